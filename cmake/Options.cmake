@@ -1,0 +1,23 @@
+# What can be switched. The presets set these; see CMakePresets.json.
+set(QUDAG_DEPS_PREFIX "" CACHE PATH
+    "Tree with OpenSSL >= 3.5 and ngtcp2 >= 1.22 (./dev setup makes it); empty: the system's")
+set(QUDAG_SANITIZE "" CACHE STRING "Value for -fsanitize=, for example address,undefined")
+option(QUDAG_DEBUG_CHECKS "QUDAG_DCHECK for hot paths (QUDAG_ASSERT is always on)" OFF)
+option(QUDAG_FUZZ "Build the fuzz targets against libFuzzer (clang)" OFF)
+option(QUDAG_LTO "Link-time optimisation in Release builds" OFF)
+option(QUDAG_CCACHE "Compile through ccache where it is installed" ON)
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Dev CACHE STRING "Dev or Release" FORCE)
+endif()
+
+if(QUDAG_CCACHE)
+  find_program(QUDAG_CCACHE_PROGRAM ccache)
+  if(QUDAG_CCACHE_PROGRAM)
+    set(CMAKE_C_COMPILER_LAUNCHER "${QUDAG_CCACHE_PROGRAM}")
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${QUDAG_CCACHE_PROGRAM}")
+  endif()
+endif()
+
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")

@@ -1,0 +1,36 @@
+# libqudag.so: the room `node` and everything below it in one shared library. Only what
+# include/qudag/ marks QUDAG_API is exported; OpenSSL and ngtcp2 are inside and invisible.
+if(NOT TARGET qudag_node)
+  return()
+endif()
+
+qudag_room_closure(public_rooms node)
+add_library(qudag SHARED)
+add_library(qudag::qudag ALIAS qudag)
+foreach(room ${public_rooms})
+  get_target_property(kind qudag_${room} TYPE)
+  if(kind STREQUAL "STATIC_LIBRARY")
+    # Objects, not archives: --exclude-libs below would hide our own symbols as well.
+    target_sources(qudag PRIVATE $<TARGET_OBJECTS:qudag_${room}>)
+  endif()
+  get_target_property(third_party qudag_${room} QUDAG_THIRD_PARTY)
+  target_link_libraries(qudag PRIVATE ${third_party})
+endforeach()
+target_link_libraries(qudag PRIVATE Threads::Threads)
+target_link_options(qudag PRIVATE -Wl,--exclude-libs,ALL -Wl,--gc-sections -Wl,-z,relro,-z,now)
+target_include_directories(qudag INTERFACE
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_compile_features(qudag INTERFACE cxx_std_23)
+set_target_properties(qudag PROPERTIES
+  LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+
+# --- cmake --install -------------------------------------------------------------------------------
+include(CMakePackageConfigHelpers)
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/qudag")
+install(TARGETS qudag EXPORT qudag LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/qudag" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
+        FILES_MATCHING PATTERN "*.h")
+install(EXPORT qudag NAMESPACE qudag:: FILE qudagConfig.cmake DESTINATION "${package_dir}")
+write_basic_package_version_file("${CMAKE_BINARY_DIR}/qudagConfigVersion.cmake"
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES "${CMAKE_BINARY_DIR}/qudagConfigVersion.cmake" DESTINATION "${package_dir}")

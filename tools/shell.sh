@@ -1,0 +1,28 @@
+# Shared by ./dev and tools/*.sh: messages, progress, retries. Sourced, not run.
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "dev: $*"; exit 1; }
+
+# Runs a command with its output in $log. On a terminal a running clock, else one line at the end.
+step() {  # title command...
+  local title="$1" start=$SECONDS pid rc=0; shift
+  ( "$@" ) >>"$log" 2>&1 &
+  pid=$!
+  if [[ -t 2 ]]; then
+    while kill -0 "$pid" 2>/dev/null; do printf '\r  %s … %d s' "$title" $((SECONDS - start)) >&2; sleep 0.5; done
+    printf '\r\033[K' >&2
+  fi
+  wait "$pid" || rc=$?
+  if ((rc)); then say "  $title: FAILED after $((SECONDS - start)) s"; else say "  $title: $((SECONDS - start)) s"; fi
+  return "$rc"
+}
+
+# Up to n attempts with growing pauses.
+retry() {  # n command...
+  local n="$1" i; shift
+  for ((i = 1; i <= n; i++)); do
+    "$@" && return 0
+    ((i < n)) && sleep $((i * 2))
+  done
+  return 1
+}
