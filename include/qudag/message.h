@@ -1,0 +1,124 @@
+// What applications send and receive: classes, options, outcomes, buffers and messages.
+#pragma once
+
+#include <qudag/address.h>
+#include <qudag/error.h>
+#include <qudag/export.h>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace qudag {
+
+/// The largest message: 64 MiB.
+inline constexpr std::size_t kMessageBytesMax = std::size_t{64} << 20;
+/// The most relays on a circuit, not counting the destination.
+inline constexpr unsigned kRelaysMax = 5;
+/// The number of relays when the sender does not say.
+inline constexpr unsigned kRelaysDefault = 3;
+
+/// The class of a message decides its queue, its urgency on every link, and its cell size
+/// (high and normal: 1 KiB; low: 8 KiB).
+enum class Class : std::uint8_t {
+  high = 0,    ///< control: first everywhere, last to be dropped
+  normal = 1,  ///< interactive
+  low = 2,     ///< bulk: first to be dropped
+};
+inline constexpr std::size_t kClassCount = 3;
+
+QUDAG_API std::string_view name_of(Class c) noexcept;
+QUDAG_API Result<Class> parse_class(std::string_view text);
+
+struct SendOptions {
+  Class cls = Class::normal;
+  /// From the call to the acknowledgement; the sender is told `expired` when it ends. 1 ms to 24 h.
+  std::chrono::milliseconds ttl{60'000};
+  /// Relays between here and the destination, 0 to 5. 0 is a direct link: fast, not anonymous.
+  unsigned hops = kRelaysDefault;
+  /// Messages with different tags never share a circuit.
+  std::uint64_t isolation = 0;
+  /// Sign with the node's identity: the receiver then learns who sent it.
+  bool sign = false;
+};
+
+/// How a message ended. Exactly one of these reaches the sender for every accepted send.
+enum class Outcome : std::uint8_t {
+  delivered,  ///< the destination's application took it and its acknowledgement came back
+  expired,    ///< the time to live ended before that
+  refused,    ///< a limit here or at the destination; `reason` says which
+  failed,     ///< it could not be done; `reason` says why
+};
+
+QUDAG_API std::string_view name_of(Outcome o) noexcept;
+
+struct Delivery {
+  Outcome outcome = Outcome::failed;
+  Error reason;                        ///< Errc::ok when delivered
+  std::chrono::nanoseconds elapsed{};  ///< from the send call to the outcome
+};
+
+/// Bytes in pooled blocks of the node: what `Node::buffer` gives out for filling and what a
+/// received message consists of. Move-only; its blocks return to their pool when it ends. May
+/// outlive the node. One thread at a time.
+class QUDAG_API Buffer {
+ public:
+  Buffer() noexcept;
+  ~Buffer();
+  Buffer(Buffer&&) noexcept;
+  Buffer& operator=(Buffer&&) noexcept;
+
+  std::size_t size() const noexcept;
+  /// Number of contiguous pieces, and each of them in order.
+  std::size_t piece_count() const noexcept;
+  std::span<std::byte> piece(std::size_t index) noexcept;
+  std::span<const std::byte> piece(std::size_t index) const noexcept;
+  /// Copies all bytes out, for callers who want them in one place.
+  std::vector<std::byte> to_vector() const;
+
+  class Impl;
+  explicit Buffer(std::unique_ptr<Impl> impl) noexcept;
+  Impl* impl() noexcept { return impl_.get(); }
+  const Impl* impl() const noexcept { return impl_.get(); }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Names the circuit and message that a reply goes back on. Says nothing about who asked.
+struct ReplyTo {
+  std::uint32_t shard = 0;
+  std::uint64_t circuit = 0;
+  std::array<std::byte, 16> message{};
+};
+
+/// A message as the receiving application sees it.
+struct Message {
+  std::array<std::byte, 16> id{};     ///< random, chosen by the sender
+  Buffer payload;
+  Class cls = Class::normal;
+  std::optional<NodeId> sender;       ///< only if the sender signed
+  std::optional<ReplyTo> reply_to;    ///< usable while the circuit lives
+  std::optional<std::array<std::byte, 16>> in_reply_to;  ///< set when this is a reply to our send
+};
+
+/// What a handler says to a message. All but `taken` are reported to its sender as refused.
+enum class Accept : std::uint8_t {
+  taken,        ///< the application has it: the sender is told `delivered`
+  no_receiver,  ///< nobody here wants messages
+  queue_full,   ///< not now
+};
+
+/// All three run on a thread of the node (the shard that the message belongs to) and must not
+/// block; they may call any function of Node but stop().
+using Completion = std::function<void(const Delivery&)>;  ///< exactly once per accepted send
+using Progress = std::function<void(std::size_t bytes_done, std::size_t bytes_all)>;
+using MessageHandler = std::function<Accept(Message&&)>;
+
+}  // namespace qudag

@@ -1,0 +1,74 @@
+// What a node tells about itself: status records and the metrics table.
+#pragma once
+
+#include <qudag/address.h>
+#include <qudag/message.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace qudag {
+
+struct NodeStatus {
+  NodeId id;
+  SocketAddress listen;
+  std::string version;
+  unsigned shards = 0;
+  std::chrono::nanoseconds uptime{};
+  std::size_t links = 0;
+  std::size_t circuits = 0;
+  std::size_t nodes_known = 0;   ///< descriptors in the netmap, our own included
+  std::size_t relays_known = 0;
+  std::uint64_t memory_used = 0;  ///< reserved bytes, and the bound they stand under
+  std::uint64_t memory_limit = 0;
+  std::uint64_t rss = 0;          ///< resident bytes of the process
+  bool stopping = false;
+};
+
+struct PeerStatus {
+  std::optional<NodeId> id;   ///< unknown for a dialer that does not say
+  SocketAddress address;
+  std::string state;          ///< dialing, handshaking, ready, draining, closed
+  bool dialed = false;        ///< by us
+  std::string tls_group;      ///< "X25519MLKEM768"
+  std::string tls_signature;  ///< "mldsa65"
+  unsigned shard = 0;
+  std::chrono::nanoseconds age{};
+  std::chrono::nanoseconds rtt{};
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+  std::size_t circuits = 0;
+};
+
+struct CircuitStatus {
+  std::uint64_t id = 0;
+  unsigned shard = 0;
+  std::string role;  ///< source, relay, destination
+  Class cls = Class::normal;
+  bool ready = false;
+  /// What this node sees of the route, and nothing else: its neighbours, if their ids are proven.
+  std::optional<NodeId> previous;
+  std::optional<NodeId> next;
+  std::optional<SocketAddress> previous_address;
+  std::optional<SocketAddress> next_address;
+  std::chrono::nanoseconds age{};
+  std::uint64_t cells_forward = 0;
+  std::uint64_t cells_backward = 0;
+};
+
+enum class MetricKind : std::uint8_t { counter, gauge, histogram };
+
+/// One line of the metrics table, summed over shards. A histogram comes as several samples with
+/// the suffixes _p50, _p90, _p99, _max, _sum and _count.
+struct MetricSample {
+  std::string name;    ///< Prometheus style: qudag_cells_relayed_total
+  std::string labels;  ///< "" or `class="high",reason="expired"`
+  std::string help;
+  MetricKind kind = MetricKind::counter;
+  double value = 0;
+};
+
+}  // namespace qudag

@@ -1,0 +1,85 @@
+// A node of the overlay, as a library.
+//
+//   auto node = qudag::Node::start(options);                       // threads run from here on
+//   (*node)->on_message([](qudag::Message&& m) { ...; return qudag::Accept::taken; });
+//   (*node)->send(destination, payload, {.cls = qudag::Class::normal},
+//                 [](const qudag::Delivery& d) { ... });
+//
+// Threads: every function may be called from any thread, and none of them blocks but start() and
+// stop(). Callbacks run on threads of the node. Errors: by value; nothing throws.
+#pragma once
+
+#include <qudag/address.h>
+#include <qudag/error.h>
+#include <qudag/message.h>
+#include <qudag/metrics.h>
+#include <qudag/options.h>
+
+#include <chrono>
+#include <cstddef>
+#include <future>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace qudag {
+
+class QUDAG_API Node {
+ public:
+  /// Loads or makes the identity, binds the socket, starts the shards and joins the bootstrap
+  /// nodes in the background. Errors: config_invalid, not_found, permission_denied, malformed (key
+  /// file), address_in_use, io_error.
+  static Result<std::unique_ptr<Node>> start(Options options);
+  /// stop() with a second of grace, if it was not called.
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  const NodeId& id() const noexcept;
+  /// As bound, with the port that the kernel chose.
+  const SocketAddress& address() const noexcept;
+
+  /// A buffer of exactly `bytes` from the pool, for filling in place and sending without a copy.
+  /// too_large above 64 MiB, refused_memory when the bound has no room.
+  Result<Buffer> buffer(std::size_t bytes);
+
+  /// Accepted (then `done` runs exactly once) or refused at once with the limit that said no.
+  Status send(const NodeId& destination, Buffer payload, const SendOptions& options,
+              Completion done, Progress progress = {});
+  /// The same with a copy of `payload`.
+  Status send(const NodeId& destination, std::span<const std::byte> payload,
+              const SendOptions& options, Completion done, Progress progress = {});
+  /// For scripts: the outcome as a future; a refusal is an outcome too.
+  std::future<Delivery> send(const NodeId& destination, std::span<const std::byte> payload,
+                             const SendOptions& options = {});
+
+  /// Answers on the circuit that the message came on, without knowing who asked.
+  Status reply(const ReplyTo& to, Buffer payload, std::chrono::milliseconds ttl, Completion done);
+  Status reply(const ReplyTo& to, std::span<const std::byte> payload,
+               std::chrono::milliseconds ttl, Completion done);
+
+  /// Replaces the handler; an empty one refuses messages (`no receiver`).
+  void on_message(MessageHandler handler);
+
+  /// Snapshots, gathered on the shards.
+  std::future<NodeStatus> status() const;
+  std::future<std::vector<PeerStatus>> peers() const;
+  std::future<std::vector<CircuitStatus>> circuits() const;
+  /// The metrics table, read from counters.
+  std::vector<MetricSample> metrics() const;
+
+  /// Refuses new work, lets messages in flight finish within `grace`, says goodbye on every link,
+  /// ends all threads. Every completion has run when it returns. Blocks; not from a callback.
+  void stop(std::chrono::milliseconds grace = std::chrono::seconds(5));
+
+  class Impl;
+
+ private:
+  explicit Node(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// "0.1.0"
+QUDAG_API std::string_view version() noexcept;
+
+}  // namespace qudag

@@ -1,0 +1,58 @@
+// What an operator or embedder can set on a node. Every field has a bound and a default; names are
+// the same in the configuration file and on the command line (docs/config.example.toml).
+#pragma once
+
+#include <qudag/address.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace qudag {
+
+struct Limits {
+  std::uint64_t memory = std::uint64_t{512} << 20;  ///< bytes of the whole node; at least 64 MiB
+  std::size_t links = 1'024;                        ///< QUIC connections, all shards together
+  std::size_t half_open = 256;                      ///< of them still in the handshake
+  std::size_t circuits = 10'000;                    ///< in all roles, all shards together
+  std::size_t circuits_building = 256;
+  std::size_t queue_high = 10'000;                  ///< messages waiting to be sent, per class
+  std::size_t queue_normal = 50'000;
+  std::size_t queue_low = 100'000;
+};
+
+struct Options {
+  /// The identity file (made by `qudag keygen`, mode 0600). Empty: a new identity for this run.
+  std::filesystem::path identity;
+  /// Where to listen for QUIC over UDP. Port 0: the kernel chooses.
+  SocketAddress listen = SocketAddress::v4(127, 0, 0, 1, 0);
+  /// Addresses to publish in the descriptor; empty: `listen` as bound.
+  std::vector<SocketAddress> publish;
+  /// Nodes to join through.
+  std::vector<PeerAddress> bootstrap;
+  /// Take circuits that go on to other nodes.
+  bool relay = true;
+  /// Prove our identity to nodes that we dial, and publish a descriptor. A node that only sends and
+  /// gets replies may say false; then nobody can address it.
+  bool known = true;
+  /// Threads with their own sockets, links and circuits; 0: one per core.
+  unsigned shards = 0;
+  /// Two hops of a route never lie in one /16 (IPv4) or /32 (IPv6); loopback is exempt.
+  bool distinct_networks = true;
+  /// How many first hops a node keeps to; 0: any relay.
+  std::size_t guards = 2;
+  std::chrono::seconds descriptor_lifetime{3 * 3600};  ///< renewed at half of it
+  std::chrono::seconds onion_key_lifetime{24 * 3600};  ///< rotated at half of it
+  std::chrono::seconds gossip_interval{60};
+  Limits limits;
+  /// Show addresses and ids in logs.
+  bool log_sensitive = false;
+};
+
+/// Checks every bound; config_invalid with the field's name and what would be right.
+QUDAG_API Status validate(const Options& options);
+
+}  // namespace qudag

@@ -1,0 +1,165 @@
+// All circuits of one shard, in the three roles: source, relay, destination.
+//
+// Below: a Sink that opens, writes, consumes and resets streams (node joins it to link). circuit
+// knows no link. Above: Events, heard by message/. A cell that arrives goes: bytes of the stream ->
+// a pooled block (the one copy) -> opened in place -> written to the other stream, or given up as a
+// payload. No payload is inspected here.
+//
+// Contexts: every stream carries a 64-bit context that this room chose (which circuit, which side);
+// the Sink gives it back with each event, so that no table is searched on the hot path.
+//
+// Re-entry: Events and Sink functions may call back into Circuits; a circuit that ended inside is
+// noticed by its generation.
+#pragma once
+
+#include "base/rng.h"
+#include "base/time.h"
+#include "memory/block.h"
+#include "onion/build.h"
+#include "onion/cells.h"
+
+#include <qudag/message.h>
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace qudag::circuit {
+
+/// A stream on a link, opaque here: node fills it from link::StreamId.
+struct StreamKey {
+  std::uint64_t link = 0;
+  std::int64_t index = -1;
+  auto operator<=>(const StreamKey&) const = default;
+};
+
+/// A circuit of this shard: slot and generation, never reused within a process.
+struct CircuitId {
+  std::uint64_t value = 0;
+  auto operator<=>(const CircuitId&) const = default;
+};
+
+/// Why a stream is reset: the codes of docs/protocol.md, 3.2.
+enum class End : std::uint8_t {
+  none = 0, protocol = 1, refused = 2, unreachable = 3, destroyed = 4, shutdown = 5, internal = 7,
+};
+
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  /// Opens a stream to `next` over a link that exists or is dialed for it. The answer is one call
+  /// of Circuits::on_extended with the ticket, later or from inside this call. Errors that may come:
+  /// unknown_destination, unreachable, refused_links, would_block.
+  virtual void extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) = 0;
+  virtual void set_context(StreamKey stream, std::uint64_t context) = 0;
+  virtual void set_class(StreamKey stream, Class cls) = 0;
+  /// Queues a block (any window); always takes it.
+  virtual void write(StreamKey stream, memory::Block block) = 0;
+  virtual std::size_t queued_bytes(StreamKey stream) const = 0;
+  /// Gives the peer's stream window back.
+  virtual void consume(StreamKey stream, std::size_t bytes) = 0;
+  virtual void reset(StreamKey stream, End code) = 0;
+};
+
+class Events {
+ public:
+  virtual ~Events() = default;
+  /// A circuit that we asked for is ready for payloads.
+  virtual void on_built(CircuitId circuit, Duration took, Now now) = 0;
+  /// Somebody built a circuit that ends here.
+  virtual void on_incoming(CircuitId circuit, Class cls, Now now) = 0;
+  /// A payload of payload_bytes(cls) arrived, at a source or at a destination. The stream window
+  /// is given back when this returns.
+  virtual void on_payload(CircuitId circuit, memory::Block payload, Now now) = 0;
+  /// room() grew from zero.
+  virtual void on_room(CircuitId circuit, Now now) = 0;
+  /// The circuit is gone (not called after our own close()). For one that we asked for and that was
+  /// never built, `why` says whether another route may help.
+  virtual void on_ended(CircuitId circuit, const Error& why, Now now) = 0;
+};
+
+struct CircuitsOptions {
+  NodeId self{};
+  bool relay = true;                       // take circuits that go on to another hop
+  std::size_t circuits_max = 10'000;       // all roles together
+  std::size_t building_max = 256;          // of them not yet ready
+  std::size_t ahead_bytes = 128 * 1024;    // payload cells queued on the first link before room() is 0
+  std::chrono::milliseconds build_timeout{10'000};
+  std::chrono::milliseconds idle_timeout{600'000};  // relay and destination: no cell for so long
+};
+
+enum class CircuitRole : std::uint8_t { source, relay, destination };
+
+struct CircuitInfo {
+  CircuitId id;
+  CircuitRole role = CircuitRole::relay;
+  Class cls = Class::normal;
+  bool ready = false;
+  StreamKey previous;      // relay and destination: towards the source
+  StreamKey next;          // relay and source: towards the destination
+  Duration age{};
+  std::uint64_t cells_forward = 0, cells_backward = 0;
+};
+
+struct CircuitsStats {
+  std::uint64_t builds_started = 0, builds_ready = 0, builds_failed = 0, builds_timed_out = 0;
+  std::uint64_t accepted_relay = 0, accepted_destination = 0;
+  std::uint64_t refused_limit = 0, refused_replay = 0, refused_malformed = 0, refused_auth = 0,
+                refused_expired = 0, refused_not_relay = 0;
+  std::uint64_t extend_failed = 0;
+  std::uint64_t cells_relayed = 0, cells_sent = 0, cells_received = 0;
+  std::uint64_t cells_bad = 0;       // tags that did not verify
+  std::uint64_t bytes_copied = 0;    // payload bytes copied by this room
+  std::uint64_t blocks_exhausted = 0;
+  std::uint64_t ended_idle = 0, ended_peer = 0, ended_link = 0;
+};
+
+class Circuits {
+ public:
+  Circuits(CircuitsOptions options, memory::BlockPool& pool, Rng& rng, Sink& sink);
+  ~Circuits();
+  /// Must be set before the first event.
+  void set_events(Events& events);
+  /// Onion keys that builds are accepted for; replaces the former set.
+  void set_onion_keys(std::vector<onion::OnionKey> keys);
+
+  // Source.
+  Result<CircuitId> build(std::span<const onion::RouteHop> route, Class cls, Now now);
+
+  // Either end of a ready circuit.
+  /// The window is a payload of payload_bytes(cls); sealed and queued. The caller honours room().
+  void send(CircuitId circuit, memory::Block payload, Now now);
+  /// Cells that may be sent now; 0 if the circuit is not ready or gone.
+  std::size_t room(CircuitId circuit) const;
+  /// A block with a window of payload_bytes(cls), to be filled; empty if the pool is exhausted.
+  memory::Block payload_block(Class cls);
+  void close(CircuitId circuit, Now now);
+  std::optional<CircuitInfo> info(CircuitId circuit) const;
+  std::vector<CircuitInfo> list() const;
+  std::size_t size() const;
+
+  // From the streams (node calls these).
+  void on_stream_opened(StreamKey stream, Now now);
+  void on_stream_data(StreamKey stream, std::uint64_t context, Bytes data, Now now);
+  void on_stream_sent(StreamKey stream, std::uint64_t context, std::size_t bytes, Now now);
+  void on_stream_closed(StreamKey stream, std::uint64_t context, End code, Now now);
+  void on_link_closed(std::uint64_t link, Now now);
+  void on_extended(std::uint64_t ticket, Result<StreamKey> stream, Now now);
+
+  void on_time(Now now);
+  TimePoint next_deadline() const;
+  /// Ends every circuit with code shutdown.
+  void shutdown(Now now);
+  CircuitsStats stats() const;
+
+  class Impl;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace qudag::circuit

@@ -1,0 +1,190 @@
+// All QUIC connections of one shard: the only room that knows ngtcp2.
+//
+// The steps of a turn, in order:
+//   1. receive() takes a batch of datagrams, routes each by connection id to its link, creates a
+//      link for an acceptable Initial, and calls Events for what came out of it;
+//   2. the owner calls write(), consume(), reset()...; they only queue and mark the link dirty;
+//   3. on_time() runs expired QUIC timers, idle rules and dial timeouts;
+//   4. flush() writes packets of every dirty link, full-size and padded, in trains, round robin
+//      between links, and hands them to the socket; trains the socket refuses are kept and sent
+//      first next time.
+// No function of Endpoint may be called from inside Events but those marked [in events].
+//
+// A stream is one circuit on this link. Its send queue is a chain of blocks; the endpoint keeps a
+// block until the peer acknowledged its bytes. Flow control is the owner's: bytes given to
+// on_stream_data count against the stream's window until the owner calls consume().
+#pragma once
+
+#include "base/rng.h"
+#include "base/time.h"
+#include "crypto/identity.h"
+#include "memory/block.h"
+#include "runtime/socket.h"
+
+#include <qudag/message.h>
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace qudag::link {
+
+/// Names a link of this shard; never reused within a process (slot and generation).
+struct LinkId {
+  std::uint32_t slot = UINT32_MAX;
+  std::uint32_t generation = 0;
+  auto operator<=>(const LinkId&) const = default;
+};
+
+/// Names a stream on a link. `index` is the QUIC stream id.
+struct StreamId {
+  LinkId link;
+  std::int64_t index = -1;
+  auto operator<=>(const StreamId&) const = default;
+};
+
+enum class LinkState : std::uint8_t { dialing, handshaking, ready, draining, closed };
+std::string_view name_of(LinkState state);
+
+/// QUIC application error codes, used to reset streams and close links (protocol.md, section 3.5).
+enum class Code : std::uint64_t {
+  none = 0x00,
+  protocol = 0x01,     // the peer broke a rule of this protocol
+  refused = 0x02,      // a limit
+  unreachable = 0x03,  // the next hop does not answer
+  destroyed = 0x04,    // the circuit ended
+  shutdown = 0x05,     // the node stops
+  identity = 0x06,     // not the node that was dialed
+  internal = 0x07,
+};
+
+struct LinkInfo {
+  LinkId id;
+  LinkState state = LinkState::closed;
+  bool dialer = false;
+  SocketAddress remote;
+  std::optional<NodeId> peer;  // dialed id, or the id a known dialer proved
+  std::string tls_group;       // "X25519MLKEM768"
+  std::string tls_signature;   // "mldsa65"
+  std::string tls_cipher;
+  std::string alpn;
+  Duration age{};
+  Duration smoothed_rtt{};
+  std::uint64_t bytes_in = 0, bytes_out = 0;
+  std::uint64_t packets_lost = 0;
+  std::size_t streams = 0;
+  std::size_t queued_bytes = 0;  // not yet in a packet
+  std::size_t unacked_bytes = 0;
+};
+
+/// What the owner hears. Called inside receive(), on_time() and flush().
+class Events {
+ public:
+  virtual ~Events() = default;
+  /// Handshake confirmed; for a dialed link the peer's id was checked.
+  virtual void on_link_ready(LinkId link, Now now) = 0;
+  /// Once per link that was dialed or became ready. All its streams are gone; no on_stream_closed
+  /// is sent for them.
+  virtual void on_link_closed(LinkId link, const Error& why, Now now) = 0;
+  /// A whole control frame (type, body) on stream 0 that the link itself does not handle
+  /// (hello, ping, pong and goodbye are the link's; gossip and load are the owner's).
+  virtual void on_control_frame(LinkId link, std::uint8_t type, Bytes body, Now now) = 0;
+  /// The peer opened a stream.
+  virtual void on_stream_opened(StreamId stream, Now now) = 0;
+  /// Bytes in order. The view ends with the call: copy what must stay (the one copy of a relay).
+  virtual void on_stream_data(StreamId stream, std::uint64_t context, Bytes data, Now now) = 0;
+  /// `bytes` of queued data went into packets for the first time ("left for the next hop").
+  virtual void on_stream_sent(StreamId stream, std::uint64_t context, std::size_t bytes,
+                              Now now) = 0;
+  /// Reset by the peer, or finished in both directions. The stream is gone afterwards.
+  virtual void on_stream_closed(StreamId stream, std::uint64_t context, Code code, Now now) = 0;
+};
+
+struct EndpointOptions {
+  std::uint8_t shard = 0;         // written into connection ids: first byte % shards == shard
+  std::uint8_t shards = 1;
+  std::size_t links_max = 1024;
+  std::size_t half_open_max = 256;        // above half of it, new peers must prove their address (Retry)
+  std::size_t streams_per_link_max = 4096;
+  std::size_t stream_window_bytes = 512 * 1024;
+  std::size_t link_window_bytes = 16 * 1024 * 1024;
+  std::size_t stream_ahead_bytes = 64 * 1024;  // kept short, so that priority still matters
+  std::chrono::milliseconds handshake_timeout{10'000};
+  std::chrono::milliseconds idle_timeout{120'000};
+  std::chrono::milliseconds keepalive{20'000};   // only for links that carry streams
+  std::size_t packet_bytes_max = 1452;
+  /// Prove our identity to the peers that we dial (a relay in gossip); otherwise a throwaway key.
+  bool known = false;
+};
+
+struct EndpointStats {
+  std::uint64_t datagrams_in = 0, datagrams_out = 0;
+  std::uint64_t handshakes_started = 0, handshakes_done = 0, handshakes_failed = 0;
+  std::uint64_t links_refused = 0, retries_sent = 0, version_negotiations = 0, resets_sent = 0;
+  std::uint64_t dropped_unknown = 0, dropped_malformed = 0, dropped_wrong_shard = 0;
+  std::uint64_t control_frames_malformed = 0;
+  std::uint64_t bytes_copied = 0;  // into buffers of ours, outside packet sealing
+};
+
+/// Where a datagram goes whose connection id names another shard. May be null with one shard.
+class WrongShard {
+ public:
+  virtual ~WrongShard() = default;
+  virtual void hand_over(std::uint8_t shard, const runtime::Received& datagram) = 0;
+};
+
+class Endpoint {
+ public:
+  /// The identity and rng must outlive the endpoint. Fails if TLS contexts cannot be made.
+  static Result<std::unique_ptr<Endpoint>> create(EndpointOptions options,
+                                                  const crypto::Identity& identity,
+                                                  memory::BlockPool& pool, Rng& rng,
+                                                  Events& events, WrongShard* wrong_shard);
+  ~Endpoint();
+
+  // The turn.
+  void receive(std::span<runtime::Received> batch, const SocketAddress& local, Now now);
+  void on_time(Now now);
+  /// True if everything went out; false if the socket refused trains.
+  bool flush(runtime::DatagramSocket& socket, Now now);
+  TimePoint next_deadline() const;
+
+  // Links. [in events] for all of them.
+  /// The link to that node: an existing one that is not draining, or a new one.
+  Result<LinkId> dial(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
+                      Now now);
+  std::optional<LinkId> find(const NodeId& peer) const;
+  std::optional<LinkInfo> info(LinkId link) const;
+  std::vector<LinkInfo> links() const;
+  void close(LinkId link, Code code, Now now);
+  /// Stops accepting, says goodbye on every link; done when links() is empty or the deadline ends.
+  void shutdown(Now now);
+  bool send_control(LinkId link, std::uint8_t type, Bytes body);
+
+  // Streams. [in events] for all of them.
+  /// `would_block` when the peer's stream limit is reached, `link_closed` unless ready.
+  Result<StreamId> open(LinkId link, Class cls, std::uint64_t context);
+  void set_context(StreamId stream, std::uint64_t context);
+  void set_class(StreamId stream, Class cls);
+  /// Queues; always takes it. The owner watches queued_bytes() or on_stream_sent.
+  void write(StreamId stream, memory::Block block);
+  std::size_t queued_bytes(StreamId stream) const;
+  void consume(StreamId stream, std::size_t bytes);
+  /// Ends both directions at once; no more events for this stream.
+  void reset(StreamId stream, Code code);
+
+  EndpointStats stats() const;
+
+  class Impl;
+
+ private:
+  explicit Endpoint(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace qudag::link

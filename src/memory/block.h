@@ -1,0 +1,161 @@
+// Pooled blocks: the pieces of memory that payload bytes live in, from the socket to the handler.
+//
+// A Block is a move-only handle on one fixed-size piece with headroom and tailroom, so that onion
+// layers are added and removed by moving the window [begin, end) and never by copying. It goes back
+// to the pool of the shard that made it, from whichever thread ends it.
+//
+//   | header | headroom 128 | capacity (1024 or 8192 ...) | tailroom 128 |
+//                           ^begin ... end^
+//
+// Threads: take() on the owner's thread only; a Block may be moved to and ended on any thread.
+// Limits: a pool hands out at most `blocks_max` of each size and then returns an empty Block.
+#pragma once
+
+#include "base/bytes.h"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+namespace qudag::memory {
+
+enum class BlockSize : std::uint8_t { cell = 0, bulk = 1 };  // 1024 and 8192 bytes of capacity
+inline constexpr std::size_t kBlockSizeCount = 2;
+inline constexpr std::size_t kBlockCapacity[kBlockSizeCount] = {1024, 8192};
+inline constexpr std::size_t kHeadroomBytes = 128;
+inline constexpr std::size_t kTailroomBytes = 128;
+
+class BlockPool;
+
+/// The record in front of every piece. Only memory/ touches it.
+struct BlockHeader {
+  class PoolCore* core = nullptr;  // kept alive until the last block is back
+  BlockHeader* next = nullptr;     // link in a free list or in a Chain
+  std::uint32_t begin = 0;         // window, as offsets from data()
+  std::uint32_t end = 0;
+  BlockSize size = BlockSize::cell;
+
+  std::byte* data() { return reinterpret_cast<std::byte*>(this + 1); }
+};
+
+class Block {
+ public:
+  Block() = default;
+  explicit Block(BlockHeader* header) : header_(header) {}
+  ~Block() { reset(); }
+  Block(Block&& other) noexcept : header_(std::exchange(other.header_, nullptr)) {}
+  Block& operator=(Block&& other) noexcept {
+    if (this != &other) {
+      reset();
+      header_ = std::exchange(other.header_, nullptr);
+    }
+    return *this;
+  }
+
+  explicit operator bool() const { return header_ != nullptr; }
+  /// Returns the piece to its pool.
+  void reset() noexcept;
+
+  std::byte* data() { return header_->data() + header_->begin; }
+  const std::byte* data() const { return header_->data() + header_->begin; }
+  std::size_t size() const { return header_->end - header_->begin; }
+  MutableBytes bytes() { return {data(), size()}; }
+  Bytes bytes() const { return {data(), size()}; }
+
+  std::size_t headroom() const { return header_->begin; }
+  std::size_t tailroom() const;
+  std::size_t capacity() const { return kBlockCapacity[static_cast<std::size_t>(header_->size)]; }
+
+  /// Moves the window: grow by n at the front or back (room is asserted), or shrink.
+  void prepend(std::size_t n);
+  void append(std::size_t n);
+  void drop_front(std::size_t n);
+  void drop_back(std::size_t n);
+  /// Empties the window and puts it at the start of the capacity, with full headroom.
+  void clear();
+
+  BlockHeader* release() noexcept { return std::exchange(header_, nullptr); }
+  BlockHeader* header() const noexcept { return header_; }
+
+ private:
+  BlockHeader* header_ = nullptr;
+};
+
+struct PoolOptions {
+  std::array<std::size_t, kBlockSizeCount> blocks_max{65'536, 32'768};
+  /// Pieces kept on the free list when trim() runs; the rest goes back to the system.
+  std::array<std::size_t, kBlockSizeCount> keep{1'024, 256};
+};
+
+struct PoolStats {
+  std::array<std::uint64_t, kBlockSizeCount> in_use{};
+  std::array<std::uint64_t, kBlockSizeCount> free{};
+  std::uint64_t taken = 0;       // since the start
+  std::uint64_t allocated = 0;   // of those, how many came from the system allocator
+  std::uint64_t exhausted = 0;   // refused because of blocks_max
+};
+
+class BlockPool {
+ public:
+  explicit BlockPool(PoolOptions options = {});
+  /// Blocks may outlive the pool: their memory goes back to the system when they end.
+  ~BlockPool();
+  BlockPool(const BlockPool&) = delete;
+  BlockPool& operator=(const BlockPool&) = delete;
+
+  /// A block with an empty window at full headroom; an empty handle when the limit is reached.
+  Block take(BlockSize size);
+  /// Gives free pieces beyond `keep` back to the system. Call from maintenance.
+  void trim();
+  PoolStats stats() const;
+
+ private:
+  PoolCore* core_;
+};
+
+/// A message of any size: blocks in order, moved by handle.
+class Chain {
+ public:
+  Chain() = default;
+  ~Chain() { clear(); }
+  Chain(Chain&& other) noexcept { swap(other); }
+  Chain& operator=(Chain&& other) noexcept {
+    if (this != &other) {
+      clear();
+      swap(other);
+    }
+    return *this;
+  }
+
+  void push_back(Block block);
+  void append(Chain&& other);
+  Block pop_front();
+  void clear() noexcept;
+  void swap(Chain& other) noexcept;
+
+  bool empty() const { return head_ == nullptr; }
+  std::size_t bytes() const { return bytes_; }
+  std::size_t blocks() const { return blocks_; }
+  BlockHeader* front() const { return head_; }
+  BlockHeader* back() const { return tail_; }
+  /// The window of a block reached through front()/next.
+  static MutableBytes view(BlockHeader* header) {
+    return {header->data() + header->begin, header->end - header->begin};
+  }
+
+  /// Copies `in` into blocks of the pool; empty and false when the pool is exhausted.
+  static bool copy_in(BlockPool& pool, BlockSize size, Bytes in, Chain& out);
+  /// out.size() must be bytes().
+  void copy_out(MutableBytes out) const;
+
+ private:
+  BlockHeader* head_ = nullptr;
+  BlockHeader* tail_ = nullptr;
+  std::size_t bytes_ = 0;
+  std::size_t blocks_ = 0;
+};
+
+}  // namespace qudag::memory

@@ -1,0 +1,138 @@
+// Messages of one shard: envelopes, fragments, acknowledgements, credit, duplicates, replies.
+//
+// Sending: send() makes an envelope, puts it into the flow of its (destination, class, hops,
+// isolation); the flow keeps a circuit from its CircuitPool (built when needed, reused while young
+// and healthy, rotated, replaced on failure); pump() packs fragments of waiting envelopes into
+// payloads while the circuit has room and credit; ACK ends the envelope. If the circuit ends first,
+// the envelope waits in the flow for the next circuit and is sent again from its first byte.
+// Receiving: frames of a payload -> fragments -> assembly (reserved from the budget by its announced
+// size first) -> duplicate check -> Events::on_message -> ACK.
+// docs/protocol.md, section 7. No thread, clock or socket in here.
+#pragma once
+
+#include "base/rng.h"
+#include "base/time.h"
+#include "circuit/circuits.h"
+#include "crypto/identity.h"
+#include "memory/block.h"
+#include "memory/budget.h"
+
+#include <qudag/message.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace qudag::message {
+
+/// Where routes come from (node joins it to netmap).
+class Routes {
+ public:
+  virtual ~Routes() = default;
+  /// Hops in order, the destination last; hops.size() == relays + 1. unknown_destination, no_route.
+  virtual Result<std::vector<onion::RouteHop>> draw(const NodeId& destination, unsigned relays,
+                                                    Now now) = 0;
+  /// How a drawn route did: ready after `took`, or which hop failed (index, SIZE_MAX: unknown).
+  virtual void report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
+                      Duration took, Now now) = 0;
+};
+
+/// An accepted send: names it until its outcome.
+struct SendId {
+  std::uint64_t value = 0;
+  auto operator<=>(const SendId&) const = default;
+};
+
+struct Received {
+  std::array<std::byte, 16> id{};
+  memory::Chain payload;
+  memory::Reservation reservation;  // goes back when the application releases the message
+  Class cls = Class::normal;
+  std::optional<NodeId> sender;     // only if signed, and the signature verified
+  std::optional<circuit::CircuitId> reply_circuit;  // set at a destination
+  std::optional<std::array<std::byte, 16>> in_reply_to;
+};
+
+/// What the application side said to a received message: becomes the ACK status.
+enum class Taken : std::uint8_t { yes = 0, no_receiver = 2, memory = 3, queue_full = 4 };
+
+class Events {
+ public:
+  virtual ~Events() = default;
+  virtual Taken on_message(Received&& message, Now now) = 0;
+  /// Exactly once per accepted send; `elapsed` since send().
+  virtual void on_outcome(SendId id, const Delivery& delivery, Now now) = 0;
+  /// Bytes of the message that the destination has taken so far (by its credit); for large ones.
+  virtual void on_progress(SendId id, std::size_t bytes_done, std::size_t bytes_all, Now now) = 0;
+};
+
+struct MessagesOptions {
+  NodeId self{};
+  std::array<std::size_t, kClassCount> waiting_max{10'000, 50'000, 100'000};  // envelopes per class
+  std::uint64_t credit_bytes = 4 << 20;           // protocol.md: the initial credit is fixed
+  std::size_t assemblies_max = 256;               // per circuit
+  std::size_t duplicates_max = 1 << 18;           // message ids remembered
+  unsigned circuits_per_flow_max = 1;             // parallel circuits of one flow
+  unsigned attempts_max = 5;                      // circuits tried for one message
+  std::chrono::seconds circuit_age_max{600};      // rotate by age ...
+  std::uint64_t circuit_bytes_max = std::uint64_t{16} << 30;  // ... and by volume
+  std::chrono::seconds flow_idle{60};             // then the flow's circuits are closed
+};
+
+struct MessagesStats {
+  std::array<std::uint64_t, kClassCount> accepted{}, delivered{}, expired{}, refused{}, failed{};
+  std::array<std::uint64_t, kClassCount> received{};
+  std::uint64_t bytes_sent = 0, bytes_received = 0;    // payload bytes, first transmissions / delivered
+  std::uint64_t resent = 0, duplicates = 0, assemblies_dropped = 0;
+  std::uint64_t frames_malformed = 0, credit_violations = 0, signatures_bad = 0;
+  std::uint64_t refused_memory = 0, refused_queue = 0, refused_no_receiver = 0;
+  std::uint64_t bytes_copied = 0;
+  std::uint64_t waiting = 0, in_flight = 0, flows = 0;
+};
+
+class Messages final : public circuit::Events {
+ public:
+  /// `identity` may be null: then signing is refused. All references outlive this object.
+  Messages(MessagesOptions options, circuit::Circuits& circuits, Routes& routes,
+           memory::BlockPool& pool, memory::Budget& budget, Rng& rng,
+           const crypto::Identity* identity, Events& events);
+  ~Messages() override;
+
+  /// Refused at once (refused_queue_full, too_large, invalid_argument, shutting_down) or accepted: then
+  /// exactly one on_outcome follows. The caller's reservation, if any, travels along.
+  Result<SendId> send(const NodeId& destination, memory::Chain payload,
+                      memory::Reservation reservation, const SendOptions& options, Now now);
+  /// On the circuit that the message came on. circuit_failed if it is gone.
+  Result<SendId> reply(circuit::CircuitId circuit, const std::array<std::byte, 16>& in_reply_to,
+                       memory::Chain payload, memory::Reservation reservation,
+                       std::chrono::milliseconds ttl, Now now);
+  /// The application released or took `bytes` of received payload: credit goes back to senders.
+  /// (Called by node when a Received's chain has been handed to the application.)
+  void cancel(SendId id, Now now);
+
+  // circuit::Events
+  void on_built(circuit::CircuitId circuit, Duration took, Now now) override;
+  void on_incoming(circuit::CircuitId circuit, Class cls, Now now) override;
+  void on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) override;
+  void on_room(circuit::CircuitId circuit, Now now) override;
+  void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
+
+  /// Packs and sends what became ready in this turn; call before the links flush.
+  void pump(Now now);
+  void on_time(Now now);
+  TimePoint next_deadline() const;
+  /// Every waiting and unacknowledged message ends as failed (shutting_down).
+  void shutdown(Now now);
+  MessagesStats stats() const;
+
+  class Impl;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace qudag::message

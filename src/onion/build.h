@@ -1,0 +1,117 @@
+// The build handshake: a source makes one build message; each hop takes its layer and passes on the
+// rest; replies come back layered the same way (docs/protocol.md, section 5).
+//
+// Source:  start_build() -> BuildMessage + PendingBuild; finish_build(reply) -> keys per hop.
+// Hop:     accept_build() -> record, next message, ReplyKey, traffic keys; seal_reply() for the end
+//          of the route, relay_reply() for a reply that came from the next hop.
+// No I/O, no clock: the caller gives `now`, the onion keys and the replay window.
+#pragma once
+
+#include "base/limits.h"
+#include "base/rng.h"
+#include "base/secret.h"
+#include "base/time.h"
+#include "crypto/kem.h"
+#include "memory/block.h"
+
+#include <qudag/address.h>
+#include <qudag/message.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace qudag::onion {
+
+using BuildMessage = std::array<std::byte, limits::kBuildMessageBytes>;
+using ReplyMessage = std::array<std::byte, limits::kReplyMessageBytes>;
+
+enum class Role : std::uint8_t { relay = 1, destination = 2 };
+enum class BuildStatus : std::uint8_t { ready = 0, refused = 1, unknown_next = 2, unreachable = 3 };
+
+/// The chains of one hop from which its traffic keys of every epoch follow (section 5.5).
+struct HopSecrets {
+  Key256 forward_chain;
+  Key256 backward_chain;
+};
+
+/// One hop as the source sees it. The key is shared with the netmap's cache of imported keys.
+struct RouteHop {
+  NodeId id;
+  std::shared_ptr<const crypto::KemPublicKey> onion_key;  // owners: netmap entry, builds under way
+};
+
+// ---- source ---------------------------------------------------------------------------------------
+
+/// What a source remembers between build and reply. Wiped when it ends.
+class PendingBuild {
+ public:
+  PendingBuild();
+  ~PendingBuild();
+  PendingBuild(PendingBuild&&) noexcept;
+  PendingBuild& operator=(PendingBuild&&) noexcept;
+
+  struct State;
+  std::unique_ptr<State> state;
+};
+
+/// `invalid_argument` unless 1 <= route.size() <= 6. `expiry` <= now + 10 min.
+Result<PendingBuild> start_build(std::span<const RouteHop> route, Class cls, UnixSeconds now,
+                                 Rng& rng, BuildMessage& out);
+
+struct BuildResult {
+  BuildStatus status = BuildStatus::ready;
+  std::size_t failed_hop = 0;         // index into the route, if status != ready
+  std::vector<HopSecrets> hops;       // one per hop, if ready
+};
+/// `authentication_failed` if a layer does not verify.
+Result<BuildResult> finish_build(PendingBuild pending, ReplyMessage& reply);
+
+// ---- hop ------------------------------------------------------------------------------------------
+
+/// The onion keys that a node accepts builds for (current and previous), with their validity.
+struct OnionKey {
+  std::shared_ptr<const crypto::KemKeyPair> pair;  // owners: the key ring of each shard
+  UnixSeconds not_before = 0;
+  UnixSeconds not_after = 0;
+};
+
+/// Remembers builds until they expire. Bounded; when it is full new builds are refused.
+class ReplayWindow {
+ public:
+  explicit ReplayWindow(std::size_t entries_max = limits::kReplayEntriesMax);
+  ~ReplayWindow();
+  enum class Verdict : std::uint8_t { fresh, replayed, full };
+  Verdict check_and_add(std::span<const std::byte, 32> digest, UnixSeconds expires,
+                        UnixSeconds now);
+  std::size_t size() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+struct AcceptedBuild {
+  Role role = Role::relay;
+  Class cls = Class::normal;
+  NodeId next;                 // zero for the destination
+  HopSecrets secrets;
+  Key256 reply_key;
+  std::array<std::byte, limits::kKemCiphertextBytes> reply_ciphertext;  // ct2
+};
+
+/// Takes this hop's layer off `message` in place, which then is the message for the next hop.
+/// `authentication_failed` (tag, low-order point), `malformed` (record), `expired`, `replayed`,
+/// `refused_overload` (replay window full). One decapsulation per key tried; two keys at most.
+Result<AcceptedBuild> accept_build(const NodeId& self, std::span<const OnionKey> keys,
+                                   ReplayWindow& window, Class preface_class, UnixSeconds now,
+                                   BuildMessage& message);
+
+/// The reply of the destination, or of a hop that cannot go on (status != ready).
+void seal_reply(const AcceptedBuild& build, BuildStatus status, ReplyMessage& out);
+/// Adds this hop's layer to a reply from the next hop, in place.
+void relay_reply(const AcceptedBuild& build, ReplyMessage& reply);
+
+}  // namespace qudag::onion

@@ -1,0 +1,79 @@
+// Cells: sealed and opened in place, by the source (all layers) and by a hop (its own).
+//
+// Every function works on a Block whose window is the cell; layers come off and on by moving the
+// window within headroom and tailroom. A false return ends the circuit: the object must not be used
+// again. Counters, epochs and key changes are inside. Not thread-safe; one owner.
+#pragma once
+
+#include "base/limits.h"
+#include "crypto/aead.h"
+#include "memory/block.h"
+#include "onion/build.h"
+#include "onion/layers.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace qudag::onion {
+
+constexpr std::size_t cell_bytes(Class cls) {
+  return cls == Class::low ? limits::kBulkCellBytes : limits::kSmallCellBytes;
+}
+constexpr std::size_t payload_bytes(Class cls) {
+  return cell_bytes(cls) - limits::kCellOverheadBytes;
+}
+constexpr memory::BlockSize block_size(Class cls) {
+  return cls == Class::low ? memory::BlockSize::bulk : memory::BlockSize::cell;
+}
+constexpr const Shape& cell_shape(Class cls) {
+  return cls == Class::low ? kBulkCellShape : kSmallCellShape;
+}
+
+/// A hop's half of a circuit, relay or destination: two directions, their keys and counters.
+class HopCrypto {
+ public:
+  HopCrypto(HopSecrets secrets, Class cls);
+
+  /// Relay, forward: verifies, opens, drops the tag, appends the filler. Window stays U bytes.
+  [[nodiscard]] bool forward(memory::Block& cell);
+  /// Relay, backward: drops the last 16 bytes, seals, prepends the tag. Window stays U bytes.
+  void backward(memory::Block& cell);
+
+  /// Destination: verifies and opens; the window becomes the payload (U - 96 bytes).
+  [[nodiscard]] bool open(memory::Block& cell);
+  /// Destination: the window is a payload of U - 96 bytes; becomes the cell.
+  void seal(memory::Block& payload);
+
+ private:
+  struct Direction;
+  struct DirectionDeleter { void operator()(Direction*) const noexcept; };
+  Class cls_;
+  std::unique_ptr<Direction, DirectionDeleter> forward_;
+  std::unique_ptr<Direction, DirectionDeleter> backward_;
+};
+
+/// The source's half: all hops' keys in route order.
+class SourceCrypto {
+ public:
+  SourceCrypto(std::vector<HopSecrets> hops, Class cls, Rng& rng);
+  ~SourceCrypto();
+  SourceCrypto(SourceCrypto&&) noexcept;
+  SourceCrypto& operator=(SourceCrypto&&) noexcept;
+
+  /// The window is a payload of U - 96 bytes; becomes the cell for hop 1.
+  void seal(memory::Block& payload);
+  /// The same for a run of payloads, cheaper per cell.
+  void seal(std::span<memory::Block> payloads);
+  /// The window is a cell from hop 1; becomes the payload. nullopt on success, otherwise the index
+  /// of the layer that did not verify (the hop behind which the cell was changed).
+  [[nodiscard]] std::optional<std::size_t> open(memory::Block& cell);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace qudag::onion

@@ -1,0 +1,60 @@
+// The seam to the network: batches of UDP datagrams in, trains of datagrams out.
+//
+// A real shard has a UdpSocket (recvmmsg and sendmmsg with GRO and GSO, SO_REUSEPORT steering by
+// connection id); the simulator has its own. Both are driven by one thread, without blocking.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/time.h"
+
+#include <qudag/address.h>
+
+#include <cstdint>
+#include <span>
+
+namespace qudag::runtime {
+
+/// What one receive slot holds: `data` may contain several datagrams of `segment` bytes each (the
+/// last may be shorter) when the kernel merged a train (UDP_GRO); segment == data.size() otherwise.
+struct Received {
+  SocketAddress from;
+  SocketAddress to;  // the local address it arrived at (IP_PKTINFO), port included
+  MutableBytes data;
+  std::size_t segment = 0;
+  std::uint8_t ecn = 0;
+};
+
+/// Datagrams of one size for one destination: `data` is cut every `segment` bytes (UDP_SEGMENT).
+struct Train {
+  SocketAddress to;
+  SocketAddress from;  // zero address: the kernel chooses
+  Bytes data;
+  std::size_t segment = 0;
+  std::uint8_t ecn = 0;
+};
+
+struct SocketStats {
+  std::uint64_t receive_calls = 0;
+  std::uint64_t received_datagrams = 0;
+  std::uint64_t received_bytes = 0;
+  std::uint64_t send_calls = 0;
+  std::uint64_t sent_datagrams = 0;
+  std::uint64_t sent_bytes = 0;
+  std::uint64_t send_blocked = 0;  // EAGAIN: trains given back to the caller
+  std::uint64_t send_errors = 0;   // dropped by the system; QUIC treats it as loss
+};
+
+class DatagramSocket {
+ public:
+  virtual ~DatagramSocket() = default;
+
+  /// Up to one batch; empty when there is nothing to read. The views live until the next call.
+  virtual std::span<Received> receive() = 0;
+  /// Sends from the front and returns how many trains were taken; fewer than given means the
+  /// socket is full and the caller waits for `writable` from its driver.
+  virtual std::size_t send(std::span<const Train> trains) = 0;
+  virtual SocketAddress local() const = 0;
+  virtual SocketStats stats() const = 0;
+};
+
+}  // namespace qudag::runtime
