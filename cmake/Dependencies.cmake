@@ -1,5 +1,5 @@
 # Every third-party target in one place. OpenSSL and ngtcp2 come from QUDAG_DEPS_PREFIX (static,
-# built by ./dev setup) or, where that is empty, from a system that has them new enough.
+# built by ./dev setup) or, where that is "system", from a system that has them new enough.
 set(QUDAG_OPENSSL_MIN 3.5.0)
 set(QUDAG_NGTCP2_MIN 1.22.0)
 
@@ -16,7 +16,7 @@ function(qudag_prefix_library target file)
     INTERFACE_LINK_LIBRARIES "${ARGN}")
 endfunction()
 
-if(QUDAG_DEPS_PREFIX)
+if(QUDAG_DEPS_PREFIX AND NOT QUDAG_DEPS_PREFIX STREQUAL "system")
   qudag_prefix_library(OpenSSL::Crypto libcrypto.a Threads::Threads ${CMAKE_DL_LIBS})
   qudag_prefix_library(OpenSSL::SSL libssl.a OpenSSL::Crypto)
   qudag_prefix_library(ngtcp2::ngtcp2 libngtcp2.a)

@@ -1,11 +1,22 @@
 # What can be switched. The presets set these; see CMakePresets.json.
 set(QUDAG_DEPS_PREFIX "" CACHE PATH
-    "Tree with OpenSSL >= 3.5 and ngtcp2 >= 1.22 (./dev setup makes it); empty: the system's")
+    "Tree with OpenSSL >= 3.5 and ngtcp2 >= 1.22; empty: what ./dev setup made, else the system's")
 set(QUDAG_SANITIZE "" CACHE STRING "Value for -fsanitize=, for example address,undefined")
 option(QUDAG_DEBUG_CHECKS "QUDAG_DCHECK for hot paths (QUDAG_ASSERT is always on)" OFF)
 option(QUDAG_FUZZ "Build the fuzz targets against libFuzzer (clang)" OFF)
 option(QUDAG_LTO "Link-time optimisation in Release builds" OFF)
 option(QUDAG_CCACHE "Compile through ccache where it is installed" ON)
+
+if(NOT QUDAG_DEPS_PREFIX)
+  set(cache "$ENV{XDG_CACHE_HOME}")
+  if(NOT cache)
+    set(cache "$ENV{HOME}/.cache")
+  endif()
+  if(EXISTS "${cache}/qudag/deps/.complete")
+    file(REAL_PATH "${cache}/qudag/deps" found)
+    set_property(CACHE QUDAG_DEPS_PREFIX PROPERTY VALUE "${found}")
+  endif()
+endif()
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Dev CACHE STRING "Dev or Release" FORCE)

@@ -22,11 +22,13 @@ readonly kOpensslSuites='trixie-security trixie-updates trixie'
 readonly kNgtcp2Suites='trixie-backports testing unstable'
 
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/qudag"
-current="$cache/deps-r$kRecipe"         # symlink to the prefix in use
+current="$cache/deps"                   # symlink to the prefix in use; CMake looks there too
 jobs="$(nproc)"
 source "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
 
 # --- 1. what is there already ---------------------------------------------------------------------
+
+is_built() { grep -qsx "recipe $kRecipe" "$current/.complete"; }
 
 system_is_new_enough() {
   command -v pkg-config >/dev/null &&
@@ -142,13 +144,13 @@ fetch_source() {  # package candidates...; sets fetched_version, leaves the tree
   local package="$1" v; shift
   for v in "$@"; do
     mkdir -p "$work/src"
-    if step "$package $v: download" retry 3 env -C "$work/src" \
+    if try_step "$package $v: download" retry 3 env -C "$work/src" \
         apt-get "${apt_options[@]}" source "$package=$v"; then
       mv "$work"/src/*/ "$work/$package" && rm -rf "$work/src"
       fetched_version="$v"
       return 0
     fi
-    say "  $package $v is listed but not served; trying the next"
+    say "  $package $v: listed, but not served here; trying the next"
     rm -rf "$work/src"
   done
   die "no usable source package of $package (tried: ${*:-none listed}); log: $log"
@@ -194,7 +196,7 @@ build_all() {
   mkdir -p "$cache"
   exec 9>"$cache/lock"
   if ! flock -n 9; then say "another ./dev builds the dependencies; waiting"; flock 9; fi
-  [[ $refresh == 0 && -e $current/.complete ]] && return 0   # the other one did it
+  [[ $refresh == 0 ]] && is_built && return 0   # the other one did it
 
   work="$(mktemp -d "$cache/build.XXXXXX")"
   trap 'rm -rf "$work"' EXIT
@@ -220,7 +222,8 @@ build_all() {
     step "ngtcp2 $ngtcp2_version: build" build_ngtcp2 || fail
     step "ngtcp2 $ngtcp2_version: install" install_ngtcp2 || fail
     check_tree "$work/root$prefix"
-    printf 'openssl %s\nngtcp2 %s\n' "$openssl_version" "$ngtcp2_version" >"$work/root$prefix/.complete"
+    printf 'recipe %s\nopenssl %s\nngtcp2 %s\n' "$kRecipe" "$openssl_version" "$ngtcp2_version" \
+      >"$work/root$prefix/.complete"
     rm -rf "$prefix"
     mv "$work/root$prefix" "$prefix"
   fi
@@ -233,7 +236,7 @@ fail() { tail -n 25 "$log" >&2; die "building the dependencies failed; log: $log
 
 refresh=0
 [[ ${1:-} == --refresh ]] && refresh=1
-if [[ $refresh == 0 && -e $current/.complete ]]; then readlink -f "$current"; exit 0; fi
+if [[ $refresh == 0 ]] && is_built; then readlink -f "$current"; exit 0; fi
 if system_is_new_enough; then echo system; exit 0; fi
 build_all
 readlink -f "$current"

@@ -1,7 +1,10 @@
+# shellcheck shell=bash
 # Shared by ./dev and tools/*.sh: messages, progress, retries. Sourced, not run.
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "dev: $*"; exit 1; }
+
+log=/dev/null
 
 # Runs a command with its output in $log. On a terminal a running clock, else one line at the end.
 step() {  # title command...
@@ -13,9 +16,11 @@ step() {  # title command...
     printf '\r\033[K' >&2
   fi
   wait "$pid" || rc=$?
-  if ((rc)); then say "  $title: FAILED after $((SECONDS - start)) s"; else say "  $title: $((SECONDS - start)) s"; fi
+  if ((rc == 0)); then say "  $title: $((SECONDS - start)) s"
+  elif [[ ${step_may_fail:-} != 1 ]]; then say "  $title: FAILED after $((SECONDS - start)) s"; fi
   return "$rc"
 }
+try_step() { step_may_fail=1 step "$@"; }  # says nothing when it fails: the caller has another way
 
 # Up to n attempts with growing pauses.
 retry() {  # n command...

@@ -1,0 +1,3 @@
+// Fixture: a third-party type in a public header.
+#pragma once
+#include <fmt/format.h>

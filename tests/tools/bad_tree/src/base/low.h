@@ -1,0 +1,3 @@
+// Fixture of check_layers_test.py: an illegal include upwards, which is also a cycle.
+#pragma once
+#include "crypto/high.h"

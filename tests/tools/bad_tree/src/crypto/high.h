@@ -1,0 +1,3 @@
+// Fixture: a legal include downwards, half of the cycle.
+#pragma once
+#include "base/low.h"
