@@ -1,0 +1,146 @@
+// Text forms of ids and addresses. Each parser checks length and alphabet first, so nothing that
+// comes from outside reaches inet_pton() but the characters of a numeric address.
+#include <qudag/address.h>
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+namespace qudag {
+namespace {
+
+constexpr std::string_view kBase32 = "abcdefghijklmnopqrstuvwxyz234567";
+constexpr std::size_t kPeerTextMax = NodeId::kTextSize + 1 + 2 + INET6_ADDRSTRLEN + 1 + 5;
+constexpr std::array<std::uint8_t, 12> kV4Prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+std::optional<unsigned> base32_value(char c) {
+  if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  const std::size_t at = kBase32.find(c);
+  if (at == std::string_view::npos) return std::nullopt;
+  return static_cast<unsigned>(at);
+}
+
+/// Decimal, 0 to 65535, no sign, no leading zeros: one text per port.
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  if (text.empty() || text.size() > 5 || (text.size() > 1 && text[0] == '0')) return std::nullopt;
+  std::uint16_t port = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (ec != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return port;
+}
+
+bool only(std::string_view text, std::string_view alphabet) {
+  return text.find_first_not_of(alphabet) == std::string_view::npos;
+}
+
+}  // namespace
+
+// ---- NodeId ---------------------------------------------------------------------------------------
+
+std::string NodeId::to_string() const {
+  std::string out;
+  out.reserve(kTextSize);
+  unsigned held = 0;  // bits not written yet, at the low end
+  unsigned count = 0;
+  for (const std::byte b : bytes) {
+    held = (held << 8) | std::to_integer<unsigned>(b);
+    count += 8;
+    while (count >= 5) {
+      count -= 5;
+      out += kBase32[(held >> count) & 31];
+    }
+    held &= (1u << count) - 1;
+  }
+  out += kBase32[(held << (5 - count)) & 31];  // 256 = 51 * 5 + 1: one bit, four spare
+  return out;
+}
+
+Result<NodeId> NodeId::parse(std::string_view text) {
+  if (text.size() != kTextSize) return fail(Errc::malformed, "an id has 52 characters");
+  NodeId id;
+  unsigned held = 0;
+  unsigned count = 0;
+  std::size_t at = 0;
+  for (const char c : text) {
+    const auto value = base32_value(c);
+    if (!value) return fail(Errc::malformed, "an id is base32: a-z and 2-7");
+    held = (held << 5) | *value;
+    count += 5;
+    if (count >= 8) {
+      count -= 8;
+      id.bytes[at++] = static_cast<std::byte>((held >> count) & 0xff);
+      held &= (1u << count) - 1;
+    }
+  }
+  if (held != 0) return fail(Errc::malformed, "the spare bits of an id are zero");
+  return id;
+}
+
+// ---- SocketAddress --------------------------------------------------------------------------------
+
+bool SocketAddress::is_v4() const noexcept {
+  return std::equal(kV4Prefix.begin(), kV4Prefix.end(), ip.begin());
+}
+
+SocketAddress SocketAddress::v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d,
+                                std::uint16_t port) noexcept {
+  return {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}, port};
+}
+
+std::string SocketAddress::to_string() const {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (is_v4()) {
+    inet_ntop(AF_INET, ip.data() + kV4Prefix.size(), text, sizeof text);
+    return std::string(text) + ":" + std::to_string(port);
+  }
+  inet_ntop(AF_INET6, ip.data(), text, sizeof text);
+  return "[" + std::string(text) + "]:" + std::to_string(port);
+}
+
+Result<SocketAddress> SocketAddress::parse(std::string_view text) {
+  const auto malformed = [] {
+    return fail(Errc::malformed, "an address is 192.0.2.1:4433 or [2001:db8::1]:4433");
+  };
+  if (text.size() > INET6_ADDRSTRLEN + 8) return malformed();
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return malformed();
+  const auto port = parse_port(text.substr(colon + 1));
+  if (!port) return malformed();
+
+  SocketAddress out;
+  out.port = *port;
+  std::string_view host = text.substr(0, colon);
+  if (host.starts_with('[')) {
+    if (!host.ends_with(']')) return malformed();
+    host = host.substr(1, host.size() - 2);
+    if (!only(host, "0123456789abcdefABCDEF:.")) return malformed();
+    if (inet_pton(AF_INET6, std::string(host).c_str(), out.ip.data()) != 1) return malformed();
+    return out;
+  }
+  if (!only(host, "0123456789.")) return malformed();
+  std::copy(kV4Prefix.begin(), kV4Prefix.end(), out.ip.begin());
+  if (inet_pton(AF_INET, std::string(host).c_str(), out.ip.data() + kV4Prefix.size()) != 1) {
+    return malformed();
+  }
+  return out;
+}
+
+// ---- PeerAddress ----------------------------------------------------------------------------------
+
+std::string PeerAddress::to_string() const { return id.to_string() + "@" + at.to_string(); }
+
+Result<PeerAddress> PeerAddress::parse(std::string_view text) {
+  if (text.size() <= NodeId::kTextSize || text.size() > kPeerTextMax ||
+      text[NodeId::kTextSize] != '@') {
+    return fail(Errc::malformed, "a peer is id@host:port with an id of 52 characters");
+  }
+  auto id = NodeId::parse(text.substr(0, NodeId::kTextSize));
+  if (!id) return std::unexpected(std::move(id.error()));
+  auto at = SocketAddress::parse(text.substr(NodeId::kTextSize + 1));
+  if (!at) return std::unexpected(std::move(at.error()));
+  return PeerAddress{*id, *at};
+}
+
+}  // namespace qudag

@@ -1,0 +1,67 @@
+// The only place that knows spdlog.
+#include "base/log.h"
+
+#include <spdlog/logger.h>
+#include <spdlog/sinks/stdout_sinks.h>
+
+namespace qudag {
+namespace {
+
+spdlog::level::level_enum level_of(LogLevel level) {
+  switch (level) {
+    case LogLevel::trace: return spdlog::level::trace;
+    case LogLevel::debug: return spdlog::level::debug;
+    case LogLevel::info: return spdlog::level::info;
+    case LogLevel::warn: return spdlog::level::warn;
+    case LogLevel::error: return spdlog::level::err;
+    case LogLevel::off: break;
+  }
+  return spdlog::level::off;
+}
+
+constexpr std::array<std::string_view, 6> kLevelNames{"trace", "debug", "info",
+                                                      "warn",  "error", "off"};
+
+}  // namespace
+
+struct Log::Impl {
+  std::function<void(LogLevel, std::string_view)> sink;
+  std::unique_ptr<spdlog::logger> logger;  // of our own, not in spdlog's registry
+};
+
+Log::Log(LogOptions options)
+    : level_(options.level), scrub_(options.scrub), impl_(std::make_unique<Impl>()) {
+  impl_->sink = std::move(options.sink);
+  if (!impl_->sink) {
+    impl_->logger = std::make_unique<spdlog::logger>(
+        "qudag", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    impl_->logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+    impl_->logger->set_level(spdlog::level::trace);  // level_ has decided already
+    impl_->logger->flush_on(spdlog::level::warn);
+  }
+}
+
+Log::~Log() {
+  if (impl_->logger) impl_->logger->flush();
+}
+
+// spdlog reports its own errors on standard error and does not throw from log().
+void Log::write(LogLevel level, std::string_view text) noexcept {
+  if (impl_->sink) {
+    impl_->sink(level, text);
+  } else {
+    impl_->logger->log(level_of(level), spdlog::string_view_t(text.data(), text.size()));
+  }
+}
+
+bool parse_log_level(std::string_view text, LogLevel& out) {
+  for (std::size_t i = 0; i < kLevelNames.size(); ++i) {
+    if (text == kLevelNames[i]) {
+      out = static_cast<LogLevel>(i);
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace qudag
