@@ -1,0 +1,171 @@
+// Frames of a payload. Each parse function reads exactly one body and refuses by returning nothing;
+// FrameReader then stops for good, because the length of what follows is no longer known.
+#include "wire/message_frames.h"
+
+namespace qudag::wire {
+namespace {
+
+constexpr std::uint8_t kFirst = 0x01;
+constexpr std::uint8_t kLast = 0x02;
+constexpr std::uint8_t kSigned = 0x04;
+constexpr std::uint8_t kReply = 0x08;
+constexpr std::uint8_t kKnownFlags = kFirst | kLast | kSigned | kReply;
+
+bool flags_are_valid(std::uint8_t flags) {
+  if ((flags & ~kKnownFlags) != 0) return false;
+  // SIGNED and REPLY say what a message is, so they stand where its start stands; never both.
+  if ((flags & kFirst) == 0) return (flags & (kSigned | kReply)) == 0;
+  return (flags & (kSigned | kReply)) != (kSigned | kReply);
+}
+
+bool size_is_valid(const MessageStart& start) {
+  if (!start.is_signed) return start.size <= kPlainSizeMax;
+  return start.size >= kSignedPrefixBytes && start.size <= kSignedSizeMax;
+}
+
+std::optional<MessageStart> parse_start(ByteReader& in, std::uint8_t flags) {
+  MessageStart start;
+  start.id = in.array<kMessageIdBytes>();
+  start.size = in.u32();
+  start.ttl_ms = in.u32();
+  const std::uint8_t cls = in.u8();
+  const bool reserved_zero = in.u8() == 0 && in.u16() == 0;
+  start.is_signed = (flags & kSigned) != 0;
+  if ((flags & kReply) != 0) start.in_reply_to = in.array<kMessageIdBytes>();
+  if (!in.ok() || !reserved_zero || cls >= kClassCount || !size_is_valid(start)) return {};
+  start.cls = static_cast<Class>(cls);
+  return start;
+}
+
+std::optional<DataFrame> parse_data(ByteReader& in) {
+  const std::uint8_t flags = in.u8();
+  if (!flags_are_valid(flags)) return {};
+  DataFrame frame;
+  frame.last = (flags & kLast) != 0;
+  frame.ref = in.u32();
+  if ((flags & kFirst) != 0) {
+    frame.start = parse_start(in, flags);
+    if (!frame.start) return {};
+  }
+  frame.bytes = in.take(in.u16());
+  if (!in.ok()) return {};
+  if (frame.start) {  // a first fragment alone shows whether it completes its message
+    if (frame.bytes.size() > frame.start->size) return {};
+    if (frame.last != (frame.bytes.size() == frame.start->size)) return {};
+  }
+  return frame;
+}
+
+std::uint8_t flags_of(const DataFrame& frame) {
+  unsigned flags = frame.last ? kLast : 0u;
+  if (frame.start) {
+    flags |= kFirst;
+    if (frame.start->is_signed) flags |= kSigned;
+    if (frame.start->in_reply_to) flags |= kReply;
+  }
+  return static_cast<std::uint8_t>(flags);
+}
+
+void append_type(ByteWriter& out, FrameType type) { out.u8(static_cast<std::uint8_t>(type)); }
+
+}  // namespace
+
+std::optional<Frame> FrameReader::refuse() {
+  malformed_ = true;
+  in_ = ByteReader({});
+  return {};
+}
+
+std::optional<Frame> FrameReader::next() {
+  if (in_.remaining() == 0) return {};
+  std::optional<Frame> frame;
+  switch (static_cast<FrameType>(in_.u8())) {
+    case FrameType::padding:
+      in_ = ByteReader({});
+      return {};
+    case FrameType::data: {
+      const auto data = parse_data(in_);
+      if (!data) return refuse();
+      frame = *data;
+      break;
+    }
+    case FrameType::ack: {
+      const std::uint32_t ref = in_.u32();
+      const std::uint8_t status = in_.u8();
+      if (status > kAckStatusMax) return refuse();
+      frame = AckFrame{ref, static_cast<AckStatus>(status)};
+      break;
+    }
+    case FrameType::credit: frame = CreditFrame{in_.u64()}; break;
+    case FrameType::ping: frame = PingFrame{in_.u64()}; break;
+    case FrameType::pong: frame = PongFrame{in_.u64()}; break;
+    case FrameType::close: frame = CloseFrame{in_.u8()}; break;
+    case FrameType::cancel: frame = CancelFrame{in_.u32()}; break;
+    default: return refuse();
+  }
+  if (!in_.ok()) return refuse();
+  return frame;
+}
+
+MutableBytes append_data_header(ByteWriter& out, const DataFrame& frame, std::size_t length) {
+  QUDAG_ASSERT(length <= UINT16_MAX);
+  append_type(out, FrameType::data);
+  out.u8(flags_of(frame));
+  out.u32(frame.ref);
+  if (frame.start) {
+    const MessageStart& start = *frame.start;
+    QUDAG_DCHECK(!(start.is_signed && start.in_reply_to) && size_is_valid(start));
+    out.put(start.id);
+    out.u32(start.size);
+    out.u32(start.ttl_ms);
+    out.u8(static_cast<std::uint8_t>(start.cls));
+    out.zero(3);
+    if (start.in_reply_to) out.put(*start.in_reply_to);
+  }
+  out.u16(static_cast<std::uint16_t>(length));
+  return out.reserve(length);
+}
+
+void append(ByteWriter& out, const DataFrame& frame) {
+  const MutableBytes place = append_data_header(out, frame, frame.bytes.size());
+  if (!place.empty()) std::memcpy(place.data(), frame.bytes.data(), place.size());
+}
+
+void append(ByteWriter& out, const AckFrame& frame) {
+  append_type(out, FrameType::ack);
+  out.u32(frame.ref);
+  out.u8(static_cast<std::uint8_t>(frame.status));
+}
+
+void append(ByteWriter& out, const CreditFrame& frame) {
+  append_type(out, FrameType::credit);
+  out.u64(frame.offset);
+}
+
+void append(ByteWriter& out, const PingFrame& frame) {
+  append_type(out, FrameType::ping);
+  out.u64(frame.token);
+}
+
+void append(ByteWriter& out, const PongFrame& frame) {
+  append_type(out, FrameType::pong);
+  out.u64(frame.token);
+}
+
+void append(ByteWriter& out, const CloseFrame& frame) {
+  append_type(out, FrameType::close);
+  out.u8(frame.reason);
+}
+
+void append(ByteWriter& out, const CancelFrame& frame) {
+  append_type(out, FrameType::cancel);
+  out.u32(frame.ref);
+}
+
+void append(ByteWriter& out, const Frame& frame) {
+  std::visit([&out](const auto& f) { append(out, f); }, frame);
+}
+
+void append_padding(ByteWriter& out) { out.zero(out.remaining()); }
+
+}  // namespace qudag::wire

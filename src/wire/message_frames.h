@@ -1,0 +1,162 @@
+// The frames inside a cell's payload (docs/protocol.md, section 7): reading and writing.
+//
+// A payload is a sequence of frames, ended by a padding frame or by its own end. Reading:
+//
+//   FrameReader frames(payload);
+//   while (auto frame = frames.next()) std::visit(handler, *frame);
+//   if (frames.malformed()) ...destroy the circuit
+//
+// Everything that one frame alone can show wrong is refused here: types, flags, lengths, sizes,
+// classes, reserved bytes. What needs the history of the circuit (the order of refs, sums of sizes,
+// credit) is for message/. Views point into the payload and live as long as it does.
+// Writing appends to a ByteWriter; the caller asks for the size first.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/limits.h"
+
+#include <qudag/message.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <variant>
+
+namespace qudag::wire {
+
+enum class FrameType : std::uint8_t {
+  padding = 0x00,
+  data = 0x01,
+  ack = 0x02,
+  credit = 0x03,
+  ping = 0x04,
+  pong = 0x05,
+  close = 0x06,
+  cancel = 0x07,
+};
+
+inline constexpr std::size_t kMessageIdBytes = 16;
+using MessageId = std::array<std::byte, kMessageIdBytes>;
+
+/// What a SIGNED message's bytes begin with: public key (1952) || signature (3309).
+inline constexpr std::size_t kSignedPrefixBytes = 1952 + 3309;
+/// The largest `size` of a message that is not SIGNED, and of one that is.
+inline constexpr std::size_t kPlainSizeMax = limits::kMessageBytesMax;
+inline constexpr std::size_t kSignedSizeMax = limits::kMessageBytesMax + kSignedPrefixBytes;
+
+/// The credit that each direction of a circuit starts with, and the messages that may interleave.
+inline constexpr std::uint64_t kInitialCredit = 4'194'304;
+inline constexpr std::size_t kInterleavedMessagesMax = 256;
+
+/// What the first fragment says of its message.
+struct MessageStart {
+  MessageId id{};
+  std::uint32_t size = 0;    // bytes of all fragments together
+  std::uint32_t ttl_ms = 0;  // as the sender says; not bounded here
+  Class cls = Class::normal;
+  bool is_signed = false;
+  std::optional<MessageId> in_reply_to;  // present: the message is a reply; never with is_signed
+
+  bool operator==(const MessageStart&) const = default;
+};
+
+struct DataFrame {
+  std::uint32_t ref = 0;
+  std::optional<MessageStart> start;  // on the first fragment, and only there
+  bool last = false;                  // this fragment completes the message
+  Bytes bytes;
+};
+
+enum class AckStatus : std::uint8_t {
+  delivered = 0,
+  duplicate = 1,
+  no_receiver = 2,
+  refused_memory = 3,
+  refused_queue = 4,
+  expired = 5,
+  bad_signature = 6,
+  cancelled = 7,
+};
+inline constexpr std::uint8_t kAckStatusMax = 7;
+
+struct AckFrame {
+  std::uint32_t ref = 0;
+  AckStatus status = AckStatus::delivered;
+  bool operator==(const AckFrame&) const = default;
+};
+struct CreditFrame {
+  std::uint64_t offset = 0;  // DATA bytes that may be sent, since the start of the circuit
+  bool operator==(const CreditFrame&) const = default;
+};
+struct PingFrame {
+  std::uint64_t token = 0;
+  bool operator==(const PingFrame&) const = default;
+};
+struct PongFrame {
+  std::uint64_t token = 0;
+  bool operator==(const PongFrame&) const = default;
+};
+struct CloseFrame {
+  std::uint8_t reason = 0;
+  bool operator==(const CloseFrame&) const = default;
+};
+struct CancelFrame {
+  std::uint32_t ref = 0;
+  bool operator==(const CancelFrame&) const = default;
+};
+
+using Frame = std::variant<DataFrame, AckFrame, CreditFrame, PingFrame, PongFrame, CloseFrame,
+                           CancelFrame>;
+
+class FrameReader {
+ public:
+  explicit FrameReader(Bytes payload) : in_(payload) {}
+
+  /// The next frame; none at padding, at the end, and from the first malformed frame on.
+  std::optional<Frame> next();
+  bool malformed() const { return malformed_; }
+
+ private:
+  std::optional<Frame> refuse();
+
+  ByteReader in_;
+  bool malformed_ = false;
+};
+
+// ---- Sizes on the wire, type included -----------------------------------------------------------
+
+inline constexpr std::size_t kDataHeaderBytes = 1 + 1 + 4 + 2;  // 8, of a later fragment
+inline constexpr std::size_t kMessageStartBytes = kMessageIdBytes + 4 + 4 + 1 + 3;  // 28
+inline constexpr std::size_t kAckFrameBytes = 1 + 4 + 1;
+inline constexpr std::size_t kCreditFrameBytes = 1 + 8;
+inline constexpr std::size_t kPingFrameBytes = 1 + 8;
+inline constexpr std::size_t kPongFrameBytes = 1 + 8;
+inline constexpr std::size_t kCloseFrameBytes = 1 + 1;
+inline constexpr std::size_t kCancelFrameBytes = 1 + 4;
+
+/// Everything of a DATA frame but its bytes: 8, 36 or 52.
+constexpr std::size_t data_header_bytes(bool first, bool reply) {
+  return kDataHeaderBytes + (first ? kMessageStartBytes : 0) +
+         (first && reply ? kMessageIdBytes : 0);
+}
+/// The largest header, and so the room below which it is not worth starting a message.
+inline constexpr std::size_t kDataHeaderBytesMax = data_header_bytes(true, true);  // 52
+
+// ---- Writing. The writer must have room for the frame. ------------------------------------------
+
+/// Header only; the result is the place for `length` bytes, which the caller fills (from a chain,
+/// say). frame.bytes is not used.
+MutableBytes append_data_header(ByteWriter& out, const DataFrame& frame, std::size_t length);
+void append(ByteWriter& out, const DataFrame& frame);
+void append(ByteWriter& out, const AckFrame& frame);
+void append(ByteWriter& out, const CreditFrame& frame);
+void append(ByteWriter& out, const PingFrame& frame);
+void append(ByteWriter& out, const PongFrame& frame);
+void append(ByteWriter& out, const CloseFrame& frame);
+void append(ByteWriter& out, const CancelFrame& frame);
+void append(ByteWriter& out, const Frame& frame);
+/// Zeros to the end of the payload; nothing if it is full.
+void append_padding(ByteWriter& out);
+
+}  // namespace qudag::wire
