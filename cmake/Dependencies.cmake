@@ -23,7 +23,7 @@ if(QUDAG_DEPS_PREFIX AND NOT QUDAG_DEPS_PREFIX STREQUAL "system")
   qudag_prefix_library(ngtcp2::crypto_ossl libngtcp2_crypto_ossl.a
                        ngtcp2::ngtcp2 OpenSSL::SSL OpenSSL::Crypto)
   # Before /usr/include for everything: no file of ours can meet the system's OpenSSL 3.0.
-  include_directories(SYSTEM BEFORE "${QUDAG_DEPS_PREFIX}/include")
+  include_directories(BEFORE SYSTEM "${QUDAG_DEPS_PREFIX}/include")
 else()
   find_package(OpenSSL ${QUDAG_OPENSSL_MIN} REQUIRED)
   find_package(PkgConfig REQUIRED)

@@ -1,10 +1,10 @@
 # libqudag.so: the room `node` and everything below it in one shared library. Only what
 # include/qudag/ marks QUDAG_API is exported; OpenSSL and ngtcp2 are inside and invisible.
-if(NOT TARGET qudag_node)
+qudag_room_closure(public_rooms missing node)
+if(missing)
+  message(STATUS "libqudag: skipped, there is no '${missing}' yet")
   return()
 endif()
-
-qudag_room_closure(public_rooms node)
 add_library(qudag SHARED)
 add_library(qudag::qudag ALIAS qudag)
 foreach(room ${public_rooms})
