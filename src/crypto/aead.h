@@ -30,7 +30,12 @@ using CipherContext = std::unique_ptr<evp_cipher_ctx_st, CipherContextDeleter>;
 
 class Aead {
  public:
-  explicit Aead(const Key256& key);
+  /// What an object can be asked for; each use costs a context (see README.md), so an owner of many
+  /// circuits names what it needs. Asking for another is an assertion.
+  using Uses = unsigned;
+  static constexpr Uses kSeal = 1, kOpen = 2, kKeystream = 4, kAllUses = 7;
+
+  explicit Aead(const Key256& key, Uses uses = kAllUses);
 
   /// Encrypts `text` in place and writes its tag.
   void seal(const Nonce& nonce, Bytes aad, MutableBytes text, std::span<std::byte, kTagSize> tag);
@@ -41,6 +46,10 @@ class Aead {
   /// GCM is CTR mode from counter block 2 (SP 800-38D, 7.1), so this is AES of those blocks.
   /// `offset` and `out.size()` must be multiples of 16.
   void keystream(const Nonce& nonce, std::size_t offset, MutableBytes out);
+  /// The same piece, `bytes` long, for the nonces counter_nonce(first) .. counter_nonce(first +
+  /// count - 1), one after the other in out (count * bytes, at most 4096), in one pass of AES.
+  void keystream_run(std::uint64_t first, std::size_t count, std::size_t offset, std::size_t bytes,
+                     MutableBytes out);
 
  private:
   CipherContext seal_;

@@ -17,6 +17,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 
 struct evp_pkey_st;
 
@@ -28,6 +29,8 @@ inline constexpr std::size_t kMlKemCiphertextSize = 1088;
 inline constexpr std::size_t kKemPublicSize = kX25519Size + kMlKemPublicSize;          // 1216
 inline constexpr std::size_t kKemCiphertextSize = kX25519Size + kMlKemCiphertextSize;  // 1120
 inline constexpr std::size_t kKemSeedSize = 32 + 64;  // X25519 private key, ML-KEM seed d || z
+
+inline constexpr std::size_t kKemEncapsulationSeedSize = 32 + 32;  // X25519 private key, ML-KEM m
 
 using KemPublicBytes = std::array<std::byte, kKemPublicSize>;
 using KemCiphertext = std::array<std::byte, kKemCiphertextSize>;
@@ -47,7 +50,11 @@ class KemPublicKey {
     KemCiphertext ciphertext;
     Key256 secret;
   };
+  /// `authentication_failed` if the key's X25519 point is of low order.
   Result<Encapsulation> encapsulate() const;
+  /// Deterministic, for golden vectors only: the seed must never be used twice or kept.
+  Result<Encapsulation> encapsulate_from(
+      std::span<const std::byte, kKemEncapsulationSeedSize> seed) const;
 
   const KemPublicBytes& bytes() const { return raw_; }
 

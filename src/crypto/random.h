@@ -1,6 +1,7 @@
 // The Rng of real nodes: OpenSSL's DRBG. Thread-safe.
 #pragma once
 
+#include "base/bytes.h"
 #include "base/rng.h"
 
 namespace qudag::crypto {
