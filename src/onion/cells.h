@@ -33,6 +33,9 @@ constexpr const Shape& cell_shape(Class cls) {
 }
 
 /// A hop's half of a circuit, relay or destination: two directions, their keys and counters.
+///
+/// Key contexts are made at the first cell of a direction and of an epoch; until then, and after
+/// rest(), this object is all the memory that the crypto of a circuit takes.
 class HopCrypto {
  public:
   HopCrypto(HopSecrets secrets, Class cls);
@@ -47,12 +50,27 @@ class HopCrypto {
   /// Destination: the window is a payload of U - 96 bytes; becomes the cell.
   void seal(memory::Block& payload);
 
+  /// Puts the key contexts of an idle circuit away; the next cell makes them again.
+  void rest() noexcept;
+
  private:
-  struct Direction;
-  struct DirectionDeleter { void operator()(Direction*) const noexcept; };
+  struct Opener;  // forward: the AEAD and the filler stream
+  struct Sealer;  // backward: the AEAD
+  struct ContextDeleter {
+    void operator()(Opener* opener) const noexcept;
+    void operator()(Sealer* sealer) const noexcept;
+  };
+  bool open_layer(memory::Block& cell);
+  void seal_layer(memory::Block& text);
+  void count_forward();
+
+  Key256 forward_chain_;
+  Key256 backward_chain_;
+  std::unique_ptr<Opener, ContextDeleter> opener_;
+  std::unique_ptr<Sealer, ContextDeleter> sealer_;
+  std::uint32_t forward_cells_ = 0;   // in this epoch
+  std::uint32_t backward_cells_ = 0;
   Class cls_;
-  std::unique_ptr<Direction, DirectionDeleter> forward_;
-  std::unique_ptr<Direction, DirectionDeleter> backward_;
 };
 
 /// The source's half: all hops' keys in route order.
@@ -68,7 +86,7 @@ class SourceCrypto {
   /// The same for a run of payloads, cheaper per cell.
   void seal(std::span<memory::Block> payloads);
   /// The window is a cell from hop 1; becomes the payload. nullopt on success, otherwise the index
-  /// of the layer that did not verify (the hop behind which the cell was changed).
+  /// of the layer that did not verify: the cell was changed after that hop sent it.
   [[nodiscard]] std::optional<std::size_t> open(memory::Block& cell);
 
  private:

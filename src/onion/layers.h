@@ -43,4 +43,19 @@ void forward_tail(const Shape& shape, std::span<crypto::Aead* const> keys,
 void backward_tails(const Shape& shape, std::span<crypto::Aead* const> keys,
                     const crypto::Nonce& nonce, MutableBytes out);
 
+/// Cells ahead: the same two for a run of units with the nonces first_counter, first_counter + 1 ...,
+/// one pass of AES per hop. At most kRunMax units; for shapes whose tails fit kRunStrideMax (cells).
+inline constexpr std::size_t kRunMax = 32;
+inline constexpr std::size_t kRunStrideMax = limits::kCellReserveBytes;
+
+/// Unit c's text is the last step * (n - 1) bytes of out[c * stride .. (c + 1) * stride); what is
+/// before it stays. fillers[i] holds `count` fillers of hop i+1 in a row.
+void forward_tail_run(const Shape& shape, std::span<crypto::Aead* const> keys,
+                      std::uint64_t first_counter, std::size_t count,
+                      std::span<const Bytes> fillers, std::size_t stride, MutableBytes out);
+
+/// Unit c's pieces are at out[c * step * (n - 1)].
+void backward_tails_run(const Shape& shape, std::span<crypto::Aead* const> keys,
+                        std::uint64_t first_counter, std::size_t count, MutableBytes out);
+
 }  // namespace qudag::onion

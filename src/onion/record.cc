@@ -1,0 +1,81 @@
+#include "onion/record.h"
+
+#include <algorithm>
+
+namespace qudag::onion {
+namespace {
+
+constexpr std::uint8_t kVersion = 1;
+constexpr std::size_t kBuildTailZeros = 8;
+constexpr std::size_t kReplyTailZeros = 15;
+
+bool all_zero(Bytes bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+}
+
+}  // namespace
+
+void write_build_record(const BuildRecord& record,
+                        std::span<std::byte, limits::kBuildRecordBytes> out) {
+  ByteWriter w(out);
+  w.u8(kVersion);
+  w.u8(static_cast<std::uint8_t>(record.role));
+  w.u8(static_cast<std::uint8_t>(record.cls));
+  w.u8(0);
+  w.u32(record.expiry_minutes);
+  w.put(record.next.bytes);
+  w.put(record.ephemeral);
+  w.zero(kBuildTailZeros);
+  QUDAG_ASSERT(w.remaining() == 0);
+}
+
+Result<BuildRecord> parse_build_record(std::span<const std::byte, limits::kBuildRecordBytes> in) {
+  ByteReader r(in);
+  const std::uint8_t version = r.u8();
+  const std::uint8_t role = r.u8();
+  const std::uint8_t cls = r.u8();
+  const std::uint8_t reserved = r.u8();
+  BuildRecord record;
+  record.expiry_minutes = r.u32();
+  record.next.bytes = r.array<NodeId::kSize>();
+  record.ephemeral = r.take(limits::kKemPublicBytes);
+  const bool tail_zero = all_zero(r.take(kBuildTailZeros));
+  if (!r.done() || version != kVersion || reserved != 0 || !tail_zero || cls >= kClassCount) {
+    return fail(Errc::malformed);
+  }
+  if (role != static_cast<std::uint8_t>(Role::relay) &&
+      role != static_cast<std::uint8_t>(Role::destination)) {
+    return fail(Errc::malformed);
+  }
+  record.role = static_cast<Role>(role);
+  record.cls = static_cast<Class>(cls);
+  // A relay needs a next hop, and a destination must not have one.
+  if (all_zero(record.next.bytes) != (record.role == Role::destination)) {
+    return fail(Errc::malformed);
+  }
+  return record;
+}
+
+void write_reply_record(std::span<const std::byte, limits::kKemCiphertextBytes> ct2,
+                        BuildStatus status, std::span<std::byte, limits::kReplyRecordBytes> out) {
+  ByteWriter w(out);
+  w.put(ct2);
+  w.u8(static_cast<std::uint8_t>(status));
+  w.zero(kReplyTailZeros);
+  QUDAG_ASSERT(w.remaining() == 0);
+}
+
+Result<ReplyRecord> parse_reply_record(std::span<const std::byte, limits::kReplyRecordBytes> in) {
+  ByteReader r(in);
+  ReplyRecord record;
+  record.ct2 = r.take(limits::kKemCiphertextBytes);
+  const std::uint8_t status = r.u8();
+  if (!all_zero(r.take(kReplyTailZeros)) || !r.done() ||
+      status > static_cast<std::uint8_t>(BuildStatus::unreachable)) {
+    return fail(Errc::malformed);
+  }
+  record.status = static_cast<BuildStatus>(status);
+  return record;
+}
+
+}  // namespace qudag::onion

@@ -1,0 +1,112 @@
+// Builds that were seen, as one open-addressing table per expiry minute: forgetting is dropping a
+// table, never a walk over entries.
+//
+// An entry is the first half of its digest, 16 bytes: finding a second build with the same half is
+// 2^128 work. Digests place themselves; whoever grinds them into one cluster pays 2^19 hashes and
+// one build per entry, to make look-ups scan some KiB.
+#include "base/assert.h"
+#include "onion/build.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace qudag::onion {
+namespace {
+
+struct Entry {
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;  // never 0 in a used slot
+  friend bool operator==(const Entry&, const Entry&) = default;
+};
+
+Entry entry_of(std::span<const std::byte, 32> digest) {
+  Entry e;
+  std::memcpy(&e.a, digest.data(), 8);
+  std::memcpy(&e.b, digest.data() + 8, 8);
+  e.b |= 1;
+  return e;
+}
+
+class Table {
+ public:
+  bool contains(const Entry& entry) const { return !slots_.empty() && slots_[slot(entry)] == entry; }
+
+  void add(const Entry& entry) {
+    if (4 * (used_ + 1) > 3 * slots_.size()) grow();
+    slots_[slot(entry)] = entry;
+    ++used_;
+  }
+
+  std::size_t used() const { return used_; }
+
+ private:
+  // The slot that holds it, or the free one where it belongs.
+  std::size_t slot(const Entry& entry) const {
+    const std::size_t mask = slots_.size() - 1;
+    std::size_t at = static_cast<std::size_t>(entry.a) & mask;
+    while (slots_[at].b != 0 && slots_[at] != entry) at = (at + 1) & mask;
+    return at;
+  }
+
+  void grow() {
+    std::vector<Entry> old(std::max<std::size_t>(64, 2 * slots_.size()));
+    old.swap(slots_);
+    for (const Entry& e : old) {
+      if (e.b != 0) slots_[slot(e)] = e;
+    }
+  }
+
+  std::vector<Entry> slots_;  // a power of two
+  std::size_t used_ = 0;
+};
+
+}  // namespace
+
+struct ReplayWindow::Impl {
+  struct Minute {
+    std::uint64_t ends;  // in minutes; every entry expires at or before this
+    Table seen;
+  };
+  std::vector<Minute> minutes;
+  std::size_t entries_max;
+  std::size_t entries = 0;
+  std::uint64_t forgotten = 0;  // entries that ended up to this minute are gone
+
+  void forget(UnixSeconds now) {
+    std::erase_if(minutes, [&](const Minute& m) {
+      if (m.ends * 60 > now) return false;
+      entries -= m.seen.used();
+      forgotten = std::max(forgotten, m.ends);
+      return true;
+    });
+  }
+};
+
+ReplayWindow::ReplayWindow(std::size_t entries_max) : impl_(std::make_unique<Impl>()) {
+  impl_->entries_max = entries_max;
+}
+
+ReplayWindow::~ReplayWindow() = default;
+
+ReplayWindow::Verdict ReplayWindow::check_and_add(std::span<const std::byte, 32> digest,
+                                                  UnixSeconds expires, UnixSeconds now) {
+  impl_->forget(now);
+  const std::uint64_t ends = (expires + 59) / 60;
+  const Entry entry = entry_of(digest);
+  // A clock that went back must not make forgotten builds fresh again.
+  if (ends <= impl_->forgotten) return Verdict::replayed;
+  Table* table = nullptr;
+  for (auto& minute : impl_->minutes) {
+    if (minute.seen.contains(entry)) return Verdict::replayed;
+    if (minute.ends == ends) table = &minute.seen;
+  }
+  if (impl_->entries >= impl_->entries_max) return Verdict::full;
+  if (table == nullptr) table = &impl_->minutes.emplace_back(Impl::Minute{ends, {}}).seen;
+  table->add(entry);
+  ++impl_->entries;
+  return Verdict::fresh;
+}
+
+std::size_t ReplayWindow::size() const { return impl_->entries; }
+
+}  // namespace qudag::onion
