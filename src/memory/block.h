@@ -108,8 +108,12 @@ class BlockPool {
 
   /// A block with an empty window at full headroom; an empty handle when the limit is reached.
   Block take(BlockSize size);
+  /// Makes the calling thread the owner. Needed only when another thread took first (set-up code);
+  /// the caller orders this after that thread's last use.
+  void bind_to_this_thread();
   /// Gives free pieces beyond `keep` back to the system. Call from maintenance.
   void trim();
+  /// Owner's thread.
   PoolStats stats() const;
 
  private:

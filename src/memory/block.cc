@@ -1,0 +1,328 @@
+// Pools of pieces, and the way home of a piece that ends on another thread.
+//
+// take():  1. from the owner's free list; 2. else everything that other threads gave back since the
+//          last time, popped as one stack; 3. else from the system, up to blocks_max.
+// return:  on the owner's thread onto the free list, elsewhere onto the lock-free stack.
+// The core counts the pieces that are out, and the pool itself; the last to go frees the core.
+#include "memory/block.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define QUDAG_POISON(at, n) ASAN_POISON_MEMORY_REGION(at, n)
+#define QUDAG_UNPOISON(at, n) ASAN_UNPOISON_MEMORY_REGION(at, n)
+#else
+#define QUDAG_POISON(at, n) (static_cast<void>(at), static_cast<void>(n))
+#define QUDAG_UNPOISON(at, n) (static_cast<void>(at), static_cast<void>(n))
+#endif
+
+namespace qudag::memory {
+namespace {
+
+constexpr std::size_t index_of(BlockSize size) { return static_cast<std::size_t>(size); }
+
+constexpr std::size_t area_bytes(BlockSize size) {
+  return kHeadroomBytes + kBlockCapacity[index_of(size)] + kTailroomBytes;
+}
+
+BlockHeader* allocate(BlockSize size) {
+  void* raw = std::malloc(sizeof(BlockHeader) + area_bytes(size));
+  if (raw == nullptr) return nullptr;
+  auto* header = new (raw) BlockHeader;
+  header->size = size;
+  return header;
+}
+
+/// While a piece is free nobody reads or writes its data; AddressSanitizer then says who does.
+void hide(BlockHeader* header) { QUDAG_POISON(header->data(), area_bytes(header->size)); }
+void show(BlockHeader* header) { QUDAG_UNPOISON(header->data(), area_bytes(header->size)); }
+
+void free_piece(BlockHeader* header) {
+  show(header);
+  header->~BlockHeader();
+  std::free(header);
+}
+
+/// A number for the calling thread that is never used again, unlike std::thread::id: a pool may
+/// outlive its owner's thread. The counter is process-wide, and all it can do is count.
+std::uint64_t this_thread() {
+  static std::atomic<std::uint64_t> threads{0};
+  thread_local const std::uint64_t number = threads.fetch_add(1, std::memory_order_relaxed) + 1;
+  return number;
+}
+
+void free_list(BlockHeader* header) {
+  while (header != nullptr) free_piece(std::exchange(header, header->next));
+}
+
+}  // namespace
+
+class PoolCore {
+ public:
+  explicit PoolCore(PoolOptions options) : options_(options) {}
+
+  // ---- owner's thread -----------------------------------------------------------------------------
+
+  void bind_to_this_thread() { owner_.store(this_thread(), std::memory_order_relaxed); }
+
+  BlockHeader* take(BlockSize size) {
+    adopt_owner();
+    Shelf& shelf = shelves_[index_of(size)];
+    if (shelf.free == nullptr) collect(shelf);
+    BlockHeader* header = shelf.free;
+    if (header != nullptr) {
+      shelf.free = header->next;
+      --shelf.free_count;
+      show(header);
+    } else {
+      header = grow(shelf, size);
+      if (header == nullptr) return nullptr;
+    }
+    holders_.fetch_add(1, std::memory_order_relaxed);
+    ++taken_;
+    header->core = this;
+    header->next = nullptr;
+    header->begin = kHeadroomBytes;
+    header->end = kHeadroomBytes;
+    return header;
+  }
+
+  void trim() {
+    for (std::size_t i = 0; i < kBlockSizeCount; ++i) {
+      Shelf& shelf = shelves_[i];
+      collect(shelf);
+      while (shelf.free_count > options_.keep[i]) {
+        free_piece(std::exchange(shelf.free, shelf.free->next));
+        --shelf.free_count;
+        --shelf.owned;
+      }
+    }
+  }
+
+  PoolStats stats() {
+    PoolStats out;
+    for (std::size_t i = 0; i < kBlockSizeCount; ++i) {
+      collect(shelves_[i]);
+      out.free[i] = shelves_[i].free_count;
+      out.in_use[i] = shelves_[i].owned - shelves_[i].free_count;
+    }
+    out.taken = taken_;
+    out.allocated = allocated_;
+    out.exhausted = exhausted_;
+    return out;
+  }
+
+  /// The pool ends: pieces that are still out go to the system when they come back.
+  void close() {
+    closed_.store(true, std::memory_order_seq_cst);
+    for (Shelf& shelf : shelves_) {
+      free_list(std::exchange(shelf.free, nullptr));
+      free_list(shelf.returned.exchange(nullptr, std::memory_order_seq_cst));
+    }
+    leave();
+  }
+
+  // ---- any thread ---------------------------------------------------------------------------------
+
+  void give_back(BlockHeader* header) noexcept {
+    Shelf& shelf = shelves_[index_of(header->size)];
+    if (closed_.load(std::memory_order_acquire)) {
+      free_piece(header);
+    } else if (owner_.load(std::memory_order_relaxed) == this_thread()) {
+      hide(header);
+      header->next = shelf.free;
+      shelf.free = header;
+      ++shelf.free_count;
+    } else {
+      hide(header);
+      BlockHeader* head = shelf.returned.load(std::memory_order_relaxed);
+      do {
+        header->next = head;
+      } while (!shelf.returned.compare_exchange_weak(head, header, std::memory_order_seq_cst,
+                                                     std::memory_order_relaxed));
+      // close() may have swept the stack between our first look and the push; sweep once more.
+      // Both stores and both loads are sequentially consistent, so one of the two sees the other.
+      if (closed_.load(std::memory_order_seq_cst)) {
+        free_list(shelf.returned.exchange(nullptr, std::memory_order_seq_cst));
+      }
+    }
+    leave();
+  }
+
+ private:
+  struct alignas(64) Shelf {
+    BlockHeader* free = nullptr;   // the owner's
+    std::size_t free_count = 0;
+    std::size_t owned = 0;         // free, out, or on the stack
+    alignas(64) std::atomic<BlockHeader*> returned{nullptr};  // other threads push, owner pops all
+  };
+
+  // The first take() names the owner: pools are made by main and handed to their shard's thread.
+  void adopt_owner() {
+    if (owner_.load(std::memory_order_relaxed) == 0) bind_to_this_thread();
+    QUDAG_DCHECK(owner_.load(std::memory_order_relaxed) == this_thread());
+  }
+
+  void collect(Shelf& shelf) {
+    if (shelf.returned.load(std::memory_order_relaxed) == nullptr) return;
+    BlockHeader* header = shelf.returned.exchange(nullptr, std::memory_order_acquire);
+    while (header != nullptr) {
+      BlockHeader* next = header->next;
+      header->next = shelf.free;
+      shelf.free = header;
+      ++shelf.free_count;
+      header = next;
+    }
+  }
+
+  BlockHeader* grow(Shelf& shelf, BlockSize size) {
+    BlockHeader* header =
+        shelf.owned < options_.blocks_max[index_of(size)] ? allocate(size) : nullptr;
+    if (header == nullptr) {
+      ++exhausted_;
+      return nullptr;
+    }
+    ++shelf.owned;
+    ++allocated_;
+    return header;
+  }
+
+  void leave() noexcept {
+    if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  PoolOptions options_;
+  std::array<Shelf, kBlockSizeCount> shelves_;
+  std::uint64_t taken_ = 0;
+  std::uint64_t allocated_ = 0;
+  std::uint64_t exhausted_ = 0;
+  std::atomic<std::uint64_t> owner_{0};  // as this_thread() counts; 0: nobody yet
+  std::atomic<bool> closed_{false};
+  alignas(64) std::atomic<std::uint64_t> holders_{1};  // the pool, and every piece that is out
+};
+
+// ---- Block ----------------------------------------------------------------------------------------
+
+void Block::reset() noexcept {
+  if (BlockHeader* header = release()) header->core->give_back(header);
+}
+
+std::size_t Block::tailroom() const { return area_bytes(header_->size) - header_->end; }
+
+void Block::prepend(std::size_t n) {
+  QUDAG_ASSERT(n <= headroom());
+  header_->begin -= static_cast<std::uint32_t>(n);
+}
+
+void Block::append(std::size_t n) {
+  QUDAG_ASSERT(n <= tailroom());
+  header_->end += static_cast<std::uint32_t>(n);
+}
+
+void Block::drop_front(std::size_t n) {
+  QUDAG_ASSERT(n <= size());
+  header_->begin += static_cast<std::uint32_t>(n);
+}
+
+void Block::drop_back(std::size_t n) {
+  QUDAG_ASSERT(n <= size());
+  header_->end -= static_cast<std::uint32_t>(n);
+}
+
+void Block::clear() {
+  header_->begin = kHeadroomBytes;
+  header_->end = kHeadroomBytes;
+}
+
+// ---- BlockPool ------------------------------------------------------------------------------------
+
+BlockPool::BlockPool(PoolOptions options) : core_(new PoolCore(options)) {}
+BlockPool::~BlockPool() { core_->close(); }
+
+Block BlockPool::take(BlockSize size) { return Block(core_->take(size)); }
+void BlockPool::bind_to_this_thread() { core_->bind_to_this_thread(); }
+void BlockPool::trim() { core_->trim(); }
+PoolStats BlockPool::stats() const { return core_->stats(); }
+
+// ---- Chain ----------------------------------------------------------------------------------------
+
+void Chain::push_back(Block block) {
+  BlockHeader* header = block.release();
+  QUDAG_ASSERT(header != nullptr);
+  header->next = nullptr;
+  (tail_ == nullptr ? head_ : tail_->next) = header;
+  tail_ = header;
+  bytes_ += header->end - header->begin;
+  ++blocks_;
+}
+
+void Chain::append(Chain&& other) {
+  if (other.empty()) return;
+  QUDAG_ASSERT(&other != this);
+  (tail_ == nullptr ? head_ : tail_->next) = other.head_;
+  tail_ = other.tail_;
+  bytes_ += other.bytes_;
+  blocks_ += other.blocks_;
+  other.head_ = nullptr;
+  other.tail_ = nullptr;
+  other.bytes_ = 0;
+  other.blocks_ = 0;
+}
+
+Block Chain::pop_front() {
+  QUDAG_ASSERT(head_ != nullptr);
+  Block block(head_);
+  head_ = head_->next;
+  if (head_ == nullptr) tail_ = nullptr;
+  block.header()->next = nullptr;
+  bytes_ -= block.size();
+  --blocks_;
+  return block;
+}
+
+void Chain::clear() noexcept {
+  while (head_ != nullptr) Block(std::exchange(head_, head_->next)).reset();
+  tail_ = nullptr;
+  bytes_ = 0;
+  blocks_ = 0;
+}
+
+void Chain::swap(Chain& other) noexcept {
+  std::swap(head_, other.head_);
+  std::swap(tail_, other.tail_);
+  std::swap(bytes_, other.bytes_);
+  std::swap(blocks_, other.blocks_);
+}
+
+bool Chain::copy_in(BlockPool& pool, BlockSize size, Bytes in, Chain& out) {
+  Chain chain;
+  const std::size_t capacity = kBlockCapacity[index_of(size)];
+  while (!in.empty()) {
+    Block block = pool.take(size);
+    if (!block) {
+      out.clear();
+      return false;
+    }
+    const Bytes piece = in.first(std::min(in.size(), capacity));
+    block.append(piece.size());
+    std::memcpy(block.data(), piece.data(), piece.size());
+    chain.push_back(std::move(block));
+    in = in.subspan(piece.size());
+  }
+  out = std::move(chain);
+  return true;
+}
+
+void Chain::copy_out(MutableBytes out) const {
+  QUDAG_ASSERT(out.size() == bytes_);
+  for (BlockHeader* header = head_; header != nullptr; header = header->next) {
+    const MutableBytes piece = view(header);
+    if (!piece.empty()) std::memcpy(out.data(), piece.data(), piece.size());
+    out = out.subspan(piece.size());
+  }
+}
+
+}  // namespace qudag::memory
