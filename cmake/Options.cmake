@@ -25,8 +25,9 @@ endif()
 if(QUDAG_CCACHE)
   find_program(QUDAG_CCACHE_PROGRAM ccache)
   if(QUDAG_CCACHE_PROGRAM)
-    set(CMAKE_C_COMPILER_LAUNCHER "${QUDAG_CCACHE_PROGRAM}")
-    set(CMAKE_CXX_COMPILER_LAUNCHER "${QUDAG_CCACHE_PROGRAM}")
+    # NOHASHDIR: build directories of one source tree share what they compile alike.
+    set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_NOHASHDIR=1 "${QUDAG_CCACHE_PROGRAM}")
+    set(CMAKE_C_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
   endif()
 endif()
 

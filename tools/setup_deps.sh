@@ -105,11 +105,12 @@ update_private_apt() { retry 3 apt-get "${apt_options[@]}" update || true; }
 versions_in() {  # package suite
   local index
   for index in "$apt_dir"/lists/*_dists_"$2"_main_source_Sources*; do
-    [[ -r $index ]] && apt_helper_cat "$index" | awk -v p="$1" '
-      /^Package: / { hit = ($2 == p) } hit && /^Version: / { print $2 }'
+    if [[ -r $index ]]; then
+      /usr/lib/apt/apt-helper cat-file "$index" |
+        awk -v p="$1" '/^Package: / { hit = ($2 == p) } hit && /^Version: / { print $2 }'
+    fi
   done | sort_versions
 }
-apt_helper_cat() { /usr/lib/apt/apt-helper cat-file "$1"; }
 
 sort_versions() {  # newest first, by Debian's own comparison
   local v list=() i
@@ -126,15 +127,16 @@ sort_versions() {  # newest first, by Debian's own comparison
 openssl_candidates() {
   local suite v
   for suite in $kOpensslSuites; do versions_in openssl "$suite"; done |
-    sort_versions | while read -r v; do [[ $v == "$kOpensslSeries"* ]] && echo "$v"; done
-  return 0
+    sort_versions | while read -r v; do
+      if [[ $v == "$kOpensslSeries"* ]]; then echo "$v"; fi
+    done
 }
 
 ngtcp2_candidates() {  # in the order of suites: the most settled first
   local suite v
   for suite in $kNgtcp2Suites; do
     versions_in ngtcp2 "$suite" | while read -r v; do
-      dpkg --compare-versions "$v" ge "$kNgtcp2Min" && echo "$v"
+      if dpkg --compare-versions "$v" ge "$kNgtcp2Min"; then echo "$v"; fi
     done
   done | awk '!seen[$0]++'
 }
@@ -153,6 +155,10 @@ fetch_source() {  # package candidates...; sets fetched_version, leaves the tree
     say "  $package $v: listed, but not served here; trying the next"
     rm -rf "$work/src"
   done
+  if grep -q 'is expired' "$log"; then
+    say "  some lists of this mirror are out of date, and apt refuses them; a mirror that is frozen on"
+    say "  purpose needs Acquire::Check-Valid-Until \"false\" in the machine's own apt configuration"
+  fi
   die "no usable source package of $package (tried: ${*:-none listed}); log: $log"
 }
 
@@ -161,7 +167,7 @@ fetch_source() {  # package candidates...; sets fetched_version, leaves the tree
 readonly kHardening='-fPIC -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fno-omit-frame-pointer -g1'
 
 configure_openssl() {
-  cd "$work/openssl"
+  cd "$work/openssl" || return
   CFLAGS="-O3 $kHardening" ./config --prefix="$prefix" --libdir=lib --openssldir="$prefix/ssl" \
     no-shared no-tests no-apps no-docs no-legacy no-module no-engine no-dso no-autoload-config \
     no-ssl3 no-tls1 no-tls1_1 no-dtls no-comp no-srp no-gost no-cms no-cmp no-ts no-rfc3779 \

@@ -7,15 +7,20 @@ die() { say "dev: $*"; exit 1; }
 log=/dev/null
 
 # Runs a command with its output in $log. On a terminal a running clock, else one line at the end.
+# The command is in the foreground, so that Ctrl-C reaches it; the clock is not.
 step() {  # title command...
-  local title="$1" start=$SECONDS pid rc=0; shift
-  ( "$@" ) >>"$log" 2>&1 &
-  pid=$!
+  local title="$1" start=$SECONDS clock="" rc=0; shift
   if [[ -t 2 ]]; then
-    while kill -0 "$pid" 2>/dev/null; do printf '\r  %s … %d s' "$title" $((SECONDS - start)) >&2; sleep 0.5; done
+    while kill -0 $$ 2>/dev/null; do
+      printf '\r  %s … %d s' "$title" $((SECONDS - start)) >&2; sleep 0.5
+    done &
+    clock=$!
+  fi
+  ( "$@" ) >>"$log" 2>&1 </dev/null || rc=$?
+  if [[ -n $clock ]]; then
+    kill "$clock"; wait "$clock" 2>/dev/null || true
     printf '\r\033[K' >&2
   fi
-  wait "$pid" || rc=$?
   if ((rc == 0)); then say "  $title: $((SECONDS - start)) s"
   elif [[ ${step_may_fail:-} != 1 ]]; then say "  $title: FAILED after $((SECONDS - start)) s"; fi
   return "$rc"
