@@ -59,15 +59,15 @@ struct CircuitStatus {
   std::uint64_t cells_backward = 0;
 };
 
-enum class MetricKind : std::uint8_t { counter, gauge, histogram };
+enum class SampleKind : std::uint8_t { counter, gauge };
 
-/// One line of the metrics table, summed over shards. A histogram comes as several samples with
-/// the suffixes _p50, _p90, _p99, _max, _sum and _count.
+/// One line of the metrics table, summed over shards. A histogram comes as gauges with the suffixes
+/// _p50, _p90, _p99, _max and a counter with _count.
 struct MetricSample {
   std::string name;    ///< Prometheus style: qudag_cells_relayed_total
   std::string labels;  ///< "" or `class="high",reason="expired"`
   std::string help;
-  MetricKind kind = MetricKind::counter;
+  SampleKind kind = SampleKind::counter;
   double value = 0;
 };
 

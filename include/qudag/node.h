@@ -65,8 +65,8 @@ class QUDAG_API Node {
   std::future<NodeStatus> status() const;
   std::future<std::vector<PeerStatus>> peers() const;
   std::future<std::vector<CircuitStatus>> circuits() const;
-  /// The metrics table, read from counters.
-  std::vector<MetricSample> metrics() const;
+  /// The metrics table, summed over shards.
+  std::future<std::vector<MetricSample>> metrics() const;
 
   /// Refuses new work, lets messages in flight finish within `grace`, says goodbye on every link,
   /// ends all threads. Every completion has run when it returns. Blocks; not from a callback.

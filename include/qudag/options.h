@@ -48,6 +48,8 @@ struct Options {
   std::chrono::seconds onion_key_lifetime{24 * 3600};  ///< rotated at half of it
   std::chrono::seconds gossip_interval{60};
   Limits limits;
+  /// trace, debug, info, warn, error or off; lines go to standard error.
+  std::string log_level = "info";
   /// Show addresses and ids in logs.
   bool log_sensitive = false;
 };

@@ -99,7 +99,7 @@ class Messages final : public circuit::Events {
   /// `identity` may be null: then signing is refused. All references outlive this object.
   Messages(MessagesOptions options, circuit::Circuits& circuits, Routes& routes,
            memory::BlockPool& pool, memory::Budget& budget, Rng& rng,
-           const crypto::Identity* identity, Events& events);
+           const crypto::Identity* identity, message::Events& events);
   ~Messages() override;
 
   /// Refused at once (refused_queue_full, too_large, invalid_argument, shutting_down) or accepted: then

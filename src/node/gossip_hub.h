@@ -1,0 +1,59 @@
+// The node's one netmap, on shard 0, joined to the links of all shards.
+//
+// Links anywhere report here (ready, closed, gossip frames) through shard 0's mailbox; what the
+// netmap sends goes back to the shard that owns the link. Every change of the netmap goes out as a
+// new view to all shards. A mailbox that is full drops gossip: the next digest repeats it.
+#pragma once
+
+#include "link/endpoint.h"
+#include "netmap/netmap.h"
+#include "node/host.h"
+#include "onion/build.h"
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace qudag::node {
+
+class Shard;
+
+/// A link of some shard as the netmap's key: shard in the top byte.
+constexpr std::uint64_t gossip_key(unsigned shard, link::LinkId link) {
+  return (std::uint64_t{shard} << 56) | (std::uint64_t{link.generation} << 24) |
+         (link.slot & 0xff'ffffu);
+}
+
+class GossipHub final : public netmap::GossipSink {
+ public:
+  GossipHub(netmap::NetmapOptions options, Rng& rng, ShardHost& host);
+
+  /// All shards, in order; before the first event.
+  void attach(std::vector<Shard*> shards) { shards_ = std::move(shards); }
+
+  Shard* shard(unsigned index) const { return shards_[index]; }  // fixed after attach()
+
+  // On shard 0's thread.
+  Status add(Bytes raw, Now now);
+  void link_ready(unsigned shard, link::LinkId link, Now now);
+  void link_closed(unsigned shard, link::LinkId link, Now now);
+  void frame(unsigned shard, link::LinkId link, std::uint8_t type, Bytes body, Now now);
+  /// Passes new onion keys on to another shard.
+  void give_keys(unsigned shard, const std::vector<onion::OnionKey>& keys);
+  void on_time(Now now);
+  TimePoint next_deadline() const { return netmap_.next_deadline(); }
+  netmap::NetmapStats stats() const { return netmap_.stats(); }
+  netmap::ViewPtr view() const { return netmap_.view(); }
+
+ private:
+  bool send(std::uint64_t link, std::uint8_t type, Bytes body) override;
+  void publish(Now now);
+
+  ShardHost& host_;
+  netmap::Netmap netmap_;
+  std::vector<Shard*> shards_;
+  std::uint64_t published_ = 0;  // version of the view that the shards have
+  Now now_{};                    // of the call under way, for send()
+};
+
+}  // namespace qudag::node

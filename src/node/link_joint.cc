@@ -1,0 +1,107 @@
+#include "node/link_joint.h"
+
+#include <utility>
+
+namespace qudag::node {
+
+namespace {
+
+link::StreamId to_link(circuit::StreamKey key) {
+  return {.link = unpack_link(key.link), .index = key.index};
+}
+
+circuit::StreamKey to_circuit(link::StreamId id) {
+  return {.link = pack(id.link), .index = id.index};
+}
+
+bool is_gossip(std::uint8_t type) { return type >= 0x10 && type <= 0x1f; }
+
+}  // namespace
+
+// ---- circuit::Sink --------------------------------------------------------------------------------
+
+void LinkJoint::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) {
+  const netmap::Entry* entry = view_->find(next);
+  if (entry == nullptr) return circuits_->on_extended(ticket, fail(Errc::unknown_destination), now);
+  if (next == self_) {  // a route that comes back to us would be a loop through our own socket
+    return circuits_->on_extended(ticket, fail(Errc::unreachable), now);
+  }
+  auto link = endpoint_->dial(next, entry->descriptor.addresses.front(), local_, now);
+  if (!link) return circuits_->on_extended(ticket, std::unexpected(link.error()), now);
+  auto stream = open_on(*link, cls);
+  if (!stream && stream.error() == Errc::link_closed) {  // not ready yet
+    waiting_[*link].push_back({ticket, cls});
+    return;
+  }
+  circuits_->on_extended(ticket, std::move(stream), now);
+}
+
+Result<circuit::StreamKey> LinkJoint::open_on(link::LinkId link, Class cls) {
+  auto stream = endpoint_->open(link, cls, 0);
+  if (!stream) return std::unexpected(stream.error());
+  return to_circuit(*stream);
+}
+
+std::vector<LinkJoint::Waiting> LinkJoint::take_waiting(link::LinkId link) {
+  auto node = waiting_.extract(link);
+  return node ? std::move(node.mapped()) : std::vector<Waiting>{};
+}
+
+void LinkJoint::set_context(circuit::StreamKey stream, std::uint64_t context) {
+  endpoint_->set_context(to_link(stream), context);
+}
+void LinkJoint::set_class(circuit::StreamKey stream, Class cls) {
+  endpoint_->set_class(to_link(stream), cls);
+}
+void LinkJoint::write(circuit::StreamKey stream, memory::Block block) {
+  endpoint_->write(to_link(stream), std::move(block));
+}
+std::size_t LinkJoint::queued_bytes(circuit::StreamKey stream) const {
+  return endpoint_->queued_bytes(to_link(stream));
+}
+void LinkJoint::consume(circuit::StreamKey stream, std::size_t bytes) {
+  endpoint_->consume(to_link(stream), bytes);
+}
+void LinkJoint::reset(circuit::StreamKey stream, circuit::End code) {
+  endpoint_->reset(to_link(stream), static_cast<link::Code>(code));
+}
+
+// ---- link::Events ---------------------------------------------------------------------------------
+
+void LinkJoint::on_link_ready(link::LinkId link, Now now) {
+  for (const Waiting& waiting : take_waiting(link)) {
+    circuits_->on_extended(waiting.ticket, open_on(link, waiting.cls), now);
+  }
+  listener_.link_ready(link, now);
+}
+
+void LinkJoint::on_link_closed(link::LinkId link, const Error& why, Now now) {
+  const Errc code = why.code == Errc::identity_mismatch ? Errc::identity_mismatch
+                                                        : Errc::unreachable;
+  for (const Waiting& waiting : take_waiting(link)) {
+    circuits_->on_extended(waiting.ticket, fail(code), now);
+  }
+  circuits_->on_link_closed(pack(link), now);
+  listener_.link_closed(link, now);
+}
+
+void LinkJoint::on_control_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
+  if (is_gossip(type)) listener_.gossip_frame(link, type, body, now);
+}
+
+void LinkJoint::on_stream_opened(link::StreamId stream, Now now) {
+  circuits_->on_stream_opened(to_circuit(stream), now);
+}
+void LinkJoint::on_stream_data(link::StreamId stream, std::uint64_t context, Bytes data, Now now) {
+  circuits_->on_stream_data(to_circuit(stream), context, data, now);
+}
+void LinkJoint::on_stream_sent(link::StreamId stream, std::uint64_t context, std::size_t bytes,
+                               Now now) {
+  circuits_->on_stream_sent(to_circuit(stream), context, bytes, now);
+}
+void LinkJoint::on_stream_closed(link::StreamId stream, std::uint64_t context, link::Code code,
+                                 Now now) {
+  circuits_->on_stream_closed(to_circuit(stream), context, static_cast<circuit::End>(code), now);
+}
+
+}  // namespace qudag::node

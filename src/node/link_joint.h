@@ -1,0 +1,85 @@
+// Where link and circuit meet: circuits write into streams of links, and hear what comes out.
+//
+// A circuit asks for a stream to a node (extend). If there is a ready link the stream opens at once;
+// otherwise the link is dialed and the ticket waits here until it is ready or has failed.
+// Owned by a shard, used on its thread only.
+#pragma once
+
+#include "circuit/circuits.h"
+#include "link/endpoint.h"
+#include "netmap/netmap.h"
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+namespace qudag::node {
+
+/// Who hears of links and of gossip frames besides the circuits.
+class LinkListener {
+ public:
+  virtual ~LinkListener() = default;
+  virtual void link_ready(link::LinkId link, Now now) = 0;
+  virtual void link_closed(link::LinkId link, Now now) = 0;
+  virtual void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) = 0;
+};
+
+/// A LinkId as one number, for rooms that may not know link/.
+constexpr std::uint64_t pack(link::LinkId id) {
+  return (std::uint64_t{id.generation} << 32) | id.slot;
+}
+constexpr link::LinkId unpack_link(std::uint64_t key) {
+  return {.slot = static_cast<std::uint32_t>(key), .generation = static_cast<std::uint32_t>(key >> 32)};
+}
+
+class LinkJoint final : public link::Events, public circuit::Sink {
+ public:
+  LinkJoint(const NodeId& self, LinkListener& listener) : self_(self), listener_(listener) {}
+
+  /// Both live longer than any event.
+  void attach(link::Endpoint& endpoint, circuit::Circuits& circuits) {
+    endpoint_ = &endpoint;
+    circuits_ = &circuits;
+  }
+  void set_view(netmap::ViewPtr view) { view_ = std::move(view); }
+  void set_local(const SocketAddress& local) { local_ = local; }
+
+  // circuit::Sink
+  void extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) override;
+  void set_context(circuit::StreamKey stream, std::uint64_t context) override;
+  void set_class(circuit::StreamKey stream, Class cls) override;
+  void write(circuit::StreamKey stream, memory::Block block) override;
+  std::size_t queued_bytes(circuit::StreamKey stream) const override;
+  void consume(circuit::StreamKey stream, std::size_t bytes) override;
+  void reset(circuit::StreamKey stream, circuit::End code) override;
+
+  // link::Events
+  void on_link_ready(link::LinkId link, Now now) override;
+  void on_link_closed(link::LinkId link, const Error& why, Now now) override;
+  void on_control_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
+  void on_stream_opened(link::StreamId stream, Now now) override;
+  void on_stream_data(link::StreamId stream, std::uint64_t context, Bytes data, Now now) override;
+  void on_stream_sent(link::StreamId stream, std::uint64_t context, std::size_t bytes,
+                      Now now) override;
+  void on_stream_closed(link::StreamId stream, std::uint64_t context, link::Code code,
+                        Now now) override;
+
+ private:
+  struct Waiting {
+    std::uint64_t ticket;
+    Class cls;
+  };
+
+  Result<circuit::StreamKey> open_on(link::LinkId link, Class cls);
+  std::vector<Waiting> take_waiting(link::LinkId link);
+
+  const NodeId self_;
+  LinkListener& listener_;
+  link::Endpoint* endpoint_ = nullptr;
+  circuit::Circuits* circuits_ = nullptr;
+  netmap::ViewPtr view_ = std::make_shared<netmap::View>();
+  SocketAddress local_;
+  std::map<link::LinkId, std::vector<Waiting>> waiting_;  // bounded by circuits_building
+};
+
+}  // namespace qudag::node

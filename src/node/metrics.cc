@@ -1,0 +1,260 @@
+// The metrics table: one row per number, with where it comes from. The page, the status and the
+// tests read this table; nothing else names a metric.
+#include "node/report.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace qudag::node {
+
+namespace {
+
+using Read = double (*)(const ShardReport&);
+
+struct Row {
+  std::string_view name;
+  std::string_view labels;
+  std::string_view help;
+  SampleKind kind;
+  Read read;
+};
+
+#define QUDAG_ROW(name, labels, help, kind, expr)                       \
+  Row {                                                                 \
+    name, labels, help, SampleKind::kind, [](const ShardReport& r) {    \
+      return static_cast<double>(expr);                                 \
+    }                                                                   \
+  }
+
+const std::vector<Row>& rows() {
+  static const std::vector<Row> table{
+      QUDAG_ROW("qudag_links", "", "QUIC connections held now", gauge, r.links),
+      QUDAG_ROW("qudag_circuits", "", "circuits held now, all roles", gauge, r.circuits),
+      QUDAG_ROW("qudag_handshakes_total", "result=\"done\"", "link handshakes", counter,
+                r.endpoint.handshakes_done),
+      QUDAG_ROW("qudag_handshakes_total", "result=\"failed\"", "link handshakes", counter,
+                r.endpoint.handshakes_failed),
+      QUDAG_ROW("qudag_links_refused_total", "", "links refused by a limit", counter,
+                r.endpoint.links_refused),
+      QUDAG_ROW("qudag_retries_sent_total", "", "address validations asked of new peers", counter,
+                r.endpoint.retries_sent),
+      QUDAG_ROW("qudag_datagrams_dropped_total", "reason=\"unknown\"",
+                "datagrams that belong to no link", counter, r.endpoint.dropped_unknown),
+      QUDAG_ROW("qudag_datagrams_dropped_total", "reason=\"malformed\"",
+                "datagrams that are no QUIC packet", counter, r.endpoint.dropped_malformed),
+      QUDAG_ROW("qudag_control_frames_malformed_total", "", "broken frames on control streams",
+                counter, r.endpoint.control_frames_malformed),
+      QUDAG_ROW("qudag_datagrams_total", "direction=\"in\"", "UDP datagrams", counter,
+                r.socket.received_datagrams),
+      QUDAG_ROW("qudag_datagrams_total", "direction=\"out\"", "UDP datagrams", counter,
+                r.socket.sent_datagrams),
+      QUDAG_ROW("qudag_bytes_total", "direction=\"in\"", "UDP payload bytes", counter,
+                r.socket.received_bytes),
+      QUDAG_ROW("qudag_bytes_total", "direction=\"out\"", "UDP payload bytes", counter,
+                r.socket.sent_bytes),
+      QUDAG_ROW("qudag_syscalls_total", "call=\"recvmmsg\"", "socket calls", counter,
+                r.socket.receive_calls),
+      QUDAG_ROW("qudag_syscalls_total", "call=\"sendmmsg\"", "socket calls", counter,
+                r.socket.send_calls),
+      QUDAG_ROW("qudag_send_blocked_total", "", "trains that the socket had no room for", counter,
+                r.socket.send_blocked),
+
+      QUDAG_ROW("qudag_builds_total", "result=\"started\"", "circuits asked for here", counter,
+                r.circuit.builds_started),
+      QUDAG_ROW("qudag_builds_total", "result=\"ready\"", "circuits asked for here", counter,
+                r.circuit.builds_ready),
+      QUDAG_ROW("qudag_builds_total", "result=\"failed\"", "circuits asked for here", counter,
+                r.circuit.builds_failed),
+      QUDAG_ROW("qudag_builds_total", "result=\"timed_out\"", "circuits asked for here", counter,
+                r.circuit.builds_timed_out),
+      QUDAG_ROW("qudag_circuits_accepted_total", "role=\"relay\"", "circuits built by others",
+                counter, r.circuit.accepted_relay),
+      QUDAG_ROW("qudag_circuits_accepted_total", "role=\"destination\"",
+                "circuits built by others", counter, r.circuit.accepted_destination),
+      QUDAG_ROW("qudag_circuits_refused_total", "reason=\"limit\"", "build messages refused",
+                counter, r.circuit.refused_limit),
+      QUDAG_ROW("qudag_circuits_refused_total", "reason=\"replayed\"", "build messages refused",
+                counter, r.circuit.refused_replay),
+      QUDAG_ROW("qudag_circuits_refused_total", "reason=\"malformed\"", "build messages refused",
+                counter, r.circuit.refused_malformed),
+      QUDAG_ROW("qudag_circuits_refused_total", "reason=\"authentication\"",
+                "build messages refused", counter, r.circuit.refused_auth),
+      QUDAG_ROW("qudag_circuits_refused_total", "reason=\"expired\"", "build messages refused",
+                counter, r.circuit.refused_expired),
+      QUDAG_ROW("qudag_circuits_refused_total", "reason=\"not_a_relay\"", "build messages refused",
+                counter, r.circuit.refused_not_relay),
+      QUDAG_ROW("qudag_extends_failed_total", "", "next hops that did not answer", counter,
+                r.circuit.extend_failed),
+      QUDAG_ROW("qudag_cells_total", "role=\"relay\"", "cells passed on, both directions", counter,
+                r.circuit.cells_relayed),
+      QUDAG_ROW("qudag_cells_total", "role=\"sender\"", "cells sent at an end of a circuit",
+                counter, r.circuit.cells_sent),
+      QUDAG_ROW("qudag_cells_total", "role=\"receiver\"", "cells received at an end of a circuit",
+                counter, r.circuit.cells_received),
+      QUDAG_ROW("qudag_cells_bad_total", "", "cells whose tag did not verify", counter,
+                r.circuit.cells_bad),
+      QUDAG_ROW("qudag_circuits_ended_total", "reason=\"idle\"", "circuits ended", counter,
+                r.circuit.ended_idle),
+      QUDAG_ROW("qudag_circuits_ended_total", "reason=\"peer\"", "circuits ended", counter,
+                r.circuit.ended_peer),
+      QUDAG_ROW("qudag_circuits_ended_total", "reason=\"link\"", "circuits ended", counter,
+                r.circuit.ended_link),
+
+      QUDAG_ROW("qudag_messages_waiting", "", "messages waiting to be sent", gauge,
+                r.message.waiting),
+      QUDAG_ROW("qudag_messages_in_flight", "", "messages sent and not yet acknowledged", gauge,
+                r.message.in_flight),
+      QUDAG_ROW("qudag_message_bytes_total", "direction=\"out\"", "payload bytes", counter,
+                r.message.bytes_sent),
+      QUDAG_ROW("qudag_message_bytes_total", "direction=\"in\"", "payload bytes", counter,
+                r.message.bytes_received),
+      QUDAG_ROW("qudag_messages_resent_total", "", "sent again over another circuit", counter,
+                r.message.resent),
+      QUDAG_ROW("qudag_messages_duplicate_total", "", "arrived again and not delivered twice",
+                counter, r.message.duplicates),
+      QUDAG_ROW("qudag_messages_turned_away_total", "reason=\"memory\"", "messages for us refused",
+                counter, r.message.refused_memory),
+      QUDAG_ROW("qudag_messages_turned_away_total", "reason=\"queue\"", "messages for us refused",
+                counter, r.message.refused_queue),
+      QUDAG_ROW("qudag_messages_turned_away_total", "reason=\"no_receiver\"",
+                "messages for us refused", counter, r.message.refused_no_receiver),
+      QUDAG_ROW("qudag_frames_malformed_total", "", "payloads that ended their circuit", counter,
+                r.message.frames_malformed),
+      QUDAG_ROW("qudag_signatures_bad_total", "", "signed messages that did not verify", counter,
+                r.message.signatures_bad),
+
+      QUDAG_ROW("qudag_bytes_copied_total", "room=\"link\"", "bytes copied, sealing apart", counter,
+                r.endpoint.bytes_copied),
+      QUDAG_ROW("qudag_bytes_copied_total", "room=\"circuit\"", "bytes copied, sealing apart",
+                counter, r.circuit.bytes_copied),
+      QUDAG_ROW("qudag_bytes_copied_total", "room=\"message\"", "bytes copied, sealing apart",
+                counter, r.message.bytes_copied),
+
+      QUDAG_ROW("qudag_descriptors", "", "nodes in the netmap", gauge, r.netmap.held),
+      QUDAG_ROW("qudag_descriptors_rejected_total", "reason=\"malformed\"", "descriptors refused",
+                counter, r.netmap.rejected_malformed),
+      QUDAG_ROW("qudag_descriptors_rejected_total", "reason=\"signature\"", "descriptors refused",
+                counter, r.netmap.rejected_signature),
+      QUDAG_ROW("qudag_descriptors_rejected_total", "reason=\"old\"", "descriptors refused",
+                counter, r.netmap.rejected_old),
+      QUDAG_ROW("qudag_descriptors_rejected_total", "reason=\"full\"", "descriptors refused",
+                counter, r.netmap.rejected_full),
+      QUDAG_ROW("qudag_descriptors_rejected_total", "reason=\"expired\"", "descriptors refused",
+                counter, r.netmap.rejected_expired),
+
+      QUDAG_ROW("qudag_pool_blocks", "size=\"cell\",state=\"used\"", "pooled blocks", gauge,
+                r.pool.in_use[0]),
+      QUDAG_ROW("qudag_pool_blocks", "size=\"bulk\",state=\"used\"", "pooled blocks", gauge,
+                r.pool.in_use[1]),
+      QUDAG_ROW("qudag_pool_blocks", "size=\"cell\",state=\"free\"", "pooled blocks", gauge,
+                r.pool.free[0]),
+      QUDAG_ROW("qudag_pool_blocks", "size=\"bulk\",state=\"free\"", "pooled blocks", gauge,
+                r.pool.free[1]),
+      QUDAG_ROW("qudag_pool_taken_total", "", "blocks taken from pools", counter, r.pool.taken),
+      QUDAG_ROW("qudag_pool_allocated_total", "", "blocks that came from the allocator", counter,
+                r.pool.allocated),
+      QUDAG_ROW("qudag_pool_exhausted_total", "", "blocks refused because a pool was at its limit",
+                counter, r.pool.exhausted),
+  };
+  return table;
+}
+
+#undef QUDAG_ROW
+
+void add_message_rows(const std::vector<ShardReport>& reports, std::vector<MetricSample>& out) {
+  using Stats = message::MessagesStats;
+  using PerClass = std::array<std::uint64_t, kClassCount> Stats::*;
+  struct Result {
+    std::string_view name;
+    PerClass values;
+  };
+  static constexpr Result kResults[] = {
+      {"accepted", &Stats::accepted}, {"delivered", &Stats::delivered},
+      {"expired", &Stats::expired},   {"refused", &Stats::refused},
+      {"failed", &Stats::failed},     {"received", &Stats::received},
+  };
+  for (const Result& result : kResults) {
+    for (std::size_t c = 0; c < kClassCount; ++c) {
+      double sum = 0;
+      for (const ShardReport& r : reports) sum += static_cast<double>((r.message.*result.values)[c]);
+      out.push_back({.name = "qudag_messages_total",
+                     .labels = fmt::format("class=\"{}\",result=\"{}\"",
+                                           name_of(static_cast<Class>(c)), result.name),
+                     .help = "messages by how they ended; received: handed to the application",
+                     .kind = SampleKind::counter,
+                     .value = sum});
+    }
+  }
+}
+
+void add_histogram(std::string_view name, std::string_view labels, std::string_view help,
+                   const Histogram& h, std::vector<MetricSample>& out) {
+  const auto add = [&](std::string_view suffix, double value, SampleKind kind) {
+    out.push_back({.name = fmt::format("{}{}", name, suffix),
+                   .labels = std::string(labels),
+                   .help = std::string(help),
+                   .kind = kind,
+                   .value = value});
+  };
+  add("_p50", static_cast<double>(h.percentile(50)) * 1e-6, SampleKind::gauge);
+  add("_p90", static_cast<double>(h.percentile(90)) * 1e-6, SampleKind::gauge);
+  add("_p99", static_cast<double>(h.percentile(99)) * 1e-6, SampleKind::gauge);
+  add("_max", static_cast<double>(h.max()) * 1e-6, SampleKind::gauge);
+  add("_count", static_cast<double>(h.count()), SampleKind::counter);
+}
+
+}  // namespace
+
+std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
+                                     std::uint64_t memory_used, std::uint64_t memory_limit) {
+  std::vector<MetricSample> out;
+  for (const Row& row : rows()) {
+    double sum = 0;
+    for (const ShardReport& report : reports) sum += row.read(report);
+    out.push_back({.name = std::string(row.name),
+                   .labels = std::string(row.labels),
+                   .help = std::string(row.help),
+                   .kind = row.kind,
+                   .value = sum});
+  }
+  add_message_rows(reports, out);
+
+  Histogram build;
+  for (const ShardReport& report : reports) build.merge(report.build_us);
+  add_histogram("qudag_circuit_build_seconds", "", "from asking for a circuit to its reply", build,
+                out);
+  for (std::size_t c = 0; c < kClassCount; ++c) {
+    Histogram delivery;
+    for (const ShardReport& report : reports) delivery.merge(report.delivery_us[c]);
+    add_histogram("qudag_delivery_seconds",
+                  fmt::format("class=\"{}\"", name_of(static_cast<Class>(c))),
+                  "from send to acknowledgement", delivery, out);
+  }
+
+  const auto gauge = [&](std::string name, std::string help, double value) {
+    out.push_back({.name = std::move(name), .labels = "", .help = std::move(help),
+                   .kind = SampleKind::gauge, .value = value});
+  };
+  gauge("qudag_memory_reserved_bytes", "reserved under the memory bound",
+        static_cast<double>(memory_used));
+  gauge("qudag_memory_limit_bytes", "the memory bound", static_cast<double>(memory_limit));
+  gauge("qudag_resident_bytes", "resident memory of the process",
+        static_cast<double>(resident_bytes()));
+  return out;
+}
+
+std::uint64_t resident_bytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "re");
+  if (file == nullptr) return 0;
+  unsigned long size = 0;
+  unsigned long resident = 0;
+  const int read = std::fscanf(file, "%lu %lu", &size, &resident);
+  std::fclose(file);
+  return read == 2 ? resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
+}
+
+}  // namespace qudag::node

@@ -1,0 +1,59 @@
+// Bounds of Options, checked in one place for library and program alike.
+#include <qudag/options.h>
+
+#include "base/limits.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <string_view>
+
+namespace qudag {
+
+namespace {
+
+template <class T>
+Status within(std::string_view name, T value, T least, T most) {
+  if (value >= least && value <= most) return {};
+  return fail(Errc::config_invalid,
+              fmt::format("{} is {}, but must be {} to {}", name, value, least, most));
+}
+
+}  // namespace
+
+Status validate(const Options& o) {
+  const Limits& l = o.limits;
+  const std::array checks{
+      within<std::uint64_t>("limits.memory", l.memory, std::uint64_t{64} << 20,
+                            std::uint64_t{1} << 42),
+      within<std::size_t>("limits.links", l.links, 4, 1'000'000),
+      within<std::size_t>("limits.half_open", l.half_open, 2, 100'000),
+      within<std::size_t>("limits.circuits", l.circuits, 4, 10'000'000),
+      within<std::size_t>("limits.circuits_building", l.circuits_building, 2, 1'000'000),
+      within<std::size_t>("limits.queue_high", l.queue_high, 1, 10'000'000),
+      within<std::size_t>("limits.queue_normal", l.queue_normal, 1, 10'000'000),
+      within<std::size_t>("limits.queue_low", l.queue_low, 1, 10'000'000),
+      within<unsigned>("shards", o.shards, 0, static_cast<unsigned>(limits::kShardsMax)),
+      within<std::size_t>("guards", o.guards, 0, 16),
+      within<std::int64_t>("descriptor_lifetime (seconds)", o.descriptor_lifetime.count(), 60,
+                           7 * 24 * 3600),
+      within<std::int64_t>("onion_key_lifetime (seconds)", o.onion_key_lifetime.count(), 120,
+                           90 * 24 * 3600),
+      within<std::int64_t>("gossip_interval (seconds)", o.gossip_interval.count(), 1, 3600),
+      within<std::size_t>("publish (addresses)", o.publish.size(), 0,
+                          limits::kDescriptorAddressesMax),
+      within<std::size_t>("bootstrap (entries)", o.bootstrap.size(), 0, 64),
+  };
+  for (const Status& check : checks) {
+    if (!check) return check;
+  }
+  for (const SocketAddress& address : o.publish) {
+    if (address.port == 0) return fail(Errc::config_invalid, "publish: a port must not be 0");
+  }
+  for (const PeerAddress& peer : o.bootstrap) {
+    if (peer.at.port == 0) return fail(Errc::config_invalid, "bootstrap: a port must not be 0");
+  }
+  return {};
+}
+
+}  // namespace qudag

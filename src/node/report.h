@@ -1,0 +1,39 @@
+// What a shard tells about itself in one go; node adds the shards up into status and metrics.
+#pragma once
+
+#include "base/histogram.h"
+#include "circuit/circuits.h"
+#include "link/endpoint.h"
+#include "memory/block.h"
+#include "message/messages.h"
+#include "netmap/netmap.h"
+#include "runtime/socket.h"
+
+#include <qudag/metrics.h>
+
+#include <array>
+#include <vector>
+
+namespace qudag::node {
+
+struct ShardReport {
+  std::size_t links = 0;
+  std::size_t circuits = 0;
+  link::EndpointStats endpoint;
+  circuit::CircuitsStats circuit;
+  message::MessagesStats message;
+  netmap::NetmapStats netmap;  // shard 0 only
+  runtime::SocketStats socket;
+  memory::PoolStats pool;
+  Histogram build_us;                            // circuit builds that succeeded
+  std::array<Histogram, kClassCount> delivery_us;  // send() to acknowledgement
+};
+
+/// The metrics table over all shards' reports.
+std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
+                                     std::uint64_t memory_used, std::uint64_t memory_limit);
+
+/// Resident bytes of this process, from /proc; 0 if that cannot be read.
+std::uint64_t resident_bytes();
+
+}  // namespace qudag::node

@@ -1,0 +1,32 @@
+#include "node/route_source.h"
+
+namespace qudag::node {
+
+Result<std::vector<onion::RouteHop>> RouteSource::draw(const NodeId& destination, unsigned relays,
+                                                       Now now) {
+  auto entries = netmap::draw_route(*view_, self_, destination, relays, policy_, guards_, history_,
+                                    now, rng_);
+  if (!entries) return std::unexpected(entries.error());
+  std::vector<onion::RouteHop> hops;
+  hops.reserve(entries->size());
+  for (const netmap::EntryPtr& entry : *entries) {
+    auto key = entry->onion_key(now.unix_seconds);
+    if (!key) return fail(Errc::no_route, "a hop has no valid onion key");
+    hops.push_back({.id = entry->descriptor.id, .onion_key = std::move(key)});
+  }
+  return hops;
+}
+
+void RouteSource::report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
+                         Duration took, Now now) {
+  if (ok) {
+    build_us_.record(static_cast<std::uint64_t>(took / std::chrono::microseconds(1)));
+    for (const auto& hop : route) history_.succeeded(hop.id, took, now);
+  } else if (failed_hop < route.size()) {
+    history_.failed(route[failed_hop].id, now);
+  } else {  // which one is unknown: all of them share the blame
+    for (const auto& hop : route) history_.failed(hop.id, now);
+  }
+}
+
+}  // namespace qudag::node

@@ -1,0 +1,423 @@
+#include "node/shard.h"
+
+#include "node/buffer.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace qudag::node {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// A turn reads at most so many batches before it lets timers and writes happen.
+constexpr int kBatchesPerTurn = 8;
+constexpr Duration kClosingTime = 500ms;
+constexpr Duration kRenewRetry = 10s;
+
+std::size_t share(std::size_t total, unsigned shards) {
+  return std::max<std::size_t>(1, (total + shards - 1) / shards);
+}
+
+// Blocks are bounded by the node's memory: a shard may hold at most half of it in small cells and
+// all of it in bulk blocks, and the budget decides below that.
+memory::PoolOptions pool_options(const Limits& limits) {
+  memory::PoolOptions out;
+  out.blocks_max = {static_cast<std::size_t>(limits.memory / 2 / memory::kBlockCapacity[0]),
+                    static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[1])};
+  return out;
+}
+
+circuit::CircuitsOptions circuit_options(const ShardSetup& setup) {
+  circuit::CircuitsOptions out;
+  out.self = setup.identity->id();
+  out.relay = setup.options->relay;
+  out.circuits_max = share(setup.options->limits.circuits, setup.shards);
+  out.building_max = share(setup.options->limits.circuits_building, setup.shards);
+  return out;
+}
+
+link::EndpointOptions endpoint_options(const ShardSetup& setup) {
+  link::EndpointOptions out;
+  out.shard = static_cast<std::uint8_t>(setup.index);
+  out.shards = static_cast<std::uint8_t>(setup.shards);
+  out.links_max = share(setup.options->limits.links, setup.shards);
+  out.half_open_max = share(setup.options->limits.half_open, setup.shards);
+  out.known = setup.options->known;
+  out.handshake_timeout = 5s;
+  out.idle_timeout = 30s;
+  out.keepalive = 10s;
+  return out;
+}
+
+message::MessagesOptions message_options(const ShardSetup& setup) {
+  const Limits& limits = setup.options->limits;
+  message::MessagesOptions out;
+  out.self = setup.identity->id();
+  out.waiting_max = {share(limits.queue_high, setup.shards),
+                     share(limits.queue_normal, setup.shards),
+                     share(limits.queue_low, setup.shards)};
+  return out;
+}
+
+message::Taken to_taken(Accept accept) {
+  switch (accept) {
+    case Accept::taken: return message::Taken::yes;
+    case Accept::no_receiver: return message::Taken::no_receiver;
+    case Accept::queue_full: return message::Taken::queue_full;
+  }
+  return message::Taken::no_receiver;
+}
+
+}  // namespace
+
+Shard::Shard(const ShardSetup& setup)
+    : setup_(setup),
+      pool_(pool_options(setup.options->limits)),
+      joint_(setup.identity->id(), *this),
+      routes_(setup.identity->id(),
+              {.distinct_networks = setup.options->distinct_networks,
+               .guards = setup.options->guards},
+              *setup.rng),
+      circuits_(circuit_options(setup), pool_, *setup.rng, joint_) {}
+
+Shard::~Shard() = default;
+
+Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
+  std::unique_ptr<Shard> shard(new Shard(setup));
+  auto endpoint = link::Endpoint::create(endpoint_options(setup), *setup.identity, shard->pool_,
+                                         *setup.rng, shard->joint_, shard.get());
+  if (!endpoint) return std::unexpected(endpoint.error());
+  shard->endpoint_ = std::move(*endpoint);
+  shard->joint_.attach(*shard->endpoint_, shard->circuits_);
+  shard->joint_.set_local(setup.socket->local());
+  shard->messages_ = std::make_unique<message::Messages>(
+      message_options(setup), shard->circuits_, shard->routes_, shard->pool_, *setup.budget,
+      *setup.rng, setup.identity, static_cast<message::Events&>(*shard));
+  shard->circuits_.set_events(*shard->messages_);
+  return shard;
+}
+
+// ---- The turn -------------------------------------------------------------------------------------
+
+bool Shard::on_readable(Now now) {
+  for (int i = 0; i < kBatchesPerTurn; ++i) {
+    const auto batch = setup_.socket->receive();
+    if (batch.empty()) return false;
+    endpoint_->receive(batch, setup_.socket->local(), now);
+  }
+  return true;
+}
+
+void Shard::hand_over(std::uint8_t shard, const runtime::Received& datagram) {
+  // Rare: the kernel steers by connection id; only a socket without that program gets here.
+  Shard* owner = setup_.hub->shard(shard);
+  auto copy = std::make_shared<std::vector<std::byte>>(datagram.data.begin(), datagram.data.end());
+  setup_.host->executor(shard).post([owner, copy, meta = datagram](Now now) mutable {
+    meta.data = *copy;
+    owner->endpoint_->receive({&meta, 1}, owner->setup_.socket->local(), now);
+  });
+}
+
+void Shard::on_writable(Now) { wants_writable_ = false; }
+
+void Shard::on_time(Now now) {
+  endpoint_->on_time(now);
+  circuits_.on_time(now);
+  messages_->on_time(now);
+  if (setup_.index == 0) {
+    setup_.hub->on_time(now);
+    if (bootstrap_ && phase_ == Phase::running) bootstrap_->on_time(now, *view_);
+    if (now.mono >= renew_at_) renew(now);
+  }
+}
+
+void Shard::flush(Now now) {
+  messages_->pump(now);
+  advance_stop(now);
+  if (!wants_writable_) wants_writable_ = !endpoint_->flush(*setup_.socket, now);
+}
+
+TimePoint Shard::next_deadline() const {
+  TimePoint due = std::min({endpoint_->next_deadline(), circuits_.next_deadline(),
+                            messages_->next_deadline(), phase_end_});
+  if (setup_.index == 0) {
+    due = std::min({due, setup_.hub->next_deadline(), renew_at_});
+    if (bootstrap_ && phase_ == Phase::running) due = std::min(due, bootstrap_->next_deadline());
+  }
+  return due;
+}
+
+// ---- Sending and receiving ------------------------------------------------------------------------
+
+void Shard::send(SendRequest request, Now now) {
+  const Class cls = request.options.cls;
+  enqueueing_ = true;
+  auto id = phase_ == Phase::running ? enqueue(request, now)
+                                     : Result<message::SendId>(fail(Errc::shutting_down));
+  enqueueing_ = false;
+  if (!id) {
+    const bool limit = id.error().code >= Errc::refused_memory &&
+                       id.error().code < Errc::unknown_destination;
+    if (request.done) {
+      request.done({.outcome = limit ? Outcome::refused : Outcome::failed, .reason = id.error()});
+    }
+    return;
+  }
+  pending_.emplace(id->value, Pending{std::move(request.done), std::move(request.progress), cls});
+  // Outcomes that came before we knew the id.
+  for (auto& [early_id, delivery] : std::exchange(early_, {})) {
+    on_outcome({early_id}, delivery, now);
+  }
+}
+
+Result<message::SendId> Shard::enqueue(SendRequest& request, Now now) {
+  if (request.reply_to) {
+    return messages_->reply({request.reply_to->circuit}, request.reply_to->message,
+                            std::move(request.payload), std::move(request.reservation),
+                            request.options.ttl, now);
+  }
+  return messages_->send(request.destination, std::move(request.payload),
+                         std::move(request.reservation), request.options, now);
+}
+
+message::Taken Shard::on_message(message::Received&& received, Now) {
+  Message message;
+  message.id = received.id;
+  message.cls = received.cls;
+  message.sender = received.sender;
+  message.in_reply_to = received.in_reply_to;
+  if (received.reply_circuit) {
+    message.reply_to = ReplyTo{.shard = setup_.index,
+                               .circuit = received.reply_circuit->value,
+                               .message = received.id};
+  }
+  message.payload = Buffer(std::make_unique<Buffer::Impl>(
+      std::move(received.payload), std::move(received.reservation), setup_.budget));
+  return to_taken(setup_.host->on_message(std::move(message)));
+}
+
+void Shard::on_outcome(message::SendId id, const Delivery& delivery, Now) {
+  const auto found = pending_.find(id.value);
+  if (found == pending_.end()) {
+    QUDAG_ASSERT(enqueueing_);
+    early_.emplace_back(id.value, delivery);
+    return;
+  }
+  const Pending pending = std::move(found->second);
+  pending_.erase(found);
+  if (delivery.outcome == Outcome::delivered) {
+    delivery_us_[static_cast<std::size_t>(pending.cls)].record(
+        static_cast<std::uint64_t>(delivery.elapsed / 1us));
+  }
+  if (pending.done) pending.done(delivery);
+}
+
+void Shard::on_progress(message::SendId id, std::size_t done, std::size_t all, Now) {
+  const auto found = pending_.find(id.value);
+  if (found != pending_.end() && found->second.progress) found->second.progress(done, all);
+}
+
+// ---- Links and gossip -----------------------------------------------------------------------------
+
+void Shard::post_to_hub(std::function<void(GossipHub&, Now)> task, Now now) {
+  GossipHub& hub = *setup_.hub;
+  if (setup_.index == 0) return task(hub, now);
+  // A full mailbox drops this; the next digest repeats what it said.
+  setup_.host->executor(0).post([&hub, task = std::move(task)](Now then) { task(hub, then); });
+}
+
+void Shard::link_ready(link::LinkId link, Now now) {
+  post_to_hub([index = setup_.index, link](GossipHub& hub,
+                                           Now then) { hub.link_ready(index, link, then); },
+              now);
+}
+
+void Shard::link_closed(link::LinkId link, Now now) {
+  post_to_hub([index = setup_.index, link](GossipHub& hub,
+                                           Now then) { hub.link_closed(index, link, then); },
+              now);
+}
+
+void Shard::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
+  if (setup_.index == 0) return setup_.hub->frame(0, link, type, body, now);
+  post_to_hub([index = setup_.index, link, type,
+               copy = std::vector<std::byte>(body.begin(), body.end())](
+                  GossipHub& hub, Now then) { hub.frame(index, link, type, copy, then); },
+              now);
+}
+
+namespace {
+
+link::LinkId link_of(std::uint64_t gossip_key) {
+  return {.slot = static_cast<std::uint32_t>(gossip_key & 0xff'ffff),
+          .generation = static_cast<std::uint32_t>(gossip_key >> 24)};
+}
+
+}  // namespace
+
+bool Shard::send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body) {
+  return endpoint_->send_control(link_of(gossip_key), type, body);
+}
+
+void Shard::close_link(std::uint64_t gossip_key, link::Code code, Now now) {
+  endpoint_->close(link_of(gossip_key), code, now);
+}
+
+void Shard::set_view(netmap::ViewPtr view, Now) {
+  view_ = view;
+  joint_.set_view(view);
+  routes_.set_view(std::move(view));
+}
+
+void Shard::set_onion_keys(std::vector<onion::OnionKey> keys) {
+  circuits_.set_onion_keys(std::move(keys));
+}
+
+// ---- Shard 0: keys, descriptor, bootstrap ---------------------------------------------------------
+
+void Shard::start(std::vector<SocketAddress> addresses, Now now) {
+  addresses_ = std::move(addresses);
+  bootstrap_.emplace(setup_.identity->id(), setup_.options->bootstrap,
+                     setup_.options->gossip_interval, *setup_.rng,
+                     [this](const PeerAddress& peer, Now then) {
+                       // A refusal or failure shows as no link; the next round tries again.
+                       static_cast<void>(
+                           endpoint_->dial(peer.id, peer.at, setup_.socket->local(), then));
+                     });
+  renew(now);
+}
+
+void Shard::renew(Now now) {
+  renew_at_ = now.mono + kRenewRetry;  // until the announcement is there
+  auto input = std::make_shared<AnnouncementInput>(AnnouncementInput{
+      .identity = setup_.identity,
+      .keys = keys_,
+      .addresses = addresses_,
+      .relay = setup_.options->relay,
+      .descriptor_lifetime_s =
+          static_cast<std::uint64_t>(setup_.options->descriptor_lifetime.count()),
+      .onion_key_lifetime_s =
+          static_cast<std::uint64_t>(setup_.options->onion_key_lifetime.count()),
+      .now = now.unix_seconds});
+  auto result = std::make_shared<Result<Announcement>>(fail(Errc::internal));
+  setup_.host->workers().submit(
+      [input, result] { *result = announce(*input); }, setup_.host->executor(0),
+      [this, result](Now then) {
+        if (!*result) return;  // tried again at renew_at_
+        Announcement& made = **result;
+        keys_ = made.keys;
+        set_onion_keys(keys_);
+        for (unsigned i = 1; i < setup_.shards; ++i) setup_.hub->give_keys(i, keys_);
+        if (setup_.options->known) {
+          static_cast<void>(setup_.hub->add(made.descriptor, then));
+        }
+        renew_at_ = then.mono + std::chrono::seconds(made.renew_at - then.unix_seconds);
+      });
+}
+
+// ---- Stopping -------------------------------------------------------------------------------------
+
+void Shard::stop(Duration grace, Now now) {
+  if (phase_ != Phase::running) return;
+  phase_ = Phase::draining;
+  phase_end_ = now.mono + grace;
+}
+
+void Shard::advance_stop(Now now) {
+  if (phase_ == Phase::draining) {
+    const auto stats = messages_->stats();
+    if (stats.waiting + stats.in_flight > 0 && now.mono < phase_end_) return;
+    phase_ = Phase::closing;
+    phase_end_ = now.mono + kClosingTime;
+    messages_->shutdown(now);
+    circuits_.shutdown(now);
+    endpoint_->shutdown(now);
+  }
+  if (phase_ == Phase::closing && (endpoint_->links().empty() || now.mono >= phase_end_)) {
+    phase_ = Phase::stopped;
+    phase_end_ = kNever;
+  }
+}
+
+// ---- What it tells --------------------------------------------------------------------------------
+
+std::size_t Shard::relays_known() const {
+  const auto entries = view_->entries();
+  return static_cast<std::size_t>(std::count_if(
+      entries.begin(), entries.end(), [](const auto& e) { return e->descriptor.relay; }));
+}
+
+ShardReport Shard::report() const {
+  ShardReport out;
+  out.links = endpoint_->links().size();
+  out.circuits = circuits_.size();
+  out.endpoint = endpoint_->stats();
+  out.circuit = circuits_.stats();
+  out.message = messages_->stats();
+  if (setup_.index == 0) out.netmap = setup_.hub->stats();
+  out.socket = setup_.socket->stats();
+  out.pool = pool_.stats();
+  out.build_us = routes_.build_us();
+  out.delivery_us = delivery_us_;
+  return out;
+}
+
+std::vector<PeerStatus> Shard::peers() const {
+  std::vector<PeerStatus> out;
+  for (const link::LinkInfo& info : endpoint_->links()) {
+    out.push_back({.id = info.peer,
+                   .address = info.remote,
+                   .state = std::string(link::name_of(info.state)),
+                   .dialed = info.dialer,
+                   .tls_group = info.tls_group,
+                   .tls_signature = info.tls_signature,
+                   .shard = setup_.index,
+                   .age = info.age,
+                   .rtt = info.smoothed_rtt,
+                   .bytes_in = info.bytes_in,
+                   .bytes_out = info.bytes_out,
+                   .circuits = info.streams});
+  }
+  return out;
+}
+
+std::vector<CircuitStatus> Shard::circuits() const {
+  const auto role_name = [](circuit::CircuitRole role) {
+    switch (role) {
+      case circuit::CircuitRole::source: return "source";
+      case circuit::CircuitRole::relay: return "relay";
+      case circuit::CircuitRole::destination: return "destination";
+    }
+    return "";
+  };
+  std::vector<CircuitStatus> out;
+  for (const circuit::CircuitInfo& info : circuits_.list()) {
+    CircuitStatus status;
+    status.id = info.id.value;
+    status.shard = setup_.index;
+    status.role = role_name(info.role);
+    status.cls = info.cls;
+    status.ready = info.ready;
+    status.age = info.age;
+    status.cells_forward = info.cells_forward;
+    status.cells_backward = info.cells_backward;
+    if (info.previous.index >= 0) {
+      if (const auto link = endpoint_->info(unpack_link(info.previous.link))) {
+        status.previous = link->peer;
+        status.previous_address = link->remote;
+      }
+    }
+    if (info.next.index >= 0) {
+      if (const auto link = endpoint_->info(unpack_link(info.next.link))) {
+        status.next = link->peer;
+        status.next_address = link->remote;
+      }
+    }
+    out.push_back(std::move(status));
+  }
+  return out;
+}
+
+}  // namespace qudag::node

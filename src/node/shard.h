@@ -1,0 +1,141 @@
+// One thread's worth of node: sockets, links, circuits and messages, joined.
+//
+//   socket -> link::Endpoint -> LinkJoint -> circuit::Circuits -> message::Messages -> ShardHost
+//
+// and back the same way. Driven by a real loop or by the simulator (runtime::Driven); knows neither
+// threads nor clocks. Everything here runs on the shard's thread; other threads reach it through
+// its executor.
+#pragma once
+
+#include "base/histogram.h"
+#include "node/bootstrap.h"
+#include "node/gossip_hub.h"
+#include "node/host.h"
+#include "node/key_ring.h"
+#include "node/link_joint.h"
+#include "node/report.h"
+#include "node/route_source.h"
+
+#include <qudag/options.h>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+namespace qudag::node {
+
+/// All references outlive the shard.
+struct ShardSetup {
+  unsigned index = 0;
+  unsigned shards = 1;
+  const Options* options = nullptr;
+  const crypto::Identity* identity = nullptr;
+  std::shared_ptr<memory::Budget> budget;  // owners: node, shards, buffers given out
+  Rng* rng = nullptr;
+  runtime::DatagramSocket* socket = nullptr;
+  ShardHost* host = nullptr;
+  GossipHub* hub = nullptr;
+};
+
+/// Something to send: a message to a destination, or a reply on a circuit.
+struct SendRequest {
+  NodeId destination;
+  std::optional<ReplyTo> reply_to;
+  memory::Chain payload;
+  memory::Reservation reservation;
+  SendOptions options;
+  Completion done;
+  Progress progress;
+};
+
+class Shard final : public runtime::Driven,
+                    private LinkListener,
+                    private link::WrongShard,
+                    private message::Events {
+ public:
+  static Result<std::unique_ptr<Shard>> create(const ShardSetup& setup);
+  ~Shard() override;
+
+  // runtime::Driven
+  bool on_readable(Now now) override;
+  void on_writable(Now now) override;
+  void on_time(Now now) override;
+  void flush(Now now) override;
+  TimePoint next_deadline() const override;
+  bool wants_writable() const override { return wants_writable_; }
+
+  // For node and the hub, on this shard's thread.
+  /// Every request gets its completion exactly once, now or later.
+  void send(SendRequest request, Now now);
+  void set_view(netmap::ViewPtr view, Now now);
+  void set_onion_keys(std::vector<onion::OnionKey> keys);
+  bool send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body);
+  void close_link(std::uint64_t gossip_key, link::Code code, Now now);
+  /// Shard 0: makes keys and a descriptor, joins the bootstrap nodes, renews both in time.
+  void start(std::vector<SocketAddress> addresses, Now now);
+  /// Lets messages finish for `grace`, then ends circuits and links; stopped() when done.
+  void stop(Duration grace, Now now);
+  bool stopped() const { return phase_ == Phase::stopped; }
+
+  ShardReport report() const;
+  std::vector<PeerStatus> peers() const;
+  std::vector<CircuitStatus> circuits() const;
+  std::size_t nodes_known() const { return view_->entries().size(); }
+  std::size_t relays_known() const;
+
+ private:
+  enum class Phase : std::uint8_t { running, draining, closing, stopped };
+
+  struct Pending {
+    Completion done;
+    Progress progress;
+    Class cls;
+  };
+
+  explicit Shard(const ShardSetup& setup);
+
+  // LinkListener
+  void link_ready(link::LinkId link, Now now) override;
+  void link_closed(link::LinkId link, Now now) override;
+  void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
+
+  // link::WrongShard
+  void hand_over(std::uint8_t shard, const runtime::Received& datagram) override;
+
+  // message::Events
+  message::Taken on_message(message::Received&& received, Now now) override;
+  void on_outcome(message::SendId id, const Delivery& delivery, Now now) override;
+  void on_progress(message::SendId id, std::size_t done, std::size_t all, Now now) override;
+
+  Result<message::SendId> enqueue(SendRequest& request, Now now);
+  void renew(Now now);
+  void advance_stop(Now now);
+  void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
+
+  const ShardSetup setup_;
+  memory::BlockPool pool_;
+  LinkJoint joint_;
+  RouteSource routes_;
+  circuit::Circuits circuits_;
+  std::unique_ptr<link::Endpoint> endpoint_;
+  std::unique_ptr<message::Messages> messages_;
+  netmap::ViewPtr view_ = std::make_shared<netmap::View>();
+  std::unordered_map<std::uint64_t, Pending> pending_;           // by SendId
+  std::vector<std::pair<std::uint64_t, Delivery>> early_;        // outcomes from inside enqueue
+  bool enqueueing_ = false;
+  bool wants_writable_ = false;
+
+  // Shard 0 only.
+  std::optional<Bootstrap> bootstrap_;
+  std::vector<SocketAddress> addresses_;
+  std::vector<onion::OnionKey> keys_;
+  TimePoint renew_at_ = kNever;
+
+  Phase phase_ = Phase::running;
+  TimePoint phase_end_ = kNever;
+  std::array<Histogram, kClassCount> delivery_us_;
+};
+
+}  // namespace qudag::node

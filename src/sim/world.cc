@@ -1,0 +1,214 @@
+#include "sim/world.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace qudag::sim {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// 2026-01-01 00:00:00 UTC: the wall clock of every simulated run starts here.
+constexpr UnixSeconds kEpoch = 1'767'225'600;
+constexpr Duration kWorkerDelay = 2ms;
+
+}  // namespace
+
+// ---- Host -----------------------------------------------------------------------------------------
+
+std::span<runtime::Received> Host::receive() {
+  reading_.clear();
+  views_.clear();
+  while (!inbox_.empty() && reading_.size() < kBatch) {
+    reading_.push_back(std::move(inbox_.front()));
+    inbox_.pop_front();
+  }
+  for (Datagram& datagram : reading_) {
+    views_.push_back({.from = datagram.from,
+                      .to = local_,
+                      .data = datagram.data,
+                      .segment = datagram.data.size(),
+                      .ecn = 0});
+    stats_.received_bytes += datagram.data.size();
+  }
+  ++stats_.receive_calls;
+  stats_.received_datagrams += reading_.size();
+  return views_;
+}
+
+std::size_t Host::send(std::span<const runtime::Train> trains) {
+  ++stats_.send_calls;
+  for (const runtime::Train& train : trains) {
+    Bytes left = train.data;
+    const std::size_t segment = train.segment == 0 ? left.size() : train.segment;
+    while (!left.empty()) {
+      const Bytes datagram = left.first(std::min(segment, left.size()));
+      left = left.subspan(datagram.size());
+      ++stats_.sent_datagrams;
+      stats_.sent_bytes += datagram.size();
+      world_.transmit(*this, train.to, datagram);
+    }
+  }
+  return trains.size();
+}
+
+bool Host::post(std::function<void(Now)> task) {
+  if (driven_ == nullptr) return false;
+  world_.at(world_.time_, [this, life = life_, task = std::move(task)] {
+    if (life != life_) return;
+    task(world_.now());
+    world_.turn(*this, false);
+  });
+  return true;
+}
+
+bool Host::submit(std::function<void()> work, runtime::Executor& shard,
+                  std::function<void(Now)> done) {
+  work();
+  world_.at(world_.time_ + kWorkerDelay, [&shard, life = life_, this, done = std::move(done)] {
+    if (life == life_) shard.post(done);
+  });
+  return true;
+}
+
+// ---- World ----------------------------------------------------------------------------------------
+
+World::World(std::uint64_t seed, Faults faults) : rng_(seed), faults_(faults) {}
+World::~World() = default;
+
+Now World::now() const {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time_.time_since_epoch());
+  return {.mono = time_, .unix_seconds = kEpoch + static_cast<UnixSeconds>(seconds.count())};
+}
+
+Host& World::host(const SocketAddress& at) {
+  auto& slot = hosts_[at];
+  if (!slot) slot.reset(new Host(*this, at));
+  return *slot;
+}
+
+void World::attach(Host& host, runtime::Driven* driven) {
+  host.driven_ = driven;
+  ++host.life_;
+  ++host.timer_generation_;
+  host.timer_at_ = kNever;
+  host.inbox_.clear();
+  if (driven != nullptr) wake(host);
+}
+
+void World::wake(Host& host) {
+  at(time_, [this, &host, life = host.life_] {
+    if (life == host.life_) turn(host, false);
+  });
+}
+
+void World::at(TimePoint when, std::function<void()> step) {
+  events_.push({.when = std::max(when, time_), .order = order_++, .run = std::move(step)});
+}
+
+void World::transmit(Host& from, const SocketAddress& to, Bytes datagram) {
+  ++stats_.sent;
+  const auto group = [this](const SocketAddress& at) {
+    const auto found = groups_.find(at);
+    return found == groups_.end() ? 0 : found->second;
+  };
+  if (group(from.local_) != group(to)) {
+    ++stats_.partitioned;
+    return;
+  }
+  if (datagram.size() > faults_.datagram_bytes_max) {
+    ++stats_.too_long;
+    return;
+  }
+  if (rng_.unit() < faults_.loss) {
+    ++stats_.lost;
+    return;
+  }
+  const auto delay = [this] {
+    Duration d = faults_.delay_min;
+    if (faults_.delay_jitter > Duration::zero()) {
+      d += Duration(static_cast<Duration::rep>(
+          rng_.below(static_cast<std::uint64_t>(faults_.delay_jitter.count()))));
+    }
+    if (rng_.unit() < faults_.reorder) {
+      ++stats_.reordered;
+      d += faults_.reorder_delay;
+    }
+    return d;
+  };
+  const std::vector<std::byte> copy(datagram.begin(), datagram.end());
+  if (rng_.unit() < faults_.duplicate) {
+    ++stats_.duplicated;
+    deliver_after(delay(), from.local_, to, copy);
+  }
+  deliver_after(delay(), from.local_, to, copy);
+}
+
+void World::deliver_after(Duration delay, const SocketAddress& from, const SocketAddress& to,
+                          std::vector<std::byte> data) {
+  at(time_ + delay, [this, from, to, data = std::move(data)]() mutable {
+    const auto found = hosts_.find(to);
+    if (found == hosts_.end() || found->second->driven_ == nullptr ||
+        found->second->inbox_.size() >= Host::kInboxMax) {
+      ++stats_.no_listener;
+      return;
+    }
+    ++stats_.delivered;
+    found->second->inbox_.push_back({.from = from, .data = std::move(data)});
+    turn(*found->second, false);
+  });
+}
+
+void World::turn(Host& host, bool timer) {
+  if (host.driven_ == nullptr) return;
+  runtime::Driven& driven = *host.driven_;
+  while (driven.on_readable(now())) {
+  }
+  if (timer || driven.next_deadline() <= time_) driven.on_time(now());
+  driven.flush(now());
+
+  // A deadline that stays in the past would stop time: the shard gets another turn a little later.
+  const TimePoint wanted = driven.next_deadline();
+  if (wanted == kNever) {
+    host.timer_at_ = kNever;
+    ++host.timer_generation_;
+    return;
+  }
+  const TimePoint due = std::max(wanted, time_ + 1us);
+  if (due == host.timer_at_) return;
+  host.timer_at_ = due;
+  at(due, [this, &host, generation = ++host.timer_generation_] {
+    if (generation != host.timer_generation_) return;
+    host.timer_at_ = kNever;
+    turn(host, true);
+  });
+}
+
+bool World::step(TimePoint end) {
+  if (events_.empty() || events_.top().when > end) return false;
+  // The queue gives only const access; the event is ours as it is popped right after.
+  auto run = std::move(const_cast<Event&>(events_.top()).run);
+  time_ = events_.top().when;
+  events_.pop();
+  run();
+  return true;
+}
+
+void World::run_until(TimePoint end) {
+  while (step(end)) {
+  }
+  time_ = std::max(time_, end);
+}
+
+bool World::run_until(TimePoint end, const std::function<bool()>& condition) {
+  while (!condition()) {
+    if (!step(end)) {
+      time_ = std::max(time_, end);
+      return condition();
+    }
+  }
+  return true;
+}
+
+}  // namespace qudag::sim
