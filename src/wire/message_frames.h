@@ -56,16 +56,16 @@ struct MessageStart {
   std::uint32_t ttl_ms = 0;  // as the sender says; not bounded here
   Class cls = Class::normal;
   bool is_signed = false;
-  std::optional<MessageId> in_reply_to;  // present: the message is a reply; never with is_signed
+  std::optional<MessageId> in_reply_to{};  // present: the message is a reply; never with is_signed
 
   bool operator==(const MessageStart&) const = default;
 };
 
 struct DataFrame {
   std::uint32_t ref = 0;
-  std::optional<MessageStart> start;  // on the first fragment, and only there
+  std::optional<MessageStart> start{};  // on the first fragment, and only there
   bool last = false;                  // this fragment completes the message
-  Bytes bytes;
+  Bytes bytes{};
 };
 
 enum class AckStatus : std::uint8_t {

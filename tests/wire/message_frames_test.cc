@@ -1,0 +1,230 @@
+// Section 7 of docs/protocol.md against bytes written out by hand, and every rule of a frame broken
+// once.
+#include "wire/message_frames.h"
+
+#include "wire/golden.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace qudag::wire {
+namespace {
+
+using test::from_hex;
+using test::to_hex;
+
+MessageId id_of_byte(unsigned value) {
+  MessageId id;
+  id.fill(static_cast<std::byte>(value));
+  return id;
+}
+
+template <class T>
+std::string written(const T& frame) {
+  std::vector<std::byte> buffer(8096);
+  ByteWriter out(buffer);
+  append(out, frame);
+  return to_hex(Bytes(buffer).first(out.written()));
+}
+
+struct Read {
+  std::vector<Frame> frames;
+  bool malformed = false;
+};
+
+Read read(Bytes payload) {
+  Read result;
+  FrameReader reader(payload);
+  while (auto frame = reader.next()) result.frames.push_back(*frame);
+  result.malformed = reader.malformed();
+  EXPECT_FALSE(reader.next()) << "the end is final";
+  return result;
+}
+
+bool refused(std::string_view hex) {
+  const auto bytes = from_hex(hex);
+  const Read result = read(bytes);
+  return result.malformed && result.frames.empty();
+}
+
+const std::string kId(32, 'a');     // a message id of sixteen 0xaa
+const std::string kOther(32, 'b');  // another
+
+TEST(MessageFrames, GoldenBytesOfSmallFrames) {
+  EXPECT_EQ(written(AckFrame{0x01020304, AckStatus::refused_queue}), "020102030404");
+  EXPECT_EQ(written(CreditFrame{kInitialCredit}), "030000000000400000");
+  EXPECT_EQ(written(PingFrame{0x1122334455667788}), "041122334455667788");
+  EXPECT_EQ(written(PongFrame{0x1122334455667788}), "051122334455667788");
+  EXPECT_EQ(written(CloseFrame{5}), "0605");
+  EXPECT_EQ(written(CancelFrame{0xfffffffe}), "07fffffffe");
+  EXPECT_EQ(written(AckFrame{}).size(), 2 * kAckFrameBytes);
+  EXPECT_EQ(written(CreditFrame{}).size(), 2 * kCreditFrameBytes);
+  EXPECT_EQ(written(PingFrame{}).size(), 2 * kPingFrameBytes);
+  EXPECT_EQ(written(PongFrame{}).size(), 2 * kPongFrameBytes);
+  EXPECT_EQ(written(CloseFrame{}).size(), 2 * kCloseFrameBytes);
+  EXPECT_EQ(written(CancelFrame{}).size(), 2 * kCancelFrameBytes);
+}
+
+TEST(MessageFrames, GoldenBytesOfData) {
+  const auto text = from_hex("68656c6c6f");
+  DataFrame whole;
+  whole.ref = 7;
+  whole.start = MessageStart{.id = id_of_byte(0xaa), .size = 5, .ttl_ms = 60'000, .cls = Class::low};
+  whole.last = true;
+  whole.bytes = text;
+  EXPECT_EQ(written(whole), "01" "03" "00000007" + kId + "00000005" "0000ea60" "02" "000000"
+                            "0005" "68656c6c6f");
+
+  DataFrame reply = whole;
+  reply.start->in_reply_to = id_of_byte(0xbb);
+  EXPECT_EQ(written(reply), "01" "0b" "00000007" + kId + "00000005" "0000ea60" "02" "000000" +
+                            kOther + "0005" "68656c6c6f");
+
+  DataFrame is_signed = whole;
+  is_signed.start->is_signed = true;
+  is_signed.start->size = kSignedPrefixBytes;
+  is_signed.last = false;
+  EXPECT_EQ(written(is_signed), "01" "05" "00000007" + kId + "0000148d" "0000ea60" "02" "000000"
+                                "0005" "68656c6c6f");
+
+  DataFrame later;
+  later.ref = 7;
+  later.last = true;
+  later.bytes = text;
+  EXPECT_EQ(written(later), "01" "02" "00000007" "0005" "68656c6c6f");
+}
+
+TEST(MessageFrames, HeaderSizesAreWhatTheWriterWrites) {
+  DataFrame frame;
+  EXPECT_EQ(written(frame).size(), 2 * data_header_bytes(false, false));
+  frame.start = MessageStart{.size = 1};
+  EXPECT_EQ(written(frame).size(), 2 * data_header_bytes(true, false));
+  frame.start->in_reply_to = id_of_byte(1);
+  EXPECT_EQ(written(frame).size(), 2 * kDataHeaderBytesMax);
+}
+
+TEST(MessageFrames, HeaderAloneLeavesThePlaceForTheBytes) {
+  std::vector<std::byte> buffer(20);
+  ByteWriter out(buffer);
+  const MutableBytes place = append_data_header(out, DataFrame{.ref = 1}, 4);
+  ASSERT_EQ(place.size(), 4u);
+  EXPECT_EQ(place.data(), buffer.data() + kDataHeaderBytes);
+  EXPECT_EQ(out.written(), kDataHeaderBytes + 4);
+  append_padding(out);
+  EXPECT_EQ(out.remaining(), 0u);
+}
+
+TEST(MessageFrames, ReadsASequenceUpToThePadding) {
+  const auto payload =
+      from_hex("0201020304 01" "03 0000000000400000" "04 1122334455667788" "05 0000000000000001"
+               "06 09" "07 00000002" "01 00 00000003 0002 4142" "00 ff ff");
+  const Read result = read(payload);
+  EXPECT_FALSE(result.malformed);
+  ASSERT_EQ(result.frames.size(), 7u);
+  EXPECT_EQ(std::get<AckFrame>(result.frames[0]), (AckFrame{0x01020304, AckStatus::duplicate}));
+  EXPECT_EQ(std::get<CreditFrame>(result.frames[1]), CreditFrame{4'194'304});
+  EXPECT_EQ(std::get<PingFrame>(result.frames[2]), PingFrame{0x1122334455667788});
+  EXPECT_EQ(std::get<PongFrame>(result.frames[3]), PongFrame{1});
+  EXPECT_EQ(std::get<CloseFrame>(result.frames[4]), CloseFrame{9});
+  EXPECT_EQ(std::get<CancelFrame>(result.frames[5]), CancelFrame{2});
+  const DataFrame& data = std::get<DataFrame>(result.frames[6]);
+  EXPECT_EQ(data.ref, 3u);
+  EXPECT_FALSE(data.start);
+  EXPECT_FALSE(data.last);
+  EXPECT_EQ(to_hex(data.bytes), "4142");
+  EXPECT_EQ(data.bytes.data(), payload.data() + payload.size() - 5) << "a view, not a copy";
+}
+
+TEST(MessageFrames, ReadsTheStartOfAMessage) {
+  const auto payload = from_hex("01 0b 00000007" + kId + "00000002 0000ea60 01 000000" + kOther +
+                                "0002 4142");
+  const Read result = read(payload);
+  ASSERT_EQ(result.frames.size(), 1u);
+  const DataFrame& data = std::get<DataFrame>(result.frames[0]);
+  EXPECT_EQ(data.start, (MessageStart{.id = id_of_byte(0xaa),
+                                      .size = 2,
+                                      .ttl_ms = 60'000,
+                                      .cls = Class::normal,
+                                      .is_signed = false,
+                                      .in_reply_to = id_of_byte(0xbb)}));
+  EXPECT_TRUE(data.last);
+  EXPECT_FALSE(result.malformed);
+}
+
+TEST(MessageFrames, AnEmptyMessageIsOneLastFragment) {
+  const std::string head = "01 03 00000000" + kId + "00000000 00000001 00 000000 0000";
+  EXPECT_EQ(read(from_hex(head)).frames.size(), 1u);
+  EXPECT_TRUE(refused("01 01 00000000" + kId + "00000000 00000001 00 000000 0000"));
+}
+
+TEST(MessageFrames, EndsWithoutPadding) {
+  EXPECT_TRUE(read({}).frames.empty());
+  EXPECT_FALSE(read({}).malformed);
+  EXPECT_EQ(read(from_hex("0605")).frames.size(), 1u);
+  EXPECT_FALSE(read(from_hex("00")).malformed);
+}
+
+TEST(MessageFrames, FramesBeforeAMalformedOneAreRead) {
+  const Read result = read(from_hex("0605 08 0605"));
+  EXPECT_EQ(result.frames.size(), 1u);
+  EXPECT_TRUE(result.malformed);
+}
+
+TEST(MessageFrames, RefusesEveryBrokenRule) {
+  const std::string start = kId + "00000002 0000ea60 00 000000";
+  EXPECT_FALSE(refused("01 03 00000000" + start + "0002 4142")) << "the valid form";
+  EXPECT_TRUE(refused("08")) << "unknown type";
+  EXPECT_TRUE(refused("ff 00000000")) << "unknown type";
+  EXPECT_TRUE(refused("02 00000000 08")) << "unknown status";
+  EXPECT_TRUE(refused("01 10 00000000 0000")) << "unknown flag";
+  EXPECT_TRUE(refused("01 04 00000000 0000")) << "SIGNED without FIRST";
+  EXPECT_TRUE(refused("01 08 00000000 0000")) << "REPLY without FIRST";
+  EXPECT_TRUE(refused("01 0f 00000000" + kId + "0000148d 0000ea60 00 000000" + kOther + "0000"))
+      << "a signed reply";
+  EXPECT_TRUE(refused("01 03 00000000" + kId + "00000002 0000ea60 03 000000 0002 4142"))
+      << "unknown class";
+  EXPECT_TRUE(refused("01 03 00000000" + kId + "00000002 0000ea60 00 010000 0002 4142"))
+      << "reserved bytes";
+  EXPECT_TRUE(refused("01 03 00000000" + kId + "00000002 0000ea60 00 000001 0002 4142"))
+      << "reserved bytes";
+  EXPECT_TRUE(refused("01 01 00000000" + start + "0002 4142")) << "complete without LAST";
+  EXPECT_TRUE(refused("01 03 00000000" + start + "0001 41")) << "LAST before the end";
+  EXPECT_TRUE(refused("01 01 00000000" + start + "0003 414243")) << "more than the size";
+  EXPECT_TRUE(refused("01 02 00000000 0003 4142")) << "bytes missing";
+}
+
+TEST(MessageFrames, SizeHasABoundThatSigningRaises) {
+  const auto first_of = [](unsigned flags, std::string_view size) {
+    const std::string text = flags == 0 ? "01" : "05";
+    return "01" + text + "00000000" + kId + std::string(size) + "0000ea60 00 000000 0001 41";
+  };
+  EXPECT_FALSE(refused(first_of(0, "04000000")));
+  EXPECT_TRUE(refused(first_of(0, "04000001")));
+  EXPECT_FALSE(refused(first_of(1, "0400148d")));
+  EXPECT_TRUE(refused(first_of(1, "0400148e")));
+  EXPECT_FALSE(refused(first_of(1, "0000148d")));
+  EXPECT_TRUE(refused(first_of(1, "0000148c"))) << "no room for key and signature";
+}
+
+TEST(MessageFrames, EveryTruncationIsRefused) {
+  const std::vector<std::string> frames{
+      "02 00000001 00",      "03 0000000000400000", "04 1122334455667788", "05 1122334455667788",
+      "06 00",               "07 00000001",         "01 02 00000003 0002 4142",
+      "01 03 00000007" + kId + "00000002 0000ea60 01 000000 0002 4142",
+      "01 0b 00000007" + kId + "00000002 0000ea60 01 000000" + kOther + "0002 4142"};
+  for (const std::string& text : frames) {
+    const auto bytes = from_hex(text);
+    EXPECT_EQ(read(bytes).frames.size(), 1u) << text;
+    for (std::size_t n = 1; n < bytes.size(); ++n) {
+      const Read result = read(Bytes(bytes).first(n));
+      EXPECT_TRUE(result.malformed && result.frames.empty()) << text << " cut to " << n;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace qudag::wire
