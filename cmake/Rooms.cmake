@@ -75,7 +75,8 @@ function(qudag_room_tests room)
     return()
   endif()
   set(names ${arg_EXTRA_DEPENDS})
-  if(TARGET qudag_${room})  # else a folder of tests that is no room: EXTRA_DEPENDS says what it tests
+  # A folder of tests may be about no room of its own: EXTRA_DEPENDS says then what it tests.
+  if(TARGET qudag_${room} OR EXISTS "${PROJECT_SOURCE_DIR}/src/${room}")
     list(PREPEND names ${room})
   endif()
   qudag_room_closure(all missing ${names})
