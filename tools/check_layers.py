@@ -49,7 +49,7 @@ THIRD_PARTY = {
     "boost/json": {"api", "apps"},
     "boost/asio": {"runtime", "api", "apps"},
     "boost/": {"runtime", "api", "apps"},
-    "toml++/": {"node", "apps"},
+    "toml++/": {"api"},
     "CLI/": {"apps"},
     "fmt/": None,  # None: everybody
     "spdlog/": None,
@@ -59,7 +59,7 @@ THIRD_PARTY = {
 PUBLIC_ABOVE = {"qudag/node.h": {"node", "api", "apps"}}
 
 # Headers of the system that have a directory in their name.
-SYSTEM = ("sys/", "netinet/", "arpa/", "net/", "linux/", "bits/", "asm/")
+SYSTEM = ("sys/", "netinet/", "arpa/", "net/", "linux/", "asm/", "sanitizer/")
 
 # Rooms in which time, chance and sockets are arguments.
 PURE_ROOMS = {"wire", "onion", "circuit", "netmap", "message", "queue", "govern"}
