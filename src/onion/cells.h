@@ -86,7 +86,8 @@ class SourceCrypto {
   /// The same for a run of payloads, cheaper per cell.
   void seal(std::span<memory::Block> payloads);
   /// The window is a cell from hop 1; becomes the payload. nullopt on success, otherwise the index
-  /// of the layer that did not verify: the cell was changed after that hop sent it.
+  /// of the first layer that did not verify: the cell was changed behind the hop before that one,
+  /// and not necessarily next to it, so this blames no hop.
   [[nodiscard]] std::optional<std::size_t> open(memory::Block& cell);
 
  private:
