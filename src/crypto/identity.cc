@@ -16,6 +16,7 @@ using openssl::must_have;
 using openssl::PkeyContext;
 
 constexpr const char* kAlgorithm = "ML-DSA-65";
+constexpr std::size_t kContextSizeMax = 255;  // FIPS 204, algorithms 2 and 3
 
 EVP_SIGNATURE* algorithm() {
   static EVP_SIGNATURE* const signature =
@@ -36,6 +37,7 @@ NodeId id_of(std::span<const std::byte, kIdentityPublicSize> public_key) {
 
 bool verify(std::span<const std::byte, kIdentityPublicSize> public_key, std::string_view context,
             Bytes message, std::span<const std::byte, kSignatureSize> signature) {
+  if (context.size() > kContextSizeMax) return false;
   const Pkey key(EVP_PKEY_new_raw_public_key_ex(nullptr, kAlgorithm, nullptr, u8(public_key),
                                                 public_key.size()));
   if (!key) return false;
@@ -79,6 +81,7 @@ Secret<kIdentitySeedSize> Identity::seed() const {
 }
 
 Result<Signature> Identity::sign(std::string_view context, Bytes message) const {
+  if (context.size() > kContextSizeMax) return fail(Errc::invalid_argument, "context string");
   const PkeyContext ctx(must_have(EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr)));
   const OSSL_PARAM params[] = {octets(OSSL_SIGNATURE_PARAM_CONTEXT_STRING, as_bytes(context)),
                                OSSL_PARAM_construct_end()};

@@ -34,8 +34,11 @@ EVP_KDF_CTX* thread_kdf() {
   return ctx.get();
 }
 
-/// OSSL_PARAM has no const pointers; EVP_KDF only reads these.
+/// OSSL_PARAM has no const pointers; EVP_KDF only reads these. A null pointer would be an error
+/// also for nothing, which an empty span may have.
 OSSL_PARAM octets(const char* name, Bytes bytes) {
+  static constexpr std::byte kNothing[1]{};
+  if (bytes.empty()) bytes = Bytes(kNothing).first(0);
   return OSSL_PARAM_construct_octet_string(name, const_cast<std::byte*>(bytes.data()),
                                            bytes.size());
 }
