@@ -1,0 +1,164 @@
+#include "runtime/loop.h"
+
+#include "runtime/clock.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace qudag::runtime {
+
+namespace asio = boost::asio;
+
+namespace {
+
+struct Task {
+  std::function<void(Now)> run;
+  TimePoint posted;
+};
+
+std::uint64_t microseconds(Duration d) {
+  return static_cast<std::uint64_t>(std::max<Duration>(d, Duration::zero()) /
+                                    std::chrono::microseconds(1));
+}
+
+}  // namespace
+
+struct Loop::Impl {
+  Impl(int fd, std::size_t mailbox) : socket(io), timer(io), mailbox_max(mailbox) {
+    if (fd >= 0) socket.assign(fd);
+  }
+  ~Impl() {
+    if (socket.is_open()) socket.release();  // the descriptor is not ours
+  }
+
+  void turn(Driven& driven);
+  void run_tasks(const Now& now);
+  void wait_readable();
+  void wait_writable();
+  void arm_timer(TimePoint due);
+
+  asio::io_context io{1};
+  asio::posix::stream_descriptor socket;
+  asio::steady_timer timer;
+
+  bool readable = true;  // the first turn looks
+  bool reading = false;  // a wait for readability is under way
+  bool writable = false;
+  bool writing = false;
+  TimePoint timer_due = kNever;  // of the wait under way
+  LoopStats stats;
+
+  std::atomic<bool> stopping{false};
+  const std::size_t mailbox_max;
+  std::mutex mutex;
+  std::vector<Task> mailbox;  // under mutex
+  std::vector<Task> running;  // swapped with it, so that neither grows twice
+};
+
+Loop::Loop(int fd, std::size_t mailbox_max) : impl_(std::make_unique<Impl>(fd, mailbox_max)) {}
+Loop::~Loop() = default;
+
+const LoopStats& Loop::stats() const { return impl_->stats; }
+
+bool Loop::post(std::function<void(Now)> task) {
+  if (impl_->stopping.load(std::memory_order_acquire)) return false;
+  bool wake = false;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (impl_->mailbox.size() >= impl_->mailbox_max) return false;
+    wake = impl_->mailbox.empty();
+    impl_->mailbox.push_back({std::move(task), system_now().mono});
+  }
+  if (wake) asio::post(impl_->io, [] {});
+  return true;
+}
+
+void Loop::stop() noexcept {
+  impl_->stopping.store(true, std::memory_order_release);
+  impl_->io.stop();
+}
+
+void Loop::run(Driven& driven) {
+  const auto work = asio::make_work_guard(impl_->io);
+  while (!impl_->stopping.load(std::memory_order_acquire)) {
+    impl_->turn(driven);
+    if (impl_->stopping.load(std::memory_order_acquire)) break;
+    if (!impl_->readable) impl_->io.run_one();
+    impl_->io.poll();
+  }
+  const std::lock_guard lock(impl_->mutex);
+  impl_->mailbox.clear();
+}
+
+void Loop::Impl::turn(Driven& driven) {
+  ++stats.turns;
+  const Now now = system_now();
+  run_tasks(now);
+  if (writable) {
+    writable = false;
+    driven.on_writable(now);
+  }
+  if (readable) readable = driven.on_readable(now);
+  if (driven.next_deadline() <= now.mono) driven.on_time(now);
+  driven.flush(now);
+
+  if (!readable) wait_readable();
+  if (driven.wants_writable()) wait_writable();
+  arm_timer(driven.next_deadline());
+}
+
+void Loop::Impl::run_tasks(const Now& now) {
+  {
+    const std::lock_guard lock(mutex);
+    std::swap(mailbox, running);
+  }
+  for (Task& task : running) {
+    stats.lag_us.record(microseconds(now.mono - task.posted));
+    task.run(now);
+  }
+  stats.tasks += running.size();
+  running.clear();
+}
+
+void Loop::Impl::wait_readable() {
+  if (reading || !socket.is_open()) return;
+  reading = true;
+  socket.async_wait(asio::posix::stream_descriptor::wait_read,
+                    [this](const boost::system::error_code& error) {
+                      reading = false;
+                      readable = !error;
+                    });
+}
+
+void Loop::Impl::wait_writable() {
+  if (writing || !socket.is_open()) return;
+  writing = true;
+  socket.async_wait(asio::posix::stream_descriptor::wait_write,
+                    [this](const boost::system::error_code& error) {
+                      writing = false;
+                      writable = !error;
+                    });
+}
+
+void Loop::Impl::arm_timer(TimePoint due) {
+  // A wait that ends too early only costs an idle turn; one that ends too late is replaced.
+  if (due >= timer_due) return;
+  timer_due = due;
+  timer.expires_at(std::chrono::steady_clock::time_point(
+      std::chrono::duration_cast<std::chrono::steady_clock::duration>(due.time_since_epoch())));
+  timer.async_wait([this, due](const boost::system::error_code& error) {
+    if (error) return;  // replaced by an earlier one
+    timer_due = kNever;
+    stats.lag_us.record(microseconds(system_now().mono - due));
+  });
+}
+
+}  // namespace qudag::runtime

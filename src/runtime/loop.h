@@ -1,0 +1,48 @@
+// The loop of one shard: turns of one Driven over one socket, on the thread that calls run().
+//
+// One turn, in order: wait (or not, if the last turn left datagrams unread); run posted tasks; read;
+// on_time if a deadline passed; flush; arm the timer and the waits again. Handlers of the event
+// loop only set flags, so that a turn flushes once whatever woke it.
+//
+// Threads: run() on one thread; post() and stop() from any. Limits: `mailbox_max` waiting tasks.
+#pragma once
+
+#include "base/histogram.h"
+#include "runtime/driver.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+namespace qudag::runtime {
+
+struct LoopStats {
+  std::uint64_t turns = 0;
+  std::uint64_t tasks = 0;
+  Histogram lag_us;  // how late a deadline or a posted task was served
+};
+
+class Loop final : public Executor {
+ public:
+  /// `fd` is the socket's descriptor, watched and never read or closed here; -1: no socket.
+  explicit Loop(int fd, std::size_t mailbox_max = 16'384);
+  ~Loop() override;
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  /// Turns until stop(). Tasks that are still waiting then are dropped unrun.
+  void run(Driven& driven);
+  void stop() noexcept;
+  bool post(std::function<void(Now)> task) override;
+
+  /// On the loop's thread, or after run() has returned.
+  const LoopStats& stats() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace qudag::runtime

@@ -1,0 +1,41 @@
+// Threads for slow work: signatures, key generation, files. Bounded in threads and in waiting work.
+#pragma once
+
+#include "runtime/driver.h"
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace qudag::runtime {
+
+class ThreadWorkerPool final : public WorkerPool {
+ public:
+  explicit ThreadWorkerPool(unsigned threads = 1, std::size_t waiting_max = 1'024);
+  /// Work under way is finished; work that waits is dropped.
+  ~ThreadWorkerPool() override;
+
+  /// Any thread. `shard` must outlive the pool.
+  bool submit(std::function<void()> work, Executor& shard, std::function<void(Now)> done) override;
+
+ private:
+  struct Job {
+    std::function<void()> work;
+    Executor* shard;
+    std::function<void(Now)> done;
+  };
+
+  void run();
+
+  const std::size_t waiting_max_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Job> jobs_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace qudag::runtime
