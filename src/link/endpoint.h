@@ -26,6 +26,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -120,6 +121,10 @@ struct EndpointOptions {
   std::size_t packet_bytes_max = 1452;
   /// Prove our identity to the peers that we dial (a relay in gossip); otherwise a throwaway key.
   bool known = false;
+  /// Says in the hello that this node takes circuits.
+  bool relay = true;
+  /// Receives TLS secrets, for a packet capture in a test; never set in a node.
+  std::function<void(std::string_view line)> keylog;
 };
 
 struct EndpointStats {
@@ -129,6 +134,7 @@ struct EndpointStats {
   std::uint64_t dropped_unknown = 0, dropped_malformed = 0, dropped_wrong_shard = 0;
   std::uint64_t control_frames_malformed = 0;
   std::uint64_t bytes_copied = 0;  // into buffers of ours, outside packet sealing
+  std::uint64_t quic_memory_bytes = 0;  // what ngtcp2 holds now, by its allocator hooks
 };
 
 /// Where a datagram goes whose connection id names another shard. May be null with one shard.

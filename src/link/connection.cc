@@ -1,0 +1,409 @@
+// The life of a connection: made, read from, written, ended. Streams are in connection_streams.cc.
+#include "link/connection.h"
+
+#include "base/assert.h"
+
+#include <algorithm>
+
+namespace qudag::link {
+namespace {
+
+constexpr std::size_t kPiecesMax = 16;            // blocks that one packet may touch
+constexpr std::size_t kAckEvery = 10;             // packets; the peer's delay bound is 25 ms
+constexpr auto kInitialRtt = std::chrono::milliseconds(100);
+constexpr std::size_t kTrainPacketsMax = 64;      // UDP_MAX_SEGMENTS of the kernel
+constexpr std::uint32_t kLateAnswersMax = 8;      // close packets to late packets: 1st, 2nd, 4th...
+
+ngtcp2_settings settings_for(const Shared& shared) {
+  ngtcp2_settings out;
+  ngtcp2_settings_default(&out);
+  out.cc_algo = NGTCP2_CC_ALGO_CUBIC;
+  out.initial_ts = shared.timestamp();
+  out.initial_rtt = to_native(kInitialRtt);
+  out.max_tx_udp_payload_size = shared.options.packet_bytes_max;
+  out.rand_ctx.native_handle = &shared.rng;
+  out.max_window = 0;  // windows follow consume(), never the library
+  out.max_stream_window = 0;
+  out.ack_thresh = kAckEvery;
+  out.handshake_timeout = to_native(shared.options.handshake_timeout);
+  out.pmtud_probes = shared.probes.sizes.data();
+  out.pmtud_probeslen = shared.probes.count;
+  out.no_pmtud = shared.probes.count == 0;
+  return out;
+}
+
+ngtcp2_transport_params parameters_for(const Shared& shared) {
+  ngtcp2_transport_params out;
+  ngtcp2_transport_params_default(&out);
+  out.initial_max_stream_data_bidi_local = shared.options.stream_window_bytes;
+  out.initial_max_stream_data_bidi_remote = shared.options.stream_window_bytes;
+  out.initial_max_data = shared.options.link_window_bytes;
+  out.initial_max_streams_bidi = shared.options.streams_per_link_max;
+  out.initial_max_streams_uni = 0;
+  out.max_idle_timeout = to_native(shared.options.idle_timeout);
+  return out;
+}
+
+/// What the peer's CONNECTION_CLOSE means to us.
+Error error_of(const ngtcp2_ccerr& close) {
+  if (close.type == NGTCP2_CCERR_TYPE_APPLICATION) {
+    switch (static_cast<Code>(close.error_code)) {
+      case Code::refused: return Error(Errc::refused_by_peer);
+      case Code::identity: return Error(Errc::identity_mismatch, "the peer says so");
+      case Code::unreachable: return Error(Errc::unreachable);
+      case Code::protocol: return Error(Errc::link_closed, "the peer reports a protocol error");
+      case Code::shutdown: return Error(Errc::link_closed, "the peer stops");
+      default: return Error(Errc::link_closed);
+    }
+  }
+  if (close.type == NGTCP2_CCERR_TYPE_TRANSPORT) {
+    if (close.error_code == NGTCP2_CONNECTION_REFUSED) return Error(Errc::refused_by_peer);
+    if ((close.error_code & ~0xffULL) == NGTCP2_CRYPTO_ERROR) {
+      return Error(Errc::authentication_failed, "the peer ended the handshake");
+    }
+  }
+  return Error(Errc::link_closed);
+}
+
+std::unexpected<Error> connection_failure() { return fail(Errc::internal, "QUIC connection"); }
+
+}  // namespace
+
+Connection::Connection(Shared& shared, LinkId id, bool dialer, const SocketAddress& local,
+                       const SocketAddress& remote)
+    : shared_(shared),
+      id_(id),
+      dialer_(dialer),
+      state_(dialer ? LinkState::dialing : LinkState::handshaking),
+      local_(local),
+      remote_(remote),
+      born_(shared.now.mono),
+      control_(0, kControlLevel) {}
+
+Connection::~Connection() {
+  retire();
+  drop_routes();
+}
+
+Result<std::unique_ptr<Connection>> Connection::dial(Shared& shared, LinkId id, const NodeId& peer,
+                                                     const SocketAddress& at,
+                                                     const SocketAddress& local) {
+  std::unique_ptr<Connection> out(new Connection(shared, id, true, local, at));
+  const EndpointOptions& options = shared.options;
+  const ngtcp2_settings settings = settings_for(shared);
+  const ngtcp2_transport_params parameters = parameters_for(shared);
+  const ngtcp2_cid source = make_cid(shared.rng, options.shard, options.shards);
+  const auto random = shared.rng.bytes<18>();
+  ngtcp2_cid destination;
+  ngtcp2_cid_init(&destination, u8(Bytes(random)), random.size());
+  NativePath path(local, at);
+  const ngtcp2_path view = path.view();
+  ngtcp2_conn* conn = nullptr;
+  if (ngtcp2_conn_client_new(&conn, &destination, &source, &view, NGTCP2_PROTO_VER_V1,
+                             &connection_callbacks(), &settings, &parameters, &shared.memory,
+                             out.get()) != 0) {
+    return connection_failure();
+  }
+  out->peer_ = peer;
+  if (auto started = out->start(conn, peer); !started) return std::unexpected(started.error());
+  if (!out->add_route(source)) return connection_failure();
+  ++shared.stats.handshakes_started;
+  out->touch();
+  return out;
+}
+
+Result<std::unique_ptr<Connection>> Connection::accept(Shared& shared, LinkId id,
+                                                       const Incoming& incoming) {
+  std::unique_ptr<Connection> out(
+      new Connection(shared, id, false, incoming.local, incoming.remote));
+  const EndpointOptions& options = shared.options;
+  const ngtcp2_pkt_hd& header = *incoming.header;
+  const ngtcp2_cid source = make_cid(shared.rng, options.shard, options.shards);
+
+  ngtcp2_settings settings = settings_for(shared);
+  ngtcp2_transport_params parameters = parameters_for(shared);
+  ++parameters.initial_max_streams_bidi;  // the control stream is the dialer's
+  parameters.original_dcid_present = 1;
+  if (incoming.original_dcid) {
+    settings.token = header.token;
+    settings.tokenlen = header.tokenlen;
+    settings.token_type = NGTCP2_TOKEN_TYPE_RETRY;
+    parameters.original_dcid = *incoming.original_dcid;
+    parameters.retry_scid = header.dcid;
+    parameters.retry_scid_present = 1;
+  } else {
+    parameters.original_dcid = header.dcid;
+  }
+  if (ngtcp2_crypto_generate_stateless_reset_token(parameters.stateless_reset_token,
+                                                   native(shared.reset_secret), Key256::size(),
+                                                   &source) == 0) {
+    parameters.stateless_reset_token_present = 1;
+  }
+
+  NativePath path(incoming.local, incoming.remote);
+  const ngtcp2_path view = path.view();
+  ngtcp2_conn* conn = nullptr;
+  if (ngtcp2_conn_server_new(&conn, &header.scid, &source, &view, header.version,
+                             &connection_callbacks(), &settings, &parameters, &shared.memory,
+                             out.get()) != 0) {
+    return connection_failure();
+  }
+  if (auto started = out->start(conn, std::nullopt); !started) {
+    return std::unexpected(started.error());
+  }
+  if (!out->add_route(source) || !out->add_route(header.dcid)) return connection_failure();
+  out->half_open_ = true;
+  ++shared.half_open;
+  ++shared.stats.handshakes_started;
+  return out;
+}
+
+Status Connection::start(ngtcp2_conn* conn, std::optional<NodeId> expected) {
+  conn_ = conn;
+  return tls_.start(shared_.tls, conn, expected);
+}
+
+bool Connection::add_route(const ngtcp2_cid& cid) {
+  const Cid key = Cid::of(cid);
+  if (!shared_.routes.add(key, *this)) return false;
+  routes_.push_back(key);
+  return true;
+}
+
+void Connection::remove_route(const ngtcp2_cid& cid) {
+  const Cid key = Cid::of(cid);
+  if (std::erase(routes_, key) > 0) shared_.routes.remove(key);
+}
+
+void Connection::drop_routes() {
+  for (const Cid& cid : routes_) shared_.routes.remove(cid);
+  routes_.clear();
+}
+
+void Connection::touch() {
+  if (dirty || retired()) return;
+  dirty = true;
+  shared_.dirty.push_back(this);
+}
+
+bool Connection::reusable() const {
+  return !doomed() && !retired() && !goodbye_seen_ && !goodbye_sent_;
+}
+
+LinkInfo Connection::info() const {
+  LinkInfo out;
+  out.id = id_;
+  out.state = state_;
+  out.dialer = dialer_;
+  out.remote = remote_;
+  out.peer = peer_;
+  if (!facts_.group.empty()) {
+    out.tls_group = facts_.group;
+    out.tls_signature = facts_.signature;
+    out.tls_cipher = facts_.cipher;
+    out.alpn = kAlpn;
+  }
+  out.age = shared_.now.mono - born_;
+  out.streams = stream_count_;
+  for (const Stream* stream = all_first_; stream != nullptr; stream = stream->all_next) {
+    out.queued_bytes += stream->queued_bytes();
+    out.unacked_bytes += stream->unacked_bytes();
+  }
+  if (conn_ != nullptr) {
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(conn_, &info);
+    out.smoothed_rtt = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
+    out.bytes_in = info.bytes_recv;
+    out.bytes_out = info.bytes_sent;
+    out.packets_lost = info.pkt_lost;
+  }
+  return out;
+}
+
+// ---- The turn ------------------------------------------------------------------------------------
+
+Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
+  if (doomed() || retired()) return Verdict::keep;
+  // A dialed link keeps the local address that it was dialed from: with a wildcard address the
+  // kernel chose, and naming the choice would look like another path.
+  if (dialer_) path.local = to_native(local_);
+  const ngtcp2_path view = path.view();
+  const ngtcp2_pkt_info info{ecn};
+  const int rv = ngtcp2_conn_read_pkt(conn_, &view, &info, u8(datagram), datagram.size(),
+                                      shared_.timestamp());
+  if (state_ == LinkState::dialing) state_ = LinkState::handshaking;
+  touch();
+  if (rv == 0) return Verdict::keep;
+  if (rv == NGTCP2_ERR_RETRY) return Verdict::retry;
+  if (rv == NGTCP2_ERR_DROP_CONN) return Verdict::drop;
+  fail_with(rv);
+  return Verdict::keep;
+}
+
+void Connection::expire() {
+  if (doomed() || retired()) return;
+  const int rv = ngtcp2_conn_handle_expiry(conn_, shared_.timestamp());
+  touch();
+  if (rv != 0) fail_with(rv);
+}
+
+bool Connection::write_train(MutableBytes room, TrainInfo& out) {
+  if (doomed() || retired()) return false;
+  ngtcp2_path_storage path;
+  ngtcp2_path_storage_zero(&path);
+  ngtcp2_pkt_info info{};
+  std::size_t segment = 0;
+  const ngtcp2_ssize written = ngtcp2_conn_write_aggregate_pkt2(
+      conn_, &path.path, &info, u8(room), room.size(), &segment, write_packet, kTrainPacketsMax,
+      shared_.timestamp());
+  if (written < 0) {
+    fail_with(static_cast<int>(written));
+    return false;
+  }
+  if (written == 0) return false;
+  out.bytes = static_cast<std::size_t>(written);
+  out.segment = std::min(segment, out.bytes);
+  out.to = from_native(path.path.remote);
+  out.from = from_native(path.path.local);
+  out.ecn = static_cast<std::uint8_t>(info.ecn);
+  return true;
+}
+
+ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtcp2_pkt_info* info,
+                                      std::uint8_t* out, std::size_t size, ngtcp2_tstamp now,
+                                      void* opaque) {
+  auto& self = *static_cast<Connection*>(opaque);
+  // Full-size packets: one size on the wire, and the kernel can cut a train. During the handshake
+  // the amplification limit counts instead.
+  const std::uint32_t padding =
+      self.state_ >= LinkState::ready ? NGTCP2_WRITE_STREAM_FLAG_PADDING : 0;
+  while (Stream* const stream = self.scheduler_.pick()) {
+    std::array<ngtcp2_vec, kPiecesMax> pieces;
+    const std::size_t count = stream->pending(pieces, size);
+    ngtcp2_ssize taken = -1;
+    const ngtcp2_ssize rv = ngtcp2_conn_writev_stream(
+        conn, path, info, out, size, &taken, NGTCP2_WRITE_STREAM_FLAG_MORE | padding,
+        stream->index(), pieces.data(), count, now);
+    if (taken > 0) self.note_sent(*stream, static_cast<std::size_t>(taken));
+    switch (rv) {
+      case NGTCP2_ERR_WRITE_MORE: continue;
+      case NGTCP2_ERR_STREAM_DATA_BLOCKED:
+        stream->blocked = true;
+        self.scheduler_.remove(*stream);
+        continue;
+      case NGTCP2_ERR_STREAM_SHUT_WR:
+      case NGTCP2_ERR_STREAM_NOT_FOUND:
+        self.scheduler_.remove(*stream);
+        continue;
+      default: return rv;  // a packet, 0 when congestion or pacing says no, or a failure
+    }
+  }
+  return ngtcp2_conn_writev_stream(conn, path, info, out, size, nullptr, padding, -1, nullptr, 0,
+                                   now);
+}
+
+void Connection::end_writing() {
+  if (conn_ != nullptr) ngtcp2_conn_update_pkt_tx_time(conn_, shared_.timestamp());
+}
+
+std::size_t Connection::quantum() const {
+  return conn_ == nullptr ? 0 : ngtcp2_conn_get_send_quantum(conn_);
+}
+
+TimePoint Connection::deadline() const {
+  if (retired() || doomed()) return kNever;
+  const ngtcp2_tstamp at = ngtcp2_conn_get_expiry(conn_);
+  if (at == UINT64_MAX) return kNever;
+  return TimePoint(Duration(static_cast<Duration::rep>(at)));
+}
+
+// ---- The end -------------------------------------------------------------------------------------
+
+void Connection::add_doomed(Doom reason) {
+  if (doomed() || retired()) return;
+  doom_ = std::move(reason);
+  state_ = LinkState::draining;
+  shared_.doomed.push_back(this);
+}
+
+void Connection::doom(Error why, Code code) {
+  Doom reason{std::move(why), true, {}};
+  ngtcp2_ccerr_set_application_error(&reason.close, static_cast<std::uint64_t>(code), nullptr, 0);
+  add_doomed(std::move(reason));
+}
+
+void Connection::doom_silently(Error why) { add_doomed({std::move(why), false, {}}); }
+
+void Connection::fail_with(int rv) {
+  if (doomed()) return;
+  switch (rv) {
+    case NGTCP2_ERR_DRAINING: doom_silently(error_of(*ngtcp2_conn_get_ccerr(conn_))); return;
+    case NGTCP2_ERR_IDLE_CLOSE: doom_silently(Error(Errc::timed_out, "idle")); return;
+    case NGTCP2_ERR_HANDSHAKE_TIMEOUT: doom_silently(Error(Errc::unreachable)); return;
+    default: break;
+  }
+  if (tls_.identity_mismatch()) {
+    doom(Error(Errc::identity_mismatch), Code::identity);
+    return;
+  }
+  Doom reason{Error(Errc::link_closed, ngtcp2_strerror(rv)), true, {}};
+  if (rv == NGTCP2_ERR_CRYPTO) {
+    reason.why = Error(Errc::authentication_failed, "TLS");
+    ngtcp2_ccerr_set_tls_alert(&reason.close, ngtcp2_conn_get_tls_alert(conn_), nullptr, 0);
+  } else {
+    ngtcp2_ccerr_set_liberr(&reason.close, rv, nullptr, 0);
+  }
+  add_doomed(std::move(reason));
+}
+
+bool Connection::violation(const char* what) {
+  ++shared_.stats.control_frames_malformed;
+  doom(Error(Errc::link_closed, what), Code::protocol);
+  return false;
+}
+
+bool Connection::write_close(MutableBytes room, TrainInfo& out) {
+  if (!doomed() || !doom_->send_close || conn_ == nullptr) return false;
+  ngtcp2_path_storage path;
+  ngtcp2_path_storage_zero(&path);
+  ngtcp2_pkt_info info{};
+  const std::size_t size = std::min(room.size(), shared_.options.packet_bytes_max);
+  const ngtcp2_ssize written = ngtcp2_conn_write_connection_close(
+      conn_, &path.path, &info, u8(room), size, &doom_->close, shared_.timestamp());
+  if (written <= 0) return false;
+  out.bytes = out.segment = static_cast<std::size_t>(written);
+  out.to = from_native(path.path.remote);
+  out.from = from_native(path.path.local);
+  out.ecn = static_cast<std::uint8_t>(info.ecn);
+  close_packet_.assign(room.begin(), room.begin() + written);
+  return true;
+}
+
+Error Connection::retire() {
+  Error why = doom_ ? doom_->why : Error(Errc::link_closed);
+  state_ = LinkState::closed;
+  if (half_open_) {
+    half_open_ = false;
+    --shared_.half_open;
+  }
+  if (dirty) {
+    dirty = false;
+    std::erase(shared_.dirty, this);
+  }
+  std::erase(shared_.doomed, this);
+  std::erase_if(shared_.reset_tokens, [this](const auto& entry) { return entry.second == this; });
+  tls_.end();
+  if (conn_ != nullptr) ngtcp2_conn_del(conn_);
+  conn_ = nullptr;
+  free_all_streams();
+  return why;
+}
+
+Bytes Connection::late_answer() {
+  if (close_packet_.empty()) return {};
+  const std::uint32_t count = ++late_packets_;
+  const bool power_of_two = (count & (count - 1)) == 0;
+  return power_of_two && count < (1u << kLateAnswersMax) ? Bytes(close_packet_) : Bytes();
+}
+
+}  // namespace qudag::link

@@ -1,0 +1,176 @@
+// One QUIC connection: ngtcp2 and TLS objects, streams, send schedule, control stream, its end.
+//
+// Life: dialing or handshaking -> ready -> (draining) -> doomed, ended by the next flush -> retired:
+// the QUIC state is freed, and what stays for a moment answers late packets with the same close.
+//
+// ngtcp2 must not be entered again from its own callbacks (but for a few calls), so: Events that
+// come from reading packets are sent from the callbacks; what their receiver then asks for is queued
+// or is one of the allowed calls; on_stream_sent is sent after a train is complete; deletion is the
+// endpoint's, between calls.
+#pragma once
+
+#include "link/control.h"
+#include "link/deadlines.h"
+#include "link/native_address.h"
+#include "link/scheduler.h"
+#include "link/shared.h"
+#include "link/stream.h"
+
+#include <optional>
+#include <vector>
+
+namespace qudag::link {
+
+/// An Initial packet that may become a link.
+struct Incoming {
+  const ngtcp2_pkt_hd* header = nullptr;
+  std::optional<ngtcp2_cid> original_dcid;  // from a verified Retry token
+  SocketAddress local;
+  SocketAddress remote;
+};
+
+/// What the endpoint must do after a packet was read.
+enum class Verdict : std::uint8_t { keep, retry, drop };
+
+/// Where a train of packets goes.
+struct TrainInfo {
+  SocketAddress to;
+  SocketAddress from;
+  std::size_t bytes = 0;
+  std::size_t segment = 0;
+  std::uint8_t ecn = 0;
+};
+
+class Connection {
+ public:
+  static Result<std::unique_ptr<Connection>> dial(Shared& shared, LinkId id, const NodeId& peer,
+                                                  const SocketAddress& at,
+                                                  const SocketAddress& local);
+  static Result<std::unique_ptr<Connection>> accept(Shared& shared, LinkId id,
+                                                    const Incoming& incoming);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  LinkId id() const { return id_; }
+  LinkState state() const { return state_; }
+  bool dialer() const { return dialer_; }
+  const std::optional<NodeId>& peer() const { return peer_; }
+  /// Usable for dial(): not ending, and the peer did not say goodbye.
+  bool reusable() const;
+  LinkInfo info() const;
+
+  // The turn.
+  Verdict receive(NativePath path, std::uint8_t ecn, Bytes datagram);
+  void expire();
+  /// Writes packets until the room, the quantum or ngtcp2's budget ends; false if nothing came.
+  bool write_train(MutableBytes room, TrainInfo& out);
+  /// After the last train of this flush: sets the pacing clock.
+  void end_writing();
+  void report_sent();
+  /// Bytes that may leave in one flush (pacing).
+  std::size_t quantum() const;
+  TimePoint deadline() const;
+
+  // The end.
+  bool doomed() const { return doom_.has_value(); }
+  /// The handshake was complete.
+  bool was_ready() const { return !facts_.group.empty(); }
+  /// Ends the link at the next flush; the first reason stays.
+  void doom(Error why, Code code);
+  void say_goodbye();
+  /// Writes CONNECTION_CLOSE if one is due; 0 bytes otherwise.
+  bool write_close(MutableBytes room, TrainInfo& out);
+  /// Frees the QUIC state; returns the reason. Retired links answer late packets until `until`.
+  Error retire();
+  bool retired() const { return conn_ == nullptr; }
+  /// The close packet again, for every 2^n-th late packet; empty otherwise.
+  Bytes late_answer();
+
+  // Streams.
+  Result<std::int64_t> open(Class cls, std::uint64_t context);
+  Stream* find(std::int64_t index);
+  void set_class(Stream& stream, Class cls);
+  void write(Stream& stream, memory::Block block);
+  void consume(Stream& stream, std::size_t bytes);
+  void reset(Stream& stream, Code code);
+  bool send_control(std::uint8_t type, Bytes body);
+
+  DeadlineHook deadline_hook;
+  bool dirty = false;  // in Shared::dirty
+
+ private:
+  friend struct Callbacks;
+  struct Doom {
+    Error why;
+    bool send_close = false;
+    ngtcp2_ccerr close{};
+  };
+
+  Connection(Shared& shared, LinkId id, bool dialer, const SocketAddress& local,
+             const SocketAddress& remote);
+  Status start(ngtcp2_conn* conn, std::optional<NodeId> expected);
+  bool add_route(const ngtcp2_cid& cid);
+  void remove_route(const ngtcp2_cid& cid);
+  void drop_routes();
+  void touch();
+
+  // Callbacks of ngtcp2, see callbacks.cc.
+  bool on_handshake_completed();
+  bool on_stream_opened(std::int64_t index);
+  bool on_stream_data(Stream& stream, Bytes data, bool fin);
+  void on_stream_ended(Stream& stream, std::uint64_t code);
+  void on_stream_freed(Stream& stream, std::uint64_t code);
+  bool on_control_data(Bytes data);
+  bool on_control_frame(const ControlFrame& frame);
+  bool on_hello(Bytes body);
+
+  bool violation(const char* what);
+  void fail_with(int ngtcp2_error);
+  void doom_silently(Error why);
+  void add_doomed(Doom doom);
+  void link_stream(Stream& stream);
+  void free_stream(Stream* stream);
+  void free_all_streams();
+  void note_sent(Stream& stream, std::size_t bytes);
+  void update_keepalive();
+  void end_if_drained();
+  StreamId name(const Stream& stream) const { return {id_, stream.index()}; }
+  static ngtcp2_ssize write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtcp2_pkt_info* info,
+                                   std::uint8_t* out, std::size_t size, ngtcp2_tstamp now,
+                                   void* self);
+
+  Shared& shared_;
+  LinkId id_;
+  bool dialer_;
+  bool half_open_ = false;       // counted in Shared::half_open
+  bool hello_seen_ = false;
+  bool goodbye_sent_ = false;
+  bool goodbye_seen_ = false;
+  bool control_open_ = false;    // ngtcp2 knows stream 0
+  LinkState state_;
+  SocketAddress local_;
+  SocketAddress remote_;
+  TimePoint born_;
+  std::optional<NodeId> peer_;
+  TlsFacts facts_;
+  TlsSession tls_;
+  ngtcp2_conn* conn_ = nullptr;
+  std::optional<Doom> doom_;
+
+  Scheduler scheduler_;
+  Stream control_;
+  ControlReader control_reader_;
+  Stream* all_first_ = nullptr;  // every stream but control
+  std::size_t stream_count_ = 0;
+  Stream* report_first_ = nullptr;
+
+  std::vector<Cid> routes_;
+  std::vector<std::byte> close_packet_;
+  std::uint32_t late_packets_ = 0;
+};
+
+/// The callbacks that ngtcp2 gets for every connection.
+const ngtcp2_callbacks& connection_callbacks();
+
+}  // namespace qudag::link

@@ -1,0 +1,345 @@
+// The streams of a connection, and the control stream's frames.
+#include "link/connection.h"
+
+#include "base/assert.h"
+
+#include <algorithm>
+
+namespace qudag::link {
+namespace {
+
+/// Unsent control bytes per link; beyond it the peer is too slow and frames are refused.
+constexpr std::size_t kControlQueueBytesMax = 256 * 1024;
+
+Code code_of(std::uint64_t code) {
+  return code <= static_cast<std::uint64_t>(Code::internal) ? static_cast<Code>(code)
+                                                            : Code::protocol;
+}
+
+}  // namespace
+
+// ---- Calls of the owner --------------------------------------------------------------------------
+
+Result<std::int64_t> Connection::open(Class cls, std::uint64_t context) {
+  if (state_ != LinkState::ready || doomed() || !reusable()) return fail(Errc::link_closed);
+  auto stream = std::make_unique<Stream>(-1, level_of(cls));
+  std::int64_t index = -1;
+  const int rv = ngtcp2_conn_open_bidi_stream(conn_, &index, stream.get());
+  if (rv == NGTCP2_ERR_STREAM_ID_BLOCKED) return fail(Errc::would_block);
+  if (rv != 0) return fail(Errc::internal, "open stream");
+  stream->set_index(index);
+  stream->context = context;
+  link_stream(*stream.release());  // owned by the list from here
+  return index;
+}
+
+Stream* Connection::find(std::int64_t index) {
+  if (retired() || index == control_.index()) return nullptr;
+  auto* stream = static_cast<Stream*>(ngtcp2_conn_get_stream_user_data(conn_, index));
+  return stream == nullptr || stream->gone ? nullptr : stream;
+}
+
+void Connection::set_class(Stream& stream, Class cls) {
+  const bool waiting = stream.in_turn;
+  scheduler_.remove(stream);
+  stream.set_level(level_of(cls));
+  if (waiting) scheduler_.add(stream);
+}
+
+void Connection::write(Stream& stream, memory::Block block) {
+  stream.push(std::move(block));
+  if (stream.queued_bytes() == 0 || stream.blocked || stream.gone) return;
+  if (stream.control() && !control_open_) return;
+  scheduler_.add(stream);
+  touch();
+}
+
+void Connection::consume(Stream& stream, std::size_t bytes) {
+  bytes = std::min(bytes, stream.unconsumed);
+  if (bytes == 0 || conn_ == nullptr) return;
+  stream.unconsumed -= bytes;
+  ngtcp2_conn_extend_max_stream_offset(conn_, stream.index(), bytes);
+  ngtcp2_conn_extend_max_offset(conn_, bytes);
+  touch();
+}
+
+void Connection::reset(Stream& stream, Code code) {
+  if (stream.gone) return;
+  stream.gone = true;
+  scheduler_.remove(stream);
+  ngtcp2_conn_shutdown_stream(conn_, 0, stream.index(), static_cast<std::uint64_t>(code));
+  touch();
+}
+
+bool Connection::send_control(std::uint8_t type, Bytes body) {
+  if (retired() || doomed() || state_ < LinkState::ready) return false;
+  if (body.size() > limits::kControlFrameBytesMax) return false;
+  if (control_.queued_bytes() + body.size() > kControlQueueBytesMax) return false;
+  std::array<std::byte, kControlHeaderBytes> header;
+  header[0] = std::byte{type};
+  store_be(header.data() + 1, static_cast<std::uint16_t>(body.size()));
+
+  const std::size_t total = header.size() + body.size();
+  const auto size =
+      total <= memory::kBlockCapacity[0] ? memory::BlockSize::cell : memory::BlockSize::bulk;
+  memory::Chain frame;
+  Bytes head(header);
+  while (!head.empty() || !body.empty()) {
+    memory::Block block = shared_.pool.take(size);
+    if (!block) return false;
+    for (Bytes* part : {&head, &body}) {
+      const std::size_t room = block.capacity() - block.size();
+      const std::size_t n = std::min(room, part->size());
+      if (n == 0) continue;
+      const std::size_t at = block.size();
+      block.append(n);
+      std::memcpy(block.data() + at, part->data(), n);
+      *part = part->subspan(n);
+    }
+    frame.push_back(std::move(block));
+  }
+  shared_.stats.bytes_copied += total;
+  while (!frame.empty()) write(control_, frame.pop_front());
+  return true;
+}
+
+void Connection::say_goodbye() {
+  if (retired() || doomed() || goodbye_sent_) return;
+  if (state_ < LinkState::ready) {
+    doom(Error(Errc::shutting_down), Code::shutdown);
+    return;
+  }
+  const std::array<std::byte, 1> body = {static_cast<std::byte>(Code::shutdown)};
+  send_control(frame::kGoodbye, body);
+  goodbye_sent_ = true;
+  state_ = LinkState::draining;
+  end_if_drained();
+}
+
+/// After a goodbye of either side the link ends with its last circuit.
+void Connection::end_if_drained() {
+  if (stream_count_ > 0 || doomed() || !(goodbye_sent_ || goodbye_seen_)) return;
+  if (control_.queued_bytes() > 0) return;  // looked at again when it is sent
+  doom(Error(goodbye_sent_ ? Errc::shutting_down : Errc::link_closed), Code::shutdown);
+}
+
+// ---- What ngtcp2 reports -------------------------------------------------------------------------
+
+bool Connection::on_handshake_completed() {
+  auto facts = tls_.check();
+  if (!facts) {
+    const bool wrong = facts.error() == Errc::identity_mismatch;
+    doom(facts.error(), wrong ? Code::identity : Code::protocol);
+    return false;
+  }
+  facts_ = std::move(*facts);
+  state_ = LinkState::ready;
+  ++shared_.stats.handshakes_done;
+  if (half_open_) {
+    half_open_ = false;
+    --shared_.half_open;
+  }
+
+  Hello hello;
+  if (!dialer_ || shared_.options.known) hello.flags |= Hello::kKnown;
+  if (shared_.options.relay) hello.flags |= Hello::kRelay;
+  send_control(frame::kHello, hello.encode());
+  if (dialer_) {
+    std::int64_t index = -1;
+    if (ngtcp2_conn_open_bidi_stream(conn_, &index, &control_) != 0 || index != control_.index()) {
+      return violation("the peer allows no control stream");
+    }
+    control_open_ = true;
+    scheduler_.add(control_);
+  }
+  touch();
+  shared_.events.on_link_ready(id_, shared_.now);
+  return true;
+}
+
+bool Connection::on_stream_opened(std::int64_t index) {
+  if (doomed()) return false;
+  if (index == control_.index()) {
+    ngtcp2_conn_set_stream_user_data(conn_, index, &control_);
+    control_open_ = true;
+    if (control_.queued_bytes() > 0) scheduler_.add(control_);
+    return true;
+  }
+  auto owned = std::make_unique<Stream>(index, level_of(Class::normal));
+  if (ngtcp2_conn_set_stream_user_data(conn_, index, owned.get()) != 0) return false;
+  Stream& stream = *owned.release();
+  link_stream(stream);
+  if (goodbye_sent_) {
+    reset(stream, Code::shutdown);
+    return true;
+  }
+  shared_.events.on_stream_opened(name(stream), shared_.now);
+  return true;
+}
+
+bool Connection::on_stream_data(Stream& stream, Bytes data, bool fin) {
+  if (doomed()) return false;
+  stream.unconsumed += data.size();
+  if (stream.control()) {
+    const bool ok = on_control_data(data);
+    consume(stream, data.size());
+    if (ok && fin) return violation("control stream ended");
+    return ok;
+  }
+  if (stream.gone) {
+    consume(stream, data.size());
+    return true;
+  }
+  if (!data.empty()) {
+    shared_.events.on_stream_data(name(stream), stream.context, data, shared_.now);
+  }
+  // A circuit has one end for both directions.
+  if (fin && !stream.gone) on_stream_ended(stream, static_cast<std::uint64_t>(Code::none));
+  return true;
+}
+
+void Connection::on_stream_ended(Stream& stream, std::uint64_t code) {
+  if (doomed()) return;
+  if (stream.control()) {
+    violation("control stream reset");
+    return;
+  }
+  if (stream.gone) return;
+  reset(stream, code_of(code));
+  shared_.events.on_stream_closed(name(stream), stream.context, code_of(code), shared_.now);
+}
+
+void Connection::on_stream_freed(Stream& stream, std::uint64_t code) {
+  if (stream.control()) {
+    violation("control stream ended");
+    return;
+  }
+  scheduler_.remove(stream);
+  // Bytes that the owner never gave back still count against the link's window.
+  if (stream.unconsumed > 0) ngtcp2_conn_extend_max_offset(conn_, stream.unconsumed);
+  if (ngtcp2_conn_is_local_stream(conn_, stream.index()) == 0) {
+    ngtcp2_conn_extend_max_streams_bidi(conn_, 1);
+  }
+  touch();
+  const bool tell = !stream.gone && !doomed();
+  const StreamId which = name(stream);
+  const std::uint64_t context = stream.context;
+  free_stream(&stream);
+  if (tell) shared_.events.on_stream_closed(which, context, code_of(code), shared_.now);
+  end_if_drained();
+}
+
+bool Connection::on_control_data(Bytes data) {
+  ControlFrame frame;
+  for (;;) {
+    switch (control_reader_.next(data, frame)) {
+      case ControlReader::Step::need_more: return true;
+      case ControlReader::Step::malformed: return violation("control frame too long");
+      case ControlReader::Step::frame: break;
+    }
+    if (!on_control_frame(frame) || doomed()) return false;
+  }
+}
+
+bool Connection::on_control_frame(const ControlFrame& in) {
+  if (in.type == frame::kHello) return on_hello(in.body);
+  if (!hello_seen_) return violation("no hello");
+  if (in.type >= frame::kOwnerFirst && in.type <= frame::kOwnerLast) {
+    shared_.events.on_control_frame(id_, in.type, in.body, shared_.now);
+    return true;
+  }
+  switch (in.type) {
+    case frame::kPing:
+      if (in.body.size() != 8) return violation("ping");
+      send_control(frame::kPong, in.body);
+      return true;
+    case frame::kPong: return in.body.size() == 8 || violation("pong");
+    case frame::kGoodbye:
+      if (in.body.size() != 1) return violation("goodbye");
+      goodbye_seen_ = true;
+      state_ = LinkState::draining;
+      end_if_drained();
+      return true;
+    default: return in.type >= frame::kIgnoredFirst || violation("unknown control frame");
+  }
+}
+
+bool Connection::on_hello(Bytes body) {
+  const auto hello = Hello::parse(body);
+  if (!hello || hello_seen_) return violation("hello");
+  if (!hello->speaks(kProtocolVersion)) return violation("no common version");
+  hello_seen_ = true;
+  if (!dialer_ && (hello->flags & Hello::kKnown) != 0) {
+    peer_ = facts_.peer_key_id;
+    shared_.proved.push_back(id_);
+  }
+  return true;
+}
+
+// ---- Lists ---------------------------------------------------------------------------------------
+
+void Connection::link_stream(Stream& stream) {
+  stream.all_next = all_first_;
+  if (all_first_ != nullptr) all_first_->all_prev = &stream;
+  all_first_ = &stream;
+  ++stream_count_;
+  if (stream_count_ == 1) update_keepalive();
+}
+
+void Connection::free_stream(Stream* stream) {
+  if (stream->in_report) {
+    for (Stream** at = &report_first_; *at != nullptr; at = &(*at)->report_next) {
+      if (*at == stream) {
+        *at = stream->report_next;
+        break;
+      }
+    }
+  }
+  (stream->all_prev != nullptr ? stream->all_prev->all_next : all_first_) = stream->all_next;
+  if (stream->all_next != nullptr) stream->all_next->all_prev = stream->all_prev;
+  --stream_count_;
+  delete stream;
+  if (stream_count_ == 0) update_keepalive();
+}
+
+void Connection::free_all_streams() {
+  report_first_ = nullptr;
+  while (all_first_ != nullptr) {
+    Stream* const next = all_first_->all_next;
+    scheduler_.remove(*all_first_);
+    delete all_first_;
+    all_first_ = next;
+  }
+  stream_count_ = 0;
+  scheduler_.remove(control_);
+}
+
+void Connection::update_keepalive() {
+  if (conn_ == nullptr) return;
+  ngtcp2_conn_set_keep_alive_timeout(
+      conn_, stream_count_ > 0 ? to_native(shared_.options.keepalive) : 0);
+}
+
+void Connection::note_sent(Stream& stream, std::size_t bytes) {
+  stream.sent(bytes);
+  scheduler_.charge(stream, bytes);
+  if (stream.in_report) return;
+  stream.in_report = true;
+  stream.report_next = report_first_;
+  report_first_ = &stream;
+}
+
+void Connection::report_sent() {
+  while (Stream* const stream = report_first_) {
+    report_first_ = stream->report_next;
+    stream->in_report = false;
+    const std::size_t bytes = std::exchange(stream->sent_unreported, 0);
+    if (stream->control()) {
+      end_if_drained();
+    } else if (!stream->gone && bytes > 0) {
+      shared_.events.on_stream_sent(name(*stream), stream->context, bytes, shared_.now);
+    }
+  }
+}
+
+}  // namespace qudag::link

@@ -1,0 +1,289 @@
+// Making an endpoint, dialing, the table of links, timers, and the calls of the owner.
+#include "link/endpoint.h"
+
+#include "crypto/kdf.h"
+#include "link/endpoint_impl.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace qudag::link {
+
+std::string_view name_of(LinkState state) {
+  switch (state) {
+    case LinkState::dialing: return "dialing";
+    case LinkState::handshaking: return "handshaking";
+    case LinkState::ready: return "ready";
+    case LinkState::draining: return "draining";
+    case LinkState::closed: return "closed";
+  }
+  return "?";
+}
+
+namespace {
+
+// ngtcp2's memory, counted by what the allocator really gave.
+std::uint64_t& counter(void* user_data) { return *static_cast<std::uint64_t*>(user_data); }
+
+void* counted(void* memory, void* user_data) {
+  if (memory != nullptr) counter(user_data) += malloc_usable_size(memory);
+  return memory;
+}
+void* quic_malloc(std::size_t size, void* user_data) {
+  return counted(std::malloc(size), user_data);
+}
+void quic_free(void* memory, void* user_data) {
+  if (memory != nullptr) counter(user_data) -= malloc_usable_size(memory);
+  std::free(memory);
+}
+void* quic_calloc(std::size_t count, std::size_t size, void* user_data) {
+  return counted(std::calloc(count, size), user_data);
+}
+void* quic_realloc(void* memory, std::size_t size, void* user_data) {
+  const std::size_t before = memory == nullptr ? 0 : malloc_usable_size(memory);
+  void* const out = std::realloc(memory, size);
+  if (out == nullptr) return nullptr;
+  counter(user_data) -= before;
+  return counted(out, user_data);
+}
+
+/// The largest first: on most paths it is right, and one probe settles it.
+MtuProbes probes_up_to(std::size_t packet_bytes_max) {
+  MtuProbes out;
+  for (const std::size_t size : {packet_bytes_max, std::size_t{1400}, std::size_t{1350},
+                                 std::size_t{1280}}) {
+    if (size > NGTCP2_MAX_UDP_PAYLOAD_SIZE && size <= packet_bytes_max &&
+        (out.count == 0 || size < out.sizes[out.count - 1])) {
+      out.sizes[out.count++] = static_cast<std::uint16_t>(size);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Endpoint::Impl::Impl(EndpointOptions options, TlsContexts tls, const crypto::Identity& identity,
+                     memory::BlockPool& pool, Rng& rng, Events& events, WrongShard* wrong_shard)
+    : shared_(std::move(options), std::move(tls), pool, rng, events), wrong_shard_(wrong_shard) {
+  shared_.probes = probes_up_to(shared_.options.packet_bytes_max);
+  shared_.memory = {&quic_memory_, quic_malloc, quic_free, quic_calloc, quic_realloc};
+  rng.fill(shared_.retry_secret.span());
+  // From the identity, so that a restarted node can tell peers that their links are gone.
+  const Secret<crypto::kIdentitySeedSize> seed = identity.seed();
+  shared_.reset_secret =
+      crypto::hkdf_expand_key(crypto::hkdf_extract({}, seed.span()), "qudag/1 stateless reset");
+}
+
+Endpoint::Impl::~Impl() {
+  for (Slot& slot : slots_) slot.link.reset();
+}
+
+// ---- The table -----------------------------------------------------------------------------------
+
+LinkId Endpoint::Impl::free_slot() {
+  if (free_.empty()) {
+    free_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  return {free_.back(), slots_[free_.back()].generation};
+}
+
+void Endpoint::Impl::keep(LinkId id, std::unique_ptr<Connection> link) {
+  free_.pop_back();
+  slots_[id.slot].link = std::move(link);
+  ++live_;
+}
+
+Connection* Endpoint::Impl::link(LinkId id) const {
+  if (id.slot >= slots_.size() || slots_[id.slot].generation != id.generation) return nullptr;
+  return slots_[id.slot].link.get();
+}
+
+Connection* Endpoint::Impl::stream(StreamId id, Stream*& out) const {
+  Connection* const found = link(id.link);
+  out = found == nullptr ? nullptr : found->find(id.index);
+  return out == nullptr ? nullptr : found;
+}
+
+Result<LinkId> Endpoint::Impl::dial(const NodeId& peer, const SocketAddress& at,
+                                    const SocketAddress& local, Now now) {
+  shared_.now = now;
+  absorb_proved();
+  if (const auto known = find(peer)) return *known;
+  if (stopping_) return fail(Errc::shutting_down);
+  if (live_ >= shared_.options.links_max) {
+    ++shared_.stats.links_refused;
+    return fail(Errc::refused_links);
+  }
+  const LinkId id = free_slot();
+  auto made = Connection::dial(shared_, id, peer, at, local);
+  if (!made) return std::unexpected(made.error());
+  keep(id, std::move(*made));
+  peers_[peer] = id;
+  return id;
+}
+
+std::optional<LinkId> Endpoint::Impl::find(const NodeId& peer) const {
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return std::nullopt;
+  const Connection* const known = link(found->second);
+  if (known == nullptr || !known->reusable()) return std::nullopt;
+  return found->second;
+}
+
+/// Accepted links whose peer proved its id can be found by it, unless a dialed one is there.
+void Endpoint::Impl::absorb_proved() {
+  for (const LinkId id : shared_.proved) {
+    const Connection* const proved = link(id);
+    if (proved != nullptr && proved->peer() && !find(*proved->peer())) {
+      peers_[*proved->peer()] = id;
+    }
+  }
+  shared_.proved.clear();
+}
+
+void Endpoint::Impl::forget_peer(const Connection& ended) {
+  if (!ended.peer()) return;
+  const auto found = peers_.find(*ended.peer());
+  if (found == peers_.end() || found->second != ended.id()) return;
+  peers_.erase(found);
+  // Both may have dialed at the same time: the other link is as good.
+  for (const Slot& slot : slots_) {
+    if (slot.link && slot.link.get() != &ended && slot.link->peer() == ended.peer() &&
+        slot.link->reusable()) {
+      peers_[*ended.peer()] = slot.link->id();
+      return;
+    }
+  }
+}
+
+std::vector<LinkInfo> Endpoint::Impl::links() const {
+  std::vector<LinkInfo> out;
+  out.reserve(live_);
+  for (const Slot& slot : slots_) {
+    if (slot.link) out.push_back(slot.link->info());
+  }
+  return out;
+}
+
+void Endpoint::Impl::shutdown(Now now) {
+  shared_.now = now;
+  stopping_ = true;
+  for (const Slot& slot : slots_) {
+    if (slot.link) slot.link->say_goodbye();
+  }
+}
+
+EndpointStats Endpoint::Impl::stats() const {
+  EndpointStats out = shared_.stats;
+  out.datagrams_out = outbox_.datagrams();
+  out.quic_memory_bytes = quic_memory_;
+  return out;
+}
+
+// ---- Time ----------------------------------------------------------------------------------------
+
+void Endpoint::Impl::on_time(Now now) {
+  shared_.now = now;
+  while (deadlines_.earliest() <= now.mono) {
+    Connection& due = *deadlines_.first();
+    deadlines_.remove(due);  // flush() sets the next one
+    if (due.retired()) {
+      std::erase_if(retired_, [&](const auto& kept) { return kept.get() == &due; });
+    } else {
+      due.expire();
+    }
+  }
+  shared_.tls.prepare();
+}
+
+TimePoint Endpoint::Impl::next_deadline() const {
+  const bool work = !shared_.dirty.empty() || !shared_.doomed.empty();
+  if (work && !blocked_) return shared_.now.mono;
+  return deadlines_.earliest();
+}
+
+// ---- Endpoint ------------------------------------------------------------------------------------
+
+Endpoint::Endpoint(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Endpoint::~Endpoint() = default;
+
+Result<std::unique_ptr<Endpoint>> Endpoint::create(EndpointOptions options,
+                                                   const crypto::Identity& identity,
+                                                   memory::BlockPool& pool, Rng& rng,
+                                                   Events& events, WrongShard* wrong_shard) {
+  const bool sizes_ok = options.packet_bytes_max >= NGTCP2_MAX_UDP_PAYLOAD_SIZE &&
+                        options.packet_bytes_max <= kOutboxSpareBytes;
+  if (!sizes_ok || options.shards == 0 || options.shard >= options.shards) {
+    return fail(Errc::invalid_argument, "endpoint options");
+  }
+  auto tls = TlsContexts::create(identity, options.known, options.keylog);
+  if (!tls) return std::unexpected(tls.error());
+  return std::unique_ptr<Endpoint>(new Endpoint(std::make_unique<Impl>(
+      std::move(options), std::move(*tls), identity, pool, rng, events, wrong_shard)));
+}
+
+void Endpoint::receive(std::span<runtime::Received> batch, const SocketAddress& local, Now now) {
+  impl_->receive(batch, local, now);
+}
+void Endpoint::on_time(Now now) { impl_->on_time(now); }
+bool Endpoint::flush(runtime::DatagramSocket& socket, Now now) { return impl_->flush(socket, now); }
+TimePoint Endpoint::next_deadline() const { return impl_->next_deadline(); }
+
+Result<LinkId> Endpoint::dial(const NodeId& peer, const SocketAddress& at,
+                              const SocketAddress& local, Now now) {
+  return impl_->dial(peer, at, local, now);
+}
+std::optional<LinkId> Endpoint::find(const NodeId& peer) const { return impl_->find(peer); }
+std::optional<LinkInfo> Endpoint::info(LinkId link) const {
+  const Connection* const found = impl_->link(link);
+  return found == nullptr ? std::nullopt : std::optional(found->info());
+}
+std::vector<LinkInfo> Endpoint::links() const { return impl_->links(); }
+void Endpoint::close(LinkId link, Code code, Now now) {
+  impl_->shared().now = now;
+  if (Connection* const found = impl_->link(link)) found->doom(Error(Errc::link_closed), code);
+}
+void Endpoint::shutdown(Now now) { impl_->shutdown(now); }
+bool Endpoint::send_control(LinkId link, std::uint8_t type, Bytes body) {
+  Connection* const found = impl_->link(link);
+  return found != nullptr && found->send_control(type, body);
+}
+
+Result<StreamId> Endpoint::open(LinkId link, Class cls, std::uint64_t context) {
+  Connection* const found = impl_->link(link);
+  if (found == nullptr) return fail(Errc::link_closed);
+  const auto index = found->open(cls, context);
+  if (!index) return std::unexpected(index.error());
+  return StreamId{link, *index};
+}
+void Endpoint::set_context(StreamId stream, std::uint64_t context) {
+  Stream* found = nullptr;
+  if (impl_->stream(stream, found) != nullptr) found->context = context;
+}
+void Endpoint::set_class(StreamId stream, Class cls) {
+  Stream* found = nullptr;
+  if (Connection* const link = impl_->stream(stream, found)) link->set_class(*found, cls);
+}
+void Endpoint::write(StreamId stream, memory::Block block) {
+  Stream* found = nullptr;
+  if (Connection* const link = impl_->stream(stream, found)) link->write(*found, std::move(block));
+}
+std::size_t Endpoint::queued_bytes(StreamId stream) const {
+  Stream* found = nullptr;
+  return impl_->stream(stream, found) != nullptr ? found->queued_bytes() : 0;
+}
+void Endpoint::consume(StreamId stream, std::size_t bytes) {
+  Stream* found = nullptr;
+  if (Connection* const link = impl_->stream(stream, found)) link->consume(*found, bytes);
+}
+void Endpoint::reset(StreamId stream, Code code) {
+  Stream* found = nullptr;
+  if (Connection* const link = impl_->stream(stream, found)) link->reset(*found, code);
+}
+
+EndpointStats Endpoint::stats() const { return impl_->stats(); }
+
+}  // namespace qudag::link

@@ -1,0 +1,96 @@
+// Endpoint::Impl: the table of links, the turn. Its parts:
+//   endpoint.cc   making, dialing, the table, timers, the owner's calls
+//   receive.cc    from datagrams to links; answers to what belongs to no link
+//   flush.cc      ends doomed links, writes dirty ones
+#pragma once
+
+#include "link/connection.h"
+#include "link/outbox.h"
+#include "link/shared.h"
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace qudag::link {
+
+/// Answers to strangers per second, and at once: version negotiation, stateless reset, refusal.
+inline constexpr unsigned kStrangerAnswersPerSecond = 100;
+inline constexpr unsigned kStrangerAnswersBurst = 50;
+/// Ended links that still answer late packets; beyond it they are forgotten at once.
+inline constexpr std::size_t kRetiredMax = 256;
+
+class Endpoint::Impl {
+ public:
+  Impl(EndpointOptions options, TlsContexts tls, const crypto::Identity& identity,
+       memory::BlockPool& pool, Rng& rng, Events& events, WrongShard* wrong_shard);
+  ~Impl();
+
+  void receive(std::span<runtime::Received> batch, const SocketAddress& local, Now now);
+  void on_time(Now now);
+  bool flush(runtime::DatagramSocket& socket, Now now);
+  TimePoint next_deadline() const;
+
+  Result<LinkId> dial(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
+                      Now now);
+  std::optional<LinkId> find(const NodeId& peer) const;
+  std::vector<LinkInfo> links() const;
+  void shutdown(Now now);
+  /// Null for a link that is gone.
+  Connection* link(LinkId id) const;
+  Connection* stream(StreamId id, Stream*& out) const;
+
+  Shared& shared() { return shared_; }
+  EndpointStats stats() const;
+
+ private:
+  struct Slot {
+    std::uint32_t generation = 0;
+    std::unique_ptr<Connection> link;
+  };
+
+  // endpoint.cc
+  LinkId free_slot();
+  void keep(LinkId id, std::unique_ptr<Connection> link);
+  void absorb_proved();
+  void forget_peer(const Connection& link);
+
+  // receive.cc
+  void receive_one(const runtime::Received& from, MutableBytes datagram, NativePath& path);
+  void to_stranger(const runtime::Received& from, MutableBytes datagram, NativePath& path,
+                   const ngtcp2_version_cid& ids);
+  void accept(const runtime::Received& from, MutableBytes datagram, NativePath& path);
+  bool admit(const runtime::Received& from, NativePath& path, const ngtcp2_pkt_hd& header,
+             Incoming& out);
+  bool may_answer_stranger();
+  void send_version_negotiation(const runtime::Received& from, const ngtcp2_version_cid& ids);
+  void send_stateless_reset(const runtime::Received& from, Bytes datagram);
+  void send_retry(const runtime::Received& from, NativePath& path, const ngtcp2_pkt_hd& header);
+  void send_refusal(const runtime::Received& from, const ngtcp2_pkt_hd& header);
+  void answer(const runtime::Received& from, MutableBytes room, ngtcp2_ssize written);
+
+  // flush.cc
+  void end_doomed();
+  void end(Connection& link);
+  bool write_dirty(runtime::DatagramSocket& socket);
+  bool write(Connection& link, runtime::DatagramSocket& socket);
+
+  Shared shared_;
+  WrongShard* wrong_shard_;
+  SocketAddress local_;  // of the socket, as receive() was told
+  Outbox outbox_;
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> free_;
+  std::size_t live_ = 0;
+  std::unordered_map<NodeId, LinkId> peers_;
+  Deadlines<Connection> deadlines_;
+  std::vector<std::unique_ptr<Connection>> retired_;
+  std::vector<Connection*> writing_;  // scratch of write_dirty
+  bool stopping_ = false;
+  bool blocked_ = false;  // the socket refused trains
+  std::uint64_t quic_memory_ = 0;
+  double stranger_allowance_ = kStrangerAnswersBurst;
+  TimePoint allowance_at_{};
+};
+
+}  // namespace qudag::link

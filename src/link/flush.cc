@@ -1,0 +1,96 @@
+// The end of a turn:
+//   1. doomed links: write CONNECTION_CLOSE, free the QUIC state, tell the owner;
+//   2. trains that the socket refused last time, or nothing else;
+//   3. every dirty link in turn, up to its quantum; the owner hears what left;
+//   4. again, a few times, for links that became dirty by what the owner did then.
+#include "link/endpoint_impl.h"
+
+#include <algorithm>
+
+namespace qudag::link {
+namespace {
+
+constexpr int kRoundsMax = 3;
+constexpr auto kRetiredFor = std::chrono::milliseconds(300);
+
+}  // namespace
+
+bool Endpoint::Impl::flush(runtime::DatagramSocket& socket, Now now) {
+  shared_.now = now;
+  absorb_proved();
+  end_doomed();
+  blocked_ = !outbox_.send(socket);
+  for (int round = 0; !blocked_ && round < kRoundsMax && !shared_.dirty.empty(); ++round) {
+    blocked_ = !write_dirty(socket);
+  }
+  end_doomed();
+  if (!blocked_) blocked_ = !outbox_.send(socket);
+  return !blocked_;
+}
+
+bool Endpoint::Impl::write_dirty(runtime::DatagramSocket& socket) {
+  writing_.clear();
+  writing_.swap(shared_.dirty);
+  for (Connection* const link : writing_) link->dirty = false;
+  std::size_t at = 0;
+  while (at < writing_.size() && write(*writing_[at], socket)) ++at;
+  for (; at < writing_.size(); ++at) {  // the socket is full: later
+    if (writing_[at]->dirty) continue;
+    writing_[at]->dirty = true;
+    shared_.dirty.push_back(writing_[at]);
+  }
+  return outbox_.send(socket);
+}
+
+bool Endpoint::Impl::write(Connection& link, runtime::DatagramSocket& socket) {
+  const std::size_t packet_max = shared_.options.packet_bytes_max;
+  std::size_t budget = link.quantum();
+  bool room_left = true;
+  while (budget > 0) {
+    MutableBytes room = outbox_.train_room();
+    if (room.empty()) {
+      room_left = outbox_.send(socket);
+      if (!room_left) break;
+      continue;
+    }
+    TrainInfo train;
+    room = room.first(std::min(room.size(), std::max(budget, packet_max)));
+    if (!link.write_train(room, train)) break;
+    outbox_.add(train);
+    budget -= std::min(budget, train.bytes);
+  }
+  link.end_writing();
+  link.report_sent();
+  deadlines_.set(link, link.deadline());
+  return room_left;
+}
+
+void Endpoint::Impl::end_doomed() {
+  while (!shared_.doomed.empty()) end(*shared_.doomed.back());
+}
+
+void Endpoint::Impl::end(Connection& link) {
+  const LinkId id = link.id();
+  const bool was_ready = link.was_ready();
+  const bool tell = link.dialer() || was_ready;
+  if (!was_ready) ++shared_.stats.handshakes_failed;
+  TrainInfo close;
+  const MutableBytes room = outbox_.packet_room(shared_.options.packet_bytes_max);
+  if (!room.empty() && link.write_close(room, close)) outbox_.add(close);
+
+  const Error why = link.retire();
+  forget_peer(link);
+  Slot& slot = slots_[id.slot];
+  deadlines_.remove(link);
+  if (retired_.size() < kRetiredMax) {
+    deadlines_.set(link, shared_.now.mono + kRetiredFor);
+    retired_.push_back(std::move(slot.link));
+  }
+  slot.link.reset();
+  ++slot.generation;
+  free_.push_back(id.slot);
+  --live_;
+  if (tell) shared_.events.on_link_closed(id, why, shared_.now);
+}
+
+}  // namespace qudag::link

@@ -1,0 +1,65 @@
+#include "link/scheduler.h"
+
+#include <algorithm>
+
+namespace qudag::link {
+
+void Scheduler::link_last(Level& level, Stream& stream) {
+  stream.turn_prev = level.tail;
+  stream.turn_next = nullptr;
+  (level.tail != nullptr ? level.tail->turn_next : level.head) = &stream;
+  level.tail = &stream;
+}
+
+void Scheduler::unlink(Level& level, Stream& stream) {
+  (stream.turn_prev != nullptr ? stream.turn_prev->turn_next : level.head) = stream.turn_next;
+  (stream.turn_next != nullptr ? stream.turn_next->turn_prev : level.tail) = stream.turn_prev;
+  stream.turn_prev = stream.turn_next = nullptr;
+}
+
+void Scheduler::add(Stream& stream) {
+  if (stream.in_turn) return;
+  stream.in_turn = true;
+  stream.deficit = 0;
+  link_last(levels_[stream.level()], stream);
+  ++streams_;
+}
+
+void Scheduler::remove(Stream& stream) {
+  if (!stream.in_turn) return;
+  stream.in_turn = false;
+  Level& level = levels_[stream.level()];
+  unlink(level, stream);
+  if (level.head == nullptr) level.starved = 0;
+  --streams_;
+}
+
+Stream* Scheduler::pick() {
+  Level* chosen = nullptr;
+  for (Level& level : levels_) {
+    if (level.head == nullptr) continue;
+    if (chosen == nullptr || level.starved >= kStarvedBytes) chosen = &level;
+  }
+  if (chosen == nullptr) return nullptr;
+  Stream& stream = *chosen->head;
+  if (stream.deficit <= 0) stream.deficit += kTurnBytes[stream.level()];
+  return &stream;
+}
+
+void Scheduler::charge(Stream& stream, std::size_t bytes) {
+  Level& level = levels_[stream.level()];
+  level.starved -= std::min<std::uint64_t>(level.starved, bytes * kShareOneIn);
+  for (std::size_t below = stream.level() + 1u; below < kLevelCount; ++below) {
+    if (levels_[below].head != nullptr) levels_[below].starved += bytes;
+  }
+  if (!stream.in_turn) return;
+  stream.deficit -= static_cast<std::int64_t>(bytes);
+  if (stream.queued_bytes() == 0) {
+    remove(stream);
+  } else if (stream.deficit <= 0 && level.head != level.tail) {
+    unlink(level, stream);
+    link_last(level, stream);
+  }
+}
+
+}  // namespace qudag::link

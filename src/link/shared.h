@@ -1,0 +1,69 @@
+// What all links of one endpoint share: options, seams, tables and lists. Owned by Endpoint::Impl.
+#pragma once
+
+#include "base/secret.h"
+#include "link/cid.h"
+#include "link/endpoint.h"
+#include "link/tls.h"
+
+#include <array>
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+namespace qudag::link {
+
+/// Stateless reset tokens that peers announced, to know a reset when it comes (RFC 9000, 10.3.1).
+using ResetToken = std::array<std::uint8_t, NGTCP2_STATELESS_RESET_TOKENLEN>;
+struct ResetTokenHash {
+  std::size_t operator()(const ResetToken& token) const {
+    std::size_t value = 0;
+    std::memcpy(&value, token.data(), sizeof value);  // random by construction
+    return value;
+  }
+};
+using ResetTokens = std::unordered_map<ResetToken, Connection*, ResetTokenHash>;
+
+/// Sizes that path MTU discovery tries, the largest first.
+struct MtuProbes {
+  std::array<std::uint16_t, 4> sizes{};
+  std::size_t count = 0;
+};
+
+struct Shared {
+  Shared(EndpointOptions endpoint_options, TlsContexts contexts, memory::BlockPool& block_pool,
+         Rng& random, Events& owner)
+      : options(std::move(endpoint_options)), tls(std::move(contexts)), pool(block_pool),
+        rng(random), events(owner), routes(random) {}
+
+  EndpointOptions options;
+  TlsContexts tls;
+  memory::BlockPool& pool;
+  Rng& rng;
+  Events& events;
+
+  Now now;  // of this turn
+  Routes routes;
+  ResetTokens reset_tokens;
+  std::vector<Connection*> dirty;   // something to write, or timers changed
+  std::vector<Connection*> doomed;  // to be ended by the next flush
+  std::vector<LinkId> proved;       // accepted links whose peer just proved who it is
+  EndpointStats stats;
+  std::size_t half_open = 0;        // accepted, handshake not complete
+  Key256 reset_secret;              // of stateless reset tokens; the same after a restart
+  Key256 retry_secret;              // of Retry tokens; new with every endpoint
+  MtuProbes probes;
+  ngtcp2_mem memory{};              // counts what ngtcp2 holds
+
+  ngtcp2_tstamp timestamp() const {
+    return static_cast<ngtcp2_tstamp>(now.mono.time_since_epoch().count());
+  }
+};
+
+inline ngtcp2_duration to_native(Duration duration) {
+  return static_cast<ngtcp2_duration>(duration.count());
+}
+
+inline std::uint8_t* native(Key256& key) { return u8(key.span()); }
+
+}  // namespace qudag::link

@@ -1,0 +1,79 @@
+// One stream of a link, seen from this side: its send queue and what the receiver owes.
+//
+// The send queue is one chain of blocks in stream order:
+//
+//   | acked, returned to the pool | in packets, kept for retransmission | not yet in a packet |
+//                                 ^ front of the chain                  ^ cursor
+//
+// ngtcp2 keeps pointers into the middle part and does not copy, so a block stays until all of its
+// bytes are acknowledged or ngtcp2 closed the stream.
+#pragma once
+
+#include "memory/block.h"
+
+#include <qudag/message.h>
+
+#include <ngtcp2/ngtcp2.h>
+
+#include <cstdint>
+#include <span>
+
+namespace qudag::link {
+
+/// Whose turn comes first on a link: the control stream, then the classes.
+inline constexpr std::size_t kLevelCount = 1 + kClassCount;
+inline constexpr std::uint8_t kControlLevel = 0;
+inline std::uint8_t level_of(Class cls) {
+  return static_cast<std::uint8_t>(1 + static_cast<std::uint8_t>(cls));
+}
+
+class Stream {
+ public:
+  Stream(std::int64_t index, std::uint8_t level) : index_(index), level_(level) {}
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  std::int64_t index() const { return index_; }
+  void set_index(std::int64_t index) { index_ = index; }
+  bool control() const { return level_ == kControlLevel; }
+
+  // Send queue.
+  void push(memory::Block block);
+  /// The next bytes that are in no packet yet, as pieces; returns how many pieces, at least
+  /// `bytes_wanted` bytes if there are so many and the pieces suffice.
+  std::size_t pending(std::span<ngtcp2_vec> pieces, std::size_t bytes_wanted) const;
+  void sent(std::size_t bytes);
+  void acked(std::size_t bytes);
+  std::size_t queued_bytes() const { return queued_; }
+  std::size_t unacked_bytes() const { return queue_.bytes() - front_acked_ - queued_; }
+
+  std::uint64_t context = 0;        // the owner's
+  std::size_t unconsumed = 0;       // given to the owner, not yet given back by consume()
+  std::size_t sent_unreported = 0;  // bytes for the next on_stream_sent
+  bool gone = false;                // reset or closed: no more events, no more sending
+  bool blocked = false;             // by the peer's stream window
+
+  std::uint8_t level() const { return level_; }
+  void set_level(std::uint8_t level) { level_ = level; }
+
+  // Hooks of the scheduler, of the list of streams to report, and of the link's list of all.
+  Stream* turn_prev = nullptr;
+  Stream* turn_next = nullptr;
+  bool in_turn = false;
+  std::int64_t deficit = 0;
+  Stream* report_next = nullptr;
+  bool in_report = false;
+  Stream* all_prev = nullptr;
+  Stream* all_next = nullptr;
+
+ private:
+  std::int64_t index_;
+  std::uint8_t level_;
+  memory::Chain queue_;
+  memory::BlockHeader* cursor_ = nullptr;  // block with the first byte that is in no packet
+  std::size_t cursor_used_ = 0;            // bytes of that block that are in packets
+  std::size_t queued_ = 0;
+  std::size_t front_acked_ = 0;  // acknowledged bytes of the front block
+};
+
+}  // namespace qudag::link

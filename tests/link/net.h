@@ -1,0 +1,309 @@
+// Endpoints joined by an in-memory network with virtual time: loss, reordering and duplication by
+// seed, and a record of what crossed it. One thread, no real time: a failing run repeats exactly.
+#pragma once
+
+#include "crypto/identity.h"
+#include "link/endpoint.h"
+#include "memory/block.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <queue>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace qudag::link::testing {
+
+using namespace std::chrono_literals;
+
+class SeededRng final : public Rng {
+ public:
+  explicit SeededRng(std::uint64_t seed) : engine_(seed) {}
+  void fill(std::span<std::byte> out) override {
+    for (std::byte& byte : out) byte = static_cast<std::byte>(engine_() & 0xff);
+  }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+/// Events that remember, and do what a test hangs onto them.
+class Recorder : public Events {
+ public:
+  struct StreamLog {
+    std::vector<std::byte> data;
+    std::size_t sent = 0;
+    std::size_t closed = 0;
+    Code code = Code::none;
+    std::uint64_t context = 0;
+  };
+
+  void on_link_ready(LinkId link, Now) override {
+    ready.push_back(link);
+    if (when_ready) when_ready(link);
+  }
+  void on_link_closed(LinkId link, const Error& why, Now) override { closed.push_back({link, why}); }
+  void on_control_frame(LinkId, std::uint8_t type, Bytes body, Now) override {
+    control.push_back({type, {body.begin(), body.end()}});
+  }
+  void on_stream_opened(StreamId stream, Now) override {
+    opened.push_back(stream);
+    if (when_opened) when_opened(stream);
+  }
+  void on_stream_data(StreamId stream, std::uint64_t context, Bytes data, Now) override {
+    StreamLog& log = streams[stream];
+    EXPECT_EQ(log.closed, 0u) << "data after the end";
+    log.context = context;
+    if (keep_data) log.data.insert(log.data.end(), data.begin(), data.end());
+    bytes_in += data.size();
+    if (when_data) when_data(stream, data);
+  }
+  void on_stream_sent(StreamId stream, std::uint64_t, std::size_t bytes, Now) override {
+    streams[stream].sent += bytes;
+    if (when_sent) when_sent(stream, bytes);
+  }
+  void on_stream_closed(StreamId stream, std::uint64_t context, Code code, Now) override {
+    StreamLog& log = streams[stream];
+    ++log.closed;
+    log.code = code;
+    log.context = context;
+    if (when_closed) when_closed(stream);
+  }
+
+  std::vector<LinkId> ready;
+  std::vector<std::pair<LinkId, Error>> closed;
+  std::vector<std::pair<std::uint8_t, std::vector<std::byte>>> control;
+  std::vector<StreamId> opened;
+  std::map<StreamId, StreamLog> streams;
+  std::size_t bytes_in = 0;
+  bool keep_data = true;
+  std::function<void(LinkId)> when_ready;
+  std::function<void(StreamId)> when_opened;
+  std::function<void(StreamId, Bytes)> when_data;
+  std::function<void(StreamId, std::size_t)> when_sent;
+  std::function<void(StreamId)> when_closed;
+};
+
+class Net;
+
+/// A node on the Net: an endpoint, its socket and everything that they need.
+class Peer final : public runtime::DatagramSocket {
+ public:
+  Peer(Net& net, std::uint64_t seed, std::uint8_t host, EndpointOptions options);
+
+  std::span<runtime::Received> receive() override { return {}; }
+  std::size_t send(std::span<const runtime::Train> trains) override;
+  SocketAddress local() const override { return address; }
+  runtime::SocketStats stats() const override { return {}; }
+
+  const NodeId& id() const { return identity.id(); }
+  Endpoint& operator*() { return *endpoint; }
+  Endpoint* operator->() { return endpoint.get(); }
+  memory::Block block(Bytes data);
+
+  Net& net;
+  SeededRng rng;
+  crypto::Identity identity;
+  memory::BlockPool pool;
+  Recorder events;
+  SocketAddress address;
+  std::size_t trains_accepted = SIZE_MAX;  // per send(); fewer: the socket is "full"
+  std::unique_ptr<Endpoint> endpoint;
+};
+
+struct Faults {
+  double loss = 0;
+  double duplicate = 0;
+  double reorder = 0;  // share of datagrams that take up to `jitter` longer
+  Duration latency = 5ms;
+  Duration jitter = 10ms;
+};
+
+class Net {
+ public:
+  explicit Net(std::uint64_t seed = 1) : chance_(seed) {}
+
+  Peer& add(EndpointOptions options = {}) {
+    const auto host = static_cast<std::uint8_t>(peers_.size() + 1);
+    peers_.push_back(std::make_unique<Peer>(*this, chance_.u64(), host, std::move(options)));
+    return *peers_.back();
+  }
+
+  Now now() const { return {time_, 1'000'000}; }
+  SeededRng& chance() { return chance_; }
+
+  void carry(const SocketAddress& from, const SocketAddress& to, Bytes datagram, std::uint8_t ecn) {
+    ++carried;
+    carried_bytes += datagram.size();
+    if (tap) tap(from, to, datagram);
+    if (chance_.unit() < faults.loss) return;
+    const int copies = chance_.unit() < faults.duplicate ? 2 : 1;
+    for (int i = 0; i < copies; ++i) {
+      TimePoint at = time_ + faults.latency;
+      if (chance_.unit() < faults.reorder) {
+        at += Duration(static_cast<Duration::rep>(chance_.unit() *
+                                                  static_cast<double>(faults.jitter.count())));
+      }
+      inject(at, from, to, datagram, ecn);
+    }
+  }
+  void inject(TimePoint at, const SocketAddress& from, const SocketAddress& to, Bytes datagram,
+              std::uint8_t ecn = 0) {
+    flying_.push({at, order_++, from, to, {datagram.begin(), datagram.end()}, ecn});
+  }
+
+  /// Runs until `done` or until `limit` of virtual time passed; true if done.
+  bool run(Duration limit, const std::function<bool()>& done) {
+    const TimePoint end = time_ + limit;
+    while (!done()) {
+      if (!step(end)) return done();
+    }
+    return true;
+  }
+  void run_for(Duration limit) {
+    run(limit, [] { return false; });
+  }
+
+  Faults faults;
+  std::function<void(const SocketAddress& from, const SocketAddress& to, Bytes)> tap;
+  std::uint64_t carried = 0;
+  std::uint64_t carried_bytes = 0;
+
+ private:
+  struct Flying {
+    TimePoint at;
+    std::uint64_t order;
+    SocketAddress from;
+    SocketAddress to;
+    std::vector<std::byte> data;
+    std::uint8_t ecn;
+    bool operator<(const Flying& other) const {
+      return std::tie(at, order) > std::tie(other.at, other.order);
+    }
+  };
+
+  bool step(TimePoint end) {
+    for (auto& peer : peers_) {
+      if (peer->endpoint) peer->endpoint->flush(*peer, now());
+    }
+    TimePoint next = flying_.empty() ? kNever : flying_.top().at;
+    for (auto& peer : peers_) {
+      if (peer->endpoint) next = std::min(next, peer->endpoint->next_deadline());
+    }
+    if (next > end) {
+      time_ = end;
+      return false;
+    }
+    time_ = std::max(time_, next);
+    while (!flying_.empty() && flying_.top().at <= time_) {
+      Flying datagram = flying_.top();
+      flying_.pop();
+      deliver(datagram);
+    }
+    for (auto& peer : peers_) {
+      if (peer->endpoint && peer->endpoint->next_deadline() <= time_) {
+        peer->endpoint->on_time(now());
+      }
+    }
+    return true;
+  }
+
+  void deliver(Flying& datagram) {
+    for (auto& peer : peers_) {
+      if (!peer->endpoint || peer->address != datagram.to) continue;
+      runtime::Received received{datagram.from, datagram.to, datagram.data, datagram.data.size(),
+                                 datagram.ecn};
+      peer->endpoint->receive({&received, 1}, peer->address, now());
+    }
+  }
+
+  SeededRng chance_;
+  TimePoint time_{1s};
+  std::vector<std::unique_ptr<Peer>> peers_;
+  std::priority_queue<Flying> flying_;
+  std::uint64_t order_ = 0;
+};
+
+inline crypto::Identity make_identity(Rng& rng) {
+  const auto seed = rng.bytes<crypto::kIdentitySeedSize>();
+  return std::move(*crypto::Identity::from_seed(seed));
+}
+
+inline Peer::Peer(Net& network, std::uint64_t seed, std::uint8_t host, EndpointOptions options)
+    : net(network),
+      rng(seed),
+      identity(make_identity(rng)),
+      address(SocketAddress::v4(10, 0, 0, host, 4433)) {
+  auto made = Endpoint::create(std::move(options), identity, pool, rng, events, nullptr);
+  EXPECT_TRUE(made) << made.error().message();
+  if (made) endpoint = std::move(*made);
+}
+
+inline std::size_t Peer::send(std::span<const runtime::Train> trains) {
+  const std::size_t count = std::min(trains.size(), trains_accepted);
+  for (const runtime::Train& train : trains.first(count)) {
+    for (Bytes rest = train.data; !rest.empty();) {
+      const Bytes datagram = rest.first(std::min(train.segment, rest.size()));
+      rest = rest.subspan(datagram.size());
+      net.carry(address, train.to, datagram, train.ecn);
+    }
+  }
+  return count;
+}
+
+inline memory::Block Peer::block(Bytes data) {
+  const auto size = data.size() <= 1024 ? memory::BlockSize::cell : memory::BlockSize::bulk;
+  memory::Block out = pool.take(size);
+  EXPECT_TRUE(out);
+  out.append(data.size());
+  std::memcpy(out.data(), data.data(), data.size());
+  return out;
+}
+
+/// Bytes that differ by position and by `salt`.
+inline std::vector<std::byte> pattern(std::size_t size, std::uint64_t salt) {
+  std::vector<std::byte> out(size);
+  std::mt19937_64 engine(salt);
+  for (std::byte& byte : out) byte = static_cast<std::byte>(engine() & 0xff);
+  return out;
+}
+
+/// Two endpoints with a ready link between them.
+struct Pair {
+  explicit Pair(std::uint64_t seed = 1, EndpointOptions a_options = {},
+                EndpointOptions b_options = {})
+      : net(seed), a(net.add(std::move(a_options))), b(net.add(std::move(b_options))) {}
+
+  /// a dials b; both are ready afterwards.
+  void connect() {
+    auto dialed = a->dial(b.id(), b.address, a.address, net.now());
+    ASSERT_TRUE(dialed) << dialed.error().message();
+    link = *dialed;
+    ASSERT_TRUE(net.run(10s, [&] { return !a.events.ready.empty() && !b.events.ready.empty(); }));
+    remote_link = b.events.ready.back();
+  }
+
+  StreamId open(Class cls = Class::normal, std::uint64_t context = 0) {
+    auto stream = a->open(link, cls, context);
+    EXPECT_TRUE(stream) << stream.error().message();
+    return stream ? *stream : StreamId{};
+  }
+
+  /// The same stream as the other endpoint names it.
+  StreamId at_b(StreamId stream) const { return {remote_link, stream.index}; }
+
+  Net net;
+  Peer& a;
+  Peer& b;
+  LinkId link;
+  LinkId remote_link;
+};
+
+}  // namespace qudag::link::testing
