@@ -1,0 +1,186 @@
+// Golden bytes of docs/protocol.md, sections 5 and 6, made by tests/vectors/reference.py, an
+// implementation that shares nothing with this one.
+#include "crypto/kdf.h"
+#include "onion/key_schedule.h"
+#include "onion/support.h"
+#include "vectors/vectors.h"
+
+namespace qudag::onion {
+namespace {
+
+using namespace test;
+
+// The bytes that the source draws, as the vectors want them.
+class StreamRng final : public Rng {
+ public:
+  explicit StreamRng(const Key256& key) : stream_(key) {}
+  void fill(std::span<std::byte> out) override { stream_.next(out); }
+
+ private:
+  crypto::KeyStream stream_;
+};
+class BytesRng final : public Rng {
+ public:
+  explicit BytesRng(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
+  void fill(std::span<std::byte> out) override {
+    ASSERT_EQ(out.size(), bytes_.size());
+    std::memcpy(out.data(), bytes_.data(), out.size());
+  }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+using Vectors = qudag::test::Vectors;
+
+Vectors load(const std::string& file) { return Vectors(std::string(QUDAG_VECTORS "/") + file); }
+
+Key256 key(const Vectors& v, const std::string& name) {
+  Key256 out;
+  const auto raw = v.array<32>(name);
+  std::memcpy(out.span().data(), raw.data(), raw.size());
+  return out;
+}
+
+TEST(Vectors, KeySchedule) {
+  const Vectors v = load("onion_keys.txt");
+  const Key256 ss1 = key(v, "ss1");
+  const BuildKeys build = derive_build_keys(ss1);
+  EXPECT_TRUE(same(build.build_key.span(), v.bytes("build_key")));
+  EXPECT_TRUE(same(build.build_filler.span(), v.bytes("build_filler")));
+  EXPECT_TRUE(same(build.reply_key.span(), v.bytes("reply_key")));
+  const NodeId id{v.array<32>("id")};
+  HopSecrets hop = derive_hop_secrets({.id = id,
+                                       .onion_key = v.bytes("onion_public"),
+                                       .kem_ct = v.bytes("kem_ct"),
+                                       .record = v.bytes("record"),
+                                       .ct2 = v.bytes("ct2")},
+                                      ss1, key(v, "ss2"));
+  EXPECT_TRUE(same(hop.forward_chain.span(), v.bytes("forward_chain")));
+  EXPECT_TRUE(same(hop.backward_chain.span(), v.bytes("backward_chain")));
+  for (const std::string epoch : {"0", "1", "2"}) {
+    EXPECT_TRUE(same(cell_key(hop.forward_chain).span(), v.bytes("forward_key_" + epoch)));
+    EXPECT_TRUE(same(filler_key(hop.forward_chain).span(), v.bytes("filler_key_" + epoch)));
+    advance_chain(hop.forward_chain);
+  }
+}
+
+TEST(Vectors, BuildAndReply) {
+  const Vectors v = load("onion_build.txt");
+  const UnixSeconds now = load_be<std::uint64_t>(v.bytes("now").data());
+  const auto cls = static_cast<Class>(v.bytes("class")[0]);
+  std::vector<RouteHop> route;
+  std::vector<OnionKey> onion_keys;
+  std::vector<detail::HopChance> chance;
+  std::vector<crypto::KemPublicKey::Encapsulation> second;
+  for (const std::string hop : {"hop_0_", "hop_1_", "hop_2_"}) {
+    auto pair = std::make_shared<const crypto::KemKeyPair>(
+        crypto::KemKeyPair::from_seed(v.array<crypto::kKemSeedSize>(hop + "onion_seed")).value());
+    auto onion_public = std::make_shared<const crypto::KemPublicKey>(
+        crypto::KemPublicKey::import(pair->public_bytes()).value());
+    onion_keys.push_back({pair, now, now + 1});
+    auto ephemeral =
+        crypto::KemKeyPair::from_seed(v.array<crypto::kKemSeedSize>(hop + "ephemeral_seed"))
+            .value();
+    second.push_back(
+        crypto::KemPublicKey::import(ephemeral.public_bytes())
+            ->encapsulate_from(
+                v.array<crypto::kKemEncapsulationSeedSize>(hop + "second_seed"))
+            .value());
+    auto first = onion_public
+                     ->encapsulate_from(
+                         v.array<crypto::kKemEncapsulationSeedSize>(hop + "first_seed"))
+                     .value();
+    chance.push_back({std::move(ephemeral), std::move(first)});
+    route.push_back({NodeId{v.array<32>(hop + "id")}, onion_public});
+  }
+
+  StreamRng padding(key(v, "padding_key"));
+  BuildMessage message;
+  auto pending =
+      detail::start_build_with(route, cls, now, padding, std::move(chance), message);
+  ASSERT_TRUE(pending.has_value());
+  EXPECT_TRUE(same(message, v.bytes("build_0")));
+
+  std::vector<AcceptedBuild> accepted;
+  ReplayWindow window;
+  for (std::size_t i = 0; i < route.size(); ++i) {
+    EXPECT_TRUE(same(crypto::sha256(message), v.bytes("build_" + std::to_string(i) + "_sha256")));
+    accepted.push_back(detail::accept_build_with(route[i].id, {&onion_keys[i], 1}, window, cls, now,
+                                                 &second[i], message)
+                           .value());
+  }
+  ReplyMessage reply;
+  seal_reply(accepted[2], BuildStatus::ready, reply);
+  EXPECT_TRUE(same(crypto::sha256(reply), v.bytes("reply_2_sha256")));
+  relay_reply(accepted[1], reply);
+  EXPECT_TRUE(same(crypto::sha256(reply), v.bytes("reply_1_sha256")));
+  relay_reply(accepted[0], reply);
+  EXPECT_TRUE(same(reply, v.bytes("reply_0")));
+
+  const auto result = finish_build(std::move(*pending), reply);
+  ASSERT_TRUE(result.has_value());
+  for (std::size_t i = 0; i < route.size(); ++i) {
+    const std::string hop = "hop_" + std::to_string(i) + "_";
+    EXPECT_TRUE(same(result->hops[i].forward_chain.span(), v.bytes(hop + "forward_chain")));
+    EXPECT_TRUE(same(result->hops[i].backward_chain.span(), v.bytes(hop + "backward_chain")));
+    EXPECT_TRUE(same(result->hops[i], accepted[i].secrets));
+  }
+}
+
+class CellVectors : public testing::TestWithParam<Class> {};
+INSTANTIATE_TEST_SUITE_P(Classes, CellVectors, testing::Values(Class::normal, Class::low));
+
+TEST_P(CellVectors, AllLinksBothWays) {
+  const Vectors v = load("onion_cells.txt");
+  const Class cls = GetParam();
+  std::vector<HopSecrets> secrets;
+  std::vector<HopCrypto> hops;
+  for (const std::string hop : {"hop_0_", "hop_1_", "hop_2_"}) {
+    HopSecrets s{key(v, hop + "forward_chain"), key(v, hop + "backward_chain")};
+    hops.emplace_back(clone(s), cls);
+    secrets.push_back(std::move(s));
+  }
+  BytesRng rng(v.bytes("reserve_key"));
+  SourceCrypto source(std::move(secrets), cls, rng);
+
+  memory::BlockPool pool;
+  std::size_t compared = 0;
+  const auto compare = [&](std::uint64_t c, const char* direction, std::size_t link, Bytes seen) {
+    const std::string name = "cell_" + std::to_string(cell_bytes(cls)) + "_" + std::to_string(c) +
+                             "_" + direction + "_link_" + std::to_string(link);
+    if (c > 1 && c + 1 < limits::kCellsPerKey) return;
+    EXPECT_TRUE(same(crypto::sha256(seen), v.bytes(name + "_sha256"))) << name;
+    if (c == 0 && cls == Class::normal) {
+      EXPECT_TRUE(same(seen, v.bytes(name))) << name;
+    }
+    ++compared;
+  };
+  const auto payload = [&](std::uint64_t c) {
+    memory::Block block = pool.take(block_size(cls));
+    block.append(payload_bytes(cls));
+    for (std::size_t k = 0; k < block.size(); ++k) block.data()[k] = std::byte((c + 7 * k) & 255);
+    return block;
+  };
+  const std::uint64_t last = cls == Class::low ? 1 : limits::kCellsPerKey;
+  for (std::uint64_t c = 0; c <= last; ++c) {
+    memory::Block cell = payload(c);
+    source.seal(cell);
+    for (std::size_t i = 0; i < 3; ++i) {
+      compare(c, "forward", i, cell.bytes());
+      ASSERT_TRUE(i < 2 ? hops[i].forward(cell) : hops[i].open(cell));
+    }
+    cell = payload(c + 100);
+    hops[2].seal(cell);
+    compare(c, "backward", 2, cell.bytes());
+    for (std::size_t i = 2; i-- > 0;) {
+      hops[i].backward(cell);
+      compare(c, "backward", i, cell.bytes());
+    }
+    ASSERT_EQ(source.open(cell), std::nullopt);
+  }
+  EXPECT_EQ(compared, cls == Class::low ? 12u : 24u);
+}
+
+}  // namespace
+}  // namespace qudag::onion

@@ -1,0 +1,370 @@
+#!/usr/bin/env python3
+"""The onion layer of docs/protocol.md, sections 1, 5 and 6, a second time: key schedule, build
+message, reply and cells. Makes and checks tests/vectors/onion_*.txt.
+
+Written from the protocol text, SP 800-38D and FIPS 197 with Python's standard library only (the
+KEM is kem.py beside it); it shares nothing with src/. Not constant time, and slow.
+
+    python3 tests/vectors/reference.py            compares with the files, exit code 1 if different
+    python3 tests/vectors/reference.py --write    makes the files
+"""
+import hashlib
+import pathlib
+import sys
+
+sys.dont_write_bytecode = True  # the source tree stays clean
+
+import kem
+from kem import expand, extract
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+# ---- AES-256 (FIPS 197), encryption only ------------------------------------------------------------
+
+
+def xtime(a):
+    return (a << 1 ^ (0x1b if a & 0x80 else 0)) & 0xff
+
+
+def make_sbox():
+    sbox, p, q = [0x63] * 256, 1, 1
+    while True:
+        p ^= xtime(p)  # p runs through the powers of 3, q through their inverses
+        q ^= q << 1
+        q ^= q << 2
+        q ^= q << 4
+        q &= 0xff
+        if q & 0x80:
+            q ^= 0x09
+        rotated = [(q << r | q >> (8 - r)) & 0xff for r in range(5)]
+        sbox[p] = rotated[0] ^ rotated[1] ^ rotated[2] ^ rotated[3] ^ rotated[4] ^ 0x63
+        if p == 1:
+            return sbox
+
+
+SBOX = make_sbox()
+MIX = [xtime(s) << 24 | s << 16 | s << 8 | xtime(s) ^ s for s in SBOX]  # SubBytes and MixColumns
+
+
+def rotate(word, bits):
+    return (word >> bits | word << (32 - bits)) & 0xffffffff
+
+
+def sub_word(word):
+    return (SBOX[word >> 24] << 24 | SBOX[word >> 16 & 255] << 16 | SBOX[word >> 8 & 255] << 8
+            | SBOX[word & 255])
+
+
+class Aes256:
+
+    def __init__(self, key):
+        assert len(key) == 32
+        w = [int.from_bytes(key[i:i + 4], "big") for i in range(0, 32, 4)]
+        constant = 1
+        while len(w) < 60:
+            t = w[-1]
+            if len(w) % 8 == 0:
+                t = sub_word(rotate(t, 24)) ^ constant << 24
+                constant = xtime(constant)
+            elif len(w) % 8 == 4:
+                t = sub_word(t)
+            w.append(w[-8] ^ t)
+        self.w = w
+
+    def block(self, data):
+        s = [int.from_bytes(data[4 * i:4 * i + 4], "big") ^ self.w[i] for i in range(4)]
+        for r in range(1, 14):
+            s = [MIX[s[i] >> 24] ^ rotate(MIX[s[(i + 1) % 4] >> 16 & 255], 8)
+                 ^ rotate(MIX[s[(i + 2) % 4] >> 8 & 255], 16)
+                 ^ rotate(MIX[s[(i + 3) % 4] & 255], 24) ^ self.w[4 * r + i] for i in range(4)]
+        out = b""
+        for i in range(4):
+            word = (s[i] & 0xff000000 | s[(i + 1) % 4] & 0xff0000 | s[(i + 2) % 4] & 0xff00
+                    | s[(i + 3) % 4] & 0xff)
+            out += (sub_word(word) ^ self.w[56 + i]).to_bytes(4, "big")
+        return out
+
+
+# ---- Section 1: Seal, Keystream, Stream, Nonce ------------------------------------------------------
+
+
+def xor(a, b):
+    assert len(a) == len(b)
+    return (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).to_bytes(len(a), "big")
+
+
+def nonce(c):
+    return bytes(4) + c.to_bytes(8, "big")
+
+
+def keystream(key, n, at, size):
+    aes = Aes256(key)
+    first, last = at // 16, (at + size + 15) // 16
+    out = b"".join(aes.block(n + (2 + k).to_bytes(4, "big")) for k in range(first, last))
+    return out[at - 16 * first:][:size]
+
+
+def stream(key, at, size):
+    aes = Aes256(key)
+    first, last = at // 16, (at + size + 15) // 16
+    out = b"".join(aes.block(k.to_bytes(16, "big")) for k in range(first, last))
+    return out[at - 16 * first:][:size]
+
+
+def gf_multiply(x, y):  # SP 800-38D, 6.3
+    z = 0
+    while y:
+        if y >> 127:
+            z ^= x
+        y = (y << 1) & (1 << 128) - 1
+        x = x >> 1 ^ (0xe1 << 120 if x & 1 else 0)
+    return z
+
+
+def tag_of(key, n, ciphertext):
+    aes = Aes256(key)
+    h = int.from_bytes(aes.block(bytes(16)), "big")
+    y = 0
+    for at in range(0, len(ciphertext), 16):
+        y = gf_multiply(y ^ int.from_bytes(ciphertext[at:at + 16].ljust(16, b"\0"), "big"), h)
+    y = gf_multiply(y ^ 8 * len(ciphertext), h)
+    return xor(y.to_bytes(16, "big"), aes.block(n + b"\0\0\0\1"))
+
+
+def seal(key, n, text):
+    ciphertext = xor(text, keystream(key, n, 0, len(text)))
+    return ciphertext, tag_of(key, n, ciphertext)
+
+
+def open_(key, n, ciphertext, tag):
+    assert tag_of(key, n, ciphertext) == tag, "tag"
+    return xor(ciphertext, keystream(key, n, 0, len(ciphertext)))
+
+
+# ---- Section 5.4: known tails -----------------------------------------------------------------------
+
+
+def forward_text_tail(keys, n, t, d, fillers):
+    """What the innermost text ends with."""
+    phi = b""
+    for i, key in enumerate(keys):
+        phi = xor(phi, keystream(key, n, t - d * i, d * i))
+        if i + 1 < len(keys):
+            phi += fillers[i]
+    return phi
+
+
+def backward_dropped(keys, n, t, d):
+    """dropped[j]: what hop j drops (0 is the first hop), of hop j + 1's unit."""
+    tail, dropped = bytes(d * (len(keys) - 1)), {}
+    for j in range(len(keys) - 1, 0, -1):
+        tail = xor(tail[:d * j], keystream(keys[j], n, t - d * j, d * j))
+        dropped[j - 1] = tail[-d:]
+    return dropped
+
+
+# ---- Vectors ----------------------------------------------------------------------------------------
+
+
+def chosen(text, size):
+    return hashlib.shake_256(b"qudag/1 vector: onion " + text.encode()).digest(size)
+
+
+def kem_keypair(seed):
+    return kem.x25519(seed[:32], kem.BASE) + kem.mlkem_keygen(seed[32:64], seed[64:])
+
+
+def kem_encapsulate(public_key, seed):
+    mlkem_ct, mlkem_ss = kem.mlkem_encapsulate(public_key[32:], seed[32:])
+    ciphertext = kem.x25519(seed[:32], kem.BASE) + mlkem_ct
+    return ciphertext, kem.combine(mlkem_ss, kem.x25519(seed[:32], public_key[:32]), ciphertext,
+                                   public_key)
+
+
+def chains(hop):
+    h = hashlib.sha256(b"qudag/1 circuit" + hop["id"] + hop["onion_public"] + hop["kem_ct"]
+                       + hop["record"] + hop["ct2"]).digest()
+    prk2 = extract(h, hop["ss2"] + hop["ss1"])
+    return expand(prk2, b"forward chain", 32), expand(prk2, b"backward chain", 32)
+
+
+HOPS, NOW, CLASS = 3, 1800000007, 1
+
+
+def make_hops():
+    hops = []
+    for i in range(HOPS):
+        hop = {name: chosen(f"hop {i} {name}", size) for name, size in [
+            ("id", 32), ("onion_seed", 96), ("first_seed", 64), ("ephemeral_seed", 96),
+            ("second_seed", 64)]}
+        hop["onion_public"] = kem_keypair(hop["onion_seed"])
+        hop["ephemeral_public"] = kem_keypair(hop["ephemeral_seed"])
+        hop["kem_ct"], hop["ss1"] = kem_encapsulate(hop["onion_public"], hop["first_seed"])
+        hop["ct2"], hop["ss2"] = kem_encapsulate(hop["ephemeral_public"], hop["second_seed"])
+        hops.append(hop)
+    for i, hop in enumerate(hops):
+        end = i + 1 == HOPS
+        expiry = -(-(NOW + 300) // 60)
+        hop["record"] = (bytes([1, 2 if end else 1, CLASS, 0]) + expiry.to_bytes(4, "big")
+                         + (bytes(32) if end else hops[i + 1]["id"]) + hop["ephemeral_public"]
+                         + bytes(8))
+        prk1 = extract(b"qudag/1 build", hop["ss1"])
+        for name in ["build key", "build filler", "reply key"]:
+            hop[name.replace(" ", "_")] = expand(prk1, name.encode(), 32)
+        hop["forward_chain"], hop["backward_chain"] = chains(hop)
+    return hops
+
+
+def key_vectors(hops):
+    hop = hops[1]
+    names = ["id", "onion_public", "kem_ct", "record", "ct2", "ss1", "ss2", "build_key",
+             "build_filler", "reply_key", "forward_chain", "backward_chain"]
+    out = [(name, hop[name]) for name in names]
+    chain = hop["forward_chain"]
+    for epoch in range(3):
+        out.append((f"forward_key_{epoch}", expand(chain, b"key", 32)))
+        out.append((f"filler_key_{epoch}", expand(chain, b"filler", 32)))
+        chain = expand(chain, b"next", 32)
+    return out
+
+
+def build_vectors(hops):
+    n0, u, d, header = nonce(0), 14400, 2400, 1136
+    padding_key = chosen("build padding key", 32)
+    keys = [hop["build_key"] for hop in hops]
+    fillers = [stream(hop["build_filler"], 0, d) for hop in hops]
+    tail = forward_text_tail(keys, n0, u - header, d, fillers)
+    rest = stream(padding_key, 0, u - d - len(tail)) + tail
+    for hop in reversed(hops):
+        x, tag = seal(hop["build_key"], n0, hop["record"] + rest)
+        hop["build"] = hop["kem_ct"] + tag + x
+        rest = hop["build"][:u - d]
+    # As the hops do it: the same messages, and every tag.
+    unit = hops[0]["build"]
+    for i, hop in enumerate(hops):
+        assert len(unit) == u and (unit == hop["build"] or i > 0)
+        hop["build"] = unit
+        text = open_(hop["build_key"], n0, unit[header:], unit[1120:header])
+        assert text[:1264] == hop["record"]
+        unit = text[1264:] + stream(hop["build_filler"], 0, d)
+
+    u, d = 6912, 1152
+    rest = bytes(u - d)
+    for hop in reversed(hops):
+        y, tag = seal(hop["reply_key"], n0, hop["ct2"] + bytes(16) + rest)
+        hop["reply"] = tag + y
+        rest = hop["reply"][:u - d]
+    # As the source does it.
+    dropped = backward_dropped([hop["reply_key"] for hop in hops], n0, u - 16, d)
+    unit = hops[0]["reply"]
+    for i, hop in enumerate(hops):
+        assert unit == hop["reply"]
+        text = open_(hop["reply_key"], n0, unit[16:], unit[:16])
+        unit = text[1136:] + dropped.get(i, b"")
+
+    out = [("now", NOW.to_bytes(8, "big")), ("class", bytes([CLASS])), ("padding_key", padding_key)]
+    for i, hop in enumerate(hops):
+        for name in ["id", "onion_seed", "first_seed", "ephemeral_seed", "second_seed",
+                     "forward_chain", "backward_chain"]:
+            out.append((f"hop_{i}_{name}", hop[name]))
+    out.append(("build_0", hops[0]["build"]))
+    out.append(("reply_0", hops[0]["reply"]))
+    for i in range(HOPS):
+        out.append((f"build_{i}_sha256", hashlib.sha256(hops[i]["build"]).digest()))
+        out.append((f"reply_{i}_sha256", hashlib.sha256(hops[i]["reply"]).digest()))
+    return out
+
+
+def payload(c, size):
+    return bytes((c + 7 * k) & 255 for k in range(size))
+
+
+def cell_vectors():
+    reserve_key = chosen("cell reserve key", 32)
+    forward = [chosen(f"cell hop {i} forward chain", 32) for i in range(HOPS)]
+    backward = [chosen(f"cell hop {i} backward chain", 32) for i in range(HOPS)]
+    out = [("reserve_key", reserve_key)]
+    for i in range(HOPS):
+        out += [(f"hop_{i}_forward_chain", forward[i]), (f"hop_{i}_backward_chain", backward[i])]
+
+    for u, c in [(1024, 0), (1024, 1), (1024, 65535), (1024, 65536), (8192, 0), (8192, 1)]:
+        n = nonce(c % 65536)
+        f_chains, b_chains = forward, backward
+        if c >= 65536:
+            f_chains = [expand(chain, b"next", 32) for chain in forward]
+            b_chains = [expand(chain, b"next", 32) for chain in backward]
+
+        # Forward: seal from the destination outwards, then go the way of the hops.
+        keys = [expand(chain, b"key", 32) for chain in f_chains]
+        fillers = [stream(expand(chain, b"filler", 32), 16 * (c % 65536), 16)
+                   for chain in f_chains]
+        tail = forward_text_tail(keys, n, u - 16, 16, fillers)
+        reserve = stream(reserve_key, 80 * c, 80 - len(tail))
+        text = payload(c, u - 96) + reserve + tail
+        assert len(text) == u - 16
+        for key in reversed(keys):
+            x, tag = seal(key, n, text)
+            unit = tag + x
+            text = unit[:u - 16]
+        cells = []
+        for i in range(HOPS):
+            cells.append(unit)
+            text = open_(keys[i], n, unit[16:], unit[:16])
+            unit = text + fillers[i]
+        assert text[:u - 96] == payload(c, u - 96)
+
+        # Backward: the hops seal, the source opens.
+        keys = [expand(chain, b"key", 32) for chain in b_chains]
+        answers = []
+        text = payload(c + 100, u - 96) + bytes(80)
+        for key in reversed(keys):
+            y, tag = seal(key, n, text)
+            answers.insert(0, tag + y)
+            text = answers[0][:u - 16]
+        dropped = backward_dropped(keys, n, u - 16, 16)
+        unit = answers[0]
+        for i in range(HOPS):
+            assert unit == answers[i]
+            text = open_(keys[i], n, unit[16:], unit[:16])
+            unit = text + dropped.get(i, b"")
+        assert text == payload(c + 100, u - 96) + bytes(80)
+
+        for direction, units in [("forward", cells), ("backward", answers)]:
+            for i, unit in enumerate(units):
+                name = f"cell_{u}_{c}_{direction}_link_{i}"
+                if (u, c) == (1024, 0):
+                    out.append((name, unit))
+                out.append((name + "_sha256", hashlib.sha256(unit).digest()))
+    return out
+
+
+def self_test():
+    """FIPS 197, C.3; SP 800-38D test case 14 (AES-256, one zero block)."""
+    key = bytes(range(32))
+    assert Aes256(key).block(bytes.fromhex("00112233445566778899aabbccddeeff")).hex() == \
+        "8ea2b7ca516745bfeafc49904b496089"
+    ciphertext, tag = seal(bytes(32), bytes(12), bytes(16))
+    assert ciphertext.hex() == "cea7403d4d606b6e074ec5d3baf39d18"
+    assert tag.hex() == "d0d1c8a799996bf0265b98b5d48ab919"
+
+
+def main():
+    self_test()
+    hops = make_hops()
+    files = {"onion_keys.txt": key_vectors(hops), "onion_build.txt": build_vectors(hops),
+             "onion_cells.txt": cell_vectors()}
+    different = False
+    for name, values in files.items():
+        text = "# docs/protocol.md, sections 5 and 6. Made by tests/vectors/reference.py; see README.md.\n"
+        text += "".join(f"{key} = {value.hex()}\n" for key, value in values)
+        path = HERE / name
+        if "--write" in sys.argv[1:]:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            print(f"{name} differs from what this implementation computes")
+            different = True
+    sys.exit(1 if different else 0)
+
+
+if __name__ == "__main__":
+    main()
