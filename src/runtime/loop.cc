@@ -32,7 +32,7 @@ std::uint64_t microseconds(Duration d) {
 }  // namespace
 
 struct Loop::Impl {
-  Impl(int fd, std::size_t mailbox) : socket(io), timer(io), mailbox_max(mailbox) {
+  Impl(int fd, std::size_t tasks_max) : socket(io), timer(io), mailbox_max(tasks_max) {
     if (fd >= 0) socket.assign(fd);
   }
   ~Impl() {
