@@ -5,9 +5,9 @@
 // and healthy, rotated, replaced on failure); pump() packs fragments of waiting envelopes into
 // payloads while the circuit has room and credit; ACK ends the envelope. If the circuit ends first,
 // the envelope waits in the flow for the next circuit and is sent again from its first byte.
-// Receiving: frames of a payload -> fragments -> assembly (reserved from the budget by its announced
-// size first) -> duplicate check -> Events::on_message -> ACK.
-// docs/protocol.md, section 7. No thread, clock or socket in here.
+// Receiving: frames of a payload -> fragments -> assembly (reserved from the budget by its
+// announced size first) -> duplicate check -> Events::on_message -> ACK. docs/protocol.md,
+// section 7. No thread, clock or socket in here.
 #pragma once
 
 #include "base/rng.h"
@@ -28,6 +28,8 @@
 #include <vector>
 
 namespace qudag::message {
+
+class Port;
 
 /// Where routes come from (node joins it to netmap).
 class Routes {
@@ -52,7 +54,7 @@ struct Received {
   memory::Chain payload;
   memory::Reservation reservation;  // goes back when the application releases the message
   Class cls = Class::normal;
-  std::optional<NodeId> sender;     // only if signed, and the signature verified
+  std::optional<NodeId> sender;                     // only if signed, and the signature verified
   std::optional<circuit::CircuitId> reply_circuit;  // set at a destination
   std::optional<std::array<std::byte, 16>> in_reply_to;
 };
@@ -72,21 +74,23 @@ class Events {
 
 struct MessagesOptions {
   NodeId self{};
-  std::array<std::size_t, kClassCount> waiting_max{10'000, 50'000, 100'000};  // envelopes per class
-  std::uint64_t credit_bytes = 4 << 20;           // protocol.md: the initial credit is fixed
-  std::size_t assemblies_max = 256;               // per circuit
-  std::size_t duplicates_max = 1 << 18;           // message ids remembered
-  unsigned circuits_per_flow_max = 1;             // parallel circuits of one flow
-  unsigned attempts_max = 5;                      // circuits tried for one message
-  std::chrono::seconds circuit_age_max{600};      // rotate by age ...
+  std::array<std::size_t, kClassCount> waiting_max{10'000, 50'000,
+                                                   100'000};  // not ended, per class
+  std::uint64_t credit_bytes = 4 << 20;       // protocol.md: the initial credit is fixed
+  std::size_t assemblies_max = 256;           // per circuit
+  std::size_t duplicates_max = 1 << 18;       // message ids remembered
+  unsigned circuits_per_flow_max = 1;         // parallel circuits of one flow
+  unsigned attempts_max = 5;                  // circuits tried for one message
+  std::chrono::seconds circuit_age_max{600};  // rotate by age ...
   std::uint64_t circuit_bytes_max = std::uint64_t{16} << 30;  // ... and by volume
-  std::chrono::seconds flow_idle{60};             // then the flow's circuits are closed
+  std::chrono::seconds flow_idle{60};                         // then the flow's circuits are closed
 };
 
 struct MessagesStats {
   std::array<std::uint64_t, kClassCount> accepted{}, delivered{}, expired{}, refused{}, failed{};
   std::array<std::uint64_t, kClassCount> received{};
-  std::uint64_t bytes_sent = 0, bytes_received = 0;    // payload bytes, first transmissions / delivered
+  std::uint64_t bytes_sent = 0;      // bytes of messages in DATA frames, first transmissions only
+  std::uint64_t bytes_received = 0;  // payload bytes taken by the application
   std::uint64_t resent = 0, duplicates = 0, assemblies_dropped = 0;
   std::uint64_t frames_malformed = 0, credit_violations = 0, signatures_bad = 0;
   std::uint64_t refused_memory = 0, refused_queue = 0, refused_no_receiver = 0;
@@ -100,18 +104,23 @@ class Messages final : public circuit::Events {
   Messages(MessagesOptions options, circuit::Circuits& circuits, Routes& routes,
            memory::BlockPool& pool, memory::Budget& budget, Rng& rng,
            const crypto::Identity* identity, message::Events& events);
+  /// Over any port: how tests put a network of their own in the place of circuits.
+  Messages(MessagesOptions options, Port& port, Routes& routes, memory::BlockPool& pool,
+           memory::Budget& budget, Rng& rng, const crypto::Identity* identity,
+           message::Events& events);
   ~Messages() override;
 
-  /// Refused at once (refused_queue_full, too_large, invalid_argument, shutting_down) or accepted: then
-  /// exactly one on_outcome follows. The caller's reservation, if any, travels along.
+  /// Refused at once (refused_queue_full, too_large, invalid_argument, shutting_down; signed also
+  /// refused_memory) or accepted: then exactly one on_outcome follows, never from inside this call.
+  /// The caller's reservation, if any, travels along.
   Result<SendId> send(const NodeId& destination, memory::Chain payload,
                       memory::Reservation reservation, const SendOptions& options, Now now);
   /// On the circuit that the message came on. circuit_failed if it is gone.
   Result<SendId> reply(circuit::CircuitId circuit, const std::array<std::byte, 16>& in_reply_to,
                        memory::Chain payload, memory::Reservation reservation,
                        std::chrono::milliseconds ttl, Now now);
-  /// The application released or took `bytes` of received payload: credit goes back to senders.
-  /// (Called by node when a Received's chain has been handed to the application.)
+  /// Ends the message as if its time to live were over now: the outcome is expired ("cancelled").
+  /// Nothing if it has ended already.
   void cancel(SendId id, Now now);
 
   // circuit::Events

@@ -1,0 +1,70 @@
+// The record of a message that is arriving.
+//
+// It stays until its last byte, its CANCEL or the end of its circuit, also when the message was
+// answered before (refused, expired, duplicate): then it is `answered`, holds no memory, and only
+// counts the bytes that still come.
+#pragma once
+
+#include "base/slot_map.h"
+#include "memory/block.h"
+#include "memory/budget.h"
+#include "message/deadlines.h"
+#include "message/intrusive.h"
+#include "wire/message_frames.h"
+
+#include <cstdint>
+#include <cstring>
+
+namespace qudag::message {
+
+struct Channel;
+
+/// Spreads message ids, which a hostile peer chooses, over buckets that it cannot predict.
+struct IdHash {
+  std::uint64_t key0 = 0, key1 = 0;
+
+  std::uint64_t hash(const wire::MessageId& id) const {
+    std::uint64_t low = 0;
+    std::uint64_t high = 0;
+    std::memcpy(&low, id.data(), 8);
+    std::memcpy(&high, id.data() + 8, 8);
+    __extension__ using Wide = unsigned __int128;
+    const Wide product = static_cast<Wide>(low ^ key0) * (high ^ key1);
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+  }
+};
+
+struct Assembly : Timed {
+  Assembly() : Timed(TimedKind::assembly) {}
+
+  SlotHandle handle;
+  Channel* channel = nullptr;
+  std::uint32_t ref = 0;
+  wire::MessageStart start;
+  TimePoint expires{};
+  bool answered = false;
+  std::uint32_t received = 0;
+
+  memory::Chain bytes;
+  memory::Block tail;  // being filled with small fragments; goes to `bytes` when full or done
+  memory::Reservation reservation;
+
+  Links<Assembly> order;
+  Assembly* same_ref = nullptr;
+  Assembly* same_id = nullptr;
+};
+
+using AssemblyOrder = List<Assembly, &Assembly::order>;
+
+struct AssemblyRef {
+  static const std::uint32_t& key(const Assembly& a) { return a.ref; }
+  std::uint64_t hash(std::uint32_t ref) const { return ref; }
+};
+using AssembliesByRef = Index<Assembly, &Assembly::same_ref, AssemblyRef>;
+
+struct AssemblyId : IdHash {
+  static const wire::MessageId& key(const Assembly& a) { return a.start.id; }
+};
+using AssembliesById = Index<Assembly, &Assembly::same_id, AssemblyId>;
+
+}  // namespace qudag::message

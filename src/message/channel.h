@@ -1,0 +1,117 @@
+// A circuit as messages see it: both directions' numbers, what is on its way, what must be
+// answered.
+//
+// Every circuit that ends here has one, and every circuit that a flow asked for, from the moment it
+// is being built.
+#pragma once
+
+#include "circuit/circuits.h"
+#include "message/assembly.h"
+#include "message/envelope.h"
+#include "message/fifo.h"
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace qudag::message {
+
+/// Started and not yet acknowledged, at most, on one circuit: what one window of credit holds of
+/// 256-byte messages. So a peer never owes more than so many acknowledgements.
+inline constexpr std::size_t kUnackedMax = 16'384;
+/// Frames waiting to be sent back, at most. More can only be owed to a peer that does not read.
+inline constexpr std::size_t kControlMax = kUnackedMax + 1'024;
+
+/// A frame that is not DATA and not CREDIT.
+struct ControlFrame {
+  wire::FrameType type = wire::FrameType::padding;
+  wire::AckStatus status{};
+  std::uint32_t ref = 0;
+  std::uint64_t token = 0;
+};
+
+/// "When the peer's credit passes `position`, it has taken `done` bytes of this message."
+struct ProgressMark {
+  std::uint64_t position = 0;  // in the DATA bytes of the circuit
+  std::uint64_t send = 0;      // SendId
+  std::uint64_t done = 0;
+  std::uint64_t all = 0;
+};
+
+struct Channel {
+  circuit::CircuitId circuit;
+  Class cls = Class::normal;
+  Flow* flow = nullptr;  // set: we are the source
+  bool ready = false;
+  bool dead = false;     // out of the table, freed when the outermost call returns
+  bool closing = false;  // the peer will end it: no new messages
+  TimePoint active{};    // the last payload in either direction
+
+  // The source's view of its circuit.
+  std::vector<onion::RouteHop> route;
+  TimePoint asked{};
+  bool draining = false;  // replaced: no new messages, closed when quiet
+  bool proven = false;    // something was acknowledged on it
+
+  // Sending.
+  std::uint32_t next_ref = 0;
+  std::uint64_t sent = 0;
+  std::uint64_t credit = 0;
+  EnvelopeOrder started;  // by ref
+  EnvelopeTurns turns;    // partial ones, in the order of their turns
+  EnvelopesByRef by_ref;
+  EnvelopeOrder replies;           // at a destination: waiting for this channel
+  std::uint64_t answers_owed = 0;  // acknowledgements that will come for messages we gave up
+  bool new_first = true;           // who fills the next payload first: new or partial messages
+  Fifo<ControlFrame> control;
+  Fifo<ProgressMark> marks;
+
+  // Receiving.
+  std::uint32_t next_ref_in = 0;
+  std::uint64_t received = 0;
+  std::uint64_t announced = 0;  // the credit that the peer knows of
+  AssemblyOrder arriving;
+  AssembliesByRef arriving_by_ref;
+
+  Links<Channel> marked;  // something may be ready to be sent
+
+  bool is_source() const { return flow != nullptr; }
+  bool takes_new() const { return ready && !closing && !draining && !dead; }
+  /// Nothing on its way in either direction.
+  bool quiet() const { return started.empty() && replies.empty() && arriving.empty(); }
+};
+
+/// The channels of a shard, by circuit.
+class Channels {
+ public:
+  Channel& add(circuit::CircuitId circuit, Class cls, std::uint64_t credit, Now now);
+  Channel* find(circuit::CircuitId circuit) const;
+  /// Takes it out of the table. The record lives until bury().
+  void retire(Channel& channel);
+  void bury() { retired_.clear(); }
+  std::size_t size() const { return table_.size(); }
+  /// Any one of them; null if there are none.
+  Channel* any() const { return table_.empty() ? nullptr : table_.begin()->second.get(); }
+
+  /// The next pump looks at it.
+  void mark(Channel& channel) {
+    if (!channel.marked.linked && !channel.dead) marked_.push_back(channel);
+  }
+  Channel* take_marked() { return marked_.pop_front(); }
+  std::size_t marked() const { return marked_.size(); }
+
+  /// Queues a frame and marks the channel. False if the peer lets too many pile up.
+  [[nodiscard]] bool queue(Channel& channel, const ControlFrame& frame);
+
+ private:
+  struct Hash {
+    std::size_t operator()(std::uint64_t id) const {
+      return static_cast<std::size_t>(id ^ (id >> 32));
+    }
+  };
+  std::unordered_map<std::uint64_t, std::unique_ptr<Channel>, Hash> table_;
+  std::vector<std::unique_ptr<Channel>> retired_;
+  List<Channel, &Channel::marked> marked_;
+};
+
+}  // namespace qudag::message

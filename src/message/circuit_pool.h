@@ -1,0 +1,86 @@
+// The circuits of flows: built when needed, reused while young and healthy, rotated by age and
+// volume, replaced on failure.
+//
+//   none -> building -> ready -> draining -> closed
+//               \          \________________ ended by the network: messages go back to their flow
+//                failed: another route after a short wait, which doubles with each failure
+//
+// A circuit that is too old or has carried too much serves on until its successor is ready, then
+// drains: it takes no new messages and is closed when all are acknowledged and it has been quiet
+// for flow_idle (an application may still be writing a reply). Nothing here sleeps: waits are
+// deadlines of the flow.
+#pragma once
+
+#include "message/context.h"
+#include "message/flow.h"
+
+#include <memory>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace qudag::message {
+
+class CircuitPool {
+ public:
+  /// What the owner of the messages must know.
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    /// A circuit for the waiting messages could not be had: each has used up an attempt.
+    virtual void on_build_failed(Flow& flow, const Error& why, Now now) = 0;
+    /// There is no way to the destination: the waiting messages have failed.
+    virtual void on_no_way(Flow& flow, const Error& why, Now now) = 0;
+  };
+
+  CircuitPool(Context& context, Listener& listener) : context_(context), listener_(listener) {}
+
+  /// The flow of that key, made when there is none.
+  Flow& flow(const FlowKey& key, Now now);
+  std::size_t flows() const { return flows_.size(); }
+
+  /// The next serve_marked() looks at the flow.
+  void mark(Flow& flow) {
+    if (!flow.marked.linked) marked_.push_back(flow);
+  }
+  void serve_marked(Now now);
+  /// Does what the flow needs: circuits, turns for its channels, its next deadline. It may be gone
+  /// afterwards.
+  void serve(Flow& flow, Now now);
+
+  void on_built(circuit::CircuitId circuit, Duration took, Now now);
+  /// The circuit of a source is out of the table, its messages are back in the flow.
+  void on_ended(Channel& channel, const Error& why, std::size_t failed_hop, Now now);
+  /// An end that came before build() had returned the circuit.
+  void on_ended_early(circuit::CircuitId circuit, const Error& why);
+  void clear();
+
+ private:
+  struct EndedEarly {
+    circuit::CircuitId circuit;
+    Error why;
+    std::size_t failed_hop;
+  };
+
+  bool worn(const Channel& channel, Now now) const;
+  void drain_worn(Flow& flow, Now now);
+  void close_drained(Flow& flow, Now now);
+  bool close_idle(Flow& flow, Now now);
+  void build_if_needed(Flow& flow, Now now);
+  void build(Flow& flow, Now now);
+  void build_failed(Flow& flow, const Error& why, Now now);
+  void wait_before_next(Flow& flow, Now now);
+  void set_deadline(Flow& flow, Now now);
+  void close(Flow& flow, Channel& channel, Now now);
+
+  Context& context_;
+  Listener& listener_;
+  std::unordered_map<FlowKey, std::unique_ptr<Flow>, FlowKeyHash> flows_;
+  List<Flow, &Flow::marked> marked_;
+
+  bool in_build_ = false;  // inside Port::build: events may name a circuit that we do not know yet
+  std::vector<EndedEarly> ended_early_;
+  std::vector<std::pair<circuit::CircuitId, Duration>> built_early_;
+};
+
+}  // namespace qudag::message

@@ -1,0 +1,29 @@
+// What every part of this room works with, in one place. Owned by Messages.
+#pragma once
+
+#include "message/channel.h"
+#include "message/deadlines.h"
+#include "message/messages.h"
+#include "message/port.h"
+
+namespace qudag::message {
+
+struct Context {
+  const MessagesOptions options;
+  Port& port;
+  Routes& routes;
+  memory::BlockPool& pool;
+  memory::Budget& budget;
+  Rng& rng;
+  const crypto::Identity* identity;
+  Events& events;
+
+  Channels channels;
+  Deadlines deadlines;
+  MessagesStats stats;
+  bool stopping = false;
+};
+
+inline std::size_t index(Class cls) { return static_cast<std::size_t>(cls); }
+
+}  // namespace qudag::message

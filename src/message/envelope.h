@@ -1,0 +1,71 @@
+// The record of a message while it is in the sender's hands.
+//
+//   waiting   in the list of its flow (or, a reply, of its channel); nothing of it is sent
+//   started   in channel->started and channel->by_ref; `sent` of `size` bytes are out
+//   partial   started and sent < size: also in channel->turns
+//   ended     erased; its outcome is queued
+#pragma once
+
+#include "base/slot_map.h"
+#include "memory/block.h"
+#include "memory/budget.h"
+#include "message/deadlines.h"
+#include "message/intrusive.h"
+#include "wire/message_frames.h"
+
+#include <qudag/address.h>
+#include <qudag/message.h>
+
+#include <cstdint>
+#include <optional>
+
+namespace qudag::message {
+
+struct Flow;
+struct Channel;
+
+struct Envelope : Timed {
+  Envelope() : Timed(TimedKind::envelope) {}
+
+  SlotHandle handle;  // its value is the SendId
+
+  wire::MessageId message{};
+  std::optional<wire::MessageId> in_reply_to;  // a reply: bound to its channel
+  Class cls = Class::normal;
+  bool is_signed = false;
+  std::uint8_t attempts = 0;  // circuits that this message was waiting for or sent on, and ended
+  TimePoint accepted{};
+  TimePoint expires{};
+
+  memory::Chain bytes;  // all that DATA carries: signed prefix, then payload
+  memory::Reservation reservation;
+  std::uint32_t size = 0;  // bytes.bytes()
+
+  Flow* flow = nullptr;        // null for a reply
+  Channel* channel = nullptr;  // set while started; for a reply always
+
+  // This transmission.
+  bool started = false;
+  std::uint32_t ref = 0;
+  std::uint32_t sent = 0;
+  memory::BlockHeader* at = nullptr;  // the block that byte `sent` is in, and its offset there
+  std::size_t at_offset = 0;
+  std::uint32_t sent_before = 0;  // the most that an earlier transmission sent
+
+  Links<Envelope> order;  // waiting, or started
+  Links<Envelope> turn;   // partial
+  Envelope* same_ref = nullptr;
+
+  std::size_t prefix_bytes() const { return is_signed ? wire::kSignedPrefixBytes : 0; }
+};
+
+using EnvelopeOrder = List<Envelope, &Envelope::order>;
+using EnvelopeTurns = List<Envelope, &Envelope::turn>;
+
+struct EnvelopeRef {
+  static const std::uint32_t& key(const Envelope& e) { return e.ref; }
+  std::uint64_t hash(std::uint32_t ref) const { return ref; }  // refs are numbered in order
+};
+using EnvelopesByRef = Index<Envelope, &Envelope::same_ref, EnvelopeRef>;
+
+}  // namespace qudag::message

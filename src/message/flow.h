@@ -1,0 +1,42 @@
+// A flow: the messages to one destination with the same class, number of relays and isolation tag,
+// and the circuits that they share.
+#pragma once
+
+#include "message/channel.h"
+#include "message/deadlines.h"
+#include "message/envelope.h"
+
+#include <compare>
+#include <vector>
+
+namespace qudag::message {
+
+struct FlowKey {
+  NodeId destination;
+  std::uint64_t isolation = 0;
+  Class cls = Class::normal;
+  unsigned hops = 0;
+  auto operator<=>(const FlowKey&) const = default;
+};
+
+struct FlowKeyHash {
+  std::size_t operator()(const FlowKey& key) const noexcept {
+    const std::size_t rest =
+        key.isolation * 0x9e3779b97f4a7c15u + static_cast<std::size_t>(key.cls) * 8 + key.hops;
+    return std::hash<NodeId>{}(key.destination) ^ (rest * 0xff51afd7ed558ccdu);
+  }
+};
+
+struct Flow : Timed {
+  explicit Flow(const FlowKey& k) : Timed(TimedKind::flow), key(k) {}
+
+  FlowKey key;
+  EnvelopeOrder waiting;           // first in, first out; messages to be resent stand in front
+  std::vector<Channel*> circuits;  // being built, ready and draining; a handful
+  unsigned failures = 0;           // in a row
+  TimePoint build_after{};         // no new circuit before
+  TimePoint active{};
+  Links<Flow> marked;  // to be served by the next pump
+};
+
+}  // namespace qudag::message

@@ -1,0 +1,44 @@
+// What messages need of circuits, and nothing more: so that tests can put a network of their own
+// in its place. CircuitsPort is the real one.
+#pragma once
+
+#include "circuit/circuits.h"
+
+namespace qudag::message {
+
+/// The functions are those of circuit::Circuits, with the same promises.
+class Port {
+ public:
+  virtual ~Port() = default;
+  virtual Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Class cls,
+                                           Now now) = 0;
+  virtual std::size_t room(circuit::CircuitId circuit) const = 0;
+  virtual memory::Block payload_block(Class cls) = 0;
+  virtual void send(circuit::CircuitId circuit, memory::Block payload, Now now) = 0;
+  /// Inside on_ended of a circuit that was being built: which hop failed; SIZE_MAX: unknown.
+  virtual std::size_t failed_hop() const = 0;
+  /// No on_ended follows.
+  virtual void close(circuit::CircuitId circuit, Now now) = 0;
+};
+
+class CircuitsPort final : public Port {
+ public:
+  explicit CircuitsPort(circuit::Circuits& circuits) : circuits_(circuits) {}
+
+  Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Class cls,
+                                   Now now) override {
+    return circuits_.build(route, cls, now);
+  }
+  std::size_t room(circuit::CircuitId circuit) const override { return circuits_.room(circuit); }
+  memory::Block payload_block(Class cls) override { return circuits_.payload_block(cls); }
+  void send(circuit::CircuitId circuit, memory::Block payload, Now now) override {
+    circuits_.send(circuit, std::move(payload), now);
+  }
+  std::size_t failed_hop() const override { return circuits_.failed_hop(); }
+  void close(circuit::CircuitId circuit, Now now) override { circuits_.close(circuit, now); }
+
+ private:
+  circuit::Circuits& circuits_;
+};
+
+}  // namespace qudag::message

@@ -1,0 +1,286 @@
+// Steps of a fragment: credit -> its assembly (begin: order, duplicate, reservation) -> store ->
+// complete: signature -> application -> acknowledgement.
+#include "message/receiver.h"
+
+#include "message/signing.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace qudag::message {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Messages arriving at one shard at a time.
+constexpr std::size_t kAssembliesMax = 1 << 18;
+/// An id is remembered for so long beyond its message's time to live.
+constexpr auto kRememberedAfter = 2min;
+
+Duration ttl_of(const wire::MessageStart& start) {
+  return std::min<Duration>(std::chrono::milliseconds(start.ttl_ms), limits::kTtlMax);
+}
+
+IdHash draw_hash(Rng& rng) { return {rng.u64() | 1, rng.u64() | 1}; }
+
+}  // namespace
+
+Receiver::Receiver(Context& context)
+    : context_(context),
+      assemblies_(kAssembliesMax),
+      by_id_(AssemblyId{draw_hash(context.rng)}),
+      duplicates_(context.options.duplicates_max, draw_hash(context.rng)) {}
+
+// ---- frames -------------------------------------------------------------------------------------
+
+bool Receiver::on_data(Channel& channel, const wire::DataFrame& frame, memory::Block* payload,
+                       Now now) {
+  const std::size_t n = frame.bytes.size();
+  if (n > channel.announced - channel.received) {
+    ++context_.stats.credit_violations;
+    return false;
+  }
+  channel.received += n;
+  context_.channels.mark(channel);  // credit may be due, whatever becomes of the bytes
+  if (frame.start) return begin(channel, frame, payload, now);
+
+  Assembly* assembly = channel.arriving_by_ref.find(frame.ref);
+  if (assembly == nullptr || n > assembly->start.size - assembly->received) return false;
+  assembly->received += static_cast<std::uint32_t>(n);
+  if (frame.last != (assembly->received == assembly->start.size)) return false;
+  if (!assembly->answered && !store(*assembly, frame.bytes, payload)) {
+    ++context_.stats.refused_memory;
+    return refuse(*assembly, wire::AckStatus::refused_memory);
+  }
+  if (!frame.last) return true;
+  if (!assembly->answered) return deliver(*assembly, now);
+  erase(*assembly);
+  return true;
+}
+
+bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Block* payload,
+                     Now now) {
+  if (frame.ref != channel.next_ref_in) return false;
+  if (!frame.last && channel.arriving.size() >= wire::kInterleavedMessagesMax) return false;
+  ++channel.next_ref_in;
+  const wire::MessageStart& start = *frame.start;
+  if (const auto status = refusal_of(channel, start, now)) {
+    if (*status == wire::AckStatus::duplicate) ++context_.stats.duplicates;
+    return refuse(channel, frame, *status);
+  }
+  replace_older(start.id);
+
+  // The record counts too, or a peer could have them for nothing.
+  auto reservation = memory::Reservation::take(context_.budget, start.size + sizeof(Assembly));
+  Assembly* assembly = nullptr;
+  if (reservation && channel.arriving.size() < context_.options.assemblies_max) {
+    assembly = open(channel, frame, false, now);
+  }
+  if (assembly == nullptr) {
+    ++context_.stats.refused_memory;
+    return refuse(channel, frame, wire::AckStatus::refused_memory);
+  }
+  assembly->reservation = std::move(reservation);
+  assembly->received = static_cast<std::uint32_t>(frame.bytes.size());
+  if (!store(*assembly, frame.bytes, payload)) {
+    ++context_.stats.refused_memory;
+    return refuse(*assembly, wire::AckStatus::refused_memory);
+  }
+  if (frame.last) return deliver(*assembly, now);
+  context_.deadlines.set(*assembly, assembly->expires);
+  return true;
+}
+
+/// What speaks against a message before any memory is given to it.
+std::optional<wire::AckStatus> Receiver::refusal_of(const Channel& channel,
+                                                    const wire::MessageStart& start,
+                                                    Now now) const {
+  if (duplicates_.contains(start.id, now.mono)) return wire::AckStatus::duplicate;
+  // Sources send messages and destinations send replies; nobody here waits for anything else.
+  if (channel.is_source() != start.in_reply_to.has_value()) return wire::AckStatus::no_receiver;
+  if (start.ttl_ms == 0) return wire::AckStatus::expired;
+  return std::nullopt;
+}
+
+bool Receiver::on_cancel(Channel& channel, const wire::CancelFrame& frame) {
+  if (frame.ref >= channel.next_ref_in) return false;
+  Assembly* assembly = channel.arriving_by_ref.find(frame.ref);
+  if (assembly == nullptr) return true;  // it crossed our acknowledgement
+  const bool open = !assembly->answered;
+  if (open) ++context_.stats.assemblies_dropped;
+  erase(*assembly);
+  return !open || answer(channel, frame.ref, wire::AckStatus::cancelled);
+}
+
+void Receiver::on_ended(Channel& channel) {
+  while (Assembly* assembly = channel.arriving.front()) {
+    if (!assembly->answered) ++context_.stats.assemblies_dropped;
+    erase(*assembly);
+  }
+}
+
+void Receiver::on_expired(Assembly& assembly) {
+  ++context_.stats.assemblies_dropped;
+  // A peer that lets answers pile up gets none for this one; its circuit ends by the next frame.
+  static_cast<void>(refuse(assembly, wire::AckStatus::expired));
+}
+
+// ---- answers ------------------------------------------------------------------------------------
+
+bool Receiver::answer(Channel& channel, std::uint32_t ref, wire::AckStatus status) {
+  return context_.channels.queue(channel,
+                                 {.type = wire::FrameType::ack, .status = status, .ref = ref});
+}
+
+/// Answers a message from its first fragment.
+bool Receiver::refuse(Channel& channel, const wire::DataFrame& frame, wire::AckStatus status) {
+  if (!frame.last) {
+    Assembly* rest = open(channel, frame, true, {});
+    if (rest == nullptr) return false;  // kAssembliesMax
+    rest->received = static_cast<std::uint32_t>(frame.bytes.size());
+  }
+  return answer(channel, frame.ref, status);
+}
+
+/// Answers a message of which something is stored; the rest of its bytes is only counted.
+bool Receiver::refuse(Assembly& assembly, wire::AckStatus status) {
+  Channel& channel = *assembly.channel;
+  const std::uint32_t ref = assembly.ref;
+  if (assembly.received == assembly.start.size) {
+    erase(assembly);
+  } else {
+    by_id_.erase(assembly);
+    assembly.answered = true;
+    drop_bytes(assembly);
+    context_.deadlines.clear(assembly);
+  }
+  return answer(channel, ref, status);
+}
+
+// ---- assemblies
+// -----------------------------------------------------------------------------------
+
+Assembly* Receiver::open(Channel& channel, const wire::DataFrame& frame, bool answered, Now now) {
+  const SlotHandle handle = assemblies_.insert();
+  Assembly* assembly = assemblies_.find(handle);
+  if (assembly == nullptr) return nullptr;
+  assembly->handle = handle;
+  assembly->channel = &channel;
+  assembly->ref = frame.ref;
+  assembly->start = *frame.start;
+  assembly->expires = now.mono + ttl_of(*frame.start);
+  assembly->answered = answered;
+  channel.arriving.push_back(*assembly);
+  channel.arriving_by_ref.insert(*assembly);
+  if (!answered) by_id_.insert(*assembly);
+  return assembly;
+}
+
+void Receiver::drop_bytes(Assembly& assembly) {
+  assembly.bytes.clear();
+  assembly.tail.reset();
+  assembly.reservation.reset();
+}
+
+void Receiver::erase(Assembly& assembly) {
+  context_.deadlines.clear(assembly);
+  assembly.channel->arriving.erase(assembly);
+  assembly.channel->arriving_by_ref.erase(assembly);
+  if (!assembly.answered) by_id_.erase(assembly);
+  assemblies_.erase(assembly.handle);
+}
+
+/// The sender has moved the message to another circuit: what came over the former one is void.
+void Receiver::replace_older(const wire::MessageId& id) {
+  Assembly* older = by_id_.find(id);
+  if (older == nullptr) return;
+  ++context_.stats.assemblies_dropped;
+  static_cast<void>(refuse(*older, wire::AckStatus::cancelled));
+}
+
+bool Receiver::store(Assembly& assembly, Bytes bytes, memory::Block* payload) {
+  const bool whole_block = payload != nullptr && bytes.size() * 2 >= payload->size();
+  if (!whole_block) return copy(assembly, bytes);
+  if (assembly.tail) assembly.bytes.push_back(std::move(assembly.tail));
+  const auto front = static_cast<std::size_t>(bytes.data() - payload->data());
+  payload->drop_back(payload->size() - front - bytes.size());
+  payload->drop_front(front);
+  assembly.bytes.push_back(std::move(*payload));
+  return true;
+}
+
+bool Receiver::copy(Assembly& assembly, Bytes bytes) {
+  while (!bytes.empty()) {
+    if (!assembly.tail) {
+      const std::size_t left = assembly.start.size - assembly.bytes.bytes();
+      const bool bulk = left > memory::kBlockCapacity[0] && assembly.channel->cls == Class::low;
+      assembly.tail = context_.pool.take(bulk ? memory::BlockSize::bulk : memory::BlockSize::cell);
+      if (!assembly.tail) return false;
+    }
+    memory::Block& tail = assembly.tail;
+    const std::size_t n = std::min(bytes.size(), tail.capacity() - tail.size());
+    tail.append(n);
+    std::memcpy(tail.bytes().last(n).data(), bytes.data(), n);
+    context_.stats.bytes_copied += n;
+    bytes = bytes.subspan(n);
+    if (tail.size() == tail.capacity()) assembly.bytes.push_back(std::move(tail));
+  }
+  return true;
+}
+
+// ---- the application
+// ------------------------------------------------------------------------------
+
+bool Receiver::deliver(Assembly& assembly, Now now) {
+  if (now.mono >= assembly.expires) {
+    ++context_.stats.assemblies_dropped;
+    return refuse(assembly, wire::AckStatus::expired);
+  }
+  if (assembly.tail) assembly.bytes.push_back(std::move(assembly.tail));
+  const wire::MessageStart start = assembly.start;
+  Received message;
+  if (start.is_signed) {
+    auto sender = open_signed(context_.options.self, start.id, assembly.bytes, context_.budget);
+    if (!sender) {
+      const bool memory = sender.error() == Errc::refused_memory;
+      ++(memory ? context_.stats.refused_memory : context_.stats.signatures_bad);
+      return refuse(assembly,
+                    memory ? wire::AckStatus::refused_memory : wire::AckStatus::bad_signature);
+    }
+    message.sender = *sender;
+  }
+  Channel& channel = *assembly.channel;
+  const std::uint32_t ref = assembly.ref;
+  message.id = start.id;
+  message.payload = std::move(assembly.bytes);
+  message.reservation = std::move(assembly.reservation);
+  message.reservation.shrink(message.reservation.bytes() - message.payload.bytes());
+  message.cls = start.cls;
+  message.in_reply_to = start.in_reply_to;
+  if (!channel.is_source()) message.reply_circuit = channel.circuit;
+  erase(assembly);
+
+  // From here on the application may have done anything to us but free us.
+  const std::size_t bytes = message.payload.bytes();
+  const Taken taken = context_.events.on_message(std::move(message), now);
+  MessagesStats& stats = context_.stats;
+  switch (taken) {
+    case Taken::yes:
+      duplicates_.add(start.id, now.mono + ttl_of(start) + kRememberedAfter, now.mono);
+      ++stats.received[index(start.cls)];
+      stats.bytes_received += bytes;
+      break;
+    case Taken::no_receiver:
+      ++stats.refused_no_receiver;
+      break;
+    case Taken::memory:
+      ++stats.refused_memory;
+      break;
+    case Taken::queue_full:
+      ++stats.refused_queue;
+      break;
+  }
+  return channel.dead || answer(channel, ref, static_cast<wire::AckStatus>(taken));
+}
+
+}  // namespace qudag::message

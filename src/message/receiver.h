@@ -1,0 +1,49 @@
+// The receiving half: fragments -> assemblies -> the application, and what is answered.
+//
+// Memory: a message is reserved by its announced size before its first byte is kept. What is
+// refused is answered at once, and the bytes of it that still come are only counted. Copies: a
+// fragment that fills at least half of its payload stays in the payload's own block, which becomes
+// part of the message; smaller ones are copied together.
+#pragma once
+
+#include "message/context.h"
+#include "message/duplicates.h"
+
+namespace qudag::message {
+
+class Receiver {
+ public:
+  explicit Receiver(Context& context);
+
+  /// A fragment. `payload` is the block that frame.bytes points into, or null if that may not be
+  /// taken; when it was taken it is empty afterwards. False: the peer broke the protocol.
+  /// The application may run inside: look the channel up again.
+  [[nodiscard]] bool on_data(Channel& channel, const wire::DataFrame& frame, memory::Block* payload,
+                             Now now);
+  [[nodiscard]] bool on_cancel(Channel& channel, const wire::CancelFrame& frame);
+  /// The channel is out of the table: what was arriving on it is dropped.
+  void on_ended(Channel& channel);
+  void on_expired(Assembly& assembly);
+
+ private:
+  bool begin(Channel& channel, const wire::DataFrame& frame, memory::Block* payload, Now now);
+  std::optional<wire::AckStatus> refusal_of(const Channel& channel, const wire::MessageStart& start,
+                                            Now now) const;
+  bool answer(Channel& channel, std::uint32_t ref, wire::AckStatus status);
+  bool refuse(Channel& channel, const wire::DataFrame& frame, wire::AckStatus status);
+  bool refuse(Assembly& assembly, wire::AckStatus status);
+  bool store(Assembly& assembly, Bytes bytes, memory::Block* payload);
+  bool copy(Assembly& assembly, Bytes bytes);
+  bool deliver(Assembly& assembly, Now now);
+  void replace_older(const wire::MessageId& id);
+  Assembly* open(Channel& channel, const wire::DataFrame& frame, bool answered, Now now);
+  void drop_bytes(Assembly& assembly);
+  void erase(Assembly& assembly);
+
+  Context& context_;
+  SlotMap<Assembly> assemblies_;
+  AssembliesById by_id_;  // those that are not answered yet
+  Duplicates duplicates_;
+};
+
+}  // namespace qudag::message

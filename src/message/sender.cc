@@ -1,0 +1,346 @@
+// Steps: send -> accept (limits, id, deadline) -> flow; pump -> serve flows, write marked channels;
+// on_ack, on_expired, cancel, on_ended -> detach -> finish -> flush tells the application.
+#include "message/sender.h"
+
+#include "message/packing.h"
+#include "message/signing.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace qudag::message {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// After a pool had no block.
+constexpr Duration kRetry = 1ms;
+
+Error lost(const Error& last) {
+  return {Errc::circuit_failed, "attempts used up, last: " + last.message()};
+}
+
+struct Ending {
+  Outcome outcome;
+  Error reason;
+};
+
+Ending ending_of(wire::AckStatus status) {
+  switch (status) {
+    case wire::AckStatus::delivered:
+    case wire::AckStatus::duplicate:
+      return {Outcome::delivered, Errc::ok};
+    case wire::AckStatus::no_receiver:
+      return {Outcome::refused, {Errc::refused_by_peer, "no receiver"}};
+    case wire::AckStatus::refused_memory:
+      return {Outcome::refused, {Errc::refused_by_peer, "memory"}};
+    case wire::AckStatus::refused_queue:
+      return {Outcome::refused, {Errc::refused_by_peer, "queue full"}};
+    case wire::AckStatus::expired:
+      return {Outcome::expired, {Errc::expired, "at the destination"}};
+    case wire::AckStatus::bad_signature:
+      return {Outcome::failed, {Errc::authentication_failed, "bad signature"}};
+    case wire::AckStatus::cancelled:
+      return {Outcome::refused, {Errc::refused_by_peer, "cancelled"}};
+  }
+  return {Outcome::failed, Errc::internal};  // wire/ lets no other through
+}
+
+}  // namespace
+
+Sender::Sender(Context& context)
+    : context_(context),
+      pool_(context, *this),
+      envelopes_(std::accumulate(context.options.waiting_max.begin(),
+                                 context.options.waiting_max.end(), std::size_t{0})) {}
+
+// ---- accepting ----------------------------------------------------------------------------------
+
+Result<Envelope*> Sender::accept(memory::Chain payload, memory::Reservation reservation, Class cls,
+                                 std::chrono::milliseconds ttl, Now now) {
+  if (context_.stopping) return fail(Errc::shutting_down);
+  if (index(cls) >= kClassCount) return fail(Errc::invalid_argument, "class");
+  if (ttl < 1ms || ttl > limits::kTtlMax) return fail(Errc::invalid_argument, "ttl");
+  if (payload.bytes() > limits::kMessageBytesMax) return fail(Errc::too_large);
+  if (live_[index(cls)] >= context_.options.waiting_max[index(cls)]) {
+    ++context_.stats.refused_queue;
+    return fail(Errc::refused_queue_full);
+  }
+  const SlotHandle handle = envelopes_.insert();
+  Envelope* envelope = envelopes_.find(handle);
+  QUDAG_ASSERT(envelope != nullptr);  // its capacity is the sum of waiting_max
+  envelope->handle = handle;
+  envelope->message = context_.rng.bytes<wire::kMessageIdBytes>();
+  envelope->cls = cls;
+  envelope->accepted = now.mono;
+  envelope->expires = now.mono + ttl;
+  envelope->bytes = std::move(payload);
+  envelope->reservation = std::move(reservation);
+  envelope->size = static_cast<std::uint32_t>(envelope->bytes.bytes());
+  ++live_[index(cls)];
+  return envelope;
+}
+
+Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
+                            memory::Reservation reservation, const SendOptions& options, Now now) {
+  if (options.hops > limits::kRelaysMax) return fail(Errc::invalid_argument, "hops");
+  if (options.sign && context_.identity == nullptr) {
+    return fail(Errc::invalid_argument, "no identity to sign with");
+  }
+  auto accepted = accept(std::move(payload), std::move(reservation), options.cls, options.ttl, now);
+  if (!accepted) return std::unexpected(accepted.error());
+  Envelope& envelope = **accepted;
+  if (options.sign) {
+    auto whole = sign_message(*context_.identity, destination, envelope.message,
+                              std::move(envelope.bytes), context_.pool, context_.budget);
+    if (!whole) {
+      --live_[index(envelope.cls)];
+      envelopes_.erase(envelope.handle);
+      return std::unexpected(whole.error());
+    }
+    envelope.bytes = std::move(*whole);
+    envelope.size = static_cast<std::uint32_t>(envelope.bytes.bytes());
+    envelope.is_signed = true;
+  }
+  Flow& flow = pool_.flow({destination, options.isolation, options.cls, options.hops}, now);
+  envelope.flow = &flow;
+  flow.waiting.push_back(envelope);
+  pool_.mark(flow);
+  context_.deadlines.set(envelope, envelope.expires);
+  ++context_.stats.accepted[index(options.cls)];
+  ++context_.stats.waiting;
+  return SendId{envelope.handle.value};
+}
+
+Result<SendId> Sender::reply(Channel& channel, const wire::MessageId& in_reply_to,
+                             memory::Chain payload, memory::Reservation reservation,
+                             std::chrono::milliseconds ttl, Now now) {
+  if (channel.is_source()) return fail(Errc::invalid_argument, "not a circuit that came to us");
+  if (channel.closing) return fail(Errc::circuit_failed, "the peer is closing the circuit");
+  auto accepted = accept(std::move(payload), std::move(reservation), channel.cls, ttl, now);
+  if (!accepted) return std::unexpected(accepted.error());
+  Envelope& envelope = **accepted;
+  envelope.in_reply_to = in_reply_to;
+  envelope.channel = &channel;
+  channel.replies.push_back(envelope);
+  context_.channels.mark(channel);
+  context_.deadlines.set(envelope, envelope.expires);
+  ++context_.stats.accepted[index(channel.cls)];
+  ++context_.stats.waiting;
+  return SendId{envelope.handle.value};
+}
+
+// ---- sending ------------------------------------------------------------------------------------
+
+void Sender::pump(Now now) {
+  retry_at_ = kNever;
+  pool_.serve_marked(now);
+  for (std::size_t n = context_.channels.marked(); n > 0; --n) {
+    Channel* channel = context_.channels.take_marked();
+    if (channel == nullptr) break;
+    write(*channel, now);
+  }
+}
+
+void Sender::write(Channel& channel, Now now) {
+  while (has_something_to_send(channel, context_)) {
+    const std::size_t room = context_.port.room(channel.circuit);
+    if (room == 0) return;  // on_room marks it again
+    for (std::size_t n = room; n > 0 && has_something_to_send(channel, context_); --n) {
+      memory::Block block = context_.port.payload_block(channel.cls);
+      if (!block) {
+        context_.channels.mark(channel);
+        retry_at_ = now.mono + kRetry;
+        return;
+      }
+      if (!pack(channel, block.bytes(), context_, now)) return;
+      channel.active = now.mono;
+      context_.port.send(channel.circuit, std::move(block), now);
+    }
+  }
+}
+
+// ---- what the peer says
+// ---------------------------------------------------------------------------
+
+bool Sender::on_ack(Channel& channel, const wire::AckFrame& ack, Now now) {
+  Envelope* envelope = channel.by_ref.find(ack.ref);
+  if (envelope == nullptr) {
+    if (channel.answers_owed == 0 || ack.ref >= channel.next_ref) return false;
+    --channel.answers_owed;
+    return true;
+  }
+  channel.proven = true;
+  if (channel.flow != nullptr) channel.flow->failures = 0;
+  const bool partial = EnvelopeTurns::contains(*envelope);
+  detach(*envelope);
+  // Answered early: what is left of it is not wanted, and the peer may forget it.
+  if (partial &&
+      !context_.channels.queue(channel, {.type = wire::FrameType::cancel, .ref = ack.ref})) {
+    return false;
+  }
+  Ending ending = ending_of(ack.status);
+  finish(*envelope, ending.outcome, std::move(ending.reason), now);
+  // A place among kUnackedMax or among the partial ones is free.
+  context_.channels.mark(channel);
+  return true;
+}
+
+bool Sender::on_credit(Channel& channel, const wire::CreditFrame& credit) {
+  if (credit.offset < channel.credit) return false;  // it never falls
+  channel.credit = credit.offset;
+  const std::uint64_t taken = credit.offset - context_.options.credit_bytes;
+  while (!channel.marks.empty() && channel.marks.front().position <= taken) {
+    const ProgressMark mark = channel.marks.pop_front();
+    const bool newer = !channel.marks.empty() && channel.marks.front().position <= taken &&
+                       channel.marks.front().send == mark.send;
+    if (newer || envelopes_.find(SlotHandle(mark.send)) == nullptr) continue;
+    Event event;
+    event.id = SendId{mark.send};
+    event.is_progress = true;
+    event.done = mark.done;
+    event.all = mark.all;
+    events_.push_back(std::move(event));
+  }
+  context_.channels.mark(channel);
+  return true;
+}
+
+void Sender::on_ended(Channel& channel, const Error& why, Now now) {
+  EnvelopeOrder again;
+  while (Envelope* envelope = channel.started.front()) {
+    detach(*envelope);
+    if (envelope->flow == nullptr) {
+      finish(*envelope, Outcome::failed, {Errc::circuit_failed, why.detail}, now);
+    } else if (!attempt_failed(*envelope, why, now)) {
+      again.push_back(*envelope);
+      ++context_.stats.resent;
+    }
+  }
+  if (channel.flow != nullptr) channel.flow->waiting.splice_front(again);
+  while (Envelope* envelope = channel.replies.pop_front()) {
+    finish(*envelope, Outcome::failed, {Errc::circuit_failed, why.detail}, now);
+  }
+}
+
+// ---- ends ---------------------------------------------------------------------------------------
+
+/// Takes a started message off its channel; its record is as if nothing had been sent.
+void Sender::detach(Envelope& envelope) {
+  Channel& channel = *envelope.channel;
+  channel.started.erase(envelope);
+  channel.by_ref.erase(envelope);
+  if (EnvelopeTurns::contains(envelope)) channel.turns.erase(envelope);
+  envelope.sent_before = std::max(envelope.sent_before, envelope.sent);
+  envelope.sent = 0;
+  envelope.started = false;
+  envelope.channel = nullptr;
+  --context_.stats.in_flight;
+  ++context_.stats.waiting;
+}
+
+/// Ends our part in a message, wherever it is, without waiting for the peer.
+void Sender::give_up(Envelope& envelope) {
+  if (!envelope.started) {
+    (envelope.flow != nullptr ? envelope.flow->waiting : envelope.channel->replies).erase(envelope);
+    return;
+  }
+  Channel& channel = *envelope.channel;
+  const ControlFrame cancel{.type = wire::FrameType::cancel, .ref = envelope.ref};
+  const bool partial = EnvelopeTurns::contains(envelope);
+  detach(envelope);
+  ++channel.answers_owed;
+  // A full queue means that the peer reads nothing; it then ends the message by its own deadline.
+  if (partial) static_cast<void>(context_.channels.queue(channel, cancel));
+  context_.channels.mark(channel);  // a place is free
+}
+
+void Sender::finish(Envelope& envelope, Outcome outcome, Error reason, Now now) {
+  MessagesStats& stats = context_.stats;
+  const std::size_t cls = index(envelope.cls);
+  switch (outcome) {
+    case Outcome::delivered:
+      ++stats.delivered[cls];
+      break;
+    case Outcome::expired:
+      ++stats.expired[cls];
+      break;
+    case Outcome::refused:
+      ++stats.refused[cls];
+      break;
+    case Outcome::failed:
+      ++stats.failed[cls];
+      break;
+  }
+  --stats.waiting;
+  context_.deadlines.clear(envelope);
+  if (envelope.flow != nullptr) {
+    envelope.flow->active = now.mono;
+    pool_.mark(*envelope.flow);
+  }
+  Event event;
+  event.id = SendId{envelope.handle.value};
+  event.delivery = {outcome, std::move(reason), now.mono - envelope.accepted};
+  events_.push_back(std::move(event));
+  --live_[cls];
+  envelopes_.erase(envelope.handle);
+}
+
+void Sender::on_expired(Envelope& envelope, Now now) {
+  give_up(envelope);
+  finish(envelope, Outcome::expired, Errc::expired, now);
+}
+
+void Sender::cancel(SendId id, Now now) {
+  Envelope* envelope = envelopes_.find(SlotHandle(id.value));
+  if (envelope == nullptr) return;
+  give_up(*envelope);
+  finish(*envelope, Outcome::expired, {Errc::expired, "cancelled"}, now);
+}
+
+/// True if that was its last one; then it has failed.
+bool Sender::attempt_failed(Envelope& envelope, const Error& why, Now now) {
+  if (++envelope.attempts < context_.options.attempts_max) return false;
+  finish(envelope, Outcome::failed, lost(why), now);
+  return true;
+}
+
+void Sender::on_build_failed(Flow& flow, const Error& why, Now now) {
+  for (Envelope* envelope = flow.waiting.front(); envelope != nullptr;) {
+    Envelope* next = EnvelopeOrder::next(*envelope);
+    if (envelope->attempts + 1u >= context_.options.attempts_max) flow.waiting.erase(*envelope);
+    attempt_failed(*envelope, why, now);
+    envelope = next;
+  }
+}
+
+void Sender::on_no_way(Flow& flow, const Error& why, Now now) {
+  while (Envelope* envelope = flow.waiting.pop_front()) {
+    finish(*envelope, Outcome::failed, why, now);
+  }
+}
+
+void Sender::shutdown(Now now) {
+  envelopes_.for_each([&](SlotHandle, Envelope& envelope) {
+    give_up(envelope);
+    finish(envelope, Outcome::failed, Errc::shutting_down, now);
+  });
+}
+
+// ---- telling ------------------------------------------------------------------------------------
+
+void Sender::flush(Now now) {
+  if (flushing_) return;
+  flushing_ = true;
+  while (!events_.empty()) {
+    const Event event = events_.pop_front();
+    if (event.is_progress) {
+      context_.events.on_progress(event.id, event.done, event.all, now);
+    } else {
+      context_.events.on_outcome(event.id, event.delivery, now);
+    }
+  }
+  flushing_ = false;
+}
+
+}  // namespace qudag::message

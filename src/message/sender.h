@@ -1,0 +1,72 @@
+// The sending half: from send() to exactly one outcome.
+//
+// An accepted message waits in its flow, is packed into payloads of the flow's circuit, and ends by
+// its acknowledgement, its time to live, cancel(), shutdown(), or when its attempts are used up.
+// When its circuit ends first it goes back to the front of its flow and is sent again from its
+// first byte. Outcomes are queued and handed out by flush(), so that no caller is called back from
+// inside its own call.
+#pragma once
+
+#include "message/circuit_pool.h"
+#include "message/context.h"
+#include "message/envelope.h"
+#include "message/fifo.h"
+
+namespace qudag::message {
+
+class Sender final : private CircuitPool::Listener {
+ public:
+  explicit Sender(Context& context);
+
+  Result<SendId> send(const NodeId& destination, memory::Chain payload,
+                      memory::Reservation reservation, const SendOptions& options, Now now);
+  Result<SendId> reply(Channel& channel, const wire::MessageId& in_reply_to, memory::Chain payload,
+                       memory::Reservation reservation, std::chrono::milliseconds ttl, Now now);
+  void cancel(SendId id, Now now);
+
+  /// False: the peer broke the protocol.
+  [[nodiscard]] bool on_ack(Channel& channel, const wire::AckFrame& ack, Now now);
+  [[nodiscard]] bool on_credit(Channel& channel, const wire::CreditFrame& credit);
+  /// The channel is out of the table: its messages wait again, or have failed.
+  void on_ended(Channel& channel, const Error& why, Now now);
+  void on_expired(Envelope& envelope, Now now);
+
+  /// Everything that can be sent now is.
+  void pump(Now now);
+  /// Hands queued outcomes and progress to the application.
+  void flush(Now now);
+  void shutdown(Now now);
+
+  CircuitPool& pool() { return pool_; }
+  /// A pool of blocks was empty: try again then.
+  TimePoint retry_at() const { return retry_at_; }
+
+ private:
+  struct Event {
+    SendId id;
+    bool is_progress = false;
+    std::uint64_t done = 0, all = 0;
+    Delivery delivery;
+  };
+
+  Result<Envelope*> accept(memory::Chain payload, memory::Reservation reservation, Class cls,
+                           std::chrono::milliseconds ttl, Now now);
+  void write(Channel& channel, Now now);
+  void detach(Envelope& envelope);
+  void give_up(Envelope& envelope);
+  void finish(Envelope& envelope, Outcome outcome, Error reason, Now now);
+  bool attempt_failed(Envelope& envelope, const Error& why, Now now);
+
+  void on_build_failed(Flow& flow, const Error& why, Now now) override;
+  void on_no_way(Flow& flow, const Error& why, Now now) override;
+
+  Context& context_;
+  CircuitPool pool_;
+  SlotMap<Envelope> envelopes_;
+  std::array<std::size_t, kClassCount> live_{};
+  Fifo<Event> events_;
+  bool flushing_ = false;
+  TimePoint retry_at_ = kNever;
+};
+
+}  // namespace qudag::message
