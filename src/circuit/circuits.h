@@ -45,22 +45,30 @@ struct CircuitId {
 
 /// Why a stream is reset: the codes of docs/protocol.md, 3.2.
 enum class End : std::uint8_t {
-  none = 0, protocol = 1, refused = 2, unreachable = 3, destroyed = 4, shutdown = 5, internal = 7,
+  none = 0,
+  protocol = 1,
+  refused = 2,
+  unreachable = 3,
+  destroyed = 4,
+  shutdown = 5,
+  internal = 7,
 };
 
 class Sink {
  public:
   virtual ~Sink() = default;
   /// Opens a stream to `next` over a link that exists or is dialed for it. The answer is one call
-  /// of Circuits::on_extended with the ticket, later or from inside this call. Errors that may come:
-  /// unknown_destination, unreachable, refused_links, would_block.
+  /// of Circuits::on_extended with the ticket, later or from inside this call. Errors that may
+  /// come: unknown_destination, unreachable, refused_links, would_block.
   virtual void extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) = 0;
   virtual void set_context(StreamKey stream, std::uint64_t context) = 0;
   virtual void set_class(StreamKey stream, Class cls) = 0;
   /// Queues a block (any window); always takes it.
   virtual void write(StreamKey stream, memory::Block block) = 0;
+  /// Not yet in a packet. Bytes that Circuits::on_stream_sent reports are no longer counted.
   virtual std::size_t queued_bytes(StreamKey stream) const = 0;
-  /// Gives the peer's stream window back.
+  /// Gives the peer's window back. All that came is given back before reset(); for a stream that
+  /// closed by itself, the rest is the link's.
   virtual void consume(StreamKey stream, std::size_t bytes) = 0;
   virtual void reset(StreamKey stream, End code) = 0;
 };
@@ -77,17 +85,20 @@ class Events {
   virtual void on_payload(CircuitId circuit, memory::Block payload, Now now) = 0;
   /// room() grew from zero.
   virtual void on_room(CircuitId circuit, Now now) = 0;
-  /// The circuit is gone (not called after our own close()). For one that we asked for and that was
-  /// never built, `why` says whether another route may help.
+  /// The circuit is gone (not called after our own close(), nor if build() returned the error). For
+  /// one that we asked for and that was never built, `why` says whether another route may help:
+  /// what Sink::extend answered, refused_by_peer, unreachable, authentication_failed, timed_out,
+  /// link_closed, circuit_failed, refused_memory; and Circuits::failed_hop() which hop it was.
   virtual void on_ended(CircuitId circuit, const Error& why, Now now) = 0;
 };
 
 struct CircuitsOptions {
   NodeId self{};
-  bool relay = true;                       // take circuits that go on to another hop
-  std::size_t circuits_max = 10'000;       // all roles together
-  std::size_t building_max = 256;          // of them not yet ready
-  std::size_t ahead_bytes = 128 * 1024;    // payload cells queued on the first link before room() is 0
+  bool relay = true;                  // take circuits that go on to another hop
+  std::size_t circuits_max = 10'000;  // all roles together
+  std::size_t building_max = 256;     // of them not yet ready
+  std::size_t ahead_bytes =
+      128 * 1024;  // payload cells queued on the first link before room() is 0
   std::chrono::milliseconds build_timeout{10'000};
   std::chrono::milliseconds idle_timeout{600'000};  // relay and destination: no cell for so long
 };
@@ -99,8 +110,8 @@ struct CircuitInfo {
   CircuitRole role = CircuitRole::relay;
   Class cls = Class::normal;
   bool ready = false;
-  StreamKey previous;      // relay and destination: towards the source
-  StreamKey next;          // relay and source: towards the destination
+  StreamKey previous;  // relay and destination: towards the source
+  StreamKey next;      // relay and source: towards the destination
   Duration age{};
   std::uint64_t cells_forward = 0, cells_backward = 0;
 };
@@ -112,8 +123,8 @@ struct CircuitsStats {
                 refused_expired = 0, refused_not_relay = 0;
   std::uint64_t extend_failed = 0;
   std::uint64_t cells_relayed = 0, cells_sent = 0, cells_received = 0;
-  std::uint64_t cells_bad = 0;       // tags that did not verify
-  std::uint64_t bytes_copied = 0;    // payload bytes copied by this room
+  std::uint64_t cells_bad = 0;     // tags that did not verify
+  std::uint64_t bytes_copied = 0;  // payload bytes copied by this room
   std::uint64_t blocks_exhausted = 0;
   std::uint64_t ended_idle = 0, ended_peer = 0, ended_link = 0;
 };
@@ -141,6 +152,10 @@ class Circuits {
   std::optional<CircuitInfo> info(CircuitId circuit) const;
   std::vector<CircuitInfo> list() const;
   std::size_t size() const;
+  /// Inside Events::on_ended only: the index into the route of the hop that a build of ours failed
+  /// at, or behind which a cell was changed; kHopUnknown if nothing told.
+  static constexpr std::size_t kHopUnknown = SIZE_MAX;
+  std::size_t failed_hop() const;
 
   // From the streams (node calls these).
   void on_stream_opened(StreamKey stream, Now now);

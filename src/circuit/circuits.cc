@@ -1,0 +1,271 @@
+// The public face: each event finds its circuit by context and goes to the role that it has.
+#include "circuit/circuits.h"
+
+#include "circuit/core.h"
+#include "circuit/destination.h"
+#include "circuit/incoming.h"
+#include "circuit/relay.h"
+#include "circuit/source.h"
+
+#include "base/assert.h"
+
+namespace qudag::circuit {
+
+class Circuits::Impl {
+ public:
+  Impl(CircuitsOptions options, memory::BlockPool& pool, Rng& rng, Sink& sink)
+      : core(options, pool, rng, sink),
+        source(core),
+        relay(core),
+        destination(core),
+        incoming(core, relay, destination) {}
+
+  void take(Circuit& circuit, Direction from, Bytes& data, Now now);
+  void side_gone(std::uint64_t context, End code, const Error& why, Now now);
+  void due(Circuit& circuit, Now now);
+  CircuitInfo describe(const Circuit& circuit) const;
+
+  Core core;
+  Source source;
+  Relay relay;
+  Destination destination;
+  Incoming incoming;
+};
+
+// Takes one unit, or less, from the front of `data`; afterwards the circuit may be gone.
+void Circuits::Impl::take(Circuit& circuit, Direction from, Bytes& data, Now now) {
+  switch (circuit.phase) {
+    case Phase::opening:
+      return incoming.on_data(circuit, data, now);
+    case Phase::awaiting_reply:
+      if (from == Direction::backward) break;
+      return circuit.role == CircuitRole::source ? source.on_reply_data(circuit, data, now)
+                                                 : relay.on_reply_data(circuit, data, now);
+    case Phase::ready:
+      switch (circuit.role) {
+        case CircuitRole::source:
+          return source.on_cell_data(circuit, data, now);
+        case CircuitRole::relay:
+          return relay.on_cell_data(circuit, from, data, now);
+        case CircuitRole::destination:
+          return destination.on_cell_data(circuit, data, now);
+      }
+      return;
+    case Phase::draining:
+      data = {};
+      return core.consume_all(circuit.side(from));
+    case Phase::extending:
+      break;
+  }
+  // A source has no keys before the reply, so nothing that comes from it this early can be a cell.
+  core.end(circuit, {.why = Errc::malformed, .previous = End::protocol}, now);
+}
+
+void Circuits::Impl::side_gone(std::uint64_t context, End code, const Error& why, Now now) {
+  Circuit* circuit = core.find(circuit_of(context));
+  if (circuit == nullptr) return;
+  const Direction which = side_of(context);
+  if (!circuit->side(which).open()) return;
+  core.detach(circuit->side(which));
+  if (circuit->role == CircuitRole::relay) return relay.on_side_gone(*circuit, which, why, now);
+  if (why == Errc::link_closed) {
+    const bool at_hop_1 = circuit->role == CircuitRole::source && circuit->building;
+    return core.end(*circuit, {.why = why, .failed_hop = at_hop_1 ? 0 : Circuits::kHopUnknown},
+                    now);
+  }
+  if (circuit->role == CircuitRole::source) return source.on_side_gone(*circuit, code, now);
+  core.end(*circuit, {.why = why}, now);
+}
+
+void Circuits::Impl::due(Circuit& circuit, Now now) {
+  if (circuit.phase == Phase::ready) {
+    const TimePoint idle_at = circuit.last_cell + core.options.idle_timeout;
+    if (idle_at > now.mono) return core.set_deadline(circuit, idle_at);
+    ++core.stats.ended_idle;
+    return core.end(circuit, {.why = {Errc::timed_out, "idle"}}, now);
+  }
+  if (circuit.phase != Phase::draining) ++core.stats.builds_timed_out;
+  core.end(circuit, {.why = {Errc::timed_out, "not built in time"}}, now);
+}
+
+CircuitInfo Circuits::Impl::describe(const Circuit& circuit) const {
+  return {.id = circuit.id,
+          .role = circuit.role,
+          .cls = circuit.cls,
+          .ready = circuit.phase == Phase::ready,
+          .previous = circuit.previous.stream,
+          .next = circuit.next.stream,
+          .age = core.latest - circuit.created,
+          .cells_forward = circuit.cells_forward,
+          .cells_backward = circuit.cells_backward};
+}
+
+Circuits::Circuits(CircuitsOptions options, memory::BlockPool& pool, Rng& rng, Sink& sink)
+    : impl_(std::make_unique<Impl>(options, pool, rng, sink)) {}
+Circuits::~Circuits() = default;
+
+void Circuits::set_events(Events& events) { impl_->core.events = &events; }
+void Circuits::set_onion_keys(std::vector<onion::OnionKey> keys) {
+  impl_->core.onion_keys = std::move(keys);
+}
+
+// ---- the two ends
+// ---------------------------------------------------------------------------------
+
+Result<CircuitId> Circuits::build(std::span<const onion::RouteHop> route, Class cls, Now now) {
+  impl_->core.latest = now.mono;
+  return impl_->source.build(route, cls, now);
+}
+
+void Circuits::send(CircuitId id, memory::Block payload, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  Circuit* circuit = core.find(id);
+  if (circuit == nullptr || circuit->phase != Phase::ready) return;
+  QUDAG_ASSERT(circuit->role != CircuitRole::relay);
+  QUDAG_ASSERT(payload && payload.size() == onion::payload_bytes(circuit->cls));
+  ++core.stats.cells_sent;
+  circuit->last_cell = now.mono;
+  if (circuit->role == CircuitRole::source) {
+    impl_->source.send(*circuit, std::move(payload));
+  } else {
+    impl_->destination.send(*circuit, std::move(payload));
+  }
+}
+
+std::size_t Circuits::room(CircuitId id) const {
+  const Circuit* circuit = impl_->core.find(id);
+  return circuit == nullptr ? 0 : impl_->core.room(*circuit);
+}
+
+memory::Block Circuits::payload_block(Class cls) {
+  memory::Block block = impl_->core.pool.take(onion::block_size(cls));
+  if (block) {
+    block.append(onion::payload_bytes(cls));
+  } else {
+    ++impl_->core.stats.blocks_exhausted;
+  }
+  return block;
+}
+
+void Circuits::close(CircuitId id, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  Circuit* circuit = core.find(id);
+  if (circuit == nullptr) return;
+  core.end(*circuit, {.why = Errc::ok, .tell = false}, now);
+}
+
+std::optional<CircuitInfo> Circuits::info(CircuitId id) const {
+  const Circuit* circuit = impl_->core.find(id);
+  if (circuit == nullptr) return std::nullopt;
+  return impl_->describe(*circuit);
+}
+
+std::vector<CircuitInfo> Circuits::list() const {
+  std::vector<CircuitInfo> out;
+  out.reserve(size());
+  impl_->core.for_each([&](const Circuit& c) { out.push_back(impl_->describe(c)); });
+  return out;
+}
+
+std::size_t Circuits::size() const { return impl_->core.size(); }
+std::size_t Circuits::failed_hop() const { return impl_->core.failed_hop; }
+CircuitsStats Circuits::stats() const { return impl_->core.stats; }
+
+// ---- streams
+// --------------------------------------------------------------------------------------
+
+void Circuits::on_stream_opened(StreamKey stream, Now now) {
+  impl_->core.latest = now.mono;
+  impl_->incoming.on_opened(stream, now);
+}
+
+void Circuits::on_stream_data(StreamKey stream, std::uint64_t context, Bytes data, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  const CircuitId id = circuit_of(context);
+  const Direction from = side_of(context);
+  Circuit* circuit = core.find(id);
+  // A stream that we reset may have been on its way to us; the link gives its bytes back.
+  if (circuit == nullptr || circuit->side(from).stream != stream) return;
+  circuit->side(from).unconsumed += data.size();
+  while (!data.empty()) {
+    impl_->take(*circuit, from, data, now);
+    circuit = core.find(id);
+    if (circuit == nullptr || !circuit->side(from).open()) return;
+  }
+  // A relay gives back what has left on the other side; an end what was taken, which is all.
+  if (circuit->role != CircuitRole::relay) core.consume_all(circuit->side(from));
+}
+
+void Circuits::on_stream_sent(StreamKey stream, std::uint64_t context, std::size_t bytes, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  const Direction to = side_of(context);
+  Circuit* circuit = core.find(circuit_of(context));
+  if (circuit == nullptr || circuit->side(to).stream != stream) return;
+  if (circuit->role == CircuitRole::relay) return impl_->relay.on_sent(*circuit, to, bytes, now);
+  core.offer_room(*circuit, now);
+}
+
+void Circuits::on_stream_closed(StreamKey stream, std::uint64_t context, End code, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  Circuit* circuit = core.find(circuit_of(context));
+  if (circuit == nullptr || circuit->side(side_of(context)).stream != stream) return;
+  ++core.stats.ended_peer;
+  impl_->side_gone(context, code, {Errc::circuit_failed, "the circuit ended on the way"}, now);
+}
+
+void Circuits::on_link_closed(std::uint64_t link, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  // A copy: what is heard above may build, extend and close circuits.
+  for (const std::uint64_t context : core.sides_on(link)) {
+    if (core.find(circuit_of(context)) == nullptr) continue;
+    ++core.stats.ended_link;
+    impl_->side_gone(context, End::none, Errc::link_closed, now);
+  }
+}
+
+void Circuits::on_extended(std::uint64_t ticket, Result<StreamKey> stream, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  Circuit* circuit = core.find({ticket});
+  if (circuit == nullptr || circuit->phase != Phase::extending) {
+    // Nobody waits any more.
+    if (stream) core.sink.reset(*stream, End::destroyed);
+    return;
+  }
+  if (circuit->role == CircuitRole::source) {
+    impl_->source.on_extended(*circuit, std::move(stream), now);
+  } else {
+    impl_->relay.on_extended(*circuit, std::move(stream), now);
+  }
+}
+
+// ---- time
+// -----------------------------------------------------------------------------------------
+
+void Circuits::on_time(Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  while (Circuit* circuit = core.pop_due(now)) impl_->due(*circuit, now);
+}
+
+TimePoint Circuits::next_deadline() const { return impl_->core.next_deadline(); }
+
+void Circuits::shutdown(Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  core.stopping = true;
+  for (const CircuitId id : core.ids()) {
+    if (Circuit* circuit = core.find(id)) {
+      core.end(*circuit,
+               {.why = Errc::shutting_down, .previous = End::shutdown, .next = End::shutdown}, now);
+    }
+  }
+}
+
+}  // namespace qudag::circuit

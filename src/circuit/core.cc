@@ -1,0 +1,264 @@
+#include "circuit/core.h"
+
+#include "base/assert.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace qudag::circuit {
+
+namespace {
+
+// A limit of one table: the context of a stream keeps a bit of the slot number for the side.
+std::size_t table_capacity(const CircuitsOptions& options) {
+  return std::min(options.circuits_max, static_cast<std::size_t>(kNextSideBit) - 1);
+}
+
+}  // namespace
+
+Core::Core(CircuitsOptions opts, memory::BlockPool& block_pool, Rng& random, Sink& streams)
+    : options(opts),
+      pool(block_pool),
+      rng(random),
+      sink(streams),
+      table_(table_capacity(options)) {}
+
+// ---- table
+// ----------------------------------------------------------------------------------------
+
+// Builds of our own are counted apart from those of others, so that strangers who open streams and
+// say nothing cannot stop us from building.
+std::size_t& Core::building_count(const Circuit& circuit) {
+  return circuit.role == CircuitRole::source ? building_own_ : building_incoming_;
+}
+
+Circuit* Core::add(CircuitRole role, Phase phase, Now now) {
+  const std::size_t building = role == CircuitRole::source ? building_own_ : building_incoming_;
+  if (building >= options.building_max) return nullptr;
+  const SlotHandle handle = table_.insert();
+  if (!handle) return nullptr;
+  Circuit& circuit = *table_.find(handle);
+  circuit.id = {handle.value};
+  circuit.role = role;
+  circuit.phase = phase;
+  circuit.created = now.mono;
+  ++building_count(circuit);
+  set_deadline(circuit, now.mono + options.build_timeout);
+  return &circuit;
+}
+
+std::vector<CircuitId> Core::ids() {
+  std::vector<CircuitId> out;
+  out.reserve(table_.size());
+  for_each([&out](const Circuit& circuit) { out.push_back(circuit.id); });
+  return out;
+}
+
+void Core::set_ready(Circuit& circuit, Now now) {
+  --building_count(circuit);
+  circuit.building = false;
+  circuit.phase = Phase::ready;
+  circuit.handshake = std::monostate{};
+  circuit.last_cell = now.mono;
+  // A source is idle when its owner says so: message/ retires circuits by age and use.
+  const bool timed = circuit.role != CircuitRole::source;
+  set_deadline(circuit, timed ? now.mono + options.idle_timeout : kNever);
+}
+
+void Core::set_draining(Circuit& circuit, Now now) {
+  circuit.phase = Phase::draining;
+  circuit.handshake = std::monostate{};
+  circuit.crypto = std::monostate{};
+  if (circuit.previous.open()) consume_all(circuit.previous);
+  if (!circuit.building) set_deadline(circuit, now.mono + options.build_timeout);
+}
+
+void Core::end(Circuit& circuit, const Ending& how, Now now) {
+  const CircuitId id = circuit.id;
+  const bool announced = circuit.announced;
+  Error* failed_inside = nullptr;
+  if (auto* asking = std::get_if<std::unique_ptr<Asking>>(&circuit.handshake)) {
+    failed_inside = (*asking)->failed_inside;
+  }
+  if (circuit.building) {
+    --building_count(circuit);
+    if (circuit.role == CircuitRole::source) ++stats.builds_failed;
+  }
+
+  // What came and was not passed on still counts against the window of the whole link.
+  struct Leaving {
+    StreamKey stream;
+    std::size_t unconsumed;
+    End code;
+  };
+  const Leaving leaving[] = {
+      {circuit.previous.stream, circuit.previous.unconsumed, how.previous},
+      {circuit.next.stream, circuit.next.unconsumed, how.next},
+  };
+  detach(circuit.previous);
+  detach(circuit.next);
+  set_deadline(circuit, kNever);
+  table_.erase(SlotHandle(id.value));
+
+  for (const Leaving& side : leaving) {
+    if (side.stream.index < 0) continue;
+    if (side.unconsumed > 0) sink.consume(side.stream, side.unconsumed);
+    sink.reset(side.stream, side.code);
+  }
+  if (failed_inside != nullptr) {
+    *failed_inside = how.why;
+  } else if (how.tell && announced) {
+    failed_hop = how.failed_hop;
+    events->on_ended(id, how.why, now);
+    failed_hop = Circuits::kHopUnknown;
+  }
+}
+
+// ---- streams
+// --------------------------------------------------------------------------------------
+
+void Core::attach(Circuit& circuit, Direction which, StreamKey stream) {
+  Side& side = circuit.side(which);
+  side.stream = stream;
+  side.context = context_of(circuit.id, which);
+  Side*& head = links_[stream.link];
+  side.link_before = nullptr;
+  side.link_after = head;
+  if (head != nullptr) head->link_before = &side;
+  head = &side;
+  sink.set_context(stream, side.context);
+}
+
+void Core::detach(Side& side) {
+  if (!side.open()) return;
+  if (side.link_after != nullptr) side.link_after->link_before = side.link_before;
+  if (side.link_before != nullptr) {
+    side.link_before->link_after = side.link_after;
+  } else if (side.link_after != nullptr) {
+    links_[side.stream.link] = side.link_after;
+  } else {
+    links_.erase(side.stream.link);
+  }
+  side = Side{};
+}
+
+std::vector<std::uint64_t> Core::sides_on(std::uint64_t link) const {
+  std::vector<std::uint64_t> out;
+  const auto at = links_.find(link);
+  if (at == links_.end()) return out;
+  for (const Side* side = at->second; side != nullptr; side = side->link_after) {
+    out.push_back(side->context);
+  }
+  return out;
+}
+
+void Core::consume(Side& side, std::size_t bytes) {
+  const std::size_t back = std::min(bytes, side.unconsumed);
+  if (back == 0 || !side.open()) return;
+  side.unconsumed -= back;
+  sink.consume(side.stream, back);
+}
+
+memory::Block Core::take_cell(Circuit& circuit, Side& from, Bytes& data, Now now) {
+  memory::Block cell;
+  const std::size_t before = data.size();
+  const CellAssembly::Step step = from.cells.take(pool, circuit.cls, data, cell);
+  stats.bytes_copied += before - data.size();
+  if (step == CellAssembly::Step::exhausted) {
+    end_exhausted(circuit, now);
+  } else if (step == CellAssembly::Step::cell) {
+    circuit.last_cell = now.mono;
+  }
+  return cell;
+}
+
+bool Core::write_unit(Circuit& circuit, Direction to, Bytes preface, Bytes unit) {
+  constexpr std::size_t kCapacity =
+      memory::kBlockCapacity[static_cast<std::size_t>(memory::BlockSize::bulk)];
+  std::array<memory::Block, 2> blocks;
+  QUDAG_ASSERT(preface.size() + unit.size() <= blocks.size() * kCapacity);
+  // All blocks first: a build or a reply that is cut short would only waste the others' time.
+  for (memory::Block& block : blocks) {
+    if (preface.empty() && unit.empty()) break;
+    block = pool.take(memory::BlockSize::bulk);
+    if (!block) return false;
+    for (Bytes* part : {&preface, &unit}) {
+      const Bytes piece = part->first(std::min(part->size(), kCapacity - block.size()));
+      const std::size_t at = block.size();
+      block.append(piece.size());
+      if (!piece.empty()) std::memcpy(block.data() + at, piece.data(), piece.size());
+      *part = part->subspan(piece.size());
+    }
+  }
+  const CircuitId id = circuit.id;
+  const StreamKey stream = circuit.side(to).stream;
+  for (memory::Block& block : blocks) {
+    if (!block) break;
+    sink.write(stream, std::move(block));
+    const Circuit* still = find(id);
+    if (still == nullptr) break;
+  }
+  return true;
+}
+
+void Core::write_cell(Circuit& circuit, Direction to, memory::Block cell) {
+  const CircuitId id = circuit.id;
+  sink.write(circuit.side(to).stream, std::move(cell));
+  if (Circuit* still = find(id)) note_room(*still);
+}
+
+void Core::end_exhausted(Circuit& circuit, Now now) {
+  ++stats.blocks_exhausted;
+  end(circuit, {.why = {Errc::refused_memory, "no blocks for cells"}}, now);
+}
+
+void Core::end_bad_cell(Circuit& circuit, std::size_t hop, Now now) {
+  ++stats.cells_bad;
+  end(circuit, {.why = {Errc::authentication_failed, "a cell was changed"}, .failed_hop = hop},
+      now);
+}
+
+// ---- the two ends
+// ---------------------------------------------------------------------------------
+
+std::size_t Core::room(const Circuit& circuit) const {
+  if (circuit.phase != Phase::ready || circuit.role == CircuitRole::relay) return 0;
+  const Side& out = circuit.role == CircuitRole::source ? circuit.next : circuit.previous;
+  const std::size_t cell = onion::cell_bytes(circuit.cls);
+  // One cell at least, or a small setting would stop bulk circuits for good.
+  const std::size_t ahead = std::max(options.ahead_bytes, cell);
+  const std::size_t queued = sink.queued_bytes(out.stream);
+  return queued >= ahead ? 0 : (ahead - queued) / cell;
+}
+
+void Core::offer_room(Circuit& circuit, Now now) {
+  if (!circuit.starved || room(circuit) == 0) return;
+  circuit.starved = false;
+  events->on_room(circuit.id, now);
+}
+
+// ---- time
+// -----------------------------------------------------------------------------------------
+
+// A circuit has one deadline. While it is ready a cell only notes the time, and the deadline moves
+// when it comes: nothing is allocated or searched per cell.
+void Core::set_deadline(Circuit& circuit, TimePoint when) {
+  if (circuit.deadline != kNever) deadlines_.erase({circuit.deadline, circuit.id.value});
+  circuit.deadline = when;
+  if (when != kNever) deadlines_.emplace(when, circuit.id.value);
+}
+
+Circuit* Core::pop_due(Now now) {
+  if (deadlines_.empty() || deadlines_.begin()->first > now.mono) return nullptr;
+  Circuit* circuit = find({deadlines_.begin()->second});
+  QUDAG_ASSERT(circuit != nullptr);
+  set_deadline(*circuit, kNever);
+  return circuit;
+}
+
+TimePoint Core::next_deadline() const {
+  return deadlines_.empty() ? kNever : deadlines_.begin()->first;
+}
+
+}  // namespace qudag::circuit

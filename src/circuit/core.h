@@ -1,0 +1,105 @@
+// What the three roles share: the table of circuits, their streams, deadlines, and their end.
+//
+// The rule of this room: Sink::write, extend and reset and every Event may call back into Circuits.
+// After such a call a Circuit& is not used again; it is looked up by its id with find().
+#pragma once
+
+#include "circuit/record.h"
+
+#include "base/slot_map.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace qudag::circuit {
+
+/// How a circuit ends: what its streams are told, and what the layer above is.
+struct Ending {
+  Error why;
+  End previous = End::destroyed;
+  End next = End::destroyed;
+  bool tell = true;                                // false after our own close()
+  std::size_t failed_hop = Circuits::kHopUnknown;  // of a build of ours
+};
+
+class Core {
+ public:
+  Core(CircuitsOptions options, memory::BlockPool& pool, Rng& rng, Sink& sink);
+
+  // ---- table ----
+  /// Null if the table is full, or too many are being built.
+  Circuit* add(CircuitRole role, Phase phase, Now now);
+  Circuit* find(CircuitId id) { return table_.find(SlotHandle(id.value)); }
+  std::size_t size() const { return table_.size(); }
+  template <class F>
+  void for_each(F&& f) {
+    table_.for_each([&f](SlotHandle, Circuit& circuit) { f(circuit); });
+  }
+  std::vector<CircuitId> ids();
+  void set_ready(Circuit& circuit, Now now);
+  /// The reply that ends the circuit is on its way: wait for it, but not long.
+  void set_draining(Circuit& circuit, Now now);
+  /// Forgets the circuit, resets its streams, tells Events if it is an end of the circuit.
+  void end(Circuit& circuit, const Ending& how, Now now);
+
+  // ---- streams ----
+  void attach(Circuit& circuit, Direction side, StreamKey stream);
+  /// The stream is gone already, or is reset by the caller.
+  void detach(Side& side);
+  /// The contexts of all sides on that link.
+  std::vector<std::uint64_t> sides_on(std::uint64_t link) const;
+  /// Gives back up to `bytes` of the window of what came.
+  void consume(Side& side, std::size_t bytes);
+  void consume_all(Side& side) { consume(side, side.unconsumed); }
+  /// The next whole cell of `data`; empty if there is none yet, or if the pool had no block, and
+  /// then the circuit has ended.
+  memory::Block take_cell(Circuit& circuit, Side& from, Bytes& data, Now now);
+  /// Writes `preface || unit`; false, having written nothing, if the pool had no blocks.
+  [[nodiscard]] bool write_unit(Circuit& circuit, Direction to, Bytes preface, Bytes unit);
+  /// A sealed cell of an end of the circuit.
+  void write_cell(Circuit& circuit, Direction to, memory::Block cell);
+  /// The pool had no block.
+  void end_exhausted(Circuit& circuit, Now now);
+  /// A tag did not verify.
+  void end_bad_cell(Circuit& circuit, std::size_t hop, Now now);
+
+  // ---- the two ends ----
+  std::size_t room(const Circuit& circuit) const;
+  void note_room(Circuit& circuit) { circuit.starved = room(circuit) == 0; }
+  /// Tells Events if a starved end has room again.
+  void offer_room(Circuit& circuit, Now now);
+
+  // ---- time ----
+  void set_deadline(Circuit& circuit, TimePoint when);
+  /// The first circuit whose deadline has come; null if none. Its deadline is cleared.
+  Circuit* pop_due(Now now);
+  TimePoint next_deadline() const;
+
+  const CircuitsOptions options;
+  memory::BlockPool& pool;
+  Rng& rng;
+  Sink& sink;
+  Events* events = nullptr;
+  CircuitsStats stats;
+  std::vector<onion::OnionKey> onion_keys;
+  onion::ReplayWindow replays;
+  std::size_t failed_hop = Circuits::kHopUnknown;  // of the build whose end is being told
+  TimePoint latest{};                              // of the last call that brought the time
+  bool stopping = false;
+
+ private:
+  std::size_t& building_count(const Circuit& circuit);
+
+  SlotMap<Circuit> table_;
+  std::size_t building_own_ = 0;
+  std::size_t building_incoming_ = 0;
+  std::unordered_map<std::uint64_t, Side*> links_;  // head of each link's list of sides
+  std::set<std::pair<TimePoint, std::uint64_t>> deadlines_;
+};
+
+}  // namespace qudag::circuit

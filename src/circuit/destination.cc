@@ -1,0 +1,42 @@
+#include "circuit/destination.h"
+
+namespace qudag::circuit {
+
+void Destination::begin(Circuit& circuit, onion::AcceptedBuild accepted, Now now) {
+  ++core_.stats.accepted_destination;
+  circuit.role = CircuitRole::destination;
+  onion::ReplyMessage reply;
+  onion::seal_reply(accepted, onion::BuildStatus::ready, reply);
+  circuit.crypto.emplace<onion::HopCrypto>(std::move(accepted.secrets), circuit.cls);
+  core_.set_ready(circuit, now);
+  core_.consume_all(circuit.previous);
+
+  const CircuitId id = circuit.id;
+  if (!core_.write_unit(circuit, Direction::backward, {}, reply)) {
+    return core_.end_exhausted(circuit, now);
+  }
+  Circuit* still = core_.find(id);
+  if (still == nullptr) return;
+  core_.note_room(*still);
+  still->announced = true;
+  core_.events->on_incoming(id, still->cls, now);
+}
+
+void Destination::on_cell_data(Circuit& circuit, Bytes& data, Now now) {
+  memory::Block cell = core_.take_cell(circuit, circuit.previous, data, now);
+  if (!cell) return;
+  if (!std::get<onion::HopCrypto>(circuit.crypto).open(cell)) {
+    return core_.end_bad_cell(circuit, Circuits::kHopUnknown, now);
+  }
+  ++circuit.cells_forward;
+  ++core_.stats.cells_received;
+  core_.events->on_payload(circuit.id, std::move(cell), now);
+}
+
+void Destination::send(Circuit& circuit, memory::Block payload) {
+  std::get<onion::HopCrypto>(circuit.crypto).seal(payload);
+  ++circuit.cells_backward;
+  core_.write_cell(circuit, Direction::backward, std::move(payload));
+}
+
+}  // namespace qudag::circuit

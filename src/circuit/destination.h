@@ -1,0 +1,25 @@
+// The end of a circuit that somebody else built: the reply goes back sealed, then cells are opened
+// into payloads, and payloads of ours go back the same way. Nothing here knows who is at the
+// source.
+//
+// Flow: the window is given back when Events::on_payload has returned.
+#pragma once
+
+#include "circuit/core.h"
+
+namespace qudag::circuit {
+
+class Destination {
+ public:
+  explicit Destination(Core& core) : core_(core) {}
+
+  void begin(Circuit& circuit, onion::AcceptedBuild accepted, Now now);
+  /// Takes at most one cell from `data`.
+  void on_cell_data(Circuit& circuit, Bytes& data, Now now);
+  void send(Circuit& circuit, memory::Block payload);
+
+ private:
+  Core& core_;
+};
+
+}  // namespace qudag::circuit

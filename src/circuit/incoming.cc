@@ -1,0 +1,78 @@
+#include "circuit/incoming.h"
+
+#include "circuit/destination.h"
+#include "circuit/relay.h"
+#include "circuit/wire.h"
+
+namespace qudag::circuit {
+
+// At a limit the stream is reset and nothing read: a sealed refusal would cost a decapsulation for
+// every stream of a flood.
+void Incoming::on_opened(StreamKey stream, Now now) {
+  if (core_.stopping) return core_.sink.reset(stream, End::shutdown);
+  Circuit* circuit = core_.add(CircuitRole::relay, Phase::opening, now);
+  if (circuit == nullptr) {
+    ++core_.stats.refused_limit;
+    return core_.sink.reset(stream, End::refused);
+  }
+  circuit->handshake = std::make_unique<Opening>();
+  core_.attach(*circuit, Direction::backward, stream);
+}
+
+void Incoming::on_data(Circuit& circuit, Bytes& data, Now now) {
+  Opening& opening = *std::get<std::unique_ptr<Opening>>(circuit.handshake);
+  if (opening.preface_bytes < Preface{}.size()) return take_preface(circuit, opening, data, now);
+  if (opening.build.take(data)) accept(circuit, opening.build.release(), now);
+}
+
+void Incoming::take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now now) {
+  const std::byte value = data.front();
+  data = data.subspan(1);
+  const bool good = opening.preface_bytes == 0 ? value == kPrefaceVersion
+                                               : std::to_integer<std::size_t>(value) < kClassCount;
+  if (!good) return refuse(circuit, Errc::malformed, now);
+  if (++opening.preface_bytes < Preface{}.size()) return;
+  circuit.cls = static_cast<Class>(value);
+  core_.sink.set_class(circuit.previous.stream, circuit.cls);
+}
+
+void Incoming::accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> message, Now now) {
+  circuit.handshake = std::monostate{};
+  auto accepted = onion::accept_build(core_.options.self, core_.onion_keys, core_.replays,
+                                      circuit.cls, now.unix_seconds, *message);
+  if (!accepted) return refuse(circuit, accepted.error(), now);
+  if (accepted->role == onion::Role::destination) {
+    destination_.begin(circuit, std::move(*accepted), now);
+  } else {
+    relay_.begin(circuit, std::move(*accepted), std::move(message), now);
+  }
+}
+
+// docs/protocol.md, 5.2: `protocol` for what breaks a rule, `refused` for what is right in itself.
+void Incoming::refuse(Circuit& circuit, const Error& why, Now now) {
+  CircuitsStats& stats = core_.stats;
+  End code = End::protocol;
+  switch (why.code) {
+    case Errc::authentication_failed:
+      ++stats.refused_auth;
+      break;
+    case Errc::replayed:
+      ++stats.refused_replay;
+      code = End::refused;
+      break;
+    case Errc::expired:
+      ++stats.refused_expired;
+      code = End::refused;
+      break;
+    case Errc::refused_overload:
+      ++stats.refused_limit;
+      code = End::refused;
+      break;
+    default:
+      ++stats.refused_malformed;
+      break;
+  }
+  core_.end(circuit, {.why = why, .previous = code}, now);
+}
+
+}  // namespace qudag::circuit

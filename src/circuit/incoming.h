@@ -1,0 +1,36 @@
+// A stream that somebody opened to us, until its build says which role we have on the circuit.
+//
+//   1. the preface, 0x01 || class: checked byte by byte, before anything is buffered;
+//   2. the build message, into a temporary of exactly its size;
+//   3. our layer of it comes off (onion::accept_build), or the stream is reset with the reason
+//      counted;
+//   4. the role that the record names takes over: relay.h or destination.h.
+#pragma once
+
+#include "circuit/core.h"
+
+namespace qudag::circuit {
+
+class Relay;
+class Destination;
+
+class Incoming {
+ public:
+  Incoming(Core& core, Relay& relay, Destination& destination)
+      : core_(core), relay_(relay), destination_(destination) {}
+
+  void on_opened(StreamKey stream, Now now);
+  /// Takes from `data` what belongs to preface and build.
+  void on_data(Circuit& circuit, Bytes& data, Now now);
+
+ private:
+  void take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now now);
+  void accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> message, Now now);
+  void refuse(Circuit& circuit, const Error& why, Now now);
+
+  Core& core_;
+  Relay& relay_;
+  Destination& destination_;
+};
+
+}  // namespace qudag::circuit

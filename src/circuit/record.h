@@ -1,0 +1,105 @@
+// What a node remembers of one circuit, in whichever role: at most two streams, keys, counters.
+//
+// A record is small on purpose, because a relay holds one per circuit that passes through it. All
+// that is needed only until the circuit is ready lives in `handshake` and goes away with it.
+#pragma once
+
+#include "circuit/cell_assembly.h"
+#include "circuit/circuits.h"
+
+#include "base/slot_map.h"
+#include "base/time.h"
+#include "onion/build.h"
+#include "onion/cells.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <variant>
+
+namespace qudag::circuit {
+
+enum class Phase : std::uint8_t {
+  opening,         // a stream came; its preface and build are being received
+  extending,       // the build waits for a stream to the next hop
+  awaiting_reply,  // the build is on its way; the reply is being received
+  ready,           // cells both ways
+  draining,        // over, but a reply that says so has yet to leave towards the source
+};
+
+enum class Direction : std::uint8_t { forward, backward };
+
+/// One stream of a circuit. Sides of one link form a list, so that a closed link finds its
+/// circuits.
+struct Side {
+  StreamKey stream;             // index -1: there is none (not yet, or not any more)
+  CellAssembly cells;           // what came from it and is not a whole cell yet
+  std::size_t unconsumed = 0;   // bytes that came and whose window was not given back
+  std::uint64_t context = 0;    // circuit and side, see context_of()
+  Side* link_before = nullptr;  // neighbours in the list of the link; owned by their records
+  Side* link_after = nullptr;
+
+  bool open() const { return stream.index >= 0; }
+};
+
+/// A hop while it receives the build.
+struct Opening {
+  std::uint8_t preface_bytes = 0;
+  UnitAssembly<limits::kBuildMessageBytes> build;
+};
+/// A relay between build and reply.
+struct Joining {
+  onion::AcceptedBuild accepted;
+  std::unique_ptr<onion::BuildMessage> message;  // until it was written to the next hop
+  UnitAssembly<limits::kReplyMessageBytes> reply;
+};
+/// A source between build and reply.
+struct Asking {
+  onion::PendingBuild pending;
+  std::unique_ptr<onion::BuildMessage> message;
+  UnitAssembly<limits::kReplyMessageBytes> reply;
+  Error* failed_inside = nullptr;  // set while Circuits::build runs: it returns the error itself
+};
+
+struct Circuit {
+  using Handshake = std::variant<std::monostate, std::unique_ptr<Opening>, std::unique_ptr<Joining>,
+                                 std::unique_ptr<Asking>>;
+  using Crypto = std::variant<std::monostate, onion::HopCrypto, onion::SourceCrypto>;
+
+  CircuitId id;
+  CircuitRole role = CircuitRole::relay;  // of an incoming one: until its build says otherwise
+  Class cls = Class::normal;
+  Phase phase = Phase::opening;
+  bool building = true;    // counts against building_max
+  bool announced = false;  // the layer above knows its id, and hears of its end
+  bool starved = false;    // an end that has no room, and hears of it when it has
+  Side previous;           // towards the source
+  Side next;               // towards the destination
+  TimePoint created{};
+  TimePoint deadline = kNever;  // as it stands in the set of deadlines
+  TimePoint last_cell{};
+  std::uint64_t cells_forward = 0;
+  std::uint64_t cells_backward = 0;
+  std::size_t reply_unsent = 0;  // bytes of the reply that have not left towards the source
+  Handshake handshake;
+  Crypto crypto;
+
+  Side& side(Direction towards) { return towards == Direction::forward ? next : previous; }
+};
+
+/// What a relay keeps per ready circuit in this room, besides the cipher contexts of HopCrypto.
+inline constexpr std::size_t kCircuitRecordBytes = sizeof(Circuit);
+static_assert(kCircuitRecordBytes <= 384, "a relay holds very many of these");
+
+// A stream's context: the circuit's handle, with the side in the top bit of the slot number.
+inline constexpr std::uint64_t kNextSideBit = std::uint64_t{1} << 31;
+
+constexpr std::uint64_t context_of(CircuitId id, Direction side) {
+  return id.value | (side == Direction::forward ? kNextSideBit : 0);
+}
+constexpr CircuitId circuit_of(std::uint64_t context) { return {context & ~kNextSideBit}; }
+constexpr Direction side_of(std::uint64_t context) {
+  return (context & kNextSideBit) != 0 ? Direction::forward : Direction::backward;
+}
+
+}  // namespace qudag::circuit

@@ -1,0 +1,118 @@
+#include "circuit/source.h"
+
+#include "circuit/wire.h"
+
+#include <string>
+
+namespace qudag::circuit {
+
+namespace {
+
+/// What a reply with a status other than ready says, and of whom: a relay that cannot reach the
+/// next hop speaks of that one.
+Ending ending_of(const onion::BuildResult& result) {
+  const std::string hop = "hop " + std::to_string(result.failed_hop + 1);
+  switch (result.status) {
+    case onion::BuildStatus::refused:
+      return {.why = {Errc::refused_by_peer, hop + " refused"}, .failed_hop = result.failed_hop};
+    case onion::BuildStatus::unknown_next:
+      return {.why = {Errc::unreachable, hop + " does not know the next hop"},
+              .failed_hop = result.failed_hop + 1};
+    default:
+      return {.why = {Errc::unreachable, hop + " does not reach the next hop"},
+              .failed_hop = result.failed_hop + 1};
+  }
+}
+
+}  // namespace
+
+Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Class cls, Now now) {
+  if (core_.stopping) return fail(Errc::shutting_down);
+  if (route.empty() || route.size() > limits::kHopsMax) return fail(Errc::invalid_argument);
+  Circuit* circuit = core_.add(CircuitRole::source, Phase::extending, now);
+  if (circuit == nullptr) return fail(Errc::refused_circuits);
+  ++core_.stats.builds_started;
+  circuit->cls = cls;
+  circuit->announced = true;
+
+  const CircuitId id = circuit->id;
+  auto asking = std::make_unique<Asking>();
+  asking->message = std::make_unique<onion::BuildMessage>();
+  auto pending = onion::start_build(route, cls, now.unix_seconds, core_.rng, *asking->message);
+  if (!pending) {
+    core_.end(*circuit, {.why = pending.error(), .tell = false}, now);
+    return std::unexpected(pending.error());
+  }
+  asking->pending = std::move(*pending);
+
+  // The sink may answer from inside extend(), and may say no: then this call is what fails, because
+  // nobody knows the circuit yet.
+  Error failed(Errc::circuit_failed);
+  asking->failed_inside = &failed;
+  circuit->handshake = std::move(asking);
+  core_.sink.extend(id.value, route.front().id, cls, now);
+  circuit = core_.find(id);
+  if (circuit == nullptr) return std::unexpected(failed);
+  if (auto* held = std::get_if<std::unique_ptr<Asking>>(&circuit->handshake)) {
+    (*held)->failed_inside = nullptr;
+  }
+  return id;
+}
+
+void Source::on_extended(Circuit& circuit, Result<StreamKey> stream, Now now) {
+  if (!stream) {
+    ++core_.stats.extend_failed;
+    return core_.end(circuit, {.why = stream.error(), .failed_hop = 0}, now);
+  }
+  Asking& asking = *std::get<std::unique_ptr<Asking>>(circuit.handshake);
+  const std::unique_ptr<onion::BuildMessage> message = std::move(asking.message);
+  circuit.phase = Phase::awaiting_reply;
+  core_.attach(circuit, Direction::forward, *stream);
+  if (!core_.write_unit(circuit, Direction::forward, preface(circuit.cls), *message)) {
+    core_.end_exhausted(circuit, now);
+  }
+}
+
+void Source::on_reply_data(Circuit& circuit, Bytes& data, Now now) {
+  Asking& asking = *std::get<std::unique_ptr<Asking>>(circuit.handshake);
+  if (!asking.reply.take(data)) return;
+  const std::unique_ptr<onion::ReplyMessage> reply = asking.reply.release();
+  auto result = onion::finish_build(std::move(asking.pending), *reply);
+  if (!result) return core_.end(circuit, {.why = result.error()}, now);
+  if (result->status != onion::BuildStatus::ready) {
+    return core_.end(circuit, ending_of(*result), now);
+  }
+  circuit.crypto.emplace<onion::SourceCrypto>(std::move(result->hops), circuit.cls, core_.rng);
+  core_.set_ready(circuit, now);
+  core_.note_room(circuit);
+  ++core_.stats.builds_ready;
+  core_.events->on_built(circuit.id, now.mono - circuit.created, now);
+}
+
+void Source::on_cell_data(Circuit& circuit, Bytes& data, Now now) {
+  memory::Block cell = core_.take_cell(circuit, circuit.next, data, now);
+  if (!cell) return;
+  if (const auto bad = std::get<onion::SourceCrypto>(circuit.crypto).open(cell)) {
+    return core_.end_bad_cell(circuit, *bad, now);
+  }
+  ++circuit.cells_backward;
+  ++core_.stats.cells_received;
+  core_.events->on_payload(circuit.id, std::move(cell), now);
+}
+
+void Source::send(Circuit& circuit, memory::Block payload) {
+  std::get<onion::SourceCrypto>(circuit.crypto).seal(payload);
+  ++circuit.cells_forward;
+  core_.write_cell(circuit, Direction::forward, std::move(payload));
+}
+
+void Source::on_side_gone(Circuit& circuit, End code, Now now) {
+  Ending how{.why = {Errc::circuit_failed, "the circuit ended on the way"}};
+  // A code other than `destroyed` is hop 1 speaking of itself.
+  if (circuit.building && code != End::destroyed) how.failed_hop = 0;
+  if (code == End::refused) how.why = {Errc::refused_by_peer, "hop 1 refused"};
+  if (code == End::unreachable) how.why = {Errc::unreachable, "hop 1 does not reach the next hop"};
+  core_.end(circuit, how, now);
+}
+
+}  // namespace qudag::circuit

@@ -1,0 +1,35 @@
+// The end of a circuit that we built.
+//
+//   1. build(): one message with a layer per hop (onion::start_build); a stream to hop 1 is asked
+//      for;
+//   2. on_extended(): preface and build go out;
+//   3. on_reply_data(): the reply opens layer by layer: keys per hop, or which hop could not go on;
+//   4. send(): all layers go on at once; on_cell_data(): all come off.
+//
+// A source is told on the wire what a relay is told, and resets with what a relay resets with:
+// `destroyed`, also for its own close(). Anything else would show hop 1 where the circuit begins.
+#pragma once
+
+#include "circuit/core.h"
+
+namespace qudag::circuit {
+
+class Source {
+ public:
+  explicit Source(Core& core) : core_(core) {}
+
+  Result<CircuitId> build(std::span<const onion::RouteHop> route, Class cls, Now now);
+  void on_extended(Circuit& circuit, Result<StreamKey> stream, Now now);
+  /// Takes from `data` what belongs to the reply.
+  void on_reply_data(Circuit& circuit, Bytes& data, Now now);
+  /// Takes at most one cell from `data`.
+  void on_cell_data(Circuit& circuit, Bytes& data, Now now);
+  void send(Circuit& circuit, memory::Block payload);
+  /// Hop 1 ended the stream and it is detached.
+  void on_side_gone(Circuit& circuit, End code, Now now);
+
+ private:
+  Core& core_;
+};
+
+}  // namespace qudag::circuit

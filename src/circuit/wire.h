@@ -1,0 +1,16 @@
+// The two bytes in front of a build message (docs/protocol.md, section 5).
+#pragma once
+
+#include <qudag/message.h>
+
+#include <array>
+#include <cstddef>
+
+namespace qudag::circuit {
+
+inline constexpr std::byte kPrefaceVersion{0x01};
+using Preface = std::array<std::byte, 2>;
+
+constexpr Preface preface(Class cls) { return {kPrefaceVersion, static_cast<std::byte>(cls)}; }
+
+}  // namespace qudag::circuit
