@@ -19,6 +19,8 @@ class ShardHost {
   virtual ~ShardHost() = default;
   /// A message for the application. On the shard's thread.
   virtual Accept on_message(Message&& message) = 0;
+  /// The shard has ended its links after stop(); its loop may end. On the shard's thread.
+  virtual void on_stopped(unsigned shard) = 0;
   /// How to run something on a shard; index < shards.
   virtual runtime::Executor& executor(unsigned shard) = 0;
   virtual runtime::WorkerPool& workers() = 0;

@@ -32,6 +32,7 @@ struct Row {
 
 const std::vector<Row>& rows() {
   static const std::vector<Row> table{
+      QUDAG_ROW("qudag_loop_turns_total", "", "turns of the shards' loops", counter, r.loop_turns),
       QUDAG_ROW("qudag_links", "", "QUIC connections held now", gauge, r.links),
       QUDAG_ROW("qudag_circuits", "", "circuits held now, all roles", gauge, r.circuits),
       QUDAG_ROW("qudag_handshakes_total", "result=\"done\"", "link handshakes", counter,
@@ -223,6 +224,10 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
   }
   add_message_rows(reports, out);
 
+  Histogram lag;
+  for (const ShardReport& report : reports) lag.merge(report.loop_lag_us);
+  add_histogram("qudag_loop_lag_seconds", "", "how late a shard served a deadline or a task", lag,
+                out);
   Histogram build;
   for (const ShardReport& report : reports) build.merge(report.build_us);
   add_histogram("qudag_circuit_build_seconds", "", "from asking for a circuit to its reply", build,

@@ -19,6 +19,10 @@ namespace qudag::node {
 struct ShardReport {
   std::size_t links = 0;
   std::size_t circuits = 0;
+  std::size_t nodes_known = 0;
+  std::size_t relays_known = 0;
+  std::uint64_t loop_turns = 0;
+  Histogram loop_lag_us;
   link::EndpointStats endpoint;
   circuit::CircuitsStats circuit;
   message::MessagesStats message;

@@ -338,6 +338,7 @@ void Shard::advance_stop(Now now) {
   if (phase_ == Phase::closing && (endpoint_->links().empty() || now.mono >= phase_end_)) {
     phase_ = Phase::stopped;
     phase_end_ = kNever;
+    setup_.host->on_stopped(setup_.index);
   }
 }
 
@@ -353,6 +354,8 @@ ShardReport Shard::report() const {
   ShardReport out;
   out.links = endpoint_->links().size();
   out.circuits = circuits_.size();
+  out.nodes_known = nodes_known();
+  out.relays_known = relays_known();
   out.endpoint = endpoint_->stats();
   out.circuit = circuits_.stats();
   out.message = messages_->stats();

@@ -1,0 +1,489 @@
+// The public Node: threads, shards and the way in and out of them.
+//
+// start: identity -> budget -> a socket and a loop per shard -> shards -> threads -> shard 0 announces
+// and joins. send: reserve, copy or take the chain, inbox of the destination's shard. stop: every
+// shard drains and says goodbye, its loop ends, the threads are joined, what is left is answered.
+#include "base/log.h"
+#include "crypto/random.h"
+#include "node/buffer.h"
+#include "node/inbox.h"
+#include "node/key_file.h"
+#include "node/shard.h"
+#include "runtime/clock.h"
+#include "runtime/loop.h"
+#include "runtime/udp_socket.h"
+#include "runtime/worker_pool.h"
+
+#include <qudag/node.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+namespace qudag {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kInboxRequestsMax = 16'384;
+
+/// One shard and all that runs it. Members end in reverse order: the shard before its socket.
+struct Seat {
+  std::unique_ptr<runtime::UdpSocket> socket;
+  std::unique_ptr<runtime::Loop> loop;
+  std::unique_ptr<node::Inbox> inbox;
+  std::unique_ptr<node::Shard> shard;
+  std::thread thread;
+};
+
+unsigned shard_count(unsigned wanted) {
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  return std::min<unsigned>(wanted == 0 ? cores : wanted, limits::kShardsMax);
+}
+
+Delivery refusal(const Error& error) {
+  const bool limit = error.code >= Errc::refused_memory && error.code < Errc::unknown_destination;
+  return {.outcome = limit ? Outcome::refused : Outcome::failed, .reason = error, .elapsed = {}};
+}
+
+/// Collects one part from every shard and then keeps the promise. A part may stay empty (a shard
+/// that has stopped). Owners: the tasks under way.
+template <class Part, class Whole>
+struct Gathering {
+  std::mutex mutex;
+  std::vector<Part> parts;
+  std::size_t missing = 0;
+  std::promise<Whole> promise;
+  std::function<Whole(std::vector<Part>&&)> combine;
+
+  /// A shard that stops drops its tasks: what the others said is the answer then.
+  ~Gathering() {
+    if (missing > 0) promise.set_value(combine(std::move(parts)));
+  }
+  void put(std::size_t index, Part part) {
+    const std::lock_guard lock(mutex);
+    parts[index] = std::move(part);
+    if (--missing == 0) promise.set_value(combine(std::move(parts)));
+  }
+};
+
+}  // namespace
+
+class Node::Impl final : public node::ShardHost {
+ public:
+  explicit Impl(Options options)
+      : options_(std::move(options)),
+        log_({.level = log_level(options_.log_level), .scrub = !options_.log_sensitive, .sink = {}}),
+        budget_(std::make_shared<memory::Budget>("node", options_.limits.memory)),
+        app_pool_(app_pool_options(options_.limits)) {}
+  ~Impl() override { stop(1s); }
+
+  Status start();
+  void stop(Duration grace);
+
+  Result<Buffer> buffer(std::size_t bytes);
+  Status send(node::SendRequest request, unsigned shard);
+  Status send_copy(node::SendRequest request, std::span<const std::byte> payload, unsigned shard);
+  unsigned shard_for(const NodeId& destination, const SendOptions& options) const;
+
+  template <class Whole, class Part>
+  std::future<Whole> gather(std::function<Part(Seat&)> part,
+                            std::function<Whole(std::vector<Part>&&)> combine);
+
+  const NodeId& id() const { return identity_->id(); }
+  const SocketAddress& address() const { return address_; }
+  NodeStatus status_of(std::vector<node::ShardReport>&& reports) const;
+  std::size_t shards() const { return seats_.size(); }
+  const memory::Budget& budget() const { return *budget_; }
+  void set_handler(MessageHandler handler);
+
+ private:
+  // node::ShardHost
+  Accept on_message(Message&& message) override;
+  void on_stopped(unsigned shard) override { seats_[shard].loop->stop(); }
+  runtime::Executor& executor(unsigned shard) override { return *seats_[shard].loop; }
+  runtime::WorkerPool& workers() override { return *workers_; }
+
+  static LogLevel log_level(std::string_view name);
+  static memory::PoolOptions app_pool_options(const Limits& limits);
+  Status load_identity();
+  Status open_sockets(unsigned shards);
+  void run(Seat& seat);
+  void answer(std::vector<node::SendRequest> requests, Errc why);
+
+  Options options_;
+  Log log_;
+  crypto::SystemRng rng_;
+  std::unique_ptr<crypto::Identity> identity_;
+  std::shared_ptr<memory::Budget> budget_;  // owners: this, shards, buffers given out
+  std::mutex app_pool_mutex_;
+  memory::BlockPool app_pool_;              // take() under app_pool_mutex_
+  std::unique_ptr<runtime::ThreadWorkerPool> workers_;
+  std::unique_ptr<node::GossipHub> hub_;    // used on shard 0's thread
+  std::vector<Seat> seats_;
+  SocketAddress address_;
+  TimePoint started_{};
+  std::atomic<bool> stopping_{false};
+  std::mutex stop_mutex_;
+  bool stopped_ = false;
+
+  std::mutex handler_mutex_;
+  std::shared_ptr<const MessageHandler> handler_;  // owners: this, calls under way
+};
+
+// ---- start and stop -------------------------------------------------------------------------------
+
+LogLevel Node::Impl::log_level(std::string_view name) {
+  constexpr std::string_view kNames[] = {"trace", "debug", "info", "warn", "error", "off"};
+  const auto* found = std::find(std::begin(kNames), std::end(kNames), name);
+  return found == std::end(kNames) ? LogLevel::info
+                                   : static_cast<LogLevel>(found - std::begin(kNames));
+}
+
+memory::PoolOptions Node::Impl::app_pool_options(const Limits& limits) {
+  memory::PoolOptions out;
+  out.blocks_max = {static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[0]),
+                    static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[1])};
+  return out;
+}
+
+Status Node::Impl::load_identity() {
+  auto identity = options_.identity.empty() ? crypto::Identity::generate()
+                                            : node::load_identity(options_.identity);
+  if (!identity) return std::unexpected(identity.error());
+  identity_ = std::make_unique<crypto::Identity>(std::move(*identity));
+  return {};
+}
+
+Status Node::Impl::open_sockets(unsigned shards) {
+  SocketAddress at = options_.listen;
+  for (unsigned i = 0; i < shards; ++i) {
+    auto socket = runtime::UdpSocket::open({.bind = at, .shard = i, .shards = shards});
+    if (!socket) return std::unexpected(socket.error());
+    Seat& seat = seats_[i];
+    seat.socket = std::move(*socket);
+    seat.loop = std::make_unique<runtime::Loop>(seat.socket->native_handle());
+    seat.inbox = std::make_unique<node::Inbox>(kInboxRequestsMax);
+    at = seat.socket->local();  // the kernel chose the port; the others share it
+  }
+  address_ = at;
+  return {};
+}
+
+Status Node::Impl::start() {
+  if (auto ok = load_identity(); !ok) return ok;
+  const unsigned shards = shard_count(options_.shards);
+  seats_.resize(shards);
+  if (auto ok = open_sockets(shards); !ok) return ok;
+  workers_ = std::make_unique<runtime::ThreadWorkerPool>(1);
+  hub_ = std::make_unique<node::GossipHub>(
+      netmap::NetmapOptions{.self = id(), .digest_interval = options_.gossip_interval}, rng_, *this);
+
+  std::vector<node::Shard*> all;
+  for (unsigned i = 0; i < shards; ++i) {
+    auto shard = node::Shard::create({.index = i,
+                                      .shards = shards,
+                                      .options = &options_,
+                                      .identity = identity_.get(),
+                                      .budget = budget_,
+                                      .rng = &rng_,
+                                      .socket = seats_[i].socket.get(),
+                                      .host = this,
+                                      .hub = hub_.get()});
+    if (!shard) return std::unexpected(shard.error());
+    seats_[i].shard = std::move(*shard);
+    all.push_back(seats_[i].shard.get());
+  }
+  hub_->attach(std::move(all));
+
+  started_ = runtime::system_now().mono;
+  auto publish = options_.publish.empty() ? std::vector{address_} : options_.publish;
+  seats_[0].loop->post([shard = seats_[0].shard.get(), publish = std::move(publish)](Now now) {
+    shard->start(publish, now);
+  });
+  for (Seat& seat : seats_) {
+    seat.thread = std::thread([this, &seat] { run(seat); });
+  }
+  log_.info("node {} listens on {} with {} shards", sensitive(id()), sensitive(address_), shards);
+  return {};
+}
+
+void Node::Impl::run(Seat& seat) { seat.loop->run(*seat.shard); }
+
+void Node::Impl::stop(Duration grace) {
+  const std::lock_guard lock(stop_mutex_);
+  if (stopped_) return;
+  stopped_ = true;
+  stopping_.store(true, std::memory_order_release);
+  for (Seat& seat : seats_) {
+    if (seat.inbox) answer(seat.inbox->close(), Errc::shutting_down);
+    if (seat.thread.joinable()) {
+      const bool told = seat.loop->post(
+          [shard = seat.shard.get(), grace](Now now) { shard->stop(grace, now); });
+      if (!told) seat.loop->stop();  // a mailbox that full will not be read in time
+    }
+  }
+  for (Seat& seat : seats_) {
+    if (seat.thread.joinable()) seat.thread.join();
+  }
+  workers_.reset();
+  for (Seat& seat : seats_) seat.shard.reset();
+  if (identity_) log_.info("node {} has stopped", sensitive(id()));
+}
+
+// ---- sending --------------------------------------------------------------------------------------
+
+unsigned Node::Impl::shard_for(const NodeId& destination, const SendOptions& options) const {
+  // What may share a circuit must meet on one shard; the rest spreads.
+  const std::size_t hash = std::hash<NodeId>{}(destination) + options.isolation * 0x9e3779b9 +
+                           static_cast<std::size_t>(options.cls) * 31 + options.hops;
+  return static_cast<unsigned>((hash ^ (hash >> 17)) % seats_.size());
+}
+
+Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
+  if (bytes > kMessageBytesMax) return fail(Errc::too_large, "a message has at most 64 MiB");
+  auto reservation = memory::Reservation::take(*budget_, bytes);
+  memory::Chain chain;
+  bool made = static_cast<bool>(reservation);
+  if (made) {
+    const std::lock_guard lock(app_pool_mutex_);
+    made = node::make_chain(app_pool_, bytes, chain);
+  }
+  if (!made) return fail(Errc::refused_memory, "limits.memory is reached");
+  return Buffer(
+      std::make_unique<Buffer::Impl>(std::move(chain), std::move(reservation), budget_));
+}
+
+Status Node::Impl::send(node::SendRequest request, unsigned shard) {
+  if (request.options.hops > kRelaysMax) {
+    return fail(Errc::invalid_argument, "hops must be 0 to 5");
+  }
+  if (request.options.ttl < 1ms || request.options.ttl > limits::kTtlMax) {
+    return fail(Errc::invalid_argument, "ttl must be 1 ms to 24 h");
+  }
+  if (stopping_.load(std::memory_order_acquire)) return fail(Errc::shutting_down);
+  Seat& seat = seats_[shard];
+  switch (seat.inbox->put(request)) {
+    case node::Inbox::Put::more: return {};
+    case node::Inbox::Put::full:
+      return fail(Errc::refused_queue_full, "the shard's inbox is full");
+    case node::Inbox::Put::closed: return fail(Errc::shutting_down);
+    case node::Inbox::Put::first: break;
+  }
+  const bool woken = seat.loop->post([&seat](Now now) {
+    for (node::SendRequest& waiting : seat.inbox->take()) {
+      seat.shard->send(std::move(waiting), now);
+    }
+  });
+  // The mailbox is full: the batch waits in the inbox, and whoever finds it empty wakes the shard
+  // only then, so it is answered here instead.
+  if (!woken) answer(seat.inbox->take(), Errc::refused_overload);
+  return {};
+}
+
+Status Node::Impl::send_copy(node::SendRequest request, std::span<const std::byte> payload,
+                             unsigned shard) {
+  auto space = buffer(payload.size());
+  if (!space) return std::unexpected(space.error());
+  for (std::size_t i = 0; i < space->piece_count(); ++i) {
+    const auto piece = space->piece(i);
+    std::copy_n(payload.begin(), piece.size(), piece.begin());
+    payload = payload.subspan(piece.size());
+  }
+  request.payload = space->impl()->take_chain();
+  request.reservation = space->impl()->take_reservation();
+  return send(std::move(request), shard);
+}
+
+void Node::Impl::answer(std::vector<node::SendRequest> requests, Errc why) {
+  for (node::SendRequest& request : requests) {
+    if (request.done) request.done(refusal(why));
+  }
+}
+
+// ---- receiving ------------------------------------------------------------------------------------
+
+void Node::Impl::set_handler(MessageHandler handler) {
+  auto held = handler ? std::make_shared<const MessageHandler>(std::move(handler)) : nullptr;
+  const std::lock_guard lock(handler_mutex_);
+  handler_ = std::move(held);
+}
+
+Accept Node::Impl::on_message(Message&& message) {
+  std::shared_ptr<const MessageHandler> handler;
+  {
+    const std::lock_guard lock(handler_mutex_);
+    handler = handler_;
+  }
+  return handler ? (*handler)(std::move(message)) : Accept::no_receiver;
+}
+
+// ---- status ---------------------------------------------------------------------------------------
+
+template <class Whole, class Part>
+std::future<Whole> Node::Impl::gather(std::function<Part(Seat&)> part,
+                                      std::function<Whole(std::vector<Part>&&)> combine) {
+  auto gathering = std::make_shared<Gathering<Part, Whole>>();
+  gathering->parts.resize(seats_.size());
+  gathering->missing = seats_.size();
+  gathering->combine = std::move(combine);
+  auto future = gathering->promise.get_future();
+  for (std::size_t i = 0; i < seats_.size(); ++i) {
+    Seat& seat = seats_[i];
+    const bool posted = seat.loop->post(
+        [gathering, i, &seat, part](Now) { gathering->put(i, part(seat)); });
+    if (!posted) gathering->put(i, Part{});
+  }
+  return future;
+}
+
+NodeStatus Node::Impl::status_of(std::vector<node::ShardReport>&& reports) const {
+  NodeStatus out;
+  out.id = id();
+  out.listen = address_;
+  out.version = std::string(qudag::version());
+  out.shards = static_cast<unsigned>(seats_.size());
+  out.uptime = runtime::system_now().mono - started_;
+  for (const node::ShardReport& report : reports) {
+    out.links += report.links;
+    out.circuits += report.circuits;
+    out.nodes_known = std::max(out.nodes_known, report.nodes_known);
+    out.relays_known = std::max(out.relays_known, report.relays_known);
+  }
+  out.memory_used = budget_->used();
+  out.memory_limit = budget_->bytes_max();
+  out.rss = node::resident_bytes();
+  out.stopping = stopping_.load(std::memory_order_relaxed);
+  return out;
+}
+
+// ---- Node -----------------------------------------------------------------------------------------
+
+Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Node::~Node() = default;
+
+Result<std::unique_ptr<Node>> Node::start(Options options) {
+  if (auto ok = validate(options); !ok) return std::unexpected(ok.error());
+  auto impl = std::make_unique<Impl>(std::move(options));
+  if (auto ok = impl->start(); !ok) return std::unexpected(ok.error());
+  return std::unique_ptr<Node>(new Node(std::move(impl)));
+}
+
+const NodeId& Node::id() const noexcept { return impl_->id(); }
+const SocketAddress& Node::address() const noexcept { return impl_->address(); }
+Result<Buffer> Node::buffer(std::size_t bytes) { return impl_->buffer(bytes); }
+void Node::on_message(MessageHandler handler) { impl_->set_handler(std::move(handler)); }
+void Node::stop(std::chrono::milliseconds grace) { impl_->stop(grace); }
+
+namespace {
+
+node::SendRequest request_to(const NodeId& destination, const SendOptions& options,
+                             Completion done, Progress progress) {
+  node::SendRequest out;
+  out.destination = destination;
+  out.options = options;
+  out.done = std::move(done);
+  out.progress = std::move(progress);
+  return out;
+}
+
+node::SendRequest reply_on(const ReplyTo& to, std::chrono::milliseconds ttl, Completion done) {
+  node::SendRequest out;
+  out.reply_to = to;
+  out.options.ttl = ttl;
+  out.done = std::move(done);
+  return out;
+}
+
+void fill(node::SendRequest& request, Buffer& payload) {
+  if (payload.impl() == nullptr) return;  // an empty message
+  request.payload = payload.impl()->take_chain();
+  request.reservation = payload.impl()->take_reservation();
+}
+
+}  // namespace
+
+Status Node::send(const NodeId& destination, Buffer payload, const SendOptions& options,
+                  Completion done, Progress progress) {
+  auto request = request_to(destination, options, std::move(done), std::move(progress));
+  fill(request, payload);
+  return impl_->send(std::move(request), impl_->shard_for(destination, options));
+}
+
+Status Node::send(const NodeId& destination, std::span<const std::byte> payload,
+                  const SendOptions& options, Completion done, Progress progress) {
+  return impl_->send_copy(request_to(destination, options, std::move(done), std::move(progress)),
+                          payload, impl_->shard_for(destination, options));
+}
+
+std::future<Delivery> Node::send(const NodeId& destination, std::span<const std::byte> payload,
+                                 const SendOptions& options) {
+  auto promise = std::make_shared<std::promise<Delivery>>();
+  auto future = promise->get_future();
+  const auto status = send(destination, payload, options,
+                           [promise](const Delivery& delivery) { promise->set_value(delivery); });
+  if (!status) promise->set_value(refusal(status.error()));
+  return future;
+}
+
+Status Node::reply(const ReplyTo& to, Buffer payload, std::chrono::milliseconds ttl,
+                   Completion done) {
+  if (to.shard >= impl_->shards()) return fail(Errc::invalid_argument, "no such reply address");
+  auto request = reply_on(to, ttl, std::move(done));
+  fill(request, payload);
+  return impl_->send(std::move(request), to.shard);
+}
+
+Status Node::reply(const ReplyTo& to, std::span<const std::byte> payload,
+                   std::chrono::milliseconds ttl, Completion done) {
+  if (to.shard >= impl_->shards()) return fail(Errc::invalid_argument, "no such reply address");
+  return impl_->send_copy(reply_on(to, ttl, std::move(done)), payload, to.shard);
+}
+
+std::future<NodeStatus> Node::status() const {
+  return impl_->gather<NodeStatus, node::ShardReport>(
+      [](Seat& seat) { return seat.shard->report(); },
+      [impl = impl_.get()](auto&& reports) { return impl->status_of(std::move(reports)); });
+}
+
+namespace {
+
+template <class T>
+std::vector<T> concatenate(std::vector<std::vector<T>>&& parts) {
+  std::vector<T> out;
+  for (auto& part : parts) std::move(part.begin(), part.end(), std::back_inserter(out));
+  return out;
+}
+
+}  // namespace
+
+std::future<std::vector<PeerStatus>> Node::peers() const {
+  return impl_->gather<std::vector<PeerStatus>, std::vector<PeerStatus>>(
+      [](Seat& seat) { return seat.shard->peers(); }, concatenate<PeerStatus>);
+}
+
+std::future<std::vector<CircuitStatus>> Node::circuits() const {
+  return impl_->gather<std::vector<CircuitStatus>, std::vector<CircuitStatus>>(
+      [](Seat& seat) { return seat.shard->circuits(); }, concatenate<CircuitStatus>);
+}
+
+std::future<std::vector<MetricSample>> Node::metrics() const {
+  return impl_->gather<std::vector<MetricSample>, node::ShardReport>(
+      [](Seat& seat) {
+        node::ShardReport report = seat.shard->report();
+        report.loop_lag_us = seat.loop->stats().lag_us;
+        report.loop_turns = seat.loop->stats().turns;
+        return report;
+      },
+      [budget = &impl_->budget()](auto&& reports) {
+        return node::to_metrics(reports, budget->used(), budget->bytes_max());
+      });
+}
+
+std::string_view version() noexcept { return QUDAG_VERSION; }
+
+}  // namespace qudag

@@ -1,0 +1,108 @@
+#include "sim/sim_network.h"
+
+#include "node/buffer.h"
+
+#include <algorithm>
+
+namespace qudag::sim {
+
+namespace {
+
+SocketAddress address_of(std::size_t index) {
+  // Every node in its own /16, so that the rule of distinct networks is in force.
+  return SocketAddress::v4(10, static_cast<std::uint8_t>(index), 0, 1, 4433);
+}
+
+}  // namespace
+
+SimNode::SimNode(World& world, const SocketAddress& at, Options options)
+    : world_(world), host_(world.host(at)), options_(std::move(options)) {
+  auto identity = crypto::Identity::generate();
+  QUDAG_ASSERT(identity.has_value());
+  identity_ = std::make_unique<crypto::Identity>(std::move(*identity));
+}
+
+SimNode::~SimNode() { crash(); }
+
+void SimNode::start() {
+  QUDAG_ASSERT(!shard_);
+  ++life_;
+  budget_ = std::make_shared<memory::Budget>("node", options_.limits.memory);
+  hub_ = std::make_unique<node::GossipHub>(
+      netmap::NetmapOptions{.self = id(), .digest_interval = options_.gossip_interval},
+      world_.rng(), *this);
+  auto shard = node::Shard::create({.index = 0,
+                                    .shards = 1,
+                                    .options = &options_,
+                                    .identity = identity_.get(),
+                                    .budget = budget_,
+                                    .rng = &world_.rng(),
+                                    .socket = &host_,
+                                    .host = this,
+                                    .hub = hub_.get()});
+  QUDAG_ASSERT(shard.has_value());
+  shard_ = std::move(*shard);
+  hub_->attach({shard_.get()});
+  world_.attach(host_, shard_.get());
+  shard_->start({host_.local()}, world_.now());
+}
+
+void SimNode::crash() {
+  if (!shard_) return;
+  world_.attach(host_, nullptr);
+  shard_.reset();
+  hub_.reset();
+}
+
+Accept SimNode::on_message(Message&& message) {
+  return on_message_handler ? on_message_handler(std::move(message)) : Accept::no_receiver;
+}
+
+void SimNode::submit(node::SendRequest request, Bytes payload) {
+  request.reservation = memory::Reservation::take(*budget_, payload.size());
+  const bool copied = memory::Chain::copy_in(
+      app_pool_, payload.size() > 1024 ? memory::BlockSize::bulk : memory::BlockSize::cell, payload,
+      request.payload);
+  QUDAG_ASSERT(copied && (request.reservation || payload.empty()));
+  shard_->send(std::move(request), world_.now());
+  world_.wake(host_);
+}
+
+void SimNode::send(const NodeId& to, Bytes payload, const SendOptions& options, Completion done) {
+  node::SendRequest request;
+  request.destination = to;
+  request.options = options;
+  request.done = std::move(done);
+  submit(std::move(request), payload);
+}
+
+void SimNode::reply(const ReplyTo& to, Bytes payload, std::chrono::milliseconds ttl,
+                    Completion done) {
+  node::SendRequest request;
+  request.reply_to = to;
+  request.options.ttl = ttl;
+  request.done = std::move(done);
+  submit(std::move(request), payload);
+}
+
+SimNetwork::SimNetwork(World& world, std::size_t count, Options options) : world_(world) {
+  for (std::size_t i = 0; i < count; ++i) {
+    nodes_.push_back(std::make_unique<SimNode>(world, address_of(i), options));
+    if (i > 0) nodes_.back()->set_bootstrap({nodes_.front()->address()});
+  }
+}
+
+void SimNetwork::start() {
+  for (auto& node : nodes_) node->start();
+}
+
+bool SimNetwork::settle(Duration within) {
+  const auto settled = [this] {
+    return std::all_of(nodes_.begin(), nodes_.end(), [this](const auto& node) {
+      return !node->running() || node->shard().nodes_known() >= nodes_.size();
+    });
+  };
+  return world_.run_until(world_.now().mono + within, settled);
+}
+
+}  // namespace qudag::sim

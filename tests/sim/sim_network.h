@@ -1,0 +1,80 @@
+// Nodes of one shard each on the hosts of a simulated world, and what their applications saw.
+#pragma once
+
+#include "crypto/identity.h"
+#include "memory/budget.h"
+#include "node/gossip_hub.h"
+#include "node/host.h"
+#include "node/shard.h"
+#include "sim/world.h"
+
+#include <qudag/node.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace qudag::sim {
+
+/// One machine: a node that can be started, crashed and started again with the same identity.
+class SimNode final : public node::ShardHost {
+ public:
+  SimNode(World& world, const SocketAddress& at, Options options);
+  ~SimNode() override;
+
+  void start();
+  void crash();
+  bool running() const { return shard_ != nullptr; }
+  /// Counts starts: an application remembers nothing over a crash.
+  int life() const { return life_; }
+
+  const NodeId& id() const { return identity_->id(); }
+  PeerAddress address() const { return {.id = id(), .at = host_.local()}; }
+  node::Shard& shard() { return *shard_; }
+  const memory::Budget& budget() const { return *budget_; }
+  void set_bootstrap(std::vector<PeerAddress> peers) { options_.bootstrap = std::move(peers); }
+
+  /// Copies the payload, as Node::send does.
+  void send(const NodeId& to, Bytes payload, const SendOptions& options, Completion done);
+  void reply(const ReplyTo& to, Bytes payload, std::chrono::milliseconds ttl, Completion done);
+
+  std::function<Accept(Message&&)> on_message_handler;
+
+ private:
+  // node::ShardHost
+  Accept on_message(Message&& message) override;
+  void on_stopped(unsigned) override {}
+  runtime::Executor& executor(unsigned) override { return host_; }
+  runtime::WorkerPool& workers() override { return host_; }
+
+  void submit(node::SendRequest request, Bytes payload);
+
+  World& world_;
+  Host& host_;
+  Options options_;
+  std::unique_ptr<crypto::Identity> identity_;
+  std::shared_ptr<memory::Budget> budget_;
+  memory::BlockPool app_pool_;
+  std::unique_ptr<node::GossipHub> hub_;
+  std::unique_ptr<node::Shard> shard_;
+  int life_ = 0;
+};
+
+/// `count` nodes that all know node 0.
+class SimNetwork {
+ public:
+  SimNetwork(World& world, std::size_t count, Options options = {});
+
+  SimNode& operator[](std::size_t i) { return *nodes_[i]; }
+  std::size_t size() const { return nodes_.size(); }
+  void start();
+  /// Runs until every running node knows every running node; false if not by `end`.
+  bool settle(Duration within);
+
+ private:
+  World& world_;
+  std::vector<std::unique_ptr<SimNode>> nodes_;
+};
+
+}  // namespace qudag::sim
