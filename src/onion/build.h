@@ -43,7 +43,8 @@ struct RouteHop {
   std::shared_ptr<const crypto::KemPublicKey> onion_key;  // owners: netmap entry, builds under way
 };
 
-// ---- source ---------------------------------------------------------------------------------------
+// ---- source
+// ---------------------------------------------------------------------------------------
 
 /// What a source remembers between build and reply. Wiped when it ends.
 class PendingBuild {
@@ -63,13 +64,14 @@ Result<PendingBuild> start_build(std::span<const RouteHop> route, Class cls, Uni
 
 struct BuildResult {
   BuildStatus status = BuildStatus::ready;
-  std::size_t failed_hop = 0;         // index into the route, if status != ready
-  std::vector<HopSecrets> hops;       // one per hop, if ready
+  std::size_t failed_hop = 0;    // index into the route, if status != ready
+  std::vector<HopSecrets> hops;  // one per hop, if ready
 };
 /// `authentication_failed` if a layer does not verify.
 Result<BuildResult> finish_build(PendingBuild pending, ReplyMessage& reply);
 
-// ---- hop ------------------------------------------------------------------------------------------
+// ---- hop
+// ------------------------------------------------------------------------------------------
 
 /// The onion keys that a node accepts builds for (current and previous), with their validity.
 struct OnionKey {
@@ -96,7 +98,7 @@ class ReplayWindow {
 struct AcceptedBuild {
   Role role = Role::relay;
   Class cls = Class::normal;
-  NodeId next;                 // zero for the destination
+  NodeId next;  // zero for the destination
   HopSecrets secrets;
   Key256 reply_key;
   std::array<std::byte, limits::kKemCiphertextBytes> reply_ciphertext;  // ct2

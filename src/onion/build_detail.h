@@ -10,8 +10,8 @@ namespace qudag::onion::detail {
 
 /// The public-key work of one hop of a build.
 struct HopChance {
-  crypto::KemKeyPair ephemeral;                    // fresh, for the hop's reply
-  crypto::KemPublicKey::Encapsulation first;       // (kem_ct, ss1) to the hop's onion key
+  crypto::KemKeyPair ephemeral;               // fresh, for the hop's reply
+  crypto::KemPublicKey::Encapsulation first;  // (kem_ct, ss1) to the hop's onion key
 };
 
 Result<std::vector<HopChance>> draw_chance(std::span<const RouteHop> route);

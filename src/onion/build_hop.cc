@@ -109,9 +109,12 @@ Result<AcceptedBuild> accept_build_with(const NodeId& self, std::span<const Onio
     return std::unexpected(ok.error());
   }
   switch (window.check_and_add(crypto::sha256(kem_ct), record->expires(), now)) {
-    case ReplayWindow::Verdict::fresh: break;
-    case ReplayWindow::Verdict::replayed: return fail(Errc::replayed);
-    case ReplayWindow::Verdict::full: return fail(Errc::refused_overload);
+    case ReplayWindow::Verdict::fresh:
+      break;
+    case ReplayWindow::Verdict::replayed:
+      return fail(Errc::replayed);
+    case ReplayWindow::Verdict::full:
+      return fail(Errc::refused_overload);
   }
 
   std::optional<crypto::KemPublicKey::Encapsulation> drawn;
@@ -120,18 +123,17 @@ Result<AcceptedBuild> accept_build_with(const NodeId& self, std::span<const Onio
     if (!made) return std::unexpected(made.error());
     second = &drawn.emplace(std::move(*made));
   }
-  AcceptedBuild out{
-      .role = record->role,
-      .cls = record->cls,
-      .next = record->next,
-      .secrets = derive_hop_secrets({.id = self,
-                                     .onion_key = unlocked->key->public_bytes(),
-                                     .kem_ct = kem_ct,
-                                     .record = record_bytes,
-                                     .ct2 = second->ciphertext},
-                                    unlocked->ss1, second->secret),
-      .reply_key = std::move(unlocked->keys.reply_key),
-      .reply_ciphertext = second->ciphertext};
+  AcceptedBuild out{.role = record->role,
+                    .cls = record->cls,
+                    .next = record->next,
+                    .secrets = derive_hop_secrets({.id = self,
+                                                   .onion_key = unlocked->key->public_bytes(),
+                                                   .kem_ct = kem_ct,
+                                                   .record = record_bytes,
+                                                   .ct2 = second->ciphertext},
+                                                  unlocked->ss1, second->secret),
+                    .reply_key = std::move(unlocked->keys.reply_key),
+                    .reply_ciphertext = second->ciphertext};
   shift(unlocked->keys.build_filler, message);
   return out;
 }

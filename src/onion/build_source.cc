@@ -133,9 +133,13 @@ Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls
   for (std::size_t i = 0; i < n; ++i) {
     const bool end = i + 1 == n;
     BuildKeys build = derive_build_keys(chance[i].first.secret);
-    auto& hop = state->hops.emplace_back(PendingBuild::State::Hop{
-        route[i].id, route[i].onion_key, std::move(chance[i].ephemeral), chance[i].first.ciphertext,
-        std::move(chance[i].first.secret), std::move(build.reply_key), {}});
+    auto& hop = state->hops.emplace_back(PendingBuild::State::Hop{route[i].id,
+                                                                  route[i].onion_key,
+                                                                  std::move(chance[i].ephemeral),
+                                                                  chance[i].first.ciphertext,
+                                                                  std::move(chance[i].first.secret),
+                                                                  std::move(build.reply_key),
+                                                                  {}});
     write_build_record({.role = end ? Role::destination : Role::relay,
                         .cls = cls,
                         .expiry_minutes = expiry,

@@ -68,7 +68,7 @@ class HopCrypto {
   Key256 backward_chain_;
   std::unique_ptr<Opener, ContextDeleter> opener_;
   std::unique_ptr<Sealer, ContextDeleter> sealer_;
-  std::uint32_t forward_cells_ = 0;   // in this epoch
+  std::uint32_t forward_cells_ = 0;  // in this epoch
   std::uint32_t backward_cells_ = 0;
   Class cls_;
 };

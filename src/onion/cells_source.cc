@@ -21,12 +21,12 @@ struct SourceCrypto::State {
   /// One direction over all hops.
   struct Direction {
     std::vector<Key256> chains;
-    std::vector<crypto::Aead> keys;        // of this epoch; empty: to be made
+    std::vector<crypto::Aead> keys;          // of this epoch; empty: to be made
     std::vector<crypto::KeyStream> fillers;  // forward only, of all hops but the last
-    std::vector<crypto::Aead*> pointers;   // to keys, as layers.h takes them
-    std::uint64_t cells = 0;               // in this epoch
-    std::size_t ahead = 0;                 // units made ahead ...
-    std::size_t used = 0;                  // ... and how many of them are used
+    std::vector<crypto::Aead*> pointers;     // to keys, as layers.h takes them
+    std::uint64_t cells = 0;                 // in this epoch
+    std::size_t ahead = 0;                   // units made ahead ...
+    std::size_t used = 0;                    // ... and how many of them are used
     std::array<std::byte, kRunMax * kCellReserveBytes> units;
   };
 

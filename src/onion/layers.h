@@ -16,9 +16,9 @@
 namespace qudag::onion {
 
 struct Shape {
-  std::size_t unit;    // U
-  std::size_t header;  // h
-  std::size_t step;    // D
+  std::size_t unit;                                                  // U
+  std::size_t header;                                                // h
+  std::size_t step;                                                  // D
   constexpr std::size_t encrypted() const { return unit - header; }  // T
 };
 
@@ -29,8 +29,7 @@ inline constexpr Shape kReplyShape{limits::kReplyMessageBytes, limits::kTagBytes
                                    limits::kReplyLayerBytes};
 inline constexpr Shape kSmallCellShape{limits::kSmallCellBytes, limits::kTagBytes,
                                        limits::kTagBytes};
-inline constexpr Shape kBulkCellShape{limits::kBulkCellBytes, limits::kTagBytes,
-                                      limits::kTagBytes};
+inline constexpr Shape kBulkCellShape{limits::kBulkCellBytes, limits::kTagBytes, limits::kTagBytes};
 
 /// phi_n of section 5.4, as the *text* that the innermost seal must end with (already XORed with
 /// that layer's keystream): out.size() == step * (n - 1), fillers[i] is hop i+1's filler (step
@@ -43,8 +42,9 @@ void forward_tail(const Shape& shape, std::span<crypto::Aead* const> keys,
 void backward_tails(const Shape& shape, std::span<crypto::Aead* const> keys,
                     const crypto::Nonce& nonce, MutableBytes out);
 
-/// Cells ahead: the same two for a run of units with the nonces first_counter, first_counter + 1 ...,
-/// one pass of AES per hop. At most kRunMax units; for shapes whose tails fit kRunStrideMax (cells).
+/// Cells ahead: the same two for a run of units with the nonces first_counter, first_counter + 1
+/// ..., one pass of AES per hop. At most kRunMax units; for shapes whose tails fit kRunStrideMax
+/// (cells).
 inline constexpr std::size_t kRunMax = 32;
 inline constexpr std::size_t kRunStrideMax = limits::kCellReserveBytes;
 

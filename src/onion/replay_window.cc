@@ -29,7 +29,9 @@ Entry entry_of(std::span<const std::byte, 32> digest) {
 
 class Table {
  public:
-  bool contains(const Entry& entry) const { return !slots_.empty() && slots_[slot(entry)] == entry; }
+  bool contains(const Entry& entry) const {
+    return !slots_.empty() && slots_[slot(entry)] == entry;
+  }
 
   void add(const Entry& entry) {
     if (4 * (used_ + 1) > 3 * slots_.size()) grow();

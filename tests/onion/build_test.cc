@@ -199,8 +199,7 @@ TEST(Build, AnOnionKeyCountsOnlyWhileItIsValid) {
       crypto::KemKeyPair::from_seed(route.rng.bytes<crypto::kKemSeedSize>()).value());
   const auto with = [&](std::vector<OnionKey> keys) {
     BuildMessage copy = message;
-    const auto accepted =
-        accept_build(node.id, keys, *node.window, Class::normal, kNow, copy);
+    const auto accepted = accept_build(node.id, keys, *node.window, Class::normal, kNow, copy);
     return accepted ? Errc::ok : accepted.error().code;
   };
   const auto pair = node.onion_key.pair;
@@ -223,8 +222,8 @@ TEST(Build, AFullWindowRefuses) {
 TEST(Record, EveryByteOutsideTheFieldsMustBeZero) {
   TestRng rng(6);
   const auto ephemeral = rng.bytes<limits::kKemPublicBytes>();
-  BuildRecord record{.role = Role::relay, .expiry_minutes = 77, .next = {rng.bytes<32>()},
-                     .ephemeral = ephemeral};
+  BuildRecord record{
+      .role = Role::relay, .expiry_minutes = 77, .next = {rng.bytes<32>()}, .ephemeral = ephemeral};
   std::array<std::byte, limits::kBuildRecordBytes> raw;
   write_build_record(record, raw);
   ASSERT_TRUE(parse_build_record(raw).has_value());

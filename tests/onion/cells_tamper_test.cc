@@ -1,6 +1,7 @@
 // A changed, repeated, dropped or swapped cell: forward the next honest hop notices, backward the
-// source, which learns a layer behind which it happened. The thief sits on any link, or is a relay that does its own part
-// right and changes the cell afterwards: for everyone else that is the same thing.
+// source, which learns a layer behind which it happened. The thief sits on any link, or is a relay
+// that does its own part right and changes the cell afterwards: for everyone else that is the same
+// thing.
 #include "onion/support.h"
 
 #include <algorithm>
@@ -137,7 +138,8 @@ TEST_P(CellTamper, BackwardRepeatedDroppedAndSwappedCellsAreCaught) {
       auto c = circuit();
       const memory::Block dropped = sent_back_by(*c, hop);
       memory::Block next = sent_back_by(*c, hop);
-      EXPECT_EQ(home(*c, hop, next), std::min<std::size_t>(hop, 1)) << "after a dropped one, or swapped";
+      EXPECT_EQ(home(*c, hop, next), std::min<std::size_t>(hop, 1))
+          << "after a dropped one, or swapped";
     }
   }
 }

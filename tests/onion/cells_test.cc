@@ -18,8 +18,7 @@ class CellsOfHops : public testing::TestWithParam<Param> {
 };
 INSTANTIATE_TEST_SUITE_P(Hops, CellsOfHops,
                          testing::Combine(testing::Range<std::size_t>(1, 7),
-                                          testing::Values(Class::high, Class::normal,
-                                                          Class::low)));
+                                          testing::Values(Class::high, Class::normal, Class::low)));
 
 // One payload to the destination, hop by hop over links; the cell on each link is `seen`.
 bool send_forward(TestCircuit& c, memory::Block& cell, auto&& seen) {
@@ -80,7 +79,8 @@ TEST_P(CellsOfHops, PayloadAndCellSizesDoNotDependOnTheRoute) {
   const std::size_t unit = cls() == Class::low ? 8192 : 1024;
   EXPECT_EQ(payload_bytes(cls()), unit - 96);
   memory::Block cell = c.payload(0);
-  ASSERT_TRUE(send_forward(c, cell, [&](std::size_t, Bytes seen) { EXPECT_EQ(seen.size(), unit); }));
+  ASSERT_TRUE(
+      send_forward(c, cell, [&](std::size_t, Bytes seen) { EXPECT_EQ(seen.size(), unit); }));
   EXPECT_EQ(cell.size(), unit - 96);
   memory::Block back = c.payload(0);
   ASSERT_EQ(send_backward(c, back, [&](std::size_t, Bytes seen) { EXPECT_EQ(seen.size(), unit); }),

@@ -25,8 +25,7 @@ void* recounted_openssl(void* p, std::size_t size, const char*, int) {
 void free_openssl(void* p, const char*, int) { std::free(p); }
 
 // Before main, and so before OpenSSL's first allocation.
-const bool hooked =
-    CRYPTO_set_mem_functions(counted_openssl, recounted_openssl, free_openssl) == 1;
+const bool hooked = CRYPTO_set_mem_functions(counted_openssl, recounted_openssl, free_openssl) == 1;
 
 }  // namespace
 

@@ -38,9 +38,9 @@ Loot loot(const TestNode& node, const BuildMessage& build, const ReplyMessage& r
                         std::span<const std::byte, 16>(b.data() + kKemCiphertextBytes, 16)));
   out.record = copy_of(Bytes(b).subspan(kBuildShape.header, limits::kBuildRecordBytes));
   ReplyMessage r = reply;
-  EXPECT_TRUE(crypto::Aead(out.build.reply_key)
-                  .open({}, {}, MutableBytes(r).subspan(16),
-                        std::span<const std::byte, 16>(r.data(), 16)));
+  EXPECT_TRUE(
+      crypto::Aead(out.build.reply_key)
+          .open({}, {}, MutableBytes(r).subspan(16), std::span<const std::byte, 16>(r.data(), 16)));
   std::memcpy(out.ct2.data(), r.data() + 16, kKemCiphertextBytes);
   return out;
 }
@@ -67,10 +67,10 @@ TEST(ForwardSecrecy, OnionKeysAndIdentitiesOpenNoRecordedCell) {
   std::vector<crypto::KemKeyPair> ephemeral;  // kept for the control only
   for (auto& c : chance) {
     auto seed = c.ephemeral.seed();
-    ephemeral.push_back(crypto::KemKeyPair::from_seed(
-                            std::span<const std::byte, crypto::kKemSeedSize>(
-                                seed.span().data(), crypto::kKemSeedSize))
-                            .value());
+    ephemeral.push_back(
+        crypto::KemKeyPair::from_seed(std::span<const std::byte, crypto::kKemSeedSize>(
+                                          seed.span().data(), crypto::kKemSeedSize))
+            .value());
   }
   BuildMessage message;
   auto pending = detail::start_build_with(route.hops(), Class::normal, kNow, route.rng,
@@ -134,12 +134,12 @@ TEST(ForwardSecrecy, OnionKeysAndIdentitiesOpenNoRecordedCell) {
       guesses.push_back(route.nodes[j].onion_key.pair->decapsulate(l.ct2).value());
     }
     for (const auto* recorded : {&forward[i], &backward[i]}) {
-      for (const Key256* key : {&l.ss1, &l.build.build_key, &l.build.build_filler,
-                                &l.build.reply_key}) {
+      for (const Key256* key :
+           {&l.ss1, &l.build.build_key, &l.build.build_filler, &l.build.reply_key}) {
         EXPECT_FALSE(opens_with_any(*key, *recorded));
       }
-      EXPECT_FALSE(opens_with_any(crypto::hkdf_extract(as_bytes("qudag/1 build"), l.ss1.span()),
-                                  *recorded));
+      EXPECT_FALSE(
+          opens_with_any(crypto::hkdf_extract(as_bytes("qudag/1 build"), l.ss1.span()), *recorded));
       for (const Key256& guess : guesses) {
         const HopSecrets secrets = derive_hop_secrets(transcript, l.ss1, guess);
         EXPECT_FALSE(opens_with_any(secrets.forward_chain, *recorded));

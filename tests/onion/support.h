@@ -59,9 +59,10 @@ class TestRoute {
     for (std::size_t i = 0; i < n; ++i) {
       TestNode node;
       node.id.bytes = rng.bytes<32>();
-      node.onion_key = {std::make_shared<const crypto::KemKeyPair>(
-                            crypto::KemKeyPair::from_seed(rng.bytes<crypto::kKemSeedSize>()).value()),
-                        kNow - 1000, kNow + 1000};
+      node.onion_key = {
+          std::make_shared<const crypto::KemKeyPair>(
+              crypto::KemKeyPair::from_seed(rng.bytes<crypto::kKemSeedSize>()).value()),
+          kNow - 1000, kNow + 1000};
       node.onion_public = std::make_shared<const crypto::KemPublicKey>(
           crypto::KemPublicKey::import(node.onion_key.pair->public_bytes()).value());
       nodes.push_back(std::move(node));

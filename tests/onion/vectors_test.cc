@@ -1,9 +1,9 @@
 // Golden bytes of docs/protocol.md, sections 5 and 6, made by tests/vectors/reference.py, an
 // implementation that shares nothing with this one.
+#include "vectors/vectors.h"
 #include "crypto/kdf.h"
 #include "onion/key_schedule.h"
 #include "onion/support.h"
-#include "vectors/vectors.h"
 
 namespace qudag::onion {
 namespace {
@@ -84,21 +84,19 @@ TEST(Vectors, BuildAndReply) {
             .value();
     second.push_back(
         crypto::KemPublicKey::import(ephemeral.public_bytes())
-            ->encapsulate_from(
-                v.array<crypto::kKemEncapsulationSeedSize>(hop + "second_seed"))
+            ->encapsulate_from(v.array<crypto::kKemEncapsulationSeedSize>(hop + "second_seed"))
             .value());
-    auto first = onion_public
-                     ->encapsulate_from(
-                         v.array<crypto::kKemEncapsulationSeedSize>(hop + "first_seed"))
-                     .value();
+    auto first =
+        onion_public
+            ->encapsulate_from(v.array<crypto::kKemEncapsulationSeedSize>(hop + "first_seed"))
+            .value();
     chance.push_back({std::move(ephemeral), std::move(first)});
     route.push_back({NodeId{v.array<32>(hop + "id")}, onion_public});
   }
 
   StreamRng padding(key(v, "padding_key"));
   BuildMessage message;
-  auto pending =
-      detail::start_build_with(route, cls, now, padding, std::move(chance), message);
+  auto pending = detail::start_build_with(route, cls, now, padding, std::move(chance), message);
   ASSERT_TRUE(pending.has_value());
   EXPECT_TRUE(same(message, v.bytes("build_0")));
 
