@@ -176,6 +176,16 @@ TEST_P(ChangedCell, EndsTheCircuitEverywhere) {
     }
     net.run();
 
+    // Backward, a relay drops the last 16 bytes of what comes: a change of them reaches nobody.
+    if (!forward && link > 0 && position >= cell - limits::kTagBytes) {
+      EXPECT_TRUE(source.payloads[out] == destination.sent[in]);
+      EXPECT_EQ(source.payloads[out].size(), 20u);
+      source.circuits.close(out, net.now());
+      net.run();
+      net.expect_empty();
+      continue;
+    }
+
     // Forward the next hop sees it; backward the source, which also sees where it was.
     const std::size_t finder = forward ? link + 1 : 0;
     for (std::size_t i = 0; i <= kHops; ++i) {

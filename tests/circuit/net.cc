@@ -222,8 +222,9 @@ Stream& Net::connect(std::size_t from, std::size_t to) {
   stream.end[0].node = from;
   stream.end[1].node = to;
   stream.end[0].arrives = time_ + delay();
-  at(stream.end[0].arrives,
-     [this, &stream, to] { node(to).circuits.on_stream_opened(stream.key, now()); });
+  at(stream.end[0].arrives, [this, &stream, to] {
+    if (stream.end[1].open) node(to).circuits.on_stream_opened(stream.key, now());
+  });
   return stream;
 }
 
@@ -372,7 +373,7 @@ void Net::expect_drained() {
         EXPECT_EQ(end.consumed, end.received) << "node " << each->index;
         EXPECT_EQ(end.queued, 0u) << "node " << each->index;
       }
-      if (info.role != CircuitRole::relay) continue;
+      if (info.role != CircuitRole::relay || !info.ready) continue;
       const StreamEnd& previous = find(info.previous)->of(each->index);
       const StreamEnd& next = find(info.next)->of(each->index);
       EXPECT_EQ(previous.received, next.sent) << "node " << each->index;

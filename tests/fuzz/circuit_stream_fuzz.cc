@@ -1,0 +1,255 @@
+// Bytes and events of hostile streams into Circuits: garbage, valid builds, replies, cells, resets,
+// closed links and time, in any order. Each input byte pair (operation, argument) is one event; see
+// step(). The one check at the end: everything is given back.
+//
+// rooms: circuit onion memory crypto base
+#include "circuit/circuits.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "crypto/kem.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <random>
+#include <vector>
+
+namespace {
+
+using namespace qudag;
+using circuit::CircuitId;
+using circuit::StreamKey;
+
+class FuzzRng final : public Rng {
+ public:
+  void fill(std::span<std::byte> out) override {
+    for (std::byte& b : out) b = static_cast<std::byte>(engine_());
+  }
+
+ private:
+  std::mt19937 engine_{1};
+};
+
+constexpr UnixSeconds kUnix = 1'700'000'000;
+
+NodeId node_id(int n) {
+  NodeId id;
+  id.bytes[0] = static_cast<std::byte>(n);
+  return id;
+}
+
+/// Made once: key pairs, and builds of each class for a destination and for a relay.
+struct Fixed {
+  std::shared_ptr<const crypto::KemKeyPair> pair;
+  std::shared_ptr<const crypto::KemPublicKey> key;
+  std::array<std::vector<std::byte>, 6> builds;
+  std::vector<onion::RouteHop> route;
+
+  Fixed() {
+    const std::array<std::byte, crypto::kKemSeedSize> seed{std::byte{7}};
+    pair = std::make_shared<crypto::KemKeyPair>(std::move(*crypto::KemKeyPair::from_seed(seed)));
+    key = std::make_shared<crypto::KemPublicKey>(
+        std::move(*crypto::KemPublicKey::import(pair->public_bytes())));
+    route = {{node_id(1), key}, {node_id(2), key}};
+    FuzzRng rng;
+    for (std::size_t i = 0; i < builds.size(); ++i) {
+      const auto cls = static_cast<Class>(i / 2);
+      onion::BuildMessage message;
+      const auto hops = std::span(route).first(1 + i % 2);
+      QUDAG_ASSERT(onion::start_build(hops, cls, kUnix, rng, message).has_value());
+      builds[i] = {std::byte{1}, static_cast<std::byte>(cls)};
+      builds[i].insert(builds[i].end(), message.begin(), message.end());
+    }
+  }
+};
+
+const Fixed& fixed() {
+  static const Fixed instance;
+  return instance;
+}
+
+class Harness final : public circuit::Sink, public circuit::Events {
+ public:
+  Harness() : circuits_(options(), pool_, rng_, *this) {
+    circuits_.set_events(*this);
+    circuits_.set_onion_keys({{fixed().pair, 0, UINT64_MAX}});
+  }
+
+  void run(Bytes input) {
+    while (input.size() >= 2) {
+      const auto op = std::to_integer<unsigned>(input[0]);
+      const auto arg = std::to_integer<std::size_t>(input[1]);
+      input = input.subspan(2);
+      step(op, arg, input);
+    }
+    circuits_.shutdown(now());
+    QUDAG_ASSERT(circuits_.size() == 0);
+    QUDAG_ASSERT(circuits_.next_deadline() == kNever);
+    streams_.clear();
+    QUDAG_ASSERT(pool_.stats().in_use[0] == 0 && pool_.stats().in_use[1] == 0);
+  }
+
+ private:
+  struct Stream {
+    std::uint64_t context = 0;
+    bool open = true;
+    std::size_t received = 0, consumed = 0;
+    std::vector<memory::Block> queue;
+    std::size_t queued = 0;
+  };
+
+  static circuit::CircuitsOptions options() {
+    circuit::CircuitsOptions out;
+    out.self = node_id(1);
+    out.circuits_max = 6;
+    out.building_max = 4;
+    out.ahead_bytes = 4096;
+    return out;
+  }
+
+  void step(unsigned op, std::size_t arg, Bytes& input) {
+    // The high bits name the stream, newest first, the low ones what happens on it.
+    const std::int64_t index = next_index_ - 1 - static_cast<std::int64_t>((op >> 4) & 7);
+    Stream* stream = find(index);
+    switch (op & 15) {
+      case 0:
+        return circuits_.on_stream_opened(open(), now());
+      case 1:
+        return deliver(index, take(input, arg));
+      case 2:
+        return deliver(index, take(input, arg * 64));
+      case 3:
+        return deliver(index, fixed().builds[arg % fixed().builds.size()]);
+      case 4:
+        return deliver(index, std::vector<std::byte>(arg * 64));
+      case 5:
+        return sent(index, arg * 64);
+      case 6:
+        if (stream == nullptr || !stream->open) return;
+        stream->open = false;
+        return circuits_.on_stream_closed(name(index), stream->context,
+                                          static_cast<circuit::End>(arg % 8), now());
+      case 7:
+        time_ += std::chrono::milliseconds(arg * 100);
+        return circuits_.on_time(now());
+      case 8: {
+        const auto hops = std::span(fixed().route).first(1 + arg % 2);
+        (void)circuits_.build(hops, static_cast<Class>(arg / 2 % 3), now());
+        return;
+      }
+      case 9:
+        for (auto& [each_index, each] : streams_) {
+          if (name(each_index).link == arg % 2) each.open = false;
+        }
+        return circuits_.on_link_closed(arg % 2, now());
+      case 10:
+        extend_fails_ = arg % 2 == 1;
+        return;
+      case 11:
+        close_inside_ = arg % 8 == 1;
+        return;
+      default:
+        for (const circuit::CircuitInfo& info : circuits_.list()) {
+          if (!info.ready || info.role == circuit::CircuitRole::relay) continue;
+          if (memory::Block block = circuits_.payload_block(info.cls)) {
+            circuits_.send(info.id, std::move(block), now());
+          }
+        }
+    }
+  }
+
+  static Bytes take(Bytes& input, std::size_t bytes) {
+    const Bytes out = input.first(std::min(bytes, input.size()));
+    input = input.subspan(out.size());
+    return out;
+  }
+
+  StreamKey name(std::int64_t index) const {
+    return {static_cast<std::uint64_t>(index % 2), index};
+  }
+  StreamKey open() {
+    streams_[next_index_];
+    return name(next_index_++);
+  }
+  Stream* find(std::int64_t index) {
+    const auto at = streams_.find(index);
+    return at == streams_.end() ? nullptr : &at->second;
+  }
+
+  void deliver(std::int64_t index, Bytes data) {
+    Stream* stream = find(index);
+    if (stream == nullptr || !stream->open) return;
+    stream->received += data.size();
+    circuits_.on_stream_data(name(index), stream->context, data, now());
+  }
+
+  void sent(std::int64_t index, std::size_t bytes) {
+    Stream* stream = find(index);
+    if (stream == nullptr || !stream->open) return;
+    bytes = std::min(bytes, stream->queued);
+    stream->queued -= bytes;
+    if (stream->queued == 0) stream->queue.clear();
+    if (bytes > 0) circuits_.on_stream_sent(name(index), stream->context, bytes, now());
+  }
+
+  Now now() const { return {time_, kUnix}; }
+
+  // Sink
+  void extend(std::uint64_t ticket, const NodeId&, Class, Now at) override {
+    if (extend_fails_) return circuits_.on_extended(ticket, fail(Errc::unreachable), at);
+    circuits_.on_extended(ticket, open(), at);
+  }
+  void set_context(StreamKey stream, std::uint64_t context) override {
+    find(stream.index)->context = context;
+  }
+  void set_class(StreamKey, Class) override {}
+  void write(StreamKey key, memory::Block block) override {
+    Stream& stream = *find(key.index);
+    if (!stream.open) return;
+    stream.queued += block.size();
+    stream.queue.push_back(std::move(block));
+  }
+  std::size_t queued_bytes(StreamKey key) const override { return streams_.at(key.index).queued; }
+  void consume(StreamKey key, std::size_t bytes) override {
+    Stream& stream = *find(key.index);
+    stream.consumed += bytes;
+    QUDAG_ASSERT(stream.consumed <= stream.received);
+  }
+  void reset(StreamKey key, circuit::End) override {
+    Stream& stream = *find(key.index);
+    QUDAG_ASSERT(stream.open && stream.consumed == stream.received);
+    stream.open = false;
+    stream.queue.clear();
+    stream.queued = 0;
+  }
+
+  // Events
+  void on_built(CircuitId, Duration, Now) override {}
+  void on_incoming(CircuitId circuit, Class, Now at) override { maybe_close(circuit, at); }
+  void on_payload(CircuitId circuit, memory::Block, Now at) override { maybe_close(circuit, at); }
+  void on_room(CircuitId circuit, Now at) override { maybe_close(circuit, at); }
+  void on_ended(CircuitId circuit, const Error&, Now) override {
+    QUDAG_ASSERT(!circuits_.info(circuit).has_value());
+  }
+  void maybe_close(CircuitId circuit, Now at) {
+    if (close_inside_) circuits_.close(circuit, at);
+  }
+
+  FuzzRng rng_;
+  memory::BlockPool pool_{{.blocks_max = {64, 32}, .keep = {0, 0}}};
+  std::map<std::int64_t, Stream> streams_;
+  std::int64_t next_index_ = 0;
+  TimePoint time_{};
+  bool extend_fails_ = false;
+  bool close_inside_ = false;
+  circuit::Circuits circuits_;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  Harness harness;
+  harness.run({reinterpret_cast<const std::byte*>(data), size});
+  return 0;
+}
