@@ -1,4 +1,8 @@
 // A node's signed description of itself: encode, parse, verify (docs/protocol.md, 8.1).
+//
+// The form is exact: one byte string per descriptor, every field inside its bounds, nothing after
+// the signature. parse() checks form and times, which is cheap; parse_and_verify() adds the
+// signature; make_entry() adds the import of the onion keys.
 #pragma once
 
 #include "base/limits.h"
@@ -8,11 +12,15 @@
 
 #include <qudag/address.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 namespace qudag::netmap {
+
+/// How far in the future a descriptor may be published: for clocks that differ.
+inline constexpr UnixSeconds kPublishedAheadMax = 600;
 
 struct OnionKeyPublic {
   UnixSeconds not_before = 0;
@@ -33,7 +41,11 @@ struct Descriptor {
   std::vector<OnionKeyPublic> onion_keys;
 };
 
-/// Signs with the identity (1.2 ms). `invalid_argument` if the fields break a rule of 8.1.
+/// Everything before the signature. The fields must keep the rules of 8.1.
+std::vector<std::byte> encode_unsigned(const Descriptor& descriptor);
+
+/// Signs with the identity (1.2 ms), whose public key is written; `descriptor.identity` and `.id`
+/// are not read. `invalid_argument` if the fields break a rule of 8.1.
 Result<std::vector<std::byte>> encode_and_sign(const Descriptor& descriptor,
                                                const crypto::Identity& identity);
 /// Form and times; not the signature. malformed, unsupported, expired, too_large.
@@ -49,5 +61,9 @@ struct Entry {
   /// The newest onion key valid now; null if none.
   std::shared_ptr<const crypto::KemPublicKey> onion_key(UnixSeconds now) const;
 };
+using EntryPtr = std::shared_ptr<const Entry>;  // owners: netmap, views, nobody longer than a turn
+
+/// parse_and_verify(), then the keys (25 us each): `malformed` for a key that does not import.
+Result<EntryPtr> make_entry(Bytes raw, UnixSeconds now);
 
 }  // namespace qudag::netmap

@@ -1,0 +1,296 @@
+// Gossip. A digest is answered in four steps: the range is cleared of what we thought the link has;
+// every entry marks what it has; what it has newer or alone is wanted; what it lacks is owed.
+#include "netmap/gossip.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace qudag::netmap {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr double kSendsPerSecond = 500;  // 3.3 MB/s: 10,000 descriptors in 20 s; below what the
+constexpr double kSendsBurst = 64;       // receiver can verify
+constexpr std::size_t kSendsPerTurnMax = 64;
+constexpr std::size_t kDigestLinksPerTurnMax = 8;
+constexpr std::size_t kOwedMax = 1u << 18;  // ids in all queues: 8 MB
+constexpr Duration kBlockedRetry = 250ms;
+constexpr Duration kAskAnotherAfter = 5s;
+constexpr Duration kAskAgainAfter = 30s;
+constexpr Duration kWantedKept = 60s;
+constexpr double kFrameWork = 16;  // the least that a frame costs, in entries
+
+double as_double(std::size_t value) { return static_cast<double>(value); }
+
+/// Four complete exchanges per interval: twice as many as two honest nodes with full netmaps need.
+double work_max(const NetmapOptions& options) {
+  return 8 * as_double(options.descriptors_max) + 4096;
+}
+
+}  // namespace
+
+// ---- Allowance ------------------------------------------------------------------------------------
+
+double Allowance::amount_at(TimePoint now) const {
+  const std::chrono::duration<double> passed = std::max(now, at_) - at_;
+  return std::min(amount_max_, amount_ + passed.count() * per_second_);
+}
+
+bool Allowance::take(double amount, TimePoint now) {
+  const double have = amount_at(now);
+  if (have < amount) return false;
+  amount_ = have - amount;
+  at_ = std::max(now, at_);
+  return true;
+}
+
+TimePoint Allowance::ready_at(double amount, TimePoint now) const {
+  const double missing = amount - amount_at(now);
+  if (missing <= 0) return now;
+  // One nanosecond more, so that rounding never gives a time at which it is still missing.
+  return now + Duration(static_cast<Duration::rep>(std::ceil(missing / per_second_ * 1e9)) + 1);
+}
+
+// ---- Links ----------------------------------------------------------------------------------------
+
+Gossip::Gossip(const NetmapOptions& options, Store& store, Rng& rng, GossipSink& sink,
+               NetmapStats& stats)
+    : options_(options), store_(store), rng_(rng), sink_(sink), stats_(stats) {}
+
+std::size_t Gossip::take_slot() {
+  const auto unused = std::ranges::find(slots_used_, false);
+  const auto slot = static_cast<std::size_t>(unused - slots_used_.begin());
+  if (unused == slots_used_.end()) slots_used_.push_back(true);
+  slots_used_[slot] = true;
+  return slot;
+}
+
+void Gossip::on_link_ready(std::uint64_t key, Now now) {
+  if (links_.contains(key) || links_.size() >= options_.links_max) return;
+  const double work = work_max(options_);
+  const double interval = std::max<double>(1, static_cast<double>(options_.digest_interval.count()));
+  const auto [at, is_new] = links_.try_emplace(
+      key, Link{.slot = take_slot(),
+                .work = Allowance(work, work / interval, now.mono),
+                .sends = Allowance(kSendsBurst, kSendsPerSecond, now.mono),
+                .next_digests = now.mono});
+  send_digests(key, at->second, now);
+}
+
+void Gossip::on_link_closed(std::uint64_t key) {
+  const auto at = links_.find(key);
+  if (at == links_.end()) return;
+  Link& link = at->second;
+  digests_due_.erase({link.next_digests, key});
+  debtors_.erase(key);
+  owed_ -= link.owed.size();
+  std::erase_if(wanted_, [&](const auto& item) { return item.second.asked_of == key; });
+  for (auto& [id, wanted] : wanted_) wanted.shown.erase(link.slot);
+  store_.forget_slot(link.slot);
+  slots_used_[link.slot] = false;
+  links_.erase(at);
+}
+
+bool Gossip::send(std::uint64_t link, wire::ControlType type, Bytes body) {
+  const bool sent = sink_.send(link, static_cast<std::uint8_t>(type), body);
+  ++(sent ? stats_.frames_out : stats_.sends_refused);
+  return sent;
+}
+
+// ---- Digests --------------------------------------------------------------------------------------
+
+void Gossip::send_digests(std::uint64_t key, Link& link, Now now) {
+  digests_due_.erase({link.next_digests, key});
+  // Between three and five quarters of the interval: links of one start do not stay in step.
+  link.next_digests =
+      now.mono + std::chrono::duration_cast<Duration>(options_.digest_interval *
+                                                      (0.75 + 0.5 * rng_.unit()));
+  for (const auto& body : store_.digests()) {
+    if (send(key, wire::ControlType::digest, body)) continue;
+    link.next_digests = now.mono + kBlockedRetry;
+    break;
+  }
+  digests_due_.emplace(link.next_digests, key);
+}
+
+bool Gossip::on_digest(std::uint64_t key, Bytes body, Now now) {
+  const auto digest = wire::DigestView::parse(body);
+  if (!digest) return false;
+  Link& link = links_.at(key);
+  const std::size_t ours = store_.count_range(digest->lo(), digest->hi());
+  if (!link.work.take(kFrameWork + as_double(digest->size() + ours), now.mono)) {
+    ++stats_.frames_ignored;
+    return true;
+  }
+  store_.for_range(digest->lo(), digest->hi(), [&](Held& held) { held.has.erase(link.slot); });
+  std::vector<NodeId> asked;
+  for (std::size_t i = 0; i < digest->size(); ++i) {
+    const wire::DigestEntry entry = digest->at(i);
+    note_shown(entry, link);
+    if (should_ask(entry, key, link, now)) asked.push_back(entry.id);
+  }
+  store_.for_range(digest->lo(), digest->hi(), [&](Held& held) {
+    if (!held.has.contains(link.slot)) owe(key, link, held);
+  });
+  if (!asked.empty()) send(key, wire::ControlType::want, wire::encode_want(asked));
+  return true;
+}
+
+void Gossip::note_shown(const wire::DigestEntry& entry, const Link& link) {
+  Held* held = store_.find(entry.id);
+  if (held != nullptr && entry.published >= held->published()) held->has.insert(link.slot);
+}
+
+/// Notes that we lack it, and says whether this link is to be asked for it now: one link is asked at
+/// a time, and a second one if the first does not answer.
+bool Gossip::should_ask(const wire::DigestEntry& entry, std::uint64_t key, const Link& link,
+                        Now now) {
+  using enum Store::Judgement;
+  const Store::Judgement judgement = store_.judge(entry.id, entry.published);
+  if (judgement == old || judgement == full) return false;
+  auto at = wanted_.find(entry.id);
+  if (at == wanted_.end()) {
+    const std::size_t wanted_max = 2 * options_.descriptors_max;
+    if (wanted_.size() >= wanted_max || link.asked >= options_.descriptors_max) return false;
+    at = wanted_.emplace(entry.id, Wanted{}).first;
+  } else {
+    const Duration wait = at->second.asked_of == key ? kAskAgainAfter : kAskAnotherAfter;
+    at->second.shown.insert(link.slot);
+    if (now.mono - at->second.asked_at < wait) return false;
+    --links_.at(at->second.asked_of).asked;
+  }
+  Wanted& wanted = at->second;
+  wanted.published = std::max<UnixSeconds>(wanted.published, entry.published);
+  wanted.shown.insert(link.slot);
+  wanted.asked_of = key;
+  wanted.asked_at = now.mono;
+  ++links_.at(key).asked;
+  return true;
+}
+
+void Gossip::forget_wanted(std::map<NodeId, Wanted>::iterator at) {
+  if (const auto link = links_.find(at->second.asked_of); link != links_.end()) {
+    --link->second.asked;
+  }
+  wanted_.erase(at);
+}
+
+bool Gossip::on_want(std::uint64_t key, Bytes body, Now now) {
+  const auto want = wire::WantView::parse(body);
+  if (!want) return false;
+  Link& link = links_.at(key);
+  if (!link.work.take(kFrameWork + as_double(want->size()), now.mono)) {
+    ++stats_.frames_ignored;
+    return true;
+  }
+  for (std::size_t i = 0; i < want->size(); ++i) {
+    if (Held* held = store_.find(want->at(i))) owe(key, link, *held);
+  }
+  return true;
+}
+
+// ---- Descriptors ----------------------------------------------------------------------------------
+
+void Gossip::seen_from(std::uint64_t key, Held& held, UnixSeconds published) {
+  const auto link = links_.find(key);
+  if (link != links_.end() && published >= held.published()) held.has.insert(link->second.slot);
+}
+
+void Gossip::spread(std::uint64_t source, Held& held) {
+  if (const auto at = wanted_.find(held.entry->descriptor.id); at != wanted_.end()) {
+    if (at->second.published <= held.published()) {
+      if (at->second.published == held.published()) held.has = at->second.shown;
+      forget_wanted(at);
+    }
+  }
+  seen_from(source, held, held.published());
+  for (auto& [key, link] : links_) {
+    if (!held.has.contains(link.slot)) owe(key, link, held);
+  }
+}
+
+void Gossip::owe(std::uint64_t key, Link& link, Held& held) {
+  if (held.owed.contains(link.slot)) return;
+  if (owed_ >= kOwedMax) {
+    ++stats_.owed_dropped;
+    return;
+  }
+  held.owed.insert(link.slot);
+  link.owed.push_back(held.entry->descriptor.id);
+  ++owed_;
+  debtors_.insert(key);
+}
+
+/// Links take turns, one descriptor each.
+void Gossip::pay_owed(Now now) {
+  std::size_t waiting = 0;  // links in a row that cannot be served now
+  for (std::size_t sent = 0; sent < kSendsPerTurnMax && waiting < debtors_.size();) {
+    auto next = debtors_.upper_bound(last_paid_);
+    if (next == debtors_.end()) next = debtors_.begin();
+    last_paid_ = *next;
+    Link& link = links_.at(last_paid_);
+    if (pay_one(last_paid_, link, now)) {
+      ++sent;
+      waiting = 0;
+    } else {
+      ++waiting;
+    }
+    if (link.owed.empty()) debtors_.erase(last_paid_);
+  }
+}
+
+/// False if the link must wait or, with an empty queue, is owed nothing any more.
+bool Gossip::pay_one(std::uint64_t key, Link& link, Now now) {
+  while (!link.owed.empty()) {
+    if (link.blocked_until > now.mono || link.sends.ready_at(1, now.mono) > now.mono) return false;
+    const NodeId id = link.owed.front();
+    Held* held = store_.find(id);
+    if (held != nullptr && held->owed.contains(link.slot)) {
+      if (!send(key, wire::ControlType::descriptor, held->entry->raw)) {
+        link.blocked_until = now.mono + kBlockedRetry;
+        return false;
+      }
+      link.sends.take(1, now.mono);
+      held->owed.erase(link.slot);
+      held->has.insert(link.slot);
+      link.owed.pop_front();
+      --owed_;
+      return true;
+    }
+    link.owed.pop_front();  // expired, or replaced and owed once more further back
+    --owed_;
+  }
+  return false;
+}
+
+// ---- Time -----------------------------------------------------------------------------------------
+
+void Gossip::on_time(Now now) {
+  for (std::size_t i = 0; i < kDigestLinksPerTurnMax && !digests_due_.empty(); ++i) {
+    const auto [when, key] = *digests_due_.begin();
+    if (when > now.mono) break;
+    send_digests(key, links_.at(key), now);
+  }
+  if (now.mono - wanted_swept_ >= kWantedKept / 4) {
+    wanted_swept_ = now.mono;
+    for (auto at = wanted_.begin(); at != wanted_.end();) {
+      const auto next = std::next(at);
+      if (now.mono - at->second.asked_at >= kWantedKept) forget_wanted(at);
+      at = next;
+    }
+  }
+  pay_owed(now);
+}
+
+TimePoint Gossip::next_deadline(TimePoint now) const {
+  TimePoint next = digests_due_.empty() ? kNever : digests_due_.begin()->first;
+  for (const std::uint64_t key : debtors_) {
+    const Link& link = links_.at(key);
+    next = std::min(next, std::max(link.blocked_until, link.sends.ready_at(1, now)));
+    if (next <= now) break;
+  }
+  return next;
+}
+
+}  // namespace qudag::netmap

@@ -1,0 +1,107 @@
+// Gossip with the links: digests, wants, and descriptors that are owed to links.
+//
+// Everything that a peer can ask for is paid from an allowance of its link, so that small frames
+// cannot make large work: `work` in entries looked at, `sends` in descriptors per second. What an
+// allowance does not cover is dropped; the next digest makes up for it.
+#pragma once
+
+#include "base/rng.h"
+#include "base/time.h"
+#include "netmap/netmap.h"
+#include "netmap/store.h"
+#include "wire/control.h"
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace qudag::netmap {
+
+/// Fills at a steady rate up to a bound; starts full.
+class Allowance {
+ public:
+  Allowance(double amount_max, double per_second, TimePoint now)
+      : amount_max_(amount_max), per_second_(per_second), amount_(amount_max), at_(now) {}
+  bool take(double amount, TimePoint now);
+  /// When `amount` will be there.
+  TimePoint ready_at(double amount, TimePoint now) const;
+
+ private:
+  double amount_at(TimePoint now) const;
+
+  double amount_max_;
+  double per_second_;
+  double amount_;
+  TimePoint at_;
+};
+
+class Gossip {
+ public:
+  Gossip(const NetmapOptions& options, Store& store, Rng& rng, GossipSink& sink,
+         NetmapStats& stats);
+
+  void on_link_ready(std::uint64_t link, Now now);
+  void on_link_closed(std::uint64_t link);
+  bool knows(std::uint64_t link) const { return links_.contains(link); }
+  /// False: malformed.
+  bool on_digest(std::uint64_t link, Bytes body, Now now);
+  bool on_want(std::uint64_t link, Bytes body, Now now);
+
+  /// The link sent us a descriptor that we hold, or an older one: it has at least that.
+  void seen_from(std::uint64_t link, Held& held, UnixSeconds published);
+  /// `held` is new: owed to every link that is not known to have it.
+  void spread(std::uint64_t source, Held& held);
+
+  void on_time(Now now);
+  TimePoint next_deadline(TimePoint now) const;
+  std::size_t owed() const { return owed_; }
+
+ private:
+  struct Link {
+    std::size_t slot;
+    Allowance work;
+    Allowance sends;
+    TimePoint next_digests;
+    TimePoint blocked_until{};  // the sink had no room
+    std::deque<NodeId> owed{};  // the bit in Held::owed decides; an id without it is skipped
+    std::size_t asked = 0;      // entries of wanted_ that were asked of this link
+  };
+  using Links = std::map<std::uint64_t, Link>;
+  /// A descriptor that digests show and that we lack.
+  struct Wanted {
+    UnixSeconds published = 0;
+    std::uint64_t asked_of = 0;
+    TimePoint asked_at{};
+    LinkSet shown;
+  };
+
+  bool send(std::uint64_t link, wire::ControlType type, Bytes body);
+  void send_digests(std::uint64_t key, Link& link, Now now);
+  void note_shown(const wire::DigestEntry& entry, const Link& link);
+  bool should_ask(const wire::DigestEntry& entry, std::uint64_t key, const Link& link, Now now);
+  void forget_wanted(std::map<NodeId, Wanted>::iterator at);
+  void owe(std::uint64_t key, Link& link, Held& held);
+  void pay_owed(Now now);
+  bool pay_one(std::uint64_t key, Link& link, Now now);
+  std::size_t take_slot();
+
+  const NetmapOptions& options_;
+  Store& store_;
+  Rng& rng_;
+  GossipSink& sink_;
+  NetmapStats& stats_;
+
+  Links links_;
+  std::set<std::pair<TimePoint, std::uint64_t>> digests_due_;
+  std::set<std::uint64_t> debtors_;  // links to which something is owed
+  std::uint64_t last_paid_ = 0;
+  std::size_t owed_ = 0;
+  std::map<NodeId, Wanted> wanted_;
+  TimePoint wanted_swept_{};
+  std::vector<bool> slots_used_;
+};
+
+}  // namespace qudag::netmap

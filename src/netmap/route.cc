@@ -1,0 +1,199 @@
+// Route choice. Steps of draw_route():
+//   1. the destination must be known and reachable by us;
+//   2. guards that are gone leave the list, and it is filled up with relays that do not fail;
+//   3. the first hop is one of the guards that suits this destination;
+//   4. the other relays are drawn by weight.
+// A draw is rejection sampling: pick by claimed capacity (a binary search in the view), keep with
+// the probability that the history gives, refuse what may not stand here. When luck is bad, the
+// whole list is summed instead, so a relay that may be chosen is always found.
+#include "netmap/route.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+namespace qudag::netmap {
+namespace {
+
+constexpr std::uint16_t kSpokenVersion = 1;
+constexpr unsigned kQuickDraws = 64;
+
+bool is_usable(const Entry& entry, Now now) {
+  const Descriptor& d = entry.descriptor;
+  return d.expires > now.unix_seconds && d.version_min <= kSpokenVersion &&
+         d.version_max >= kSpokenVersion && entry.onion_key(now.unix_seconds) != nullptr;
+}
+
+bool is_loopback(const SocketAddress& a) {
+  if (a.is_v4()) return a.ip[12] == 127;
+  static constexpr std::array<std::uint8_t, 16> kLoopback{0, 0, 0, 0, 0, 0, 0, 0,
+                                                          0, 0, 0, 0, 0, 0, 0, 1};
+  return a.ip == kLoopback;
+}
+
+bool same_block(const SocketAddress& a, const SocketAddress& b) {
+  if (is_loopback(a) || is_loopback(b) || a.is_v4() != b.is_v4()) return false;
+  const std::size_t begin = a.is_v4() ? 12 : 0;  // of a mapped address the last four bytes count
+  const std::size_t size = a.is_v4() ? 2 : 4;
+  return std::equal(a.ip.begin() + begin, a.ip.begin() + begin + size, b.ip.begin() + begin);
+}
+
+class Draw {
+ public:
+  Draw(const View& view, const NodeId& self, const RoutePolicy& policy,
+       const RelayHistory& history, Now now, Rng& rng)
+      : view_(view), self_(self), policy_(policy), history_(history), now_(now), rng_(rng) {}
+
+  /// A relay that may stand beside all of `others`, by weight; null if there is none.
+  EntryPtr relay(std::span<const EntryPtr> others) {
+    const auto relays = view_.relays();
+    if (relays.empty()) return nullptr;
+    for (unsigned i = 0; i < kQuickDraws; ++i) {
+      const EntryPtr& picked = relays[view_.relay_at(rng_.unit())];
+      if (rng_.unit() < history_.weight(picked->descriptor.id, now_) && suits(*picked, others)) {
+        return picked;
+      }
+    }
+    return relay_by_sum(others);
+  }
+
+  bool suits(const Entry& entry, std::span<const EntryPtr> others) const {
+    const Descriptor& d = entry.descriptor;
+    if (d.id == self_ || !d.relay || !is_usable(entry, now_)) return false;
+    return std::ranges::none_of(others, [&](const EntryPtr& other) {
+      return other->descriptor.id == d.id ||
+             (policy_.distinct_networks && share_network(other->descriptor, d));
+    });
+  }
+
+  /// A guard in use that suits the destination, each with the same chance; or else another of the
+  /// list; or else any relay, which then joins the list if there is room.
+  EntryPtr first_hop(Guards& guards, const EntryPtr& destination) {
+    const std::array<EntryPtr, 1> others{destination};
+    if (policy_.guards == 0) return relay(others);
+    drop_gone(guards);
+    fill_up(guards);
+    std::vector<EntryPtr> healthy = healthy_of(guards);
+    const auto in_use = std::min(healthy.size(), policy_.guards);
+    std::vector<EntryPtr> suited;
+    for (std::size_t i = 0; i < healthy.size(); ++i) {
+      if (i >= in_use && !suited.empty()) break;
+      if (suits(*healthy[i], others)) suited.push_back(healthy[i]);
+    }
+    if (!suited.empty()) return suited[rng_.below(suited.size())];
+    EntryPtr drawn = relay(others);
+    if (drawn != nullptr && guards.ids.size() < guards_max()) add(guards, *drawn);
+    return drawn;
+  }
+
+ private:
+  std::vector<EntryPtr> entries_of(const Guards& guards) const {
+    std::vector<EntryPtr> out;
+    for (const NodeId& id : guards.ids) {
+      if (EntryPtr entry = view_.find_shared(id)) out.push_back(std::move(entry));
+    }
+    return out;
+  }
+
+  bool is_healthy(const NodeId& id) const {
+    return history_.weight(id, now_) >= RelayHistory::kFailingWeight;
+  }
+
+  std::vector<EntryPtr> healthy_of(const Guards& guards) const {
+    std::vector<EntryPtr> out = entries_of(guards);
+    std::erase_if(out, [this](const EntryPtr& guard) { return !is_healthy(guard->descriptor.id); });
+    return out;
+  }
+
+  std::size_t guards_max() const { return 2 * policy_.guards; }
+
+  void drop_gone(Guards& guards) const {
+    std::erase_if(guards.ids, [this](const NodeId& id) {
+      const Entry* entry = view_.find(id);
+      return entry == nullptr || !suits(*entry, {});
+    });
+    if (guards.ids.size() > guards_max()) guards.ids.resize(guards_max());
+  }
+
+  void fill_up(Guards& guards) {
+    while (healthy_of(guards).size() < policy_.guards) {
+      // In other networks than the guards we have, if that can be had: nobody should own them all.
+      const EntryPtr drawn = relay(entries_of(guards));
+      if (drawn == nullptr || !is_healthy(drawn->descriptor.id)) break;
+      if (guards.ids.size() >= guards_max()) drop_youngest_failing(guards);
+      add(guards, *drawn);
+    }
+  }
+
+  /// There is one: fewer are healthy than half of a full list.
+  void drop_youngest_failing(Guards& guards) const {
+    const auto at = std::find_if(guards.ids.rbegin(), guards.ids.rend(),
+                                 [this](const NodeId& id) { return !is_healthy(id); });
+    QUDAG_ASSERT(at != guards.ids.rend());
+    guards.ids.erase(std::next(at).base());
+  }
+
+  static void add(Guards& guards, const Entry& entry) {
+    const NodeId& id = entry.descriptor.id;
+    if (std::ranges::find(guards.ids, id) == guards.ids.end()) guards.ids.push_back(id);
+  }
+
+  EntryPtr relay_by_sum(std::span<const EntryPtr> others) {
+    const auto relays = view_.relays();
+    std::vector<double> sums(relays.size());
+    double sum = 0;
+    std::size_t last = relays.size();  // the last that may be chosen, against rounding
+    for (std::size_t i = 0; i < relays.size(); ++i) {
+      if (suits(*relays[i], others)) {
+        sum += view_.relay_weight(i) * history_.weight(relays[i]->descriptor.id, now_);
+        last = i;
+      }
+      sums[i] = sum;
+    }
+    if (last == relays.size()) return nullptr;
+    const auto at = std::ranges::upper_bound(sums, rng_.unit() * sum) - sums.begin();
+    return relays[std::min(static_cast<std::size_t>(at), last)];
+  }
+
+  const View& view_;
+  const NodeId& self_;
+  const RoutePolicy& policy_;
+  const RelayHistory& history_;
+  Now now_;
+  Rng& rng_;
+};
+
+}  // namespace
+
+bool share_network(const Descriptor& a, const Descriptor& b) {
+  for (const SocketAddress& one : a.addresses) {
+    for (const SocketAddress& other : b.addresses) {
+      if (same_block(one, other)) return true;
+    }
+  }
+  return false;
+}
+
+Result<std::vector<EntryPtr>> draw_route(const View& view, const NodeId& self,
+                                         const NodeId& destination, unsigned relays,
+                                         const RoutePolicy& policy, Guards& guards,
+                                         const RelayHistory& history, Now now, Rng& rng) {
+  if (relays > limits::kRelaysMax) return fail(Errc::invalid_argument, "at most 5 relays");
+  if (destination == self) return fail(Errc::invalid_argument, "the destination is this node");
+  EntryPtr last = view.find_shared(destination);
+  if (last == nullptr || !is_usable(*last, now)) return fail(Errc::unknown_destination);
+
+  Draw draw(view, self, policy, history, now, rng);
+  std::vector<EntryPtr> route;
+  std::vector<EntryPtr> chosen{last};  // what the next one must stand beside
+  for (unsigned i = 0; i < relays; ++i) {
+    EntryPtr next = i == 0 ? draw.first_hop(guards, last) : draw.relay(chosen);
+    if (next == nullptr) return fail(Errc::no_route);
+    chosen.push_back(next);
+    route.push_back(std::move(next));
+  }
+  route.push_back(std::move(last));
+  return route;
+}
+
+}  // namespace qudag::netmap
