@@ -7,7 +7,6 @@
 #include "memory/block.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <new>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -29,7 +28,7 @@ constexpr std::size_t area_bytes(BlockSize size) {
 }
 
 BlockHeader* allocate(BlockSize size) {
-  void* raw = std::malloc(sizeof(BlockHeader) + area_bytes(size));
+  void* raw = ::operator new(sizeof(BlockHeader) + area_bytes(size), std::nothrow);
   if (raw == nullptr) return nullptr;
   auto* header = new (raw) BlockHeader;
   header->size = size;
@@ -43,7 +42,7 @@ void show(BlockHeader* header) { QUDAG_UNPOISON(header->data(), area_bytes(heade
 void free_piece(BlockHeader* header) {
   show(header);
   header->~BlockHeader();
-  std::free(header);
+  ::operator delete(header);
 }
 
 /// A number for the calling thread that is never used again, unlike std::thread::id: a pool may

@@ -44,10 +44,8 @@ class RecordPool {
       ++refused_;
       return Handle(nullptr, GiveBack{this});
     }
-    Slot* slot = free_;
-    Slot* rest = slot->next;
+    Slot* slot = std::exchange(free_, free_->next);
     T* record = ::new (static_cast<void*>(slot->raw)) T(std::forward<Args>(args)...);
-    free_ = rest;
     peak_ = std::max(peak_, ++in_use_);
     return Handle(record, GiveBack{this});
   }

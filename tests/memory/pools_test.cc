@@ -1,0 +1,107 @@
+#include "memory/record_pool.h"
+#include "memory/scratch.h"
+
+#include "memory/allocation_count.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace qudag::memory {
+namespace {
+
+TEST(Scratch, GivesAlignedZeroedPlacesThatDoNotOverlap) {
+  Scratch scratch(1024, 4096);
+  const auto bytes = scratch.make<std::byte>(3);
+  const auto words = scratch.make<std::uint64_t>(4);
+  ASSERT_EQ(words.size(), 4u);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(words.data()) % alignof(std::uint64_t), 0u);
+  for (const auto w : words) EXPECT_EQ(w, 0u);
+  for (auto& w : words) w = UINT64_MAX;
+  for (const auto b : bytes) EXPECT_EQ(b, std::byte{0});
+  EXPECT_TRUE(scratch.make<int>(0).empty());
+}
+
+TEST(Scratch, BoundsATurn) {
+  Scratch scratch(64, 256);
+  EXPECT_EQ(scratch.make<std::byte>(200).size(), 200u);
+  EXPECT_TRUE(scratch.make<std::byte>(200).empty());
+  EXPECT_TRUE(scratch.make<std::uint64_t>(SIZE_MAX / 2).empty()) << "no overflow";
+  EXPECT_EQ(scratch.refused(), 1u);
+  EXPECT_EQ(scratch.make<std::byte>(40).size(), 40u);
+  scratch.reset();
+  EXPECT_EQ(scratch.make<std::byte>(200).size(), 200u);
+}
+
+TEST(Scratch, LearnsItsHighWaterAndThenAllocatesNothing) {
+  Scratch scratch(64, 1 << 20);
+  const auto turn = [&scratch] {
+    for (int i = 0; i < 100; ++i) EXPECT_FALSE(scratch.make<std::uint64_t>(10).empty());
+    scratch.reset();
+  };
+  turn();
+  EXPECT_GE(scratch.high_water_bytes(), 8000u);
+  turn();
+  const std::uint64_t before = test::allocations();
+  const std::size_t pieces = scratch.system_allocations();
+  for (int i = 0; i < 100; ++i) turn();
+  EXPECT_EQ(test::allocations() - before, 0u);
+  EXPECT_EQ(scratch.system_allocations(), pieces);
+}
+
+struct Envelope {
+  explicit Envelope(int n, int* ended_count = nullptr) : number(n), ended(ended_count) {}
+  ~Envelope() {
+    if (ended != nullptr) ++*ended;
+  }
+  int number;
+  int* ended;
+};
+
+TEST(RecordPool, ConstructsDestroysAndBounds) {
+  int ended = 0;
+  RecordPool<Envelope> pool(3, 2);
+  auto a = pool.make(1, &ended);
+  auto b = pool.make(2, &ended);
+  auto c = pool.make(3, &ended);
+  ASSERT_TRUE(a && b && c);
+  EXPECT_FALSE(pool.make(4, &ended));
+  EXPECT_EQ(pool.refused(), 1u);
+  EXPECT_EQ(a->number + b->number + c->number, 6);
+  b.reset();
+  EXPECT_EQ(ended, 1);
+  EXPECT_EQ(pool.in_use(), 2u);
+  b = pool.make(5, &ended);
+  ASSERT_TRUE(b);
+  EXPECT_EQ(b->number, 5);
+  EXPECT_EQ(pool.peak(), 3u);
+}
+
+TEST(RecordPool, SteadyStateAllocatesNothing) {
+  RecordPool<Envelope> pool(1000);
+  std::vector<RecordPool<Envelope>::Handle> held;
+  held.reserve(200);
+  for (int i = 0; i < 200; ++i) held.push_back(pool.make(i));
+  held.clear();
+  const std::uint64_t before = test::allocations();
+  for (int round = 0; round < 100; ++round) {
+    for (int i = 0; i < 200; ++i) held.push_back(pool.make(i));
+    held.clear();
+  }
+  EXPECT_EQ(test::allocations() - before, 0u);
+}
+
+TEST(RecordPool, RecordLeftBehindIsADefect) {
+  EXPECT_DEATH(
+      {
+        RecordPool<Envelope>::Handle left;
+        RecordPool<Envelope> pool(1);
+        left = pool.make(1);
+      },
+      "assertion failed");
+}
+
+}  // namespace
+}  // namespace qudag::memory
