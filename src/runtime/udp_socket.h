@@ -1,0 +1,54 @@
+// The real DatagramSocket: UDP with recvmmsg and GRO in, sendmmsg and GSO out, all non-blocking.
+//
+//   receive   one recvmmsg fills up to kSlots buffers of 64 KiB; the kernel may have merged a train
+//             of equal datagrams into one (UDP_GRO), Received::segment says where to cut
+//   send      one sendmmsg takes up to kMessagesMax trains; the kernel cuts each (UDP_SEGMENT). A
+//             device without checksum offload answers EIO: from then on trains are cut here
+//   several shards bind one port (SO_REUSEPORT), and a classic BPF program gives a datagram to the
+//             socket that the first byte of its destination connection id names (shard = byte % n)
+//
+// Limits: 1 MiB of receive buffers per socket. Threads: one. Sources: udp(7), RFC 9000 section 17
+// for the position of the connection id.
+#pragma once
+
+#include "runtime/socket.h"
+
+#include <qudag/error.h>
+
+#include <memory>
+
+namespace qudag::runtime {
+
+struct UdpOptions {
+  SocketAddress bind;            // port 0: the kernel chooses
+  unsigned shard = 0;            // sockets of one port are opened in this order
+  unsigned shards = 1;
+  int buffer_bytes = 8 << 20;    // wanted for each direction; the system may give less
+  bool merge = true;             // GRO and GSO; off to measure or to test without
+};
+
+class UdpSocket final : public DatagramSocket {
+ public:
+  /// `address_in_use`, `permission_denied` or `io_error`. An IPv6 wildcard takes IPv4 too.
+  static Result<std::unique_ptr<UdpSocket>> open(const UdpOptions& options);
+  ~UdpSocket() override;
+  UdpSocket(const UdpSocket&) = delete;
+  UdpSocket& operator=(const UdpSocket&) = delete;
+
+  std::span<Received> receive() override;
+  std::size_t send(std::span<const Train> trains) override;
+  SocketAddress local() const override;
+  SocketStats stats() const override;
+
+  /// For a reactor to wait on. Owned by this object.
+  int native_handle() const;
+  /// False once a device refused to cut trains.
+  bool cuts_trains() const;
+
+ private:
+  struct Impl;
+  explicit UdpSocket(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace qudag::runtime
