@@ -89,10 +89,10 @@ class LevelledQueue {
     }
   }
 
-  /// nullopt: the item waits. Otherwise it was refused and `item` is as it was.
+  /// nullopt: the item waits. Otherwise it was refused, and `item` was not moved from.
   /// `on_drop(T&&, DropReason)` gets what drop_oldest throws out.
   template <class OnDrop>
-  std::optional<DropReason> push(Class cls, T& item, std::size_t bytes, TimePoint now,
+  std::optional<DropReason> push(Class cls, T&& item, std::size_t bytes, TimePoint now,
                                  OnDrop&& on_drop) {
     Level& level = level_of(cls);
     if (bytes > level.options.bytes_max) return refuse(level, DropReason::too_large);
@@ -118,11 +118,8 @@ class LevelledQueue {
   }
 
   /// For levels that refuse; what drop_oldest throws out just ends.
-  std::optional<DropReason> push(Class cls, T& item, std::size_t bytes, TimePoint now) {
-    return push(cls, item, bytes, now, [](T&&, DropReason) {});
-  }
   std::optional<DropReason> push(Class cls, T&& item, std::size_t bytes, TimePoint now) {
-    return push(cls, item, bytes, now);
+    return push(cls, std::move(item), bytes, now, [](T&&, DropReason) {});
   }
 
   std::optional<Popped> pop(TimePoint now) {

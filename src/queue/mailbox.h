@@ -44,7 +44,8 @@ class Mailbox {
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
 
-  Pushed push(T& item) {
+  /// Moves from `item` only if it is accepted.
+  Pushed push(T&& item) {
     std::uint64_t tail = tail_.load(std::memory_order_relaxed);
     Slot* slot = nullptr;
     while (true) {
@@ -66,7 +67,6 @@ class Mailbox {
     // sees the item, or this one comes after and reads false.
     return rung_.exchange(true, std::memory_order_acq_rel) ? Pushed::queued : Pushed::wake;
   }
-  Pushed push(T&& item) { return push(item); }
 
   /// Refuses everything from now on; what was accepted can still be taken.
   void close() { tail_.fetch_or(kClosed, std::memory_order_relaxed); }
