@@ -1,0 +1,37 @@
+// A small blocking client of the local API over HTTP, for the program's commands.
+//
+// Threads: one at a time. Each call opens its own connection. Errors of the API arrive with the
+// code and detail that the node gave.
+#pragma once
+
+#include "base/bytes.h"
+
+#include <qudag/message.h>
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace qudag::api {
+
+class Client {
+ public:
+  explicit Client(std::filesystem::path socket) : socket_(std::move(socket)) {}
+
+  /// The body of `GET target`. Not found, unreachable or permission_denied for the socket itself;
+  /// timed_out after `patience`; else what the node answered.
+  Result<std::string> get(std::string_view target,
+                          std::chrono::milliseconds patience = std::chrono::seconds(10)) const;
+
+  /// POST /v1/messages: blocks until the outcome is known. `progress` runs in this call.
+  Result<Delivery> send(const NodeId& to, Bytes payload, const SendOptions& options,
+                        const Progress& progress = {}) const;
+
+ private:
+  std::filesystem::path socket_;
+};
+
+/// The error in an answer of the form {"error":{...}}; `otherwise` when it has none.
+Error error_of(std::string_view json_text, Errc otherwise);
+
+}  // namespace qudag::api

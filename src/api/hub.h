@@ -1,0 +1,123 @@
+// What all sessions of one API server share, and how a session is told to end.
+//
+// Threads: the API thread, except `subscribers` and `counters` (see their own rules).
+// Owners (shared_ptr): the server, every session, and the node's message handler.
+#pragma once
+
+#include "api/outbox.h"
+#include "base/counters.h"
+
+#include <qudag/node.h>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+
+#include <list>
+
+namespace qudag::api {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+
+enum class ApiMetric {
+  connections_open,
+  connections_refused,
+  requests,
+  requests_malformed,
+  records,
+  records_malformed,
+  messages_out,
+  messages_refused,
+  kCount
+};
+inline constexpr MetricTable<ApiMetric> kApiMetrics{{
+    {"api_connections_open", "connections", "Connections open now", MetricKind::gauge},
+    {"api_connections_refused", "connections", "Closed at accept: the limit was reached"},
+    {"api_requests", "requests", "HTTP requests"},
+    {"api_requests_malformed", "requests", "HTTP requests that were not understood"},
+    {"api_records", "records", "WebSocket records from clients"},
+    {"api_records_malformed", "records", "WebSocket messages with a record that was not understood"},
+    {"api_messages_out", "messages", "Received messages that were written to a subscriber"},
+    {"api_messages_refused", "messages", "Received messages with no subscriber that had room"},
+}};
+static_assert(metric_table_is_valid(kApiMetrics));
+
+struct Hub {
+  Hub(Node& n, ApiOptions o) : node(n), options(std::move(o)) {}
+
+  Node& node;
+  const ApiOptions options;
+  Subscribers subscribers;
+  Counters<ApiMetric> counters;
+  bool draining = false;                      // no new sends
+  bool ending = false;                        // every session has been told to end
+  std::list<std::function<void()>> sessions;  // how to end each
+};
+
+/// Keeps a session in the hub's list while it runs.
+class SessionEntry {
+ public:
+  SessionEntry(Hub& hub, std::function<void()> end)
+      : hub_(hub), at_(hub.sessions.insert(hub.sessions.end(), std::move(end))) {
+    hub_.counters.add(ApiMetric::connections_open);
+  }
+  ~SessionEntry() {
+    hub_.counters.sub(ApiMetric::connections_open);
+    hub_.sessions.erase(at_);
+  }
+  SessionEntry(const SessionEntry&) = delete;
+  SessionEntry& operator=(const SessionEntry&) = delete;
+  void set_end(std::function<void()> end) { *at_ = std::move(end); }
+
+ private:
+  Hub& hub_;
+  std::list<std::function<void()>>::iterator at_;
+};
+
+/// An outbox with the timer that its wake-ups cancel. Lives in the session's coroutine frame.
+class OutboxPort {
+ public:
+  OutboxPort(Hub& hub, asio::any_io_executor executor)
+      : hub_(hub), signal_(executor), outbox_(std::make_shared<Outbox>(hub.options)) {
+    outbox_->open(std::move(executor), [this] { signal_.cancel(); });
+  }
+  ~OutboxPort() {
+    hub_.subscribers.remove(outbox_.get());
+    outbox_->close();
+  }
+  OutboxPort(const OutboxPort&) = delete;
+  OutboxPort& operator=(const OutboxPort&) = delete;
+
+  const std::shared_ptr<Outbox>& outbox() const { return outbox_; }
+  /// Ends the wait of whoever waits, for good.
+  void end() {
+    ended_ = true;
+    signal_.cancel();
+  }
+  bool ended() const { return ended_; }
+  /// Returns with at least one item, or with none after end().
+  asio::awaitable<void> wait(std::vector<OutItem>& items);
+
+ private:
+  Hub& hub_;
+  asio::steady_timer signal_;
+  std::shared_ptr<Outbox> outbox_;
+  bool ended_ = false;
+};
+
+using Stream = beast::basic_stream<asio::local::stream_protocol>;
+
+/// An outcome for a send that was refused at once.
+Delivery refused_delivery(const Error& error);
+
+/// Serves one connection until it ends: http_session.cc.
+asio::awaitable<void> serve_http(std::shared_ptr<Hub> hub, Stream stream);
+
+/// Serves an upgraded connection until it ends: stream_session.cc.
+struct Upgrade;  // the request and the bytes read with it
+asio::awaitable<void> serve_stream(std::shared_ptr<Hub> hub, SessionEntry& entry, Stream stream,
+                                   Upgrade upgrade);
+
+}  // namespace qudag::api

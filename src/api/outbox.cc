@@ -1,0 +1,108 @@
+#include "api/outbox.h"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+
+namespace qudag::api {
+
+void Outbox::open(boost::asio::any_io_executor executor, std::function<void()> wake) {
+  const std::lock_guard lock(mutex_);
+  executor_ = std::move(executor);
+  wake_ = std::move(wake);
+  open_ = true;
+}
+
+void Outbox::close() {
+  std::vector<OutItem> dropped;  // ends after the lock: buffers go back to their pools
+  const std::lock_guard lock(mutex_);
+  open_ = false;
+  wake_ = nullptr;
+  executor_ = {};
+  dropped.swap(items_);
+}
+
+void Outbox::set_quota(std::uint64_t messages) {
+  const std::lock_guard lock(mutex_);
+  quota_ = messages;
+}
+
+void Outbox::push(std::unique_lock<std::mutex>& lock, OutItem item) {
+  items_.push_back(std::move(item));
+  if (scheduled_) return;
+  scheduled_ = true;
+  // Under the lock, so that close() cannot come between: after it the executor may be gone.
+  boost::asio::post(executor_, [self = shared_from_this()] {
+    if (self->wake_) self->wake_();
+  });
+  lock.unlock();
+}
+
+void Outbox::push_outcome(std::uint64_t request, const Delivery& delivery) {
+  std::unique_lock lock(mutex_);
+  if (open_) push(lock, OutcomeItem{request, delivery});
+}
+
+void Outbox::push_progress(const std::shared_ptr<ProgressSlot>& slot, std::uint64_t done,
+                           std::uint64_t all) {
+  slot->done.store(done, std::memory_order_relaxed);
+  slot->all.store(all, std::memory_order_relaxed);
+  if (slot->queued.exchange(true)) return;  // the entry in the queue will show the new values
+  std::unique_lock lock(mutex_);
+  if (open_) push(lock, slot);
+}
+
+Accept Outbox::push_message(Message& message) {
+  const std::uint64_t bytes = message.payload.size();
+  std::unique_lock lock(mutex_);
+  if (!open_) return Accept::no_receiver;
+  if (quota_ == 0 || messages_ >= messages_max_ || (bytes_ > 0 && bytes_ + bytes > bytes_max_)) {
+    return Accept::queue_full;
+  }
+  --quota_;
+  ++messages_;
+  bytes_ += bytes;
+  push(lock, std::move(message));
+  return Accept::taken;
+}
+
+bool Outbox::take(std::vector<OutItem>& out) {
+  const std::lock_guard lock(mutex_);
+  scheduled_ = false;
+  out.clear();
+  out.swap(items_);
+  return !out.empty();
+}
+
+void Outbox::written(std::size_t messages, std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  messages_ -= messages;
+  bytes_ -= bytes;
+}
+
+void Subscribers::add(std::shared_ptr<Outbox> outbox) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& known : outboxes_) {
+    if (known == outbox) return;
+  }
+  outboxes_.push_back(std::move(outbox));
+}
+
+void Subscribers::remove(const Outbox* outbox) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(outboxes_, [outbox](const auto& known) { return known.get() == outbox; });
+}
+
+Accept Subscribers::offer(Message&& message) {
+  const std::lock_guard lock(mutex_);
+  Accept answer = Accept::no_receiver;
+  for (std::size_t i = 0; i < outboxes_.size(); ++i) {
+    turn_ = (turn_ + 1) % outboxes_.size();
+    const Accept one = outboxes_[turn_]->push_message(message);
+    if (one == Accept::taken) return one;
+    if (one == Accept::queue_full) answer = one;
+  }
+  return answer;
+}
+
+}  // namespace qudag::api

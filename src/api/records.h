@@ -1,0 +1,137 @@
+// The compact binary form of the WebSocket /v1/stream (docs/api.md): many records in one WebSocket
+// message, in both directions.
+//
+//   WebSocket message = record*        record = u32 length | u8 op | body, length counts op and body
+//
+// Pure: no socket, no clock. Integers are big-endian. A parser returns views into its input; after
+// the first malformed record nothing more is read, because the stream cannot be trusted again.
+#pragma once
+
+#include "base/bytes.h"
+
+#include <qudag/message.h>
+
+#include <cstdint>
+#include <optional>
+#include <variant>
+#include <vector>
+
+namespace qudag::api {
+
+enum class Op : std::uint8_t {
+  send = 0x01,
+  reply = 0x02,
+  subscribe = 0x03,
+  unsubscribe = 0x04,
+  outcome = 0x81,
+  progress = 0x82,
+  message = 0x83,
+  error = 0x84,
+};
+
+inline constexpr std::size_t kRecordLengthBytes = 4;
+inline constexpr std::size_t kReplyToBytes = 4 + 8 + 16;
+/// op, request, destination, class, hops, flags, ttl_ms, isolation; then the payload.
+inline constexpr std::size_t kSendHeadBytes = 1 + 8 + NodeId::kSize + 1 + 1 + 1 + 4 + 8;
+/// op, request, reply handle, ttl_ms; then the payload.
+inline constexpr std::size_t kReplyHeadBytes = 1 + 8 + kReplyToBytes + 4;
+/// The longest part of a MESSAGE in front of its payload, length included.
+inline constexpr std::size_t kMessageHeadBytesMax =
+    kRecordLengthBytes + 1 + 16 + 1 + 1 + NodeId::kSize + kReplyToBytes + 16;
+
+// ---- Client to node -------------------------------------------------------------------------------
+
+struct SendRecord {
+  std::uint64_t request = 0;  ///< chosen by the client; comes back in OUTCOME and PROGRESS
+  NodeId destination;
+  SendOptions options;
+  bool progress = false;
+  Bytes payload;
+};
+
+struct ReplyRecord {
+  std::uint64_t request = 0;
+  ReplyTo to;
+  std::chrono::milliseconds ttl{60'000};
+  Bytes payload;
+};
+
+struct SubscribeRecord {
+  bool on = true;
+};
+
+using ClientRecord = std::variant<SendRecord, ReplyRecord, SubscribeRecord>;
+
+// ---- Node to client -------------------------------------------------------------------------------
+
+struct OutcomeRecord {
+  std::uint64_t request = 0;
+  Outcome outcome = Outcome::failed;
+  Errc reason = Errc::ok;
+  std::uint64_t elapsed_ns = 0;
+  std::string_view detail;
+};
+
+struct ProgressRecord {
+  std::uint64_t request = 0;
+  std::uint64_t done = 0;
+  std::uint64_t all = 0;
+};
+
+struct MessageRecord {
+  std::array<std::byte, 16> id{};
+  Class cls = Class::normal;
+  std::optional<NodeId> sender;
+  std::optional<ReplyTo> reply_to;
+  std::optional<std::array<std::byte, 16>> in_reply_to;
+  Bytes payload;
+};
+
+/// The client did something that cannot be answered otherwise; the server closes after it.
+struct ErrorRecord {
+  Errc code = Errc::malformed;
+  std::string_view detail;
+};
+
+using ServerRecord = std::variant<OutcomeRecord, ProgressRecord, MessageRecord, ErrorRecord>;
+
+// ---- Encoding: appends one record -----------------------------------------------------------------
+
+void append(std::vector<std::byte>& out, const SendRecord& record);
+void append(std::vector<std::byte>& out, const ReplyRecord& record);
+void append(std::vector<std::byte>& out, const SubscribeRecord& record);
+void append(std::vector<std::byte>& out, const OutcomeRecord& record);
+void append(std::vector<std::byte>& out, const ProgressRecord& record);
+void append(std::vector<std::byte>& out, const MessageRecord& record);
+void append(std::vector<std::byte>& out, const ErrorRecord& record);
+/// The part of a MESSAGE in front of `payload_bytes` that follow elsewhere; record.payload unused.
+void append_message_head(std::vector<std::byte>& out, const MessageRecord& record,
+                         std::size_t payload_bytes);
+
+// ---- Parsing --------------------------------------------------------------------------------------
+
+/// Takes the records out of one WebSocket message, one by one.
+class RecordReader {
+ public:
+  explicit RecordReader(Bytes message) : rest_(message) {}
+  bool at_end() const { return rest_.empty(); }
+  /// The next record's op and body. `malformed` if the length is wrong; then at_end() is true.
+  struct Raw {
+    std::uint8_t op = 0;
+    Bytes body;
+  };
+  Result<Raw> next();
+
+ private:
+  Bytes rest_;
+};
+
+/// malformed, or unsupported for an op that this side does not take.
+Result<ClientRecord> parse_client_record(const RecordReader::Raw& raw);
+Result<ServerRecord> parse_server_record(const RecordReader::Raw& raw);
+
+/// A reply handle as text for HTTP: 56 lower-case hexadecimal characters.
+std::string to_text(const ReplyTo& to);
+Result<ReplyTo> parse_reply_to(std::string_view text);
+
+}  // namespace qudag::api

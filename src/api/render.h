@@ -1,0 +1,31 @@
+// Answers as text: JSON objects of docs/api.md and the Prometheus page.
+#pragma once
+
+#include <qudag/message.h>
+#include <qudag/metrics.h>
+
+#include <string>
+#include <vector>
+
+namespace qudag::api {
+
+/// {"error":{"code":"malformed","detail":"..."}}
+std::string error_json(const Error& error);
+/// {"outcome":"delivered","elapsed_us":1234} and, unless delivered, "error" as above.
+std::string outcome_json(const Delivery& delivery);
+/// {"progress":{"bytes":1,"of":2}}
+std::string progress_json(std::uint64_t bytes, std::uint64_t of);
+/// {"id":"hex","class":"normal",...,"bytes":5,"payload":"base64"}
+std::string message_json(const Message& message);
+
+std::string status_json(const NodeStatus& status);
+std::string peers_json(const std::vector<PeerStatus>& peers);
+std::string circuits_json(const std::vector<CircuitStatus>& circuits);
+/// Prometheus text format 0.0.4.
+std::string metrics_text(std::vector<MetricSample> samples);
+
+/// The HTTP status that goes with an error code, and with a delivery.
+unsigned http_status_of(Errc code);
+unsigned http_status_of(const Delivery& delivery);
+
+}  // namespace qudag::api

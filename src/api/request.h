@@ -1,0 +1,56 @@
+// What an HTTP request asks for: method and target (path and query) become a Request.
+//
+// Pure: the parser sees only the request line; the body is streamed elsewhere. Every parameter is
+// checked here, so that what reaches the node is inside its documented range.
+#pragma once
+
+#include <qudag/message.h>
+
+#include <cstdint>
+#include <string_view>
+#include <variant>
+
+namespace qudag::api {
+
+/// POST /v1/messages?to=ID&class=&ttl=&hops=&isolation=&sign=&progress=
+struct PostMessage {
+  NodeId to;
+  SendOptions options;
+  bool progress = false;  ///< answer with JSON lines: progress records, then the outcome
+};
+
+/// POST /v1/replies?to=HANDLE&ttl=
+struct PostReply {
+  ReplyTo to;
+  std::chrono::milliseconds ttl{60'000};
+};
+
+/// GET /v1/messages?format=json|raw&count=N
+struct GetMessages {
+  bool raw = false;
+  std::uint64_t count = 0;  ///< 0: until the client goes
+};
+
+enum class Page : std::uint8_t { status, peers, circuits, metrics };
+struct GetPage {
+  Page page = Page::status;
+};
+
+/// GET /v1/stream with a WebSocket upgrade
+struct OpenStream {};
+
+using Request = std::variant<PostMessage, PostReply, GetMessages, GetPage, OpenStream>;
+
+/// An error and the HTTP status that it is answered with.
+struct RequestError {
+  unsigned status = 400;
+  Error error;
+};
+
+std::expected<Request, RequestError> parse_request(std::string_view method,
+                                                   std::string_view target);
+
+/// "500ms", "30s", "10m", "3h" or a plain number of seconds. 1 ms to 24 h.
+Result<std::chrono::milliseconds> parse_ttl(std::string_view text);
+
+}  // namespace qudag::api
