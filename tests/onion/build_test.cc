@@ -97,6 +97,18 @@ TEST_P(BuildOfHops, EveryLinkShowsFreshRandomBytes) {
   }
 }
 
+TEST_P(BuildOfHops, TheDestinationSeesRandomBytesWhateverTheLengthOfTheRoute) {
+  TestRoute route(GetParam(), 350);
+  const Built built = build_circuit(route);
+  BuildMessage message = built.build_on_link.back();
+  route.nodes.back().window = std::make_unique<ReplayWindow>();
+  ASSERT_TRUE(route.accept(GetParam() - 1, message).has_value());
+  // What was behind its record is now at the front, in clear to it.
+  for (std::size_t at = 0; at < message.size(); at += 1200) {
+    EXPECT_LT(zero_bytes(Bytes(message).subspan(at, 1200)), 24u) << "at " << at;
+  }
+}
+
 TEST_P(BuildOfHops, ASecondAcceptanceIsReplayed) {
   const std::size_t n = GetParam();
   TestRoute route(n, 400 + n);
