@@ -124,7 +124,7 @@ struct EndpointOptions {
   /// Says in the hello that this node takes circuits.
   bool relay = true;
   /// Receives TLS secrets, for a packet capture in a test; never set in a node.
-  std::function<void(std::string_view line)> keylog;
+  std::function<void(std::string_view line)> keylog = {};
 };
 
 struct EndpointStats {

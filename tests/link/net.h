@@ -124,6 +124,8 @@ struct Faults {
   double reorder = 0;  // share of datagrams that take up to `jitter` longer
   Duration latency = 5ms;
   Duration jitter = 10ms;
+  double bytes_per_second = 0;      // of each sender; 0: no limit
+  Duration queue_time_max = 20ms;   // what waits longer at the bottleneck is dropped
 };
 
 class Net {
@@ -144,9 +146,18 @@ class Net {
     carried_bytes += datagram.size();
     if (tap) tap(from, to, datagram);
     if (chance_.unit() < faults.loss) return;
+    TimePoint sent = time_;
+    if (faults.bytes_per_second > 0) {
+      TimePoint& free = bottleneck_free_[from];
+      sent = std::max(free, time_);
+      if (sent - time_ > faults.queue_time_max) return;
+      sent += Duration(static_cast<Duration::rep>(static_cast<double>(datagram.size()) * 1e9 /
+                                                  faults.bytes_per_second));
+      free = sent;
+    }
     const int copies = chance_.unit() < faults.duplicate ? 2 : 1;
     for (int i = 0; i < copies; ++i) {
-      TimePoint at = time_ + faults.latency;
+      TimePoint at = sent + faults.latency;
       if (chance_.unit() < faults.reorder) {
         at += Duration(static_cast<Duration::rep>(chance_.unit() *
                                                   static_cast<double>(faults.jitter.count())));
@@ -162,10 +173,13 @@ class Net {
   /// Runs until `done` or until `limit` of virtual time passed; true if done.
   bool run(Duration limit, const std::function<bool()>& done) {
     const TimePoint end = time_ + limit;
-    while (!done()) {
-      if (!step(end)) return done();
+    for (;;) {
+      for (auto& peer : peers_) {
+        if (peer->endpoint) peer->endpoint->flush(*peer, now());
+      }
+      if (done()) return true;
+      if (!step(end)) return false;
     }
-    return true;
   }
   void run_for(Duration limit) {
     run(limit, [] { return false; });
@@ -189,10 +203,8 @@ class Net {
     }
   };
 
+  /// To the next moment at which something happens; false if that is after `end`.
   bool step(TimePoint end) {
-    for (auto& peer : peers_) {
-      if (peer->endpoint) peer->endpoint->flush(*peer, now());
-    }
     TimePoint next = flying_.empty() ? kNever : flying_.top().at;
     for (auto& peer : peers_) {
       if (peer->endpoint) next = std::min(next, peer->endpoint->next_deadline());
@@ -229,6 +241,7 @@ class Net {
   std::vector<std::unique_ptr<Peer>> peers_;
   std::priority_queue<Flying> flying_;
   std::uint64_t order_ = 0;
+  std::map<SocketAddress, TimePoint> bottleneck_free_;
 };
 
 inline crypto::Identity make_identity(Rng& rng) {
