@@ -1,0 +1,160 @@
+// Saving:  1. open with O_EXCL and mode 0600; 2. write; 3. fsync the file and its folder.
+// Loading: 1. open; 2. check kind, mode and size of what is open, not of
+//          the path; 3. read, parse strictly, wipe.
+#include "node/key_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+namespace qudag::node {
+namespace {
+
+constexpr std::string_view kTitle = "qudag identity 1\n";
+constexpr std::size_t kHexSize = 2 * crypto::kIdentitySeedSize;
+constexpr std::size_t kFileSize = kTitle.size() + kHexSize + 1;
+using FileText = Secret<kFileSize>;
+
+class File {
+ public:
+  explicit File(int fd) : fd_(fd) {}
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  int fd() const { return fd_; }
+  /// Closing may be what reports that the disk is full.
+  bool close() { return ::close(std::exchange(fd_, -1)) == 0; }
+
+ private:
+  int fd_;
+};
+
+Errc code_of(int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR: return Errc::not_found;
+    case EEXIST: return Errc::already_exists;
+    case EACCES:
+    case EPERM:
+    case EROFS: return Errc::permission_denied;
+    case ENOSPC:
+    case EDQUOT: return Errc::disk_full;
+    default: return Errc::io_error;
+  }
+}
+
+std::unexpected<Error> failed(const char* what, const std::string& path, int error) {
+  return fail(code_of(error), std::string(what) + " " + path + ": " + std::strerror(error));
+}
+
+bool write_all(int fd, Bytes data) {
+  while (!data.empty()) {
+    const ssize_t n = ::write(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    data = data.subspan(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+/// Reads until `out` is full or the file ends; the number of bytes, or -1.
+ssize_t read_all(int fd, MutableBytes out) {
+  std::size_t have = 0;
+  while (have < out.size()) {
+    const ssize_t n = ::read(fd, out.data() + have, out.size() - have);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return -1;
+    if (n == 0) break;
+    have += static_cast<std::size_t>(n);
+  }
+  return static_cast<ssize_t>(have);
+}
+
+/// So that a power cut does not lose the name of a file whose bytes are safe.
+bool sync_folder(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const File dir(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return dir.fd() >= 0 && ::fsync(dir.fd()) == 0;
+}
+
+FileText format(const Secret<crypto::kIdentitySeedSize>& seed) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  FileText text;
+  ByteWriter out(text.span());
+  out.put(as_bytes(kTitle));
+  for (const std::byte b : seed.span()) {
+    out.u8(static_cast<std::uint8_t>(kDigits[std::to_integer<std::size_t>(b >> 4)]));
+    out.u8(static_cast<std::uint8_t>(kDigits[std::to_integer<std::size_t>(b & std::byte{15})]));
+  }
+  out.u8('\n');
+  return text;
+}
+
+int digit(std::byte c) {
+  const auto v = std::to_integer<int>(c);
+  if (v >= '0' && v <= '9') return v - '0';
+  if (v >= 'a' && v <= 'f') return v - 'a' + 10;
+  return -1;
+}
+
+bool parse(Bytes text, Secret<crypto::kIdentitySeedSize>& seed) {
+  if (text.size() != kFileSize || text.back() != std::byte{'\n'}) return false;
+  if (std::memcmp(text.data(), kTitle.data(), kTitle.size()) != 0) return false;
+  const Bytes hex = text.subspan(kTitle.size(), kHexSize);
+  for (std::size_t i = 0; i < seed.size(); ++i) {
+    const int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
+    if (high < 0 || low < 0) return false;
+    seed.span()[i] = static_cast<std::byte>(high * 16 + low);
+  }
+  return true;
+}
+
+}  // namespace
+
+Status save_identity(const std::string& path, const crypto::Identity& identity) {
+  File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (file.fd() < 0) return failed("create", path, errno);
+  const FileText text = format(identity.seed());
+  // The umask may have taken the owner's bits; what is wanted is exactly 0600.
+  if (::fchmod(file.fd(), 0600) != 0 || !write_all(file.fd(), text.span()) ||
+      ::fsync(file.fd()) != 0 || !file.close() || !sync_folder(path)) {
+    const int error = errno;
+    ::unlink(path.c_str());
+    return failed("write", path, error);
+  }
+  return {};
+}
+
+Result<crypto::Identity> load_identity(const std::string& path) {
+  // O_NONBLOCK: opening a FIFO must not hang; it is refused below.
+  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.fd() < 0) return failed("open", path, errno);
+  struct stat info {};
+  if (::fstat(file.fd(), &info) != 0) return failed("stat", path, errno);
+  if (!S_ISREG(info.st_mode)) return fail(Errc::malformed, path + " is not a regular file");
+  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    return fail(Errc::permission_denied,
+                path + " is open to group or others; chmod 600 it, or make a new identity");
+  }
+  Secret<kFileSize + 1> text;  // one more, to see that the file does not go on
+  const ssize_t size = read_all(file.fd(), text.span());
+  if (size < 0) return failed("read", path, errno);
+  Secret<crypto::kIdentitySeedSize> seed;
+  const Bytes seen = text.span();
+  if (!parse(seen.first(static_cast<std::size_t>(size)), seed)) {
+    return fail(Errc::malformed, path + " is not an identity file of version 1");
+  }
+  return crypto::Identity::from_seed(
+      std::span<const std::byte, crypto::kIdentitySeedSize>(seed.span()));
+}
+
+}  // namespace qudag::node
