@@ -16,6 +16,8 @@ constexpr std::size_t kSendsPerTurnMax = 64;
 constexpr std::size_t kDigestLinksPerTurnMax = 8;
 constexpr std::size_t kOwedMax = 1u << 18;  // ids in all queues: 8 MB
 constexpr Duration kBlockedRetry = 250ms;
+// A WANT that crosses our answer to a DIGEST asks for what is on its way: not sent twice.
+constexpr Duration kOnItsWay = 2s;
 constexpr Duration kAskAnotherAfter = 5s;
 constexpr Duration kAskAgainAfter = 30s;
 constexpr Duration kWantedKept = 60s;
@@ -184,8 +186,10 @@ bool Gossip::on_want(std::uint64_t key, Bytes body, Now now) {
     ++stats_.frames_ignored;
     return true;
   }
+  forget_sent(link, now);
   for (std::size_t i = 0; i < want->size(); ++i) {
-    if (Held* held = store_.find(want->at(i))) owe(key, link, *held);
+    Held* held = store_.find(want->at(i));
+    if (held != nullptr && !held->sent.contains(link.slot)) owe(key, link, *held);
   }
   return true;
 }
@@ -254,6 +258,9 @@ bool Gossip::pay_one(std::uint64_t key, Link& link, Now now) {
       link.sends.take(1, now.mono);
       held->owed.erase(link.slot);
       held->has.insert(link.slot);
+      held->sent.insert(link.slot);
+      forget_sent(link, now);
+      link.sent.emplace_back(now.mono, id);
       link.owed.pop_front();
       --owed_;
       return true;
@@ -262,6 +269,13 @@ bool Gossip::pay_one(std::uint64_t key, Link& link, Now now) {
     --owed_;
   }
   return false;
+}
+
+void Gossip::forget_sent(Link& link, Now now) {
+  while (!link.sent.empty() && now.mono - link.sent.front().first >= kOnItsWay) {
+    if (Held* held = store_.find(link.sent.front().second)) held->sent.erase(link.slot);
+    link.sent.pop_front();
+  }
 }
 
 // ---- Time -----------------------------------------------------------------------------------------

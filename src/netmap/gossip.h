@@ -67,6 +67,7 @@ class Gossip {
     TimePoint next_digests;
     TimePoint blocked_until{};  // the sink had no room
     std::deque<NodeId> owed{};  // the bit in Held::owed decides; an id without it is skipped
+    std::deque<std::pair<TimePoint, NodeId>> sent{};  // the bits in Held::sent, oldest first
     std::size_t asked = 0;      // entries of wanted_ that were asked of this link
   };
   using Links = std::map<std::uint64_t, Link>;
@@ -86,6 +87,7 @@ class Gossip {
   void owe(std::uint64_t key, Link& link, Held& held);
   void pay_owed(Now now);
   bool pay_one(std::uint64_t key, Link& link, Now now);
+  void forget_sent(Link& link, Now now);
   std::size_t take_slot();
 
   const NetmapOptions& options_;

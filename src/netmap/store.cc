@@ -43,7 +43,7 @@ Held& Store::put(EntryPtr entry) {
   QUDAG_ASSERT(is_new || at->second.published() < entry->descriptor.published);
   if (is_new) ++per_byte_[first_byte(id)];
   // What links were known to have, or were owed, was the old one.
-  at->second = Held{std::move(entry), {}, {}};
+  at->second = Held{std::move(entry), {}, {}, {}};
   changed();
   return at->second;
 }
@@ -63,6 +63,7 @@ void Store::forget_slot(std::size_t slot) {
   for (auto& [id, held] : held_) {
     held.has.erase(slot);
     held.owed.erase(slot);
+    held.sent.erase(slot);
   }
 }
 

@@ -20,6 +20,7 @@ struct Held {
   EntryPtr entry;
   LinkSet has;   // links that hold this one or a newer one, as far as we know
   LinkSet owed;  // links in whose queue this id stands
+  LinkSet sent;  // links that it was sent to a moment ago
   std::uint64_t published() const { return entry->descriptor.published; }
 };
 

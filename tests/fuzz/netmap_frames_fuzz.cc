@@ -1,0 +1,79 @@
+// rooms: netmap
+// Frames of gossip from three links, in any order, with time passing: `link u8 || type u8 || length
+// u16 || body` each; type 0xff is a turn, 0xfe closes or opens the link, others are 0x10 to 0x12. The
+// bounds hold, nothing is left when the links are gone, and a node with nothing to do is not woken.
+#include "netmap/netmap.h"
+#include "wire/gossip.h"
+
+#include <algorithm>
+#include <array>
+
+namespace {
+
+using namespace qudag;
+
+class CountingRng final : public Rng {
+ public:
+  void fill(std::span<std::byte> out) override {
+    for (std::byte& byte : out) byte = static_cast<std::byte>(state_ = state_ * 75 % 65537);
+  }
+
+ private:
+  unsigned state_ = 1;
+};
+
+class CheckingSink final : public netmap::GossipSink {
+ public:
+  bool send(std::uint64_t link, std::uint8_t type, Bytes body) override {
+    QUDAG_ASSERT(open[link]);
+    QUDAG_ASSERT(body.size() <= limits::kControlFrameBytesMax);
+    if (type == 0x10) QUDAG_ASSERT(wire::DigestView::parse(body).has_value());
+    if (type == 0x11) QUDAG_ASSERT(wire::WantView::parse(body).has_value());
+    return ++sent_ % 7 != 0;
+  }
+  std::array<bool, 3> open{};
+
+ private:
+  unsigned sent_ = 0;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  CountingRng rng;
+  CheckingSink sink;
+  netmap::NetmapOptions options;
+  options.waiting_max = 4;
+  options.descriptors_max = 4;
+  netmap::Netmap map(options, rng, sink);
+  Now now{TimePoint(std::chrono::seconds(1)), 1'800'000'000};
+  const auto toggle = [&](std::uint64_t link) {
+    sink.open[link] = !sink.open[link];
+    sink.open[link] ? map.on_link_ready(link, now) : map.on_link_closed(link);
+  };
+  for (std::uint64_t link = 0; link < 3; ++link) toggle(link);
+
+  ByteReader in(Bytes(reinterpret_cast<const std::byte*>(data), size));
+  while (in.remaining() > 0) {
+    const std::uint64_t link = in.u8() % 3u;
+    const std::uint8_t type = in.u8();
+    const std::uint16_t length = in.u16();
+    if (type == 0xff) {
+      now.mono += std::chrono::milliseconds(length);
+      map.on_time(now);
+    } else if (type == 0xfe) {
+      toggle(link);
+    } else {
+      map.on_frame(link, static_cast<std::uint8_t>(0x10 + type % 3), in.take(length), now);
+    }
+    const netmap::NetmapStats stats = map.stats();
+    QUDAG_ASSERT(stats.held <= options.descriptors_max && stats.waiting <= options.waiting_max);
+  }
+  for (std::uint64_t link = 0; link < 3; ++link) {
+    if (sink.open[link]) toggle(link);
+  }
+  for (int i = 0; i < 8; ++i) map.on_time(now);
+  QUDAG_ASSERT(map.stats().owed == 0 && map.stats().waiting == 0);
+  QUDAG_ASSERT(map.next_deadline() > now.mono);
+  return 0;
+}

@@ -1,0 +1,387 @@
+// Views, relay history and route choice.
+#include "netmap/route.h"
+
+#include "netmap/fixture.h"
+
+#include <map>
+#include <set>
+
+namespace qudag::netmap {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace test;
+
+const NodeId kSelf = id_of(200);
+constexpr std::uint64_t kTarget = 100;
+
+std::vector<EntryPtr> relays(std::size_t count, std::uint64_t first = 1) {
+  std::vector<EntryPtr> out;
+  for (std::size_t i = 0; i < count; ++i) out.push_back(entry_of(first + i));
+  return out;
+}
+
+/// A network of `count` relays, the destination (no relay) and ourselves (a relay).
+View network(std::size_t count) {
+  auto all = relays(count);
+  auto target = entry_of(kTarget);
+  target->descriptor.relay = false;
+  all.push_back(target);
+  all.push_back(entry_of(200));
+  return View(std::move(all));
+}
+
+class RouteTest : public ::testing::Test {
+ protected:
+  Result<std::vector<EntryPtr>> draw(const View& view, unsigned count,
+                                     const NodeId& target = id_of(kTarget)) {
+    return draw_route(view, kSelf, target, count, policy, guards, history, now, rng);
+  }
+  Errc error(const View& view, unsigned count, const NodeId& target = id_of(kTarget)) {
+    const auto route = draw(view, count, target);
+    return route ? Errc::ok : route.error().code;
+  }
+  /// How often each relay was at `position` in `draws` routes of `count` relays.
+  std::map<NodeId, int> census(const View& view, unsigned count, std::size_t position, int draws) {
+    std::map<NodeId, int> out;
+    for (int i = 0; i < draws; ++i) {
+      const auto route = draw(view, count);
+      EXPECT_TRUE(route);
+      if (route) ++out[(*route)[position]->descriptor.id];
+    }
+    return out;
+  }
+
+  RoutePolicy policy;
+  Guards guards;
+  RelayHistory history;
+  Now now = at(1000s);
+  SeededRng rng{42};
+};
+
+// ---- View -----------------------------------------------------------------------------------------
+
+TEST(View, SortsFindsAndKeepsRelaysApart) {
+  auto plain = entry_of(5);
+  plain->descriptor.relay = false;
+  const View view({entry_of(9), plain, entry_of(2)});
+  ASSERT_EQ(view.entries().size(), 3u);
+  EXPECT_EQ(view.entries()[0]->descriptor.id, id_of(2));
+  EXPECT_EQ(view.entries()[2]->descriptor.id, id_of(9));
+  EXPECT_EQ(view.find(id_of(5)), plain.get());
+  EXPECT_EQ(view.find_shared(id_of(5)), plain);
+  EXPECT_EQ(view.find(id_of(6)), nullptr);
+  EXPECT_EQ(view.find(id_of(10)), nullptr);
+  EXPECT_EQ(view.relays().size(), 2u);
+}
+
+TEST(View, ClaimedCapacityIsHeldAroundTheMedian) {
+  const View view({entry_of(1, 0), entry_of(2, 1000), entry_of(3, 1000), entry_of(4, 2000),
+                   entry_of(5, UINT32_MAX)});
+  EXPECT_DOUBLE_EQ(view.relay_weight(0), 125);
+  EXPECT_DOUBLE_EQ(view.relay_weight(1), 1000);
+  EXPECT_DOUBLE_EQ(view.relay_weight(3), 2000);
+  EXPECT_DOUBLE_EQ(view.relay_weight(4), 8000);
+  EXPECT_EQ(view.relay_at(0), 0u);
+  EXPECT_EQ(view.relay_at(0.5), 4u);
+  EXPECT_EQ(view.relay_at(1), 4u);
+}
+
+// ---- RelayHistory ---------------------------------------------------------------------------------
+
+TEST(RelayHistory, FailuresLowerTheWeightAndFade) {
+  RelayHistory history;
+  const NodeId relay = id_of(1);
+  EXPECT_EQ(history.weight(relay, at(0s)), 1);
+  history.failed(relay, at(0s));
+  EXPECT_DOUBLE_EQ(history.weight(relay, at(0s)), 0.5);
+  for (int i = 0; i < 100; ++i) history.failed(relay, at(0s));
+  EXPECT_DOUBLE_EQ(history.weight(relay, at(0s)), RelayHistory::kWeightMin);
+  history = RelayHistory();
+  for (int i = 0; i < 4; ++i) history.failed(relay, at(0s));
+  EXPECT_LT(history.weight(relay, at(0s)), RelayHistory::kFailingWeight);
+  EXPECT_GT(history.weight(relay, at(600s)), 0.85);
+  EXPECT_EQ(history.weight(id_of(2), at(0s)), 1);
+}
+
+TEST(RelayHistory, SuccessRestoresAndSlownessCosts) {
+  RelayHistory history;
+  const NodeId relay = id_of(1);
+  history.failed(relay, at(0s));
+  history.succeeded(relay, 100ms, at(0s));
+  EXPECT_DOUBLE_EQ(history.weight(relay, at(0s)), 1 / 1.5);
+  const NodeId slow = id_of(2);
+  history.succeeded(slow, 800ms, at(0s));
+  EXPECT_DOUBLE_EQ(history.weight(slow, at(0s)), 500.0 / 800);
+  const NodeId slowest = id_of(3);
+  history.succeeded(slowest, 1h, at(0s));
+  EXPECT_DOUBLE_EQ(history.weight(slowest, at(0s)), 0.5);
+}
+
+TEST(RelayHistory, ForgetsWhatWasHeardOfLongestAgo) {
+  RelayHistory history(3);
+  for (std::uint64_t i = 1; i <= 3; ++i) history.failed(id_of(i), at(std::chrono::seconds(i)));
+  history.failed(id_of(1), at(4s));
+  history.failed(id_of(9), at(5s));
+  EXPECT_EQ(history.size(), 3u);
+  EXPECT_EQ(history.weight(id_of(2), at(5s)), 1) << "forgotten";
+  EXPECT_LT(history.weight(id_of(1), at(5s)), 1);
+  EXPECT_LT(history.weight(id_of(3), at(5s)), 1);
+}
+
+// ---- Routes ---------------------------------------------------------------------------------------
+
+TEST_F(RouteTest, HopsAreDistinctNeverSelfAndEndAtTheDestination) {
+  const View view = network(12);
+  for (unsigned count = 0; count <= 5; ++count) {
+    for (int i = 0; i < 200; ++i) {
+      const auto route = draw(view, count);
+      ASSERT_TRUE(route) << count;
+      ASSERT_EQ(route->size(), count + 1);
+      EXPECT_EQ(route->back()->descriptor.id, id_of(kTarget));
+      std::set<NodeId> ids;
+      for (const EntryPtr& hop : *route) ids.insert(hop->descriptor.id);
+      EXPECT_EQ(ids.size(), count + 1);
+      EXPECT_FALSE(ids.contains(kSelf));
+    }
+  }
+}
+
+TEST_F(RouteTest, ARelayCanBeTheDestination) {
+  const View view = network(4);
+  for (int i = 0; i < 100; ++i) {
+    const auto route = draw(view, 3, id_of(2));
+    ASSERT_TRUE(route);
+    for (std::size_t hop = 0; hop < 3; ++hop) {
+      EXPECT_NE((*route)[hop]->descriptor.id, id_of(2));
+    }
+  }
+}
+
+TEST_F(RouteTest, SaysWhatIsMissing) {
+  const View view = network(3);
+  EXPECT_EQ(error(view, 3), Errc::ok);
+  EXPECT_EQ(error(view, 4), Errc::no_route);
+  EXPECT_EQ(error(view, 6), Errc::invalid_argument);
+  EXPECT_EQ(error(view, 0, id_of(150)), Errc::unknown_destination);
+  EXPECT_EQ(error(view, 0, kSelf), Errc::invalid_argument);
+  EXPECT_EQ(error(network(0), 1), Errc::no_route);
+  EXPECT_EQ(error(network(0), 0), Errc::ok);
+  EXPECT_EQ(error(View(), 0), Errc::unknown_destination);
+}
+
+TEST_F(RouteTest, EveryHopNeedsAValidDescriptorKeyAndVersion) {
+  using Change = void (*)(Descriptor&);
+  const std::vector<std::pair<const char*, Change>> changes{
+      {"expired", [](Descriptor& d) { d.expires = kToday; }},
+      {"no key valid", [](Descriptor& d) { d.onion_keys[0].not_after = kToday; }},
+      {"later protocol", [](Descriptor& d) { d.version_min = d.version_max = 2; }},
+  };
+  for (const auto& [name, change] : changes) {
+    auto relay = entry_of(1);
+    change(relay->descriptor);
+    auto target = entry_of(kTarget);
+    EXPECT_EQ(error(View({relay, target}), 1), Errc::no_route) << name;
+    change(target->descriptor);
+    EXPECT_EQ(error(View({relay, target}), 0), Errc::unknown_destination) << name;
+  }
+  auto plain = entry_of(1);
+  plain->descriptor.relay = false;
+  EXPECT_EQ(error(View({plain, entry_of(kTarget)}), 1), Errc::no_route);
+}
+
+TEST_F(RouteTest, NoTwoHopsInOneNetwork) {
+  // Three relays in each of four networks; the destination is in the network of the first.
+  std::vector<EntryPtr> all;
+  for (std::uint64_t i = 0; i < 12; ++i) {
+    auto entry = entry_of(i + 1);
+    const auto net = static_cast<std::uint8_t>(i / 3);
+    entry->descriptor.addresses = {
+        SocketAddress::v4(10, net, static_cast<std::uint8_t>(i), 1, 4433)};
+    all.push_back(entry);
+  }
+  auto target = entry_of(kTarget);
+  target->descriptor.addresses = {SocketAddress::v4(10, 0, 99, 1, 4433)};
+  all.push_back(target);
+  const View view(all);
+  for (int i = 0; i < 200; ++i) {
+    const auto route = draw(view, 3);
+    ASSERT_TRUE(route);
+    std::set<std::uint8_t> nets;
+    for (const EntryPtr& hop : *route) nets.insert(hop->descriptor.addresses[0].ip[13]);
+    EXPECT_EQ(nets.size(), 4u);
+  }
+  EXPECT_EQ(error(view, 4), Errc::no_route) << "four networks in all";
+  policy.distinct_networks = false;
+  EXPECT_EQ(error(view, 5), Errc::ok);
+}
+
+TEST_F(RouteTest, WhatOneNetworkIs) {
+  const auto share = [](const char* a, const char* b) {
+    Descriptor one;
+    Descriptor other;
+    one.addresses = {*SocketAddress::parse("203.0.113.1:1"), *SocketAddress::parse(a)};
+    other.addresses = {*SocketAddress::parse(b)};
+    return share_network(one, other);
+  };
+  EXPECT_TRUE(share("192.0.2.1:1", "192.0.200.2:9"));
+  EXPECT_FALSE(share("192.0.2.1:1", "192.1.2.1:1"));
+  EXPECT_TRUE(share("[2001:db8:1::1]:1", "[2001:db8:2::1]:1"));
+  EXPECT_FALSE(share("[2001:db8::1]:1", "[2001:db9::1]:1"));
+  EXPECT_FALSE(share("127.0.0.1:1", "127.0.0.1:2"));
+  EXPECT_FALSE(share("[::1]:1", "[::1]:2"));
+  EXPECT_FALSE(share("[::2]:1", "0.0.0.2:1")) << "a mapped address is IPv4";
+}
+
+TEST_F(RouteTest, FirstHopsAreFewAndStable) {
+  const View view = network(40);
+  const auto first = census(view, 3, 0, 500);
+  EXPECT_EQ(first.size(), 2u);
+  EXPECT_EQ(guards.ids.size(), 2u);
+  const auto kept = guards.ids;
+  EXPECT_GT(census(view, 3, 1, 500).size(), 30u) << "the others are drawn from all";
+  EXPECT_EQ(guards.ids, kept);
+  policy.guards = 0;
+  EXPECT_GT(census(view, 3, 0, 500).size(), 30u);
+}
+
+TEST_F(RouteTest, AGuardThatIsGoneIsReplaced) {
+  ASSERT_EQ(error(network(40), 3), Errc::ok);
+  const auto before = guards.ids;
+  auto left = relays(40);
+  std::erase_if(left, [&](const EntryPtr& e) { return e->descriptor.id == before[0]; });
+  left.push_back(entry_of(kTarget));
+  ASSERT_EQ(error(View(left), 3), Errc::ok);
+  ASSERT_EQ(guards.ids.size(), 2u);
+  EXPECT_EQ(guards.ids[0], before[1]);
+  EXPECT_NE(guards.ids[1], before[0]);
+}
+
+TEST_F(RouteTest, AFailingGuardIsReplacedAndComesBack) {
+  const View view = network(40);
+  ASSERT_EQ(error(view, 3), Errc::ok);
+  const auto before = guards.ids;
+  for (int i = 0; i < 5; ++i) history.failed(before[0], now);
+  const auto during = census(view, 3, 0, 200);
+  EXPECT_EQ(during.size(), 2u);
+  EXPECT_FALSE(during.contains(before[0]));
+  EXPECT_TRUE(during.contains(before[1]));
+  now = at(3000s);
+  const auto after = census(view, 3, 0, 200);
+  EXPECT_EQ(after.size(), 2u);
+  EXPECT_TRUE(after.contains(before[0])) << "the oldest first, when failures have faded";
+  EXPECT_TRUE(after.contains(before[1]));
+}
+
+TEST_F(RouteTest, AnOutageOfOursDoesNotWalkThroughAllRelays) {
+  const View view = network(40);
+  ASSERT_EQ(error(view, 3), Errc::ok);
+  const auto before = guards.ids;
+  for (int i = 0; i < 60; ++i) {
+    const auto route = draw(view, 3);
+    ASSERT_TRUE(route);
+    history.failed((*route)[0]->descriptor.id, now);
+    ASSERT_LE(guards.ids.size(), 4u);
+  }
+  EXPECT_EQ(guards.ids[0], before[0]);
+  EXPECT_EQ(guards.ids[1], before[1]);
+  now = at(5000s);
+  const auto after = census(view, 3, 0, 200);
+  EXPECT_EQ(after.size(), 2u);
+  EXPECT_TRUE(after.contains(before[0]) && after.contains(before[1]));
+}
+
+TEST_F(RouteTest, WhenNoGuardSuitsTheDestinationAnotherIsUsed) {
+  policy.guards = 1;
+  const View view = network(5);
+  ASSERT_EQ(error(view, 2), Errc::ok);
+  const NodeId guard = guards.ids.at(0);
+  for (int i = 0; i < 50; ++i) {
+    const auto route = draw(view, 2, guard);
+    ASSERT_TRUE(route);
+    EXPECT_NE(route->front()->descriptor.id, guard);
+  }
+  EXPECT_EQ(guards.ids.size(), 2u);
+  EXPECT_EQ(guards.ids[0], guard);
+}
+
+TEST_F(RouteTest, FailingRelaysAreAvoidedButBetterThanNone) {
+  policy.guards = 0;
+  const View view = network(10);
+  for (int i = 0; i < 100; ++i) history.failed(id_of(3), now);
+  const auto counts = census(view, 1, 0, 2000);
+  ASSERT_TRUE(counts.contains(id_of(3)));
+  EXPECT_LT(counts.at(id_of(3)), 40);  // expected 2000 * 0.05 / 9.05 = 11
+  for (std::uint64_t relay = 1; relay <= 10; ++relay) {
+    for (int i = 0; i < 100; ++i) history.failed(id_of(relay), now);
+  }
+  EXPECT_EQ(error(view, 5), Errc::ok);
+  policy.guards = 2;
+  EXPECT_EQ(error(view, 5), Errc::ok);
+}
+
+TEST_F(RouteTest, RelaysAreDrawnByTheirWeight) {
+  policy.guards = 0;
+  std::vector<EntryPtr> all{entry_of(kTarget)};
+  std::vector<double> weights;
+  for (std::uint64_t i = 1; i <= 9; ++i) {
+    all.push_back(entry_of(i, static_cast<std::uint32_t>(i * 500)));
+    weights.push_back(static_cast<double>(i * 500));
+  }
+  history.failed(id_of(9), now);
+  weights.back() /= 2;
+  all[0] = [] {
+    auto target = entry_of(kTarget);
+    target->descriptor.relay = false;
+    return target;
+  }();
+  const View view(all);
+  constexpr int kDraws = 9000;
+  auto counts = census(view, 1, 0, kDraws);
+  double sum = 0;
+  for (const double weight : weights) sum += weight;
+  double chi_square = 0;
+  for (std::uint64_t i = 1; i <= 9; ++i) {
+    const double expected = kDraws * weights[i - 1] / sum;
+    const double off = counts[id_of(i)] - expected;
+    chi_square += off * off / expected;
+  }
+  EXPECT_LT(chi_square, 26.1);  // 8 degrees of freedom: one in a thousand
+}
+
+TEST_F(RouteTest, AnUnlikelyRelayIsFoundWhenItIsTheOnlyOne) {
+  // One relay suits among a thousand that share the network of the destination.
+  std::vector<EntryPtr> all;
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    auto entry = entry_of(1000 + i, 1'000'000);
+    entry->descriptor.addresses = {SocketAddress::v4(10, 77, 1, 1, 4433)};
+    all.push_back(entry);
+  }
+  all.push_back(entry_of(1, 1));
+  auto target = entry_of(kTarget);
+  target->descriptor.addresses = {SocketAddress::v4(10, 77, 2, 2, 4433)};
+  all.push_back(target);
+  const auto route = draw(View(all), 1);
+  ASSERT_TRUE(route);
+  EXPECT_EQ(route->front()->descriptor.id, id_of(1));
+}
+
+TEST_F(RouteTest, TheSameSeedDrawsTheSameRoutes) {
+  const View view = network(30);
+  const auto routes_of = [&](std::uint64_t seed) {
+    SeededRng own(seed);
+    Guards fresh;
+    std::vector<NodeId> out;
+    for (int i = 0; i < 20; ++i) {
+      const auto route =
+          draw_route(view, kSelf, id_of(kTarget), 3, policy, fresh, history, now, own);
+      for (const EntryPtr& hop : *route) out.push_back(hop->descriptor.id);
+    }
+    return out;
+  };
+  EXPECT_EQ(routes_of(1), routes_of(1));
+  EXPECT_NE(routes_of(1), routes_of(2));
+}
+
+}  // namespace
+}  // namespace qudag::netmap

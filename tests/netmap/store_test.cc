@@ -1,0 +1,103 @@
+// The store and the verification queue alone: digests that always fit, bounds, turns.
+#include "netmap/store.h"
+
+#include "netmap/fixture.h"
+#include "netmap/verify_queue.h"
+
+#include <set>
+
+namespace qudag::netmap {
+namespace {
+
+using namespace test;
+
+EntryPtr entry_with(std::uint8_t first, std::uint64_t number) {
+  auto entry = entry_of(number);
+  entry->descriptor.id.bytes[0] = std::byte{first};
+  store_be(entry->descriptor.id.bytes.data() + 1, number);
+  return entry;
+}
+
+TEST(Store, DigestsCoverEverythingAndFit) {
+  Store store({}, 5000);
+  SeededRng rng(3);
+  std::set<NodeId> ids;
+  for (std::uint64_t i = 0; i < 3000; ++i) {
+    const auto first = static_cast<std::uint8_t>(rng.below(i % 2 == 0 ? 256 : 8));
+    const EntryPtr entry = entry_with(first, i);
+    ASSERT_EQ(store.judge(entry->descriptor.id, 1), Store::Judgement::newcomer);
+    store.put(entry);
+    ids.insert(entry->descriptor.id);
+  }
+  unsigned next = 0;
+  std::set<NodeId> shown;
+  for (const auto& body : store.digests()) {
+    const auto digest = wire::DigestView::parse(body);
+    ASSERT_TRUE(digest) << "at most 400, all in range";
+    EXPECT_EQ(digest->lo(), next) << "without gaps";
+    next = digest->hi() + 1u;
+    for (std::size_t i = 0; i < digest->size(); ++i) shown.insert(digest->at(i).id);
+  }
+  EXPECT_EQ(next, 256u);
+  EXPECT_EQ(shown, ids);
+}
+
+TEST(Store, OneFirstByteHasABoundSoThatItsDigestFits) {
+  const NodeId self = entry_with(5, 1'000'000)->descriptor.id;
+  Store store(self, 5000);
+  std::size_t taken = 0;
+  for (std::uint64_t i = 0; i < 500; ++i) {
+    const EntryPtr entry = entry_with(5, i);
+    if (store.judge(entry->descriptor.id, 1) == Store::Judgement::full) continue;
+    store.put(entry);
+    ++taken;
+  }
+  EXPECT_EQ(taken, wire::kDigestEntriesMax - 1);
+  ASSERT_EQ(store.judge(self, 1), Store::Judgement::newcomer) << "our own place";
+  store.put(entry_with(5, 1'000'000));
+  EXPECT_EQ(store.count_range(5, 5), wire::kDigestEntriesMax);
+  for (const auto& body : store.digests()) EXPECT_TRUE(wire::DigestView::parse(body));
+}
+
+TEST(Store, ExpireMakesRoom) {
+  Store store({}, 1);
+  store.put(entry_with(5, 1));
+  const NodeId other = entry_with(5, 2)->descriptor.id;
+  EXPECT_EQ(store.judge(other, 1), Store::Judgement::full);
+  EXPECT_EQ(store.expire(kToday + kDay - 1), 0u);
+  EXPECT_EQ(store.expire(kToday + kDay), 1u);
+  EXPECT_EQ(store.judge(other, 1), Store::Judgement::newcomer);
+  EXPECT_EQ(store.count_range(0, 255), 0u);
+}
+
+std::vector<std::byte> item(unsigned value) { return {static_cast<std::byte>(value)}; }
+
+TEST(VerifyQueue, LinksTakeTurns) {
+  VerifyQueue queue(10);
+  for (const unsigned value : {1u, 2u, 3u}) queue.push(100, item(value));
+  queue.push(200, item(4));
+  queue.push(300, item(5));
+  std::vector<std::uint64_t> links;
+  std::vector<unsigned> values;
+  while (const auto next = queue.pop()) {
+    links.push_back(next->link);
+    values.push_back(std::to_integer<unsigned>(next->raw[0]));
+  }
+  EXPECT_EQ(links, (std::vector<std::uint64_t>{100, 200, 300, 100, 100}));
+  EXPECT_EQ(values, (std::vector<unsigned>{1, 4, 5, 2, 3}));
+}
+
+TEST(VerifyQueue, WhoHasMostLosesItsOldest) {
+  VerifyQueue queue(4);
+  queue.push(200, item(9));
+  for (const unsigned value : {1u, 2u, 3u, 4u, 5u}) queue.push(100, item(value));
+  queue.push(300, item(7));
+  EXPECT_EQ(queue.size(), 4u);
+  EXPECT_EQ(queue.dropped(), 3u);
+  std::vector<unsigned> values;
+  while (const auto next = queue.pop()) values.push_back(std::to_integer<unsigned>(next->raw[0]));
+  EXPECT_EQ(values, (std::vector<unsigned>{4, 9, 7, 5}));
+}
+
+}  // namespace
+}  // namespace qudag::netmap
