@@ -111,6 +111,8 @@ Result<AcceptedBuild> accept_build(const NodeId& self, std::span<const OnionKey>
                                    ReplayWindow& window, Class preface_class, UnixSeconds now,
                                    BuildMessage& message);
 
+/// One of the next two, once per accepted build: the reply key has a single nonce.
+///
 /// The reply of the destination, or of a hop that cannot go on (status != ready).
 void seal_reply(const AcceptedBuild& build, BuildStatus status, ReplyMessage& out);
 /// Adds this hop's layer to a reply from the next hop, in place.
