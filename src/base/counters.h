@@ -1,9 +1,9 @@
 // Metrics as a table: what exists, in which unit and what it means stands in one constexpr array;
 // the values are one array of atomics per shard, indexed by the same enum.
 //
-//   enum class RelayMetric { cells_forwarded, circuits_open, kCount };
+//   enum class RelayMetric { cells, circuits_open, kCount };
 //   inline constexpr MetricTable<RelayMetric> kRelayMetrics{{
-//       {"relay_cells_forwarded", "cells", "Cells passed on, both directions", MetricKind::counter},
+//       {"relay_cells", "cells", "Cells passed on, both directions", MetricKind::counter},
 //       {"relay_circuits_open", "circuits", "Circuits held now", MetricKind::gauge},
 //   }};
 //   static_assert(metric_table_is_valid(kRelayMetrics));
