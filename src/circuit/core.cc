@@ -70,7 +70,6 @@ void Core::set_draining(Circuit& circuit, Now now) {
   circuit.phase = Phase::draining;
   circuit.handshake = std::monostate{};
   circuit.crypto = std::monostate{};
-  if (circuit.previous.open()) consume_all(circuit.previous);
   if (!circuit.building) set_deadline(circuit, now.mono + options.build_timeout);
 }
 

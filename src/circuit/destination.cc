@@ -9,7 +9,6 @@ void Destination::begin(Circuit& circuit, onion::AcceptedBuild accepted, Now now
   onion::seal_reply(accepted, onion::BuildStatus::ready, reply);
   circuit.crypto.emplace<onion::HopCrypto>(std::move(accepted.secrets), circuit.cls);
   core_.set_ready(circuit, now);
-  core_.consume_all(circuit.previous);
 
   const CircuitId id = circuit.id;
   if (!core_.write_unit(circuit, Direction::backward, {}, reply)) {

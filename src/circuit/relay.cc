@@ -95,7 +95,7 @@ void Relay::on_sent(Circuit& circuit, Direction to, std::size_t bytes, Now now) 
 }
 
 void Relay::on_side_gone(Circuit& circuit, Direction from, const Error& why, Now now) {
-  if (from == Direction::backward || circuit.phase == Phase::draining) {
+  if (from == Direction::backward) {
     return core_.end(circuit, {.why = why}, now);
   }
   if (circuit.phase == Phase::awaiting_reply) {

@@ -395,6 +395,41 @@ TEST(Limits, AnswerThatComesTooLateIsReset) {
   net.expect_empty();
 }
 
+// A hop that waits for its last word to leave does not wait for ever.
+TEST(Limits, UnsentRepliesAreGivenUp) {
+  for (const bool next_failed_later : {false, true}) {
+    Net net({.seed = 14});
+    net.add_many(3);
+    const Data bytes = valid_build(net, 2, Class::normal);
+    Node& relay = net.node(1);
+    Node& destination = net.node(2);
+    if (next_failed_later) {
+      // Ready, and then over, before the reply of the destination could be passed on.
+      destination.when_incoming = [&](CircuitId) { relay.mute = true; };
+    } else {
+      relay.extend_error = Errc::unreachable;
+      relay.mute = true;
+    }
+    Stream& stream = net.connect(SIZE_MAX, 1);
+    net.raw_write(stream, bytes);
+    net.run();
+    if (next_failed_later) destination.circuits.shutdown(net.now());
+    net.run();
+    EXPECT_EQ(relay.circuits.size(), 1u);
+    EXPECT_FALSE(relay.circuits.list()[0].ready);
+    net.raw_write(stream, Data(5000));
+    net.run();
+    EXPECT_EQ(stream.end[1].consumed, stream.end[1].received) << "ignored, and given back";
+    net.pass(9s);
+    EXPECT_EQ(relay.circuits.size(), 1u);
+    net.pass(2s);
+    EXPECT_EQ(stream.end[0].ended, End::destroyed);
+    EXPECT_EQ(relay.circuits.stats().builds_timed_out, 0u);
+    EXPECT_EQ(relay.circuits.stats().ended_idle, 0u);
+    net.expect_empty();
+  }
+}
+
 TEST(Limits, CircuitsAndBuildsAreBounded) {
   Net net;
   net.add({.circuits = {.circuits_max = 5, .building_max = 3}});

@@ -141,6 +141,20 @@ TEST(Teardown, LinkThatClosesDuringTheBuildIsReportedByTheHopBefore) {
   net.expect_empty();
 }
 
+TEST(Teardown, EndOfABuildOnTheWayBlamesNobody) {
+  Net net({.seed = 42});
+  net.add_many(4);
+  net.node(2).extend_never = true;
+  ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Class::normal, net.now()).has_value());
+  net.run();
+  net.node(1).circuits.close(net.node(1).only(), net.now());
+  net.run();
+  ASSERT_EQ(net.node(0).ended.size(), 1u);
+  EXPECT_EQ(net.node(0).ended[0].why, Errc::circuit_failed);
+  EXPECT_EQ(net.node(0).ended[0].failed_hop, Circuits::kHopUnknown);
+  net.expect_empty();
+}
+
 TEST(Teardown, DuringTheBuildAtAnyMoment) {
   std::size_t unfinished = 0;
   for (int step = 0; step < 60; ++step) {
@@ -308,6 +322,25 @@ TEST(Reentry, ShutdownInsideAnything) {
 // ---- the same for many, at random
 // -----------------------------------------------------------------
 
+/// What an end of a circuit got is what one other end sent, from its beginning and in order.
+void expect_prefixes(Net& net) {
+  std::map<Data, std::vector<Data>*> by_first;
+  for (std::size_t i = 0; i < net.size(); ++i) {
+    for (auto& [id, sent] : net.node(i).sent) by_first[sent.at(0)] = &sent;
+  }
+  std::size_t received = 0;
+  for (std::size_t i = 0; i < net.size(); ++i) {
+    for (const auto& [id, got] : net.node(i).payloads) {
+      received += got.size();
+      const auto sent = by_first.find(got.at(0));
+      ASSERT_NE(sent, by_first.end());
+      ASSERT_LE(got.size(), sent->second->size());
+      EXPECT_TRUE(std::equal(got.begin(), got.end(), sent->second->begin()));
+    }
+  }
+  EXPECT_GT(received, 20u) << "too little happened";
+}
+
 TEST(Chaos, NothingIsLeftBehind) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     Net net({.seed = seed, .window_bytes = 20'000});
@@ -353,11 +386,8 @@ TEST(Chaos, NothingIsLeftBehind) {
     }
     net.run();
     net.expect_drained();
-    for (std::size_t i = 0; i < net.size(); ++i) {
-      // What an end got is a beginning of what the other sent; all of it where nothing ended.
-      for (const auto& [id, got] : net.node(i).payloads) EXPECT_FALSE(got.empty());
-      net.node(i).circuits.shutdown(net.now());
-    }
+    expect_prefixes(net);
+    for (std::size_t i = 0; i < net.size(); ++i) net.node(i).circuits.shutdown(net.now());
     net.run();
     net.pass(20s);
     net.expect_empty();

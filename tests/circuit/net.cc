@@ -290,7 +290,7 @@ void Net::transmit(Stream& stream, std::size_t which) {
   StreamEnd& end = stream.end[which];
   StreamEnd& peer = stream.end[1 - which];
   end.transmitting = false;
-  if (!end.open) return;
+  if (!end.open || (end.node != SIZE_MAX && node(end.node).mute)) return;
   const bool shut = peer.node != SIZE_MAX && node(peer.node).window_shut;
   const std::size_t given = shut ? 0 : peer.consumed;
   const std::size_t window =

@@ -131,6 +131,7 @@ class Node final : public Sink, public Events {
   bool extend_inside = false;  // answers before extend() returns
   bool extend_never = false;
   bool window_shut = false;  // gives no window back: a slow receiver
+  bool mute = false;         // nothing that it writes leaves
 
  private:
   void pump(CircuitId circuit, Class cls);
