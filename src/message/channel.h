@@ -63,6 +63,7 @@ struct Channel {
   EnvelopeOrder replies;           // at a destination: waiting for this channel
   std::uint64_t answers_owed = 0;  // acknowledgements that will come for messages we gave up
   bool new_first = true;           // who fills the next payload first: new or partial messages
+  bool cut = false;                // the last payload ended inside a small message
   Fifo<ControlFrame> control;
   Fifo<ProgressMark> marks;
 

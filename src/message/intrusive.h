@@ -28,6 +28,7 @@ class List {
   static bool contains(const T& record) { return (record.*kLinks).linked; }
 
   void push_back(T& record) { insert(record, back_, nullptr); }
+  void push_front(T& record) { insert(record, nullptr, front_); }
 
   void erase(T& record) {
     Links<T>& links = record.*kLinks;

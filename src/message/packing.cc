@@ -154,15 +154,23 @@ bool put_fragment(Channel& channel, Envelope& envelope, ByteWriter& out, Context
   copy_bytes(envelope, wire::append_data_header(out, frame, n));
   count_sent(channel, envelope, n, context);
 
-  // Its turn is over: to the end of the round, or out of it.
+  // Its turn is over: to the end of the round, or out of it. A message that was cut only because
+  // the payload ended goes on first in the next one, so that small messages keep their order.
   if (EnvelopeTurns::contains(envelope)) channel.turns.erase(envelope);
-  if (!last) channel.turns.push_back(envelope);
+  if (last) return true;
+  if (first && left - n <= onion::payload_bytes(channel.cls) - header) {
+    channel.turns.push_front(envelope);
+    channel.cut = true;
+  } else {
+    channel.turns.push_back(envelope);
+  }
   return true;
 }
 
 void put_messages(Channel& channel, ByteWriter& out, Context& context, Now now) {
   const bool new_first = channel.new_first;
   bool any = false;
+  channel.cut = false;
   for (;;) {
     const bool fresh = may_start(channel);
     const bool partial = may_continue(channel);
@@ -178,7 +186,7 @@ void put_messages(Channel& channel, ByteWriter& out, Context& context, Now now) 
     if (!put) break;
     any = true;
   }
-  if (any) channel.new_first = !new_first;
+  if (any) channel.new_first = !new_first && !channel.cut;
 }
 
 }  // namespace

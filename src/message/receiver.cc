@@ -14,6 +14,11 @@ using namespace std::chrono_literals;
 
 /// Messages arriving at one shard at a time.
 constexpr std::size_t kAssembliesMax = 1 << 18;
+/// Larger messages that come in small cells are copied into bulk blocks: 1 KiB blocks would hold a
+/// third more memory than was reserved, and a message of 64 MiB needs more than a pool has.
+constexpr std::size_t kKeepSmallBlocksUpTo = 64 * 1024;
+/// From so many bytes left on, copies go into bulk blocks.
+constexpr std::size_t kBulkFrom = 4096;
 /// An id is remembered for so long beyond its message's time to live.
 constexpr auto kRememberedAfter = 2min;
 
@@ -73,7 +78,7 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
   // The record counts too, or a peer could have them for nothing.
   auto reservation = memory::Reservation::take(context_.budget, start.size + sizeof(Assembly));
   Assembly* assembly = nullptr;
-  if (reservation && channel.arriving.size() < context_.options.assemblies_max) {
+  if (reservation && (frame.last || channel.arriving.size() < context_.options.assemblies_max)) {
     assembly = open(channel, frame, false, now);
   }
   if (assembly == nullptr) {
@@ -199,8 +204,10 @@ void Receiver::replace_older(const wire::MessageId& id) {
 }
 
 bool Receiver::store(Assembly& assembly, Bytes bytes, memory::Block* payload) {
-  const bool whole_block = payload != nullptr && bytes.size() * 2 >= payload->size();
-  if (!whole_block) return copy(assembly, bytes);
+  const bool fits_blocks =
+      assembly.channel->cls == Class::low || assembly.start.size <= kKeepSmallBlocksUpTo;
+  const bool take = payload != nullptr && fits_blocks && bytes.size() * 2 >= payload->size();
+  if (!take) return copy(assembly, bytes);
   if (assembly.tail) assembly.bytes.push_back(std::move(assembly.tail));
   const auto front = static_cast<std::size_t>(bytes.data() - payload->data());
   payload->drop_back(payload->size() - front - bytes.size());
@@ -213,8 +220,8 @@ bool Receiver::copy(Assembly& assembly, Bytes bytes) {
   while (!bytes.empty()) {
     if (!assembly.tail) {
       const std::size_t left = assembly.start.size - assembly.bytes.bytes();
-      const bool bulk = left > memory::kBlockCapacity[0] && assembly.channel->cls == Class::low;
-      assembly.tail = context_.pool.take(bulk ? memory::BlockSize::bulk : memory::BlockSize::cell);
+      const auto size = left >= kBulkFrom ? memory::BlockSize::bulk : memory::BlockSize::cell;
+      assembly.tail = context_.pool.take(size);
       if (!assembly.tail) return false;
     }
     memory::Block& tail = assembly.tail;

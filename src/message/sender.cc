@@ -145,7 +145,12 @@ void Sender::pump(Now now) {
 void Sender::write(Channel& channel, Now now) {
   while (has_something_to_send(channel, context_)) {
     const std::size_t room = context_.port.room(channel.circuit);
-    if (room == 0) return;  // on_room marks it again
+    if (room == 0) {  // on_room marks it again
+      if (channel.flow != nullptr && context_.options.circuits_per_flow_max > 1) {
+        pool_.mark(*channel.flow);  // it may want another circuit beside this one
+      }
+      return;
+    }
     for (std::size_t n = room; n > 0 && has_something_to_send(channel, context_); --n) {
       memory::Block block = context_.port.payload_block(channel.cls);
       if (!block) {

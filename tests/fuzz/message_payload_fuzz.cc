@@ -1,0 +1,126 @@
+// Payloads of a hostile peer, into a destination and into a source that has messages on their way.
+// rooms: message sim
+//
+// Input: records of `what u8 || length u16 || bytes`. what: bit 0 which circuit; bits 1..7 nonzero:
+// so many times 10 ms pass first. At the end everything must be back: blocks, budget, outcomes.
+#include "message/messages.h"
+#include "message/port.h"
+#include "sim/seeded_rng.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <set>
+
+namespace {
+
+using namespace qudag;
+using namespace std::chrono_literals;
+
+void require(bool condition, const char* what) {
+  if (condition) return;
+  std::fprintf(stderr, "broken: %s\n", what);
+  std::abort();
+}
+
+class Host final : public message::Port, public message::Routes, public message::Events {
+ public:
+  Host()
+      : budget("fuzz", 1 << 20),
+        rng(7),
+        messages(std::make_unique<message::Messages>(
+            message::MessagesOptions{}, static_cast<message::Port&>(*this),
+            static_cast<message::Routes&>(*this), pool, budget, rng, nullptr,
+            static_cast<message::Events&>(*this))) {}
+
+  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Class, Now) override {
+    return circuit::CircuitId{next_circuit++};
+  }
+  std::size_t room(circuit::CircuitId) const override { return 4; }
+  memory::Block payload_block(Class cls) override {
+    memory::Block block = pool.take(onion::block_size(cls));
+    if (block) block.append(onion::payload_bytes(cls));
+    return block;
+  }
+  void send(circuit::CircuitId, memory::Block payload, Now) override {
+    require(++sent < 100'000, "sends without end");
+    require(payload.size() == onion::payload_bytes(Class::normal), "payload of the wrong size");
+  }
+  std::size_t failed_hop() const override { return SIZE_MAX; }
+  void close(circuit::CircuitId circuit, Now) override { closed.insert(circuit); }
+
+  Result<std::vector<onion::RouteHop>> draw(const NodeId& to, unsigned, Now) override {
+    return std::vector<onion::RouteHop>{{to, nullptr}};
+  }
+  void report(std::span<const onion::RouteHop>, bool, std::size_t, Duration, Now) override {}
+
+  message::Taken on_message(message::Received&& m, Now now) override {
+    require(m.payload.bytes() <= limits::kMessageBytesMax, "a message over the limit");
+    require(m.reservation.bytes() == m.payload.bytes(), "bytes that are not reserved");
+    require(!m.sender, "a signature that cannot be right");
+    if (m.reply_circuit)
+      replied += messages->reply(*m.reply_circuit, m.id, {}, {}, 1s, now) ? 1 : 0;
+    return message::Taken::yes;
+  }
+  void on_outcome(message::SendId, const Delivery&, Now) override { ++outcomes; }
+  void on_progress(message::SendId, std::size_t done, std::size_t all, Now) override {
+    require(done <= all, "more progress than message");
+  }
+
+  void offer(circuit::CircuitId circuit, Bytes bytes, Now now) {
+    if (closed.contains(circuit)) return;
+    memory::Block block = pool.take(memory::BlockSize::cell);
+    require(static_cast<bool>(block), "blocks are leaking");
+    block.append(onion::payload_bytes(Class::normal));
+    std::ranges::fill(block.bytes(), std::byte{0});
+    const std::size_t n = std::min(bytes.size(), block.size());
+    std::copy_n(bytes.begin(), n, block.bytes().begin());
+    messages->on_payload(circuit, std::move(block), now);
+    messages->pump(now);
+    require(budget.used() <= budget.bytes_max(), "over the budget");
+  }
+
+  memory::BlockPool pool;
+  memory::Budget budget;
+  sim::SeededRng rng;
+  std::uint64_t next_circuit = 10;
+  std::size_t sent = 0;
+  std::size_t outcomes = 0, replied = 0;
+  std::set<circuit::CircuitId> closed;
+  std::unique_ptr<message::Messages> messages;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  Host host;
+  Now now{TimePoint(1h), 1'800'000'000};
+  constexpr circuit::CircuitId kDestination{1};
+  const circuit::CircuitId source{host.next_circuit};
+  host.messages->on_incoming(kDestination, Class::normal, now);
+  std::size_t accepted = 0;
+  for (const std::size_t bytes : {std::size_t{0}, std::size_t{100}, std::size_t{5000}}) {
+    memory::Chain chain;
+    const std::vector<std::byte> payload(bytes);
+    require(memory::Chain::copy_in(host.pool, memory::BlockSize::cell, payload, chain), "pool");
+    accepted += host.messages->send({}, std::move(chain), {}, {.ttl = 1s}, now) ? 1 : 0;
+  }
+  host.messages->pump(now);
+  host.messages->on_built(source, 1ms, now);
+  host.messages->pump(now);
+
+  ByteReader in({reinterpret_cast<const std::byte*>(data), size});
+  while (in.remaining() > 0) {
+    const std::uint8_t what = in.u8();
+    const std::size_t length = std::min<std::size_t>(in.u16(), in.remaining());
+    now.mono += 10ms * (what >> 1);
+    host.messages->on_time(now);
+    host.offer((what & 1) == 0 ? kDestination : source, in.take(length), now);
+  }
+  host.messages->shutdown(now);
+  require(host.outcomes == accepted + host.replied, "an outcome for each send");
+  require(host.budget.used() == 0, "the budget is back");
+  const memory::PoolStats stats = host.pool.stats();
+  require(stats.in_use[0] == 0 && stats.in_use[1] == 0, "the blocks are back");
+  return 0;
+}

@@ -1,0 +1,164 @@
+// The containers of this room: deadlines, duplicates, lists, tables, fifo.
+#include "message/deadlines.h"
+#include "message/duplicates.h"
+#include "message/fifo.h"
+#include "message/intrusive.h"
+#include "world.h"
+
+#include <deque>
+#include <map>
+#include <set>
+
+namespace qudag::message::testing {
+namespace {
+
+TEST(Deadlines, GivesWhatIsDueInOrderLikeAMultimap) {
+  TestRng rng(5);
+  struct Thing : Timed {
+    Thing() : Timed(TimedKind::envelope) {}
+  };
+  std::deque<Thing> things(500);
+  std::set<std::pair<TimePoint, Thing*>> model;
+  Deadlines deadlines;
+  TimePoint now{};
+  for (int step = 0; step < 20'000; ++step) {
+    Thing& thing = things[rng.below(things.size())];
+    switch (rng.below(4)) {
+      case 0:
+      case 1: {
+        if (thing.timed()) model.erase({thing.deadline, &thing});
+        const TimePoint at = now + Duration(static_cast<int>(rng.below(1000)));
+        deadlines.set(thing, at);
+        model.insert({at, &thing});
+        break;
+      }
+      case 2:
+        if (thing.timed()) model.erase({thing.deadline, &thing});
+        deadlines.clear(thing);
+        break;
+      default:
+        now += Duration(static_cast<int>(rng.below(20)));
+        while (Timed* due = deadlines.take_due(now)) {
+          ASSERT_FALSE(model.empty());
+          EXPECT_EQ(due->deadline, model.begin()->first);
+          EXPECT_LE(due->deadline, now);
+          EXPECT_FALSE(due->timed());
+          ASSERT_EQ(model.erase({due->deadline, static_cast<Thing*>(due)}), 1u);
+        }
+    }
+    ASSERT_EQ(deadlines.size(), model.size());
+    ASSERT_EQ(deadlines.next(), model.empty() ? kNever : model.begin()->first);
+  }
+}
+
+TEST(Deadlines, NeverIsNoDeadline) {
+  Timed thing(TimedKind::flow);
+  Deadlines deadlines;
+  deadlines.set(thing, TimePoint{} + 5s);
+  deadlines.set(thing, kNever);
+  EXPECT_EQ(deadlines.size(), 0u);
+  EXPECT_EQ(deadlines.next(), kNever);
+}
+
+wire::MessageId id_of(std::uint64_t n) {
+  wire::MessageId id{};
+  store_be(id.data(), n);
+  return id;
+}
+
+TEST(Duplicates, TheOldestGoesWhenItIsFull) {
+  Duplicates window(1000, {3, 5});
+  const TimePoint now{};
+  for (std::uint64_t n = 0; n < 5000; ++n) {
+    EXPECT_FALSE(window.contains(id_of(n), now));
+    window.add(id_of(n), now + 1h, now);
+    EXPECT_TRUE(window.contains(id_of(n), now));
+    EXPECT_LE(window.size(), 1000u);
+  }
+  for (std::uint64_t n = 0; n < 5000; ++n) {
+    ASSERT_EQ(window.contains(id_of(n), now), n >= 4000) << n;
+  }
+}
+
+TEST(Duplicates, ForgetsByTime) {
+  Duplicates window(1000, {3, 5});
+  TimePoint now{};
+  for (std::uint64_t n = 0; n < 100; ++n) window.add(id_of(n), now + 10s, now);
+  EXPECT_TRUE(window.contains(id_of(50), now + 10s - 1ns));
+  EXPECT_FALSE(window.contains(id_of(50), now + 10s));
+  window.add(id_of(1000), now + 20s, now + 10s);
+  EXPECT_EQ(window.size(), 1u);
+}
+
+TEST(Duplicates, WithoutRoomRemembersNothing) {
+  Duplicates window(0, {});
+  window.add(id_of(1), TimePoint{} + 1h, {});
+  EXPECT_FALSE(window.contains(id_of(1), {}));
+}
+
+struct Item {
+  std::uint32_t number = 0;
+  Links<Item> links;
+  Item* next_in_bucket = nullptr;
+};
+struct ItemTraits {
+  static const std::uint32_t& key(const Item& item) { return item.number; }
+  std::uint64_t hash(std::uint32_t n) const { return n % 7; }  // collisions on purpose
+};
+
+TEST(Intrusive, IndexFindsWhatIsInIt) {
+  Index<Item, &Item::next_in_bucket, ItemTraits> index;
+  std::deque<Item> items(300);
+  for (std::uint32_t i = 0; i < 300; ++i) items[i].number = i;
+  EXPECT_EQ(index.find(0u), nullptr);
+  for (Item& item : items) index.insert(item);
+  for (Item& item : items) {
+    if (item.number % 3 == 0) index.erase(item);
+  }
+  EXPECT_EQ(index.size(), 200u);
+  for (Item& item : items) {
+    EXPECT_EQ(index.find(item.number), item.number % 3 == 0 ? nullptr : &item);
+  }
+}
+
+TEST(Intrusive, ListsSpliceInFront) {
+  using ItemList = List<Item, &Item::links>;
+  std::deque<Item> items(6);
+  for (std::uint32_t i = 0; i < 6; ++i) items[i].number = i;
+  ItemList front, back;
+  back.push_back(items[3]);
+  back.push_back(items[4]);
+  back.push_back(items[5]);
+  front.push_back(items[1]);
+  front.push_back(items[2]);
+  front.push_front(items[0]);
+  back.splice_front(front);
+  EXPECT_TRUE(front.empty());
+  EXPECT_EQ(back.size(), 6u);
+  back.erase(items[2]);
+  back.erase(items[5]);
+  back.push_back(items[5]);
+  ItemList none;
+  back.splice_front(none);
+  std::vector<std::uint32_t> order;
+  while (Item* item = back.pop_front()) order.push_back(item->number);
+  EXPECT_EQ(order, (std::vector<std::uint32_t>{0, 1, 3, 4, 5}));
+  EXPECT_FALSE(ItemList::contains(items[0]));
+  back.push_back(items[0]);
+  EXPECT_EQ(back.front(), &items[0]);
+}
+
+TEST(Intrusive, FifoKeepsTheOrderWhileItGrows) {
+  Fifo<int> fifo;
+  int in = 0;
+  int out = 0;
+  for (int round = 0; round < 50; ++round) {
+    for (int i = 0; i < round; ++i) fifo.push_back(in++);
+    for (int i = 0; i < round / 2; ++i) ASSERT_EQ(fifo.pop_front(), out++);
+  }
+  while (!fifo.empty()) ASSERT_EQ(fifo.pop_front(), out++);
+  EXPECT_EQ(in, out);
+}
+
+}  // namespace
+}  // namespace qudag::message::testing

@@ -1,0 +1,527 @@
+// The wire, seen from a hand-made peer: what is refused, what is answered, and what credit allows.
+// docs/protocol.md, section 7.
+#include "wire/message_frames.h"
+#include "world.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+namespace qudag::message::testing {
+namespace {
+
+using wire::AckStatus;
+
+/// A port whose circuits end at the test: it reads what is sent and makes up what arrives.
+class Peer : public ::testing::Test, public Port, public Routes, public Events {
+ protected:
+  Peer() { make({}); }
+
+  void make(MessagesOptions options) {
+    messages =
+        std::make_unique<Messages>(options, static_cast<Port&>(*this), static_cast<Routes&>(*this),
+                                   pool, budget, rng, nullptr, static_cast<Events&>(*this));
+    messages->on_incoming(kCircuit, cls, now);
+  }
+
+  // Port.
+  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Class, Now) override {
+    return circuit::CircuitId{kBuilt.value + builds++};
+  }
+  std::size_t room(circuit::CircuitId) const override { return room_now; }
+  memory::Block payload_block(Class c) override {
+    memory::Block block = pool.take(onion::block_size(c));
+    block.append(onion::payload_bytes(c));
+    return block;
+  }
+  void send(circuit::CircuitId, memory::Block payload, Now) override {
+    ++payloads;
+    --room_now;
+    wire::FrameReader frames(payload.bytes());
+    while (const auto frame = frames.next()) {
+      if (const auto* data = std::get_if<wire::DataFrame>(&*frame)) {
+        data_bytes += data->bytes.size();
+        data_frames.push_back(*data);
+        data_frames.back().bytes = {};
+      } else if (const auto* ack = std::get_if<wire::AckFrame>(&*frame)) {
+        EXPECT_TRUE(acks.emplace(ack->ref, ack->status).second) << "a second answer";
+      } else if (const auto* credit = std::get_if<wire::CreditFrame>(&*frame)) {
+        credits.push_back(credit->offset);
+      } else if (const auto* pong = std::get_if<wire::PongFrame>(&*frame)) {
+        pongs.push_back(pong->token);
+      } else if (const auto* cancel = std::get_if<wire::CancelFrame>(&*frame)) {
+        cancels.push_back(cancel->ref);
+      }
+    }
+    EXPECT_FALSE(frames.malformed());
+  }
+  std::size_t failed_hop() const override { return SIZE_MAX; }
+  void close(circuit::CircuitId circuit, Now) override { closed.insert(circuit); }
+
+  // Routes and events.
+  Result<std::vector<onion::RouteHop>> draw(const NodeId& to, unsigned, Now) override {
+    return std::vector<onion::RouteHop>{{to, nullptr}};
+  }
+  void report(std::span<const onion::RouteHop>, bool, std::size_t, Duration, Now) override {}
+  Taken on_message(Received&& message, Now) override {
+    got.push_back(message.payload.bytes());
+    circuits.push_back(message.reply_circuit);
+    return Taken::yes;
+  }
+  void on_outcome(SendId, const Delivery& delivery, Now) override { ends.push_back(delivery); }
+  void on_progress(SendId, std::size_t, std::size_t, Now) override {}
+
+  // What the peer does.
+  struct Data {
+    std::uint32_t ref = 0;
+    std::optional<std::uint32_t> size = {};  // with a start
+    std::size_t bytes = 0;
+    bool last = false;
+    std::uint32_t ttl = 60'000;
+    std::uint8_t id = 0;  // 0: made from ref
+    bool reply = false;
+  };
+  static wire::Frame frame(const Data& d) {
+    static const std::vector<std::byte> zeros(8192);
+    wire::DataFrame out{
+        .ref = d.ref, .start = {}, .last = d.last, .bytes = Bytes(zeros).first(d.bytes)};
+    if (d.size) {
+      wire::MessageStart start;
+      start.id[0] = static_cast<std::byte>(d.id != 0 ? d.id : 1 + d.ref % 200);
+      start.id[1] = static_cast<std::byte>(d.ref >> 8);
+      start.id[2] = static_cast<std::byte>(d.id != 0);
+      start.size = *d.size;
+      start.ttl_ms = d.ttl;
+      if (d.reply) start.in_reply_to = wire::MessageId{};
+      out.start = start;
+    }
+    return out;
+  }
+  void raw(Bytes bytes, circuit::CircuitId circuit = kCircuit) {
+    memory::Block block = pool.take(onion::block_size(cls));
+    block.append(onion::payload_bytes(cls));
+    std::memset(block.data(), 0, block.size());
+    std::memcpy(block.data(), bytes.data(), bytes.size());
+    messages->on_payload(circuit, std::move(block), now);
+    messages->pump(now);
+  }
+  void arrive(std::initializer_list<wire::Frame> frames, circuit::CircuitId circuit = kCircuit) {
+    std::vector<std::byte> bytes(onion::payload_bytes(cls));
+    ByteWriter out(bytes);
+    for (const auto& f : frames) wire::append(out, f);
+    raw(Bytes(bytes).first(out.written()), circuit);
+  }
+  bool ended(circuit::CircuitId circuit = kCircuit) const { return closed.contains(circuit); }
+  void let_pass(Duration time) {
+    now.mono += time;
+    messages->on_time(now);
+    messages->pump(now);
+  }
+  Result<SendId> send(std::size_t size) {
+    return messages->send(node_id(1), chain_of(pool, pattern(1, size), memory::BlockSize::bulk), {},
+                          {.cls = cls}, now);
+  }
+
+  static constexpr circuit::CircuitId kCircuit{8};
+  static constexpr circuit::CircuitId kBuilt{9};
+  static constexpr std::uint64_t kWindow = wire::kInitialCredit;
+
+  Class cls = Class::normal;
+  Now now{TimePoint(1h), 1'800'000'000};
+  memory::BlockPool pool;
+  memory::Budget budget{"test", 100 << 20};
+  TestRng rng{1};
+  std::unique_ptr<Messages> messages;
+  std::size_t room_now = 1'000'000;
+
+  std::uint64_t builds = 0;
+  std::size_t payloads = 0;
+  std::uint64_t data_bytes = 0;
+  std::vector<wire::DataFrame> data_frames;
+  std::map<std::uint32_t, AckStatus> acks;
+  std::vector<std::uint64_t> credits, pongs;
+  std::vector<std::uint32_t> cancels;
+  std::set<circuit::CircuitId> closed;
+  std::vector<std::size_t> got;
+  std::vector<std::optional<circuit::CircuitId>> circuits;
+  std::vector<Delivery> ends;
+};
+
+using Protocol = Peer;
+
+// ---- receiving
+// ------------------------------------------------------------------------------------
+
+TEST_F(Protocol, SeveralFramesInOnePayload) {
+  arrive({frame({.ref = 0, .size = 10, .bytes = 10, .last = true}), wire::PingFrame{77},
+          frame({.ref = 1, .size = 0, .bytes = 0, .last = true}),
+          frame({.ref = 2, .size = 500, .bytes = 500, .last = true}),  // keeps the block
+          frame({.ref = 3, .size = 20, .bytes = 20, .last = true}), wire::PingFrame{78}});
+  EXPECT_EQ(got, (std::vector<std::size_t>{10, 0, 500, 20}));
+  EXPECT_EQ(acks.size(), 4u);
+  for (const auto& [ref, status] : acks) EXPECT_EQ(status, AckStatus::delivered);
+  EXPECT_EQ(pongs, (std::vector<std::uint64_t>{77, 78}));
+  EXPECT_EQ(payloads, 1u) << "the answers share one cell";
+  EXPECT_FALSE(ended());
+}
+
+TEST_F(Protocol, MessagesInterleave) {
+  arrive({frame({.ref = 0, .size = 30, .bytes = 10}), frame({.ref = 1, .size = 20, .bytes = 5}),
+          frame({.ref = 0, .bytes = 0}), frame({.ref = 1, .bytes = 15, .last = true}),
+          frame({.ref = 0, .bytes = 20, .last = true})});
+  EXPECT_EQ(got, (std::vector<std::size_t>{20, 30}));
+  EXPECT_EQ(budget.used(), 0u);
+  EXPECT_FALSE(ended());
+}
+
+TEST_F(Protocol, WhatBreaksTheRulesEndsTheCircuitOnly) {
+  using Frames = std::vector<wire::Frame>;
+  const std::vector<std::pair<std::string, Frames>> cases = {
+      {"first ref is not 0", {frame({.ref = 1, .size = 1, .bytes = 1, .last = true})}},
+      {"ref skipped",
+       {frame({.ref = 0, .size = 1, .bytes = 1, .last = true}),
+        frame({.ref = 2, .size = 1, .bytes = 1, .last = true})}},
+      {"ref used twice",
+       {frame({.ref = 0, .size = 1, .bytes = 1, .last = true}),
+        frame({.ref = 0, .size = 1, .bytes = 1, .last = true})}},
+      {"a fragment of nothing", {frame({.ref = 0, .bytes = 1})}},
+      {"a fragment after the last",
+       {frame({.ref = 0, .size = 1, .bytes = 1, .last = true}),
+        frame({.ref = 0, .bytes = 1, .last = true})}},
+      {"more than size",
+       {frame({.ref = 0, .size = 10, .bytes = 5}), frame({.ref = 0, .bytes = 6, .last = true})}},
+      {"last too early",
+       {frame({.ref = 0, .size = 10, .bytes = 5}), frame({.ref = 0, .bytes = 4, .last = true})}},
+      {"last not said", {frame({.ref = 0, .size = 10, .bytes = 5}), frame({.ref = 0, .bytes = 5})}},
+      {"acknowledgement of nothing", {wire::AckFrame{0, AckStatus::delivered}}},
+      {"cancel of nothing", {wire::CancelFrame{0}}},
+      {"credit that falls", {wire::CreditFrame{kWindow - 1}}},
+  };
+  std::uint64_t next = 100;
+  for (const auto& [name, frames] : cases) {
+    SCOPED_TRACE(name);
+    const circuit::CircuitId circuit{next++};
+    messages->on_incoming(circuit, cls, now);
+    const auto before = messages->stats().frames_malformed;
+    acks.clear();
+    std::vector<std::byte> bytes(onion::payload_bytes(cls));
+    ByteWriter out(bytes);
+    for (const auto& f : frames) wire::append(out, f);
+    raw(Bytes(bytes).first(out.written()), circuit);
+    EXPECT_TRUE(ended(circuit));
+    EXPECT_EQ(messages->stats().frames_malformed, before + 1);
+    EXPECT_EQ(budget.used(), 0u);
+    // Nothing more is taken from it, and nothing is said to it.
+    const auto said = payloads;
+    raw(bytes, circuit);
+    EXPECT_EQ(payloads, said);
+  }
+  EXPECT_FALSE(ended(kCircuit));
+  acks.clear();
+  arrive({frame({.ref = 0, .size = 10, .bytes = 10, .last = true, .id = 99})});
+  EXPECT_EQ(acks.at(0), AckStatus::delivered) << "the other circuit goes on";
+}
+
+TEST_F(Protocol, BytesThatAreNoFrames) {
+  const std::byte unknown[] = {std::byte{8}};
+  raw(unknown);
+  EXPECT_TRUE(ended());
+  EXPECT_EQ(messages->stats().frames_malformed, 1u);
+}
+
+TEST_F(Protocol, AtMost256AtATime) {
+  for (std::uint32_t ref = 0; ref < 256; ++ref)
+    arrive({frame({.ref = ref, .size = 9, .bytes = 1})});
+  EXPECT_FALSE(ended());
+  // One more that is complete at once is no 257th that is under way.
+  arrive({frame({.ref = 256, .size = 1, .bytes = 1, .last = true, .id = 255})});
+  EXPECT_FALSE(ended());
+  EXPECT_EQ(acks.at(256), AckStatus::delivered);
+  arrive({frame({.ref = 257, .size = 9, .bytes = 1})});
+  EXPECT_TRUE(ended());
+  EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST_F(Protocol, AssembliesMaxOfOurOwnRefusesForMemory) {
+  make({.assemblies_max = 2});
+  for (std::uint32_t ref = 0; ref < 3; ++ref) arrive({frame({.ref = ref, .size = 9, .bytes = 1})});
+  EXPECT_EQ(acks.size(), 1u);
+  EXPECT_EQ(acks.at(2), AckStatus::refused_memory);
+  for (std::uint32_t ref = 0; ref < 3; ++ref)
+    arrive({frame({.ref = ref, .bytes = 8, .last = true})});
+  EXPECT_EQ(got.size(), 2u);
+  EXPECT_FALSE(ended());
+}
+
+TEST_F(Protocol, ARefusedMessageIsCountedNotKept) {
+  memory::Reservation hold = memory::Reservation::take(budget, budget.bytes_max());
+  arrive({frame({.ref = 0, .size = 2000, .bytes = 800})});
+  EXPECT_EQ(acks.at(0), AckStatus::refused_memory);
+  hold.reset();
+  arrive({frame({.ref = 0, .bytes = 800})});
+  arrive({frame({.ref = 0, .bytes = 400, .last = true}),
+          frame({.ref = 1, .size = 5, .bytes = 5, .last = true})});
+  EXPECT_EQ(acks.at(1), AckStatus::delivered);
+  EXPECT_EQ(got, std::vector<std::size_t>{5});
+  EXPECT_EQ(pool.stats().in_use[0], 0u);
+  EXPECT_FALSE(ended());
+  // Its size still binds, though nothing of it was kept.
+  hold = memory::Reservation::take(budget, budget.bytes_max());
+  arrive({frame({.ref = 2, .size = 2000, .bytes = 800, .id = 9})});
+  arrive({frame({.ref = 2, .bytes = 900, .last = true})});
+  EXPECT_TRUE(ended());
+}
+
+TEST_F(Protocol, CancelEndsAnAssemblyAndIsAnsweredOnce) {
+  arrive({frame({.ref = 0, .size = 2000, .bytes = 800})});
+  EXPECT_GT(budget.used(), 2000u);
+  arrive({wire::CancelFrame{0}});
+  EXPECT_EQ(acks.at(0), AckStatus::cancelled);
+  EXPECT_EQ(budget.used(), 0u);
+  EXPECT_EQ(pool.stats().in_use[0], 0u);
+  arrive({wire::CancelFrame{0}});  // late: ignored
+  EXPECT_FALSE(ended());
+  arrive({frame({.ref = 0, .bytes = 800})});
+  EXPECT_TRUE(ended()) << "nothing comes after a CANCEL";
+}
+
+TEST_F(Protocol, TimeEndsAnAssembly) {
+  arrive({frame({.ref = 0, .size = 2000, .bytes = 800, .ttl = 1000})});
+  let_pass(999ms);
+  EXPECT_TRUE(acks.empty());
+  EXPECT_EQ(messages->next_deadline(), now.mono + 1ms);
+  let_pass(1ms);
+  EXPECT_EQ(acks.at(0), AckStatus::expired);
+  EXPECT_EQ(budget.used(), 0u);
+  arrive({
+      frame({.ref = 0, .bytes = 800}),
+  });
+  EXPECT_FALSE(ended()) << "its bytes may still come";
+  arrive({frame({.ref = 1, .size = 5, .bytes = 5, .last = true, .ttl = 0})});
+  EXPECT_EQ(acks.at(1), AckStatus::expired) << "no time at all";
+}
+
+TEST_F(Protocol, DuplicatesForTheirTimeAndTwoMinutes) {
+  arrive({frame({.ref = 0, .size = 5, .bytes = 5, .last = true, .ttl = 1000, .id = 7})});
+  arrive({frame({.ref = 1, .size = 5, .bytes = 5, .last = true, .id = 7})});
+  EXPECT_EQ(acks.at(1), AckStatus::duplicate);
+  let_pass(2min + 999ms);
+  arrive({frame({.ref = 2, .size = 5, .bytes = 5, .last = true, .id = 7})});
+  EXPECT_EQ(acks.at(2), AckStatus::duplicate);
+  let_pass(1ms);
+  arrive({frame({.ref = 3, .size = 5, .bytes = 5, .last = true, .id = 7})});
+  EXPECT_EQ(acks.at(3), AckStatus::delivered);
+  EXPECT_EQ(messages->stats().duplicates, 2u);
+}
+
+TEST_F(Protocol, ADuplicateOnAnotherCircuit) {
+  messages->on_incoming({50}, cls, now);
+  arrive({frame({.ref = 0, .size = 5, .bytes = 5, .last = true, .id = 7})});
+  acks.clear();
+  arrive({frame({.ref = 0, .size = 5, .bytes = 5, .last = true, .id = 7})}, {50});
+  EXPECT_EQ(acks.at(0), AckStatus::duplicate);
+  EXPECT_EQ(got.size(), 1u);
+}
+
+TEST_F(Protocol, RepliesAreNotForADestination) {
+  arrive({frame({.ref = 0, .size = 5, .bytes = 5, .last = true, .reply = true})});
+  EXPECT_EQ(acks.at(0), AckStatus::no_receiver);
+  EXPECT_TRUE(got.empty());
+  EXPECT_FALSE(ended());
+}
+
+TEST_F(Protocol, AnswersThatNobodyReadsArebounded) {
+  room_now = 0;
+  std::uint32_t ref = 0;
+  while (!ended() && ref < 100'000) {
+    arrive({frame({.ref = ref, .size = 0, .last = true}), wire::PingFrame{ref}});
+    ++ref;
+  }
+  EXPECT_TRUE(ended());
+  EXPECT_GE(ref * 2, 16'384u);
+  EXPECT_LE(ref * 2, 20'000u);
+}
+
+// ---- credit -------------------------------------------------------------------------------------
+
+TEST_F(Protocol, CreditIsExtendedByQuarters) {
+  cls = Class::low;
+  make({});
+  std::uint64_t sent = 0;
+  for (std::uint32_t ref = 0; ref < 1000; ++ref) {
+    arrive({frame({.ref = ref, .size = 8000, .bytes = 8000, .last = true})});
+    sent += 8000;
+    ASSERT_FALSE(ended());
+    const std::uint64_t known = credits.empty() ? kWindow : credits.back();
+    EXPECT_LE(known, sent + kWindow);
+    EXPECT_LT(sent + kWindow - known, kWindow / 4) << "a quarter at most is held back";
+  }
+  EXPECT_LE(credits.size(), sent / (kWindow / 4));
+  EXPECT_TRUE(std::ranges::is_sorted(credits));
+}
+
+TEST_F(Protocol, SendingMoreThanTheCreditEndsTheCircuit) {
+  cls = Class::low;
+  make({});
+  room_now = 0;  // so no credit can be given
+  std::uint64_t sent = 0;
+  std::uint32_t ref = 0;
+  for (; sent + 8000 <= kWindow; ++ref, sent += 8000) {
+    arrive({frame({.ref = ref, .size = 8000, .bytes = 8000, .last = true})});
+  }
+  const auto rest = static_cast<std::uint32_t>(kWindow - sent);
+  arrive({frame({.ref = ref, .size = rest, .bytes = rest, .last = true})});
+  EXPECT_FALSE(ended()) << "exactly the window";
+  arrive({frame({.ref = ref + 1, .size = 1, .bytes = 1, .last = true})});
+  EXPECT_TRUE(ended());
+  EXPECT_EQ(messages->stats().credit_violations, 1u);
+}
+
+TEST_F(Protocol, RefusedBytesAreCreditedToo) {
+  cls = Class::low;
+  make({});
+  memory::Reservation hold = memory::Reservation::take(budget, budget.bytes_max());
+  arrive({frame({.ref = 0, .size = 8 << 20, .bytes = 8000})});
+  EXPECT_EQ(acks.at(0), AckStatus::refused_memory);
+  for (int i = 0; i < 600; ++i) arrive({frame({.ref = 0, .bytes = 8000})});
+  EXPECT_FALSE(ended());
+  EXPECT_GE(credits.size(), 4u);
+}
+
+TEST_F(Protocol, TheSenderKeepsToItsCredit) {
+  cls = Class::low;
+  make({});
+  ASSERT_TRUE(send(10 << 20));
+  messages->pump(now);
+  messages->on_built(kBuilt, 1ms, now);
+  for (int i = 0; i < 5; ++i) messages->pump(now);
+  EXPECT_EQ(data_bytes, kWindow);
+  ASSERT_TRUE(send(0));
+  messages->pump(now);
+  EXPECT_EQ(data_bytes, kWindow);
+  EXPECT_EQ(data_frames.back().ref, 1u) << "an empty message costs no credit";
+  arrive({wire::CreditFrame{kWindow + 1000}}, kBuilt);
+  EXPECT_EQ(data_bytes, kWindow + 1000);
+  arrive({wire::CreditFrame{kWindow + 1000}}, kBuilt);  // the same again is no fall
+  EXPECT_EQ(data_bytes, kWindow + 1000);
+  arrive({wire::CreditFrame{std::uint64_t{1} << 40}}, kBuilt);
+  EXPECT_EQ(data_bytes, std::uint64_t{10} << 20);
+  EXPECT_TRUE(data_frames.back().last);
+  EXPECT_FALSE(ended(kBuilt));
+}
+
+// ---- sending ------------------------------------------------------------------------------------
+
+class Sending : public Peer {
+ protected:
+  void begin() {
+    messages->pump(now);
+    messages->on_built(kBuilt, 1ms, now);
+    messages->pump(now);
+  }
+};
+
+TEST_F(Sending, EachAnswerHasItsOutcome) {
+  const std::pair<AckStatus, std::pair<Outcome, Errc>> cases[] = {
+      {AckStatus::delivered, {Outcome::delivered, Errc::ok}},
+      {AckStatus::duplicate, {Outcome::delivered, Errc::ok}},
+      {AckStatus::no_receiver, {Outcome::refused, Errc::refused_by_peer}},
+      {AckStatus::refused_memory, {Outcome::refused, Errc::refused_by_peer}},
+      {AckStatus::refused_queue, {Outcome::refused, Errc::refused_by_peer}},
+      {AckStatus::expired, {Outcome::expired, Errc::expired}},
+      {AckStatus::bad_signature, {Outcome::failed, Errc::authentication_failed}},
+      {AckStatus::cancelled, {Outcome::refused, Errc::refused_by_peer}}};
+  for (std::size_t i = 0; i < std::size(cases); ++i) ASSERT_TRUE(send(10));
+  begin();
+  EXPECT_EQ(payloads, 1u);
+  for (std::size_t i = std::size(cases); i-- > 0;) {  // in any order
+    arrive({wire::AckFrame{static_cast<std::uint32_t>(i), cases[i].first}}, kBuilt);
+    ASSERT_EQ(ends.size(), std::size(cases) - i);
+    EXPECT_EQ(ends.back().outcome, cases[i].second.first);
+    EXPECT_EQ(ends.back().reason, cases[i].second.second);
+  }
+  EXPECT_FALSE(ended(kBuilt));
+  arrive({wire::AckFrame{0, AckStatus::delivered}}, kBuilt);
+  EXPECT_TRUE(ended(kBuilt)) << "a second answer for one message";
+  EXPECT_EQ(ends.size(), std::size(cases));
+}
+
+TEST_F(Sending, AnEarlyRefusalStopsTheRest) {
+  ASSERT_TRUE(send(1 << 20));
+  messages->pump(now);
+  room_now = 3;
+  messages->on_built(kBuilt, 1ms, now);
+  messages->pump(now);
+  EXPECT_EQ(data_frames.size(), 3u);
+  room_now = 1000;
+  arrive({wire::AckFrame{0, AckStatus::no_receiver}}, kBuilt);
+  EXPECT_EQ(data_frames.size(), 3u);
+  EXPECT_EQ(cancels, std::vector<std::uint32_t>{0}) << "so that the peer can forget it";
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_EQ(ends[0].outcome, Outcome::refused);
+  EXPECT_EQ(pool.stats().in_use[1], 0u);
+  arrive({wire::AckFrame{0, AckStatus::cancelled}}, kBuilt);
+  EXPECT_TRUE(ended(kBuilt)) << "it was answered already";
+}
+
+TEST_F(Sending, ExpiryHalfwayIsCancelledAndItsAnswerExpected) {
+  ASSERT_TRUE(send(1 << 20));
+  messages->pump(now);
+  room_now = 3;
+  messages->on_built(kBuilt, 1ms, now);
+  messages->pump(now);
+  room_now = 1000;
+  let_pass(60s);
+  EXPECT_EQ(cancels, std::vector<std::uint32_t>{0});
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_EQ(ends[0].outcome, Outcome::expired);
+  arrive({wire::AckFrame{0, AckStatus::cancelled}}, kBuilt);
+  EXPECT_FALSE(ended(kBuilt));
+  EXPECT_EQ(ends.size(), 1u);
+}
+
+TEST_F(Sending, CloseMeansNoNewMessages) {
+  ASSERT_TRUE(send(10));
+  begin();
+  arrive({wire::CloseFrame{5}}, kBuilt);
+  EXPECT_FALSE(ended(kBuilt));
+  const auto before = data_frames.size();
+  ASSERT_TRUE(send(10));
+  messages->pump(now);
+  EXPECT_EQ(data_frames.size(), before);
+  arrive({wire::AckFrame{0, AckStatus::delivered}}, kBuilt);
+  EXPECT_EQ(ends.size(), 1u);
+  EXPECT_EQ(ends[0].outcome, Outcome::delivered);
+}
+
+TEST_F(Sending, NoRepliesOnAClosingCircuit) {
+  arrive({frame({.ref = 0, .size = 5, .bytes = 5, .last = true}), wire::CloseFrame{0}});
+  ASSERT_EQ(circuits.size(), 1u);
+  const auto reply = messages->reply(kCircuit, {}, {}, {}, 1s, now);
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error(), Errc::circuit_failed);
+}
+
+TEST_F(Sending, OnlySourcesTakeReplies) {
+  ASSERT_TRUE(send(10));
+  begin();
+  arrive({frame({.ref = 0, .size = 5, .bytes = 5, .last = true})}, kBuilt);
+  EXPECT_EQ(acks.at(0), AckStatus::no_receiver);
+  arrive({frame({.ref = 1, .size = 5, .bytes = 5, .last = true, .reply = true})}, kBuilt);
+  EXPECT_EQ(acks.at(1), AckStatus::delivered);
+  EXPECT_EQ(got.size(), 1u);
+  EXPECT_FALSE(circuits[0]);
+}
+
+TEST_F(Sending, TheTimeThatIsLeftIsAnnounced) {
+  ASSERT_TRUE(messages->send(node_id(1), {}, {}, {.cls = cls, .ttl = 10s}, now));
+  messages->pump(now);
+  let_pass(2500ms);
+  messages->on_built(kBuilt, 1ms, now);
+  messages->pump(now);
+  ASSERT_EQ(data_frames.size(), 1u);
+  EXPECT_EQ(data_frames[0].start->ttl_ms, 7500u);
+}
+
+}  // namespace
+}  // namespace qudag::message::testing
