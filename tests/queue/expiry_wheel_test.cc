@@ -52,6 +52,17 @@ TEST(ExpiryWheel, CancelledAndExpiredHandlesAreDead) {
   EXPECT_FALSE(wheel.cancel({}));
 }
 
+TEST(ExpiryWheel, CancelledEntriesWakeNobody) {
+  Wheel wheel(10, 1ms);
+  const auto a = wheel.schedule(at(5ms), 1);
+  const auto b = wheel.schedule(at(5ms), 2);
+  wheel.schedule(at(40ms), 3);
+  wheel.cancel(a);
+  EXPECT_EQ(wheel.next_deadline(), at(5ms));
+  wheel.cancel(b);
+  EXPECT_EQ(wheel.next_deadline(), at(40ms));
+}
+
 TEST(ExpiryWheel, BoundsItsEntries) {
   Wheel wheel(2, 1ms);
   const auto a = wheel.schedule(at(1ms), 1);
