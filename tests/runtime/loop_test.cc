@@ -1,0 +1,240 @@
+// The loop of a shard with real threads, timers and a socket. Nothing sleeps; what must happen is
+// waited for with a bound, and what must not happen is shown by what follows it.
+#include "runtime/clock.h"
+#include "runtime/loop.h"
+#include "runtime/udp_socket.h"
+#include "runtime/worker_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <thread>
+#include <vector>
+
+namespace qudag::runtime {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPatience = 5s;
+
+/// Counts what the loop asks for.
+class Counting : public Driven {
+ public:
+  bool on_readable(Now now) override {
+    ++reads;
+    return when_readable ? when_readable(now) : false;
+  }
+  void on_writable(Now) override { wants = false; }
+  void on_time(Now now) override {
+    ++times;
+    if (when_time) when_time(now);
+  }
+  void flush(Now) override { ++flushes; }
+  TimePoint next_deadline() const override { return deadline; }
+  bool wants_writable() const override { return wants; }
+
+  std::function<bool(Now)> when_readable;
+  std::function<void(Now)> when_time;
+  TimePoint deadline = kNever;
+  bool wants = false;
+  std::atomic<int> reads{0};
+  std::atomic<int> times{0};
+  std::atomic<int> flushes{0};
+};
+
+/// Runs a loop on its own thread until the test ends.
+class Running {
+ public:
+  Running(Loop& loop, Driven& driven) : loop_(loop), thread_([&] { loop.run(driven); }) {}
+  ~Running() {
+    loop_.stop();
+    thread_.join();
+  }
+
+ private:
+  Loop& loop_;
+  std::thread thread_;
+};
+
+TEST(Loop, PostedTasksRunInOrderOnTheLoopsThread) {
+  Counting driven;
+  Loop loop(-1);
+  Running running(loop, driven);
+  std::vector<int> order;
+  std::promise<std::thread::id> done;
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(loop.post([&order, i](Now) { order.push_back(i); }));
+  }
+  ASSERT_TRUE(loop.post([&](Now) { done.set_value(std::this_thread::get_id()); }));
+  auto where = done.get_future();
+  ASSERT_EQ(where.wait_for(kPatience), std::future_status::ready);
+  EXPECT_NE(where.get(), std::this_thread::get_id());
+  ASSERT_EQ(order.size(), 100u);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(order[static_cast<std::size_t>(i)], i);
+}
+
+TEST(Loop, TasksOfManyThreadsAllRun) {
+  Counting driven;
+  Loop loop(-1, 100'000);
+  Running running(loop, driven);
+  std::atomic<int> ran{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 2000; ++i) {
+        if (!loop.post([&](Now) { ++ran; })) ADD_FAILURE();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::promise<void> last;
+  ASSERT_TRUE(loop.post([&](Now) { last.set_value(); }));
+  ASSERT_EQ(last.get_future().wait_for(kPatience), std::future_status::ready);
+  EXPECT_EQ(ran, 8000);
+}
+
+TEST(Loop, TheMailboxIsBounded) {
+  Loop loop(-1, 3);  // does not run: nothing empties the mailbox
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(loop.post([](Now) {}));
+  EXPECT_FALSE(loop.post([](Now) {}));
+}
+
+TEST(Loop, AStoppedLoopTakesNothing) {
+  Counting driven;
+  Loop loop(-1);
+  { Running running(loop, driven); }
+  EXPECT_FALSE(loop.post([](Now) {}));
+}
+
+TEST(Loop, DeadlinesAreServedNotEarlyAndOnceEach) {
+  Counting driven;
+  Loop loop(-1);
+  std::promise<void> done;
+  const TimePoint start = system_now().mono;
+  std::vector<TimePoint> served;
+  driven.deadline = start + 5ms;
+  driven.when_time = [&](Now now) {
+    EXPECT_GE(now.mono, driven.deadline);
+    served.push_back(now.mono);
+    driven.deadline = served.size() < 3 ? now.mono + 5ms : kNever;
+    if (served.size() == 3) done.set_value();
+  };
+  Running running(loop, driven);
+  ASSERT_EQ(done.get_future().wait_for(kPatience), std::future_status::ready);
+  EXPECT_EQ(driven.times, 3);
+}
+
+TEST(Loop, AnEarlierDeadlineReplacesALaterOne) {
+  Counting driven;
+  Loop loop(-1);
+  driven.deadline = system_now().mono + 1h;
+  std::promise<void> done;
+  driven.when_time = [&](Now) {
+    driven.deadline = kNever;
+    done.set_value();
+  };
+  Running running(loop, driven);
+  ASSERT_TRUE(loop.post([&](Now now) { driven.deadline = now.mono + 1ms; }));
+  EXPECT_EQ(done.get_future().wait_for(kPatience), std::future_status::ready);
+}
+
+TEST(Loop, DatagramsWakeItAndEachTurnFlushesOnce) {
+  auto socket = std::move(*UdpSocket::open({.bind = SocketAddress::v4(127, 0, 0, 1, 0)}));
+  auto peer = std::move(*UdpSocket::open({.bind = SocketAddress::v4(127, 0, 0, 1, 0)}));
+  Counting driven;
+  std::size_t bytes = 0;
+  std::promise<void> done;
+  driven.when_readable = [&](Now) {
+    const auto batch = socket->receive();
+    for (const Received& one : batch) bytes += one.data.size();
+    if (!batch.empty() && bytes == 3000) done.set_value();
+    return !batch.empty();  // perhaps more
+  };
+  Loop loop(socket->native_handle());
+  Running running(loop, driven);
+  const std::vector<std::byte> data(1000);
+  for (int i = 0; i < 3; ++i) {
+    const Train train{socket->local(), peer->local(), data, data.size(), 0};
+    ASSERT_EQ(peer->send({&train, 1}), 1u);
+  }
+  ASSERT_EQ(done.get_future().wait_for(kPatience), std::future_status::ready);
+  std::promise<LoopStats> stats;
+  ASSERT_TRUE(loop.post([&](Now) { stats.set_value(loop.stats()); }));
+  const LoopStats seen = stats.get_future().get();
+  EXPECT_LE(static_cast<std::uint64_t>(driven.flushes), seen.turns + 1);
+  EXPECT_GE(driven.reads, 2);
+}
+
+TEST(Loop, WritableIsAskedForOnlyWhenWanted) {
+  auto socket = std::move(*UdpSocket::open({.bind = SocketAddress::v4(127, 0, 0, 1, 0)}));
+  Counting driven;
+  Loop loop(socket->native_handle());
+  Running running(loop, driven);
+  std::promise<void> asked;
+  ASSERT_TRUE(loop.post([&](Now) {
+    driven.wants = true;
+    asked.set_value();
+  }));
+  asked.get_future().wait();
+  // on_writable clears the wish; each question is a posted task, so the loop turns meanwhile.
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  bool wants = true;
+  while (wants && std::chrono::steady_clock::now() < until) {
+    std::promise<bool> answer;
+    ASSERT_TRUE(loop.post([&](Now) { answer.set_value(driven.wants); }));
+    wants = answer.get_future().get();
+  }
+  EXPECT_FALSE(wants);
+}
+
+TEST(WorkerPool, WorkRunsElsewhereAndDoneComesHome) {
+  Counting driven;
+  Loop loop(-1);
+  Running running(loop, driven);
+  ThreadWorkerPool pool(2);
+  std::promise<std::thread::id> home;
+  ASSERT_TRUE(loop.post([&](Now) { home.set_value(std::this_thread::get_id()); }));
+  std::promise<std::pair<std::thread::id, std::thread::id>> where;
+  auto worked = std::make_shared<std::thread::id>();
+  ASSERT_TRUE(pool.submit([worked] { *worked = std::this_thread::get_id(); }, loop,
+                          [&, worked](Now) {
+                            where.set_value({*worked, std::this_thread::get_id()});
+                          }));
+  auto result = where.get_future();
+  ASSERT_EQ(result.wait_for(kPatience), std::future_status::ready);
+  const auto [work_thread, done_thread] = result.get();
+  EXPECT_EQ(done_thread, home.get_future().get());
+  EXPECT_NE(work_thread, done_thread);
+}
+
+TEST(WorkerPool, IsBounded) {
+  Counting driven;
+  Loop loop(-1);
+  std::promise<void> release;
+  auto released = release.get_future().share();
+  std::promise<void> started;
+  ThreadWorkerPool pool(1, 2);
+  ASSERT_TRUE(pool.submit(
+      [&, released] {
+        started.set_value();
+        released.wait();
+      },
+      loop, [](Now) {}));
+  started.get_future().wait();
+  EXPECT_TRUE(pool.submit([] {}, loop, [](Now) {}));
+  EXPECT_TRUE(pool.submit([] {}, loop, [](Now) {}));
+  EXPECT_FALSE(pool.submit([] {}, loop, [](Now) {}));
+  release.set_value();
+}
+
+TEST(Clock, BothClocksAreReal) {
+  const Now first = system_now();
+  const Now second = system_now();
+  EXPECT_LE(first.mono, second.mono);
+  EXPECT_GT(first.unix_seconds, 1'600'000'000u);
+}
+
+}  // namespace
+}  // namespace qudag::runtime
