@@ -38,6 +38,11 @@ void Outbox::push(std::unique_lock<std::mutex>& lock, OutItem item) {
   lock.unlock();
 }
 
+void Outbox::push_subscribed() {
+  std::unique_lock lock(mutex_);
+  if (open_) push(lock, SubscribedItem{});
+}
+
 void Outbox::push_outcome(std::uint64_t request, const Delivery& delivery) {
   std::unique_lock lock(mutex_);
   if (open_) push(lock, OutcomeItem{request, delivery});

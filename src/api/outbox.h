@@ -39,7 +39,10 @@ struct OutcomeItem {
   Delivery delivery;
 };
 
-using OutItem = std::variant<OutcomeItem, std::shared_ptr<ProgressSlot>, Message>;
+struct SubscribedItem {};
+
+using OutItem =
+    std::variant<OutcomeItem, std::shared_ptr<ProgressSlot>, Message, SubscribedItem>;
 
 class Outbox : public std::enable_shared_from_this<Outbox> {
  public:
@@ -54,6 +57,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   /// Takes only so many messages more, then answers queue_full.
   void set_quota(std::uint64_t messages);
 
+  void push_subscribed();
   void push_outcome(std::uint64_t request, const Delivery& delivery);
   void push_progress(const std::shared_ptr<ProgressSlot>& slot, std::uint64_t done,
                      std::uint64_t all);

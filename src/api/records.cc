@@ -82,6 +82,13 @@ Result<ClientRecord> parse_reply(Bytes body) {
   return record;
 }
 
+Result<ClientRecord> parse_subscribe(Bytes body) {
+  ByteReader in(body);
+  const SubscribeRecord record{.on = true, .count = in.u64()};
+  if (!in.done()) return fail(Errc::malformed, "SUBSCRIBE is a count of 8 bytes");
+  return record;
+}
+
 Result<ServerRecord> parse_outcome(Bytes body) {
   ByteReader in(body);
   OutcomeRecord record;
@@ -152,7 +159,11 @@ void append(std::vector<std::byte>& out, const ReplyRecord& record) {
 }
 
 void append(std::vector<std::byte>& out, const SubscribeRecord& record) {
-  open_record(out, record.on ? Op::subscribe : Op::unsubscribe, 0);
+  if (!record.on) {
+    open_record(out, Op::unsubscribe, 0);
+    return;
+  }
+  open_record(out, Op::subscribe, 8).u64(record.count);
 }
 
 void append(std::vector<std::byte>& out, const OutcomeRecord& record) {
@@ -197,6 +208,10 @@ void append(std::vector<std::byte>& out, const ErrorRecord& record) {
   writer.put(as_bytes(record.detail));
 }
 
+void append(std::vector<std::byte>& out, const SubscribedRecord&) {
+  open_record(out, Op::subscribed, 0);
+}
+
 Result<RecordReader::Raw> RecordReader::next() {
   ByteReader in(rest_);
   const std::uint32_t length = in.u32();
@@ -213,10 +228,10 @@ Result<ClientRecord> parse_client_record(const RecordReader::Raw& raw) {
   switch (static_cast<Op>(raw.op)) {
     case Op::send: return parse_send(raw.body);
     case Op::reply: return parse_reply(raw.body);
-    case Op::subscribe:
+    case Op::subscribe: return parse_subscribe(raw.body);
     case Op::unsubscribe:
-      if (!raw.body.empty()) return fail(Errc::malformed, "SUBSCRIBE has no body");
-      return SubscribeRecord{static_cast<Op>(raw.op) == Op::subscribe};
+      if (!raw.body.empty()) return fail(Errc::malformed, "UNSUBSCRIBE has no body");
+      return SubscribeRecord{.on = false};
     default: return fail(Errc::unsupported, "unknown record");
   }
 }
@@ -227,6 +242,9 @@ Result<ServerRecord> parse_server_record(const RecordReader::Raw& raw) {
     case Op::progress: return parse_progress(raw.body);
     case Op::message: return parse_message(raw.body);
     case Op::error: return parse_error(raw.body);
+    case Op::subscribed:
+      if (!raw.body.empty()) return fail(Errc::malformed, "SUBSCRIBED");
+      return SubscribedRecord{};
     default: return fail(Errc::unsupported, "unknown record");
   }
 }

@@ -27,6 +27,7 @@ enum class Op : std::uint8_t {
   progress = 0x82,
   message = 0x83,
   error = 0x84,
+  subscribed = 0x85,
 };
 
 inline constexpr std::size_t kRecordLengthBytes = 4;
@@ -56,8 +57,11 @@ struct ReplyRecord {
   Bytes payload;
 };
 
+/// SUBSCRIBE u64 count (0: no limit), or UNSUBSCRIBE. The node takes no more messages for this
+/// client than it asked for, so that none is acknowledged that nobody looks at.
 struct SubscribeRecord {
   bool on = true;
+  std::uint64_t count = 0;
 };
 
 using ClientRecord = std::variant<SendRecord, ReplyRecord, SubscribeRecord>;
@@ -93,7 +97,11 @@ struct ErrorRecord {
   std::string_view detail;
 };
 
-using ServerRecord = std::variant<OutcomeRecord, ProgressRecord, MessageRecord, ErrorRecord>;
+/// The answer to SUBSCRIBE: from now on messages can come.
+struct SubscribedRecord {};
+
+using ServerRecord =
+    std::variant<OutcomeRecord, ProgressRecord, MessageRecord, ErrorRecord, SubscribedRecord>;
 
 // ---- Encoding: appends one record -----------------------------------------------------------------
 
@@ -104,6 +112,7 @@ void append(std::vector<std::byte>& out, const OutcomeRecord& record);
 void append(std::vector<std::byte>& out, const ProgressRecord& record);
 void append(std::vector<std::byte>& out, const MessageRecord& record);
 void append(std::vector<std::byte>& out, const ErrorRecord& record);
+void append(std::vector<std::byte>& out, const SubscribedRecord& record);
 /// The part of a MESSAGE in front of `payload_bytes` that follow elsewhere; record.payload unused.
 void append_message_head(std::vector<std::byte>& out, const MessageRecord& record,
                          std::size_t payload_bytes);

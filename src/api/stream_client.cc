@@ -47,7 +47,8 @@ bool ClientLoop::run_until(const std::function<bool()>& done, std::chrono::milli
 }
 
 struct StreamClient::Impl : std::enable_shared_from_this<StreamClient::Impl> {
-  Impl(asio::io_context& io, Handler handler) : socket(io), on_record(std::move(handler)) {}
+  Impl(ClientLoop& l, Handler handler)
+      : loop(l), socket(l.impl().io), on_record(std::move(handler)) {}
 
   void read();
   void write();
@@ -55,12 +56,14 @@ struct StreamClient::Impl : std::enable_shared_from_this<StreamClient::Impl> {
   template <class Record>
   Status queue(const Record& record, std::size_t bytes);
 
+  ClientLoop& loop;
   websocket::stream<asio::local::stream_protocol::socket> socket;
   Handler on_record;
   beast::flat_buffer in;
   std::deque<std::vector<std::byte>> out;  // the front is being written if `writing`
   bool writing = false;
   bool ready = false;
+  bool subscribed = false;
   std::optional<Error> ended;
 };
 
@@ -82,6 +85,7 @@ void StreamClient::Impl::read() {
       if (const auto* error = std::get_if<ErrorRecord>(&*record)) {
         return self->end(Error(error->code, std::string(error->detail)));
       }
+      if (std::holds_alternative<SubscribedRecord>(*record)) self->subscribed = true;
       self->on_record(*record);
     }
     self->in.consume(self->in.size());
@@ -120,7 +124,7 @@ Result<std::unique_ptr<StreamClient>> StreamClient::open(ClientLoop& loop,
                                                          Handler on_record) {
   const Result<int> fd = connect_to(path);
   if (!fd) return std::unexpected(fd.error());
-  auto impl = std::make_shared<Impl>(loop.impl().io, std::move(on_record));
+  auto impl = std::make_shared<Impl>(loop, std::move(on_record));
   beast::get_lowest_layer(impl->socket).assign(asio::local::stream_protocol(), *fd);
   impl->socket.binary(true);
   impl->socket.auto_fragment(false);
@@ -152,8 +156,21 @@ Status StreamClient::reply(const ReplyRecord& record) {
   return impl_->queue(record, kRecordLengthBytes + kReplyHeadBytes + record.payload.size());
 }
 
-void StreamClient::subscribe(bool on) {
-  (void)impl_->queue(SubscribeRecord{on}, kRecordLengthBytes + 1);
+Status StreamClient::subscribe(std::uint64_t count) {
+  impl_->subscribed = false;
+  if (Status queued = impl_->queue(SubscribeRecord{.on = true, .count = count},
+                                   kRecordLengthBytes + 9);
+      !queued) {
+    return queued;
+  }
+  impl_->loop.run_until([this] { return impl_->subscribed || impl_->ended; }, kHandshakePatience);
+  if (impl_->ended) return std::unexpected(*impl_->ended);
+  if (!impl_->subscribed) return fail(Errc::timed_out, "the node did not answer in time");
+  return {};
+}
+
+void StreamClient::unsubscribe() {
+  (void)impl_->queue(SubscribeRecord{.on = false}, kRecordLengthBytes + 1);
 }
 
 const std::optional<Error>& StreamClient::ended() const { return impl_->ended; }

@@ -46,7 +46,9 @@ class StreamClient {
   /// Queue a record; the payload is copied. too_large over kStreamInBytesMax.
   Status send(const SendRecord& record);
   Status reply(const ReplyRecord& record);
-  void subscribe(bool on = true);
+  /// Takes so many messages; 0: all. Waits until the node has said that they can come.
+  Status subscribe(std::uint64_t count = 0);
+  void unsubscribe();
 
   /// Set when the connection has ended; then nothing more comes.
   const std::optional<Error>& ended() const;

@@ -26,7 +26,7 @@ constexpr std::size_t kCopyBytesMax = 4096;
 /// One WebSocket message being put together.
 class Batch {
  public:
-  /// Moves what it needs out of `item`; returns whether the batch is full.
+  /// Moves what it needs out of `item`.
   void add(OutItem& item, std::size_t& outstanding);
   bool full() const { return bytes_.size() + viewed_ >= kStreamOutBytes; }
   bool empty() const { return bytes_.empty(); }
@@ -63,6 +63,8 @@ void Batch::add(OutItem& item, std::size_t& outstanding) {
     ProgressSlot& slot = **progress;
     slot.queued.store(false);
     append(bytes_, ProgressRecord{slot.request, slot.done.load(), slot.all.load()});
+  } else if (std::holds_alternative<SubscribedItem>(item)) {
+    append(bytes_, SubscribedRecord{});
   } else {
     add_message(std::get<Message>(item));
   }
@@ -273,6 +275,8 @@ void StreamSession::handle(const ReplyRecord& record) {
 
 void StreamSession::handle(const SubscribeRecord& record) {
   if (record.on) {
+    port_.outbox()->set_quota(record.count == 0 ? UINT64_MAX : record.count);
+    port_.outbox()->push_subscribed();  // in the queue before the first message
     hub_->subscribers.add(port_.outbox());
   } else {
     hub_->subscribers.remove(port_.outbox().get());

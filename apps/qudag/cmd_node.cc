@@ -1,0 +1,77 @@
+// qudag node: 1 file and flags to settings, 2 node, 3 local API, 4 the ready line, 5 wait for a
+// signal, 6 stop in order: no new sends, messages in flight, the API last.
+#include "commands.h"
+#include "interrupt.h"
+
+#include "api/config.h"
+#include "api/server.h"
+
+#include <qudag/node.h>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace qudag::app {
+namespace {
+
+Result<api::Settings> settings_of(const NodeArgs& args) {
+  api::Settings settings;
+  if (!args.config.empty()) {
+    if (Status loaded = api::load_config(settings, args.config); !loaded) {
+      return std::unexpected(loaded.error());
+    }
+  }
+  for (const auto& [name, values] : args.flags) {
+    if (Status set = api::apply_flag(settings, name, values); !set) {
+      return std::unexpected(set.error());
+    }
+  }
+  if (settings.api.socket.empty()) settings.api.socket = api::default_socket();
+  return settings;
+}
+
+std::string ready_line(const Node& node, const api::Server& server) {
+  return boost::json::serialize(boost::json::object{{"ready", true},
+                                                    {"id", node.id().to_string()},
+                                                    {"address", node.address().to_string()},
+                                                    {"socket", server.socket().string()},
+                                                    {"pid", ::getpid()}}) +
+         "\n";
+}
+
+Status tell_ready(const std::string& line, int fd) {
+  if (fd < 0) return print(line);
+  const ssize_t written = ::write(fd, line.data(), line.size());
+  ::close(fd);
+  if (written != static_cast<ssize_t>(line.size())) return fail(Errc::io_error, "--ready-fd");
+  return {};
+}
+
+}  // namespace
+
+Exit run_node(const NodeArgs& args) {
+  if (args.print_config) {
+    const Status printed = print(api::example_config());
+    return printed ? Exit::ok : report(printed.error(), false);
+  }
+  const Result<api::Settings> settings = settings_of(args);
+  if (!settings) return report(settings.error(), false);
+
+  Interrupt interrupt;  // before any thread
+  auto node = Node::start(settings->node);
+  if (!node) return report(node.error(), false);
+  auto server = api::Server::start(**node, settings->api);
+  if (!server) return report(server.error(), false);
+  if (const Status told = tell_ready(ready_line(**node, **server), args.ready_fd); !told) {
+    return report(told.error(), false);
+  }
+
+  interrupt.wait(std::chrono::milliseconds(-1));
+  (*server)->drain();
+  (*node)->stop(args.grace);
+  (*server)->stop();
+  return Exit::ok;
+}
+
+}  // namespace qudag::app

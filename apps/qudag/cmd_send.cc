@@ -1,0 +1,94 @@
+// qudag send: 1 read the file or standard input, 2 post it, showing progress, 3 print the outcome.
+#include "commands.h"
+#include "progress.h"
+
+#include "api/client.h"
+#include "api/request.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+namespace qudag::app {
+namespace {
+
+Result<std::vector<std::byte>> read_all(const std::filesystem::path& file) {
+  const bool standard_input = file.empty() || file == "-";
+  const int fd = standard_input ? STDIN_FILENO : ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    const Errc code = errno == ENOENT   ? Errc::not_found
+                      : errno == EACCES ? Errc::permission_denied
+                                        : Errc::io_error;
+    return fail(code, fmt::format("{}: {}", file.string(), std::strerror(errno)));
+  }
+  std::vector<std::byte> out;
+  std::optional<Error> error;
+  for (;;) {
+    constexpr std::size_t kStep = std::size_t{1} << 20;
+    const std::size_t at = out.size();
+    out.resize(at + kStep);
+    const ssize_t n = ::read(fd, out.data() + at, kStep);
+    out.resize(at + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) error.emplace(Errc::io_error, fmt::format("reading: {}", std::strerror(errno)));
+    if (out.size() > kMessageBytesMax) {
+      error.emplace(Errc::too_large, "a message has at most 64 MiB");
+    }
+    if (n <= 0 || error) break;
+  }
+  if (!standard_input) ::close(fd);
+  if (error) return std::unexpected(*error);
+  return out;
+}
+
+std::string outcome_text(const Delivery& delivery, std::size_t bytes, bool json) {
+  const double seconds = std::chrono::duration<double>(delivery.elapsed).count();
+  const double rate = seconds > 0 ? static_cast<double>(bytes) / seconds / 1e6 : 0;
+  if (json) {
+    const std::string_view code = name_of(delivery.reason.code);
+    return fmt::format(
+        "{{\"outcome\":\"{}\",\"reason\":\"{}\",\"bytes\":{},\"seconds\":{:.6f},"
+        "\"mb_per_s\":{:.2f}}}\n",
+        name_of(delivery.outcome), code, bytes, seconds, rate);
+  }
+  return fmt::format("{}: {} bytes in {:.3f} s ({:.1f} MB/s)\n", name_of(delivery.outcome), bytes,
+                     seconds, rate);
+}
+
+}  // namespace
+
+Exit send(const SendArgs& args) {
+  const auto to = NodeId::parse(args.to);
+  if (!to) return report(Error(Errc::malformed, "the destination's id has 52 base32 characters"), args.json);
+  SendOptions options = args.options;
+  const auto cls = parse_class(args.cls);
+  if (!cls) return report(Error(Errc::invalid_argument, "--class is high, normal or low"), args.json);
+  options.cls = *cls;
+  const auto ttl = api::parse_ttl(args.ttl);
+  if (!ttl) return report(Error(Errc::invalid_argument, "--ttl " + ttl.error().detail), args.json);
+  options.ttl = *ttl;
+
+  const auto payload = read_all(args.file);
+  if (!payload) return report(payload.error(), args.json);
+
+  Result<Delivery> delivery = fail(Errc::internal);
+  {
+    ProgressBar bar;
+    delivery = api::Client(args.socket).send(
+        *to, *payload, options, [&](std::size_t done, std::size_t all) {
+          if (!args.quiet) bar.update(done, all);
+        });
+  }
+  if (!delivery) return report(delivery.error(), args.json);
+  if (const Status printed = print(outcome_text(*delivery, payload->size(), args.json)); !printed) {
+    return report(printed.error(), false);
+  }
+  if (delivery->outcome != Outcome::delivered) (void)report(delivery->reason, false);
+  return exit_of(*delivery);
+}
+
+}  // namespace qudag::app

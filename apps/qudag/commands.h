@@ -1,0 +1,101 @@
+// The subcommands: what main has parsed goes in, the exit code comes out. Results go to standard
+// output, everything else to standard error.
+#pragma once
+
+#include "exit_codes.h"
+
+#include "api/config_keys.h"
+
+#include <qudag/message.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace qudag::app {
+
+struct KeygenArgs {
+  std::filesystem::path file;
+  bool json = false;
+};
+Exit keygen(const KeygenArgs& args);
+
+struct IdArgs {
+  std::filesystem::path file;
+  bool json = false;
+};
+Exit show_id(const IdArgs& args);
+
+struct NodeArgs {
+  std::filesystem::path config;
+  std::vector<std::pair<std::string, std::vector<std::string>>> flags;  ///< keys and values
+  int ready_fd = -1;
+  std::chrono::milliseconds grace{5'000};
+  bool print_config = false;
+};
+Exit run_node(const NodeArgs& args);
+
+struct SendArgs {
+  std::filesystem::path socket;
+  std::string to;
+  std::filesystem::path file;  ///< empty or "-": standard input
+  std::string cls = "normal";
+  std::string ttl = "60s";
+  SendOptions options;
+  bool json = false;
+  bool quiet = false;
+};
+Exit send(const SendArgs& args);
+
+struct RecvArgs {
+  std::filesystem::path socket;
+  std::filesystem::path directory;  ///< empty: standard output
+  std::uint64_t count = 0;          ///< 0: until interrupted
+  std::string timeout;              ///< empty: none
+  bool json = false;
+};
+Exit recv(const RecvArgs& args);
+
+struct StatusArgs {
+  std::filesystem::path socket;
+  bool peers = false;
+  bool circuits = false;
+  bool metrics = false;
+  bool json = false;
+};
+Exit status(const StatusArgs& args);
+
+struct TestnetArgs {
+  unsigned nodes = 6;
+  unsigned shards = 1;
+  bool json = false;
+};
+Exit testnet_run(const TestnetArgs& args);
+
+struct DemoArgs {
+  TestnetArgs net;
+  std::uint64_t file_bytes = 64'000'000;
+  std::uint64_t messages = 20'000;
+  std::size_t message_bytes = 256;
+  unsigned hops = kRelaysDefault;
+  std::size_t window = 1'024;
+};
+Exit testnet_demo(const DemoArgs& args);
+
+struct BenchArgs {
+  std::string scenario = "onion";
+  unsigned runs = 3;
+  unsigned shards = 1;
+  double seconds = 2;              ///< of each measured rate
+  std::filesystem::path json;      ///< "-": standard output
+};
+Exit bench(const BenchArgs& args);
+
+// ---- Shared by the commands -----------------------------------------------------------------------
+
+/// `qudag: message` on standard error, `{"error":...}` on standard output with --json.
+Exit report(const Error& error, bool json);
+/// Writes all of it to standard output or answers disk_full and io_error.
+Status print(std::string_view text);
+
+}  // namespace qudag::app

@@ -1,0 +1,57 @@
+// The main job: a file and many messages through relays, every byte checked, and what each relay saw.
+#pragma once
+
+#include "commands.h"
+#include "load.h"
+#include "network.h"
+
+namespace qudag::app {
+
+struct FileResult {
+  std::uint64_t bytes = 0;
+  bool sha256_match = false;
+  double seconds = 0;       ///< from the first byte posted to the outcome known
+  double mb_per_s = 0;
+  double cpu_seconds = 0;   ///< of all node processes, meanwhile
+  Delivery delivery;
+};
+
+/// A circuit as one relay sees it, and nothing else.
+struct RelayView {
+  std::string relay;
+  std::string cls;
+  std::string previous;
+  std::string next;
+  std::uint64_t cells_forward = 0;
+  std::uint64_t cells_backward = 0;
+};
+
+struct DemoResult {
+  DemoArgs args;
+  FileResult file;
+  LoadResult messages;
+  LoadResult unloaded;            ///< one message at a time
+  double circuit_build_ms = 0;    ///< median over the source's circuits
+  std::vector<RelayView> relays;
+  std::vector<std::string> tls;   ///< distinct "group signature" over all links of all nodes
+  bool stopped_in_order = false;
+
+  double cpu_s_per_gb() const {
+    return file.bytes > 0 ? file.cpu_seconds / (static_cast<double>(file.bytes) / 1e9) : 0;
+  }
+  bool ok() const;
+};
+
+/// Sends `file` from one node to another as one message of class low and compares its SHA-256.
+Result<FileResult> send_file(const Network& network, const Network::Member& from,
+                             const Network::Member& to, const std::filesystem::path& file,
+                             unsigned hops, Interrupt& interrupt);
+/// What relays say about circuits that carried cells.
+Result<std::vector<RelayView>> relay_views(const Network& network);
+/// A gauge or counter of a node's metrics page; 0 when it is not there.
+Result<double> metric_of(const Network::Member& member, std::string_view name);
+
+std::string demo_json(const DemoResult& result);
+std::string demo_table(const DemoResult& result);
+
+}  // namespace qudag::app

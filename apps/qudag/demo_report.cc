@@ -1,0 +1,100 @@
+// The demo's result as JSON and as a short table.
+#include "demo.h"
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace qudag::app {
+namespace {
+
+namespace json = boost::json;
+
+double us(const LoadResult& load, double percent) {
+  return static_cast<double>(load.latency_ns.percentile(percent)) / 1e3;
+}
+
+double rounded(double value, double step) { return std::round(value / step) * step; }
+
+}  // namespace
+
+std::string demo_json(const DemoResult& r) {
+  json::array relays;
+  for (const RelayView& view : r.relays) {
+    relays.push_back(json::object{{"relay", view.relay},
+                                  {"class", view.cls},
+                                  {"previous", view.previous},
+                                  {"next", view.next},
+                                  {"cells_forward", view.cells_forward},
+                                  {"cells_backward", view.cells_backward}});
+  }
+  json::array tls(r.tls.begin(), r.tls.end());
+  const LoadResult& m = r.messages;
+  json::object messages{{"sent", m.sent},
+                        {"delivered", m.delivered},
+                        {"received_once", m.received},
+                        {"wrong", m.wrong},
+                        {"bytes", r.args.message_bytes},
+                        {"window", r.args.window},
+                        {"seconds", m.seconds},
+                        {"per_s", rounded(m.per_second(), 0.1)},
+                        {"p50_us", rounded(us(m, 50), 0.1)},
+                        {"p99_us", rounded(us(m, 99), 0.1)},
+                        {"unloaded_p50_us", rounded(us(r.unloaded, 50), 0.1)},
+                        {"unloaded_p99_us", rounded(us(r.unloaded, 99), 0.1)}};
+  if (m.other > 0) messages["first_error"] = m.first_other.message();
+  json::object file{{"bytes", r.file.bytes},
+                    {"sha256_match", r.file.sha256_match},
+                    {"seconds", r.file.seconds},
+                    {"mb_per_s", rounded(r.file.mb_per_s, 0.01)}};
+  if (r.file.delivery.outcome != Outcome::delivered) {
+    file["error"] = r.file.delivery.reason.message();
+  }
+  return json::serialize(json::object{{"ok", r.ok()},
+                                      {"hops", r.args.hops},
+                                      {"processes", r.args.net.nodes},
+                                      {"file", std::move(file)},
+                                      {"messages", std::move(messages)},
+                                      {"circuit_build_ms", rounded(r.circuit_build_ms, 0.001)},
+                                      {"cpu_s_per_gb", rounded(r.cpu_s_per_gb(), 0.01)},
+                                      {"stopped_in_order", r.stopped_in_order},
+                                      {"tls", std::move(tls)},
+                                      {"relays", std::move(relays)}}) +
+         "\n";
+}
+
+std::string demo_table(const DemoResult& r) {
+  const LoadResult& m = r.messages;
+  std::string out = fmt::format("\n{} processes, {} relays between sender and receiver\n\n",
+                                r.args.net.nodes, r.args.hops);
+  const auto line = [&out](std::string_view what, const std::string& value) {
+    out += fmt::format("  {:<22} {}\n", what, value);
+  };
+  line("file", fmt::format("{} bytes in {:.2f} s, {:.1f} MB/s, SHA-256 {}", r.file.bytes,
+                           r.file.seconds, r.file.mb_per_s,
+                           r.file.sha256_match ? "matches" : "DOES NOT MATCH"));
+  if (r.file.delivery.outcome != Outcome::delivered) line("", r.file.delivery.reason.message());
+  line("CPU", fmt::format("{:.1f} s per GB, all nodes together", r.cpu_s_per_gb()));
+  line("messages", fmt::format("{} of {} delivered, {} received once and whole, {:.0f}/s", m.delivered,
+                               m.sent, m.received, m.per_second()));
+  if (m.other > 0) line("", "first error: " + m.first_other.message());
+  line("latency, one way", fmt::format("p50 {:.0f} us, p99 {:.0f} us, with {} messages under way",
+                                       us(m, 50), us(m, 99), r.args.window));
+  line("", fmt::format("p50 {:.0f} us, p99 {:.0f} us, one message at a time", us(r.unloaded, 50),
+                       us(r.unloaded, 99)));
+  line("circuit build", fmt::format("{:.2f} ms (median)", r.circuit_build_ms));
+  for (const std::string& tls : r.tls) line("links", tls);
+  line("stopped in order", r.stopped_in_order ? "yes" : "NO");
+
+  out += "\n  What each relay saw of a circuit, and nothing else:\n";
+  out += fmt::format("  {:<10}{:<8}{:<26}{:<26}{:>12}{:>12}\n", "relay", "class", "previous hop",
+                     "next hop", "cells ->", "cells <-");
+  for (const RelayView& view : r.relays) {
+    out += fmt::format("  {:<10}{:<8}{:<26}{:<26}{:>12}{:>12}\n", view.relay, view.cls, view.previous,
+                       view.next, view.cells_forward, view.cells_backward);
+  }
+  return out + fmt::format("\n  {}\n", r.ok() ? "ok" : "FAILED");
+}
+
+}  // namespace qudag::app
