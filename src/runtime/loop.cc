@@ -24,6 +24,10 @@ struct Task {
   TimePoint posted;
 };
 
+/// A deadline this near is waited for by turning, not by a timer: arming one costs more, and paced
+/// links have such deadlines all the time.
+constexpr auto kSoon = std::chrono::microseconds(50);
+
 std::uint64_t microseconds(Duration d) {
   return static_cast<std::uint64_t>(std::max<Duration>(d, Duration::zero()) /
                                     std::chrono::microseconds(1));
@@ -50,6 +54,7 @@ struct Loop::Impl {
   asio::steady_timer timer;
 
   bool readable = true;  // the first turn looks
+  bool soon = false;     // the next turn is due at once, or nearly
   bool reading = false;  // a wait for readability is under way
   bool writable = false;
   bool writing = false;
@@ -91,7 +96,7 @@ void Loop::run(Driven& driven) {
   while (!impl_->stopping.load(std::memory_order_acquire)) {
     impl_->turn(driven);
     if (impl_->stopping.load(std::memory_order_acquire)) break;
-    if (!impl_->readable) impl_->io.run_one();
+    if (!impl_->readable && !impl_->soon) impl_->io.run_one();
     impl_->io.poll();
   }
   const std::lock_guard lock(impl_->mutex);
@@ -107,12 +112,17 @@ void Loop::Impl::turn(Driven& driven) {
     driven.on_writable(now);
   }
   if (readable) readable = driven.on_readable(now);
-  if (driven.next_deadline() <= now.mono) driven.on_time(now);
+  if (const TimePoint due = driven.next_deadline(); due <= now.mono) {
+    stats.lag_us.record(microseconds(now.mono - due));
+    driven.on_time(now);
+  }
   driven.flush(now);
 
   if (!readable) wait_readable();
   if (driven.wants_writable()) wait_writable();
-  arm_timer(driven.next_deadline());
+  const TimePoint next = driven.next_deadline();
+  soon = next <= system_now().mono + kSoon;
+  if (!soon && !readable) arm_timer(next);
 }
 
 void Loop::Impl::run_tasks(const Now& now) {
@@ -154,10 +164,9 @@ void Loop::Impl::arm_timer(TimePoint due) {
   timer_due = due;
   timer.expires_at(std::chrono::steady_clock::time_point(
       std::chrono::duration_cast<std::chrono::steady_clock::duration>(due.time_since_epoch())));
-  timer.async_wait([this, due](const boost::system::error_code& error) {
+  timer.async_wait([this](const boost::system::error_code& error) {
     if (error) return;  // replaced by an earlier one
     timer_due = kNever;
-    stats.lag_us.record(microseconds(system_now().mono - due));
   });
 }
 
