@@ -43,7 +43,7 @@ constexpr bool is_valid(const ControllerOptions& o) {
 struct ControllerState {
   double setting = 0;
   double smoothed = 0;
-  bool sampled = false;     // `smoothed` means something
+  bool sampled = false;       // `smoothed` means something
   std::int8_t direction = 0;  // of the last move: -1, 1; 0: none yet
   TimePoint moved_at{};
 };
@@ -68,8 +68,8 @@ constexpr ControllerState step(const ControllerOptions& options, ControllerState
 
   const Duration wait = direction == state.direction ? options.hold : options.turn_hold;
   if (state.direction != 0 && now - state.moved_at < wait) return state;
-  const double moved = direction > 0 ? state.setting + options.raise_step
-                                     : state.setting * options.lower_factor;
+  const double moved =
+      direction > 0 ? state.setting + options.raise_step : state.setting * options.lower_factor;
   const double setting = std::clamp(moved, options.floor, options.ceiling);
   if (setting == state.setting) return state;  // at an end: that was no move
   state.setting = setting;

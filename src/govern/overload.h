@@ -54,16 +54,18 @@ struct OverloadRule {
   Pressures on;  // thresholds, in the order of Pressure
 };
 
+// clang-format off
 inline constexpr std::array<OverloadRule, kActionCount> kOverloadRules{{
-    //                           memory  queue_delay  loop_lag  descriptors  handshakes
-    {Action::shrink,             {0.70,    0.60,       0.60,      0.70,       0.40}},
-    {Action::stop_opening_ahead, {0.75,    0.70,       0.70,      0.75,       0.45}},
-    {Action::refuse_circuits,    {0.80,    0.80,       0.80,      0.80,       kNotDriven}},
-    {Action::require_retry,      {0.85,    kNotDriven,    0.85,      0.85,       0.50}},
-    {Action::pause_low,          {0.90,    0.85,       0.90,      kNotDriven,    kNotDriven}},
-    {Action::drop_low,           {0.94,    0.90,       0.95,      kNotDriven,    kNotDriven}},
-    {Action::drop_normal,        {0.98,    0.97,       kNotDriven,   kNotDriven,    kNotDriven}},
+    // action                     memory       queue_delay  loop_lag     descriptors  handshakes
+    {Action::shrink,             {0.70,        0.60,        0.60,        0.70,        0.40}},
+    {Action::stop_opening_ahead, {0.75,        0.70,        0.70,        0.75,        0.45}},
+    {Action::refuse_circuits,    {0.80,        0.80,        0.80,        0.80,        kNotDriven}},
+    {Action::require_retry,      {0.85,        kNotDriven,  0.85,        0.85,        0.50}},
+    {Action::pause_low,          {0.90,        0.85,        0.90,        kNotDriven,  kNotDriven}},
+    {Action::drop_low,           {0.94,        0.90,        0.95,        kNotDriven,  kNotDriven}},
+    {Action::drop_normal,        {0.98,        0.97,        kNotDriven,  kNotDriven,  kNotDriven}},
 }};
+// clang-format on
 
 inline constexpr double kHysteresis = 0.05;
 inline constexpr Duration kHoldTime = std::chrono::seconds(1);

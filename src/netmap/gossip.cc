@@ -32,7 +32,8 @@ double work_max(const NetmapOptions& options) {
 
 }  // namespace
 
-// ---- Allowance ------------------------------------------------------------------------------------
+// ---- Allowance
+// ------------------------------------------------------------------------------------
 
 double Allowance::amount_at(TimePoint now) const {
   const std::chrono::duration<double> passed = std::max(now, at_) - at_;
@@ -54,7 +55,8 @@ TimePoint Allowance::ready_at(double amount, TimePoint now) const {
   return now + Duration(static_cast<Duration::rep>(std::ceil(missing / per_second_ * 1e9)) + 1);
 }
 
-// ---- Links ----------------------------------------------------------------------------------------
+// ---- Links
+// ----------------------------------------------------------------------------------------
 
 Gossip::Gossip(const NetmapOptions& options, Store& store, Rng& rng, GossipSink& sink,
                NetmapStats& stats)
@@ -71,12 +73,13 @@ std::size_t Gossip::take_slot() {
 void Gossip::on_link_ready(std::uint64_t key, Now now) {
   if (links_.contains(key) || links_.size() >= options_.links_max) return;
   const double work = work_max(options_);
-  const double interval = std::max<double>(1, static_cast<double>(options_.digest_interval.count()));
-  const auto [at, is_new] = links_.try_emplace(
-      key, Link{.slot = take_slot(),
-                .work = Allowance(work, work / interval, now.mono),
-                .sends = Allowance(kSendsBurst, kSendsPerSecond, now.mono),
-                .next_digests = now.mono});
+  const double interval =
+      std::max<double>(1, static_cast<double>(options_.digest_interval.count()));
+  const auto [at, is_new] =
+      links_.try_emplace(key, Link{.slot = take_slot(),
+                                   .work = Allowance(work, work / interval, now.mono),
+                                   .sends = Allowance(kSendsBurst, kSendsPerSecond, now.mono),
+                                   .next_digests = now.mono});
   send_digests(key, at->second, now);
 }
 
@@ -100,14 +103,14 @@ bool Gossip::send(std::uint64_t link, wire::ControlType type, Bytes body) {
   return sent;
 }
 
-// ---- Digests --------------------------------------------------------------------------------------
+// ---- Digests
+// --------------------------------------------------------------------------------------
 
 void Gossip::send_digests(std::uint64_t key, Link& link, Now now) {
   digests_due_.erase({link.next_digests, key});
   // Between three and five quarters of the interval: links of one start do not stay in step.
-  link.next_digests =
-      now.mono + std::chrono::duration_cast<Duration>(options_.digest_interval *
-                                                      (0.75 + 0.5 * rng_.unit()));
+  link.next_digests = now.mono + std::chrono::duration_cast<Duration>(options_.digest_interval *
+                                                                      (0.75 + 0.5 * rng_.unit()));
   for (const auto& body : store_.digests()) {
     if (send(key, wire::ControlType::digest, body)) continue;
     link.next_digests = now.mono + kBlockedRetry;
@@ -144,8 +147,8 @@ void Gossip::note_shown(const wire::DigestEntry& entry, const Link& link) {
   if (held != nullptr && entry.published >= held->published()) held->has.insert(link.slot);
 }
 
-/// Notes that we lack it, and says whether this link is to be asked for it now: one link is asked at
-/// a time, and a second one if the first does not answer.
+/// Notes that we lack it, and says whether this link is to be asked for it now: one link is asked
+/// at a time, and a second one if the first does not answer.
 bool Gossip::should_ask(const wire::DigestEntry& entry, std::uint64_t key, const Link& link,
                         Now now) {
   using enum Store::Judgement;
@@ -194,7 +197,8 @@ bool Gossip::on_want(std::uint64_t key, Bytes body, Now now) {
   return true;
 }
 
-// ---- Descriptors ----------------------------------------------------------------------------------
+// ---- Descriptors
+// ----------------------------------------------------------------------------------
 
 void Gossip::seen_from(std::uint64_t key, Held& held, UnixSeconds published) {
   const auto link = links_.find(key);
@@ -278,7 +282,8 @@ void Gossip::forget_sent(Link& link, Now now) {
   }
 }
 
-// ---- Time -----------------------------------------------------------------------------------------
+// ---- Time
+// -----------------------------------------------------------------------------------------
 
 void Gossip::on_time(Now now) {
   for (std::size_t i = 0; i < kDigestLinksPerTurnMax && !digests_due_.empty(); ++i) {

@@ -68,7 +68,7 @@ class Gossip {
     TimePoint blocked_until{};  // the sink had no room
     std::deque<NodeId> owed{};  // the bit in Held::owed decides; an id without it is skipped
     std::deque<std::pair<TimePoint, NodeId>> sent{};  // the bits in Held::sent, oldest first
-    std::size_t asked = 0;      // entries of wanted_ that were asked of this link
+    std::size_t asked = 0;  // entries of wanted_ that were asked of this link
   };
   using Links = std::map<std::uint64_t, Link>;
   /// A descriptor that digests show and that we lack.

@@ -43,11 +43,21 @@ struct Netmap::Impl {
 
 void Netmap::Impl::count_rejected(Errc code) {
   switch (code) {
-    case Errc::authentication_failed: ++stats.rejected_signature; break;
-    case Errc::expired: ++stats.rejected_expired; break;
-    case Errc::already_exists: ++stats.rejected_old; break;
-    case Errc::refused_memory: ++stats.rejected_full; break;
-    default: ++stats.rejected_malformed; break;
+    case Errc::authentication_failed:
+      ++stats.rejected_signature;
+      break;
+    case Errc::expired:
+      ++stats.rejected_expired;
+      break;
+    case Errc::already_exists:
+      ++stats.rejected_old;
+      break;
+    case Errc::refused_memory:
+      ++stats.rejected_full;
+      break;
+    default:
+      ++stats.rejected_malformed;
+      break;
   }
 }
 
@@ -55,12 +65,15 @@ void Netmap::Impl::count_rejected(Errc code) {
 bool Netmap::Impl::is_welcome(std::uint64_t link, const NodeId& id, UnixSeconds published) {
   switch (store.judge(id, published)) {
     case Store::Judgement::newcomer:
-    case Store::Judgement::newer: return true;
+    case Store::Judgement::newer:
+      return true;
     case Store::Judgement::old:
       gossip.seen_from(link, *store.find(id), published);
       count_rejected(Errc::already_exists);
       return false;
-    case Store::Judgement::full: count_rejected(Errc::refused_memory); return false;
+    case Store::Judgement::full:
+      count_rejected(Errc::refused_memory);
+      return false;
   }
   return false;
 }
@@ -146,10 +159,17 @@ bool Netmap::on_frame(std::uint64_t link, std::uint8_t type, Bytes body, Now now
   bool well_formed = false;
   if (!impl.broken.contains(link)) {
     switch (static_cast<wire::ControlType>(type)) {
-      case wire::ControlType::digest: well_formed = impl.gossip.on_digest(link, body, now); break;
-      case wire::ControlType::want: well_formed = impl.gossip.on_want(link, body, now); break;
-      case wire::ControlType::descriptor: well_formed = impl.on_descriptor(link, body, now); break;
-      default: break;
+      case wire::ControlType::digest:
+        well_formed = impl.gossip.on_digest(link, body, now);
+        break;
+      case wire::ControlType::want:
+        well_formed = impl.gossip.on_want(link, body, now);
+        break;
+      case wire::ControlType::descriptor:
+        well_formed = impl.on_descriptor(link, body, now);
+        break;
+      default:
+        break;
     }
   }
   if (!well_formed) ++impl.stats.frames_malformed;

@@ -37,7 +37,7 @@ struct NetmapOptions {
   std::chrono::seconds digest_interval{60};
   std::size_t verifies_per_turn_max = 16;  // further descriptors wait in a bounded queue
   std::size_t waiting_max = 512;
-  std::size_t links_max = 4096;            // further links are served no gossip
+  std::size_t links_max = 4096;  // further links are served no gossip
 };
 
 struct NetmapStats {
@@ -45,8 +45,8 @@ struct NetmapStats {
   std::size_t waiting = 0;  // for their signature
   std::size_t owed = 0;     // to links
   std::uint64_t accepted = 0, replaced = 0, expired = 0;
-  std::uint64_t rejected_malformed = 0, rejected_signature = 0, rejected_old = 0,
-                rejected_full = 0, rejected_expired = 0;
+  std::uint64_t rejected_malformed = 0, rejected_signature = 0, rejected_old = 0, rejected_full = 0,
+                rejected_expired = 0;
   std::uint64_t waiting_dropped = 0;  // the queue was full: the oldest of the link with most
   std::uint64_t owed_dropped = 0;     // too much owed already: the next digest makes up for it
   std::uint64_t frames_in = 0, frames_out = 0, frames_malformed = 0;

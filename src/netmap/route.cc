@@ -40,8 +40,8 @@ bool same_block(const SocketAddress& a, const SocketAddress& b) {
 
 class Draw {
  public:
-  Draw(const View& view, const NodeId& self, const RoutePolicy& policy,
-       const RelayHistory& history, Now now, Rng& rng)
+  Draw(const View& view, const NodeId& self, const RoutePolicy& policy, const RelayHistory& history,
+       Now now, Rng& rng)
       : view_(view), self_(self), policy_(policy), history_(history), now_(now), rng_(rng) {}
 
   /// A relay that may stand beside all of `others`, by weight; null if there is none.

@@ -14,8 +14,9 @@
 namespace qudag::netmap {
 
 struct RoutePolicy {
-  bool distinct_networks = true;  // not two hops in one /16 (IPv4) or /32 (IPv6); loopback is exempt
-  std::size_t guards = 2;         // first hops are few and long-lived; 0: any relay
+  bool distinct_networks =
+      true;                // not two hops in one /16 (IPv4) or /32 (IPv6); loopback is exempt
+  std::size_t guards = 2;  // first hops are few and long-lived; 0: any relay
 };
 
 /// Guards of a node, oldest first: the first `RoutePolicy::guards` that do not fail are in use. One

@@ -13,8 +13,8 @@ void VerifyQueue::push(std::uint64_t link, Bytes raw) {
   }
   queues_[link].emplace_back(raw.begin(), raw.end());
   if (++size_ <= waiting_max_) return;
-  take_front(std::ranges::max_element(
-      queues_, {}, [](const auto& queue) { return queue.second.size(); }));
+  take_front(
+      std::ranges::max_element(queues_, {}, [](const auto& queue) { return queue.second.size(); }));
   ++dropped_;
 }
 

@@ -25,7 +25,7 @@ const NodeId& id_of(const EntryPtr& entry) { return entry->descriptor.id; }
 }  // namespace
 
 View::View(std::vector<EntryPtr> entries) : entries_(std::move(entries)) {
-  std::ranges::sort(entries_, {}, id_of);
+  if (!std::ranges::is_sorted(entries_, {}, id_of)) std::ranges::sort(entries_, {}, id_of);
   std::ranges::copy_if(entries_, std::back_inserter(relays_),
                        [](const EntryPtr& entry) { return entry->descriptor.relay; });
   const double median = median_capacity(relays_);

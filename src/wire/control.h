@@ -37,7 +37,8 @@ static_assert(kControlBodyBytesMax == 16'384);
 inline constexpr std::uint16_t kVersionMin = 1;
 inline constexpr std::uint16_t kVersionMax = 1;
 
-// ---- Framing --------------------------------------------------------------------------------------
+// ---- Framing
+// --------------------------------------------------------------------------------------
 
 inline constexpr std::size_t kControlHeaderBytes = 3;
 
@@ -77,7 +78,8 @@ constexpr bool is_known_control_type(std::uint8_t type) {
     case ControlType::digest:
     case ControlType::want:
     case ControlType::descriptor:
-    case ControlType::load: return true;
+    case ControlType::load:
+      return true;
   }
   return false;
 }
@@ -86,7 +88,8 @@ constexpr bool is_forbidden_control_type(std::uint8_t type) {
   return !is_known_control_type(type) && type < kControlIgnorableFrom;
 }
 
-// ---- HELLO ----------------------------------------------------------------------------------------
+// ---- HELLO
+// ----------------------------------------------------------------------------------------
 
 inline constexpr std::size_t kHelloBytes = 8;
 
@@ -129,7 +132,8 @@ inline std::optional<std::uint16_t> common_version(const Hello& a, const Hello& 
   return high;
 }
 
-// ---- PING, PONG, GOODBYE, LOAD --------------------------------------------------------------------
+// ---- PING, PONG, GOODBYE, LOAD
+// --------------------------------------------------------------------
 
 /// PING and PONG have the same body.
 inline std::array<std::byte, 8> encode_ping(std::uint64_t token) {

@@ -96,12 +96,23 @@ std::optional<Frame> FrameReader::next() {
       frame = AckFrame{ref, static_cast<AckStatus>(status)};
       break;
     }
-    case FrameType::credit: frame = CreditFrame{in_.u64()}; break;
-    case FrameType::ping: frame = PingFrame{in_.u64()}; break;
-    case FrameType::pong: frame = PongFrame{in_.u64()}; break;
-    case FrameType::close: frame = CloseFrame{in_.u8()}; break;
-    case FrameType::cancel: frame = CancelFrame{in_.u32()}; break;
-    default: return refuse();
+    case FrameType::credit:
+      frame = CreditFrame{in_.u64()};
+      break;
+    case FrameType::ping:
+      frame = PingFrame{in_.u64()};
+      break;
+    case FrameType::pong:
+      frame = PongFrame{in_.u64()};
+      break;
+    case FrameType::close:
+      frame = CloseFrame{in_.u8()};
+      break;
+    case FrameType::cancel:
+      frame = CancelFrame{in_.u32()};
+      break;
+    default:
+      return refuse();
   }
   if (!in_.ok()) return refuse();
   return frame;

@@ -64,7 +64,7 @@ struct MessageStart {
 struct DataFrame {
   std::uint32_t ref = 0;
   std::optional<MessageStart> start{};  // on the first fragment, and only there
-  bool last = false;                  // this fragment completes the message
+  bool last = false;                    // this fragment completes the message
   Bytes bytes{};
 };
 
@@ -106,8 +106,8 @@ struct CancelFrame {
   bool operator==(const CancelFrame&) const = default;
 };
 
-using Frame = std::variant<DataFrame, AckFrame, CreditFrame, PingFrame, PongFrame, CloseFrame,
-                           CancelFrame>;
+using Frame =
+    std::variant<DataFrame, AckFrame, CreditFrame, PingFrame, PongFrame, CloseFrame, CancelFrame>;
 
 class FrameReader {
  public:

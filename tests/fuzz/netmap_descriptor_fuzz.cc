@@ -1,6 +1,6 @@
 // rooms: netmap
-// Any bytes as a descriptor, at a time taken from themselves so that times do not hide the rest: what
-// parses is written again to the same bytes.
+// Any bytes as a descriptor, at a time taken from themselves so that times do not hide the rest:
+// what parses is written again to the same bytes.
 #include "netmap/descriptor.h"
 
 #include <algorithm>

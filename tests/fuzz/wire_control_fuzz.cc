@@ -53,9 +53,14 @@ void check(std::uint8_t type, Bytes body) {
         QUDAG_ASSERT(same(wire::encode_load(*load), body));
       }
       break;
-    case wire::ControlType::digest: check_digest(body); break;
-    case wire::ControlType::want: check_want(body); break;
-    default: break;
+    case wire::ControlType::digest:
+      check_digest(body);
+      break;
+    case wire::ControlType::want:
+      check_want(body);
+      break;
+    default:
+      break;
   }
 }
 

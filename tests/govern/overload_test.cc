@@ -106,8 +106,7 @@ TEST_P(EveryThreshold, EndsOnlyWellBelowAndAfterAWhile) {
   EXPECT_EQ(overload.started(action()), 2u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, EveryThreshold,
-                         ::testing::ValuesIn(cells(true)),
+INSTANTIATE_TEST_SUITE_P(Table, EveryThreshold, ::testing::ValuesIn(cells(true)),
                          [](const auto& param) {
                            const auto action = static_cast<Action>(param.param.row);
                            const auto pressure = static_cast<Pressure>(param.param.pressure);

@@ -38,9 +38,7 @@ std::map<std::string, std::string> read_vectors(const std::string& path) {
   return out;
 }
 
-Errc error_of(const Result<Descriptor>& result) {
-  return result ? Errc::ok : result.error().code;
-}
+Errc error_of(const Result<Descriptor>& result) { return result ? Errc::ok : result.error().code; }
 
 /// A descriptor with two addresses and two onion keys: every part of the form is there.
 Descriptor full_descriptor() {

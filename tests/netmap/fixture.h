@@ -1,4 +1,5 @@
-// What the netmap tests share: a seeded Rng, nodes with identities from seeds, and an in-memory sink.
+// What the netmap tests share: a seeded Rng, nodes with identities from seeds, and an in-memory
+// sink.
 #pragma once
 
 #include "base/rng.h"
@@ -56,7 +57,8 @@ inline crypto::KemPublicBytes onion_key_of(std::uint64_t number) {
 
 /// A relay at 10.<number>.0.1 with one onion key, published today.
 inline Descriptor descriptor_of(std::uint64_t number) {
-  static const crypto::KemPublicBytes kKey = onion_key_of(1);  // same for all: it costs time to make
+  static const crypto::KemPublicBytes kKey =
+      onion_key_of(1);  // same for all: it costs time to make
   Descriptor d;
   d.published = kToday - 10;
   d.expires = kToday + kDay;

@@ -70,10 +70,14 @@ class Net {
  private:
   struct Node final : GossipSink {
     Node(Net& n, std::size_t i, std::uint64_t seed)
-        : net(n), index(i), rng(seed * 1000 + i), netmap({.self = identity_of(i).id()}, rng, *this) {}
+        : net(n),
+          index(i),
+          rng(seed * 1000 + i),
+          netmap({.self = identity_of(i).id()}, rng, *this) {}
     bool send(std::uint64_t link, std::uint8_t type, Bytes body) override {
       net.in_flight_.push_back({index, {link, type, {body.begin(), body.end()}}});
-      if (type == kDescriptor && !net.sent_.insert({index, link, {body.begin(), body.end()}}).second) {
+      if (type == kDescriptor &&
+          !net.sent_.insert({index, link, {body.begin(), body.end()}}).second) {
         ++net.sent_again_;
       }
       return true;

@@ -18,9 +18,7 @@ constexpr std::uint64_t kC = 33;
 class NetmapTest : public ::testing::Test {
  protected:
   NetmapTest() { make({}); }
-  void make(NetmapOptions options) {
-    netmap = std::make_unique<Netmap>(options, rng, sink);
-  }
+  void make(NetmapOptions options) { netmap = std::make_unique<Netmap>(options, rng, sink); }
   void ready(std::uint64_t link) { netmap->on_link_ready(link, now); }
   bool give(std::uint64_t link, Bytes raw) { return netmap->on_frame(link, kDescriptor, raw, now); }
   /// Runs turns until nothing is due any more.
@@ -113,7 +111,7 @@ TEST_F(NetmapTest, ADigestIsAnsweredWithWhatItLacksAndAWantForWhatWeLack) {
   ready(kA);
   sink.take();
   std::vector<wire::DigestEntry> shown{
-      {identity_of(2).id(), newer.published - 5},            // older than ours: send it
+      {identity_of(2).id(), newer.published - 5},             // older than ours: send it
       {identity_of(3).id(), descriptor_of(3).published + 1},  // newer than ours: want it
       {identity_of(4).id(), 1},                               // not ours: want it
   };
@@ -129,9 +127,7 @@ TEST_F(NetmapTest, OneLinkIsAskedAtATimeAndAnotherWhenItDoesNotAnswer) {
   ready(kA);
   ready(kB);
   const auto digest = wire::encode_digest(0, 255, std::vector<wire::DigestEntry>{{id_of(9), 5}});
-  const auto wants = [&](std::uint64_t link) {
-    return sink.count(link, wire::ControlType::want);
-  };
+  const auto wants = [&](std::uint64_t link) { return sink.count(link, wire::ControlType::want); };
   ASSERT_TRUE(netmap->on_frame(kA, kDigest, digest, now));
   ASSERT_TRUE(netmap->on_frame(kB, kDigest, digest, now));
   EXPECT_EQ(wants(kA), 1u);

@@ -59,7 +59,8 @@ class RouteTest : public ::testing::Test {
   SeededRng rng{42};
 };
 
-// ---- View -----------------------------------------------------------------------------------------
+// ---- View
+// -----------------------------------------------------------------------------------------
 
 TEST(View, SortsFindsAndKeepsRelaysApart) {
   auto plain = entry_of(5);
@@ -87,7 +88,8 @@ TEST(View, ClaimedCapacityIsHeldAroundTheMedian) {
   EXPECT_EQ(view.relay_at(1), 4u);
 }
 
-// ---- RelayHistory ---------------------------------------------------------------------------------
+// ---- RelayHistory
+// ---------------------------------------------------------------------------------
 
 TEST(RelayHistory, FailuresLowerTheWeightAndFade) {
   RelayHistory history;
@@ -129,7 +131,8 @@ TEST(RelayHistory, ForgetsWhatWasHeardOfLongestAgo) {
   EXPECT_LT(history.weight(id_of(3), at(5s)), 1);
 }
 
-// ---- Routes ---------------------------------------------------------------------------------------
+// ---- Routes
+// ---------------------------------------------------------------------------------------
 
 TEST_F(RouteTest, HopsAreDistinctNeverSelfAndEndAtTheDestination) {
   const View view = network(12);

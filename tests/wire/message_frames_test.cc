@@ -73,29 +73,63 @@ TEST(MessageFrames, GoldenBytesOfData) {
   const auto text = from_hex("68656c6c6f");
   DataFrame whole;
   whole.ref = 7;
-  whole.start = MessageStart{.id = id_of_byte(0xaa), .size = 5, .ttl_ms = 60'000, .cls = Class::low};
+  whole.start =
+      MessageStart{.id = id_of_byte(0xaa), .size = 5, .ttl_ms = 60'000, .cls = Class::low};
   whole.last = true;
   whole.bytes = text;
-  EXPECT_EQ(written(whole), "01" "03" "00000007" + kId + "00000005" "0000ea60" "02" "000000"
-                            "0005" "68656c6c6f");
+  EXPECT_EQ(written(whole),
+            "01"
+            "03"
+            "00000007" +
+                kId +
+                "00000005"
+                "0000ea60"
+                "02"
+                "000000"
+                "0005"
+                "68656c6c6f");
 
   DataFrame reply = whole;
   reply.start->in_reply_to = id_of_byte(0xbb);
-  EXPECT_EQ(written(reply), "01" "0b" "00000007" + kId + "00000005" "0000ea60" "02" "000000" +
-                            kOther + "0005" "68656c6c6f");
+  EXPECT_EQ(written(reply),
+            "01"
+            "0b"
+            "00000007" +
+                kId +
+                "00000005"
+                "0000ea60"
+                "02"
+                "000000" +
+                kOther +
+                "0005"
+                "68656c6c6f");
 
   DataFrame is_signed = whole;
   is_signed.start->is_signed = true;
   is_signed.start->size = kSignedPrefixBytes;
   is_signed.last = false;
-  EXPECT_EQ(written(is_signed), "01" "05" "00000007" + kId + "0000148d" "0000ea60" "02" "000000"
-                                "0005" "68656c6c6f");
+  EXPECT_EQ(written(is_signed),
+            "01"
+            "05"
+            "00000007" +
+                kId +
+                "0000148d"
+                "0000ea60"
+                "02"
+                "000000"
+                "0005"
+                "68656c6c6f");
 
   DataFrame later;
   later.ref = 7;
   later.last = true;
   later.bytes = text;
-  EXPECT_EQ(written(later), "01" "02" "00000007" "0005" "68656c6c6f");
+  EXPECT_EQ(written(later),
+            "01"
+            "02"
+            "00000007"
+            "0005"
+            "68656c6c6f");
 }
 
 TEST(MessageFrames, HeaderSizesAreWhatTheWriterWrites) {
@@ -119,9 +153,15 @@ TEST(MessageFrames, HeaderAloneLeavesThePlaceForTheBytes) {
 }
 
 TEST(MessageFrames, ReadsASequenceUpToThePadding) {
-  const auto payload =
-      from_hex("0201020304 01" "03 0000000000400000" "04 1122334455667788" "05 0000000000000001"
-               "06 09" "07 00000002" "01 00 00000003 0002 4142" "00 ff ff");
+  const auto payload = from_hex(
+      "0201020304 01"
+      "03 0000000000400000"
+      "04 1122334455667788"
+      "05 0000000000000001"
+      "06 09"
+      "07 00000002"
+      "01 00 00000003 0002 4142"
+      "00 ff ff");
   const Read result = read(payload);
   EXPECT_FALSE(result.malformed);
   ASSERT_EQ(result.frames.size(), 7u);
@@ -140,8 +180,8 @@ TEST(MessageFrames, ReadsASequenceUpToThePadding) {
 }
 
 TEST(MessageFrames, ReadsTheStartOfAMessage) {
-  const auto payload = from_hex("01 0b 00000007" + kId + "00000002 0000ea60 01 000000" + kOther +
-                                "0002 4142");
+  const auto payload =
+      from_hex("01 0b 00000007" + kId + "00000002 0000ea60 01 000000" + kOther + "0002 4142");
   const Read result = read(payload);
   ASSERT_EQ(result.frames.size(), 1u);
   const DataFrame& data = std::get<DataFrame>(result.frames[0]);
@@ -212,8 +252,13 @@ TEST(MessageFrames, SizeHasABoundThatSigningRaises) {
 
 TEST(MessageFrames, EveryTruncationIsRefused) {
   const std::vector<std::string> frames{
-      "02 00000001 00",      "03 0000000000400000", "04 1122334455667788", "05 1122334455667788",
-      "06 00",               "07 00000001",         "01 02 00000003 0002 4142",
+      "02 00000001 00",
+      "03 0000000000400000",
+      "04 1122334455667788",
+      "05 1122334455667788",
+      "06 00",
+      "07 00000001",
+      "01 02 00000003 0002 4142",
       "01 03 00000007" + kId + "00000002 0000ea60 01 000000 0002 4142",
       "01 0b 00000007" + kId + "00000002 0000ea60 01 000000" + kOther + "0002 4142"};
   for (const std::string& text : frames) {
