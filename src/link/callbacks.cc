@@ -21,6 +21,11 @@ struct Callbacks {
     return result(self(user_data).on_handshake_completed());
   }
 
+  static int handshake_confirmed(ngtcp2_conn*, void* user_data) {
+    self(user_data).on_handshake_confirmed();
+    return 0;
+  }
+
   static int recv_stream_data(ngtcp2_conn*, std::uint32_t flags, std::int64_t, std::uint64_t,
                               const std::uint8_t* data, std::size_t size, void* user_data,
                               void* stream) {
@@ -118,6 +123,7 @@ struct Callbacks {
     out.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb;
     out.recv_crypto_data = recv_crypto_data;
     out.handshake_completed = handshake_completed;
+    out.handshake_confirmed = handshake_confirmed;
     out.encrypt = ngtcp2_crypto_encrypt_cb;
     out.decrypt = ngtcp2_crypto_decrypt_cb;
     out.hp_mask = ngtcp2_crypto_hp_mask_cb;

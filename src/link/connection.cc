@@ -303,7 +303,11 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
 }
 
 void Connection::end_writing() {
-  if (conn_ != nullptr) ngtcp2_conn_update_pkt_tx_time(conn_, shared_.timestamp());
+  if (conn_ == nullptr) return;
+  ngtcp2_conn_update_pkt_tx_time(conn_, shared_.timestamp());
+  // Without tickets TLS has nothing more to say, and its objects are most of an idle link's memory.
+  // Keys live in ngtcp2, key updates included.
+  if (tls_done_ && tls_.active()) tls_.end();
 }
 
 std::size_t Connection::quantum() const {

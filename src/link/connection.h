@@ -65,7 +65,7 @@ class Connection {
   void expire();
   /// Writes packets until the room, the quantum or ngtcp2's budget ends; false if nothing came.
   bool write_train(MutableBytes room, TrainInfo& out);
-  /// After the last train of this flush: sets the pacing clock.
+  /// After the last train of this flush: sets the pacing clock, frees TLS when it is done.
   void end_writing();
   void report_sent();
   /// Bytes that may leave in one flush (pacing).
@@ -117,6 +117,7 @@ class Connection {
 
   // Callbacks of ngtcp2, see callbacks.cc.
   bool on_handshake_completed();
+  void on_handshake_confirmed() { tls_done_ = true; }
   bool on_stream_opened(std::int64_t index);
   bool on_stream_data(Stream& stream, Bytes data, bool fin);
   void on_stream_ended(Stream& stream, std::uint64_t code);
@@ -144,6 +145,7 @@ class Connection {
   LinkId id_;
   bool dialer_;
   bool half_open_ = false;       // counted in Shared::half_open
+  bool tls_done_ = false;        // both sides know that the handshake is complete
   bool hello_seen_ = false;
   bool goodbye_sent_ = false;
   bool goodbye_seen_ = false;

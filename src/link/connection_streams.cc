@@ -139,6 +139,7 @@ bool Connection::on_handshake_completed() {
     half_open_ = false;
     --shared_.half_open;
   }
+  if (!dialer_) on_handshake_confirmed();  // the acceptor hears of it last (RFC 9001, 4.1.2)
 
   Hello hello;
   if (!dialer_ || shared_.options.known) hello.flags |= Hello::kKnown;
