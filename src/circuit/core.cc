@@ -22,6 +22,7 @@ Core::Core(CircuitsOptions opts, memory::BlockPool& block_pool, Rng& random, Sin
       pool(block_pool),
       rng(random),
       sink(streams),
+      replays(opts.replays ? opts.replays : std::make_shared<onion::ReplayWindow>()),
       table_(table_capacity(options)) {}
 
 // ---- table

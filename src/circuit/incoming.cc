@@ -38,7 +38,7 @@ void Incoming::take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now
 
 void Incoming::accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> message, Now now) {
   circuit.handshake = std::monostate{};
-  auto accepted = onion::accept_build(core_.options.self, core_.onion_keys, core_.replays,
+  auto accepted = onion::accept_build(core_.options.self, core_.onion_keys, *core_.replays,
                                       circuit.cls, now.unix_seconds, *message);
   if (!accepted) return refuse(circuit, accepted.error(), now);
   if (accepted->role == onion::Role::destination) {

@@ -35,8 +35,8 @@ Result<Announcement> announce(const AnnouncementInput& input) {
   netmap::Descriptor descriptor;
   descriptor.identity = input.identity->public_bytes();
   descriptor.id = input.identity->id();
-  descriptor.published = input.now;
-  descriptor.expires = input.now + input.descriptor_lifetime_s;
+  descriptor.published = std::max(input.now, input.published_before + 1);
+  descriptor.expires = descriptor.published + input.descriptor_lifetime_s;
   descriptor.relay = input.relay;
   descriptor.addresses = input.addresses;
   for (const onion::OnionKey& key : out.keys) {

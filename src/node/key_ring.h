@@ -30,6 +30,7 @@ struct AnnouncementInput {
   std::uint64_t descriptor_lifetime_s = 0;
   std::uint64_t onion_key_lifetime_s = 0;
   UnixSeconds now = 0;
+  UnixSeconds published_before = 0;        // by an earlier run of this identity, as gossip has it
 };
 
 /// Drops keys that have ended, makes a new one when the newest is past half of its life, and signs

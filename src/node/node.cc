@@ -183,6 +183,7 @@ Status Node::Impl::start() {
   hub_ = std::make_unique<node::GossipHub>(
       netmap::NetmapOptions{.self = id(), .digest_interval = options_.gossip_interval}, rng_, *this);
 
+  const auto replays = std::make_shared<onion::ReplayWindow>();
   std::vector<node::Shard*> all;
   for (unsigned i = 0; i < shards; ++i) {
     auto shard = node::Shard::create({.index = i,
@@ -193,7 +194,8 @@ Status Node::Impl::start() {
                                       .rng = &rng_,
                                       .socket = seats_[i].socket.get(),
                                       .host = this,
-                                      .hub = hub_.get()});
+                                      .hub = hub_.get(),
+                                      .replays = replays});
     if (!shard) return std::unexpected(shard.error());
     seats_[i].shard = std::move(*shard);
     all.push_back(seats_[i].shard.get());
@@ -251,6 +253,7 @@ Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
   bool made = static_cast<bool>(reservation);
   if (made) {
     const std::lock_guard lock(app_pool_mutex_);
+    app_pool_.bind_to_this_thread();  // whoever holds the lock owns the pool
     made = node::make_chain(app_pool_, bytes, chain);
   }
   if (!made) return fail(Errc::refused_memory, "limits.memory is reached");

@@ -33,6 +33,7 @@ circuit::CircuitsOptions circuit_options(const ShardSetup& setup) {
   circuit::CircuitsOptions out;
   out.self = setup.identity->id();
   out.relay = setup.options->relay;
+  out.replays = setup.replays;
   out.circuits_max = share(setup.options->limits.circuits, setup.shards);
   out.building_max = share(setup.options->limits.circuits_building, setup.shards);
   return out;
@@ -265,8 +266,16 @@ void Shard::close_link(std::uint64_t gossip_key, link::Code code, Now now) {
   endpoint_->close(link_of(gossip_key), code, now);
 }
 
-void Shard::set_view(netmap::ViewPtr view, Now) {
+void Shard::set_view(netmap::ViewPtr view, Now now) {
   view_ = view;
+  // Gossip may hold a descriptor that an earlier run of this identity made a moment ago, or with a
+  // clock ahead of ours: its keys are gone, so ours must supersede it.
+  if (const netmap::Entry* own = view_->find(setup_.identity->id());
+      own != nullptr && setup_.index == 0 && !keys_.empty() &&
+      own->onion_key(now.unix_seconds) != nullptr &&
+      own->onion_key(now.unix_seconds)->bytes() != keys_.front().pair->public_bytes()) {
+    renew_at_ = now.mono;
+  }
   joint_.set_view(view);
   routes_.set_view(std::move(view));
 }
@@ -289,6 +298,11 @@ void Shard::start(std::vector<SocketAddress> addresses, Now now) {
   renew(now);
 }
 
+UnixSeconds Shard::published_before() const {
+  const netmap::Entry* own = view_->find(setup_.identity->id());
+  return own == nullptr ? 0 : own->descriptor.published;
+}
+
 void Shard::renew(Now now) {
   renew_at_ = now.mono + kRenewRetry;  // until the announcement is there
   auto input = std::make_shared<AnnouncementInput>(AnnouncementInput{
@@ -300,7 +314,8 @@ void Shard::renew(Now now) {
           static_cast<std::uint64_t>(setup_.options->descriptor_lifetime.count()),
       .onion_key_lifetime_s =
           static_cast<std::uint64_t>(setup_.options->onion_key_lifetime.count()),
-      .now = now.unix_seconds});
+      .now = now.unix_seconds,
+      .published_before = published_before()});
   auto result = std::make_shared<Result<Announcement>>(fail(Errc::internal));
   setup_.host->workers().submit(
       [input, result] { *result = announce(*input); }, setup_.host->executor(0),

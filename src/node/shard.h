@@ -37,6 +37,7 @@ struct ShardSetup {
   runtime::DatagramSocket* socket = nullptr;
   ShardHost* host = nullptr;
   GossipHub* hub = nullptr;
+  std::shared_ptr<onion::ReplayWindow> replays = nullptr;  // owners: all shards
 };
 
 /// Something to send: a message to a destination, or a reply on a circuit.
@@ -111,6 +112,7 @@ class Shard final : public runtime::Driven,
 
   Result<message::SendId> enqueue(SendRequest& request, Now now);
   void renew(Now now);
+  UnixSeconds published_before() const;
   void advance_stop(Now now);
   void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
 

@@ -81,6 +81,8 @@ struct OnionKey {
 };
 
 /// Remembers builds until they expire. Bounded; when it is full new builds are refused.
+/// Any thread (a short lock, once per build): all shards that accept builds for the same onion key
+/// must share one window, or a build could be replayed to another shard.
 class ReplayWindow {
  public:
   explicit ReplayWindow(std::size_t entries_max = limits::kReplayEntriesMax);

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 
 namespace qudag::onion {
 namespace {
@@ -65,6 +66,7 @@ class Table {
 }  // namespace
 
 struct ReplayWindow::Impl {
+  mutable std::mutex mutex;  // over all that follows
   struct Minute {
     std::uint64_t ends;  // in minutes; every entry expires at or before this
     Table seen;
@@ -92,6 +94,7 @@ ReplayWindow::~ReplayWindow() = default;
 
 ReplayWindow::Verdict ReplayWindow::check_and_add(std::span<const std::byte, 32> digest,
                                                   UnixSeconds expires, UnixSeconds now) {
+  const std::lock_guard lock(impl_->mutex);
   impl_->forget(now);
   const std::uint64_t ends = (expires + 59) / 60;
   const Entry entry = entry_of(digest);
@@ -109,6 +112,9 @@ ReplayWindow::Verdict ReplayWindow::check_and_add(std::span<const std::byte, 32>
   return Verdict::fresh;
 }
 
-std::size_t ReplayWindow::size() const { return impl_->entries; }
+std::size_t ReplayWindow::size() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->entries;
+}
 
 }  // namespace qudag::onion
