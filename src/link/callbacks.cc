@@ -34,8 +34,8 @@ struct Callbacks {
     return result(self(user_data).on_stream_data(*static_cast<Stream*>(stream), bytes, fin));
   }
 
-  static int acked_stream_data(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t size,
-                               void*, void* stream) {
+  static int acked_stream_data(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t size, void*,
+                               void* stream) {
     static_cast<Stream*>(stream)->acked(static_cast<std::size_t>(size));
     return 0;
   }
@@ -112,8 +112,7 @@ struct Callbacks {
   }
 
   static int path_challenge(ngtcp2_conn*, ngtcp2_path_challenge_data* data, void* user_data) {
-    self(user_data).shared_.rng.fill(
-        {reinterpret_cast<std::byte*>(data->data), sizeof data->data});
+    self(user_data).shared_.rng.fill({reinterpret_cast<std::byte*>(data->data), sizeof data->data});
     return 0;
   }
 

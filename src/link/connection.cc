@@ -8,11 +8,11 @@
 namespace qudag::link {
 namespace {
 
-constexpr std::size_t kPiecesMax = 16;            // blocks that one packet may touch
-constexpr std::size_t kAckEvery = 10;             // packets; the peer's delay bound is 25 ms
+constexpr std::size_t kPiecesMax = 16;  // blocks that one packet may touch
+constexpr std::size_t kAckEvery = 10;   // packets; the peer's delay bound is 25 ms
 constexpr auto kInitialRtt = std::chrono::milliseconds(100);
-constexpr std::size_t kTrainPacketsMax = 64;      // UDP_MAX_SEGMENTS of the kernel
-constexpr std::uint32_t kLateAnswersMax = 8;      // close packets to late packets: 1st, 2nd, 4th...
+constexpr std::size_t kTrainPacketsMax = 64;  // UDP_MAX_SEGMENTS of the kernel
+constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 1st, 2nd, 4th...
 
 ngtcp2_settings settings_for(const Shared& shared) {
   ngtcp2_settings out;
@@ -48,12 +48,18 @@ ngtcp2_transport_params parameters_for(const Shared& shared) {
 Error error_of(const ngtcp2_ccerr& close) {
   if (close.type == NGTCP2_CCERR_TYPE_APPLICATION) {
     switch (static_cast<Code>(close.error_code)) {
-      case Code::refused: return Error(Errc::refused_by_peer);
-      case Code::identity: return Error(Errc::identity_mismatch, "the peer says so");
-      case Code::unreachable: return Error(Errc::unreachable);
-      case Code::protocol: return Error(Errc::link_closed, "the peer reports a protocol error");
-      case Code::shutdown: return Error(Errc::link_closed, "the peer stops");
-      default: return Error(Errc::link_closed);
+      case Code::refused:
+        return Error(Errc::refused_by_peer);
+      case Code::identity:
+        return Error(Errc::identity_mismatch, "the peer says so");
+      case Code::unreachable:
+        return Error(Errc::unreachable);
+      case Code::protocol:
+        return Error(Errc::link_closed, "the peer reports a protocol error");
+      case Code::shutdown:
+        return Error(Errc::link_closed, "the peer stops");
+      default:
+        return Error(Errc::link_closed);
     }
   }
   if (close.type == NGTCP2_CCERR_TYPE_TRANSPORT) {
@@ -212,6 +218,8 @@ LinkInfo Connection::info() const {
   if (conn_ != nullptr) {
     ngtcp2_conn_info info;
     ngtcp2_conn_get_conn_info(conn_, &info);
+    // A peer may have moved.
+    out.remote = from_native(ngtcp2_conn_get_path(conn_)->remote);
     out.smoothed_rtt = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
     out.bytes_in = info.bytes_recv;
     out.bytes_out = info.bytes_sent;
@@ -220,7 +228,8 @@ LinkInfo Connection::info() const {
   return out;
 }
 
-// ---- The turn ------------------------------------------------------------------------------------
+// ---- The turn
+// ------------------------------------------------------------------------------------
 
 Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   if (doomed() || retired()) return Verdict::keep;
@@ -229,8 +238,8 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   if (dialer_) path.local = to_native(local_);
   const ngtcp2_path view = path.view();
   const ngtcp2_pkt_info info{ecn};
-  const int rv = ngtcp2_conn_read_pkt(conn_, &view, &info, u8(datagram), datagram.size(),
-                                      shared_.timestamp());
+  const int rv =
+      ngtcp2_conn_read_pkt(conn_, &view, &info, u8(datagram), datagram.size(), shared_.timestamp());
   if (state_ == LinkState::dialing) state_ = LinkState::handshaking;
   touch();
   if (rv == 0) return Verdict::keep;
@@ -253,9 +262,9 @@ bool Connection::write_train(MutableBytes room, TrainInfo& out) {
   ngtcp2_path_storage_zero(&path);
   ngtcp2_pkt_info info{};
   std::size_t segment = 0;
-  const ngtcp2_ssize written = ngtcp2_conn_write_aggregate_pkt2(
-      conn_, &path.path, &info, u8(room), room.size(), &segment, write_packet, kTrainPacketsMax,
-      shared_.timestamp());
+  const ngtcp2_ssize written =
+      ngtcp2_conn_write_aggregate_pkt2(conn_, &path.path, &info, u8(room), room.size(), &segment,
+                                       write_packet, kTrainPacketsMax, shared_.timestamp());
   if (written < 0) {
     fail_with(static_cast<int>(written));
     return false;
@@ -281,12 +290,13 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
     std::array<ngtcp2_vec, kPiecesMax> pieces;
     const std::size_t count = stream->pending(pieces, size);
     ngtcp2_ssize taken = -1;
-    const ngtcp2_ssize rv = ngtcp2_conn_writev_stream(
-        conn, path, info, out, size, &taken, NGTCP2_WRITE_STREAM_FLAG_MORE | padding,
-        stream->index(), pieces.data(), count, now);
+    const ngtcp2_ssize rv = ngtcp2_conn_writev_stream(conn, path, info, out, size, &taken,
+                                                      NGTCP2_WRITE_STREAM_FLAG_MORE | padding,
+                                                      stream->index(), pieces.data(), count, now);
     if (taken > 0) self.note_sent(*stream, static_cast<std::size_t>(taken));
     switch (rv) {
-      case NGTCP2_ERR_WRITE_MORE: continue;
+      case NGTCP2_ERR_WRITE_MORE:
+        continue;
       case NGTCP2_ERR_STREAM_DATA_BLOCKED:
         stream->blocked = true;
         self.scheduler_.remove(*stream);
@@ -295,11 +305,22 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
       case NGTCP2_ERR_STREAM_NOT_FOUND:
         self.scheduler_.remove(*stream);
         continue;
-      default: return rv;  // a packet, 0 when congestion or pacing says no, or a failure
+      default:
+        return rv;  // a packet, 0 when congestion or pacing says no, or a failure
     }
   }
   return ngtcp2_conn_writev_stream(conn, path, info, out, size, nullptr, padding, -1, nullptr, 0,
                                    now);
+}
+
+void Connection::move(const SocketAddress& local) {
+  if (doomed() || retired() || local == local_) return;
+  NativePath path(local, remote_);
+  const ngtcp2_path view = path.view();
+  if (ngtcp2_conn_initiate_immediate_migration(conn_, &view, shared_.timestamp()) == 0) {
+    local_ = local;
+  }
+  touch();
 }
 
 void Connection::end_writing() {
@@ -321,7 +342,8 @@ TimePoint Connection::deadline() const {
   return TimePoint(Duration(static_cast<Duration::rep>(at)));
 }
 
-// ---- The end -------------------------------------------------------------------------------------
+// ---- The end
+// -------------------------------------------------------------------------------------
 
 void Connection::add_doomed(Doom reason) {
   if (doomed() || retired()) return;
@@ -341,10 +363,17 @@ void Connection::doom_silently(Error why) { add_doomed({std::move(why), false, {
 void Connection::fail_with(int rv) {
   if (doomed()) return;
   switch (rv) {
-    case NGTCP2_ERR_DRAINING: doom_silently(error_of(*ngtcp2_conn_get_ccerr(conn_))); return;
-    case NGTCP2_ERR_IDLE_CLOSE: doom_silently(Error(Errc::timed_out, "idle")); return;
-    case NGTCP2_ERR_HANDSHAKE_TIMEOUT: doom_silently(Error(Errc::unreachable)); return;
-    default: break;
+    case NGTCP2_ERR_DRAINING:
+      doom_silently(error_of(*ngtcp2_conn_get_ccerr(conn_)));
+      return;
+    case NGTCP2_ERR_IDLE_CLOSE:
+      doom_silently(Error(Errc::timed_out, "idle"));
+      return;
+    case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
+      doom_silently(Error(Errc::unreachable));
+      return;
+    default:
+      break;
   }
   if (tls_.identity_mismatch()) {
     doom(Error(Errc::identity_mismatch), Code::identity);

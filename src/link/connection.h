@@ -1,12 +1,13 @@
 // One QUIC connection: ngtcp2 and TLS objects, streams, send schedule, control stream, its end.
 //
-// Life: dialing or handshaking -> ready -> (draining) -> doomed, ended by the next flush -> retired:
-// the QUIC state is freed, and what stays for a moment answers late packets with the same close.
+// Life: dialing or handshaking -> ready -> (draining) -> doomed, ended by the next flush ->
+// retired: the QUIC state is freed, and what stays for a moment answers late packets with the same
+// close.
 //
 // ngtcp2 must not be entered again from its own callbacks (but for a few calls), so: Events that
-// come from reading packets are sent from the callbacks; what their receiver then asks for is queued
-// or is one of the allowed calls; on_stream_sent is sent after a train is complete; deletion is the
-// endpoint's, between calls.
+// come from reading packets are sent from the callbacks; what their receiver then asks for is
+// queued or is one of the allowed calls; on_stream_sent is sent after a train is complete; deletion
+// is the endpoint's, between calls.
 #pragma once
 
 #include "link/control.h"
@@ -79,6 +80,9 @@ class Connection {
   /// Ends the link at the next flush; the first reason stays.
   void doom(Error why, Code code);
   void say_goodbye();
+  /// A dialed link goes on from another local address. Without a spare connection id of the peer it
+  /// stays where it is and ends by its idle timeout.
+  void move(const SocketAddress& local);
   /// Writes CONNECTION_CLOSE if one is due; 0 bytes otherwise.
   bool write_close(MutableBytes room, TrainInfo& out);
   /// Frees the QUIC state; returns the reason. Retired links answer late packets until `until`.
@@ -144,12 +148,12 @@ class Connection {
   Shared& shared_;
   LinkId id_;
   bool dialer_;
-  bool half_open_ = false;       // counted in Shared::half_open
-  bool tls_done_ = false;        // both sides know that the handshake is complete
+  bool half_open_ = false;  // counted in Shared::half_open
+  bool tls_done_ = false;   // both sides know that the handshake is complete
   bool hello_seen_ = false;
   bool goodbye_sent_ = false;
   bool goodbye_seen_ = false;
-  bool control_open_ = false;    // ngtcp2 knows stream 0
+  bool control_open_ = false;  // ngtcp2 knows stream 0
   LinkState state_;
   SocketAddress local_;
   SocketAddress remote_;

@@ -18,7 +18,8 @@ Code code_of(std::uint64_t code) {
 
 }  // namespace
 
-// ---- Calls of the owner --------------------------------------------------------------------------
+// ---- Calls of the owner
+// --------------------------------------------------------------------------
 
 Result<std::int64_t> Connection::open(Class cls, std::uint64_t context) {
   if (state_ != LinkState::ready || doomed() || !reusable()) return fail(Errc::link_closed);
@@ -123,7 +124,8 @@ void Connection::end_if_drained() {
   doom(Error(goodbye_sent_ ? Errc::shutting_down : Errc::link_closed), Code::shutdown);
 }
 
-// ---- What ngtcp2 reports -------------------------------------------------------------------------
+// ---- What ngtcp2 reports
+// -------------------------------------------------------------------------
 
 bool Connection::on_handshake_completed() {
   auto facts = tls_.check();
@@ -234,9 +236,12 @@ bool Connection::on_control_data(Bytes data) {
   ControlFrame frame;
   for (;;) {
     switch (control_reader_.next(data, frame)) {
-      case ControlReader::Step::need_more: return true;
-      case ControlReader::Step::malformed: return violation("control frame too long");
-      case ControlReader::Step::frame: break;
+      case ControlReader::Step::need_more:
+        return true;
+      case ControlReader::Step::malformed:
+        return violation("control frame too long");
+      case ControlReader::Step::frame:
+        break;
     }
     if (!on_control_frame(frame) || doomed()) return false;
   }
@@ -254,14 +259,16 @@ bool Connection::on_control_frame(const ControlFrame& in) {
       if (in.body.size() != 8) return violation("ping");
       send_control(frame::kPong, in.body);
       return true;
-    case frame::kPong: return in.body.size() == 8 || violation("pong");
+    case frame::kPong:
+      return in.body.size() == 8 || violation("pong");
     case frame::kGoodbye:
       if (in.body.size() != 1) return violation("goodbye");
       goodbye_seen_ = true;
       state_ = LinkState::draining;
       end_if_drained();
       return true;
-    default: return in.type >= frame::kIgnoredFirst || violation("unknown control frame");
+    default:
+      return in.type >= frame::kIgnoredFirst || violation("unknown control frame");
   }
 }
 
@@ -277,7 +284,8 @@ bool Connection::on_hello(Bytes body) {
   return true;
 }
 
-// ---- Lists ---------------------------------------------------------------------------------------
+// ---- Lists
+// ---------------------------------------------------------------------------------------
 
 void Connection::link_stream(Stream& stream) {
   stream.all_next = all_first_;
@@ -317,8 +325,8 @@ void Connection::free_all_streams() {
 
 void Connection::update_keepalive() {
   if (conn_ == nullptr) return;
-  ngtcp2_conn_set_keep_alive_timeout(
-      conn_, stream_count_ > 0 ? to_native(shared_.options.keepalive) : 0);
+  ngtcp2_conn_set_keep_alive_timeout(conn_,
+                                     stream_count_ > 0 ? to_native(shared_.options.keepalive) : 0);
 }
 
 void Connection::note_sent(Stream& stream, std::size_t bytes) {

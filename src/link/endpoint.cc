@@ -13,11 +13,16 @@ namespace qudag::link {
 
 std::string_view name_of(LinkState state) {
   switch (state) {
-    case LinkState::dialing: return "dialing";
-    case LinkState::handshaking: return "handshaking";
-    case LinkState::ready: return "ready";
-    case LinkState::draining: return "draining";
-    case LinkState::closed: return "closed";
+    case LinkState::dialing:
+      return "dialing";
+    case LinkState::handshaking:
+      return "handshaking";
+    case LinkState::ready:
+      return "ready";
+    case LinkState::draining:
+      return "draining";
+    case LinkState::closed:
+      return "closed";
   }
   return "?";
 }
@@ -52,8 +57,8 @@ void* quic_realloc(void* memory, std::size_t size, void* user_data) {
 /// The largest first: on most paths it is right, and one probe settles it.
 MtuProbes probes_up_to(std::size_t packet_bytes_max) {
   MtuProbes out;
-  for (const std::size_t size : {packet_bytes_max, std::size_t{1400}, std::size_t{1350},
-                                 std::size_t{1280}}) {
+  for (const std::size_t size :
+       {packet_bytes_max, std::size_t{1400}, std::size_t{1350}, std::size_t{1280}}) {
     if (size > NGTCP2_MAX_UDP_PAYLOAD_SIZE && size <= packet_bytes_max &&
         (out.count == 0 || size < out.sizes[out.count - 1])) {
       out.sizes[out.count++] = static_cast<std::uint16_t>(size);
@@ -80,7 +85,8 @@ Endpoint::Impl::~Impl() {
   for (Slot& slot : slots_) slot.link.reset();
 }
 
-// ---- The table -----------------------------------------------------------------------------------
+// ---- The table
+// -----------------------------------------------------------------------------------
 
 LinkId Endpoint::Impl::free_slot() {
   if (free_.empty()) {
@@ -168,6 +174,13 @@ std::vector<LinkInfo> Endpoint::Impl::links() const {
   return out;
 }
 
+void Endpoint::Impl::move(const SocketAddress& local, Now now) {
+  shared_.now = now;
+  for (const Slot& slot : slots_) {
+    if (slot.link && slot.link->dialer()) slot.link->move(local);
+  }
+}
+
 void Endpoint::Impl::shutdown(Now now) {
   shared_.now = now;
   stopping_ = true;
@@ -183,7 +196,8 @@ EndpointStats Endpoint::Impl::stats() const {
   return out;
 }
 
-// ---- Time ----------------------------------------------------------------------------------------
+// ---- Time
+// ----------------------------------------------------------------------------------------
 
 void Endpoint::Impl::on_time(Now now) {
   shared_.now = now;
@@ -205,7 +219,8 @@ TimePoint Endpoint::Impl::next_deadline() const {
   return deadlines_.earliest();
 }
 
-// ---- Endpoint ------------------------------------------------------------------------------------
+// ---- Endpoint
+// ------------------------------------------------------------------------------------
 
 Endpoint::Endpoint(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Endpoint::~Endpoint() = default;
@@ -246,6 +261,7 @@ void Endpoint::close(LinkId link, Code code, Now now) {
   impl_->shared().now = now;
   if (Connection* const found = impl_->link(link)) found->doom(Error(Errc::link_closed), code);
 }
+void Endpoint::move(const SocketAddress& local, Now now) { impl_->move(local, now); }
 void Endpoint::shutdown(Now now) { impl_->shutdown(now); }
 bool Endpoint::send_control(LinkId link, std::uint8_t type, Bytes body) {
   Connection* const found = impl_->link(link);

@@ -107,17 +107,17 @@ class Events {
 };
 
 struct EndpointOptions {
-  std::uint8_t shard = 0;         // written into connection ids: first byte % shards == shard
+  std::uint8_t shard = 0;  // written into connection ids: first byte % shards == shard
   std::uint8_t shards = 1;
   std::size_t links_max = 1024;
-  std::size_t half_open_max = 256;        // above half of it, new peers must prove their address (Retry)
+  std::size_t half_open_max = 256;  // above half of it, new peers must prove their address (Retry)
   std::size_t streams_per_link_max = 4096;
   std::size_t stream_window_bytes = 512 * 1024;
   std::size_t link_window_bytes = 16 * 1024 * 1024;
   std::size_t stream_ahead_bytes = 64 * 1024;  // kept short, so that priority still matters
   std::chrono::milliseconds handshake_timeout{10'000};
   std::chrono::milliseconds idle_timeout{120'000};
-  std::chrono::milliseconds keepalive{20'000};   // only for links that carry streams
+  std::chrono::milliseconds keepalive{20'000};  // only for links that carry streams
   std::size_t packet_bytes_max = 1452;
   /// Prove our identity to the peers that we dial (a relay in gossip); otherwise a throwaway key.
   bool known = false;
@@ -133,7 +133,7 @@ struct EndpointStats {
   std::uint64_t links_refused = 0, retries_sent = 0, version_negotiations = 0, resets_sent = 0;
   std::uint64_t dropped_unknown = 0, dropped_malformed = 0, dropped_wrong_shard = 0;
   std::uint64_t control_frames_malformed = 0;
-  std::uint64_t bytes_copied = 0;  // into buffers of ours, outside packet sealing
+  std::uint64_t bytes_copied = 0;       // into buffers of ours, outside packet sealing
   std::uint64_t quic_memory_bytes = 0;  // what ngtcp2 holds now, by its allocator hooks
 };
 
@@ -149,8 +149,8 @@ class Endpoint {
   /// The identity and rng must outlive the endpoint. Fails if TLS contexts cannot be made.
   static Result<std::unique_ptr<Endpoint>> create(EndpointOptions options,
                                                   const crypto::Identity& identity,
-                                                  memory::BlockPool& pool, Rng& rng,
-                                                  Events& events, WrongShard* wrong_shard);
+                                                  memory::BlockPool& pool, Rng& rng, Events& events,
+                                                  WrongShard* wrong_shard);
   ~Endpoint();
 
   // The turn.
@@ -168,6 +168,9 @@ class Endpoint {
   std::optional<LinkInfo> info(LinkId link) const;
   std::vector<LinkInfo> links() const;
   void close(LinkId link, Code code, Now now);
+  /// This node's own address changed: dialed links move there (RFC 9000, 9) and keep their streams.
+  /// Needless for a socket on a wildcard address; links that others dialed cannot be moved.
+  void move(const SocketAddress& local, Now now);
   /// Stops accepting, says goodbye on every link; done when links() is empty or the deadline ends.
   void shutdown(Now now);
   bool send_control(LinkId link, std::uint8_t type, Bytes body);

@@ -141,9 +141,14 @@ void Endpoint::Impl::accept(const runtime::Received& from, MutableBytes datagram
     return;
   }
   switch ((*made)->receive(path, from.ecn, datagram)) {
-    case Verdict::retry: send_retry(from, path, header); return;
-    case Verdict::drop: ++shared_.stats.dropped_malformed; return;
-    case Verdict::keep: break;
+    case Verdict::retry:
+      send_retry(from, path, header);
+      return;
+    case Verdict::drop:
+      ++shared_.stats.dropped_malformed;
+      return;
+    case Verdict::keep:
+      break;
   }
   keep(id, std::move(*made));
 }
@@ -175,14 +180,14 @@ bool Endpoint::Impl::admit(const runtime::Received& from, NativePath& path,
   return true;
 }
 
-// ---- Answers without a link ----------------------------------------------------------------------
+// ---- Answers without a link
+// ----------------------------------------------------------------------
 
 bool Endpoint::Impl::may_answer_stranger() {
   const std::chrono::duration<double> passed = shared_.now.mono - allowance_at_;
   allowance_at_ = shared_.now.mono;
-  stranger_allowance_ =
-      std::min<double>(kStrangerAnswersBurst,
-                       stranger_allowance_ + passed.count() * kStrangerAnswersPerSecond);
+  stranger_allowance_ = std::min<double>(
+      kStrangerAnswersBurst, stranger_allowance_ + passed.count() * kStrangerAnswersPerSecond);
   if (stranger_allowance_ < 1) return false;
   stranger_allowance_ -= 1;
   return true;
@@ -211,8 +216,8 @@ void Endpoint::Impl::send_version_negotiation(const runtime::Received& from,
                                                  NGTCP2_PROTO_VER_V1};
   answer(from, room,
          ngtcp2_pkt_write_version_negotiation(
-             u8(room), room.size(), static_cast<std::uint8_t>(noise & 0xffu), ids.scid,
-             ids.scidlen, ids.dcid, ids.dcidlen, versions.data(), versions.size()));
+             u8(room), room.size(), static_cast<std::uint8_t>(noise & 0xffu), ids.scid, ids.scidlen,
+             ids.dcid, ids.dcidlen, versions.data(), versions.size()));
   ++shared_.stats.version_negotiations;
 }
 
@@ -239,18 +244,17 @@ void Endpoint::Impl::send_retry(const runtime::Received& from, NativePath& path,
                                 const ngtcp2_pkt_hd& header) {
   const MutableBytes room = outbox_.packet_room(kInitialBytesMin);
   if (room.empty()) return;
-  const ngtcp2_cid source =
-      make_cid(shared_.rng, shared_.options.shard, shared_.options.shards);
+  const ngtcp2_cid source = make_cid(shared_.rng, shared_.options.shard, shared_.options.shards);
   std::array<std::uint8_t, NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN2> token;
   const ngtcp2_ssize token_size = ngtcp2_crypto_generate_retry_token2(
       token.data(), native(shared_.retry_secret), Key256::size(), header.version,
       reinterpret_cast<const ngtcp2_sockaddr*>(&path.remote), sizeof path.remote, &source,
       &header.dcid, shared_.timestamp());
   if (token_size < 0) return;
-  answer(from, room,
-         ngtcp2_crypto_write_retry(u8(room), room.size(), header.version, &header.scid, &source,
-                                   &header.dcid, token.data(),
-                                   static_cast<std::size_t>(token_size)));
+  answer(
+      from, room,
+      ngtcp2_crypto_write_retry(u8(room), room.size(), header.version, &header.scid, &source,
+                                &header.dcid, token.data(), static_cast<std::size_t>(token_size)));
   ++shared_.stats.retries_sent;
 }
 

@@ -33,8 +33,12 @@ struct MtuProbes {
 struct Shared {
   Shared(EndpointOptions endpoint_options, TlsContexts contexts, memory::BlockPool& block_pool,
          Rng& random, Events& owner)
-      : options(std::move(endpoint_options)), tls(std::move(contexts)), pool(block_pool),
-        rng(random), events(owner), routes(random) {}
+      : options(std::move(endpoint_options)),
+        tls(std::move(contexts)),
+        pool(block_pool),
+        rng(random),
+        events(owner),
+        routes(random) {}
 
   EndpointOptions options;
   TlsContexts tls;
@@ -49,11 +53,11 @@ struct Shared {
   std::vector<Connection*> doomed;  // to be ended by the next flush
   std::vector<LinkId> proved;       // accepted links whose peer just proved who it is
   EndpointStats stats;
-  std::size_t half_open = 0;        // accepted, handshake not complete
-  Key256 reset_secret;              // of stateless reset tokens; the same after a restart
-  Key256 retry_secret;              // of Retry tokens; new with every endpoint
+  std::size_t half_open = 0;  // accepted, handshake not complete
+  Key256 reset_secret;        // of stateless reset tokens; the same after a restart
+  Key256 retry_secret;        // of Retry tokens; new with every endpoint
   MtuProbes probes;
-  ngtcp2_mem memory{};              // counts what ngtcp2 holds
+  ngtcp2_mem memory{};  // counts what ngtcp2 holds
 
   ngtcp2_tstamp timestamp() const {
     return static_cast<ngtcp2_tstamp>(now.mono.time_since_epoch().count());

@@ -172,8 +172,7 @@ ngtcp2_conn* TlsSession::connection_of(ngtcp2_crypto_conn_ref* ref) {
   return static_cast<TlsSession*>(ref->user_data)->conn_;
 }
 
-Status TlsSession::start(TlsContexts& contexts, ngtcp2_conn* conn,
-                         std::optional<NodeId> expected) {
+Status TlsSession::start(TlsContexts& contexts, ngtcp2_conn* conn, std::optional<NodeId> expected) {
   const bool dialer = expected.has_value();
   conn_ = conn;
   expected_ = expected;
@@ -232,8 +231,8 @@ int TlsSession::verify_peer(int, X509_STORE_CTX* store) {
 Result<TlsFacts> TlsSession::check() const {
   SSL* const ssl = ssl_.get();
   const bool dialer = expected_.has_value();
-  const int peer_type = dialer ? SSL_get_negotiated_server_cert_type(ssl)
-                               : SSL_get_negotiated_client_cert_type(ssl);
+  const int peer_type =
+      dialer ? SSL_get_negotiated_server_cert_type(ssl) : SSL_get_negotiated_client_cert_type(ssl);
   if (peer_type != TLSEXT_cert_type_rpk || SSL_get_verify_result(ssl) != X509_V_OK) {
     return fail(Errc::authentication_failed);
   }

@@ -1,8 +1,8 @@
 // TLS 1.3 of a link: one group, one signature, raw public keys on both sides (RFC 7250).
 //
-//   X25519MLKEM768 only; mldsa65 only; AES-256-GCM or ChaCha20-Poly1305; ALPN "qudag/1"; no tickets,
-//   no resumption, no 0-RTT. The dialer compares SHA-256 of the peer's raw key with the id that it
-//   dialed, in the verify callback and again when the handshake is complete.
+//   X25519MLKEM768 only; mldsa65 only; AES-256-GCM or ChaCha20-Poly1305; ALPN "qudag/1"; no
+//   tickets, no resumption, no 0-RTT. The dialer compares SHA-256 of the peer's raw key with the id
+//   that it dialed, in the verify callback and again when the handshake is complete.
 //
 // Each SSL_CTX also holds a self-signed certificate of the same key, which is never sent: OpenSSL
 // before 3.5.8 dereferences null for a key without a certificate (CVE-2026-14457).
@@ -76,7 +76,7 @@ struct TlsFacts {
   std::string group;
   std::string signature;  // of the peer
   const char* cipher = "";
-  NodeId peer_key_id;     // SHA-256 of the peer's raw key
+  NodeId peer_key_id;  // SHA-256 of the peer's raw key
 };
 
 /// The SSL object of one connection, with the order of tear-down that ngtcp2_crypto_ossl needs.

@@ -1,8 +1,8 @@
 // The loop of one shard: turns of one Driven over one socket, on the thread that calls run().
 //
-// One turn, in order: wait (or not, if the last turn left datagrams unread); run posted tasks; read;
-// on_time if a deadline passed; flush; arm the timer and the waits again. Handlers of the event
-// loop only set flags, so that a turn flushes once whatever woke it.
+// One turn, in order: wait (or not, if the last turn left datagrams unread); run posted tasks;
+// read; on_time if a deadline passed; flush; arm the timer and the waits again. Handlers of the
+// event loop only set flags, so that a turn flushes once whatever woke it.
 //
 // Threads: run() on one thread; post() and stop() from any. Limits: `mailbox_max` waiting tasks.
 #pragma once

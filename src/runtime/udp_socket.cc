@@ -93,9 +93,9 @@ void grow_buffer(int fd, int force, int plain, int bytes) {
 
 std::unexpected<Error> system_failure(const char* call) {
   const int number = errno;
-  const Errc code = number == EADDRINUSE                          ? Errc::address_in_use
+  const Errc code = number == EADDRINUSE                  ? Errc::address_in_use
                     : number == EACCES || number == EPERM ? Errc::permission_denied
-                                                                  : Errc::io_error;
+                                                          : Errc::io_error;
   return fail(code, std::string(call) + ": " + std::generic_category().message(number));
 }
 
@@ -107,7 +107,7 @@ bool steer_by_connection_id(int fd, unsigned shards) {
       BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x80, 0, 2),  // long header?
       BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),             // flags, version (4), length, id
       BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0),
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 1),             // flags, id
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 1),  // flags, id
       BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, shards),
       BPF_STMT(BPF_RET | BPF_A, 0),
   }};
@@ -185,7 +185,8 @@ struct UdpSocket::Impl {
   std::array<mmsghdr, kMessagesMax> out_messages{};
 };
 
-// ---- Opening -------------------------------------------------------------------------------------
+// ---- Opening
+// -------------------------------------------------------------------------------------
 
 Status UdpSocket::Impl::set_up(const UdpOptions& options) {
   family = options.bind.is_v4() ? AF_INET : AF_INET6;
@@ -251,7 +252,8 @@ SocketStats UdpSocket::stats() const { return impl_->stats; }
 int UdpSocket::native_handle() const { return impl_->fd; }
 bool UdpSocket::cuts_trains() const { return impl_->gso; }
 
-// ---- In ------------------------------------------------------------------------------------------
+// ---- In
+// ------------------------------------------------------------------------------------------
 
 std::span<Received> UdpSocket::receive() {
   Impl& self = *impl_;
@@ -260,8 +262,7 @@ std::span<Received> UdpSocket::receive() {
     message.msg_hdr.msg_controllen = kControlBytes;
   }
   ++self.stats.receive_calls;
-  const int count =
-      ::recvmmsg(self.fd, self.in_messages.data(), kSlots, MSG_DONTWAIT, nullptr);
+  const int count = ::recvmmsg(self.fd, self.in_messages.data(), kSlots, MSG_DONTWAIT, nullptr);
   if (count <= 0) return {};
   std::size_t kept = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
@@ -300,7 +301,8 @@ void UdpSocket::Impl::read_details(const msghdr& header, Received& out) const {
   }
 }
 
-// ---- Out -----------------------------------------------------------------------------------------
+// ---- Out
+// -----------------------------------------------------------------------------------------
 
 /// `whole`: the kernel cuts the train; otherwise it is one datagram.
 void UdpSocket::Impl::fill(const Train& train, bool whole, mmsghdr& message,

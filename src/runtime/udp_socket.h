@@ -20,11 +20,11 @@
 namespace qudag::runtime {
 
 struct UdpOptions {
-  SocketAddress bind;            // port 0: the kernel chooses
-  unsigned shard = 0;            // sockets of one port are opened in this order
+  SocketAddress bind;  // port 0: the kernel chooses
+  unsigned shard = 0;  // sockets of one port are opened in this order
   unsigned shards = 1;
-  int buffer_bytes = 8 << 20;    // wanted for each direction; the system may give less
-  bool merge = true;             // GRO and GSO; off to measure or to test without
+  int buffer_bytes = 8 << 20;  // wanted for each direction; the system may give less
+  bool merge = true;           // GRO and GSO; off to measure or to test without
 };
 
 class UdpSocket final : public DatagramSocket {

@@ -69,10 +69,8 @@ TEST(Handshake, AKnownDialerProvesItsId) {
 
 TEST(Handshake, DialingTwiceIsOneLink) {
   Pair pair;
-  const auto first =
-      pair.a->dial(pair.b.id(), pair.b.address, pair.a.address, pair.net.now());
-  const auto second =
-      pair.a->dial(pair.b.id(), pair.b.address, pair.a.address, pair.net.now());
+  const auto first = pair.a->dial(pair.b.id(), pair.b.address, pair.a.address, pair.net.now());
+  const auto second = pair.a->dial(pair.b.id(), pair.b.address, pair.a.address, pair.net.now());
   EXPECT_EQ(*first, *second);
   EXPECT_EQ(pair.a->links().size(), 1u);
   pair.net.run_for(1s);
@@ -84,8 +82,7 @@ TEST(Handshake, ABlackHoleIsUnreachable) {
   Pair pair(1, EndpointOptions{.handshake_timeout = 3s});
   pair.net.faults.loss = 1.0;
   const TimePoint start = pair.net.now().mono;
-  const auto link =
-      pair.a->dial(pair.b.id(), pair.b.address, pair.a.address, pair.net.now());
+  const auto link = pair.a->dial(pair.b.id(), pair.b.address, pair.a.address, pair.net.now());
   ASSERT_TRUE(link);
   ASSERT_TRUE(pair.net.run(10s, [&] { return !pair.a.events.closed.empty(); }));
   EXPECT_EQ(pair.a.events.closed[0].second.code, Errc::unreachable);

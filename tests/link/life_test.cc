@@ -54,9 +54,8 @@ TEST(Life, IdleLinksEndQuietly) {
   Pair pair(1, options, options);
   pair.connect();
   const TimePoint start = pair.net.now().mono;
-  ASSERT_TRUE(pair.net.run(60s, [&] {
-    return !pair.a.events.closed.empty() && !pair.b.events.closed.empty();
-  }));
+  ASSERT_TRUE(pair.net.run(
+      60s, [&] { return !pair.a.events.closed.empty() && !pair.b.events.closed.empty(); }));
   EXPECT_LE(pair.net.now().mono - start, 6s);
   EXPECT_EQ(pair.a.events.closed[0].second.code, Errc::timed_out);
   EXPECT_EQ(pair.b.events.closed[0].second.code, Errc::timed_out);
@@ -75,6 +74,49 @@ TEST(Life, StreamsKeepALinkAlive) {
       << "and without them it may end";
 }
 
+/// Data both ways on a stream, over whatever happens meanwhile.
+void expect_stream_survives(Pair& pair, const std::function<void()>& event) {
+  const StreamId stream = pair.open();
+  for (Peer* peer : {&pair.a, &pair.b}) {
+    peer->events.when_data = [peer](StreamId id, Bytes data) { (*peer)->consume(id, data.size()); };
+  }
+  const auto data = pattern(1000, 1);
+  std::size_t written = 0;
+  const auto write_both = [&] {
+    pair.a->write(stream, pair.a.block(data));
+    if (!pair.b.events.opened.empty()) {
+      pair.b->write(pair.at_b(stream), pair.b.block(data));
+      written += 1000;
+    }
+    pair.net.run_for(5ms);
+  };
+  for (int i = 0; i < 100; ++i) write_both();
+  event();
+  for (int i = 0; i < 100; ++i) write_both();
+  EXPECT_TRUE(pair.net.run(
+      10s, [&] { return pair.b.events.bytes_in == 200'000 && pair.a.events.bytes_in == written; }))
+      << pair.b.events.bytes_in << " " << pair.a.events.bytes_in << " of " << written;
+  EXPECT_TRUE(pair.a.events.closed.empty());
+  EXPECT_TRUE(pair.b.events.closed.empty());
+  EXPECT_EQ(pair.b->info(pair.remote_link)->remote, pair.a.address);
+}
+
+TEST(Life, ALinkSurvivesTheDialersNewAddress) {
+  // As a NAT does it, or the kernel for a socket on a wildcard address: nobody says anything.
+  Pair pair;
+  pair.connect();
+  expect_stream_survives(pair, [&] { pair.a.address = SocketAddress::v4(10, 7, 7, 7, 999); });
+}
+
+TEST(Life, ADialerMayMoveItsLinks) {
+  Pair pair;
+  pair.connect();
+  expect_stream_survives(pair, [&] {
+    pair.a.address = SocketAddress::v4(10, 7, 7, 7, 999);
+    pair.a->move(pair.a.address, pair.net.now());
+  });
+}
+
 TEST(Life, GoodbyeWaitsForTheLastCircuit) {
   Pair pair;
   pair.connect();
@@ -91,9 +133,8 @@ TEST(Life, GoodbyeWaitsForTheLastCircuit) {
   pair.net.run_for(100ms);
   EXPECT_EQ(pair.b.events.bytes_in, 2000u) << "and it still works";
   pair.a->reset(stream, Code::none);
-  ASSERT_TRUE(pair.net.run(1s, [&] {
-    return pair.a.events.closed.size() == 1 && pair.b.events.closed.size() == 1;
-  }));
+  ASSERT_TRUE(pair.net.run(
+      1s, [&] { return pair.a.events.closed.size() == 1 && pair.b.events.closed.size() == 1; }));
   EXPECT_TRUE(pair.b->links().empty());
   // A node that stops accepts no one.
   ASSERT_TRUE(pair.a->dial(pair.b.id(), pair.b.address, pair.a.address, pair.net.now()));
@@ -127,8 +168,8 @@ TEST(Life, ANodeThatLostItsStateSaysSo) {
   pair.a->write(stream, pair.a.block(pattern(1000, 1)));
   pair.net.run_for(1s);
   // The same identity again, without memory of its links.
-  pair.b.endpoint = std::move(*Endpoint::create({}, pair.b.identity, pair.b.pool, pair.b.rng,
-                                                pair.b.events, nullptr));
+  pair.b.endpoint = std::move(
+      *Endpoint::create({}, pair.b.identity, pair.b.pool, pair.b.rng, pair.b.events, nullptr));
   pair.a->write(stream, pair.a.block(pattern(1000, 1)));
   ASSERT_TRUE(pair.net.run(1s, [&] { return !pair.a.events.closed.empty(); }))
       << "a stateless reset, long before the idle timeout";
@@ -180,8 +221,7 @@ TEST(Life, GarbageAndMutatedDatagramsDoNothing) {
         }
         if (chance.below(8) == 0) data.resize(1 + chance.below(data.size()));
       }
-      const SocketAddress from =
-          i % 3 == 0 ? pair.a.address : SocketAddress::v4(10, 9, 9, 9, 1000);
+      const SocketAddress from = i % 3 == 0 ? pair.a.address : SocketAddress::v4(10, 9, 9, 9, 1000);
       pair.net.inject(pair.net.now().mono, from, pair.b.address, data);
     }
     pair.a->write(stream, pair.a.block(pattern(1000, 1)));
@@ -208,9 +248,9 @@ TEST(Life, DatagramsOfOtherShardsAreHandedOver) {
   } catcher;
   Net net;
   Peer& peer = net.add();
-  peer.endpoint = std::move(*Endpoint::create(EndpointOptions{.shard = 1, .shards = 4},
-                                              peer.identity, peer.pool, peer.rng, peer.events,
-                                              &catcher));
+  peer.endpoint =
+      std::move(*Endpoint::create(EndpointOptions{.shard = 1, .shards = 4}, peer.identity,
+                                  peer.pool, peer.rng, peer.events, &catcher));
   auto train = pattern(400, 1);
   for (unsigned i = 0; i < 4; ++i) {
     train[i * 100] = std::byte{0x40};
@@ -223,7 +263,8 @@ TEST(Life, DatagramsOfOtherShardsAreHandedOver) {
   EXPECT_EQ(peer->stats().dropped_unknown, 1u);
 }
 
-// ---- The control stream between endpoints --------------------------------------------------------
+// ---- The control stream between endpoints
+// --------------------------------------------------------
 
 TEST(Control, OwnersFramesArriveWholeAndInOrder) {
   Pair pair;

@@ -49,7 +49,9 @@ class Recorder : public Events {
     ready.push_back(link);
     if (when_ready) when_ready(link);
   }
-  void on_link_closed(LinkId link, const Error& why, Now) override { closed.push_back({link, why}); }
+  void on_link_closed(LinkId link, const Error& why, Now) override {
+    closed.push_back({link, why});
+  }
   void on_control_frame(LinkId, std::uint8_t type, Bytes body, Now) override {
     control.push_back({type, {body.begin(), body.end()}});
   }
@@ -124,8 +126,8 @@ struct Faults {
   double reorder = 0;  // share of datagrams that take up to `jitter` longer
   Duration latency = 5ms;
   Duration jitter = 10ms;
-  double bytes_per_second = 0;      // of each sender; 0: no limit
-  Duration queue_time_max = 20ms;   // what waits longer at the bottleneck is dropped
+  double bytes_per_second = 0;     // of each sender; 0: no limit
+  Duration queue_time_max = 20ms;  // what waits longer at the bottleneck is dropped
 };
 
 class Net {

@@ -20,8 +20,8 @@ std::vector<std::byte> frame_bytes(std::uint8_t type, const std::vector<std::byt
 }
 
 TEST(ControlReader, CutsFramesWhateverPiecesTheyComeIn) {
-  std::vector<std::vector<std::byte>> bodies = {{}, pattern(1, 1), pattern(16'384, 2),
-                                                pattern(300, 3)};
+  std::vector<std::vector<std::byte>> bodies = {
+      {}, pattern(1, 1), pattern(16'384, 2), pattern(300, 3)};
   std::vector<std::byte> stream;
   for (std::size_t i = 0; i < bodies.size(); ++i) {
     const auto bytes = frame_bytes(static_cast<std::uint8_t>(0x10 + i), bodies[i]);
@@ -82,8 +82,8 @@ TEST(Hello, ParsesWhatItWritesAndNothingElse) {
 class Scheduling : public ::testing::Test {
  protected:
   Stream& stream(Class cls, std::size_t bytes) {
-    streams_.push_back(std::make_unique<Stream>(static_cast<std::int64_t>(streams_.size()),
-                                                level_of(cls)));
+    streams_.push_back(
+        std::make_unique<Stream>(static_cast<std::int64_t>(streams_.size()), level_of(cls)));
     Stream& out = *streams_.back();
     while (bytes > 0) {
       memory::Block block = pool_.take(memory::BlockSize::cell);

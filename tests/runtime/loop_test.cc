@@ -1,7 +1,7 @@
 // The loop of a shard with real threads, timers and a socket. Nothing sleeps; what must happen is
 // waited for with a bound, and what must not happen is shown by what follows it.
-#include "runtime/clock.h"
 #include "runtime/loop.h"
+#include "runtime/clock.h"
 #include "runtime/udp_socket.h"
 #include "runtime/worker_pool.h"
 
