@@ -54,7 +54,8 @@ Result<std::vector<std::string>> tls_of_links(const Network& network) {
   for (const Network::Member& member : network.members()) {
     const auto page = api::Client(member.socket).get("/v1/peers");
     if (!page) return std::unexpected(page.error());
-    for (const json::value& peer : json::parse(*page).at("peers").as_array()) {
+    const json::value peers = json::parse(*page);
+    for (const json::value& peer : peers.at("peers").as_array()) {
       if (peer.at("state").as_string() != "ready") continue;
       seen.insert(fmt::format("{} {}", peer.at("tls_group").as_string().c_str(),
                               peer.at("tls_signature").as_string().c_str()));
@@ -172,7 +173,8 @@ Result<std::vector<RelayView>> relay_views(const Network& network) {
   for (const Network::Member& member : network.members()) {
     const auto page = api::Client(member.socket).get("/v1/circuits");
     if (!page) return std::unexpected(page.error());
-    for (const json::value& circuit : json::parse(*page).at("circuits").as_array()) {
+    const json::value circuits = json::parse(*page);
+    for (const json::value& circuit : circuits.at("circuits").as_array()) {
       if (circuit.at("role").as_string() != "relay") continue;
       const auto neighbour = [&](const char* id, const char* address) -> std::string {
         for (const char* name : {address, id}) {

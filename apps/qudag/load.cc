@@ -45,6 +45,7 @@ class Load {
   std::vector<std::byte> payload_;
   std::vector<std::byte> expected_;
   std::vector<bool> seen_;
+  api::ClientLoop loop_;  // outlives its clients
   std::unique_ptr<api::StreamClient> source_;
   std::unique_ptr<api::StreamClient> destination_;
   std::uint64_t begin_ns_ = 0;
@@ -137,10 +138,9 @@ void Load::on_destination(const api::ServerRecord& record) {
 
 Result<LoadResult> Load::run(const std::filesystem::path& from, const std::filesystem::path& to,
                              const std::function<bool()>& stop) {
-  api::ClientLoop loop;
-  auto source = api::StreamClient::open(loop, from, [this](const auto& r) { on_source(r); });
+  auto source = api::StreamClient::open(loop_, from, [this](const auto& r) { on_source(r); });
   if (!source) return std::unexpected(source.error());
-  auto destination = api::StreamClient::open(loop, to, [this](const auto& r) { on_destination(r); });
+  auto destination = api::StreamClient::open(loop_, to, [this](const auto& r) { on_destination(r); });
   if (!destination) return std::unexpected(destination.error());
   source_ = std::move(*source);
   destination_ = std::move(*destination);
@@ -154,14 +154,14 @@ Result<LoadResult> Load::run(const std::filesystem::path& from, const std::files
   const auto complete = [&] {
     return !offering() && outcomes_ == result_.sent && result_.received + result_.wrong >= result_.delivered;
   };
-  loop.run_until(
+  loop_.run_until(
       [&] { return complete() || stop() || source_->ended() || destination_->ended(); },
       spec_.patience);
   for (const auto* client : {source_.get(), destination_.get()}) {
     if (client->ended()) return std::unexpected(*client->ended());
   }
   // What comes late would come twice: look for it a moment longer.
-  if (complete()) loop.run_until(stop, std::chrono::milliseconds(100));
+  if (complete()) loop_.run_until(stop, std::chrono::milliseconds(100));
   result_.seconds = static_cast<double>(ended_ns_ - begin_ns_) / 1e9;
   return std::move(result_);
 }

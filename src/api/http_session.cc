@@ -93,8 +93,8 @@ asio::awaitable<bool> HttpSession::one_request() {
   stream_.expires_after(kClientPatience);
   const auto [ec, bytes] = co_await http::async_read_header(stream_, in_, parser, kTuple);
   if (ec == http::error::end_of_stream || ec == beast::error::timeout ||
-      ec.category() == asio::error::get_system_category()) {
-    co_return false;
+      (ec && ec.category() == asio::error::get_system_category())) {
+    co_return false;  // gone or silent: there is nobody to answer
   }
   hub_->counters.add(ApiMetric::requests);
   keep_alive_ = !ec && parser.keep_alive();

@@ -1,6 +1,6 @@
 // The WebSocket side of the client: many small sends, outcomes and received messages at full rate.
 //
-// A ClientLoop is one thread's event loop; several StreamClients may share it. Nothing runs unless
+// A ClientLoop is one thread's event loop; it outlives the StreamClients that share it. Nothing runs unless
 // run_until() runs, and handlers run inside it. Records that are queued while a write is under way
 // go out together.
 #pragma once

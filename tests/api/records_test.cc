@@ -1,0 +1,156 @@
+// WebSocket records: round trips, batches, and every way to be malformed.
+#include "api/records.h"
+
+#include <gtest/gtest.h>
+
+namespace qudag::api {
+namespace {
+
+std::vector<std::byte> some_bytes(std::size_t n) {
+  std::vector<std::byte> out(n);
+  for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<std::byte>(i * 7 + 1);
+  return out;
+}
+
+template <class T, class V>
+T only(const V& parsed) {
+  EXPECT_TRUE(parsed) << (parsed ? "" : parsed.error().message());
+  return std::get<T>(*parsed);
+}
+
+bool same(Bytes a, Bytes b) { return std::ranges::equal(a, b); }
+
+SendRecord a_send(Bytes payload) {
+  SendRecord send;
+  send.request = 0xfedcba9876543210;
+  send.destination.bytes[0] = std::byte{9};
+  send.options = {.cls = Class::low,
+                  .ttl = std::chrono::milliseconds(1),
+                  .hops = 5,
+                  .isolation = 77,
+                  .sign = true};
+  send.progress = true;
+  send.payload = payload;
+  return send;
+}
+
+TEST(Records, ManyOfAllKindsInOneMessage) {
+  const auto payload = some_bytes(100);
+  std::vector<std::byte> wire;
+  append(wire, a_send(payload));
+  append(wire, ReplyRecord{.request = 2, .to = {.shard = 1, .circuit = 5, .message = {}},
+                           .ttl = std::chrono::milliseconds(86'400'000), .payload = {}});
+  append(wire, SubscribeRecord{.on = true, .count = 12});
+  append(wire, SubscribeRecord{.on = false});
+
+  RecordReader reader(wire);
+  const auto send = only<SendRecord>(parse_client_record(*reader.next()));
+  EXPECT_EQ(send.request, 0xfedcba9876543210);
+  EXPECT_EQ(send.destination.bytes[0], std::byte{9});
+  EXPECT_EQ(send.options.cls, Class::low);
+  EXPECT_EQ(send.options.ttl.count(), 1);
+  EXPECT_EQ(send.options.hops, 5u);
+  EXPECT_EQ(send.options.isolation, 77u);
+  EXPECT_TRUE(send.options.sign);
+  EXPECT_TRUE(send.progress);
+  EXPECT_TRUE(same(send.payload, payload));
+  const auto reply = only<ReplyRecord>(parse_client_record(*reader.next()));
+  EXPECT_EQ(reply.to.circuit, 5u);
+  EXPECT_EQ(reply.ttl, std::chrono::hours(24));
+  EXPECT_TRUE(reply.payload.empty());
+  EXPECT_EQ(only<SubscribeRecord>(parse_client_record(*reader.next())).count, 12u);
+  EXPECT_FALSE(only<SubscribeRecord>(parse_client_record(*reader.next())).on);
+  EXPECT_TRUE(reader.at_end());
+}
+
+TEST(Records, ServerRecordsRoundTrip) {
+  const auto payload = some_bytes(9);
+  MessageRecord message;
+  message.id[3] = std::byte{4};
+  message.cls = Class::high;
+  message.sender.emplace().bytes[31] = std::byte{1};
+  message.reply_to = ReplyTo{.shard = 2, .circuit = 3, .message = message.id};
+  message.in_reply_to.emplace()[0] = std::byte{8};
+  message.payload = payload;
+  std::vector<std::byte> wire;
+  append(wire, message);
+  EXPECT_EQ(wire.size(), kMessageHeadBytesMax + payload.size());
+  append(wire, MessageRecord{});
+  append(wire, OutcomeRecord{5, Outcome::refused, Errc::refused_queue_full, 123, "why"});
+  append(wire, ProgressRecord{6, 1, 2});
+  append(wire, ErrorRecord{Errc::malformed, "no"});
+  append(wire, SubscribedRecord{});
+
+  RecordReader reader(wire);
+  const auto full = only<MessageRecord>(parse_server_record(*reader.next()));
+  EXPECT_EQ(full.id, message.id);
+  EXPECT_EQ(full.cls, Class::high);
+  EXPECT_EQ(full.sender, message.sender);
+  EXPECT_EQ(full.reply_to->circuit, 3u);
+  EXPECT_EQ(full.in_reply_to, message.in_reply_to);
+  EXPECT_TRUE(same(full.payload, payload));
+  const auto bare = only<MessageRecord>(parse_server_record(*reader.next()));
+  EXPECT_FALSE(bare.sender || bare.reply_to || bare.in_reply_to);
+  const auto outcome = only<OutcomeRecord>(parse_server_record(*reader.next()));
+  EXPECT_EQ(outcome.outcome, Outcome::refused);
+  EXPECT_EQ(outcome.reason, Errc::refused_queue_full);
+  EXPECT_EQ(outcome.detail, "why");
+  EXPECT_EQ(only<ProgressRecord>(parse_server_record(*reader.next())).all, 2u);
+  EXPECT_EQ(only<ErrorRecord>(parse_server_record(*reader.next())).detail, "no");
+  only<SubscribedRecord>(parse_server_record(*reader.next()));
+  EXPECT_TRUE(reader.at_end());
+}
+
+TEST(Records, EveryTruncationIsMalformed) {
+  std::vector<std::byte> wire;
+  append(wire, a_send({}));
+  for (std::size_t n = 1; n < wire.size(); ++n) {
+    RecordReader reader(Bytes(wire).first(n));
+    const auto raw = reader.next();
+    EXPECT_FALSE(raw) << n;
+    EXPECT_TRUE(reader.at_end());
+  }
+  // The same cut with a length that says so: the record itself is too short.
+  for (std::size_t n = kRecordLengthBytes + 1; n < wire.size(); ++n) {
+    std::vector<std::byte> cut(wire.begin(), wire.begin() + static_cast<std::ptrdiff_t>(n));
+    store_be(cut.data(), static_cast<std::uint32_t>(n - kRecordLengthBytes));
+    RecordReader reader(cut);
+    const auto raw = reader.next();
+    ASSERT_TRUE(raw);
+    const auto record = parse_client_record(*raw);
+    ASSERT_FALSE(record) << n;
+    EXPECT_EQ(record.error().code, Errc::malformed);
+  }
+}
+
+TEST(Records, FieldsOutOfRangeAreMalformed) {
+  std::vector<std::byte> good;
+  append(good, a_send({}));
+  const auto with = [&](std::size_t at, std::uint8_t value) {
+    std::vector<std::byte> wire = good;
+    wire[kRecordLengthBytes + 1 + at] = std::byte{value};
+    RecordReader reader(wire);
+    return parse_client_record(*reader.next());
+  };
+  EXPECT_TRUE(with(0, 1));
+  EXPECT_FALSE(with(40, 3)) << "class";
+  EXPECT_FALSE(with(41, 6)) << "hops";
+  EXPECT_FALSE(with(42, 4)) << "flags";
+  EXPECT_FALSE(with(46, 0)) << "ttl 0";
+  EXPECT_FALSE(with(43, 255)) << "ttl over a day";
+}
+
+TEST(Records, ZeroLengthAndUnknownOp) {
+  const std::vector<std::byte> zero(4);
+  RecordReader empty(zero);
+  EXPECT_FALSE(empty.next());
+  const std::vector<std::byte> odd{std::byte{0}, std::byte{0}, std::byte{0}, std::byte{1},
+                                   std::byte{0x7f}};
+  RecordReader reader(odd);
+  const auto record = parse_client_record(*reader.next());
+  ASSERT_FALSE(record);
+  EXPECT_EQ(record.error().code, Errc::unsupported);
+}
+
+}  // namespace
+}  // namespace qudag::api

@@ -1,0 +1,108 @@
+// The request parser: routes, parameters, and what is refused with which HTTP status.
+#include "api/request.h"
+
+#include "api/records.h"
+
+#include <gtest/gtest.h>
+
+namespace qudag::api {
+namespace {
+
+using namespace std::chrono_literals;
+
+const std::string kId = NodeId{}.to_string();
+
+RequestError refused(std::string_view method, std::string_view target) {
+  const auto request = parse_request(method, target);
+  EXPECT_FALSE(request) << target;
+  return request ? RequestError{} : request.error();
+}
+
+TEST(Request, PostMessageTakesEveryParameter) {
+  const auto request = parse_request(
+      "POST", "/v1/messages?to=" + kId +
+                  "&class=low&ttl=1500ms&hops=5&isolation=18446744073709551615&sign=true&progress=1");
+  ASSERT_TRUE(request);
+  const auto& post = std::get<PostMessage>(*request);
+  EXPECT_EQ(post.to, NodeId{});
+  EXPECT_EQ(post.options.cls, Class::low);
+  EXPECT_EQ(post.options.ttl, 1500ms);
+  EXPECT_EQ(post.options.hops, 5u);
+  EXPECT_EQ(post.options.isolation, UINT64_MAX);
+  EXPECT_TRUE(post.options.sign);
+  EXPECT_TRUE(post.progress);
+}
+
+TEST(Request, PostMessageDefaults) {
+  const auto request = parse_request("POST", "/v1/messages?to=" + kId);
+  ASSERT_TRUE(request);
+  const auto& post = std::get<PostMessage>(*request);
+  EXPECT_EQ(post.options.cls, Class::normal);
+  EXPECT_EQ(post.options.ttl, 60s);
+  EXPECT_EQ(post.options.hops, kRelaysDefault);
+  EXPECT_FALSE(post.progress);
+}
+
+TEST(Request, PercentEncodingIsDecoded) {
+  const auto request = parse_request("POST", "/v1/messages?class=%6cow&to=" + kId);
+  ASSERT_TRUE(request);
+  EXPECT_EQ(std::get<PostMessage>(*request).options.cls, Class::low);
+}
+
+TEST(Request, WrongParametersAreMalformed) {
+  const std::string base = "/v1/messages?to=" + kId + "&";
+  for (const char* wrong : {"hops=6", "hops=", "hops=-1", "class=urgent", "ttl=0", "ttl=25h", "ttl=x",
+                            "sign=maybe", "colour=red", "class=%6", "class=%zz", "isolation=1x",
+                            "hops=1&hops=2", "isolation=18446744073709551616"}) {
+    const RequestError error = refused("POST", base + wrong);
+    EXPECT_EQ(error.status, 400u) << wrong;
+    EXPECT_EQ(error.error.code, Errc::malformed) << wrong;
+  }
+  EXPECT_EQ(refused("POST", "/v1/messages?to=short").status, 400u);
+  EXPECT_EQ(refused("POST", "/v1/messages").error.detail, "parameter 'to' is missing");
+  EXPECT_EQ(refused("POST", base + "hops=6").error.detail, "hops: must be a number from 0 to 5");
+}
+
+TEST(Request, Pages) {
+  EXPECT_EQ(std::get<GetPage>(*parse_request("GET", "/v1/status")).page, Page::status);
+  EXPECT_EQ(std::get<GetPage>(*parse_request("GET", "/v1/peers")).page, Page::peers);
+  EXPECT_EQ(std::get<GetPage>(*parse_request("GET", "/v1/circuits")).page, Page::circuits);
+  EXPECT_EQ(std::get<GetPage>(*parse_request("GET", "/metrics")).page, Page::metrics);
+  EXPECT_TRUE(std::holds_alternative<OpenStream>(*parse_request("GET", "/v1/stream")));
+  EXPECT_EQ(refused("GET", "/v1/status?x=1").status, 400u);
+}
+
+TEST(Request, UnknownRouteAndMethod) {
+  EXPECT_EQ(refused("GET", "/").status, 404u);
+  EXPECT_EQ(refused("GET", "").status, 404u);
+  EXPECT_EQ(refused("GET", "/v2/status").status, 404u);
+  EXPECT_EQ(refused("POST", "/v1/status").status, 405u);
+  EXPECT_EQ(refused("DELETE", "/v1/messages").status, 405u);
+}
+
+TEST(Request, GetMessages) {
+  const auto request = parse_request("GET", "/v1/messages?format=raw&count=3");
+  ASSERT_TRUE(request);
+  EXPECT_TRUE(std::get<GetMessages>(*request).raw);
+  EXPECT_EQ(std::get<GetMessages>(*request).count, 3u);
+  EXPECT_EQ(refused("GET", "/v1/messages?format=xml").status, 400u);
+  EXPECT_EQ(refused("GET", "/v1/messages?count=0").status, 400u);
+}
+
+TEST(Request, ReplyHandleRoundTrip) {
+  ReplyTo to{.shard = 3, .circuit = 0x0123456789abcdef, .message = {}};
+  to.message[15] = std::byte{0x42};
+  const std::string text = to_text(to);
+  EXPECT_EQ(text.size(), 56u);
+  const auto request = parse_request("POST", "/v1/replies?to=" + text + "&ttl=5");
+  ASSERT_TRUE(request);
+  const auto& post = std::get<PostReply>(*request);
+  EXPECT_EQ(post.to.shard, 3u);
+  EXPECT_EQ(post.to.circuit, to.circuit);
+  EXPECT_EQ(post.to.message, to.message);
+  EXPECT_EQ(post.ttl, 5s);
+  EXPECT_EQ(refused("POST", "/v1/replies?to=" + text + "0").status, 400u);
+}
+
+}  // namespace
+}  // namespace qudag::api

@@ -1,0 +1,20 @@
+// rooms: api
+// Bytes as a method, a space and a target: the parser must answer, and what it accepts is in range.
+#include "api/request.h"
+
+#include <cstdlib>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const std::size_t space = std::min(text.find(' '), text.size());
+  const auto request = qudag::api::parse_request(
+      text.substr(0, space), text.substr(std::min(space + 1, text.size())));
+  if (!request) {
+    if (request.error().status < 400 || request.error().status > 499) std::abort();
+    return 0;
+  }
+  if (const auto* post = std::get_if<qudag::api::PostMessage>(&*request)) {
+    if (post->options.hops > qudag::kRelaysMax || post->options.ttl.count() < 1) std::abort();
+  }
+  return 0;
+}
