@@ -210,7 +210,7 @@ void CircuitPool::set_deadline(Flow& flow, Now now) {
     wanted = over ? std::min(wanted, idle) : std::max(wanted, idle);
   }
   // Not quiet yet at its time: look again after another such while.
-  if (wanted <= now.mono) wanted = now.mono + context_.options.flow_idle;
+  if (wanted <= now.mono) wanted = now.mono + std::max<Duration>(context_.options.flow_idle, 1s);
   const bool waits = !flow.waiting.empty() && flow.build_after > now.mono;
   if (waits) wanted = std::min(wanted, flow.build_after);
   // An earlier deadline that stands only leads here again; most calls leave the heap alone.

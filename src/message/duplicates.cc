@@ -7,8 +7,11 @@ namespace qudag::message {
 
 bool Duplicates::contains(const wire::MessageId& id, TimePoint now) const {
   if (size_ == 0) return false;
-  for (std::uint32_t at = buckets_[bucket(id)]; at != kNone; at = ring_[at].next) {
-    if (ring_[at].id == id && ring_[at].expires > now) return true;
+  const std::uint32_t hash = hash_of(id);
+  for (std::size_t at = hash & (table_.size() - 1); table_[at].place != 0; at = next(at)) {
+    if (table_[at].hash != hash) continue;
+    const Entry& entry = ring_[table_[at].place - 1];
+    if (entry.id == id && entry.expires > now) return true;
   }
   return false;
 }
@@ -23,22 +26,31 @@ void Duplicates::add(const wire::MessageId& id, TimePoint expires, TimePoint now
       drop_oldest();
     }
   }
-  const auto at = static_cast<std::uint32_t>((first_ + size_) % ring_.size());
-  ring_[at] = {id, expires, kNone};
-  link(at);
+  const std::size_t place = (first_ + size_) % ring_.size();
+  ring_[place] = {id, expires};
+  link(place);
   ++size_;
 }
 
-void Duplicates::link(std::uint32_t at) {
-  std::uint32_t& head = buckets_[bucket(ring_[at].id)];
-  ring_[at].next = head;
-  head = at;
+void Duplicates::link(std::size_t place) {
+  const std::uint32_t hash = hash_of(ring_[place].id);
+  std::size_t at = hash & (table_.size() - 1);
+  while (table_[at].place != 0) at = next(at);
+  table_[at] = {static_cast<std::uint32_t>(place + 1), hash};
 }
 
 void Duplicates::drop_oldest() {
-  std::uint32_t* at = &buckets_[bucket(ring_[first_].id)];
-  while (*at != first_) at = &ring_[*at].next;
-  *at = ring_[first_].next;
+  const std::size_t mask = table_.size() - 1;
+  std::size_t hole = hash_of(ring_[first_].id) & mask;
+  while (table_[hole].place != first_ + 1) hole = next(hole);
+  // Moves up what was pushed on by it, until a free slot: no look-up stops too early.
+  for (std::size_t at = next(hole); table_[at].place != 0; at = next(at)) {
+    const std::size_t home = table_[at].hash & mask;
+    if (((at - home) & mask) < ((at - hole) & mask)) continue;
+    table_[hole] = table_[at];
+    hole = at;
+  }
+  table_[hole] = {};
   first_ = (first_ + 1) % ring_.size();
   --size_;
 }
@@ -48,8 +60,8 @@ void Duplicates::grow() {
   for (std::size_t i = 0; i < size_; ++i) larger[i] = ring_[(first_ + i) % ring_.size()];
   ring_.swap(larger);
   first_ = 0;
-  buckets_.assign(std::bit_ceil(ring_.size()), kNone);
-  for (std::uint32_t i = 0; i < size_; ++i) link(i);
+  table_.assign(std::bit_ceil(ring_.size() * 2), {});
+  for (std::size_t place = 0; place < size_; ++place) link(place);
 }
 
 }  // namespace qudag::message

@@ -4,6 +4,10 @@
 // A ring in the order of arrival and a hash table over it, both growing to `ids_max`. Then the
 // oldest goes: an adversary who fills the window can have its own messages delivered twice, and
 // those of others only if it delivers ids_max messages within their lifetime.
+//
+// The table is probed linearly and holds 32 bits of each hash, so that a look-up or a removal
+// touches one line of it and, nearly always, nothing of the ring: a full window is larger than the
+// processor's caches. About 44 bytes for each id.
 #pragma once
 
 #include "base/time.h"
@@ -23,24 +27,28 @@ class Duplicates {
   std::size_t size() const { return size_; }
 
  private:
-  static constexpr std::uint32_t kNone = UINT32_MAX;
   struct Entry {
     wire::MessageId id{};
     TimePoint expires{};
-    std::uint32_t next = kNone;  // in the same bucket
+  };
+  /// Of the table: where in the ring, plus 1 (0: free), and what the hash was.
+  struct Slot {
+    std::uint32_t place = 0;
+    std::uint32_t hash = 0;
   };
 
-  std::size_t bucket(const wire::MessageId& id) const {
-    return static_cast<std::size_t>(hash_.hash(id)) & (buckets_.size() - 1);
+  std::uint32_t hash_of(const wire::MessageId& id) const {
+    return static_cast<std::uint32_t>(hash_.hash(id));
   }
+  std::size_t next(std::size_t slot) const { return (slot + 1) & (table_.size() - 1); }
   void grow();
-  void link(std::uint32_t at);
+  void link(std::size_t place);
   void drop_oldest();
 
   std::size_t ids_max_;
   IdHash hash_;
   std::vector<Entry> ring_;
-  std::vector<std::uint32_t> buckets_;  // a power of two, at least the ring's size
+  std::vector<Slot> table_;  // a power of two, at least twice the ring's size
   std::size_t first_ = 0;
   std::size_t size_ = 0;
 };

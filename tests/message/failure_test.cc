@@ -72,7 +72,9 @@ TEST(Failure, ALargeDuplicateIsAnsweredFromItsFirstFragment) {
 }
 
 TEST(Failure, TheOrderIsKeptWhenMessagesAreSentAgain) {
-  World world(2);
+  WorldOptions options;
+  options.ahead_cells = 4;  // so that some are sent and some still wait when the circuit ends
+  World world(2, options);
   for (std::uint64_t i = 0; i < 100; ++i) ASSERT_TRUE(world[0].send(1, i, 100));
   bool lost = false;
   world.on_cell = [&](Line& line, unsigned, Bytes) {

@@ -5,6 +5,7 @@
 #include "message/intrusive.h"
 #include "world.h"
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <set>
@@ -88,6 +89,30 @@ TEST(Duplicates, ForgetsByTime) {
   EXPECT_FALSE(window.contains(id_of(50), now + 10s));
   window.add(id_of(1000), now + 20s, now + 10s);
   EXPECT_EQ(window.size(), 1u);
+}
+
+TEST(Duplicates, AgreesWithASet) {
+  // A small window of colliding hashes, so that the table is full of runs that wrap around.
+  for (const std::uint64_t key : {1u, 3u, 0u}) {
+    TestRng rng(key);
+    Duplicates window(60, {key, 0});
+    std::deque<std::pair<std::uint64_t, TimePoint>> model;
+    TimePoint now{};
+    for (int step = 0; step < 20'000; ++step) {
+      now += Duration(static_cast<int>(rng.below(3)));
+      const std::uint64_t n = rng.below(500);
+      const auto held = std::ranges::find_if(
+          model, [&](const auto& entry) { return entry.first == n && entry.second > now; });
+      ASSERT_EQ(window.contains(id_of(n), now), held != model.end());
+      if (held != model.end()) continue;
+      const TimePoint expires = now + Duration(static_cast<int>(1 + rng.below(100)));
+      window.add(id_of(n), expires, now);
+      while (!model.empty() && model.front().second <= now) model.pop_front();
+      if (model.size() == 60) model.pop_front();
+      model.emplace_back(n, expires);
+      ASSERT_EQ(window.size(), model.size());
+    }
+  }
 }
 
 TEST(Duplicates, WithoutRoomRemembersNothing) {
