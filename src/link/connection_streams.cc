@@ -146,7 +146,10 @@ bool Connection::on_handshake_completed() {
   Hello hello;
   if (!dialer_ || shared_.options.known) hello.flags |= Hello::kKnown;
   if (shared_.options.relay) hello.flags |= Hello::kRelay;
-  send_control(frame::kHello, hello.encode());
+  if (!send_control(frame::kHello, hello.encode())) {
+    doom(Error(Errc::refused_memory), Code::refused);
+    return false;
+  }
   if (dialer_) {
     std::int64_t index = -1;
     if (ngtcp2_conn_open_bidi_stream(conn_, &index, &control_) != 0 || index != control_.index()) {

@@ -283,6 +283,20 @@ TEST(Control, OwnersFramesArriveWholeAndInOrder) {
   EXPECT_EQ(pair.a.events.control[0].second, pattern(9000, 4));
 }
 
+TEST(Control, WithoutMemoryForAHelloThereIsNoLink) {
+  Pair pair;
+  std::vector<memory::Block> all;
+  for (;;) {
+    memory::Block block = pair.a.pool.take(memory::BlockSize::cell);
+    if (!block) break;
+    all.push_back(std::move(block));
+  }
+  ASSERT_TRUE(pair.a->dial(pair.b.id(), pair.b.address, pair.a.address, pair.net.now()));
+  ASSERT_TRUE(pair.net.run(5s, [&] { return !pair.a.events.closed.empty(); }));
+  EXPECT_EQ(pair.a.events.closed[0].second.code, Errc::refused_memory);
+  EXPECT_TRUE(pair.a.events.ready.empty());
+}
+
 TEST(Control, TheAcceptorMaySpeakAtOnce) {
   Pair pair;
   pair.b.events.when_ready = [&](LinkId link) {
