@@ -1,5 +1,7 @@
-// One link over loopback: two endpoints, each with its own thread, loop and UDP socket.
-// Reports the goodput of one direction, on one stream and on several.
+// Links over loopback: endpoints with their own threads, loops and UDP sockets.
+//   one_direction/n   goodput of one link, n streams
+//   through_relays/n  goodput of one stream through n endpoints that copy each piece once and give
+//                     window back when it has left, as a relay does
 // rooms: link runtime
 #include "crypto/identity.h"
 #include "crypto/random.h"
@@ -11,6 +13,7 @@
 #include <benchmark/benchmark.h>
 
 #include <atomic>
+#include <cstring>
 #include <future>
 #include <thread>
 #include <vector>
@@ -53,17 +56,36 @@ class Side final : public runtime::Driven, public Events {
   bool wants_writable() const override { return blocked; }
 
   void on_link_ready(LinkId id, Now) override {
+    if (!endpoint->info(id)->dialer) return;
     link = id;
     ready.set_value();
   }
   void on_link_closed(LinkId, const Error&, Now) override {}
   void on_control_frame(LinkId, std::uint8_t, Bytes, Now) override {}
-  void on_stream_opened(StreamId, Now) override {}
-  void on_stream_data(StreamId stream, std::uint64_t, Bytes data, Now) override {
-    endpoint->consume(stream, data.size());
-    bytes_in.fetch_add(data.size(), std::memory_order_relaxed);
+  void on_stream_opened(StreamId stream, Now) override {
+    if (!relay) return;
+    in_stream = stream;
+    out_stream = endpoint->open(link, Class::low, 0).value();
   }
-  void on_stream_sent(StreamId stream, std::uint64_t, std::size_t, Now) override { fill(stream); }
+  void on_stream_data(StreamId stream, std::uint64_t, Bytes data, Now) override {
+    bytes_in.fetch_add(data.size(), std::memory_order_relaxed);
+    if (!relay) {
+      endpoint->consume(stream, data.size());
+      return;
+    }
+    while (!data.empty()) {
+      if (!cell) cell = pool.take(memory::BlockSize::bulk);
+      const std::size_t at = cell.size();
+      const std::size_t n = std::min(data.size(), kCellBytes - at);
+      cell.append(n);
+      std::memcpy(cell.data() + at, data.data(), n);
+      data = data.subspan(n);
+      if (cell.size() == kCellBytes) endpoint->write(out_stream, std::move(cell));
+    }
+  }
+  void on_stream_sent(StreamId stream, std::uint64_t, std::size_t bytes, Now) override {
+    relay ? endpoint->consume(in_stream, bytes) : fill(stream);
+  }
   void on_stream_closed(StreamId, std::uint64_t, Code, Now) override {}
 
   void fill(StreamId stream) {
@@ -82,39 +104,68 @@ class Side final : public runtime::Driven, public Events {
   std::unique_ptr<Endpoint> endpoint;
   LinkId link;
   std::promise<void> ready;
+  bool relay = false;
+  StreamId in_stream;
+  StreamId out_stream;
+  memory::Block cell;  // the relay's, being filled
   std::atomic<std::uint64_t> bytes_in{0};
   bool blocked = false;
   runtime::Loop loop;
   std::thread thread;
 };
 
-void one_direction(benchmark::State& state) {
-  const auto streams = static_cast<std::size_t>(state.range(0));
-  Side from;
-  Side to;
+void dial(Side& from, Side& to) {
   from.loop.post([&](Now now) {
     (void)from.endpoint->dial(to.identity.id(), to.socket->local(), from.socket->local(), now);
   });
   from.ready.get_future().wait();
+}
+
+void wait_for(const Side& side, std::uint64_t bytes) {
+  while (side.bytes_in.load(std::memory_order_relaxed) < bytes) {
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+}
+
+constexpr std::uint64_t kPart = 64 << 20;
+
+/// Time for each kPart bytes that reach `to`, past slow start and path MTU discovery.
+void measure(benchmark::State& state, const Side& to) {
+  wait_for(to, kPart);
+  std::uint64_t bytes = 0;
+  for (auto _ : state) {
+    const std::uint64_t start = to.bytes_in.load(std::memory_order_relaxed);
+    wait_for(to, start + kPart);
+    bytes += to.bytes_in.load(std::memory_order_relaxed) - start;
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(bytes));
+}
+
+void through_relays(benchmark::State& state) {
+  const auto relays = static_cast<std::size_t>(state.range(0));
+  std::vector<std::unique_ptr<Side>> chain;
+  for (std::size_t i = 0; i < relays + 2; ++i) {
+    chain.push_back(std::make_unique<Side>());
+    chain.back()->relay = i > 0 && i <= relays;
+  }
+  for (std::size_t i = relays + 1; i-- > 0;) dial(*chain[i], *chain[i + 1]);
+  Side& from = *chain.front();
+  from.loop.post([&](Now) { from.fill(from.endpoint->open(from.link, Class::low, 0).value()); });
+  measure(state, *chain.back());
+}
+BENCHMARK(through_relays)->Arg(1)->Arg(3)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+void one_direction(benchmark::State& state) {
+  const auto streams = static_cast<std::size_t>(state.range(0));
+  Side from;
+  Side to;
+  dial(from, to);
   from.loop.post([&](Now) {
     for (std::size_t i = 0; i < streams; ++i) {
       from.fill(from.endpoint->open(from.link, Class::low, 0).value());
     }
   });
-  constexpr std::uint64_t kPart = 64 << 20;
-  const auto wait_for = [&](std::uint64_t bytes) {
-    while (to.bytes_in.load(std::memory_order_relaxed) < bytes) {
-      std::this_thread::sleep_for(std::chrono::microseconds(200));
-    }
-  };
-  wait_for(kPart);  // past slow start and path MTU discovery
-  std::uint64_t bytes = 0;
-  for (auto _ : state) {
-    const std::uint64_t start = to.bytes_in.load(std::memory_order_relaxed);
-    wait_for(start + kPart);
-    bytes += to.bytes_in.load(std::memory_order_relaxed) - start;
-  }
-  state.SetBytesProcessed(static_cast<std::int64_t>(bytes));
+  measure(state, to);
   // Counters are the loops' own: they are asked for on their threads.
   const auto ask = [](Side& side, auto question) {
     std::promise<decltype(question())> answer;
