@@ -143,46 +143,12 @@ class Net {
   Now now() const { return {time_, 1'000'000}; }
   SeededRng& chance() { return chance_; }
 
-  void carry(const SocketAddress& from, const SocketAddress& to, Bytes datagram, std::uint8_t ecn) {
-    ++carried;
-    carried_bytes += datagram.size();
-    if (tap) tap(from, to, datagram);
-    if (chance_.unit() < faults.loss) return;
-    TimePoint sent = time_;
-    if (faults.bytes_per_second > 0) {
-      TimePoint& free = bottleneck_free_[from];
-      sent = std::max(free, time_);
-      if (sent - time_ > faults.queue_time_max) return;
-      sent += Duration(static_cast<Duration::rep>(static_cast<double>(datagram.size()) * 1e9 /
-                                                  faults.bytes_per_second));
-      free = sent;
-    }
-    const int copies = chance_.unit() < faults.duplicate ? 2 : 1;
-    for (int i = 0; i < copies; ++i) {
-      TimePoint at = sent + faults.latency;
-      if (chance_.unit() < faults.reorder) {
-        at += Duration(static_cast<Duration::rep>(chance_.unit() *
-                                                  static_cast<double>(faults.jitter.count())));
-      }
-      inject(at, from, to, datagram, ecn);
-    }
-  }
+  void carry(const SocketAddress& from, const SocketAddress& to, Bytes datagram, std::uint8_t ecn);
   void inject(TimePoint at, const SocketAddress& from, const SocketAddress& to, Bytes datagram,
-              std::uint8_t ecn = 0) {
-    flying_.push({at, order_++, from, to, {datagram.begin(), datagram.end()}, ecn});
-  }
+              std::uint8_t ecn = 0);
 
   /// Runs until `done` or until `limit` of virtual time passed; true if done.
-  bool run(Duration limit, const std::function<bool()>& done) {
-    const TimePoint end = time_ + limit;
-    for (;;) {
-      for (auto& peer : peers_) {
-        if (peer->endpoint) peer->endpoint->flush(*peer, now());
-      }
-      if (done()) return true;
-      if (!step(end)) return false;
-    }
-  }
+  bool run(Duration limit, const std::function<bool()>& done);
   void run_for(Duration limit) {
     run(limit, [] { return false; });
   }
@@ -206,37 +172,8 @@ class Net {
   };
 
   /// To the next moment at which something happens; false if that is after `end`.
-  bool step(TimePoint end) {
-    TimePoint next = flying_.empty() ? kNever : flying_.top().at;
-    for (auto& peer : peers_) {
-      if (peer->endpoint) next = std::min(next, peer->endpoint->next_deadline());
-    }
-    if (next > end) {
-      time_ = end;
-      return false;
-    }
-    time_ = std::max(time_, next);
-    while (!flying_.empty() && flying_.top().at <= time_) {
-      Flying datagram = flying_.top();
-      flying_.pop();
-      deliver(datagram);
-    }
-    for (auto& peer : peers_) {
-      if (peer->endpoint && peer->endpoint->next_deadline() <= time_) {
-        peer->endpoint->on_time(now());
-      }
-    }
-    return true;
-  }
-
-  void deliver(Flying& datagram) {
-    for (auto& peer : peers_) {
-      if (!peer->endpoint || peer->address != datagram.to) continue;
-      runtime::Received received{datagram.from, datagram.to, datagram.data, datagram.data.size(),
-                                 datagram.ecn};
-      peer->endpoint->receive({&received, 1}, peer->address, now());
-    }
-  }
+  bool step(TimePoint end);
+  void deliver(Flying& datagram);
 
   SeededRng chance_;
   TimePoint time_{1s};
@@ -245,42 +182,6 @@ class Net {
   std::uint64_t order_ = 0;
   std::map<SocketAddress, TimePoint> bottleneck_free_;
 };
-
-inline crypto::Identity make_identity(Rng& rng) {
-  const auto seed = rng.bytes<crypto::kIdentitySeedSize>();
-  return std::move(*crypto::Identity::from_seed(seed));
-}
-
-inline Peer::Peer(Net& network, std::uint64_t seed, std::uint8_t host, EndpointOptions options)
-    : net(network),
-      rng(seed),
-      identity(make_identity(rng)),
-      address(SocketAddress::v4(10, 0, 0, host, 4433)) {
-  auto made = Endpoint::create(std::move(options), identity, pool, rng, events, nullptr);
-  EXPECT_TRUE(made) << made.error().message();
-  if (made) endpoint = std::move(*made);
-}
-
-inline std::size_t Peer::send(std::span<const runtime::Train> trains) {
-  const std::size_t count = std::min(trains.size(), trains_accepted);
-  for (const runtime::Train& train : trains.first(count)) {
-    for (Bytes rest = train.data; !rest.empty();) {
-      const Bytes datagram = rest.first(std::min(train.segment, rest.size()));
-      rest = rest.subspan(datagram.size());
-      net.carry(address, train.to, datagram, train.ecn);
-    }
-  }
-  return count;
-}
-
-inline memory::Block Peer::block(Bytes data) {
-  const auto size = data.size() <= 1024 ? memory::BlockSize::cell : memory::BlockSize::bulk;
-  memory::Block out = pool.take(size);
-  EXPECT_TRUE(out);
-  out.append(data.size());
-  std::memcpy(out.data(), data.data(), data.size());
-  return out;
-}
 
 /// Bytes that differ by position and by `salt`.
 inline std::vector<std::byte> pattern(std::size_t size, std::uint64_t salt) {
