@@ -38,7 +38,7 @@ Status read_query(std::string_view query, Setters setters) {
     }
     if (!value) return fail(Errc::malformed, fmt::format("{}: bad percent-encoding", name));
     if (auto set = found->second(*value); !set) {
-      return fail(set.error().code, fmt::format("{}: {}", name, set.error().detail));
+      return fail(Errc::malformed, fmt::format("{}: {}", name, set.error().detail));
     }
     setters.erase(found);
   }

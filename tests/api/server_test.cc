@@ -1,0 +1,340 @@
+// The server between two real nodes: HTTP and WebSocket, sending, receiving, replies, and everything
+// that a client can do wrong.
+#include "two_nodes.h"
+
+#include "api/encoding.h"
+#include "api/listen.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <fstream>
+
+namespace qudag::api::test {
+
+std::string raw_http(const std::filesystem::path& socket, std::string_view text) {
+  const auto fd = connect_to(socket);
+  EXPECT_TRUE(fd);
+  if (!fd) return {};
+  const timeval patience{20, 0};
+  ::setsockopt(*fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  EXPECT_EQ(::send(*fd, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+  std::string out;
+  char piece[4096];
+  for (ssize_t n; (n = ::read(*fd, piece, sizeof piece)) > 0;) {
+    out.append(piece, static_cast<std::size_t>(n));
+  }
+  ::close(*fd);
+  return out;
+}
+
+namespace {
+
+std::vector<std::byte> pattern(std::size_t n) {
+  std::vector<std::byte> out(n);
+  for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<std::byte>(i * 31 + i / 251);
+  return out;
+}
+
+struct Received {
+  std::vector<std::byte> payload;
+  Class cls = Class::normal;
+  std::optional<NodeId> sender;
+  std::optional<ReplyTo> reply_to;
+  bool is_reply = false;
+};
+
+/// A stream client that keeps what it gets.
+struct Listener {
+  explicit Listener(const std::filesystem::path& socket) {
+    auto opened = StreamClient::open(loop, socket, [this](const ServerRecord& record) {
+      if (const auto* m = std::get_if<MessageRecord>(&record)) {
+        messages.push_back({{m->payload.begin(), m->payload.end()},
+                            m->cls,
+                            m->sender,
+                            m->reply_to,
+                            m->in_reply_to.has_value()});
+      } else if (const auto* outcome = std::get_if<OutcomeRecord>(&record)) {
+        outcomes.push_back({outcome->request, outcome->outcome, outcome->reason});
+      }
+    });
+    EXPECT_TRUE(opened) << opened.error().message();
+    if (opened) client = std::move(*opened);
+  }
+  bool until(std::size_t message_count, std::size_t outcome_count = 0) {
+    return loop.run_until(
+        [&] {
+          return (messages.size() >= message_count && outcomes.size() >= outcome_count) ||
+                 client->ended();
+        },
+        std::chrono::seconds(20));
+  }
+
+  struct Ended {
+    std::uint64_t request;
+    Outcome outcome;
+    Errc reason;
+  };
+  ClientLoop loop;
+  std::unique_ptr<StreamClient> client;
+  std::vector<Received> messages;
+  std::vector<Ended> outcomes;
+};
+
+TEST_F(TwoNodes, PagesAnswer) {
+  const Client client(a_.socket);
+  const auto status = client.get("/v1/status");
+  ASSERT_TRUE(status) << status.error().message();
+  EXPECT_NE(status->find(a_.node->id().to_string()), std::string::npos);
+  const auto peers = client.get("/v1/peers");
+  ASSERT_TRUE(peers);
+  EXPECT_NE(peers->find("X25519MLKEM768"), std::string::npos);
+  EXPECT_NE(peers->find("mldsa65"), std::string::npos);
+  ASSERT_TRUE(client.get("/v1/circuits"));
+  const auto metrics = client.get("/metrics");
+  ASSERT_TRUE(metrics);
+  EXPECT_NE(metrics->find("\nqudag_api_requests_total "), std::string::npos);
+  const auto missing = client.get("/v1/nothing");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Errc::not_found);
+}
+
+TEST_F(TwoNodes, PostedBodiesOfManySizesArriveWhole) {
+  Listener listener(b_.socket);
+  ASSERT_TRUE(listener.client->subscribe());
+  const Client client(a_.socket);
+  std::size_t count = 0;
+  for (const std::size_t size : {0, 1, 1023, 1024, 8192, 100'000, 5'000'000}) {
+    const auto payload = pattern(size);
+    Result<Delivery> delivery = fail(Errc::internal);
+    std::atomic<bool> done{false};
+    std::thread poster([&] {
+      SendOptions options = direct();
+      options.cls = size > 10'000 ? Class::low : Class::normal;
+      delivery = client.send(b_.node->id(), payload, options);
+      done = true;
+    });
+    EXPECT_TRUE(listener.until(++count));
+    poster.join();
+    ASSERT_TRUE(delivery) << delivery.error().message();
+    EXPECT_EQ(delivery->outcome, Outcome::delivered) << delivery->reason.message();
+    ASSERT_EQ(listener.messages.size(), count);
+    EXPECT_EQ(listener.messages.back().payload, payload) << size;
+  }
+}
+
+TEST_F(TwoNodes, ManySmallSendsShareWebSocketMessages) {
+  constexpr std::uint64_t kCount = 2'000;
+  Listener source(a_.socket);
+  Listener listener(b_.socket);
+  ASSERT_TRUE(listener.client->subscribe());
+  for (std::uint64_t i = 0; i < kCount; ++i) {
+    const auto payload = pattern(64 + i % 7);
+    ASSERT_TRUE(source.client->send({.request = i,
+                                     .destination = b_.node->id(),
+                                     .options = direct(),
+                                     .progress = false,
+                                     .payload = payload}));
+  }
+  ASSERT_TRUE(source.until(0, kCount));
+  ASSERT_TRUE(listener.until(kCount));
+  std::vector<bool> seen(kCount);
+  for (const auto& ended : source.outcomes) {
+    EXPECT_EQ(ended.outcome, Outcome::delivered) << name_of(ended.reason);
+    ASSERT_LT(ended.request, kCount);
+    EXPECT_FALSE(seen[ended.request]) << "two outcomes";
+    seen[ended.request] = true;
+  }
+  EXPECT_EQ(listener.messages.size(), kCount);
+}
+
+TEST_F(TwoNodes, ReplyGoesBackWithoutKnowingTheSender) {
+  Listener source(a_.socket);
+  Listener listener(b_.socket);
+  ASSERT_TRUE(source.client->subscribe());
+  ASSERT_TRUE(listener.client->subscribe());
+  const auto question = pattern(10);
+  const auto answer = pattern(3'000);
+  ASSERT_TRUE(source.client->send({.request = 1,
+                                   .destination = b_.node->id(),
+                                   .options = direct(),
+                                   .progress = false,
+                                   .payload = question}));
+  ASSERT_TRUE(listener.until(1));
+  ASSERT_EQ(listener.messages.size(), 1u);
+  EXPECT_FALSE(listener.messages[0].sender);
+  ASSERT_TRUE(listener.messages[0].reply_to);
+  ASSERT_TRUE(listener.client->reply({.request = 9,
+                                      .to = *listener.messages[0].reply_to,
+                                      .ttl = std::chrono::seconds(20),
+                                      .payload = answer}));
+  ASSERT_TRUE(source.until(1));
+  ASSERT_EQ(source.messages.size(), 1u);
+  EXPECT_EQ(source.messages[0].payload, answer);
+  EXPECT_TRUE(source.messages[0].is_reply);
+  ASSERT_TRUE(listener.until(1, 1));
+  EXPECT_EQ(listener.outcomes[0].request, 9u);
+  EXPECT_EQ(listener.outcomes[0].outcome, Outcome::delivered);
+}
+
+TEST_F(TwoNodes, SignedMessageNamesItsSender) {
+  Listener source(a_.socket);
+  Listener listener(b_.socket);
+  ASSERT_TRUE(listener.client->subscribe());
+  SendOptions options = direct();
+  options.sign = true;
+  const auto payload = pattern(10);
+  ASSERT_TRUE(source.client->send({.request = 1,
+                                   .destination = b_.node->id(),
+                                   .options = options,
+                                   .progress = false,
+                                   .payload = payload}));
+  ASSERT_TRUE(source.until(0, 1));
+  ASSERT_TRUE(listener.until(1));
+  ASSERT_EQ(listener.messages.size(), 1u);
+  EXPECT_EQ(listener.messages[0].sender, a_.node->id());
+}
+
+TEST_F(TwoNodes, NoSubscriberIsRefused) {
+  const auto delivery = Client(a_.socket).send(b_.node->id(), pattern(5), direct());
+  ASSERT_TRUE(delivery) << delivery.error().message();
+  EXPECT_EQ(delivery->outcome, Outcome::refused);
+}
+
+TEST_F(TwoNodes, SubscriberTakesNoMoreThanItAskedFor) {
+  Listener listener(b_.socket);
+  ASSERT_TRUE(listener.client->subscribe(1));
+  const Client client(a_.socket);
+  const auto first = client.send(b_.node->id(), pattern(5), direct());
+  const auto second = client.send(b_.node->id(), pattern(5), direct());
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(first->outcome, Outcome::delivered);
+  EXPECT_EQ(second->outcome, Outcome::refused);
+  ASSERT_TRUE(listener.until(1));
+  EXPECT_EQ(listener.messages.size(), 1u);
+}
+
+TEST_F(TwoNodes, UnknownDestinationSaysSo) {
+  NodeId nobody;
+  nobody.bytes[0] = std::byte{1};
+  const auto delivery = Client(a_.socket).send(nobody, pattern(5), direct());
+  ASSERT_TRUE(delivery) << delivery.error().message();
+  EXPECT_EQ(delivery->outcome, Outcome::failed);
+  EXPECT_EQ(delivery->reason.code, Errc::unknown_destination);
+}
+
+TEST_F(TwoNodes, TooFewRelaysSaysSo) {
+  SendOptions options = direct();
+  options.hops = 3;
+  options.ttl = std::chrono::seconds(1);
+  const auto delivery = Client(a_.socket).send(b_.node->id(), pattern(5), options);
+  ASSERT_TRUE(delivery) << delivery.error().message();
+  EXPECT_NE(delivery->outcome, Outcome::delivered);
+  EXPECT_TRUE(delivery->reason.code == Errc::no_route || delivery->reason.code == Errc::expired)
+      << delivery->reason.message();
+}
+
+TEST_F(TwoNodes, ChunkedBodyAndRawReceiving) {
+  std::string received;
+  std::thread receiver([&] {
+    received = raw_http(b_.socket,
+                        "GET /v1/messages?format=raw&count=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+  });
+  const std::string post = fmt::format(
+      "POST /v1/messages?to={}&hops=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n",
+      b_.node->id().to_string());
+  // The receiver may not have subscribed yet: until then the message is refused.
+  EXPECT_TRUE(wait_for([&] {
+    return raw_http(a_.socket, post).find("\"delivered\"") != std::string::npos;
+  }));
+  receiver.join();
+  EXPECT_NE(received.find("\r\nhello, world\r\n"), std::string::npos) << received;
+}
+
+TEST_F(TwoNodes, JsonLinesCarryBase64) {
+  std::string received;
+  std::thread receiver([&] {
+    received = raw_http(b_.socket, "GET /v1/messages?count=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+  });
+  const Client client(a_.socket);
+  EXPECT_TRUE(wait_for([&] {
+    const auto delivery = client.send(b_.node->id(), as_bytes("foobar"), direct());
+    return delivery && delivery->outcome == Outcome::delivered;
+  }));
+  receiver.join();
+  EXPECT_NE(received.find("\"payload\":\"Zm9vYmFy\"}"), std::string::npos) << received;
+}
+
+TEST_F(TwoNodes, WrongRequestsGetClearErrors) {
+  const std::string close = " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+  const auto expect = [&](const std::string& request, std::string_view status,
+                          std::string_view detail) {
+    const std::string answer = raw_http(a_.socket, request);
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 " + std::string(status))) << answer;
+    EXPECT_NE(answer.find("{\"error\":{\"code\":"), std::string::npos) << answer;
+    EXPECT_NE(answer.find(detail), std::string::npos) << answer;
+  };
+  expect("GET /v1/stat" + close + "\r\n", "404", "no such route");
+  expect("PUT /v1/status" + close + "\r\n", "405", "another method");
+  expect("POST /v1/messages?to=x" + close + "Content-Length: 0\r\n\r\n", "400", "to: ");
+  expect("GET /v1/stream" + close + "\r\n", "426", "WebSocket");
+  expect("nonsense\r\n\r\n", "400", "malformed");
+  expect("GET / HTTP/1.1\r\nX: " + std::string(10'000, 'a') + "\r\n\r\n", "431", "8 KiB");
+  expect("POST /v1/messages?to=" + b_.node->id().to_string() + close +
+             "Content-Length: 67108865\r\n\r\n",
+         "413", "64 MiB");
+  // And the server still works.
+  EXPECT_TRUE(Client(a_.socket).get("/v1/status"));
+}
+
+TEST_F(TwoNodes, MalformedRecordEndsOnlyThatConnection) {
+  ClientLoop loop;
+  auto bad = StreamClient::open(loop, a_.socket, [](const ServerRecord&) {});
+  ASSERT_TRUE(bad);
+  SendOptions options;
+  options.hops = 200;
+  ASSERT_TRUE((*bad)->send({.request = 1,
+                            .destination = {},
+                            .options = options,
+                            .progress = false,
+                            .payload = {}}));
+  ASSERT_TRUE(loop.run_until([&] { return (*bad)->ended().has_value(); }, std::chrono::seconds(20)));
+  EXPECT_EQ((*bad)->ended()->code, Errc::malformed);
+  EXPECT_EQ((*bad)->ended()->detail, "SEND: hops is 0 to 5");
+  EXPECT_TRUE(Client(a_.socket).get("/v1/status"));
+}
+
+TEST_F(TwoNodes, DrainingRefusesSendsAndStillShowsPages) {
+  a_.server->drain();
+  const auto delivery = Client(a_.socket).send(b_.node->id(), pattern(5), direct());
+  ASSERT_FALSE(delivery);
+  EXPECT_EQ(delivery.error().code, Errc::shutting_down);
+  EXPECT_TRUE(Client(a_.socket).get("/v1/status"));
+}
+
+TEST_F(TwoNodes, StopEndsOpenConnectionsAndRemovesTheSocket) {
+  Listener listener(a_.socket);
+  ASSERT_TRUE(listener.client->subscribe());
+  a_.server->stop();
+  EXPECT_TRUE(listener.loop.run_until([&] { return listener.client->ended().has_value(); },
+                                      std::chrono::seconds(20)));
+  EXPECT_FALSE(std::filesystem::exists(a_.socket));
+  const auto gone = Client(a_.socket).get("/v1/status");
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().code, Errc::not_found);
+}
+
+TEST_F(TwoNodes, LiveSocketIsRefused) {
+  ApiOptions same;
+  same.socket = a_.socket;
+  const auto second = Server::start(*b_.node, same);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Errc::address_in_use);
+}
+
+}  // namespace
+}  // namespace qudag::api::test
