@@ -5,15 +5,24 @@
 
 namespace qudag::message {
 
-bool Duplicates::contains(const wire::MessageId& id, TimePoint now) const {
-  if (size_ == 0) return false;
+std::size_t Duplicates::find(const wire::MessageId& id, TimePoint now) const {
+  if (size_ == 0) return ring_.size();
   const std::uint32_t hash = hash_of(id);
   for (std::size_t at = hash & (table_.size() - 1); table_[at].place != 0; at = next(at)) {
     if (table_[at].hash != hash) continue;
     const Entry& entry = ring_[table_[at].place - 1];
-    if (entry.id == id && entry.expires > now) return true;
+    if (entry.id == id && entry.expires > now) return table_[at].place - 1;
   }
-  return false;
+  return ring_.size();
+}
+
+bool Duplicates::contains(const wire::MessageId& id, TimePoint now) const {
+  return find(id, now) < ring_.size();
+}
+
+void Duplicates::forget(const wire::MessageId& id, TimePoint now) {
+  const std::size_t place = find(id, now);
+  if (place < ring_.size()) ring_[place].expires = TimePoint::min();
 }
 
 void Duplicates::add(const wire::MessageId& id, TimePoint expires, TimePoint now) {

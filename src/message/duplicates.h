@@ -24,6 +24,8 @@ class Duplicates {
 
   bool contains(const wire::MessageId& id, TimePoint now) const;
   void add(const wire::MessageId& id, TimePoint expires, TimePoint now);
+  /// It was not delivered after all: contains() is false again. Its place is kept until its turn.
+  void forget(const wire::MessageId& id, TimePoint now);
   std::size_t size() const { return size_; }
 
  private:
@@ -40,6 +42,8 @@ class Duplicates {
   std::uint32_t hash_of(const wire::MessageId& id) const {
     return static_cast<std::uint32_t>(hash_.hash(id));
   }
+  /// The place of an id that is remembered at that time; ring_.size() if there is none.
+  std::size_t find(const wire::MessageId& id, TimePoint now) const;
   std::size_t next(std::size_t slot) const { return (slot + 1) & (table_.size() - 1); }
   void grow();
   void link(std::size_t place);

@@ -72,6 +72,8 @@ class Events {
   virtual void on_progress(SendId id, std::size_t bytes_done, std::size_t bytes_all, Now now) = 0;
 };
 
+class Delivered;
+
 struct MessagesOptions {
   NodeId self{};
   std::array<std::size_t, kClassCount> waiting_max{10'000, 50'000,
@@ -79,6 +81,7 @@ struct MessagesOptions {
   std::uint64_t credit_bytes = 4 << 20;       // protocol.md: the initial credit is fixed
   std::size_t assemblies_max = 256;           // per circuit
   std::size_t duplicates_max = 1 << 18;       // message ids remembered
+  std::shared_ptr<Delivered> delivered = nullptr;  // of all shards; null: its own
   unsigned circuits_per_flow_max = 1;         // parallel circuits of one flow
   unsigned attempts_max = 5;                  // circuits tried for one message
   std::chrono::seconds circuit_age_max{600};  // rotate by age ...

@@ -34,7 +34,9 @@ Receiver::Receiver(Context& context)
     : context_(context),
       assemblies_(kAssembliesMax),
       by_id_(AssemblyId{draw_hash(context.rng)}),
-      duplicates_(context.options.duplicates_max, draw_hash(context.rng)) {}
+      delivered_(context.options.delivered
+                     ? context.options.delivered
+                     : std::make_shared<Delivered>(context.options.duplicates_max, context.rng)) {}
 
 // ---- frames -------------------------------------------------------------------------------------
 
@@ -100,7 +102,7 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
 std::optional<wire::AckStatus> Receiver::refusal_of(const Channel& channel,
                                                     const wire::MessageStart& start,
                                                     Now now) const {
-  if (duplicates_.contains(start.id, now.mono)) return wire::AckStatus::duplicate;
+  if (delivered_->contains(start.id, now.mono)) return wire::AckStatus::duplicate;
   // Sources send messages and destinations send replies; nobody here waits for anything else.
   if (channel.is_source() != start.in_reply_to.has_value()) return wire::AckStatus::no_receiver;
   if (start.ttl_ms == 0) return wire::AckStatus::expired;
@@ -256,6 +258,11 @@ bool Receiver::deliver(Assembly& assembly, Now now) {
     }
     message.sender = *sender;
   }
+  // Another shard may have delivered it since its first fragment came.
+  if (!delivered_->claim(start.id, now.mono + ttl_of(start) + kRememberedAfter, now.mono)) {
+    ++context_.stats.duplicates;
+    return refuse(assembly, wire::AckStatus::duplicate);
+  }
   Channel& channel = *assembly.channel;
   const std::uint32_t ref = assembly.ref;
   message.id = start.id;
@@ -271,9 +278,9 @@ bool Receiver::deliver(Assembly& assembly, Now now) {
   const std::size_t bytes = message.payload.bytes();
   const Taken taken = context_.events.on_message(std::move(message), now);
   MessagesStats& stats = context_.stats;
+  if (taken != Taken::yes) delivered_->give_back(start.id, now.mono);
   switch (taken) {
     case Taken::yes:
-      duplicates_.add(start.id, now.mono + ttl_of(start) + kRememberedAfter, now.mono);
       ++stats.received[index(start.cls)];
       stats.bytes_received += bytes;
       break;

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "message/context.h"
-#include "message/duplicates.h"
+#include "message/delivered.h"
 
 namespace qudag::message {
 
@@ -43,7 +43,7 @@ class Receiver {
   Context& context_;
   SlotMap<Assembly> assemblies_;
   AssembliesById by_id_;  // those that are not answered yet
-  Duplicates duplicates_;
+  const std::shared_ptr<Delivered> delivered_;  // owners: the receivers of all shards
 };
 
 }  // namespace qudag::message

@@ -5,6 +5,7 @@
 // shard drains and says goodbye, its loop ends, the threads are joined, what is left is answered.
 #include "base/log.h"
 #include "crypto/random.h"
+#include "message/delivered.h"
 #include "node/buffer.h"
 #include "node/inbox.h"
 #include "node/key_file.h"
@@ -184,6 +185,8 @@ Status Node::Impl::start() {
       netmap::NetmapOptions{.self = id(), .digest_interval = options_.gossip_interval}, rng_, *this);
 
   const auto replays = std::make_shared<onion::ReplayWindow>();
+  const auto delivered =
+      std::make_shared<message::Delivered>(message::MessagesOptions{}.duplicates_max, rng_);
   std::vector<node::Shard*> all;
   for (unsigned i = 0; i < shards; ++i) {
     auto shard = node::Shard::create({.index = i,
@@ -195,7 +198,8 @@ Status Node::Impl::start() {
                                       .socket = seats_[i].socket.get(),
                                       .host = this,
                                       .hub = hub_.get(),
-                                      .replays = replays});
+                                      .replays = replays,
+                                      .delivered = delivered});
     if (!shard) return std::unexpected(shard.error());
     seats_[i].shard = std::move(*shard);
     all.push_back(seats_[i].shard.get());

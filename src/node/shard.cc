@@ -56,6 +56,7 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
   const Limits& limits = setup.options->limits;
   message::MessagesOptions out;
   out.self = setup.identity->id();
+  out.delivered = setup.delivered;
   out.waiting_max = {share(limits.queue_high, setup.shards),
                      share(limits.queue_normal, setup.shards),
                      share(limits.queue_low, setup.shards)};

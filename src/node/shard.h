@@ -37,7 +37,8 @@ struct ShardSetup {
   runtime::DatagramSocket* socket = nullptr;
   ShardHost* host = nullptr;
   GossipHub* hub = nullptr;
-  std::shared_ptr<onion::ReplayWindow> replays = nullptr;  // owners: all shards
+  std::shared_ptr<onion::ReplayWindow> replays = nullptr;      // owners: all shards
+  std::shared_ptr<message::Delivered> delivered = nullptr;     // owners: all shards
 };
 
 /// Something to send: a message to a destination, or a reply on a circuit.

@@ -1,6 +1,6 @@
 // The containers of this room: deadlines, duplicates, lists, tables, fifo.
 #include "message/deadlines.h"
-#include "message/duplicates.h"
+#include "message/delivered.h"
 #include "message/fifo.h"
 #include "message/intrusive.h"
 #include "world.h"
@@ -113,6 +113,21 @@ TEST(Duplicates, AgreesWithASet) {
       ASSERT_EQ(window.size(), model.size());
     }
   }
+}
+
+TEST(Delivered, OneClaimWinsAndCanBeGivenBack) {
+  TestRng rng(1);
+  Delivered window(100, rng);
+  const TimePoint now{1s};
+  const wire::MessageId id{std::byte{1}};
+  EXPECT_FALSE(window.contains(id, now));
+  EXPECT_TRUE(window.claim(id, now + 10s, now));
+  EXPECT_TRUE(window.contains(id, now));
+  EXPECT_FALSE(window.claim(id, now + 10s, now + 5s));
+  window.give_back(id, now + 6s);
+  EXPECT_FALSE(window.contains(id, now + 6s));
+  EXPECT_TRUE(window.claim(id, now + 20s, now + 6s));
+  EXPECT_TRUE(window.claim(id, now + 40s, now + 20s));  // the claim before has expired
 }
 
 TEST(Duplicates, WithoutRoomRemembersNothing) {
