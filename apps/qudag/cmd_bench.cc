@@ -1,15 +1,15 @@
 // qudag bench: the work of the demo, repeated and measured, in separate processes through the local
-// API. 1 start a network, 2 one warm-up, 3 each measurement --runs times, 4 medians as a table and as
-// JSON with machine, commit and settings in it.
+// API. 1 start a network, 2 one warm-up, 3 each measurement --runs times, 4 medians as a table and
+// as JSON with machine, commit and settings in it.
 #include "demo.h"
 #include "interrupt.h"
 
 #include "crypto/random.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <fstream>
@@ -38,7 +38,10 @@ struct Series {
 class Bench {
  public:
   Bench(const BenchArgs& args, Network& network, Interrupt& interrupt)
-      : args_(args), network_(network), interrupt_(interrupt), hops_(args.scenario == "onion" ? 3 : 0) {}
+      : args_(args),
+        network_(network),
+        interrupt_(interrupt),
+        hops_(args.scenario == "onion" ? 3 : 0) {}
 
   Status measure();
   const std::vector<Series>& series() const { return series_; }
@@ -74,9 +77,10 @@ Result<LoadResult> Bench::load(std::size_t bytes, std::size_t window, bool echo)
   if (!result) return result;
   if (interrupt_.raised()) return fail(Errc::shutting_down, "interrupted");
   if (result->wrong > 0 || result->delivered != result->sent) {
-    return fail(Errc::internal, fmt::format("{} of {} messages delivered, {} wrong; first error: {}",
-                                            result->delivered, result->sent, result->wrong,
-                                            result->first_other.message()));
+    return fail(
+        Errc::internal,
+        fmt::format("{} of {} messages delivered, {} wrong; first error: {}", result->delivered,
+                    result->sent, result->wrong, result->first_other.message()));
   }
   return result;
 }
@@ -125,7 +129,8 @@ Status Bench::bulk() {
     std::vector<std::byte> piece(1'000'000);
     for (std::size_t at = 0; at < kFileBytes; at += piece.size()) {
       rng.fill(piece);
-      out.write(reinterpret_cast<const char*>(piece.data()), static_cast<std::streamsize>(piece.size()));
+      out.write(reinterpret_cast<const char*>(piece.data()),
+                static_cast<std::streamsize>(piece.size()));
     }
     if (!out) return fail(Errc::io_error, path.string());
   }
@@ -146,9 +151,9 @@ Status Bench::bulk() {
 
 Status Bench::measure() {
   if (Status done = bulk(); !done) return done;
-  const std::vector<std::size_t> sizes = hops_ == 0
-                                             ? std::vector<std::size_t>{64, 256, 1'024, 16'384, 1'000'000}
-                                             : std::vector<std::size_t>{256, 1'024, 16'384};
+  const std::vector<std::size_t> sizes =
+      hops_ == 0 ? std::vector<std::size_t>{64, 256, 1'024, 16'384, 1'000'000}
+                 : std::vector<std::size_t>{256, 1'024, 16'384};
   for (const std::size_t bytes : sizes) {
     if (Status done = rate(bytes); !done) return done;
   }
@@ -159,7 +164,8 @@ Status Bench::measure() {
   return {};
 }
 
-// ---- What the figures belong to -------------------------------------------------------------------
+// ---- What the figures belong to
+// -------------------------------------------------------------------
 
 std::string first_line(const char* command) {
   const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(command, "r"), ::pclose);
@@ -208,14 +214,16 @@ std::string to_json(const BenchArgs& args, unsigned nodes, const std::vector<Ser
                                        {"shards", args.shards},
                                        {"runs", args.runs},
                                        {"seconds_per_rate", args.seconds},
-                                       {"pattern", "closed loop, bounded window, through the local "
-                                                   "API (WebSocket) of both ends"}}},
+                                       {"pattern",
+                                        "closed loop, bounded window, through the local "
+                                        "API (WebSocket) of both ends"}}},
              {"results", std::move(results)}}) +
          "\n";
 }
 
 std::string to_table(const std::vector<Series>& all) {
-  std::string out = fmt::format("{:<28}{:>14}{:>14}{:>14}  {}\n", "", "median", "min", "max", "unit");
+  std::string out =
+      fmt::format("{:<28}{:>14}{:>14}{:>14}  {}\n", "", "median", "min", "max", "unit");
   for (const Series& one : all) {
     const auto [low, high] = std::ranges::minmax(one.runs);
     out += fmt::format("{:<28}{:>14.1f}{:>14.1f}{:>14.1f}  {}\n", one.name, one.median(), low, high,

@@ -8,9 +8,9 @@
 
 #include <qudag/node.h>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <boost/json.hpp>
 
 namespace qudag::app {
 namespace {

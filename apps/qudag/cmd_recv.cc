@@ -48,9 +48,9 @@ Status write_file(const std::filesystem::path& file, Bytes bytes) {
 }
 
 std::string json_line(const api::MessageRecord& message, const std::filesystem::path& file) {
-  std::string out = fmt::format("{{\"id\":\"{}\",\"class\":\"{}\",\"bytes\":{}",
-                                api::to_hex(message.id), name_of(message.cls),
-                                message.payload.size());
+  std::string out =
+      fmt::format("{{\"id\":\"{}\",\"class\":\"{}\",\"bytes\":{}", api::to_hex(message.id),
+                  name_of(message.cls), message.payload.size());
   if (message.sender) out += fmt::format(",\"sender\":\"{}\"", message.sender->to_string());
   if (message.reply_to) out += fmt::format(",\"reply_to\":\"{}\"", api::to_text(*message.reply_to));
   if (file.empty()) {
@@ -78,12 +78,14 @@ Exit recv(const RecvArgs& args) {
   std::chrono::milliseconds patience = std::chrono::hours(24 * 365);
   if (!args.timeout.empty()) {
     const auto parsed = api::parse_duration(args.timeout);
-    if (!parsed) return report(Error(Errc::invalid_argument, "--timeout is a time such as 30s"), args.json);
+    if (!parsed)
+      return report(Error(Errc::invalid_argument, "--timeout is a time such as 30s"), args.json);
     patience = *parsed;
   }
   std::error_code no_throw;
   if (!args.directory.empty() && !std::filesystem::is_directory(args.directory, no_throw)) {
-    return report(Error(Errc::not_found, args.directory.string() + ": no such directory"), args.json);
+    return report(Error(Errc::not_found, args.directory.string() + ": no such directory"),
+                  args.json);
   }
 
   Interrupt interrupt;
@@ -108,9 +110,7 @@ Exit recv(const RecvArgs& args) {
   while (!enough() && !failure && !interrupt.raised()) {
     const std::uint64_t before = received;
     const bool came = loop.run_until(
-        [&] {
-          return received != before || failure || (*stream)->ended() || interrupt.raised();
-        },
+        [&] { return received != before || failure || (*stream)->ended() || interrupt.raised(); },
         patience);
     if (!came) return report(Error(Errc::timed_out, "no message came in time"), args.json);
     if ((*stream)->ended()) return report(*(*stream)->ended(), args.json);

@@ -63,10 +63,13 @@ std::string outcome_text(const Delivery& delivery, std::size_t bytes, bool json)
 
 Exit send(const SendArgs& args) {
   const auto to = NodeId::parse(args.to);
-  if (!to) return report(Error(Errc::malformed, "the destination's id has 52 base32 characters"), args.json);
+  if (!to)
+    return report(Error(Errc::malformed, "the destination's id has 52 base32 characters"),
+                  args.json);
   SendOptions options = args.options;
   const auto cls = parse_class(args.cls);
-  if (!cls) return report(Error(Errc::invalid_argument, "--class is high, normal or low"), args.json);
+  if (!cls)
+    return report(Error(Errc::invalid_argument, "--class is high, normal or low"), args.json);
   options.cls = *cls;
   const auto ttl = api::parse_ttl(args.ttl);
   if (!ttl) return report(Error(Errc::invalid_argument, "--ttl " + ttl.error().detail), args.json);
@@ -78,10 +81,10 @@ Exit send(const SendArgs& args) {
   Result<Delivery> delivery = fail(Errc::internal);
   {
     ProgressBar bar;
-    delivery = api::Client(args.socket).send(
-        *to, *payload, options, [&](std::size_t done, std::size_t all) {
-          if (!args.quiet) bar.update(done, all);
-        });
+    delivery = api::Client(args.socket)
+                   .send(*to, *payload, options, [&](std::size_t done, std::size_t all) {
+                     if (!args.quiet) bar.update(done, all);
+                   });
   }
   if (!delivery) return report(delivery.error(), args.json);
   if (const Status printed = print(outcome_text(*delivery, payload->size(), args.json)); !printed) {

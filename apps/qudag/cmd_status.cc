@@ -3,8 +3,8 @@
 
 #include "api/client.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 namespace qudag::app {
 namespace {
@@ -36,11 +36,13 @@ std::string table(const json::value& page, std::string_view list,
 std::string readable(const StatusArgs& args, const std::string& page) {
   const json::value value = json::parse(page);
   if (args.peers) {
-    return table(value, "peers", {"address", "state", "dialed", "tls_group", "rtt_us", "circuits", "id"});
+    return table(value, "peers",
+                 {"address", "state", "dialed", "tls_group", "rtt_us", "circuits", "id"});
   }
   if (args.circuits) {
-    return table(value, "circuits", {"id", "role", "class", "ready", "previous_address",
-                                     "next_address", "cells_forward", "cells_backward"});
+    return table(value, "circuits",
+                 {"id", "role", "class", "ready", "previous_address", "next_address",
+                  "cells_forward", "cells_backward"});
   }
   std::string out;
   for (const auto& [key, field] : value.as_object()) {

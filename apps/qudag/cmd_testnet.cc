@@ -3,8 +3,8 @@
 #include "interrupt.h"
 #include "network.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 namespace qudag::app {
 namespace {

@@ -86,12 +86,13 @@ struct BenchArgs {
   std::string scenario = "onion";
   unsigned runs = 3;
   unsigned shards = 1;
-  double seconds = 2;              ///< of each measured rate
-  std::filesystem::path json;      ///< "-": standard output
+  double seconds = 2;          ///< of each measured rate
+  std::filesystem::path json;  ///< "-": standard output
 };
 Exit bench(const BenchArgs& args);
 
-// ---- Shared by the commands -----------------------------------------------------------------------
+// ---- Shared by the commands
+// -----------------------------------------------------------------------
 
 /// `qudag: message` on standard error, `{"error":...}` on standard output with --json.
 Exit report(const Error& error, bool json);

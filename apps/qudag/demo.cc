@@ -1,5 +1,6 @@
-// 1 start the network, 2 wait for netmaps, 3 messages one at a time (this builds the first circuit),
-// 4 many messages in a window, 5 the file, 6 ask every node what it saw, 7 stop, 8 report.
+// 1 start the network, 2 wait for netmaps, 3 messages one at a time (this builds the first
+// circuit), 4 many messages in a window, 5 the file, 6 ask every node what it saw, 7 stop, 8
+// report.
 #include "demo.h"
 
 #include "interrupt.h"
@@ -8,8 +9,8 @@
 #include "crypto/kdf.h"
 #include "crypto/random.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <fstream>
 #include <set>
@@ -145,15 +146,17 @@ Result<FileResult> send_file(const Network& network, const Network::Member& from
   const auto begin = Clock::now();
   Clock::time_point end;
   std::thread poster([&] {
-    delivery = api::Client(from.socket).send(to.id, *payload,
-                                             {.cls = Class::low, .ttl = kFilePatience, .hops = hops});
+    delivery = api::Client(from.socket)
+                   .send(to.id, *payload, {.cls = Class::low, .ttl = kFilePatience, .hops = hops});
     end = Clock::now();
     posted.store(true);
   });
-  loop.run_until([&] { return (posted && (came || !delivery ||
-                                          delivery->outcome != Outcome::delivered)) ||
-                              (*stream)->ended() || interrupt.raised(); },
-                 kFilePatience + std::chrono::seconds(10));
+  loop.run_until(
+      [&] {
+        return (posted && (came || !delivery || delivery->outcome != Outcome::delivered)) ||
+               (*stream)->ended() || interrupt.raised();
+      },
+      kFilePatience + std::chrono::seconds(10));
   // On Ctrl-C the post would last until its time to live: ending the node it talks to ends it.
   if (!posted) from.child.ask_to_end();
   poster.join();
@@ -164,7 +167,8 @@ Result<FileResult> send_file(const Network& network, const Network::Member& from
   result.seconds = std::chrono::duration<double>(end - begin).count();
   result.mb_per_s = static_cast<double>(result.bytes) / 1e6 / result.seconds;
   result.cpu_seconds = network.cpu_seconds() - cpu_before;
-  result.sha256_match = came && received.size() == payload->size() && crypto::sha256(received) == digest;
+  result.sha256_match =
+      came && received.size() == payload->size() && crypto::sha256(received) == digest;
   return result;
 }
 
@@ -214,8 +218,7 @@ Exit testnet_demo(const DemoArgs& args) {
   result.args = args;
   {
     say(args, fmt::format("{} nodes are starting", args.net.nodes));
-    auto network =
-        Network::start({.nodes = args.net.nodes, .shards = args.net.shards}, interrupt);
+    auto network = Network::start({.nodes = args.net.nodes, .shards = args.net.shards}, interrupt);
     if (!network) return report(network.error(), args.net.json);
     if (Status ready = (*network)->wait_for_netmaps(kNetmapPatience, interrupt); !ready) {
       return report(ready.error(), args.net.json);

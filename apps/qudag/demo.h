@@ -1,4 +1,5 @@
-// The main job: a file and many messages through relays, every byte checked, and what each relay saw.
+// The main job: a file and many messages through relays, every byte checked, and what each relay
+// saw.
 #pragma once
 
 #include "commands.h"
@@ -10,9 +11,9 @@ namespace qudag::app {
 struct FileResult {
   std::uint64_t bytes = 0;
   bool sha256_match = false;
-  double seconds = 0;       ///< from the first byte posted to the outcome known
+  double seconds = 0;  ///< from the first byte posted to the outcome known
   double mb_per_s = 0;
-  double cpu_seconds = 0;   ///< of all node processes, meanwhile
+  double cpu_seconds = 0;  ///< of all node processes, meanwhile
   Delivery delivery;
 };
 
@@ -30,10 +31,10 @@ struct DemoResult {
   DemoArgs args;
   FileResult file;
   LoadResult messages;
-  LoadResult unloaded;            ///< one message at a time
-  double circuit_build_ms = 0;    ///< median over the source's circuits
+  LoadResult unloaded;          ///< one message at a time
+  double circuit_build_ms = 0;  ///< median over the source's circuits
   std::vector<RelayView> relays;
-  std::vector<std::string> tls;   ///< distinct "group signature" over all links of all nodes
+  std::vector<std::string> tls;  ///< distinct "group signature" over all links of all nodes
   bool stopped_in_order = false;
 
   double cpu_s_per_gb() const {

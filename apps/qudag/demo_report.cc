@@ -1,8 +1,8 @@
 // The demo's result as JSON and as a short table.
 #include "demo.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <cmath>
 
@@ -71,13 +71,13 @@ std::string demo_table(const DemoResult& r) {
   const auto line = [&out](std::string_view what, const std::string& value) {
     out += fmt::format("  {:<22} {}\n", what, value);
   };
-  line("file", fmt::format("{} bytes in {:.2f} s, {:.1f} MB/s, SHA-256 {}", r.file.bytes,
-                           r.file.seconds, r.file.mb_per_s,
-                           r.file.sha256_match ? "matches" : "DOES NOT MATCH"));
+  line("file",
+       fmt::format("{} bytes in {:.2f} s, {:.1f} MB/s, SHA-256 {}", r.file.bytes, r.file.seconds,
+                   r.file.mb_per_s, r.file.sha256_match ? "matches" : "DOES NOT MATCH"));
   if (r.file.delivery.outcome != Outcome::delivered) line("", r.file.delivery.reason.message());
   line("CPU", fmt::format("{:.1f} s per GB, all nodes together", r.cpu_s_per_gb()));
-  line("messages", fmt::format("{} of {} delivered, {} received once and whole, {:.0f}/s", m.delivered,
-                               m.sent, m.received, m.per_second()));
+  line("messages", fmt::format("{} of {} delivered, {} received once and whole, {:.0f}/s",
+                               m.delivered, m.sent, m.received, m.per_second()));
   if (m.other > 0) line("", "first error: " + m.first_other.message());
   line("latency, one way", fmt::format("p50 {:.0f} us, p99 {:.0f} us, with {} messages under way",
                                        us(m, 50), us(m, 99), r.args.window));
@@ -91,8 +91,8 @@ std::string demo_table(const DemoResult& r) {
   out += fmt::format("  {:<10}{:<8}{:<26}{:<26}{:>12}{:>12}\n", "relay", "class", "previous hop",
                      "next hop", "cells ->", "cells <-");
   for (const RelayView& view : r.relays) {
-    out += fmt::format("  {:<10}{:<8}{:<26}{:<26}{:>12}{:>12}\n", view.relay, view.cls, view.previous,
-                       view.next, view.cells_forward, view.cells_backward);
+    out += fmt::format("  {:<10}{:<8}{:<26}{:<26}{:>12}{:>12}\n", view.relay, view.cls,
+                       view.previous, view.next, view.cells_forward, view.cells_backward);
   }
   return out + fmt::format("\n  {}\n", r.ok() ? "ok" : "FAILED");
 }

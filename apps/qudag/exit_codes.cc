@@ -5,13 +5,20 @@ namespace qudag::app {
 Exit exit_of(Errc code) noexcept {
   if (code == Errc::internal) return Exit::internal;
   switch (static_cast<unsigned>(code) / 100) {
-    case 0: return Exit::ok;
-    case 1: return Exit::usage;
-    case 2: return Exit::refused;
-    case 3: return Exit::network;
-    case 4: return Exit::crypto;
-    case 5: return Exit::system;
-    default: return Exit::internal;
+    case 0:
+      return Exit::ok;
+    case 1:
+      return Exit::usage;
+    case 2:
+      return Exit::refused;
+    case 3:
+      return Exit::network;
+    case 4:
+      return Exit::crypto;
+    case 5:
+      return Exit::system;
+    default:
+      return Exit::internal;
   }
 }
 

@@ -91,7 +91,8 @@ void Load::check(Bytes payload) {
   if (seen_.size() <= number && number < result_.sent) seen_.resize(result_.sent * 2);
   const bool ours = payload.size() == spec_.bytes && run == run_ && number < result_.sent;
   if (ours) fill(MutableBytes(expected_).subspan(kLoadHeadBytes), run_ + number);
-  if (!ours || seen_[number] || !std::ranges::equal(in.rest(), Bytes(expected_).subspan(kLoadHeadBytes))) {
+  if (!ours || seen_[number] ||
+      !std::ranges::equal(in.rest(), Bytes(expected_).subspan(kLoadHeadBytes))) {
     ++result_.wrong;
     return;
   }
@@ -140,7 +141,8 @@ Result<LoadResult> Load::run(const std::filesystem::path& from, const std::files
                              const std::function<bool()>& stop) {
   auto source = api::StreamClient::open(loop_, from, [this](const auto& r) { on_source(r); });
   if (!source) return std::unexpected(source.error());
-  auto destination = api::StreamClient::open(loop_, to, [this](const auto& r) { on_destination(r); });
+  auto destination =
+      api::StreamClient::open(loop_, to, [this](const auto& r) { on_destination(r); });
   if (!destination) return std::unexpected(destination.error());
   source_ = std::move(*source);
   destination_ = std::move(*destination);
@@ -152,11 +154,11 @@ Result<LoadResult> Load::run(const std::filesystem::path& from, const std::files
   begin_ns_ = ended_ns_ = now_ns();
   offer();
   const auto complete = [&] {
-    return !offering() && outcomes_ == result_.sent && result_.received + result_.wrong >= result_.delivered;
+    return !offering() && outcomes_ == result_.sent &&
+           result_.received + result_.wrong >= result_.delivered;
   };
-  loop_.run_until(
-      [&] { return complete() || stop() || source_->ended() || destination_->ended(); },
-      spec_.patience);
+  loop_.run_until([&] { return complete() || stop() || source_->ended() || destination_->ended(); },
+                  spec_.patience);
   for (const auto* client : {source_.get(), destination_.get()}) {
     if (client->ended()) return std::unexpected(*client->ended());
   }

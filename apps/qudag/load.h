@@ -34,13 +34,11 @@ struct LoadResult {
   std::uint64_t wrong = 0;      ///< changed, unknown or seen twice
   std::uint64_t other = 0;      ///< outcomes that are not delivered
   Error first_other;
-  double seconds = 0;           ///< from the first send to the last outcome
+  double seconds = 0;  ///< from the first send to the last outcome
   Histogram latency_ns;
 
   bool perfect() const { return sent > 0 && delivered == sent && received == sent && wrong == 0; }
-  double per_second() const {
-    return seconds > 0 ? static_cast<double>(delivered) / seconds : 0;
-  }
+  double per_second() const { return seconds > 0 ? static_cast<double>(delivered) / seconds : 0; }
 };
 
 /// Runs one load; `stop` ends it early. Errors: a connection to a node ended.

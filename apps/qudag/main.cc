@@ -108,7 +108,9 @@ void add_status(CLI::App& app, Command& chosen) {
 }
 
 void add_net_options(CLI::App& sub, TestnetArgs& net) {
-  sub.add_option("-n,--nodes", net.nodes, "How many")->check(CLI::Range(1u, 64u))->capture_default_str();
+  sub.add_option("-n,--nodes", net.nodes, "How many")
+      ->check(CLI::Range(1u, 64u))
+      ->capture_default_str();
   sub.add_option("--shards", net.shards, "Threads of each node")
       ->check(CLI::Range(0u, 64u))
       ->capture_default_str();
@@ -148,7 +150,8 @@ void add_testnet(CLI::App& app, Command& chosen) {
 
 void add_bench(CLI::App& app, Command& chosen) {
   auto args = std::make_shared<BenchArgs>();
-  CLI::App* sub = app.add_subcommand("bench", "Measure, in separate processes, through the local API");
+  CLI::App* sub =
+      app.add_subcommand("bench", "Measure, in separate processes, through the local API");
   sub->add_option("scenario", args->scenario, "onion (3 relays) or direct (none)")
       ->check(CLI::IsMember({"onion", "direct"}))
       ->capture_default_str();

@@ -6,8 +6,8 @@
 #include "crypto/identity.h"
 #include "node/key_file.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -66,11 +66,19 @@ Status Network::add(const NetworkOptions& options, std::vector<Child>& starting)
   if (!identity) return std::unexpected(identity.error());
   if (Status saved = node::save_identity(path("key"), *identity); !saved) return saved;
 
-  std::vector<std::string> arguments{"node",           "--identity",   path("key"),
-                                     "--listen",       "127.0.0.1:0",  "--shards",
-                                     std::to_string(options.shards),   "--gossip_interval",
-                                     "1s",             "--log.level",  options.log_level,
-                                     "--api.socket",   path("sock")};
+  std::vector<std::string> arguments{"node",
+                                     "--identity",
+                                     path("key"),
+                                     "--listen",
+                                     "127.0.0.1:0",
+                                     "--shards",
+                                     std::to_string(options.shards),
+                                     "--gossip_interval",
+                                     "1s",
+                                     "--log.level",
+                                     options.log_level,
+                                     "--api.socket",
+                                     path("sock")};
   if (!members_.empty()) {
     arguments.push_back("--bootstrap");
     arguments.push_back(members_[0].id.to_string() + "@" + members_[0].address);
@@ -87,7 +95,9 @@ Status Network::join(Child child, Interrupt& interrupt) {
   boost::system::error_code ec;
   const json::value ready = json::parse(*line, ec);
   if (ec) return fail(Errc::internal, "the ready line of a node is not JSON");
-  const auto text = [&](const char* name) { return std::string(ready.at(name).as_string().c_str()); };
+  const auto text = [&](const char* name) {
+    return std::string(ready.at(name).as_string().c_str());
+  };
   const auto id = NodeId::parse(text("id"));
   if (!id) return std::unexpected(id.error());
   members_.push_back({std::move(child), *id, text("address"), text("socket")});

@@ -1,5 +1,5 @@
-// A network of node processes on loopback: keys, ports chosen by the kernel, sockets and logs in one
-// temporary directory, everything removed at the end.
+// A network of node processes on loopback: keys, ports chosen by the kernel, sockets and logs in
+// one temporary directory, everything removed at the end.
 #pragma once
 
 #include "child.h"

@@ -31,8 +31,8 @@ void ProgressBar::update(std::uint64_t done, std::uint64_t all) {
   }
   constexpr std::size_t kWidth = 30;
   const auto filled = static_cast<std::size_t>(part * static_cast<double>(kWidth));
-  fmt::print(stderr, "\r\033[K[{:#<{}}{:.<{}}] {:3.0f} %  {:.1f} MB/s  {:.0f} s left", "", filled, "",
-             kWidth - filled, part * 100, rate / 1e6, left);
+  fmt::print(stderr, "\r\033[K[{:#<{}}{:.<{}}] {:3.0f} %  {:.1f} MB/s  {:.0f} s left", "", filled,
+             "", kWidth - filled, part * 100, rate / 1e6, left);
 }
 
 }  // namespace qudag::app

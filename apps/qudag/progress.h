@@ -1,4 +1,5 @@
-// How far a transfer is: a bar with rate and time left on a terminal, a line now and then elsewhere.
+// How far a transfer is: a bar with rate and time left on a terminal, a line now and then
+// elsewhere.
 #pragma once
 
 #include <chrono>

@@ -18,11 +18,16 @@ std::string_view hint(Errc code) {
       return "no descriptor of that node is known here: is it running with known = true, and has "
              "this node joined the same network (bootstrap)?";
     case Errc::no_route:
-      return "the netmap has too few relays for that many hops: wait for gossip, or use fewer --hops";
-    case Errc::unreachable: return "a relay or the destination did not answer";
-    case Errc::disk_full: return "no space left on that disk";
-    case Errc::address_in_use: return "another process uses it: choose another, or port 0";
-    default: return {};
+      return "the netmap has too few relays for that many hops: wait for gossip, or use fewer "
+             "--hops";
+    case Errc::unreachable:
+      return "a relay or the destination did not answer";
+    case Errc::disk_full:
+      return "no space left on that disk";
+    case Errc::address_in_use:
+      return "another process uses it: choose another, or port 0";
+    default:
+      return {};
   }
 }
 

@@ -3,6 +3,7 @@
 #include "api/listen.h"
 #include "api/options.h"
 
+#include <fmt/format.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -12,7 +13,6 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/json.hpp>
-#include <fmt/format.h>
 
 #include <optional>
 
@@ -121,8 +121,8 @@ std::optional<Delivery> read_line(std::string_view line, const Progress& progres
        {Outcome::delivered, Outcome::expired, Outcome::refused, Outcome::failed}) {
     if (name_of(one) == std::string_view(name.data(), name.size())) delivery.outcome = one;
   }
-  delivery.reason = delivery.outcome == Outcome::delivered ? Error(Errc::ok)
-                                                            : error_of(line, Errc::internal);
+  delivery.reason =
+      delivery.outcome == Outcome::delivered ? Error(Errc::ok) : error_of(line, Errc::internal);
   return delivery;
 }
 
@@ -156,8 +156,8 @@ Result<Delivery> Client::send(const NodeId& to, Bytes payload, const SendOptions
                   to.to_string(), name_of(options.cls), options.ttl.count(), options.hops,
                   options.isolation, options.sign);
   http::request<http::span_body<const char>> request(http::verb::post, target, 11);
-  request.body() = beast::span<const char>(reinterpret_cast<const char*>(payload.data()),
-                                           payload.size());
+  request.body() =
+      beast::span<const char>(reinterpret_cast<const char*>(payload.data()), payload.size());
   request.prepare_payload();
   std::optional<Delivery> delivery;
   const Result<Answer> answer =

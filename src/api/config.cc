@@ -98,8 +98,8 @@ Status apply_config(Settings& settings, std::string_view text, std::string_view 
     return Walker(settings, name).table(table, "");
   } catch (const toml::parse_error& error) {
     const toml::source_position at = error.source().begin;
-    return fail(Errc::config_invalid, fmt::format("{}:{}:{}: {}", name, at.line, at.column,
-                                                  error.description()));
+    return fail(Errc::config_invalid,
+                fmt::format("{}:{}:{}: {}", name, at.line, at.column, error.description()));
   }
 }
 
@@ -140,7 +140,8 @@ Status apply_flag(Settings& settings, std::string_view name,
 std::string example_config() {
   const Settings defaults;
   std::string out =
-      "# Every key of `qudag node --config FILE`, at its default. The same names are flags, which win\n"
+      "# Every key of `qudag node --config FILE`, at its default. The same names are flags, which "
+      "win\n"
       "# over the file: --limits.memory 1GiB\n";
   std::string_view table;
   for (const Key& key : config_keys()) {

@@ -27,23 +27,29 @@ std::unexpected<Error> wrong(std::string_view takes, std::string_view text) {
   return fail(Errc::config_invalid, fmt::format("must be {}, not {}", takes, toml_string(text)));
 }
 
-// ---- One maker per kind of value. `at` gives the field that the key stands for. -------------------
+// ---- One maker per kind of value. `at` gives the field that the key stands for.
+// -------------------
 
 template <class At>
 Key text(std::string_view name, std::string_view takes, std::string_view help, At at) {
-  return {name, takes, help, false,
-          [at](Settings& s, const Values& v) -> Status {
-            at(s) = v.front();
-            return {};
-          },
-          [at](const Settings& s) {
-            return toml_string(std::string(at(const_cast<Settings&>(s))));
-          }};
+  return {
+      name,
+      takes,
+      help,
+      false,
+      [at](Settings& s, const Values& v) -> Status {
+        at(s) = v.front();
+        return {};
+      },
+      [at](const Settings& s) { return toml_string(std::string(at(const_cast<Settings&>(s)))); }};
 }
 
 template <class At>
 Key truth(std::string_view name, std::string_view help, At at) {
-  return {name, "true or false", help, false,
+  return {name,
+          "true or false",
+          help,
+          false,
           [at](Settings& s, const Values& v) -> Status {
             const auto value = parse_truth(v.front());
             if (!value) return wrong("true or false", v.front());
@@ -58,7 +64,10 @@ Key truth(std::string_view name, std::string_view help, At at) {
 template <class At>
 Key count(std::string_view name, std::uint64_t low, std::uint64_t high, std::string_view help,
           At at) {
-  return {name, "a whole number", help, false,
+  return {name,
+          "a whole number",
+          help,
+          false,
           [=](Settings& s, const Values& v) -> Status {
             const auto value = parse_count(v.front());
             if (!value || *value < low || *value > high) {
@@ -73,7 +82,10 @@ Key count(std::string_view name, std::uint64_t low, std::uint64_t high, std::str
 
 template <class At>
 Key size(std::string_view name, std::uint64_t low, std::string_view help, At at) {
-  return {name, "a size such as \"512MiB\"", help, false,
+  return {name,
+          "a size such as \"512MiB\"",
+          help,
+          false,
           [=](Settings& s, const Values& v) -> Status {
             const auto value = parse_size(v.front());
             if (!value || *value < low) {
@@ -89,36 +101,47 @@ Key size(std::string_view name, std::uint64_t low, std::string_view help, At at)
 template <class At>
 Key duration(std::string_view name, std::chrono::seconds low, std::chrono::seconds high,
              std::string_view help, At at) {
-  return {name, "a time such as \"60s\" or \"3h\"", help, false,
-          [=](Settings& s, const Values& v) -> Status {
-            const auto value = parse_duration(v.front());
-            if (!value || *value < low || *value > high) {
-              return wrong(fmt::format("a time from {} to {}, such as \"60s\" or \"3h\"",
-                                       duration_text(low), duration_text(high)),
-                           v.front());
-            }
-            at(s) = std::chrono::duration_cast<std::chrono::seconds>(*value);
-            return {};
-          },
-          [at](const Settings& s) { return toml_string(duration_text(at(const_cast<Settings&>(s)))); }};
+  return {
+      name,
+      "a time such as \"60s\" or \"3h\"",
+      help,
+      false,
+      [=](Settings& s, const Values& v) -> Status {
+        const auto value = parse_duration(v.front());
+        if (!value || *value < low || *value > high) {
+          return wrong(fmt::format("a time from {} to {}, such as \"60s\" or \"3h\"",
+                                   duration_text(low), duration_text(high)),
+                       v.front());
+        }
+        at(s) = std::chrono::duration_cast<std::chrono::seconds>(*value);
+        return {};
+      },
+      [at](const Settings& s) { return toml_string(duration_text(at(const_cast<Settings&>(s)))); }};
 }
 
 /// An address form (SocketAddress or PeerAddress), or a list of them.
 template <class T, class At>
 Key address(std::string_view name, std::string_view takes, std::string_view help, At at) {
-  return {name, takes, help, false,
-          [=](Settings& s, const Values& v) -> Status {
-            const auto value = T::parse(v.front());
-            if (!value) return wrong(takes, v.front());
-            at(s) = *value;
-            return {};
-          },
-          [at](const Settings& s) { return toml_string(at(const_cast<Settings&>(s)).to_string()); }};
+  return {
+      name,
+      takes,
+      help,
+      false,
+      [=](Settings& s, const Values& v) -> Status {
+        const auto value = T::parse(v.front());
+        if (!value) return wrong(takes, v.front());
+        at(s) = *value;
+        return {};
+      },
+      [at](const Settings& s) { return toml_string(at(const_cast<Settings&>(s)).to_string()); }};
 }
 
 template <class T, class At>
 Key addresses(std::string_view name, std::string_view takes, std::string_view help, At at) {
-  return {name, takes, help, true,
+  return {name,
+          takes,
+          help,
+          true,
           [=](Settings& s, const Values& v) -> Status {
             std::vector<T> parsed;
             for (const std::string& text : v) {
@@ -140,7 +163,10 @@ Key addresses(std::string_view name, std::string_view takes, std::string_view he
 
 Key file_mode(std::string_view name, std::string_view help) {
   static constexpr std::string_view kTakes = "an octal file mode such as \"0600\" or \"0660\"";
-  return {name, kTakes, help, false,
+  return {name,
+          kTakes,
+          help,
+          false,
           [](Settings& s, const Values& v) -> Status {
             unsigned mode = 0;
             for (const char c : v.front()) {
@@ -159,32 +185,36 @@ Key file_mode(std::string_view name, std::string_view help) {
 Key log_level() {
   static constexpr std::string_view kTakes =
       "one of \"trace\", \"debug\", \"info\", \"warn\", \"error\", \"off\"";
-  return {"log.level", kTakes, "How much goes to standard error: trace, debug, info, warn, error, off.",
-          false,
-          [](Settings& s, const Values& v) -> Status {
-            for (const std::string_view level : {"trace", "debug", "info", "warn", "error", "off"}) {
-              if (v.front() == level) {
-                s.node.log_level = level;
-                return {};
-              }
-            }
-            return wrong(kTakes, v.front());
-          },
-          [](const Settings& s) { return toml_string(s.node.log_level); }};
+  return {
+      "log.level",
+      kTakes,
+      "How much goes to standard error: trace, debug, info, warn, error, off.",
+      false,
+      [](Settings& s, const Values& v) -> Status {
+        for (const std::string_view level : {"trace", "debug", "info", "warn", "error", "off"}) {
+          if (v.front() == level) {
+            s.node.log_level = level;
+            return {};
+          }
+        }
+        return wrong(kTakes, v.front());
+      },
+      [](const Settings& s) { return toml_string(s.node.log_level); }};
 }
 
-#define QUDAG_AT(field) [](Settings& s) -> auto& { return s.field; }
+#define QUDAG_AT(field) \
+  [](Settings & s) -> auto& { return s.field; }
 
 std::vector<Key> make_keys() {
   using namespace std::chrono_literals;
   constexpr std::uint64_t kMany = 10'000'000;
-  constexpr std::string_view kAddress =
-      "an address such as \"127.0.0.1:4433\" or \"[::1]:4433\"";
+  constexpr std::string_view kAddress = "an address such as \"127.0.0.1:4433\" or \"[::1]:4433\"";
   constexpr std::string_view kPeer = "\"id@host:port\" with the 52-character id of the node";
   std::vector<Key> keys{
       text("identity", "the path of a file made by `qudag keygen`",
            "The identity file. Empty: a new identity for this run.", QUDAG_AT(node.identity)),
-      address<SocketAddress>("listen", kAddress, "UDP address to listen on. Port 0: the kernel chooses.",
+      address<SocketAddress>("listen", kAddress,
+                             "UDP address to listen on. Port 0: the kernel chooses.",
                              QUDAG_AT(node.listen)),
       addresses<SocketAddress>("publish", kAddress,
                                "Addresses to publish for others; empty: `listen` as bound.",
@@ -198,7 +228,8 @@ std::vector<Key> make_keys() {
             QUDAG_AT(node.shards)),
       truth("distinct_networks", "Never two hops of a route in one /16 (IPv4) or /32 (IPv6).",
             QUDAG_AT(node.distinct_networks)),
-      count("guards", 0, 16, "How many first hops to keep to; 0: any relay.", QUDAG_AT(node.guards)),
+      count("guards", 0, 16, "How many first hops to keep to; 0: any relay.",
+            QUDAG_AT(node.guards)),
       duration("descriptor_lifetime", 60s, 7 * 24h, "Renewed at half of it.",
                QUDAG_AT(node.descriptor_lifetime)),
       duration("onion_key_lifetime", 120s, 90 * 24h, "Rotated at half of it.",
@@ -217,7 +248,8 @@ std::vector<Key> make_keys() {
             QUDAG_AT(node.limits.queue_high)),
       count("limits.queue_normal", 1, kMany, "The same for class normal.",
             QUDAG_AT(node.limits.queue_normal)),
-      count("limits.queue_low", 1, kMany, "The same for class low.", QUDAG_AT(node.limits.queue_low)),
+      count("limits.queue_low", 1, kMany, "The same for class low.",
+            QUDAG_AT(node.limits.queue_low)),
       log_level(),
       truth("log.sensitive", "Show addresses and ids in logs.", QUDAG_AT(node.log_sensitive)),
       text("api.socket", "the path of a Unix socket",
@@ -287,7 +319,8 @@ std::string_view closest_key(std::string_view name) {
 
 std::filesystem::path default_socket() {
   if (const char* path = std::getenv("QUDAG_SOCKET")) return path;
-  if (const char* dir = std::getenv("XDG_RUNTIME_DIR")) return std::filesystem::path(dir) / "qudag.sock";
+  if (const char* dir = std::getenv("XDG_RUNTIME_DIR"))
+    return std::filesystem::path(dir) / "qudag.sock";
   return fmt::format("/tmp/qudag-{}.sock", ::getuid());
 }
 

@@ -132,13 +132,15 @@ asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parse
   if (const auto* get = std::get_if<GetMessages>(&request)) co_return co_await get_messages(*get);
   if (const auto* get = std::get_if<GetPage>(&request)) co_return co_await get_page(get->page);
   if (!beast::websocket::is_upgrade(parser.get())) {
-    co_return co_await answer(426, error_json(Error(Errc::unsupported, "this route is a WebSocket")));
+    co_return co_await answer(426,
+                              error_json(Error(Errc::unsupported, "this route is a WebSocket")));
   }
   upgrade_.emplace(Upgrade{parser.release()});
   co_return false;
 }
 
-// ---- Sending --------------------------------------------------------------------------------------
+// ---- Sending
+// --------------------------------------------------------------------------------------
 
 asio::awaitable<bool> HttpSession::post_message(PostMessage post, HeaderParser& parser) {
   Result<Buffer> body = co_await read_body(parser);
@@ -149,10 +151,8 @@ asio::awaitable<bool> HttpSession::post_message(PostMessage post, HeaderParser& 
   const std::shared_ptr<Outbox> outbox = port.outbox();
   Progress progress;
   if (post.progress) {
-    progress = [outbox, slot = std::make_shared<ProgressSlot>(0)](std::size_t done,
-                                                                  std::size_t all) {
-      outbox->push_progress(slot, done, all);
-    };
+    progress = [outbox, slot = std::make_shared<ProgressSlot>(0)](
+                   std::size_t done, std::size_t all) { outbox->push_progress(slot, done, all); };
   }
   const Status sent = hub_->node.send(
       post.to, std::move(*body), post.options,
@@ -171,9 +171,9 @@ asio::awaitable<bool> HttpSession::post_reply(PostReply post, HeaderParser& pars
   OutboxPort port(*hub_, stream_.get_executor());
   port_ = &port;
   const std::shared_ptr<Outbox> outbox = port.outbox();
-  const Status sent = hub_->node.reply(
-      post.to, std::move(*body), post.ttl,
-      [outbox](const Delivery& delivery) { outbox->push_outcome(0, delivery); });
+  const Status sent =
+      hub_->node.reply(post.to, std::move(*body), post.ttl,
+                       [outbox](const Delivery& delivery) { outbox->push_outcome(0, delivery); });
   if (!sent) outbox->push_outcome(0, refused_delivery(sent.error()));
   const bool more = co_await wait_and_answer(false);
   port_ = nullptr;
@@ -214,8 +214,7 @@ asio::awaitable<Result<Buffer>> HttpSession::read_body(HeaderParser& parser) {
   stream_.expires_after(kClientPatience);
   if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
     static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    const auto [ec, n] =
-        co_await asio::async_write(stream_, asio::buffer(kContinue), kTuple);
+    const auto [ec, n] = co_await asio::async_write(stream_, asio::buffer(kContinue), kTuple);
     if (ec) co_return fail(Errc::io_error, "the client went away");
   }
   if (parser.chunked()) {
@@ -273,7 +272,8 @@ asio::awaitable<Result<Buffer>> HttpSession::read_chunked(HeaderParser& header) 
   co_return body;
 }
 
-// ---- Receiving and pages --------------------------------------------------------------------------
+// ---- Receiving and pages
+// --------------------------------------------------------------------------
 
 asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
   OutboxPort port(*hub_, stream_.get_executor());
@@ -381,7 +381,8 @@ asio::awaitable<bool> HttpSession::get_page(Page page) {
   co_return co_await answer(200, std::move(*body), type);
 }
 
-// ---- Writing --------------------------------------------------------------------------------------
+// ---- Writing
+// --------------------------------------------------------------------------------------
 
 asio::awaitable<bool> HttpSession::answer(unsigned status, std::string body,
                                           std::string_view type) {

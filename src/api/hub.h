@@ -38,7 +38,8 @@ inline constexpr MetricTable<ApiMetric> kApiMetrics{{
     {"api_requests", "requests", "HTTP requests"},
     {"api_requests_malformed", "requests", "HTTP requests that were not understood"},
     {"api_records", "records", "WebSocket records from clients"},
-    {"api_records_malformed", "records", "WebSocket messages with a record that was not understood"},
+    {"api_records_malformed", "records",
+     "WebSocket messages with a record that was not understood"},
     {"api_messages_out", "messages", "Received messages that were written to a subscriber"},
     {"api_messages_refused", "messages", "Received messages with no subscriber that had room"},
 }};

@@ -12,7 +12,7 @@ struct ApiOptions {
   /// The Unix socket; its file mode is the access control. Empty: default_socket().
   std::filesystem::path socket;
   unsigned mode = 0600;
-  std::size_t connections = 64;    ///< open at once; more are closed at accept
+  std::size_t connections = 64;      ///< open at once; more are closed at accept
   std::size_t outstanding = 65'536;  ///< sends of one WebSocket without an outcome
   /// Messages waiting for one subscriber. Beyond, the sender is told `refused_queue_full`; one
   /// message of any size always fits an empty queue.

@@ -1,11 +1,11 @@
 // What waits to go to one client: outcomes, progress and messages, handed over from shard threads.
 //
-// A shard pushes; the first push after a drain posts one wake-up to the API thread, which then takes
-// everything at once. So many small messages cost one lock each and one post per batch.
+// A shard pushes; the first push after a drain posts one wake-up to the API thread, which then
+// takes everything at once. So many small messages cost one lock each and one post per batch.
 //
 // Threads: push_*() from any thread; open(), take(), written() and close() on the API thread only.
-// Bounds: messages by count and bytes (a full queue is answered Accept::queue_full); outcomes by the
-// client's outstanding sends; progress by one entry per send, which is overwritten in place.
+// Bounds: messages by count and bytes (a full queue is answered Accept::queue_full); outcomes by
+// the client's outstanding sends; progress by one entry per send, which is overwritten in place.
 // Owners (shared_ptr): the session, the Subscribers list, and every completion still in flight,
 // because a message may end after its client has gone.
 #pragma once
@@ -41,8 +41,7 @@ struct OutcomeItem {
 
 struct SubscribedItem {};
 
-using OutItem =
-    std::variant<OutcomeItem, std::shared_ptr<ProgressSlot>, Message, SubscribedItem>;
+using OutItem = std::variant<OutcomeItem, std::shared_ptr<ProgressSlot>, Message, SubscribedItem>;
 
 class Outbox : public std::enable_shared_from_this<Outbox> {
  public:

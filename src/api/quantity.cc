@@ -12,10 +12,11 @@ struct Unit {
   std::uint64_t factor;
 };
 
-constexpr Unit kSizes[] = {{"GiB", 1u << 30}, {"MiB", 1u << 20}, {"KiB", 1u << 10},
-                           {"GB", 1'000'000'000}, {"MB", 1'000'000}, {"KB", 1'000}, {"B", 1}};
-constexpr Unit kTimes[] = {{"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000},
-                           {"d", 86'400'000}};
+constexpr Unit kSizes[] = {
+    {"GiB", 1u << 30}, {"MiB", 1u << 20}, {"KiB", 1u << 10}, {"GB", 1'000'000'000},
+    {"MB", 1'000'000}, {"KB", 1'000},     {"B", 1}};
+constexpr Unit kTimes[] = {
+    {"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
 
 std::optional<std::uint64_t> times(std::uint64_t count, std::uint64_t factor) {
   std::uint64_t product = 0;

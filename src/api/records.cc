@@ -226,26 +226,35 @@ Result<RecordReader::Raw> RecordReader::next() {
 
 Result<ClientRecord> parse_client_record(const RecordReader::Raw& raw) {
   switch (static_cast<Op>(raw.op)) {
-    case Op::send: return parse_send(raw.body);
-    case Op::reply: return parse_reply(raw.body);
-    case Op::subscribe: return parse_subscribe(raw.body);
+    case Op::send:
+      return parse_send(raw.body);
+    case Op::reply:
+      return parse_reply(raw.body);
+    case Op::subscribe:
+      return parse_subscribe(raw.body);
     case Op::unsubscribe:
       if (!raw.body.empty()) return fail(Errc::malformed, "UNSUBSCRIBE has no body");
       return SubscribeRecord{.on = false};
-    default: return fail(Errc::unsupported, "unknown record");
+    default:
+      return fail(Errc::unsupported, "unknown record");
   }
 }
 
 Result<ServerRecord> parse_server_record(const RecordReader::Raw& raw) {
   switch (static_cast<Op>(raw.op)) {
-    case Op::outcome: return parse_outcome(raw.body);
-    case Op::progress: return parse_progress(raw.body);
-    case Op::message: return parse_message(raw.body);
-    case Op::error: return parse_error(raw.body);
+    case Op::outcome:
+      return parse_outcome(raw.body);
+    case Op::progress:
+      return parse_progress(raw.body);
+    case Op::message:
+      return parse_message(raw.body);
+    case Op::error:
+      return parse_error(raw.body);
     case Op::subscribed:
       if (!raw.body.empty()) return fail(Errc::malformed, "SUBSCRIBED");
       return SubscribedRecord{};
-    default: return fail(Errc::unsupported, "unknown record");
+    default:
+      return fail(Errc::unsupported, "unknown record");
   }
 }
 

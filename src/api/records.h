@@ -1,7 +1,8 @@
 // The compact binary form of the WebSocket /v1/stream (docs/api.md): many records in one WebSocket
 // message, in both directions.
 //
-//   WebSocket message = record*        record = u32 length | u8 op | body, length counts op and body
+//   WebSocket message = record*        record = u32 length | u8 op | body, length counts op and
+//   body
 //
 // Pure: no socket, no clock. Integers are big-endian. A parser returns views into its input; after
 // the first malformed record nothing more is read, because the stream cannot be trusted again.
@@ -40,7 +41,8 @@ inline constexpr std::size_t kReplyHeadBytes = 1 + 8 + kReplyToBytes + 4;
 inline constexpr std::size_t kMessageHeadBytesMax =
     kRecordLengthBytes + 1 + 16 + 1 + 1 + NodeId::kSize + kReplyToBytes + 16;
 
-// ---- Client to node -------------------------------------------------------------------------------
+// ---- Client to node
+// -------------------------------------------------------------------------------
 
 struct SendRecord {
   std::uint64_t request = 0;  ///< chosen by the client; comes back in OUTCOME and PROGRESS
@@ -66,7 +68,8 @@ struct SubscribeRecord {
 
 using ClientRecord = std::variant<SendRecord, ReplyRecord, SubscribeRecord>;
 
-// ---- Node to client -------------------------------------------------------------------------------
+// ---- Node to client
+// -------------------------------------------------------------------------------
 
 struct OutcomeRecord {
   std::uint64_t request = 0;
@@ -103,7 +106,8 @@ struct SubscribedRecord {};
 using ServerRecord =
     std::variant<OutcomeRecord, ProgressRecord, MessageRecord, ErrorRecord, SubscribedRecord>;
 
-// ---- Encoding: appends one record -----------------------------------------------------------------
+// ---- Encoding: appends one record
+// -----------------------------------------------------------------
 
 void append(std::vector<std::byte>& out, const SendRecord& record);
 void append(std::vector<std::byte>& out, const ReplyRecord& record);
@@ -117,7 +121,8 @@ void append(std::vector<std::byte>& out, const SubscribedRecord& record);
 void append_message_head(std::vector<std::byte>& out, const MessageRecord& record,
                          std::size_t payload_bytes);
 
-// ---- Parsing --------------------------------------------------------------------------------------
+// ---- Parsing
+// --------------------------------------------------------------------------------------
 
 /// Takes the records out of one WebSocket message, one by one.
 class RecordReader {

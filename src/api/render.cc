@@ -3,8 +3,8 @@
 #include "api/encoding.h"
 #include "api/records.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 
@@ -143,23 +143,34 @@ std::string metrics_text(std::vector<MetricSample> samples) {
 
 unsigned http_status_of(Errc code) {
   switch (code) {
-    case Errc::ok: return 200;
-    case Errc::too_large: return 413;
+    case Errc::ok:
+      return 200;
+    case Errc::too_large:
+      return 413;
     case Errc::unknown_destination:
-    case Errc::not_found: return 404;
-    case Errc::refused_rate: return 429;
+    case Errc::not_found:
+      return 404;
+    case Errc::refused_rate:
+      return 429;
     case Errc::expired:
-    case Errc::timed_out: return 504;
+    case Errc::timed_out:
+      return 504;
     case Errc::shutting_down:
-    case Errc::no_route: return 503;
-    default: break;
+    case Errc::no_route:
+      return 503;
+    default:
+      break;
   }
   switch (static_cast<unsigned>(code) / 100) {
-    case 1: return 400;
-    case 2: return 503;
+    case 1:
+      return 400;
+    case 2:
+      return 503;
     case 3:
-    case 4: return 502;
-    default: return 500;
+    case 4:
+      return 502;
+    default:
+      return 500;
   }
 }
 

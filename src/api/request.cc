@@ -33,8 +33,8 @@ Status read_query(std::string_view query, Setters setters) {
         percent_decode(equals == std::string_view::npos ? "" : pair.substr(equals + 1));
     const auto found = setters.find(name);
     if (found == setters.end()) {
-      return fail(Errc::malformed, fmt::format("unknown or repeated parameter '{}'",
-                                               name.substr(0, 32)));
+      return fail(Errc::malformed,
+                  fmt::format("unknown or repeated parameter '{}'", name.substr(0, 32)));
     }
     if (!value) return fail(Errc::malformed, fmt::format("{}: bad percent-encoding", name));
     if (auto set = found->second(*value); !set) {
@@ -111,16 +111,15 @@ std::expected<Request, RequestError> post_reply(std::string_view query) {
 
 std::expected<Request, RequestError> get_messages(std::string_view query) {
   GetMessages get;
-  Status read =
-      read_query(query, {{"format",
-                          [&](std::string_view text) -> Status {
-                            if (text != "json" && text != "raw") {
-                              return fail(Errc::malformed, "must be json or raw");
-                            }
-                            get.raw = text == "raw";
-                            return {};
-                          }},
-                         {"count", number(get.count, 1, UINT64_MAX)}});
+  Status read = read_query(query, {{"format",
+                                    [&](std::string_view text) -> Status {
+                                      if (text != "json" && text != "raw") {
+                                        return fail(Errc::malformed, "must be json or raw");
+                                      }
+                                      get.raw = text == "raw";
+                                      return {};
+                                    }},
+                                   {"count", number(get.count, 1, UINT64_MAX)}});
   return checked(std::move(read), true, get);
 }
 

@@ -158,8 +158,8 @@ Status StreamClient::reply(const ReplyRecord& record) {
 
 Status StreamClient::subscribe(std::uint64_t count) {
   impl_->subscribed = false;
-  if (Status queued = impl_->queue(SubscribeRecord{.on = true, .count = count},
-                                   kRecordLengthBytes + 9);
+  if (Status queued =
+          impl_->queue(SubscribeRecord{.on = true, .count = count}, kRecordLengthBytes + 9);
       !queued) {
     return queued;
   }

@@ -1,8 +1,8 @@
 // The WebSocket side of the client: many small sends, outcomes and received messages at full rate.
 //
-// A ClientLoop is one thread's event loop; it outlives the StreamClients that share it. Nothing runs unless
-// run_until() runs, and handlers run inside it. Records that are queued while a write is under way
-// go out together.
+// A ClientLoop is one thread's event loop; it outlives the StreamClients that share it. Nothing
+// runs unless run_until() runs, and handlers run inside it. Records that are queued while a write
+// is under way go out together.
 #pragma once
 
 #include "api/records.h"
@@ -20,8 +20,8 @@ class ClientLoop {
   ClientLoop(const ClientLoop&) = delete;
   ClientLoop& operator=(const ClientLoop&) = delete;
 
-  /// Runs handlers until `done` says so (true), or `patience` is over (false). `done` is asked after
-  /// every event, and every 50 ms.
+  /// Runs handlers until `done` says so (true), or `patience` is over (false). `done` is asked
+  /// after every event, and every 50 ms.
   bool run_until(const std::function<bool()>& done, std::chrono::milliseconds patience);
 
   struct Impl;

@@ -248,10 +248,8 @@ void StreamSession::handle(const SendRecord& record) {
   const std::shared_ptr<Outbox>& outbox = port_.outbox();
   Progress progress;
   if (record.progress) {
-    progress = [outbox, slot = std::make_shared<ProgressSlot>(record.request)](std::size_t done,
-                                                                               std::size_t all) {
-      outbox->push_progress(slot, done, all);
-    };
+    progress = [outbox, slot = std::make_shared<ProgressSlot>(record.request)](
+                   std::size_t done, std::size_t all) { outbox->push_progress(slot, done, all); };
   }
   const Status sent = hub_->node.send(
       record.destination, record.payload, record.options,
@@ -265,11 +263,11 @@ void StreamSession::handle(const SendRecord& record) {
 void StreamSession::handle(const ReplyRecord& record) {
   if (!admit(record.request)) return;
   const std::shared_ptr<Outbox>& outbox = port_.outbox();
-  const Status sent = hub_->node.reply(
-      record.to, record.payload, record.ttl,
-      [outbox, request = record.request](const Delivery& delivery) {
-        outbox->push_outcome(request, delivery);
-      });
+  const Status sent =
+      hub_->node.reply(record.to, record.payload, record.ttl,
+                       [outbox, request = record.request](const Delivery& delivery) {
+                         outbox->push_outcome(request, delivery);
+                       });
   if (!sent) outbox->push_outcome(record.request, refused_delivery(sent.error()));
 }
 

@@ -1,4 +1,5 @@
-// Configuration: what is accepted, and that a fault is told with file, line, column, key and remedy.
+// Configuration: what is accepted, and that a fault is told with file, line, column, key and
+// remedy.
 #include "api/config.h"
 
 #include <gtest/gtest.h>
@@ -25,13 +26,15 @@ TEST(Config, SetsEveryKindOfValue) {
   const Status status = apply_config(s,
                                      "identity = \"/k\"\n"
                                      "listen = \"[::1]:4433\"\n"
-                                     "bootstrap = [\"" + id + "@127.0.0.1:1\"]\n"
-                                     "relay = false\n"
-                                     "gossip_interval = \"2s\"\n"
-                                     "onion_key_lifetime = 3600\n"
-                                     "[limits]\nmemory = \"1GiB\"\nlinks = 1_000\n"
-                                     "[log]\nlevel = \"debug\"\n"
-                                     "[api]\nmode = \"0660\"\nqueue_bytes = 1048576\n",
+                                     "bootstrap = [\"" +
+                                         id +
+                                         "@127.0.0.1:1\"]\n"
+                                         "relay = false\n"
+                                         "gossip_interval = \"2s\"\n"
+                                         "onion_key_lifetime = 3600\n"
+                                         "[limits]\nmemory = \"1GiB\"\nlinks = 1_000\n"
+                                         "[log]\nlevel = \"debug\"\n"
+                                         "[api]\nmode = \"0660\"\nqueue_bytes = 1048576\n",
                                      "q.toml");
   ASSERT_TRUE(status) << status.error().message();
   EXPECT_EQ(s.node.identity, "/k");
@@ -59,7 +62,8 @@ TEST(Config, UnknownKeyNamesPlaceAndTheClosestKey) {
             "q.toml:3:1: unknown key 'bootstrp'; did you mean 'bootstrap'?");
   EXPECT_EQ(fault("[limits]\nmemroy = \"1GiB\"\n"),
             "q.toml:2:1: unknown key 'limits.memroy'; did you mean 'limits.memory'?");
-  EXPECT_EQ(fault("memory = 1\n"), "q.toml:1:1: unknown key 'memory'; did you mean 'limits.memory'?");
+  EXPECT_EQ(fault("memory = 1\n"),
+            "q.toml:1:1: unknown key 'memory'; did you mean 'limits.memory'?");
   EXPECT_EQ(fault("zzzzzzzz = 1\n"),
             "q.toml:1:1: unknown key 'zzzzzzzz'; docs/config.example.toml lists all keys");
 }
@@ -74,21 +78,27 @@ TEST(Config, WrongValueNamesPlaceKeyAndWhatWouldBeRight) {
   EXPECT_EQ(fault("[limits]\nmemory = \"1MiB\"\n"),
             "q.toml:2:10: limits.memory: must be a size of at least 64MiB, such as \"512MiB\", not "
             "\"1MiB\"");
-  EXPECT_EQ(fault("shards = 65\n"), "q.toml:1:10: shards: must be a whole number from 0 to 64, not \"65\"");
-  EXPECT_EQ(fault("shards = -1\n"), "q.toml:1:10: shards: must be a whole number from 0 to 64, not \"-1\"");
-  EXPECT_EQ(fault("relay = \"maybe\"\n"), "q.toml:1:9: relay: must be true or false, not \"maybe\"");
+  EXPECT_EQ(fault("shards = 65\n"),
+            "q.toml:1:10: shards: must be a whole number from 0 to 64, not \"65\"");
+  EXPECT_EQ(fault("shards = -1\n"),
+            "q.toml:1:10: shards: must be a whole number from 0 to 64, not \"-1\"");
+  EXPECT_EQ(fault("relay = \"maybe\"\n"),
+            "q.toml:1:9: relay: must be true or false, not \"maybe\"");
   EXPECT_EQ(fault("shards = 1.5\n"), "q.toml:1:10: shards: must be a whole number");
   EXPECT_EQ(fault("shards = [1]\n"), "q.toml:1:10: shards: must be a whole number, not a list");
-  EXPECT_EQ(fault("gossip_interval = \"2 weeks\"\n"),
-            "q.toml:1:19: gossip_interval: must be a time from 1s to 1h, such as \"60s\" or \"3h\", "
-            "not \"2 weeks\"");
-  EXPECT_EQ(fault("bootstrap = [\"here\"]\n"),
-            "q.toml:1:13: bootstrap: must be \"id@host:port\" with the 52-character id of the node, "
-            "not \"here\"");
+  EXPECT_EQ(
+      fault("gossip_interval = \"2 weeks\"\n"),
+      "q.toml:1:19: gossip_interval: must be a time from 1s to 1h, such as \"60s\" or \"3h\", "
+      "not \"2 weeks\"");
+  EXPECT_EQ(
+      fault("bootstrap = [\"here\"]\n"),
+      "q.toml:1:13: bootstrap: must be \"id@host:port\" with the 52-character id of the node, "
+      "not \"here\"");
   EXPECT_EQ(fault("[api]\nmode = \"0999\"\n"),
             "q.toml:2:8: api.mode: must be an octal file mode such as \"0600\" or \"0660\", not "
             "\"0999\"");
-  EXPECT_EQ(fault("[log]\nlevel = \"loud\"\n").substr(0, 37), "q.toml:2:9: log.level: must be one of");
+  EXPECT_EQ(fault("[log]\nlevel = \"loud\"\n").substr(0, 37),
+            "q.toml:2:9: log.level: must be one of");
 }
 
 TEST(Config, BrokenTomlNamesThePlace) {

@@ -38,8 +38,10 @@ TEST(Records, ManyOfAllKindsInOneMessage) {
   const auto payload = some_bytes(100);
   std::vector<std::byte> wire;
   append(wire, a_send(payload));
-  append(wire, ReplyRecord{.request = 2, .to = {.shard = 1, .circuit = 5, .message = {}},
-                           .ttl = std::chrono::milliseconds(86'400'000), .payload = {}});
+  append(wire, ReplyRecord{.request = 2,
+                           .to = {.shard = 1, .circuit = 5, .message = {}},
+                           .ttl = std::chrono::milliseconds(86'400'000),
+                           .payload = {}});
   append(wire, SubscribeRecord{.on = true, .count = 12});
   append(wire, SubscribeRecord{.on = false});
 

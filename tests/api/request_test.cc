@@ -20,8 +20,9 @@ RequestError refused(std::string_view method, std::string_view target) {
 
 TEST(Request, PostMessageTakesEveryParameter) {
   const auto request = parse_request(
-      "POST", "/v1/messages?to=" + kId +
-                  "&class=low&ttl=1500ms&hops=5&isolation=18446744073709551615&sign=true&progress=1");
+      "POST",
+      "/v1/messages?to=" + kId +
+          "&class=low&ttl=1500ms&hops=5&isolation=18446744073709551615&sign=true&progress=1");
   ASSERT_TRUE(request);
   const auto& post = std::get<PostMessage>(*request);
   EXPECT_EQ(post.to, NodeId{});
@@ -51,9 +52,9 @@ TEST(Request, PercentEncodingIsDecoded) {
 
 TEST(Request, WrongParametersAreMalformed) {
   const std::string base = "/v1/messages?to=" + kId + "&";
-  for (const char* wrong : {"hops=6", "hops=", "hops=-1", "class=urgent", "ttl=0", "ttl=25h", "ttl=x",
-                            "sign=maybe", "colour=red", "class=%6", "class=%zz", "isolation=1x",
-                            "hops=1&hops=2", "isolation=18446744073709551616"}) {
+  for (const char* wrong : {"hops=6", "hops=", "hops=-1", "class=urgent", "ttl=0", "ttl=25h",
+                            "ttl=x", "sign=maybe", "colour=red", "class=%6", "class=%zz",
+                            "isolation=1x", "hops=1&hops=2", "isolation=18446744073709551616"}) {
     const RequestError error = refused("POST", base + wrong);
     EXPECT_EQ(error.status, 400u) << wrong;
     EXPECT_EQ(error.error.code, Errc::malformed) << wrong;

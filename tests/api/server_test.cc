@@ -1,5 +1,5 @@
-// The server between two real nodes: HTTP and WebSocket, sending, receiving, replies, and everything
-// that a client can do wrong.
+// The server between two real nodes: HTTP and WebSocket, sending, receiving, replies, and
+// everything that a client can do wrong.
 #include "two_nodes.h"
 
 #include "api/encoding.h"
@@ -240,17 +240,16 @@ TEST_F(TwoNodes, TooFewRelaysSaysSo) {
 TEST_F(TwoNodes, ChunkedBodyAndRawReceiving) {
   std::string received;
   std::thread receiver([&] {
-    received = raw_http(b_.socket,
-                        "GET /v1/messages?format=raw&count=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    received =
+        raw_http(b_.socket, "GET /v1/messages?format=raw&count=1 HTTP/1.1\r\nHost: x\r\n\r\n");
   });
   const std::string post = fmt::format(
       "POST /v1/messages?to={}&hops=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
       "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n",
       b_.node->id().to_string());
   // The receiver may not have subscribed yet: until then the message is refused.
-  EXPECT_TRUE(wait_for([&] {
-    return raw_http(a_.socket, post).find("\"delivered\"") != std::string::npos;
-  }));
+  EXPECT_TRUE(wait_for(
+      [&] { return raw_http(a_.socket, post).find("\"delivered\"") != std::string::npos; }));
   receiver.join();
   EXPECT_NE(received.find("\r\nhello, world\r\n"), std::string::npos) << received;
 }
@@ -297,12 +296,10 @@ TEST_F(TwoNodes, MalformedRecordEndsOnlyThatConnection) {
   ASSERT_TRUE(bad);
   SendOptions options;
   options.hops = 200;
-  ASSERT_TRUE((*bad)->send({.request = 1,
-                            .destination = {},
-                            .options = options,
-                            .progress = false,
-                            .payload = {}}));
-  ASSERT_TRUE(loop.run_until([&] { return (*bad)->ended().has_value(); }, std::chrono::seconds(20)));
+  ASSERT_TRUE((*bad)->send(
+      {.request = 1, .destination = {}, .options = options, .progress = false, .payload = {}}));
+  ASSERT_TRUE(
+      loop.run_until([&] { return (*bad)->ended().has_value(); }, std::chrono::seconds(20)));
   EXPECT_EQ((*bad)->ended()->code, Errc::malformed);
   EXPECT_EQ((*bad)->ended()->detail, "SEND: hops is 0 to 5");
   EXPECT_TRUE(Client(a_.socket).get("/v1/status"));

@@ -9,9 +9,13 @@ namespace qudag::api {
 namespace {
 
 TEST(Base64, VectorsOfRfc4648) {
-  const std::pair<std::string_view, std::string_view> vectors[] = {
-      {"", ""},         {"f", "Zg=="},        {"fo", "Zm8="},        {"foo", "Zm9v"},
-      {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+  const std::pair<std::string_view, std::string_view> vectors[] = {{"", ""},
+                                                                   {"f", "Zg=="},
+                                                                   {"fo", "Zm8="},
+                                                                   {"foo", "Zm9v"},
+                                                                   {"foob", "Zm9vYg=="},
+                                                                   {"fooba", "Zm9vYmE="},
+                                                                   {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, coded] : vectors) {
     EXPECT_EQ(to_base64(as_bytes(plain)), coded);
     const auto back = from_base64(coded);
@@ -41,7 +45,8 @@ TEST(Quantity, SizesAndTimes) {
   EXPECT_EQ(parse_size("512MiB"), std::uint64_t{512} << 20);
   EXPECT_EQ(parse_size("1_000 KB"), 1'000'000u);
   EXPECT_EQ(parse_size("7"), 7u);
-  for (const char* wrong : {"", "MiB", "1 mib", "-1", "1.5GiB", "99999999999999999999", "18446744073709551615KB"}) {
+  for (const char* wrong :
+       {"", "MiB", "1 mib", "-1", "1.5GiB", "99999999999999999999", "18446744073709551615KB"}) {
     EXPECT_FALSE(parse_size(wrong)) << wrong;
   }
   EXPECT_EQ(parse_duration("3h"), std::chrono::hours(3));

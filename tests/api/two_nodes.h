@@ -17,7 +17,6 @@
 
 namespace qudag::api::test {
 
-
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {

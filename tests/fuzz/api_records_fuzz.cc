@@ -1,6 +1,6 @@
 // rooms: api
-// One WebSocket message, as the server and as the client would read it. What parses must come out of
-// the encoder as it went in.
+// One WebSocket message, as the server and as the client would read it. What parses must come out
+// of the encoder as it went in.
 #include "api/records.h"
 
 #include <algorithm>

@@ -7,8 +7,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const std::size_t space = std::min(text.find(' '), text.size());
-  const auto request = qudag::api::parse_request(
-      text.substr(0, space), text.substr(std::min(space + 1, text.size())));
+  const auto request = qudag::api::parse_request(text.substr(0, space),
+                                                 text.substr(std::min(space + 1, text.size())));
   if (!request) {
     if (request.error().status < 400 || request.error().status > 499) std::abort();
     return 0;
