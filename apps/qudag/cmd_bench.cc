@@ -3,6 +3,7 @@
 // as JSON with machine, commit and settings in it.
 #include "demo.h"
 #include "interrupt.h"
+#include "json_text.h"
 
 #include "crypto/random.h"
 
@@ -47,7 +48,9 @@ class Bench {
   const std::vector<Series>& series() const { return series_; }
 
  private:
-  const Network::Member& from() const { return network_.members()[1]; }
+  const Network::Member& from() const {
+    return network_.members()[network_.members().size() > 2 ? 1 : 0];
+  }
   const Network::Member& to() const { return network_.members().back(); }
   Series& add(std::string_view what, std::string_view unit, bool higher) {
     return series_.emplace_back(
@@ -139,6 +142,10 @@ Status Bench::bulk() {
   for (unsigned i = 0; i <= args_.runs; ++i) {  // the first is the warm-up
     const auto result = send_file(network_, from(), to(), path, hops_, interrupt_);
     if (!result) return std::unexpected(result.error());
+    if (result->delivery.outcome != Outcome::delivered) {
+      return fail(result->delivery.reason.code,
+                  fmt::format("file {}: {}", i, result->delivery.reason.detail));
+    }
     if (!result->sha256_match) return fail(Errc::internal, "a file did not arrive whole");
     if (i == 0) continue;
     rate.runs.push_back(result->mb_per_s);
@@ -176,6 +183,15 @@ std::string first_line(const char* command) {
   return line.empty() ? "unknown" : line;
 }
 
+/// Of the tree that this program was built in, which is usually above it.
+std::string commit() {
+  std::error_code no_throw;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", no_throw).parent_path();
+  const std::string command =
+      fmt::format("git -C '{}' rev-parse --short=12 HEAD 2>/dev/null", self.string());
+  return first_line(command.c_str());
+}
+
 json::object machine() {
   std::ifstream in("/proc/cpuinfo");
   std::string cpu = "unknown";
@@ -206,9 +222,9 @@ std::string to_json(const BenchArgs& args, unsigned nodes, const std::vector<Ser
                                    {"min", low},
                                    {"max", high}});
   }
-  return json::serialize(json::object{
+  return json_text(json::object{
              {"scenario", args.scenario},
-             {"commit", first_line("git rev-parse --short=12 HEAD 2>/dev/null")},
+             {"commit", commit()},
              {"machine", machine()},
              {"settings", json::object{{"processes", nodes},
                                        {"shards", args.shards},

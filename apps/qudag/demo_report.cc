@@ -1,10 +1,9 @@
 // The demo's result as JSON and as a short table.
 #include "demo.h"
+#include "json_text.h"
 
 #include <fmt/format.h>
 #include <boost/json.hpp>
-
-#include <cmath>
 
 namespace qudag::app {
 namespace {
@@ -14,8 +13,6 @@ namespace json = boost::json;
 double us(const LoadResult& load, double percent) {
   return static_cast<double>(load.latency_ns.percentile(percent)) / 1e3;
 }
-
-double rounded(double value, double step) { return std::round(value / step) * step; }
 
 }  // namespace
 
@@ -38,29 +35,29 @@ std::string demo_json(const DemoResult& r) {
                         {"bytes", r.args.message_bytes},
                         {"window", r.args.window},
                         {"seconds", m.seconds},
-                        {"per_s", rounded(m.per_second(), 0.1)},
-                        {"p50_us", rounded(us(m, 50), 0.1)},
-                        {"p99_us", rounded(us(m, 99), 0.1)},
-                        {"unloaded_p50_us", rounded(us(r.unloaded, 50), 0.1)},
-                        {"unloaded_p99_us", rounded(us(r.unloaded, 99), 0.1)}};
+                        {"per_s", m.per_second()},
+                        {"p50_us", us(m, 50)},
+                        {"p99_us", us(m, 99)},
+                        {"unloaded_p50_us", us(r.unloaded, 50)},
+                        {"unloaded_p99_us", us(r.unloaded, 99)}};
   if (m.other > 0) messages["first_error"] = m.first_other.message();
   json::object file{{"bytes", r.file.bytes},
                     {"sha256_match", r.file.sha256_match},
                     {"seconds", r.file.seconds},
-                    {"mb_per_s", rounded(r.file.mb_per_s, 0.01)}};
+                    {"mb_per_s", r.file.mb_per_s}};
   if (r.file.delivery.outcome != Outcome::delivered) {
     file["error"] = r.file.delivery.reason.message();
   }
-  return json::serialize(json::object{{"ok", r.ok()},
-                                      {"hops", r.args.hops},
-                                      {"processes", r.args.net.nodes},
-                                      {"file", std::move(file)},
-                                      {"messages", std::move(messages)},
-                                      {"circuit_build_ms", rounded(r.circuit_build_ms, 0.001)},
-                                      {"cpu_s_per_gb", rounded(r.cpu_s_per_gb(), 0.01)},
-                                      {"stopped_in_order", r.stopped_in_order},
-                                      {"tls", std::move(tls)},
-                                      {"relays", std::move(relays)}}) +
+  return json_text(json::object{{"ok", r.ok()},
+                                {"hops", r.args.hops},
+                                {"processes", r.args.net.nodes},
+                                {"file", std::move(file)},
+                                {"messages", std::move(messages)},
+                                {"circuit_build_ms", r.circuit_build_ms},
+                                {"cpu_s_per_gb", r.cpu_s_per_gb()},
+                                {"stopped_in_order", r.stopped_in_order},
+                                {"tls", std::move(tls)},
+                                {"relays", std::move(relays)}}) +
          "\n";
 }
 
