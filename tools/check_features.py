@@ -81,7 +81,8 @@ class Tree:
     def knob_default(self, name):
         """The initializer of a knob, "" for one without, None for one that does not exist."""
         if "::" not in name:
-            found = re.search(rf"\bconstexpr\b[^;=]*\b{re.escape(name)}\b(?:\s*=\s*([^;]+)|\{{([^}}]*)\}})?;", self.sources)
+            found = re.search(rf"\bconstexpr\b[^;={{}}()]*\b{re.escape(name)}\b[^;={{}}()]*(?:=\s*([^;]+)|\{{([^}}]*))[;}}]",
+                              self.sources)
         else:
             struct, _, member = name.rpartition("::")
             body = self.struct_body(struct)
