@@ -9,6 +9,8 @@
 
 #include "base/assert.h"
 
+#include <algorithm>
+
 namespace qudag::circuit {
 
 class Circuits::Impl {
@@ -80,7 +82,11 @@ void Circuits::Impl::side_gone(std::uint64_t context, End code, const Error& why
 void Circuits::Impl::due(Circuit& circuit, Now now) {
   if (circuit.phase == Phase::ready) {
     const TimePoint idle_at = circuit.last_cell + core.options.idle_timeout;
-    if (idle_at > now.mono) return core.set_deadline(circuit, idle_at);
+    const TimePoint rest_at = circuit.last_cell + core.options.rest_after;
+    if (idle_at > now.mono) {
+      if (rest_at <= now.mono) return core.rest(circuit);
+      return core.set_deadline(circuit, std::min(rest_at, idle_at));
+    }
     ++core.stats.ended_idle;
     return core.end(circuit, {.why = {Errc::timed_out, "idle"}}, now);
   }
@@ -125,7 +131,7 @@ void Circuits::send(CircuitId id, memory::Block payload, Now now) {
   QUDAG_ASSERT(circuit->role != CircuitRole::relay);
   QUDAG_ASSERT(payload && payload.size() == onion::payload_bytes(circuit->cls));
   ++core.stats.cells_sent;
-  circuit->last_cell = now.mono;
+  core.note_cell(*circuit, now);
   if (circuit->role == CircuitRole::source) {
     impl_->source.send(*circuit, std::move(payload));
   } else {

@@ -102,6 +102,7 @@ struct CircuitsOptions {
       128 * 1024;  // payload cells queued on the first link before room() is 0
   std::chrono::milliseconds build_timeout{10'000};
   std::chrono::milliseconds idle_timeout{600'000};  // relay and destination: no cell for so long
+  std::chrono::milliseconds rest_after{5'000};  // relay and destination: key contexts put away
 };
 
 enum class CircuitRole : std::uint8_t { source, relay, destination };
@@ -128,6 +129,7 @@ struct CircuitsStats {
   std::uint64_t bytes_copied = 0;  // payload bytes copied by this room
   std::uint64_t blocks_exhausted = 0;
   std::uint64_t ended_idle = 0, ended_peer = 0, ended_link = 0;
+  std::uint64_t rested = 0;  // times that an idle circuit's key contexts were put away
 };
 
 class Circuits {

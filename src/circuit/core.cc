@@ -64,7 +64,22 @@ void Core::set_ready(Circuit& circuit, Now now) {
   circuit.last_cell = now.mono;
   // A source is idle when its owner says so: message/ retires circuits by age and use.
   const bool timed = circuit.role != CircuitRole::source;
-  set_deadline(circuit, timed ? now.mono + options.idle_timeout : kNever);
+  set_deadline(circuit, timed ? now.mono + std::min(options.rest_after, options.idle_timeout)
+                              : kNever);
+}
+
+// Deadlines of ready circuits are only ever late by being early: busy circuits do not move theirs
+// with every cell, it is looked at again when it comes (Circuits::Impl::due).
+void Core::rest(Circuit& circuit) {
+  circuit.resting = true;
+  ++stats.rested;
+  if (auto* crypto = std::get_if<onion::HopCrypto>(&circuit.crypto)) crypto->rest();
+  set_deadline(circuit, circuit.last_cell + options.idle_timeout);
+}
+
+void Core::wake(Circuit& circuit) {
+  circuit.resting = false;
+  set_deadline(circuit, circuit.last_cell + std::min(options.rest_after, options.idle_timeout));
 }
 
 void Core::set_draining(Circuit& circuit, Now now) {
@@ -168,7 +183,7 @@ memory::Block Core::take_cell(Circuit& circuit, Side& from, Bytes& data, Now now
   if (step == CellAssembly::Step::exhausted) {
     end_exhausted(circuit, now);
   } else if (step == CellAssembly::Step::cell) {
-    circuit.last_cell = now.mono;
+    note_cell(circuit, now);
   }
   return cell;
 }

@@ -42,6 +42,13 @@ class Core {
   }
   std::vector<CircuitId> ids();
   void set_ready(Circuit& circuit, Now now);
+  /// A cell came or goes. An idle circuit wakes: it may rest again later.
+  void note_cell(Circuit& circuit, Now now) {
+    circuit.last_cell = now.mono;
+    if (circuit.resting) wake(circuit);
+  }
+  /// No cell for a while: puts the key contexts of a relay or destination away.
+  void rest(Circuit& circuit);
   /// The reply that ends the circuit is on its way: wait for it, but not long.
   void set_draining(Circuit& circuit, Now now);
   /// Forgets the circuit, resets its streams, tells Events if it is an end of the circuit.
@@ -94,6 +101,7 @@ class Core {
 
  private:
   std::size_t& building_count(const Circuit& circuit);
+  void wake(Circuit& circuit);
 
   SlotMap<Circuit> table_;
   std::size_t building_own_ = 0;

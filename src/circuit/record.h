@@ -73,6 +73,7 @@ struct Circuit {
   bool building = true;    // counts against building_max
   bool announced = false;  // the layer above knows its id, and hears of its end
   bool starved = false;    // an end that has no room, and hears of it when it has
+  bool resting = false;    // idle, without key contexts; the next cell wakes it
   Side previous;           // towards the source
   Side next;               // towards the destination
   TimePoint created{};

@@ -20,7 +20,8 @@ inline constexpr std::size_t kOutboxSpareBytes = 32 * 1024;
 
 class Outbox {
  public:
-  Outbox() : memory_(std::make_unique<std::byte[]>(kOutboxBytes)) {}
+  // Not zeroed: a page costs memory only once packets were written there.
+  Outbox() : memory_(std::make_unique_for_overwrite<std::byte[]>(kOutboxBytes)) {}
 
   /// Where the next train may be written; call add() with what was. Empty when there is no room.
   MutableBytes train_room();

@@ -135,6 +135,9 @@ const std::vector<Row>& rows() {
       QUDAG_ROW("qudag_bytes_copied_total", "room=\"message\"", "bytes copied, sealing apart",
                 counter, r.message.bytes_copied),
 
+      QUDAG_ROW("qudag_quic_memory_bytes", "", "what the QUIC library holds", gauge,
+                r.endpoint.quic_memory_bytes),
+
       QUDAG_ROW("qudag_descriptors", "", "nodes in the netmap", gauge, r.netmap.held),
       QUDAG_ROW("qudag_descriptors_rejected_total", "reason=\"malformed\"", "descriptors refused",
                 counter, r.netmap.rejected_malformed),

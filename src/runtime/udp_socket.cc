@@ -177,7 +177,9 @@ struct UdpSocket::Impl {
   SocketAddress local;
   SocketStats stats;
 
-  std::unique_ptr<std::byte[]> memory = std::make_unique<std::byte[]>(kSlots * kSlotBytes);
+  // Not zeroed: a page costs memory only once a train has filled it.
+  std::unique_ptr<std::byte[]> memory =
+      std::make_unique_for_overwrite<std::byte[]>(kSlots * kSlotBytes);
   std::array<Envelope, kSlots> in_envelopes;
   std::array<mmsghdr, kSlots> in_messages{};
   std::array<Received, kSlots> received;

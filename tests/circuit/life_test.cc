@@ -195,6 +195,32 @@ TEST(Idle, RelaysAndDestinationEndWhatNobodyUses) {
   net.expect_empty();
 }
 
+// Contexts are put away after 5 s and made again for the next cell, in both directions, as often as
+// it takes; what was put away must not come back with an old counter.
+TEST(Life, AnIdleCircuitRestsAndWakes) {
+  Net net({.seed = 61});
+  net.add_many(3);
+  const auto [out, in] = net.build(2, Class::normal);
+  const auto rested = [&](std::size_t node) { return net.node(node).circuits.stats().rested; };
+  for (std::uint64_t round = 1; round <= 3; ++round) {
+    for (int i = 0; i < 40; ++i) {  // busy for longer than it takes to rest
+      ASSERT_TRUE(net.node(0).send(out, Class::normal));
+      ASSERT_TRUE(net.node(2).send(in, Class::normal));
+      net.pass(200ms);
+    }
+    EXPECT_EQ(rested(1), round - 1) << "while cells pass it does not rest";
+    EXPECT_EQ(rested(2), round - 1);
+    net.pass(11s);
+    EXPECT_EQ(rested(1), round);
+    EXPECT_EQ(rested(2), round);
+    EXPECT_EQ(rested(0), 0u) << "a source is message's to put away";
+    EXPECT_EQ(net.node(2).payloads[in].size(), 40 * round);
+    EXPECT_EQ(net.node(0).payloads[out].size(), 40 * round);
+  }
+  EXPECT_EQ(net.node(0).payloads[out], net.node(2).sent[in]);
+  EXPECT_EQ(net.node(2).payloads[in], net.node(0).sent[out]);
+}
+
 TEST(Shutdown, EndsEverythingAndTakesNothingNew) {
   Busy busy(70);
   Node& node = busy.net.node(0);
