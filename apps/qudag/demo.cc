@@ -1,6 +1,6 @@
 // 1 start the network, 2 wait for netmaps, 3 messages one at a time (this builds the first
-// circuit), 4 many messages in a window, 5 the file, 6 ask every node what it saw, 7 stop, 8
-// report.
+// circuit), 4 many messages in a window, 5 the file, 6 ask every node what it saw, 7 some messages
+// on circuits of their own, for the time of a build, 8 stop, 9 report.
 #include "demo.h"
 
 #include "interrupt.h"
@@ -24,6 +24,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kNetmapPatience{60};
 constexpr std::chrono::seconds kFilePatience{180};
 constexpr std::uint64_t kUnloadedMessages = 100;
+constexpr std::uint64_t kBuilds = 20;
 
 Status make_file(const std::filesystem::path& path, std::uint64_t bytes) {
   std::ofstream out(path, std::ios::binary);
@@ -69,7 +70,7 @@ void say(const DemoArgs& args, std::string_view line) {
   if (!args.net.json) fmt::print(stderr, "{}\n", line);
 }
 
-/// Steps 3 to 6.
+/// Steps 3 to 7.
 Status measure(const Network& network, DemoResult& result, Interrupt& interrupt) {
   const DemoArgs& args = result.args;
   // Not the first node, which is everybody's bootstrap.
@@ -106,9 +107,18 @@ Status measure(const Network& network, DemoResult& result, Interrupt& interrupt)
   auto tls = tls_of_links(network);
   if (!tls) return std::unexpected(tls.error());
   result.tls = std::move(*tls);
+
+  spec.count = kBuilds;
+  spec.window = 1;
+  spec.isolate = true;
+  auto isolated = run_load(from.socket, to.socket, spec, stop);
+  if (!isolated) return std::unexpected(isolated.error());
+  result.isolated = std::move(*isolated);
   const auto build = metric_of(from, "qudag_circuit_build_seconds_p50");
-  if (!build) return std::unexpected(build.error());
+  const auto builds = metric_of(from, "qudag_circuit_build_seconds_count");
+  if (!build || !builds) return std::unexpected((build ? builds : build).error());
   result.circuit_build_ms = *build * 1e3;
+  result.circuit_builds = static_cast<std::uint64_t>(*builds);
   return {};
 }
 
@@ -116,7 +126,7 @@ Status measure(const Network& network, DemoResult& result, Interrupt& interrupt)
 
 bool DemoResult::ok() const {
   return file.sha256_match && messages.perfect() && messages.sent == args.messages &&
-         unloaded.perfect() && stopped_in_order;
+         unloaded.perfect() && isolated.perfect() && stopped_in_order;
 }
 
 Result<FileResult> send_file(const Network& network, const Network::Member& from,
@@ -216,6 +226,8 @@ Exit testnet_demo(const DemoArgs& args) {
   Interrupt interrupt;
   DemoResult result;
   result.args = args;
+  result.args.window =
+      static_cast<std::size_t>(std::min<std::uint64_t>(args.window, args.messages));
   {
     say(args, fmt::format("{} nodes are starting", args.net.nodes));
     auto network = Network::start({.nodes = args.net.nodes, .shards = args.net.shards}, interrupt);

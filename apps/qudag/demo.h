@@ -31,7 +31,9 @@ struct DemoResult {
   DemoArgs args;
   FileResult file;
   LoadResult messages;
-  LoadResult unloaded;          ///< one message at a time
+  LoadResult unloaded;  ///< one message at a time
+  LoadResult isolated;  ///< the same, each on a circuit of its own
+  std::uint64_t circuit_builds = 0;
   double circuit_build_ms = 0;  ///< median over the source's circuits
   std::vector<RelayView> relays;
   std::vector<std::string> tls;  ///< distinct "group signature" over all links of all nodes

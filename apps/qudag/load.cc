@@ -68,14 +68,18 @@ void Load::make(std::uint64_t number) {
   fill(MutableBytes(payload_).subspan(kLoadHeadBytes), run_ + number);
 }
 
-/// Keeps the window full. With echo a message is out until its reply is here.
+/// Keeps the window full. A message is under way until its outcome and it itself have been seen
+/// here; with echo, until its reply has.
 void Load::offer() {
-  const std::uint64_t ended = spec_.echo ? returned_ : outcomes_;
+  const std::uint64_t seen = result_.received + result_.wrong + result_.other;
+  const std::uint64_t ended = spec_.echo ? returned_ : std::min(outcomes_, seen);
   while (result_.sent - ended < spec_.window && offering()) {
     make(result_.sent);
+    SendOptions options = spec_.options;
+    if (spec_.isolate) options.isolation = result_.sent + 1;
     const Status queued = source_->send({.request = result_.sent,
                                          .destination = spec_.destination,
-                                         .options = spec_.options,
+                                         .options = options,
                                          .progress = false,
                                          .payload = payload_});
     if (!queued) return;  // ended: run() sees it
@@ -126,7 +130,10 @@ void Load::on_source(const api::ServerRecord& record) {
 void Load::on_destination(const api::ServerRecord& record) {
   const auto* message = std::get_if<api::MessageRecord>(&record);
   if (message == nullptr) return;  // outcomes of echoes
-  if (!spec_.echo) return check(message->payload);
+  if (!spec_.echo) {
+    check(message->payload);
+    return offer();
+  }
   if (!message->reply_to) {
     ++result_.wrong;
     return;

@@ -3,7 +3,8 @@
 //
 // Latency is from the moment the sending process queues a message to the moment the receiving end
 // has it, on one clock (CLOCK_MONOTONIC, same host), the local API on both sides included. The
-// offered pattern is a closed loop: at most `window` messages have no outcome at any time.
+// offered pattern is a closed loop: at most `window` messages are under way at any time, that is
+// sent and not yet both received and acknowledged.
 #pragma once
 
 #include "api/stream_client.h"
@@ -23,7 +24,8 @@ struct LoadSpec {
   std::size_t bytes = 256;             ///< at least kLoadHeadBytes
   std::size_t window = 1'024;
   std::chrono::milliseconds patience{60'000};
-  bool echo = false;  ///< the receiver replies, and the latency is that of the round trip
+  bool isolate = false;  ///< each message on a circuit of its own
+  bool echo = false;     ///< the receiver replies, and the latency is that of the round trip
 };
 inline constexpr std::size_t kLoadHeadBytes = 24;  // run, number, time
 
