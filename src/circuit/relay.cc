@@ -8,6 +8,8 @@ namespace qudag::circuit {
 
 namespace {
 
+constexpr Duration kReplyLinger = std::chrono::seconds(5);
+
 onion::BuildStatus status_of(const Error& why) {
   switch (why.code) {
     case Errc::unknown_destination:
@@ -88,7 +90,9 @@ void Relay::on_sent(Circuit& circuit, Direction to, std::size_t bytes, Now now) 
   if (to == Direction::forward) return core_.consume(circuit.previous, bytes);
   circuit.reply_unsent -= std::min(bytes, circuit.reply_unsent);
   if (circuit.phase == Phase::draining) {
-    if (circuit.reply_unsent == 0) core_.end(circuit, {.why = Errc::circuit_failed}, now);
+    // In a packet is not yet with the peer, and a reset would cancel what a lost packet carried. The
+    // source resets when it has read the reply; the deadline is for one that does not.
+    if (circuit.reply_unsent == 0) core_.set_deadline(circuit, now.mono + kReplyLinger);
     return;
   }
   core_.consume(circuit.next, bytes);

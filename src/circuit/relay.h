@@ -9,8 +9,8 @@
 // Flow: bytes in and bytes out are equal in each direction, so what leaves on one stream is what is
 // given back on the other, byte by byte. A relay therefore holds at most one window per direction.
 //
-// A hop that cannot go on says so with a sealed reply, which only the source can read, and resets
-// its stream when that reply has left.
+// A hop that cannot go on says so with a sealed reply, which only the source can read, and leaves
+// the reset to the source, which has read it by then; its own comes after a deadline.
 #pragma once
 
 #include "circuit/core.h"

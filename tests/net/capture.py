@@ -40,7 +40,7 @@ BLOCK_BYTES = 65_536
 
 def unshare_command():
     """Its death is the death of all that it started: --kill-child with a process namespace."""
-    command = ["unshare", "--net", "--pid", "--fork", "--kill-child"]
+    command = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     return command if os.geteuid() == 0 else command + ["--user", "--map-root-user"]
 
 
