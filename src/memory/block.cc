@@ -2,9 +2,12 @@
 //
 // take():  1. from the owner's free list; 2. else everything that other threads gave back since the
 //          last time, popped as one stack; 3. else from the system, up to blocks_max.
+// trim():  the fewest free pieces there were since the last round are those that nobody needed.
 // return:  on the owner's thread onto the free list, elsewhere onto the lock-free stack.
 // The core counts the pieces that are out, and the pool itself; the last to go frees the core.
 #include "memory/block.h"
+
+#include "memory/thread_number.h"
 
 #include <algorithm>
 #include <new>
@@ -45,14 +48,6 @@ void free_piece(BlockHeader* header) {
   ::operator delete(header);
 }
 
-/// A number for the calling thread that is never used again, unlike std::thread::id: a pool may
-/// outlive its owner's thread. The counter is process-wide, and all it can do is count.
-std::uint64_t this_thread() {
-  static std::atomic<std::uint64_t> threads{0};
-  thread_local const std::uint64_t number = threads.fetch_add(1, std::memory_order_relaxed) + 1;
-  return number;
-}
-
 void free_list(BlockHeader* header) {
   while (header != nullptr) free_piece(std::exchange(header, header->next));
 }
@@ -74,9 +69,10 @@ class PoolCore {
     BlockHeader* header = shelf.free;
     if (header != nullptr) {
       shelf.free = header->next;
-      --shelf.free_count;
+      if (--shelf.free_count < shelf.fewest_free) shelf.fewest_free = shelf.free_count;
       show(header);
     } else {
+      shelf.fewest_free = 0;
       header = grow(shelf, size);
       if (header == nullptr) return nullptr;
     }
@@ -89,16 +85,24 @@ class PoolCore {
     return header;
   }
 
-  void trim() {
+  bool trim(std::size_t pieces_max) {
+    bool more = false;
     for (std::size_t i = 0; i < kBlockSizeCount; ++i) {
       Shelf& shelf = shelves_[i];
       collect(shelf);
-      while (shelf.free_count > options_.keep[i]) {
+      const std::size_t spare = std::min(
+          shelf.fewest_free, shelf.free_count - std::min(shelf.free_count, options_.keep[i]));
+      const std::size_t now = std::min(spare, pieces_max);
+      for (std::size_t n = 0; n < now; ++n) {
         free_piece(std::exchange(shelf.free, shelf.free->next));
-        --shelf.free_count;
-        --shelf.owned;
       }
+      shelf.free_count -= now;
+      shelf.owned -= now;
+      trimmed_ += now;
+      shelf.fewest_free = spare > now ? shelf.fewest_free - now : shelf.free_count;
+      more = more || spare > now;
     }
+    return more;
   }
 
   PoolStats stats() {
@@ -110,6 +114,7 @@ class PoolCore {
     }
     out.taken = taken_;
     out.allocated = allocated_;
+    out.trimmed = trimmed_;
     out.exhausted = exhausted_;
     return out;
   }
@@ -155,12 +160,14 @@ class PoolCore {
   struct alignas(64) Shelf {
     BlockHeader* free = nullptr;   // the owner's
     std::size_t free_count = 0;
+    std::size_t fewest_free = 0;   // since the last round of trim()
     std::size_t owned = 0;         // free, out, or on the stack
     alignas(64) std::atomic<BlockHeader*> returned{nullptr};  // other threads push, owner pops all
   };
 
   // The first take() names the owner: pools are made by main and handed to their shard's thread.
   void adopt_owner() {
+    if (options_.shared) return;
     if (owner_.load(std::memory_order_relaxed) == 0) bind_to_this_thread();
     QUDAG_DCHECK(owner_.load(std::memory_order_relaxed) == this_thread());
   }
@@ -197,6 +204,7 @@ class PoolCore {
   std::array<Shelf, kBlockSizeCount> shelves_;
   std::uint64_t taken_ = 0;
   std::uint64_t allocated_ = 0;
+  std::uint64_t trimmed_ = 0;
   std::uint64_t exhausted_ = 0;
   std::atomic<std::uint64_t> owner_{0};  // as this_thread() counts; 0: nobody yet
   std::atomic<bool> closed_{false};
@@ -243,7 +251,7 @@ BlockPool::~BlockPool() { core_->close(); }
 
 Block BlockPool::take(BlockSize size) { return Block(core_->take(size)); }
 void BlockPool::bind_to_this_thread() { core_->bind_to_this_thread(); }
-void BlockPool::trim() { core_->trim(); }
+bool BlockPool::trim(std::size_t pieces_max) { return core_->trim(pieces_max); }
 PoolStats BlockPool::stats() const { return core_->stats(); }
 
 // ---- Chain ----------------------------------------------------------------------------------------

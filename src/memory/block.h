@@ -86,8 +86,10 @@ class Block {
 
 struct PoolOptions {
   std::array<std::size_t, kBlockSizeCount> blocks_max{65'536, 32'768};
-  /// Pieces kept on the free list when trim() runs; the rest goes back to the system.
-  std::array<std::size_t, kBlockSizeCount> keep{1'024, 256};
+  /// Free pieces that trim() leaves, however long nobody needed them.
+  std::array<std::size_t, kBlockSizeCount> keep{128, 16};
+  /// Taken by threads in turn, under a lock of theirs: no thread is the owner when blocks return.
+  bool shared = false;
 };
 
 struct PoolStats {
@@ -95,6 +97,7 @@ struct PoolStats {
   std::array<std::uint64_t, kBlockSizeCount> free{};
   std::uint64_t taken = 0;       // since the start
   std::uint64_t allocated = 0;   // of those, how many came from the system allocator
+  std::uint64_t trimmed = 0;     // given back to the system allocator
   std::uint64_t exhausted = 0;   // refused because of blocks_max
 };
 
@@ -111,8 +114,9 @@ class BlockPool {
   /// Makes the calling thread the owner. Needed only when another thread took first (set-up code);
   /// the caller orders this after that thread's last use.
   void bind_to_this_thread();
-  /// Gives free pieces beyond `keep` back to the system. Call from maintenance.
-  void trim();
+  /// Gives back to the system what nobody needed since the last round of trim(), beyond `keep`; at
+  /// most `pieces_max` of each size. True: call again soon, the round goes on.
+  bool trim(std::size_t pieces_max = SIZE_MAX);
   /// Owner's thread.
   PoolStats stats() const;
 

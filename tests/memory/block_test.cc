@@ -7,6 +7,7 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -112,11 +113,68 @@ TEST(BlockPool, TrimKeepsWhatItIsToldTo) {
     for (int i = 0; i < 10; ++i) blocks.push_back(pool.take(BlockSize::cell));
   }
   EXPECT_EQ(pool.stats().free[0], 10u);
-  pool.trim();
+  EXPECT_FALSE(pool.trim());
+  EXPECT_EQ(pool.stats().free[0], 10u) << "they were needed since the last round";
+  EXPECT_FALSE(pool.trim());
   EXPECT_EQ(pool.stats().free[0], 2u);
+  EXPECT_EQ(pool.stats().trimmed, 8u);
   std::vector<Block> blocks;
   for (int i = 0; i < 10; ++i) blocks.push_back(pool.take(BlockSize::cell));
   EXPECT_FALSE(pool.take(BlockSize::cell)) << "trimmed pieces do not count, new ones do";
+}
+
+TEST(BlockPool, TrimLeavesWhatIsNeededAtPeaks) {
+  BlockPool pool({.keep = {0, 0}});
+  const auto use = [&](std::size_t n) {
+    std::vector<Block> blocks;
+    for (std::size_t i = 0; i < n; ++i) blocks.push_back(pool.take(BlockSize::cell));
+  };
+  use(100);
+  pool.trim();
+  for (int round = 0; round < 3; ++round) {
+    use(30);
+    pool.trim();
+    EXPECT_EQ(pool.stats().free[0], 30u);
+  }
+  pool.trim();
+  EXPECT_EQ(pool.stats().free[0], 0u);
+}
+
+TEST(BlockPool, TrimIsDoneInPartsOfBoundedWork) {
+  BlockPool pool({.keep = {0, 0}});
+  std::vector<Block> blocks;
+  for (int i = 0; i < 100; ++i) blocks.push_back(pool.take(BlockSize::cell));
+  blocks.clear();
+  EXPECT_FALSE(pool.trim(40)) << "the first round only looks";
+  EXPECT_TRUE(pool.trim(40));
+  EXPECT_TRUE(pool.trim(40));
+  EXPECT_EQ(pool.stats().free[0], 20u);
+  EXPECT_FALSE(pool.trim(40));
+  EXPECT_EQ(pool.stats().free[0], 0u);
+}
+
+// Threads take in turn under a lock; blocks return without it, from any of them, at the same time.
+TEST(BlockPool, SharedPoolHasNoOwner) {
+  BlockPool pool({.shared = true});
+  std::mutex mutex;
+  const auto work = [&] {
+    for (int i = 0; i < 5'000; ++i) {
+      Block block;
+      {
+        const std::lock_guard lock(mutex);
+        block = pool.take(BlockSize::cell);
+      }
+      block.append(8);
+      std::memset(block.data(), i, 8);
+    }
+  };
+  std::thread other(work);
+  work();
+  other.join();
+  const PoolStats stats = pool.stats();
+  EXPECT_EQ(stats.taken, 10'000u);
+  EXPECT_EQ(stats.in_use[0], 0u);
+  EXPECT_LE(stats.allocated, 10u);
 }
 
 TEST(BlockPool, SteadyStateAllocatesNothing) {

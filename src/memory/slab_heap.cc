@@ -1,0 +1,227 @@
+// Slabs of one size class each, mapped from the system, so that a page costs memory only once it
+// was used and the whole goes back when it is empty. In front of every object stands where it
+// belongs: its slab, or for one from malloc its heap.
+#include "memory/slab_heap.h"
+
+#include "base/assert.h"
+#include "memory/thread_number.h"
+
+#include <malloc.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace qudag::memory {
+namespace {
+
+constexpr std::size_t kSlabBytes = 64 * 1024;
+constexpr std::size_t kFineClasses = 16;  // steps of 16 bytes up to 256, then 8 for each doubling
+constexpr std::size_t kFineBytes = kFineClasses * 16;
+constexpr std::size_t kStepsPerDoubling = 8;
+// AddressSanitizer sees only what malloc gives out.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSlabs = false;
+#else
+constexpr bool kSlabs = true;
+#endif
+constexpr unsigned kFirstWidth = std::bit_width(kFineBytes);  // of the sizes behind the fine ones
+
+}  // namespace
+
+struct alignas(16) SlabHeap::Object {
+  Slab* slab;      // null: from malloc
+  SlabHeap* heap;
+
+  void* body() { return this + 1; }
+  static Object* of(void* body) { return static_cast<Object*>(body) - 1; }
+};
+
+/// A free object, in a slab's list or on the stack of returned ones.
+struct SlabHeap::Returned {
+  Object head;
+  Returned* next;
+};
+
+struct alignas(64) SlabHeap::Slab {
+  Slab* prev = nullptr;  // in the class's list of slabs with room
+  Slab* next = nullptr;
+  Returned* free = nullptr;
+  std::uint32_t size_class = 0;
+  std::uint32_t used = 0;
+  std::uint32_t carved = 0;  // objects that were handed out at least once
+  std::uint32_t objects = 0;
+
+  bool full() const { return free == nullptr && carved == objects; }
+  std::byte* at(std::size_t index) {
+    return reinterpret_cast<std::byte*>(this + 1) + index * bytes_of(size_class);
+  }
+};
+
+std::size_t SlabHeap::class_of(std::size_t bytes) noexcept {
+  // A free object holds a Returned.
+  if (bytes <= kFineBytes) return (std::max(bytes, sizeof(Returned)) + 15) / 16 - 1;
+  const auto width = static_cast<unsigned>(std::bit_width(bytes - 1));
+  return kFineClasses + (width - kFirstWidth) * kStepsPerDoubling +
+         ((bytes - 1) >> (width - 4)) - kStepsPerDoubling;
+}
+
+std::size_t SlabHeap::bytes_of(std::size_t size_class) noexcept {
+  if (size_class < kFineClasses) return (size_class + 1) * 16;
+  const std::size_t step = size_class - kFineClasses;
+  return (kStepsPerDoubling + step % kStepsPerDoubling + 1)
+         << (kFirstWidth - 4 + step / kStepsPerDoubling);
+}
+
+SlabHeap::~SlabHeap() {
+  trim();
+  QUDAG_ASSERT(slabs_ == 0 && system_bytes_.load(std::memory_order_relaxed) == 0);
+}
+
+bool SlabHeap::owned_by_caller() noexcept {
+  const std::uint64_t owner = owner_.load(std::memory_order_relaxed);
+  if (owner == this_thread()) return true;
+  if (owner != 0) return false;
+  std::uint64_t nobody = 0;
+  return owner_.compare_exchange_strong(nobody, this_thread(), std::memory_order_relaxed);
+}
+
+void* SlabHeap::allocate(std::size_t bytes) noexcept {
+  if (!kSlabs || bytes > kObjectBytesMax || !owned_by_caller()) return from_system(bytes);
+  const std::size_t size_class = class_of(bytes + sizeof(Object));
+  Slab* const slab = slab_with_room(size_class);
+  if (slab == nullptr) return nullptr;
+  ++allocations_;
+  bytes_used_ += bytes_of(size_class);
+  ++slab->used;
+  void* place = slab->free;
+  if (place != nullptr) {
+    slab->free = slab->free->next;
+  } else {
+    place = slab->at(slab->carved++);
+  }
+  if (slab->full()) unlink(slab);
+  return (::new (place) Object{slab, this})->body();
+}
+
+void* SlabHeap::from_system(std::size_t bytes) noexcept {
+  if (bytes > SIZE_MAX - sizeof(Object)) return nullptr;
+  void* const place = std::malloc(bytes + sizeof(Object));
+  if (place == nullptr) return nullptr;
+  system_allocations_.fetch_add(1, std::memory_order_relaxed);
+  system_bytes_.fetch_add(malloc_usable_size(place), std::memory_order_relaxed);
+  return (::new (place) Object{nullptr, this})->body();
+}
+
+void* SlabHeap::reallocate(void* body, std::size_t bytes) noexcept {
+  if (body == nullptr) return allocate(bytes);
+  Object* const object = Object::of(body);
+  const std::size_t room = (object->slab != nullptr ? bytes_of(object->slab->size_class)
+                                                    : malloc_usable_size(object)) -
+                           sizeof(Object);
+  if (bytes <= room && bytes >= room / 2) return body;
+  void* const out = allocate(bytes);
+  if (out == nullptr) return nullptr;
+  std::memcpy(out, body, std::min(bytes, room));
+  release(body);
+  return out;
+}
+
+void SlabHeap::release(void* body) noexcept {
+  if (body == nullptr) return;
+  Object* const object = Object::of(body);
+  SlabHeap* const heap = object->heap;
+  if (object->slab == nullptr) {
+    heap->system_bytes_.fetch_sub(malloc_usable_size(object), std::memory_order_relaxed);
+    std::free(object);
+  } else if (heap->owner_.load(std::memory_order_relaxed) == this_thread()) {
+    heap->put_back(object);
+  } else {
+    auto* const returned = reinterpret_cast<Returned*>(object);
+    Returned* head = heap->returned_.load(std::memory_order_relaxed);
+    do {
+      returned->next = head;
+    } while (!heap->returned_.compare_exchange_weak(head, returned, std::memory_order_release,
+                                                    std::memory_order_relaxed));
+  }
+}
+
+void SlabHeap::put_back(Object* object) noexcept {
+  Slab* const slab = object->slab;
+  const bool was_full = slab->full();
+  auto* const returned = reinterpret_cast<Returned*>(object);
+  returned->next = slab->free;
+  slab->free = returned;
+  --slab->used;
+  bytes_used_ -= bytes_of(slab->size_class);
+  // In front: what is nearly full is used first, and what is nearly empty can become empty.
+  if (was_full) link(slab);
+}
+
+void SlabHeap::collect() noexcept {
+  Returned* at = returned_.load(std::memory_order_relaxed);
+  if (at == nullptr) return;
+  at = returned_.exchange(nullptr, std::memory_order_acquire);
+  while (at != nullptr) {
+    Returned* const next = at->next;
+    put_back(&at->head);
+    at = next;
+  }
+}
+
+SlabHeap::Slab* SlabHeap::slab_with_room(std::size_t size_class) noexcept {
+  if (with_room_[size_class] == nullptr) collect();
+  if (with_room_[size_class] != nullptr) return with_room_[size_class];
+  void* const memory =
+      ::mmap(nullptr, kSlabBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  Slab* const slab = ::new (memory) Slab;
+  slab->size_class = static_cast<std::uint32_t>(size_class);
+  slab->objects = static_cast<std::uint32_t>((kSlabBytes - sizeof(Slab)) / bytes_of(size_class));
+  ++slabs_;
+  ++slabs_made_;
+  link(slab);
+  return slab;
+}
+
+void SlabHeap::link(Slab* slab) noexcept {
+  Slab*& head = with_room_[slab->size_class];
+  slab->prev = nullptr;
+  slab->next = head;
+  if (head != nullptr) head->prev = slab;
+  head = slab;
+}
+
+void SlabHeap::unlink(Slab* slab) noexcept {
+  (slab->prev != nullptr ? slab->prev->next : with_room_[slab->size_class]) = slab->next;
+  if (slab->next != nullptr) slab->next->prev = slab->prev;
+}
+
+void SlabHeap::trim() noexcept {
+  collect();
+  for (Slab* slab : with_room_) {
+    while (slab != nullptr) {
+      Slab* const next = slab->next;
+      if (slab->used == 0) {
+        unlink(slab);
+        ::munmap(slab, kSlabBytes);
+        --slabs_;
+      }
+      slab = next;
+    }
+  }
+}
+
+SlabHeapStats SlabHeap::stats() const noexcept {
+  const std::uint64_t system_bytes = system_bytes_.load(std::memory_order_relaxed);
+  const std::uint64_t system_allocations = system_allocations_.load(std::memory_order_relaxed);
+  return {.bytes_used = bytes_used_ + system_bytes,
+          .bytes_held = slabs_ * kSlabBytes + system_bytes,
+          .allocations = allocations_ + system_allocations,
+          .system_allocations = slabs_made_ + system_allocations};
+}
+
+}  // namespace qudag::memory
