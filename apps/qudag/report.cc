@@ -20,6 +20,11 @@ std::string_view hint(Errc code) {
     case Errc::no_route:
       return "the netmap has too few relays for that many hops: wait for gossip, or use fewer "
              "--hops";
+    case Errc::expired:
+      return "no acknowledgement came in time: a relay or the destination may be unreachable; a "
+             "longer --ttl may help";
+    case Errc::refused_by_peer:
+      return "the destination is there, but nobody receives or its queue is full (`qudag recv`)";
     case Errc::unreachable:
       return "a relay or the destination did not answer";
     case Errc::disk_full:
