@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -107,7 +108,9 @@ class Core {
   std::size_t building_own_ = 0;
   std::size_t building_incoming_ = 0;
   std::unordered_map<std::uint64_t, Side*> links_;  // head of each link's list of sides
-  std::set<std::pair<TimePoint, std::uint64_t>> deadlines_;
+  // Nodes of the set in chunks of their own: idle circuits lie together (docs/design/memory.md).
+  std::pmr::unsynchronized_pool_resource deadline_memory_;
+  std::pmr::set<std::pair<TimePoint, std::uint64_t>> deadlines_{&deadline_memory_};
 };
 
 }  // namespace qudag::circuit

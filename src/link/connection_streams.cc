@@ -23,7 +23,8 @@ Code code_of(std::uint64_t code) {
 
 Result<std::int64_t> Connection::open(Class cls, std::uint64_t context) {
   if (state_ != LinkState::ready || doomed() || !reusable()) return fail(Errc::link_closed);
-  auto stream = std::make_unique<Stream>(-1, level_of(cls));
+  std::unique_ptr<Stream> stream(new (shared_.heap) Stream(-1, level_of(cls)));
+  if (!stream) return fail(Errc::refused_memory);
   std::int64_t index = -1;
   const int rv = ngtcp2_conn_open_bidi_stream(conn_, &index, stream.get());
   if (rv == NGTCP2_ERR_STREAM_ID_BLOCKED) return fail(Errc::would_block);
@@ -171,8 +172,8 @@ bool Connection::on_stream_opened(std::int64_t index) {
     if (control_.queued_bytes() > 0) scheduler_.add(control_);
     return true;
   }
-  auto owned = std::make_unique<Stream>(index, level_of(Class::normal));
-  if (ngtcp2_conn_set_stream_user_data(conn_, index, owned.get()) != 0) return false;
+  std::unique_ptr<Stream> owned(new (shared_.heap) Stream(index, level_of(Class::normal)));
+  if (!owned || ngtcp2_conn_set_stream_user_data(conn_, index, owned.get()) != 0) return false;
   Stream& stream = *owned.release();
   link_stream(stream);
   if (goodbye_sent_) {

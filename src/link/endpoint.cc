@@ -4,10 +4,8 @@
 #include "crypto/kdf.h"
 #include "link/endpoint_impl.h"
 
-#include <malloc.h>
-
 #include <algorithm>
-#include <cstdlib>
+#include <cstring>
 
 namespace qudag::link {
 
@@ -29,29 +27,18 @@ std::string_view name_of(LinkState state) {
 
 namespace {
 
-// ngtcp2's memory, counted by what the allocator really gave.
-std::uint64_t& counter(void* user_data) { return *static_cast<std::uint64_t*>(user_data); }
-
-void* counted(void* memory, void* user_data) {
-  if (memory != nullptr) counter(user_data) += malloc_usable_size(memory);
-  return memory;
+// ngtcp2's memory: the shard's heap.
+void* quic_malloc(std::size_t size, void* heap) {
+  return static_cast<memory::SlabHeap*>(heap)->allocate(size);
 }
-void* quic_malloc(std::size_t size, void* user_data) {
-  return counted(std::malloc(size), user_data);
+void quic_free(void* object, void*) { memory::SlabHeap::release(object); }
+void* quic_calloc(std::size_t count, std::size_t size, void* heap) {
+  if (size != 0 && count > SIZE_MAX / size) return nullptr;
+  void* const out = quic_malloc(count * size, heap);
+  return out == nullptr ? nullptr : std::memset(out, 0, count * size);
 }
-void quic_free(void* memory, void* user_data) {
-  if (memory != nullptr) counter(user_data) -= malloc_usable_size(memory);
-  std::free(memory);
-}
-void* quic_calloc(std::size_t count, std::size_t size, void* user_data) {
-  return counted(std::calloc(count, size), user_data);
-}
-void* quic_realloc(void* memory, std::size_t size, void* user_data) {
-  const std::size_t before = memory == nullptr ? 0 : malloc_usable_size(memory);
-  void* const out = std::realloc(memory, size);
-  if (out == nullptr) return nullptr;
-  counter(user_data) -= before;
-  return counted(out, user_data);
+void* quic_realloc(void* object, std::size_t size, void* heap) {
+  return static_cast<memory::SlabHeap*>(heap)->reallocate(object, size);
 }
 
 /// The largest first: on most paths it is right, and one probe settles it.
@@ -73,7 +60,7 @@ Endpoint::Impl::Impl(EndpointOptions options, TlsContexts tls, const crypto::Ide
                      memory::BlockPool& pool, Rng& rng, Events& events, WrongShard* wrong_shard)
     : shared_(std::move(options), std::move(tls), pool, rng, events), wrong_shard_(wrong_shard) {
   shared_.probes = probes_up_to(shared_.options.packet_bytes_max);
-  shared_.memory = {&quic_memory_, quic_malloc, quic_free, quic_calloc, quic_realloc};
+  shared_.memory = {&shared_.heap, quic_malloc, quic_free, quic_calloc, quic_realloc};
   rng.fill(shared_.retry_secret.span());
   // From the identity, so that a restarted node can tell peers that their links are gone.
   const Secret<crypto::kIdentitySeedSize> seed = identity.seed();
@@ -189,10 +176,19 @@ void Endpoint::Impl::shutdown(Now now) {
   }
 }
 
+void Endpoint::Impl::trim() {
+  outbox_.trim();
+  shared_.heap.trim();
+}
+
 EndpointStats Endpoint::Impl::stats() const {
   EndpointStats out = shared_.stats;
   out.datagrams_out = outbox_.datagrams();
-  out.quic_memory_bytes = quic_memory_;
+  const memory::SlabHeapStats heap = shared_.heap.stats();
+  out.quic_memory_bytes = heap.bytes_used;
+  out.quic_memory_held = heap.bytes_held;
+  out.quic_allocations = heap.allocations;
+  out.quic_system_allocations = heap.system_allocations;
   return out;
 }
 
@@ -299,6 +295,8 @@ void Endpoint::reset(StreamId stream, Code code) {
   Stream* found = nullptr;
   if (Connection* const link = impl_->stream(stream, found)) link->reset(*found, code);
 }
+
+void Endpoint::trim() { impl_->trim(); }
 
 EndpointStats Endpoint::stats() const { return impl_->stats(); }
 

@@ -134,7 +134,11 @@ struct EndpointStats {
   std::uint64_t dropped_unknown = 0, dropped_malformed = 0, dropped_wrong_shard = 0;
   std::uint64_t control_frames_malformed = 0;
   std::uint64_t bytes_copied = 0;       // into buffers of ours, outside packet sealing
-  std::uint64_t quic_memory_bytes = 0;  // what ngtcp2 holds now, by its allocator hooks
+  // By the allocator hooks of ngtcp2, and with the streams' own records:
+  std::uint64_t quic_memory_bytes = 0;        // in use now
+  std::uint64_t quic_memory_held = 0;         // the same and what is kept free for it
+  std::uint64_t quic_allocations = 0;         // since the start
+  std::uint64_t quic_system_allocations = 0;  // of those, how many went to the system
 };
 
 /// Where a datagram goes whose connection id names another shard. May be null with one shard.
@@ -187,6 +191,8 @@ class Endpoint {
   /// Ends both directions at once; no more events for this stream.
   void reset(StreamId stream, Code code);
 
+  /// Gives back memory that only a burst needed. Between turns, from maintenance.
+  void trim();
   EndpointStats stats() const;
 
   class Impl;

@@ -42,6 +42,7 @@ class Endpoint::Impl {
   Connection* stream(StreamId id, Stream*& out) const;
 
   Shared& shared() { return shared_; }
+  void trim();
   EndpointStats stats() const;
 
  private:
@@ -89,7 +90,6 @@ class Endpoint::Impl {
   std::vector<Connection*> writing_;  // scratch of write_dirty
   bool stopping_ = false;
   bool blocked_ = false;  // the socket refused trains
-  std::uint64_t quic_memory_ = 0;
   double stranger_allowance_ = kStrangerAnswersBurst;
   TimePoint allowance_at_{};
 };

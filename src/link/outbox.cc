@@ -1,5 +1,7 @@
 #include "link/outbox.h"
 
+#include "memory/pages.h"
+
 #include <algorithm>
 
 namespace qudag::link {
@@ -33,6 +35,10 @@ bool Outbox::send(runtime::DatagramSocket& socket) {
   trains_.erase(trains_.begin(), trains_.begin() + static_cast<std::ptrdiff_t>(taken));
   if (trains_.empty()) used_ = 0;
   return trains_.empty();
+}
+
+void Outbox::trim() {
+  if (trains_.empty()) memory::drop_pages({memory_.get(), kOutboxBytes});
 }
 
 }  // namespace qudag::link

@@ -31,6 +31,8 @@ class Outbox {
   /// False if trains are left.
   bool send(runtime::DatagramSocket& socket);
   bool empty() const { return trains_.empty(); }
+  /// Gives the memory of an empty outbox back until it is used again.
+  void trim();
 
   std::uint64_t datagrams() const { return datagrams_; }
 

@@ -5,6 +5,7 @@
 #include "link/cid.h"
 #include "link/endpoint.h"
 #include "link/tls.h"
+#include "memory/slab_heap.h"
 
 #include <array>
 #include <cstdint>
@@ -40,6 +41,7 @@ struct Shared {
         events(owner),
         routes(random) {}
 
+  memory::SlabHeap heap;  // of ngtcp2 and of streams; ends after all that is in it
   EndpointOptions options;
   TlsContexts tls;
   memory::BlockPool& pool;
@@ -57,7 +59,7 @@ struct Shared {
   Key256 reset_secret;        // of stateless reset tokens; the same after a restart
   Key256 retry_secret;        // of Retry tokens; new with every endpoint
   MtuProbes probes;
-  ngtcp2_mem memory{};  // counts what ngtcp2 holds
+  ngtcp2_mem memory{};  // the heap, as ngtcp2 wants it
 
   ngtcp2_tstamp timestamp() const {
     return static_cast<ngtcp2_tstamp>(now.mono.time_since_epoch().count());

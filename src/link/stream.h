@@ -10,6 +10,7 @@
 #pragma once
 
 #include "memory/block.h"
+#include "memory/slab_heap.h"
 
 #include <qudag/message.h>
 
@@ -32,6 +33,15 @@ class Stream {
   Stream(std::int64_t index, std::uint8_t level) : index_(index), level_(level) {}
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
+
+  /// Idle streams are many: they lie together in the shard's heap.
+  static void* operator new(std::size_t bytes, memory::SlabHeap& heap) noexcept {
+    return heap.allocate(bytes);
+  }
+  static void operator delete(void* stream) noexcept { memory::SlabHeap::release(stream); }
+  static void operator delete(void* stream, memory::SlabHeap&) noexcept {
+    memory::SlabHeap::release(stream);
+  }
 
   std::int64_t index() const { return index_; }
   void set_index(std::int64_t index) { index_ = index; }

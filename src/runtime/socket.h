@@ -53,6 +53,8 @@ class DatagramSocket {
   /// Sends from the front and returns how many trains were taken; fewer than given means the
   /// socket is full and the caller waits for `writable` from its driver.
   virtual std::size_t send(std::span<const Train> trains) = 0;
+  /// Gives back memory that only a burst needed. Between turns: views are lost.
+  virtual void trim() {}
   virtual SocketAddress local() const = 0;
   virtual SocketStats stats() const = 0;
 };

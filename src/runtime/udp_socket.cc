@@ -1,5 +1,7 @@
 #include "runtime/udp_socket.h"
 
+#include "memory/pages.h"
+
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -249,6 +251,7 @@ Result<std::unique_ptr<UdpSocket>> UdpSocket::open(const UdpOptions& options) {
 UdpSocket::UdpSocket(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 UdpSocket::~UdpSocket() = default;
 
+void UdpSocket::trim() { memory::drop_pages({impl_->memory.get(), kSlots * kSlotBytes}); }
 SocketAddress UdpSocket::local() const { return impl_->local; }
 SocketStats UdpSocket::stats() const { return impl_->stats; }
 int UdpSocket::native_handle() const { return impl_->fd; }

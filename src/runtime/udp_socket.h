@@ -37,6 +37,7 @@ class UdpSocket final : public DatagramSocket {
 
   std::span<Received> receive() override;
   std::size_t send(std::span<const Train> trains) override;
+  void trim() override;
   SocketAddress local() const override;
   SocketStats stats() const override;
 

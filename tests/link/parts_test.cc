@@ -82,8 +82,8 @@ TEST(Hello, ParsesWhatItWritesAndNothingElse) {
 class Scheduling : public ::testing::Test {
  protected:
   Stream& stream(Class cls, std::size_t bytes) {
-    streams_.push_back(
-        std::make_unique<Stream>(static_cast<std::int64_t>(streams_.size()), level_of(cls)));
+    const auto index = static_cast<std::int64_t>(streams_.size());
+    streams_.emplace_back(new (heap_) Stream(index, level_of(cls)));
     Stream& out = *streams_.back();
     while (bytes > 0) {
       memory::Block block = pool_.take(memory::BlockSize::cell);
@@ -105,6 +105,7 @@ class Scheduling : public ::testing::Test {
     return turn;
   }
 
+  memory::SlabHeap heap_;
   memory::BlockPool pool_;
   std::vector<std::unique_ptr<Stream>> streams_;
   Scheduler scheduler_;
