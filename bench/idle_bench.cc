@@ -21,11 +21,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -106,6 +107,7 @@ std::unique_ptr<Node> start(unsigned shards, std::vector<PeerAddress> bootstrap,
   options.bootstrap = std::move(bootstrap);
   options.log_level = "off";
   options.limits.links = 4'000;
+  options.gossip_interval = 10s;  // keeps links that carry nothing
   auto node = Node::start(options);
   if (!node) {
     std::fprintf(stderr, "%s\n", node.error().message().c_str());
@@ -158,11 +160,18 @@ void dial_links(Pipe& orders, Pipe& answers) {
     const auto where = orders.get<Where>();
     const auto wanted = orders.get<std::size_t>();
     while (dialers.size() < wanted) {
-      dialers.push_back(std::make_unique<Dialer>());
-      Dialer& dialer = *dialers.back();
-      (void)dialer.endpoint->dial(where.id, where.at, dialer.socket->local(),
-                                  runtime::system_now());
-      while (!dialer.events.ready) dialer.turn();
+      for (int i = 0; i < 10; ++i) {
+        dialers.push_back(std::make_unique<Dialer>());
+        Dialer& dialer = *dialers.back();
+        (void)dialer.endpoint->dial(where.id, where.at, dialer.socket->local(),
+                                    runtime::system_now());
+      }
+      const auto last_ones = std::span(dialers).last(10);
+      const auto ready = [](const auto& dialer) { return dialer->events.ready; };
+      while (!std::ranges::all_of(last_ones, ready)) {
+        for (auto& dialer : last_ones) dialer->turn();
+      }
+      for (auto& dialer : dialers) dialer->turn();
     }
     answers.put(dialers.size());
     while (!orders.readable()) {

@@ -24,6 +24,11 @@ class ShardHost {
   /// How to run something on a shard; index < shards.
   virtual runtime::Executor& executor(unsigned shard) = 0;
   virtual runtime::WorkerPool& workers() = 0;
+  /// A shard has done its maintenance and freed about so many bytes: time for that of the process.
+  /// On the shard's thread, every few seconds.
+  virtual void on_maintained(unsigned shard, std::uint64_t freed) {
+    static_cast<void>(shard), static_cast<void>(freed);
+  }
 };
 
 }  // namespace qudag::node

@@ -18,6 +18,7 @@
 #include <qudag/node.h>
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <atomic>
@@ -31,6 +32,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kInboxRequestsMax = 16'384;
+constexpr std::uint64_t kTrimProcessAfter = 128 * 1024;  // freed bytes that are worth it
 
 /// One shard and all that runs it. Members end in reverse order: the shard before its socket.
 struct Seat {
@@ -106,6 +108,7 @@ class Node::Impl final : public node::ShardHost {
   // node::ShardHost
   Accept on_message(Message&& message) override;
   void on_stopped(unsigned shard) override { seats_[shard].loop->stop(); }
+  void on_maintained(unsigned shard, std::uint64_t freed) override;
   runtime::Executor& executor(unsigned shard) override { return *seats_[shard].loop; }
   runtime::WorkerPool& workers() override { return *workers_; }
 
@@ -114,6 +117,7 @@ class Node::Impl final : public node::ShardHost {
   Status load_identity();
   Status open_sockets(unsigned shards);
   void run(Seat& seat);
+  void trim_process();
   void answer(std::vector<node::SendRequest> requests, Errc why);
 
   Options options_;
@@ -122,7 +126,8 @@ class Node::Impl final : public node::ShardHost {
   std::unique_ptr<crypto::Identity> identity_;
   std::shared_ptr<memory::Budget> budget_;  // owners: this, shards, buffers given out
   std::mutex app_pool_mutex_;
-  memory::BlockPool app_pool_;              // take() under app_pool_mutex_
+  memory::BlockPool app_pool_;              // take() and trim() under app_pool_mutex_
+  std::atomic<std::uint64_t> freed_{0};     // since the process allocator was trimmed
   std::unique_ptr<runtime::ThreadWorkerPool> workers_;
   std::unique_ptr<node::GossipHub> hub_;    // used on shard 0's thread
   std::vector<Seat> seats_;
@@ -149,6 +154,7 @@ memory::PoolOptions Node::Impl::app_pool_options(const Limits& limits) {
   memory::PoolOptions out;
   out.blocks_max = {static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[0]),
                     static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[1])};
+  out.shared = true;
   return out;
 }
 
@@ -241,6 +247,29 @@ void Node::Impl::stop(Duration grace) {
   if (identity_) log_.info("node {} has stopped", sensitive(id()));
 }
 
+void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
+  freed_.fetch_add(freed, std::memory_order_relaxed);
+  if (shard != 0) return;
+  static_cast<void>(
+      workers_->submit([this] { trim_process(); }, *seats_[0].loop, [](Now) {}));
+}
+
+// On a worker, because it takes milliseconds after a burst. What was freed lies in the process
+// allocator, between what is in use, until its pages are given back.
+void Node::Impl::trim_process() {
+  constexpr std::size_t kPiecesAtOnce = 256;  // senders wait for the lock
+  for (bool more = true; more;) {
+    const std::lock_guard lock(app_pool_mutex_);
+    const std::uint64_t before = app_pool_.stats().trimmed;
+    more = app_pool_.trim(kPiecesAtOnce);
+    const std::uint64_t pieces = app_pool_.stats().trimmed - before;
+    freed_.fetch_add(pieces * memory::kBlockCapacity[0], std::memory_order_relaxed);
+  }
+  if (freed_.load(std::memory_order_relaxed) < kTrimProcessAfter) return;
+  freed_.store(0, std::memory_order_relaxed);
+  malloc_trim(0);
+}
+
 // ---- sending --------------------------------------------------------------------------------------
 
 unsigned Node::Impl::shard_for(const NodeId& destination, const SendOptions& options) const {
@@ -257,7 +286,6 @@ Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
   bool made = static_cast<bool>(reservation);
   if (made) {
     const std::lock_guard lock(app_pool_mutex_);
-    app_pool_.bind_to_this_thread();  // whoever holds the lock owns the pool
     made = node::make_chain(app_pool_, bytes, chain);
   }
   if (!made) return fail(Errc::refused_memory, "limits.memory is reached");

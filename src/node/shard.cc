@@ -16,6 +16,15 @@ constexpr int kBatchesPerTurn = 8;
 constexpr Duration kClosingTime = 500ms;
 constexpr Duration kRenewRetry = 10s;
 
+// Maintenance: what a burst needed goes back to the system (docs/design/memory.md).
+constexpr Duration kMaintainEvery = 5s;
+constexpr Duration kMaintainNext = 10ms;           // while there is more to trim
+constexpr std::size_t kTrimPieces = 1'024;         // at once, of each size: about 0.2 ms
+constexpr std::uint64_t kQuietDatagrams = 1'000;   // in kMaintainEvery: buffers may go
+// What ends leave behind in the process allocator, for the decision whether to trim that.
+constexpr std::uint64_t kRestedBytes = 3'500;      // key contexts of a circuit
+constexpr std::uint64_t kHandshakeBytes = 50'000;  // TLS objects of a link
+
 std::size_t share(std::size_t total, unsigned shards) {
   return std::max<std::size_t>(1, (total + shards - 1) / shards);
 }
@@ -128,6 +137,7 @@ void Shard::on_time(Now now) {
   endpoint_->on_time(now);
   circuits_.on_time(now);
   messages_->on_time(now);
+  if (now.mono >= maintain_at_) maintain(now);
   if (setup_.index == 0) {
     setup_.hub->on_time(now);
     if (bootstrap_ && phase_ == Phase::running) bootstrap_->on_time(now, *view_);
@@ -143,12 +153,36 @@ void Shard::flush(Now now) {
 
 TimePoint Shard::next_deadline() const {
   TimePoint due = std::min({endpoint_->next_deadline(), circuits_.next_deadline(),
-                            messages_->next_deadline(), phase_end_});
+                            messages_->next_deadline(), phase_end_, maintain_at_});
   if (setup_.index == 0) {
     due = std::min({due, setup_.hub->next_deadline(), renew_at_});
     if (bootstrap_ && phase_ == Phase::running) due = std::min(due, bootstrap_->next_deadline());
   }
   return due;
+}
+
+// Trims in small parts, so that no turn is long. What is busy is left alone: pools keep what the last
+// seconds needed, buffers go only when hardly anything came.
+void Shard::maintain(Now now) {
+  const bool more = pool_.trim(kTrimPieces);
+  maintain_at_ = now.mono + (more ? kMaintainNext : kMaintainEvery);
+  if (more) return;
+
+  const link::EndpointStats links = endpoint_->stats();
+  const runtime::SocketStats socket = setup_.socket->stats();
+  Seen seen{.datagrams = socket.received_datagrams + socket.sent_datagrams,
+            .handshakes = links.handshakes_done + links.handshakes_failed,
+            .rested = circuits_.stats().rested,
+            .trimmed = pool_.stats().trimmed};
+  if (seen.datagrams - seen_.datagrams < kQuietDatagrams) {
+    endpoint_->trim();
+    setup_.socket->trim();
+  }
+  const std::uint64_t freed = (seen.handshakes - seen_.handshakes) * kHandshakeBytes +
+                              (seen.rested - seen_.rested) * kRestedBytes +
+                              (seen.trimmed - seen_.trimmed) * memory::kBlockCapacity[0];
+  seen_ = seen;
+  setup_.host->on_maintained(setup_.index, freed);
 }
 
 // ---- Sending and receiving ------------------------------------------------------------------------

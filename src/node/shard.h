@@ -113,6 +113,7 @@ class Shard final : public runtime::Driven,
 
   Result<message::SendId> enqueue(SendRequest& request, Now now);
   void renew(Now now);
+  void maintain(Now now);
   UnixSeconds published_before() const;
   void advance_stop(Now now);
   void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
@@ -129,6 +130,15 @@ class Shard final : public runtime::Driven,
   std::vector<std::pair<std::uint64_t, Delivery>> early_;        // outcomes from inside enqueue
   bool enqueueing_ = false;
   bool wants_writable_ = false;
+
+  // Maintenance: what is trimmed, and what had been done at the last time.
+  TimePoint maintain_at_{};
+  struct Seen {
+    std::uint64_t datagrams = 0;
+    std::uint64_t handshakes = 0;
+    std::uint64_t rested = 0;
+    std::uint64_t trimmed = 0;
+  } seen_;
 
   // Shard 0 only.
   std::optional<Bootstrap> bootstrap_;
