@@ -4,6 +4,11 @@
 #include <bit>
 
 namespace qudag::message {
+namespace {
+
+constexpr std::size_t kPrefetchAhead = 8;
+
+}  // namespace
 
 std::size_t Duplicates::find(const wire::MessageId& id, TimePoint now) const {
   if (size_ == 0) return ring_.size();
@@ -62,6 +67,12 @@ void Duplicates::drop_oldest() {
   table_[hole] = {};
   first_ = (first_ + 1) % ring_.size();
   --size_;
+  // A full window drops one id for each that comes; the line of the table that this will touch is
+  // known long before.
+  if (size_ > kPrefetchAhead) {
+    const Entry& soon = ring_[(first_ + kPrefetchAhead) % ring_.size()];
+    __builtin_prefetch(&table_[hash_of(soon.id) & mask], 1);
+  }
 }
 
 void Duplicates::grow() {

@@ -70,7 +70,7 @@ Result<Envelope*> Sender::accept(memory::Chain payload, memory::Reservation rese
   Envelope* envelope = envelopes_.find(handle);
   QUDAG_ASSERT(envelope != nullptr);  // its capacity is the sum of waiting_max
   envelope->handle = handle;
-  envelope->message = context_.rng.bytes<wire::kMessageIdBytes>();
+  envelope->message = ids_.next(context_.rng);
   envelope->cls = cls;
   envelope->accepted = now.mono;
   envelope->expires = now.mono + ttl;

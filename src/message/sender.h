@@ -12,7 +12,27 @@
 #include "message/envelope.h"
 #include "message/fifo.h"
 
+#include <array>
+#include <span>
+
 namespace qudag::message {
+
+/// Random message ids, drawn many at a time: a call of the system's generator costs as much as all
+/// else that the sender does for a small message.
+class IdStock {
+ public:
+  wire::MessageId next(Rng& rng) {
+    if (used_ == ids_.size()) {
+      rng.fill(std::as_writable_bytes(std::span(ids_)));
+      used_ = 0;
+    }
+    return ids_[used_++];
+  }
+
+ private:
+  std::array<wire::MessageId, 64> ids_;
+  std::size_t used_ = 64;
+};
 
 class Sender final : private CircuitPool::Listener {
  public:
@@ -63,6 +83,7 @@ class Sender final : private CircuitPool::Listener {
   Context& context_;
   CircuitPool pool_;
   SlotMap<Envelope> envelopes_;
+  IdStock ids_;
   std::array<std::size_t, kClassCount> live_{};
   Fifo<Event> events_;
   bool flushing_ = false;
