@@ -62,6 +62,8 @@ struct Delivery {
   Outcome outcome = Outcome::failed;
   Error reason;                        ///< Errc::ok when delivered
   std::chrono::nanoseconds elapsed{};  ///< from the send call to the outcome
+  /// The id that the receiver saw and that replies name in `in_reply_to`; zeros if refused at once.
+  std::array<std::byte, 16> id{};
 };
 
 /// Bytes in pooled blocks of the node: what `Node::buffer` gives out for filling and what a

@@ -285,7 +285,7 @@ void Sender::finish(Envelope& envelope, Outcome outcome, Error reason, Now now) 
   }
   Event event;
   event.id = SendId{envelope.handle.value};
-  event.delivery = {outcome, std::move(reason), now.mono - envelope.accepted};
+  event.delivery = {outcome, std::move(reason), now.mono - envelope.accepted, envelope.message};
   events_.push_back(std::move(event));
   --live_[cls];
   envelopes_.erase(envelope.handle);

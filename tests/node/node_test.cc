@@ -92,7 +92,7 @@ TEST_P(Hops, AMessageArrivesAndItsReplyComesBack) {
   const auto delivery = net[1].send(net[6].id(), bytes_of("hello"), {.hops = GetParam()}).get();
   EXPECT_EQ(delivery.outcome, Outcome::delivered) << delivery.reason.message();
   const Message reply = source.take();
-  EXPECT_TRUE(reply.in_reply_to.has_value());
+  EXPECT_EQ(reply.in_reply_to, delivery.id);
   const auto text = reply.payload.to_vector();
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(text.data()), text.size()), "hello");
 }
