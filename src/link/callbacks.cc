@@ -9,12 +9,13 @@ struct Callbacks {
   static Connection& self(void* user_data) { return *static_cast<Connection*>(user_data); }
   static int result(bool ok) { return ok ? 0 : NGTCP2_ERR_CALLBACK_FAILURE; }
 
-  static int recv_crypto_data(ngtcp2_conn* conn, ngtcp2_encryption_level level,
-                              std::uint64_t offset, const std::uint8_t* data, std::size_t size,
-                              void* user_data) {
-    // After the handshake the session is freed; TLS has nothing to say then (no tickets).
-    if (!self(user_data).tls_.active()) return NGTCP2_ERR_CRYPTO;
-    return ngtcp2_crypto_recv_crypto_data_cb(conn, level, offset, data, size, user_data);
+  static int client_initial(ngtcp2_conn*, void* user_data) {
+    return self(user_data).on_client_initial();
+  }
+
+  static int recv_crypto_data(ngtcp2_conn*, ngtcp2_encryption_level, std::uint64_t,
+                              const std::uint8_t* data, std::size_t size, void* user_data) {
+    return self(user_data).on_crypto_data({reinterpret_cast<const std::byte*>(data), size});
   }
 
   static int handshake_completed(ngtcp2_conn*, void* user_data) {
@@ -118,7 +119,7 @@ struct Callbacks {
 
   static ngtcp2_callbacks table() {
     ngtcp2_callbacks out{};
-    out.client_initial = ngtcp2_crypto_client_initial_cb;
+    out.client_initial = client_initial;
     out.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb;
     out.recv_crypto_data = recv_crypto_data;
     out.handshake_completed = handshake_completed;

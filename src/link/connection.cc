@@ -233,6 +233,10 @@ LinkInfo Connection::info() const {
 
 Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   if (doomed() || retired()) return Verdict::keep;
+  if (frozen()) {
+    hold(path, ecn, datagram);
+    return Verdict::keep;
+  }
   // A dialed link keeps the local address that it was dialed from: with a wildcard address the
   // kernel chose, and naming the choice would look like another path.
   if (dialer_) path.local = to_native(local_);
@@ -251,13 +255,18 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
 
 void Connection::expire() {
   if (doomed() || retired()) return;
+  if (frozen()) {  // an older deadline, unless the step never came back
+    if (shared_.now.mono >= deadline()) fail_with(NGTCP2_ERR_HANDSHAKE_TIMEOUT);
+    touch();
+    return;
+  }
   const int rv = ngtcp2_conn_handle_expiry(conn_, shared_.timestamp());
   touch();
   if (rv != 0) fail_with(rv);
 }
 
 bool Connection::write_train(MutableBytes room, TrainInfo& out) {
-  if (doomed() || retired()) return false;
+  if (doomed() || retired() || frozen()) return false;
   ngtcp2_path_storage path;
   ngtcp2_path_storage_zero(&path);
   ngtcp2_pkt_info info{};
@@ -337,6 +346,7 @@ std::size_t Connection::quantum() const {
 
 TimePoint Connection::deadline() const {
   if (retired() || doomed()) return kNever;
+  if (frozen()) return born_ + shared_.options.handshake_timeout;
   const ngtcp2_tstamp at = ngtcp2_conn_get_expiry(conn_);
   if (at == UINT64_MAX) return kNever;
   return TimePoint(Duration(static_cast<Duration::rep>(at)));
@@ -423,6 +433,7 @@ Error Connection::retire() {
     dirty = false;
     std::erase(shared_.dirty, this);
   }
+  leave_step();
   std::erase(shared_.doomed, this);
   std::erase_if(shared_.reset_tokens, [this](const auto& entry) { return entry.second == this; });
   tls_.end();

@@ -30,6 +30,15 @@ struct Incoming {
   SocketAddress remote;
 };
 
+/// A datagram that came while a step of the handshake was under way.
+struct Held {
+  NativePath path;
+  std::uint8_t ecn = 0;
+  std::vector<std::byte> bytes;
+};
+inline constexpr std::size_t kHeldDatagramsMax = 16;
+inline constexpr std::size_t kHeldBytesMax = 24 * 1024;
+
 /// What the endpoint must do after a packet was read.
 enum class Verdict : std::uint8_t { keep, retry, drop };
 
@@ -73,6 +82,13 @@ class Connection {
   std::size_t quantum() const;
   TimePoint deadline() const;
 
+  // Steps of the handshake off the loop, see connection_handshake.cc.
+  bool wants_step() const { return step_ == Step::waiting && !doomed() && !retired(); }
+  /// For a worker, which has it from begin_step() to finish_step().
+  const std::shared_ptr<TlsEngine>& engine() const { return tls_.engine(); }
+  void begin_step();
+  void finish_step();
+
   // The end.
   bool doomed() const { return doom_.has_value(); }
   /// The handshake was complete.
@@ -105,6 +121,7 @@ class Connection {
 
  private:
   friend struct Callbacks;
+  enum class Step : std::uint8_t { none, waiting, under_way, done };
   struct Doom {
     Error why;
     bool send_close = false;
@@ -119,7 +136,14 @@ class Connection {
   void drop_routes();
   void touch();
 
+  bool frozen() const { return step_ != Step::none; }
+  int take_step();
+  void hold(const NativePath& path, std::uint8_t ecn, Bytes datagram);
+  void leave_step();
+
   // Callbacks of ngtcp2, see callbacks.cc.
+  int on_client_initial();
+  int on_crypto_data(Bytes data);
   bool on_handshake_completed();
   void on_handshake_confirmed() { tls_done_ = true; }
   bool on_stream_opened(std::int64_t index);
@@ -149,6 +173,8 @@ class Connection {
   LinkId id_;
   bool dialer_;
   bool half_open_ = false;  // counted in Shared::half_open
+  bool hello_made_ = false;  // a dialer's TLS has begun
+  Step step_ = Step::none;
   bool tls_done_ = false;   // both sides know that the handshake is complete
   bool hello_seen_ = false;
   bool goodbye_sent_ = false;
@@ -171,6 +197,7 @@ class Connection {
   std::size_t stream_count_ = 0;
   Stream* report_first_ = nullptr;
 
+  std::vector<Held> held_;
   std::vector<Cid> routes_;
   std::vector<std::byte> close_packet_;
   std::uint32_t late_packets_ = 0;

@@ -184,6 +184,7 @@ void Endpoint::Impl::trim() {
 EndpointStats Endpoint::Impl::stats() const {
   EndpointStats out = shared_.stats;
   out.datagrams_out = outbox_.datagrams();
+  out.steps_waiting = shared_.steps_waiting.size() + shared_.steps_under_way;
   const memory::SlabHeapStats heap = shared_.heap.stats();
   out.quic_memory_bytes = heap.bytes_used;
   out.quic_memory_held = heap.bytes_held;
@@ -206,13 +207,14 @@ void Endpoint::Impl::on_time(Now now) {
       due.expire();
     }
   }
-  shared_.tls.prepare();
+  if (retry_steps_at_ <= now.mono) start_steps();
+  prepare_key();
 }
 
 TimePoint Endpoint::Impl::next_deadline() const {
   const bool work = !shared_.dirty.empty() || !shared_.doomed.empty();
   if (work && !blocked_) return shared_.now.mono;
-  return deadlines_.earliest();
+  return std::min(deadlines_.earliest(), retry_steps_at_);
 }
 
 // ---- Endpoint
@@ -227,7 +229,7 @@ Result<std::unique_ptr<Endpoint>> Endpoint::create(EndpointOptions options,
                                                    Events& events, WrongShard* wrong_shard) {
   const bool sizes_ok = options.packet_bytes_max >= NGTCP2_MAX_UDP_PAYLOAD_SIZE &&
                         options.packet_bytes_max <= kOutboxSpareBytes;
-  if (!sizes_ok || options.shards == 0 || options.shard >= options.shards) {
+  if ((options.workers != nullptr && options.executor == nullptr) || !sizes_ok || options.shards == 0 || options.shard >= options.shards) {
     return fail(Errc::invalid_argument, "endpoint options");
   }
   auto tls = TlsContexts::create(identity, options.known, options.keylog);

@@ -1,6 +1,7 @@
 // Endpoint::Impl: the table of links, the turn. Its parts:
 //   endpoint.cc   making, dialing, the table, timers, the owner's calls
 //   receive.cc    from datagrams to links; answers to what belongs to no link
+//   handshakes.cc hands the slow steps of handshakes to workers
 //   flush.cc      ends doomed links, writes dirty ones
 #pragma once
 
@@ -71,6 +72,12 @@ class Endpoint::Impl {
   void send_refusal(const runtime::Received& from, const ngtcp2_pkt_hd& header);
   void answer(const runtime::Received& from, MutableBytes room, ngtcp2_ssize written);
 
+  // handshakes.cc
+  void start_steps();
+  bool submit_step(Connection& link);
+  void finish_step(LinkId id, Now now);
+  void prepare_key();
+
   // flush.cc
   void end_doomed();
   void end(Connection& link);
@@ -88,6 +95,9 @@ class Endpoint::Impl {
   Deadlines<Connection> deadlines_;
   std::vector<std::unique_ptr<Connection>> retired_;
   std::vector<Connection*> writing_;  // scratch of write_dirty
+  TimePoint retry_steps_at_ = kNever;  // the pool was full
+  bool making_key_ = false;            // a throwaway key, at a worker
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for what comes back from workers
   bool stopping_ = false;
   bool blocked_ = false;  // the socket refused trains
   double stranger_allowance_ = kStrangerAnswersBurst;

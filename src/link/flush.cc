@@ -25,6 +25,7 @@ bool Endpoint::Impl::flush(runtime::DatagramSocket& socket, Now now) {
   }
   end_doomed();
   if (!blocked_) blocked_ = !outbox_.send(socket);
+  start_steps();  // of links that were dialed in this turn
   return !blocked_;
 }
 

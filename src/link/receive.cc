@@ -44,6 +44,7 @@ void Endpoint::Impl::receive(std::span<runtime::Received> batch, const SocketAdd
     }
   }
   absorb_proved();
+  start_steps();
 }
 
 void Endpoint::Impl::receive_one(const runtime::Received& from, MutableBytes datagram,

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <unordered_map>
 #include <vector>
 
@@ -54,6 +55,8 @@ struct Shared {
   std::vector<Connection*> dirty;   // something to write, or timers changed
   std::vector<Connection*> doomed;  // to be ended by the next flush
   std::vector<LinkId> proved;       // accepted links whose peer just proved who it is
+  std::deque<LinkId> steps_waiting;  // handshakes that a worker can take further; may be gone
+  std::size_t steps_under_way = 0;   // of links that are still there
   EndpointStats stats;
   std::size_t half_open = 0;  // accepted, handshake not complete
   Key256 reset_secret;        // of stateless reset tokens; the same after a restart

@@ -1,6 +1,8 @@
 #include "link/tls.h"
 
+#include "base/bytes.h"
 #include "base/secret.h"
+#include "link/tls_engine.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -16,6 +18,7 @@ namespace {
 constexpr const char* kGroups = "X25519MLKEM768";
 constexpr const char* kSignatures = "mldsa65";
 constexpr const char* kSuites = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+constexpr std::size_t kParametersBytesMax = 256;
 constexpr std::array<unsigned char, 8> kAlpnWire = {7, 'q', 'u', 'd', 'a', 'g', '/', '1'};
 
 std::unexpected<Error> tls_failure(const char* what) {
@@ -44,31 +47,8 @@ int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const 
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-int keylog_index() {
-  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
-  return index;
-}
-
-void log_key(const SSL* ssl, const char* line) {
-  const auto* log =
-      static_cast<const KeyLog*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), keylog_index()));
-  if (log != nullptr && *log) (*log)(line);
-}
-
-/// SHA-256 of the raw key, or nothing if it is no ML-DSA-65 key.
-std::optional<NodeId> id_of_key(EVP_PKEY* key) {
-  if (key == nullptr || EVP_PKEY_is_a(key, "ML-DSA-65") != 1) return std::nullopt;
-  crypto::IdentityPublicBytes raw{};
-  std::size_t size = raw.size();
-  if (EVP_PKEY_get_raw_public_key(key, reinterpret_cast<unsigned char*>(raw.data()), &size) != 1 ||
-      size != raw.size()) {
-    return std::nullopt;
-  }
-  return crypto::id_of(raw);
-}
-
 /// What both roles share.
-Result<SslContext> make_context(int (*verify)(int, X509_STORE_CTX*), KeyLog* keylog) {
+Result<SslContext> make_context(bool log_keys) {
   SslContext out(SSL_CTX_new(TLS_method()));
   if (!out) return tls_failure("context");
   SSL_CTX* const context = out.get();
@@ -86,11 +66,9 @@ Result<SslContext> make_context(int (*verify)(int, X509_STORE_CTX*), KeyLog* key
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
-  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify);
-  if (*keylog) {
-    SSL_CTX_set_ex_data(context, keylog_index(), keylog);
-    SSL_CTX_set_keylog_callback(context, log_key);
-  }
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                     TlsEngine::verify_peer);
+  if (log_keys) SSL_CTX_set_keylog_callback(context, TlsEngine::log_key);
   return out;
 }
 
@@ -134,75 +112,132 @@ Result<TlsContexts> TlsContexts::create(const crypto::Identity& identity, bool k
   init_library_once();
   TlsContexts out;
   out.known_ = known;
-  out.keylog_ = std::make_unique<KeyLog>(std::move(keylog));
+  out.keylog_ = std::move(keylog);
+  const bool log_keys = static_cast<bool>(out.keylog_);
   auto key = TlsKey::of(identity.pkey());
   if (!key) return std::unexpected(key.error());
 
-  auto acceptor = make_context(TlsSession::verify_peer, out.keylog_.get());
+  auto acceptor = make_context(log_keys);
   if (!acceptor) return std::unexpected(acceptor.error());
   out.acceptor_ = std::move(*acceptor);
   if (!use_key(out.acceptor_.get(), *key)) return tls_failure("key");
   SSL_CTX_set_alpn_select_cb(out.acceptor_.get(), select_alpn, nullptr);
 
-  auto dialer = make_context(TlsSession::verify_peer, out.keylog_.get());
+  out.idle_.reset(SSL_new(out.acceptor_.get()));
+  if (!out.idle_ || ngtcp2_crypto_ossl_configure_server_session(out.idle_.get()) != 0) {
+    return tls_failure("session");
+  }
+
+  auto dialer = make_context(log_keys);
   if (!dialer) return std::unexpected(dialer.error());
   out.dialer_ = std::move(*dialer);
   if (SSL_CTX_set_alpn_protos(out.dialer_.get(), kAlpnWire.data(), kAlpnWire.size()) != 0) {
     return tls_failure("ALPN");
   }
   if (known && !use_key(out.dialer_.get(), *key)) return tls_failure("key");
-  out.prepare();
+  if (!known) {
+    auto first = TlsKey::throwaway();
+    if (!first) return std::unexpected(first.error());
+    out.keep_throwaway(std::move(*first));
+  }
   return out;
 }
 
-void TlsContexts::prepare() {
-  if (known_ || next_throwaway_) return;
-  if (auto key = TlsKey::throwaway()) next_throwaway_ = std::move(*key);
+std::optional<NodeId> id_of_key(EVP_PKEY* key) {
+  if (key == nullptr || EVP_PKEY_is_a(key, "ML-DSA-65") != 1) return std::nullopt;
+  crypto::IdentityPublicBytes raw{};
+  std::size_t size = raw.size();
+  if (EVP_PKEY_get_raw_public_key(key, reinterpret_cast<unsigned char*>(raw.data()), &size) != 1 ||
+      size != raw.size()) {
+    return std::nullopt;
+  }
+  return crypto::id_of(raw);
 }
 
-Result<std::optional<TlsKey>> TlsContexts::take_throwaway() {
-  if (known_) return std::nullopt;
-  if (next_throwaway_) return std::exchange(next_throwaway_, std::nullopt);
-  auto key = TlsKey::throwaway();
-  if (!key) return std::unexpected(key.error());
-  return std::optional<TlsKey>(std::move(*key));
+// ---- Session
+// -------------------------------------------------------------------------------------
+
+namespace {
+
+/// The local transport parameters. An acceptor's lack what ngtcp2 fills in while TLS answers, which
+/// is too late here: its connection id, and the version, of which there is one to choose.
+Result<std::vector<std::byte>> encode_parameters(ngtcp2_conn* conn) {
+  ngtcp2_transport_params parameters = *ngtcp2_conn_get_local_transport_params(conn);
+  parameters.version_info.chosen_version = NGTCP2_PROTO_VER_V1;
+  if (ngtcp2_conn_is_server(conn) != 0) {
+    ngtcp2_conn_get_scid(conn, &parameters.initial_scid);  // it has one yet
+    parameters.initial_scid_present = 1;
+  }
+  std::vector<std::byte> out(kParametersBytesMax);
+  const ngtcp2_ssize size =
+      ngtcp2_transport_params_encode(u8(MutableBytes(out)), out.size(), &parameters);
+  if (size < 0) return tls_failure("transport parameters");
+  out.resize(static_cast<std::size_t>(size));
+  return out;
 }
 
-ngtcp2_conn* TlsSession::connection_of(ngtcp2_crypto_conn_ref* ref) {
-  return static_cast<TlsSession*>(ref->user_data)->conn_;
+/// With an acceptor's first write key, ngtcp2 gives TLS the transport parameters. TLS has sent them
+/// by now and refuses, so a session that does nothing takes them.
+int install_first_write_key(ngtcp2_conn* conn, const TlsContexts& contexts, SSL* ssl,
+                            const TlsEffect& effect) {
+  auto* const glue =
+      static_cast<ngtcp2_crypto_ossl_ctx*>(ngtcp2_conn_get_tls_native_handle(conn));
+  ngtcp2_crypto_ctx cipher;
+  if (ngtcp2_crypto_ctx_tls(&cipher, glue) == nullptr) return -1;
+  ngtcp2_conn_set_crypto_ctx(conn, &cipher);
+  ngtcp2_crypto_ossl_ctx_set_ssl(glue, contexts.idle());
+  const int rv = ngtcp2_crypto_derive_and_install_tx_key(
+      conn, nullptr, nullptr, nullptr, effect.level, u8(Bytes(effect.data)), effect.data.size());
+  ngtcp2_crypto_ossl_ctx_set_ssl(glue, ssl);
+  return rv;
 }
+
+int apply_one(ngtcp2_conn* conn, const TlsContexts& contexts, SSL* ssl, const TlsEffect& effect) {
+  const std::uint8_t* const data = u8(Bytes(effect.data));
+  const std::size_t size = effect.data.size();
+  int rv = 0;
+  switch (effect.kind) {
+    case TlsEffect::Kind::send:
+      return ngtcp2_conn_submit_crypto_data(conn, effect.level, data, size);
+    case TlsEffect::Kind::peer_parameters:
+      return ngtcp2_conn_decode_and_set_remote_transport_params(conn, data, size);
+    case TlsEffect::Kind::read_secret:
+      rv = ngtcp2_crypto_derive_and_install_rx_key(conn, nullptr, nullptr, nullptr, effect.level,
+                                                   data, size);
+      break;
+    case TlsEffect::Kind::write_secret:
+      if (effect.level == NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE && ngtcp2_conn_is_server(conn) != 0) {
+        rv = install_first_write_key(conn, contexts, ssl, effect);
+        break;
+      }
+      rv = ngtcp2_crypto_derive_and_install_tx_key(conn, nullptr, nullptr, nullptr, effect.level,
+                                                   data, size);
+      break;
+    case TlsEffect::Kind::log_key:
+      contexts.keylog()({reinterpret_cast<const char*>(data), size});
+      break;
+  }
+  return rv == 0 ? 0 : NGTCP2_ERR_CRYPTO;
+}
+
+}  // namespace
 
 Status TlsSession::start(TlsContexts& contexts, ngtcp2_conn* conn, std::optional<NodeId> expected) {
-  const bool dialer = expected.has_value();
+  contexts_ = &contexts;
   conn_ = conn;
   expected_ = expected;
-  ref_.get_conn = connection_of;
-  ref_.user_data = this;
-  ssl_.reset(SSL_new(dialer ? contexts.dialer() : contexts.acceptor()));
-  if (!ssl_) return tls_failure("session");
-  SSL* const ssl = ssl_.get();
-  if (dialer) {
-    auto key = contexts.take_throwaway();
-    if (!key) return std::unexpected(key.error());
-    if (*key && (SSL_use_certificate(ssl, (*key)->certificate.get()) != 1 ||
-                 SSL_use_PrivateKey(ssl, (*key)->key.get()) != 1)) {
-      return tls_failure("throwaway key");
-    }
-  }
-  const int configured = dialer ? ngtcp2_crypto_ossl_configure_client_session(ssl)
-                                : ngtcp2_crypto_ossl_configure_server_session(ssl);
-  if (configured != 0) return tls_failure("QUIC callbacks");
-  SSL_set_app_data(ssl, &ref_);
-  dialer ? SSL_set_connect_state(ssl) : SSL_set_accept_state(ssl);
-  if (ngtcp2_crypto_ossl_ctx_new(&glue_, ssl) != 0) return tls_failure("glue");
+  const auto parameters = encode_parameters(conn);
+  if (!parameters) return std::unexpected(parameters.error());
+  auto engine = TlsEngine::create(contexts, expected, *parameters);
+  if (!engine) return std::unexpected(engine.error());
+  engine_ = std::move(*engine);
+  if (ngtcp2_crypto_ossl_ctx_new(&glue_, engine_->ssl()) != 0) return tls_failure("glue");
   ngtcp2_conn_set_tls_native_handle(conn, glue_);
   return {};
 }
 
 void TlsSession::end() noexcept {
-  // SSL_free calls back into the connection unless the reference is gone first.
-  if (ssl_) SSL_set_app_data(ssl_.get(), nullptr);
-  ssl_.reset();
+  engine_.reset();
   if (glue_ != nullptr) {
     if (conn_ != nullptr) ngtcp2_conn_set_tls_native_handle(conn_, nullptr);
     ngtcp2_crypto_ossl_ctx_del(glue_);
@@ -211,25 +246,27 @@ void TlsSession::end() noexcept {
   conn_ = nullptr;
 }
 
-int TlsSession::verify_peer(int, X509_STORE_CTX* store) {
-  const auto* ssl = static_cast<const SSL*>(
-      X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  const auto* ref =
-      ssl == nullptr ? nullptr : static_cast<const ngtcp2_crypto_conn_ref*>(SSL_get_app_data(ssl));
-  if (ref == nullptr) return 0;
-  auto& session = *static_cast<TlsSession*>(ref->user_data);
-  const auto id = id_of_key(X509_STORE_CTX_get0_rpk(store));
-  if (!id) return 0;
-  if (session.expected_ && !equal_constant_time(id->bytes, session.expected_->bytes)) {
-    session.mismatch_ = true;
-    return 0;
+int TlsSession::apply() {
+  for (const TlsEffect& effect : engine_->take_effects()) {
+    if (const int rv = apply_one(conn_, *contexts_, engine_->ssl(), effect); rv != 0) return rv;
   }
-  X509_STORE_CTX_set_error(store, X509_V_OK);
-  return 1;
+  if (engine_->failed()) {
+    if (const auto alert = engine_->alert()) ngtcp2_conn_set_tls_alert(conn_, *alert);
+    return NGTCP2_ERR_CRYPTO;
+  }
+  if (engine_->finished() && !completed_) {
+    completed_ = true;
+    ngtcp2_conn_tls_handshake_completed(conn_);
+  }
+  return 0;
+}
+
+bool TlsSession::identity_mismatch() const {
+  return engine_ != nullptr && engine_->identity_mismatch();
 }
 
 Result<TlsFacts> TlsSession::check() const {
-  SSL* const ssl = ssl_.get();
+  SSL* const ssl = engine_->ssl();
   const bool dialer = expected_.has_value();
   const int peer_type =
       dialer ? SSL_get_negotiated_server_cert_type(ssl) : SSL_get_negotiated_client_cert_type(ssl);

@@ -21,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace qudag::link {
 
@@ -47,6 +48,9 @@ struct TlsKey {
   static Result<TlsKey> throwaway();           // 1.5 ms
 };
 
+/// SHA-256 of the raw key, or nothing if it is no ML-DSA-65 key.
+std::optional<NodeId> id_of_key(evp_pkey_st* key);
+
 /// A line of key material for a packet capture in a test, in the NSS format; unset everywhere else.
 using KeyLog = std::function<void(std::string_view line)>;
 
@@ -56,17 +60,23 @@ class TlsContexts {
 
   SSL_CTX* acceptor() const { return acceptor_.get(); }
   SSL_CTX* dialer() const { return dialer_.get(); }
-  /// The key for the next dial of a dialer that stays unknown; null if it is known.
-  Result<std::optional<TlsKey>> take_throwaway();
-  /// Makes the next throwaway key ahead of its use.
-  void prepare();
+  /// A session that never talks, for TlsSession.
+  SSL* idle() const { return idle_.get(); }
+  bool known() const { return known_; }
+  const KeyLog& keylog() const { return keylog_; }
+
+  /// The key for the next dial of a dialer that stays unknown, if one was made ahead.
+  std::optional<TlsKey> take_throwaway() { return std::exchange(next_throwaway_, std::nullopt); }
+  bool wants_throwaway() const { return !known_ && !next_throwaway_; }
+  void keep_throwaway(TlsKey key) { next_throwaway_ = std::move(key); }
 
  private:
   TlsContexts() = default;
 
-  std::unique_ptr<KeyLog> keylog_;  // stable address: the contexts point to it
+  KeyLog keylog_;
   SslContext acceptor_;
   SslContext dialer_;
+  std::unique_ptr<SSL, SslDeleter> idle_;
   bool known_ = false;
   std::optional<TlsKey> next_throwaway_;
 };
@@ -79,7 +89,10 @@ struct TlsFacts {
   NodeId peer_key_id;  // SHA-256 of the peer's raw key
 };
 
-/// The SSL object of one connection, with the order of tear-down that ngtcp2_crypto_ossl needs.
+class TlsEngine;
+
+/// TLS of one connection: its engine, and what the engine's effects do to the connection. On the
+/// shard's thread; not to be used but for end() while a step of the engine is under way.
 class TlsSession {
  public:
   TlsSession() = default;
@@ -89,26 +102,27 @@ class TlsSession {
 
   /// `expected` is the dialed id, or nothing on the accepting side.
   Status start(TlsContexts& contexts, ngtcp2_conn* conn, std::optional<NodeId> expected);
-  /// Before ngtcp2_conn_del. May be called early, once the handshake is confirmed.
+  /// Before ngtcp2_conn_del. May be called early, once the handshake is confirmed, and during a
+  /// step, which then ends for nobody.
   void end() noexcept;
-  bool active() const { return ssl_ != nullptr; }
+  bool active() const { return engine_ != nullptr; }
+  const std::shared_ptr<TlsEngine>& engine() const { return engine_; }
+
+  /// After a step, inside a callback of ngtcp2: keys, flights and alerts go to the connection.
+  /// Returns an ngtcp2 error.
+  int apply();
 
   /// In handshake_completed: everything again, from the finished session.
   Result<TlsFacts> check() const;
-  /// The verify callback refused the peer's key because it is not the dialed one.
-  bool identity_mismatch() const { return mismatch_; }
+  bool identity_mismatch() const;
 
  private:
-  static ngtcp2_conn* connection_of(ngtcp2_crypto_conn_ref* ref);
-  static int verify_peer(int preverified, X509_STORE_CTX* store);
-  friend class TlsContexts;
-
-  ngtcp2_crypto_conn_ref ref_{};
+  TlsContexts* contexts_ = nullptr;
   ngtcp2_conn* conn_ = nullptr;
-  std::unique_ptr<SSL, SslDeleter> ssl_;
-  ngtcp2_crypto_ossl_ctx* glue_ = nullptr;
+  std::shared_ptr<TlsEngine> engine_;  // owners: this, the step under way
+  ngtcp2_crypto_ossl_ctx* glue_ = nullptr;  // tells ngtcp2 the cipher that was negotiated
   std::optional<NodeId> expected_;
-  bool mismatch_ = false;
+  bool completed_ = false;
 };
 
 }  // namespace qudag::link
