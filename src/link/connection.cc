@@ -12,6 +12,9 @@ constexpr std::size_t kPiecesMax = 16;  // blocks that one packet may touch
 constexpr std::size_t kAckEvery = 10;   // packets; the peer's delay bound is 25 ms
 constexpr auto kInitialRtt = std::chrono::milliseconds(100);
 constexpr std::size_t kTrainPacketsMax = 64;  // UDP_MAX_SEGMENTS of the kernel
+/// Paths whose shortest round trip is below this are not paced, see pace().
+constexpr auto kShortPath = std::chrono::milliseconds(1);
+constexpr std::size_t kUnpacedQuantum = 64 * 1024;
 constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 1st, 2nd, 4th...
 
 ngtcp2_settings settings_for(const Shared& shared) {
@@ -332,16 +335,34 @@ void Connection::move(const SocketAddress& local) {
   touch();
 }
 
-void Connection::end_writing() {
+void Connection::end_writing(bool quantum_used) {
   if (conn_ == nullptr) return;
-  ngtcp2_conn_update_pkt_tx_time(conn_, shared_.timestamp());
+  pace();
+  if (quantum_used && !paced_ && !scheduler_.empty()) touch();  // no pacing timer calls us again
   // Without tickets TLS has nothing more to say, and its objects are most of an idle link's memory.
   // Keys live in ngtcp2, key updates included.
   if (tls_done_ && tls_.active()) tls_.end();
 }
 
+/// Pacing spreads a window over a round trip, for the sake of queues on a long path. Inside one
+/// machine or one room there are none to protect, while a small window and a round trip that is
+/// mostly the scheduler's would hold each packet back for longer than its whole way takes. There
+/// bursts are bounded by the quantum and the congestion window, as TCP's are. Once for all: ngtcp2
+/// counts what was not paced, and would make up for it.
+void Connection::pace() {
+  if (!paced_) return;
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(conn_, &info);
+  if (state_ >= LinkState::ready && info.min_rtt < to_native(Duration(kShortPath))) {
+    paced_ = false;
+  } else {
+    ngtcp2_conn_update_pkt_tx_time(conn_, shared_.timestamp());
+  }
+}
+
 std::size_t Connection::quantum() const {
-  return conn_ == nullptr ? 0 : ngtcp2_conn_get_send_quantum(conn_);
+  if (conn_ == nullptr) return 0;
+  return paced_ ? ngtcp2_conn_get_send_quantum(conn_) : kUnpacedQuantum;
 }
 
 TimePoint Connection::deadline() const {

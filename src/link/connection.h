@@ -75,8 +75,9 @@ class Connection {
   void expire();
   /// Writes packets until the room, the quantum or ngtcp2's budget ends; false if nothing came.
   bool write_train(MutableBytes room, TrainInfo& out);
-  /// After the last train of this flush: sets the pacing clock, frees TLS when it is done.
-  void end_writing();
+  /// After the last train of this flush: sets the pacing clock, frees TLS when it is done. A link
+  /// that used its whole quantum may have more to write.
+  void end_writing(bool quantum_used);
   void report_sent();
   /// Bytes that may leave in one flush (pacing).
   std::size_t quantum() const;
@@ -163,6 +164,7 @@ class Connection {
   void free_all_streams();
   void note_sent(Stream& stream, std::size_t bytes);
   void update_keepalive();
+  void pace();
   void end_if_drained();
   StreamId name(const Stream& stream) const { return {id_, stream.index()}; }
   static ngtcp2_ssize write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtcp2_pkt_info* info,
@@ -180,6 +182,7 @@ class Connection {
   bool goodbye_sent_ = false;
   bool goodbye_seen_ = false;
   bool control_open_ = false;  // ngtcp2 knows stream 0
+  bool paced_ = true;          // until the path has shown to be short
   LinkState state_;
   SocketAddress local_;
   SocketAddress remote_;

@@ -60,7 +60,7 @@ bool Endpoint::Impl::write(Connection& link, runtime::DatagramSocket& socket) {
     outbox_.add(train);
     budget -= std::min(budget, train.bytes);
   }
-  link.end_writing();
+  link.end_writing(budget == 0);
   link.report_sent();
   deadlines_.set(link, link.deadline());
   return room_left;
