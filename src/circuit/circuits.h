@@ -127,6 +127,7 @@ struct CircuitsStats {
   std::uint64_t cells_relayed = 0, cells_sent = 0, cells_received = 0;
   std::uint64_t cells_bad = 0;     // tags that did not verify
   std::uint64_t bytes_copied = 0;  // payload bytes copied by this room
+  std::uint64_t bytes_relayed = 0;
   std::uint64_t blocks_exhausted = 0;
   std::uint64_t ended_idle = 0, ended_peer = 0, ended_link = 0;
   std::uint64_t rested = 0;  // times that an idle circuit's key contexts were put away

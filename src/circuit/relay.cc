@@ -83,6 +83,7 @@ void Relay::on_cell_data(Circuit& circuit, Direction from, Bytes& data, Now now)
     out = circuit.previous.stream;
   }
   ++core_.stats.cells_relayed;
+  core_.stats.bytes_relayed += cell.size();
   core_.sink.write(out, std::move(cell));
 }
 

@@ -217,6 +217,8 @@ void Block::reset() noexcept {
   if (BlockHeader* header = release()) header->core->give_back(header);
 }
 
+MutableBytes Block::area() const { return {header_->data(), area_bytes(header_->size)}; }
+
 std::size_t Block::tailroom() const { return area_bytes(header_->size) - header_->end; }
 
 void Block::prepend(std::size_t n) {
@@ -242,6 +244,15 @@ void Block::drop_back(std::size_t n) {
 void Block::clear() {
   header_->begin = kHeadroomBytes;
   header_->end = kHeadroomBytes;
+}
+
+std::uint64_t held_bytes(const PoolStats& stats) {
+  std::uint64_t out = 0;
+  for (std::size_t i = 0; i < kBlockSizeCount; ++i) {
+    const std::size_t piece = sizeof(BlockHeader) + area_bytes(static_cast<BlockSize>(i));
+    out += (stats.in_use[i] + stats.free[i]) * piece;
+  }
+  return out;
 }
 
 // ---- BlockPool ------------------------------------------------------------------------------------
@@ -321,6 +332,15 @@ bool Chain::copy_in(BlockPool& pool, BlockSize size, Bytes in, Chain& out) {
   }
   out = std::move(chain);
   return true;
+}
+
+void Chain::copy_from(Bytes in) {
+  QUDAG_ASSERT(in.size() == bytes_);
+  for (BlockHeader* header = head_; header != nullptr; header = header->next) {
+    const MutableBytes piece = view(header);
+    if (!piece.empty()) std::memcpy(piece.data(), in.data(), piece.size());
+    in = in.subspan(piece.size());
+  }
 }
 
 void Chain::copy_out(MutableBytes out) const {

@@ -4,7 +4,7 @@
 // layers are added and removed by moving the window [begin, end) and never by copying. It goes back
 // to the pool of the shard that made it, from whichever thread ends it.
 //
-//   | header | headroom 128 | capacity (1024 or 8192 ...) | tailroom 128 |
+//   | header | headroom 128 | capacity (256, 1024 or 8192) | tailroom 128 |
 //                           ^begin ... end^
 //
 // Threads: take() on the owner's thread only; a Block may be moved to and ended on any thread.
@@ -22,16 +22,16 @@
 
 namespace qudag::memory {
 
-enum class BlockSize : std::uint8_t { cell = 0, bulk = 1 };  // 1024 and 8192 bytes of capacity
-inline constexpr std::size_t kBlockSizeCount = 2;
-inline constexpr std::size_t kBlockCapacity[kBlockSizeCount] = {1024, 8192};
+enum class BlockSize : std::uint8_t { cell = 0, bulk = 1, small = 2 };
+inline constexpr std::size_t kBlockSizeCount = 3;
+inline constexpr std::size_t kBlockCapacity[kBlockSizeCount] = {1024, 8192, 256};
 inline constexpr std::size_t kHeadroomBytes = 128;
 inline constexpr std::size_t kTailroomBytes = 128;
 
 class BlockPool;
 
 /// The record in front of every piece. Only memory/ touches it.
-struct BlockHeader {
+struct alignas(16) BlockHeader {
   class PoolCore* core = nullptr;  // kept alive until the last block is back
   BlockHeader* next = nullptr;     // link in a free list or in a Chain
   std::uint32_t begin = 0;         // window, as offsets from data()
@@ -74,6 +74,8 @@ class Block {
   void append(std::size_t n);
   void drop_front(std::size_t n);
   void drop_back(std::size_t n);
+  /// The whole of the piece, head- and tailroom included, for what is no message: 16-byte aligned.
+  MutableBytes area() const;
   /// Empties the window and puts it at the start of the capacity, with full headroom.
   void clear();
 
@@ -85,9 +87,9 @@ class Block {
 };
 
 struct PoolOptions {
-  std::array<std::size_t, kBlockSizeCount> blocks_max{65'536, 32'768};
+  std::array<std::size_t, kBlockSizeCount> blocks_max{65'536, 32'768, 131'072};
   /// Free pieces that trim() leaves, however long nobody needed them.
-  std::array<std::size_t, kBlockSizeCount> keep{128, 16};
+  std::array<std::size_t, kBlockSizeCount> keep{128, 16, 128};
   /// Taken by threads in turn, under a lock of theirs: no thread is the owner when blocks return.
   bool shared = false;
 };
@@ -100,6 +102,9 @@ struct PoolStats {
   std::uint64_t trimmed = 0;     // given back to the system allocator
   std::uint64_t exhausted = 0;   // refused because of blocks_max
 };
+
+/// Bytes of all pieces of a pool, used and free.
+std::uint64_t held_bytes(const PoolStats& stats);
 
 class BlockPool {
  public:
@@ -156,6 +161,8 @@ class Chain {
 
   /// Copies `in` into blocks of the pool; empty and false when the pool is exhausted.
   static bool copy_in(BlockPool& pool, BlockSize size, Bytes in, Chain& out);
+  /// in.size() must be bytes(): into the windows of the blocks.
+  void copy_from(Bytes in);
   /// out.size() must be bytes().
   void copy_out(MutableBytes out) const;
 

@@ -4,14 +4,47 @@
 
 namespace qudag {
 
-Buffer::Impl::Impl(memory::Chain chain, memory::Reservation reservation,
+std::unique_ptr<Buffer::Impl> Buffer::Impl::make(memory::BlockPool& pool, memory::Chain& chain,
+                                                memory::Reservation& reservation,
+                                                std::shared_ptr<const void> keep) {
+  static_assert(alignof(Impl) <= 16 && sizeof(Impl) + sizeof(MutableBytes) <= 512);
+  constexpr std::size_t kFewPieces = (512 - sizeof(Impl)) / sizeof(MutableBytes);
+  memory::Block home = pool.take(chain.blocks() <= kFewPieces ? memory::BlockSize::small
+                                                              : memory::BlockSize::bulk);
+  if (!home) return nullptr;
+  void* const place = home.area().data();
+  return std::unique_ptr<Impl>(::new (place)
+                                   Impl(std::move(home), chain, reservation, std::move(keep)));
+}
+
+Buffer::Impl::Impl(memory::Block home, memory::Chain& chain, memory::Reservation& reservation,
                    std::shared_ptr<const void> keep)
-    : keep_(std::move(keep)), reservation_(std::move(reservation)), chain_(std::move(chain)) {
-  pieces_.reserve(chain_.blocks());
+    : home_(std::move(home)),
+      keep_(std::move(keep)),
+      reservation_(std::move(reservation)),
+      chain_(std::move(chain)) {
+  list_pieces();
+}
+
+void Buffer::Impl::list_pieces() {
+  const MutableBytes rest = home_.area().subspan(sizeof(Impl));
+  auto* out = reinterpret_cast<MutableBytes*>(rest.data());
+  if (chain_.blocks() > rest.size() / sizeof(MutableBytes)) {
+    many_.resize(chain_.blocks());
+    out = many_.data();
+  }
+  std::size_t count = 0;
   for (memory::BlockHeader* at = chain_.front(); at != nullptr; at = at->next) {
     const MutableBytes view = memory::Chain::view(at);
-    if (!view.empty()) pieces_.push_back(view);
+    if (!view.empty()) ::new (out + count++) MutableBytes(view);
   }
+  pieces_ = {out, count};
+}
+
+// The block must outlive the object that is in it.
+void Buffer::Impl::operator delete(Impl* self, std::destroying_delete_t) noexcept {
+  const memory::Block home = std::move(self->home_);
+  self->~Impl();
 }
 
 Buffer::Buffer() noexcept = default;
@@ -38,7 +71,9 @@ namespace node {
 bool make_chain(memory::BlockPool& pool, std::size_t bytes, memory::Chain& out) {
   using memory::BlockSize;
   while (bytes > 0) {
-    const BlockSize size = bytes <= memory::kBlockCapacity[0] ? BlockSize::cell : BlockSize::bulk;
+    const BlockSize size = bytes <= memory::kBlockCapacity[2]   ? BlockSize::small
+                           : bytes <= memory::kBlockCapacity[0] ? BlockSize::cell
+                                                                : BlockSize::bulk;
     memory::Block block = pool.take(size);
     if (!block) {
       out.clear();

@@ -29,6 +29,18 @@ class Inbox {
     return std::exchange(waiting_, {});
   }
 
+  /// The same for the shard's thread, without giving up the memory of the list: f(request) for each.
+  template <class F>
+  void drain(F&& f) {
+    {
+      const std::lock_guard lock(mutex_);
+      std::swap(waiting_, draining_);
+    }
+    for (SendRequest& request : draining_) f(std::move(request));
+    draining_.clear();
+    if (draining_.capacity() > kKeptMax) draining_ = std::vector<SendRequest>();
+  }
+
   /// Takes what is left, and nothing more comes in.
   std::vector<SendRequest> close() {
     const std::lock_guard lock(mutex_);
@@ -37,10 +49,13 @@ class Inbox {
   }
 
  private:
+  static constexpr std::size_t kKeptMax = 1'024;  // requests; of a larger burst nothing stays
+
   const std::size_t requests_max_;
   std::mutex mutex_;
   std::vector<SendRequest> waiting_;
   bool closed_ = false;
+  std::vector<SendRequest> draining_;  // the shard's thread
 };
 
 }  // namespace qudag::node

@@ -135,8 +135,25 @@ const std::vector<Row>& rows() {
       QUDAG_ROW("qudag_bytes_copied_total", "room=\"message\"", "bytes copied, sealing apart",
                 counter, r.message.bytes_copied),
 
-      QUDAG_ROW("qudag_quic_memory_bytes", "", "what the QUIC library holds", gauge,
-                r.endpoint.quic_memory_bytes),
+      QUDAG_ROW("qudag_bytes_relayed_total", "", "bytes of cells passed on", counter,
+                r.circuit.bytes_relayed),
+
+      QUDAG_ROW("qudag_quic_memory_bytes", "", "in use by the QUIC library, and stream records",
+                gauge, r.endpoint.quic_memory_bytes),
+      QUDAG_ROW("qudag_quic_allocations_total", "from=\"heap\"",
+                "allocations of the QUIC library, by where they came from", counter,
+                r.endpoint.quic_allocations - r.endpoint.quic_system_allocations),
+      QUDAG_ROW("qudag_quic_allocations_total", "from=\"system\"",
+                "allocations of the QUIC library, by where they came from", counter,
+                r.endpoint.quic_system_allocations),
+      QUDAG_ROW("qudag_circuits_rested_total", "", "idle circuits that put key contexts away",
+                counter, r.circuit.rested),
+
+      // What counts towards limits.memory, by part; qudag_memory_reserved_bytes is the messages'.
+      QUDAG_ROW("qudag_memory_bytes", "part=\"quic\"", "memory held, by part", gauge,
+                r.endpoint.quic_memory_held),
+      QUDAG_ROW("qudag_memory_bytes", "part=\"pools\"", "memory held, by part", gauge,
+                memory::held_bytes(r.pool)),
 
       QUDAG_ROW("qudag_descriptors", "", "nodes in the netmap", gauge, r.netmap.held),
       QUDAG_ROW("qudag_descriptors_rejected_total", "reason=\"malformed\"", "descriptors refused",
@@ -158,9 +175,15 @@ const std::vector<Row>& rows() {
                 r.pool.free[0]),
       QUDAG_ROW("qudag_pool_blocks", "size=\"bulk\",state=\"free\"", "pooled blocks", gauge,
                 r.pool.free[1]),
+      QUDAG_ROW("qudag_pool_blocks", "size=\"small\",state=\"used\"", "pooled blocks", gauge,
+                r.pool.in_use[2]),
+      QUDAG_ROW("qudag_pool_blocks", "size=\"small\",state=\"free\"", "pooled blocks", gauge,
+                r.pool.free[2]),
       QUDAG_ROW("qudag_pool_taken_total", "", "blocks taken from pools", counter, r.pool.taken),
       QUDAG_ROW("qudag_pool_allocated_total", "", "blocks that came from the allocator", counter,
                 r.pool.allocated),
+      QUDAG_ROW("qudag_pool_trimmed_total", "", "blocks given back to the allocator", counter,
+                r.pool.trimmed),
       QUDAG_ROW("qudag_pool_exhausted_total", "", "blocks refused because a pool was at its limit",
                 counter, r.pool.exhausted),
   };
@@ -247,6 +270,9 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
     out.push_back({.name = std::move(name), .labels = "", .help = std::move(help),
                    .kind = SampleKind::gauge, .value = value});
   };
+  out.push_back({.name = "qudag_memory_bytes", .labels = "part=\"messages\"",
+                 .help = "memory held, by part", .kind = SampleKind::gauge,
+                 .value = static_cast<double>(memory_used)});
   gauge("qudag_memory_reserved_bytes", "reserved under the memory bound",
         static_cast<double>(memory_used));
   gauge("qudag_memory_limit_bytes", "the memory bound", static_cast<double>(memory_limit));

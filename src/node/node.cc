@@ -53,6 +53,10 @@ Delivery refusal(const Error& error) {
   return {.outcome = limit ? Outcome::refused : Outcome::failed, .reason = error, .elapsed = {}};
 }
 
+std::unexpected<Error> memory_is_out() {
+  return fail(Errc::refused_memory, "limits.memory is reached");
+}
+
 /// Collects one part from every shard and then keeps the promise. A part may stay empty (a shard
 /// that has stopped). Owners: the tasks under way.
 template <class Part, class Whole>
@@ -89,6 +93,7 @@ class Node::Impl final : public node::ShardHost {
   void stop(Duration grace);
 
   Result<Buffer> buffer(std::size_t bytes);
+  Status reserve(std::size_t bytes, memory::Reservation& reservation);
   Status send(node::SendRequest request, unsigned shard);
   Status send_copy(node::SendRequest request, std::span<const std::byte> payload, unsigned shard);
   unsigned shard_for(const NodeId& destination, const SendOptions& options) const;
@@ -153,7 +158,8 @@ LogLevel Node::Impl::log_level(std::string_view name) {
 memory::PoolOptions Node::Impl::app_pool_options(const Limits& limits) {
   memory::PoolOptions out;
   out.blocks_max = {static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[0]),
-                    static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[1])};
+                    static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[1]),
+                    static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[2])};
   out.shared = true;
   return out;
 }
@@ -279,18 +285,22 @@ unsigned Node::Impl::shard_for(const NodeId& destination, const SendOptions& opt
   return static_cast<unsigned>((hash ^ (hash >> 17)) % seats_.size());
 }
 
-Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
+Status Node::Impl::reserve(std::size_t bytes, memory::Reservation& reservation) {
   if (bytes > kMessageBytesMax) return fail(Errc::too_large, "a message has at most 64 MiB");
-  auto reservation = memory::Reservation::take(*budget_, bytes);
+  reservation = memory::Reservation::take(*budget_, bytes);
+  if (!reservation) return memory_is_out();
+  return {};
+}
+
+Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
+  memory::Reservation reservation;
+  if (auto ok = reserve(bytes, reservation); !ok) return std::unexpected(ok.error());
   memory::Chain chain;
-  bool made = static_cast<bool>(reservation);
-  if (made) {
-    const std::lock_guard lock(app_pool_mutex_);
-    made = node::make_chain(app_pool_, bytes, chain);
-  }
-  if (!made) return fail(Errc::refused_memory, "limits.memory is reached");
-  return Buffer(
-      std::make_unique<Buffer::Impl>(std::move(chain), std::move(reservation), budget_));
+  const std::lock_guard lock(app_pool_mutex_);
+  if (!node::make_chain(app_pool_, bytes, chain)) return memory_is_out();
+  auto impl = Buffer::Impl::make(app_pool_, chain, reservation, budget_);
+  if (!impl) return memory_is_out();
+  return Buffer(std::move(impl));
 }
 
 Status Node::Impl::send(node::SendRequest request, unsigned shard) {
@@ -310,9 +320,9 @@ Status Node::Impl::send(node::SendRequest request, unsigned shard) {
     case node::Inbox::Put::first: break;
   }
   const bool woken = seat.loop->post([&seat](Now now) {
-    for (node::SendRequest& waiting : seat.inbox->take()) {
+    seat.inbox->drain([&](node::SendRequest&& waiting) {
       seat.shard->send(std::move(waiting), now);
-    }
+    });
   });
   // The mailbox is full: the batch waits in the inbox, and whoever finds it empty wakes the shard
   // only then, so it is answered here instead.
@@ -322,15 +332,12 @@ Status Node::Impl::send(node::SendRequest request, unsigned shard) {
 
 Status Node::Impl::send_copy(node::SendRequest request, std::span<const std::byte> payload,
                              unsigned shard) {
-  auto space = buffer(payload.size());
-  if (!space) return std::unexpected(space.error());
-  for (std::size_t i = 0; i < space->piece_count(); ++i) {
-    const auto piece = space->piece(i);
-    std::copy_n(payload.begin(), piece.size(), piece.begin());
-    payload = payload.subspan(piece.size());
+  if (auto ok = reserve(payload.size(), request.reservation); !ok) return ok;
+  {
+    const std::lock_guard lock(app_pool_mutex_);
+    if (!node::make_chain(app_pool_, payload.size(), request.payload)) return memory_is_out();
   }
-  request.payload = space->impl()->take_chain();
-  request.reservation = space->impl()->take_reservation();
+  request.payload.copy_from(payload);
   return send(std::move(request), shard);
 }
 

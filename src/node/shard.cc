@@ -34,7 +34,8 @@ std::size_t share(std::size_t total, unsigned shards) {
 memory::PoolOptions pool_options(const Limits& limits) {
   memory::PoolOptions out;
   out.blocks_max = {static_cast<std::size_t>(limits.memory / 2 / memory::kBlockCapacity[0]),
-                    static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[1])};
+                    static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[1]),
+                    static_cast<std::size_t>(limits.memory / 2 / memory::kBlockCapacity[2])};
   return out;
 }
 
@@ -229,8 +230,9 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
                                .circuit = received.reply_circuit->value,
                                .message = received.id};
   }
-  message.payload = Buffer(std::make_unique<Buffer::Impl>(
-      std::move(received.payload), std::move(received.reservation), setup_.budget));
+  auto payload = Buffer::Impl::make(pool_, received.payload, received.reservation, setup_.budget);
+  if (!payload) return message::Taken::memory;
+  message.payload = Buffer(std::move(payload));
   return to_taken(setup_.host->on_message(std::move(message)));
 }
 

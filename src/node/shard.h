@@ -20,6 +20,7 @@
 
 #include <array>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -126,7 +127,8 @@ class Shard final : public runtime::Driven,
   std::unique_ptr<link::Endpoint> endpoint_;
   std::unique_ptr<message::Messages> messages_;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
-  std::unordered_map<std::uint64_t, Pending> pending_;           // by SendId
+  std::pmr::unsynchronized_pool_resource pending_memory_;        // nodes are used again
+  std::pmr::unordered_map<std::uint64_t, Pending> pending_{&pending_memory_};  // by SendId
   std::vector<std::pair<std::uint64_t, Delivery>> early_;        // outcomes from inside enqueue
   bool enqueueing_ = false;
   bool wants_writable_ = false;

@@ -1,0 +1,163 @@
+// What a node takes from the system and copies while it works, over real sockets: in steady state
+// no allocation per message or relayed cell, and one copy per relayed byte.
+#include "node/allocation_count.h"
+
+#include <qudag/node.h>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace qudag {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A source, the only relay and a destination, one shard each.
+class Memory : public testing::Test {
+ protected:
+  Memory() {
+    test::do_not_count_this_thread();
+    for (int i = 0; i < 3; ++i) {
+      Options options;
+      options.shards = 1;
+      options.relay = i == 0;
+      options.log_level = "off";
+      if (i > 0) options.bootstrap = {{.id = nodes[0]->id(), .at = nodes[0]->address()}};
+      auto node = Node::start(options);
+      EXPECT_TRUE(node.has_value());
+      nodes.push_back(std::move(*node));
+    }
+    for (auto& node : nodes) {
+      while (node->status().get().nodes_known < 3) std::this_thread::yield();
+    }
+    destination().on_message([this](Message&& message) {
+      bytes_in += message.payload.size();
+      return Accept::taken;
+    });
+  }
+  Node& relay() { return *nodes[0]; }
+  Node& source() { return *nodes[1]; }
+  Node& destination() { return *nodes[2]; }
+
+  /// Sends them over the relay, a bounded number at a time, and waits for all outcomes.
+  void send(std::size_t count, std::size_t bytes, Class cls) {
+    const std::vector<std::byte> payload(bytes);
+    std::atomic<std::size_t> under_way{0};
+    for (std::size_t i = 0; i < count; ++i) {
+      while (under_way.load() >= 500) std::this_thread::yield();
+      ++under_way;
+      const Status sent =
+          source().send(destination().id(), payload, {.cls = cls, .hops = 1},
+                        [&](const Delivery& delivery) {
+                          if (delivery.outcome == Outcome::delivered) ++delivered;
+                          --under_way;
+                        });
+      ASSERT_TRUE(sent) << sent.error().message();
+    }
+    while (under_way.load() > 0) std::this_thread::yield();
+  }
+
+  static double metric(Node& node, std::string_view name, std::string_view label = "") {
+    double sum = 0;
+    bool found = false;
+    for (const MetricSample& sample : node.metrics().get()) {
+      if (sample.name != name || sample.labels.find(label) == std::string::npos) continue;
+      sum += sample.value;
+      found = true;
+    }
+    EXPECT_TRUE(found) << name;
+    return sum;
+  }
+
+  std::vector<std::unique_ptr<Node>> nodes;
+  std::atomic<std::size_t> delivered{0};
+  std::atomic<std::size_t> bytes_in{0};
+};
+
+TEST_F(Memory, NoAllocationPerMessage) {
+  constexpr std::size_t kMessages = 10'000;
+  send(kMessages / 2, 256, Class::normal);
+  const std::uint64_t before = test::node_allocations();
+  send(kMessages, 256, Class::normal);
+  const std::uint64_t taken = test::node_allocations() - before;
+  EXPECT_EQ(delivered.load(), kMessages + kMessages / 2);
+  // All three nodes together. What is left is maintenance and gossip, and tables and pools that grow
+  // now and then; one allocation per message would be a hundred times as much.
+  EXPECT_LT(taken, kMessages / 100);
+  RecordProperty("allocations", static_cast<int>(taken));
+}
+
+TEST_F(Memory, NoAllocationPerRelayedCell) {
+  constexpr std::size_t kBytes = 8 << 20;
+  for (int i = 0; i < 3; ++i) send(1, kBytes, Class::low);
+  const double cells_before = metric(relay(), "qudag_cells_total", "relay");
+  const double quic_before = metric(relay(), "qudag_quic_allocations_total", "system");
+  const std::uint64_t before = test::node_allocations();
+  for (int i = 0; i < 3; ++i) send(1, kBytes, Class::low);
+  const std::uint64_t taken = test::node_allocations() - before;
+  const double cells = metric(relay(), "qudag_cells_total", "relay") - cells_before;
+  EXPECT_GE(cells, 3 * kBytes / 8192.0);
+  EXPECT_LT(static_cast<double>(taken), cells / 50) << "of all three nodes";
+  EXPECT_LT(metric(relay(), "qudag_quic_allocations_total", "system") - quic_before, cells / 100);
+  RecordProperty("allocations", static_cast<int>(taken));
+}
+
+// Outside packet sealing a relay copies a byte once: out of QUIC's decrypt buffer into a block.
+TEST_F(Memory, ARelayCopiesAByteOnce) {
+  send(2, 8 << 20, Class::low);
+  send(2'000, 256, Class::normal);
+  const double relayed = metric(relay(), "qudag_bytes_relayed_total");
+  const double copied = metric(relay(), "qudag_bytes_copied_total");
+  EXPECT_GE(relayed, 16 << 20);
+  EXPECT_LE(copied / relayed, 1.05);
+  EXPECT_GE(copied / relayed, 0.95) << "then something is not counted";
+}
+
+TEST_F(Memory, IsReportedByPart) {
+  send(10, 100'000, Class::low);
+  for (const char* part : {"quic", "pools"}) {
+    EXPECT_GT(metric(relay(), "qudag_memory_bytes", part), 0) << part;
+  }
+}
+
+// A message of any size goes out and in through pieces that add up, and may outlive its node.
+TEST_F(Memory, BuffersOfAllSizesOutliveTheirNode) {
+  std::vector<Message> kept;
+  destination().on_message([&](Message&& message) {
+    kept.push_back(std::move(message));
+    return Accept::taken;
+  });
+  const std::size_t sizes[] = {0, 1, 256, 257, 1024, 1025, 300'000, 6 << 20};
+  for (const std::size_t size : sizes) {
+    auto buffer = source().buffer(size);
+    ASSERT_TRUE(buffer);
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < buffer->piece_count(); ++i) {
+      for (std::byte& byte : buffer->piece(i)) byte = static_cast<std::byte>(at++ * 7 >> 3);
+    }
+    EXPECT_EQ(at, size);
+    std::promise<Delivery> done;
+    const Status sent =
+        source().send(destination().id(), std::move(*buffer), {.cls = Class::low, .hops = 1},
+                      [&](const Delivery& delivery) { done.set_value(delivery); });
+    ASSERT_TRUE(sent);
+    ASSERT_EQ(done.get_future().get().outcome, Outcome::delivered);
+  }
+  auto unused = source().buffer(5'000);
+  nodes.clear();
+  ASSERT_EQ(kept.size(), std::size(sizes));
+  for (std::size_t m = 0; m < kept.size(); ++m) {
+    const std::vector<std::byte> bytes = kept[m].payload.to_vector();
+    ASSERT_EQ(bytes.size(), sizes[m]);
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      ASSERT_EQ(bytes[i], static_cast<std::byte>(i * 7 >> 3)) << "size " << sizes[m] << " at " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace qudag
