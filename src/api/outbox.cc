@@ -5,6 +5,22 @@
 #include <algorithm>
 
 namespace qudag::api {
+namespace {
+
+/// The lock is held for well under a microsecond, and a shard that sleeps on it costs both sides a
+/// system call: so it is tried for a moment first.
+std::unique_lock<std::mutex> lock_soon(std::mutex& mutex) {
+  constexpr int kTries = 200;
+  for (int i = 0; i < kTries; ++i) {
+    if (mutex.try_lock()) return {mutex, std::adopt_lock};
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+  }
+  return std::unique_lock(mutex);
+}
+
+}  // namespace
 
 void Outbox::open(boost::asio::any_io_executor executor, std::function<void()> wake) {
   const std::lock_guard lock(mutex_);
@@ -44,7 +60,7 @@ void Outbox::push_subscribed() {
 }
 
 void Outbox::push_outcome(std::uint64_t request, const Delivery& delivery) {
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock = lock_soon(mutex_);
   if (open_) push(lock, OutcomeItem{request, delivery});
 }
 
@@ -53,13 +69,13 @@ void Outbox::push_progress(const std::shared_ptr<ProgressSlot>& slot, std::uint6
   slot->done.store(done, std::memory_order_relaxed);
   slot->all.store(all, std::memory_order_relaxed);
   if (slot->queued.exchange(true)) return;  // the entry in the queue will show the new values
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock = lock_soon(mutex_);
   if (open_) push(lock, slot);
 }
 
 Accept Outbox::push_message(Message& message) {
   const std::uint64_t bytes = message.payload.size();
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock = lock_soon(mutex_);
   if (!open_) return Accept::no_receiver;
   if (quota_ == 0 || messages_ >= messages_max_ || (bytes_ > 0 && bytes_ + bytes > bytes_max_)) {
     return Accept::queue_full;
@@ -72,15 +88,15 @@ Accept Outbox::push_message(Message& message) {
 }
 
 bool Outbox::take(std::vector<OutItem>& out) {
-  const std::lock_guard lock(mutex_);
-  scheduled_ = false;
+  const std::unique_lock lock = lock_soon(mutex_);
   out.clear();
   out.swap(items_);
-  return !out.empty();
+  scheduled_ = !out.empty();
+  return scheduled_;
 }
 
 void Outbox::written(std::size_t messages, std::uint64_t bytes) {
-  const std::lock_guard lock(mutex_);
+  const std::unique_lock lock = lock_soon(mutex_);
   messages_ -= messages;
   bytes_ -= bytes;
 }

@@ -1,7 +1,8 @@
 // What waits to go to one client: outcomes, progress and messages, handed over from shard threads.
 //
-// A shard pushes; the first push after a drain posts one wake-up to the API thread, which then
-// takes everything at once. So many small messages cost one lock each and one post per batch.
+// A shard pushes; the first push after the outbox was found empty posts one wake-up to the API
+// thread, which then takes everything at once, and again until there is nothing. So many small
+// messages cost one lock each, and a post only when the API thread had nothing to do.
 //
 // Threads: push_*() from any thread; open(), take(), written() and close() on the API thread only.
 // Bounds: messages by count and bytes (a full queue is answered Accept::queue_full); outcomes by
@@ -63,7 +64,8 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   /// Moves from `message` only when it is taken.
   Accept push_message(Message& message);
 
-  /// All items in order; false if there is none. Messages count against the bounds until written().
+  /// All items in order; false if there is none, and only then the next push wakes: whoever got
+  /// items comes back for more. Messages count against the bounds until written().
   bool take(std::vector<OutItem>& out);
   void written(std::size_t messages, std::uint64_t bytes);
 
