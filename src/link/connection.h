@@ -174,10 +174,10 @@ class Connection {
   Shared& shared_;
   LinkId id_;
   bool dialer_;
-  bool half_open_ = false;  // counted in Shared::half_open
+  bool half_open_ = false;   // counted in Shared::half_open
   bool hello_made_ = false;  // a dialer's TLS has begun
   Step step_ = Step::none;
-  bool tls_done_ = false;   // both sides know that the handshake is complete
+  bool tls_done_ = false;  // both sides know that the handshake is complete
   bool hello_seen_ = false;
   bool goodbye_sent_ = false;
   bool goodbye_seen_ = false;

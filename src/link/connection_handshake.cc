@@ -1,8 +1,8 @@
 // The handshake of a connection, with its slow steps off the loop:
 //
-//   1. crypto data comes in from ngtcp2 and goes to the TLS engine; when a whole TLS message is
-//      there, the link waits for a worker, and is frozen: it reads and writes no packet, so that
-//      ngtcp2 sees the same order of things as if TLS had answered at once;
+//   1. crypto data comes in from ngtcp2 and goes to the TLS engine; when a whole flight of the
+//      peer is there, the link waits for a worker, and is frozen: it reads and writes no packet, so
+//      that ngtcp2 sees the same order of things as if TLS had answered at once;
 //   2. the endpoint gives the engine, and nothing else, to the pool (handshakes.cc);
 //   3. datagrams that come meanwhile are held;
 //   4. the engine is back: ngtcp2 asks for crypto data once more (ngtcp2_conn_continue_handshake),
@@ -35,7 +35,7 @@ int Connection::on_crypto_data(Bytes data) {
   // When the handshake is complete, TLS has nothing more to hear (no tickets).
   if (!tls_.active() || tls_.engine()->finished()) return NGTCP2_ERR_CRYPTO;
   if (!tls_.engine()->give(data)) return NGTCP2_ERR_CRYPTO;
-  return tls_.engine()->has_message() ? take_step() : 0;
+  return tls_.engine()->has_flight() ? take_step() : 0;
 }
 
 /// Now, or when a worker is free.

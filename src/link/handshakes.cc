@@ -34,11 +34,11 @@ void Endpoint::Impl::start_steps() {
 bool Endpoint::Impl::submit_step(Connection& link) {
   const EndpointOptions& options = shared_.options;
   const std::shared_ptr<TlsEngine> engine = link.engine();
-  const bool taken = options.workers->submit(
-      [engine] { engine->step(); }, *options.executor,
-      [this, alive = std::weak_ptr(alive_), id = link.id()](Now now) {
-        if (!alive.expired()) finish_step(id, now);
-      });
+  const bool taken =
+      options.workers->submit([engine] { engine->step(); }, *options.executor,
+                              [this, alive = std::weak_ptr(alive_), id = link.id()](Now now) {
+                                if (!alive.expired()) finish_step(id, now);
+                              });
   if (!taken) return false;
   link.begin_step();
   ++shared_.stats.steps_off_loop;

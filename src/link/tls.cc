@@ -180,8 +180,7 @@ Result<std::vector<std::byte>> encode_parameters(ngtcp2_conn* conn) {
 /// by now and refuses, so a session that does nothing takes them.
 int install_first_write_key(ngtcp2_conn* conn, const TlsContexts& contexts, SSL* ssl,
                             const TlsEffect& effect) {
-  auto* const glue =
-      static_cast<ngtcp2_crypto_ossl_ctx*>(ngtcp2_conn_get_tls_native_handle(conn));
+  auto* const glue = static_cast<ngtcp2_crypto_ossl_ctx*>(ngtcp2_conn_get_tls_native_handle(conn));
   ngtcp2_crypto_ctx cipher;
   if (ngtcp2_crypto_ctx_tls(&cipher, glue) == nullptr) return -1;
   ngtcp2_conn_set_crypto_ctx(conn, &cipher);

@@ -119,7 +119,7 @@ class TlsSession {
  private:
   TlsContexts* contexts_ = nullptr;
   ngtcp2_conn* conn_ = nullptr;
-  std::shared_ptr<TlsEngine> engine_;  // owners: this, the step under way
+  std::shared_ptr<TlsEngine> engine_;       // owners: this, the step under way
   ngtcp2_crypto_ossl_ctx* glue_ = nullptr;  // tells ngtcp2 the cipher that was negotiated
   std::optional<NodeId> expected_;
   bool completed_ = false;

@@ -15,6 +15,10 @@ namespace {
 
 constexpr std::size_t kMessageHeaderBytes = 4;  // type, length (RFC 8446, 4)
 
+/// Messages that others of the same flight follow: EncryptedExtensions, Certificate,
+/// CertificateRequest, CertificateVerify.
+bool more_follow(std::uint8_t type) { return type == 8 || type == 11 || type == 13 || type == 15; }
+
 std::unexpected<Error> engine_failure(const char* what) {
   ERR_clear_error();
   return fail(Errc::internal, std::string("TLS session: ") + what);
@@ -64,12 +68,10 @@ struct TlsCalls {
 
   static int secret(SSL*, std::uint32_t protection, int writing, const unsigned char* data,
                     std::size_t size, void* arg) {
-    const ngtcp2_encryption_level level =
-        ngtcp2_crypto_ossl_from_ossl_encryption_level(protection);
+    const ngtcp2_encryption_level level = ngtcp2_crypto_ossl_from_ossl_encryption_level(protection);
     if (writing != 0) self(arg).write_level_ = level;
-    self(arg).add(
-        writing != 0 ? TlsEffect::Kind::write_secret : TlsEffect::Kind::read_secret, level,
-        bytes_of(data, size));
+    self(arg).add(writing != 0 ? TlsEffect::Kind::write_secret : TlsEffect::Kind::read_secret,
+                  level, bytes_of(data, size));
     return 1;
   }
 
@@ -138,15 +140,17 @@ bool TlsEngine::give(Bytes data) {
   if (input_bytes_ + data.size() > kTlsInputBytesMax) return false;
   input_bytes_ += data.size();
   input_.emplace_back(data.begin(), data.end());
-  note_messages(data);
+  follow_messages(data);
   return true;
 }
 
-/// Follows the lengths of messages, so that half a message costs no step. TLS judges the rest.
-void TlsEngine::note_messages(Bytes data) {
+/// Follows types and lengths, so that half a flight costs no step. TLS judges the rest.
+void TlsEngine::follow_messages(Bytes data) {
   while (!data.empty()) {
     if (header_bytes_ < kMessageHeaderBytes) {
-      if (header_bytes_ > 0) {
+      if (header_bytes_ == 0) {
+        message_type_ = std::to_integer<std::uint8_t>(data[0]);
+      } else {
         message_bytes_ = message_bytes_ << 8 | std::to_integer<std::size_t>(data[0]);
       }
       ++header_bytes_;
@@ -157,7 +161,7 @@ void TlsEngine::note_messages(Bytes data) {
       data = data.subspan(n);
     }
     if (header_bytes_ == kMessageHeaderBytes && message_bytes_ == 0) {
-      has_message_ = true;
+      has_flight_ = has_flight_ || !more_follow(message_type_);
       header_bytes_ = 0;
     }
   }
@@ -165,7 +169,7 @@ void TlsEngine::note_messages(Bytes data) {
 
 void TlsEngine::step() {
   QUDAG_ASSERT(!stepping_.exchange(true, std::memory_order_acquire));
-  has_message_ = false;
+  has_flight_ = false;
   ERR_clear_error();
   if (needs_key_) {
     const auto key = TlsKey::throwaway();
@@ -176,8 +180,8 @@ void TlsEngine::step() {
     const int rv = SSL_do_handshake(ssl_.get());
     const int error = rv > 0 ? SSL_ERROR_NONE : SSL_get_error(ssl_.get(), rv);
     finished_ = rv > 0;
-    failed_ = error != SSL_ERROR_NONE && error != SSL_ERROR_WANT_READ &&
-              error != SSL_ERROR_WANT_WRITE;
+    failed_ =
+        error != SSL_ERROR_NONE && error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE;
   }
   ERR_clear_error();
   stepping_.store(false, std::memory_order_release);

@@ -55,8 +55,8 @@ class TlsEngine {
 
   /// False beyond kTlsInputBytesMax.
   bool give(Bytes data);
-  /// Something given since the last step ends a TLS message: a step can get further.
-  bool has_message() const { return has_message_; }
+  /// What was given since the last step ends a flight: a step can get further.
+  bool has_flight() const { return has_flight_; }
   /// 1.2 ms where it signs. Never fails by itself: see failed().
   void step();
 
@@ -78,7 +78,7 @@ class TlsEngine {
   TlsEngine(std::optional<NodeId> expected, Bytes parameters)
       : expected_(expected), parameters_(parameters.begin(), parameters.end()) {}
   bool use_key(const TlsKey& key);
-  void note_messages(Bytes data);
+  void follow_messages(Bytes data);
   void add(TlsEffect::Kind kind, ngtcp2_encryption_level level, Bytes data) {
     effects_.emplace_back(kind, level, data);
   }
@@ -95,7 +95,8 @@ class TlsEngine {
   std::size_t input_bytes_ = 0;
   std::size_t header_bytes_ = 0;   // of the message that is arriving
   std::size_t message_bytes_ = 0;  // of its body: still to come
-  bool has_message_ = false;
+  std::uint8_t message_type_ = 0;
+  bool has_flight_ = false;
 
   std::vector<TlsEffect> effects_;
   ngtcp2_encryption_level write_level_ = NGTCP2_ENCRYPTION_LEVEL_INITIAL;

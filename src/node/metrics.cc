@@ -2,6 +2,8 @@
 // tests read this table; nothing else names a metric.
 #include "node/report.h"
 
+#include "crypto/openssl_memory.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -39,6 +41,14 @@ const std::vector<Row>& rows() {
                 r.endpoint.handshakes_done),
       QUDAG_ROW("qudag_handshakes_total", "result=\"failed\"", "link handshakes", counter,
                 r.endpoint.handshakes_failed),
+      QUDAG_ROW("qudag_handshake_steps_total", "where=\"worker\"",
+                "slow steps of TLS: signatures, key exchanges", counter, r.endpoint.steps_off_loop),
+      QUDAG_ROW("qudag_handshake_steps_total", "where=\"loop\"",
+                "slow steps of TLS: signatures, key exchanges", counter, r.endpoint.steps_inline),
+      QUDAG_ROW("qudag_handshake_steps_put_off_total", "", "found the worker pool full", counter,
+                r.endpoint.steps_put_off),
+      QUDAG_ROW("qudag_handshake_steps_waiting", "", "for a worker, or at one", gauge,
+                r.endpoint.steps_waiting),
       QUDAG_ROW("qudag_links_refused_total", "", "links refused by a limit", counter,
                 r.endpoint.links_refused),
       QUDAG_ROW("qudag_retries_sent_total", "", "address validations asked of new peers", counter,
@@ -47,6 +57,9 @@ const std::vector<Row>& rows() {
                 "datagrams that belong to no link", counter, r.endpoint.dropped_unknown),
       QUDAG_ROW("qudag_datagrams_dropped_total", "reason=\"malformed\"",
                 "datagrams that are no QUIC packet", counter, r.endpoint.dropped_malformed),
+      QUDAG_ROW("qudag_datagrams_dropped_total", "reason=\"handshake\"",
+                "datagrams for a handshake at a worker, beyond what is held", counter,
+                r.endpoint.held_dropped),
       QUDAG_ROW("qudag_control_frames_malformed_total", "", "broken frames on control streams",
                 counter, r.endpoint.control_frames_malformed),
       QUDAG_ROW("qudag_datagrams_total", "direction=\"in\"", "UDP datagrams", counter,
@@ -270,9 +283,18 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
     out.push_back({.name = std::move(name), .labels = "", .help = std::move(help),
                    .kind = SampleKind::gauge, .value = value});
   };
-  out.push_back({.name = "qudag_memory_bytes", .labels = "part=\"messages\"",
-                 .help = "memory held, by part", .kind = SampleKind::gauge,
-                 .value = static_cast<double>(memory_used)});
+  const auto part = [&](std::string labels, std::uint64_t bytes) {
+    out.push_back({.name = "qudag_memory_bytes", .labels = std::move(labels),
+                   .help = "memory held, by part", .kind = SampleKind::gauge,
+                   .value = static_cast<double>(bytes)});
+  };
+  part("part=\"messages\"", memory_used);
+  if (const crypto::OpenSslMemory tls = crypto::openssl_memory(); tls.counted) {
+    part("part=\"tls\"", tls.bytes);
+    out.push_back({.name = "qudag_tls_allocations_total", .labels = "",
+                   .help = "allocations of OpenSSL in this process", .kind = SampleKind::counter,
+                   .value = static_cast<double>(tls.allocations)});
+  }
   gauge("qudag_memory_reserved_bytes", "reserved under the memory bound",
         static_cast<double>(memory_used));
   gauge("qudag_memory_limit_bytes", "the memory bound", static_cast<double>(memory_limit));
@@ -292,3 +314,7 @@ std::uint64_t resident_bytes() {
 }
 
 }  // namespace qudag::node
+
+namespace qudag {
+bool count_tls_memory() noexcept { return crypto::count_openssl_memory(); }
+}  // namespace qudag

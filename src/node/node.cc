@@ -48,6 +48,10 @@ unsigned shard_count(unsigned wanted) {
   return std::min<unsigned>(wanted == 0 ? cores : wanted, limits::kShardsMax);
 }
 
+/// Slow work is mostly signatures of handshakes: half of the cores sign 400 a second each and leave
+/// the other half to the loops, which the kernel would otherwise share evenly with a flood.
+unsigned worker_count() { return std::max(1u, std::thread::hardware_concurrency() / 2); }
+
 Delivery refusal(const Error& error) {
   const bool limit = error.code >= Errc::refused_memory && error.code < Errc::unknown_destination;
   return {.outcome = limit ? Outcome::refused : Outcome::failed, .reason = error, .elapsed = {}};
@@ -192,7 +196,7 @@ Status Node::Impl::start() {
   const unsigned shards = shard_count(options_.shards);
   seats_.resize(shards);
   if (auto ok = open_sockets(shards); !ok) return ok;
-  workers_ = std::make_unique<runtime::ThreadWorkerPool>(1);
+  workers_ = std::make_unique<runtime::ThreadWorkerPool>(worker_count());
   hub_ = std::make_unique<node::GossipHub>(
       netmap::NetmapOptions{.self = id(), .digest_interval = options_.gossip_interval}, rng_, *this);
 

@@ -55,6 +55,8 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.shards = static_cast<std::uint8_t>(setup.shards);
   out.links_max = share(setup.options->limits.links, setup.shards);
   out.half_open_max = share(setup.options->limits.half_open, setup.shards);
+  out.workers = &setup.host->workers();
+  out.executor = &setup.host->executor(setup.index);
   out.known = setup.options->known;
   out.handshake_timeout = 5s;
   out.idle_timeout = 30s;

@@ -47,7 +47,7 @@ bool Net::run(Duration limit, const std::function<bool()>& done) {
 }
 
 bool Net::step(TimePoint end) {
-  TimePoint next = flying_.empty() ? kNever : flying_.top().at;
+  TimePoint next = std::min(workers.next(), flying_.empty() ? kNever : flying_.top().at);
   for (auto& peer : peers_) {
     if (peer->endpoint) next = std::min(next, peer->endpoint->next_deadline());
   }
@@ -56,6 +56,7 @@ bool Net::step(TimePoint end) {
     return false;
   }
   time_ = std::max(time_, next);
+  workers.run();
   while (!flying_.empty() && flying_.top().at <= time_) {
     Flying datagram = flying_.top();
     flying_.pop();
@@ -67,6 +68,30 @@ bool Net::step(TimePoint end) {
     }
   }
   return true;
+}
+
+bool Workers::submit(std::function<void()> work, runtime::Executor&,
+                     std::function<void(Now)> done) {
+  if (jobs_.size() >= waiting_max) {
+    ++refused;
+    return false;
+  }
+  jobs_.push_back({net_.now().mono + delay, std::move(work), std::move(done)});
+  return true;
+}
+
+bool Workers::post(std::function<void(Now)> task) {
+  task(net_.now());
+  return true;
+}
+
+void Workers::run() {
+  while (next() <= net_.now().mono) {
+    Job job = std::move(jobs_.front());
+    jobs_.pop_front();
+    job.work();
+    post(std::move(job.done));
+  }
 }
 
 void Net::deliver(Flying& datagram) {

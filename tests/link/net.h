@@ -5,6 +5,7 @@
 #include "crypto/identity.h"
 #include "link/endpoint.h"
 #include "memory/block.h"
+#include "runtime/driver.h"
 
 #include <gtest/gtest.h>
 
@@ -95,6 +96,33 @@ class Recorder : public Events {
 
 class Net;
 
+/// A worker pool in virtual time: work is done `delay` after it was given, or when a test lets it.
+class Workers final : public runtime::WorkerPool, public runtime::Executor {
+ public:
+  explicit Workers(Net& net) : net_(net) {}
+
+  bool submit(std::function<void()> work, runtime::Executor& shard,
+              std::function<void(Now)> done) override;
+  bool post(std::function<void(Now)> task) override;
+  TimePoint next() const { return jobs_.empty() || held ? kNever : jobs_.front().at; }
+  void run();
+  std::size_t waiting() const { return jobs_.size(); }
+
+  Duration delay = 2ms;
+  std::size_t waiting_max = SIZE_MAX;
+  bool held = false;
+  std::uint64_t refused = 0;
+
+ private:
+  struct Job {
+    TimePoint at;
+    std::function<void()> work;
+    std::function<void(Now)> done;
+  };
+  Net& net_;
+  std::deque<Job> jobs_;
+};
+
 /// A node on the Net: an endpoint, its socket and everything that they need.
 class Peer final : public runtime::DatagramSocket {
  public:
@@ -155,6 +183,7 @@ class Net {
 
   Faults faults;
   std::function<void(const SocketAddress& from, const SocketAddress& to, Bytes)> tap;
+  Workers workers{*this};  // for who is given them
   std::uint64_t carried = 0;
   std::uint64_t carried_bytes = 0;
 
