@@ -8,6 +8,8 @@
 namespace qudag::link {
 namespace {
 
+constexpr std::uint8_t number_of(wire::ControlType type) { return static_cast<std::uint8_t>(type); }
+
 /// Unsent control bytes per link; beyond it the peer is too slow and frames are refused.
 constexpr std::size_t kControlQueueBytesMax = 256 * 1024;
 
@@ -75,11 +77,9 @@ void Connection::reset(Stream& stream, Code code) {
 
 bool Connection::send_control(std::uint8_t type, Bytes body) {
   if (retired() || doomed() || state_ < LinkState::ready) return false;
-  if (body.size() > limits::kControlFrameBytesMax) return false;
+  if (body.size() > wire::kControlBodyBytesMax) return false;
   if (control_.queued_bytes() + body.size() > kControlQueueBytesMax) return false;
-  std::array<std::byte, kControlHeaderBytes> header;
-  header[0] = std::byte{type};
-  store_be(header.data() + 1, static_cast<std::uint16_t>(body.size()));
+  const auto header = wire::encode_control_header(type, body.size());
 
   const std::size_t total = header.size() + body.size();
   const auto size =
@@ -111,8 +111,8 @@ void Connection::say_goodbye() {
     doom(Error(Errc::shutting_down), Code::shutdown);
     return;
   }
-  const std::array<std::byte, 1> body = {static_cast<std::byte>(Code::shutdown)};
-  send_control(frame::kGoodbye, body);
+  send_control(number_of(wire::ControlType::goodbye),
+               wire::encode_goodbye(static_cast<std::uint8_t>(Code::shutdown)));
   goodbye_sent_ = true;
   state_ = LinkState::draining;
   end_if_drained();
@@ -144,10 +144,9 @@ bool Connection::on_handshake_completed() {
   }
   if (!dialer_) on_handshake_confirmed();  // the acceptor hears of it last (RFC 9001, 4.1.2)
 
-  Hello hello;
-  if (!dialer_ || shared_.options.known) hello.flags |= Hello::kKnown;
-  if (shared_.options.relay) hello.flags |= Hello::kRelay;
-  if (!send_control(frame::kHello, hello.encode())) {
+  const wire::Hello hello{.known = !dialer_ || shared_.options.known,
+                          .relay = shared_.options.relay};
+  if (!send_control(number_of(wire::ControlType::hello), wire::encode_hello(hello))) {
     doom(Error(Errc::refused_memory), Code::refused);
     return false;
   }
@@ -252,36 +251,40 @@ bool Connection::on_control_data(Bytes data) {
 }
 
 bool Connection::on_control_frame(const ControlFrame& in) {
-  if (in.type == frame::kHello) return on_hello(in.body);
+  const auto type = static_cast<wire::ControlType>(in.type);
+  if (type == wire::ControlType::hello) return on_hello(in.body);
   if (!hello_seen_) return violation("no hello");
-  if (in.type >= frame::kOwnerFirst && in.type <= frame::kOwnerLast) {
-    shared_.events.on_control_frame(id_, in.type, in.body, shared_.now);
-    return true;
-  }
-  switch (in.type) {
-    case frame::kPing:
-      if (in.body.size() != 8) return violation("ping");
-      send_control(frame::kPong, in.body);
+  switch (type) {
+    case wire::ControlType::ping: {
+      const auto token = wire::parse_ping(in.body);
+      if (!token) return violation("ping");
+      send_control(number_of(wire::ControlType::pong), wire::encode_ping(*token));
       return true;
-    case frame::kPong:
-      return in.body.size() == 8 || violation("pong");
-    case frame::kGoodbye:
-      if (in.body.size() != 1) return violation("goodbye");
+    }
+    case wire::ControlType::pong:
+      return wire::parse_ping(in.body) || violation("pong");
+    case wire::ControlType::goodbye:
+      if (!wire::parse_goodbye(in.body)) return violation("goodbye");
       goodbye_seen_ = true;
       state_ = LinkState::draining;
       end_if_drained();
       return true;
     default:
-      return in.type >= frame::kIgnoredFirst || violation("unknown control frame");
+      break;
   }
+  if (wire::is_forbidden_control_type(in.type)) return violation("unknown control frame");
+  if (wire::is_known_control_type(in.type)) {  // gossip and load are the owner's
+    shared_.events.on_control_frame(id_, in.type, in.body, shared_.now);
+  }
+  return true;
 }
 
 bool Connection::on_hello(Bytes body) {
-  const auto hello = Hello::parse(body);
+  const auto hello = wire::parse_hello(body);
   if (!hello || hello_seen_) return violation("hello");
-  if (!hello->speaks(kProtocolVersion)) return violation("no common version");
+  if (!wire::common_version(*hello, {})) return violation("no common version");
   hello_seen_ = true;
-  if (!dialer_ && (hello->flags & Hello::kKnown) != 0) {
+  if (!dialer_ && hello->known) {
     peer_ = facts_.peer_key_id;
     shared_.proved.push_back(id_);
   }

@@ -5,7 +5,7 @@
 namespace qudag::link {
 namespace {
 
-std::size_t body_size(const std::byte* header) { return load_be<std::uint16_t>(header + 1); }
+using wire::kControlHeaderBytes;
 
 /// Moves bytes from the front of `in` until `to` has `size` bytes; true when it has.
 bool top_up(std::vector<std::byte>& to, std::size_t size, Bytes& in) {
@@ -28,10 +28,11 @@ ControlReader::Step ControlReader::next(Bytes& in, ControlFrame& out) {
   if (in.empty()) return Step::need_more;
   if (in.size() < kControlHeaderBytes) return next_held(in, out);
 
-  const std::size_t size = body_size(in.data());
-  if (size > limits::kControlFrameBytesMax) return Step::malformed;
+  const wire::ControlHeader header = *wire::parse_control_header(in);
+  if (!wire::length_is_valid(header)) return Step::malformed;
+  const std::size_t size = header.length;
   if (in.size() < kControlHeaderBytes + size) return next_held(in, out);
-  out.type = std::to_integer<std::uint8_t>(in[0]);
+  out.type = header.type;
   out.body = in.subspan(kControlHeaderBytes, size);
   in = in.subspan(kControlHeaderBytes + size);
   return Step::frame;
@@ -39,32 +40,14 @@ ControlReader::Step ControlReader::next(Bytes& in, ControlFrame& out) {
 
 ControlReader::Step ControlReader::next_held(Bytes& in, ControlFrame& out) {
   if (!top_up(held_, kControlHeaderBytes, in)) return Step::need_more;
-  const std::size_t size = body_size(held_.data());
-  if (size > limits::kControlFrameBytesMax) return Step::malformed;
+  const wire::ControlHeader header = *wire::parse_control_header(held_);
+  if (!wire::length_is_valid(header)) return Step::malformed;
+  const std::size_t size = header.length;
   if (!top_up(held_, kControlHeaderBytes + size, in)) return Step::need_more;
   held_given_ = true;
-  out.type = std::to_integer<std::uint8_t>(held_[0]);
+  out.type = header.type;
   out.body = Bytes(held_).subspan(kControlHeaderBytes, size);
   return Step::frame;
-}
-
-std::array<std::byte, Hello::kSize> Hello::encode() const {
-  std::array<std::byte, kSize> out{};
-  ByteWriter writer(out);
-  writer.u16(version_min);
-  writer.u16(version_max);
-  writer.u32(flags);
-  return out;
-}
-
-std::optional<Hello> Hello::parse(Bytes body) {
-  ByteReader reader(body);
-  Hello out;
-  out.version_min = reader.u16();
-  out.version_max = reader.u16();
-  out.flags = reader.u32();
-  if (!reader.done() || out.version_min > out.version_max) return std::nullopt;
-  return out;
 }
 
 }  // namespace qudag::link

@@ -53,7 +53,7 @@ struct StreamId {
 enum class LinkState : std::uint8_t { dialing, handshaking, ready, draining, closed };
 std::string_view name_of(LinkState state);
 
-/// QUIC application error codes, used to reset streams and close links (protocol.md, section 3.5).
+/// QUIC application error codes, used to reset streams and close links (protocol.md, section 3.2).
 enum class Code : std::uint64_t {
   none = 0x00,
   protocol = 0x01,     // the peer broke a rule of this protocol

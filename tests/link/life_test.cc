@@ -318,19 +318,19 @@ TEST(Control, TheQueueOfASlowPeerIsBounded) {
 }
 
 TEST(Control, FramesThatBreakTheRulesCloseTheLink) {
-  const std::array<std::byte, 8> good_hello = Hello{}.encode();
+  const std::array<std::byte, 8> good_hello = wire::encode_hello({});
   struct Case {
     std::uint8_t type;
     std::vector<std::byte> body;
     bool closes;
   };
   const std::vector<Case> cases = {
-      {frame::kHello, {good_hello.begin(), good_hello.end()}, true},  // a second one
-      {frame::kPing, pattern(7, 1), true},
-      {frame::kPing, pattern(8, 1), false},
-      {frame::kPong, pattern(9, 1), true},
-      {frame::kPong, pattern(8, 1), false},
-      {frame::kGoodbye, {}, true},
+      {0x01, {good_hello.begin(), good_hello.end()}, true},  // a second one
+      {0x02, pattern(7, 1), true},
+      {0x02, pattern(8, 1), false},
+      {0x03, pattern(9, 1), true},
+      {0x03, pattern(8, 1), false},
+      {0x04, {}, true},
       {0x05, {}, true},
       {0x7f, {}, true},
       {0x80, pattern(100, 1), false},
