@@ -1,8 +1,16 @@
 #include "runtime/worker_pool.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <utility>
 
 namespace qudag::runtime {
+namespace {
+
+constexpr int kWorkerNice = 5;  // above the process: a third of a loop's weight
+
+}  // namespace
 
 ThreadWorkerPool::ThreadWorkerPool(unsigned threads, std::size_t waiting_max)
     : waiting_max_(waiting_max) {
@@ -31,6 +39,10 @@ bool ThreadWorkerPool::submit(std::function<void()> work, Executor& shard,
 }
 
 void ThreadWorkerPool::run() {
+  // Where cores are scarce, loops come first. On Linux a nice value is a thread's own.
+  const auto self = static_cast<id_t>(::gettid());
+  static_cast<void>(
+      ::setpriority(PRIO_PROCESS, self, ::getpriority(PRIO_PROCESS, self) + kWorkerNice));
   for (;;) {
     Job job;
     {
