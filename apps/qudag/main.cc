@@ -194,6 +194,7 @@ int run(int argc, char** argv) {
 }  // namespace qudag::app
 
 int main(int argc, char** argv) {
+  (void)qudag::count_tls_memory();  // before anything uses OpenSSL
   try {
     return qudag::app::run(argc, argv);
   } catch (const std::exception& error) {

@@ -71,4 +71,8 @@ struct MetricSample {
   double value = 0;
 };
 
+/// Counts OpenSSL's memory from now on, for the metrics `qudag_tls_...`, by hooks that are
+/// process-wide: call it first in main or not at all. False if OpenSSL was used before.
+QUDAG_API bool count_tls_memory() noexcept;
+
 }  // namespace qudag

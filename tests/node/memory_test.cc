@@ -2,6 +2,7 @@
 // no allocation per message or relayed cell, and one copy per relayed byte.
 #include "node/allocation_count.h"
 
+#include <qudag/metrics.h>
 #include <qudag/node.h>
 
 #include <gtest/gtest.h>
@@ -15,6 +16,8 @@ namespace qudag {
 namespace {
 
 using namespace std::chrono_literals;
+
+const bool kTlsCounted = count_tls_memory();  // before main, and before OpenSSL's first use
 
 /// A source, the only relay and a destination, one shard each.
 class Memory : public testing::Test {
@@ -119,9 +122,11 @@ TEST_F(Memory, ARelayCopiesAByteOnce) {
 
 TEST_F(Memory, IsReportedByPart) {
   send(10, 100'000, Class::low);
-  for (const char* part : {"quic", "pools"}) {
-    EXPECT_GT(metric(relay(), "qudag_memory_bytes", part), 0) << part;
+  ASSERT_TRUE(kTlsCounted);
+  for (const char* part : {"quic", "pools", "tls"}) {
+    EXPECT_GT(metric(relay(), "qudag_memory_bytes", part), 10'000) << part;
   }
+  EXPECT_GT(metric(relay(), "qudag_tls_allocations_total"), 0);
 }
 
 // A message of any size goes out and in through pieces that add up, and may outlive its node.
