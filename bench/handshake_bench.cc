@@ -3,7 +3,7 @@
 //   loop_lag/0  steps of handshakes inside the turn, as without a pool
 //   loop_lag/1  on a worker pool of half the cores, as a node has it
 // Counters: how late the loop served deadlines and tasks, in microseconds (LoopStats::lag_us), the
-// messages' one-way time, and what arrived.
+// messages' one-way time, what the loop's thread used of its core, and what arrived.
 // rooms: link runtime
 #include "base/histogram.h"
 #include "crypto/identity.h"
@@ -15,6 +15,9 @@
 #include "runtime/worker_pool.h"
 
 #include <benchmark/benchmark.h>
+
+#include <pthread.h>
+#include <time.h>
 
 #include <atomic>
 #include <cstring>
@@ -49,6 +52,13 @@ class Side : public runtime::Driven, public Events {
   ~Side() override { stop(); }
   void start() {
     thread = std::thread([this] { loop.run(*this); });
+  }
+  /// What its loop's thread has used.
+  double cpu_seconds() {
+    clockid_t clock;
+    timespec used{};
+    if (pthread_getcpuclockid(thread.native_handle(), &clock) == 0) clock_gettime(clock, &used);
+    return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) * 1e-9;
   }
   void stop() {
     loop.stop();
@@ -196,6 +206,8 @@ void loop_lag(benchmark::State& state) {
     const std::uint64_t ready_before = target.ready;
     std::this_thread::sleep_for(kRun);
     const std::uint64_t done = target.ready - ready_before;
+    state.counters["loop_cpu_percent"] =
+        100 * target.cpu_seconds() / std::chrono::duration<double>(kRun).count();
     for (auto& dialer : dialers) dialer->stop();
     sender.stop();
     target.stop();

@@ -48,8 +48,8 @@ unsigned shard_count(unsigned wanted) {
   return std::min<unsigned>(wanted == 0 ? cores : wanted, limits::kShardsMax);
 }
 
-/// Slow work is mostly signatures of handshakes: half of the cores sign 400 a second each and leave
-/// the other half to the loops, which the kernel would otherwise share evenly with a flood.
+/// Slow work is mostly TLS of handshakes, 600 a second for a core. Half of the cores is ample, and a
+/// flood of handshakes leaves the other half to the loops.
 unsigned worker_count() { return std::max(1u, std::thread::hardware_concurrency() / 2); }
 
 Delivery refusal(const Error& error) {
