@@ -83,6 +83,21 @@ TEST(Offload, SlowWorkersUnderHeavyLoss) {
   }
 }
 
+TEST(Offload, KeyLogLinesComeOnTheShardsThread) {
+  std::vector<std::string> lines;
+  Offloaded pair(
+      1, EndpointOptions{.keylog = [&](std::string_view line) { lines.emplace_back(line); }});
+  pair.dial();
+  pair.stop_in_step_of(*pair.a);
+  EXPECT_TRUE(lines.empty()) << "a step of TLS tells nobody";
+  pair.net.workers.held = false;
+  ASSERT_TRUE(pair.net.run(10s, [&] { return pair.both_ready(); }));
+  const auto secrets = std::count_if(lines.begin(), lines.end(), [](const std::string& line) {
+    return line.starts_with("CLIENT_TRAFFIC_SECRET_0 ");
+  });
+  EXPECT_EQ(secrets, 2) << "one of each side";
+}
+
 TEST(Offload, AWrongIdIsStillRefused) {
   Offloaded pair;
   NodeId other = pair.b->id();
