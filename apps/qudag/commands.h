@@ -83,13 +83,22 @@ struct DemoArgs {
 Exit testnet_demo(const DemoArgs& args);
 
 struct BenchArgs {
-  std::string scenario = "onion";
+  std::string scenario = "all";
   unsigned runs = 3;
   unsigned shards = 1;
   double seconds = 2;          ///< of each measured rate
+  bool quick = false;          ///< as short as can be, for tests of the form
   std::filesystem::path json;  ///< "-": standard output
 };
-Exit bench(const BenchArgs& args);
+Exit run_bench(const BenchArgs& args);
+
+/// The destination of a benchmark; started by bench, not for people.
+struct BenchEndArgs {
+  std::string bootstrap;
+  unsigned shards = 1;
+  int ready_fd = -1;
+};
+Exit bench_end(const BenchEndArgs& args);
 
 // ---- Shared by the commands
 // -----------------------------------------------------------------------

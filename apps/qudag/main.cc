@@ -151,9 +151,10 @@ void add_testnet(CLI::App& app, Command& chosen) {
 void add_bench(CLI::App& app, Command& chosen) {
   auto args = std::make_shared<BenchArgs>();
   CLI::App* sub =
-      app.add_subcommand("bench", "Measure, in separate processes, through the local API");
-  sub->add_option("scenario", args->scenario, "onion (3 relays) or direct (none)")
-      ->check(CLI::IsMember({"onion", "direct"}))
+      app.add_subcommand("bench", "Measure, in separate processes, beside what the machine allows");
+  sub->add_option("scenario", args->scenario, "What; docs/bench.md describes each")
+      ->check(CLI::IsMember(
+          {"all", "limit", "direct", "onion", "circuit", "relay", "idle", "alloc", "features"}))
       ->capture_default_str();
   sub->add_option("--runs", args->runs, "Runs after one warm-up")
       ->check(CLI::Range(1u, 100u))
@@ -165,7 +166,17 @@ void add_bench(CLI::App& app, Command& chosen) {
       ->check(CLI::Range(0u, 64u))
       ->capture_default_str();
   sub->add_option("--json", args->json, "Write JSON to this file; -: standard output");
-  sub->callback([&chosen, args] { chosen = [args] { return bench(*args); }; });
+  sub->add_flag("--quick", args->quick, "Once and short: shows that it works, not how well");
+  sub->callback([&chosen, args] { chosen = [args] { return run_bench(*args); }; });
+}
+
+void add_bench_end(CLI::App& app, Command& chosen) {
+  auto args = std::make_shared<BenchEndArgs>();
+  CLI::App* sub = app.add_subcommand("bench-end", "The destination of a benchmark")->group("");
+  sub->add_option("--bootstrap", args->bootstrap);
+  sub->add_option("--shards", args->shards);
+  sub->add_option("--ready-fd", args->ready_fd)->required();
+  sub->callback([&chosen, args] { chosen = [args] { return bench_end(*args); }; });
 }
 
 int run(int argc, char** argv) {
@@ -182,6 +193,7 @@ int run(int argc, char** argv) {
   add_status(app, chosen);
   add_testnet(app, chosen);
   add_bench(app, chosen);
+  add_bench_end(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

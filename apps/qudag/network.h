@@ -14,6 +14,7 @@ struct NetworkOptions {
   unsigned nodes = 6;
   unsigned shards = 1;
   std::string log_level = "warn";
+  std::string gossip_interval = "1s";
 };
 
 class Network {

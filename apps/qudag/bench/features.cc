@@ -1,0 +1,243 @@
+// Each feature at its setting beside the off end of the same knob, or the plain way where there is
+// no knob. Timed parts are in turns, on and off, and medians are compared.
+#include "cells.h"
+#include "machine.h"
+#include "net.h"
+#include "scenarios.h"
+
+#include "crypto/aead.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace qudag::app::bench {
+namespace {
+
+template <class On, class Off>
+std::pair<double, double> in_turns(unsigned runs, On on, Off off) {
+  std::vector<double> with, without;
+  for (unsigned i = 0; i <= runs; ++i) {
+    const double a = on();
+    const double b = off();
+    if (i == 0) continue;
+    with.push_back(a);
+    without.push_back(b);
+  }
+  return {median_of(with), median_of(without)};
+}
+
+template <class Work>
+double ns_per(double seconds, std::size_t batch, Work work) {
+  const double begin = cpu_of_this_thread();
+  double now = begin;
+  std::uint64_t count = 0;
+  for (; now - begin < seconds; now = cpu_of_this_thread()) {
+    work();
+    count += batch;
+  }
+  return (now - begin) * 1e9 / static_cast<double>(count);
+}
+
+constexpr std::size_t kBurst = 512;  // a window of cells, taken and given back
+
+double pooled(double seconds) {
+  memory::BlockPool pool;
+  std::vector<memory::Block> blocks(kBurst);
+  return ns_per(seconds, kBurst, [&] {
+    for (memory::Block& block : blocks) block = pool.take(memory::BlockSize::cell);
+    for (memory::Block& block : blocks) block.reset();
+  });
+}
+
+double from_malloc(double seconds) {
+  std::vector<void*> pieces(kBurst);
+  return ns_per(seconds, kBurst, [&] {
+    for (void*& piece : pieces) {
+      piece = std::malloc(1'024 + memory::kHeadroomBytes + memory::kTailroomBytes);
+      asm volatile("" : : "g"(piece) : "memory");
+    }
+    for (void* piece : pieces) std::free(piece);
+  });
+}
+
+/// Sealing a run of cells where they lie, or into fresh buffers: a copy first, as OpenSSL's own
+/// out-of-place form would write.
+double sealed(double seconds, bool in_place) {
+  constexpr std::size_t kCells = 64, kBytes = 1'008;
+  crypto::Aead aead{Key256()};
+  std::vector<std::byte> from(kCells * kBytes), to(kCells * kBytes);
+  std::array<std::byte, crypto::kTagSize> tag{};
+  std::uint64_t counter = 0;
+  return ns_per(seconds, kCells, [&] {
+    for (std::size_t i = 0; i < kCells; ++i) {
+      MutableBytes cell = MutableBytes(from).subspan(i * kBytes, kBytes);
+      if (!in_place) {
+        const MutableBytes out = MutableBytes(to).subspan(i * kBytes, kBytes);
+        std::memcpy(out.data(), cell.data(), kBytes);
+        cell = out;
+      }
+      aead.seal(crypto::counter_nonce(counter++), {}, cell, tag);
+    }
+  });
+}
+
+/// A window of cells on their way through one queue: moved by handle, or copied.
+double passed_on(double seconds, bool by_handle) {
+  memory::BlockPool pool;
+  std::vector<memory::Block> from(kBurst), to(kBurst);
+  for (memory::Block& block : from) {
+    block = pool.take(memory::BlockSize::cell);
+    block.append(1'024);
+  }
+  return ns_per(seconds, kBurst, [&] {
+    for (std::size_t i = 0; i < kBurst; ++i) {
+      if (by_handle) {
+        to[i] = std::move(from[i]);
+        continue;
+      }
+      to[i] = pool.take(memory::BlockSize::cell);
+      to[i].append(1'024);
+      std::memcpy(to[i].data(), from[i].data(), 1'024);
+    }
+    if (by_handle) from.swap(to);
+  });
+}
+
+/// The copies of a byte at a relay, without what happens between them.
+double copied(double seconds, int times) {
+  std::vector<std::vector<std::byte>> stages(4, std::vector<std::byte>(kBurst * 1'024));
+  return ns_per(seconds, kBurst, [&] {
+    for (std::size_t at = 0; at < stages[0].size(); at += 1'024) {
+      for (std::size_t i = 0; i < static_cast<std::size_t>(times); ++i) {
+        std::memcpy(stages[i + 1].data() + at, stages[i].data() + at, 1'024);
+        asm volatile("" : : "r"(stages[i + 1].data()) : "memory");
+      }
+    }
+  });
+}
+
+Status in_process(const BenchArgs& args, Results& out) {
+  const double seconds = args.quick ? 0.05 : 0.3;
+  {
+    const auto [on, off] = in_turns(
+        args.runs, [&] { return pooled(seconds); }, [&] { return from_malloc(seconds); });
+    out.feature("M2", "pool_against_malloc", "ns", false, on, off);
+  }
+  {
+    const auto [on, off] = in_turns(
+        args.runs, [&] { return sealed(seconds, true); }, [&] { return sealed(seconds, false); });
+    out.feature("M4", "seal_in_place", "ns/cell", false, on, off);
+  }
+  {
+    const auto [on, off] = in_turns(
+        args.runs, [&] { return passed_on(seconds, true); },
+        [&] { return passed_on(seconds, false); });
+    out.feature("M5", "pass_by_handle", "ns/cell", false, on, off);
+  }
+  {
+    const auto [on, off] = in_turns(
+        args.runs, [&] { return copied(seconds, 1); }, [&] { return copied(seconds, 3); });
+    out.feature("M6", "one_copy_against_three", "ns/cell", false, on, off);
+  }
+  for (const std::size_t run : {8u, 32u}) {
+    const auto [on, off] = in_turns(
+        args.runs, [&] { return source_ns_per_cell(4, run, seconds); },
+        [&] { return source_ns_per_cell(4, 1, seconds); });
+    out.feature("P5", fmt::format("source_run_of_{}", run), "ns/cell", false, on, off);
+  }
+  Status failed;
+  const auto udp = [&](bool merge) {
+    const auto rate = udp_rate(merge, args.quick ? 0.2 : 1.0);
+    if (!rate) failed = std::unexpected(rate.error());
+    return rate ? rate->mb_per_s : 0;
+  };
+  const auto [on, off] = in_turns(
+      args.runs, [&] { return udp(true); }, [&] { return udp(false); });
+  out.feature("P6", "udp_gso_gro", "MB/s", true, on, off);
+  return failed;
+}
+
+/// Copies and cells per message, from the relays' counters.
+Status on_the_way(const BenchArgs& args, Net& net, Results& out) {
+  const auto cells = [&] { return net.relay_metric("qudag_cells_total", "role=\"relay\""); };
+  const auto copies_now = [&] { return net.relay_metric("qudag_bytes_copied_total"); };
+  const auto per_message = [&](std::size_t window, double* copies) -> Result<double> {
+    const auto cells_before = cells();
+    const auto copied_before = copies_now();
+    const auto load = net.load({.bytes = 256, .window = window, .seconds = args.seconds});
+    if (!load) return std::unexpected(load.error());
+    const auto cells_after = cells();
+    const auto copied_after = copies_now();
+    if (!cells_before || !copied_before || !cells_after || !copied_after) {
+      return fail(Errc::io_error, "a relay's metrics");
+    }
+    const double passed = *cells_after - *cells_before;
+    if (copies != nullptr) *copies = (*copied_after - *copied_before) / (passed * 1'024);
+    return passed / 3 / static_cast<double>(load->delivered);
+  };
+  double copies = 0;
+  const auto batched = per_message(4'096, &copies);
+  if (!batched) return std::unexpected(batched.error());
+  const auto single = per_message(1, nullptr);
+  if (!single) return std::unexpected(single.error());
+  out.add("features/copies_per_relayed_byte", "x", false).runs = {copies};
+  out.feature("P4", "cells_per_256_byte_message", "cells", false, *batched, *single);
+  out.note(
+      "M5: a cell handed on by handle, or copied into a piece of its own; M6: a cell copied "
+      "once, or once more into the cell and into the send queue, as a plain proxy does; "
+      "P4: off is one message at a time, so each has its cell; acknowledgements included");
+  return {};
+}
+
+Status reuse(const BenchArgs& args, Net& net, Results& out) {
+  const std::uint64_t circuits = args.quick ? 50 : 1'000;
+  const auto isolated = net.load({.bytes = 256, .window = 64, .count = circuits, .isolate = true});
+  if (!isolated) return std::unexpected(isolated.error());
+  const auto opened = static_cast<double>(net.source().status().get().links);
+  out.feature("M7", "links_per_1000_circuits", "links", false,
+              opened * 1'000 / static_cast<double>(circuits), 1'000);
+  const auto shared = net.load({.bytes = 256, .window = 64, .count = circuits * 20});
+  if (!shared) return std::unexpected(shared.error());
+  out.feature("N5", "messages_on_one_circuit", "messages/s", true, shared->per_second(),
+              isolated->per_second());
+  out.note(
+      "M7: on is the links that the source holds after them, off a link per circuit, not a "
+      "measurement");
+  return {};
+}
+
+Result<double> bulk_with_shards(const BenchArgs& args, unsigned shards, Interrupt& interrupt) {
+  auto net = Net::start({.relays = 3, .shards = shards}, interrupt);
+  if (!net) return std::unexpected(net.error());
+  std::vector<double> rates;
+  const std::size_t bytes = args.quick ? 4'000'000 : 32'000'000;
+  for (unsigned i = 0; i <= args.runs; ++i) {
+    const auto result = (*net)->bulk(bytes, 3, 4);
+    if (!result) return std::unexpected(result.error());
+    if (i > 0) rates.push_back(4 * static_cast<double>(bytes) / 1e6 / result->seconds);
+  }
+  return median_of(rates);
+}
+
+}  // namespace
+
+Status features_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt) {
+  if (Status done = in_process(args, out); !done) return done;
+  {
+    auto net = Net::start({.relays = 3, .shards = 1}, interrupt);
+    if (!net) return std::unexpected(net.error());
+    if (Status done = on_the_way(args, **net, out); !done) return done;
+    if (Status done = reuse(args, **net, out); !done) return done;
+  }
+  const auto two = bulk_with_shards(args, 2, interrupt);
+  if (!two) return std::unexpected(two.error());
+  const auto one = bulk_with_shards(args, 1, interrupt);
+  if (!one) return std::unexpected(one.error());
+  out.feature("P11", "bulk_4_circuits_2_shards", "MB/s", true, *two, *one);
+  return {};
+}
+
+}  // namespace qudag::app::bench

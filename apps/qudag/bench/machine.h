@@ -1,0 +1,24 @@
+// What figures belong to (machine, commit), and what the kernel says about processes.
+#pragma once
+
+#include <sys/types.h>
+#include <boost/json.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace qudag::app::bench {
+
+/// Of the tree that this program was built in, "-dirty" if files that git knows were changed.
+std::string commit();
+boost::json::object machine();
+/// Of the build directory that this program lies in: programs beside it.
+std::filesystem::path build_directory();
+
+/// User and system time of a process of ours so far, to the nanosecond; 0: this process.
+double cpu_of(pid_t pid);
+double cpu_of_this_thread();
+std::uint64_t rss_of(pid_t pid);
+
+}  // namespace qudag::app::bench

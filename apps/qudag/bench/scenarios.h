@@ -1,0 +1,26 @@
+// The scenarios of `qudag bench`, a file each. All measure into `out`; errors end the program.
+#pragma once
+
+#include "limit.h"
+
+namespace qudag::app {
+class Interrupt;
+}
+
+namespace qudag::app::bench {
+
+/// direct (0 relays) or onion (3): rates, round trips, bulk, CPU.
+Status messages_scenario(const BenchArgs& args, bool onion, const Limit& limit, Results& out,
+                         Interrupt& interrupt);
+/// Builds per second, their time, and CPU per build and role.
+Status circuit_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
+/// One relay's work on a cell, QUIC apart, against the bare AEAD; in this process.
+Status relay_scenario(const BenchArgs& args, Results& out);
+/// RSS of `qudag node` with nothing, with links, with circuits.
+Status idle_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
+/// Calls of malloc and bytes copied in steady traffic.
+Status alloc_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
+/// On against off.
+Status features_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
+
+}  // namespace qudag::app::bench
