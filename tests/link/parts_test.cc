@@ -66,6 +66,85 @@ TEST(ControlReader, RefusesLongFramesByTheirHeader) {
   }
 }
 
+class Scheduling : public ::testing::Test {
+ protected:
+  Stream& stream(Class cls, std::size_t bytes) {
+    const auto index = static_cast<std::int64_t>(streams_.size());
+    streams_.emplace_back(new (heap_) Stream(index, level_of(cls)));
+    Stream& out = *streams_.back();
+    while (bytes > 0) {
+      memory::Block block = pool_.take(memory::BlockSize::cell);
+      const std::size_t n = std::min<std::size_t>(bytes, 1024);
+      block.append(n);
+      out.push(std::move(block));
+      bytes -= n;
+    }
+    scheduler_.add(out);
+    return out;
+  }
+  /// One packet's worth from whoever has the turn.
+  Stream* send(std::size_t bytes = 1024) {
+    Stream* const turn = scheduler_.pick();
+    if (turn == nullptr) return nullptr;
+    bytes = std::min(bytes, turn->queued_bytes());
+    turn->sent(bytes);
+    scheduler_.charge(*turn, bytes);
+    return turn;
+  }
+
+  memory::SlabHeap heap_;
+  memory::BlockPool pool_;
+  std::vector<std::unique_ptr<Stream>> streams_;
+  Scheduler scheduler_;
+};
+
+TEST_F(Scheduling, EmptyPicksNothing) { EXPECT_EQ(scheduler_.pick(), nullptr); }
+
+TEST_F(Scheduling, UrgentFirst) {
+  Stream& low = stream(Class::low, 2048);
+  Stream& normal = stream(Class::normal, 2048);
+  Stream& high = stream(Class::high, 2048);
+  std::vector<Stream*> order;
+  while (Stream* one = send()) order.push_back(one);
+  EXPECT_EQ(order, (std::vector<Stream*>{&high, &high, &normal, &normal, &low, &low}));
+  EXPECT_TRUE(scheduler_.empty());
+}
+
+TEST_F(Scheduling, TurnsAreByBytesNotByPieces) {
+  Stream& short_pieces = stream(Class::normal, 200'000);
+  Stream& long_pieces = stream(Class::normal, 200'000);
+  std::size_t got_short = 0;
+  std::size_t got_long = 0;
+  for (int i = 0; i < 300; ++i) {
+    Stream* const turn = scheduler_.pick();
+    const std::size_t n = turn == &short_pieces ? 100 : 1400;
+    turn->sent(n);
+    scheduler_.charge(*turn, n);
+    (turn == &short_pieces ? got_short : got_long) += n;
+  }
+  (void)long_pieces;
+  EXPECT_NEAR(static_cast<double>(got_short), static_cast<double>(got_long), 8192.0);
+}
+
+TEST_F(Scheduling, LowKeepsItsShareBelowAFlood) {
+  Stream& high = stream(Class::high, 4'000'000);
+  Stream& low = stream(Class::low, 4'000'000);
+  std::size_t low_bytes = 0;
+  for (int i = 0; i < 2000; ++i) {
+    if (send() == &low) low_bytes += 1024;
+  }
+  (void)high;
+  EXPECT_NEAR(static_cast<double>(low_bytes), 2000 * 1024.0 / 17, 2000 * 1024.0 / 100);
+}
+
+TEST_F(Scheduling, RemovedStreamsGetNoTurn) {
+  Stream& first = stream(Class::normal, 2048);
+  Stream& second = stream(Class::normal, 2048);
+  scheduler_.remove(first);
+  scheduler_.remove(first);
+  EXPECT_EQ(scheduler_.pick(), &second);
+}
+
 TEST(Stream, QueueKeepsWhatIsNotAcknowledged) {
   memory::BlockPool pool;
   Stream stream(4, level_of(Class::normal));
