@@ -76,7 +76,7 @@ Status Network::add(const NetworkOptions& options, std::vector<Child>& starting)
                                      "--gossip_interval",
                                      options.gossip_interval,
                                      "--limits.links",
-                                     "4000",
+                                     std::to_string(options.links_max),
                                      "--log.level",
                                      options.log_level,
                                      "--api.socket",

@@ -15,6 +15,7 @@ struct NetworkOptions {
   unsigned shards = 1;
   std::string log_level = "warn";
   std::string gossip_interval = "1s";
+  unsigned links_max = 1'024;
 };
 
 class Network {

@@ -32,15 +32,22 @@ struct Sample {
   double destination = 0, relays = 0, cells = 0, copied = 0;
 };
 
-Result<Sample> sample(const Net& net) {
-  // The metrics pages first: serving them allocates.
+void read_allocations(const Net& net, Sample& out) {
+  out.destination = allocations_of(net.destination_pid());
+  for (const int pid : net.relay_pids()) out.relays += allocations_of(pid);
+}
+
+/// Serving a metrics page allocates: pages are read outside of the two counts.
+Result<Sample> sample(const Net& net, bool at_begin) {
+  Sample out;
+  if (!at_begin) read_allocations(net, out);
   const auto cells = net.relay_metric("qudag_cells_total", "role=\"relay\"");
   if (!cells) return std::unexpected(cells.error());
   const auto copied = net.relay_metric("qudag_bytes_copied_total");
   if (!copied) return std::unexpected(copied.error());
-  Sample out{.cells = *cells, .copied = *copied};
-  out.destination = allocations_of(net.destination_pid());
-  for (const int pid : net.relay_pids()) out.relays += allocations_of(pid);
+  out.cells = *cells;
+  out.copied = *copied;
+  if (at_begin) read_allocations(net, out);
   return out;
 }
 
@@ -64,11 +71,11 @@ Status alloc_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt)
   const auto measure = [&]() -> Status {
     std::vector<double> per_message, per_cell, per_byte;
     for (unsigned i = 0; i <= args.runs; ++i) {
-      const auto before = sample(**net);
+      const auto before = sample(**net, true);
       if (!before) return std::unexpected(before.error());
       const auto load = (*net)->load({.bytes = 256, .window = 4'096, .seconds = args.seconds});
       if (!load) return std::unexpected(load.error());
-      const auto after = sample(**net);
+      const auto after = sample(**net, false);
       if (!after) return std::unexpected(after.error());
       if (i == 0) continue;
       const double cells = after->cells - before->cells;

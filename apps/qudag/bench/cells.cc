@@ -69,9 +69,9 @@ Status relay_scenario(const BenchArgs& args, Results& out) {
   std::vector<double> small, bulk, ratio, bulk_ratio, rate;
   const double seconds = args.seconds / 4;
   for (unsigned i = 0; i <= args.runs; ++i) {
-    const double bare = aead_ns_per_byte(1'008, seconds) * 1'008;
+    const double bare = aead_ns_per_byte(1'008, seconds, true) * 1'008;
     const double cell = relay_ns_per_cell(Class::normal, seconds);
-    const double bare_bulk = aead_ns_per_byte(8'176, seconds) * 8'176;
+    const double bare_bulk = aead_ns_per_byte(8'176, seconds, true) * 8'176;
     const double bulk_cell = relay_ns_per_cell(Class::low, seconds);
     if (cell <= 0 || bulk_cell <= 0) return fail(Errc::internal, "a relay refused a cell");
     if (i == 0) continue;

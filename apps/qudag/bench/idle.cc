@@ -10,6 +10,7 @@
 
 #include "../interrupt.h"
 
+#include "api/client.h"
 #include "crypto/identity.h"
 #include "crypto/random.h"
 #include "link/endpoint.h"
@@ -29,7 +30,8 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 Result<std::unique_ptr<Network>> start_subject(Interrupt& interrupt) {
-  return Network::start({.nodes = 1, .shards = 1, .gossip_interval = "10s"}, interrupt);
+  return Network::start({.nodes = 1, .shards = 1, .gossip_interval = "10s", .links_max = 4'000},
+                        interrupt);
 }
 
 class Quiet final : public link::Events {
@@ -210,16 +212,29 @@ Status Idle::circuits() {
       if (interrupt_.raised()) return fail(Errc::shutting_down, "interrupted");
     }
     interrupt_.wait(settle_);
+    // What is not there weighs nothing: the relay must still hold them all.
+    const auto page = api::Client(member.socket).get("/v1/status");
+    if (!page) return std::unexpected(page.error());
+    const auto held = boost::json::parse(*page).at("circuits").to_number<std::size_t>();
+    if (held < count) {
+      return fail(Errc::internal, fmt::format("{} of {} circuits are left", held, count));
+    }
     const double rss = static_cast<double>(rss_of(member.child.pid()));
     return rss;
   };
+  interrupt_.wait(settle_);
+  const double none = static_cast<double>(rss_of(member.child.pid()));
   const auto before = rss_with(first_);
   if (!before) return std::unexpected(before.error());
   const auto after = rss_with(first_ + more_);
   if (!after) return std::unexpected(after.error());
-  out_.add("idle/per_circuit", "bytes", false).runs = {per(*before, *after, more_)};
-  out_.note(fmt::format("idle: per link and circuit from {} more after the first {}, {} ms later",
-                        more_, first_, settle_.count()));
+  out_.add("idle/per_circuit", "bytes", false).runs = {per(none, *after, first_ + more_)};
+  // Too low where later circuits lie in what building the first ones left free.
+  out_.add("idle/per_further_circuit", "bytes", false).runs = {per(*before, *after, more_)};
+  out_.note(
+      fmt::format("idle: per link from {} more after the first {}, {} ms later; per circuit from "
+                  "none to all of them, what building them left behind included",
+                  more_, first_, settle_.count()));
   return {};
 }
 

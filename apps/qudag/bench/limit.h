@@ -35,7 +35,7 @@ struct UdpRate {
 inline constexpr std::size_t kPacketBytes = 1'452;
 
 /// ns of CPU per byte of one pass over pieces of so many bytes; seal and open averaged.
-double aead_ns_per_byte(std::size_t piece, double seconds);
+double aead_ns_per_byte(std::size_t piece, double seconds, bool only_open = false);
 /// One socket to another over loopback, two threads, at most 1 MiB under way.
 Result<UdpRate> udp_rate(bool merge, double seconds);
 
