@@ -120,7 +120,8 @@ void wait_for_nodes(Node& node, std::size_t count) {
   while (node.status().get().nodes_known < count) std::this_thread::sleep_for(20ms);
 }
 
-// ---- links ----------------------------------------------------------------------------------------
+// ---- links
+// ----------------------------------------------------------------------------------------
 
 class Quiet final : public link::Events {
  public:
@@ -139,10 +140,10 @@ struct Dialer {
   crypto::SystemRng rng;
   memory::BlockPool pool;
   Quiet events;
-  std::unique_ptr<runtime::UdpSocket> socket = std::move(
-      *runtime::UdpSocket::open({.bind = SocketAddress::v4(127, 0, 0, 1, 0), .buffer_bytes = 1 << 16}));
-  std::unique_ptr<link::Endpoint> endpoint = std::move(*link::Endpoint::create(
-      {.known = true}, identity, pool, rng, events, nullptr));
+  std::unique_ptr<runtime::UdpSocket> socket = std::move(*runtime::UdpSocket::open(
+      {.bind = SocketAddress::v4(127, 0, 0, 1, 0), .buffer_bytes = 1 << 16}));
+  std::unique_ptr<link::Endpoint> endpoint =
+      std::move(*link::Endpoint::create({.known = true}, identity, pool, rng, events, nullptr));
 
   void turn() {
     const Now now = runtime::system_now();
@@ -201,7 +202,8 @@ void links(Pipe& orders, Pipe& answers) {
   print("idle/per_link/quic", (quic_all - quic_first) / kMore, "bytes");
 }
 
-// ---- circuits -------------------------------------------------------------------------------------
+// ---- circuits
+// -------------------------------------------------------------------------------------
 
 void build_circuits(Pipe& orders, Pipe& answers) {
   const auto where = orders.get<Where>();
@@ -253,7 +255,8 @@ void circuits(Pipe& orders, Pipe& answers) {
   print("idle/per_circuit/quic", (quic_all - quic_first) / kMore, "bytes");
 }
 
-// ---- a node alone, and after a burst --------------------------------------------------------------
+// ---- a node alone, and after a burst
+// --------------------------------------------------------------
 
 void burst_through(Pipe& orders, Pipe& answers) {
   const auto where = orders.get<Where>();

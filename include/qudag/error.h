@@ -27,14 +27,14 @@ enum class Errc : std::uint16_t {
   config_invalid = 104,    ///< a configuration file or flag is wrong
 
   // 200: refused because a bound is reached; trying later may succeed.
-  refused_memory = 200,     ///< the memory bound (`limits.memory`) has no room
-  refused_queue_full = 201, ///< the queue of that class is full
-  refused_circuits = 202,   ///< the circuit limit is reached
-  refused_links = 203,      ///< the link limit is reached
-  refused_overload = 204,   ///< the overload manager refuses new work
-  refused_rate = 205,       ///< a rate limit was hit
-  refused_by_peer = 206,    ///< the destination or a relay refused
-  would_block = 207,        ///< no room now; a later call may succeed
+  refused_memory = 200,      ///< the memory bound (`limits.memory`) has no room
+  refused_queue_full = 201,  ///< the queue of that class is full
+  refused_circuits = 202,    ///< the circuit limit is reached
+  refused_links = 203,       ///< the link limit is reached
+  refused_overload = 204,    ///< the overload manager refuses new work
+  refused_rate = 205,        ///< a rate limit was hit
+  refused_by_peer = 206,     ///< the destination or a relay refused
+  would_block = 207,         ///< no room now; a later call may succeed
 
   // 300: the network did not do it.
   unknown_destination = 300,  ///< no descriptor for that id is known

@@ -102,11 +102,11 @@ struct ReplyTo {
 
 /// A message as the receiving application sees it.
 struct Message {
-  std::array<std::byte, 16> id{};     ///< random, chosen by the sender
+  std::array<std::byte, 16> id{};  ///< random, chosen by the sender
   Buffer payload;
   Class cls = Class::normal;
-  std::optional<NodeId> sender;       ///< only if the sender signed
-  std::optional<ReplyTo> reply_to;    ///< usable while the circuit lives
+  std::optional<NodeId> sender;                          ///< only if the sender signed
+  std::optional<ReplyTo> reply_to;                       ///< usable while the circuit lives
   std::optional<std::array<std::byte, 16>> in_reply_to;  ///< set when this is a reply to our send
 };
 

@@ -20,16 +20,16 @@ struct NodeStatus {
   std::chrono::nanoseconds uptime{};
   std::size_t links = 0;
   std::size_t circuits = 0;
-  std::size_t nodes_known = 0;   ///< descriptors in the netmap, our own included
+  std::size_t nodes_known = 0;  ///< descriptors in the netmap, our own included
   std::size_t relays_known = 0;
   std::uint64_t memory_used = 0;  ///< reserved bytes, and the bound they stand under
   std::uint64_t memory_limit = 0;
-  std::uint64_t rss = 0;          ///< resident bytes of the process
+  std::uint64_t rss = 0;  ///< resident bytes of the process
   bool stopping = false;
 };
 
 struct PeerStatus {
-  std::optional<NodeId> id;   ///< unknown for a dialer that does not say
+  std::optional<NodeId> id;  ///< unknown for a dialer that does not say
   SocketAddress address;
   std::string state;          ///< dialing, handshaking, ready, draining, closed
   bool dialed = false;        ///< by us

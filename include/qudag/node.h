@@ -55,8 +55,8 @@ class QUDAG_API Node {
 
   /// Answers on the circuit that the message came on, without knowing who asked.
   Status reply(const ReplyTo& to, Buffer payload, std::chrono::milliseconds ttl, Completion done);
-  Status reply(const ReplyTo& to, std::span<const std::byte> payload,
-               std::chrono::milliseconds ttl, Completion done);
+  Status reply(const ReplyTo& to, std::span<const std::byte> payload, std::chrono::milliseconds ttl,
+               Completion done);
 
   /// Replaces the handler; an empty one refuses messages (`no receiver`).
   void on_message(MessageHandler handler);

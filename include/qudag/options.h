@@ -19,7 +19,7 @@ struct Limits {
   std::size_t half_open = 256;                      ///< of them still in the handshake
   std::size_t circuits = 10'000;                    ///< in all roles, all shards together
   std::size_t circuits_building = 256;
-  std::size_t queue_high = 10'000;                  ///< messages waiting to be sent, per class
+  std::size_t queue_high = 10'000;  ///< messages waiting to be sent, per class
   std::size_t queue_normal = 50'000;
   std::size_t queue_low = 100'000;
 };

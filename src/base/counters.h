@@ -66,8 +66,7 @@ class alignas(64) Counters {
   /// Keeps the higher value.
   void raise(Id id, std::uint64_t value) {
     std::uint64_t held = at(id).load(std::memory_order_relaxed);
-    while (value > held &&
-           !at(id).compare_exchange_weak(held, value, std::memory_order_relaxed)) {
+    while (value > held && !at(id).compare_exchange_weak(held, value, std::memory_order_relaxed)) {
     }
   }
   std::uint64_t get(Id id) const {

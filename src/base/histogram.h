@@ -2,7 +2,8 @@
 //
 // Values below 32 have a bucket each. Above, every power of two is cut into 32 equal buckets, so a
 // bucket is at most 1/32 of its value wide; percentile() answers with the upper end of the bucket,
-// cut at the recorded maximum, so it never understates a latency and overstates it by at most 3.2 %.
+// cut at the recorded maximum, so it never understates a latency and overstates it by at most 3.2
+// %.
 //
 // Threads: none of its own. A shard records into its own histogram and hands out copies (15 KB);
 // whoever shows them merges the copies.

@@ -16,45 +16,50 @@ using namespace std::chrono_literals;
 inline constexpr unsigned kRelaysMax = 5;
 inline constexpr unsigned kHopsMax = kRelaysMax + 1;  // the destination included
 
-// ---- Cells (docs/protocol.md, section 6) ---------------------------------------------------------
+// ---- Cells (docs/protocol.md, section 6)
+// ---------------------------------------------------------
 inline constexpr std::size_t kTagBytes = 16;
 inline constexpr std::size_t kSmallCellBytes = 1024;  // classes high and normal
 inline constexpr std::size_t kBulkCellBytes = 8192;   // class low
 // Each hop before the last replaces 16 bytes at the far end of a cell; the payload leaves that room
 // free for the longest route, so that the destination does not learn the length of the route.
-inline constexpr std::size_t kCellReserveBytes = kRelaysMax * kTagBytes;              // 80
-inline constexpr std::size_t kCellOverheadBytes = kTagBytes + kCellReserveBytes;      // 96
+inline constexpr std::size_t kCellReserveBytes = kRelaysMax * kTagBytes;                 // 80
+inline constexpr std::size_t kCellOverheadBytes = kTagBytes + kCellReserveBytes;         // 96
 inline constexpr std::size_t kSmallPayloadBytes = kSmallCellBytes - kCellOverheadBytes;  // 928
 inline constexpr std::size_t kBulkPayloadBytes = kBulkCellBytes - kCellOverheadBytes;    // 8096
 inline constexpr std::uint64_t kCellsPerKey = 1u << 16;  // then the keys of that direction move on
 
-// ---- Build (section 5) ---------------------------------------------------------------------------
+// ---- Build (section 5)
+// ---------------------------------------------------------------------------
 inline constexpr std::size_t kKemPublicBytes = 1216;
 inline constexpr std::size_t kKemCiphertextBytes = 1120;
 inline constexpr std::size_t kBuildRecordBytes = 1264;
 inline constexpr std::size_t kBuildLayerBytes =
-    kKemCiphertextBytes + kTagBytes + kBuildRecordBytes;                               // 2400
-inline constexpr std::size_t kBuildMessageBytes = kHopsMax * kBuildLayerBytes;         // 14400
-inline constexpr std::size_t kReplyRecordBytes = kKemCiphertextBytes + 16;             // 1136
-inline constexpr std::size_t kReplyLayerBytes = kTagBytes + kReplyRecordBytes;         // 1152
-inline constexpr std::size_t kReplyMessageBytes = kHopsMax * kReplyLayerBytes;         // 6912
+    kKemCiphertextBytes + kTagBytes + kBuildRecordBytes;                        // 2400
+inline constexpr std::size_t kBuildMessageBytes = kHopsMax * kBuildLayerBytes;  // 14400
+inline constexpr std::size_t kReplyRecordBytes = kKemCiphertextBytes + 16;      // 1136
+inline constexpr std::size_t kReplyLayerBytes = kTagBytes + kReplyRecordBytes;  // 1152
+inline constexpr std::size_t kReplyMessageBytes = kHopsMax * kReplyLayerBytes;  // 6912
 inline constexpr auto kBuildLifetimeMax = 10min;  // how far ahead a build message may expire
 inline constexpr std::size_t kReplayEntriesMax = 1u << 18;  // 262,144 builds remembered per window
 static_assert(kBuildLayerBytes % 16 == 0 && kReplyLayerBytes % 16 == 0,
               "keystream positions are whole AES blocks");
 
-// ---- Messages (section 7) ------------------------------------------------------------------------
+// ---- Messages (section 7)
+// ------------------------------------------------------------------------
 inline constexpr std::size_t kMessageBytesMax = std::size_t{64} << 20;
 inline constexpr auto kTtlMax = 24h;
 
-// ---- Netmap (section 8) --------------------------------------------------------------------------
+// ---- Netmap (section 8)
+// --------------------------------------------------------------------------
 inline constexpr std::size_t kDescriptorBytesMax = 8192;
 inline constexpr std::size_t kDescriptorAddressesMax = 4;
 inline constexpr std::size_t kDescriptorOnionKeysMax = 2;
 inline constexpr auto kDescriptorLifetimeMax = 7 * 24h;
 inline constexpr std::size_t kNetmapDescriptorsMax = 10'000;  // 65 MB on the wire, when full
 
-// ---- Links (section 3 and 4) ---------------------------------------------------------------------
+// ---- Links (section 3 and 4)
+// ---------------------------------------------------------------------
 inline constexpr std::size_t kControlFrameBytesMax = 16 * 1024;
 inline constexpr std::size_t kShardsMax = 64;
 static_assert(kDescriptorBytesMax + 64 <= kControlFrameBytesMax, "a descriptor fits one frame");

@@ -5,9 +5,12 @@ namespace qudag {
 
 std::string_view name_of(Class c) noexcept {
   switch (c) {
-    case Class::high: return "high";
-    case Class::normal: return "normal";
-    case Class::low: return "low";
+    case Class::high:
+      return "high";
+    case Class::normal:
+      return "normal";
+    case Class::low:
+      return "low";
   }
   return "unknown";
 }
@@ -21,10 +24,14 @@ Result<Class> parse_class(std::string_view text) {
 
 std::string_view name_of(Outcome o) noexcept {
   switch (o) {
-    case Outcome::delivered: return "delivered";
-    case Outcome::expired: return "expired";
-    case Outcome::refused: return "refused";
-    case Outcome::failed: return "failed";
+    case Outcome::delivered:
+      return "delivered";
+    case Outcome::expired:
+      return "expired";
+    case Outcome::refused:
+      return "refused";
+    case Outcome::failed:
+      return "failed";
   }
   return "unknown";
 }

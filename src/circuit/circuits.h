@@ -102,7 +102,7 @@ struct CircuitsOptions {
       128 * 1024;  // payload cells queued on the first link before room() is 0
   std::chrono::milliseconds build_timeout{10'000};
   std::chrono::milliseconds idle_timeout{600'000};  // relay and destination: no cell for so long
-  std::chrono::milliseconds rest_after{5'000};  // relay and destination: key contexts put away
+  std::chrono::milliseconds rest_after{5'000};      // relay and destination: key contexts put away
 };
 
 enum class CircuitRole : std::uint8_t { source, relay, destination };

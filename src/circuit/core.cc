@@ -64,8 +64,8 @@ void Core::set_ready(Circuit& circuit, Now now) {
   circuit.last_cell = now.mono;
   // A source is idle when its owner says so: message/ retires circuits by age and use.
   const bool timed = circuit.role != CircuitRole::source;
-  set_deadline(circuit, timed ? now.mono + std::min(options.rest_after, options.idle_timeout)
-                              : kNever);
+  set_deadline(circuit,
+               timed ? now.mono + std::min(options.rest_after, options.idle_timeout) : kNever);
 }
 
 // Deadlines of ready circuits are only ever late by being early: busy circuits do not move theirs

@@ -96,8 +96,8 @@ class Core {
   CircuitsStats stats;
   std::vector<onion::OnionKey> onion_keys;
   const std::shared_ptr<onion::ReplayWindow> replays;  // shared with the node's other shards
-  std::size_t failed_hop = Circuits::kHopUnknown;  // of the build whose end is being told
-  TimePoint latest{};                              // of the last call that brought the time
+  std::size_t failed_hop = Circuits::kHopUnknown;      // of the build whose end is being told
+  TimePoint latest{};                                  // of the last call that brought the time
   bool stopping = false;
 
  private:

@@ -91,8 +91,8 @@ void Relay::on_sent(Circuit& circuit, Direction to, std::size_t bytes, Now now) 
   if (to == Direction::forward) return core_.consume(circuit.previous, bytes);
   circuit.reply_unsent -= std::min(bytes, circuit.reply_unsent);
   if (circuit.phase == Phase::draining) {
-    // In a packet is not yet with the peer, and a reset would cancel what a lost packet carried. The
-    // source resets when it has read the reply; the deadline is for one that does not.
+    // In a packet is not yet with the peer, and a reset would cancel what a lost packet carried.
+    // The source resets when it has read the reply; the deadline is for one that does not.
     if (circuit.reply_unsent == 0) core_.set_deadline(circuit, now.mono + kReplyLinger);
     return;
   }

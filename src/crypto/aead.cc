@@ -59,7 +59,8 @@ Nonce counter_nonce(std::uint64_t counter) {
   return nonce;
 }
 
-// ---- Aead -----------------------------------------------------------------------------------------
+// ---- Aead
+// -----------------------------------------------------------------------------------------
 
 Aead::Aead(const Key256& key, Uses uses) {
   const std::uint8_t* raw = u8(key.span());
@@ -142,7 +143,8 @@ void Aead::keystream_run(std::uint64_t first, std::size_t count, std::size_t off
   encrypt_in_place(block_.get(), out);
 }
 
-// ---- KeyStream ------------------------------------------------------------------------------------
+// ---- KeyStream
+// ------------------------------------------------------------------------------------
 
 KeyStream::KeyStream(const Key256& key) : ctx_(new_context()) {
   const std::array<std::uint8_t, kBlockSize> zero{};

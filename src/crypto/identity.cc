@@ -45,8 +45,8 @@ bool verify(std::span<const std::byte, kIdentityPublicSize> public_key, std::str
   const OSSL_PARAM params[] = {octets(OSSL_SIGNATURE_PARAM_CONTEXT_STRING, as_bytes(context)),
                                OSSL_PARAM_construct_end()};
   must(EVP_PKEY_verify_message_init(ctx.get(), algorithm(), params));
-  return EVP_PKEY_verify(ctx.get(), u8(signature), signature.size(), u8(message),
-                         message.size()) == 1;
+  return EVP_PKEY_verify(ctx.get(), u8(signature), signature.size(), u8(message), message.size()) ==
+         1;
 }
 
 Result<Identity> Identity::generate() {
@@ -88,8 +88,8 @@ Result<Signature> Identity::sign(std::string_view context, Bytes message) const 
   must(EVP_PKEY_sign_message_init(ctx.get(), algorithm(), params));
   Signature signature;
   std::size_t size = signature.size();
-  if (EVP_PKEY_sign(ctx.get(), u8(MutableBytes(signature)), &size, u8(message),
-                    message.size()) != 1 ||
+  if (EVP_PKEY_sign(ctx.get(), u8(MutableBytes(signature)), &size, u8(message), message.size()) !=
+          1 ||
       size != signature.size()) {
     return fail(Errc::internal, "ML-DSA-65 signing failed");
   }

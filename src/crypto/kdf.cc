@@ -13,8 +13,7 @@ namespace {
 using openssl::must;
 
 const EVP_MD* sha256_algorithm() {
-  static const EVP_MD* const md =
-      openssl::must_have(EVP_MD_fetch(nullptr, "SHA2-256", nullptr));
+  static const EVP_MD* const md = openssl::must_have(EVP_MD_fetch(nullptr, "SHA2-256", nullptr));
   return md;
 }
 
@@ -29,8 +28,7 @@ EVP_MD_CTX* thread_digest() {
 }
 
 EVP_KDF_CTX* thread_kdf() {
-  thread_local const openssl::KdfContext ctx(
-      openssl::must_have(EVP_KDF_CTX_new(hkdf_algorithm())));
+  thread_local const openssl::KdfContext ctx(openssl::must_have(EVP_KDF_CTX_new(hkdf_algorithm())));
   return ctx.get();
 }
 
@@ -70,10 +68,9 @@ Digest sha256(std::initializer_list<Bytes> parts) {
 
 Key256 hkdf_extract(Bytes salt, Bytes ikm) {
   int mode = EVP_KDF_HKDF_MODE_EXTRACT_ONLY;
-  const OSSL_PARAM params[] = {digest_name(),
-                               OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
-                               octets(OSSL_KDF_PARAM_SALT, salt),
-                               octets(OSSL_KDF_PARAM_KEY, ikm), OSSL_PARAM_construct_end()};
+  const OSSL_PARAM params[] = {digest_name(), OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
+                               octets(OSSL_KDF_PARAM_SALT, salt), octets(OSSL_KDF_PARAM_KEY, ikm),
+                               OSSL_PARAM_construct_end()};
   Key256 prk;
   derive(params, prk.span());
   return prk;
@@ -88,7 +85,8 @@ void hkdf_expand(const Key256& prk, std::string_view label, Bytes context, Mutab
                                OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
                                octets(OSSL_KDF_PARAM_KEY, prk.span()),
                                octets(OSSL_KDF_PARAM_INFO, as_bytes(label)),
-                               octets(OSSL_KDF_PARAM_INFO, context), OSSL_PARAM_construct_end()};
+                               octets(OSSL_KDF_PARAM_INFO, context),
+                               OSSL_PARAM_construct_end()};
   derive(params, out);
 }
 

@@ -38,16 +38,16 @@ Key256 combine(const SharedSecrets& secrets, Bytes ciphertext, Bytes public_key)
   return hkdf_expand_key(prk, "secret", transcript);
 }
 
-// ---- X25519 ---------------------------------------------------------------------------------------
+// ---- X25519
+// ---------------------------------------------------------------------------------------
 
 Pkey x25519_public(Bytes raw) {
-  return Pkey(
-      EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, u8(raw), raw.size()));
+  return Pkey(EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, u8(raw), raw.size()));
 }
 
 Pkey x25519_private(Bytes raw) {
-  return Pkey(must_have(
-      EVP_PKEY_new_raw_private_key_ex(nullptr, "X25519", nullptr, u8(raw), raw.size())));
+  return Pkey(
+      must_have(EVP_PKEY_new_raw_private_key_ex(nullptr, "X25519", nullptr, u8(raw), raw.size())));
 }
 
 void x25519_public_bytes(const Pkey& key, MutableBytes out) {
@@ -66,12 +66,12 @@ bool x25519_agree(const Pkey& own, const Pkey& peer, MutableBytes out) {
   return !equal_constant_time(out, std::array<std::byte, kX25519Size>{});
 }
 
-// ---- ML-KEM-768 -----------------------------------------------------------------------------------
+// ---- ML-KEM-768
+// -----------------------------------------------------------------------------------
 
 /// Null when the key is not in the form of FIPS 203 (7.2: modulus check).
 Pkey mlkem_public(Bytes raw) {
-  return Pkey(
-      EVP_PKEY_new_raw_public_key_ex(nullptr, "ML-KEM-768", nullptr, u8(raw), raw.size()));
+  return Pkey(EVP_PKEY_new_raw_public_key_ex(nullptr, "ML-KEM-768", nullptr, u8(raw), raw.size()));
 }
 
 Pkey mlkem_from_seed(Bytes seed) {
@@ -91,14 +91,13 @@ void mlkem_encapsulate(const Pkey& peer, Bytes random, MutableBytes ciphertext,
                        MutableBytes secret) {
   const PkeyContext ctx(must_have(EVP_PKEY_CTX_new_from_pkey(nullptr, peer.get(), nullptr)));
   const OSSL_PARAM params[] = {
-      OSSL_PARAM_construct_octet_string(OSSL_KEM_PARAM_IKME,
-                                        const_cast<std::byte*>(random.data()), random.size()),
+      OSSL_PARAM_construct_octet_string(OSSL_KEM_PARAM_IKME, const_cast<std::byte*>(random.data()),
+                                        random.size()),
       OSSL_PARAM_construct_end()};
   std::size_t ciphertext_size = ciphertext.size();
   std::size_t secret_size = secret.size();
   must(EVP_PKEY_encapsulate_init(ctx.get(), params));
-  must(EVP_PKEY_encapsulate(ctx.get(), u8(ciphertext), &ciphertext_size, u8(secret),
-                            &secret_size));
+  must(EVP_PKEY_encapsulate(ctx.get(), u8(ciphertext), &ciphertext_size, u8(secret), &secret_size));
   QUDAG_ASSERT(ciphertext_size == kMlKemCiphertextSize && secret_size == 32);
 }
 
@@ -122,7 +121,8 @@ Secret<N> draw() {
 
 void PkeyDeleter::operator()(evp_pkey_st* key) const noexcept { EVP_PKEY_free(key); }
 
-// ---- KemPublicKey ---------------------------------------------------------------------------------
+// ---- KemPublicKey
+// ---------------------------------------------------------------------------------
 
 Result<KemPublicKey> KemPublicKey::import(Bytes raw) {
   if (raw.size() != kKemPublicSize) return fail(Errc::malformed, "a KEM public key is 1216 bytes");
@@ -155,7 +155,8 @@ Result<KemPublicKey::Encapsulation> KemPublicKey::encapsulate_from(
   return out;
 }
 
-// ---- KemKeyPair -----------------------------------------------------------------------------------
+// ---- KemKeyPair
+// -----------------------------------------------------------------------------------
 
 Result<KemKeyPair> KemKeyPair::generate() {
   const auto seed = draw<kKemSeedSize>();

@@ -229,7 +229,8 @@ Result<std::unique_ptr<Endpoint>> Endpoint::create(EndpointOptions options,
                                                    Events& events, WrongShard* wrong_shard) {
   const bool sizes_ok = options.packet_bytes_max >= NGTCP2_MAX_UDP_PAYLOAD_SIZE &&
                         options.packet_bytes_max <= kOutboxSpareBytes;
-  if ((options.workers != nullptr && options.executor == nullptr) || !sizes_ok || options.shards == 0 || options.shard >= options.shards) {
+  if ((options.workers != nullptr && options.executor == nullptr) || !sizes_ok ||
+      options.shards == 0 || options.shard >= options.shards) {
     return fail(Errc::invalid_argument, "endpoint options");
   }
   auto tls = TlsContexts::create(identity, options.known, options.keylog);

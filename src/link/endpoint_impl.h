@@ -94,9 +94,9 @@ class Endpoint::Impl {
   std::unordered_map<NodeId, LinkId> peers_;
   Deadlines<Connection> deadlines_;
   std::vector<std::unique_ptr<Connection>> retired_;
-  std::vector<Connection*> writing_;  // scratch of write_dirty
-  TimePoint retry_steps_at_ = kNever;  // the pool was full
-  bool making_key_ = false;            // a throwaway key, at a worker
+  std::vector<Connection*> writing_;                       // scratch of write_dirty
+  TimePoint retry_steps_at_ = kNever;                      // the pool was full
+  bool making_key_ = false;                                // a throwaway key, at a worker
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for what comes back from workers
   bool stopping_ = false;
   bool blocked_ = false;  // the socket refused trains

@@ -52,9 +52,9 @@ struct Shared {
   Now now;  // of this turn
   Routes routes;
   ResetTokens reset_tokens;
-  std::vector<Connection*> dirty;   // something to write, or timers changed
-  std::vector<Connection*> doomed;  // to be ended by the next flush
-  std::vector<LinkId> proved;       // accepted links whose peer just proved who it is
+  std::vector<Connection*> dirty;    // something to write, or timers changed
+  std::vector<Connection*> doomed;   // to be ended by the next flush
+  std::vector<LinkId> proved;        // accepted links whose peer just proved who it is
   std::deque<LinkId> steps_waiting;  // handshakes that a worker can take further; may be gone
   std::size_t steps_under_way = 0;   // of links that are still there
   EndpointStats stats;

@@ -58,7 +58,8 @@ class PoolCore {
  public:
   explicit PoolCore(PoolOptions options) : options_(options) {}
 
-  // ---- owner's thread -----------------------------------------------------------------------------
+  // ---- owner's thread
+  // -----------------------------------------------------------------------------
 
   void bind_to_this_thread() { owner_.store(this_thread(), std::memory_order_relaxed); }
 
@@ -129,7 +130,8 @@ class PoolCore {
     leave();
   }
 
-  // ---- any thread ---------------------------------------------------------------------------------
+  // ---- any thread
+  // ---------------------------------------------------------------------------------
 
   void give_back(BlockHeader* header) noexcept {
     Shelf& shelf = shelves_[index_of(header->size)];
@@ -158,10 +160,10 @@ class PoolCore {
 
  private:
   struct alignas(64) Shelf {
-    BlockHeader* free = nullptr;   // the owner's
+    BlockHeader* free = nullptr;  // the owner's
     std::size_t free_count = 0;
-    std::size_t fewest_free = 0;   // since the last round of trim()
-    std::size_t owned = 0;         // free, out, or on the stack
+    std::size_t fewest_free = 0;                              // since the last round of trim()
+    std::size_t owned = 0;                                    // free, out, or on the stack
     alignas(64) std::atomic<BlockHeader*> returned{nullptr};  // other threads push, owner pops all
   };
 
@@ -211,7 +213,8 @@ class PoolCore {
   alignas(64) std::atomic<std::uint64_t> holders_{1};  // the pool, and every piece that is out
 };
 
-// ---- Block ----------------------------------------------------------------------------------------
+// ---- Block
+// ----------------------------------------------------------------------------------------
 
 void Block::reset() noexcept {
   if (BlockHeader* header = release()) header->core->give_back(header);
@@ -255,7 +258,8 @@ std::uint64_t held_bytes(const PoolStats& stats) {
   return out;
 }
 
-// ---- BlockPool ------------------------------------------------------------------------------------
+// ---- BlockPool
+// ------------------------------------------------------------------------------------
 
 BlockPool::BlockPool(PoolOptions options) : core_(new PoolCore(options)) {}
 BlockPool::~BlockPool() { core_->close(); }
@@ -265,7 +269,8 @@ void BlockPool::bind_to_this_thread() { core_->bind_to_this_thread(); }
 bool BlockPool::trim(std::size_t pieces_max) { return core_->trim(pieces_max); }
 PoolStats BlockPool::stats() const { return core_->stats(); }
 
-// ---- Chain ----------------------------------------------------------------------------------------
+// ---- Chain
+// ----------------------------------------------------------------------------------------
 
 void Chain::push_back(Block block) {
   BlockHeader* header = block.release();

@@ -97,10 +97,10 @@ struct PoolOptions {
 struct PoolStats {
   std::array<std::uint64_t, kBlockSizeCount> in_use{};
   std::array<std::uint64_t, kBlockSizeCount> free{};
-  std::uint64_t taken = 0;       // since the start
-  std::uint64_t allocated = 0;   // of those, how many came from the system allocator
-  std::uint64_t trimmed = 0;     // given back to the system allocator
-  std::uint64_t exhausted = 0;   // refused because of blocks_max
+  std::uint64_t taken = 0;      // since the start
+  std::uint64_t allocated = 0;  // of those, how many came from the system allocator
+  std::uint64_t trimmed = 0;    // given back to the system allocator
+  std::uint64_t exhausted = 0;  // refused because of blocks_max
 };
 
 /// Bytes of all pieces of a pool, used and free.

@@ -33,7 +33,7 @@ constexpr unsigned kFirstWidth = std::bit_width(kFineBytes);  // of the sizes be
 }  // namespace
 
 struct alignas(16) SlabHeap::Object {
-  Slab* slab;      // null: from malloc
+  Slab* slab;  // null: from malloc
   SlabHeap* heap;
 
   void* body() { return this + 1; }
@@ -65,8 +65,8 @@ std::size_t SlabHeap::class_of(std::size_t bytes) noexcept {
   // A free object holds a Returned.
   if (bytes <= kFineBytes) return (std::max(bytes, sizeof(Returned)) + 15) / 16 - 1;
   const auto width = static_cast<unsigned>(std::bit_width(bytes - 1));
-  return kFineClasses + (width - kFirstWidth) * kStepsPerDoubling +
-         ((bytes - 1) >> (width - 4)) - kStepsPerDoubling;
+  return kFineClasses + (width - kFirstWidth) * kStepsPerDoubling + ((bytes - 1) >> (width - 4)) -
+         kStepsPerDoubling;
 }
 
 std::size_t SlabHeap::bytes_of(std::size_t size_class) noexcept {
@@ -119,9 +119,9 @@ void* SlabHeap::from_system(std::size_t bytes) noexcept {
 void* SlabHeap::reallocate(void* body, std::size_t bytes) noexcept {
   if (body == nullptr) return allocate(bytes);
   Object* const object = Object::of(body);
-  const std::size_t room = (object->slab != nullptr ? bytes_of(object->slab->size_class)
-                                                    : malloc_usable_size(object)) -
-                           sizeof(Object);
+  const std::size_t room =
+      (object->slab != nullptr ? bytes_of(object->slab->size_class) : malloc_usable_size(object)) -
+      sizeof(Object);
   if (bytes <= room && bytes >= room / 2) return body;
   void* const out = allocate(bytes);
   if (out == nullptr) return nullptr;

@@ -1,5 +1,5 @@
-// The node's window of delivered message ids, shared by its shards: a message that was sent again may
-// come in over a circuit of another shard.
+// The node's window of delivered message ids, shared by its shards: a message that was sent again
+// may come in over a circuit of another shard.
 //
 // Threads: any; a short lock, twice per message. A message is claimed before the application sees
 // it, so that two shards never deliver the same one, and given back if the application refuses.

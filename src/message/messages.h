@@ -78,13 +78,13 @@ struct MessagesOptions {
   NodeId self{};
   std::array<std::size_t, kClassCount> waiting_max{10'000, 50'000,
                                                    100'000};  // not ended, per class
-  std::uint64_t credit_bytes = 4 << 20;       // protocol.md: the initial credit is fixed
-  std::size_t assemblies_max = 256;           // per circuit
-  std::size_t duplicates_max = 1 << 18;       // message ids remembered
+  std::uint64_t credit_bytes = 4 << 20;            // protocol.md: the initial credit is fixed
+  std::size_t assemblies_max = 256;                // per circuit
+  std::size_t duplicates_max = 1 << 18;            // message ids remembered
   std::shared_ptr<Delivered> delivered = nullptr;  // of all shards; null: its own
-  unsigned circuits_per_flow_max = 1;         // parallel circuits of one flow
-  unsigned attempts_max = 5;                  // circuits tried for one message
-  std::chrono::seconds circuit_age_max{600};  // rotate by age ...
+  unsigned circuits_per_flow_max = 1;              // parallel circuits of one flow
+  unsigned attempts_max = 5;                       // circuits tried for one message
+  std::chrono::seconds circuit_age_max{600};       // rotate by age ...
   std::uint64_t circuit_bytes_max = std::uint64_t{16} << 30;  // ... and by volume
   std::chrono::seconds flow_idle{60};                         // then the flow's circuits are closed
 };

@@ -42,7 +42,7 @@ class Receiver {
 
   Context& context_;
   SlotMap<Assembly> assemblies_;
-  AssembliesById by_id_;  // those that are not answered yet
+  AssembliesById by_id_;                        // those that are not answered yet
   const std::shared_ptr<Delivered> delivered_;  // owners: the receivers of all shards
 };
 

@@ -31,8 +31,8 @@ void Bootstrap::on_time(Now now, const netmap::View& view) {
   const bool alone = view.entries().size() <= 1;
   pause_ = alone ? std::min(pause_ * 2, interval_) : interval_;
   // A quarter of jitter, so that nodes started together do not stay in step.
-  const auto jitter = Duration(static_cast<Duration::rep>(
-      rng_.below(static_cast<std::uint64_t>(pause_.count() / 4 + 1))));
+  const auto jitter = Duration(
+      static_cast<Duration::rep>(rng_.below(static_cast<std::uint64_t>(pause_.count() / 4 + 1))));
   due_ = now.mono + pause_ + jitter;
 }
 

@@ -5,12 +5,12 @@
 namespace qudag {
 
 std::unique_ptr<Buffer::Impl> Buffer::Impl::make(memory::BlockPool& pool, memory::Chain& chain,
-                                                memory::Reservation& reservation,
-                                                std::shared_ptr<const void> keep) {
+                                                 memory::Reservation& reservation,
+                                                 std::shared_ptr<const void> keep) {
   static_assert(alignof(Impl) <= 16 && sizeof(Impl) + sizeof(MutableBytes) <= 512);
   constexpr std::size_t kFewPieces = (512 - sizeof(Impl)) / sizeof(MutableBytes);
-  memory::Block home = pool.take(chain.blocks() <= kFewPieces ? memory::BlockSize::small
-                                                              : memory::BlockSize::bulk);
+  memory::Block home =
+      pool.take(chain.blocks() <= kFewPieces ? memory::BlockSize::small : memory::BlockSize::bulk);
   if (!home) return nullptr;
   void* const place = home.area().data();
   return std::unique_ptr<Impl>(::new (place)

@@ -44,7 +44,8 @@ class Buffer::Impl {
 
 namespace node {
 
-/// The chain of `bytes` bytes with blocks of the right size, not filled; false if the pool is empty.
+/// The chain of `bytes` bytes with blocks of the right size, not filled; false if the pool is
+/// empty.
 bool make_chain(memory::BlockPool& pool, std::size_t bytes, memory::Chain& out);
 
 }  // namespace node

@@ -29,7 +29,8 @@ class Inbox {
     return std::exchange(waiting_, {});
   }
 
-  /// The same for the shard's thread, without giving up the memory of the list: f(request) for each.
+  /// The same for the shard's thread, without giving up the memory of the list: f(request) for
+  /// each.
   template <class F>
   void drain(F&& f) {
     {

@@ -40,14 +40,19 @@ class File {
 Errc code_of(int error) {
   switch (error) {
     case ENOENT:
-    case ENOTDIR: return Errc::not_found;
-    case EEXIST: return Errc::already_exists;
+    case ENOTDIR:
+      return Errc::not_found;
+    case EEXIST:
+      return Errc::already_exists;
     case EACCES:
     case EPERM:
-    case EROFS: return Errc::permission_denied;
+    case EROFS:
+      return Errc::permission_denied;
     case ENOSPC:
-    case EDQUOT: return Errc::disk_full;
-    default: return Errc::io_error;
+    case EDQUOT:
+      return Errc::disk_full;
+    default:
+      return Errc::io_error;
   }
 }
 

@@ -16,8 +16,9 @@
 
 namespace qudag::node {
 
-/// Writes a new file and flushes it to the disk. `already_exists`, `permission_denied`, `disk_full`,
-/// `not_found` (the folder), `io_error`. A file that could not be completed is removed.
+/// Writes a new file and flushes it to the disk. `already_exists`, `permission_denied`,
+/// `disk_full`, `not_found` (the folder), `io_error`. A file that could not be completed is
+/// removed.
 Status save_identity(const std::string& path, const crypto::Identity& identity);
 
 /// `not_found`, `permission_denied` (cannot be read, or its mode allows group or others anything),

@@ -47,8 +47,7 @@ Result<Announcement> announce(const AnnouncementInput& input) {
   auto raw = netmap::encode_and_sign(descriptor, *input.identity);
   if (!raw) return std::unexpected(raw.error());
   out.descriptor = std::move(*raw);
-  out.renew_at =
-      input.now + std::min(input.descriptor_lifetime_s, input.onion_key_lifetime_s) / 2;
+  out.renew_at = input.now + std::min(input.descriptor_lifetime_s, input.onion_key_lifetime_s) / 2;
   return out;
 }
 

@@ -18,7 +18,8 @@ bool is_gossip(std::uint8_t type) { return type >= 0x10 && type <= 0x1f; }
 
 }  // namespace
 
-// ---- circuit::Sink --------------------------------------------------------------------------------
+// ---- circuit::Sink
+// --------------------------------------------------------------------------------
 
 void LinkJoint::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) {
   const netmap::Entry* entry = view_->find(next);
@@ -66,7 +67,8 @@ void LinkJoint::reset(circuit::StreamKey stream, circuit::End code) {
   endpoint_->reset(to_link(stream), static_cast<link::Code>(code));
 }
 
-// ---- link::Events ---------------------------------------------------------------------------------
+// ---- link::Events
+// ---------------------------------------------------------------------------------
 
 void LinkJoint::on_link_ready(link::LinkId link, Now now) {
   for (const Waiting& waiting : take_waiting(link)) {
@@ -76,8 +78,8 @@ void LinkJoint::on_link_ready(link::LinkId link, Now now) {
 }
 
 void LinkJoint::on_link_closed(link::LinkId link, const Error& why, Now now) {
-  const Errc code = why.code == Errc::identity_mismatch ? Errc::identity_mismatch
-                                                        : Errc::unreachable;
+  const Errc code =
+      why.code == Errc::identity_mismatch ? Errc::identity_mismatch : Errc::unreachable;
   for (const Waiting& waiting : take_waiting(link)) {
     circuits_->on_extended(waiting.ticket, fail(code), now);
   }

@@ -1,7 +1,7 @@
 // Where link and circuit meet: circuits write into streams of links, and hear what comes out.
 //
-// A circuit asks for a stream to a node (extend). If there is a ready link the stream opens at once;
-// otherwise the link is dialed and the ticket waits here until it is ready or has failed.
+// A circuit asks for a stream to a node (extend). If there is a ready link the stream opens at
+// once; otherwise the link is dialed and the ticket waits here until it is ready or has failed.
 // Owned by a shard, used on its thread only.
 #pragma once
 
@@ -29,7 +29,8 @@ constexpr std::uint64_t pack(link::LinkId id) {
   return (std::uint64_t{id.generation} << 32) | id.slot;
 }
 constexpr link::LinkId unpack_link(std::uint64_t key) {
-  return {.slot = static_cast<std::uint32_t>(key), .generation = static_cast<std::uint32_t>(key >> 32)};
+  return {.slot = static_cast<std::uint32_t>(key),
+          .generation = static_cast<std::uint32_t>(key >> 32)};
 }
 
 class LinkJoint final : public link::Events, public circuit::Sink {

@@ -25,11 +25,10 @@ struct Row {
   Read read;
 };
 
-#define QUDAG_ROW(name, labels, help, kind, expr)                       \
-  Row {                                                                 \
-    name, labels, help, SampleKind::kind, [](const ShardReport& r) {    \
-      return static_cast<double>(expr);                                 \
-    }                                                                   \
+#define QUDAG_ROW(name, labels, help, kind, expr)                      \
+  Row {                                                                \
+    name, labels, help, SampleKind::kind,                              \
+        [](const ShardReport& r) { return static_cast<double>(expr); } \
   }
 
 const std::vector<Row>& rows() {
@@ -87,8 +86,8 @@ const std::vector<Row>& rows() {
                 r.circuit.builds_timed_out),
       QUDAG_ROW("qudag_circuits_accepted_total", "role=\"relay\"", "circuits built by others",
                 counter, r.circuit.accepted_relay),
-      QUDAG_ROW("qudag_circuits_accepted_total", "role=\"destination\"",
-                "circuits built by others", counter, r.circuit.accepted_destination),
+      QUDAG_ROW("qudag_circuits_accepted_total", "role=\"destination\"", "circuits built by others",
+                counter, r.circuit.accepted_destination),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"limit\"", "build messages refused",
                 counter, r.circuit.refused_limit),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"replayed\"", "build messages refused",
@@ -220,7 +219,8 @@ void add_message_rows(const std::vector<ShardReport>& reports, std::vector<Metri
   for (const Result& result : kResults) {
     for (std::size_t c = 0; c < kClassCount; ++c) {
       double sum = 0;
-      for (const ShardReport& r : reports) sum += static_cast<double>((r.message.*result.values)[c]);
+      for (const ShardReport& r : reports)
+        sum += static_cast<double>((r.message.*result.values)[c]);
       out.push_back({.name = "qudag_messages_total",
                      .labels = fmt::format("class=\"{}\",result=\"{}\"",
                                            name_of(static_cast<Class>(c)), result.name),
@@ -280,19 +280,26 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
   }
 
   const auto gauge = [&](std::string name, std::string help, double value) {
-    out.push_back({.name = std::move(name), .labels = "", .help = std::move(help),
-                   .kind = SampleKind::gauge, .value = value});
+    out.push_back({.name = std::move(name),
+                   .labels = "",
+                   .help = std::move(help),
+                   .kind = SampleKind::gauge,
+                   .value = value});
   };
   const auto part = [&](std::string labels, std::uint64_t bytes) {
-    out.push_back({.name = "qudag_memory_bytes", .labels = std::move(labels),
-                   .help = "memory held, by part", .kind = SampleKind::gauge,
+    out.push_back({.name = "qudag_memory_bytes",
+                   .labels = std::move(labels),
+                   .help = "memory held, by part",
+                   .kind = SampleKind::gauge,
                    .value = static_cast<double>(bytes)});
   };
   part("part=\"messages\"", memory_used);
   if (const crypto::OpenSslMemory tls = crypto::openssl_memory(); tls.counted) {
     part("part=\"tls\"", tls.bytes);
-    out.push_back({.name = "qudag_tls_allocations_total", .labels = "",
-                   .help = "allocations of OpenSSL in this process", .kind = SampleKind::counter,
+    out.push_back({.name = "qudag_tls_allocations_total",
+                   .labels = "",
+                   .help = "allocations of OpenSSL in this process",
+                   .kind = SampleKind::counter,
                    .value = static_cast<double>(tls.allocations)});
   }
   gauge("qudag_memory_reserved_bytes", "reserved under the memory bound",

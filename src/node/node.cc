@@ -1,8 +1,9 @@
 // The public Node: threads, shards and the way in and out of them.
 //
-// start: identity -> budget -> a socket and a loop per shard -> shards -> threads -> shard 0 announces
-// and joins. send: reserve, copy or take the chain, inbox of the destination's shard. stop: every
-// shard drains and says goodbye, its loop ends, the threads are joined, what is left is answered.
+// start: identity -> budget -> a socket and a loop per shard -> shards -> threads -> shard 0
+// announces and joins. send: reserve, copy or take the chain, inbox of the destination's shard.
+// stop: every shard drains and says goodbye, its loop ends, the threads are joined, what is left is
+// answered.
 #include "base/log.h"
 #include "crypto/random.h"
 #include "message/delivered.h"
@@ -48,8 +49,8 @@ unsigned shard_count(unsigned wanted) {
   return std::min<unsigned>(wanted == 0 ? cores : wanted, limits::kShardsMax);
 }
 
-/// Slow work is mostly TLS of handshakes, 600 a second for a core. Half of the cores is ample, and a
-/// flood of handshakes leaves the other half to the loops.
+/// Slow work is mostly TLS of handshakes, 600 a second for a core. Half of the cores is ample, and
+/// a flood of handshakes leaves the other half to the loops.
 unsigned worker_count() { return std::max(1u, std::thread::hardware_concurrency() / 2); }
 
 Delivery refusal(const Error& error) {
@@ -88,7 +89,8 @@ class Node::Impl final : public node::ShardHost {
  public:
   explicit Impl(Options options)
       : options_(std::move(options)),
-        log_({.level = log_level(options_.log_level), .scrub = !options_.log_sensitive, .sink = {}}),
+        log_(
+            {.level = log_level(options_.log_level), .scrub = !options_.log_sensitive, .sink = {}}),
         budget_(std::make_shared<memory::Budget>("node", options_.limits.memory)),
         app_pool_(app_pool_options(options_.limits)) {}
   ~Impl() override { stop(1s); }
@@ -135,10 +137,10 @@ class Node::Impl final : public node::ShardHost {
   std::unique_ptr<crypto::Identity> identity_;
   std::shared_ptr<memory::Budget> budget_;  // owners: this, shards, buffers given out
   std::mutex app_pool_mutex_;
-  memory::BlockPool app_pool_;              // take() and trim() under app_pool_mutex_
-  std::atomic<std::uint64_t> freed_{0};     // since the process allocator was trimmed
+  memory::BlockPool app_pool_;           // take() and trim() under app_pool_mutex_
+  std::atomic<std::uint64_t> freed_{0};  // since the process allocator was trimmed
   std::unique_ptr<runtime::ThreadWorkerPool> workers_;
-  std::unique_ptr<node::GossipHub> hub_;    // used on shard 0's thread
+  std::unique_ptr<node::GossipHub> hub_;  // used on shard 0's thread
   std::vector<Seat> seats_;
   SocketAddress address_;
   TimePoint started_{};
@@ -150,7 +152,8 @@ class Node::Impl final : public node::ShardHost {
   std::shared_ptr<const MessageHandler> handler_;  // owners: this, calls under way
 };
 
-// ---- start and stop -------------------------------------------------------------------------------
+// ---- start and stop
+// -------------------------------------------------------------------------------
 
 LogLevel Node::Impl::log_level(std::string_view name) {
   constexpr std::string_view kNames[] = {"trace", "debug", "info", "warn", "error", "off"};
@@ -198,7 +201,8 @@ Status Node::Impl::start() {
   if (auto ok = open_sockets(shards); !ok) return ok;
   workers_ = std::make_unique<runtime::ThreadWorkerPool>(worker_count());
   hub_ = std::make_unique<node::GossipHub>(
-      netmap::NetmapOptions{.self = id(), .digest_interval = options_.gossip_interval}, rng_, *this);
+      netmap::NetmapOptions{.self = id(), .digest_interval = options_.gossip_interval}, rng_,
+      *this);
 
   const auto replays = std::make_shared<onion::ReplayWindow>();
   const auto delivered =
@@ -244,8 +248,8 @@ void Node::Impl::stop(Duration grace) {
   for (Seat& seat : seats_) {
     if (seat.inbox) answer(seat.inbox->close(), Errc::shutting_down);
     if (seat.thread.joinable()) {
-      const bool told = seat.loop->post(
-          [shard = seat.shard.get(), grace](Now now) { shard->stop(grace, now); });
+      const bool told =
+          seat.loop->post([shard = seat.shard.get(), grace](Now now) { shard->stop(grace, now); });
       if (!told) seat.loop->stop();  // a mailbox that full will not be read in time
     }
   }
@@ -260,8 +264,7 @@ void Node::Impl::stop(Duration grace) {
 void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
   freed_.fetch_add(freed, std::memory_order_relaxed);
   if (shard != 0) return;
-  static_cast<void>(
-      workers_->submit([this] { trim_process(); }, *seats_[0].loop, [](Now) {}));
+  static_cast<void>(workers_->submit([this] { trim_process(); }, *seats_[0].loop, [](Now) {}));
 }
 
 // On a worker, because it takes milliseconds after a burst. What was freed lies in the process
@@ -280,7 +283,8 @@ void Node::Impl::trim_process() {
   malloc_trim(0);
 }
 
-// ---- sending --------------------------------------------------------------------------------------
+// ---- sending
+// --------------------------------------------------------------------------------------
 
 unsigned Node::Impl::shard_for(const NodeId& destination, const SendOptions& options) const {
   // What may share a circuit must meet on one shard; the rest spreads.
@@ -317,16 +321,18 @@ Status Node::Impl::send(node::SendRequest request, unsigned shard) {
   if (stopping_.load(std::memory_order_acquire)) return fail(Errc::shutting_down);
   Seat& seat = seats_[shard];
   switch (seat.inbox->put(request)) {
-    case node::Inbox::Put::more: return {};
+    case node::Inbox::Put::more:
+      return {};
     case node::Inbox::Put::full:
       return fail(Errc::refused_queue_full, "the shard's inbox is full");
-    case node::Inbox::Put::closed: return fail(Errc::shutting_down);
-    case node::Inbox::Put::first: break;
+    case node::Inbox::Put::closed:
+      return fail(Errc::shutting_down);
+    case node::Inbox::Put::first:
+      break;
   }
   const bool woken = seat.loop->post([&seat](Now now) {
-    seat.inbox->drain([&](node::SendRequest&& waiting) {
-      seat.shard->send(std::move(waiting), now);
-    });
+    seat.inbox->drain(
+        [&](node::SendRequest&& waiting) { seat.shard->send(std::move(waiting), now); });
   });
   // The mailbox is full: the batch waits in the inbox, and whoever finds it empty wakes the shard
   // only then, so it is answered here instead.
@@ -351,7 +357,8 @@ void Node::Impl::answer(std::vector<node::SendRequest> requests, Errc why) {
   }
 }
 
-// ---- receiving ------------------------------------------------------------------------------------
+// ---- receiving
+// ------------------------------------------------------------------------------------
 
 void Node::Impl::set_handler(MessageHandler handler) {
   auto held = handler ? std::make_shared<const MessageHandler>(std::move(handler)) : nullptr;
@@ -368,7 +375,8 @@ Accept Node::Impl::on_message(Message&& message) {
   return handler ? (*handler)(std::move(message)) : Accept::no_receiver;
 }
 
-// ---- status ---------------------------------------------------------------------------------------
+// ---- status
+// ---------------------------------------------------------------------------------------
 
 template <class Whole, class Part>
 std::future<Whole> Node::Impl::gather(std::function<Part(Seat&)> part,
@@ -380,8 +388,8 @@ std::future<Whole> Node::Impl::gather(std::function<Part(Seat&)> part,
   auto future = gathering->promise.get_future();
   for (std::size_t i = 0; i < seats_.size(); ++i) {
     Seat& seat = seats_[i];
-    const bool posted = seat.loop->post(
-        [gathering, i, &seat, part](Now) { gathering->put(i, part(seat)); });
+    const bool posted =
+        seat.loop->post([gathering, i, &seat, part](Now) { gathering->put(i, part(seat)); });
     if (!posted) gathering->put(i, Part{});
   }
   return future;
@@ -407,7 +415,8 @@ NodeStatus Node::Impl::status_of(std::vector<node::ShardReport>&& reports) const
   return out;
 }
 
-// ---- Node -----------------------------------------------------------------------------------------
+// ---- Node
+// -----------------------------------------------------------------------------------------
 
 Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Node::~Node() = default;
@@ -427,8 +436,8 @@ void Node::stop(std::chrono::milliseconds grace) { impl_->stop(grace); }
 
 namespace {
 
-node::SendRequest request_to(const NodeId& destination, const SendOptions& options,
-                             Completion done, Progress progress) {
+node::SendRequest request_to(const NodeId& destination, const SendOptions& options, Completion done,
+                             Progress progress) {
   node::SendRequest out;
   out.destination = destination;
   out.options = options;

@@ -29,7 +29,7 @@ struct ShardReport {
   netmap::NetmapStats netmap;  // shard 0 only
   runtime::SocketStats socket;
   memory::PoolStats pool;
-  Histogram build_us;                            // circuit builds that succeeded
+  Histogram build_us;                              // circuit builds that succeeded
   std::array<Histogram, kClassCount> delivery_us;  // send() to acknowledgement
 };
 

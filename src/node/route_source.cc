@@ -4,8 +4,8 @@ namespace qudag::node {
 
 Result<std::vector<onion::RouteHop>> RouteSource::draw(const NodeId& destination, unsigned relays,
                                                        Now now) {
-  auto entries = netmap::draw_route(*view_, self_, destination, relays, policy_, guards_, history_,
-                                    now, rng_);
+  auto entries =
+      netmap::draw_route(*view_, self_, destination, relays, policy_, guards_, history_, now, rng_);
   if (!entries) return std::unexpected(entries.error());
   std::vector<onion::RouteHop> hops;
   hops.reserve(entries->size());

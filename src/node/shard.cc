@@ -18,9 +18,9 @@ constexpr Duration kRenewRetry = 10s;
 
 // Maintenance: what a burst needed goes back to the system (docs/design/memory.md).
 constexpr Duration kMaintainEvery = 5s;
-constexpr Duration kMaintainNext = 10ms;           // while there is more to trim
-constexpr std::size_t kTrimPieces = 1'024;         // at once, of each size: about 0.2 ms
-constexpr std::uint64_t kQuietDatagrams = 1'000;   // in kMaintainEvery: buffers may go
+constexpr Duration kMaintainNext = 10ms;          // while there is more to trim
+constexpr std::size_t kTrimPieces = 1'024;        // at once, of each size: about 0.2 ms
+constexpr std::uint64_t kQuietDatagrams = 1'000;  // in kMaintainEvery: buffers may go
 // What ends leave behind in the process allocator, for the decision whether to trim that.
 constexpr std::uint64_t kRestedBytes = 3'500;      // key contexts of a circuit
 constexpr std::uint64_t kHandshakeBytes = 50'000;  // TLS objects of a link
@@ -77,9 +77,12 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
 
 message::Taken to_taken(Accept accept) {
   switch (accept) {
-    case Accept::taken: return message::Taken::yes;
-    case Accept::no_receiver: return message::Taken::no_receiver;
-    case Accept::queue_full: return message::Taken::queue_full;
+    case Accept::taken:
+      return message::Taken::yes;
+    case Accept::no_receiver:
+      return message::Taken::no_receiver;
+    case Accept::queue_full:
+      return message::Taken::queue_full;
   }
   return message::Taken::no_receiver;
 }
@@ -90,10 +93,10 @@ Shard::Shard(const ShardSetup& setup)
     : setup_(setup),
       pool_(pool_options(setup.options->limits)),
       joint_(setup.identity->id(), *this),
-      routes_(setup.identity->id(),
-              {.distinct_networks = setup.options->distinct_networks,
-               .guards = setup.options->guards},
-              *setup.rng),
+      routes_(
+          setup.identity->id(),
+          {.distinct_networks = setup.options->distinct_networks, .guards = setup.options->guards},
+          *setup.rng),
       circuits_(circuit_options(setup), pool_, *setup.rng, joint_) {}
 
 Shard::~Shard() = default;
@@ -113,7 +116,8 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
   return shard;
 }
 
-// ---- The turn -------------------------------------------------------------------------------------
+// ---- The turn
+// -------------------------------------------------------------------------------------
 
 bool Shard::on_readable(Now now) {
   for (int i = 0; i < kBatchesPerTurn; ++i) {
@@ -164,8 +168,8 @@ TimePoint Shard::next_deadline() const {
   return due;
 }
 
-// Trims in small parts, so that no turn is long. What is busy is left alone: pools keep what the last
-// seconds needed, buffers go only when hardly anything came.
+// Trims in small parts, so that no turn is long. What is busy is left alone: pools keep what the
+// last seconds needed, buffers go only when hardly anything came.
 void Shard::maintain(Now now) {
   const bool more = pool_.trim(kTrimPieces);
   maintain_at_ = now.mono + (more ? kMaintainNext : kMaintainEvery);
@@ -188,7 +192,8 @@ void Shard::maintain(Now now) {
   setup_.host->on_maintained(setup_.index, freed);
 }
 
-// ---- Sending and receiving ------------------------------------------------------------------------
+// ---- Sending and receiving
+// ------------------------------------------------------------------------
 
 void Shard::send(SendRequest request, Now now) {
   const Class cls = request.options.cls;
@@ -197,8 +202,8 @@ void Shard::send(SendRequest request, Now now) {
                                      : Result<message::SendId>(fail(Errc::shutting_down));
   enqueueing_ = false;
   if (!id) {
-    const bool limit = id.error().code >= Errc::refused_memory &&
-                       id.error().code < Errc::unknown_destination;
+    const bool limit =
+        id.error().code >= Errc::refused_memory && id.error().code < Errc::unknown_destination;
     if (request.done) {
       request.done({.outcome = limit ? Outcome::refused : Outcome::failed, .reason = id.error()});
     }
@@ -228,9 +233,8 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
   message.sender = received.sender;
   message.in_reply_to = received.in_reply_to;
   if (received.reply_circuit) {
-    message.reply_to = ReplyTo{.shard = setup_.index,
-                               .circuit = received.reply_circuit->value,
-                               .message = received.id};
+    message.reply_to = ReplyTo{
+        .shard = setup_.index, .circuit = received.reply_circuit->value, .message = received.id};
   }
   auto payload = Buffer::Impl::make(pool_, received.payload, received.reservation, setup_.budget);
   if (!payload) return message::Taken::memory;
@@ -259,7 +263,8 @@ void Shard::on_progress(message::SendId id, std::size_t done, std::size_t all, N
   if (found != pending_.end() && found->second.progress) found->second.progress(done, all);
 }
 
-// ---- Links and gossip -----------------------------------------------------------------------------
+// ---- Links and gossip
+// -----------------------------------------------------------------------------
 
 void Shard::post_to_hub(std::function<void(GossipHub&, Now)> task, Now now) {
   GossipHub& hub = *setup_.hub;
@@ -269,9 +274,9 @@ void Shard::post_to_hub(std::function<void(GossipHub&, Now)> task, Now now) {
 }
 
 void Shard::link_ready(link::LinkId link, Now now) {
-  post_to_hub([index = setup_.index, link](GossipHub& hub,
-                                           Now then) { hub.link_ready(index, link, then); },
-              now);
+  post_to_hub(
+      [index = setup_.index, link](GossipHub& hub, Now then) { hub.link_ready(index, link, then); },
+      now);
 }
 
 void Shard::link_closed(link::LinkId link, Now now) {
@@ -282,10 +287,10 @@ void Shard::link_closed(link::LinkId link, Now now) {
 
 void Shard::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
   if (setup_.index == 0) return setup_.hub->frame(0, link, type, body, now);
-  post_to_hub([index = setup_.index, link, type,
-               copy = std::vector<std::byte>(body.begin(), body.end())](
-                  GossipHub& hub, Now then) { hub.frame(index, link, type, copy, then); },
-              now);
+  post_to_hub(
+      [index = setup_.index, link, type, copy = std::vector<std::byte>(body.begin(), body.end())](
+          GossipHub& hub, Now then) { hub.frame(index, link, type, copy, then); },
+      now);
 }
 
 namespace {
@@ -323,17 +328,17 @@ void Shard::set_onion_keys(std::vector<onion::OnionKey> keys) {
   circuits_.set_onion_keys(std::move(keys));
 }
 
-// ---- Shard 0: keys, descriptor, bootstrap ---------------------------------------------------------
+// ---- Shard 0: keys, descriptor, bootstrap
+// ---------------------------------------------------------
 
 void Shard::start(std::vector<SocketAddress> addresses, Now now) {
   addresses_ = std::move(addresses);
-  bootstrap_.emplace(setup_.identity->id(), setup_.options->bootstrap,
-                     setup_.options->gossip_interval, *setup_.rng,
-                     [this](const PeerAddress& peer, Now then) {
-                       // A refusal or failure shows as no link; the next round tries again.
-                       static_cast<void>(
-                           endpoint_->dial(peer.id, peer.at, setup_.socket->local(), then));
-                     });
+  bootstrap_.emplace(
+      setup_.identity->id(), setup_.options->bootstrap, setup_.options->gossip_interval,
+      *setup_.rng, [this](const PeerAddress& peer, Now then) {
+        // A refusal or failure shows as no link; the next round tries again.
+        static_cast<void>(endpoint_->dial(peer.id, peer.at, setup_.socket->local(), then));
+      });
   renew(now);
 }
 
@@ -344,17 +349,17 @@ UnixSeconds Shard::published_before() const {
 
 void Shard::renew(Now now) {
   renew_at_ = now.mono + kRenewRetry;  // until the announcement is there
-  auto input = std::make_shared<AnnouncementInput>(AnnouncementInput{
-      .identity = setup_.identity,
-      .keys = keys_,
-      .addresses = addresses_,
-      .relay = setup_.options->relay,
-      .descriptor_lifetime_s =
-          static_cast<std::uint64_t>(setup_.options->descriptor_lifetime.count()),
-      .onion_key_lifetime_s =
-          static_cast<std::uint64_t>(setup_.options->onion_key_lifetime.count()),
-      .now = now.unix_seconds,
-      .published_before = published_before()});
+  auto input = std::make_shared<AnnouncementInput>(
+      AnnouncementInput{.identity = setup_.identity,
+                        .keys = keys_,
+                        .addresses = addresses_,
+                        .relay = setup_.options->relay,
+                        .descriptor_lifetime_s =
+                            static_cast<std::uint64_t>(setup_.options->descriptor_lifetime.count()),
+                        .onion_key_lifetime_s =
+                            static_cast<std::uint64_t>(setup_.options->onion_key_lifetime.count()),
+                        .now = now.unix_seconds,
+                        .published_before = published_before()});
   auto result = std::make_shared<Result<Announcement>>(fail(Errc::internal));
   setup_.host->workers().submit(
       [input, result] { *result = announce(*input); }, setup_.host->executor(0),
@@ -371,7 +376,8 @@ void Shard::renew(Now now) {
       });
 }
 
-// ---- Stopping -------------------------------------------------------------------------------------
+// ---- Stopping
+// -------------------------------------------------------------------------------------
 
 void Shard::stop(Duration grace, Now now) {
   if (phase_ != Phase::running) return;
@@ -396,12 +402,13 @@ void Shard::advance_stop(Now now) {
   }
 }
 
-// ---- What it tells --------------------------------------------------------------------------------
+// ---- What it tells
+// --------------------------------------------------------------------------------
 
 std::size_t Shard::relays_known() const {
   const auto entries = view_->entries();
-  return static_cast<std::size_t>(std::count_if(
-      entries.begin(), entries.end(), [](const auto& e) { return e->descriptor.relay; }));
+  return static_cast<std::size_t>(std::count_if(entries.begin(), entries.end(),
+                                                [](const auto& e) { return e->descriptor.relay; }));
 }
 
 ShardReport Shard::report() const {
@@ -443,9 +450,12 @@ std::vector<PeerStatus> Shard::peers() const {
 std::vector<CircuitStatus> Shard::circuits() const {
   const auto role_name = [](circuit::CircuitRole role) {
     switch (role) {
-      case circuit::CircuitRole::source: return "source";
-      case circuit::CircuitRole::relay: return "relay";
-      case circuit::CircuitRole::destination: return "destination";
+      case circuit::CircuitRole::source:
+        return "source";
+      case circuit::CircuitRole::relay:
+        return "relay";
+      case circuit::CircuitRole::destination:
+        return "destination";
     }
     return "";
   };

@@ -38,8 +38,8 @@ struct ShardSetup {
   runtime::DatagramSocket* socket = nullptr;
   ShardHost* host = nullptr;
   GossipHub* hub = nullptr;
-  std::shared_ptr<onion::ReplayWindow> replays = nullptr;      // owners: all shards
-  std::shared_ptr<message::Delivered> delivered = nullptr;     // owners: all shards
+  std::shared_ptr<onion::ReplayWindow> replays = nullptr;   // owners: all shards
+  std::shared_ptr<message::Delivered> delivered = nullptr;  // owners: all shards
 };
 
 /// Something to send: a message to a destination, or a reply on a circuit.
@@ -127,9 +127,9 @@ class Shard final : public runtime::Driven,
   std::unique_ptr<link::Endpoint> endpoint_;
   std::unique_ptr<message::Messages> messages_;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
-  std::pmr::unsynchronized_pool_resource pending_memory_;        // nodes are used again
+  std::pmr::unsynchronized_pool_resource pending_memory_;  // nodes are used again
   std::pmr::unordered_map<std::uint64_t, Pending> pending_{&pending_memory_};  // by SendId
-  std::vector<std::pair<std::uint64_t, Delivery>> early_;        // outcomes from inside enqueue
+  std::vector<std::pair<std::uint64_t, Delivery>> early_;  // outcomes from inside enqueue
   bool enqueueing_ = false;
   bool wants_writable_ = false;
 

@@ -112,8 +112,8 @@ class ExpiryWheel {
   static constexpr unsigned kDigitBits = 6;
   static constexpr unsigned kSlots = 1u << kDigitBits;
   static constexpr unsigned kLevels = (64 + kDigitBits - 1) / kDigitBits;  // 11
-  static constexpr std::uint32_t kDueList = kLevels * kSlots;  // scheduled for the past
-  static constexpr std::uint32_t kFiringList = kDueList + 1;   // being expired now
+  static constexpr std::uint32_t kDueList = kLevels * kSlots;              // scheduled for the past
+  static constexpr std::uint32_t kFiringList = kDueList + 1;               // being expired now
   static constexpr std::uint32_t kLists = kFiringList + 1;
   static constexpr std::uint32_t kNone = UINT32_MAX;
 

@@ -9,9 +9,9 @@ Now system_now() {
   timespec wall{};
   clock_gettime(CLOCK_MONOTONIC, &mono);
   clock_gettime(CLOCK_REALTIME_COARSE, &wall);
-  return {.mono = TimePoint(std::chrono::seconds(mono.tv_sec) +
-                            std::chrono::nanoseconds(mono.tv_nsec)),
-          .unix_seconds = static_cast<UnixSeconds>(wall.tv_sec)};
+  return {
+      .mono = TimePoint(std::chrono::seconds(mono.tv_sec) + std::chrono::nanoseconds(mono.tv_nsec)),
+      .unix_seconds = static_cast<UnixSeconds>(wall.tv_sec)};
 }
 
 }  // namespace qudag::runtime

@@ -114,7 +114,8 @@ void Loop::Impl::turn(Driven& driven) {
   }
   if (readable) readable = driven.on_readable(now);
   if (const TimePoint due = driven.next_deadline(); due <= now.mono) {
-    // A deadline older than the last turn was set in that turn: it is not later than the turn was long.
+    // A deadline older than the last turn was set in that turn: it is not later than the turn was
+    // long.
     stats.lag_us.record(microseconds(now.mono - std::max(due, turn_began)));
     driven.on_time(now);
   }

@@ -1,4 +1,5 @@
-#define OPENSSL_SUPPRESS_DEPRECATED  // the method table is the one hook that every draw goes through
+#define OPENSSL_SUPPRESS_DEPRECATED  // the method table is the one hook that every draw goes
+                                     // through
 
 #include "sim/seeded_rng.h"
 

@@ -15,7 +15,8 @@ constexpr Duration kWorkerDelay = 2ms;
 
 }  // namespace
 
-// ---- Host -----------------------------------------------------------------------------------------
+// ---- Host
+// -----------------------------------------------------------------------------------------
 
 std::span<runtime::Received> Host::receive() {
   reading_.clear();
@@ -72,7 +73,8 @@ bool Host::submit(std::function<void()> work, runtime::Executor& shard,
   return true;
 }
 
-// ---- World ----------------------------------------------------------------------------------------
+// ---- World
+// ----------------------------------------------------------------------------------------
 
 World::World(std::uint64_t seed, Faults faults) : rng_(seed), faults_(faults) {}
 World::~World() = default;

@@ -68,14 +68,39 @@ TEST(SocketAddress, HoldsIpv4AsMappedIpv6) {
 }
 
 TEST(SocketAddress, RefusesEverythingElse) {
-  for (const std::string& bad : std::initializer_list<std::string>{
-           "", ":", "127.0.0.1", "127.0.0.1:", ":4433", "127.0.0.1:65536", "127.0.0.1:-1",
-           "127.0.0.1:+1", "127.0.0.1:04433", "127.0.0.1:00", "127.0.0.1: 1", "127.0.0.1:1 ",
-           "127.0.0.1:99999999999999999999", "127.0.0:1", "127.0.0.1.1:1", "127.0.0.256:1",
-           "127.1:1", "0x7f.0.0.1:1", "localhost:1", "::1:4433", "[::1]", "[::1]4433", "[::1:4433",
-           "::1]:4433", "[]:1", "[127.0.0.1]:1", "[fe80::1%eth0]:1", "[::1]]:1", "[[::1]:1",
-           "[1:2:3:4:5:6:7:8:9]:1", std::string("127.0.0.1\0:1", 12),
-           std::string("127.0.0.1:1\0", 12), std::string(4000, '1') + ":1"}) {
+  for (const std::string& bad : std::initializer_list<std::string>{"",
+                                                                   ":",
+                                                                   "127.0.0.1",
+                                                                   "127.0.0.1:",
+                                                                   ":4433",
+                                                                   "127.0.0.1:65536",
+                                                                   "127.0.0.1:-1",
+                                                                   "127.0.0.1:+1",
+                                                                   "127.0.0.1:04433",
+                                                                   "127.0.0.1:00",
+                                                                   "127.0.0.1: 1",
+                                                                   "127.0.0.1:1 ",
+                                                                   "127.0.0.1:99999999999999999999",
+                                                                   "127.0.0:1",
+                                                                   "127.0.0.1.1:1",
+                                                                   "127.0.0.256:1",
+                                                                   "127.1:1",
+                                                                   "0x7f.0.0.1:1",
+                                                                   "localhost:1",
+                                                                   "::1:4433",
+                                                                   "[::1]",
+                                                                   "[::1]4433",
+                                                                   "[::1:4433",
+                                                                   "::1]:4433",
+                                                                   "[]:1",
+                                                                   "[127.0.0.1]:1",
+                                                                   "[fe80::1%eth0]:1",
+                                                                   "[::1]]:1",
+                                                                   "[[::1]:1",
+                                                                   "[1:2:3:4:5:6:7:8:9]:1",
+                                                                   std::string("127.0.0.1\0:1", 12),
+                                                                   std::string("127.0.0.1:1\0", 12),
+                                                                   std::string(4000, '1') + ":1"}) {
     const auto address = SocketAddress::parse(bad);
     ASSERT_FALSE(address) << bad;
     EXPECT_EQ(address.error().code, Errc::malformed) << bad;
@@ -87,18 +112,17 @@ TEST(PeerAddress, PrintsAndParses) {
   const std::string text = std::string(kCountingText) + "@10.0.0.1:4433";
   EXPECT_EQ(peer.to_string(), text);
   EXPECT_EQ(PeerAddress::parse(text).value(), peer);
-  const std::string six = std::string(kCountingText) +
-                          "@[1111:2222:3333:4444:5555:6666:7777:8888]:65535";
+  const std::string six =
+      std::string(kCountingText) + "@[1111:2222:3333:4444:5555:6666:7777:8888]:65535";
   EXPECT_EQ(PeerAddress::parse(six).value().to_string(), six);
 }
 
 TEST(PeerAddress, RefusesEverythingElse) {
   const std::string id(kCountingText);
-  for (const std::string& bad :
-       std::initializer_list<std::string>{
-        "", id, id + "@", "@10.0.0.1:1", id + "10.0.0.1:1", id + "@@10.0.0.1:1",
-        id + "a@10.0.0.1:1", id + "@10.0.0.1", id.substr(1) + "@10.0.0.1:1",
-        id + "@" + std::string(1000, '1')}) {
+  for (const std::string& bad : std::initializer_list<std::string>{
+           "", id, id + "@", "@10.0.0.1:1", id + "10.0.0.1:1", id + "@@10.0.0.1:1",
+           id + "a@10.0.0.1:1", id + "@10.0.0.1", id.substr(1) + "@10.0.0.1:1",
+           id + "@" + std::string(1000, '1')}) {
     const auto peer = PeerAddress::parse(bad);
     ASSERT_FALSE(peer) << bad;
     EXPECT_EQ(peer.error().code, Errc::malformed);

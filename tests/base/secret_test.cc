@@ -1,6 +1,6 @@
+#include "base/secret.h"
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "base/secret.h"
 
 #include <gtest/gtest.h>
 

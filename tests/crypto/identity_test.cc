@@ -39,8 +39,7 @@ TEST(Identity, SignaturesVerifyAndAreHedged) {
   for (const std::string_view message : {"", "m", "a longer message that is signed as it is"}) {
     const auto signature = identity.sign(kMessageContext, as_bytes(message));
     ASSERT_TRUE(signature);
-    EXPECT_TRUE(
-        verify(identity.public_bytes(), kMessageContext, as_bytes(message), *signature));
+    EXPECT_TRUE(verify(identity.public_bytes(), kMessageContext, as_bytes(message), *signature));
     EXPECT_NE(*signature, *identity.sign(kMessageContext, as_bytes(message)));
   }
 }

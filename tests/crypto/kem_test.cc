@@ -29,8 +29,8 @@ TEST(Kem, GoldenVectorsOfTheIndependentImplementation) {
 
   const auto peer = KemPublicKey::import(pair.public_bytes());
   ASSERT_TRUE(peer);
-  const auto sent = peer->encapsulate_from(
-      golden().array<kKemEncapsulationSeedSize>("encapsulation_seed"));
+  const auto sent =
+      peer->encapsulate_from(golden().array<kKemEncapsulationSeedSize>("encapsulation_seed"));
   ASSERT_TRUE(sent);
   EXPECT_EQ(hex(sent->ciphertext), golden().text("ciphertext"));
   EXPECT_EQ(hex(sent->secret.span()), golden().text("secret"));
@@ -45,8 +45,7 @@ TEST(Kem, GoldenSecretsCombineAsTheProtocolSays) {
   const auto x25519_ss = golden().bytes("x25519_ss");
   both.insert(both.end(), x25519_ss.begin(), x25519_ss.end());
   const Key256 prk = hkdf_extract(as_bytes("qudag/1 hybrid kem"), both);
-  const auto transcript =
-      sha256({golden().bytes("ciphertext"), golden().bytes("public_key")});
+  const auto transcript = sha256({golden().bytes("ciphertext"), golden().bytes("public_key")});
   EXPECT_EQ(hex(hkdf_expand_key(prk, "secret", transcript).span()), golden().text("secret"));
 }
 
@@ -90,8 +89,7 @@ TEST(Kem, GeneratedPairComesBackFromItsSeed) {
   const auto pair = KemKeyPair::generate();
   ASSERT_TRUE(pair);
   const auto seed = pair->seed();
-  const auto again =
-      KemKeyPair::from_seed(std::span<const std::byte, kKemSeedSize>(seed.span()));
+  const auto again = KemKeyPair::from_seed(std::span<const std::byte, kKemSeedSize>(seed.span()));
   ASSERT_TRUE(again);
   EXPECT_EQ(hex(again->public_bytes()), hex(pair->public_bytes()));
 }

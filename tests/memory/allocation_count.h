@@ -1,4 +1,5 @@
-// Counts what this test binary takes from operator new, so that a test can prove that it is nothing.
+// Counts what this test binary takes from operator new, so that a test can prove that it is
+// nothing.
 #pragma once
 
 #include <cstdint>

@@ -6,8 +6,8 @@
 
 #include <atomic>
 #include <memory>
-#include <optional>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -291,7 +291,8 @@ TEST(BlockPool, OwnershipMovesWhenItIsSaidSo) {
 #endif
 }
 
-// ---- Chain ----------------------------------------------------------------------------------------
+// ---- Chain
+// ----------------------------------------------------------------------------------------
 
 TEST(Chain, CopiesInAndOutAnySize) {
   BlockPool pool;

@@ -144,8 +144,8 @@ TEST_F(KeyFile, FullDiskHasItsOwnCodeAndLeavesNoFile) {
     if (::mount("tmpfs", folder_.c_str(), "tmpfs", 0, "size=4k") != 0) ::_exit(kNoNamespace);
     std::ofstream(path("filler")) << std::string(4096, 'x');
     const Status saved = save_identity(path(), counting_identity());
-    const bool good = !saved && saved.error().code == Errc::disk_full &&
-                      !std::filesystem::exists(path());
+    const bool good =
+        !saved && saved.error().code == Errc::disk_full && !std::filesystem::exists(path());
     ::_exit(good ? kGoodExit : kBadExit);
   }
   int status = 0;

@@ -19,8 +19,8 @@ using namespace std::chrono_literals;
 
 const bool kTlsCounted = count_tls_memory();  // before main, and before OpenSSL's first use
 
-/// What all three nodes together took from operator new in a piece of work. A busy machine lets more
-/// pile up than before, so pools may grow; that is told apart, and must be the exception.
+/// What all three nodes together took from operator new in a piece of work. A busy machine lets
+/// more pile up than before, so pools may grow; that is told apart, and must be the exception.
 struct Taken {
   double ours = 0;         // calls that were not for a block
   double blocks = 0;       // from the system
@@ -61,12 +61,11 @@ class Memory : public testing::Test {
     for (std::size_t i = 0; i < count; ++i) {
       while (under_way.load() >= 500) std::this_thread::yield();
       ++under_way;
-      const Status sent =
-          source().send(destination().id(), payload, {.cls = cls, .hops = 1},
-                        [&](const Delivery& delivery) {
-                          if (delivery.outcome == Outcome::delivered) ++delivered;
-                          --under_way;
-                        });
+      const Status sent = source().send(destination().id(), payload, {.cls = cls, .hops = 1},
+                                        [&](const Delivery& delivery) {
+                                          if (delivery.outcome == Outcome::delivered) ++delivered;
+                                          --under_way;
+                                        });
       ASSERT_TRUE(sent) << sent.error().message();
     }
     while (under_way.load() > 0) std::this_thread::yield();

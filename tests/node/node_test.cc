@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstring>
 #include <condition_variable>
+#include <cstring>
 #include <deque>
 #include <mutex>
 #include <numeric>
@@ -126,9 +126,10 @@ TEST(Node, ALargeMessageArrivesWhole) {
   }
   std::promise<Delivery> done;
   std::atomic<std::size_t> progress = 0;
-  ASSERT_TRUE(net[1].send(net[4].id(), std::move(*buffer), {.cls = Class::low},
-                          [&](const Delivery& d) { done.set_value(d); },
-                          [&](std::size_t so_far, std::size_t) { progress = so_far; }));
+  ASSERT_TRUE(net[1].send(
+      net[4].id(), std::move(*buffer), {.cls = Class::low},
+      [&](const Delivery& d) { done.set_value(d); },
+      [&](std::size_t so_far, std::size_t) { progress = so_far; }));
   const Delivery delivery = done.get_future().get();
   ASSERT_EQ(delivery.outcome, Outcome::delivered) << delivery.reason.message();
   EXPECT_GT(progress, 0u);

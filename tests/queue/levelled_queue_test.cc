@@ -67,7 +67,8 @@ TEST(LevelledQueue, RefusingLevelLeavesTheItemToThePusher) {
   item = std::make_unique<int>(3);
   EXPECT_EQ(queue.push(Class::low, std::move(item), 0, at(0ns)), DropReason::items_full);
   EXPECT_NE(item, nullptr);
-  EXPECT_FALSE(queue.push(Class::high, std::move(item), 60, at(0ns))) << "levels do not share bounds";
+  EXPECT_FALSE(queue.push(Class::high, std::move(item), 60, at(0ns)))
+      << "levels do not share bounds";
   const LevelStats& stats = queue.stats(Class::low);
   EXPECT_EQ(drops(stats, DropReason::too_large), 1u);
   EXPECT_EQ(drops(stats, DropReason::bytes_full), 1u);

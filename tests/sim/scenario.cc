@@ -177,7 +177,8 @@ void Scenario::balance() {
   for (std::size_t n = 0; n < books_.size(); ++n) {
     const Entry& entry = books_[n];
     if (!entry.outcome) {
-      const bool crashed = net_[entry.from].life() != entry.from_life || !net_[entry.from].running();
+      const bool crashed =
+          net_[entry.from].life() != entry.from_life || !net_[entry.from].running();
       if (crashed) {
         ++result_.sender_crashed;
       } else {
@@ -187,10 +188,18 @@ void Scenario::balance() {
       continue;
     }
     switch (*entry.outcome) {
-      case Outcome::delivered: ++result_.delivered; break;
-      case Outcome::expired: ++result_.expired; break;
-      case Outcome::refused: ++result_.refused; break;
-      case Outcome::failed: ++result_.failed; break;
+      case Outcome::delivered:
+        ++result_.delivered;
+        break;
+      case Outcome::expired:
+        ++result_.expired;
+        break;
+      case Outcome::refused:
+        ++result_.refused;
+        break;
+      case Outcome::failed:
+        ++result_.failed;
+        break;
     }
     if (*entry.outcome == Outcome::delivered && entry.handed.empty()) {
       broke(fmt::format("message {} was called delivered and never arrived", n));

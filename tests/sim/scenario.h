@@ -18,16 +18,16 @@ struct ScenarioOptions {
   std::size_t message_bytes_max = 200'000;                // a few are this long, most are short
   Duration crash_every = std::chrono::minutes(1);         // zero: no crashes
   Duration crash_lasts = std::chrono::seconds(20);
-  Duration partition_lasts = std::chrono::seconds(0);     // zero: none; starts after a minute
+  Duration partition_lasts = std::chrono::seconds(0);  // zero: none; starts after a minute
   Faults faults{.loss = 0.05, .duplicate = 0.01, .reorder = 0.05};
 };
 
 struct ScenarioResult {
   std::uint64_t sent = 0, delivered = 0, expired = 0, refused = 0, failed = 0;
-  std::uint64_t sender_crashed = 0;   // their outcome died with the sender
-  std::uint64_t handed = 0;           // to applications
+  std::uint64_t sender_crashed = 0;  // their outcome died with the sender
+  std::uint64_t handed = 0;          // to applications
   std::uint64_t crashes = 0;
-  std::uint64_t digest = 0;           // over every event the applications saw: equal for equal seeds
+  std::uint64_t digest = 0;  // over every event the applications saw: equal for equal seeds
   WorldStats world;
   /// Every broken promise, in words; empty is what a run must give.
   std::vector<std::string> broken;

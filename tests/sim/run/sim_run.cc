@@ -3,8 +3,8 @@
 //   --nodes N  --minutes N             size and length of the run (virtual)
 #include "sim/scenario.h"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 int main(int argc, char** argv) {
   qudag::sim::ScenarioOptions options;
