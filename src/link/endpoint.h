@@ -115,7 +115,6 @@ struct EndpointOptions {
   std::size_t streams_per_link_max = 4096;
   std::size_t stream_window_bytes = 512 * 1024;
   std::size_t link_window_bytes = 16 * 1024 * 1024;
-  std::size_t stream_ahead_bytes = 64 * 1024;  // kept short, so that priority still matters
   std::chrono::milliseconds handshake_timeout{10'000};
   std::chrono::milliseconds idle_timeout{120'000};
   std::chrono::milliseconds keepalive{20'000};  // only for links that carry streams

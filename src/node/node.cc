@@ -53,11 +53,6 @@ unsigned shard_count(unsigned wanted) {
 /// a flood of handshakes leaves the other half to the loops.
 unsigned worker_count() { return std::max(1u, std::thread::hardware_concurrency() / 2); }
 
-Delivery refusal(const Error& error) {
-  const bool limit = error.code >= Errc::refused_memory && error.code < Errc::unknown_destination;
-  return {.outcome = limit ? Outcome::refused : Outcome::failed, .reason = error, .elapsed = {}};
-}
-
 std::unexpected<Error> memory_is_out() {
   return fail(Errc::refused_memory, "limits.memory is reached");
 }
@@ -353,7 +348,7 @@ Status Node::Impl::send_copy(node::SendRequest request, std::span<const std::byt
 
 void Node::Impl::answer(std::vector<node::SendRequest> requests, Errc why) {
   for (node::SendRequest& request : requests) {
-    if (request.done) request.done(refusal(why));
+    if (request.done) request.done(node::refusal(why));
   }
 }
 
@@ -481,7 +476,7 @@ std::future<Delivery> Node::send(const NodeId& destination, std::span<const std:
   auto future = promise->get_future();
   const auto status = send(destination, payload, options,
                            [promise](const Delivery& delivery) { promise->set_value(delivery); });
-  if (!status) promise->set_value(refusal(status.error()));
+  if (!status) promise->set_value(node::refusal(status.error()));
   return future;
 }
 

@@ -89,6 +89,11 @@ message::Taken to_taken(Accept accept) {
 
 }  // namespace
 
+Delivery refusal(const Error& error) {
+  const bool limit = error.code >= Errc::refused_memory && error.code < Errc::unknown_destination;
+  return {.outcome = limit ? Outcome::refused : Outcome::failed, .reason = error};
+}
+
 Shard::Shard(const ShardSetup& setup)
     : setup_(setup),
       pool_(pool_options(setup.options->limits)),
@@ -202,11 +207,7 @@ void Shard::send(SendRequest request, Now now) {
                                      : Result<message::SendId>(fail(Errc::shutting_down));
   enqueueing_ = false;
   if (!id) {
-    const bool limit =
-        id.error().code >= Errc::refused_memory && id.error().code < Errc::unknown_destination;
-    if (request.done) {
-      request.done({.outcome = limit ? Outcome::refused : Outcome::failed, .reason = id.error()});
-    }
+    if (request.done) request.done(refusal(id.error()));
     return;
   }
   pending_.emplace(id->value, Pending{std::move(request.done), std::move(request.progress), cls});

@@ -53,6 +53,9 @@ struct SendRequest {
   Progress progress;
 };
 
+/// What a sender is told of a message that was not accepted: refused by a limit, or failed.
+Delivery refusal(const Error& error);
+
 class Shard final : public runtime::Driven,
                     private LinkListener,
                     private link::WrongShard,
