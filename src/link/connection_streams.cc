@@ -59,9 +59,9 @@ void Connection::write(Stream& stream, memory::Block block) {
 }
 
 void Connection::consume(Stream& stream, std::size_t bytes) {
-  bytes = std::min(bytes, stream.unconsumed);
+  bytes = std::min<std::size_t>(bytes, stream.unconsumed);
   if (bytes == 0 || conn_ == nullptr) return;
-  stream.unconsumed -= bytes;
+  stream.unconsumed -= static_cast<std::uint32_t>(bytes);
   ngtcp2_conn_extend_max_stream_offset(conn_, stream.index(), bytes);
   ngtcp2_conn_extend_max_offset(conn_, bytes);
   touch();
@@ -185,7 +185,7 @@ bool Connection::on_stream_opened(std::int64_t index) {
 
 bool Connection::on_stream_data(Stream& stream, Bytes data, bool fin) {
   if (doomed()) return false;
-  stream.unconsumed += data.size();
+  stream.unconsumed += static_cast<std::uint32_t>(data.size());  // below the stream's window
   if (stream.control()) {
     const bool ok = on_control_data(data);
     consume(stream, data.size());

@@ -53,7 +53,7 @@ void Scheduler::charge(Stream& stream, std::size_t bytes) {
     if (levels_[below].head != nullptr) levels_[below].starved += bytes;
   }
   if (!stream.in_turn) return;
-  stream.deficit -= static_cast<std::int64_t>(bytes);
+  stream.deficit -= static_cast<std::int32_t>(bytes);
   if (stream.queued_bytes() == 0) {
     remove(stream);
   } else if (stream.deficit <= 0 && level.head != level.tail) {

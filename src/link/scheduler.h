@@ -17,7 +17,7 @@
 namespace qudag::link {
 
 /// Bytes of one turn, by level: small where latency counts, a whole bulk cell for low.
-inline constexpr std::array<std::int64_t, kLevelCount> kTurnBytes = {16 * 1024, 2048, 4096,
+inline constexpr std::array<std::int32_t, kLevelCount> kTurnBytes = {16 * 1024, 2048, 4096,
                                                                      16 * 1024};
 inline constexpr std::uint64_t kShareOneIn = 16;
 /// A level that waited while this much of more urgent data went out gets its share.

@@ -2,15 +2,29 @@
 
 #include "base/assert.h"
 
+#include <utility>
+
 namespace qudag::link {
 
+Stream::~Stream() {
+  while (head_ != nullptr) pop_front();
+}
+
+void Stream::pop_front() {
+  const memory::Block gone_home(std::exchange(head_, head_->next));
+  if (head_ == nullptr) tail_ = nullptr;
+}
+
 void Stream::push(memory::Block block) {
-  const std::size_t size = block.size();
+  const auto size = static_cast<std::uint32_t>(block.size());
   if (size == 0) return;
-  queue_.push_back(std::move(block));
+  memory::BlockHeader* const last = block.release();
+  last->next = nullptr;
+  (tail_ != nullptr ? tail_->next : head_) = last;
+  tail_ = last;
   queued_ += size;
   if (cursor_ == nullptr) {
-    cursor_ = queue_.back();
+    cursor_ = last;
     cursor_used_ = 0;
   }
 }
@@ -29,12 +43,14 @@ std::size_t Stream::pending(std::span<ngtcp2_vec> pieces, std::size_t bytes_want
   return count;
 }
 
-void Stream::sent(std::size_t bytes) {
-  QUDAG_ASSERT(bytes <= queued_);
+void Stream::sent(std::size_t size) {
+  QUDAG_ASSERT(size <= queued_);
+  auto bytes = static_cast<std::uint32_t>(size);
   queued_ -= bytes;
+  unacked_ += bytes;
   sent_unreported += bytes;
   while (bytes > 0) {
-    const std::size_t left = memory::Chain::view(cursor_).size() - cursor_used_;
+    const std::uint32_t left = cursor_->end - cursor_->begin - cursor_used_;
     if (bytes < left) {
       cursor_used_ += bytes;
       return;
@@ -46,12 +62,13 @@ void Stream::sent(std::size_t bytes) {
 }
 
 void Stream::acked(std::size_t bytes) {
-  front_acked_ += bytes;
-  while (!queue_.empty()) {
-    const std::size_t size = memory::Chain::view(queue_.front()).size();
-    if (queue_.front() == cursor_ || front_acked_ < size) break;
+  unacked_ -= static_cast<std::uint32_t>(bytes);
+  front_acked_ += static_cast<std::uint32_t>(bytes);
+  while (head_ != nullptr) {
+    const std::uint32_t size = head_->end - head_->begin;
+    if (head_ == cursor_ || front_acked_ < size) break;
     front_acked_ -= size;
-    queue_.pop_front();
+    pop_front();
   }
 }
 

@@ -31,6 +31,7 @@ inline std::uint8_t level_of(Class cls) {
 class Stream {
  public:
   Stream(std::int64_t index, std::uint8_t level) : index_(index), level_(level) {}
+  ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
@@ -55,35 +56,41 @@ class Stream {
   void sent(std::size_t bytes);
   void acked(std::size_t bytes);
   std::size_t queued_bytes() const { return queued_; }
-  std::size_t unacked_bytes() const { return queue_.bytes() - front_acked_ - queued_; }
-
-  std::uint64_t context = 0;        // the owner's
-  std::size_t unconsumed = 0;       // given to the owner, not yet given back by consume()
-  std::size_t sent_unreported = 0;  // bytes for the next on_stream_sent
-  bool gone = false;                // reset or closed: no more events, no more sending
-  bool blocked = false;             // by the peer's stream window
+  std::size_t unacked_bytes() const { return unacked_; }
 
   std::uint8_t level() const { return level_; }
   void set_level(std::uint8_t level) { level_ = level; }
 
+  std::uint64_t context = 0;          // the owner's
+  std::uint32_t unconsumed = 0;       // given to the owner, not yet given back by consume()
+  std::uint32_t sent_unreported = 0;  // bytes for the next on_stream_sent
+
   // Hooks of the scheduler, of the list of streams to report, and of the link's list of all.
   Stream* turn_prev = nullptr;
   Stream* turn_next = nullptr;
-  bool in_turn = false;
-  std::int64_t deficit = 0;
   Stream* report_next = nullptr;
-  bool in_report = false;
   Stream* all_prev = nullptr;
   Stream* all_next = nullptr;
+  std::int32_t deficit = 0;
+  bool in_turn = false;
+  bool in_report = false;
+  bool gone = false;     // reset or closed: no more events, no more sending
+  bool blocked = false;  // by the peer's stream window
 
  private:
+  void pop_front();
+
+  // Narrow on purpose: a relay holds two idle streams for each circuit.
   std::int64_t index_;
-  std::uint8_t level_;
-  memory::Chain queue_;
+  memory::BlockHeader* head_ = nullptr;
+  memory::BlockHeader* tail_ = nullptr;
   memory::BlockHeader* cursor_ = nullptr;  // block with the first byte that is in no packet
-  std::size_t cursor_used_ = 0;            // bytes of that block that are in packets
-  std::size_t queued_ = 0;
-  std::size_t front_acked_ = 0;  // acknowledged bytes of the front block
+  std::uint32_t cursor_used_ = 0;          // bytes of that block that are in packets
+  std::uint32_t front_acked_ = 0;          // acknowledged bytes of the front block
+  std::uint32_t unacked_ = 0;
+  std::uint32_t queued_ = 0;  // in no packet yet
+  std::uint8_t level_;
 };
+static_assert(sizeof(Stream) <= 120, "with its heap's word 128 bytes");
 
 }  // namespace qudag::link

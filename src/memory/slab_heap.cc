@@ -1,6 +1,6 @@
 // Slabs of one size class each, mapped from the system, so that a page costs memory only once it
-// was used and the whole goes back when it is empty. In front of every object stands where it
-// belongs: its slab, or for one from malloc its heap.
+// was used and the whole goes back when it is empty. In front of every object stands one word,
+// where it belongs: its slab, or for one from malloc its heap.
 #include "memory/slab_heap.h"
 
 #include "base/assert.h"
@@ -19,9 +19,12 @@ namespace qudag::memory {
 namespace {
 
 constexpr std::size_t kSlabBytes = 64 * 1024;
-constexpr std::size_t kFineClasses = 16;  // steps of 16 bytes up to 256, then 8 for each doubling
+// Steps of 16 bytes up to 256, then 16 steps for each doubling: idle streams and links are many,
+// and what a class adds to their size they hold for good.
+constexpr std::size_t kFineClasses = 16;
 constexpr std::size_t kFineBytes = kFineClasses * 16;
-constexpr std::size_t kStepsPerDoubling = 8;
+constexpr unsigned kStepBits = 4;
+constexpr std::size_t kStepsPerDoubling = 1 << kStepBits;
 // AddressSanitizer sees only what malloc gives out.
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool kSlabs = false;
@@ -32,12 +35,20 @@ constexpr unsigned kFirstWidth = std::bit_width(kFineBytes);  // of the sizes be
 
 }  // namespace
 
-struct alignas(16) SlabHeap::Object {
-  Slab* slab;  // null: from malloc
-  SlabHeap* heap;
+/// The word in front of an object. Objects are aligned to 16, the word ends where they begin.
+struct SlabHeap::Object {
+  std::uintptr_t home;  // the slab; from malloc: the heap, with kFromMalloc
 
   void* body() { return this + 1; }
+  bool from_malloc() const { return (home & kFromMalloc) != 0; }
+  Slab* slab() const { return reinterpret_cast<Slab*>(home); }
+  SlabHeap* heap() const;
+  /// Where malloc's piece begins.
+  void* piece() { return reinterpret_cast<std::byte*>(body()) - kMallocFront; }
   static Object* of(void* body) { return static_cast<Object*>(body) - 1; }
+
+  static constexpr std::uintptr_t kFromMalloc = 1;
+  static constexpr std::size_t kMallocFront = 16;
 };
 
 /// A free object, in a slab's list or on the stack of returned ones.
@@ -47,6 +58,7 @@ struct SlabHeap::Returned {
 };
 
 struct alignas(64) SlabHeap::Slab {
+  SlabHeap* heap = nullptr;
   Slab* prev = nullptr;  // in the class's list of slabs with room
   Slab* next = nullptr;
   Returned* free = nullptr;
@@ -57,23 +69,30 @@ struct alignas(64) SlabHeap::Slab {
 
   bool full() const { return free == nullptr && carved == objects; }
   std::byte* at(std::size_t index) {
-    return reinterpret_cast<std::byte*>(this + 1) + index * bytes_of(size_class);
+    return reinterpret_cast<std::byte*>(this) + kFirst + index * bytes_of(size_class);
   }
+  /// Classes are multiples of 16, so that with the first body all are aligned.
+  static const std::size_t kFirst;
 };
+constexpr std::size_t SlabHeap::Slab::kFirst = sizeof(Slab) + 16 - sizeof(Object);
+
+SlabHeap* SlabHeap::Object::heap() const {
+  return from_malloc() ? reinterpret_cast<SlabHeap*>(home - kFromMalloc) : slab()->heap;
+}
 
 std::size_t SlabHeap::class_of(std::size_t bytes) noexcept {
   // A free object holds a Returned.
   if (bytes <= kFineBytes) return (std::max(bytes, sizeof(Returned)) + 15) / 16 - 1;
   const auto width = static_cast<unsigned>(std::bit_width(bytes - 1));
-  return kFineClasses + (width - kFirstWidth) * kStepsPerDoubling + ((bytes - 1) >> (width - 4)) -
-         kStepsPerDoubling;
+  return kFineClasses + (width - kFirstWidth) * kStepsPerDoubling +
+         ((bytes - 1) >> (width - 1 - kStepBits)) - kStepsPerDoubling;
 }
 
 std::size_t SlabHeap::bytes_of(std::size_t size_class) noexcept {
   if (size_class < kFineClasses) return (size_class + 1) * 16;
   const std::size_t step = size_class - kFineClasses;
   return (kStepsPerDoubling + step % kStepsPerDoubling + 1)
-         << (kFirstWidth - 4 + step / kStepsPerDoubling);
+         << (kFirstWidth - 1 - kStepBits + step / kStepsPerDoubling);
 }
 
 SlabHeap::~SlabHeap() {
@@ -104,24 +123,26 @@ void* SlabHeap::allocate(std::size_t bytes) noexcept {
     place = slab->at(slab->carved++);
   }
   if (slab->full()) unlink(slab);
-  return (::new (place) Object{slab, this})->body();
+  return (::new (place) Object{reinterpret_cast<std::uintptr_t>(slab)})->body();
 }
 
 void* SlabHeap::from_system(std::size_t bytes) noexcept {
-  if (bytes > SIZE_MAX - sizeof(Object)) return nullptr;
-  void* const place = std::malloc(bytes + sizeof(Object));
+  if (bytes > SIZE_MAX - Object::kMallocFront) return nullptr;
+  void* const place = std::malloc(bytes + Object::kMallocFront);
   if (place == nullptr) return nullptr;
   system_allocations_.fetch_add(1, std::memory_order_relaxed);
   system_bytes_.fetch_add(malloc_usable_size(place), std::memory_order_relaxed);
-  return (::new (place) Object{nullptr, this})->body();
+  void* const body = static_cast<std::byte*>(place) + Object::kMallocFront;
+  ::new (Object::of(body)) Object{reinterpret_cast<std::uintptr_t>(this) | Object::kFromMalloc};
+  return body;
 }
 
 void* SlabHeap::reallocate(void* body, std::size_t bytes) noexcept {
   if (body == nullptr) return allocate(bytes);
   Object* const object = Object::of(body);
-  const std::size_t room =
-      (object->slab != nullptr ? bytes_of(object->slab->size_class) : malloc_usable_size(object)) -
-      sizeof(Object);
+  const std::size_t room = object->from_malloc()
+                               ? malloc_usable_size(object->piece()) - Object::kMallocFront
+                               : bytes_of(object->slab()->size_class) - sizeof(Object);
   if (bytes <= room && bytes >= room / 2) return body;
   void* const out = allocate(bytes);
   if (out == nullptr) return nullptr;
@@ -133,10 +154,11 @@ void* SlabHeap::reallocate(void* body, std::size_t bytes) noexcept {
 void SlabHeap::release(void* body) noexcept {
   if (body == nullptr) return;
   Object* const object = Object::of(body);
-  SlabHeap* const heap = object->heap;
-  if (object->slab == nullptr) {
-    heap->system_bytes_.fetch_sub(malloc_usable_size(object), std::memory_order_relaxed);
-    std::free(object);
+  SlabHeap* const heap = object->heap();
+  if (object->from_malloc()) {
+    void* const piece = object->piece();
+    heap->system_bytes_.fetch_sub(malloc_usable_size(piece), std::memory_order_relaxed);
+    std::free(piece);
   } else if (heap->owner_.load(std::memory_order_relaxed) == this_thread()) {
     heap->put_back(object);
   } else {
@@ -150,7 +172,7 @@ void SlabHeap::release(void* body) noexcept {
 }
 
 void SlabHeap::put_back(Object* object) noexcept {
-  Slab* const slab = object->slab;
+  Slab* const slab = object->slab();
   const bool was_full = slab->full();
   auto* const returned = reinterpret_cast<Returned*>(object);
   returned->next = slab->free;
@@ -179,8 +201,9 @@ SlabHeap::Slab* SlabHeap::slab_with_room(std::size_t size_class) noexcept {
       ::mmap(nullptr, kSlabBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return nullptr;
   Slab* const slab = ::new (memory) Slab;
+  slab->heap = this;
   slab->size_class = static_cast<std::uint32_t>(size_class);
-  slab->objects = static_cast<std::uint32_t>((kSlabBytes - sizeof(Slab)) / bytes_of(size_class));
+  slab->objects = static_cast<std::uint32_t>((kSlabBytes - Slab::kFirst) / bytes_of(size_class));
   ++slabs_;
   ++slabs_made_;
   link(slab);

@@ -29,7 +29,7 @@ struct SlabHeapStats {
 
 class SlabHeap {
  public:
-  static constexpr std::size_t kObjectBytesMax = 16 * 1024 - 16;
+  static constexpr std::size_t kObjectBytesMax = 16 * 1024 - 8;
 
   SlabHeap() = default;
   ~SlabHeap();
@@ -51,7 +51,7 @@ class SlabHeap {
   struct Slab;
   struct Object;
   struct Returned;
-  static constexpr std::size_t kClasses = 64;
+  static constexpr std::size_t kClasses = 16 + 6 * 16;
 
   static std::size_t class_of(std::size_t bytes) noexcept;
   static std::size_t bytes_of(std::size_t size_class) noexcept;

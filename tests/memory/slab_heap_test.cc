@@ -74,7 +74,7 @@ TEST(SlabHeap, EverySizeFitsAndWastesLittle) {
     std::memset(object, 1, size);
     const std::uint64_t used = heap.stats().bytes_used;
     EXPECT_GE(used, size);
-    EXPECT_LE(used, std::max<std::size_t>(size + 40, (size + 16) * 9 / 8)) << size;
+    EXPECT_LE(used, std::max<std::size_t>(size + 40, (size + 16) * 17 / 16)) << size;
     SlabHeap::release(object);
   }
 }
