@@ -1,7 +1,9 @@
 #include "runtime/loop.h"
 
 #include "runtime/clock.h"
+#include "runtime/handler_memory.h"
 
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
@@ -48,7 +50,12 @@ struct Loop::Impl {
   void wait_readable();
   void wait_writable();
   void arm_timer(TimePoint due);
+  template <class Handler>
+  auto placed(Handler handler) {
+    return asio::bind_allocator(HandlerAllocator<>(waits), std::move(handler));
+  }
 
+  HandlerMemory waits;  // of io; ends after it
   asio::io_context io{1};
   asio::posix::stream_descriptor socket;
   asio::steady_timer timer;
@@ -83,7 +90,7 @@ bool Loop::post(std::function<void(Now)> task) {
     wake = impl_->mailbox.empty();
     impl_->mailbox.push_back({std::move(task), system_now().mono});
   }
-  if (wake) asio::post(impl_->io, [] {});
+  if (wake) asio::post(impl_->io, impl_->placed([] {}));
   return true;
 }
 
@@ -146,20 +153,20 @@ void Loop::Impl::wait_readable() {
   if (reading || !socket.is_open()) return;
   reading = true;
   socket.async_wait(asio::posix::stream_descriptor::wait_read,
-                    [this](const boost::system::error_code& error) {
+                    placed([this](const boost::system::error_code& error) {
                       reading = false;
                       readable = !error;
-                    });
+                    }));
 }
 
 void Loop::Impl::wait_writable() {
   if (writing || !socket.is_open()) return;
   writing = true;
   socket.async_wait(asio::posix::stream_descriptor::wait_write,
-                    [this](const boost::system::error_code& error) {
+                    placed([this](const boost::system::error_code& error) {
                       writing = false;
                       writable = !error;
-                    });
+                    }));
 }
 
 void Loop::Impl::arm_timer(TimePoint due) {
@@ -168,10 +175,10 @@ void Loop::Impl::arm_timer(TimePoint due) {
   timer_due = due;
   timer.expires_at(std::chrono::steady_clock::time_point(
       std::chrono::duration_cast<std::chrono::steady_clock::duration>(due.time_since_epoch())));
-  timer.async_wait([this](const boost::system::error_code& error) {
+  timer.async_wait(placed([this](const boost::system::error_code& error) {
     if (error) return;  // replaced by an earlier one
     timer_due = kNever;
-  });
+  }));
 }
 
 }  // namespace qudag::runtime

@@ -1,6 +1,6 @@
 #include "memory/block.h"
 
-#include "memory/allocation_count.h"
+#include "support/allocation_count.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 #include "memory/record_pool.h"
 #include "memory/scratch.h"
 
-#include "memory/allocation_count.h"
+#include "support/allocation_count.h"
 
 #include <gtest/gtest.h>
 

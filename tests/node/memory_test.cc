@@ -1,6 +1,6 @@
 // What a node takes from the system and copies while it works, over real sockets: in steady state
 // no allocation per message or relayed cell, and one copy per relayed byte.
-#include "node/allocation_count.h"
+#include "support/allocation_count.h"
 
 #include <qudag/metrics.h>
 #include <qudag/node.h>
@@ -92,9 +92,9 @@ class Memory : public testing::Test {
   Taken measure(Work&& work) {
     const double blocks = of_all("qudag_pool_allocated_total");
     const double used = of_all("qudag_pool_taken_total");
-    const std::uint64_t before = test::node_allocations();
+    const std::uint64_t before = test::allocations();
     work();
-    const auto calls = static_cast<double>(test::node_allocations() - before);
+    const auto calls = static_cast<double>(test::allocations() - before);
     Taken out;
     out.blocks = of_all("qudag_pool_allocated_total") - blocks;
     out.blocks_used = of_all("qudag_pool_taken_total") - used;

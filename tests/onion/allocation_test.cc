@@ -1,6 +1,7 @@
 // No allocation per cell in the steady state: operator new and OpenSSL's allocator are counted.
-#include "onion/counting_new.h"
+#include "onion/counted_openssl.h"
 #include "onion/support.h"
+#include "support/allocation_count.h"
 
 #include <cstdio>
 
@@ -8,6 +9,8 @@ namespace qudag::onion {
 namespace {
 
 using namespace test;
+using qudag::test::allocated_bytes;
+using qudag::test::allocations;
 
 TEST(Allocation, NonePerCell) {
   ASSERT_TRUE(openssl_is_counted());

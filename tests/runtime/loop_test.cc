@@ -2,8 +2,10 @@
 // waited for with a bound, and what must not happen is shown by what follows it.
 #include "runtime/loop.h"
 #include "runtime/clock.h"
+#include "runtime/handler_memory.h"
 #include "runtime/udp_socket.h"
 #include "runtime/worker_pool.h"
+#include "support/allocation_count.h"
 
 #include <gtest/gtest.h>
 
@@ -165,6 +167,43 @@ TEST(Loop, DatagramsWakeItAndEachTurnFlushesOnce) {
   const LoopStats seen = stats.get_future().get();
   EXPECT_LE(static_cast<std::uint64_t>(driven.flushes), seen.turns + 1);
   EXPECT_GE(driven.reads, 2);
+}
+
+// Waits are the one thing that a loop itself keeps memory for.
+TEST(Loop, SleepingAndWakingAllocatesNothing) {
+  auto socket = std::move(*UdpSocket::open({.bind = SocketAddress::v4(127, 0, 0, 1, 0)}));
+  Counting driven;
+  std::uint64_t before = 0;
+  std::uint64_t after = 0;
+  std::promise<void> done;
+  driven.deadline = system_now().mono + 1ms;
+  driven.when_time = [&](Now now) {  // a timer each time, beside the wait for datagrams
+    const int turn = driven.times;
+    if (turn == 10) before = test::allocations();
+    if (turn == 60) after = test::allocations();
+    driven.deadline = turn < 60 ? now.mono + 200us : kNever;
+    if (turn == 60) done.set_value();
+  };
+  Loop loop(socket->native_handle());
+  Running running(loop, driven);
+  ASSERT_EQ(done.get_future().wait_for(kPatience), std::future_status::ready);
+  EXPECT_EQ(after - before, 0u);
+}
+
+TEST(HandlerMemory, PlacesAreUsedAgainAndMoreComesFromTheSystem) {
+  HandlerMemory memory;
+  std::vector<void*> out;
+  const std::uint64_t before = test::allocations();
+  out.reserve(HandlerMemory::kPlaces + 1);  // counted: 1
+  for (std::size_t i = 0; i <= HandlerMemory::kPlaces; ++i) out.push_back(memory.take(100));
+  EXPECT_EQ(test::allocations() - before, 2u);
+  for (void* place : out) memory.give_back(place);
+  for (std::size_t i = 0; i < HandlerMemory::kPlaces; ++i) EXPECT_EQ(memory.take(200), out[i]);
+  EXPECT_EQ(test::allocations() - before, 2u);
+  for (std::size_t i = 0; i < HandlerMemory::kPlaces; ++i) memory.give_back(out[i]);
+  void* const large = memory.take(HandlerMemory::kPlaceBytes + 1);
+  EXPECT_EQ(test::allocations() - before, 3u);
+  memory.give_back(large);
 }
 
 TEST(Loop, WritableIsAskedForOnlyWhenWanted) {
