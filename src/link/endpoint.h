@@ -113,6 +113,8 @@ struct EndpointOptions {
   std::size_t links_max = 1024;
   std::size_t half_open_max = 256;  // above half of it, new peers must prove their address (Retry)
   std::size_t streams_per_link_max = 4096;
+  /// Of ngtcp2 and of streams; outlives the endpoint. Null: no bound.
+  memory::Budget* memory = nullptr;
   std::size_t stream_window_bytes = 512 * 1024;
   std::size_t link_window_bytes = 16 * 1024 * 1024;
   std::chrono::milliseconds handshake_timeout{10'000};

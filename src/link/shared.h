@@ -35,7 +35,8 @@ struct MtuProbes {
 struct Shared {
   Shared(EndpointOptions endpoint_options, TlsContexts contexts, memory::BlockPool& block_pool,
          Rng& random, Events& owner)
-      : options(std::move(endpoint_options)),
+      : heap(endpoint_options.memory),
+        options(std::move(endpoint_options)),
         tls(std::move(contexts)),
         pool(block_pool),
         rng(random),

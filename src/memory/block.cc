@@ -1,7 +1,9 @@
 // Pools of pieces, and the way home of a piece that ends on another thread.
 //
 // take():  1. from the owner's free list; 2. else everything that other threads gave back since the
-//          last time, popped as one stack; 3. else from the system, up to blocks_max.
+//          last time, popped as one stack; 3. else from the system, up to blocks_max and the
+//          budget. For class high there is a share behind the budget; so many pieces stay free for
+//          it from then on, until trim() gives them back, first of all.
 // trim():  the fewest free pieces there were since the last round are those that nobody needed.
 // return:  on the owner's thread onto the free list, elsewhere onto the lock-free stack.
 // The core counts the pieces that are out, and the pool itself; the last to go frees the core.
@@ -30,6 +32,11 @@ constexpr std::size_t area_bytes(BlockSize size) {
   return kHeadroomBytes + kBlockCapacity[index_of(size)] + kTailroomBytes;
 }
 
+/// With what the allocator needs for itself.
+constexpr std::size_t piece_bytes(BlockSize size) {
+  return sizeof(BlockHeader) + area_bytes(size) + 16;
+}
+
 BlockHeader* allocate(BlockSize size) {
   void* raw = ::operator new(sizeof(BlockHeader) + area_bytes(size), std::nothrow);
   if (raw == nullptr) return nullptr;
@@ -56,25 +63,29 @@ void free_list(BlockHeader* header) {
 
 class PoolCore {
  public:
-  explicit PoolCore(PoolOptions options) : options_(options) {}
+  explicit PoolCore(PoolOptions options)
+      : options_(std::move(options)),
+        all_(options_.budget.get()),
+        high_(options_.high_budget.get()) {}
 
   // ---- owner's thread
   // -----------------------------------------------------------------------------
 
   void bind_to_this_thread() { owner_.store(this_thread(), std::memory_order_relaxed); }
 
-  BlockHeader* take(BlockSize size) {
+  BlockHeader* take(BlockSize size, For whom) {
     adopt_owner();
     Shelf& shelf = shelves_[index_of(size)];
-    if (shelf.free == nullptr) collect(shelf);
+    const std::size_t untouchable = whom == For::high ? 0 : shelf.high;
+    if (shelf.free_count <= untouchable) collect(shelf);
     BlockHeader* header = shelf.free;
-    if (header != nullptr) {
+    if (shelf.free_count > untouchable) {
       shelf.free = header->next;
       if (--shelf.free_count < shelf.fewest_free) shelf.fewest_free = shelf.free_count;
       show(header);
     } else {
       shelf.fewest_free = 0;
-      header = grow(shelf, size);
+      header = grow(shelf, size, whom);
       if (header == nullptr) return nullptr;
     }
     holders_.fetch_add(1, std::memory_order_relaxed);
@@ -94,15 +105,25 @@ class PoolCore {
       const std::size_t spare = std::min(
           shelf.fewest_free, shelf.free_count - std::min(shelf.free_count, options_.keep[i]));
       const std::size_t now = std::min(spare, pieces_max);
-      for (std::size_t n = 0; n < now; ++n) {
-        free_piece(std::exchange(shelf.free, shelf.free->next));
-      }
-      shelf.free_count -= now;
-      shelf.owned -= now;
-      trimmed_ += now;
+      drop_free(static_cast<BlockSize>(i), now);
       shelf.fewest_free = spare > now ? shelf.fewest_free - now : shelf.free_count;
       more = more || spare > now;
     }
+    return more;
+  }
+
+  bool empty(std::size_t pieces_max) {
+    bool more = false;
+    for (std::size_t i = 0; i < kBlockSizeCount; ++i) {
+      Shelf& shelf = shelves_[i];
+      collect(shelf);
+      const std::size_t now = std::min(shelf.free_count, pieces_max);
+      drop_free(static_cast<BlockSize>(i), now);
+      shelf.fewest_free = std::min(shelf.fewest_free, shelf.free_count);
+      more = more || shelf.free_count > 0;
+    }
+    all_.trim();
+    high_.trim();
     return more;
   }
 
@@ -164,6 +185,7 @@ class PoolCore {
     std::size_t free_count = 0;
     std::size_t fewest_free = 0;                              // since the last round of trim()
     std::size_t owned = 0;                                    // free, out, or on the stack
+    std::size_t high = 0;                                     // of them from the share of high
     alignas(64) std::atomic<BlockHeader*> returned{nullptr};  // other threads push, owner pops all
   };
 
@@ -186,16 +208,37 @@ class PoolCore {
     }
   }
 
-  BlockHeader* grow(Shelf& shelf, BlockSize size) {
-    BlockHeader* header =
-        shelf.owned < options_.blocks_max[index_of(size)] ? allocate(size) : nullptr;
+  BlockHeader* grow(Shelf& shelf, BlockSize size, For whom) {
+    const std::size_t bytes = piece_bytes(size);
+    const bool room = shelf.owned < options_.blocks_max[index_of(size)];
+    const bool ordinary = room && all_.take(bytes);
+    const bool reserved =
+        ordinary || (room && whom == For::high && options_.high_budget && high_.take(bytes));
+    BlockHeader* const header = reserved ? allocate(size) : nullptr;
     if (header == nullptr) {
+      if (reserved) (ordinary ? all_ : high_).give(bytes);
       ++exhausted_;
       return nullptr;
     }
+    if (!ordinary) ++shelf.high;
     ++shelf.owned;
     ++allocated_;
     return header;
+  }
+
+  /// The share of high is full again before others get something back.
+  void drop_free(BlockSize size, std::size_t pieces) {
+    Shelf& shelf = shelves_[index_of(size)];
+    for (std::size_t n = 0; n < pieces; ++n) {
+      free_piece(std::exchange(shelf.free, shelf.free->next));
+    }
+    const std::size_t high = std::min(pieces, shelf.high);
+    high_.give(high * piece_bytes(size));
+    all_.give((pieces - high) * piece_bytes(size));
+    shelf.high -= high;
+    shelf.free_count -= pieces;
+    shelf.owned -= pieces;
+    trimmed_ += pieces;
   }
 
   void leave() noexcept {
@@ -203,6 +246,8 @@ class PoolCore {
   }
 
   PoolOptions options_;
+  Allowance all_;  // the owner's; what is out when the pool ends goes back with the core
+  Allowance high_;
   std::array<Shelf, kBlockSizeCount> shelves_;
   std::uint64_t taken_ = 0;
   std::uint64_t allocated_ = 0;
@@ -252,8 +297,7 @@ void Block::clear() {
 std::uint64_t held_bytes(const PoolStats& stats) {
   std::uint64_t out = 0;
   for (std::size_t i = 0; i < kBlockSizeCount; ++i) {
-    const std::size_t piece = sizeof(BlockHeader) + area_bytes(static_cast<BlockSize>(i));
-    out += (stats.in_use[i] + stats.free[i]) * piece;
+    out += (stats.in_use[i] + stats.free[i]) * piece_bytes(static_cast<BlockSize>(i));
   }
   return out;
 }
@@ -261,12 +305,13 @@ std::uint64_t held_bytes(const PoolStats& stats) {
 // ---- BlockPool
 // ------------------------------------------------------------------------------------
 
-BlockPool::BlockPool(PoolOptions options) : core_(new PoolCore(options)) {}
+BlockPool::BlockPool(PoolOptions options) : core_(new PoolCore(std::move(options))) {}
 BlockPool::~BlockPool() { core_->close(); }
 
-Block BlockPool::take(BlockSize size) { return Block(core_->take(size)); }
+Block BlockPool::take(BlockSize size, For whom) { return Block(core_->take(size, whom)); }
 void BlockPool::bind_to_this_thread() { core_->bind_to_this_thread(); }
 bool BlockPool::trim(std::size_t pieces_max) { return core_->trim(pieces_max); }
+bool BlockPool::empty(std::size_t pieces_max) { return core_->empty(pieces_max); }
 PoolStats BlockPool::stats() const { return core_->stats(); }
 
 // ---- Chain

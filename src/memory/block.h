@@ -8,10 +8,13 @@
 //                           ^begin ... end^
 //
 // Threads: take() on the owner's thread only; a Block may be moved to and ended on any thread.
-// Limits: a pool hands out at most `blocks_max` of each size and then returns an empty Block.
+// Limits: a pool hands out at most `blocks_max` of each size, and what its budget has room for, and
+// then returns an empty Block. It reserves before it takes from the system, in steps, never per
+// block.
 #pragma once
 
 #include "base/bytes.h"
+#include "memory/budget.h"
 
 #include <array>
 #include <atomic>
@@ -86,12 +89,19 @@ class Block {
   BlockHeader* header_ = nullptr;
 };
 
+/// Whom a block is for. What was made from the share of `high` serves nobody else, free or not.
+enum class For : std::uint8_t { all, high };
+
 struct PoolOptions {
   std::array<std::size_t, kBlockSizeCount> blocks_max{65'536, 32'768, 131'072};
   /// Free pieces that trim() leaves, however long nobody needed them.
   std::array<std::size_t, kBlockSizeCount> keep{128, 16, 128};
   /// Taken by threads in turn, under a lock of theirs: no thread is the owner when blocks return.
   bool shared = false;
+  /// What pieces are reserved from, and the share behind it for For::high. Null: no bound. Owners:
+  /// whoever made them, and the pool until its last block is back.
+  std::shared_ptr<Budget> budget = nullptr;
+  std::shared_ptr<Budget> high_budget = nullptr;
 };
 
 struct PoolStats {
@@ -100,7 +110,7 @@ struct PoolStats {
   std::uint64_t taken = 0;      // since the start
   std::uint64_t allocated = 0;  // of those, how many came from the system allocator
   std::uint64_t trimmed = 0;    // given back to the system allocator
-  std::uint64_t exhausted = 0;  // refused because of blocks_max
+  std::uint64_t exhausted = 0;  // refused because of blocks_max or the budget
 };
 
 /// Bytes of all pieces of a pool, used and free.
@@ -115,13 +125,16 @@ class BlockPool {
   BlockPool& operator=(const BlockPool&) = delete;
 
   /// A block with an empty window at full headroom; an empty handle when the limit is reached.
-  Block take(BlockSize size);
+  Block take(BlockSize size, For whom = For::all);
   /// Makes the calling thread the owner. Needed only when another thread took first (set-up code);
   /// the caller orders this after that thread's last use.
   void bind_to_this_thread();
   /// Gives back to the system what nobody needed since the last round of trim(), beyond `keep`; at
   /// most `pieces_max` of each size. True: call again soon, the round goes on.
   bool trim(std::size_t pieces_max = SIZE_MAX);
+  /// Memory is short: gives back everything that is free, at most `pieces_max` of each size. True:
+  /// there is more.
+  bool empty(std::size_t pieces_max = SIZE_MAX);
   /// Owner's thread.
   PoolStats stats() const;
 

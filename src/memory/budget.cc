@@ -2,39 +2,109 @@
 
 #include "base/assert.h"
 
+#include <algorithm>
+
 namespace qudag::memory {
 
-Budget::Budget(std::string name, std::uint64_t bytes_max, Budget* parent)
-    : name_(std::move(name)), bytes_max_(bytes_max), parent_(parent) {}
+namespace {
 
-// A budget that ends while something is reserved means that its owner ends before its users.
-Budget::~Budget() { QUDAG_ASSERT(used() == 0); }
-
-// From the leaf up, and back down if an ancestor has no room: between the two another thread may
-// be refused by a reservation that then fails, but the bound is never passed.
-bool Budget::reserve(std::uint64_t bytes) noexcept {
-  std::uint64_t used = used_.load(std::memory_order_relaxed);
+/// Adds if the sum stays within `most`.
+bool add_within(std::atomic<std::uint64_t>& sum, std::uint64_t bytes, std::uint64_t most) {
+  std::uint64_t now = sum.load(std::memory_order_relaxed);
   do {
-    if (bytes > bytes_max_ || used > bytes_max_ - bytes) {
-      refused_.fetch_add(1, std::memory_order_relaxed);
-      return false;
-    }
-  } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
-  if (parent_ != nullptr && !parent_->reserve(bytes)) {
-    used_.fetch_sub(bytes, std::memory_order_relaxed);
-    return false;
-  }
-  std::uint64_t peak = peak_.load(std::memory_order_relaxed);
-  while (used + bytes > peak &&
-         !peak_.compare_exchange_weak(peak, used + bytes, std::memory_order_relaxed)) {
-  }
+    if (bytes > most || now > most - bytes) return false;
+  } while (!sum.compare_exchange_weak(now, now + bytes, std::memory_order_relaxed));
   return true;
 }
 
+/// Adds as much as fits, takes as much as there is: returns how much.
+std::uint64_t add_up_to(std::atomic<std::uint64_t>& sum, std::uint64_t bytes, std::uint64_t most) {
+  std::uint64_t now = sum.load(std::memory_order_relaxed);
+  std::uint64_t part = 0;
+  do {
+    part = std::min(bytes, most - std::min(now, most));
+  } while (part > 0 && !sum.compare_exchange_weak(now, now + part, std::memory_order_relaxed));
+  return part;
+}
+std::uint64_t take_up_to(std::atomic<std::uint64_t>& sum, std::uint64_t bytes) {
+  std::uint64_t now = sum.load(std::memory_order_relaxed);
+  std::uint64_t part = 0;
+  do {
+    part = std::min(bytes, now);
+  } while (part > 0 && !sum.compare_exchange_weak(now, now - part, std::memory_order_relaxed));
+  return part;
+}
+
+}  // namespace
+
+Budget::Budget(std::string name, std::uint64_t bytes_max, Budget* parent, std::uint64_t kept)
+    : name_(std::move(name)),
+      kept_(parent == nullptr ? 0 : std::min(kept, bytes_max)),
+      beyond_max_(bytes_max - kept_),
+      parent_(parent) {
+  if (kept_ > 0) {
+    const bool room = parent_->reserve(kept_);
+    QUDAG_ASSERT(room);
+  }
+}
+
+// A budget that ends while something is reserved means that its owner ends before its users.
+Budget::~Budget() {
+  QUDAG_ASSERT(used() == 0);
+  if (kept_ > 0) parent_->release(kept_);
+}
+
+// First from what is kept here, the rest like everybody. From the leaf up, and back down if an
+// ancestor has no room: between the two another thread may be refused by a reservation that then
+// fails, but no bound is ever passed.
+bool Budget::reserve(std::uint64_t bytes) noexcept {
+  const std::uint64_t own = kept_ == 0 ? 0 : add_up_to(kept_used_, bytes, kept_);
+  const std::uint64_t rest = bytes - own;
+  if (rest > 0) {
+    bool room = add_within(beyond_, rest, beyond_max_);
+    if (room && parent_ != nullptr && !parent_->reserve(rest)) {
+      beyond_.fetch_sub(rest, std::memory_order_relaxed);
+      room = false;
+    }
+    if (!room) {
+      if (own > 0) kept_used_.fetch_sub(own, std::memory_order_relaxed);
+      refused_.fetch_add(1, std::memory_order_relaxed);
+      return false;
+    }
+  }
+  note_peak();
+  return true;
+}
+
+void Budget::reserve_anyway(std::uint64_t bytes) noexcept {
+  const std::uint64_t own = kept_ == 0 ? 0 : add_up_to(kept_used_, bytes, kept_);
+  beyond_.fetch_add(bytes - own, std::memory_order_relaxed);
+  if (parent_ != nullptr && bytes > own) parent_->reserve_anyway(bytes - own);
+  note_peak();
+}
+
+// What goes beyond goes back first, so that others can have it. The two parts together are never
+// less than what is held, and only new holders add to `beyond_`: so what this one did not find there
+// is in the kept part, whatever the others do meanwhile.
 void Budget::release(std::uint64_t bytes) noexcept {
-  const std::uint64_t before = used_.fetch_sub(bytes, std::memory_order_relaxed);
-  QUDAG_ASSERT(before >= bytes);
-  if (parent_ != nullptr) parent_->release(bytes);
+  std::uint64_t rest = bytes;
+  if (kept_ > 0) {
+    rest = take_up_to(beyond_, bytes);
+    const std::uint64_t own = bytes - rest;
+    const std::uint64_t before = kept_used_.fetch_sub(own, std::memory_order_relaxed);
+    QUDAG_ASSERT(before >= own);
+  } else {
+    const std::uint64_t before = beyond_.fetch_sub(bytes, std::memory_order_relaxed);
+    QUDAG_ASSERT(before >= bytes);
+  }
+  if (parent_ != nullptr && rest > 0) parent_->release(rest);
+}
+
+void Budget::note_peak() noexcept {
+  const std::uint64_t now = used();
+  std::uint64_t peak = peak_.load(std::memory_order_relaxed);
+  while (now > peak && !peak_.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
+  }
 }
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
@@ -71,6 +141,27 @@ void Reservation::reset() noexcept {
   if (budget_ != nullptr) budget_->release(bytes_);
   budget_ = nullptr;
   bytes_ = 0;
+}
+
+bool Allowance::reserve_for(std::uint64_t bytes) noexcept {
+  const std::uint64_t missing = bytes - ahead_;
+  if (budget_ == nullptr) {
+    ahead_ += missing;
+    return true;
+  }
+  // Near the bound a whole step may be too much where the thing itself still fits.
+  std::uint64_t more = std::max(missing, kStepBytes);
+  if (!budget_->reserve(more)) {
+    more = missing;
+    if (missing >= kStepBytes || !budget_->reserve(missing)) return false;
+  }
+  ahead_ += more;
+  return true;
+}
+
+void Allowance::give_back(std::uint64_t bytes) noexcept {
+  ahead_ -= bytes;
+  if (budget_ != nullptr && bytes > 0) budget_->release(bytes);
 }
 
 }  // namespace qudag::memory

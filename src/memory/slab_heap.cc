@@ -19,6 +19,7 @@ namespace qudag::memory {
 namespace {
 
 constexpr std::size_t kSlabBytes = 64 * 1024;
+constexpr std::size_t kRunBytes = 16 * 1024;  // reserved at once
 // Steps of 16 bytes up to 256, then 16 steps for each doubling: idle streams and links are many,
 // and what a class adds to their size they hold for good.
 constexpr std::size_t kFineClasses = 16;
@@ -66,6 +67,7 @@ struct alignas(64) SlabHeap::Slab {
   std::uint32_t used = 0;
   std::uint32_t carved = 0;  // objects that were handed out at least once
   std::uint32_t objects = 0;
+  std::uint32_t reserved = 0;  // bytes from its start
 
   bool full() const { return free == nullptr && carved == objects; }
   std::byte* at(std::size_t index) {
@@ -112,7 +114,7 @@ void* SlabHeap::allocate(std::size_t bytes) noexcept {
   if (!kSlabs || bytes > kObjectBytesMax || !owned_by_caller()) return from_system(bytes);
   const std::size_t size_class = class_of(bytes + sizeof(Object));
   Slab* const slab = slab_with_room(size_class);
-  if (slab == nullptr) return nullptr;
+  if (slab == nullptr || (slab->free == nullptr && !reserve_next(*slab))) return nullptr;
   ++allocations_;
   bytes_used_ += bytes_of(size_class);
   ++slab->used;
@@ -126,12 +128,30 @@ void* SlabHeap::allocate(std::size_t bytes) noexcept {
   return (::new (place) Object{reinterpret_cast<std::uintptr_t>(slab)})->body();
 }
 
+// A slab's memory counts from its first touch on, so it is reserved as the slab is carved.
+bool SlabHeap::reserve_next(Slab& slab) noexcept {
+  const std::size_t end = Slab::kFirst + (slab.carved + 1) * bytes_of(slab.size_class);
+  if (end <= slab.reserved) return true;
+  const std::size_t wanted = std::min(kSlabBytes, (end + kRunBytes - 1) / kRunBytes * kRunBytes);
+  if (budget_ != nullptr && !budget_->reserve(wanted - slab.reserved)) return false;
+  slab.reserved = static_cast<std::uint32_t>(wanted);
+  return true;
+}
+
+// The allocator may give more than was asked for: that is only known when it did.
 void* SlabHeap::from_system(std::size_t bytes) noexcept {
-  if (bytes > SIZE_MAX - Object::kMallocFront) return nullptr;
-  void* const place = std::malloc(bytes + Object::kMallocFront);
-  if (place == nullptr) return nullptr;
+  if (bytes > SIZE_MAX / 2) return nullptr;
+  const std::size_t wanted = bytes + Object::kMallocFront;
+  if (budget_ != nullptr && !budget_->reserve(wanted)) return nullptr;
+  void* const place = std::malloc(wanted);
+  if (place == nullptr) {
+    if (budget_ != nullptr) budget_->release(wanted);
+    return nullptr;
+  }
+  const std::size_t got = malloc_usable_size(place);
+  if (budget_ != nullptr) budget_->reserve_anyway(got - wanted);
   system_allocations_.fetch_add(1, std::memory_order_relaxed);
-  system_bytes_.fetch_add(malloc_usable_size(place), std::memory_order_relaxed);
+  system_bytes_.fetch_add(got, std::memory_order_relaxed);
   void* const body = static_cast<std::byte*>(place) + Object::kMallocFront;
   ::new (Object::of(body)) Object{reinterpret_cast<std::uintptr_t>(this) | Object::kFromMalloc};
   return body;
@@ -157,8 +177,11 @@ void SlabHeap::release(void* body) noexcept {
   SlabHeap* const heap = object->heap();
   if (object->from_malloc()) {
     void* const piece = object->piece();
-    heap->system_bytes_.fetch_sub(malloc_usable_size(piece), std::memory_order_relaxed);
+    const std::size_t got = malloc_usable_size(piece);
+    Budget* const budget = heap->budget_;
     std::free(piece);
+    if (budget != nullptr) budget->release(got);
+    heap->system_bytes_.fetch_sub(got, std::memory_order_relaxed);
   } else if (heap->owner_.load(std::memory_order_relaxed) == this_thread()) {
     heap->put_back(object);
   } else {
@@ -197,11 +220,16 @@ void SlabHeap::collect() noexcept {
 SlabHeap::Slab* SlabHeap::slab_with_room(std::size_t size_class) noexcept {
   if (with_room_[size_class] == nullptr) collect();
   if (with_room_[size_class] != nullptr) return with_room_[size_class];
+  if (budget_ != nullptr && !budget_->reserve(kRunBytes)) return nullptr;
   void* const memory =
       ::mmap(nullptr, kSlabBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return nullptr;
+  if (memory == MAP_FAILED) {
+    if (budget_ != nullptr) budget_->release(kRunBytes);
+    return nullptr;
+  }
   Slab* const slab = ::new (memory) Slab;
   slab->heap = this;
+  slab->reserved = kRunBytes;
   slab->size_class = static_cast<std::uint32_t>(size_class);
   slab->objects = static_cast<std::uint32_t>((kSlabBytes - Slab::kFirst) / bytes_of(size_class));
   ++slabs_;
@@ -230,6 +258,7 @@ void SlabHeap::trim() noexcept {
       Slab* const next = slab->next;
       if (slab->used == 0) {
         unlink(slab);
+        if (budget_ != nullptr) budget_->release(slab->reserved);
         ::munmap(slab, kSlabBytes);
         --slabs_;
       }

@@ -13,6 +13,8 @@
 // Every object must be back before the heap ends (asserted).
 #pragma once
 
+#include "memory/budget.h"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -31,12 +33,14 @@ class SlabHeap {
  public:
   static constexpr std::size_t kObjectBytesMax = 16 * 1024 - 8;
 
-  SlabHeap() = default;
+  /// What slabs and large objects are reserved from, before they are taken from the system; it
+  /// outlives the heap. Null: no bound.
+  explicit SlabHeap(Budget* budget = nullptr) : budget_(budget) {}
   ~SlabHeap();
   SlabHeap(const SlabHeap&) = delete;
   SlabHeap& operator=(const SlabHeap&) = delete;
 
-  /// Aligned to 16 bytes; null if the system has no memory.
+  /// Aligned to 16 bytes; null if the budget has no room, or the system no memory.
   void* allocate(std::size_t bytes) noexcept;
   /// As std::realloc.
   void* reallocate(void* object, std::size_t bytes) noexcept;
@@ -58,11 +62,13 @@ class SlabHeap {
   bool owned_by_caller() noexcept;
   void* from_system(std::size_t bytes) noexcept;
   Slab* slab_with_room(std::size_t size_class) noexcept;
+  bool reserve_next(Slab& slab) noexcept;
   void put_back(Object* object) noexcept;
   void collect() noexcept;
   void link(Slab* slab) noexcept;
   void unlink(Slab* slab) noexcept;
 
+  Budget* budget_;
   std::array<Slab*, kClasses> with_room_{};
   std::uint64_t bytes_used_ = 0;
   std::uint64_t slabs_ = 0;

@@ -22,6 +22,11 @@ struct Context {
   Deadlines deadlines;
   MessagesStats stats;
   bool stopping = false;
+
+  memory::Budget& budget_of(Class cls) const {
+    memory::Budget* const claim = options.claims[static_cast<std::size_t>(cls)];
+    return claim == nullptr ? budget : *claim;
+  }
 };
 
 inline std::size_t index(Class cls) { return static_cast<std::size_t>(cls); }

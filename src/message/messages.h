@@ -76,6 +76,8 @@ class Delivered;
 
 struct MessagesOptions {
   NodeId self{};
+  /// What messages of a class reserve from; null: the budget that Messages was given.
+  std::array<memory::Budget*, kClassCount> claims{};
   std::array<std::size_t, kClassCount> waiting_max{10'000, 50'000,
                                                    100'000};  // not ended, per class
   std::uint64_t credit_bytes = 4 << 20;            // protocol.md: the initial credit is fixed

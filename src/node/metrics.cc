@@ -161,12 +161,6 @@ const std::vector<Row>& rows() {
       QUDAG_ROW("qudag_circuits_rested_total", "", "idle circuits that put key contexts away",
                 counter, r.circuit.rested),
 
-      // What counts towards limits.memory, by part; qudag_memory_reserved_bytes is the messages'.
-      QUDAG_ROW("qudag_memory_bytes", "part=\"quic\"", "memory held, by part", gauge,
-                r.endpoint.quic_memory_held),
-      QUDAG_ROW("qudag_memory_bytes", "part=\"pools\"", "memory held, by part", gauge,
-                memory::held_bytes(r.pool)),
-
       QUDAG_ROW("qudag_descriptors", "", "nodes in the netmap", gauge, r.netmap.held),
       QUDAG_ROW("qudag_descriptors_rejected_total", "reason=\"malformed\"", "descriptors refused",
                 counter, r.netmap.rejected_malformed),
@@ -231,6 +225,30 @@ void add_message_rows(const std::vector<ShardReport>& reports, std::vector<Metri
   }
 }
 
+/// The tree of budgets: what is reserved by whom, kept for whom, and refused.
+void add_memory_rows(const memory::Bound& bound, std::vector<MetricSample>& out) {
+  const auto add = [&out](std::string_view name, std::string_view label, const memory::Budget& of,
+                          std::string_view help, SampleKind kind, std::uint64_t value) {
+    out.push_back({.name = std::string(name),
+                   .labels = fmt::format("{}=\"{}\"", label, of.name()),
+                   .help = std::string(help),
+                   .kind = kind,
+                   .value = static_cast<double>(value)});
+  };
+  const auto add_budget = [&](std::string_view label, const memory::Budget& of) {
+    add("qudag_memory_bytes", label, of, "reserved, by part; claims are messages in the blocks",
+        SampleKind::gauge, of.used());
+    add("qudag_memory_kept_bytes", label, of, "kept for this part or class alone",
+        SampleKind::gauge, of.kept());
+    add("qudag_memory_refused_total", label, of, "requests that the memory bound refused",
+        SampleKind::counter, of.refused());
+  };
+  for (std::size_t i = 0; i < memory::kPartCount; ++i) {
+    add_budget("part", bound.part(static_cast<memory::Part>(i)));
+  }
+  for (std::size_t i = 0; i < memory::kClaimCount; ++i) add_budget("claim", bound.claim(i));
+}
+
 void add_histogram(std::string_view name, std::string_view labels, std::string_view help,
                    const Histogram& h, std::vector<MetricSample>& out) {
   const auto add = [&](std::string_view suffix, double value, SampleKind kind) {
@@ -250,7 +268,7 @@ void add_histogram(std::string_view name, std::string_view labels, std::string_v
 }  // namespace
 
 std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
-                                     std::uint64_t memory_used, std::uint64_t memory_limit) {
+                                     const memory::Bound& bound) {
   std::vector<MetricSample> out;
   for (const Row& row : rows()) {
     double sum = 0;
@@ -286,25 +304,20 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
                    .kind = SampleKind::gauge,
                    .value = value});
   };
-  const auto part = [&](std::string labels, std::uint64_t bytes) {
-    out.push_back({.name = "qudag_memory_bytes",
-                   .labels = std::move(labels),
-                   .help = "memory held, by part",
-                   .kind = SampleKind::gauge,
-                   .value = static_cast<double>(bytes)});
-  };
-  part("part=\"messages\"", memory_used);
+  add_memory_rows(bound, out);
   if (const crypto::OpenSslMemory tls = crypto::openssl_memory(); tls.counted) {
-    part("part=\"tls\"", tls.bytes);
+    gauge("qudag_tls_memory_bytes", "held by OpenSSL; lies in the parts handshakes, links, circuits",
+          static_cast<double>(tls.bytes));
     out.push_back({.name = "qudag_tls_allocations_total",
                    .labels = "",
                    .help = "allocations of OpenSSL in this process",
                    .kind = SampleKind::counter,
                    .value = static_cast<double>(tls.allocations)});
   }
-  gauge("qudag_memory_reserved_bytes", "reserved under the memory bound",
-        static_cast<double>(memory_used));
-  gauge("qudag_memory_limit_bytes", "the memory bound", static_cast<double>(memory_limit));
+  gauge("qudag_memory_reserved_bytes", "reserved under the memory bound, kept shares included",
+        static_cast<double>(bound.node().used()));
+  gauge("qudag_memory_limit_bytes", "the memory bound",
+        static_cast<double>(bound.node().bytes_max()));
   gauge("qudag_resident_bytes", "resident memory of the process",
         static_cast<double>(resident_bytes()));
   return out;

@@ -86,15 +86,15 @@ class Node::Impl final : public node::ShardHost {
       : options_(std::move(options)),
         log_(
             {.level = log_level(options_.log_level), .scrub = !options_.log_sensitive, .sink = {}}),
-        budget_(std::make_shared<memory::Budget>("node", options_.limits.memory)),
-        app_pool_(app_pool_options(options_.limits)) {}
+        bound_(std::make_shared<memory::Bound>(options_.limits.memory)),
+        app_pool_(app_pool_options(bound_)) {}
   ~Impl() override { stop(1s); }
 
   Status start();
   void stop(Duration grace);
 
   Result<Buffer> buffer(std::size_t bytes);
-  Status reserve(std::size_t bytes, memory::Reservation& reservation);
+  Status reserve(std::size_t bytes, Class cls, memory::Reservation& reservation);
   Status send(node::SendRequest request, unsigned shard);
   Status send_copy(node::SendRequest request, std::span<const std::byte> payload, unsigned shard);
   unsigned shard_for(const NodeId& destination, const SendOptions& options) const;
@@ -107,7 +107,7 @@ class Node::Impl final : public node::ShardHost {
   const SocketAddress& address() const { return address_; }
   NodeStatus status_of(std::vector<node::ShardReport>&& reports) const;
   std::size_t shards() const { return seats_.size(); }
-  const memory::Budget& budget() const { return *budget_; }
+  const memory::Bound& bound() const { return *bound_; }
   void set_handler(MessageHandler handler);
 
  private:
@@ -119,7 +119,7 @@ class Node::Impl final : public node::ShardHost {
   runtime::WorkerPool& workers() override { return *workers_; }
 
   static LogLevel log_level(std::string_view name);
-  static memory::PoolOptions app_pool_options(const Limits& limits);
+  static memory::PoolOptions app_pool_options(const std::shared_ptr<memory::Bound>& bound);
   Status load_identity();
   Status open_sockets(unsigned shards);
   void run(Seat& seat);
@@ -130,7 +130,7 @@ class Node::Impl final : public node::ShardHost {
   Log log_;
   crypto::SystemRng rng_;
   std::unique_ptr<crypto::Identity> identity_;
-  std::shared_ptr<memory::Budget> budget_;  // owners: this, shards, buffers given out
+  std::shared_ptr<memory::Bound> bound_;  // owners: this, shards, pools, buffers given out
   std::mutex app_pool_mutex_;
   memory::BlockPool app_pool_;           // take() and trim() under app_pool_mutex_
   std::atomic<std::uint64_t> freed_{0};  // since the process allocator was trimmed
@@ -157,12 +157,15 @@ LogLevel Node::Impl::log_level(std::string_view name) {
                                    : static_cast<LogLevel>(found - std::begin(kNames));
 }
 
-memory::PoolOptions Node::Impl::app_pool_options(const Limits& limits) {
+memory::PoolOptions Node::Impl::app_pool_options(const std::shared_ptr<memory::Bound>& bound) {
   memory::PoolOptions out;
-  out.blocks_max = {static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[0]),
-                    static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[1]),
-                    static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[2])};
+  for (std::size_t i = 0; i < memory::kBlockSizeCount; ++i) {
+    out.blocks_max[i] =
+        static_cast<std::size_t>(bound->node().bytes_max() / memory::kBlockCapacity[i]);
+  }
   out.shared = true;
+  out.budget = memory::share(bound, memory::Part::blocks);
+  out.high_budget = memory::share(bound, memory::Part::high_blocks);
   return out;
 }
 
@@ -208,7 +211,7 @@ Status Node::Impl::start() {
                                       .shards = shards,
                                       .options = &options_,
                                       .identity = identity_.get(),
-                                      .budget = budget_,
+                                      .bound = bound_,
                                       .rng = &rng_,
                                       .socket = seats_[i].socket.get(),
                                       .host = this,
@@ -288,20 +291,20 @@ unsigned Node::Impl::shard_for(const NodeId& destination, const SendOptions& opt
   return static_cast<unsigned>((hash ^ (hash >> 17)) % seats_.size());
 }
 
-Status Node::Impl::reserve(std::size_t bytes, memory::Reservation& reservation) {
+Status Node::Impl::reserve(std::size_t bytes, Class cls, memory::Reservation& reservation) {
   if (bytes > kMessageBytesMax) return fail(Errc::too_large, "a message has at most 64 MiB");
-  reservation = memory::Reservation::take(*budget_, bytes);
+  reservation = memory::Reservation::take(bound_->claim(static_cast<std::size_t>(cls)), bytes);
   if (!reservation) return memory_is_out();
   return {};
 }
 
 Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
   memory::Reservation reservation;
-  if (auto ok = reserve(bytes, reservation); !ok) return std::unexpected(ok.error());
+  if (auto ok = reserve(bytes, Class::normal, reservation); !ok) return std::unexpected(ok.error());
   memory::Chain chain;
   const std::lock_guard lock(app_pool_mutex_);
   if (!node::make_chain(app_pool_, bytes, chain)) return memory_is_out();
-  auto impl = Buffer::Impl::make(app_pool_, chain, reservation, budget_);
+  auto impl = Buffer::Impl::make(app_pool_, chain, reservation, bound_);
   if (!impl) return memory_is_out();
   return Buffer(std::move(impl));
 }
@@ -337,7 +340,7 @@ Status Node::Impl::send(node::SendRequest request, unsigned shard) {
 
 Status Node::Impl::send_copy(node::SendRequest request, std::span<const std::byte> payload,
                              unsigned shard) {
-  if (auto ok = reserve(payload.size(), request.reservation); !ok) return ok;
+  if (auto ok = reserve(payload.size(), request.options.cls, request.reservation); !ok) return ok;
   {
     const std::lock_guard lock(app_pool_mutex_);
     if (!node::make_chain(app_pool_, payload.size(), request.payload)) return memory_is_out();
@@ -403,8 +406,8 @@ NodeStatus Node::Impl::status_of(std::vector<node::ShardReport>&& reports) const
     out.nodes_known = std::max(out.nodes_known, report.nodes_known);
     out.relays_known = std::max(out.relays_known, report.relays_known);
   }
-  out.memory_used = budget_->used();
-  out.memory_limit = budget_->bytes_max();
+  out.memory_used = bound_->node().used();
+  out.memory_limit = bound_->node().bytes_max();
   out.rss = node::resident_bytes();
   out.stopping = stopping_.load(std::memory_order_relaxed);
   return out;
@@ -529,9 +532,7 @@ std::future<std::vector<MetricSample>> Node::metrics() const {
         report.loop_turns = seat.loop->stats().turns;
         return report;
       },
-      [budget = &impl_->budget()](auto&& reports) {
-        return node::to_metrics(reports, budget->used(), budget->bytes_max());
-      });
+      [bound = &impl_->bound()](auto&& reports) { return node::to_metrics(reports, *bound); });
 }
 
 std::string_view version() noexcept { return QUDAG_VERSION; }

@@ -5,6 +5,7 @@
 #include "circuit/circuits.h"
 #include "link/endpoint.h"
 #include "memory/block.h"
+#include "memory/bound.h"
 #include "message/messages.h"
 #include "netmap/netmap.h"
 #include "runtime/socket.h"
@@ -35,7 +36,7 @@ struct ShardReport {
 
 /// The metrics table over all shards' reports.
 std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
-                                     std::uint64_t memory_used, std::uint64_t memory_limit);
+                                     const memory::Bound& bound);
 
 /// Resident bytes of this process, from /proc; 0 if that cannot be read.
 std::uint64_t resident_bytes();

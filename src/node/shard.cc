@@ -29,13 +29,15 @@ std::size_t share(std::size_t total, unsigned shards) {
   return std::max<std::size_t>(1, (total + shards - 1) / shards);
 }
 
-// Blocks are bounded by the node's memory: a shard may hold at most half of it in small cells and
-// all of it in bulk blocks, and the budget decides below that.
-memory::PoolOptions pool_options(const Limits& limits) {
+// No shard has a fixed part of the node's memory: any one may fill all that the bound has room for.
+memory::PoolOptions pool_options(const ShardSetup& setup) {
+  const std::uint64_t memory = setup.options->limits.memory;
   memory::PoolOptions out;
-  out.blocks_max = {static_cast<std::size_t>(limits.memory / 2 / memory::kBlockCapacity[0]),
-                    static_cast<std::size_t>(limits.memory / memory::kBlockCapacity[1]),
-                    static_cast<std::size_t>(limits.memory / 2 / memory::kBlockCapacity[2])};
+  for (std::size_t i = 0; i < memory::kBlockSizeCount; ++i) {
+    out.blocks_max[i] = static_cast<std::size_t>(memory / memory::kBlockCapacity[i]);
+  }
+  out.budget = memory::share(setup.bound, memory::Part::blocks);
+  out.high_budget = memory::share(setup.bound, memory::Part::high_blocks);
   return out;
 }
 
@@ -55,6 +57,7 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.shards = static_cast<std::uint8_t>(setup.shards);
   out.links_max = share(setup.options->limits.links, setup.shards);
   out.half_open_max = share(setup.options->limits.half_open, setup.shards);
+  out.memory = &setup.bound->part(memory::Part::quic);
   out.workers = &setup.host->workers();
   out.executor = &setup.host->executor(setup.index);
   out.known = setup.options->known;
@@ -72,6 +75,7 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
   out.waiting_max = {share(limits.queue_high, setup.shards),
                      share(limits.queue_normal, setup.shards),
                      share(limits.queue_low, setup.shards)};
+  for (std::size_t i = 0; i < kClassCount; ++i) out.claims[i] = &setup.bound->claim(i);
   return out;
 }
 
@@ -96,7 +100,7 @@ Delivery refusal(const Error& error) {
 
 Shard::Shard(const ShardSetup& setup)
     : setup_(setup),
-      pool_(pool_options(setup.options->limits)),
+      pool_(pool_options(setup)),
       joint_(setup.identity->id(), *this),
       routes_(
           setup.identity->id(),
@@ -115,8 +119,8 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
   shard->joint_.attach(*shard->endpoint_, shard->circuits_);
   shard->joint_.set_local(setup.socket->local());
   shard->messages_ = std::make_unique<message::Messages>(
-      message_options(setup), shard->circuits_, shard->routes_, shard->pool_, *setup.budget,
-      *setup.rng, setup.identity, static_cast<message::Events&>(*shard));
+      message_options(setup), shard->circuits_, shard->routes_, shard->pool_,
+      setup.bound->messages(), *setup.rng, setup.identity, static_cast<message::Events&>(*shard));
   shard->circuits_.set_events(*shard->messages_);
   return shard;
 }
@@ -237,7 +241,7 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
     message.reply_to = ReplyTo{
         .shard = setup_.index, .circuit = received.reply_circuit->value, .message = received.id};
   }
-  auto payload = Buffer::Impl::make(pool_, received.payload, received.reservation, setup_.budget);
+  auto payload = Buffer::Impl::make(pool_, received.payload, received.reservation, setup_.bound);
   if (!payload) return message::Taken::memory;
   message.payload = Buffer(std::move(payload));
   return to_taken(setup_.host->on_message(std::move(message)));

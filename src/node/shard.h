@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/histogram.h"
+#include "memory/bound.h"
 #include "node/bootstrap.h"
 #include "node/gossip_hub.h"
 #include "node/host.h"
@@ -33,7 +34,7 @@ struct ShardSetup {
   unsigned shards = 1;
   const Options* options = nullptr;
   const crypto::Identity* identity = nullptr;
-  std::shared_ptr<memory::Budget> budget;  // owners: node, shards, buffers given out
+  std::shared_ptr<memory::Bound> bound;  // owners: node, shards, pools, buffers given out
   Rng* rng = nullptr;
   runtime::DatagramSocket* socket = nullptr;
   ShardHost* host = nullptr;

@@ -27,7 +27,7 @@ SimNode::~SimNode() { crash(); }
 void SimNode::start() {
   QUDAG_ASSERT(!shard_);
   ++life_;
-  budget_ = std::make_shared<memory::Budget>("node", options_.limits.memory);
+  bound_ = std::make_shared<memory::Bound>(options_.limits.memory);
   hub_ = std::make_unique<node::GossipHub>(
       netmap::NetmapOptions{.self = id(), .digest_interval = options_.gossip_interval},
       world_.rng(), *this);
@@ -35,7 +35,7 @@ void SimNode::start() {
                                     .shards = 1,
                                     .options = &options_,
                                     .identity = identity_.get(),
-                                    .budget = budget_,
+                                    .bound = bound_,
                                     .rng = &world_.rng(),
                                     .socket = &host_,
                                     .host = this,
@@ -59,7 +59,8 @@ Accept SimNode::on_message(Message&& message) {
 }
 
 void SimNode::submit(node::SendRequest request, Bytes payload) {
-  request.reservation = memory::Reservation::take(*budget_, payload.size());
+  request.reservation = memory::Reservation::take(
+      bound_->claim(static_cast<std::size_t>(request.options.cls)), payload.size());
   const bool copied = memory::Chain::copy_in(
       app_pool_, payload.size() > 1024 ? memory::BlockSize::bulk : memory::BlockSize::cell, payload,
       request.payload);

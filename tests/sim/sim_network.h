@@ -2,7 +2,7 @@
 #pragma once
 
 #include "crypto/identity.h"
-#include "memory/budget.h"
+#include "memory/bound.h"
 #include "node/gossip_hub.h"
 #include "node/host.h"
 #include "node/shard.h"
@@ -32,7 +32,7 @@ class SimNode final : public node::ShardHost {
   const NodeId& id() const { return identity_->id(); }
   PeerAddress address() const { return {.id = id(), .at = host_.local()}; }
   node::Shard& shard() { return *shard_; }
-  const memory::Budget& budget() const { return *budget_; }
+  const memory::Bound& bound() const { return *bound_; }
   void set_bootstrap(std::vector<PeerAddress> peers) { options_.bootstrap = std::move(peers); }
 
   /// Copies the payload, as Node::send does.
@@ -54,7 +54,7 @@ class SimNode final : public node::ShardHost {
   Host& host_;
   Options options_;
   std::unique_ptr<crypto::Identity> identity_;
-  std::shared_ptr<memory::Budget> budget_;
+  std::shared_ptr<memory::Bound> bound_;
   memory::BlockPool app_pool_;
   std::unique_ptr<node::GossipHub> hub_;
   std::unique_ptr<node::Shard> shard_;
