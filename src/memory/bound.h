@@ -11,9 +11,9 @@
 //   |- netmap       descriptors                                                   at most 1/4
 //   '- tables       queues, records of messages, what is remembered of the past
 //
-// These count what is taken from the system, once, before it is taken. Beside them stand the claims:
-// which part of the blocks the messages of a class may fill, at both ends. Claims add nothing to
-// the node, because their bytes lie in blocks.
+// These count what is taken from the system, once, before it is taken. Beside them stand the
+// claims: which part of the blocks the messages of a class may fill, at both ends. Claims add
+// nothing to the node, because their bytes lie in blocks.
 //
 //   messages        all claims
 //   |- high         keeps 1/16

@@ -84,8 +84,8 @@ void Budget::reserve_anyway(std::uint64_t bytes) noexcept {
 }
 
 // What goes beyond goes back first, so that others can have it. The two parts together are never
-// less than what is held, and only new holders add to `beyond_`: so what this one did not find there
-// is in the kept part, whatever the others do meanwhile.
+// less than what is held, and only new holders add to `beyond_`: so what this one did not find
+// there is in the kept part, whatever the others do meanwhile.
 void Budget::release(std::uint64_t bytes) noexcept {
   std::uint64_t rest = bytes;
   if (kept_ > 0) {

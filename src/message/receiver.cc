@@ -78,7 +78,8 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
   replace_older(start.id);
 
   // The record counts too, or a peer could have them for nothing.
-  auto reservation = memory::Reservation::take(context_.budget_of(start.cls), start.size + sizeof(Assembly));
+  auto reservation =
+      memory::Reservation::take(context_.budget_of(start.cls), start.size + sizeof(Assembly));
   Assembly* assembly = nullptr;
   if (reservation && (frame.last || channel.arriving.size() < context_.options.assemblies_max)) {
     assembly = open(channel, frame, false, now);

@@ -306,7 +306,8 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
   };
   add_memory_rows(bound, out);
   if (const crypto::OpenSslMemory tls = crypto::openssl_memory(); tls.counted) {
-    gauge("qudag_tls_memory_bytes", "held by OpenSSL; lies in the parts handshakes, links, circuits",
+    gauge("qudag_tls_memory_bytes",
+          "held by OpenSSL; lies in the parts handshakes, links, circuits",
           static_cast<double>(tls.bytes));
     out.push_back({.name = "qudag_tls_allocations_total",
                    .labels = "",

@@ -32,7 +32,7 @@ TEST(Budget, RefusalAnywhereChangesNothing) {
   EXPECT_EQ(b.used(), 0u);
   EXPECT_EQ(root.used(), 60u);
   EXPECT_EQ(root.refused(), 1u);
-  EXPECT_EQ(b.refused(), 0u) << "counted where the room is missing";
+  EXPECT_EQ(b.refused(), 1u) << "counted for who asked, and where the room is missing";
   EXPECT_TRUE(Reservation::take(b, 40));
   EXPECT_FALSE(Reservation::take(a, 31)) << "the leaf has no room";
   EXPECT_EQ(a.refused(), 1u);

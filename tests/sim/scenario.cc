@@ -207,7 +207,8 @@ void Scenario::balance() {
   }
   for (std::size_t i = 0; i < net_.size(); ++i) {
     if (net_[i].running() && net_[i].bound().claimed() != 0) {
-      broke(fmt::format("node {} holds {} reserved bytes at the end", i, net_[i].bound().claimed()));
+      broke(
+          fmt::format("node {} holds {} reserved bytes at the end", i, net_[i].bound().claimed()));
     }
   }
 }
