@@ -7,7 +7,7 @@ What the table says must exist; what does not exist yet must be called so. A row
 
 and every word in backticks in it is a claim, which is checked by its column:
 
-  where    a path of the tree: `src/link/`, `src/queue/expiry_wheel.h`
+  where    a path of the tree: `src/link/`, `src/queue/wheel.h`
   knob     `Struct::member` or `Struct::member = default` of a header, `kConstant` or
            `kConstant = value` of the sources; a default that is written must be the one of the code
   metrics  a name of src/node/metrics.cc, labels if wanted: `qudag_links`, `qudag_x_total{reason="y"}`

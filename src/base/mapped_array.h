@@ -1,0 +1,43 @@
+// Room for very many objects at once, of which only those that were used cost memory.
+//
+// The whole array is reserved from the system when it is made, so that nothing is allocated later
+// and no object ever moves; a page becomes resident when something in it is written for the first
+// time. The memory begins as zeros. Constructs nothing and destroys nothing: that is the owner's.
+#pragma once
+
+#include "base/assert.h"
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <utility>
+
+namespace qudag {
+
+template <class T>
+class MappedArray {
+ public:
+  explicit MappedArray(std::size_t size) : size_(size) {
+    void* at = ::mmap(nullptr, bytes(), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    QUDAG_ASSERT(at != MAP_FAILED);  // address space is out
+    // A huge page would make two megabytes resident for one object.
+    ::madvise(at, bytes(), MADV_NOHUGEPAGE);
+    at_ = static_cast<T*>(at);
+  }
+  ~MappedArray() { ::munmap(at_, bytes()); }
+  MappedArray(const MappedArray&) = delete;
+  MappedArray& operator=(const MappedArray&) = delete;
+
+  T* data() { return at_; }
+  T& operator[](std::size_t i) { return at_[i]; }
+  const T& operator[](std::size_t i) const { return at_[i]; }
+  std::size_t size() const { return size_; }
+  std::size_t bytes() const { return (size_ == 0 ? 1 : size_) * sizeof(T); }
+
+ private:
+  std::size_t size_;
+  T* at_ = nullptr;
+};
+
+}  // namespace qudag

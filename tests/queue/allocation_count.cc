@@ -1,0 +1,1 @@
+#include "memory/allocation_count.cc"  // the same for this binary
