@@ -1,7 +1,7 @@
 // What M1 promises, counted: a million operations on each queue, and nothing from the allocator.
-#include "memory/allocation_count.h"
 #include "queue/mailbox.h"
 #include "queue/queue.h"
+#include "support/allocation_count.h"
 
 #include <gtest/gtest.h>
 

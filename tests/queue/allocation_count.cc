@@ -1,1 +1,0 @@
-#include "memory/allocation_count.cc"  // the same for this binary
