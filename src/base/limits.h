@@ -61,6 +61,12 @@ inline constexpr std::size_t kNetmapDescriptorsMax = 10'000;  // 65 MB on the wi
 // ---- Links (section 3 and 4)
 // ---------------------------------------------------------------------
 inline constexpr std::size_t kControlFrameBytesMax = 16 * 1024;
+// UDP payloads (docs/protocol.md, section 3). The first fits the paths of the internet (1,500 less
+// the headers of IPv6 and UDP), the second those of one machine or a data centre (9,000, less 48).
+inline constexpr std::size_t kPacketBytesLeast = 1200;
+inline constexpr std::size_t kPacketBytesPlain = 1452;
+inline constexpr std::size_t kPacketBytesMax = 8952;  // `packet_bytes_max`
+static_assert(kPacketBytesLeast < kPacketBytesPlain && kPacketBytesPlain < kPacketBytesMax);
 inline constexpr std::size_t kShardsMax = 64;
 static_assert(kDescriptorBytesMax + 64 <= kControlFrameBytesMax, "a descriptor fits one frame");
 

@@ -12,6 +12,8 @@ constexpr std::size_t kPiecesMax = 16;  // blocks that one packet may touch
 constexpr std::size_t kAckEvery = 10;   // packets; the peer's delay bound is 25 ms
 constexpr auto kInitialRtt = std::chrono::milliseconds(100);
 constexpr std::size_t kTrainPacketsMax = 64;  // UDP_MAX_SEGMENTS of the kernel
+/// Of a plain packet, beside header, tag and frame headers; what is left over fills another one.
+constexpr std::size_t kPlainContentBytes = limits::kPacketBytesPlain - 100;
 /// Paths whose shortest round trip is below this are not paced, see pace().
 constexpr auto kShortPath = std::chrono::milliseconds(1);
 constexpr std::size_t kUnpacedQuantum = 64 * 1024;
@@ -294,10 +296,11 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
                                       std::uint8_t* out, std::size_t size, ngtcp2_tstamp now,
                                       void* opaque) {
   auto& self = *static_cast<Connection*>(opaque);
-  // Full-size packets: one size on the wire, and the kernel can cut a train. During the handshake
-  // the amplification limit counts instead.
+  // Full packets: one size on the wire, and the kernel can cut a train. During the handshake the
+  // amplification limit counts instead.
   const std::uint32_t padding =
       self.state_ >= LinkState::ready ? NGTCP2_WRITE_STREAM_FLAG_PADDING : 0;
+  size = std::min(size, self.packet_bytes());
   while (Stream* const stream = self.scheduler_.pick()) {
     std::array<ngtcp2_vec, kPiecesMax> pieces;
     const std::size_t count = stream->pending(pieces, size);
@@ -323,6 +326,13 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
   }
   return ngtcp2_conn_writev_stream(conn, path, info, out, size, nullptr, padding, -1, nullptr, 0,
                                    now);
+}
+
+/// Two sizes, where the path takes more than the plain one: little data is not padded to nine times
+/// its length. Who counts plain packets learns as much as who sees a large one.
+std::size_t Connection::packet_bytes() const {
+  return scheduler_.queued_at_most(kPlainContentBytes) ? limits::kPacketBytesPlain
+                                                       : limits::kPacketBytesMax;
 }
 
 void Connection::move(const SocketAddress& local) {

@@ -165,6 +165,7 @@ class Connection {
   void note_sent(Stream& stream, std::size_t bytes);
   void update_keepalive();
   void pace();
+  std::size_t packet_bytes() const;
   void end_if_drained();
   StreamId name(const Stream& stream) const { return {id_, stream.index()}; }
   static ngtcp2_ssize write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtcp2_pkt_info* info,

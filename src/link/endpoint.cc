@@ -41,15 +41,16 @@ void* quic_realloc(void* object, std::size_t size, void* heap) {
   return static_cast<memory::SlabHeap*>(heap)->reallocate(object, size);
 }
 
-/// The largest first: on most paths it is right, and one probe settles it.
+/// In the order of trying: what most paths take, then the most, then what odd paths take. ngtcp2
+/// leaves out what is no more than a size that worked or no less than one that did not.
 MtuProbes probes_up_to(std::size_t packet_bytes_max) {
   MtuProbes out;
-  for (const std::size_t size :
-       {packet_bytes_max, std::size_t{1400}, std::size_t{1350}, std::size_t{1280}}) {
-    if (size > NGTCP2_MAX_UDP_PAYLOAD_SIZE && size <= packet_bytes_max &&
-        (out.count == 0 || size < out.sizes[out.count - 1])) {
-      out.sizes[out.count++] = static_cast<std::uint16_t>(size);
-    }
+  std::size_t last = 0;
+  for (const std::size_t size : {std::min(packet_bytes_max, limits::kPacketBytesPlain),
+                                 packet_bytes_max, std::size_t{1400}, std::size_t{1350},
+                                 std::size_t{1280}}) {
+    if (size <= NGTCP2_MAX_UDP_PAYLOAD_SIZE || size > packet_bytes_max || size == last) continue;
+    out.sizes[out.count++] = static_cast<std::uint16_t>(last = size);
   }
   return out;
 }
@@ -228,7 +229,7 @@ Result<std::unique_ptr<Endpoint>> Endpoint::create(EndpointOptions options,
                                                    memory::BlockPool& pool, Rng& rng,
                                                    Events& events, WrongShard* wrong_shard) {
   const bool sizes_ok = options.packet_bytes_max >= NGTCP2_MAX_UDP_PAYLOAD_SIZE &&
-                        options.packet_bytes_max <= kOutboxSpareBytes;
+                        options.packet_bytes_max <= limits::kPacketBytesMax;
   if ((options.workers != nullptr && options.executor == nullptr) || !sizes_ok ||
       options.shards == 0 || options.shard >= options.shards) {
     return fail(Errc::invalid_argument, "endpoint options");

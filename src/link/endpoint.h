@@ -15,6 +15,7 @@
 // on_stream_data count against the stream's window until the owner calls consume().
 #pragma once
 
+#include "base/limits.h"
 #include "base/rng.h"
 #include "base/time.h"
 #include "crypto/identity.h"
@@ -120,7 +121,8 @@ struct EndpointOptions {
   std::chrono::milliseconds handshake_timeout{10'000};
   std::chrono::milliseconds idle_timeout{120'000};
   std::chrono::milliseconds keepalive{20'000};  // only for links that carry streams
-  std::size_t packet_bytes_max = 1452;
+  /// The largest UDP payload that path MTU discovery tries; 1200 to limits::kPacketBytesMax.
+  std::size_t packet_bytes_max = limits::kPacketBytesMax;
   /// Prove our identity to the peers that we dial (a relay in gossip); otherwise a throwaway key.
   bool known = false;
   /// Says in the hello that this node takes circuits.

@@ -34,6 +34,16 @@ void Scheduler::remove(Stream& stream) {
   --streams_;
 }
 
+bool Scheduler::queued_at_most(std::size_t bytes) const {
+  for (const Level& level : levels_) {
+    for (const Stream* stream = level.head; stream != nullptr; stream = stream->turn_next) {
+      if (stream->queued_bytes() > bytes) return false;
+      bytes -= stream->queued_bytes();
+    }
+  }
+  return true;
+}
+
 Stream* Scheduler::pick() {
   Level* chosen = nullptr;
   for (Level& level : levels_) {
@@ -48,9 +58,14 @@ Stream* Scheduler::pick() {
 
 void Scheduler::charge(Stream& stream, std::size_t bytes) {
   Level& level = levels_[stream.level()];
-  level.starved -= std::min<std::uint64_t>(level.starved, bytes * kShareOneIn);
+  const auto count = static_cast<std::int64_t>(bytes);
+  if (level.starved >= kStarvedBytes) {
+    level.starved -= count * kShareOneIn;  // went before more urgent ones: that is the share
+  } else {
+    level.starved = std::min<std::int64_t>(level.starved, 0);  // nothing more urgent: no hardship
+  }
   for (std::size_t below = stream.level() + 1u; below < kLevelCount; ++below) {
-    if (levels_[below].head != nullptr) levels_[below].starved += bytes;
+    if (levels_[below].head != nullptr) levels_[below].starved += count;
   }
   if (!stream.in_turn) return;
   stream.deficit -= static_cast<std::int32_t>(bytes);

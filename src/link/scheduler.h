@@ -19,9 +19,9 @@ namespace qudag::link {
 /// Bytes of one turn, by level: small where latency counts, a whole bulk cell for low.
 inline constexpr std::array<std::int32_t, kLevelCount> kTurnBytes = {16 * 1024, 2048, 4096,
                                                                      16 * 1024};
-inline constexpr std::uint64_t kShareOneIn = 16;
+inline constexpr std::int64_t kShareOneIn = 16;
 /// A level that waited while this much of more urgent data went out gets its share.
-inline constexpr std::uint64_t kStarvedBytes = 32 * 1024;
+inline constexpr std::int64_t kStarvedBytes = 32 * 1024;
 
 class Scheduler {
  public:
@@ -29,6 +29,9 @@ class Scheduler {
   void add(Stream& stream);
   void remove(Stream& stream);
   bool empty() const { return streams_ == 0; }
+  /// Whether all that can be sent is at most so many bytes; looks at no more streams than those
+  /// that hold them.
+  bool queued_at_most(std::size_t bytes) const;
 
   /// Null when nothing can be sent. The same stream until charge() ends its turn.
   Stream* pick();
@@ -39,7 +42,9 @@ class Scheduler {
   struct Level {
     Stream* head = nullptr;
     Stream* tail = nullptr;
-    std::uint64_t starved = 0;  // more urgent bytes that went out while this level had data
+    // More urgent bytes that went out while this level had data, less what its own share paid for:
+    // below 0 after a large packet.
+    std::int64_t starved = 0;
   };
 
   void link_last(Level& level, Stream& stream);

@@ -28,7 +28,7 @@ using ResetTokens = std::unordered_map<ResetToken, Connection*, ResetTokenHash>;
 
 /// Sizes that path MTU discovery tries, the largest first.
 struct MtuProbes {
-  std::array<std::uint16_t, 4> sizes{};
+  std::array<std::uint16_t, 5> sizes{};
   std::size_t count = 0;
 };
 

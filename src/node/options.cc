@@ -34,6 +34,8 @@ Status validate(const Options& o) {
       within<std::size_t>("limits.queue_normal", l.queue_normal, 1, 10'000'000),
       within<std::size_t>("limits.queue_low", l.queue_low, 1, 10'000'000),
       within<unsigned>("shards", o.shards, 0, static_cast<unsigned>(limits::kShardsMax)),
+      within<std::size_t>("packet_bytes_max", o.packet_bytes_max, limits::kPacketBytesLeast,
+                          limits::kPacketBytesMax),
       within<std::size_t>("guards", o.guards, 0, 16),
       within<std::int64_t>("descriptor_lifetime (seconds)", o.descriptor_lifetime.count(), 60,
                            7 * 24 * 3600),

@@ -61,6 +61,7 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.workers = &setup.host->workers();
   out.executor = &setup.host->executor(setup.index);
   out.known = setup.options->known;
+  out.packet_bytes_max = setup.options->packet_bytes_max;
   out.handshake_timeout = 5s;
   out.idle_timeout = 30s;
   out.keepalive = 10s;

@@ -137,6 +137,29 @@ TEST_F(Scheduling, LowKeepsItsShareBelowAFlood) {
   EXPECT_NEAR(static_cast<double>(low_bytes), 2000 * 1024.0 / 17, 2000 * 1024.0 / 100);
 }
 
+TEST_F(Scheduling, TheShareIsTheSameWithLargePackets) {
+  Stream& high = stream(Class::high, 40'000'000);
+  Stream& low = stream(Class::low, 40'000'000);
+  std::size_t low_bytes = 0;
+  constexpr std::size_t kPacket = 8900;
+  for (int i = 0; i < 2000; ++i) {
+    Stream* const turn = scheduler_.pick();
+    turn->sent(kPacket);
+    scheduler_.charge(*turn, kPacket);
+    if (turn == &low) low_bytes += kPacket;
+  }
+  (void)high;
+  EXPECT_NEAR(static_cast<double>(low_bytes), 2000.0 * kPacket / 17, 2000.0 * kPacket / 100);
+}
+
+TEST_F(Scheduling, KnowsWhetherLittleIsQueued) {
+  EXPECT_TRUE(scheduler_.queued_at_most(0));
+  stream(Class::low, 2048);
+  stream(Class::high, 1024);
+  EXPECT_FALSE(scheduler_.queued_at_most(3071));
+  EXPECT_TRUE(scheduler_.queued_at_most(3072));
+}
+
 TEST_F(Scheduling, RemovedStreamsGetNoTurn) {
   Stream& first = stream(Class::normal, 2048);
   Stream& second = stream(Class::normal, 2048);

@@ -333,11 +333,11 @@ TEST(Stream, EqualStreamsGetEqualShares) {
     most = std::max(most, pair.a.events.streams[feeder.stream()].sent);
   }
   EXPECT_GT(least, 20'000u);
-  EXPECT_LE(most - least, 2 * 4096u + 1452);
+  EXPECT_LE(most - least, 2 * 4096u + limits::kPacketBytesMax);
 }
 
-TEST(Stream, DataPacketsAllHaveTheFullSize) {
-  Pair pair;
+/// Sizes of what `pair.a` sends: five small writes, one at a time, then 300,000 bytes.
+std::map<std::size_t, std::size_t> sizes_sent(Pair& pair) {
   pair.connect();
   pair.net.run_for(1s);  // path MTU discovery
   consume_at_once(pair.b);
@@ -356,10 +356,29 @@ TEST(Stream, DataPacketsAllHaveTheFullSize) {
     return pair.b.events.bytes_in == 300'000 + 2038;
   });
   EXPECT_EQ(pair.b.events.bytes_in, 300'000u + 2038);
-  EXPECT_GT(sizes[1452], 200u);
+  return sizes;
+}
+
+TEST(Stream, DataPacketsAllHaveTheFullSizeOnAPathOfTheInternet) {
+  EndpointOptions options;
+  options.packet_bytes_max = limits::kPacketBytesPlain;
+  Pair pair(1, options, options);
+  const auto sizes = sizes_sent(pair);
+  EXPECT_GT(sizes.at(1452), 200u);
   for (const auto& [size, count] : sizes) {
     // What is smaller acknowledges and carries no stream data.
     EXPECT_TRUE(size == 1452 || size < 100) << size << " x " << count;
+  }
+}
+
+TEST(Stream, WhereThePathTakesLargePacketsDataHasOneOfTwoSizes) {
+  Pair pair;
+  const auto sizes = sizes_sent(pair);
+  EXPECT_GE(sizes.at(8952), 300'000u / 8952 - 10);
+  EXPECT_GE(sizes.at(1452), 5u);   // little data goes in plain packets
+  EXPECT_LE(sizes.at(1452), 40u);  // and much does not, once discovery has found the large ones
+  for (const auto& [size, count] : sizes) {
+    EXPECT_TRUE(size == 8952 || size == 1452 || size < 100) << size << " x " << count;
   }
 }
 

@@ -78,7 +78,7 @@ class Network:
 
     def start_node(self):
         args = ["node", "--api.socket", self.folder / f"node{len(self.nodes)}.sock", "--listen", "127.0.0.1:0",
-                "--shards", "1", "--guards", "0", "--log.level", "warn", "--grace", "1"]
+                "--shards", "1", "--packet_bytes_max", str(verdict.FULL), "--guards", "0", "--log.level", "warn", "--grace", "1"]
         for first in self.nodes[:1]:
             args += ["--bootstrap", f"{first['id']}@{first['address']}"]
         process = self.spawn(*args, stdout=subprocess.PIPE)

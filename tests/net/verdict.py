@@ -12,7 +12,7 @@ GROUP = 0x11EC  # X25519MLKEM768
 SIGNATURE = 0x0905  # mldsa65
 ALPN = "qudag/1"
 
-# Sizes of UDP payloads. QUIC starts with 1200 bytes and goes over to the full size when a probe of that
+# Sizes of UDP payloads on a path of the internet, which loopback is made to be by `packet_bytes_max`. QUIC starts with 1200 bytes and goes over to the full size when a probe of that
 # size was acknowledged (RFC 8899), which is sent up to three times.
 FULL = 1452
 FIRST = 1200
