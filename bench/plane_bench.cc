@@ -4,6 +4,7 @@
 //   bench_plane rate   HOPS SHARDS FLOWS SECONDS BYTES
 //   bench_plane rtt    HOPS SHARDS FLOWS SECONDS BYTES
 //
+// A seventh word is `packet_bytes_max`.
 // For profiles and paired comparisons: no copies between processes blur the picture, and the CPU of
 // all hops is one number. Every flow has a circuit of its own. One line of JSON. On a machine that
 // others use too, run it with real-time priority (chrt -f 10) for a second, and alternate variants.
@@ -35,6 +36,7 @@ struct Setup {
   unsigned hops = 3, shards = 1, flows = 1;
   double seconds = 1;
   std::size_t bytes = kBulkBytes;
+  std::size_t packet = Options{}.packet_bytes_max;
   bool bulk() const { return mode == "bulk"; }
 };
 
@@ -79,6 +81,7 @@ void Plane::start() {
   for (std::size_t i = 0; i < count; ++i) {
     Options how;
     how.shards = setup_.shards;
+    how.packet_bytes_max = setup_.packet;
     how.log_level = "warn";
     if (i > 0) how.bootstrap = {{nodes_[0]->id(), nodes_[0]->address()}};
     auto node = Node::start(how);
@@ -177,7 +180,7 @@ void Plane::round_trips() {
 int run(int count, char** words) {
   Setup setup;
   if (count < 6) {
-    std::fprintf(stderr, "bench_plane bulk|rate|rtt HOPS SHARDS FLOWS SECONDS [BYTES]\n");
+    std::fprintf(stderr, "bench_plane bulk|rate|rtt HOPS SHARDS FLOWS SECONDS [BYTES [PACKET]]\n");
     return 2;
   }
   const auto number = [&](int i) { return static_cast<unsigned>(std::atoi(words[i])); };
@@ -187,6 +190,7 @@ int run(int count, char** words) {
   setup.flows = std::max(1u, number(4));
   setup.seconds = std::atof(words[5]);
   if (!setup.bulk()) setup.bytes = count > 6 ? number(6) : 256;
+  if (count > 7) setup.packet = number(7);
   Plane plane(setup);
   plane.start();
   if (setup.mode == "rtt") {

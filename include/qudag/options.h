@@ -40,8 +40,8 @@ struct Options {
   bool known = true;
   /// Threads with their own sockets, links and circuits; 0: one per core.
   unsigned shards = 0;
-  /// The largest UDP payload to try on each path, 1,200 to 8,952 bytes. Paths that take no more than
-  /// 1,500 bytes a packet, as most of the internet, are found out; 1,452 never asks for more.
+  /// The largest UDP payload to try on each path, 1,200 to 8,952 bytes. Paths that take no more
+  /// than 1,500 bytes a packet, as most of the internet, are found out; 1,452 never asks for more.
   std::size_t packet_bytes_max = 8'952;
   /// Two hops of a route never lie in one /16 (IPv4) or /32 (IPv6); loopback is exempt.
   bool distinct_networks = true;

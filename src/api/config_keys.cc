@@ -227,9 +227,10 @@ std::vector<Key> make_keys() {
             QUDAG_AT(node.known)),
       count("shards", 0, 64, "Threads with their own sockets and links; 0: one per core.",
             QUDAG_AT(node.shards)),
-      count("packet_bytes_max", limits::kPacketBytesLeast, limits::kPacketBytesMax,
-            "The largest UDP payload to try on each path; 1452: never more than the internet takes.",
-            QUDAG_AT(node.packet_bytes_max)),
+      count(
+          "packet_bytes_max", limits::kPacketBytesLeast, limits::kPacketBytesMax,
+          "The largest UDP payload to try on each path; 1452: never more than the internet takes.",
+          QUDAG_AT(node.packet_bytes_max)),
       truth("distinct_networks", "Never two hops of a route in one /16 (IPv4) or /32 (IPv6).",
             QUDAG_AT(node.distinct_networks)),
       count("guards", 0, 16, "How many first hops to keep to; 0: any relay.",

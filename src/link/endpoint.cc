@@ -46,9 +46,9 @@ void* quic_realloc(void* object, std::size_t size, void* heap) {
 MtuProbes probes_up_to(std::size_t packet_bytes_max) {
   MtuProbes out;
   std::size_t last = 0;
-  for (const std::size_t size : {std::min(packet_bytes_max, limits::kPacketBytesPlain),
-                                 packet_bytes_max, std::size_t{1400}, std::size_t{1350},
-                                 std::size_t{1280}}) {
+  for (const std::size_t size :
+       {std::min(packet_bytes_max, limits::kPacketBytesPlain), packet_bytes_max, std::size_t{1400},
+        std::size_t{1350}, std::size_t{1280}}) {
     if (size <= NGTCP2_MAX_UDP_PAYLOAD_SIZE || size > packet_bytes_max || size == last) continue;
     out.sizes[out.count++] = static_cast<std::uint16_t>(last = size);
   }
