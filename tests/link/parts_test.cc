@@ -138,8 +138,8 @@ TEST_F(Scheduling, LowKeepsItsShareBelowAFlood) {
 }
 
 TEST_F(Scheduling, TheShareIsTheSameWithLargePackets) {
-  Stream& high = stream(Class::high, 40'000'000);
-  Stream& low = stream(Class::low, 40'000'000);
+  Stream& high = stream(Class::high, 20'000'000);
+  Stream& low = stream(Class::low, 4'000'000);
   std::size_t low_bytes = 0;
   constexpr std::size_t kPacket = 8900;
   for (int i = 0; i < 2000; ++i) {
