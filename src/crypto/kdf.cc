@@ -66,6 +66,20 @@ Digest sha256(std::initializer_list<Bytes> parts) {
   return out;
 }
 
+Sha256::Sha256() : ctx_(openssl::must_have(EVP_MD_CTX_new())) {
+  must(EVP_DigestInit_ex2(ctx_, sha256_algorithm(), nullptr));
+}
+
+Sha256::~Sha256() { EVP_MD_CTX_free(ctx_); }
+
+void Sha256::add(Bytes part) { must(EVP_DigestUpdate(ctx_, part.data(), part.size())); }
+
+Digest Sha256::finish() {
+  Digest out;
+  must(EVP_DigestFinal_ex(ctx_, u8(MutableBytes(out)), nullptr));
+  return out;
+}
+
 Key256 hkdf_extract(Bytes salt, Bytes ikm) {
   int mode = EVP_KDF_HKDF_MODE_EXTRACT_ONLY;
   const OSSL_PARAM params[] = {digest_name(), OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),

@@ -2,7 +2,8 @@
 //
 // It stays until its last byte, its CANCEL or the end of its circuit, also when the message was
 // answered before (refused, expired, duplicate): then it is `answered`, holds no memory, and only
-// counts the bytes that still come.
+// counts the bytes that still come. A signed one stays, when its last byte has come, until its
+// signature is verified; its ref is over by then.
 #pragma once
 
 #include "base/slot_map.h"
@@ -34,6 +35,12 @@ struct IdHash {
   }
 };
 
+enum class Stage : std::uint8_t {
+  arriving,       // in channel->arriving and arriving_by_ref
+  to_verify,      // whole, and signed: in channel->to_verify
+  being_verified  // with a worker, which has its bytes: in channel->being_verified
+};
+
 struct Assembly : Timed {
   Assembly() : Timed(TimedKind::assembly) {}
 
@@ -43,6 +50,7 @@ struct Assembly : Timed {
   wire::MessageStart start;
   TimePoint expires{};
   bool answered = false;
+  Stage stage = Stage::arriving;
   std::uint32_t received = 0;
 
   memory::Chain bytes;

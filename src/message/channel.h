@@ -73,13 +73,19 @@ struct Channel {
   std::uint64_t announced = 0;  // the credit that the peer knows of
   AssemblyOrder arriving;
   AssembliesByRef arriving_by_ref;
+  AssemblyOrder to_verify;  // whole ones whose signature is to be verified, and is being verified
+  AssemblyOrder being_verified;
+  Links<Channel> verify_turn;  // something is to be verified
 
   Links<Channel> marked;  // something may be ready to be sent
 
   bool is_source() const { return flow != nullptr; }
   bool takes_new() const { return ready && !closing && !draining && !dead; }
   /// Nothing on its way in either direction.
-  bool quiet() const { return started.empty() && replies.empty() && arriving.empty(); }
+  bool quiet() const {
+    return started.empty() && replies.empty() && arriving.empty() && to_verify.empty() &&
+           being_verified.empty();
+  }
 };
 
 /// The channels of a shard, by circuit.

@@ -17,6 +17,7 @@ struct Context {
   Rng& rng;
   const crypto::Identity* identity;
   Events& events;
+  Offload offload;  // null, or the options' within a visit of Messages
 
   Channels channels;
   Deadlines deadlines;

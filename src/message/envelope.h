@@ -1,5 +1,6 @@
 // The record of a message while it is in the sender's hands.
 //
+//   unsigned  in Sender's list of those to be signed, or with a worker, which then has its bytes
 //   waiting   in the list of its flow (or, a reply, of its channel); nothing of it is sent
 //   started   in channel->started and channel->by_ref; `sent` of `size` bytes are out
 //   partial   started and sent < size: also in channel->turns
@@ -17,12 +18,14 @@
 #include <qudag/message.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 namespace qudag::message {
 
 struct Flow;
 struct Channel;
+struct Unsigned;
 
 struct Envelope : Timed {
   Envelope() : Timed(TimedKind::envelope) {}
@@ -41,7 +44,9 @@ struct Envelope : Timed {
   memory::Reservation reservation;
   std::uint32_t size = 0;  // bytes.bytes()
 
-  Flow* flow = nullptr;        // null for a reply
+  std::shared_ptr<Unsigned> to_sign;  // until it is signed. Owners: this, the worker
+
+  Flow* flow = nullptr;        // null for a reply, and until it is signed
   Channel* channel = nullptr;  // set while started; for a reply always
 
   // This transmission.
@@ -52,7 +57,7 @@ struct Envelope : Timed {
   std::size_t at_offset = 0;
   std::uint32_t sent_before = 0;  // the most that an earlier transmission sent
 
-  Links<Envelope> order;  // waiting, or started
+  Links<Envelope> order;  // to be signed, waiting, or started
   Links<Envelope> turn;   // partial
   Envelope* same_ref = nullptr;
 

@@ -14,7 +14,7 @@ namespace qudag::message {
 
 class Messages::Impl {
  public:
-  Impl(MessagesOptions options, std::unique_ptr<Port> own_port, Port& port, Routes& routes,
+  Impl(const MessagesOptions& options, std::unique_ptr<Port> own_port, Port& port, Routes& routes,
        memory::BlockPool& pool, memory::Budget& budget, Rng& rng, const crypto::Identity* identity,
        message::Events& events)
       : own_port_(std::move(own_port)),
@@ -26,6 +26,7 @@ class Messages::Impl {
                 .rng = rng,
                 .identity = identity,
                 .events = events,
+                .offload = wrap(options.offload),
                 .channels = {},
                 .deadlines = {},
                 .stats = {}},
@@ -47,8 +48,11 @@ class Messages::Impl {
   unsigned depth = 0;
 
  private:
+  Offload wrap(Offload offload);
   bool on_frame(Channel& channel, const wire::Frame& frame, memory::Block* payload, Now now);
   bool read(Channel& channel, memory::Block payload, Now now);
+
+  std::shared_ptr<int> alive_ = std::make_shared<int>();  // what comes back late must see its end
 };
 
 namespace {
@@ -73,6 +77,20 @@ class Visit {
 };
 
 }  // namespace
+
+/// What comes back from a worker is a call from outside too.
+Offload Messages::Impl::wrap(Offload offload) {
+  if (!offload) return nullptr;
+  return [this, offload = std::move(offload)](std::function<void()> work,
+                                              std::function<void(Now)> done) {
+    return offload(std::move(work),
+                   [this, alive = std::weak_ptr(alive_), done = std::move(done)](Now now) {
+                     if (alive.expired()) return;
+                     const Visit visit(*this, now);
+                     done(now);
+                   });
+  };
+}
 
 // ---- payloads -----------------------------------------------------------------------------------
 
@@ -250,6 +268,7 @@ void Messages::on_ended(circuit::CircuitId circuit, const Error& why, Now now) {
 
 void Messages::pump(Now now) {
   const Visit visit(*impl_, now);
+  impl_->receiver.pump(now);
   impl_->sender.pump(now);
 }
 
@@ -259,7 +278,8 @@ void Messages::on_time(Now now) {
 }
 
 TimePoint Messages::next_deadline() const {
-  return std::min(impl_->context.deadlines.next(), impl_->sender.retry_at());
+  return std::min(
+      {impl_->context.deadlines.next(), impl_->sender.retry_at(), impl_->receiver.retry_at()});
 }
 
 void Messages::shutdown(Now now) {

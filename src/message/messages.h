@@ -74,6 +74,10 @@ class Events {
 
 class Delivered;
 
+/// How slow steps (signatures) leave the loop: `work` runs on another thread, then `done` on the
+/// loop's. False if there is no room now; then neither runs.
+using Offload = std::function<bool(std::function<void()> work, std::function<void(Now)> done)>;
+
 struct MessagesOptions {
   NodeId self{};
   /// What messages of a class reserve from; null: the budget that Messages was given.
@@ -84,6 +88,7 @@ struct MessagesOptions {
   std::size_t assemblies_max = 256;                // per circuit
   std::size_t duplicates_max = 1 << 18;            // message ids remembered
   std::shared_ptr<Delivered> delivered = nullptr;  // of all shards; null: its own
+  Offload offload = nullptr;                       // null: slow steps run inside the call
   unsigned circuits_per_flow_max = 1;              // parallel circuits of one flow
   unsigned attempts_max = 5;                       // circuits tried for one message
   std::chrono::seconds circuit_age_max{600};       // rotate by age ...
@@ -98,6 +103,7 @@ struct MessagesStats {
   std::uint64_t bytes_received = 0;  // payload bytes taken by the application
   std::uint64_t resent = 0, duplicates = 0, assemblies_dropped = 0;
   std::uint64_t frames_malformed = 0, credit_violations = 0, signatures_bad = 0;
+  std::uint64_t signed_off_loop = 0, verified_off_loop = 0, signatures_put_off = 0;
   std::uint64_t refused_memory = 0, refused_queue = 0, refused_no_receiver = 0;
   std::uint64_t bytes_copied = 0;
   std::uint64_t waiting = 0, in_flight = 0, flows = 0;

@@ -1,5 +1,5 @@
 // Steps of a fragment: credit -> its assembly (begin: order, duplicate, reservation) -> store ->
-// complete: signature -> application -> acknowledgement.
+// complete: (to_verify -> a worker ->) application -> acknowledgement.
 #include "message/receiver.h"
 
 #include "message/signing.h"
@@ -19,6 +19,14 @@ constexpr std::size_t kAssembliesMax = 1 << 18;
 constexpr std::size_t kKeepSmallBlocksUpTo = 64 * 1024;
 /// From so many bytes left on, copies go into bulk blocks.
 constexpr std::size_t kBulkFrom = 4096;
+/// Whole messages that wait for their signature to be verified: half a second of two workers.
+constexpr std::size_t kToVerifyMax = 4'096;
+/// One circuit's: more than its credit allows to be under way.
+constexpr std::size_t kToVerifyPerChannelMax = 1'024;
+/// At the workers at a time, so that their other work waits for no more than these: 7 ms of one.
+constexpr std::size_t kVerifyingMax = 32;
+/// After the workers had no room.
+constexpr Duration kRetry = 1ms;
 /// An id is remembered for so long beyond its message's time to live.
 constexpr auto kRememberedAfter = 2min;
 
@@ -121,9 +129,11 @@ bool Receiver::on_cancel(Channel& channel, const wire::CancelFrame& frame) {
 }
 
 void Receiver::on_ended(Channel& channel) {
-  while (Assembly* assembly = channel.arriving.front()) {
-    if (!assembly->answered) ++context_.stats.assemblies_dropped;
-    erase(*assembly);
+  for (AssemblyOrder* list : {&channel.arriving, &channel.to_verify, &channel.being_verified}) {
+    while (Assembly* assembly = list->front()) {
+      if (!assembly->answered) ++context_.stats.assemblies_dropped;
+      erase(*assembly);
+    }
   }
 }
 
@@ -192,8 +202,21 @@ void Receiver::drop_bytes(Assembly& assembly) {
 
 void Receiver::erase(Assembly& assembly) {
   context_.deadlines.clear(assembly);
-  assembly.channel->arriving.erase(assembly);
-  assembly.channel->arriving_by_ref.erase(assembly);
+  Channel& channel = *assembly.channel;
+  switch (assembly.stage) {
+    case Stage::arriving:
+      channel.arriving.erase(assembly);
+      channel.arriving_by_ref.erase(assembly);
+      break;
+    case Stage::to_verify:
+      channel.to_verify.erase(assembly);
+      --to_verify_;
+      if (channel.to_verify.empty()) verify_turns_.erase(channel);
+      break;
+    case Stage::being_verified:
+      channel.being_verified.erase(assembly);
+      break;
+  }
   if (!assembly.answered) by_id_.erase(assembly);
   assemblies_.erase(assembly.handle);
 }
@@ -238,6 +261,76 @@ bool Receiver::copy(Assembly& assembly, Bytes bytes) {
   return true;
 }
 
+// ---- signatures
+// -----------------------------------------------------------------------------------
+
+/// The message is whole, its ref is over; it keeps its place until the worker's word, its time to
+/// live or the end of its circuit.
+bool Receiver::verify_later(Assembly& assembly) {
+  Channel& channel = *assembly.channel;
+  if (to_verify_ >= kToVerifyMax || channel.to_verify.size() >= kToVerifyPerChannelMax) {
+    ++context_.stats.refused_queue;
+    return refuse(assembly, wire::AckStatus::refused_queue);
+  }
+  channel.arriving.erase(assembly);
+  channel.arriving_by_ref.erase(assembly);
+  assembly.stage = Stage::to_verify;
+  channel.to_verify.push_back(assembly);
+  ++to_verify_;
+  if (!channel.verify_turn.linked) verify_turns_.push_back(channel);
+  context_.deadlines.set(assembly, assembly.expires);
+  return true;
+}
+
+/// Channels take turns, so that one that floods waits for itself.
+void Receiver::pump(Now now) {
+  retry_at_ = kNever;
+  while (!verify_turns_.empty() && verifying_ < kVerifyingMax) {
+    Channel& channel = *verify_turns_.front();
+    Assembly& next = *channel.to_verify.front();
+    if (!submit(next)) {
+      ++context_.stats.signatures_put_off;
+      retry_at_ = now.mono + kRetry;
+      return;
+    }
+    verify_turns_.erase(channel);
+    channel.to_verify.erase(next);
+    --to_verify_;
+    next.stage = Stage::being_verified;
+    channel.being_verified.push_back(next);
+    if (!channel.to_verify.empty()) verify_turns_.push_back(channel);
+  }
+}
+
+bool Receiver::submit(Assembly& assembly) {
+  const auto job = std::make_shared<Unverified>();  // owners: the worker's two steps
+  job->bytes = std::move(assembly.bytes);
+  job->reservation = std::move(assembly.reservation);
+  const bool taken = context_.offload(
+      [job, self = context_.options.self, id = assembly.start.id] {
+        job->sender = verify_signed(self, id, job->bytes);
+      },
+      [this, job, handle = assembly.handle](Now now) { on_verified(handle, *job, now); });
+  if (taken) {
+    ++verifying_;
+  } else {
+    assembly.bytes = std::move(job->bytes);
+    assembly.reservation = std::move(job->reservation);
+  }
+  return taken;
+}
+
+void Receiver::on_verified(SlotHandle handle, Unverified& job, Now now) {
+  --verifying_;
+  ++context_.stats.verified_off_loop;
+  Assembly* assembly = assemblies_.find(handle);
+  if (assembly == nullptr) return;  // it ended meanwhile, and now its bytes do
+  assembly->bytes = std::move(job.bytes);
+  assembly->reservation = std::move(job.reservation);
+  // A peer that lets answers pile up gets none for this one; its circuit ends by the next frame.
+  static_cast<void>(verified(*assembly, job.sender, now));
+}
+
 // ---- the application
 // ------------------------------------------------------------------------------
 
@@ -247,18 +340,25 @@ bool Receiver::deliver(Assembly& assembly, Now now) {
     return refuse(assembly, wire::AckStatus::expired);
   }
   if (assembly.tail) assembly.bytes.push_back(std::move(assembly.tail));
+  if (!assembly.start.is_signed) return hand_out(assembly, std::nullopt, now);
+  if (context_.offload) return verify_later(assembly);
+  return verified(assembly, verify_signed(context_.options.self, assembly.start.id, assembly.bytes),
+                  now);
+}
+
+bool Receiver::verified(Assembly& assembly, const Result<NodeId>& sender, Now now) {
+  if (!sender) {
+    ++context_.stats.signatures_bad;
+    return refuse(assembly, wire::AckStatus::bad_signature);
+  }
+  drop_prefix(assembly.bytes);
+  return hand_out(assembly, *sender, now);
+}
+
+bool Receiver::hand_out(Assembly& assembly, const std::optional<NodeId>& sender, Now now) {
   const wire::MessageStart start = assembly.start;
   Received message;
-  if (start.is_signed) {
-    auto sender = open_signed(context_.options.self, start.id, assembly.bytes, context_.budget);
-    if (!sender) {
-      const bool memory = sender.error() == Errc::refused_memory;
-      ++(memory ? context_.stats.refused_memory : context_.stats.signatures_bad);
-      return refuse(assembly,
-                    memory ? wire::AckStatus::refused_memory : wire::AckStatus::bad_signature);
-    }
-    message.sender = *sender;
-  }
+  message.sender = sender;
   // Another shard may have delivered it since its first fragment came.
   if (!delivered_->claim(start.id, now.mono + ttl_of(start) + kRememberedAfter, now.mono)) {
     ++context_.stats.duplicates;

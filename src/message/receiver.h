@@ -25,7 +25,19 @@ class Receiver {
   void on_ended(Channel& channel);
   void on_expired(Assembly& assembly);
 
+  /// Gives workers what is to be verified.
+  void pump(Now now);
+  /// The workers had no room: try again then.
+  TimePoint retry_at() const { return retry_at_; }
+
  private:
+  /// A signed message with a worker, which has its bytes and their reservation.
+  struct Unverified {
+    memory::Chain bytes;
+    memory::Reservation reservation;
+    Result<NodeId> sender = fail(Errc::internal);  // the worker's
+  };
+
   bool begin(Channel& channel, const wire::DataFrame& frame, memory::Block* payload, Now now);
   std::optional<wire::AckStatus> refusal_of(const Channel& channel, const wire::MessageStart& start,
                                             Now now) const;
@@ -35,6 +47,11 @@ class Receiver {
   bool store(Assembly& assembly, Bytes bytes, memory::Block* payload);
   bool copy(Assembly& assembly, Bytes bytes);
   bool deliver(Assembly& assembly, Now now);
+  bool verify_later(Assembly& assembly);
+  bool submit(Assembly& assembly);
+  void on_verified(SlotHandle handle, Unverified& job, Now now);
+  bool verified(Assembly& assembly, const Result<NodeId>& sender, Now now);
+  bool hand_out(Assembly& assembly, const std::optional<NodeId>& sender, Now now);
   void replace_older(const wire::MessageId& id);
   Assembly* open(Channel& channel, const wire::DataFrame& frame, bool answered, Now now);
   void drop_bytes(Assembly& assembly);
@@ -42,7 +59,11 @@ class Receiver {
 
   Context& context_;
   SlotMap<Assembly> assemblies_;
-  AssembliesById by_id_;                        // those that are not answered yet
+  AssembliesById by_id_;                               // those that are not answered yet
+  List<Channel, &Channel::verify_turn> verify_turns_;  // each has one to verify
+  std::size_t to_verify_ = 0;                          // of all channels
+  std::size_t verifying_ = 0;                          // with workers
+  TimePoint retry_at_ = kNever;
   const std::shared_ptr<Delivered> delivered_;  // owners: the receivers of all shards
 };
 

@@ -1,5 +1,6 @@
-// Steps: send -> accept (limits, id, deadline) -> flow; pump -> serve flows, write marked channels;
-// on_ack, on_expired, cancel, on_ended -> detach -> finish -> flush tells the application.
+// Steps: send -> accept (limits, id, deadline) -> (to_sign_ -> a worker ->) flow; pump -> serve
+// flows, write marked channels; on_ack, on_expired, cancel, on_ended -> detach -> finish -> flush
+// tells the application.
 #include "message/sender.h"
 
 #include "message/packing.h"
@@ -13,8 +14,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// After a pool had no block.
+/// After a pool had no block, or the workers no room.
 constexpr Duration kRetry = 1ms;
+/// Signatures at the workers at a time, so that their other work waits for no more than these:
+/// 20 ms of one worker.
+constexpr std::size_t kSigningMax = 16;
 
 Error lost(const Error& last) {
   return {Errc::circuit_failed, "attempts used up, last: " + last.message()};
@@ -90,26 +94,26 @@ Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
   auto accepted = accept(std::move(payload), std::move(reservation), options.cls, options.ttl, now);
   if (!accepted) return std::unexpected(accepted.error());
   Envelope& envelope = **accepted;
+  const FlowKey key{destination, options.isolation, options.cls, options.hops};
   if (options.sign) {
-    auto whole = sign_message(*context_.identity, destination, envelope.message,
-                              std::move(envelope.bytes), context_.pool, context_.budget);
-    if (!whole) {
+    if (auto ok = sign(envelope, key); !ok) {
       --live_[index(envelope.cls)];
       envelopes_.erase(envelope.handle);
-      return std::unexpected(whole.error());
+      return std::unexpected(ok.error());
     }
-    envelope.bytes = std::move(*whole);
-    envelope.size = static_cast<std::uint32_t>(envelope.bytes.bytes());
-    envelope.is_signed = true;
   }
-  Flow& flow = pool_.flow({destination, options.isolation, options.cls, options.hops}, now);
-  envelope.flow = &flow;
-  flow.waiting.push_back(envelope);
-  pool_.mark(flow);
   context_.deadlines.set(envelope, envelope.expires);
   ++context_.stats.accepted[index(options.cls)];
   ++context_.stats.waiting;
+  if (envelope.to_sign == nullptr) queue(envelope, key, now);
   return SendId{envelope.handle.value};
+}
+
+void Sender::queue(Envelope& envelope, const FlowKey& key, Now now) {
+  Flow& flow = pool_.flow(key, now);
+  envelope.flow = &flow;
+  flow.waiting.push_back(envelope);
+  pool_.mark(flow);
 }
 
 Result<SendId> Sender::reply(Channel& channel, const wire::MessageId& in_reply_to,
@@ -130,10 +134,64 @@ Result<SendId> Sender::reply(Channel& channel, const wire::MessageId& in_reply_t
   return SendId{envelope.handle.value};
 }
 
+// ---- signing ------------------------------------------------------------------------------------
+
+/// Now, or, with workers, by the next pumps.
+Status Sender::sign(Envelope& envelope, const FlowKey& key) {
+  auto whole = make_signed(std::move(envelope.bytes), context_.pool);
+  if (!whole) return std::unexpected(whole.error());
+  envelope.bytes = std::move(*whole);
+  envelope.size = static_cast<std::uint32_t>(envelope.bytes.bytes());
+  envelope.is_signed = true;
+  if (!context_.offload) {
+    return sign_in_place(*context_.identity, key.destination, envelope.message, envelope.bytes);
+  }
+  envelope.to_sign = std::make_shared<Unsigned>(key);
+  to_sign_.push_back(envelope);
+  return {};
+}
+
+void Sender::start_signing(Now now) {
+  while (!to_sign_.empty() && signing_ < kSigningMax) {
+    Envelope& envelope = *to_sign_.front();
+    const std::shared_ptr<Unsigned> job = envelope.to_sign;
+    job->bytes = std::move(envelope.bytes);
+    job->reservation = std::move(envelope.reservation);
+    const bool taken = context_.offload(
+        [job, id = envelope.message, identity = context_.identity] {
+          job->result = sign_in_place(*identity, job->flow.destination, id, job->bytes);
+        },
+        [this, job, handle = envelope.handle](Now then) { on_signed(handle, *job, then); });
+    if (!taken) {
+      envelope.bytes = std::move(job->bytes);
+      envelope.reservation = std::move(job->reservation);
+      ++context_.stats.signatures_put_off;
+      retry_at_ = now.mono + kRetry;
+      return;
+    }
+    to_sign_.erase(envelope);
+    ++signing_;
+  }
+}
+
+/// The message may have ended meanwhile: then what the worker had ends here.
+void Sender::on_signed(SlotHandle handle, Unsigned& job, Now now) {
+  --signing_;
+  ++context_.stats.signed_off_loop;
+  Envelope* envelope = envelopes_.find(handle);
+  if (envelope == nullptr) return;
+  envelope->bytes = std::move(job.bytes);
+  envelope->reservation = std::move(job.reservation);
+  envelope->to_sign.reset();
+  if (!job.result) return finish(*envelope, Outcome::failed, job.result.error(), now);
+  queue(*envelope, job.flow, now);
+}
+
 // ---- sending ------------------------------------------------------------------------------------
 
 void Sender::pump(Now now) {
   retry_at_ = kNever;
+  start_signing(now);
   pool_.serve_marked(now);
   for (std::size_t n = context_.channels.marked(); n > 0; --n) {
     Channel* channel = context_.channels.take_marked();
@@ -246,6 +304,10 @@ void Sender::detach(Envelope& envelope) {
 
 /// Ends our part in a message, wherever it is, without waiting for the peer.
 void Sender::give_up(Envelope& envelope) {
+  if (envelope.to_sign != nullptr) {  // in the list, or with a worker
+    if (EnvelopeOrder::contains(envelope)) to_sign_.erase(envelope);
+    return;
+  }
   if (!envelope.started) {
     (envelope.flow != nullptr ? envelope.flow->waiting : envelope.channel->replies).erase(envelope);
     return;

@@ -1,10 +1,10 @@
 // The sending half: from send() to exactly one outcome.
 //
-// An accepted message waits in its flow, is packed into payloads of the flow's circuit, and ends by
-// its acknowledgement, its time to live, cancel(), shutdown(), or when its attempts are used up.
-// When its circuit ends first it goes back to the front of its flow and is sent again from its
-// first byte. Outcomes are queued and handed out by flush(), so that no caller is called back from
-// inside its own call.
+// An accepted message is signed by a worker, if it is to be; waits in its flow, is packed into
+// payloads of the flow's circuit, and ends by its acknowledgement, its time to live, cancel(),
+// shutdown(), or when its attempts are used up. When its circuit ends first it goes back to the
+// front of its flow and is sent again from its first byte. Outcomes are queued and handed out by
+// flush(), so that no caller is called back from inside its own call.
 #pragma once
 
 #include "message/circuit_pool.h"
@@ -34,6 +34,16 @@ class IdStock {
   std::size_t used_ = 64;
 };
 
+/// A message that is to be signed. While a worker signs, it has the bytes and their reservation, so
+/// that the message may end without waiting for it.
+struct Unsigned {
+  explicit Unsigned(const FlowKey& key) : flow(key) {}
+  FlowKey flow;
+  memory::Chain bytes;
+  memory::Reservation reservation;
+  Status result;  // the worker's
+};
+
 class Sender final : private CircuitPool::Listener {
  public:
   explicit Sender(Context& context);
@@ -58,7 +68,7 @@ class Sender final : private CircuitPool::Listener {
   void shutdown(Now now);
 
   CircuitPool& pool() { return pool_; }
-  /// A pool of blocks was empty: try again then.
+  /// A pool of blocks was empty, or the workers had no room: try again then.
   TimePoint retry_at() const { return retry_at_; }
 
  private:
@@ -69,6 +79,10 @@ class Sender final : private CircuitPool::Listener {
     Delivery delivery;
   };
 
+  Status sign(Envelope& envelope, const FlowKey& key);
+  void start_signing(Now now);
+  void on_signed(SlotHandle handle, Unsigned& job, Now now);
+  void queue(Envelope& envelope, const FlowKey& key, Now now);
   Result<Envelope*> accept(memory::Chain payload, memory::Reservation reservation, Class cls,
                            std::chrono::milliseconds ttl, Now now);
   void write(Channel& channel, Now now);
@@ -85,6 +99,8 @@ class Sender final : private CircuitPool::Listener {
   SlotMap<Envelope> envelopes_;
   IdStock ids_;
   std::array<std::size_t, kClassCount> live_{};
+  EnvelopeOrder to_sign_;
+  std::size_t signing_ = 0;  // with workers
   Fifo<Event> events_;
   bool flushing_ = false;
   TimePoint retry_at_ = kNever;

@@ -1,91 +1,105 @@
-// Steps: hash the payload -> text = destination || id || hash -> sign or verify. The prefix goes in
-// front of the payload as blocks of its own, so the payload is not copied.
+// Steps: make_signed puts an empty prefix in front of the payload, as a block of its own -> a
+// worker hashes the payload, signs destination || id || hash, and writes key and signature into
+// that block. The other end verifies over the same views, and drops the prefix. No byte of a
+// payload is copied.
 #include "message/signing.h"
 
 #include "crypto/kdf.h"
 
+#include <algorithm>
 #include <cstring>
-#include <vector>
 
 namespace qudag::message {
 namespace {
 
 constexpr std::size_t kKeyBytes = crypto::kIdentityPublicSize;
 static_assert(kKeyBytes + crypto::kSignatureSize == wire::kSignedPrefixBytes);
+static_assert(wire::kSignedPrefixBytes <= limits::kBulkCellBytes, "one bulk block holds it");
 
+using Prefix = std::array<std::byte, wire::kSignedPrefixBytes>;
 using Text = std::array<std::byte, NodeId::kSize + wire::kMessageIdBytes + 32>;
 
-/// crypto/ hashes what lies in one piece; a payload of several blocks is copied together for that.
-Result<crypto::Digest> hash_of(const memory::Chain& payload, memory::Budget& budget) {
-  if (payload.blocks() == 0) return crypto::sha256(Bytes{});
-  if (payload.blocks() == 1) return crypto::sha256(memory::Chain::view(payload.front()));
-  const auto room = memory::Reservation::take(budget, payload.bytes());
-  if (!room) return fail(Errc::refused_memory);
-  std::vector<std::byte> whole(payload.bytes());
-  payload.copy_out(whole);
-  return crypto::sha256(whole);
+/// f(view) for each block's part of what comes after the prefix.
+template <class F>
+void for_payload(const memory::Chain& bytes, F&& f) {
+  std::size_t skip = wire::kSignedPrefixBytes;
+  for (memory::BlockHeader* at = bytes.front(); at != nullptr; at = at->next) {
+    const Bytes view = memory::Chain::view(at);
+    const std::size_t n = std::min(skip, view.size());
+    skip -= n;
+    if (n < view.size()) f(view.subspan(n));
+  }
 }
 
-Text text_of(const NodeId& destination, const wire::MessageId& id, const crypto::Digest& hash) {
+Text text_of(const NodeId& destination, const wire::MessageId& id, const memory::Chain& bytes) {
+  crypto::Sha256 hash;
+  for_payload(bytes, [&hash](Bytes part) { hash.add(part); });
   Text text;
   ByteWriter out(text);
   out.put(destination.bytes);
   out.put(id);
-  out.put(hash);
+  out.put(hash.finish());
   return text;
 }
 
-/// Copies the first out.size() bytes out and takes them off the chain.
-void take_front(memory::Chain& chain, MutableBytes out) {
-  while (!out.empty()) {
-    memory::Block block = chain.pop_front();
-    const std::size_t n = std::min(out.size(), block.size());
-    if (n > 0) std::memcpy(out.data(), block.data(), n);
-    out = out.subspan(n);
-    if (n == block.size()) continue;
-    block.drop_front(n);
-    memory::Chain rest;
-    rest.push_back(std::move(block));
-    rest.append(std::move(chain));
-    chain = std::move(rest);
+Prefix prefix_of(const memory::Chain& bytes) {
+  Prefix out;
+  MutableBytes rest(out);
+  for (memory::BlockHeader* at = bytes.front(); !rest.empty(); at = at->next) {
+    const Bytes view = memory::Chain::view(at);
+    const std::size_t n = std::min(rest.size(), view.size());
+    if (n > 0) std::memcpy(rest.data(), view.data(), n);
+    rest = rest.subspan(n);
   }
+  return out;
 }
 
 }  // namespace
 
-Result<memory::Chain> sign_message(const crypto::Identity& identity, const NodeId& destination,
-                                   const wire::MessageId& id, memory::Chain payload,
-                                   memory::BlockPool& pool, memory::Budget& budget) {
-  const auto hash = hash_of(payload, budget);
-  if (!hash) return std::unexpected(hash.error());
-  const auto signature = identity.sign(crypto::kMessageContext, text_of(destination, id, *hash));
-  if (!signature) return std::unexpected(signature.error());
-
-  std::array<std::byte, wire::kSignedPrefixBytes> prefix;
-  ByteWriter out(prefix);
-  out.put(identity.public_bytes());
-  out.put(*signature);
+Result<memory::Chain> make_signed(memory::Chain payload, memory::BlockPool& pool) {
+  memory::Block prefix = pool.take(memory::BlockSize::bulk);
+  if (!prefix) return fail(Errc::refused_memory);
+  prefix.append(wire::kSignedPrefixBytes);
   memory::Chain whole;
-  if (!memory::Chain::copy_in(pool, memory::BlockSize::bulk, prefix, whole)) {
-    return fail(Errc::refused_memory);
-  }
+  whole.push_back(std::move(prefix));
   whole.append(std::move(payload));
   return whole;
 }
 
-Result<NodeId> open_signed(const NodeId& destination, const wire::MessageId& id,
-                           memory::Chain& bytes, memory::Budget& budget) {
+Status sign_in_place(const crypto::Identity& identity, const NodeId& destination,
+                     const wire::MessageId& id, const memory::Chain& bytes) {
+  const auto signature = identity.sign(crypto::kMessageContext, text_of(destination, id, bytes));
+  if (!signature) return std::unexpected(signature.error());
+  ByteWriter out(memory::Chain::view(bytes.front()));
+  out.put(identity.public_bytes());
+  out.put(*signature);
+  return {};
+}
+
+Result<NodeId> verify_signed(const NodeId& destination, const wire::MessageId& id,
+                             const memory::Chain& bytes) {
   QUDAG_ASSERT(bytes.bytes() >= wire::kSignedPrefixBytes);
-  crypto::IdentityPublicBytes key;
-  crypto::Signature signature;
-  take_front(bytes, key);
-  take_front(bytes, signature);
-  const auto hash = hash_of(bytes, budget);
-  if (!hash) return std::unexpected(hash.error());
-  if (!crypto::verify(key, crypto::kMessageContext, text_of(destination, id, *hash), signature)) {
+  const Prefix prefix = prefix_of(bytes);
+  const auto key = std::span(prefix).first<kKeyBytes>();
+  const auto signature = std::span(prefix).last<crypto::kSignatureSize>();
+  if (!crypto::verify(key, crypto::kMessageContext, text_of(destination, id, bytes), signature)) {
     return fail(Errc::authentication_failed);
   }
   return crypto::id_of(key);
+}
+
+void drop_prefix(memory::Chain& bytes) {
+  for (std::size_t left = wire::kSignedPrefixBytes; left > 0;) {
+    memory::Block block = bytes.pop_front();
+    const std::size_t n = std::min(left, block.size());
+    left -= n;
+    if (n == block.size()) continue;
+    block.drop_front(n);
+    memory::Chain rest;
+    rest.push_back(std::move(block));
+    rest.append(std::move(bytes));
+    bytes = std::move(rest);
+  }
 }
 
 }  // namespace qudag::message

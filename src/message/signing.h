@@ -1,7 +1,8 @@
 // Messages that say who sent them (docs/protocol.md, section 7): pk || signature || payload.
 //
-// Both functions take about a millisecond of the caller's thread and touch nothing but their
-// arguments, so that they can move to a worker.
+// What is signed is short: the payload's hash, bound to destination and message id. Signing (1.2
+// ms) and verifying (0.22 ms), and the hash before both (1 ms for 1 to 2 MB), are for a worker:
+// they touch nothing but their arguments, which nobody else uses meanwhile.
 #pragma once
 
 #include "crypto/identity.h"
@@ -11,15 +12,16 @@
 
 namespace qudag::message {
 
-/// Puts the public key and the signature before the payload. refused_memory if there is no
-/// block, or no room to hash a payload of several blocks in one piece.
-Result<memory::Chain> sign_message(const crypto::Identity& identity, const NodeId& destination,
-                                   const wire::MessageId& id, memory::Chain payload,
-                                   memory::BlockPool& pool, memory::Budget& budget);
+/// The payload behind an empty prefix. refused_memory if there is no block for it.
+Result<memory::Chain> make_signed(memory::Chain payload, memory::BlockPool& pool);
+/// Fills the prefix of a chain that make_signed() made. Any thread.
+Status sign_in_place(const crypto::Identity& identity, const NodeId& destination,
+                     const wire::MessageId& id, const memory::Chain& bytes);
 
-/// Takes both off again and says who signed: authentication_failed if the signature is wrong,
-/// refused_memory as above.
-Result<NodeId> open_signed(const NodeId& destination, const wire::MessageId& id,
-                           memory::Chain& bytes, memory::Budget& budget);
+/// Who signed; authentication_failed if nobody did. `bytes` has a prefix, cut anywhere. Any thread.
+Result<NodeId> verify_signed(const NodeId& destination, const wire::MessageId& id,
+                             const memory::Chain& bytes);
+/// Leaves the payload.
+void drop_prefix(memory::Chain& bytes);
 
 }  // namespace qudag::message

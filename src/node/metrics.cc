@@ -139,6 +139,12 @@ const std::vector<Row>& rows() {
                 r.message.frames_malformed),
       QUDAG_ROW("qudag_signatures_bad_total", "", "signed messages that did not verify", counter,
                 r.message.signatures_bad),
+      QUDAG_ROW("qudag_signatures_total", "of=\"sent\"", "of messages, made or verified by workers",
+                counter, r.message.signed_off_loop),
+      QUDAG_ROW("qudag_signatures_total", "of=\"received\"",
+                "of messages, made or verified by workers", counter, r.message.verified_off_loop),
+      QUDAG_ROW("qudag_signatures_put_off_total", "", "the workers had no room, tried again",
+                counter, r.message.signatures_put_off),
 
       QUDAG_ROW("qudag_bytes_copied_total", "room=\"link\"", "bytes copied, sealing apart", counter,
                 r.endpoint.bytes_copied),

@@ -73,6 +73,10 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
   message::MessagesOptions out;
   out.self = setup.identity->id();
   out.delivered = setup.delivered;
+  out.offload = [host = setup.host, index = setup.index](std::function<void()> work,
+                                                         std::function<void(Now)> done) {
+    return host->workers().submit(std::move(work), host->executor(index), std::move(done));
+  };
   out.waiting_max = {share(limits.queue_high, setup.shards),
                      share(limits.queue_normal, setup.shards),
                      share(limits.queue_low, setup.shards)};

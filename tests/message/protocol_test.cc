@@ -80,6 +80,7 @@ class Peer : public ::testing::Test, public Port, public Routes, public Events {
     std::uint32_t ttl = 60'000;
     std::uint8_t id = 0;  // 0: made from ref
     bool reply = false;
+    bool is_signed = false;
   };
   static wire::Frame frame(const Data& d) {
     static const std::vector<std::byte> zeros(8192);
@@ -90,8 +91,10 @@ class Peer : public ::testing::Test, public Port, public Routes, public Events {
       start.id[0] = static_cast<std::byte>(d.id != 0 ? d.id : 1 + d.ref % 200);
       start.id[1] = static_cast<std::byte>(d.ref >> 8);
       start.id[2] = static_cast<std::byte>(d.id != 0);
+      start.id[3] = static_cast<std::byte>(d.id != 0 ? 0 : d.ref);
       start.size = *d.size;
       start.ttl_ms = d.ttl;
+      start.is_signed = d.is_signed;
       if (d.reply) start.in_reply_to = wire::MessageId{};
       out.start = start;
     }
@@ -411,6 +414,108 @@ TEST_F(Protocol, TheSenderKeepsToItsCredit) {
 }
 
 // ---- sending ------------------------------------------------------------------------------------
+
+// ---- signed messages that wait for a worker
+// ---------------------------------------------------------
+
+class Verifying : public Peer {
+ protected:
+  Verifying() {
+    cls = Class::low;  // a prefix in one cell
+    MessagesOptions options;
+    options.offload = [this](std::function<void()> work, std::function<void(Now)> done) {
+      works.push_back(std::move(work));
+      dones.push_back(std::move(done));
+      return true;
+    };
+    make(std::move(options));
+  }
+  static wire::Frame whole(std::uint32_t ref, std::uint8_t id = 0) {
+    return frame(
+        {.ref = ref, .size = 5300, .bytes = 5300, .last = true, .id = id, .is_signed = true});
+  }
+  void work_off() {
+    for (std::size_t i = 0; i < dones.size(); ++i) {
+      works[i]();
+      dones[i](now);
+      messages->pump(now);
+    }
+    works.clear();
+    dones.clear();
+  }
+  std::vector<std::function<void()>> works;
+  std::vector<std::function<void(Now)>> dones;
+};
+
+TEST_F(Verifying, TheLastByteIsTheLast) {
+  arrive({whole(0)});
+  ASSERT_EQ(works.size(), 1u);
+  arrive({frame({.ref = 0, .last = true})});  // its ref is over
+  EXPECT_TRUE(ended());
+  work_off();
+  EXPECT_TRUE(acks.empty());
+  EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST_F(Verifying, ACancelCrossesTheAnswer) {
+  arrive({whole(0)});
+  arrive({wire::CancelFrame{0}});
+  EXPECT_TRUE(acks.empty());
+  work_off();
+  EXPECT_EQ(acks.at(0), AckStatus::bad_signature);
+  EXPECT_FALSE(ended());
+}
+
+TEST_F(Verifying, ItsPlaceAmongThoseThatArriveIsFree) {
+  for (std::uint32_t ref = 0; ref < 300; ++ref) arrive({whole(ref)});
+  EXPECT_FALSE(ended());
+  EXPECT_EQ(works.size(), 32u) << "with workers at a time";
+  while (!works.empty()) work_off();
+  EXPECT_EQ(acks.size(), 300u);
+}
+
+TEST_F(Verifying, TooManyAreRefused) {
+  for (std::uint32_t ref = 0; ref < 32 + 1024 + 10; ++ref) {
+    arrive({whole(ref)});
+    ASSERT_FALSE(ended());
+  }
+  EXPECT_EQ(acks.size(), 10u);
+  for (const auto& [ref, status] : acks) EXPECT_EQ(status, AckStatus::refused_queue);
+  while (!works.empty()) work_off();
+  EXPECT_EQ(acks.size(), 32u + 1024 + 10);
+}
+
+TEST_F(Verifying, CircuitsTakeTurns) {
+  for (std::uint32_t ref = 0; ref < 64; ++ref) arrive({whole(ref)});
+  constexpr circuit::CircuitId kOther{100};
+  messages->on_incoming(kOther, cls, now);
+  arrive({whole(0, 7)}, kOther);
+  EXPECT_EQ(messages->stats().verified_off_loop, 0u);
+  works[0]();
+  dones[0](now);  // a place is free: the other's, though 32 came before it
+  messages->pump(now);
+  works[1]();
+  dones[1](now);
+  messages->pump(now);
+  ASSERT_EQ(works.size(), 34u);
+  messages->on_ended(kCircuit, Errc::circuit_failed, now);
+  messages->on_ended(kOther, Errc::circuit_failed, now);
+  for (std::size_t i = 2; i < dones.size(); ++i) dones[i](now);
+  messages->pump(now);
+  EXPECT_EQ(works.size(), 34u) << "nothing waits any more";
+  works.clear();
+  dones.clear();
+  EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST_F(Verifying, ACopyReplacesTheOneThatIsVerified) {
+  arrive({whole(0, 9)});
+  arrive({whole(1, 9)});
+  EXPECT_EQ(acks.at(0), AckStatus::cancelled);
+  work_off();
+  EXPECT_EQ(acks.at(1), AckStatus::bad_signature);
+  EXPECT_EQ(acks.size(), 2u);
+}
 
 class Sending : public Peer {
  protected:

@@ -34,6 +34,7 @@ Node::Node(World& w, std::size_t i, MessagesOptions options, std::uint64_t budge
            const crypto::Identity* identity)
     : budget("test", budget_bytes), rng(w.options.seed * 1000 + i), world(w), index(i) {
   options.self = identity != nullptr ? identity->id() : node_id(i);
+  options.offload = w.workers();
   messages =
       std::make_unique<Messages>(options, static_cast<Port&>(*this), static_cast<Routes&>(*this),
                                  pool, budget, rng, identity, static_cast<Events&>(*this));
@@ -142,7 +143,21 @@ World::World(std::size_t nodes, WorldOptions o) : options(std::move(o)), rng(opt
   }
 }
 
-World::~World() = default;
+World::~World() { events_.clear(); }  // what workers hold is of the nodes
+
+Offload World::workers() {
+  if (options.work_takes == Duration::zero()) return nullptr;
+  return [this](const std::function<void()>& work, std::function<void(Now)> done) {
+    if (works_to_refuse > 0) {
+      --works_to_refuse;
+      return false;
+    }
+    ++works;
+    work();
+    after(options.work_takes, [this, done = std::move(done)] { done(now()); });
+    return true;
+  };
+}
 
 void World::at(TimePoint when, std::function<void()> what) {
   events_.emplace(when, std::move(what));

@@ -150,6 +150,7 @@ struct WorldOptions {
   Duration cell_time = 2us;
   std::size_t ahead_cells = 128;
   std::vector<const crypto::Identity*> identities;
+  Duration work_takes{};  // signatures are made by workers, and come back so late; 0: no workers
 };
 
 class World {
@@ -179,6 +180,8 @@ class World {
   Errc build_fails_with = Errc::unreachable;
   std::size_t build_fails_at = SIZE_MAX;
   Errc build_refused_at_once = Errc::ok;
+  unsigned works_to_refuse = 0;     // the workers have no room so often
+  std::size_t works = 0;            // taken by them
   bool hold_builds = false;         // builds never get ready
   bool fail_builds_inside = false;  // on_ended comes from inside build()
   /// Sees each cell that leaves; false: it is lost.
@@ -197,6 +200,7 @@ class World {
   void closed_by(circuit::CircuitId id);
   void turn();
   TimePoint next_deadline() const;
+  Offload workers();
 
   Duration clock_{1h};
   std::multimap<TimePoint, std::function<void()>> events_;
