@@ -10,7 +10,11 @@ from pathlib import Path
 NAMES = """limit/onion/bulk limit/udp direct/bulk/1 direct/1024/rate direct/1024/rtt_p50
 direct/1024/rtt_p99 direct/1024/cpu_s_per_gb onion/bulk/1 onion/bulk/4 onion/256/rate
 onion/cpu_s_per_gb circuit/builds circuit/build_p50 circuit/build_p99 circuit/cpu_per_relay
-relay/ns_per_cell relay/aead_ratio idle/rss idle/per_link idle/per_circuit copy/per_byte""".split()
+relay/ns_per_cell relay/aead_ratio idle/rss idle/per_link idle/per_circuit copy/per_byte
+overload/capacity/rate soak/circuits soak/rss_growth soak/circuits_left""".split()
+NAMES += [f"overload/{load}/{what}" for load in ("0.5x", "1x", "2x", "4x")
+          for what in ("high/delivered_ratio", "high/p99_ratio", "low/share", "goodput_ratio",
+                       "rss_ratio", "unaccounted")]
 LIMITED = "direct/1024/rate onion/bulk/1 onion/bulk/4 onion/256/rate onion/cpu_s_per_gb".split()
 FEATURES = "M2 M4 M5 M6 M7 N5 P4 P5 P6 P11".split()
 
@@ -53,6 +57,9 @@ def faults(report):
     for name in LIMITED:
         if "limit" not in rows.get(name, {}):
             yield f"{name} has no limit beside it"
+    for name, row in rows.items():  # a count, not a time: it holds for the shortest run
+        if name.endswith("/unaccounted") and max(row["runs"]) != 0:
+            yield f"{name}: {row['runs']} messages without an outcome and a reason"
     for feature in sorted(set(FEATURES) - {row.get("id") for row in rows.values()}):
         yield f"no row for feature {feature}"
 

@@ -8,9 +8,12 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <memory>
+#include <set>
 
 namespace qudag::app {
 namespace {
@@ -28,13 +31,33 @@ Status write_json(const std::filesystem::path& file, const std::string& text) {
   return {};
 }
 
+/// These watch the memory of processes, this one included: they start from a fresh one.
+const std::set<std::string_view> kApart{"overload", "soak"};
+
+Status run_apart(const BenchArgs& args, std::string_view scenario, Results& out) {
+  fmt::print(stderr, "bench: {}, in a process of its own\n", scenario);
+  const std::string command =
+      fmt::format("'{}' bench {} --json - --runs {} --seconds {} --shards {}{}",
+                  std::filesystem::read_symlink("/proc/self/exe").string(), scenario, args.runs,
+                  args.seconds, args.shards, args.quick ? " --quick" : "");
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(command.c_str(), "r"), ::pclose);
+  std::string text;
+  char piece[4'096];
+  while (pipe != nullptr) {
+    const std::size_t n = std::fread(piece, 1, sizeof piece, pipe.get());
+    if (n == 0) break;
+    text.append(piece, n);
+  }
+  return out.add_json(text);
+}
+
 Status measure(const BenchArgs& args, Results& out, Interrupt& interrupt) {
   Limit limit;
   struct Scenario {
     std::string_view name;
     std::function<Status()> run;
   };
-  const std::array<Scenario, 8> all{{
+  const std::array<Scenario, 10> all{{
       {"limit", [&] { return limit_scenario(args, out, limit); }},
       {"direct", [&] { return messages_scenario(args, false, limit, out, interrupt); }},
       {"onion", [&] { return messages_scenario(args, true, limit, out, interrupt); }},
@@ -43,9 +66,16 @@ Status measure(const BenchArgs& args, Results& out, Interrupt& interrupt) {
       {"idle", [&] { return idle_scenario(args, out, interrupt); }},
       {"alloc", [&] { return alloc_scenario(args, out, interrupt); }},
       {"features", [&] { return features_scenario(args, out, interrupt); }},
+      {"overload", [&] { return overload_scenario(args, out, interrupt); }},
+      {"soak", [&] { return soak_scenario(args, out, interrupt); }},
   }};
   for (const Scenario& scenario : all) {
     const bool wanted = args.scenario == "all" || args.scenario == scenario.name;
+    if (args.scenario == "all" && kApart.contains(scenario.name)) {
+      if (scenario.name == "soak" && !args.quick) continue;  // minutes: when it is asked for
+      if (Status done = run_apart(args, scenario.name, out); !done) return done;
+      continue;
+    }
     const bool compares = args.scenario == "direct" || args.scenario == "onion";
     if (!wanted && !(scenario.name == "limit" && compares)) continue;
     fmt::print(stderr, "bench: {}\n", scenario.name);

@@ -96,6 +96,7 @@ Exit run_bench(const BenchArgs& args);
 struct BenchEndArgs {
   std::string bootstrap;
   unsigned shards = 1;
+  std::uint64_t memory = 0;  ///< limits.memory; 0: end_options()
   int ready_fd = -1;
 };
 Exit bench_end(const BenchEndArgs& args);

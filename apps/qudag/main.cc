@@ -153,8 +153,8 @@ void add_bench(CLI::App& app, Command& chosen) {
   CLI::App* sub =
       app.add_subcommand("bench", "Measure, in separate processes, beside what the machine allows");
   sub->add_option("scenario", args->scenario, "What; docs/bench.md describes each")
-      ->check(CLI::IsMember(
-          {"all", "limit", "direct", "onion", "circuit", "relay", "idle", "alloc", "features"}))
+      ->check(CLI::IsMember({"all", "limit", "direct", "onion", "circuit", "relay", "idle", "alloc",
+                             "features", "overload", "soak"}))
       ->capture_default_str();
   sub->add_option("--runs", args->runs, "Runs after one warm-up")
       ->check(CLI::Range(1u, 100u))
@@ -175,6 +175,7 @@ void add_bench_end(CLI::App& app, Command& chosen) {
   CLI::App* sub = app.add_subcommand("bench-end", "The destination of a benchmark")->group("");
   sub->add_option("--bootstrap", args->bootstrap);
   sub->add_option("--shards", args->shards);
+  sub->add_option("--memory", args->memory);
   sub->add_option("--ready-fd", args->ready_fd)->required();
   sub->callback([&chosen, args] { chosen = [args] { return bench_end(*args); }; });
 }

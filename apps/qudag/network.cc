@@ -81,6 +81,9 @@ Status Network::add(const NetworkOptions& options, std::vector<Child>& starting)
                                      options.log_level,
                                      "--api.socket",
                                      path("sock")};
+  if (options.memory > 0) {
+    arguments.insert(arguments.end(), {"--limits.memory", std::to_string(options.memory)});
+  }
   if (!members_.empty()) {
     arguments.push_back("--bootstrap");
     arguments.push_back(members_[0].id.to_string() + "@" + members_[0].address);

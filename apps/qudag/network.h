@@ -16,6 +16,7 @@ struct NetworkOptions {
   std::string log_level = "warn";
   std::string gossip_interval = "1s";
   unsigned links_max = 1'024;
+  std::uint64_t memory = 0;  ///< limits.memory; 0: the default
 };
 
 class Network {

@@ -35,7 +35,9 @@ Exit bench_end(const BenchEndArgs& args) {
     if (!at) return report(at.error(), false);
     bootstrap = {*at};
   }
-  auto node = Node::start(bench::end_options(args.shards, std::move(bootstrap)));
+  Options options = bench::end_options(args.shards, std::move(bootstrap));
+  if (args.memory > 0) options.limits.memory = args.memory;
+  auto node = Node::start(std::move(options));
   if (!node) return report(node.error(), false);
   std::atomic<std::uint64_t> count{0};
   (*node)->on_message([&node = **node, &count](Message&& message) {

@@ -81,4 +81,16 @@ std::uint64_t rss_of(pid_t pid) {
   return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+std::uint64_t peak_rss_of(pid_t pid) {
+  std::ifstream in(fmt::format("/proc/{}/status", pid));
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("VmHWM:")) return std::strtoull(line.c_str() + 6, nullptr, 10) * 1'024;
+  }
+  return 0;
+}
+
+void forget_peak_rss(pid_t pid) {
+  std::ofstream(fmt::format("/proc/{}/clear_refs", pid)) << 5 << std::flush;
+}
+
 }  // namespace qudag::app::bench

@@ -99,7 +99,8 @@ Result<std::unique_ptr<Net>> Net::start(const NetSpec& spec, Interrupt& interrup
   std::unique_ptr<Net> net(new Net());
   std::vector<PeerAddress> bootstrap;
   if (spec.relays > 0) {
-    auto relays = Network::start({.nodes = spec.relays, .shards = spec.shards}, interrupt);
+    auto relays = Network::start(
+        {.nodes = spec.relays, .shards = spec.shards, .memory = spec.memory}, interrupt);
     if (!relays) return std::unexpected(relays.error());
     net->relays_ = std::move(*relays);
     const Network::Member& first = net->relays_->members()[0];
@@ -110,6 +111,9 @@ Result<std::unique_ptr<Net>> Net::start(const NetSpec& spec, Interrupt& interrup
   net->log_ =
       std::filesystem::temp_directory_path() / fmt::format("qudag-bench-{}.log", ::getpid());
   std::vector<std::string> arguments{"bench-end", "--shards", std::to_string(spec.shards)};
+  if (spec.memory > 0) {
+    arguments.insert(arguments.end(), {"--memory", std::to_string(spec.memory)});
+  }
   if (!bootstrap.empty()) {
     const Network::Member& first = net->relays_->members()[0];
     arguments.insert(arguments.end(), {"--bootstrap", first.id.to_string() + "@" + first.address});
@@ -125,6 +129,7 @@ Result<std::unique_ptr<Net>> Net::start(const NetSpec& spec, Interrupt& interrup
   if (bootstrap.empty()) bootstrap = {*at};
 
   Options options = end_options(spec.shards, bootstrap);
+  if (spec.memory > 0) options.limits.memory = spec.memory;
   auto source = Node::start(options);
   if (!source) return std::unexpected(source.error());
   net->source_ = std::move(*source);

@@ -18,6 +18,7 @@ namespace qudag::app::bench {
 struct NetSpec {
   unsigned relays = 3;
   unsigned shards = 1;
+  std::uint64_t memory = 0;  ///< limits.memory of every node; 0: 1 GiB at the ends, else default
 };
 
 /// One load: as many messages as `seconds` allows, at most `window` without an outcome.
@@ -52,6 +53,9 @@ class Net {
   /// `circuits` messages of `bytes` at once, class low, each on its own circuit.
   Result<LoadResult> bulk(std::size_t bytes, unsigned hops, unsigned circuits);
 
+  /// Messages that the destination's application has taken so far.
+  Result<std::uint64_t> counted();
+
   Node& source() { return *source_; }
   const NodeId& destination() const { return destination_id_; }
   double cpu_source() const;
@@ -66,7 +70,6 @@ class Net {
 
  private:
   Net() = default;
-  Result<std::uint64_t> counted();
   Result<std::vector<std::byte>> ask(std::span<const std::byte> payload, unsigned hops);
 
   std::unique_ptr<Network> relays_;

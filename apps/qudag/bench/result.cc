@@ -37,6 +37,27 @@ void Results::feature(std::string id, std::string name, std::string unit, bool h
   row.off = off;
 }
 
+Status Results::add_json(std::string_view text) {
+  boost::system::error_code ec;
+  const json::value whole = json::parse(text, ec);
+  const json::object* object = whole.if_object();
+  if (ec || object == nullptr || !object->contains("results")) {
+    return fail(Errc::internal, "a scenario in a process of its own ended without results");
+  }
+  for (const json::value& one : object->at("results").as_array()) {
+    Row& row = add(json::value_to<std::string>(one.at("name")),
+                   json::value_to<std::string>(one.at("unit")),
+                   json::value_to<std::string>(one.at("better")) == "higher");
+    for (const json::value& run : one.at("runs").as_array()) {
+      row.runs.push_back(run.to_number<double>());
+    }
+  }
+  for (const json::value& note : object->at("notes").as_array()) {
+    notes_.push_back(json::value_to<std::string>(note));
+  }
+  return {};
+}
+
 const Row* Results::find(std::string_view name) const {
   const auto at = std::ranges::find(rows_, name, &Row::name);
   return at == rows_.end() ? nullptr : &*at;

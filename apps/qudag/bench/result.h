@@ -33,6 +33,8 @@ class Results {
                double off);
   /// A sentence for the reader: formulas, and what could not be measured.
   void note(std::string text) { notes_.push_back(std::move(text)); }
+  /// What json() of another process said, rows and notes.
+  Status add_json(std::string_view text);
   const Row* find(std::string_view name) const;
   std::vector<Row>& rows() { return rows_; }
 

@@ -23,4 +23,9 @@ Status alloc_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt)
 /// On against off.
 Status features_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 
+/// Half to four times the capacity offered, memory bound at 64 MB: outcomes, latency, shares, RSS.
+Status overload_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
+/// RSS of a relay while circuits are opened, used and closed on it.
+Status soak_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
+
 }  // namespace qudag::app::bench
