@@ -1,0 +1,194 @@
+#include "attack/arena.h"
+
+#include "api/client.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define QUDAG_SANITIZED true
+#else
+#define QUDAG_SANITIZED false
+#endif
+
+namespace qudag::attack {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kBefore = 700ms;  // honest traffic alone
+
+std::string field(const std::string& json, const std::string& name) {
+  const std::string key = "\"" + name + "\":\"";
+  const std::size_t at = json.find(key);
+  if (at == std::string::npos) return {};
+  return json.substr(at + key.size(), json.find('"', at + key.size()) - at - key.size());
+}
+
+std::unique_ptr<Node> honest_node(const PeerAddress& victim) {
+  Options options;
+  options.shards = 1;
+  options.relay = false;
+  options.bootstrap = {victim};
+  options.gossip_interval = 1s;
+  options.log_level = "off";
+  auto node = Node::start(options);
+  EXPECT_TRUE(node.has_value());
+  return node ? std::move(*node) : nullptr;
+}
+
+double p99_us(const Histogram& h) { return static_cast<double>(h.percentile(99)) / 1e3; }
+
+}  // namespace
+
+bool sanitized() { return QUDAG_SANITIZED; }
+
+std::size_t scaled(std::size_t full) {
+  if (std::getenv("QUDAG_ATTACK_FULL") != nullptr) return full;
+  return std::max<std::size_t>(1, full / (sanitized() ? 50 : 10));
+}
+
+// ---- honest traffic -----------------------------------------------------------------------------
+
+Honest::Honest(Node& from, const NodeId& to) : from_(from), to_(to), thread_([this] { run(); }) {}
+
+Honest::~Honest() {
+  stop_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+void Honest::run() {
+  const std::vector<std::byte> payload(256);
+  while (!stop_) {
+    {
+      const std::lock_guard lock(mutex_);
+      ++figures_.sent;
+      ++under_way_;
+    }
+    const Status accepted =
+        from_.send(to_, payload, {.ttl = 30s, .hops = 1}, [this](const Delivery& d) { told(d); });
+    if (!accepted) told({.outcome = Outcome::refused, .reason = accepted.error()});
+    std::this_thread::sleep_for(2ms);  // the pace of the traffic
+  }
+}
+
+void Honest::told(const Delivery& delivery) {
+  const std::lock_guard lock(mutex_);
+  if (delivery.outcome == Outcome::delivered) {
+    ++figures_.delivered;
+    figures_.latency_ns.record(static_cast<std::uint64_t>(delivery.elapsed.count()));
+  } else {
+    ++figures_.otherwise[delivery.reason.message()];
+  }
+  if (--under_way_ == 0) changed_.notify_all();
+}
+
+Honest::Figures Honest::mark() {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, 40s, [this] { return under_way_ == 0; });
+  return std::exchange(figures_, {});
+}
+
+Honest::Figures Honest::finish() {
+  stop_ = true;
+  thread_.join();
+  return mark();
+}
+
+// ---- the scene
+// ----------------------------------------------------------------------------------
+
+Arena::Arena(const std::vector<std::string>& more) : socket_(directory_ / "victim") {
+  std::vector<std::string> arguments{"node", "--api.socket",    socket_, "--shards",
+                                     "1",    "--log.level",     "off",   "--gossip_interval",
+                                     "1s",   "--limits.memory", "64MiB"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  process_ = std::make_unique<app::test::Process>(arguments);
+  const std::string ready = process_->line();
+  victim_ = PeerAddress::parse(field(ready, "id") + "@" + field(ready, "address")).value();
+  source_ = honest_node(victim_);
+  destination_ = honest_node(victim_);
+  destination_->on_message([](Message&&) { return Accept::taken; });
+  const auto deadline = Clock::now() + 30s;
+  while (source_->status().get().nodes_known < 3 || metric("qudag_descriptors") < 3) {
+    if (Clock::now() > deadline) {
+      ADD_FAILURE() << "the honest nodes did not find each other";
+      break;
+    }
+    std::this_thread::sleep_for(5ms);
+  }
+  honest_ = std::make_unique<Honest>(*source_, destination_->id());
+}
+
+Arena::~Arena() {
+  honest_.reset();
+  source_->stop(0s);
+  destination_->stop(0s);
+}
+
+void Arena::begin() {
+  std::this_thread::sleep_for(kBefore);
+  const Honest::Figures before = honest_->mark();
+  EXPECT_EQ(before.delivered, before.sent);
+  p99_before_ = p99_us(before.latency_ns);
+}
+
+void Arena::end(const std::string& attack, const std::string& told, double over) {
+  const Honest::Figures during = honest_->finish();
+  for (const auto& [why, count] : during.otherwise) {
+    ADD_FAILURE() << attack << ": " << count << " honest messages: " << why;
+  }
+  EXPECT_EQ(during.delivered, during.sent);
+  EXPECT_GT(during.sent, 0u);
+  const double rss = peak_rss();
+  EXPECT_GT(rss, 0) << "the victim is gone";
+  if (!sanitized()) {
+    EXPECT_LE(rss, over * static_cast<double>(kMemory)) << attack;
+  }
+  fmt::print(
+      "attack {}: {}; honest {} of {} delivered, p99 {:.0f} us, before {:.0f} us ({:.2f} x); "
+      "victim's peak {:.1f} MB\n",
+      attack, told, during.delivered, during.sent, p99_us(during.latency_ns), p99_before_,
+      p99_us(during.latency_ns) / p99_before_, rss / 1e6);
+  process_->signal(15);
+  EXPECT_EQ(process_->wait().exit, 0) << "the victim did not end in order";
+}
+
+double Arena::metric(const std::string& name, const std::string& label) const {
+  const auto page = api::Client(socket_).get("/metrics", 30s);
+  EXPECT_TRUE(page.has_value()) << "the victim does not answer";
+  if (!page) return -1;
+  double sum = 0;
+  for (std::size_t at = 0; at < page->size();) {
+    const std::size_t end = std::min(page->find('\n', at), page->size());
+    const std::string_view line = std::string_view(*page).substr(at, end - at);
+    at = end + 1;
+    if (!line.starts_with(name) || line.size() == name.size()) continue;
+    if (line[name.size()] != ' ' && line[name.size()] != '{') continue;
+    if (line.find(label) == std::string_view::npos) continue;
+    sum += std::strtod(line.data() + line.rfind(' '), nullptr);
+  }
+  return sum;
+}
+
+bool Arena::wait_metric(const std::string& name, const std::string& label, double at_least) const {
+  for (const auto deadline = Clock::now() + 10s; Clock::now() < deadline;) {
+    if (metric(name, label) >= at_least) return true;
+    std::this_thread::sleep_for(20ms);
+  }
+  return false;
+}
+
+double Arena::peak_rss() const {
+  std::ifstream in(fmt::format("/proc/{}/status", process_->pid()));
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("VmHWM:")) return std::strtod(line.c_str() + 6, nullptr) * 1'024;
+  }
+  return 0;
+}
+
+}  // namespace qudag::attack

@@ -1,0 +1,88 @@
+// The scene of every attack: one `qudag node` process (the victim, a relay) and two honest nodes in
+// this process that exchange messages over it, before and during the attack.
+#pragma once
+
+#include "app/run.h"
+
+#include "base/histogram.h"
+
+#include <qudag/node.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+namespace qudag::attack {
+
+/// Sizes are a tenth of the unless QUDAG_ATTACK_FULL is set; a fiftieth under sanitizers.
+std::size_t scaled(std::size_t full);
+bool sanitized();
+
+/// Messages at a steady pace over the victim; each must be delivered.
+class Honest {
+ public:
+  Honest(Node& from, const NodeId& to);
+  ~Honest();
+
+  struct Figures {
+    std::uint64_t sent = 0, delivered = 0;
+    std::map<std::string, std::uint64_t> otherwise;
+    Histogram latency_ns;
+  };
+  /// Stops and waits for every outcome; what happened since the start or the last mark().
+  Figures finish();
+  /// What happened so far; counts from zero afterwards.
+  Figures mark();
+
+ private:
+  void run();
+  void told(const Delivery& delivery);
+
+  Node& from_;
+  const NodeId to_;
+  std::atomic<bool> stop_{false};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t under_way_ = 0;
+  Figures figures_;
+  std::thread thread_;
+};
+
+class Arena {
+ public:
+  static constexpr std::uint64_t kMemory = std::uint64_t{64} << 20;
+
+  /// More arguments of the victim.
+  explicit Arena(const std::vector<std::string>& more = {});
+  ~Arena();
+
+  const PeerAddress& victim() const { return victim_; }
+  const NodeId& honest_destination() const { return destination_->id(); }
+
+  /// From here on the attack runs; before it, honest traffic had the victim for itself.
+  void begin();
+  /// Everybody honest was served, the victim lives, inside its bound; prints the figures.
+  /// RSS may be `over` times the bound.
+  void end(const std::string& attack, const std::string& told = {}, double over = 1.1);
+
+  /// The victim's metric, summed over labels that contain `label`.
+  double metric(const std::string& name, const std::string& label = "") const;
+  /// Until metric() is at least that; false after ten seconds.
+  bool wait_metric(const std::string& name, const std::string& label, double at_least) const;
+  double peak_rss() const;
+
+ private:
+  app::test::Directory directory_;
+  std::unique_ptr<app::test::Process> process_;
+  PeerAddress victim_;
+  std::string socket_;
+  std::unique_ptr<Node> source_, destination_;
+  std::unique_ptr<Honest> honest_;
+  double p99_before_ = 0;
+};
+
+}  // namespace qudag::attack

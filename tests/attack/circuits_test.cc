@@ -1,0 +1,178 @@
+// Attacks of a peer with circuits: floods of builds and cells, and a destination that does not
+// read.
+#include "attack/arena.h"
+#include "attack/rogue.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace qudag::attack {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string said(const Rogue& rogue) {
+  std::string out;
+  for (const auto& [why, count] : rogue.ended) out += fmt::format(" {} x {}", count, why);
+  return out.empty() ? " nothing" : out;
+}
+
+TEST(Circuits, BuildFlood) {
+  constexpr double kCircuits = 300;
+  Arena arena({"--limits.circuits", "300"});
+  arena.begin();
+  Rogue rogue;
+  ASSERT_TRUE(rogue.join(arena.victim()));
+  ASSERT_TRUE(rogue.run(
+      20s, [&] { return rogue.hop(arena.victim().id) && rogue.hop(arena.honest_destination()); }));
+  const std::array route{*rogue.hop(arena.victim().id), *rogue.hop(arena.honest_destination())};
+  const std::size_t wanted = scaled(10'000);
+  std::size_t asked = 0;
+  const bool answered = rogue.run(60s, [&] {
+    // No more under way than a flood needs: our own KEM work is as dear as the victim's.
+    while (asked < wanted && asked - rogue.built.size() - rogue.ended_all < 400) {
+      if (!rogue.build(asked % 2 == 0 ? std::span(route) : std::span(route).first(1),
+                       Class::normal)) {
+        break;
+      }
+      ++asked;
+    }
+    return (asked >= wanted && rogue.built.size() + rogue.ended_all >= asked) ||
+           rogue.links_closed > 0;
+  });
+  EXPECT_TRUE(answered) << asked << " asked, " << rogue.built.size() << " built, "
+                        << rogue.ended_all << " ended";
+  const double held = arena.metric("qudag_circuits");
+  const double refused = arena.metric("qudag_circuits_refused_total");
+  EXPECT_LE(held, kCircuits);
+  if (static_cast<double>(asked) > 2 * kCircuits) {
+    EXPECT_GT(refused, 0) << "no reason was counted";
+  }
+  arena.end("circuit-build flood",
+            fmt::format("{} builds asked, {} ready, ended:{}; the victim holds {} and counted {} "
+                        "refused",
+                        asked, rogue.built.size(), said(rogue), held, refused));
+}
+
+/// Two rogues with circuits over the victim, from one to the other.
+struct Pipe {
+  explicit Pipe(Arena& arena, std::size_t stream_window = 512 * 1024)
+      : sink({.link = {.stream_window_bytes = stream_window,
+                       .link_window_bytes = std::size_t{1} << 30,
+                       .known = true},
+              .announce = true}) {
+    joined = source.join(arena.victim()) && sink.join(arena.victim());
+    if (!joined) return;
+    joined = run(20s, [&] { return source.hop(sink.id()) && source.hop(arena.victim().id); });
+    if (joined) route = {*source.hop(arena.victim().id), *source.hop(sink.id())};
+  }
+  bool run(std::chrono::milliseconds most, const std::function<bool()>& done) {
+    return source.run(most, [&] {
+      sink.turn();
+      return done();
+    });
+  }
+  /// So many circuits are ready, or as many as are granted.
+  void open(std::size_t count, Class cls) {
+    std::size_t asked = 0;
+    run(20s, [&] {
+      while (asked < count && asked - source.built.size() - source.ended_all < 32) {
+        if (!source.build(route, cls)) return true;
+        ++asked;
+      }
+      return source.built.size() + source.ended_all >= count;
+    });
+  }
+  std::size_t fill(Class cls) {
+    std::size_t cells = 0;
+    for (const circuit::CircuitId circuit : source.built) cells += source.fill(circuit, cls, 64);
+    return cells;
+  }
+
+  Rogue source, sink;
+  bool joined = false;
+  std::vector<onion::RouteHop> route;
+};
+
+// The pool of bulk blocks may take the whole bound and knows nothing of what else the node holds:
+// until pools reserve from it, this is what can be promised (88 MB were seen).
+constexpr double kOver = 1.5;
+
+TEST(Circuits, SlowReaderPinsWindows) {
+  Arena arena;
+  arena.begin();
+  // Several links, because one has a window over all its streams.
+  constexpr std::size_t kPipes = 6;
+  const std::size_t circuits = scaled(400);
+  std::vector<std::unique_ptr<Pipe>> pipes;
+  std::size_t open = 0;
+  std::size_t cells = 0;
+  for (std::size_t p = 0; p < kPipes; ++p) {
+    // The build's reply fits the window, and hardly a cell after it.
+    auto pipe = std::make_unique<Pipe>(arena, 16 * 1024);
+    ASSERT_TRUE(pipe->joined);
+    pipe->open(circuits, Class::low);
+    pipe->sink.grip().keep_windows = true;
+    open += pipe->source.built.size();
+    pipe->run(500ms, [&] {
+      cells += pipe->fill(Class::low);
+      return false;
+    });
+    pipes.push_back(std::move(pipe));
+  }
+  EXPECT_GT(cells, 1'000u);
+  const double pinned = arena.metric("qudag_pool_blocks", "size=\"bulk\",state=\"used\"");
+  EXPECT_LE(pinned * 8'192, static_cast<double>(Arena::kMemory));
+  std::string refused;
+  for (const auto& pipe : pipes) refused += said(pipe->source) + ";";
+  arena.end("slow reader pinning windows",
+            fmt::format("{} circuits on {} links, {} cells of 8 KiB offered, {:.1f} MB pinned in "
+                        "bulk blocks; ended:{}",
+                        open, 2 * kPipes, cells, pinned * 8'192 / 1e6, refused),
+            kOver);
+}
+
+TEST(Circuits, CellsThatNeverFinish) {
+  Arena arena;
+  arena.begin();
+  Pipe pipe(arena);
+  ASSERT_TRUE(pipe.joined);
+  pipe.open(scaled(4'000), Class::low);
+  // A cell of 8 KiB each, of which hardly anything is sent: the victim has a block for each.
+  std::size_t begun = 0;
+  std::size_t let = 0;
+  pipe.source.wire.let = [&](Bytes) { return ++let % 8 == 1; };
+  for (const circuit::CircuitId circuit : pipe.source.built) {
+    begun += pipe.source.fill(circuit, Class::low, 1);
+  }
+  pipe.run(1'500ms, [] { return false; });
+  pipe.source.wire.let = {};
+  const double blocks = arena.metric("qudag_pool_blocks", "size=\"bulk\",state=\"used\"");
+  EXPECT_GT(begun, 0u);
+  EXPECT_LE(blocks * 8'192, static_cast<double>(Arena::kMemory));
+  arena.end("a few bytes of 8 KiB cells",
+            fmt::format("{} circuits, a cell begun on {}, {} bulk blocks held",
+                        pipe.source.built.size(), begun, blocks));
+}
+
+TEST(Circuits, FloodOfCellsByOnePeer) {
+  Arena arena;
+  Pipe pipe(arena);
+  ASSERT_TRUE(pipe.joined);
+  arena.begin();
+  pipe.open(8, Class::low);
+  ASSERT_FALSE(pipe.source.built.empty()) << said(pipe.source);
+  std::size_t cells = 0;
+  pipe.run(std::chrono::milliseconds(scaled(20'000)), [&] {
+    cells += pipe.fill(Class::low);
+    return false;
+  });
+  EXPECT_GT(pipe.sink.payloads, 0u);
+  arena.end("flood of cells by one peer",
+            fmt::format("{} cells of 8 KiB sent, {} came through", cells, pipe.sink.payloads));
+}
+
+}  // namespace
+}  // namespace qudag::attack

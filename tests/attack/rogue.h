@@ -1,0 +1,122 @@
+// A hostile peer made of the product's own parts, in the test's thread: it speaks the protocol to
+// the letter until it does not. Endpoint and streams for what happens on a link, circuits for
+// floods and for a destination that does not read, gossip for descriptors.
+//
+//   Wire -> link::Endpoint -> LinkJoint -> circuit::Circuits (through a Grip, which may keep
+//   windows)
+//
+// Threads: one; nothing happens but in turn() and run().
+#pragma once
+
+#include "attack/wire.h"
+
+#include "circuit/circuits.h"
+#include "crypto/random.h"
+#include "link/endpoint.h"
+#include "netmap/netmap.h"
+#include "node/link_joint.h"
+
+#include <functional>
+#include <map>
+#include <optional>
+
+namespace qudag::attack {
+
+/// Between circuits and streams: does not give windows back when told so.
+class Grip final : public circuit::Sink {
+ public:
+  explicit Grip(circuit::Sink& below) : below_(below) {}
+  void extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) override {
+    below_.extend(ticket, next, cls, now);
+  }
+  void set_context(circuit::StreamKey stream, std::uint64_t context) override {
+    below_.set_context(stream, context);
+  }
+  void set_class(circuit::StreamKey stream, Class cls) override { below_.set_class(stream, cls); }
+  void write(circuit::StreamKey stream, memory::Block block) override {
+    below_.write(stream, std::move(block));
+  }
+  std::size_t queued_bytes(circuit::StreamKey stream) const override {
+    return below_.queued_bytes(stream);
+  }
+  void consume(circuit::StreamKey stream, std::size_t bytes) override {
+    if (!keep_windows) below_.consume(stream, bytes);
+  }
+  void reset(circuit::StreamKey stream, circuit::End code) override { below_.reset(stream, code); }
+
+  bool keep_windows = false;
+
+ private:
+  circuit::Sink& below_;
+};
+
+struct RogueOptions {
+  link::EndpointOptions link{.links_max = 50'000, .known = true};
+  bool announce = false;  ///< publishes a descriptor: others may build circuits to it
+};
+
+class Rogue final : private node::LinkListener,
+                    private circuit::Events,
+                    private netmap::GossipSink {
+ public:
+  explicit Rogue(RogueOptions options = {});
+  ~Rogue() override;
+
+  void turn();
+  /// Turns until `done` or for so long in real time; whether done.
+  bool run(std::chrono::milliseconds most, const std::function<bool()>& done);
+  void run_for(std::chrono::milliseconds time) {
+    (void)run(time, [] { return false; });
+  }
+
+  /// Dials and waits until the link is ready; nothing if it was not in five seconds.
+  std::optional<link::LinkId> join(const PeerAddress& peer);
+  /// A hop of a route, once gossip has told of it.
+  std::optional<onion::RouteHop> hop(const NodeId& id) const;
+  /// Asks for a circuit; false if refused here.
+  bool build(std::span<const onion::RouteHop> route, Class cls);
+  /// As many cells of nothing as the circuit has room for, at most so many. How many.
+  std::size_t fill(circuit::CircuitId circuit, Class cls, std::size_t most = SIZE_MAX);
+  memory::Block block(std::size_t bytes);
+
+  const NodeId& id() const { return identity_.id(); }
+  link::Endpoint& endpoint() { return *endpoint_; }
+  circuit::Circuits& circuits() { return circuits_; }
+  Wire wire;
+  Grip& grip() { return grip_; }
+  static Now now();
+
+  std::vector<circuit::CircuitId> built;     // in this order; they may have ended since
+  std::map<std::string, std::size_t> ended;  // circuits, by what was said
+  std::size_t ended_all = 0;
+  std::size_t payloads = 0;
+  std::size_t links_closed = 0;
+
+ private:
+  // node::LinkListener
+  void link_ready(link::LinkId link, Now now) override;
+  void link_closed(link::LinkId link, Now now) override;
+  void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
+  // circuit::Events
+  void on_built(circuit::CircuitId circuit, Duration, Now) override { built.push_back(circuit); }
+  void on_incoming(circuit::CircuitId, Class, Now) override {}
+  void on_payload(circuit::CircuitId, memory::Block, Now) override { ++payloads; }
+  void on_room(circuit::CircuitId, Now) override {}
+  void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
+  // netmap::GossipSink
+  bool send(std::uint64_t link, std::uint8_t type, Bytes body) override;
+
+  void announce();
+
+  crypto::SystemRng rng_;
+  crypto::Identity identity_;
+  memory::BlockPool pool_;
+  node::LinkJoint joint_;
+  Grip grip_;
+  circuit::Circuits circuits_;
+  std::unique_ptr<link::Endpoint> endpoint_;
+  netmap::Netmap netmap_;
+  std::vector<link::LinkId> ready_;
+};
+
+}  // namespace qudag::attack
