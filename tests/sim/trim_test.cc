@@ -1,5 +1,5 @@
 // What a burst needed goes back to the system, in virtual time; the process's real memory after a
-// burst is measured by bench_idle.
+// burst is measured by `qudag bench idle`.
 #include "sim/sim_network.h"
 
 #include <gtest/gtest.h>

@@ -81,13 +81,22 @@ std::uint64_t rss_of(pid_t pid) {
   return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-std::uint64_t peak_rss_of(pid_t pid) {
+namespace {
+
+/// A row of /proc/PID/status, which counts in KiB.
+std::uint64_t status_row(pid_t pid, std::string_view name) {
   std::ifstream in(fmt::format("/proc/{}/status", pid));
   for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("VmHWM:")) return std::strtoull(line.c_str() + 6, nullptr, 10) * 1'024;
+    if (!line.starts_with(name)) continue;
+    return std::strtoull(line.c_str() + name.size(), nullptr, 10) * 1'024;
   }
   return 0;
 }
+
+}  // namespace
+
+std::uint64_t anonymous_of(pid_t pid) { return status_row(pid, "RssAnon:"); }
+std::uint64_t peak_rss_of(pid_t pid) { return status_row(pid, "VmHWM:"); }
 
 void forget_peak_rss(pid_t pid) {
   std::ofstream(fmt::format("/proc/{}/clear_refs", pid)) << 5 << std::flush;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace qudag::app::bench {
 
@@ -20,6 +21,8 @@ std::filesystem::path build_directory();
 double cpu_of(pid_t pid);
 double cpu_of_this_thread();
 std::uint64_t rss_of(pid_t pid);
+/// Of it, what is no file's: what the process has for itself.
+std::uint64_t anonymous_of(pid_t pid);
 /// The most that was resident since the last forget_peak_rss (proc(5), VmHWM and clear_refs).
 std::uint64_t peak_rss_of(pid_t pid);
 void forget_peak_rss(pid_t pid);

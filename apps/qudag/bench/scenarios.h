@@ -16,7 +16,9 @@ Status messages_scenario(const BenchArgs& args, bool onion, const Limit& limit, 
 Status circuit_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 /// One relay's work on a cell, QUIC apart, against the bare AEAD; in this process.
 Status relay_scenario(const BenchArgs& args, Results& out);
-/// RSS of `qudag node` with nothing, with links, with circuits.
+/// RSS of `qudag node` with nothing, with links, with circuits, and after a burst.
+/// A part of idle_scenario.
+Status burst_part(const BenchArgs& args, Results& out, Interrupt& interrupt);
 Status idle_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 /// Calls of malloc and bytes copied in steady traffic.
 Status alloc_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
