@@ -171,7 +171,7 @@ Result<std::unique_ptr<Connection>> Connection::accept(Shared& shared, LinkId id
 
 Status Connection::start(ngtcp2_conn* conn, std::optional<NodeId> expected) {
   conn_ = conn;
-  return tls_.start(shared_.tls, conn, expected);
+  return tls_.start(shared_.tls, conn, expected, shared_.scratch);
 }
 
 bool Connection::add_route(const ngtcp2_cid& cid) {

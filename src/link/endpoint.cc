@@ -187,6 +187,7 @@ EndpointStats Endpoint::Impl::stats() const {
   out.datagrams_out = outbox_.datagrams();
   out.steps_waiting = shared_.steps_waiting.size() + shared_.steps_under_way;
   const memory::SlabHeapStats heap = shared_.heap.stats();
+  out.scratch_bytes = shared_.scratch.high_water_bytes();
   out.quic_memory_bytes = heap.bytes_used;
   out.quic_memory_held = heap.bytes_held;
   out.quic_allocations = heap.allocations;

@@ -145,7 +145,8 @@ struct EndpointStats {
   std::uint64_t links_refused = 0, retries_sent = 0, version_negotiations = 0, resets_sent = 0;
   std::uint64_t dropped_unknown = 0, dropped_malformed = 0, dropped_wrong_shard = 0;
   std::uint64_t control_frames_malformed = 0;
-  std::uint64_t bytes_copied = 0;  // into buffers of ours, outside packet sealing
+  std::uint64_t bytes_copied = 0;   // into buffers of ours, outside packet sealing
+  std::uint64_t scratch_bytes = 0;  // the most that one turn needed
   // By the allocator hooks of ngtcp2, and with the streams' own records:
   std::uint64_t quic_memory_bytes = 0;        // in use now
   std::uint64_t quic_memory_held = 0;         // the same and what is kept free for it

@@ -2,7 +2,8 @@
 //   1. doomed links: write CONNECTION_CLOSE, free the QUIC state, tell the owner;
 //   2. trains that the socket refused last time, or nothing else;
 //   3. every dirty link in turn, up to its quantum; the owner hears what left;
-//   4. again, a few times, for links that became dirty by what the owner did then.
+//   4. again, a few times, for links that became dirty by what the owner did then;
+//   5. the turn's scratch memory is taken back.
 #include "link/endpoint_impl.h"
 
 #include <algorithm>
@@ -26,6 +27,7 @@ bool Endpoint::Impl::flush(runtime::DatagramSocket& socket, Now now) {
   end_doomed();
   if (!blocked_) blocked_ = !outbox_.send(socket);
   start_steps();  // of links that were dialed in this turn
+  shared_.scratch.reset();
   return !blocked_;
 }
 

@@ -5,6 +5,7 @@
 #include "link/cid.h"
 #include "link/endpoint.h"
 #include "link/tls.h"
+#include "memory/scratch.h"
 #include "memory/slab_heap.h"
 
 #include <array>
@@ -58,6 +59,7 @@ struct Shared {
   std::vector<LinkId> proved;        // accepted links whose peer just proved who it is
   std::deque<LinkId> steps_waiting;  // handshakes that a worker can take further; may be gone
   std::size_t steps_under_way = 0;   // of links that are still there
+  memory::Scratch scratch{1'024, 64 * 1'024};  // for one turn
   EndpointStats stats;
   std::size_t half_open = 0;  // accepted, handshake not complete
   Key256 reset_secret;        // of stateless reset tokens; the same after a restart

@@ -161,19 +161,18 @@ namespace {
 
 /// The local transport parameters. An acceptor's lack what ngtcp2 fills in while TLS answers, which
 /// is too late here: its connection id, and the version, of which there is one to choose.
-Result<std::vector<std::byte>> encode_parameters(ngtcp2_conn* conn) {
+Result<Bytes> encode_parameters(ngtcp2_conn* conn, memory::Scratch& scratch) {
   ngtcp2_transport_params parameters = *ngtcp2_conn_get_local_transport_params(conn);
   parameters.version_info.chosen_version = NGTCP2_PROTO_VER_V1;
   if (ngtcp2_conn_is_server(conn) != 0) {
     ngtcp2_conn_get_scid(conn, &parameters.initial_scid);  // it has one yet
     parameters.initial_scid_present = 1;
   }
-  std::vector<std::byte> out(kParametersBytesMax);
-  const ngtcp2_ssize size =
-      ngtcp2_transport_params_encode(u8(MutableBytes(out)), out.size(), &parameters);
+  const MutableBytes out = scratch.make<std::byte>(kParametersBytesMax);
+  if (out.empty()) return fail(Errc::refused_memory);
+  const ngtcp2_ssize size = ngtcp2_transport_params_encode(u8(out), out.size(), &parameters);
   if (size < 0) return tls_failure("transport parameters");
-  out.resize(static_cast<std::size_t>(size));
-  return out;
+  return Bytes(out).first(static_cast<std::size_t>(size));
 }
 
 /// With an acceptor's first write key, ngtcp2 gives TLS the transport parameters. TLS has sent them
@@ -221,11 +220,12 @@ int apply_one(ngtcp2_conn* conn, const TlsContexts& contexts, SSL* ssl, const Tl
 
 }  // namespace
 
-Status TlsSession::start(TlsContexts& contexts, ngtcp2_conn* conn, std::optional<NodeId> expected) {
+Status TlsSession::start(TlsContexts& contexts, ngtcp2_conn* conn, std::optional<NodeId> expected,
+                         memory::Scratch& scratch) {
   contexts_ = &contexts;
   conn_ = conn;
   expected_ = expected;
-  const auto parameters = encode_parameters(conn);
+  const auto parameters = encode_parameters(conn, scratch);
   if (!parameters) return std::unexpected(parameters.error());
   auto engine = TlsEngine::create(contexts, expected, *parameters);
   if (!engine) return std::unexpected(engine.error());

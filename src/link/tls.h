@@ -9,6 +9,7 @@
 #pragma once
 
 #include "crypto/identity.h"
+#include "memory/scratch.h"
 
 #include <qudag/error.h>
 
@@ -101,7 +102,8 @@ class TlsSession {
   TlsSession& operator=(const TlsSession&) = delete;
 
   /// `expected` is the dialed id, or nothing on the accepting side.
-  Status start(TlsContexts& contexts, ngtcp2_conn* conn, std::optional<NodeId> expected);
+  Status start(TlsContexts& contexts, ngtcp2_conn* conn, std::optional<NodeId> expected,
+               memory::Scratch& scratch);
   /// Before ngtcp2_conn_del. May be called early, once the handshake is confirmed, and during a
   /// step, which then ends for nobody.
   void end() noexcept;

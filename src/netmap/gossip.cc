@@ -129,16 +129,22 @@ bool Gossip::on_digest(std::uint64_t key, Bytes body, Now now) {
     return true;
   }
   store_.for_range(digest->lo(), digest->hi(), [&](Held& held) { held.has.erase(link.slot); });
-  std::vector<NodeId> asked;
+  scratch_.reset();
+  const std::span<NodeId> room = scratch_.make<NodeId>(digest->size());
+  std::size_t asked = 0;
   for (std::size_t i = 0; i < digest->size(); ++i) {
     const wire::DigestEntry entry = digest->at(i);
     note_shown(entry, link);
-    if (should_ask(entry, key, link, now)) asked.push_back(entry.id);
+    if (should_ask(entry, key, link, now)) room[asked++] = entry.id;
   }
   store_.for_range(digest->lo(), digest->hi(), [&](Held& held) {
     if (!held.has.contains(link.slot)) owe(key, link, held);
   });
-  if (!asked.empty()) send(key, wire::ControlType::want, wire::encode_want(asked));
+  if (asked > 0) {
+    const std::span<std::byte> want = scratch_.make<std::byte>(wire::want_bytes(asked));
+    wire::write_want(room.first(asked), want);
+    send(key, wire::ControlType::want, want);
+  }
   return true;
 }
 

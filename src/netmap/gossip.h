@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "base/time.h"
+#include "memory/scratch.h"
 #include "netmap/netmap.h"
 #include "netmap/store.h"
 #include "wire/control.h"
@@ -58,6 +59,7 @@ class Gossip {
   void on_time(Now now);
   TimePoint next_deadline(TimePoint now) const;
   std::size_t owed() const { return owed_; }
+  const memory::Scratch& scratch() const { return scratch_; }
 
  private:
   struct Link {
@@ -104,6 +106,9 @@ class Gossip {
   std::map<NodeId, Wanted> wanted_;
   TimePoint wanted_swept_{};
   std::vector<bool> slots_used_;
+  // For one frame: whom to ask for what, and the WANT that says so. A start and the most that a
+  // digest of 400 entries needs.
+  memory::Scratch scratch_{2 * 1024, 32 * 1024};
 };
 
 }  // namespace qudag::netmap

@@ -201,6 +201,7 @@ NetmapStats Netmap::stats() const {
   stats.held = impl_->store.size();
   stats.waiting = impl_->queue.size();
   stats.owed = impl_->gossip.owed();
+  stats.scratch_bytes = impl_->gossip.scratch().high_water_bytes();
   stats.waiting_dropped = impl_->queue.dropped();
   return stats;
 }

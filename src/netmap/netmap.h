@@ -52,6 +52,7 @@ struct NetmapStats {
   std::uint64_t frames_in = 0, frames_out = 0, frames_malformed = 0;
   std::uint64_t frames_ignored = 0;  // a link beyond links_max, or asking for more than its share
   std::uint64_t sends_refused = 0;   // by the sink
+  std::size_t scratch_bytes = 0;     // the most that one frame needed
 };
 
 class Netmap {

@@ -167,6 +167,13 @@ const std::vector<Row>& rows() {
       QUDAG_ROW("qudag_circuits_rested_total", "", "idle circuits that put key contexts away",
                 counter, r.circuit.rested),
 
+      QUDAG_ROW("qudag_scratch_high_water_bytes", "user=\"link\"",
+                "the most scratch memory that a turn needed, all shards", gauge,
+                r.endpoint.scratch_bytes),
+      QUDAG_ROW("qudag_scratch_high_water_bytes", "user=\"gossip\"",
+                "the most scratch memory that a turn needed, all shards", gauge,
+                r.netmap.scratch_bytes),
+
       QUDAG_ROW("qudag_descriptors", "", "nodes in the netmap", gauge, r.netmap.held),
       QUDAG_ROW("qudag_descriptors_rejected_total", "reason=\"malformed\"", "descriptors refused",
                 counter, r.netmap.rejected_malformed),

@@ -70,12 +70,16 @@ std::vector<std::byte> encode_digest(std::uint8_t lo, std::uint8_t hi,
   return body;
 }
 
-std::vector<std::byte> encode_want(std::span<const NodeId> ids) {
-  QUDAG_ASSERT(ids.size() <= kWantIdsMax);
-  std::vector<std::byte> body(kWantHeaderBytes + ids.size() * NodeId::kSize);
+void write_want(std::span<const NodeId> ids, MutableBytes body) {
+  QUDAG_ASSERT(ids.size() <= kWantIdsMax && body.size() == want_bytes(ids.size()));
   ByteWriter out(body);
   out.u16(static_cast<std::uint16_t>(ids.size()));
   for (const NodeId& id : ids) out.put(id.bytes);
+}
+
+std::vector<std::byte> encode_want(std::span<const NodeId> ids) {
+  std::vector<std::byte> body(want_bytes(ids.size()));
+  write_want(ids, body);
   return body;
 }
 

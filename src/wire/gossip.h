@@ -69,7 +69,9 @@ class WantView {
 /// At most kDigestEntriesMax entries, all inside [lo, hi].
 std::vector<std::byte> encode_digest(std::uint8_t lo, std::uint8_t hi,
                                      std::span<const DigestEntry> entries);
-/// At most kWantIdsMax ids.
+/// At most kWantIdsMax ids; out.size() is want_bytes(ids.size()).
+constexpr std::size_t want_bytes(std::size_t ids) { return kWantHeaderBytes + ids * NodeId::kSize; }
+void write_want(std::span<const NodeId> ids, MutableBytes out);
 std::vector<std::byte> encode_want(std::span<const NodeId> ids);
 
 }  // namespace qudag::wire

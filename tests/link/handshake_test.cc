@@ -21,6 +21,18 @@ TEST(Handshake, NegotiatesOnlyPostQuantum) {
   EXPECT_EQ(pair.a->info(pair.link)->peer, pair.b.id());
 }
 
+TEST(Handshake, TemporariesOfATurnAreTakenBack) {
+  Pair pair;
+  pair.connect();
+  const std::uint64_t one = pair.a->stats().scratch_bytes;
+  EXPECT_GT(one, 0u);
+  EXPECT_GT(pair.b->stats().scratch_bytes, 0u);
+  const auto again = pair.b->dial(pair.a.id(), pair.a.address, pair.b.address, pair.net.now());
+  ASSERT_TRUE(again);
+  pair.net.run_for(1s);
+  EXPECT_EQ(pair.a->stats().scratch_bytes, one) << "not added up over turns";
+}
+
 TEST(Handshake, TakesTwoRoundTripsAtMost) {
   Pair pair;
   const TimePoint start = pair.net.now().mono;

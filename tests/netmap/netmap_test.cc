@@ -123,6 +123,23 @@ TEST_F(NetmapTest, ADigestIsAnsweredWithWhatItLacksAndAWantForWhatWeLack) {
   EXPECT_EQ(sent(kA), 2u) << "1 is missing there, 2 is older";
 }
 
+TEST_F(NetmapTest, AFullDigestFitsTheScratchMemory) {
+  ready(kA);
+  sink.take();
+  std::vector<wire::DigestEntry> shown;
+  for (std::size_t i = 0; i < wire::kDigestEntriesMax; ++i) {
+    NodeId id{};
+    id.bytes[0] = static_cast<std::byte>(i / 256);
+    id.bytes[1] = static_cast<std::byte>(i % 256);
+    shown.push_back({id, descriptor_of(1).published});
+  }
+  ASSERT_TRUE(netmap->on_frame(kA, kDigest, wire::encode_digest(0, 255, shown), now));
+  ASSERT_EQ(sink.count(kA, wire::ControlType::want), 1u);
+  const std::size_t ids = shown.size() * NodeId::kSize;
+  EXPECT_EQ(netmap->stats().scratch_bytes, ids + wire::want_bytes(shown.size()));
+  EXPECT_EQ(sink.frames[0].body.size(), wire::want_bytes(shown.size()));
+}
+
 TEST_F(NetmapTest, OneLinkIsAskedAtATimeAndAnotherWhenItDoesNotAnswer) {
   ready(kA);
   ready(kB);
