@@ -34,7 +34,7 @@ ARROWS = {
     "onion": ["wire", "crypto", "memory"],
     "circuit": ["onion", "queue"],
     "message": ["circuit", "queue"],
-    "netmap": ["wire", "crypto"],
+    "netmap": ["wire", "crypto", "memory"],  # scratch memory
     "govern": ["base", "queue"],
     "node": ["link", "message", "netmap", "govern", "runtime"],
     "api": ["node"],
