@@ -258,22 +258,15 @@ void Core::offer_room(Circuit& circuit, Now now) {
 
 // A circuit has one deadline. While it is ready a cell only notes the time, and the deadline moves
 // when it comes: nothing is allocated or searched per cell.
-void Core::set_deadline(Circuit& circuit, TimePoint when) {
-  if (circuit.deadline != kNever) deadlines_.erase({circuit.deadline, circuit.id.value});
-  circuit.deadline = when;
-  if (when != kNever) deadlines_.emplace(when, circuit.id.value);
-}
+void Core::set_deadline(Circuit& circuit, TimePoint when) { deadlines_.set(circuit, when); }
 
 Circuit* Core::pop_due(Now now) {
-  if (deadlines_.empty() || deadlines_.begin()->first > now.mono) return nullptr;
-  Circuit* circuit = find({deadlines_.begin()->second});
-  QUDAG_ASSERT(circuit != nullptr);
-  set_deadline(*circuit, kNever);
+  if (deadlines_.earliest() > now.mono) return nullptr;
+  Circuit* const circuit = deadlines_.first();
+  if (circuit != nullptr) set_deadline(*circuit, kNever);
   return circuit;
 }
 
-TimePoint Core::next_deadline() const {
-  return deadlines_.empty() ? kNever : deadlines_.begin()->first;
-}
+TimePoint Core::next_deadline() const { return deadlines_.earliest(); }
 
 }  // namespace qudag::circuit

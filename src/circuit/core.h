@@ -6,15 +6,13 @@
 
 #include "circuit/record.h"
 
+#include "base/deadline_heap.h"
 #include "base/slot_map.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <memory_resource>
-#include <set>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 namespace qudag::circuit {
@@ -108,9 +106,7 @@ class Core {
   std::size_t building_own_ = 0;
   std::size_t building_incoming_ = 0;
   std::unordered_map<std::uint64_t, Side*> links_;  // head of each link's list of sides
-  // Nodes of the set in chunks of their own: idle circuits lie together (docs/design/memory.md).
-  std::pmr::unsynchronized_pool_resource deadline_memory_;
-  std::pmr::set<std::pair<TimePoint, std::uint64_t>> deadlines_{&deadline_memory_};
+  Deadlines<Circuit> deadlines_;
 };
 
 }  // namespace qudag::circuit

@@ -7,6 +7,7 @@
 #include "circuit/cell_assembly.h"
 #include "circuit/circuits.h"
 
+#include "base/deadline_heap.h"
 #include "base/slot_map.h"
 #include "base/time.h"
 #include "onion/build.h"
@@ -74,14 +75,14 @@ struct Circuit {
   bool announced = false;  // the layer above knows its id, and hears of its end
   bool starved = false;    // an end that has no room, and hears of it when it has
   bool resting = false;    // idle, without key contexts; the next cell wakes it
-  Side previous;           // towards the source
-  Side next;               // towards the destination
+  DeadlineHook deadline_hook;
+  std::uint32_t reply_unsent = 0;  // bytes of the reply that have not left towards the source
+  Side previous;                   // towards the source
+  Side next;                       // towards the destination
   TimePoint created{};
-  TimePoint deadline = kNever;  // as it stands in the set of deadlines
   TimePoint last_cell{};
   std::uint64_t cells_forward = 0;
   std::uint64_t cells_backward = 0;
-  std::size_t reply_unsent = 0;  // bytes of the reply that have not left towards the source
   Handshake handshake;
   Crypto crypto;
 
@@ -90,7 +91,7 @@ struct Circuit {
 
 /// What a relay keeps per ready circuit in this room, besides the cipher contexts of HopCrypto.
 inline constexpr std::size_t kCircuitRecordBytes = sizeof(Circuit);
-static_assert(kCircuitRecordBytes <= 384, "a relay holds very many of these");
+static_assert(kCircuitRecordBytes <= 288, "a relay holds very many of these");
 
 // A stream's context: the circuit's handle, with the side in the top bit of the slot number.
 inline constexpr std::uint64_t kNextSideBit = std::uint64_t{1} << 31;

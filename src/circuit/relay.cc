@@ -89,7 +89,8 @@ void Relay::on_cell_data(Circuit& circuit, Direction from, Bytes& data, Now now)
 
 void Relay::on_sent(Circuit& circuit, Direction to, std::size_t bytes, Now now) {
   if (to == Direction::forward) return core_.consume(circuit.previous, bytes);
-  circuit.reply_unsent -= std::min(bytes, circuit.reply_unsent);
+  circuit.reply_unsent -=
+      static_cast<std::uint32_t>(std::min<std::size_t>(bytes, circuit.reply_unsent));
   if (circuit.phase == Phase::draining) {
     // In a packet is not yet with the peer, and a reset would cancel what a lost packet carried.
     // The source resets when it has read the reply; the deadline is for one that does not.
@@ -121,7 +122,7 @@ void Relay::refuse(Circuit& circuit, const onion::AcceptedBuild& accepted,
 }
 
 void Relay::write_reply(Circuit& circuit, const onion::ReplyMessage& reply, Now now) {
-  circuit.reply_unsent = reply.size();
+  circuit.reply_unsent = static_cast<std::uint32_t>(reply.size());
   if (!core_.write_unit(circuit, Direction::backward, {}, reply)) {
     core_.end_exhausted(circuit, now);
   }

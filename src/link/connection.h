@@ -10,8 +10,8 @@
 // is the endpoint's, between calls.
 #pragma once
 
+#include "base/deadline_heap.h"
 #include "link/control.h"
-#include "link/deadlines.h"
 #include "link/native_address.h"
 #include "link/scheduler.h"
 #include "link/shared.h"

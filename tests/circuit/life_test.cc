@@ -9,7 +9,7 @@ namespace {
 
 TEST(Record, IsSmall) {
   RecordProperty("relay_record_bytes", static_cast<int>(kCircuitRecordBytes));
-  EXPECT_LE(kCircuitRecordBytes, 320u);
+  EXPECT_LE(kCircuitRecordBytes, 288u);
 }
 
 TEST(Record, ContextNamesCircuitAndSide) {

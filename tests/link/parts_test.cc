@@ -1,6 +1,6 @@
 // The parts of the room that need no connection: frames, schedule, timers, connection ids.
+#include "base/deadline_heap.h"
 #include "link/control.h"
-#include "link/deadlines.h"
 #include "link/scheduler.h"
 
 #include "link/cid.h"

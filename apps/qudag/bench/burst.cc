@@ -61,8 +61,7 @@ Status burst_part(const BenchArgs& args, Results& out, Interrupt& interrupt) {
       const std::string name = fmt::format("idle/burst_{}_{}", which, now.name);
       out.add(name, "% more", false).runs = {100 * (now.rss / before[i].rss - 1)};
       out.add(name + "_anonymous", "bytes", false).runs = {now.anonymous - before[i].anonymous};
-      out.add(name + "_peak", "bytes", false).runs = {
-          static_cast<double>(peak_rss_of(now.pid))};
+      out.add(name + "_peak", "bytes", false).runs = {static_cast<double>(peak_rss_of(now.pid))};
     }
   }
   out.note(fmt::format("idle: burst of {} x {} MiB; resident memory {} ms after it against before",

@@ -9,6 +9,7 @@
 #include <ctime>
 #include <fstream>
 #include <memory>
+#include <string_view>
 #include <thread>
 
 namespace qudag::app::bench {

@@ -1,5 +1,7 @@
-// The timers of all links of an endpoint: a binary heap that knows where each link stands in it,
-// so that a link's deadline moves in O(log links) without allocating.
+// The timers of many objects: a binary heap that knows where each one stands in it, so that a
+// deadline moves in O(log n) and without allocating. 16 bytes for each object that has one.
+//
+// Threads: one owner. An object leaves the heap before it ends, and does not move.
 #pragma once
 
 #include "base/assert.h"
@@ -10,12 +12,12 @@
 #include <utility>
 #include <vector>
 
-namespace qudag::link {
+namespace qudag {
 
 /// What a member of the heap embeds.
 struct DeadlineHook {
-  static constexpr std::size_t kOut = SIZE_MAX;
-  std::size_t place = kOut;
+  static constexpr std::uint32_t kOut = UINT32_MAX;
+  std::uint32_t place = kOut;
 };
 
 /// `T` has a public member `deadline_hook` of type DeadlineHook.
@@ -35,8 +37,9 @@ class Deadlines {
     }
     if (place == DeadlineHook::kOut) {
       place = heap_.size();
+      QUDAG_ASSERT(place < DeadlineHook::kOut);
       heap_.push_back({at, &item});
-      item.deadline_hook.place = place;
+      item.deadline_hook.place = static_cast<std::uint32_t>(place);
     } else {
       heap_[place].at = at;
     }
@@ -62,7 +65,7 @@ class Deadlines {
 
   void put(std::size_t place, const Entry& entry) {
     heap_[place] = entry;
-    entry.item->deadline_hook.place = place;
+    entry.item->deadline_hook.place = static_cast<std::uint32_t>(place);
   }
 
   std::size_t up(std::size_t place) {
@@ -93,4 +96,4 @@ class Deadlines {
   std::vector<Entry> heap_;
 };
 
-}  // namespace qudag::link
+}  // namespace qudag
