@@ -109,6 +109,22 @@ void World::at(TimePoint when, std::function<void()> step) {
   events_.push({.when = std::max(when, time_), .order = order_++, .run = std::move(step)});
 }
 
+void World::set_line(const SocketAddress& to, double bytes_per_second, Duration queue) {
+  lines_.erase(to);
+  if (bytes_per_second > 0) lines_[to] = {bytes_per_second, queue, time_};
+}
+
+std::optional<Duration> World::wait_at_line(const SocketAddress& to, std::size_t bytes) {
+  const auto found = lines_.find(to);
+  if (found == lines_.end()) return Duration::zero();
+  Line& line = found->second;
+  const TimePoint begin = std::max(line.free_at, time_);
+  if (begin - time_ > line.queue) return std::nullopt;
+  line.free_at = begin + Duration(static_cast<Duration::rep>(static_cast<double>(bytes) * 1e9 /
+                                                             line.bytes_per_second));
+  return line.free_at - time_;
+}
+
 void World::transmit(Host& from, const SocketAddress& to, Bytes datagram) {
   ++stats_.sent;
   const auto group = [this](const SocketAddress& at) {
@@ -127,8 +143,13 @@ void World::transmit(Host& from, const SocketAddress& to, Bytes datagram) {
     ++stats_.lost;
     return;
   }
-  const auto delay = [this] {
-    Duration d = faults_.delay_min;
+  const std::optional<Duration> waits = wait_at_line(to, datagram.size());
+  if (!waits) {
+    ++stats_.lost_at_line;
+    return;
+  }
+  const auto delay = [this, &waits] {
+    Duration d = faults_.delay_min + *waits;
     if (faults_.delay_jitter > Duration::zero()) {
       d += Duration(static_cast<Duration::rep>(
           rng_.below(static_cast<std::uint64_t>(faults_.delay_jitter.count()))));

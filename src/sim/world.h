@@ -18,6 +18,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <string>
 #include <vector>
@@ -36,8 +37,8 @@ struct Faults {
 };
 
 struct WorldStats {
-  std::uint64_t sent = 0, delivered = 0, lost = 0, duplicated = 0, reordered = 0, partitioned = 0,
-                too_long = 0, no_listener = 0;
+  std::uint64_t sent = 0, delivered = 0, lost = 0, lost_at_line = 0, duplicated = 0, reordered = 0,
+                partitioned = 0, too_long = 0, no_listener = 0;
 };
 
 class World;
@@ -102,6 +103,9 @@ class World {
   /// Cuts the network: datagrams between hosts of different groups vanish; 0 is everyone's group.
   void set_group(const SocketAddress& at, int group) { groups_[at] = group; }
   void heal() { groups_.clear(); }
+  /// What comes to that address has to pass a line of so many bytes a second; what would wait there
+  /// for more than `queue` is lost. 0: no such line.
+  void set_line(const SocketAddress& to, double bytes_per_second, Duration queue);
 
   /// Runs a step of the test at that time.
   void at(TimePoint when, std::function<void()> step);
@@ -111,6 +115,11 @@ class World {
 
  private:
   friend class Host;
+  struct Line {
+    double bytes_per_second = 0;
+    Duration queue{};
+    TimePoint free_at{};
+  };
   struct Event {
     TimePoint when;
     std::uint64_t order;
@@ -121,6 +130,8 @@ class World {
   };
 
   void transmit(Host& from, const SocketAddress& to, Bytes datagram);
+  /// How long a datagram waits at the line of its destination; nothing: it is lost there.
+  std::optional<Duration> wait_at_line(const SocketAddress& to, std::size_t bytes);
   void deliver_after(Duration delay, const SocketAddress& from, const SocketAddress& to,
                      std::vector<std::byte> data);
   void turn(Host& host, bool timer);
@@ -134,6 +145,7 @@ class World {
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::map<SocketAddress, std::unique_ptr<Host>> hosts_;
   std::map<SocketAddress, int> groups_;
+  std::map<SocketAddress, Line> lines_;
 };
 
 }  // namespace qudag::sim

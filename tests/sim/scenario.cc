@@ -1,11 +1,13 @@
 #include "sim/scenario.h"
 
 #include "base/bytes.h"
+#include "sim/bounds.h"
 #include "sim/sim_network.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <optional>
 
@@ -15,8 +17,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kBrokenMax = 20;  // enough to read
-constexpr Duration kTtlMax = 60s;
+constexpr std::size_t kBrokenMax = 20;   // enough to read
+constexpr std::size_t kKeptMax = 1;      // by a slow application, then it wants no more
+constexpr Duration kKeptFor = 5s;        // at most
+constexpr double kNarrowLine = 100'000;  // bytes a second
+constexpr Duration kNarrowQueue = 200ms;
+// After the last outcome: flows close their circuits (60 s), dead links are noticed (30 s).
+constexpr Duration kQuietAfter = 130s;
 
 struct Entry {  // one message in the books
   std::size_t from = 0, to = 0;
@@ -31,10 +38,18 @@ std::byte pattern(std::uint64_t number, std::size_t i) {
   return static_cast<std::byte>((number * 31 + i * 7 + (i >> 8)) & 0xff);
 }
 
+Options node_options(const ScenarioOptions& options) {
+  Options out;
+  out.limits = options.limits;
+  return out;
+}
+
 class Scenario {
  public:
   explicit Scenario(const ScenarioOptions& options)
-      : options_(options), world_(options.seed, options.faults), net_(world_, options.nodes, {}) {}
+      : options_(options),
+        world_(options.seed, options.faults),
+        net_(world_, options.nodes, node_options(options)) {}
 
   ScenarioResult run();
 
@@ -43,6 +58,10 @@ class Scenario {
   void schedule_message();
   void send_one();
   void schedule_crash();
+  void make_some_slow();
+  Accept take_slowly(Message&& message, std::size_t i);
+  void schedule_checks();
+  void quiet();
   void check(const Message& message, std::size_t at);
   void balance();
   void broke(std::string what) {
@@ -61,15 +80,64 @@ class Scenario {
   World world_;
   SimNetwork net_;
   std::vector<Entry> books_;
+  std::map<std::size_t, std::deque<Message>> kept_;  // by slow applications; ends before the net
   TimePoint traffic_end_{};
   ScenarioResult result_;
 };
 
 void Scenario::listen(std::size_t i) {
   net_[i].on_message_handler = [this, i](Message&& message) {
+    if (kept_.contains(i)) return take_slowly(std::move(message), i);
     check(message, i);
     return Accept::taken;
   };
+}
+
+/// One in five of them is slow: every other by its application, every other by its line.
+void Scenario::make_some_slow() {
+  bool by_line = false;
+  for (std::size_t i = 1; i < net_.size(); ++i) {
+    if (world_.rng().unit() >= options_.slow_share) continue;
+    by_line = !by_line;
+    if (by_line) {
+      world_.set_line(net_[i].address().at, kNarrowLine, kNarrowQueue);
+    } else {
+      kept_[i];
+    }
+  }
+}
+
+Accept Scenario::take_slowly(Message&& message, std::size_t i) {
+  std::deque<Message>& kept = kept_[i];
+  if (kept.size() >= kKeptMax) {
+    ++result_.turned_away;
+    return Accept::queue_full;
+  }
+  check(message, i);
+  kept.push_back(std::move(message));
+  world_.at(world_.now().mono + around(kKeptFor / 2), [this, i] { kept_[i].pop_front(); });
+  return Accept::taken;
+}
+
+void Scenario::schedule_checks() {
+  if (!options_.check_bounds) return;
+  for (std::size_t i = 0; i < net_.size(); ++i) {
+    if (!net_[i].running()) continue;
+    ++result_.checks;
+    check_caps(net_[i],
+               [&](const std::string& what) { broke(fmt::format("node {}: {}", i, what)); });
+  }
+  world_.at(world_.now().mono + 500ms, [this] { schedule_checks(); });
+}
+
+void Scenario::quiet() {
+  if (!options_.check_bounds) return;
+  world_.run_until(world_.now().mono + kQuietAfter);
+  for (std::size_t i = 0; i < net_.size(); ++i) {
+    if (!net_[i].running()) continue;
+    check_quiet(net_[i],
+                [&](const std::string& what) { broke(fmt::format("node {}: {}", i, what)); });
+  }
 }
 
 void Scenario::check(const Message& message, std::size_t at) {
@@ -109,7 +177,8 @@ void Scenario::send_one() {
   SendOptions send;
   send.cls = static_cast<Class>(pick(kClassCount));
   send.hops = kind < 60 ? kRelaysDefault : static_cast<unsigned>(pick(kRelaysMax + 1));
-  send.ttl = std::chrono::milliseconds(5'000 + pick(kTtlMax / 1ms - 5'000));
+  send.ttl = std::chrono::milliseconds(
+      5'000 + pick(static_cast<std::size_t>(options_.ttl_max / 1ms) - 5'000));
   send.isolation = pick(2);
   Entry& entry = books_.emplace_back();
   entry.from = from;
@@ -156,6 +225,8 @@ ScenarioResult Scenario::run() {
   net_.start();
   if (!net_.settle(120s)) broke("the nodes did not all learn of each other in two minutes");
 
+  make_some_slow();
+  schedule_checks();
   traffic_end_ = world_.now().mono + options_.traffic;
   schedule_message();
   schedule_crash();
@@ -167,8 +238,9 @@ ScenarioResult Scenario::run() {
     });
     world_.at(world_.now().mono + 60s + options_.partition_lasts, [this] { world_.heal(); });
   }
-  world_.run_until(traffic_end_ + kTtlMax + 10s);
+  world_.run_until(traffic_end_ + options_.ttl_max + 10s);
   balance();
+  quiet();
   result_.world = world_.stats();
   return result_;
 }
@@ -215,6 +287,30 @@ void Scenario::balance() {
 
 }  // namespace
 
+ScenarioOptions crowd(std::uint64_t seed, std::size_t nodes) {
+  ScenarioOptions out;
+  out.seed = seed;
+  out.nodes = nodes;
+  out.traffic = 8s;
+  out.message_gap = 20ms;
+  out.message_bytes_max = 100'000;
+  out.crash_every = std::chrono::milliseconds(100'000 / nodes);  // a hundred: one a second
+  out.crash_lasts = 8s;
+  out.slow_share = 0.2;
+  out.ttl_max = 15s;
+  out.check_bounds = true;
+  out.limits = {.memory = std::uint64_t{64} << 20,
+                .links = 200,
+                .half_open = 64,
+                .circuits = 40,
+                .circuits_building = 16,
+                .queue_high = 2,
+                .queue_normal = 2,
+                .queue_low = 2};
+  out.faults = {.loss = 0.01, .duplicate = 0.005, .reorder = 0.02};
+  return out;
+}
+
 ScenarioResult run_scenario(const ScenarioOptions& options) {
   const SeededOpenssl seeded(options.seed);
   return Scenario(options).run();
@@ -222,10 +318,11 @@ ScenarioResult run_scenario(const ScenarioOptions& options) {
 
 std::string ScenarioResult::summary() const {
   std::string out = fmt::format(
-      "sent {} delivered {} expired {} refused {} failed {} sender_crashed {} handed {} crashes {} "
+      "sent {} delivered {} expired {} refused {} failed {} sender_crashed {} handed {} "
+      "turned_away {} crashes {} checks {} "
       "datagrams {} lost {} reordered {} duplicated {} digest {:016x}",
-      sent, delivered, expired, refused, failed, sender_crashed, handed, crashes, world.sent,
-      world.lost, world.reordered, world.duplicated, digest);
+      sent, delivered, expired, refused, failed, sender_crashed, handed, turned_away, crashes,
+      checks, world.sent, world.lost, world.reordered, world.duplicated, digest);
   for (const std::string& what : broken) out += "\n  broken: " + what;
   return out;
 }

@@ -36,6 +36,21 @@ TEST(Scenario, FiftyNodes) {
   EXPECT_GT(result.delivered, result.sent * 8 / 10) << result.summary();
 }
 
+/// A hundred nodes take half a minute of CPU a seed: `./dev sim SEED --crowd`.
+class Crowd : public testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(Crowd, StaysInsideItsBoundsAndLeavesNothing) {
+  const ScenarioResult result = run_scenario(crowd(GetParam(), 30));
+  EXPECT_TRUE(result.broken.empty()) << "seed " << GetParam() << ": " << result.summary();
+  EXPECT_GT(result.crashes, 0u);
+  EXPECT_GT(result.turned_away, 0u) << result.summary();
+  EXPECT_GT(result.refused, result.turned_away) << "no cap was reached: " << result.summary();
+  EXPECT_GT(result.checks, 1'000u);
+  EXPECT_GT(result.delivered, result.sent / 3) << result.summary();
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, Crowd, testing::Values(1, 2));
+
 TEST(Scenario, APartitionHealsAndNothingIsLostSilently) {
   ScenarioOptions options;
   options.seed = 77;

@@ -32,6 +32,7 @@ class SimNode final : public node::ShardHost {
   const NodeId& id() const { return identity_->id(); }
   PeerAddress address() const { return {.id = id(), .at = host_.local()}; }
   node::Shard& shard() { return *shard_; }
+  const Options& options() const { return options_; }
   const memory::Bound& bound() const { return *bound_; }
   void set_bootstrap(std::vector<PeerAddress> peers) { options_.bootstrap = std::move(peers); }
 

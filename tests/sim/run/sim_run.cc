@@ -1,6 +1,8 @@
 // ./dev sim SEED: one run of the main simulation, told in one line; exit code 1 if a promise broke.
 //   --seed N   the first seed          --count N   so many seeds from there on
 //   --nodes N  --minutes N             size and length of the run (virtual)
+//   --crowd                            100 nodes, slow receivers, crashes, small limits; caps
+//   checked
 #include "sim/scenario.h"
 
 #include <fmt/format.h>
@@ -17,10 +19,15 @@ int main(int argc, char** argv) {
   app.add_option("--nodes", options.nodes, "nodes in the network")->check(CLI::Range(7, 250));
   app.add_option("--minutes", minutes, "virtual minutes of traffic")->check(CLI::Range(1, 600));
   app.add_option("--partition", partition_seconds, "cut the network in half for so many seconds");
+  bool crowded = false;
+  std::size_t crowd_nodes = 100;
+  app.add_option("--crowd-nodes", crowd_nodes, "so many of them")->check(CLI::Range(7, 250));
+  app.add_flag("--crowd", crowded, "100 nodes with slow receivers; every cap is checked");
   CLI11_PARSE(app, argc, argv);
 
   options.traffic = std::chrono::minutes(minutes);
   options.partition_lasts = std::chrono::seconds(partition_seconds);
+  if (crowded) options = qudag::sim::crowd(options.seed, crowd_nodes);
   int broken = 0;
   for (std::uint64_t i = 0; i < count; ++i, ++options.seed) {
     const auto result = qudag::sim::run_scenario(options);
