@@ -107,7 +107,7 @@ bool Gossip::send(std::uint64_t link, wire::ControlType type, Bytes body) {
 // --------------------------------------------------------------------------------------
 
 void Gossip::send_digests(std::uint64_t key, Link& link, Now now) {
-  digests_due_.erase({link.next_digests, key});
+  auto due = digests_due_.extract({link.next_digests, key});  // used again below
   // Between three and five quarters of the interval: links of one start do not stay in step.
   link.next_digests = now.mono + std::chrono::duration_cast<Duration>(options_.digest_interval *
                                                                       (0.75 + 0.5 * rng_.unit()));
@@ -116,7 +116,12 @@ void Gossip::send_digests(std::uint64_t key, Link& link, Now now) {
     link.next_digests = now.mono + kBlockedRetry;
     break;
   }
-  digests_due_.emplace(link.next_digests, key);
+  if (!due) {
+    digests_due_.emplace(link.next_digests, key);
+    return;
+  }
+  due.value() = {link.next_digests, key};
+  digests_due_.insert(std::move(due));
 }
 
 bool Gossip::on_digest(std::uint64_t key, Bytes body, Now now) {
