@@ -99,8 +99,8 @@ double per(double before, double after, std::size_t n) {
   return (after - before) / static_cast<double>(n);
 }
 
-// A circuit rests after 5 s, a shard trims every 5 s: before both have happened nothing is idle, and
-// what is read depends on where in its 5 s the shard was.
+// A circuit rests after 5 s, a shard trims every 5 s: before both have happened nothing is idle,
+// and what is read depends on where in its 5 s the shard was.
 constexpr std::chrono::milliseconds kSettle = 13s;
 
 class Idle {
@@ -145,8 +145,10 @@ Status Idle::links() {
   const pid_t pid = (*network)->members()[0].child.pid();
   std::vector<std::unique_ptr<Dialer>> dialers;
   const auto turn_for = [&](std::chrono::milliseconds time) {
-    for (const auto end = Clock::now() + time; Clock::now() < end;) {
+    const auto end = Clock::now() + time;
+    for (;;) {  // once at least: on a slow machine links would end while others are dialed
       for (auto& dialer : dialers) dialer->turn();
+      if (Clock::now() >= end) return;
       std::this_thread::sleep_for(2ms);
     }
   };
