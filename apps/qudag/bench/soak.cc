@@ -36,7 +36,7 @@ class Soak {
   Status run();
 
  private:
-  Result<std::unique_ptr<Node>> start_node(const PeerAddress& relay);
+  Result<std::unique_ptr<Node>> start_node(const PeerAddress& relay, bool known);
   Status one_source(const PeerAddress& relay, const NodeId& destination);
   Result<std::size_t> circuits_left();
   void rows(std::size_t left, double seconds);
@@ -49,10 +49,12 @@ class Soak {
   std::vector<std::pair<std::size_t, double>> samples_;  // circuits so far, RSS
 };
 
-Result<std::unique_ptr<Node>> Soak::start_node(const PeerAddress& relay) {
+Result<std::unique_ptr<Node>> Soak::start_node(const PeerAddress& relay, bool known) {
   Options options;
   options.shards = 1;
   options.relay = false;
+  // Two hundred sources would leave as many descriptors, 20 KB each: not what is measured here.
+  options.known = known;
   options.bootstrap = {relay};
   options.log_level = "off";
   options.gossip_interval = 10s;
@@ -67,7 +69,7 @@ Result<std::unique_ptr<Node>> Soak::start_node(const PeerAddress& relay) {
 }
 
 Status Soak::one_source(const PeerAddress& relay, const NodeId& destination) {
-  auto source = start_node(relay);
+  auto source = start_node(relay, false);
   if (!source) return std::unexpected(source.error());
   const auto deadline = Clock::now() + 30s;
   std::size_t used = 0;
@@ -113,7 +115,7 @@ Status Soak::run() {
   Network::Member& member = relay_->members()[0];
   const auto at = PeerAddress::parse(member.id.to_string() + "@" + member.address);
   if (!at) return std::unexpected(at.error());
-  auto destination = start_node(*at);
+  auto destination = start_node(*at, true);
   if (!destination) return std::unexpected(destination.error());
   (*destination)->on_message([](Message&&) { return Accept::taken; });
 
