@@ -22,7 +22,7 @@
 
 namespace qudag::attack {
 
-/// Between circuits and streams: does not give windows back when told so.
+/// Between circuits and streams: keeps windows, or sends only the beginning of a cell.
 class Grip final : public circuit::Sink {
  public:
   explicit Grip(circuit::Sink& below) : below_(below) {}
@@ -34,6 +34,7 @@ class Grip final : public circuit::Sink {
   }
   void set_class(circuit::StreamKey stream, Class cls) override { below_.set_class(stream, cls); }
   void write(circuit::StreamKey stream, memory::Block block) override {
+    if (block.size() > first_bytes_only) block.drop_back(block.size() - first_bytes_only);
     below_.write(stream, std::move(block));
   }
   std::size_t queued_bytes(circuit::StreamKey stream) const override {
@@ -45,6 +46,7 @@ class Grip final : public circuit::Sink {
   void reset(circuit::StreamKey stream, circuit::End code) override { below_.reset(stream, code); }
 
   bool keep_windows = false;
+  std::size_t first_bytes_only = SIZE_MAX;  ///< of each block, from now on
 
  private:
   circuit::Sink& below_;
