@@ -10,6 +10,7 @@
 #include "node/buffer.h"
 #include "node/inbox.h"
 #include "node/key_file.h"
+#include "node/placement.h"
 #include "node/shard.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
@@ -137,6 +138,7 @@ class Node::Impl final : public node::ShardHost {
   std::unique_ptr<runtime::ThreadWorkerPool> workers_;
   std::unique_ptr<node::GossipHub> hub_;  // used on shard 0's thread
   std::vector<Seat> seats_;
+  std::unique_ptr<node::Placement> placement_;
   SocketAddress address_;
   TimePoint started_{};
   std::atomic<bool> stopping_{false};
@@ -197,6 +199,9 @@ Status Node::Impl::start() {
   const unsigned shards = shard_count(options_.shards);
   seats_.resize(shards);
   if (auto ok = open_sockets(shards); !ok) return ok;
+  placement_ = std::make_unique<node::Placement>(
+      shards, [this](unsigned shard) { return seats_[shard].loop->busy(); },
+      [] { return runtime::system_now().mono; });
   workers_ = std::make_unique<runtime::ThreadWorkerPool>(worker_count());
   hub_ = std::make_unique<node::GossipHub>(
       netmap::NetmapOptions{.self = id(), .digest_interval = options_.gossip_interval}, rng_,
@@ -262,6 +267,7 @@ void Node::Impl::stop(Duration grace) {
 void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
   freed_.fetch_add(freed, std::memory_order_relaxed);
   if (shard != 0) return;
+  placement_->next_round();
   static_cast<void>(workers_->submit([this] { trim_process(); }, *seats_[0].loop, [](Now) {}));
 }
 
@@ -285,10 +291,9 @@ void Node::Impl::trim_process() {
 // --------------------------------------------------------------------------------------
 
 unsigned Node::Impl::shard_for(const NodeId& destination, const SendOptions& options) const {
-  // What may share a circuit must meet on one shard; the rest spreads.
-  const std::size_t hash = std::hash<NodeId>{}(destination) + options.isolation * 0x9e3779b9 +
-                           static_cast<std::size_t>(options.cls) * 31 + options.hops;
-  return static_cast<unsigned>((hash ^ (hash >> 17)) % seats_.size());
+  // What may share a circuit must meet on one shard; the rest spreads by load.
+  return placement_->shard_of(std::hash<NodeId>{}(destination) + options.isolation * 0x9e3779b9 +
+                              static_cast<std::size_t>(options.cls) * 31 + options.hops);
 }
 
 Status Node::Impl::reserve(std::size_t bytes, Class cls, memory::Reservation& reservation) {

@@ -68,6 +68,7 @@ struct Loop::Impl {
   TimePoint timer_due = kNever;  // of the wait under way
   LoopStats stats;
   TimePoint turn_began = system_now().mono;  // the turn before
+  std::atomic<Duration::rep> busy{0};        // written by the loop's thread only
 
   std::atomic<bool> stopping{false};
   const std::size_t mailbox_max;
@@ -78,6 +79,10 @@ struct Loop::Impl {
 
 Loop::Loop(int fd, std::size_t mailbox_max) : impl_(std::make_unique<Impl>(fd, mailbox_max)) {}
 Loop::~Loop() = default;
+
+Duration Loop::busy() const noexcept {
+  return Duration(impl_->busy.load(std::memory_order_relaxed));
+}
 
 const LoopStats& Loop::stats() const { return impl_->stats; }
 
@@ -131,7 +136,10 @@ void Loop::Impl::turn(Driven& driven) {
   if (!readable) wait_readable();
   if (driven.wants_writable()) wait_writable();
   const TimePoint next = driven.next_deadline();
-  soon = next <= system_now().mono + kSoon;
+  const TimePoint end = system_now().mono;
+  busy.store(busy.load(std::memory_order_relaxed) + (end - now.mono).count(),
+             std::memory_order_relaxed);
+  soon = next <= end + kSoon;
   turn_began = now.mono;
   if (!soon && !readable) arm_timer(next);
 }

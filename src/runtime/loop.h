@@ -37,6 +37,9 @@ class Loop final : public Executor {
   void stop() noexcept;
   bool post(std::function<void(Now)> task) override;
 
+  /// How long turns took, all together: what the loop did not wait. Any thread.
+  Duration busy() const noexcept;
+
   /// On the loop's thread, or after run() has returned.
   const LoopStats& stats() const;
 
