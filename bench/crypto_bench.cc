@@ -16,18 +16,21 @@ void count_bytes(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
 
+template <Cipher kCipher>
 void seal(benchmark::State& state) {
-  Aead aead{Key256()};
+  Aead aead(Key256(), Aead::kAllUses, kCipher);
   std::vector<std::byte> cell(static_cast<std::size_t>(state.range(0)));
   std::array<std::byte, kTagSize> tag{};
   std::uint64_t counter = 0;
   for (auto _ : state) aead.seal(counter_nonce(counter++), {}, cell, tag);
   count_bytes(state);
 }
-BENCHMARK(seal)->Arg(1008)->Arg(8176);
+BENCHMARK(seal<Cipher::aes_256_gcm>)->Arg(1008)->Arg(8176);
+BENCHMARK(seal<Cipher::chacha20_poly1305>)->Arg(1008)->Arg(8176);
 
+template <Cipher kCipher>
 void open(benchmark::State& state) {
-  Aead aead{Key256()};
+  Aead aead(Key256(), Aead::kAllUses, kCipher);
   const std::vector<std::byte> text(static_cast<std::size_t>(state.range(0)));
   std::vector<std::byte> cell = text;
   std::array<std::byte, kTagSize> tag{};
@@ -39,15 +42,18 @@ void open(benchmark::State& state) {
   }
   count_bytes(state);
 }
-BENCHMARK(open)->Arg(1008)->Arg(8176);
+BENCHMARK(open<Cipher::aes_256_gcm>)->Arg(1008)->Arg(8176);
+BENCHMARK(open<Cipher::chacha20_poly1305>)->Arg(1008)->Arg(8176);
 
+template <Cipher kCipher>
 void keystream_tail(benchmark::State& state) {
-  Aead aead{Key256()};
+  Aead aead(Key256(), Aead::kAllUses, kCipher);
   std::vector<std::byte> tail(static_cast<std::size_t>(state.range(0)));
   std::uint64_t counter = 0;
   for (auto _ : state) aead.keystream(counter_nonce(counter++), 928, tail);
 }
-BENCHMARK(keystream_tail)->Arg(16)->Arg(80);
+BENCHMARK(keystream_tail<Cipher::aes_256_gcm>)->Arg(16)->Arg(80);
+BENCHMARK(keystream_tail<Cipher::chacha20_poly1305>)->Arg(16)->Arg(80);
 
 void filler(benchmark::State& state) {
   KeyStream stream{Key256()};

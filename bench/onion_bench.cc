@@ -5,6 +5,7 @@
 // cell over the passes that the role must do (1 at a hop, one per hop at the source).
 #include "onion/build_detail.h"
 #include "onion/cells.h"
+#include "onion/key_stock.h"
 
 #include <benchmark/benchmark.h>
 
@@ -209,7 +210,22 @@ void BM_StartBuild(benchmark::State& state) {
 }
 BENCHMARK(BM_StartBuild)->Arg(4);
 
-// With the public-key work done ahead, on another thread: what is left for the loop.
+// With ephemeral keys from a stock that workers fill: what the loop of a node does.
+void BM_StartBuildFromStock(benchmark::State& state) {
+  Route route(static_cast<std::size_t>(state.range(0)));
+  BuildMessage message;
+  KeyStock stock;
+  for (auto _ : state) {
+    state.PauseTiming();
+    while (stock.size() < route.hops.size()) stock.put(crypto::KemKeyPair::generate().value());
+    state.ResumeTiming();
+    benchmark::DoNotOptimize(
+        start_build(route.hops, Class::normal, kNow, route.rng, message, &stock));
+  }
+}
+BENCHMARK(BM_StartBuildFromStock)->Arg(4);
+
+// With all public-key work done ahead: what is neither key generation nor encapsulation.
 void BM_StartBuildWithKeysAhead(benchmark::State& state) {
   Route route(static_cast<std::size_t>(state.range(0)));
   BuildMessage message;

@@ -43,6 +43,9 @@ struct Options {
   /// The largest UDP payload to try on each path, 1,200 to 8,952 bytes. Paths that take no more
   /// than 1,500 bytes a packet, as most of the internet, are found out; 1,452 never asks for more.
   std::size_t packet_bytes_max = 8'952;
+  /// Of links and of this node's own circuits: "aes-256-gcm", "chacha20-poly1305", or "auto": AES
+  /// if the CPU has instructions for it. Circuits tell every hop which; see docs/threat-model.md.
+  std::string cipher = "auto";
   /// Two hops of a route never lie in one /16 (IPv4) or /32 (IPv6); loopback is exempt.
   bool distinct_networks = true;
   /// How many first hops a node keeps to; 0: any relay.

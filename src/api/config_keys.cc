@@ -203,6 +203,26 @@ Key log_level() {
       [](const Settings& s) { return toml_string(s.node.log_level); }};
 }
 
+Key cipher() {
+  static constexpr std::string_view kTakes =
+      "one of \"auto\", \"aes-256-gcm\", \"chacha20-poly1305\"";
+  return {
+      "cipher",
+      kTakes,
+      "Of links and own circuits: aes-256-gcm, chacha20-poly1305, or auto, by what the CPU has.",
+      false,
+      [](Settings& s, const Values& v) -> Status {
+        for (const std::string_view name : {"auto", "aes-256-gcm", "chacha20-poly1305"}) {
+          if (v.front() == name) {
+            s.node.cipher = name;
+            return {};
+          }
+        }
+        return wrong(kTakes, v.front());
+      },
+      [](const Settings& s) { return toml_string(s.node.cipher); }};
+}
+
 #define QUDAG_AT(field) \
   [](Settings & s) -> auto& { return s.field; }
 
@@ -231,6 +251,7 @@ std::vector<Key> make_keys() {
           "packet_bytes_max", limits::kPacketBytesLeast, limits::kPacketBytesMax,
           "The largest UDP payload to try on each path; 1452: never more than the internet takes.",
           QUDAG_AT(node.packet_bytes_max)),
+      cipher(),
       truth("distinct_networks", "Never two hops of a route in one /16 (IPv4) or /32 (IPv6).",
             QUDAG_AT(node.distinct_networks)),
       count("guards", 0, 16, "How many first hops to keep to; 0: any relay.",

@@ -95,6 +95,7 @@ class Events {
 struct CircuitsOptions {
   NodeId self{};
   std::shared_ptr<onion::ReplayWindow> replays = nullptr;  // of all shards; null: its own
+  onion::KeyStock* stock = nullptr;   // ephemeral keys of our own builds; outlives this
   bool relay = true;                  // take circuits that go on to another hop
   std::size_t circuits_max = 10'000;  // all roles together
   std::size_t building_max = 256;     // of them not yet ready

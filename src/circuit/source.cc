@@ -38,7 +38,8 @@ Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Class cl
   const CircuitId id = circuit->id;
   auto asking = std::make_unique<Asking>();
   asking->message = std::make_unique<onion::BuildMessage>();
-  auto pending = onion::start_build(route, cls, now.unix_seconds, core_.rng, *asking->message);
+  auto pending = onion::start_build(route, cls, now.unix_seconds, core_.rng, *asking->message,
+                                    core_.options.stock);
   if (!pending) {
     core_.end(*circuit, {.why = pending.error(), .tell = false}, now);
     return std::unexpected(pending.error());

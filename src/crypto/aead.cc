@@ -1,4 +1,5 @@
-// AES-256-GCM, AES-256-ECB (for the keystream of a nonce) and AES-256-CTR over EVP.
+// AES-256-GCM and ChaCha20-Poly1305, AES-256-ECB and ChaCha20 (for the keystream of a nonce), and
+// AES-256-CTR over EVP.
 //
 // Every context is set up with its key once. A message gives it only the IV, with the *_ex2 calls
 // and neither cipher nor key: that keeps the expanded key and allocates nothing.
@@ -6,7 +7,11 @@
 
 #include "crypto/openssl.h"
 
+#include <openssl/crypto.h>
+
+#include <charconv>
 #include <climits>
+#include <string_view>
 
 namespace qudag::crypto {
 namespace {
@@ -20,6 +25,16 @@ constexpr std::uint32_t kFirstTextCounter = 2;
 const EVP_CIPHER* gcm() {
   static const EVP_CIPHER* const cipher =
       openssl::must_have(EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr));
+  return cipher;
+}
+const EVP_CIPHER* chacha_poly() {
+  static const EVP_CIPHER* const cipher =
+      openssl::must_have(EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr));
+  return cipher;
+}
+const EVP_CIPHER* chacha() {
+  static const EVP_CIPHER* const cipher =
+      openssl::must_have(EVP_CIPHER_fetch(nullptr, "ChaCha20", nullptr));
   return cipher;
 }
 const EVP_CIPHER* ecb() {
@@ -47,6 +62,23 @@ void encrypt_in_place(EVP_CIPHER_CTX* ctx, MutableBytes text) {
   QUDAG_DCHECK(static_cast<std::size_t>(written) == text.size());
 }
 
+/// The stream that encrypts a text's bytes from `offset` on: its blocks of 64 bytes are numbered
+/// from 1 (0 makes the key of the tag). OpenSSL's IV is the number, little-endian, and the nonce.
+void chacha_stream(EVP_CIPHER_CTX* ctx, const Nonce& nonce, std::size_t offset, MutableBytes out) {
+  constexpr std::size_t kChachaBlock = 64;
+  std::array<std::byte, 4 + kNonceSize> iv;
+  const auto block = static_cast<std::uint32_t>(1 + offset / kChachaBlock);
+  for (unsigned i = 0; i < 4; ++i) iv[i] = static_cast<std::byte>(block >> 8 * i);
+  std::memcpy(iv.data() + 4, nonce.data(), kNonceSize);
+  must(EVP_EncryptInit_ex2(ctx, nullptr, nullptr, u8(Bytes(iv)), nullptr));
+  std::array<std::byte, kChachaBlock> before{};
+  if (const std::size_t skip = offset % kChachaBlock; skip > 0) {
+    encrypt_in_place(ctx, MutableBytes(before).first(skip));
+  }
+  std::memset(out.data(), 0, out.size());
+  encrypt_in_place(ctx, out);
+}
+
 }  // namespace
 
 void CipherContextDeleter::operator()(evp_cipher_ctx_st* ctx) const noexcept {
@@ -62,20 +94,43 @@ Nonce counter_nonce(std::uint64_t counter) {
 // ---- Aead
 // -----------------------------------------------------------------------------------------
 
-Aead::Aead(const Key256& key, Uses uses) {
+Cipher fastest_cipher() {
+  // What OpenSSL's own code decides by: "OPENSSL_ia32cap=0x<first word>:0x<second>" on x86-64
+  // (OPENSSL_ia32cap(3): bit 57 AES-NI, bit 33 PCLMULQDQ), "OPENSSL_armcap=0x<word>" on ARM
+  // (bit 2 AES, bit 5 PMULL).
+  const char* const settings = OPENSSL_info(OPENSSL_INFO_CPU_SETTINGS);
+  if (settings == nullptr) return Cipher::chacha20_poly1305;
+  const std::string_view text(settings);
+  const auto has = [text](std::string_view name, std::uint64_t wanted) {
+    const std::size_t at = text.find(name);
+    if (at == std::string_view::npos) return false;
+    std::string_view digits = text.substr(at + name.size());
+    if (digits.starts_with("0x")) digits.remove_prefix(2);
+    std::uint64_t word = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), word, 16);
+    return (word & wanted) == wanted;
+  };
+  const bool aes = has("OPENSSL_ia32cap=", std::uint64_t{1} << 57 | std::uint64_t{1} << 33) ||
+                   has("OPENSSL_armcap=", std::uint64_t{1} << 2 | std::uint64_t{1} << 5);
+  return aes ? Cipher::aes_256_gcm : Cipher::chacha20_poly1305;
+}
+
+Aead::Aead(const Key256& key, Uses uses, Cipher cipher) : cipher_(cipher) {
+  const bool aes = cipher == Cipher::aes_256_gcm;
+  const EVP_CIPHER* const aead = aes ? gcm() : chacha_poly();
   const std::uint8_t* raw = u8(key.span());
   if (uses & kSeal) {
     seal_ = new_context();
-    must(EVP_EncryptInit_ex2(seal_.get(), gcm(), raw, nullptr, nullptr));
+    must(EVP_EncryptInit_ex2(seal_.get(), aead, raw, nullptr, nullptr));
   }
   if (uses & kOpen) {
     open_ = new_context();
-    must(EVP_DecryptInit_ex2(open_.get(), gcm(), raw, nullptr, nullptr));
+    must(EVP_DecryptInit_ex2(open_.get(), aead, raw, nullptr, nullptr));
   }
   if (uses & kKeystream) {
     block_ = new_context();
-    must(EVP_EncryptInit_ex2(block_.get(), ecb(), raw, nullptr, nullptr));
-    must(EVP_CIPHER_CTX_set_padding(block_.get(), 0));
+    must(EVP_EncryptInit_ex2(block_.get(), aes ? ecb() : chacha(), raw, nullptr, nullptr));
+    if (aes) must(EVP_CIPHER_CTX_set_padding(block_.get(), 0));
   }
 }
 
@@ -89,7 +144,7 @@ void Aead::seal(const Nonce& nonce, Bytes aad, MutableBytes text,
     must(EVP_EncryptUpdate(ctx, nullptr, &written, u8(aad), int_size(aad.size())));
   }
   if (!text.empty()) encrypt_in_place(ctx, text);
-  // GCM's final call writes nothing but wants a place.
+  // The final call writes nothing but wants a place.
   std::uint8_t none[kBlockSize];
   must(EVP_EncryptFinal_ex(ctx, none, &written));
   must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, int{kTagSize}, tag.data()));
@@ -118,6 +173,7 @@ void Aead::keystream(const Nonce& nonce, std::size_t offset, MutableBytes out) {
   QUDAG_ASSERT(block_ != nullptr && offset % kBlockSize == 0 && out.size() % kBlockSize == 0);
   QUDAG_ASSERT((offset + out.size()) / kBlockSize <= UINT32_MAX - kFirstTextCounter);
   if (out.empty()) return;
+  if (cipher_ == Cipher::chacha20_poly1305) return chacha_stream(block_.get(), nonce, offset, out);
   auto counter = static_cast<std::uint32_t>(kFirstTextCounter + offset / kBlockSize);
   for (std::size_t at = 0; at < out.size(); at += kBlockSize) {
     std::memcpy(out.data() + at, nonce.data(), kNonceSize);
@@ -131,6 +187,12 @@ void Aead::keystream_run(std::uint64_t first, std::size_t count, std::size_t off
   QUDAG_ASSERT(block_ != nullptr && offset % kBlockSize == 0 && bytes % kBlockSize == 0);
   QUDAG_ASSERT(out.size() == count * bytes && out.size() <= 4096);
   if (out.empty()) return;
+  if (cipher_ == Cipher::chacha20_poly1305) {
+    for (std::size_t i = 0; i < count; ++i) {
+      chacha_stream(block_.get(), counter_nonce(first + i), offset, out.subspan(i * bytes, bytes));
+    }
+    return;
+  }
   const auto first_block = static_cast<std::uint32_t>(kFirstTextCounter + offset / kBlockSize);
   std::byte* block = out.data();
   for (std::size_t i = 0; i < count; ++i) {

@@ -235,7 +235,7 @@ Result<std::unique_ptr<Endpoint>> Endpoint::create(EndpointOptions options,
       options.shards == 0 || options.shard >= options.shards) {
     return fail(Errc::invalid_argument, "endpoint options");
   }
-  auto tls = TlsContexts::create(identity, options.known, options.keylog);
+  auto tls = TlsContexts::create(identity, options.known, options.cipher, options.keylog);
   if (!tls) return std::unexpected(tls.error());
   return std::unique_ptr<Endpoint>(new Endpoint(std::make_unique<Impl>(
       std::move(options), std::move(*tls), identity, pool, rng, events, wrong_shard)));

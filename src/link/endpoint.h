@@ -18,6 +18,7 @@
 #include "base/limits.h"
 #include "base/rng.h"
 #include "base/time.h"
+#include "crypto/aead.h"
 #include "crypto/identity.h"
 #include "memory/block.h"
 #include "runtime/driver.h"
@@ -125,6 +126,8 @@ struct EndpointOptions {
   std::size_t packet_bytes_max = limits::kPacketBytesMax;
   /// Prove our identity to the peers that we dial (a relay in gossip); otherwise a throwaway key.
   bool known = false;
+  /// What this machine encrypts fastest with: the suite it offers first, and takes first.
+  crypto::Cipher cipher = crypto::Cipher::aes_256_gcm;
   /// Says in the hello that this node takes circuits.
   bool relay = true;
   /// Signatures and key exchanges of handshakes run there, and come back through the shard's

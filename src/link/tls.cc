@@ -17,7 +17,9 @@ namespace {
 
 constexpr const char* kGroups = "X25519MLKEM768";
 constexpr const char* kSignatures = "mldsa65";
-constexpr const char* kSuites = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+/// In the order of what this machine does faster.
+constexpr const char* kAesFirst = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+constexpr const char* kChachaFirst = "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
 constexpr std::size_t kParametersBytesMax = 256;
 constexpr std::array<unsigned char, 8> kAlpnWire = {7, 'q', 'u', 'd', 'a', 'g', '/', '1'};
 
@@ -48,14 +50,15 @@ int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const 
 }
 
 /// What both roles share.
-Result<SslContext> make_context(bool log_keys) {
+Result<SslContext> make_context(bool log_keys, crypto::Cipher cipher) {
+  const char* const suites = cipher == crypto::Cipher::aes_256_gcm ? kAesFirst : kChachaFirst;
   SslContext out(SSL_CTX_new(TLS_method()));
   if (!out) return tls_failure("context");
   SSL_CTX* const context = out.get();
   constexpr std::array<unsigned char, 1> kRawKeys = {TLSEXT_cert_type_rpk};
   const bool ok = SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
                   SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
-                  SSL_CTX_set_ciphersuites(context, kSuites) == 1 &&
+                  SSL_CTX_set_ciphersuites(context, suites) == 1 &&
                   SSL_CTX_set1_groups_list(context, kGroups) == 1 &&
                   SSL_CTX_set1_sigalgs_list(context, kSignatures) == 1 &&
                   SSL_CTX_set1_client_sigalgs_list(context, kSignatures) == 1 &&
@@ -63,7 +66,10 @@ Result<SslContext> make_context(bool log_keys) {
                   SSL_CTX_set1_client_cert_type(context, kRawKeys.data(), kRawKeys.size()) == 1 &&
                   SSL_CTX_set_num_tickets(context, 0) == 1;
   if (!ok) return tls_failure("parameters");
-  SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  // The acceptor chooses: its own first suite, but ChaCha20 when the dialer wants that first. So
+  // AES is used where both sides have instructions for it.
+  SSL_CTX_set_options(
+      context, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
@@ -108,7 +114,7 @@ Result<TlsKey> TlsKey::throwaway() {
 }
 
 Result<TlsContexts> TlsContexts::create(const crypto::Identity& identity, bool known,
-                                        KeyLog keylog) {
+                                        crypto::Cipher cipher, KeyLog keylog) {
   init_library_once();
   TlsContexts out;
   out.known_ = known;
@@ -117,7 +123,7 @@ Result<TlsContexts> TlsContexts::create(const crypto::Identity& identity, bool k
   auto key = TlsKey::of(identity.pkey());
   if (!key) return std::unexpected(key.error());
 
-  auto acceptor = make_context(log_keys);
+  auto acceptor = make_context(log_keys, cipher);
   if (!acceptor) return std::unexpected(acceptor.error());
   out.acceptor_ = std::move(*acceptor);
   if (!use_key(out.acceptor_.get(), *key)) return tls_failure("key");
@@ -128,7 +134,7 @@ Result<TlsContexts> TlsContexts::create(const crypto::Identity& identity, bool k
     return tls_failure("session");
   }
 
-  auto dialer = make_context(log_keys);
+  auto dialer = make_context(log_keys, cipher);
   if (!dialer) return std::unexpected(dialer.error());
   out.dialer_ = std::move(*dialer);
   if (SSL_CTX_set_alpn_protos(out.dialer_.get(), kAlpnWire.data(), kAlpnWire.size()) != 0) {

@@ -8,6 +8,7 @@
 // before 3.5.8 dereferences null for a key without a certificate (CVE-2026-14457).
 #pragma once
 
+#include "crypto/aead.h"
 #include "crypto/identity.h"
 #include "memory/scratch.h"
 
@@ -57,7 +58,8 @@ using KeyLog = std::function<void(std::string_view line)>;
 
 class TlsContexts {
  public:
-  static Result<TlsContexts> create(const crypto::Identity& identity, bool known, KeyLog keylog);
+  static Result<TlsContexts> create(const crypto::Identity& identity, bool known,
+                                    crypto::Cipher cipher, KeyLog keylog);
 
   SSL_CTX* acceptor() const { return acceptor_.get(); }
   SSL_CTX* dialer() const { return dialer_.get(); }

@@ -2,6 +2,7 @@
 #include <qudag/options.h>
 
 #include "base/limits.h"
+#include "node/cipher.h"
 
 #include <fmt/format.h>
 
@@ -48,6 +49,9 @@ Status validate(const Options& o) {
   };
   for (const Status& check : checks) {
     if (!check) return check;
+  }
+  if (!node::cipher_named(o.cipher)) {
+    return fail(Errc::config_invalid, "cipher: auto, aes-256-gcm or chacha20-poly1305");
   }
   for (const SocketAddress& address : o.publish) {
     if (address.port == 0) return fail(Errc::config_invalid, "publish: a port must not be 0");

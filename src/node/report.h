@@ -26,6 +26,8 @@ struct ShardReport {
   Histogram loop_lag_us;
   link::EndpointStats endpoint;
   circuit::CircuitsStats circuit;
+  std::uint64_t build_keys_ahead = 0;  // ephemeral keys of builds: from the stock, made in the turn
+  std::uint64_t build_keys_made = 0;
   message::MessagesStats message;
   netmap::NetmapStats netmap;  // shard 0 only
   runtime::SocketStats socket;

@@ -12,7 +12,7 @@ Result<std::vector<onion::RouteHop>> RouteSource::draw(const NodeId& destination
   for (const netmap::EntryPtr& entry : *entries) {
     auto key = entry->onion_key(now.unix_seconds);
     if (!key) return fail(Errc::no_route, "a hop has no valid onion key");
-    hops.push_back({.id = entry->descriptor.id, .onion_key = std::move(key)});
+    hops.push_back({.id = entry->descriptor.id, .onion_key = std::move(key), .cipher = cipher_});
   }
   return hops;
 }

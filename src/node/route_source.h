@@ -11,8 +11,9 @@ namespace qudag::node {
 
 class RouteSource final : public message::Routes {
  public:
-  RouteSource(const NodeId& self, netmap::RoutePolicy policy, Rng& rng)
-      : self_(self), policy_(policy), rng_(rng) {}
+  /// `cipher`: what this node encrypts fastest with, for the cells of its circuits.
+  RouteSource(const NodeId& self, crypto::Cipher cipher, netmap::RoutePolicy policy, Rng& rng)
+      : self_(self), cipher_(cipher), policy_(policy), rng_(rng) {}
 
   void set_view(netmap::ViewPtr view) { view_ = std::move(view); }
   /// How long successful builds took, in microseconds.
@@ -25,6 +26,7 @@ class RouteSource final : public message::Routes {
 
  private:
   const NodeId self_;
+  const crypto::Cipher cipher_;
   const netmap::RoutePolicy policy_;
   Rng& rng_;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();

@@ -1,6 +1,7 @@
 #include "node/shard.h"
 
 #include "node/buffer.h"
+#include "node/cipher.h"
 
 #include <algorithm>
 #include <utility>
@@ -41,8 +42,13 @@ memory::PoolOptions pool_options(const ShardSetup& setup) {
   return out;
 }
 
-circuit::CircuitsOptions circuit_options(const ShardSetup& setup) {
+crypto::Cipher cipher_of(const ShardSetup& setup) {
+  return cipher_named(setup.options->cipher).value_or(crypto::Cipher::aes_256_gcm);
+}
+
+circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStock& stock) {
   circuit::CircuitsOptions out;
+  out.stock = &stock;
   out.self = setup.identity->id();
   out.relay = setup.options->relay;
   out.replays = setup.replays;
@@ -61,6 +67,7 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.workers = &setup.host->workers();
   out.executor = &setup.host->executor(setup.index);
   out.known = setup.options->known;
+  out.cipher = cipher_of(setup);
   out.packet_bytes_max = setup.options->packet_bytes_max;
   out.handshake_timeout = 5s;
   out.idle_timeout = 30s;
@@ -108,10 +115,10 @@ Shard::Shard(const ShardSetup& setup)
       pool_(pool_options(setup)),
       joint_(setup.identity->id(), *this),
       routes_(
-          setup.identity->id(),
+          setup.identity->id(), cipher_of(setup),
           {.distinct_networks = setup.options->distinct_networks, .guards = setup.options->guards},
           *setup.rng),
-      circuits_(circuit_options(setup), pool_, *setup.rng, joint_) {}
+      circuits_(circuit_options(setup, stock_), pool_, *setup.rng, joint_) {}
 
 Shard::~Shard() = default;
 
@@ -168,6 +175,7 @@ void Shard::on_time(Now now) {
 
 void Shard::flush(Now now) {
   messages_->pump(now);
+  fill_stock();
   advance_stop(now);
   if (!wants_writable_) wants_writable_ = !endpoint_->flush(*setup_.socket, now);
 }
@@ -182,12 +190,34 @@ TimePoint Shard::next_deadline() const {
   return due;
 }
 
+/// Builds take keys that a worker made: four at a time, half a millisecond of its other work.
+void Shard::fill_stock() {
+  constexpr std::size_t kPairsAtOnce = 4;
+  const std::size_t wanted = std::min(stock_.wanted(), kPairsAtOnce);
+  if (wanted == 0 || filling_stock_ || phase_ != Phase::running) return;
+  const auto made = std::make_shared<std::vector<crypto::KemKeyPair>>();  // owners: the two steps
+  filling_stock_ = setup_.host->workers().submit(
+      [made, wanted] {
+        while (made->size() < wanted) {
+          auto pair = crypto::KemKeyPair::generate();
+          if (!pair) return;
+          made->push_back(std::move(*pair));
+        }
+      },
+      setup_.host->executor(setup_.index),
+      [this, made](Now) {
+        filling_stock_ = false;
+        for (crypto::KemKeyPair& pair : *made) stock_.put(std::move(pair));
+      });
+}
+
 // Trims in small parts, so that no turn is long. What is busy is left alone: pools keep what the
 // last seconds needed, buffers go only when hardly anything came.
 void Shard::maintain(Now now) {
   const bool more = pool_.trim(kTrimPieces);
   maintain_at_ = now.mono + (more ? kMaintainNext : kMaintainEvery);
   if (more) return;
+  stock_.rest();
 
   const link::EndpointStats links = endpoint_->stats();
   const runtime::SocketStats socket = setup_.socket->stats();
@@ -429,6 +459,8 @@ ShardReport Shard::report() const {
   out.relays_known = relays_known();
   out.endpoint = endpoint_->stats();
   out.circuit = circuits_.stats();
+  out.build_keys_ahead = stock_.taken();
+  out.build_keys_made = stock_.missed();
   out.message = messages_->stats();
   if (setup_.index == 0) out.netmap = setup_.hub->stats();
   out.socket = setup_.socket->stats();

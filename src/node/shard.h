@@ -16,6 +16,7 @@
 #include "node/link_joint.h"
 #include "node/report.h"
 #include "node/route_source.h"
+#include "onion/key_stock.h"
 
 #include <qudag/options.h>
 
@@ -119,6 +120,7 @@ class Shard final : public runtime::Driven,
   Result<message::SendId> enqueue(SendRequest& request, Now now);
   void renew(Now now);
   void maintain(Now now);
+  void fill_stock();
   UnixSeconds published_before() const;
   void advance_stop(Now now);
   void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
@@ -127,6 +129,8 @@ class Shard final : public runtime::Driven,
   memory::BlockPool pool_;
   LinkJoint joint_;
   RouteSource routes_;
+  onion::KeyStock stock_;
+  bool filling_stock_ = false;  // a worker makes keys for it
   circuit::Circuits circuits_;
   std::unique_ptr<link::Endpoint> endpoint_;
   std::unique_ptr<message::Messages> messages_;

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "base/secret.h"
 #include "base/time.h"
+#include "crypto/aead.h"
 #include "crypto/kem.h"
 #include "memory/block.h"
 
@@ -35,12 +36,14 @@ enum class BuildStatus : std::uint8_t { ready = 0, refused = 1, unknown_next = 2
 struct HopSecrets {
   Key256 forward_chain;
   Key256 backward_chain;
+  crypto::Cipher cipher = crypto::Cipher::aes_256_gcm;  // of cells
 };
 
 /// One hop as the source sees it. The key is shared with the netmap's cache of imported keys.
 struct RouteHop {
   NodeId id;
   std::shared_ptr<const crypto::KemPublicKey> onion_key;  // owners: netmap entry, builds under way
+  crypto::Cipher cipher = crypto::Cipher::aes_256_gcm;    // of this hop's layer of cells
 };
 
 // ---- source
@@ -58,9 +61,12 @@ class PendingBuild {
   std::unique_ptr<State> state;
 };
 
-/// `invalid_argument` unless 1 <= route.size() <= 6. `expiry` <= now + 10 min.
+class KeyStock;
+
+/// `invalid_argument` unless 1 <= route.size() <= 6. `expiry` <= now + 10 min. Ephemeral keys come
+/// from the stock, while it has some.
 Result<PendingBuild> start_build(std::span<const RouteHop> route, Class cls, UnixSeconds now,
-                                 Rng& rng, BuildMessage& out);
+                                 Rng& rng, BuildMessage& out, KeyStock* stock = nullptr);
 
 struct BuildResult {
   BuildStatus status = BuildStatus::ready;

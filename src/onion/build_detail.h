@@ -1,5 +1,4 @@
-// The build handshake with its chance as an argument: for golden vectors, for tests, and for a
-// node that makes ephemeral keys ahead on a worker thread.
+// The build handshake with its chance as an argument: for golden vectors and for tests.
 #pragma once
 
 #include "onion/build.h"
@@ -14,7 +13,8 @@ struct HopChance {
   crypto::KemPublicKey::Encapsulation first;  // (kem_ct, ss1) to the hop's onion key
 };
 
-Result<std::vector<HopChance>> draw_chance(std::span<const RouteHop> route);
+Result<std::vector<HopChance>> draw_chance(std::span<const RouteHop> route,
+                                           KeyStock* stock = nullptr);
 
 /// start_build() with chance[i] for route[i]; `rng` fills what no hop reads.
 Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls, UnixSeconds now,

@@ -134,6 +134,7 @@ Result<AcceptedBuild> accept_build_with(const NodeId& self, std::span<const Onio
                                                   unlocked->ss1, second->secret),
                     .reply_key = std::move(unlocked->keys.reply_key),
                     .reply_ciphertext = second->ciphertext};
+  out.secrets.cipher = record->cipher;
   shift(unlocked->keys.build_filler, message);
   return out;
 }

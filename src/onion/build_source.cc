@@ -9,6 +9,7 @@
 #include "onion/build.h"
 #include "onion/build_detail.h"
 #include "onion/key_schedule.h"
+#include "onion/key_stock.h"
 #include "onion/layers.h"
 #include "onion/record.h"
 
@@ -32,6 +33,7 @@ struct PendingBuild::State {
     crypto::KemCiphertext kem_ct;
     Key256 ss1;
     Key256 reply_key;
+    crypto::Cipher cipher;
     Secret<kBuildRecordBytes> record;  // names the next hop
   };
   std::vector<Hop> hops;
@@ -101,12 +103,21 @@ Result<Opened> open_layers(ReplyKeys& reply_keys, std::size_t last, ReplyMessage
 }  // namespace
 
 namespace detail {
+namespace {
 
-Result<std::vector<HopChance>> draw_chance(std::span<const RouteHop> route) {
+Result<crypto::KemKeyPair> fresh_pair(KeyStock* stock) {
+  auto pair = stock != nullptr ? stock->take() : std::nullopt;
+  if (pair) return std::move(*pair);
+  return crypto::KemKeyPair::generate();
+}
+
+}  // namespace
+
+Result<std::vector<HopChance>> draw_chance(std::span<const RouteHop> route, KeyStock* stock) {
   std::vector<HopChance> chance;
   chance.reserve(route.size());
   for (const RouteHop& hop : route) {
-    auto ephemeral = crypto::KemKeyPair::generate();
+    auto ephemeral = fresh_pair(stock);
     if (!ephemeral) return std::unexpected(ephemeral.error());
     auto first = hop.onion_key->encapsulate();
     if (!first) return std::unexpected(first.error());
@@ -139,9 +150,11 @@ Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls
                                                                   chance[i].first.ciphertext,
                                                                   std::move(chance[i].first.secret),
                                                                   std::move(build.reply_key),
+                                                                  route[i].cipher,
                                                                   {}});
     write_build_record({.role = end ? Role::destination : Role::relay,
                         .cls = cls,
+                        .cipher = hop.cipher,
                         .expiry_minutes = expiry,
                         .next = end ? NodeId{} : route[i + 1].id,
                         .ephemeral = hop.ephemeral.public_bytes()},
@@ -180,9 +193,9 @@ Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls
 }  // namespace detail
 
 Result<PendingBuild> start_build(std::span<const RouteHop> route, Class cls, UnixSeconds now,
-                                 Rng& rng, BuildMessage& out) {
+                                 Rng& rng, BuildMessage& out, KeyStock* stock) {
   if (route.empty() || route.size() > limits::kHopsMax) return fail(Errc::invalid_argument);
-  auto chance = detail::draw_chance(route);
+  auto chance = detail::draw_chance(route, stock);
   if (!chance) return std::unexpected(chance.error());
   return detail::start_build_with(route, cls, now, rng, std::move(*chance), out);
 }
@@ -221,6 +234,7 @@ Result<BuildResult> finish_build(PendingBuild pending, ReplyMessage& reply) {
                                               .record = hops[i].record.span(),
                                               .ct2 = opened.ct2[i]},
                                              hops[i].ss1, *ss2));
+    result.hops.back().cipher = hops[i].cipher;
   }
   return result;
 }

@@ -71,6 +71,7 @@ class HopCrypto {
   std::uint32_t forward_cells_ = 0;  // in this epoch
   std::uint32_t backward_cells_ = 0;
   Class cls_;
+  crypto::Cipher cipher_;
 };
 
 /// The source's half: all hops' keys in route order.

@@ -51,13 +51,15 @@ std::span<std::byte, kTagBytes> tag_of(memory::Block& cell) {
 }  // namespace
 
 struct HopCrypto::Opener {
-  explicit Opener(const Key256& chain) : aead(cell_key(chain), crypto::Aead::kOpen) {}
+  Opener(const Key256& chain, crypto::Cipher cipher)
+      : aead(cell_key(chain), crypto::Aead::kOpen, cipher) {}
   crypto::Aead aead;
   std::optional<FillerStream> filler;  // relays only
 };
 
 struct HopCrypto::Sealer {
-  explicit Sealer(const Key256& chain) : aead(cell_key(chain), crypto::Aead::kSeal) {}
+  Sealer(const Key256& chain, crypto::Cipher cipher)
+      : aead(cell_key(chain), crypto::Aead::kSeal, cipher) {}
   crypto::Aead aead;
 };
 
@@ -67,7 +69,8 @@ void HopCrypto::ContextDeleter::operator()(Sealer* sealer) const noexcept { dele
 HopCrypto::HopCrypto(HopSecrets secrets, Class cls)
     : forward_chain_(std::move(secrets.forward_chain)),
       backward_chain_(std::move(secrets.backward_chain)),
-      cls_(cls) {}
+      cls_(cls),
+      cipher_(secrets.cipher) {}
 
 void HopCrypto::rest() noexcept {
   opener_.reset();
@@ -77,7 +80,7 @@ void HopCrypto::rest() noexcept {
 // Verifies and opens; the tag stays in front. The caller counts the cell when it is done with it.
 bool HopCrypto::open_layer(memory::Block& cell) {
   if (cell.size() != cell_bytes(cls_)) return false;
-  if (!opener_) opener_.reset(new Opener(forward_chain_));
+  if (!opener_) opener_.reset(new Opener(forward_chain_, cipher_));
   return opener_->aead.open(crypto::counter_nonce(forward_cells_), {},
                             cell.bytes().subspan(kTagBytes), tag_of(cell));
 }
@@ -111,7 +114,7 @@ void HopCrypto::count_forward() {
 // The window is the text of the layer, U - 16 bytes; becomes the cell.
 void HopCrypto::seal_layer(memory::Block& text) {
   QUDAG_ASSERT(text.size() == cell_bytes(cls_) - kTagBytes);
-  if (!sealer_) sealer_.reset(new Sealer(backward_chain_));
+  if (!sealer_) sealer_.reset(new Sealer(backward_chain_, cipher_));
   text.prepend(kTagBytes);
   sealer_->aead.seal(crypto::counter_nonce(backward_cells_), {}, text.bytes().subspan(kTagBytes),
                      tag_of(text));

@@ -32,6 +32,7 @@ struct SourceCrypto::State {
 
   State(std::vector<HopSecrets> hops, Class c, Rng& rng) : cls(c), reserve(random_key(rng)) {
     for (auto& hop : hops) {
+      ciphers.push_back(hop.cipher);
       forward.chains.push_back(std::move(hop.forward_chain));
       backward.chains.push_back(std::move(hop.backward_chain));
     }
@@ -48,8 +49,8 @@ struct SourceCrypto::State {
 
   void make_keys(Direction& d, crypto::Aead::Uses use, bool with_fillers) const {
     d.keys.reserve(hops());
-    for (const Key256& chain : d.chains) {
-      d.keys.emplace_back(cell_key(chain), use | crypto::Aead::kKeystream);
+    for (std::size_t i = 0; i < hops(); ++i) {
+      d.keys.emplace_back(cell_key(d.chains[i]), use | crypto::Aead::kKeystream, ciphers[i]);
     }
     for (auto& key : d.keys) d.pointers.push_back(&key);
     for (std::size_t i = 0; with_fillers && i + 1 < hops(); ++i) {
@@ -109,7 +110,8 @@ struct SourceCrypto::State {
   }
 
   Class cls;
-  crypto::KeyStream reserve;  // random bytes that nobody else can compute
+  std::vector<crypto::Cipher> ciphers;  // of the hops
+  crypto::KeyStream reserve;            // random bytes that nobody else can compute
   Direction forward;
   Direction backward;
 };

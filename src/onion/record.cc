@@ -21,7 +21,7 @@ void write_build_record(const BuildRecord& record,
   w.u8(kVersion);
   w.u8(static_cast<std::uint8_t>(record.role));
   w.u8(static_cast<std::uint8_t>(record.cls));
-  w.u8(0);
+  w.u8(static_cast<std::uint8_t>(record.cipher));
   w.u32(record.expiry_minutes);
   w.put(record.next.bytes);
   w.put(record.ephemeral);
@@ -34,13 +34,14 @@ Result<BuildRecord> parse_build_record(std::span<const std::byte, limits::kBuild
   const std::uint8_t version = r.u8();
   const std::uint8_t role = r.u8();
   const std::uint8_t cls = r.u8();
-  const std::uint8_t reserved = r.u8();
+  const std::uint8_t cipher = r.u8();
   BuildRecord record;
   record.expiry_minutes = r.u32();
   record.next.bytes = r.array<NodeId::kSize>();
   record.ephemeral = r.take(limits::kKemPublicBytes);
   const bool tail_zero = all_zero(r.take(kBuildTailZeros));
-  if (!r.done() || version != kVersion || reserved != 0 || !tail_zero || cls >= kClassCount) {
+  if (!r.done() || version != kVersion || cipher >= crypto::kCipherCount || !tail_zero ||
+      cls >= kClassCount) {
     return fail(Errc::malformed);
   }
   if (role != static_cast<std::uint8_t>(Role::relay) &&
@@ -49,6 +50,7 @@ Result<BuildRecord> parse_build_record(std::span<const std::byte, limits::kBuild
   }
   record.role = static_cast<Role>(role);
   record.cls = static_cast<Class>(cls);
+  record.cipher = static_cast<crypto::Cipher>(cipher);
   // A relay needs a next hop, and a destination must not have one.
   if (all_zero(record.next.bytes) != (record.role == Role::destination)) {
     return fail(Errc::malformed);

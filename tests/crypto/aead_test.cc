@@ -20,6 +20,59 @@ Key256 key_of(std::string_view text) {
   return key;
 }
 
+// RFC 8439, 2.8.2 (with its associated data), and 2.4.2 for the stream behind it.
+TEST(ChaCha20Poly1305, KnownAnswer) {
+  const std::string_view plain =
+      "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, "
+      "sunscreen would be it.";
+  Aead aead(key_of("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f"),
+            Aead::kAllUses, Cipher::chacha20_poly1305);
+  const auto nonce = unhex_array<kNonceSize>("070000004041424344454647");
+  const auto aad = unhex("50515253c0c1c2c3c4c5c6c7");
+  std::vector<std::byte> text(plain.size());
+  std::memcpy(text.data(), plain.data(), plain.size());
+  const auto before = text;
+  std::array<std::byte, kTagSize> tag{};
+  for (int again = 0; again < 2; ++again) {
+    aead.seal(nonce, aad, text, tag);
+    EXPECT_EQ(hex(text),
+              "d31a8d34648e60db7b86afbc53ef7ec2a4aded51296e08fea9e2b5a736ee62d6"
+              "3dbea45e8ca9671282fafb69da92728b1a71de0a9e060b2905d6a5b67ecd3b36"
+              "92ddbd7f2d778b8c9803aee328091b58fab324e4fad675945585808b4831d7bc"
+              "3ff4def08e4b7a9de576d26586cec64b6116");
+    EXPECT_EQ(hex(tag), "1ae10b594f09e26a7e902ecbd0600691");
+    ASSERT_TRUE(aead.open(nonce, aad, text, tag));
+    EXPECT_EQ(text, before);
+  }
+  tag[3] ^= std::byte{1};
+  EXPECT_FALSE(aead.open(nonce, aad, text, tag));
+}
+
+TEST(ChaCha20Poly1305, KeystreamIsWhatSealXors) {
+  const Key256 key = key_of("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f");
+  Aead aead(key, Aead::kAllUses, Cipher::chacha20_poly1305);
+  std::array<std::byte, kTagSize> tag{};
+  for (const std::uint64_t counter : {0, 1, 65'535}) {
+    std::vector<std::byte> stream(1008);  // of zeros
+    aead.seal(counter_nonce(counter), {}, stream, tag);
+    for (std::size_t offset = 0; offset < stream.size(); offset += 16) {
+      for (const std::size_t bytes : {16, 80, 256}) {
+        if (offset + bytes > stream.size()) continue;
+        std::vector<std::byte> piece(bytes);
+        aead.keystream(counter_nonce(counter), offset, piece);
+        ASSERT_EQ(hex(piece), hex(Bytes(stream).subspan(offset, bytes))) << offset;
+      }
+    }
+  }
+  std::vector<std::byte> run(5 * 48);
+  aead.keystream_run(7, 5, 960, 48, run);
+  for (std::size_t i = 0; i < 5; ++i) {
+    std::vector<std::byte> one(48);
+    aead.keystream(counter_nonce(7 + i), 960, one);
+    EXPECT_EQ(hex(one), hex(Bytes(run).subspan(i * 48, 48)));
+  }
+}
+
 // McGrew and Viega, "The Galois/Counter Mode of Operation (GCM)", appendix B, test cases 13 to 16
 // (the 256-bit keys with 96-bit nonces); also in NIST's submission documents.
 struct Case {

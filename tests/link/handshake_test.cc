@@ -33,6 +33,21 @@ TEST(Handshake, TemporariesOfATurnAreTakenBack) {
   EXPECT_EQ(pair.a->stats().scratch_bytes, one) << "not added up over turns";
 }
 
+TEST(Handshake, AesOnlyWhereBothSidesWantItFirst) {
+  using crypto::Cipher;
+  for (const Cipher dialer : {Cipher::aes_256_gcm, Cipher::chacha20_poly1305}) {
+    for (const Cipher acceptor : {Cipher::aes_256_gcm, Cipher::chacha20_poly1305}) {
+      Pair pair(1, {.cipher = dialer}, {.cipher = acceptor});
+      pair.connect();
+      const bool aes = dialer == Cipher::aes_256_gcm && acceptor == Cipher::aes_256_gcm;
+      for (Peer* peer : {&pair.a, &pair.b}) {
+        EXPECT_EQ((*peer)->info(peer->events.ready.at(0))->tls_cipher,
+                  aes ? "TLS_AES_256_GCM_SHA384" : "TLS_CHACHA20_POLY1305_SHA256");
+      }
+    }
+  }
+}
+
 TEST(Handshake, TakesTwoRoundTripsAtMost) {
   Pair pair;
   const TimePoint start = pair.net.now().mono;

@@ -25,9 +25,11 @@ std::span<const std::byte> bytes_of(std::string_view text) {
 /// `count` nodes that know node 0, started and joined.
 class Network {
  public:
-  explicit Network(std::size_t count, unsigned shards = 1) {
+  /// Every second node with that cipher, the others by what the CPU has.
+  explicit Network(std::size_t count, unsigned shards = 1, const char* cipher = "auto") {
     for (std::size_t i = 0; i < count; ++i) {
       Options options;
+      if (i % 2 == 1) options.cipher = cipher;
       options.shards = shards;
       options.log_level = "off";
       options.gossip_interval = 1s;
@@ -97,6 +99,23 @@ TEST_P(Hops, AMessageArrivesAndItsReplyComesBack) {
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(text.data()), text.size()), "hello");
 }
 INSTANTIATE_TEST_SUITE_P(ZeroToFive, Hops, testing::Range(0u, kRelaysMax + 1));
+
+TEST(Node, NodesWithAndWithoutFastAesReachEachOther) {
+  Network net(6, 1, "chacha20-poly1305");
+  for (const std::size_t from : {1, 2}) {  // a source of each kind, over links of both
+    Mailbox source(net[from]);
+    Mailbox destination(net[5]);
+    const std::string text(20'000, 'x');
+    const auto delivery =
+        net[from].send(net[5].id(), bytes_of(text), {.hops = 3, .sign = true}).get();
+    EXPECT_EQ(delivery.outcome, Outcome::delivered) << delivery.reason.message();
+    const Message message = destination.take();
+    EXPECT_EQ(message.payload.to_vector().size(), text.size());
+    EXPECT_EQ(message.sender, net[from].id());
+    EXPECT_TRUE(net[5].reply(*message.reply_to, bytes_of("yes"), 10s, {}).has_value());
+    EXPECT_EQ(source.take().in_reply_to, delivery.id);
+  }
+}
 
 TEST(Node, LinksArePostQuantumOnly) {
   Network net(3);

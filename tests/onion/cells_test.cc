@@ -62,6 +62,25 @@ TEST_P(CellsOfHops, RoundTripBothWays) {
   }
 }
 
+/// All hops with ChaCha20, and every mixture with AES, beyond what is made ahead at a time.
+TEST_P(CellsOfHops, EveryMixtureOfCiphersGoesBothWays) {
+  for (unsigned chacha = 1; chacha < 1u << n(); ++chacha) {
+    TestCircuit c(n(), cls(), 2000 + n(), chacha);
+    for (int round = 0; round < 40; ++round) {
+      memory::Block cell = c.random_payload();
+      const auto sent = copy_of(cell.bytes());
+      ASSERT_TRUE(send_forward(c, cell, [&](std::size_t, Bytes seen) {
+        ASSERT_EQ(seen.size(), cell_bytes(cls()));
+      })) << chacha;
+      ASSERT_TRUE(same(sent, cell.bytes())) << chacha;
+      memory::Block back = c.random_payload();
+      const auto answered = copy_of(back.bytes());
+      ASSERT_EQ(send_backward(c, back, kUnseen), std::nullopt) << chacha;
+      ASSERT_TRUE(same(answered, back.bytes())) << chacha;
+    }
+  }
+}
+
 TEST_P(CellsOfHops, ARunIsTheSameAsOneByOne) {
   TestCircuit a(n(), cls(), 5), b(n(), cls(), 5);
   std::vector<memory::Block> run;

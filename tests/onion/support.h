@@ -42,7 +42,7 @@ inline Key256 key_from(Rng& rng) {
 }
 
 inline HopSecrets clone(const HopSecrets& s) {
-  return {s.forward_chain.clone(), s.backward_chain.clone()};
+  return {s.forward_chain.clone(), s.backward_chain.clone(), s.cipher};
 }
 
 struct TestNode {
@@ -50,6 +50,7 @@ struct TestNode {
   OnionKey onion_key;
   std::shared_ptr<const crypto::KemPublicKey> onion_public;
   std::unique_ptr<ReplayWindow> window = std::make_unique<ReplayWindow>();
+  crypto::Cipher cipher = crypto::Cipher::aes_256_gcm;  // of its layer of cells
 };
 
 /// n nodes; the last one is the destination.
@@ -71,7 +72,7 @@ class TestRoute {
 
   std::vector<RouteHop> hops() const {
     std::vector<RouteHop> out;
-    for (const auto& node : nodes) out.push_back({node.id, node.onion_public});
+    for (const auto& node : nodes) out.push_back({node.id, node.onion_public, node.cipher});
     return out;
   }
 
@@ -139,10 +140,13 @@ inline Built build_circuit(TestRoute& route, Class cls = Class::normal) {
 /// Both halves of a circuit from random chains, without a handshake.
 class TestCircuit {
  public:
-  TestCircuit(std::size_t n, Class c, std::uint64_t seed) : rng(seed), cls(c) {
+  /// Bit i of `chacha`: hop i uses ChaCha20-Poly1305.
+  TestCircuit(std::size_t n, Class c, std::uint64_t seed, unsigned chacha = 0) : rng(seed), cls(c) {
     std::vector<HopSecrets> secrets;
     for (std::size_t i = 0; i < n; ++i) {
-      HopSecrets s{key_from(rng), key_from(rng)};
+      HopSecrets s{
+          key_from(rng), key_from(rng),
+          (chacha >> i & 1) != 0 ? crypto::Cipher::chacha20_poly1305 : crypto::Cipher::aes_256_gcm};
       hops.emplace_back(clone(s), cls);
       secrets.push_back(std::move(s));
     }
@@ -190,7 +194,7 @@ bool same(const A& a, const B& b) {
 }
 
 inline bool same(const HopSecrets& a, const HopSecrets& b) {
-  return same(a.forward_chain.span(), b.forward_chain.span()) &&
+  return a.cipher == b.cipher && same(a.forward_chain.span(), b.forward_chain.span()) &&
          same(a.backward_chain.span(), b.backward_chain.span());
 }
 
