@@ -1,7 +1,8 @@
 // What handshakes do to a loop: dialers arrive at a fixed rate at an endpoint whose loop passes a
 // steady stream of messages. One process; the dialers' own signatures run on their threads.
-//   loop_lag/0  steps of handshakes inside the turn, as without a pool
-//   loop_lag/1  on a worker pool of half the cores, as a node has it
+//   loop_lag/idle   nobody dials: what the machine does to a loop by itself, to compare with
+//   loop_lag/turn   steps of handshakes inside the turn, as without a pool
+//   loop_lag/pool   on a worker pool of half the cores, as a node has it
 // Counters: how late the loop served deadlines and tasks, in microseconds (LoopStats::lag_us), the
 // messages' one-way time, what the loop's thread used of its core, and what arrived.
 // rooms: link runtime
@@ -35,7 +36,7 @@ constexpr int kMessagesPerTick = 10;  // of 1 KiB: 10 MB/s
 constexpr std::size_t kMessageBytes = 1024;
 constexpr int kDialers = 4;
 constexpr auto kDialEvery = 20ms;  // each: 200/s together
-constexpr auto kRun = 10s;
+constexpr auto kRun = 3s;
 
 /// An endpoint with everything around it.
 class Side : public runtime::Driven, public Events {
@@ -189,17 +190,19 @@ class Dialer final : public Side {
   std::optional<LinkId> link_;
 };
 
-void loop_lag(benchmark::State& state) {
+enum class Dialing { none, in_turn, on_pool };
+
+void loop_lag(benchmark::State& state, Dialing dialing) {
   runtime::ThreadWorkerPool workers(std::max(1u, std::thread::hardware_concurrency() / 2));
   for (auto _ : state) {
-    Target target(state.range(0) != 0 ? &workers : nullptr);
+    Target target(dialing == Dialing::in_turn ? nullptr : &workers);
     target.start();
     Sender sender(target);
     sender.start();
     while (sender.ready == 0) std::this_thread::sleep_for(1ms);
     std::vector<std::unique_ptr<Dialer>> dialers;
     const TimePoint start = runtime::system_now().mono;
-    for (int i = 0; i < kDialers; ++i) {
+    for (int i = 0; dialing != Dialing::none && i < kDialers; ++i) {
       dialers.push_back(std::make_unique<Dialer>(target, start + i * kDialEvery / kDialers));
       dialers.back()->start();
     }
@@ -225,7 +228,12 @@ void loop_lag(benchmark::State& state) {
     state.counters["inline"] = static_cast<double>(target.endpoint->stats().steps_inline);
   }
 }
-BENCHMARK(loop_lag)->Arg(0)->Arg(1)->Iterations(1)->UseRealTime()->Unit(benchmark::kSecond);
+
+#define QUDAG_LOOP_LAG(name, dialing) \
+  BENCHMARK_CAPTURE(loop_lag, name, dialing)->Iterations(1)->UseRealTime()->Unit(benchmark::kSecond)
+QUDAG_LOOP_LAG(idle, Dialing::none);
+QUDAG_LOOP_LAG(turn, Dialing::in_turn);
+QUDAG_LOOP_LAG(pool, Dialing::on_pool);
 
 }  // namespace
 }  // namespace qudag::link

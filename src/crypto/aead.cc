@@ -7,7 +7,9 @@
 
 #include "crypto/openssl.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/params.h>
 
 #include <charconv>
 #include <climits>
@@ -53,6 +55,12 @@ CipherContext new_context() { return CipherContext(openssl::must_have(EVP_CIPHER
 int int_size(std::size_t size) {
   QUDAG_ASSERT(size <= INT_MAX);
   return static_cast<int>(size);
+}
+
+/// EVP_CIPHER_CTX_ctrl makes the same parameter, and asks three times what the cipher is: 20 ns.
+OSSL_PARAM tag_param(std::byte* tag) {
+  return {OSSL_CIPHER_PARAM_AEAD_TAG, OSSL_PARAM_OCTET_STRING, tag, kTagSize,
+          OSSL_PARAM_UNMODIFIED};
 }
 
 /// In place; CTR, GCM and whole ECB blocks give as many bytes as they take.
@@ -147,7 +155,8 @@ void Aead::seal(const Nonce& nonce, Bytes aad, MutableBytes text,
   // The final call writes nothing but wants a place.
   std::uint8_t none[kBlockSize];
   must(EVP_EncryptFinal_ex(ctx, none, &written));
-  must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, int{kTagSize}, tag.data()));
+  OSSL_PARAM get[] = {tag_param(tag.data()), OSSL_PARAM_construct_end()};
+  must(EVP_CIPHER_CTX_get_params(ctx, get));
 }
 
 bool Aead::open(const Nonce& nonce, Bytes aad, MutableBytes text,
@@ -155,16 +164,16 @@ bool Aead::open(const Nonce& nonce, Bytes aad, MutableBytes text,
   EVP_CIPHER_CTX* ctx = open_.get();
   QUDAG_ASSERT(ctx != nullptr);
   int written = 0;
-  must(EVP_DecryptInit_ex2(ctx, nullptr, nullptr, u8(Bytes(nonce)), nullptr));
+  // A parameter is not const, but the tag is only read.
+  const OSSL_PARAM set[] = {tag_param(const_cast<std::byte*>(tag.data())),
+                            OSSL_PARAM_construct_end()};
+  must(EVP_DecryptInit_ex2(ctx, nullptr, nullptr, u8(Bytes(nonce)), set));
   if (!aad.empty()) {
     must(EVP_DecryptUpdate(ctx, nullptr, &written, u8(aad), int_size(aad.size())));
   }
   if (!text.empty()) {
     must(EVP_DecryptUpdate(ctx, u8(text), &written, u8(text), int_size(text.size())));
   }
-  // OpenSSL's signature is not const, but the tag is only read.
-  must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, int{kTagSize},
-                           const_cast<std::byte*>(tag.data())));
   std::uint8_t none[kBlockSize];
   return EVP_DecryptFinal_ex(ctx, none, &written) == 1;
 }
