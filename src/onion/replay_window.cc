@@ -1,9 +1,12 @@
 // Builds that were seen, as one open-addressing table per expiry minute: forgetting is dropping a
 // table, never a walk over entries.
 //
-// An entry is the first half of its digest, 16 bytes: finding a second build with the same half is
-// 2^128 work. Digests place themselves; whoever grinds them into one cluster pays 2^19 hashes and
-// one build per entry, to make look-ups scan some KiB.
+// An entry is 8 bytes of its digest. A replay has the same ones and is always found. Another build
+// has them too with a chance of 2^-46 when the window is full, and is tried again then; who wants
+// to have somebody's build refused must find its 8 bytes, 2^64 hashes. Tables are dense and grow by
+// a quarter, so that the window takes about 10 bytes a build: it is most of what a relay's memory
+// grows by with use. Digests place themselves; whoever grinds them into one cluster pays 2^16
+// hashes and one build per entry, to make look-ups scan some KiB.
 #include "base/assert.h"
 #include "onion/build.h"
 
@@ -14,28 +17,20 @@
 namespace qudag::onion {
 namespace {
 
-struct Entry {
-  std::uint64_t a = 0;
-  std::uint64_t b = 0;  // never 0 in a used slot
-  friend bool operator==(const Entry&, const Entry&) = default;
-};
+using Entry = std::uint64_t;  // 0: a free slot
 
 Entry entry_of(std::span<const std::byte, 32> digest) {
-  Entry e;
-  std::memcpy(&e.a, digest.data(), 8);
-  std::memcpy(&e.b, digest.data() + 8, 8);
-  e.b |= 1;
-  return e;
+  Entry e = 0;
+  std::memcpy(&e, digest.data(), sizeof e);
+  return e | 1;
 }
 
 class Table {
  public:
-  bool contains(const Entry& entry) const {
-    return !slots_.empty() && slots_[slot(entry)] == entry;
-  }
+  bool contains(Entry entry) const { return !slots_.empty() && slots_[slot(entry)] == entry; }
 
-  void add(const Entry& entry) {
-    if (4 * (used_ + 1) > 3 * slots_.size()) grow();
+  void add(Entry entry) {
+    if (8 * (used_ + 1) > 7 * slots_.size()) grow();
     slots_[slot(entry)] = entry;
     ++used_;
   }
@@ -44,22 +39,22 @@ class Table {
 
  private:
   // The slot that holds it, or the free one where it belongs.
-  std::size_t slot(const Entry& entry) const {
-    const std::size_t mask = slots_.size() - 1;
-    std::size_t at = static_cast<std::size_t>(entry.a) & mask;
-    while (slots_[at].b != 0 && slots_[at] != entry) at = (at + 1) & mask;
+  std::size_t slot(Entry entry) const {
+    __extension__ using Wide = unsigned __int128;
+    auto at = static_cast<std::size_t>((Wide{entry} * slots_.size()) >> 64);
+    while (slots_[at] != 0 && slots_[at] != entry) at = at + 1 == slots_.size() ? 0 : at + 1;
     return at;
   }
 
   void grow() {
-    std::vector<Entry> old(std::max<std::size_t>(64, 2 * slots_.size()));
+    std::vector<Entry> old(std::max<std::size_t>(64, slots_.size() + slots_.size() / 4));
     old.swap(slots_);
-    for (const Entry& e : old) {
-      if (e.b != 0) slots_[slot(e)] = e;
+    for (const Entry e : old) {
+      if (e != 0) slots_[slot(e)] = e;
     }
   }
 
-  std::vector<Entry> slots_;  // a power of two
+  std::vector<Entry> slots_;
   std::size_t used_ = 0;
 };
 
