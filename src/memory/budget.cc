@@ -54,16 +54,16 @@ Budget::~Budget() {
   if (kept_ > 0) parent_->release(kept_);
 }
 
-// First from what is kept here, the rest like everybody. From the leaf up, and back down if an
-// ancestor has no room: between the two another thread may be refused by a reservation that then
-// fails, but no bound is ever passed.
+// First from what is kept here, the rest like everybody: of the parent first, so that whatever is
+// in `beyond_` is the parent's too when another thread takes it back from there. A reservation that
+// fails half-way may refuse another one meanwhile, but no bound is ever passed.
 bool Budget::reserve(std::uint64_t bytes) noexcept {
   const std::uint64_t own = kept_ == 0 ? 0 : add_up_to(kept_used_, bytes, kept_);
   const std::uint64_t rest = bytes - own;
   if (rest > 0) {
-    bool room = add_within(beyond_, rest, beyond_max_);
-    if (room && parent_ != nullptr && !parent_->reserve(rest)) {
-      beyond_.fetch_sub(rest, std::memory_order_relaxed);
+    bool room = parent_ == nullptr || parent_->reserve(rest);
+    if (room && !add_within(beyond_, rest, beyond_max_)) {
+      if (parent_ != nullptr) parent_->release(rest);
       room = false;
     }
     if (!room) {
