@@ -1,6 +1,8 @@
 // 100,000 circuits over one relay: opened, used for a message, closed. The relay is a `qudag node`
 // process, its RSS read from outside every thousand circuits. A source is a node of this process
 // with a few hundred circuits; when it stops it closes them all, and the next one takes its place.
+// A build is remembered against replay until it has expired, five to six minutes: so in the end
+// those minutes are waited for, and as many circuits as before the first sample are opened again.
 #include "machine.h"
 #include "net.h"
 #include "scenarios.h"
@@ -30,6 +32,7 @@ class Soak {
         start_(args.quick ? 100 : 10'000),
         step_(args.quick ? 50 : 1'000),
         per_source_(args.quick ? 50 : 500),
+        rest_(args.quick ? 100ms : 390'000ms),
         out_(out),
         interrupt_(interrupt) {}
 
@@ -39,9 +42,12 @@ class Soak {
   Result<std::unique_ptr<Node>> start_node(const PeerAddress& relay, bool known);
   Status one_source(const PeerAddress& relay, const NodeId& destination);
   Result<std::size_t> circuits_left();
-  void rows(std::size_t left, double seconds);
+  Status until(std::size_t count, const PeerAddress& relay, const NodeId& destination);
+  double rss() { return static_cast<double>(rss_of(relay_->members()[0].child.pid())); }
+  void rows(std::size_t left, double seconds, double rested, double again);
 
   const std::size_t all_, start_, step_, per_source_;
+  const std::chrono::milliseconds rest_;
   Results& out_;
   Interrupt& interrupt_;
   std::unique_ptr<Network> relay_;
@@ -107,6 +113,15 @@ Result<std::size_t> Soak::circuits_left() {
   return left;
 }
 
+Status Soak::until(std::size_t count, const PeerAddress& relay, const NodeId& destination) {
+  while (done_ < count) {
+    if (Status one = one_source(relay, destination); !one) return one;
+    if (!relay_->members()[0].child.alive()) return fail(Errc::internal, "the relay ended");
+    if (done_ % step_ == 0 && done_ <= all_) samples_.emplace_back(done_, rss());
+  }
+  return {};
+}
+
 Status Soak::run() {
   auto relay =
       Network::start({.nodes = 1, .gossip_interval = "10s", .memory = kMemory}, interrupt_);
@@ -120,21 +135,19 @@ Status Soak::run() {
   (*destination)->on_message([](Message&&) { return Accept::taken; });
 
   const auto begin = Clock::now();
-  while (done_ < all_) {
-    if (Status one = one_source(*at, (*destination)->id()); !one) return one;
-    if (!member.child.alive()) return fail(Errc::internal, "the relay ended");
-    if (done_ % step_ == 0) {
-      samples_.emplace_back(done_, static_cast<double>(rss_of(member.child.pid())));
-    }
-  }
+  if (Status done = until(all_, *at, (*destination)->id()); !done) return done;
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   const auto left = circuits_left();
   if (!left) return std::unexpected(left.error());
-  rows(*left, seconds);
+  fmt::print(stderr, "bench: soak: waiting until the builds have expired\n");
+  if (interrupt_.wait(rest_)) return fail(Errc::shutting_down, "interrupted");
+  const double rested = rss();
+  if (Status done = until(all_ + start_, *at, (*destination)->id()); !done) return done;
+  rows(*left, seconds, rested, rss());
   return {};
 }
 
-void Soak::rows(std::size_t left, double seconds) {
+void Soak::rows(std::size_t left, double seconds, double rested, double again) {
   double first = 0, least = 0, most = 0;
   std::string text = "soak: MB at circuits:";
   for (const auto& [circuits, rss] : samples_) {
@@ -145,16 +158,21 @@ void Soak::rows(std::size_t left, double seconds) {
     most = std::max(most, rss);
   }
   out_.add("soak/circuits", "circuits", true).runs = {static_cast<double>(done_)};
-  out_.add("soak/rate", "circuits/s", true).runs = {static_cast<double>(done_) / seconds};
+  out_.add("soak/rate", "circuits/s", true).runs = {static_cast<double>(all_) / seconds};
   out_.add("soak/rss_first", "bytes", false).runs = {first};
   out_.add("soak/rss_last", "bytes", false).runs = {samples_.back().second};
   out_.add("soak/rss_most", "bytes", false).runs = {most};
   out_.add("soak/rss_least", "bytes", false).runs = {least};
   out_.add("soak/rss_growth", "x", false).runs = {samples_.back().second / first};
   out_.add("soak/rss_spread", "x", false).runs = {most / least};
+  out_.add("soak/rss_rested", "bytes", false).runs = {rested};
+  out_.add("soak/rss_again", "bytes", false).runs = {again};
+  out_.add("soak/rss_again_growth", "x", false).runs = {again / first};
   out_.add("soak/circuits_left", "circuits", false).runs = {static_cast<double>(left)};
-  out_.note(fmt::format("{}; first is at {} circuits, least, most and spread are from there on",
-                        text, start_));
+  out_.note(fmt::format(
+      "{}; first is at {} circuits, least, most and spread are from there on; rested after {} s of "
+      "nothing, again after as many circuits more",
+      text, start_, rest_.count() / 1'000));
 }
 
 }  // namespace
