@@ -20,7 +20,13 @@ class Caps {
   const Broke& broke_;
 };
 
+std::uint64_t blocks_of(const node::ShardReport& report) {
+  return std::accumulate(report.pool.in_use.begin(), report.pool.in_use.end(), std::uint64_t{0});
+}
+
 }  // namespace
+
+bool holds_no_block(SimNode& node) { return blocks_of(node.shard().report()) == 0; }
 
 void check_caps(SimNode& node, const Broke& broke) {
   const Caps at_most(broke);
@@ -56,8 +62,7 @@ void check_quiet(SimNode& node, const Broke& broke) {
   none("messages waiting", report.message.waiting);
   none("messages in flight", report.message.in_flight);
   none("flows", report.message.flows);
-  none("blocks",
-       std::accumulate(report.pool.in_use.begin(), report.pool.in_use.end(), std::uint64_t{0}));
+  none("blocks", blocks_of(report));
   none("reserved bytes", node.bound().claimed());
   none("steps of handshakes", report.endpoint.steps_waiting);
 }

@@ -13,6 +13,7 @@ using Broke = std::function<void(std::string)>;
 
 /// No queue, pool, table or budget of the node is beyond its cap.
 void check_caps(SimNode& node, const Broke& broke);
+bool holds_no_block(SimNode& node);
 /// Nothing of traffic is left: no circuit, message, flow, or block of a pool, no reserved byte.
 void check_quiet(SimNode& node, const Broke& broke);
 

@@ -24,6 +24,7 @@ constexpr double kNarrowLine = 100'000;  // bytes a second
 constexpr Duration kNarrowQueue = 200ms;
 // After the last outcome: flows close their circuits (60 s), dead links are noticed (30 s).
 constexpr Duration kQuietAfter = 130s;
+constexpr Duration kGossipAtMost = 30s;
 
 struct Entry {  // one message in the books
   std::size_t from = 0, to = 0;
@@ -135,6 +136,9 @@ void Scenario::quiet() {
   world_.run_until(world_.now().mono + kQuietAfter);
   for (std::size_t i = 0; i < net_.size(); ++i) {
     if (!net_[i].running()) continue;
+    // Gossip goes on, and its frames lie in blocks until they are acknowledged: what belongs to
+    // nobody never comes back.
+    world_.run_until(world_.now().mono + kGossipAtMost, [&] { return holds_no_block(net_[i]); });
     check_quiet(net_[i],
                 [&](const std::string& what) { broke(fmt::format("node {}: {}", i, what)); });
   }
@@ -277,7 +281,8 @@ void Scenario::balance() {
       broke(fmt::format("message {} was called delivered and never arrived", n));
     }
   }
-  for (std::size_t i = 0; i < net_.size(); ++i) {
+  // quiet() looks at it later: a link to a crashed sender, and what came over it, lives 30 s.
+  for (std::size_t i = 0; !options_.check_bounds && i < net_.size(); ++i) {
     if (net_[i].running() && net_[i].bound().claimed() != 0) {
       broke(
           fmt::format("node {} holds {} reserved bytes at the end", i, net_[i].bound().claimed()));
