@@ -7,6 +7,7 @@
 #include "base/assert.h"
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -25,20 +26,18 @@ inline Bytes as_bytes(std::string_view text) {
 inline const std::uint8_t* u8(Bytes b) { return reinterpret_cast<const std::uint8_t*>(b.data()); }
 inline std::uint8_t* u8(MutableBytes b) { return reinterpret_cast<std::uint8_t*>(b.data()); }
 
+// One instruction each: parsers read many small numbers for each message.
 template <class T>
 void store_be(std::byte* out, T value) {
-  for (std::size_t i = sizeof(T); i-- > 0;) {
-    out[i] = static_cast<std::byte>(value & 0xff);
-    value = static_cast<T>(sizeof(T) > 1 ? value >> 8 : 0);
-  }
+  if constexpr (std::endian::native == std::endian::little) value = std::byteswap(value);
+  std::memcpy(out, &value, sizeof value);
 }
 
 template <class T>
 T load_be(const std::byte* in) {
-  T value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i) {
-    value = static_cast<T>((sizeof(T) > 1 ? value << 8 : 0) | std::to_integer<T>(in[i]));
-  }
+  T value;
+  std::memcpy(&value, in, sizeof value);
+  if constexpr (std::endian::native == std::endian::little) value = std::byteswap(value);
   return value;
 }
 

@@ -31,6 +31,13 @@ inline constexpr std::size_t kBlockCapacity[kBlockSizeCount] = {1024, 8192, 256}
 inline constexpr std::size_t kHeadroomBytes = 128;
 inline constexpr std::size_t kTailroomBytes = 128;
 
+/// The blocks for copies of so many bytes: several cells up to half of a bulk block, because much
+/// more memory than bytes would be held otherwise.
+inline constexpr BlockSize block_size_for(std::size_t bytes) {
+  if (bytes <= kBlockCapacity[2]) return BlockSize::small;
+  return bytes < kBlockCapacity[1] / 2 ? BlockSize::cell : BlockSize::bulk;
+}
+
 class BlockPool;
 
 /// The record in front of every piece. Only memory/ touches it.

@@ -125,6 +125,13 @@ Reservation Reservation::take(Budget& budget, std::uint64_t bytes) noexcept {
   return out;
 }
 
+Reservation Reservation::adopt(Budget& budget, std::uint64_t bytes) noexcept {
+  Reservation out;
+  out.budget_ = &budget;
+  out.bytes_ = bytes;
+  return out;
+}
+
 bool Reservation::grow(std::uint64_t more) noexcept {
   if (budget_ == nullptr || !budget_->reserve(more)) return false;
   bytes_ += more;

@@ -68,6 +68,15 @@ class Reservation {
 
   /// Holds nothing if the budget has no room: test it.
   static Reservation take(Budget& budget, std::uint64_t bytes) noexcept;
+  /// For bytes that somebody reserved from the budget before, and hands over.
+  static Reservation adopt(Budget& budget, std::uint64_t bytes) noexcept;
+  /// The other way: whoever gets the number gives the bytes back. 0, and nothing changes, if they
+  /// are of another budget.
+  std::uint64_t hand_over(const Budget& budget) noexcept {
+    if (budget_ != &budget) return 0;
+    budget_ = nullptr;
+    return std::exchange(bytes_, 0);
+  }
   explicit operator bool() const { return budget_ != nullptr; }
   std::uint64_t bytes() const { return bytes_; }
   [[nodiscard]] bool grow(std::uint64_t more) noexcept;

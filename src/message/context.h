@@ -1,12 +1,19 @@
 // What every part of this room works with, in one place. Owned by Messages.
 #pragma once
 
+#include "memory/share.h"
 #include "message/channel.h"
 #include "message/deadlines.h"
 #include "message/messages.h"
 #include "message/port.h"
 
 namespace qudag::message {
+
+/// What messages of the class reserve from.
+inline memory::Budget& claim(const MessagesOptions& options, Class cls, memory::Budget& budget) {
+  memory::Budget* const own = options.claims[static_cast<std::size_t>(cls)];
+  return own == nullptr ? budget : *own;
+}
 
 struct Context {
   const MessagesOptions options;
@@ -19,15 +26,14 @@ struct Context {
   Events& events;
   Offload offload;  // null, or the options' within a visit of Messages
 
+  /// Of what messages reserve, by class; settled when the outermost call returns.
+  std::array<memory::Share, kClassCount> shares;
   Channels channels;
   Deadlines deadlines;
   MessagesStats stats;
   bool stopping = false;
 
-  memory::Budget& budget_of(Class cls) const {
-    memory::Budget* const claim = options.claims[static_cast<std::size_t>(cls)];
-    return claim == nullptr ? budget : *claim;
-  }
+  memory::Budget& budget_of(Class cls) const { return claim(options, cls, budget); }
 };
 
 inline std::size_t index(Class cls) { return static_cast<std::size_t>(cls); }

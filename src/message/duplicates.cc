@@ -81,6 +81,8 @@ void Duplicates::grow() {
   ring_.swap(larger);
   first_ = 0;
   table_.assign(std::bit_ceil(ring_.size() * 2), {});
+  table_at_.store(reinterpret_cast<std::uintptr_t>(table_.data()), std::memory_order_relaxed);
+  table_mask_.store(table_.size() - 1, std::memory_order_relaxed);
   for (std::size_t place = 0; place < size_; ++place) link(place);
 }
 

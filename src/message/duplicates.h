@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "message/assembly.h"
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -26,6 +27,15 @@ class Duplicates {
   void add(const wire::MessageId& id, TimePoint expires, TimePoint now);
   /// It was not delivered after all: contains() is false again. Its place is kept until its turn.
   void forget(const wire::MessageId& id, TimePoint now);
+  /// Somebody will soon ask for this id: a full window is larger than the processor's caches. Any
+  /// thread, without a lock: while the table grows this fetches nothing of use, and no harm is
+  /// done.
+  void fetch_ahead(const wire::MessageId& id) const {
+    const std::uintptr_t base = table_at_.load(std::memory_order_relaxed);
+    const std::size_t mask = table_mask_.load(std::memory_order_relaxed);
+    __builtin_prefetch(reinterpret_cast<const void*>(base + (hash_of(id) & mask) * sizeof(Slot)),
+                       1);
+  }
   std::size_t size() const { return size_; }
 
  private:
@@ -52,7 +62,9 @@ class Duplicates {
   std::size_t ids_max_;
   IdHash hash_;
   std::vector<Entry> ring_;
-  std::vector<Slot> table_;  // a power of two, at least twice the ring's size
+  std::vector<Slot> table_;                  // a power of two, at least twice the ring's size
+  std::atomic<std::uintptr_t> table_at_{0};  // where it is, for fetch_ahead()
+  std::atomic<std::size_t> table_mask_{0};
   std::size_t first_ = 0;
   std::size_t size_ = 0;
 };

@@ -27,6 +27,9 @@ class Messages::Impl {
                 .identity = identity,
                 .events = events,
                 .offload = wrap(options.offload),
+                .shares = {memory::Share(claim(options, Class::high, budget)),
+                           memory::Share(claim(options, Class::normal, budget)),
+                           memory::Share(claim(options, Class::low, budget))},
                 .channels = {},
                 .deadlines = {},
                 .stats = {}},
@@ -64,6 +67,7 @@ class Visit {
   ~Visit() {
     if (impl_.depth == 1) {
       impl_.sender.flush(now_);
+      for (memory::Share& share : impl_.context.shares) share.settle();
       impl_.context.channels.bury();
     }
     --impl_.depth;
@@ -125,11 +129,13 @@ bool Messages::Impl::read(Channel& channel, memory::Block payload, Now now) {
   std::array<std::byte, limits::kBulkPayloadBytes / 2> aside;
   Bytes whole = payload.bytes();
   wire::FrameReader frames(whole);
+  wire::Frame frame;
   memory::Block* takable = &payload;
-  while (const auto frame = frames.next()) {
-    const auto* data = std::get_if<wire::DataFrame>(&*frame);
+  while (frames.read(frame)) {
+    if (const std::byte* next = frames.peek_message_id()) receiver.expect(next);
+    const auto* data = std::get_if<wire::DataFrame>(&frame);
     if (data == nullptr || takable == nullptr || data->bytes.size() * 2 < whole.size()) {
-      if (!on_frame(channel, *frame, nullptr, now)) return false;
+      if (!on_frame(channel, frame, nullptr, now)) return false;
       if (channel.dead) return true;
       continue;
     }
@@ -140,7 +146,7 @@ bool Messages::Impl::read(Channel& channel, memory::Block payload, Now now) {
     const Bytes rest = whole.last(rest_bytes);
     const bool goes_on = !rest.empty() && rest.front() != std::byte{0};
     if (goes_on) std::memcpy(aside.data(), rest.data(), rest.size());
-    if (!on_frame(channel, *frame, takable, now)) return false;
+    if (!on_frame(channel, frame, takable, now)) return false;
     if (channel.dead || !goes_on) return true;
     whole = Bytes(aside).first(rest_bytes);
     frames = wire::FrameReader(whole);

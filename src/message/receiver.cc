@@ -17,8 +17,6 @@ constexpr std::size_t kAssembliesMax = 1 << 18;
 /// Larger messages that come in small cells are copied into bulk blocks: 1 KiB blocks would hold a
 /// third more memory than was reserved, and a message of 64 MiB needs more than a pool has.
 constexpr std::size_t kKeepSmallBlocksUpTo = 64 * 1024;
-/// From so many bytes left on, copies go into bulk blocks.
-constexpr std::size_t kBulkFrom = 4096;
 /// Whole messages that wait for their signature to be verified: half a second of two workers.
 constexpr std::size_t kToVerifyMax = 4'096;
 /// One circuit's: more than its credit allows to be under way.
@@ -32,6 +30,19 @@ constexpr auto kRememberedAfter = 2min;
 
 Duration ttl_of(const wire::MessageStart& start) {
   return std::min<Duration>(std::chrono::milliseconds(start.ttl_ms), limits::kTtlMax);
+}
+
+/// May `bytes`, a part of the payload's block, stay in it?
+bool may_keep(Class cls, std::size_t message_bytes, Bytes bytes, const memory::Block* payload) {
+  const bool fits_blocks = cls == Class::low || message_bytes <= kKeepSmallBlocksUpTo;
+  return payload != nullptr && fits_blocks && bytes.size() * 2 >= payload->size();
+}
+
+void keep(Bytes bytes, memory::Block& payload, memory::Chain& out) {
+  const auto front = static_cast<std::size_t>(bytes.data() - payload.data());
+  payload.drop_back(payload.size() - front - bytes.size());
+  payload.drop_front(front);
+  out.push_back(std::move(payload));
 }
 
 IdHash draw_hash(Rng& rng) { return {rng.u64() | 1, rng.u64() | 1}; }
@@ -79,6 +90,8 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
   if (!frame.last && channel.arriving.size() >= wire::kInterleavedMessagesMax) return false;
   ++channel.next_ref_in;
   const wire::MessageStart& start = *frame.start;
+  const bool wanted = channel.is_source() == start.in_reply_to.has_value() && start.ttl_ms > 0;
+  if (frame.last && wanted && !start.is_signed) return take_whole(channel, frame, payload, now);
   if (const auto status = refusal_of(channel, start, now)) {
     if (*status == wire::AckStatus::duplicate) ++context_.stats.duplicates;
     return refuse(channel, frame, *status);
@@ -105,6 +118,45 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
   if (frame.last) return deliver(*assembly, now);
   context_.deadlines.set(*assembly, assembly->expires);
   return true;
+}
+
+void Receiver::expect(const std::byte* id) const {
+  wire::MessageId copy;
+  std::memcpy(copy.data(), id, copy.size());
+  delivered_->fetch_ahead(copy);
+}
+
+/// A message in one fragment, as most are: it needs no record.
+bool Receiver::take_whole(Channel& channel, const wire::DataFrame& frame, memory::Block* payload,
+                          Now now) {
+  const wire::MessageStart& start = *frame.start;
+  const std::uint32_t ref = frame.ref;
+  Received message;
+  memory::Share& share = context_.shares[index(start.cls)];
+  message.reservation = share.take(start.size);
+  if (!message.reservation || !keep_whole(channel.cls, frame.bytes, payload, message.payload)) {
+    const bool known = delivered_->contains(start.id, now.mono);
+    ++(known ? context_.stats.duplicates : context_.stats.refused_memory);
+    return answer(channel, ref,
+                  known ? wire::AckStatus::duplicate : wire::AckStatus::refused_memory);
+  }
+  if (!delivered_->claim(start.id, now.mono + ttl_of(start) + kRememberedAfter, now.mono)) {
+    share.give(std::move(message.reservation));
+    ++context_.stats.duplicates;
+    return answer(channel, ref, wire::AckStatus::duplicate);
+  }
+  replace_older(start.id);
+  return hand_out(channel, ref, start, std::move(message), now);
+}
+
+bool Receiver::keep_whole(Class cls, Bytes bytes, memory::Block* payload, memory::Chain& out) {
+  if (bytes.empty()) return true;
+  if (may_keep(cls, bytes.size(), bytes, payload)) {
+    keep(bytes, *payload, out);
+    return true;
+  }
+  context_.stats.bytes_copied += bytes.size();
+  return memory::Chain::copy_in(context_.pool, memory::block_size_for(bytes.size()), bytes, out);
 }
 
 /// What speaks against a message before any memory is given to it.
@@ -230,15 +282,11 @@ void Receiver::replace_older(const wire::MessageId& id) {
 }
 
 bool Receiver::store(Assembly& assembly, Bytes bytes, memory::Block* payload) {
-  const bool fits_blocks =
-      assembly.channel->cls == Class::low || assembly.start.size <= kKeepSmallBlocksUpTo;
-  const bool take = payload != nullptr && fits_blocks && bytes.size() * 2 >= payload->size();
-  if (!take) return copy(assembly, bytes);
+  if (!may_keep(assembly.channel->cls, assembly.start.size, bytes, payload)) {
+    return copy(assembly, bytes);
+  }
   if (assembly.tail) assembly.bytes.push_back(std::move(assembly.tail));
-  const auto front = static_cast<std::size_t>(bytes.data() - payload->data());
-  payload->drop_back(payload->size() - front - bytes.size());
-  payload->drop_front(front);
-  assembly.bytes.push_back(std::move(*payload));
+  keep(bytes, *payload, assembly.bytes);
   return true;
 }
 
@@ -246,8 +294,7 @@ bool Receiver::copy(Assembly& assembly, Bytes bytes) {
   while (!bytes.empty()) {
     if (!assembly.tail) {
       const std::size_t left = assembly.start.size - assembly.bytes.bytes();
-      const auto size = left >= kBulkFrom ? memory::BlockSize::bulk : memory::BlockSize::cell;
-      assembly.tail = context_.pool.take(size);
+      assembly.tail = context_.pool.take(memory::block_size_for(left));
       if (!assembly.tail) return false;
     }
     memory::Block& tail = assembly.tail;
@@ -366,14 +413,20 @@ bool Receiver::hand_out(Assembly& assembly, const std::optional<NodeId>& sender,
   }
   Channel& channel = *assembly.channel;
   const std::uint32_t ref = assembly.ref;
-  message.id = start.id;
   message.payload = std::move(assembly.bytes);
   message.reservation = std::move(assembly.reservation);
   message.reservation.shrink(message.reservation.bytes() - message.payload.bytes());
+  erase(assembly);
+  return hand_out(channel, ref, start, std::move(message), now);
+}
+
+/// Gives the message, of which the payload is there, to the application, and answers what it says.
+bool Receiver::hand_out(Channel& channel, std::uint32_t ref, const wire::MessageStart& start,
+                        Received&& message, Now now) {
+  message.id = start.id;
   message.cls = start.cls;
   message.in_reply_to = start.in_reply_to;
   if (!channel.is_source()) message.reply_circuit = channel.circuit;
-  erase(assembly);
 
   // From here on the application may have done anything to us but free us.
   const std::size_t bytes = message.payload.bytes();

@@ -20,6 +20,8 @@ class Receiver {
   /// The application may run inside: look the channel up again.
   [[nodiscard]] bool on_data(Channel& channel, const wire::DataFrame& frame, memory::Block* payload,
                              Now now);
+  /// A message with that id begins next in the payload.
+  void expect(const std::byte* id) const;
   [[nodiscard]] bool on_cancel(Channel& channel, const wire::CancelFrame& frame);
   /// The channel is out of the table: what was arriving on it is dropped.
   void on_ended(Channel& channel);
@@ -39,6 +41,8 @@ class Receiver {
   };
 
   bool begin(Channel& channel, const wire::DataFrame& frame, memory::Block* payload, Now now);
+  bool take_whole(Channel& channel, const wire::DataFrame& frame, memory::Block* payload, Now now);
+  bool keep_whole(Class cls, Bytes bytes, memory::Block* payload, memory::Chain& out);
   std::optional<wire::AckStatus> refusal_of(const Channel& channel, const wire::MessageStart& start,
                                             Now now) const;
   bool answer(Channel& channel, std::uint32_t ref, wire::AckStatus status);
@@ -52,6 +56,8 @@ class Receiver {
   void on_verified(SlotHandle handle, Unverified& job, Now now);
   bool verified(Assembly& assembly, const Result<NodeId>& sender, Now now);
   bool hand_out(Assembly& assembly, const std::optional<NodeId>& sender, Now now);
+  bool hand_out(Channel& channel, std::uint32_t ref, const wire::MessageStart& start,
+                Received&& message, Now now);
   void replace_older(const wire::MessageId& id);
   Assembly* open(Channel& channel, const wire::DataFrame& frame, bool answered, Now now);
   void drop_bytes(Assembly& assembly);

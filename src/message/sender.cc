@@ -350,6 +350,7 @@ void Sender::finish(Envelope& envelope, Outcome outcome, Error reason, Now now) 
   event.delivery = {outcome, std::move(reason), now.mono - envelope.accepted, envelope.message};
   events_.push_back(std::move(event));
   --live_[cls];
+  context_.shares[cls].give(std::move(envelope.reservation));
   envelopes_.erase(envelope.handle);
 }
 

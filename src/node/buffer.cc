@@ -7,12 +7,18 @@ namespace qudag {
 std::unique_ptr<Buffer::Impl> Buffer::Impl::make(memory::BlockPool& pool, memory::Chain& chain,
                                                  memory::Reservation& reservation,
                                                  std::shared_ptr<const void> keep) {
-  static_assert(alignof(Impl) <= 16 && sizeof(Impl) + sizeof(MutableBytes) <= 512);
-  constexpr std::size_t kFewPieces = (512 - sizeof(Impl)) / sizeof(MutableBytes);
-  memory::Block home =
-      pool.take(chain.blocks() <= kFewPieces ? memory::BlockSize::small : memory::BlockSize::bulk);
-  if (!home) return nullptr;
-  void* const place = home.area().data();
+  static_assert(alignof(Impl) <= alignof(memory::BlockHeader));
+  static_assert(sizeof(Impl) <= memory::kHeadroomBytes);
+  memory::BlockHeader* const first = chain.front();
+  memory::Block home;
+  void* place = nullptr;
+  if (first != nullptr && first->begin >= sizeof(Impl)) {
+    place = first->data();
+  } else {  // an empty message, or one whose first block has no room
+    home = pool.take(memory::BlockSize::small);
+    if (!home) return nullptr;
+    place = home.area().data();
+  }
   return std::unique_ptr<Impl>(::new (place)
                                    Impl(std::move(home), chain, reservation, std::move(keep)));
 }
@@ -23,28 +29,37 @@ Buffer::Impl::Impl(memory::Block home, memory::Chain& chain, memory::Reservation
       keep_(std::move(keep)),
       reservation_(std::move(reservation)),
       chain_(std::move(chain)) {
-  list_pieces();
+  for (memory::BlockHeader* at = chain_.front(); at != nullptr; at = at->next) {
+    if (!memory::Chain::view(at).empty()) ++piece_count_;
+  }
 }
 
-void Buffer::Impl::list_pieces() {
-  const MutableBytes rest = home_.area().subspan(sizeof(Impl));
-  auto* out = reinterpret_cast<MutableBytes*>(rest.data());
-  if (chain_.blocks() > rest.size() / sizeof(MutableBytes)) {
-    many_.resize(chain_.blocks());
-    out = many_.data();
+MutableBytes Buffer::Impl::piece(std::size_t index) const {
+  if (last_ == nullptr || index < last_index_) {
+    last_ = chain_.front();
+    last_index_ = 0;
   }
-  std::size_t count = 0;
-  for (memory::BlockHeader* at = chain_.front(); at != nullptr; at = at->next) {
-    const MutableBytes view = memory::Chain::view(at);
-    if (!view.empty()) ::new (out + count++) MutableBytes(view);
+  const auto skip_empty = [this] {
+    while (memory::Chain::view(last_).empty()) last_ = last_->next;
+  };
+  for (skip_empty(); last_index_ < index; ++last_index_) {
+    last_ = last_->next;
+    skip_empty();
   }
-  pieces_ = {out, count};
+  return memory::Chain::view(last_);
 }
 
 // The block must outlive the object that is in it.
 void Buffer::Impl::operator delete(Impl* self, std::destroying_delete_t) noexcept {
   const memory::Block home = std::move(self->home_);
+  const memory::Chain chain = std::move(self->chain_);
   self->~Impl();
+}
+
+Buffer::Impl::Parts Buffer::Impl::take(Buffer& buffer) {
+  const std::unique_ptr<Impl> impl = std::move(buffer.impl_);
+  if (impl == nullptr) return {};
+  return {.chain = std::move(impl->chain_), .reservation = std::move(impl->reservation_)};
 }
 
 Buffer::Buffer() noexcept = default;
@@ -54,10 +69,10 @@ Buffer::Buffer(Buffer&&) noexcept = default;
 Buffer& Buffer::operator=(Buffer&&) noexcept = default;
 
 std::size_t Buffer::size() const noexcept { return impl_ ? impl_->chain().bytes() : 0; }
-std::size_t Buffer::piece_count() const noexcept { return impl_ ? impl_->pieces().size() : 0; }
-std::span<std::byte> Buffer::piece(std::size_t index) noexcept { return impl_->pieces()[index]; }
+std::size_t Buffer::piece_count() const noexcept { return impl_ ? impl_->piece_count() : 0; }
+std::span<std::byte> Buffer::piece(std::size_t index) noexcept { return impl_->piece(index); }
 std::span<const std::byte> Buffer::piece(std::size_t index) const noexcept {
-  return impl_->pieces()[index];
+  return impl_->piece(index);
 }
 
 std::vector<std::byte> Buffer::to_vector() const {

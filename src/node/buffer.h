@@ -1,6 +1,6 @@
 // Buffer's inside: a chain of blocks, its share of the memory bound, and the pool's lifetime. It
-// lives in a block itself, together with the list of its pieces, so that a message costs no
-// allocation, and goes home without a lock from whichever thread ends it.
+// lives in the headroom of the chain's first block, so that a message costs neither an allocation
+// nor a block of its own, and goes home without a lock from whichever thread ends it.
 #pragma once
 
 #include "memory/block.h"
@@ -11,7 +11,6 @@
 #include <memory>
 #include <new>
 #include <span>
-#include <vector>
 
 namespace qudag {
 
@@ -24,22 +23,29 @@ class Buffer::Impl {
                                     std::shared_ptr<const void> keep);
   static void operator delete(Impl* self, std::destroying_delete_t) noexcept;
 
-  memory::Chain take_chain() { return std::move(chain_); }
-  memory::Reservation take_reservation() { return std::move(reservation_); }
+  /// What a buffer consisted of; the buffer is empty afterwards.
+  struct Parts {
+    memory::Chain chain;
+    memory::Reservation reservation;
+  };
+  static Parts take(Buffer& buffer);
+
   const memory::Chain& chain() const { return chain_; }
-  std::span<const MutableBytes> pieces() const { return pieces_; }
+  std::size_t piece_count() const { return piece_count_; }
+  MutableBytes piece(std::size_t index) const;
 
  private:
   Impl(memory::Block home, memory::Chain& chain, memory::Reservation& reservation,
        std::shared_ptr<const void> keep);
-  void list_pieces();
 
-  memory::Block home_;                // this object and, if they fit, its pieces are in it
+  memory::Block home_;                // empty, or where this object is
   std::shared_ptr<const void> keep_;  // owners: the node and every buffer it gave out
   memory::Reservation reservation_;
   memory::Chain chain_;
-  std::span<MutableBytes> pieces_;
-  std::vector<MutableBytes> many_;  // the pieces of a message of more than 4 MB
+  std::uint32_t piece_count_ = 0;  // blocks that are not empty
+  // Pieces are asked for in order, nearly always: where the last one was.
+  mutable std::uint32_t last_index_ = 0;
+  mutable memory::BlockHeader* last_ = nullptr;
 };
 
 namespace node {

@@ -458,9 +458,9 @@ node::SendRequest reply_on(const ReplyTo& to, std::chrono::milliseconds ttl, Com
 }
 
 void fill(node::SendRequest& request, Buffer& payload) {
-  if (payload.impl() == nullptr) return;  // an empty message
-  request.payload = payload.impl()->take_chain();
-  request.reservation = payload.impl()->take_reservation();
+  Buffer::Impl::Parts parts = Buffer::Impl::take(payload);
+  request.payload = std::move(parts.chain);
+  request.reservation = std::move(parts.reservation);
 }
 
 }  // namespace

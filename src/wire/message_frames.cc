@@ -23,8 +23,8 @@ bool size_is_valid(const MessageStart& start) {
   return start.size >= kSignedPrefixBytes && start.size <= kSignedSizeMax;
 }
 
-std::optional<MessageStart> parse_start(ByteReader& in, std::uint8_t flags) {
-  MessageStart start;
+// Both write into place: a start is 60 bytes, and most payloads hold many.
+bool parse_start(ByteReader& in, std::uint8_t flags, MessageStart& start) {
   start.id = in.array<kMessageIdBytes>();
   start.size = in.u32();
   start.ttl_ms = in.u32();
@@ -32,28 +32,23 @@ std::optional<MessageStart> parse_start(ByteReader& in, std::uint8_t flags) {
   const bool reserved_zero = in.u8() == 0 && in.u16() == 0;
   start.is_signed = (flags & kSigned) != 0;
   if ((flags & kReply) != 0) start.in_reply_to = in.array<kMessageIdBytes>();
-  if (!in.ok() || !reserved_zero || cls >= kClassCount || !size_is_valid(start)) return {};
+  if (!in.ok() || !reserved_zero || cls >= kClassCount || !size_is_valid(start)) return false;
   start.cls = static_cast<Class>(cls);
-  return start;
+  return true;
 }
 
-std::optional<DataFrame> parse_data(ByteReader& in) {
+bool parse_data(ByteReader& in, DataFrame& frame) {
   const std::uint8_t flags = in.u8();
-  if (!flags_are_valid(flags)) return {};
-  DataFrame frame;
+  if (!flags_are_valid(flags)) return false;
   frame.last = (flags & kLast) != 0;
   frame.ref = in.u32();
-  if ((flags & kFirst) != 0) {
-    frame.start = parse_start(in, flags);
-    if (!frame.start) return {};
-  }
+  if ((flags & kFirst) != 0 && !parse_start(in, flags, frame.start.emplace())) return false;
   frame.bytes = in.take(in.u16());
-  if (!in.ok()) return {};
-  if (frame.start) {  // a first fragment alone shows whether it completes its message
-    if (frame.bytes.size() > frame.start->size) return {};
-    if (frame.last != (frame.bytes.size() == frame.start->size)) return {};
-  }
-  return frame;
+  if (!in.ok()) return false;
+  if (!frame.start) return true;
+  // A first fragment alone shows whether it completes its message.
+  const std::size_t size = frame.start->size;
+  return frame.bytes.size() <= size && frame.last == (frame.bytes.size() == size);
 }
 
 std::uint8_t flags_of(const DataFrame& frame) {
@@ -70,52 +65,53 @@ void append_type(ByteWriter& out, FrameType type) { out.u8(static_cast<std::uint
 
 }  // namespace
 
-std::optional<Frame> FrameReader::refuse() {
+bool FrameReader::refuse() {
   malformed_ = true;
   in_ = ByteReader({});
-  return {};
+  return false;
 }
 
 std::optional<Frame> FrameReader::next() {
-  if (in_.remaining() == 0) return {};
-  std::optional<Frame> frame;
+  std::optional<Frame> frame(std::in_place);
+  if (!read(*frame)) frame.reset();
+  return frame;
+}
+
+bool FrameReader::read(Frame& out) {
+  if (in_.remaining() == 0) return false;
   switch (static_cast<FrameType>(in_.u8())) {
     case FrameType::padding:
       in_ = ByteReader({});
-      return {};
-    case FrameType::data: {
-      const auto data = parse_data(in_);
-      if (!data) return refuse();
-      frame = *data;
+      return false;
+    case FrameType::data:
+      if (!parse_data(in_, out.emplace<DataFrame>())) return refuse();
       break;
-    }
     case FrameType::ack: {
       const std::uint32_t ref = in_.u32();
       const std::uint8_t status = in_.u8();
       if (status > kAckStatusMax) return refuse();
-      frame = AckFrame{ref, static_cast<AckStatus>(status)};
+      out.emplace<AckFrame>(ref, static_cast<AckStatus>(status));
       break;
     }
     case FrameType::credit:
-      frame = CreditFrame{in_.u64()};
+      out.emplace<CreditFrame>(in_.u64());
       break;
     case FrameType::ping:
-      frame = PingFrame{in_.u64()};
+      out.emplace<PingFrame>(in_.u64());
       break;
     case FrameType::pong:
-      frame = PongFrame{in_.u64()};
+      out.emplace<PongFrame>(in_.u64());
       break;
     case FrameType::close:
-      frame = CloseFrame{in_.u8()};
+      out.emplace<CloseFrame>(in_.u8());
       break;
     case FrameType::cancel:
-      frame = CancelFrame{in_.u32()};
+      out.emplace<CancelFrame>(in_.u32());
       break;
     default:
       return refuse();
   }
-  if (!in_.ok()) return refuse();
-  return frame;
+  return in_.ok() || refuse();
 }
 
 MutableBytes append_data_header(ByteWriter& out, const DataFrame& frame, std::size_t length) {

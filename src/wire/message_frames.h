@@ -115,10 +115,22 @@ class FrameReader {
 
   /// The next frame; none at padding, at the end, and from the first malformed frame on.
   std::optional<Frame> next();
+  /// The same into `out`, without a copy: false where next() gives none.
+  bool read(Frame& out);
+  /// The id of the message that the next frame starts, for whoever wants to fetch what it needs
+  /// ahead; null if the next frame starts none. Nothing is checked.
+  const std::byte* peek_message_id() const {
+    constexpr std::size_t kBefore = 1 + 1 + 4;
+    const Bytes rest = in_.rest();
+    const bool starts = rest.size() >= kBefore + kMessageIdBytes &&
+                        rest[0] == static_cast<std::byte>(FrameType::data) &&
+                        (rest[1] & std::byte{0x01}) != std::byte{0};
+    return starts ? rest.data() + kBefore : nullptr;
+  }
   bool malformed() const { return malformed_; }
 
  private:
-  std::optional<Frame> refuse();
+  bool refuse();
 
   ByteReader in_;
   bool malformed_ = false;

@@ -1,4 +1,5 @@
 #include "memory/budget.h"
+#include "memory/share.h"
 
 #include <gtest/gtest.h>
 
@@ -98,6 +99,42 @@ TEST(Budget, ThreadsNeverPassTheBoundTogether) {
   EXPECT_EQ(root.used(), 0u);
   EXPECT_EQ(a.used() + b.used(), 0u);
   EXPECT_LE(root.peak(), 1000u);
+}
+
+TEST(Share, TakesInStepsAndKeepsNothingOnceSettled) {
+  Budget budget("node", 1'000'000);
+  Share share(budget);
+  std::vector<Reservation> held;
+  for (int i = 0; i < 100; ++i) {
+    held.push_back(share.take(100));
+    ASSERT_TRUE(held.back());
+  }
+  EXPECT_EQ(budget.used(), Share::kStepBytes);
+  share.settle();
+  EXPECT_EQ(budget.used(), 10'000u);
+  for (Reservation& reservation : held) share.give(std::move(reservation));
+  EXPECT_EQ(budget.used(), 10'000u);
+  share.settle();
+  EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST(Share, ReachesTheBoundExactly) {
+  Budget budget("node", 1'000);
+  Share share(budget);
+  Reservation first = share.take(900);  // a step is more than there is
+  ASSERT_TRUE(first);
+  EXPECT_EQ(budget.used(), 900u);
+  EXPECT_FALSE(share.take(101));
+  EXPECT_TRUE(share.take(100));
+}
+
+TEST(Share, ReservationsMayEndElsewhere) {
+  Budget budget("node", 1'000'000);
+  Share share(budget);
+  Reservation out = share.take(500);
+  share.settle();
+  out.reset();
+  EXPECT_EQ(budget.used(), 0u);
 }
 
 }  // namespace

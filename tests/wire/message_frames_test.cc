@@ -271,5 +271,29 @@ TEST(MessageFrames, EveryTruncationIsRefused) {
   }
 }
 
+TEST(MessageFrames, SayWhichMessageBeginsNext) {
+  std::array<std::byte, 256> payload{};
+  ByteWriter out(payload);
+  DataFrame frame;
+  frame.start.emplace();
+  frame.start->id.fill(std::byte{7});
+  frame.last = true;
+  append(out, AckFrame{1, AckStatus::delivered});
+  append(out, frame);
+  append_padding(out);
+  FrameReader frames(payload);
+  EXPECT_EQ(frames.peek_message_id(), nullptr);  // the acknowledgement
+  Frame read;
+  ASSERT_TRUE(frames.read(read));
+  const std::byte* id = frames.peek_message_id();
+  ASSERT_NE(id, nullptr);
+  EXPECT_TRUE(std::equal(id, id + kMessageIdBytes, frame.start->id.begin()));
+  ASSERT_TRUE(frames.read(read));
+  EXPECT_EQ(std::get<DataFrame>(read).start, frame.start);
+  EXPECT_EQ(frames.peek_message_id(), nullptr);
+  EXPECT_FALSE(frames.read(read));
+  EXPECT_FALSE(FrameReader(Bytes(payload).first(20)).peek_message_id());  // cut short
+}
+
 }  // namespace
 }  // namespace qudag::wire
