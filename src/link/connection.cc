@@ -328,11 +328,16 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
                                    now);
 }
 
-/// Two sizes, where the path takes more than the plain one: little data is not padded to nine times
-/// its length. Who counts plain packets learns as much as who sees a large one.
+/// Where the path takes more than the plain size: as many plain packets in one as what waits would
+/// fill. Little data is not padded to nine times its length, and who counts plain packets learns as
+/// much as who sees the size of a large one.
 std::size_t Connection::packet_bytes() const {
-  return scheduler_.queued_at_most(kPlainContentBytes) ? limits::kPacketBytesPlain
-                                                       : limits::kPacketBytesMax;
+  constexpr std::size_t kRest = limits::kPacketBytesPlain - kPlainContentBytes;
+  for (std::size_t bytes = limits::kPacketBytesPlain; bytes < limits::kPacketBytesMax;
+       bytes += limits::kPacketBytesPlain) {
+    if (scheduler_.queued_at_most(bytes - kRest)) return bytes;
+  }
+  return limits::kPacketBytesMax;
 }
 
 void Connection::move(const SocketAddress& local) {

@@ -371,14 +371,14 @@ TEST(Stream, DataPacketsAllHaveTheFullSizeOnAPathOfTheInternet) {
   }
 }
 
-TEST(Stream, WhereThePathTakesLargePacketsDataHasOneOfTwoSizes) {
+TEST(Stream, WhereThePathTakesLargePacketsTheirSizesSayWhatNumbersOfPlainOnesWould) {
   Pair pair;
   const auto sizes = sizes_sent(pair);
   EXPECT_GE(sizes.at(8952), 300'000u / 8952 - 10);
   EXPECT_GE(sizes.at(1452), 5u);   // little data goes in plain packets
   EXPECT_LE(sizes.at(1452), 40u);  // and much does not, once discovery has found the large ones
   for (const auto& [size, count] : sizes) {
-    EXPECT_TRUE(size == 8952 || size == 1452 || size < 100) << size << " x " << count;
+    EXPECT_TRUE(size == 8952 || size % 1452 == 0 || size < 100) << size << " x " << count;
   }
 }
 
