@@ -9,6 +9,7 @@
 #include <qudag/node.h>
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 #include <boost/json.hpp>
 
@@ -40,6 +41,16 @@ std::string ready_line(const Node& node, const api::Server& server) {
          "\n";
 }
 
+// glibc raises the size from which a piece is mapped, and given back, on its own as pieces are
+// freed; after that megabytes of payload stay in the heap, between what is in use. And every thread
+// makes itself an arena of its own. Nothing on the data path allocates, so neither is worth its
+// memory.
+void bound_allocator() {
+  mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+  mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+  mallopt(M_ARENA_MAX, 2);
+}
+
 Status tell_ready(const std::string& line, int fd) {
   if (fd < 0) return print(line);
   const ssize_t written = ::write(fd, line.data(), line.size());
@@ -55,8 +66,10 @@ Exit run_node(const NodeArgs& args) {
     const Status printed = print(api::example_config());
     return printed ? Exit::ok : report(printed.error(), false);
   }
-  const Result<api::Settings> settings = settings_of(args);
+  Result<api::Settings> settings = settings_of(args);
   if (!settings) return report(settings.error(), false);
+  settings->node.whole_process = true;
+  bound_allocator();
 
   Interrupt interrupt;  // before any thread
   auto node = Node::start(settings->node);

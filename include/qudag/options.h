@@ -14,7 +14,7 @@
 namespace qudag {
 
 struct Limits {
-  std::uint64_t memory = std::uint64_t{512} << 20;  ///< bytes of the whole node; at least 64 MiB
+  std::uint64_t memory = std::uint64_t{512} << 20;  ///< bytes of the whole node; at least 32 MiB
   std::size_t links = 1'024;                        ///< QUIC connections, all shards together
   std::size_t half_open = 256;                      ///< of them still in the handshake
   std::size_t circuits = 10'000;                    ///< in all roles, all shards together
@@ -54,6 +54,9 @@ struct Options {
   std::chrono::seconds onion_key_lifetime{24 * 3600};  ///< rotated at half of it
   std::chrono::seconds gossip_interval{60};
   Limits limits;
+  /// The process is this node's alone, so all that it holds counts under limits.memory: code,
+  /// stacks, the local API. A program that embeds a node among other things leaves it false.
+  bool whole_process = false;
   /// trace, debug, info, warn, error or off; lines go to standard error.
   std::string log_level = "info";
   /// Show addresses and ids in logs.

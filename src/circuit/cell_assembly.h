@@ -27,7 +27,7 @@ class CellAssembly {
   /// `cell`: one whole cell was put into `out`. `exhausted`: the pool gave no block, nothing taken.
   Step take(memory::BlockPool& pool, Class cls, Bytes& data, memory::Block& out) {
     if (!partial_) {
-      partial_ = pool.take(onion::block_size(cls));
+      partial_ = pool.take(onion::block_size(cls), onion::block_use(cls));
       if (!partial_) return Step::exhausted;
     }
     const std::size_t have = partial_.size();

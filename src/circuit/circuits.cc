@@ -10,6 +10,7 @@
 #include "base/assert.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace qudag::circuit {
 
@@ -145,7 +146,7 @@ std::size_t Circuits::room(CircuitId id) const {
 }
 
 memory::Block Circuits::payload_block(Class cls) {
-  memory::Block block = impl_->core.pool.take(onion::block_size(cls));
+  memory::Block block = impl_->core.pool.take(onion::block_size(cls), onion::block_use(cls));
   if (block) {
     block.append(onion::payload_bytes(cls));
   } else {
@@ -160,6 +161,47 @@ void Circuits::close(CircuitId id, Now now) {
   Circuit* circuit = core.find(id);
   if (circuit == nullptr) return;
   core.end(*circuit, {.why = Errc::ok, .tell = false}, now);
+}
+
+std::size_t Circuits::reclaim(std::size_t bytes, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  struct Candidate {
+    Class cls;
+    std::chrono::milliseconds waited;
+    std::size_t bytes;
+    CircuitId id;
+  };
+  std::vector<Candidate> holding;
+  core.for_each([&](const Circuit& c) {
+    // What a source sends is a message that waits, whatever becomes of the circuit.
+    if (c.cls == Class::high || c.role == CircuitRole::source) return;
+    Candidate out{c.cls, {}, 0, c.id};
+    for (const Side* side : {&c.previous, &c.next}) {
+      if (!side->open()) continue;
+      const Sink::Held held = core.sink.held(side->stream);
+      out.bytes += held.bytes;
+      out.waited = std::max(out.waited, held.waited);
+    }
+    if (out.bytes > 0) holding.push_back(out);
+  });
+  std::sort(holding.begin(), holding.end(), [](const Candidate& a, const Candidate& b) {
+    return a.cls != b.cls ? a.cls > b.cls : a.waited > b.waited;
+  });
+  std::size_t freed = 0;
+  for (const Candidate& next : holding) {
+    if (freed >= bytes) break;
+    Circuit* circuit = core.find(next.id);
+    if (circuit == nullptr) continue;
+    ++core.stats.ended_reclaimed;
+    freed += next.bytes;
+    core.end(*circuit,
+             {.why = {Errc::refused_memory, "memory is short"},
+              .previous = End::refused,
+              .next = End::refused},
+             now);
+  }
+  return freed;
 }
 
 std::optional<CircuitInfo> Circuits::info(CircuitId id) const {

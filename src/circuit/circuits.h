@@ -67,6 +67,15 @@ class Sink {
   virtual void write(StreamKey stream, memory::Block block) = 0;
   /// Not yet in a packet. Bytes that Circuits::on_stream_sent reports are no longer counted.
   virtual std::size_t queued_bytes(StreamKey stream) const = 0;
+  /// Bytes that the stream holds, in packets or not, and for how long the oldest has waited.
+  struct Held {
+    std::size_t bytes = 0;
+    std::chrono::milliseconds waited{};
+  };
+  virtual Held held(StreamKey stream) const {
+    static_cast<void>(stream);
+    return {};
+  }
   /// Gives the peer's window back. All that came is given back before reset(); for a stream that
   /// closed by itself, the rest is the link's.
   virtual void consume(StreamKey stream, std::size_t bytes) = 0;
@@ -131,7 +140,8 @@ struct CircuitsStats {
   std::uint64_t bytes_relayed = 0;
   std::uint64_t blocks_exhausted = 0;
   std::uint64_t ended_idle = 0, ended_peer = 0, ended_link = 0;
-  std::uint64_t rested = 0;  // times that an idle circuit's key contexts were put away
+  std::uint64_t ended_reclaimed = 0;  // because memory was short
+  std::uint64_t rested = 0;           // times that an idle circuit's key contexts were put away
 };
 
 class Circuits {
@@ -154,6 +164,11 @@ class Circuits {
   /// A block with a window of payload_bytes(cls), to be filled; empty if the pool is exhausted.
   memory::Block payload_block(Class cls);
   void close(CircuitId circuit, Now now);
+  /// Memory is short: ends relayed circuits and circuits that end here, whole, until about so many
+  /// bytes are free: low before normal, never high, and of a class the one first whose oldest
+  /// queued data waits the longest. Both neighbours hear `refused`. Returns the bytes that they
+  /// held.
+  std::size_t reclaim(std::size_t bytes, Now now);
   std::optional<CircuitInfo> info(CircuitId circuit) const;
   std::vector<CircuitInfo> list() const;
   std::size_t size() const;

@@ -196,7 +196,7 @@ bool Core::write_unit(Circuit& circuit, Direction to, Bytes preface, Bytes unit)
   // All blocks first: a build or a reply that is cut short would only waste the others' time.
   for (memory::Block& block : blocks) {
     if (preface.empty() && unit.empty()) break;
-    block = pool.take(memory::BlockSize::bulk);
+    block = pool.take(memory::BlockSize::bulk, onion::block_use(circuit.cls));
     if (!block) return false;
     for (Bytes* part : {&preface, &unit}) {
       const Bytes piece = part->first(std::min(part->size(), kCapacity - block.size()));

@@ -51,6 +51,7 @@ void Connection::set_class(Stream& stream, Class cls) {
 }
 
 void Connection::write(Stream& stream, memory::Block block) {
+  block.header()->queued_at = shared_.milliseconds();
   stream.push(std::move(block));
   if (stream.queued_bytes() == 0 || stream.blocked || stream.gone) return;
   if (stream.control() && !control_open_) return;
@@ -71,6 +72,7 @@ void Connection::reset(Stream& stream, Code code) {
   if (stream.gone) return;
   stream.gone = true;
   scheduler_.remove(stream);
+  stream.drop_queued();
   ngtcp2_conn_shutdown_stream(conn_, 0, stream.index(), static_cast<std::uint64_t>(code));
   touch();
 }
@@ -87,7 +89,7 @@ bool Connection::send_control(std::uint8_t type, Bytes body) {
   memory::Chain frame;
   Bytes head(header);
   while (!head.empty() || !body.empty()) {
-    memory::Block block = shared_.pool.take(size);
+    memory::Block block = shared_.pool.take(size, memory::For::high);
     if (!block) return false;
     for (Bytes* part : {&head, &body}) {
       const std::size_t room = block.capacity() - block.size();

@@ -288,6 +288,14 @@ void Endpoint::write(StreamId stream, memory::Block block) {
   Stream* found = nullptr;
   if (Connection* const link = impl_->stream(stream, found)) link->write(*found, std::move(block));
 }
+Endpoint::Held Endpoint::held(StreamId stream) const {
+  Stream* found = nullptr;
+  if (impl_->stream(stream, found) == nullptr) return {};
+  const std::size_t bytes = found->queued_bytes() + found->unacked_bytes();
+  if (bytes == 0) return {};
+  return {.bytes = bytes,
+          .waited = std::chrono::milliseconds(impl_->shared().milliseconds() - found->oldest())};
+}
 std::size_t Endpoint::queued_bytes(StreamId stream) const {
   Stream* found = nullptr;
   return impl_->stream(stream, found) != nullptr ? found->queued_bytes() : 0;
@@ -301,6 +309,7 @@ void Endpoint::reset(StreamId stream, Code code) {
   if (Connection* const link = impl_->stream(stream, found)) link->reset(*found, code);
 }
 
+void Endpoint::trim_heap() { impl_->shared().heap.trim(); }
 void Endpoint::trim() { impl_->trim(); }
 
 EndpointStats Endpoint::stats() const { return impl_->stats(); }

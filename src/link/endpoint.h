@@ -203,12 +203,20 @@ class Endpoint {
   /// Queues; always takes it. The owner watches queued_bytes() or on_stream_sent.
   void write(StreamId stream, memory::Block block);
   std::size_t queued_bytes(StreamId stream) const;
+  /// Bytes written and not yet acknowledged, and for how long the oldest has waited.
+  struct Held {
+    std::size_t bytes = 0;
+    std::chrono::milliseconds waited{};
+  };
+  Held held(StreamId stream) const;
   void consume(StreamId stream, std::size_t bytes);
   /// Ends both directions at once; no more events for this stream.
   void reset(StreamId stream, Code code);
 
   /// Gives back memory that only a burst needed. Between turns, from maintenance.
   void trim();
+  /// Of that, the part that costs nobody anything: empty slabs.
+  void trim_heap();
   EndpointStats stats() const;
 
   class Impl;

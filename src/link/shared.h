@@ -67,6 +67,10 @@ struct Shared {
   MtuProbes probes;
   ngtcp2_mem memory{};  // the heap, as ngtcp2 wants it
 
+  /// For ages of up to some days.
+  std::uint32_t milliseconds() const {
+    return static_cast<std::uint32_t>(now.mono.time_since_epoch() / std::chrono::milliseconds(1));
+  }
   ngtcp2_tstamp timestamp() const {
     return static_cast<ngtcp2_tstamp>(now.mono.time_since_epoch().count());
   }

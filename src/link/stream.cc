@@ -29,6 +29,24 @@ void Stream::push(memory::Block block) {
   }
 }
 
+void Stream::drop_queued() {
+  if (cursor_ == nullptr) return;
+  memory::BlockHeader* last = nullptr;  // that stays, because it is in a packet
+  if (cursor_used_ > 0) {
+    last = cursor_;
+  } else {
+    for (memory::BlockHeader* at = head_; at != cursor_; at = at->next) last = at;
+  }
+  memory::BlockHeader* rest = std::exchange(last != nullptr ? last->next : head_, nullptr);
+  while (rest != nullptr) {
+    const memory::Block gone_home(std::exchange(rest, rest->next));
+  }
+  tail_ = last;
+  cursor_ = nullptr;
+  cursor_used_ = 0;
+  queued_ = 0;
+}
+
 std::size_t Stream::pending(std::span<ngtcp2_vec> pieces, std::size_t bytes_wanted) const {
   std::size_t count = 0;
   std::size_t bytes = 0;

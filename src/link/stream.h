@@ -57,6 +57,10 @@ class Stream {
   void acked(std::size_t bytes);
   std::size_t queued_bytes() const { return queued_; }
   std::size_t unacked_bytes() const { return unacked_; }
+  /// When the oldest block that is still held was queued (BlockHeader::queued_at); 0 if none is.
+  std::uint32_t oldest() const { return head_ == nullptr ? 0 : head_->queued_at; }
+  /// Frees what is in no packet yet: the stream was reset, and ngtcp2 knows nothing of it.
+  void drop_queued();
 
   std::uint8_t level() const { return level_; }
   void set_level(std::uint8_t level) { level_ = level; }

@@ -32,11 +32,6 @@ constexpr std::size_t area_bytes(BlockSize size) {
   return kHeadroomBytes + kBlockCapacity[index_of(size)] + kTailroomBytes;
 }
 
-/// With what the allocator needs for itself.
-constexpr std::size_t piece_bytes(BlockSize size) {
-  return sizeof(BlockHeader) + area_bytes(size) + 16;
-}
-
 BlockHeader* allocate(BlockSize size) {
   void* raw = ::operator new(sizeof(BlockHeader) + area_bytes(size), std::nothrow);
   if (raw == nullptr) return nullptr;
@@ -60,6 +55,8 @@ void free_list(BlockHeader* header) {
 }
 
 }  // namespace
+
+std::size_t piece_bytes(BlockSize size) { return sizeof(BlockHeader) + area_bytes(size) + 16; }
 
 class PoolCore {
  public:

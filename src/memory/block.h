@@ -47,6 +47,7 @@ struct alignas(16) BlockHeader {
   std::uint32_t begin = 0;         // window, as offsets from data()
   std::uint32_t end = 0;
   BlockSize size = BlockSize::cell;
+  std::uint32_t queued_at = 0;  // milliseconds of the clock, for a queue's owner: see link/stream.h
 
   std::byte* data() { return reinterpret_cast<std::byte*>(this + 1); }
 };
@@ -120,6 +121,8 @@ struct PoolStats {
   std::uint64_t exhausted = 0;  // refused because of blocks_max or the budget
 };
 
+/// Of one piece, with what the allocator needs for itself.
+std::size_t piece_bytes(BlockSize size);
 /// Bytes of all pieces of a pool, used and free.
 std::uint64_t held_bytes(const PoolStats& stats);
 

@@ -1,5 +1,7 @@
 #include "memory/bound.h"
 
+#include <algorithm>
+
 namespace qudag::memory {
 
 namespace {
@@ -12,7 +14,11 @@ constexpr std::uint64_t kNormalClaimOneIn = 16;
 
 }  // namespace
 
-Bound::Bound(std::uint64_t bytes_max)
+std::uint64_t Bound::kept_bytes(std::uint64_t bytes_max) {
+  return bytes_max / kQuicOneIn + bytes_max / kHandshakesOneIn;
+}
+
+Bound::Bound(std::uint64_t bytes_max, std::uint64_t process)
     : node_("node", bytes_max),
       parts_{
           Budget{"process", bytes_max, &node_},
@@ -24,10 +30,12 @@ Bound::Bound(std::uint64_t bytes_max)
           Budget{"circuits", bytes_max, &node_},
           Budget{"netmap", bytes_max / kNetmapOneIn, &node_},
           Budget{"tables", bytes_max, &node_}},
-      messages_("messages", bytes_max),
+      messages_("messages", bytes_max - std::min(bytes_max / 2, process + kept_bytes(bytes_max))),
       claims_{Budget{"high", bytes_max, &messages_, bytes_max / kHighOneIn},
               Budget{"normal", bytes_max, &messages_, bytes_max / kNormalClaimOneIn},
-              Budget{"low", bytes_max, &messages_}} {}
+              Budget{"low", bytes_max, &messages_}} {
+  set_process(process);
+}
 
 Bound::~Bound() { set_process(0); }
 

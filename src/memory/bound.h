@@ -49,7 +49,10 @@ inline constexpr std::size_t kClaimCount = 3;  // classes, in the order of qudag
 
 class Bound {
  public:
-  explicit Bound(std::uint64_t bytes_max);
+  /// `process` is there already: messages cannot claim it, nor what is kept.
+  explicit Bound(std::uint64_t bytes_max, std::uint64_t process = 0);
+  /// What no message can have: kept for other parts.
+  static std::uint64_t kept_bytes(std::uint64_t bytes_max);
   Bound(const Bound&) = delete;
   Bound& operator=(const Bound&) = delete;
   ~Bound();

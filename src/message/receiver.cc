@@ -294,7 +294,9 @@ bool Receiver::copy(Assembly& assembly, Bytes bytes) {
   while (!bytes.empty()) {
     if (!assembly.tail) {
       const std::size_t left = assembly.start.size - assembly.bytes.bytes();
-      assembly.tail = context_.pool.take(memory::block_size_for(left));
+      const bool high = assembly.start.cls == Class::high;
+      assembly.tail = context_.pool.take(memory::block_size_for(left),
+                                         high ? memory::For::high : memory::For::all);
       if (!assembly.tail) return false;
     }
     memory::Block& tail = assembly.tail;

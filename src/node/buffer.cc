@@ -6,7 +6,8 @@ namespace qudag {
 
 std::unique_ptr<Buffer::Impl> Buffer::Impl::make(memory::BlockPool& pool, memory::Chain& chain,
                                                  memory::Reservation& reservation,
-                                                 std::shared_ptr<const void> keep) {
+                                                 std::shared_ptr<const void> keep,
+                                                 memory::For whom) {
   static_assert(alignof(Impl) <= alignof(memory::BlockHeader));
   static_assert(sizeof(Impl) <= memory::kHeadroomBytes);
   memory::BlockHeader* const first = chain.front();
@@ -15,7 +16,7 @@ std::unique_ptr<Buffer::Impl> Buffer::Impl::make(memory::BlockPool& pool, memory
   if (first != nullptr && first->begin >= sizeof(Impl)) {
     place = first->data();
   } else {  // an empty message, or one whose first block has no room
-    home = pool.take(memory::BlockSize::small);
+    home = pool.take(memory::BlockSize::small, whom);
     if (!home) return nullptr;
     place = home.area().data();
   }
@@ -83,13 +84,17 @@ std::vector<std::byte> Buffer::to_vector() const {
 
 namespace node {
 
-bool make_chain(memory::BlockPool& pool, std::size_t bytes, memory::Chain& out) {
-  using memory::BlockSize;
+std::size_t chain_bytes(std::size_t bytes) {
+  constexpr std::size_t kRecords = 512;  // envelope, completion, and where the shard finds them
+  constexpr std::size_t kBulk = memory::kBlockCapacity[1];
+  const std::size_t rest = bytes % kBulk;
+  return kRecords + bytes / kBulk * memory::piece_bytes(memory::BlockSize::bulk) +
+         (rest == 0 ? 0 : memory::piece_bytes(memory::block_size_for(rest)));
+}
+
+bool make_chain(memory::BlockPool& pool, std::size_t bytes, memory::Chain& out, memory::For whom) {
   while (bytes > 0) {
-    const BlockSize size = bytes <= memory::kBlockCapacity[2]   ? BlockSize::small
-                           : bytes <= memory::kBlockCapacity[0] ? BlockSize::cell
-                                                                : BlockSize::bulk;
-    memory::Block block = pool.take(size);
+    memory::Block block = pool.take(memory::block_size_for(bytes), whom);
     if (!block) {
       out.clear();
       return false;

@@ -20,7 +20,8 @@ class Buffer::Impl {
   /// the pool is exhausted; the arguments are then as they were.
   static std::unique_ptr<Impl> make(memory::BlockPool& pool, memory::Chain& chain,
                                     memory::Reservation& reservation,
-                                    std::shared_ptr<const void> keep);
+                                    std::shared_ptr<const void> keep,
+                                    memory::For whom = memory::For::all);
   static void operator delete(Impl* self, std::destroying_delete_t) noexcept;
 
   /// What a buffer consisted of; the buffer is empty afterwards.
@@ -52,7 +53,10 @@ namespace node {
 
 /// The chain of `bytes` bytes with blocks of the right size, not filled; false if the pool is
 /// empty.
-bool make_chain(memory::BlockPool& pool, std::size_t bytes, memory::Chain& out);
+bool make_chain(memory::BlockPool& pool, std::size_t bytes, memory::Chain& out,
+                memory::For whom = memory::For::all);
+/// What such a chain and the record of its message take, which is what a sender claims.
+std::size_t chain_bytes(std::size_t bytes);
 
 }  // namespace node
 }  // namespace qudag

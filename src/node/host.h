@@ -29,6 +29,12 @@ class ShardHost {
   virtual void on_maintained(unsigned shard, std::uint64_t freed) {
     static_cast<void>(shard), static_cast<void>(freed);
   }
+  /// Time to look at what the process holds; `short_of` says that the memory bound is near, and
+  /// that everybody shall give back what is free. On the shard's thread, some times a second at
+  /// most.
+  virtual void on_memory_watch(unsigned shard, bool short_of) {
+    static_cast<void>(shard), static_cast<void>(short_of);
+  }
 };
 
 }  // namespace qudag::node

@@ -60,6 +60,10 @@ void LinkJoint::write(circuit::StreamKey stream, memory::Block block) {
 std::size_t LinkJoint::queued_bytes(circuit::StreamKey stream) const {
   return endpoint_->queued_bytes(to_link(stream));
 }
+circuit::Sink::Held LinkJoint::held(circuit::StreamKey stream) const {
+  const link::Endpoint::Held held = endpoint_->held(to_link(stream));
+  return {.bytes = held.bytes, .waited = held.waited};
+}
 void LinkJoint::consume(circuit::StreamKey stream, std::size_t bytes) {
   endpoint_->consume(to_link(stream), bytes);
 }

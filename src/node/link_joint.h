@@ -51,6 +51,7 @@ class LinkJoint final : public link::Events, public circuit::Sink {
   void set_class(circuit::StreamKey stream, Class cls) override;
   void write(circuit::StreamKey stream, memory::Block block) override;
   std::size_t queued_bytes(circuit::StreamKey stream) const override;
+  Held held(circuit::StreamKey stream) const override;
   void consume(circuit::StreamKey stream, std::size_t bytes) override;
   void reset(circuit::StreamKey stream, circuit::End code) override;
 

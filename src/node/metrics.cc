@@ -120,6 +120,12 @@ const std::vector<Row>& rows() {
                 r.circuit.ended_peer),
       QUDAG_ROW("qudag_circuits_ended_total", "reason=\"link\"", "circuits ended", counter,
                 r.circuit.ended_link),
+      QUDAG_ROW("qudag_circuits_ended_total", "reason=\"memory\"", "circuits ended", counter,
+                r.circuit.ended_reclaimed),
+      QUDAG_ROW("qudag_circuits_ended_total", "reason=\"no_block\"", "circuits ended", counter,
+                r.circuit.blocks_exhausted),
+      QUDAG_ROW("qudag_memory_reclaimed_bytes_total", "",
+                "held by circuits that ended because memory was short", counter, r.reclaimed_bytes),
 
       QUDAG_ROW("qudag_messages_waiting", "", "messages waiting to be sent", gauge,
                 r.message.waiting),

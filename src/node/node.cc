@@ -34,6 +34,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kInboxRequestsMax = 16'384;
+constexpr std::uint64_t kShardBytes = 1'400 * 1024;      // receive buffers, outbox, stack
 constexpr std::uint64_t kTrimProcessAfter = 128 * 1024;  // freed bytes that are worth it
 
 /// One shard and all that runs it. Members end in reverse order: the shard before its socket.
@@ -87,7 +88,8 @@ class Node::Impl final : public node::ShardHost {
       : options_(std::move(options)),
         log_(
             {.level = log_level(options_.log_level), .scrub = !options_.log_sensitive, .sink = {}}),
-        bound_(std::make_shared<memory::Bound>(options_.limits.memory)),
+        process_floor_(process_floor(options_)),
+        bound_(std::make_shared<memory::Bound>(options_.limits.memory, process_floor_)),
         app_pool_(app_pool_options(bound_)) {}
   ~Impl() override { stop(1s); }
 
@@ -116,25 +118,33 @@ class Node::Impl final : public node::ShardHost {
   Accept on_message(Message&& message) override;
   void on_stopped(unsigned shard) override { seats_[shard].loop->stop(); }
   void on_maintained(unsigned shard, std::uint64_t freed) override;
+  void on_memory_watch(unsigned shard, bool short_of) override;
   runtime::Executor& executor(unsigned shard) override { return *seats_[shard].loop; }
   runtime::WorkerPool& workers() override { return *workers_; }
 
   static LogLevel log_level(std::string_view name);
+  static std::uint64_t process_floor(const Options& options);
   static memory::PoolOptions app_pool_options(const std::shared_ptr<memory::Bound>& bound);
   Status load_identity();
   Status open_sockets(unsigned shards);
   void run(Seat& seat);
   void trim_process();
+  Status check_memory() const;
+  void empty_process();
+  void measure_process();
   void answer(std::vector<node::SendRequest> requests, Errc why);
 
   Options options_;
   Log log_;
   crypto::SystemRng rng_;
   std::unique_ptr<crypto::Identity> identity_;
+  const std::uint64_t process_floor_;
   std::shared_ptr<memory::Bound> bound_;  // owners: this, shards, pools, buffers given out
   std::mutex app_pool_mutex_;
-  memory::BlockPool app_pool_;           // take() and trim() under app_pool_mutex_
-  std::atomic<std::uint64_t> freed_{0};  // since the process allocator was trimmed
+  memory::BlockPool app_pool_;             // take() and trim() under app_pool_mutex_
+  std::atomic<std::uint64_t> freed_{0};    // since the process allocator was trimmed
+  std::atomic<bool> measuring_{false};     // a worker has, or will have, a look at the process
+  std::atomic<std::int64_t> short_at_{0};  // when everybody was last asked to give back
   std::unique_ptr<runtime::ThreadWorkerPool> workers_;
   std::unique_ptr<node::GossipHub> hub_;  // used on shard 0's thread
   std::vector<Seat> seats_;
@@ -195,6 +205,7 @@ Status Node::Impl::open_sockets(unsigned shards) {
 }
 
 Status Node::Impl::start() {
+  if (auto ok = check_memory(); !ok) return ok;
   if (auto ok = load_identity(); !ok) return ok;
   const unsigned shards = shard_count(options_.shards);
   seats_.resize(shards);
@@ -287,6 +298,63 @@ void Node::Impl::trim_process() {
   malloc_trim(0);
 }
 
+/// What is there before any work: buffers of sockets and trains, and the process if it is ours.
+std::uint64_t Node::Impl::process_floor(const Options& options) {
+  return (options.whole_process ? node::resident_bytes() : 0) +
+         shard_count(options.shards) * kShardBytes;
+}
+
+Status Node::Impl::check_memory() const {
+  const std::uint64_t needed =
+      2 * (process_floor_ + shard_count(options_.shards) * kShardBytes / 2);
+  if (options_.limits.memory >= needed) return {};
+  return fail(
+      Errc::config_invalid,
+      fmt::format("limits.memory is {} MiB, but with {} shards this node needs {} MiB",
+                  options_.limits.memory >> 20, shard_count(options_.shards), (needed >> 20) + 1));
+}
+
+// On a shard's thread. One look at a time, and not more than a round of giving back in 50 ms.
+void Node::Impl::on_memory_watch(unsigned shard, bool short_of) {
+  if (short_of) {
+    const std::int64_t now = runtime::system_now().mono.time_since_epoch() / 1ms;
+    std::int64_t last = short_at_.load(std::memory_order_relaxed);
+    if (now - last < 50 || !short_at_.compare_exchange_strong(last, now)) return;
+    for (unsigned i = 0; i < seats_.size(); ++i) {
+      node::Shard* const other = seats_[i].shard.get();
+      if (i != shard) seats_[i].loop->post([other](Now) { other->give_free(); });
+    }
+  } else if (!options_.whole_process) {
+    return;
+  }
+  if (measuring_.exchange(true, std::memory_order_relaxed)) return;
+  const auto look = [this, short_of] {
+    if (short_of) empty_process();
+    measure_process();
+    measuring_.store(false, std::memory_order_relaxed);
+  };
+  if (!workers_->submit(look, *seats_[shard].loop, [](Now) {})) {
+    measuring_.store(false, std::memory_order_relaxed);
+  }
+}
+
+void Node::Impl::empty_process() {
+  {
+    const std::lock_guard lock(app_pool_mutex_);
+    static_cast<void>(app_pool_.empty());
+  }
+  malloc_trim(0);
+}
+
+// What no part accounts for counts as the process's, so that the sum is what is resident: the bound
+// holds for the whole, also for what nobody thought of.
+void Node::Impl::measure_process() {
+  if (!options_.whole_process) return;
+  const std::uint64_t resident = node::resident_bytes();
+  const std::uint64_t accounted = bound_->accounted();
+  bound_->set_process(std::max(process_floor_, resident - std::min(resident, accounted)));
+}
+
 // ---- sending
 // --------------------------------------------------------------------------------------
 
@@ -298,7 +366,8 @@ unsigned Node::Impl::shard_for(const NodeId& destination, const SendOptions& opt
 
 Status Node::Impl::reserve(std::size_t bytes, Class cls, memory::Reservation& reservation) {
   if (bytes > kMessageBytesMax) return fail(Errc::too_large, "a message has at most 64 MiB");
-  reservation = memory::Reservation::take(bound_->claim(static_cast<std::size_t>(cls)), bytes);
+  reservation = memory::Reservation::take(bound_->claim(static_cast<std::size_t>(cls)),
+                                          node::chain_bytes(bytes));
   if (!reservation) return memory_is_out();
   return {};
 }
@@ -346,9 +415,11 @@ Status Node::Impl::send(node::SendRequest request, unsigned shard) {
 Status Node::Impl::send_copy(node::SendRequest request, std::span<const std::byte> payload,
                              unsigned shard) {
   if (auto ok = reserve(payload.size(), request.options.cls, request.reservation); !ok) return ok;
+  const bool high = request.options.cls == Class::high;
+  const memory::For whom = high ? memory::For::high : memory::For::all;
   {
     const std::lock_guard lock(app_pool_mutex_);
-    if (!node::make_chain(app_pool_, payload.size(), request.payload)) return memory_is_out();
+    if (!node::make_chain(app_pool_, payload.size(), request.payload, whom)) return memory_is_out();
   }
   request.payload.copy_from(payload);
   return send(std::move(request), shard);

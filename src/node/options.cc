@@ -25,7 +25,7 @@ Status within(std::string_view name, T value, T least, T most) {
 Status validate(const Options& o) {
   const Limits& l = o.limits;
   const std::array checks{
-      within<std::uint64_t>("limits.memory", l.memory, std::uint64_t{64} << 20,
+      within<std::uint64_t>("limits.memory", l.memory, std::uint64_t{32} << 20,
                             std::uint64_t{1} << 42),
       within<std::size_t>("limits.links", l.links, 4, 1'000'000),
       within<std::size_t>("limits.half_open", l.half_open, 2, 100'000),

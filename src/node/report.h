@@ -32,7 +32,8 @@ struct ShardReport {
   netmap::NetmapStats netmap;  // shard 0 only
   runtime::SocketStats socket;
   memory::PoolStats pool;
-  Histogram build_us;                              // circuit builds that succeeded
+  std::uint64_t reclaimed_bytes = 0;  // held by circuits that ended because memory was short
+  Histogram build_us;                 // circuit builds that succeeded
   std::array<Histogram, kClassCount> delivery_us;  // send() to acknowledgement
 };
 

@@ -26,6 +26,16 @@ constexpr std::uint64_t kQuietDatagrams = 1'000;  // in kMaintainEvery: buffers 
 constexpr std::uint64_t kRestedBytes = 3'500;      // key contexts of a circuit
 constexpr std::uint64_t kHandshakeBytes = 50'000;  // TLS objects of a link
 
+// The memory bound, in 64ths of it: from the first on free memory goes back, and if the second is
+// reached, circuits end until the third.
+constexpr std::uint64_t kRelieveAt = 54;  // 84 %
+constexpr std::uint64_t kReclaimAt = 58;  // 90 %
+constexpr std::uint64_t kReclaimTo = 51;  // 80 %
+constexpr Duration kWatchEvery = 1s;      // what the process holds; only in turns that are anyway
+constexpr Duration kWatchNearly = 100ms;
+constexpr Duration kRelieveEvery = 20ms;
+constexpr Duration kReclaimEvery = 100ms;  // what a round freed is measured before the next
+
 std::size_t share(std::size_t total, unsigned shards) {
   return std::max<std::size_t>(1, (total + shards - 1) / shards);
 }
@@ -118,7 +128,8 @@ Shard::Shard(const ShardSetup& setup)
           setup.identity->id(), cipher_of(setup),
           {.distinct_networks = setup.options->distinct_networks, .guards = setup.options->guards},
           *setup.rng),
-      circuits_(circuit_options(setup, stock_), pool_, *setup.rng, joint_) {}
+      circuits_(circuit_options(setup, stock_), pool_, *setup.rng, joint_),
+      memory_max_(setup.bound->node().bytes_max()) {}
 
 Shard::~Shard() = default;
 
@@ -176,6 +187,7 @@ void Shard::on_time(Now now) {
 void Shard::flush(Now now) {
   messages_->pump(now);
   fill_stock();
+  watch_memory(now);
   advance_stop(now);
   if (!wants_writable_) wants_writable_ = !endpoint_->flush(*setup_.socket, now);
 }
@@ -209,6 +221,39 @@ void Shard::fill_stock() {
         filling_stock_ = false;
         for (crypto::KemKeyPair& pair : *made) stock_.put(std::move(pair));
       });
+}
+
+// One load and a comparison or two in a turn, unless the bound is near.
+void Shard::watch_memory(Now now) {
+  const std::uint64_t used = setup_.bound->node().used();
+  const bool is_short = used >= memory_max_ / 64 * (reclaiming_ ? kReclaimTo : kRelieveAt);
+  if (is_short && now.mono >= relieve_at_) return relieve(now);
+  if (!is_short) reclaiming_ = false;
+  if (now.mono < watch_at_) return;
+  watch_at_ = now.mono + (used >= memory_max_ / 3 * 2 ? kWatchNearly : kWatchEvery);
+  setup_.host->on_memory_watch(setup_.index, false);
+}
+
+// 1. what is free here and elsewhere goes back; 2. if the bound is still near, circuits end, whole,
+// the one with the oldest queued data first, until there is room again.
+void Shard::relieve(Now now) {
+  give_free();
+  relieve_at_ = now.mono + kRelieveEvery;
+  watch_at_ = now.mono + kWatchNearly;
+  setup_.host->on_memory_watch(setup_.index, true);
+  const std::uint64_t used = setup_.bound->node().used();
+  if (used >= memory_max_ / 64 * kReclaimAt) reclaiming_ = true;
+  const std::uint64_t wanted = memory_max_ / 64 * kReclaimTo;
+  if (used < wanted) reclaiming_ = false;
+  if (!reclaiming_) return;
+  reclaimed_bytes_ += circuits_.reclaim((used - wanted) / setup_.shards + 1, now);
+  relieve_at_ = now.mono + kReclaimEvery;
+  give_free();
+}
+
+void Shard::give_free() {
+  static_cast<void>(pool_.empty(kTrimPieces));
+  endpoint_->trim_heap();
 }
 
 // Trims in small parts, so that no turn is long. What is busy is left alone: pools keep what the
@@ -276,7 +321,8 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
     message.reply_to = ReplyTo{
         .shard = setup_.index, .circuit = received.reply_circuit->value, .message = received.id};
   }
-  auto payload = Buffer::Impl::make(pool_, received.payload, received.reservation, setup_.bound);
+  auto payload = Buffer::Impl::make(pool_, received.payload, received.reservation, setup_.bound,
+                                    onion::block_use(received.cls));
   if (!payload) return message::Taken::memory;
   message.payload = Buffer(std::move(payload));
   return to_taken(setup_.host->on_message(std::move(message)));
@@ -465,6 +511,7 @@ ShardReport Shard::report() const {
   if (setup_.index == 0) out.netmap = setup_.hub->stats();
   out.socket = setup_.socket->stats();
   out.pool = pool_.stats();
+  out.reclaimed_bytes = reclaimed_bytes_;
   out.build_us = routes_.build_us();
   out.delivery_us = delivery_us_;
   return out;

@@ -85,6 +85,8 @@ class Shard final : public runtime::Driven,
   void start(std::vector<SocketAddress> addresses, Now now);
   /// Lets messages finish for `grace`, then ends circuits and links; stopped() when done.
   void stop(Duration grace, Now now);
+  /// Gives back what pools and heaps have free: another shard needs it.
+  void give_free();
   bool stopped() const { return phase_ == Phase::stopped; }
 
   ShardReport report() const;
@@ -121,6 +123,8 @@ class Shard final : public runtime::Driven,
   void renew(Now now);
   void maintain(Now now);
   void fill_stock();
+  void watch_memory(Now now);
+  void relieve(Now now);
   UnixSeconds published_before() const;
   void advance_stop(Now now);
   void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
@@ -140,6 +144,13 @@ class Shard final : public runtime::Driven,
   std::vector<std::pair<std::uint64_t, Delivery>> early_;  // outcomes from inside enqueue
   bool enqueueing_ = false;
   bool wants_writable_ = false;
+
+  // The memory bound, see relieve().
+  const std::uint64_t memory_max_;
+  TimePoint watch_at_{};
+  TimePoint relieve_at_{};
+  bool reclaiming_ = false;
+  std::uint64_t reclaimed_bytes_ = 0;
 
   // Maintenance: what is trimmed, and what had been done at the last time.
   TimePoint maintain_at_{};

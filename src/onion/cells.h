@@ -28,6 +28,10 @@ constexpr std::size_t payload_bytes(Class cls) {
 constexpr memory::BlockSize block_size(Class cls) {
   return cls == Class::low ? memory::BlockSize::bulk : memory::BlockSize::cell;
 }
+/// Class high has a share of the blocks for itself.
+constexpr memory::For block_use(Class cls) {
+  return cls == Class::high ? memory::For::high : memory::For::all;
+}
 constexpr const Shape& cell_shape(Class cls) {
   return cls == Class::low ? kBulkCellShape : kSmallCellShape;
 }
