@@ -262,7 +262,7 @@ std::vector<Key> make_keys() {
                QUDAG_AT(node.onion_key_lifetime)),
       duration("gossip_interval", 1s, 1h, "How often neighbours compare their netmaps.",
                QUDAG_AT(node.gossip_interval)),
-      size("limits.memory", std::uint64_t{32} << 20, "The memory bound of the whole node.",
+      size("limits.memory", std::uint64_t{32} << 20, "The memory bound of the whole process: QUIC, TLS, code and stacks included.",
            QUDAG_AT(node.limits.memory)),
       count("limits.links", 4, 1'000'000, "QUIC connections.", QUDAG_AT(node.limits.links)),
       count("limits.half_open", 2, 100'000, "Links still in the handshake.",

@@ -105,6 +105,7 @@ struct CircuitsOptions {
   NodeId self{};
   std::shared_ptr<onion::ReplayWindow> replays = nullptr;  // of all shards; null: its own
   onion::KeyStock* stock = nullptr;   // ephemeral keys of our own builds; outlives this
+  memory::Budget* memory = nullptr;                        // of records and keys; null: no bound
   bool relay = true;                  // take circuits that go on to another hop
   std::size_t circuits_max = 10'000;  // all roles together
   std::size_t building_max = 256;     // of them not yet ready
@@ -132,7 +133,7 @@ struct CircuitsStats {
   std::uint64_t builds_started = 0, builds_ready = 0, builds_failed = 0, builds_timed_out = 0;
   std::uint64_t accepted_relay = 0, accepted_destination = 0;
   std::uint64_t refused_limit = 0, refused_replay = 0, refused_malformed = 0, refused_auth = 0,
-                refused_expired = 0, refused_not_relay = 0;
+                refused_expired = 0, refused_not_relay = 0, refused_memory = 0;
   std::uint64_t extend_failed = 0;
   std::uint64_t cells_relayed = 0, cells_sent = 0, cells_received = 0;
   std::uint64_t cells_bad = 0;     // tags that did not verify

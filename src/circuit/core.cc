@@ -10,6 +10,13 @@ namespace qudag::circuit {
 
 namespace {
 
+// What a circuit takes besides blocks and its streams (bench_idle circuits, docs/design/memory.md):
+// the record, the set of deadlines, onion/'s secrets; its key contexts, until it rests; and until
+// it is ready a build of 14.4 KB, or what followed from it, and a reply of 6.9 KB.
+constexpr std::uint64_t kKeyBytes = 3'584;
+constexpr std::uint64_t kReadyBytes = 1'024 + kKeyBytes;
+constexpr std::uint64_t kBuildingBytes = kReadyBytes + 22 * 1024;
+
 // A limit of one table: the context of a stream keeps a bit of the slot number for the side.
 std::size_t table_capacity(const CircuitsOptions& options) {
   return std::min(options.circuits_max, static_cast<std::size_t>(kNextSideBit) - 1);
@@ -23,6 +30,7 @@ Core::Core(CircuitsOptions opts, memory::BlockPool& block_pool, Rng& random, Sin
       rng(random),
       sink(streams),
       replays(opts.replays ? opts.replays : std::make_shared<onion::ReplayWindow>()),
+      memory_(options.memory),
       table_(table_capacity(options)) {}
 
 // ---- table
@@ -37,8 +45,15 @@ std::size_t& Core::building_count(const Circuit& circuit) {
 Circuit* Core::add(CircuitRole role, Phase phase, Now now) {
   const std::size_t building = role == CircuitRole::source ? building_own_ : building_incoming_;
   if (building >= options.building_max) return nullptr;
+  if (!memory_.take(kBuildingBytes)) {
+    ++stats.refused_memory;
+    return nullptr;
+  }
   const SlotHandle handle = table_.insert();
-  if (!handle) return nullptr;
+  if (!handle) {
+    memory_.give(kBuildingBytes);
+    return nullptr;
+  }
   Circuit& circuit = *table_.find(handle);
   circuit.id = {handle.value};
   circuit.role = role;
@@ -58,6 +73,7 @@ std::vector<CircuitId> Core::ids() {
 
 void Core::set_ready(Circuit& circuit, Now now) {
   --building_count(circuit);
+  memory_.give(kBuildingBytes - kReadyBytes);
   circuit.building = false;
   circuit.phase = Phase::ready;
   circuit.handshake = std::monostate{};
@@ -72,6 +88,7 @@ void Core::set_ready(Circuit& circuit, Now now) {
 // with every cell, it is looked at again when it comes (Circuits::Impl::due).
 void Core::rest(Circuit& circuit) {
   circuit.resting = true;
+  memory_.give(kKeyBytes);
   ++stats.rested;
   if (auto* crypto = std::get_if<onion::HopCrypto>(&circuit.crypto)) crypto->rest();
   set_deadline(circuit, circuit.last_cell + options.idle_timeout);
@@ -79,6 +96,7 @@ void Core::rest(Circuit& circuit) {
 
 void Core::wake(Circuit& circuit) {
   circuit.resting = false;
+  memory_.take_anyway(kKeyBytes);
   set_deadline(circuit, circuit.last_cell + std::min(options.rest_after, options.idle_timeout));
 }
 
@@ -114,6 +132,7 @@ void Core::end(Circuit& circuit, const Ending& how, Now now) {
   detach(circuit.previous);
   detach(circuit.next);
   set_deadline(circuit, kNever);
+  memory_.give(circuit.building ? kBuildingBytes : kReadyBytes - (circuit.resting ? kKeyBytes : 0));
   table_.erase(SlotHandle(id.value));
 
   for (const Leaving& side : leaving) {

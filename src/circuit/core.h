@@ -102,6 +102,7 @@ class Core {
   std::size_t& building_count(const Circuit& circuit);
   void wake(Circuit& circuit);
 
+  memory::Allowance memory_;
   SlotMap<Circuit> table_;
   std::size_t building_own_ = 0;
   std::size_t building_incoming_ = 0;

@@ -10,9 +10,10 @@ namespace qudag::circuit {
 // every stream of a flood.
 void Incoming::on_opened(StreamKey stream, Now now) {
   if (core_.stopping) return core_.sink.reset(stream, End::shutdown);
+  const std::uint64_t no_memory = core_.stats.refused_memory;
   Circuit* circuit = core_.add(CircuitRole::relay, Phase::opening, now);
   if (circuit == nullptr) {
-    ++core_.stats.refused_limit;
+    if (core_.stats.refused_memory == no_memory) ++core_.stats.refused_limit;
     return core_.sink.reset(stream, End::refused);
   }
   circuit->handshake = std::make_unique<Opening>();

@@ -29,8 +29,12 @@ Ending ending_of(const onion::BuildResult& result) {
 Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Class cls, Now now) {
   if (core_.stopping) return fail(Errc::shutting_down);
   if (route.empty() || route.size() > limits::kHopsMax) return fail(Errc::invalid_argument);
+  const std::uint64_t no_memory = core_.stats.refused_memory;
   Circuit* circuit = core_.add(CircuitRole::source, Phase::extending, now);
-  if (circuit == nullptr) return fail(Errc::refused_circuits);
+  if (circuit == nullptr) {
+    const bool memory = core_.stats.refused_memory != no_memory;
+    return fail(memory ? Errc::refused_memory : Errc::refused_circuits);
+  }
   ++core_.stats.builds_started;
   circuit->cls = cls;
   circuit->announced = true;

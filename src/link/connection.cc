@@ -17,6 +17,10 @@ constexpr std::size_t kPlainContentBytes = limits::kPacketBytesPlain - 100;
 /// Paths whose shortest round trip is below this are not paced, see pace().
 constexpr auto kShortPath = std::chrono::milliseconds(1);
 constexpr std::size_t kUnpacedQuantum = 64 * 1024;
+/// What OpenSSL and our own records take, for a handshake and for a link (bench_idle, and
+/// qudag_tls_memory_bytes under a flood of handshakes); QUIC's own memory is the heap's.
+constexpr std::size_t kHandshakeBytes = 72 * 1024;
+constexpr std::size_t kLinkBytes = 12 * 1024;
 constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 1st, 2nd, 4th...
 
 ngtcp2_settings settings_for(const Shared& shared) {
@@ -100,6 +104,7 @@ Result<std::unique_ptr<Connection>> Connection::dial(Shared& shared, LinkId id, 
                                                      const SocketAddress& at,
                                                      const SocketAddress& local) {
   std::unique_ptr<Connection> out(new Connection(shared, id, true, local, at));
+  if (!out->reserve()) return fail(Errc::refused_memory, "limits.memory is reached");
   const EndpointOptions& options = shared.options;
   const ngtcp2_settings settings = settings_for(shared);
   const ngtcp2_transport_params parameters = parameters_for(shared);
@@ -127,6 +132,7 @@ Result<std::unique_ptr<Connection>> Connection::accept(Shared& shared, LinkId id
                                                        const Incoming& incoming) {
   std::unique_ptr<Connection> out(
       new Connection(shared, id, false, incoming.local, incoming.remote));
+  if (!out->reserve()) return fail(Errc::refused_memory, "limits.memory is reached");
   const EndpointOptions& options = shared.options;
   const ngtcp2_pkt_hd& header = *incoming.header;
   const ngtcp2_cid source = make_cid(shared.rng, options.shard, options.shards);
@@ -167,6 +173,19 @@ Result<std::unique_ptr<Connection>> Connection::accept(Shared& shared, LinkId id
   ++shared.half_open;
   ++shared.stats.handshakes_started;
   return out;
+}
+
+// Strangers' handshakes have a share of their own, and no more; our own dials are few, and bounded
+// by what asks for them.
+bool Connection::reserve() {
+  const EndpointOptions& options = shared_.options;
+  memory::Budget* const wall = dialer_ ? options.link_memory : options.handshake_memory;
+  const auto take = [](memory::Budget* from, std::size_t bytes, memory::Reservation& into) {
+    if (from != nullptr) into = memory::Reservation::take(*from, bytes);
+    return from == nullptr || into;
+  };
+  return take(options.link_memory, kLinkBytes, link_bytes_) &&
+         take(wall, kHandshakeBytes, handshake_bytes_);
 }
 
 Status Connection::start(ngtcp2_conn* conn, std::optional<NodeId> expected) {
@@ -356,7 +375,10 @@ void Connection::end_writing(bool quantum_used) {
   if (quantum_used && !paced_ && !scheduler_.empty()) touch();  // no pacing timer calls us again
   // Without tickets TLS has nothing more to say, and its objects are most of an idle link's memory.
   // Keys live in ngtcp2, key updates included.
-  if (tls_done_ && tls_.active()) tls_.end();
+  if (tls_done_ && tls_.active()) {
+    tls_.end();
+    handshake_bytes_.reset();
+  }
 }
 
 /// Pacing spreads a window over a round trip, for the sake of queues on a long path. Inside one
@@ -473,6 +495,8 @@ Error Connection::retire() {
   std::erase(shared_.doomed, this);
   std::erase_if(shared_.reset_tokens, [this](const auto& entry) { return entry.second == this; });
   tls_.end();
+  handshake_bytes_.reset();
+  link_bytes_.reset();
   if (conn_ != nullptr) ngtcp2_conn_del(conn_);
   conn_ = nullptr;
   free_all_streams();

@@ -114,6 +114,8 @@ class Connection {
   void set_class(Stream& stream, Class cls);
   void write(Stream& stream, memory::Block block);
   void consume(Stream& stream, std::size_t bytes);
+  std::size_t granted_for(Stream& stream, std::size_t consumed);
+  void check(int rv);
   void reset(Stream& stream, Code code);
   bool send_control(std::uint8_t type, Bytes body);
 
@@ -131,6 +133,7 @@ class Connection {
 
   Connection(Shared& shared, LinkId id, bool dialer, const SocketAddress& local,
              const SocketAddress& remote);
+  bool reserve();
   Status start(ngtcp2_conn* conn, std::optional<NodeId> expected);
   bool add_route(const ngtcp2_cid& cid);
   void remove_route(const ngtcp2_cid& cid);
@@ -175,8 +178,10 @@ class Connection {
   Shared& shared_;
   LinkId id_;
   bool dialer_;
-  bool half_open_ = false;   // counted in Shared::half_open
-  bool hello_made_ = false;  // a dialer's TLS has begun
+  memory::Reservation link_bytes_;
+  memory::Reservation handshake_bytes_;  // until TLS is done
+  bool half_open_ = false;               // counted in Shared::half_open
+  bool hello_made_ = false;              // a dialer's TLS has begun
   Step step_ = Step::none;
   bool tls_done_ = false;  // both sides know that the handshake is complete
   bool hello_seen_ = false;

@@ -63,9 +63,24 @@ void Connection::consume(Stream& stream, std::size_t bytes) {
   bytes = std::min<std::size_t>(bytes, stream.unconsumed);
   if (bytes == 0 || conn_ == nullptr) return;
   stream.unconsumed -= static_cast<std::uint32_t>(bytes);
-  ngtcp2_conn_extend_max_stream_offset(conn_, stream.index(), bytes);
+  check(ngtcp2_conn_extend_max_stream_offset(conn_, stream.index(), granted_for(stream, bytes)));
   ngtcp2_conn_extend_max_offset(conn_, bytes);
   touch();
+}
+
+/// More than was consumed while there is memory for larger windows, less when it is short: so what
+/// peers may fill follows the bound, at the pace of what they send.
+std::size_t Connection::granted_for(Stream& stream, std::size_t consumed) {
+  const std::size_t wanted = shared_.window_kib;
+  const std::size_t window = stream.window_kib;
+  const std::size_t step =
+      std::min(consumed / 1024, wanted > window ? wanted - window : window - wanted);
+  if (wanted > window) {
+    stream.window_kib = static_cast<std::uint16_t>(window + step);
+    return consumed + step * 1024;
+  }
+  stream.window_kib = static_cast<std::uint16_t>(window - step);
+  return consumed - step * 1024;
 }
 
 void Connection::reset(Stream& stream, Code code) {
@@ -73,8 +88,13 @@ void Connection::reset(Stream& stream, Code code) {
   stream.gone = true;
   scheduler_.remove(stream);
   stream.drop_queued();
-  ngtcp2_conn_shutdown_stream(conn_, 0, stream.index(), static_cast<std::uint64_t>(code));
+  check(ngtcp2_conn_shutdown_stream(conn_, 0, stream.index(), static_cast<std::uint64_t>(code)));
   touch();
+}
+
+/// A peer that cannot be told would wait for ever: without memory for that, the link ends.
+void Connection::check(int rv) {
+  if (rv == NGTCP2_ERR_NOMEM) fail_with(rv);
 }
 
 bool Connection::send_control(std::uint8_t type, Bytes body) {
@@ -297,6 +317,7 @@ bool Connection::on_hello(Bytes body) {
 // ---------------------------------------------------------------------------------------
 
 void Connection::link_stream(Stream& stream) {
+  stream.window_kib = static_cast<std::uint16_t>(shared_.options.stream_window_bytes / 1024);
   stream.all_next = all_first_;
   if (all_first_ != nullptr) all_first_->all_prev = &stream;
   all_first_ = &stream;

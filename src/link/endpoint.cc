@@ -309,6 +309,10 @@ void Endpoint::reset(StreamId stream, Code code) {
   if (Connection* const link = impl_->stream(stream, found)) link->reset(*found, code);
 }
 
+void Endpoint::set_stream_window(std::size_t bytes) {
+  impl_->shared().window_kib =
+      static_cast<std::uint16_t>(std::min<std::size_t>(bytes / 1024, 0xffff));
+}
 void Endpoint::trim_heap() { impl_->shared().heap.trim(); }
 void Endpoint::trim() { impl_->trim(); }
 

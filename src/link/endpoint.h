@@ -117,6 +117,10 @@ struct EndpointOptions {
   std::size_t streams_per_link_max = 4096;
   /// Of ngtcp2 and of streams; outlives the endpoint. Null: no bound.
   memory::Budget* memory = nullptr;
+  /// The same for TLS of links that others dial, until they are ready, and for what a link takes
+  /// outside QUIC's memory.
+  memory::Budget* handshake_memory = nullptr;
+  memory::Budget* link_memory = nullptr;
   std::size_t stream_window_bytes = 512 * 1024;
   std::size_t link_window_bytes = 16 * 1024 * 1024;
   std::chrono::milliseconds handshake_timeout{10'000};
@@ -213,6 +217,9 @@ class Endpoint {
   /// Ends both directions at once; no more events for this stream.
   void reset(StreamId stream, Code code);
 
+  /// What the windows of streams grow or shrink to, as their bytes are consumed; whole KiB. A new
+  /// stream begins with EndpointOptions::stream_window_bytes.
+  void set_stream_window(std::size_t bytes);
   /// Gives back memory that only a burst needed. Between turns, from maintenance.
   void trim();
   /// Of that, the part that costs nobody anything: empty slabs.

@@ -139,6 +139,7 @@ void Endpoint::Impl::accept(const runtime::Received& from, MutableBytes datagram
   auto made = Connection::accept(shared_, id, incoming);
   if (!made) {
     ++shared_.stats.links_refused;
+    if (made.error() == Errc::refused_memory) send_refusal(from, header);
     return;
   }
   switch ((*made)->receive(path, from.ecn, datagram)) {

@@ -42,7 +42,8 @@ struct Shared {
         pool(block_pool),
         rng(random),
         events(owner),
-        routes(random) {}
+        routes(random),
+        window_kib(static_cast<std::uint16_t>(options.stream_window_bytes / 1024)) {}
 
   memory::SlabHeap heap;  // of ngtcp2 and of streams; ends after all that is in it
   EndpointOptions options;
@@ -61,9 +62,10 @@ struct Shared {
   std::size_t steps_under_way = 0;   // of links that are still there
   memory::Scratch scratch{1'024, 64 * 1'024};  // for one turn
   EndpointStats stats;
-  std::size_t half_open = 0;  // accepted, handshake not complete
-  Key256 reset_secret;        // of stateless reset tokens; the same after a restart
-  Key256 retry_secret;        // of Retry tokens; new with every endpoint
+  std::uint16_t window_kib = 0;  // what windows of streams tend to
+  std::size_t half_open = 0;     // accepted, handshake not complete
+  Key256 reset_secret;           // of stateless reset tokens; the same after a restart
+  Key256 retry_secret;           // of Retry tokens; new with every endpoint
   MtuProbes probes;
   ngtcp2_mem memory{};  // the heap, as ngtcp2 wants it
 

@@ -94,6 +94,9 @@ class Stream {
   std::uint32_t unacked_ = 0;
   std::uint32_t queued_ = 0;  // in no packet yet
   std::uint8_t level_;
+
+ public:
+  std::uint16_t window_kib = 0;  // that the peer may fill: Connection::consume
 };
 static_assert(sizeof(Stream) <= 120, "with its heap's word 128 bytes");
 

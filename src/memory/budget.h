@@ -105,6 +105,12 @@ class Allowance {
     used_ += bytes;
     return true;
   }
+  /// For what must not fail: see Budget::reserve_anyway.
+  void take_anyway(std::uint64_t bytes) noexcept {
+    if (take(bytes)) return;
+    budget_->reserve_anyway(bytes);
+    used_ += bytes;
+  }
   void give(std::uint64_t bytes) noexcept {
     used_ -= bytes;
     ahead_ += bytes;

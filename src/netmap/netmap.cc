@@ -21,7 +21,7 @@ constexpr std::uint64_t kNoLink = UINT64_MAX;
 struct Netmap::Impl {
   Impl(NetmapOptions o, Rng& rng, GossipSink& sink)
       : options(std::move(o)),
-        store(options.self, options.descriptors_max),
+        store(options.self, options.descriptors_max, options.memory),
         queue(options.waiting_max),
         gossip(options, store, rng, sink, stats) {}
 

@@ -12,6 +12,7 @@
 
 #include "base/rng.h"
 #include "base/time.h"
+#include "memory/budget.h"
 #include "netmap/descriptor.h"
 #include "netmap/history.h"
 #include "netmap/route.h"
@@ -34,6 +35,7 @@ class GossipSink {
 struct NetmapOptions {
   NodeId self{};
   std::size_t descriptors_max = limits::kNetmapDescriptorsMax;
+  memory::Budget* memory = nullptr;  // of descriptors; null: no bound
   std::chrono::seconds digest_interval{60};
   std::size_t verifies_per_turn_max = 16;  // further descriptors wait in a bounded queue
   std::size_t waiting_max = 512;

@@ -12,19 +12,33 @@ namespace {
 // One place in every byte is kept for ourselves.
 constexpr std::size_t kPerByteMax = wire::kDigestEntriesMax - 1;
 
+// A descriptor with its onion keys as OpenSSL holds them, its places in the views and digests.
+constexpr std::uint64_t kEntryBytes = 18 * 1024;
+
 std::uint8_t first_byte(const NodeId& id) { return std::to_integer<std::uint8_t>(id.bytes[0]); }
 
 }  // namespace
 
-Store::Store(const NodeId& self, std::size_t descriptors_max)
-    : self_(self), descriptors_max_(descriptors_max), view_(std::make_shared<const View>()) {}
+Store::Store(const NodeId& self, std::size_t descriptors_max, memory::Budget* memory)
+    : self_(self),
+      descriptors_max_(descriptors_max),
+      memory_(memory),
+      view_(std::make_shared<const View>()) {}
 
 Store::Judgement Store::judge(const NodeId& id, UnixSeconds published) const {
   const Held* held = find(id);
   if (held != nullptr) return published > held->published() ? Judgement::newer : Judgement::old;
   if (id == self_) return Judgement::newcomer;
-  const bool room = held_.size() < descriptors_max_ && per_byte_[first_byte(id)] < kPerByteMax;
+  const bool room =
+      held_.size() < descriptors_max_ && per_byte_[first_byte(id)] < kPerByteMax && has_room();
   return room ? Judgement::newcomer : Judgement::full;
+}
+
+// What is free after this is there for the put() that follows.
+bool Store::has_room() const {
+  if (!memory_.take(kEntryBytes)) return false;
+  memory_.give(kEntryBytes);
+  return true;
 }
 
 Held* Store::find(const NodeId& id) {
@@ -41,7 +55,10 @@ Held& Store::put(EntryPtr entry) {
   const NodeId& id = entry->descriptor.id;
   const auto [at, is_new] = held_.try_emplace(id);
   QUDAG_ASSERT(is_new || at->second.published() < entry->descriptor.published);
-  if (is_new) ++per_byte_[first_byte(id)];
+  if (is_new) {
+    ++per_byte_[first_byte(id)];
+    memory_.take_anyway(kEntryBytes);  // our own is never refused
+  }
   // What links were known to have, or were owed, was the old one.
   at->second = Held{std::move(entry), {}, {}, {}};
   changed();
@@ -53,6 +70,7 @@ std::size_t Store::expire(UnixSeconds now) {
     const Descriptor& d = item.second.entry->descriptor;
     if (d.expires > now) return false;
     --per_byte_[first_byte(d.id)];
+    memory_.give(kEntryBytes);
     return true;
   });
   if (removed > 0) changed();

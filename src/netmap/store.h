@@ -5,6 +5,7 @@
 // 10,000. There is always a place for our own descriptor.
 #pragma once
 
+#include "memory/budget.h"
 #include "netmap/link_set.h"
 #include "netmap/view.h"
 #include "wire/gossip.h"
@@ -26,7 +27,8 @@ struct Held {
 
 class Store {
  public:
-  Store(const NodeId& self, std::size_t descriptors_max);
+  /// `memory` outlives the store; null: no bound but the number.
+  Store(const NodeId& self, std::size_t descriptors_max, memory::Budget* memory = nullptr);
 
   enum class Judgement : std::uint8_t { newcomer, newer, old, full };
   /// Whether a descriptor of that id and time would be taken.
@@ -61,11 +63,13 @@ class Store {
   std::uint64_t version() const { return version_; }
 
  private:
+  bool has_room() const;
   void append_digests(std::uint8_t lo, std::uint8_t hi);
   void changed() { ++version_; }
 
   NodeId self_;
   std::size_t descriptors_max_;
+  mutable memory::Allowance memory_;  // has_room() reserves ahead
   std::map<NodeId, Held> held_;
   std::array<std::size_t, 256> per_byte_{};
   std::uint64_t version_ = 0;

@@ -94,6 +94,8 @@ const std::vector<Row>& rows() {
                 counter, r.circuit.accepted_destination),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"limit\"", "build messages refused",
                 counter, r.circuit.refused_limit),
+      QUDAG_ROW("qudag_circuits_refused_total", "reason=\"memory\"", "build messages refused",
+                counter, r.circuit.refused_memory),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"replayed\"", "build messages refused",
                 counter, r.circuit.refused_replay),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"malformed\"", "build messages refused",

@@ -35,6 +35,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kInboxRequestsMax = 16'384;
 constexpr std::uint64_t kShardBytes = 1'400 * 1024;      // receive buffers, outbox, stack
+constexpr std::size_t kRememberedBytes = 44;             // of a build or a message id
 constexpr std::uint64_t kTrimProcessAfter = 128 * 1024;  // freed bytes that are worth it
 
 /// One shard and all that runs it. Members end in reverse order: the shard before its socket.
@@ -215,12 +216,17 @@ Status Node::Impl::start() {
       [] { return runtime::system_now().mono; });
   workers_ = std::make_unique<runtime::ThreadWorkerPool>(worker_count());
   hub_ = std::make_unique<node::GossipHub>(
-      netmap::NetmapOptions{.self = id(), .digest_interval = options_.gossip_interval}, rng_,
-      *this);
+      netmap::NetmapOptions{.self = id(),
+                            .memory = &bound_->part(memory::Part::netmap),
+                            .digest_interval = options_.gossip_interval},
+      rng_, *this);
 
-  const auto replays = std::make_shared<onion::ReplayWindow>();
-  const auto delivered =
-      std::make_shared<message::Delivered>(message::MessagesOptions{}.duplicates_max, rng_);
+  // What is remembered of the past may grow to a sixteenth of the bound each.
+  const std::size_t remembered = options_.limits.memory / 16 / kRememberedBytes;
+  const auto replays =
+      std::make_shared<onion::ReplayWindow>(std::min(limits::kReplayEntriesMax, remembered));
+  const auto delivered = std::make_shared<message::Delivered>(
+      std::min(message::MessagesOptions{}.duplicates_max, remembered), rng_);
   std::vector<node::Shard*> all;
   for (unsigned i = 0; i < shards; ++i) {
     auto shard = node::Shard::create({.index = i,

@@ -33,6 +33,10 @@ constexpr std::uint64_t kReclaimAt = 58;  // 90 %
 constexpr std::uint64_t kReclaimTo = 51;  // 80 %
 constexpr Duration kWatchEvery = 1s;      // what the process holds; only in turns that are anyway
 constexpr Duration kWatchNearly = 100ms;
+// Windows of streams: a peer may fill them all. They shrink as the bound comes nearer.
+constexpr std::size_t kWindowMin = 64 * 1024;
+constexpr std::size_t kWindowMax = 512 * 1024;
+constexpr std::uint64_t kWindowOneIn = 256;  // of the room there is
 constexpr Duration kRelieveEvery = 20ms;
 constexpr Duration kReclaimEvery = 100ms;  // what a round freed is measured before the next
 
@@ -60,6 +64,7 @@ circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStoc
   circuit::CircuitsOptions out;
   out.stock = &stock;
   out.self = setup.identity->id();
+  out.memory = &setup.bound->part(memory::Part::circuits);
   out.relay = setup.options->relay;
   out.replays = setup.replays;
   out.circuits_max = share(setup.options->limits.circuits, setup.shards);
@@ -74,6 +79,11 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.links_max = share(setup.options->limits.links, setup.shards);
   out.half_open_max = share(setup.options->limits.half_open, setup.shards);
   out.memory = &setup.bound->part(memory::Part::quic);
+  out.handshake_memory = &setup.bound->part(memory::Part::handshakes);
+  out.link_memory = &setup.bound->part(memory::Part::links);
+  const std::uint64_t memory = setup.options->limits.memory;
+  out.stream_window_bytes = std::clamp<std::size_t>(memory / 1024, kWindowMin, kWindowMax);
+  out.link_window_bytes = std::clamp<std::size_t>(memory / 16, 16 * kWindowMin, 32 * kWindowMax);
   out.workers = &setup.host->workers();
   out.executor = &setup.host->executor(setup.index);
   out.known = setup.options->known;
@@ -231,6 +241,7 @@ void Shard::watch_memory(Now now) {
   if (!is_short) reclaiming_ = false;
   if (now.mono < watch_at_) return;
   watch_at_ = now.mono + (used >= memory_max_ / 3 * 2 ? kWatchNearly : kWatchEvery);
+  size_windows(used);
   setup_.host->on_memory_watch(setup_.index, false);
 }
 
@@ -240,6 +251,7 @@ void Shard::relieve(Now now) {
   give_free();
   relieve_at_ = now.mono + kRelieveEvery;
   watch_at_ = now.mono + kWatchNearly;
+  size_windows(setup_.bound->node().used());
   setup_.host->on_memory_watch(setup_.index, true);
   const std::uint64_t used = setup_.bound->node().used();
   if (used >= memory_max_ / 64 * kReclaimAt) reclaiming_ = true;
@@ -249,6 +261,12 @@ void Shard::relieve(Now now) {
   reclaimed_bytes_ += circuits_.reclaim((used - wanted) / setup_.shards + 1, now);
   relieve_at_ = now.mono + kReclaimEvery;
   give_free();
+}
+
+void Shard::size_windows(std::uint64_t used) {
+  const std::uint64_t room = memory_max_ - std::min(memory_max_, used);
+  endpoint_->set_stream_window(
+      std::clamp<std::size_t>(room / kWindowOneIn, kWindowMin, kWindowMax));
 }
 
 void Shard::give_free() {

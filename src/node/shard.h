@@ -125,6 +125,7 @@ class Shard final : public runtime::Driven,
   void fill_stock();
   void watch_memory(Now now);
   void relieve(Now now);
+  void size_windows(std::uint64_t used);
   UnixSeconds published_before() const;
   void advance_stop(Now now);
   void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);

@@ -87,12 +87,21 @@ void Node::write(StreamKey key, memory::Block block) {
   StreamEnd& end = stream->of(index);
   if (!end.open) return;
   end.queued += block.size();
+  block.header()->queued_at = static_cast<std::uint32_t>(net.time_.time_since_epoch() / 1ms);
   end.queue.push_back(std::move(block));
   net.wake(*stream, &end == &stream->end[0] ? 0 : 1);
 }
 
 std::size_t Node::queued_bytes(StreamKey stream) const {
   return net.find(stream)->of(index).queued;
+}
+
+Sink::Held Node::held(StreamKey stream) const {
+  const StreamEnd& end = net.find(stream)->of(index);
+  if (end.queue.empty()) return {};
+  const auto now =
+      std::chrono::duration_cast<std::chrono::milliseconds>(net.time_.time_since_epoch());
+  return {end.queued, now - std::chrono::milliseconds(end.queue.front().header()->queued_at)};
 }
 
 void Node::consume(StreamKey key, std::size_t bytes) {

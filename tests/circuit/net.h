@@ -98,6 +98,7 @@ class Node final : public Sink, public Events {
   void set_class(StreamKey stream, Class cls) override;
   void write(StreamKey stream, memory::Block block) override;
   std::size_t queued_bytes(StreamKey stream) const override;
+  Held held(StreamKey stream) const override;
   void consume(StreamKey stream, std::size_t bytes) override;
   void reset(StreamKey stream, End code) override;
 

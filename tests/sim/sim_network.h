@@ -33,6 +33,7 @@ class SimNode final : public node::ShardHost {
   PeerAddress address() const { return {.id = id(), .at = host_.local()}; }
   node::Shard& shard() { return *shard_; }
   const Options& options() const { return options_; }
+  memory::Bound& bound() { return *bound_; }
   const memory::Bound& bound() const { return *bound_; }
   void set_bootstrap(std::vector<PeerAddress> peers) { options_.bootstrap = std::move(peers); }
 
