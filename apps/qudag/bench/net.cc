@@ -128,7 +128,10 @@ Result<std::unique_ptr<Net>> Net::start(const NetSpec& spec, Interrupt& interrup
   if (bootstrap.empty()) bootstrap = {*at};
 
   Options options = end_options(spec.shards, bootstrap);
-  if (spec.memory > 0) options.limits.memory = spec.memory;
+  if (spec.memory > 0) {
+    options.limits.memory = spec.memory;
+    options.whole_process = true;  // what this program holds for the books counts too
+  }
   auto source = Node::start(options);
   if (!source) return std::unexpected(source.error());
   net->source_ = std::move(*source);
