@@ -87,9 +87,13 @@ namespace node {
 std::size_t chain_bytes(std::size_t bytes) {
   constexpr std::size_t kRecords = 512;  // envelope, completion, and where the shard finds them
   constexpr std::size_t kBulk = memory::kBlockCapacity[1];
-  const std::size_t rest = bytes % kBulk;
-  return kRecords + bytes / kBulk * memory::piece_bytes(memory::BlockSize::bulk) +
-         (rest == 0 ? 0 : memory::piece_bytes(memory::block_size_for(rest)));
+  std::size_t out = kRecords + bytes / kBulk * memory::piece_bytes(memory::BlockSize::bulk);
+  for (std::size_t rest = bytes % kBulk; rest > 0;) {
+    const memory::BlockSize size = memory::block_size_for(rest);
+    out += memory::piece_bytes(size);
+    rest -= std::min(rest, memory::kBlockCapacity[static_cast<std::size_t>(size)]);
+  }
+  return out;
 }
 
 bool make_chain(memory::BlockPool& pool, std::size_t bytes, memory::Chain& out, memory::For whom) {
