@@ -84,21 +84,28 @@ std::vector<std::byte> Buffer::to_vector() const {
 
 namespace node {
 
+namespace {
+
+/// One block for all that fits in one: a message is filled once, and goes soon.
+memory::BlockSize block_for(std::size_t bytes) {
+  using memory::BlockSize;
+  if (bytes <= memory::kBlockCapacity[2]) return BlockSize::small;
+  return bytes <= memory::kBlockCapacity[0] ? BlockSize::cell : BlockSize::bulk;
+}
+
+}  // namespace
+
 std::size_t chain_bytes(std::size_t bytes) {
   constexpr std::size_t kRecords = 512;  // envelope, completion, and where the shard finds them
   constexpr std::size_t kBulk = memory::kBlockCapacity[1];
-  std::size_t out = kRecords + bytes / kBulk * memory::piece_bytes(memory::BlockSize::bulk);
-  for (std::size_t rest = bytes % kBulk; rest > 0;) {
-    const memory::BlockSize size = memory::block_size_for(rest);
-    out += memory::piece_bytes(size);
-    rest -= std::min(rest, memory::kBlockCapacity[static_cast<std::size_t>(size)]);
-  }
-  return out;
+  const std::size_t rest = bytes % kBulk;
+  return kRecords + bytes / kBulk * memory::piece_bytes(memory::BlockSize::bulk) +
+         (rest == 0 ? 0 : memory::piece_bytes(block_for(rest)));
 }
 
 bool make_chain(memory::BlockPool& pool, std::size_t bytes, memory::Chain& out, memory::For whom) {
   while (bytes > 0) {
-    memory::Block block = pool.take(memory::block_size_for(bytes), whom);
+    memory::Block block = pool.take(block_for(bytes), whom);
     if (!block) {
       out.clear();
       return false;
