@@ -54,32 +54,33 @@ Budget::~Budget() {
   if (kept_ > 0) parent_->release(kept_);
 }
 
-// First from what is kept here, the rest like everybody: of the parent first, so that whatever is
-// in `beyond_` is the parent's too when another thread takes it back from there. A reservation that
-// fails half-way may refuse another one meanwhile, but no bound is ever passed.
+// First from what is kept here, the rest like everybody. The parent comes before `beyond_`, because
+// whoever releases takes from there: what stands in it must be backed. No bound is ever passed; a
+// reservation that fails may have others refused while it tries.
 bool Budget::reserve(std::uint64_t bytes) noexcept {
   const std::uint64_t own = kept_ == 0 ? 0 : add_up_to(kept_used_, bytes, kept_);
-  const std::uint64_t rest = bytes - own;
-  if (rest > 0) {
-    bool room = parent_ == nullptr || parent_->reserve(rest);
-    if (room && !add_within(beyond_, rest, beyond_max_)) {
-      if (parent_ != nullptr) parent_->release(rest);
-      room = false;
-    }
-    if (!room) {
-      if (own > 0) kept_used_.fetch_sub(own, std::memory_order_relaxed);
-      refused_.fetch_add(1, std::memory_order_relaxed);
-      return false;
-    }
+  if (bytes > own && !reserve_beyond(bytes - own)) {
+    if (own > 0) kept_used_.fetch_sub(own, std::memory_order_relaxed);
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    return false;
   }
   note_peak();
   return true;
 }
 
+bool Budget::reserve_beyond(std::uint64_t bytes) noexcept {
+  const std::uint64_t now = beyond_.load(std::memory_order_relaxed);
+  if (bytes > beyond_max_ || now > beyond_max_ - bytes) return false;  // the parent is not asked
+  if (parent_ != nullptr && !parent_->reserve(bytes)) return false;
+  if (add_within(beyond_, bytes, beyond_max_)) return true;
+  if (parent_ != nullptr) parent_->release(bytes);
+  return false;
+}
+
 void Budget::reserve_anyway(std::uint64_t bytes) noexcept {
   const std::uint64_t own = kept_ == 0 ? 0 : add_up_to(kept_used_, bytes, kept_);
-  beyond_.fetch_add(bytes - own, std::memory_order_relaxed);
   if (parent_ != nullptr && bytes > own) parent_->reserve_anyway(bytes - own);
+  beyond_.fetch_add(bytes - own, std::memory_order_relaxed);
   note_peak();
 }
 

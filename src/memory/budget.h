@@ -46,6 +46,7 @@ class Budget {
   std::uint64_t bytes_max() const { return kept_ + beyond_max_; }
 
  private:
+  bool reserve_beyond(std::uint64_t bytes) noexcept;
   void note_peak() noexcept;
 
   const std::string name_;
