@@ -105,13 +105,14 @@ void Fabric::on_time(Nanos now) {
   if (heal_at_ && *heal_at_ <= now) heal();
 }
 
-void Fabric::send(std::size_t from, std::span<std::uint8_t> bytes, Nanos now) {
+std::optional<Fabric::Sent> Fabric::send(std::size_t from, std::span<std::uint8_t> bytes,
+                                         Nanos now) {
   Node& sender = nodes_[from];
   ++sender.counters.sent;
   Packet packet(bytes);
   if (!packet.valid()) {
     ++sender.counters.not_ipv4;
-    return;
+    return std::nullopt;
   }
   // A packet from an address that the node had before its move goes out as it is: nobody answers.
   if (packet.source() == sender.inside && (sender.shift != 0 || sender.outside != sender.inside)) {
@@ -120,7 +121,7 @@ void Fabric::send(std::size_t from, std::span<std::uint8_t> bytes, Nanos now) {
   const auto to = std::ranges::find(nodes_, packet.destination(), &Node::outside);
   if (to == nodes_.end()) {
     ++sender.counters.no_route;
-    return;
+    return std::nullopt;
   }
   if (to->shift != 0 || to->outside != to->inside) {
     packet.rewrite_destination(to->inside, -to->shift);
@@ -129,9 +130,11 @@ void Fabric::send(std::size_t from, std::span<std::uint8_t> bytes, Nanos now) {
   const std::size_t way = from * size() + index;
   const Fate fate = ways_[way].offer(now, bytes.size());
   note(way, fate, bytes.size(), now);
-  if (fate.drop != Drop::none) return;
-  launch(index, bytes, fate.due);
-  if (fate.twice) launch(index, bytes, fate.due);
+  if (fate.drop == Drop::none) {
+    launch(index, bytes, fate.due);
+    if (fate.twice) launch(index, bytes, fate.due);
+  }
+  return Sent{index, fate};
 }
 
 void Fabric::launch(std::size_t to, std::span<const std::uint8_t> packet, Nanos due) {

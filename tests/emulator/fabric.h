@@ -40,7 +40,12 @@ class Fabric {
   /// What lasts until a time (partition ... for) ends here.
   void on_time(Nanos now);
 
-  void send(std::size_t from, std::span<std::uint8_t> packet, Nanos now);
+  struct Sent {
+    std::size_t to;
+    Fate fate;
+  };
+  /// Nothing when it is for nobody.
+  std::optional<Sent> send(std::size_t from, std::span<std::uint8_t> packet, Nanos now);
 
   struct Arrival {
     std::size_t to;

@@ -1,7 +1,7 @@
 // qudag_emulator: programs in network namespaces, over links that are slow, lossy and cut. See
 // README.md; the lines of a scenario are in scenario.h.
 //
-//   qudag_emulator [-f FILE] [-e LINE]... [--json FILE] [--logs DIR] [--series TIME]
+//   qudag_emulator [-f FILE] [-e LINE]... [--json FILE] [--logs DIR] [--series TIME] [--trace FILE]
 //                  [-- NODE PROGRAM ARGUMENTS...]...
 //
 // Exit code: that of the programs; 124 when the time ended first, 77 where namespaces are not
@@ -75,6 +75,7 @@ int main(int argc, char** argv) {
   app.add_option("--json", json, "the report; - for standard output");
   app.add_option("--logs", options.logs, "directory for the programs' output");
   app.add_option("--series", series, "counters for every such time, too: 100ms");
+  app.add_option("--trace", options.trace, "a line for each packet");
   CLI11_PARSE(app, own, argv);
 
   if (!programs) return complain(programs.error());

@@ -16,11 +16,12 @@ namespace {
 
 constexpr int kNotStarted = 127;  // as a shell says it
 
-[[noreturn]] void become(const Program& program, int net, int output, char* const* arguments) {
+[[noreturn]] void become(const Program& program, int net, int output, int nice,
+                         char* const* arguments) {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::setpriority(PRIO_PROCESS, 0, 0);  // the emulator's own is not inherited
+  (void)::setpriority(PRIO_PROCESS, 0, nice);
   if (net >= 0 && ::setns(net, CLONE_NEWNET) != 0) ::_exit(kNotStarted);
   const int nothing = ::open("/dev/null", O_RDONLY);
   ::dup2(nothing, STDIN_FILENO);
@@ -54,7 +55,7 @@ Status Programs::start(const Program& program, int net,
       const std::size_t equals = each.find('=');
       ::setenv(each.substr(0, equals).c_str(), each.c_str() + equals + 1, 1);
     }
-    become(program, net, output.get(), arguments.data());
+    become(program, net, output.get(), nice_, arguments.data());
   }
   all_.push_back({pid, program.serves});
   return {};

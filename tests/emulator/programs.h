@@ -15,6 +15,8 @@ class Programs {
   /// Where output goes: DIR/<number>-<node>.log, or, without one, to ours.
   explicit Programs(std::filesystem::path logs) : logs_(std::move(logs)) {}
 
+  /// The nice value of programs; the emulator's own is not for them.
+  void keep_priority(int nice) { nice_ = nice; }
   /// `net`: the namespace, -1 for that of the caller; `environment`: NAME=value for all.
   Status start(const Program& program, int net, const std::vector<std::string>& environment);
   /// Takes note of those that have ended. Also of orphans: process 1 inherits them.
@@ -36,6 +38,7 @@ class Programs {
   };
   std::filesystem::path logs_;
   std::vector<One> all_;
+  int nice_ = 0;
   int exit_code_ = 0;
   bool told_to_end_ = false;
 };

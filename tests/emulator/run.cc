@@ -21,7 +21,9 @@ constexpr std::size_t kPacketMax = 65'536;
 }  // namespace
 
 Run::Run(const Scenario& scenario, const RunOptions& options)
-    : scenario_(scenario), fabric_(scenario, options.interval), programs_(options.logs) {}
+    : scenario_(scenario), fabric_(scenario, options.interval), programs_(options.logs) {
+  if (!options.trace.empty()) trace_.open(options.trace);
+}
 
 Result<std::unique_ptr<Run>> Run::create(const Scenario& scenario, const RunOptions& options) {
   std::unique_ptr<Run> run(new Run(scenario, options));
@@ -43,7 +45,8 @@ Result<std::unique_ptr<Run>> Run::create(const Scenario& scenario, const RunOpti
   run->command_writer_ = Fd(pipe[1]);
   // Times of less than a millisecond need a timer without slack, and a place before the programs.
   ::prctl(PR_SET_TIMERSLACK, 1UL);
-  (void)::setpriority(PRIO_PROCESS, 0, -15);
+  run->programs_.keep_priority(::getpriority(PRIO_PROCESS, 0));
+  (void)::setpriority(PRIO_PROCESS, 0, -20);
   for (const auto& [at, command] : scenario.timed) {  // a name that does not exist is told now
     Fabric trial(scenario, Nanos(0));
     if (auto ok = trial.apply(command, at); !ok) return std::unexpected(ok.error());
@@ -126,9 +129,19 @@ void Run::read_packets() {
     for (int n = 0; n < kBatch; ++n) {
       const auto packet = spaces_[i].read(buffer);
       if (packet.empty()) break;
-      fabric_.send(i, packet, now());
+      const auto sent = fabric_.send(i, packet, now());
+      if (sent && trace_.is_open()) trace(i, *sent, packet);
     }
   }
+}
+
+void Run::trace(std::size_t from, const Fabric::Sent& sent, std::span<const std::uint8_t> packet) {
+  constexpr std::string_view kFates[] = {"passed", "queue", "loss", "partition"};
+  constexpr std::size_t kHeaders = 28;  // IPv4 without options, UDP
+  const int first = packet.size() > kHeaders ? packet[kHeaders] : -1;
+  trace_ << now().count() << ' ' << fabric_.name(from) << ' ' << fabric_.name(sent.to) << ' '
+         << packet.size() << ' ' << kFates[static_cast<std::size_t>(sent.fate.drop)] << ' ' << first
+         << '\n';
 }
 
 void Run::write_packets() {

@@ -9,6 +9,7 @@
 #include "programs.h"
 #include "space.h"
 
+#include <fstream>
 #include <memory>
 
 namespace qudag::emulator {
@@ -19,6 +20,8 @@ inline constexpr int kExitSkipped = 77;   // the system does not allow it
 struct RunOptions {
   std::filesystem::path logs;
   Nanos interval{};  // of the series in the report; 0: none
+  /// A line for each packet: ns, from, to, bytes, fate, and the first byte after its UDP header.
+  std::filesystem::path trace;
 };
 
 class Run {
@@ -34,6 +37,7 @@ class Run {
   std::vector<std::string> environment() const;
   void wait(Nanos now);
   void read_packets();
+  void trace(std::size_t from, const Fabric::Sent& sent, std::span<const std::uint8_t> packet);
   void read_commands();
   void read_signals();
   void do_command(const Command& command);
@@ -45,6 +49,7 @@ class Run {
   Fabric fabric_;
   std::vector<Space> spaces_;
   Programs programs_;
+  std::ofstream trace_;
   Fd signals_, commands_, command_writer_;
   std::string command_text_;  // what has come of a line
   std::chrono::steady_clock::time_point begin_;
