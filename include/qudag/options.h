@@ -24,6 +24,10 @@ struct Limits {
   std::size_t queue_low = 100'000;
 };
 
+/// How fast a link may send. BBR keeps its rate through random loss (radio, long paths); CUBIC (RFC
+/// 9438) is fair to the traffic of others and needs less of the machine.
+enum class Congestion : std::uint8_t { cubic, bbr };
+
 struct Options {
   /// The identity file (made by `qudag keygen`, mode 0600). Empty: a new identity for this run.
   std::filesystem::path identity;
@@ -53,6 +57,7 @@ struct Options {
   std::chrono::seconds descriptor_lifetime{3 * 3600};  ///< renewed at half of it
   std::chrono::seconds onion_key_lifetime{24 * 3600};  ///< rotated at half of it
   std::chrono::seconds gossip_interval{60};
+  Congestion congestion = Congestion::cubic;
   Limits limits;
   /// The process is this node's alone, so all that it holds counts under limits.memory: code,
   /// stacks, the local API. A program that embeds a node among other things leaves it false.

@@ -223,6 +223,22 @@ Key cipher() {
       [](const Settings& s) { return toml_string(s.node.cipher); }};
 }
 
+Key congestion() {
+  static constexpr std::string_view kTakes = "one of \"cubic\", \"bbr\"";
+  return {"congestion",
+          kTakes,
+          "How fast links may send: cubic; or bbr, which keeps its rate where packets are lost.",
+          false,
+          [](Settings& s, const Values& v) -> Status {
+            if (v.front() != "cubic" && v.front() != "bbr") return wrong(kTakes, v.front());
+            s.node.congestion = v.front() == "bbr" ? Congestion::bbr : Congestion::cubic;
+            return {};
+          },
+          [](const Settings& s) {
+            return toml_string(s.node.congestion == Congestion::bbr ? "bbr" : "cubic");
+          }};
+}
+
 #define QUDAG_AT(field) \
   [](Settings & s) -> auto& { return s.field; }
 
@@ -262,6 +278,7 @@ std::vector<Key> make_keys() {
                QUDAG_AT(node.onion_key_lifetime)),
       duration("gossip_interval", 1s, 1h, "How often neighbours compare their netmaps.",
                QUDAG_AT(node.gossip_interval)),
+      congestion(),
       size("limits.memory", std::uint64_t{32} << 20, "The memory bound of the whole process: QUIC, TLS, code and stacks included.",
            QUDAG_AT(node.limits.memory)),
       count("limits.links", 4, 1'000'000, "QUIC connections.", QUDAG_AT(node.limits.links)),

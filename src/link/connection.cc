@@ -2,6 +2,7 @@
 #include "link/connection.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 
 #include <algorithm>
 
@@ -21,12 +22,18 @@ constexpr std::size_t kUnpacedQuantum = 64 * 1024;
 /// qudag_tls_memory_bytes under a flood of handshakes); QUIC's own memory is the heap's.
 constexpr std::size_t kHandshakeBytes = 72 * 1024;
 constexpr std::size_t kLinkBytes = 12 * 1024;
+/// What leaves at once on a paced path: a whole build message in its packets. A hop passes a build
+/// on when it has all of it, so a last packet that waits for its turn costs most of a round trip at
+/// every hop. Two packets more than the initial window, which RFC 9002 (7.7) recommends as a burst.
+constexpr std::size_t kBurst = 16 * 1024;
+static_assert(kBurst > limits::kBuildMessageBytes);
 constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 1st, 2nd, 4th...
 
 ngtcp2_settings settings_for(const Shared& shared) {
   ngtcp2_settings out;
   ngtcp2_settings_default(&out);
-  out.cc_algo = NGTCP2_CC_ALGO_CUBIC;
+  const bool bbr = shared.options.congestion == Congestion::bbr;
+  out.cc_algo = bbr ? NGTCP2_CC_ALGO_BBR : NGTCP2_CC_ALGO_CUBIC;
   out.initial_ts = shared.timestamp();
   out.initial_rtt = to_native(kInitialRtt);
   out.max_tx_udp_payload_size = shared.options.packet_bytes_max;
@@ -399,7 +406,7 @@ void Connection::pace() {
 
 std::size_t Connection::quantum() const {
   if (conn_ == nullptr) return 0;
-  return paced_ ? ngtcp2_conn_get_send_quantum(conn_) : kUnpacedQuantum;
+  return paced_ ? std::max(kBurst, ngtcp2_conn_get_send_quantum(conn_)) : kUnpacedQuantum;
 }
 
 TimePoint Connection::deadline() const {

@@ -25,6 +25,7 @@
 #include "runtime/socket.h"
 
 #include <qudag/message.h>
+#include <qudag/options.h>
 
 #include <chrono>
 #include <compare>
@@ -128,6 +129,7 @@ struct EndpointOptions {
   std::chrono::milliseconds keepalive{20'000};  // only for links that carry streams
   /// The largest UDP payload that path MTU discovery tries; 1200 to limits::kPacketBytesMax.
   std::size_t packet_bytes_max = limits::kPacketBytesMax;
+  Congestion congestion = Congestion::cubic;
   /// Prove our identity to the peers that we dial (a relay in gossip); otherwise a throwaway key.
   bool known = false;
   /// What this machine encrypts fastest with: the suite it offers first, and takes first.

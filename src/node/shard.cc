@@ -89,6 +89,7 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.known = setup.options->known;
   out.cipher = cipher_of(setup);
   out.packet_bytes_max = setup.options->packet_bytes_max;
+  out.congestion = setup.options->congestion;
   out.handshake_timeout = 5s;
   out.idle_timeout = 30s;
   out.keepalive = 10s;

@@ -120,12 +120,13 @@ def describe_bulk(inside, report):
     step = report["interval_ms"] / 1e3
     full = 100e6 / 8 * step
     path = busiest(report, RELAYS + 1)
-    begin = min(next(i for i, each in enumerate(way["series"]) if each["bytes"] > full / 5) for way in path)
+    # The first interval with more than a build and its gossip in it.
+    begin = min((i for way in path for i, each in enumerate(way["series"]) if each["bytes"] > full / 10), default=0)
     out = []
     for way in path:
         series = way["series"][begin:]
         shares = [each["bytes"] / full for each in series]
-        end = max(i for i, share in enumerate(shares) if share > 0.05)
+        end = max((i for i, share in enumerate(shares) if share > 0.02), default=0)
         steady = shares[int(3 / step):end]
         queue = sorted(each["queue_mean_us"] / 1e3 for each in series[int(1 / step):end]) or [0]
         out.append({"from": way["from"], "to": way["to"],

@@ -1,4 +1,5 @@
 // Streams: bytes arrive exactly, windows hold, resets end both directions, limits refuse.
+#include "base/limits.h"
 #include "link/net.h"
 
 namespace qudag::link::testing {
@@ -52,6 +53,33 @@ TEST(Stream, CarriesBytesBothWays) {
   EXPECT_EQ(pair.a.events.streams[stream].data, back);
   EXPECT_EQ(pair.a.events.streams[stream].context, 77u);
   EXPECT_EQ(pair.a.events.streams[stream].sent, there.size());
+}
+
+TEST(Stream, ABuildMessageLeavesAtOnceOnALongPath) {
+  // A hop passes it on when it has all of it: what pacing holds back is paid at every hop. The
+  // first on a link is a little larger than CUBIC's initial window, and opens it.
+  for (const Congestion congestion : {Congestion::cubic, Congestion::bbr}) {
+    const EndpointOptions options{.congestion = congestion};
+    Pair pair(1, options, options);
+    pair.net.faults.latency = 50ms;
+    pair.connect();
+    pair.net.run_for(1s);
+    for (int i = 0; i < 3; ++i) {
+      const StreamId stream = pair.open();
+      const std::size_t before = pair.b.events.bytes_in;
+      const auto data = pattern(limits::kBuildMessageBytes, 1);
+      constexpr std::size_t kPiece = 960;
+      static_assert(limits::kBuildMessageBytes % kPiece == 0);
+      for (std::size_t at = 0; at < data.size(); at += kPiece) {
+        pair.a->write(stream, pair.a.block(Bytes(data).subspan(at, kPiece)));
+      }
+      const Duration one_way = i == 0 ? 151ms : 51ms;
+      EXPECT_TRUE(pair.net.run(
+          one_way, [&] { return pair.b.events.bytes_in == before + limits::kBuildMessageBytes; }))
+          << "build " << i << (congestion == Congestion::bbr ? " bbr" : " cubic");
+      pair.net.run_for(1s);
+    }
+  }
 }
 
 TEST(Stream, ManyStreamsSurviveLossReorderAndDuplication) {
