@@ -100,6 +100,8 @@ class Connection {
   /// A dialed link goes on from another local address. Without a spare connection id of the peer it
   /// stays where it is and ends by its idle timeout.
   void move(const SocketAddress& local);
+  /// Sends a ping: any packet tells the peer where we are now. False unless ready.
+  bool show();
   /// Writes CONNECTION_CLOSE if one is due; 0 bytes otherwise.
   bool write_close(MutableBytes room, TrainInfo& out);
   /// Frees the QUIC state; returns the reason. Retired links answer late packets until `until`.

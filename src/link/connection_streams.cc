@@ -97,6 +97,10 @@ void Connection::check(int rv) {
   if (rv == NGTCP2_ERR_NOMEM) fail_with(rv);
 }
 
+bool Connection::show() {
+  return send_control(number_of(wire::ControlType::ping), wire::encode_ping(shared_.rng.u64()));
+}
+
 bool Connection::send_control(std::uint8_t type, Bytes body) {
   if (retired() || doomed() || state_ < LinkState::ready) return false;
   if (body.size() > wire::kControlBodyBytesMax) return false;

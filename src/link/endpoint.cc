@@ -169,6 +169,13 @@ void Endpoint::Impl::move(const SocketAddress& local, Now now) {
   }
 }
 
+void Endpoint::Impl::show(Now now) {
+  shared_.now = now;
+  for (const Slot& slot : slots_) {
+    if (slot.link && slot.link->dialer() && slot.link->show()) ++shared_.stats.links_shown;
+  }
+}
+
 void Endpoint::Impl::shutdown(Now now) {
   shared_.now = now;
   stopping_ = true;
@@ -263,6 +270,7 @@ void Endpoint::close(LinkId link, Code code, Now now) {
   if (Connection* const found = impl_->link(link)) found->doom(Error(Errc::link_closed), code);
 }
 void Endpoint::move(const SocketAddress& local, Now now) { impl_->move(local, now); }
+void Endpoint::show(Now now) { impl_->show(now); }
 void Endpoint::shutdown(Now now) { impl_->shutdown(now); }
 bool Endpoint::send_control(LinkId link, std::uint8_t type, Bytes body) {
   Connection* const found = impl_->link(link);

@@ -154,6 +154,7 @@ struct EndpointStats {
   std::uint64_t links_refused = 0, retries_sent = 0, version_negotiations = 0, resets_sent = 0;
   std::uint64_t dropped_unknown = 0, dropped_malformed = 0, dropped_wrong_shard = 0;
   std::uint64_t control_frames_malformed = 0;
+  std::uint64_t links_shown = 0;    // after a change of address
   std::uint64_t bytes_copied = 0;   // into buffers of ours, outside packet sealing
   std::uint64_t scratch_bytes = 0;  // the most that one turn needed
   // By the allocator hooks of ngtcp2, and with the streams' own records:
@@ -197,6 +198,9 @@ class Endpoint {
   /// This node's own address changed: dialed links move there (RFC 9000, 9) and keep their streams.
   /// Needless for a socket on a wildcard address; links that others dialed cannot be moved.
   void move(const SocketAddress& local, Now now);
+  /// This machine's addresses changed, and the kernel chooses among them (a wildcard address):
+  /// links that we dialed say something now, so that a peer that is sending learns where to.
+  void show(Now now);
   /// Stops accepting, says goodbye on every link; done when links() is empty or the deadline ends.
   void shutdown(Now now);
   bool send_control(LinkId link, std::uint8_t type, Bytes body);

@@ -37,6 +37,7 @@ class Endpoint::Impl {
   std::optional<LinkId> find(const NodeId& peer) const;
   std::vector<LinkInfo> links() const;
   void move(const SocketAddress& local, Now now);
+  void show(Now now);
   void shutdown(Now now);
   /// Null for a link that is gone.
   Connection* link(LinkId id) const;

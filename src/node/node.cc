@@ -12,6 +12,7 @@
 #include "node/key_file.h"
 #include "node/placement.h"
 #include "node/shard.h"
+#include "runtime/address_watch.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
 #include "runtime/udp_socket.h"
@@ -128,6 +129,7 @@ class Node::Impl final : public node::ShardHost {
   static memory::PoolOptions app_pool_options(const std::shared_ptr<memory::Bound>& bound);
   Status load_identity();
   Status open_sockets(unsigned shards);
+  void watch_addresses();
   void run(Seat& seat);
   void trim_process();
   Status check_memory() const;
@@ -147,7 +149,8 @@ class Node::Impl final : public node::ShardHost {
   std::atomic<bool> measuring_{false};     // a worker has, or will have, a look at the process
   std::atomic<std::int64_t> short_at_{0};  // when everybody was last asked to give back
   std::unique_ptr<runtime::ThreadWorkerPool> workers_;
-  std::unique_ptr<node::GossipHub> hub_;  // used on shard 0's thread
+  std::unique_ptr<node::GossipHub> hub_;              // used on shard 0's thread
+  std::unique_ptr<runtime::AddressWatch> addresses_;  // outlives the loop that watches it
   std::vector<Seat> seats_;
   std::unique_ptr<node::Placement> placement_;
   SocketAddress address_;
@@ -205,6 +208,21 @@ Status Node::Impl::open_sockets(unsigned shards) {
   return {};
 }
 
+void Node::Impl::watch_addresses() {
+  auto watch = runtime::AddressWatch::open();
+  if (!watch) {  // a node that stays where it is needs none
+    log_.debug("changes of address are not noticed: {}", watch.error().message());
+    return;
+  }
+  addresses_ = std::move(*watch);
+  seats_[0].loop->watch(addresses_->native_handle(), [this](Now) {
+    if (!addresses_->changed()) return;
+    for (Seat& seat : seats_) {
+      seat.loop->post([shard = seat.shard.get()](Now now) { shard->addresses_changed(now); });
+    }
+  });
+}
+
 Status Node::Impl::start() {
   if (auto ok = check_memory(); !ok) return ok;
   if (auto ok = load_identity(); !ok) return ok;
@@ -251,6 +269,7 @@ Status Node::Impl::start() {
   seats_[0].loop->post([shard = seats_[0].shard.get(), publish = std::move(publish)](Now now) {
     shard->start(publish, now);
   });
+  watch_addresses();
   for (Seat& seat : seats_) {
     seat.thread = std::thread([this, &seat] { run(seat); });
   }

@@ -16,6 +16,8 @@ using namespace std::chrono_literals;
 constexpr int kBatchesPerTurn = 8;
 constexpr Duration kClosingTime = 500ms;
 constexpr Duration kRenewRetry = 10s;
+/// An address that comes brings others, and a route; what is said before they are there is lost.
+constexpr Duration kAddressSettles = 20ms;
 
 // Maintenance: what a burst needed goes back to the system (docs/design/memory.md).
 constexpr Duration kMaintainEvery = 5s;
@@ -188,6 +190,10 @@ void Shard::on_time(Now now) {
   circuits_.on_time(now);
   messages_->on_time(now);
   if (now.mono >= maintain_at_) maintain(now);
+  if (now.mono >= show_at_) {
+    show_at_ = kNever;
+    endpoint_->show(now);
+  }
   if (setup_.index == 0) {
     setup_.hub->on_time(now);
     if (bootstrap_ && phase_ == Phase::running) bootstrap_->on_time(now, *view_);
@@ -205,7 +211,7 @@ void Shard::flush(Now now) {
 
 TimePoint Shard::next_deadline() const {
   TimePoint due = std::min({endpoint_->next_deadline(), circuits_.next_deadline(),
-                            messages_->next_deadline(), phase_end_, maintain_at_});
+                            messages_->next_deadline(), phase_end_, maintain_at_, show_at_});
   if (setup_.index == 0) {
     due = std::min({due, setup_.hub->next_deadline(), renew_at_});
     if (bootstrap_ && phase_ == Phase::running) due = std::min(due, bootstrap_->next_deadline());
@@ -273,6 +279,10 @@ void Shard::size_windows(std::uint64_t used) {
 void Shard::give_free() {
   static_cast<void>(pool_.empty(kTrimPieces));
   endpoint_->trim_heap();
+}
+
+void Shard::addresses_changed(Now now) {
+  if (show_at_ == kNever) show_at_ = now.mono + kAddressSettles;
 }
 
 // Trims in small parts, so that no turn is long. What is busy is left alone: pools keep what the

@@ -83,6 +83,8 @@ class Shard final : public runtime::Driven,
   void close_link(std::uint64_t gossip_key, link::Code code, Now now);
   /// Shard 0: makes keys and a descriptor, joins the bootstrap nodes, renews both in time.
   void start(std::vector<SocketAddress> addresses, Now now);
+  /// This machine's addresses changed. Several changes in a row are one.
+  void addresses_changed(Now now);
   /// Lets messages finish for `grace`, then ends circuits and links; stopped() when done.
   void stop(Duration grace, Now now);
   /// Gives back what pools and heaps have free: another shard needs it.
@@ -145,6 +147,8 @@ class Shard final : public runtime::Driven,
   std::vector<std::pair<std::uint64_t, Delivery>> early_;  // outcomes from inside enqueue
   bool enqueueing_ = false;
   bool wants_writable_ = false;
+
+  TimePoint show_at_ = kNever;  // after a change of addresses
 
   // The memory bound, see relieve().
   const std::uint64_t memory_max_;

@@ -38,17 +38,20 @@ std::uint64_t microseconds(Duration d) {
 }  // namespace
 
 struct Loop::Impl {
-  Impl(int fd, std::size_t tasks_max) : socket(io), timer(io), mailbox_max(tasks_max) {
+  Impl(int fd, std::size_t tasks_max) : socket(io), watched(io), timer(io), mailbox_max(tasks_max) {
     if (fd >= 0) socket.assign(fd);
   }
   ~Impl() {
-    if (socket.is_open()) socket.release();  // the descriptor is not ours
+    for (auto* each : {&socket, &watched}) {
+      if (each->is_open()) each->release();  // the descriptor is not ours
+    }
   }
 
   void turn(Driven& driven);
   void run_tasks(const Now& now);
   void wait_readable();
   void wait_writable();
+  void wait_watched();
   void arm_timer(TimePoint due);
   template <class Handler>
   auto placed(Handler handler) {
@@ -58,6 +61,7 @@ struct Loop::Impl {
   HandlerMemory waits;  // of io; ends after it
   asio::io_context io{1};
   asio::posix::stream_descriptor socket;
+  asio::posix::stream_descriptor watched;
   asio::steady_timer timer;
 
   bool readable = true;  // the first turn looks
@@ -65,6 +69,8 @@ struct Loop::Impl {
   bool reading = false;  // a wait for readability is under way
   bool writable = false;
   bool writing = false;
+  std::function<void(Now)> when_watched;
+  bool watched_ready = false;
   TimePoint timer_due = kNever;  // of the wait under way
   LoopStats stats;
   TimePoint turn_began = system_now().mono;  // the turn before
@@ -99,6 +105,12 @@ bool Loop::post(std::function<void(Now)> task) {
   return true;
 }
 
+void Loop::watch(int fd, std::function<void(Now)> readable) {
+  impl_->watched.assign(fd);
+  impl_->when_watched = std::move(readable);
+  impl_->wait_watched();
+}
+
 void Loop::stop() noexcept {
   impl_->stopping.store(true, std::memory_order_release);
   impl_->io.stop();
@@ -120,6 +132,11 @@ void Loop::Impl::turn(Driven& driven) {
   ++stats.turns;
   const Now now = system_now();
   run_tasks(now);
+  if (watched_ready) {
+    watched_ready = false;
+    when_watched(now);
+    wait_watched();
+  }
   if (writable) {
     writable = false;
     driven.on_writable(now);
@@ -175,6 +192,12 @@ void Loop::Impl::wait_writable() {
                       writing = false;
                       writable = !error;
                     }));
+}
+
+void Loop::Impl::wait_watched() {
+  watched.async_wait(
+      asio::posix::stream_descriptor::wait_read,
+      placed([this](const boost::system::error_code& error) { watched_ready = !error; }));
 }
 
 void Loop::Impl::arm_timer(TimePoint due) {

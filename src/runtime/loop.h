@@ -32,6 +32,9 @@ class Loop final : public Executor {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
+  /// One more descriptor: `readable` runs in a turn, on the loop's thread, when it can be read. Not
+  /// owned; before run().
+  void watch(int fd, std::function<void(Now)> readable);
   /// Turns until stop(). Tasks that are still waiting then are dropped unrun.
   void run(Driven& driven);
   void stop() noexcept;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The product over emulated links: messages of every class through three relays, 25 ms apart.
+"""The product over emulated links: messages of every class through three relays, 25 ms apart; then the
+source's address changes, which it notices and tells, and a NAT forgets, which it cannot notice.
 
 Usage: product_test.py EMULATOR QUDAG    exit code 0 passed, 1 failed, 77 skipped. ctest: net.emulator.product
 """
@@ -8,6 +9,7 @@ import os
 import subprocess
 import sys
 
+import probe
 import testbed
 from testbed import Testbed, check
 
@@ -20,15 +22,27 @@ def inside(program):
     with Testbed(program, RELAYS, patience=90) as net:
         net.start_all()
         arrived = net.folder / "arrived"
-        receiver = net.receive(arrived, len(SIZES))
+        receiver = net.receive(arrived, len(SIZES) + 2)
         sent = []
         for cls, size in SIZES.items():
             file = net.folder / cls
             file.write_bytes(os.urandom(size))
             sent.append(file.read_bytes())
             print(cls, size, net.send(file, cls))
+        check(shown(net) == 0, "nothing has moved yet")
+        for command in ("move a 10.21.0.1", "rebind a 10.22.0.1"):
+            probe.command(command)
+            net.wait_until("the links are shown", lambda: shown(net) > 0)
+            file.write_bytes(os.urandom(100_000))
+            sent.append(file.read_bytes())
+            print(command, net.send(file))
         check(receiver.wait(60) == 0, "receiving failed")
         check(sorted(file.read_bytes() for file in arrived.iterdir()) == sorted(sent), "what arrived is not what was sent")
+
+
+def shown(net):
+    page = net.run("status", "--metrics", "--socket", net.socket("a")).stdout
+    return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith("qudag_links_shown_total"))
 
 
 def main():

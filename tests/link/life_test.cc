@@ -117,6 +117,33 @@ TEST(Life, ADialerMayMoveItsLinks) {
   });
 }
 
+/// A dialer that only listens moves in the middle of what it hears; whether all comes in a second.
+bool hears_all_after_a_move(bool shows) {
+  Pair pair;
+  pair.connect();
+  const StreamId stream = pair.open();
+  pair.a->write(stream, pair.a.block(pattern(10, 1)));
+  pair.a.events.when_data = [&](StreamId id, Bytes data) { pair.a->consume(id, data.size()); };
+  pair.net.run_for(1s);
+  pair.a.address = SocketAddress::v4(10, 7, 7, 7, 999);
+  constexpr std::size_t kBytes = 50'000;
+  for (std::size_t i = 0; i < kBytes; i += 1'000) {
+    pair.b->write(pair.at_b(stream), pair.b.block(pattern(1'000, 1)));
+  }
+  pair.net.run_for(20ms);
+  EXPECT_EQ(pair.a.events.bytes_in, 0u);
+  if (shows) pair.a->show(pair.net.now());
+  const bool all = pair.net.run(1s, [&] { return pair.a.events.bytes_in == kBytes; });
+  EXPECT_EQ((*pair.a).stats().links_shown, shows ? 1u : 0u);
+  EXPECT_TRUE(pair.a.events.closed.empty());
+  return all;
+}
+
+TEST(Life, ADialerThatOnlyListensShowsWhereItIs) {
+  EXPECT_FALSE(hears_all_after_a_move(false)) << "nothing would make it speak before the keepalive";
+  EXPECT_TRUE(hears_all_after_a_move(true));
+}
+
 TEST(Life, GoodbyeWaitsForTheLastCircuit) {
   Pair pair;
   pair.connect();

@@ -8,6 +8,7 @@
 #include "support/allocation_count.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <future>
@@ -276,6 +277,27 @@ TEST(Clock, BothClocksAreReal) {
   const Now second = system_now();
   EXPECT_LE(first.mono, second.mono);
   EXPECT_GT(first.unix_seconds, 1'600'000'000u);
+}
+
+TEST(Loop, WatchesOneMoreDescriptor) {
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  Loop loop(-1);
+  Counting driven;
+  std::promise<void> twice;
+  int read = 0;
+  loop.watch(pipe[0], [&](Now) {
+    char byte = 0;
+    if (::read(pipe[0], &byte, 1) == 1 && ++read == 2) twice.set_value();
+  });
+  auto done = twice.get_future();
+  {
+    const Running running(loop, driven);
+    ASSERT_EQ(::write(pipe[1], "ab", 2), 2);  // what is left is told again
+    EXPECT_EQ(done.wait_for(kPatience), std::future_status::ready);
+  }
+  ::close(pipe[0]);
+  ::close(pipe[1]);
 }
 
 }  // namespace
