@@ -24,8 +24,8 @@ constexpr std::size_t kHandshakeBytes = 72 * 1024;
 constexpr std::size_t kLinkBytes = 12 * 1024;
 /// What leaves at once on a paced path: a whole build message in its packets. A hop passes a build
 /// on when it has all of it, so a last packet that waits for its turn costs most of a round trip at
-/// every hop. Two packets more than the initial window, which RFC 9002 (7.7) recommends as a burst.
-constexpr std::size_t kBurst = 16 * 1024;
+/// every hop. One packet more than the initial window, which RFC 9002 (7.7) recommends as a burst.
+constexpr std::size_t kBurst = 11 * limits::kPacketBytesPlain;
 static_assert(kBurst > limits::kBuildMessageBytes);
 constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 1st, 2nd, 4th...
 

@@ -59,7 +59,8 @@ TEST(Stream, ABuildMessageLeavesAtOnceOnALongPath) {
   // A hop passes it on when it has all of it: what pacing holds back is paid at every hop. The
   // first on a link is a little larger than CUBIC's initial window, and opens it.
   for (const Congestion congestion : {Congestion::cubic, Congestion::bbr}) {
-    const EndpointOptions options{.congestion = congestion};
+    const EndpointOptions options{.packet_bytes_max = limits::kPacketBytesPlain,
+                                  .congestion = congestion};
     Pair pair(1, options, options);
     pair.net.faults.latency = 50ms;
     pair.connect();
