@@ -27,6 +27,9 @@ constexpr std::size_t kLinkBytes = 12 * 1024;
 /// every hop. One packet more than the initial window, which RFC 9002 (7.7) recommends as a burst.
 constexpr std::size_t kBurst = 11 * limits::kPacketBytesPlain;
 static_assert(kBurst > limits::kBuildMessageBytes);
+/// With more than this waiting the path is asked whether it takes large packets. The question takes
+/// most of a fresh link's window, and a build that shares it with one comes a round trip later.
+constexpr std::size_t kWorthProbing = 2 * limits::kBuildMessageBytes;
 constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 1st, 2nd, 4th...
 
 ngtcp2_settings settings_for(const Shared& shared) {
@@ -358,6 +361,10 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
 /// fill. Little data is not padded to nine times its length, and who counts plain packets learns as
 /// much as who sees the size of a large one.
 std::size_t Connection::packet_bytes() const {
+  // An unknown path is asked for bulk only.
+  const bool large_known =
+      ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_) > limits::kPacketBytesPlain;
+  if (!large_known && scheduler_.queued_at_most(kWorthProbing)) return limits::kPacketBytesPlain;
   constexpr std::size_t kRest = limits::kPacketBytesPlain - kPlainContentBytes;
   for (std::size_t bytes = limits::kPacketBytesPlain; bytes < limits::kPacketBytesMax;
        bytes += limits::kPacketBytesPlain) {

@@ -57,10 +57,10 @@ TEST(Stream, CarriesBytesBothWays) {
 
 TEST(Stream, ABuildMessageLeavesAtOnceOnALongPath) {
   // A hop passes it on when it has all of it: what pacing holds back is paid at every hop. The
-  // first on a link is a little larger than CUBIC's initial window, and opens it.
+  // first on a link is a little larger than CUBIC's initial window, and opens it. Nor does
+  // the search for larger packets come in between.
   for (const Congestion congestion : {Congestion::cubic, Congestion::bbr}) {
-    const EndpointOptions options{.packet_bytes_max = limits::kPacketBytesPlain,
-                                  .congestion = congestion};
+    const EndpointOptions options{.congestion = congestion};
     Pair pair(1, options, options);
     pair.net.faults.latency = 50ms;
     pair.connect();
