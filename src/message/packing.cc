@@ -167,6 +167,15 @@ bool put_fragment(Channel& channel, Envelope& envelope, ByteWriter& out, Context
   return true;
 }
 
+/// The bytes of the message after this one, which another thread wrote.
+void fetch_ahead(const Envelope& envelope) {
+  const Envelope* const next = EnvelopeOrder::next(envelope);
+  if (next == nullptr || next->bytes.empty()) return;
+  memory::BlockHeader* const block = next->bytes.front();
+  __builtin_prefetch(block);
+  __builtin_prefetch(block->data() + memory::kHeadroomBytes);
+}
+
 void put_messages(Channel& channel, ByteWriter& out, Context& context, Now now) {
   const bool new_first = channel.new_first;
   bool any = false;
@@ -176,6 +185,7 @@ void put_messages(Channel& channel, ByteWriter& out, Context& context, Now now) 
     const bool partial = may_continue(channel);
     bool put = false;
     if (fresh && (new_first || !partial)) {
+      fetch_ahead(*waiting_for(channel).front());
       put = put_fragment(channel, *waiting_for(channel).front(), out, context, now);
       if (!put && partial) {
         put = put_fragment(channel, *channel.turns.front(), out, context, now);
