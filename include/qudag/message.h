@@ -36,6 +36,16 @@ inline constexpr std::size_t kClassCount = 3;
 QUDAG_API std::string_view name_of(Class c) noexcept;
 QUDAG_API Result<Class> parse_class(std::string_view text);
 
+/// What a send does when there is no room for its message: its class has as many messages under way
+/// as `limits.queue_*` allows, or memory is at its bound.
+enum class WhenFull : std::uint8_t {
+  refuse,  ///< fails at once with the limit that said no; Node::on_room tells when to go on
+  /// The call blocks until half of what is under way in that class has ended, then tries again; for
+  /// `ttl` at most, then it fails with `expired`. On threads of the node (in callbacks), where
+  /// waiting would stop what it waits for, and when nothing is under way, as `refuse`.
+  wait,
+};
+
 struct SendOptions {
   Class cls = Class::normal;
   /// From the call to the acknowledgement; the sender is told `expired` when it ends. 1 ms to 24 h.
@@ -46,6 +56,7 @@ struct SendOptions {
   std::uint64_t isolation = 0;
   /// Sign with the node's identity: the receiver then learns who sent it.
   bool sign = false;
+  WhenFull when_full = WhenFull::refuse;
 };
 
 /// How a message ended. Exactly one of these reaches the sender for every accepted send.
@@ -117,10 +128,12 @@ enum class Accept : std::uint8_t {
   queue_full,   ///< not now
 };
 
-/// All three run on a thread of the node (the shard that the message belongs to) and must not
+/// All of these run on a thread of the node (the shard that the message belongs to) and must not
 /// block; they may call any function of Node but stop().
 using Completion = std::function<void(const Delivery&)>;  ///< exactly once per accepted send
 using Progress = std::function<void(std::size_t bytes_done, std::size_t bytes_all)>;
 using MessageHandler = std::function<Accept(Message&&)>;
+/// There is room again for messages of the class, after sends were refused for want of it.
+using RoomHandler = std::function<void(Class)>;
 
 }  // namespace qudag

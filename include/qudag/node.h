@@ -5,8 +5,9 @@
 //   (*node)->send(destination, payload, {.cls = qudag::Class::normal},
 //                 [](const qudag::Delivery& d) { ... });
 //
-// Threads: every function may be called from any thread, and none of them blocks but start() and
-// stop(). Callbacks run on threads of the node. Errors: by value; nothing throws.
+// Threads: every function may be called from any thread, and none of them blocks but start(),
+// stop(), and a send that wishes to wait for room (SendOptions::when_full). Callbacks run on
+// threads of the node. Errors: by value; nothing throws.
 #pragma once
 
 #include <qudag/address.h>
@@ -57,6 +58,10 @@ class QUDAG_API Node {
   Status reply(const ReplyTo& to, Buffer payload, std::chrono::milliseconds ttl, Completion done);
   Status reply(const ReplyTo& to, std::span<const std::byte> payload, std::chrono::milliseconds ttl,
                Completion done);
+
+  /// Replaces the handler that hears, once after sends of a class were refused for want of room
+  /// (refused_queue_full, refused_memory), that half of what was under way then has ended.
+  void on_room(RoomHandler handler);
 
   /// Replaces the handler; an empty one refuses messages (`no receiver`).
   void on_message(MessageHandler handler);

@@ -30,6 +30,7 @@ enum class ApiMetric {
   records_malformed,
   messages_out,
   messages_refused,
+  pauses,
   kCount
 };
 inline constexpr MetricTable<ApiMetric> kApiMetrics{{
@@ -42,6 +43,7 @@ inline constexpr MetricTable<ApiMetric> kApiMetrics{{
      "WebSocket messages with a record that was not understood"},
     {"api_messages_out", "messages", "Received messages that were written to a subscriber"},
     {"api_messages_refused", "messages", "Received messages with no subscriber that had room"},
+    {"api_pauses", "pauses", "Times that a client was not read because its sends had no outcome"},
 }};
 static_assert(metric_table_is_valid(kApiMetrics));
 

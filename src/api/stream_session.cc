@@ -119,9 +119,12 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
       : hub_(std::move(hub)),
         socket_(std::move(stream)),
         port_(*hub_, socket_.get_executor()),
-        writer_ended_(socket_.get_executor(), asio::steady_timer::time_point::max()) {}
+        writer_ended_(socket_.get_executor(), asio::steady_timer::time_point::max()),
+        room_(socket_.get_executor(), asio::steady_timer::time_point::max()) {}
 
   void end() {
+    paused_ = false;
+    room_.cancel();
     port_.end();
     beast::get_lowest_layer(socket_).close();
   }
@@ -131,6 +134,8 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   asio::awaitable<void> wait_for_writer();
 
  private:
+  asio::awaitable<void> wait_for_room();
+  void go_on();
   Status take_records(Bytes message);
   void handle(const SendRecord& record);
   void handle(const ReplyRecord& record);
@@ -142,6 +147,8 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   OutboxPort port_;
   asio::steady_timer writer_ended_;  // expires never, is cancelled by the writer's end
   bool writing_ = true;
+  asio::steady_timer room_;      // expires never, is cancelled when the reader may go on
+  bool paused_ = false;          // the reader waits for outcomes
   std::size_t outstanding_ = 0;  // sends whose OUTCOME has not been put into a batch
   std::optional<Error> broken_;  // what the client did wrong; the writer tells and closes
 };
@@ -177,10 +184,25 @@ asio::awaitable<void> StreamSession::read() {
       break;
     }
     in.consume(in.size());
+    co_await wait_for_room();
   }
   hub_->subscribers.remove(port_.outbox().get());
   if (!broken_) beast::get_lowest_layer(socket_).close();
   port_.end();
+}
+
+/// Backpressure to the client: while half of what it may have under way has no outcome, nothing is
+/// read from it, and its socket fills; at a quarter the session goes on.
+asio::awaitable<void> StreamSession::wait_for_room() {
+  if (outstanding_ < std::max<std::size_t>(1, hub_->options.outstanding / 2)) co_return;
+  hub_->counters.add(ApiMetric::pauses);
+  for (paused_ = true; paused_;) co_await room_.async_wait(kTuple);
+}
+
+void StreamSession::go_on() {
+  if (!paused_ || outstanding_ > hub_->options.outstanding / 4) return;
+  paused_ = false;
+  room_.cancel();
 }
 
 asio::awaitable<void> StreamSession::write() {
@@ -198,6 +220,7 @@ asio::awaitable<void> StreamSession::write() {
       hub_->counters.add(ApiMetric::messages_out, batch.messages());
       port_.outbox()->written(batch.messages(), batch.payload_bytes());
       batch.clear();
+      go_on();
     }
   }
   if (broken_ && !failed) {

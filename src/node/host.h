@@ -8,6 +8,7 @@
 
 #include <qudag/message.h>
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -17,6 +18,11 @@ namespace qudag::node {
 class ShardHost {
  public:
   virtual ~ShardHost() = default;
+  /// So many sends of each class have had their completion since the last call; once for each turn
+  /// in which there were any. On the shard's thread.
+  virtual void on_ended(unsigned shard, const std::array<std::uint64_t, kClassCount>& count) {
+    static_cast<void>(shard), static_cast<void>(count);
+  }
   /// A message for the application. On the shard's thread.
   virtual Accept on_message(Message&& message) = 0;
   /// The shard has ended its links after stop(); its loop may end. On the shard's thread.

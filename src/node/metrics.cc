@@ -226,6 +226,18 @@ const std::vector<Row>& rows() {
 
 #undef QUDAG_ROW
 
+void add_pause_rows(const std::vector<ShardReport>& reports, std::vector<MetricSample>& out) {
+  for (std::size_t c = 0; c < kClassCount; ++c) {
+    double sum = 0;
+    for (const ShardReport& r : reports) sum += static_cast<double>(r.send_pauses[c]);
+    out.push_back({.name = "qudag_send_pauses_total",
+                   .labels = fmt::format("class=\"{}\"", name_of(static_cast<Class>(c))),
+                   .help = "times that senders of the class were paused for want of room",
+                   .kind = SampleKind::counter,
+                   .value = sum});
+  }
+}
+
 void add_message_rows(const std::vector<ShardReport>& reports, std::vector<MetricSample>& out) {
   using Stats = message::MessagesStats;
   using PerClass = std::array<std::uint64_t, kClassCount> Stats::*;
@@ -308,6 +320,7 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
                    .value = sum});
   }
   add_message_rows(reports, out);
+  add_pause_rows(reports, out);
 
   Histogram lag;
   for (const ShardReport& report : reports) lag.merge(report.loop_lag_us);

@@ -8,6 +8,7 @@
 #include "crypto/random.h"
 #include "message/delivered.h"
 #include "node/buffer.h"
+#include "node/gate.h"
 #include "node/inbox.h"
 #include "node/key_file.h"
 #include "node/placement.h"
@@ -43,6 +44,7 @@ constexpr std::uint64_t kTrimProcessAfter = 128 * 1024;  // freed bytes that are
 struct Seat {
   std::unique_ptr<runtime::UdpSocket> socket;
   std::unique_ptr<runtime::Loop> loop;
+  std::unique_ptr<node::Gate> gate;
   std::unique_ptr<node::Inbox> inbox;
   std::unique_ptr<node::Shard> shard;
   std::thread thread;
@@ -102,6 +104,12 @@ class Node::Impl final : public node::ShardHost {
   Status reserve(std::size_t bytes, Class cls, memory::Reservation& reservation);
   Status send(node::SendRequest request, unsigned shard);
   Status send_copy(node::SendRequest request, std::span<const std::byte> payload, unsigned shard);
+  template <class Try>
+  Status when_room(const SendOptions& options, Seat& seat, Try&& attempt);
+  Status put(node::SendRequest& request, Seat& seat);
+  bool on_own_thread() const;
+  void leave(Seat& seat, Class cls, std::uint64_t count);
+  void tell_room(Class cls);
   unsigned shard_for(const NodeId& destination, const SendOptions& options) const;
 
   template <class Whole, class Part>
@@ -114,10 +122,12 @@ class Node::Impl final : public node::ShardHost {
   std::size_t shards() const { return seats_.size(); }
   const memory::Bound& bound() const { return *bound_; }
   void set_handler(MessageHandler handler);
+  void set_room_handler(RoomHandler handler);
 
  private:
   // node::ShardHost
   Accept on_message(Message&& message) override;
+  void on_ended(unsigned shard, const std::array<std::uint64_t, kClassCount>& count) override;
   void on_stopped(unsigned shard) override { seats_[shard].loop->stop(); }
   void on_maintained(unsigned shard, std::uint64_t freed) override;
   void on_memory_watch(unsigned shard, bool short_of) override;
@@ -135,7 +145,7 @@ class Node::Impl final : public node::ShardHost {
   Status check_memory() const;
   void empty_process();
   void measure_process();
-  void answer(std::vector<node::SendRequest> requests, Errc why);
+  void answer(Seat& seat, std::vector<node::SendRequest> requests, Errc why);
 
   Options options_;
   Log log_;
@@ -160,7 +170,8 @@ class Node::Impl final : public node::ShardHost {
   bool stopped_ = false;
 
   std::mutex handler_mutex_;
-  std::shared_ptr<const MessageHandler> handler_;  // owners: this, calls under way
+  std::shared_ptr<const MessageHandler> handler_;    // owners: this, calls under way
+  std::shared_ptr<const RoomHandler> room_handler_;  // the same
 };
 
 // ---- start and stop
@@ -201,6 +212,7 @@ Status Node::Impl::open_sockets(unsigned shards) {
     Seat& seat = seats_[i];
     seat.socket = std::move(*socket);
     seat.loop = std::make_unique<runtime::Loop>(seat.socket->native_handle());
+    seat.gate = std::make_unique<node::Gate>(node::messages_max(options_.limits, shards));
     seat.inbox = std::make_unique<node::Inbox>(kInboxRequestsMax);
     at = seat.socket->local();  // the kernel chose the port; the others share it
   }
@@ -285,7 +297,8 @@ void Node::Impl::stop(Duration grace) {
   stopped_ = true;
   stopping_.store(true, std::memory_order_release);
   for (Seat& seat : seats_) {
-    if (seat.inbox) answer(seat.inbox->close(), Errc::shutting_down);
+    if (seat.gate) seat.gate->close();
+    if (seat.inbox) answer(seat, seat.inbox->close(), Errc::shutting_down);
     if (seat.thread.joinable()) {
       const bool told =
           seat.loop->post([shard = seat.shard.get(), grace](Now now) { shard->stop(grace, now); });
@@ -409,14 +422,67 @@ Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
 }
 
 Status Node::Impl::send(node::SendRequest request, unsigned shard) {
-  if (request.options.hops > kRelaysMax) {
-    return fail(Errc::invalid_argument, "hops must be 0 to 5");
-  }
-  if (request.options.ttl < 1ms || request.options.ttl > limits::kTtlMax) {
+  Seat& seat = seats_[shard];
+  return when_room(request.options, seat, [&] { return put(request, seat); });
+}
+
+Status Node::Impl::send_copy(node::SendRequest request, std::span<const std::byte> payload,
+                             unsigned shard) {
+  Seat& seat = seats_[shard];
+  return when_room(request.options, seat, [&]() -> Status {
+    if (auto ok = reserve(payload.size(), request.options.cls, request.reservation); !ok) return ok;
+    const bool high = request.options.cls == Class::high;
+    const memory::For whom = high ? memory::For::high : memory::For::all;
+    {
+      const std::lock_guard lock(app_pool_mutex_);
+      if (!node::make_chain(app_pool_, payload.size(), request.payload, whom)) {
+        return memory_is_out();
+      }
+    }
+    request.payload.copy_from(payload);
+    return put(request, seat);
+  });
+}
+
+/// Lets the message in and tries; what found no room pauses the gate, and waits there if it wishes.
+template <class Try>
+Status Node::Impl::when_room(const SendOptions& options, Seat& seat, Try&& attempt) {
+  if (options.hops > kRelaysMax) return fail(Errc::invalid_argument, "hops must be 0 to 5");
+  if (options.ttl < 1ms || options.ttl > limits::kTtlMax) {
     return fail(Errc::invalid_argument, "ttl must be 1 ms to 24 h");
   }
-  if (stopping_.load(std::memory_order_acquire)) return fail(Errc::shutting_down);
-  Seat& seat = seats_[shard];
+  if (static_cast<std::size_t>(options.cls) >= kClassCount) {
+    return fail(Errc::invalid_argument, "class");
+  }
+  std::optional<node::Gate::Clock::time_point> until;  // asking the time costs: when it waits
+  for (;;) {
+    if (stopping_.load(std::memory_order_acquire)) return fail(Errc::shutting_down);
+    Status done = fail(Errc::refused_queue_full);
+    if (seat.gate->enter(options.cls)) {
+      done = attempt();
+      if (done) return done;
+      leave(seat, options.cls, 1);
+      seat.gate->pause(options.cls);
+    }
+    const bool for_room =
+        done.error() == Errc::refused_queue_full || done.error() == Errc::refused_memory;
+    const bool waits = options.when_full == WhenFull::wait && for_room;
+    if (!waits || !seat.gate->paused(options.cls) || on_own_thread()) return done;
+    if (!until) until = node::Gate::Clock::now() + options.ttl;
+    if (seat.gate->wait(options.cls, *until) == node::Gate::Waited::too_long) {
+      return fail(Errc::expired, "no room");
+    }
+  }
+}
+
+/// On a thread that calls back: who waits there waits for itself.
+bool Node::Impl::on_own_thread() const {
+  return std::ranges::any_of(seats_, [self = std::this_thread::get_id()](const Seat& seat) {
+    return seat.thread.get_id() == self;
+  });
+}
+
+Status Node::Impl::put(node::SendRequest& request, Seat& seat) {
   switch (seat.inbox->put(request)) {
     case node::Inbox::Put::more:
       return {};
@@ -433,25 +499,33 @@ Status Node::Impl::send(node::SendRequest request, unsigned shard) {
   });
   // The mailbox is full: the batch waits in the inbox, and whoever finds it empty wakes the shard
   // only then, so it is answered here instead.
-  if (!woken) answer(seat.inbox->take(), Errc::refused_overload);
+  if (!woken) answer(seat, seat.inbox->take(), Errc::refused_overload);
   return {};
 }
 
-Status Node::Impl::send_copy(node::SendRequest request, std::span<const std::byte> payload,
-                             unsigned shard) {
-  if (auto ok = reserve(payload.size(), request.options.cls, request.reservation); !ok) return ok;
-  const bool high = request.options.cls == Class::high;
-  const memory::For whom = high ? memory::For::high : memory::For::all;
-  {
-    const std::lock_guard lock(app_pool_mutex_);
-    if (!node::make_chain(app_pool_, payload.size(), request.payload, whom)) return memory_is_out();
+void Node::Impl::on_ended(unsigned shard, const std::array<std::uint64_t, kClassCount>& count) {
+  for (std::size_t i = 0; i < kClassCount; ++i) {
+    if (count[i] > 0) leave(seats_[shard], static_cast<Class>(i), count[i]);
   }
-  request.payload.copy_from(payload);
-  return send(std::move(request), shard);
 }
 
-void Node::Impl::answer(std::vector<node::SendRequest> requests, Errc why) {
+void Node::Impl::leave(Seat& seat, Class cls, std::uint64_t count) {
+  // A full mailbox drops this: then the node is busier than anybody needs to hear.
+  if (seat.gate->leave(cls, count)) seat.loop->post([this, cls](Now) { tell_room(cls); });
+}
+
+void Node::Impl::tell_room(Class cls) {
+  std::shared_ptr<const RoomHandler> handler;
+  {
+    const std::lock_guard lock(handler_mutex_);
+    handler = room_handler_;
+  }
+  if (handler) (*handler)(cls);
+}
+
+void Node::Impl::answer(Seat& seat, std::vector<node::SendRequest> requests, Errc why) {
   for (node::SendRequest& request : requests) {
+    leave(seat, request.options.cls, 1);
     if (request.done) request.done(node::refusal(why));
   }
 }
@@ -463,6 +537,12 @@ void Node::Impl::set_handler(MessageHandler handler) {
   auto held = handler ? std::make_shared<const MessageHandler>(std::move(handler)) : nullptr;
   const std::lock_guard lock(handler_mutex_);
   handler_ = std::move(held);
+}
+
+void Node::Impl::set_room_handler(RoomHandler handler) {
+  auto held = handler ? std::make_shared<const RoomHandler>(std::move(handler)) : nullptr;
+  const std::lock_guard lock(handler_mutex_);
+  room_handler_ = std::move(held);
 }
 
 Accept Node::Impl::on_message(Message&& message) {
@@ -531,6 +611,7 @@ const NodeId& Node::id() const noexcept { return impl_->id(); }
 const SocketAddress& Node::address() const noexcept { return impl_->address(); }
 Result<Buffer> Node::buffer(std::size_t bytes) { return impl_->buffer(bytes); }
 void Node::on_message(MessageHandler handler) { impl_->set_handler(std::move(handler)); }
+void Node::on_room(RoomHandler handler) { impl_->set_room_handler(std::move(handler)); }
 void Node::stop(std::chrono::milliseconds grace) { impl_->stop(grace); }
 
 namespace {
@@ -631,6 +712,7 @@ std::future<std::vector<MetricSample>> Node::metrics() const {
         node::ShardReport report = seat.shard->report();
         report.loop_lag_us = seat.loop->stats().lag_us;
         report.loop_turns = seat.loop->stats().turns;
+        report.send_pauses = seat.gate->pauses();
         return report;
       },
       [bound = &impl_->bound()](auto&& reports) { return node::to_metrics(reports, *bound); });

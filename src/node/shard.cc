@@ -107,9 +107,8 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
                                                          std::function<void(Now)> done) {
     return host->workers().submit(std::move(work), host->executor(index), std::move(done));
   };
-  out.waiting_max = {share(limits.queue_high, setup.shards),
-                     share(limits.queue_normal, setup.shards),
-                     share(limits.queue_low, setup.shards)};
+  const auto most = messages_max(limits, setup.shards);
+  std::ranges::copy(most, out.waiting_max.begin());
   for (std::size_t i = 0; i < kClassCount; ++i) out.claims[i] = &setup.bound->claim(i);
   return out;
 }
@@ -127,6 +126,11 @@ message::Taken to_taken(Accept accept) {
 }
 
 }  // namespace
+
+std::array<std::uint64_t, kClassCount> messages_max(const Limits& limits, unsigned shards) {
+  return {share(limits.queue_high, shards), share(limits.queue_normal, shards),
+          share(limits.queue_low, shards)};
+}
 
 Delivery refusal(const Error& error) {
   const bool limit = error.code >= Errc::refused_memory && error.code < Errc::unknown_destination;
@@ -206,6 +210,7 @@ void Shard::flush(Now now) {
   fill_stock();
   watch_memory(now);
   advance_stop(now);
+  tell_ended();
   if (!wants_writable_) wants_writable_ = !endpoint_->flush(*setup_.socket, now);
 }
 
@@ -320,6 +325,7 @@ void Shard::send(SendRequest request, Now now) {
                                      : Result<message::SendId>(fail(Errc::shutting_down));
   enqueueing_ = false;
   if (!id) {
+    ++ended_[static_cast<std::size_t>(cls)];
     if (request.done) request.done(refusal(id.error()));
     return;
   }
@@ -370,7 +376,13 @@ void Shard::on_outcome(message::SendId id, const Delivery& delivery, Now) {
     delivery_us_[static_cast<std::size_t>(pending.cls)].record(
         static_cast<std::uint64_t>(delivery.elapsed / 1us));
   }
+  ++ended_[static_cast<std::size_t>(pending.cls)];
   if (pending.done) pending.done(delivery);
+}
+
+void Shard::tell_ended() {
+  if (std::ranges::all_of(ended_, [](std::uint64_t count) { return count == 0; })) return;
+  setup_.host->on_ended(setup_.index, std::exchange(ended_, {}));
 }
 
 void Shard::on_progress(message::SendId id, std::size_t done, std::size_t all, Now) {

@@ -55,6 +55,9 @@ struct SendRequest {
   Progress progress;
 };
 
+/// Messages of each class that one of so many shards has under way at most.
+std::array<std::uint64_t, kClassCount> messages_max(const Limits& limits, unsigned shards);
+
 /// What a sender is told of a message that was not accepted: refused by a limit, or failed.
 Delivery refusal(const Error& error);
 
@@ -130,6 +133,7 @@ class Shard final : public runtime::Driven,
   void size_windows(std::uint64_t used);
   UnixSeconds published_before() const;
   void advance_stop(Now now);
+  void tell_ended();
   void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
 
   const ShardSetup setup_;
@@ -174,6 +178,7 @@ class Shard final : public runtime::Driven,
 
   Phase phase_ = Phase::running;
   TimePoint phase_end_ = kNever;
+  std::array<std::uint64_t, kClassCount> ended_{};  // since the host was told
   std::array<Histogram, kClassCount> delivery_us_;
 };
 
