@@ -87,6 +87,17 @@ class SlotMap {
     }
   }
 
+  /// The same for the slots from `from`, `count` of them at most; where to go on, 0 after the last.
+  template <class F>
+  std::uint32_t for_some(std::uint32_t from, std::size_t count, F&& f) {
+    std::uint32_t slot = from;
+    for (; slot < used_ && count > 0; ++slot, --count) {
+      Slot& s = at(slot);
+      if (s.object) f(SlotHandle(slot, s.generation), *s.object);
+    }
+    return slot < used_ ? slot : 0;
+  }
+
   void clear() {
     for_each([this](SlotHandle handle, T&) { erase(handle); });
   }

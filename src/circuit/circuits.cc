@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace qudag::circuit {
 
@@ -70,7 +71,9 @@ void Circuits::Impl::side_gone(std::uint64_t context, End code, const Error& why
   const Direction which = side_of(context);
   if (!circuit->side(which).open()) return;
   core.detach(circuit->side(which));
-  if (circuit->role == CircuitRole::relay) return relay.on_side_gone(*circuit, which, why, now);
+  if (circuit->role == CircuitRole::relay) {
+    return relay.on_side_gone(*circuit, which, code, why, now);
+  }
   if (why == Errc::link_closed) {
     const bool at_hop_1 = circuit->role == CircuitRole::source && circuit->building;
     return core.end(*circuit, {.why = why, .failed_hop = at_hop_1 ? 0 : Circuits::kHopUnknown},
@@ -291,6 +294,58 @@ void Circuits::on_extended(std::uint64_t ticket, Result<StreamKey> stream, Now n
   } else {
     impl_->relay.on_extended(*circuit, std::move(stream), now);
   }
+}
+
+// ---- protection
+// -----------------------------------------------------------------------------------
+
+// A circuit that is stopped by backpressure holds cells and gets no new ones: the one whose last
+// cell came first has been stopped for longest.
+std::size_t Circuits::shed(Class cls, std::size_t count, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  std::vector<std::pair<TimePoint, CircuitId>> stuck;
+  core.for_each([&](const Circuit& circuit) {
+    const std::size_t held = circuit.previous.unconsumed + circuit.next.unconsumed;
+    if (circuit.role == CircuitRole::relay && circuit.phase == Phase::ready && circuit.cls == cls &&
+        held >= onion::cell_bytes(cls)) {
+      stuck.emplace_back(circuit.last_cell, circuit.id);
+    }
+  });
+  count = std::min(count, stuck.size());
+  const auto end = stuck.begin() + static_cast<std::ptrdiff_t>(count);
+  std::partial_sort(stuck.begin(), end, stuck.end());
+  for (auto at = stuck.begin(); at != end; ++at) {
+    Circuit* circuit = core.find(at->second);
+    if (circuit == nullptr) continue;
+    ++core.stats.ended_shed[static_cast<std::size_t>(cls)];
+    core.end(
+        *circuit,
+        {.why = {Errc::refused_overload, "shed"}, .previous = End::overload, .next = End::overload},
+        now);
+  }
+  return count;
+}
+
+std::size_t Circuits::end_idle(Duration quiet, std::size_t visits, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  std::vector<CircuitId> idle;  // to end one may end others
+  core.for_next(visits, [&](const Circuit& circuit) {
+    if (circuit.phase == Phase::ready && circuit.role != CircuitRole::source &&
+        now.mono - circuit.last_cell >= quiet) {
+      idle.push_back(circuit.id);
+    }
+  });
+  std::size_t ended = 0;
+  for (const CircuitId id : idle) {
+    Circuit* circuit = core.find(id);
+    if (circuit == nullptr) continue;
+    ++core.stats.ended_idle;
+    ++ended;
+    core.end(*circuit, {.why = {Errc::timed_out, "idle"}}, now);
+  }
+  return ended;
 }
 
 // ---- time

@@ -20,6 +20,7 @@
 
 #include <qudag/message.h>
 
+#include <array>
 #include <chrono>
 #include <compare>
 #include <cstdint>
@@ -52,6 +53,8 @@ enum class End : std::uint8_t {
   destroyed = 4,
   shutdown = 5,
   internal = 7,
+  overload = 8,
+  rate = 9,
 };
 
 class Sink {
@@ -105,7 +108,7 @@ struct CircuitsOptions {
   NodeId self{};
   std::shared_ptr<onion::ReplayWindow> replays = nullptr;  // of all shards; null: its own
   onion::KeyStock* stock = nullptr;   // ephemeral keys of our own builds; outlives this
-  memory::Budget* memory = nullptr;                        // of records and keys; null: no bound
+  memory::Budget* memory = nullptr;   // of records and keys; null: no bound
   bool relay = true;                  // take circuits that go on to another hop
   std::size_t circuits_max = 10'000;  // all roles together
   std::size_t building_max = 256;     // of them not yet ready
@@ -141,8 +144,9 @@ struct CircuitsStats {
   std::uint64_t bytes_relayed = 0;
   std::uint64_t blocks_exhausted = 0;
   std::uint64_t ended_idle = 0, ended_peer = 0, ended_link = 0;
-  std::uint64_t ended_reclaimed = 0;  // because memory was short
-  std::uint64_t rested = 0;           // times that an idle circuit's key contexts were put away
+  std::array<std::uint64_t, kClassCount> ended_shed{};  // relayed ones, by class
+  std::uint64_t ended_reclaimed = 0;                    // because memory was short
+  std::uint64_t rested = 0;  // times that an idle circuit's key contexts were put away
 };
 
 class Circuits {
@@ -185,6 +189,14 @@ class Circuits {
   void on_stream_closed(StreamKey stream, std::uint64_t context, End code, Now now);
   void on_link_closed(std::uint64_t link, Now now);
   void on_extended(std::uint64_t ticket, Result<StreamKey> stream, Now now);
+
+  // Protection, for the overload manager.
+  /// Ends the `count` relayed circuits of that class that have held cells back for longest; how
+  /// many it ended. Looks at every circuit.
+  std::size_t shed(Class cls, std::size_t count, Now now);
+  /// Ends relayed and incoming circuits that nobody has used for so long. Looks at `visits` of them
+  /// and goes on there with the next call.
+  std::size_t end_idle(Duration quiet, std::size_t visits, Now now);
 
   void on_time(Now now);
   TimePoint next_deadline() const;

@@ -85,6 +85,11 @@ class Core {
   /// The first circuit whose deadline has come; null if none. Its deadline is cleared.
   Circuit* pop_due(Now now);
   TimePoint next_deadline() const;
+  /// f(circuit) for the circuits in the next so many places of the table, round and round.
+  template <class F>
+  void for_next(std::size_t places, F&& f) {
+    looked_at_ = table_.for_some(looked_at_, places, [&f](SlotHandle, Circuit& c) { f(c); });
+  }
 
   const CircuitsOptions options;
   memory::BlockPool& pool;
@@ -108,6 +113,7 @@ class Core {
   std::size_t building_incoming_ = 0;
   std::unordered_map<std::uint64_t, Side*> links_;  // head of each link's list of sides
   Deadlines<Circuit> deadlines_;
+  std::uint32_t looked_at_ = 0;  // the place after the last of for_next()
 };
 
 }  // namespace qudag::circuit

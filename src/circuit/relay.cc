@@ -14,6 +14,8 @@ onion::BuildStatus status_of(const Error& why) {
   switch (why.code) {
     case Errc::unknown_destination:
       return onion::BuildStatus::unknown_next;
+    case Errc::refused_by_peer:
+      return onion::BuildStatus::next_refused;
     case Errc::refused_memory:
     case Errc::refused_circuits:
     case Errc::refused_links:
@@ -100,13 +102,16 @@ void Relay::on_sent(Circuit& circuit, Direction to, std::size_t bytes, Now now) 
   core_.consume(circuit.next, bytes);
 }
 
-void Relay::on_side_gone(Circuit& circuit, Direction from, const Error& why, Now now) {
+void Relay::on_side_gone(Circuit& circuit, Direction from, End code, const Error& why, Now now) {
   if (from == Direction::backward) {
     return core_.end(circuit, {.why = why}, now);
   }
   if (circuit.phase == Phase::awaiting_reply) {
     Joining& joining = *std::get<std::unique_ptr<Joining>>(circuit.handshake);
-    return refuse(circuit, joining.accepted, onion::BuildStatus::unreachable, now);
+    const bool refused = code == End::refused || code == End::overload || code == End::rate;
+    return refuse(circuit, joining.accepted,
+                  refused ? onion::BuildStatus::next_refused : onion::BuildStatus::unreachable,
+                  now);
   }
   // The reply may be the next hop's word that it cannot go on: it must not be lost.
   if (circuit.reply_unsent > 0) return core_.set_draining(circuit, now);

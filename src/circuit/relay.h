@@ -30,7 +30,7 @@ class Relay {
   void on_cell_data(Circuit& circuit, Direction from, Bytes& data, Now now);
   void on_sent(Circuit& circuit, Direction to, std::size_t bytes, Now now);
   /// `from` is gone and detached.
-  void on_side_gone(Circuit& circuit, Direction from, const Error& why, Now now);
+  void on_side_gone(Circuit& circuit, Direction from, End code, const Error& why, Now now);
 
  private:
   void refuse(Circuit& circuit, const onion::AcceptedBuild& accepted, onion::BuildStatus status,

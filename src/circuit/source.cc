@@ -15,6 +15,9 @@ Ending ending_of(const onion::BuildResult& result) {
   switch (result.status) {
     case onion::BuildStatus::refused:
       return {.why = {Errc::refused_by_peer, hop + " refused"}, .failed_hop = result.failed_hop};
+    case onion::BuildStatus::next_refused:
+      return {.why = {Errc::refused_by_peer, "the hop after " + hop + " refused"},
+              .failed_hop = result.failed_hop + 1};
     case onion::BuildStatus::unknown_next:
       return {.why = {Errc::unreachable, hop + " does not know the next hop"},
               .failed_hop = result.failed_hop + 1};
@@ -116,6 +119,8 @@ void Source::on_side_gone(Circuit& circuit, End code, Now now) {
   // A code other than `destroyed` is hop 1 speaking of itself.
   if (circuit.building && code != End::destroyed) how.failed_hop = 0;
   if (code == End::refused) how.why = {Errc::refused_by_peer, "hop 1 refused"};
+  if (code == End::overload) how.why = {Errc::refused_by_peer, "hop 1 sheds load"};
+  if (code == End::rate) how.why = {Errc::refused_by_peer, "hop 1: too many in a second"};
   if (code == End::unreachable) how.why = {Errc::unreachable, "hop 1 does not reach the next hop"};
   core_.end(circuit, how, now);
 }

@@ -69,6 +69,8 @@ Error error_of(const ngtcp2_ccerr& close) {
     switch (static_cast<Code>(close.error_code)) {
       case Code::refused:
         return Error(Errc::refused_by_peer);
+      case Code::overload:
+        return Error(Errc::refused_by_peer, "overload");
       case Code::identity:
         return Error(Errc::identity_mismatch, "the peer says so");
       case Code::unreachable:
@@ -82,7 +84,11 @@ Error error_of(const ngtcp2_ccerr& close) {
     }
   }
   if (close.type == NGTCP2_CCERR_TYPE_TRANSPORT) {
-    if (close.error_code == NGTCP2_CONNECTION_REFUSED) return Error(Errc::refused_by_peer);
+    if (close.error_code == NGTCP2_CONNECTION_REFUSED) {
+      // Only a text that we might have written ourselves goes into an error.
+      const std::string_view text(reinterpret_cast<const char*>(close.reason), close.reasonlen);
+      return {Errc::refused_by_peer, std::string(reason_of(refusal_of(text)))};
+    }
     if ((close.error_code & ~0xffULL) == NGTCP2_CRYPTO_ERROR) {
       return Error(Errc::authentication_failed, "the peer ended the handshake");
     }
@@ -103,7 +109,13 @@ Connection::Connection(Shared& shared, LinkId id, bool dialer, const SocketAddre
       local_(local),
       remote_(remote),
       born_(shared.now.mono),
-      control_(0, kControlLevel) {}
+      used_at_(shared.now.mono),
+      heard_at_(shared.now.mono),
+      unused_since_(shared.now.mono),
+      control_(0, kControlLevel) {
+  const std::uint64_t rate = shared.options.link_bytes_per_second;
+  if (rate != 0) rate_.emplace(rate, rate, shared.now.mono);
+}
 
 Connection::~Connection() {
   retire();
@@ -181,6 +193,7 @@ Result<std::unique_ptr<Connection>> Connection::accept(Shared& shared, LinkId id
   if (!out->add_route(source) || !out->add_route(header.dcid)) return connection_failure();
   out->half_open_ = true;
   ++shared.half_open;
+  out->seat_ = &shared.admission.add(incoming.remote, shared.now.mono);
   ++shared.stats.handshakes_started;
   return out;
 }
@@ -279,6 +292,7 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   const int rv =
       ngtcp2_conn_read_pkt(conn_, &view, &info, u8(datagram), datagram.size(), shared_.timestamp());
   if (state_ == LinkState::dialing) state_ = LinkState::handshaking;
+  note_heard();
   touch();
   if (rv == 0) return Verdict::keep;
   if (rv == NGTCP2_ERR_RETRY) return Verdict::retry;
@@ -287,8 +301,20 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   return Verdict::keep;
 }
 
-void Connection::expire() {
+void Connection::expire(Duration late) {
   if (doomed() || retired()) return;
+  if (late > Duration(shared_.options.silence_max) / 3) heard_at_ = shared_.now.mono;
+  if (silent()) {
+    ++shared_.stats.ended_silent;
+    doom(Error(Errc::unreachable, "silent"), Code::unreachable);
+    return;
+  }
+  if (drain_end_ <= shared_.now.mono) {
+    ++shared_.stats.ended_drained;
+    doom(Error(Errc::link_closed, "its circuits did not end"), Code::shutdown);
+    return;
+  }
+  if (pay_at_ <= shared_.now.mono) pay_window();
   if (frozen()) {  // an older deadline, unless the step never came back
     if (shared_.now.mono >= deadline()) fail_with(NGTCP2_ERR_HANDSHAKE_TIMEOUT);
     touch();
@@ -419,9 +445,43 @@ std::size_t Connection::quantum() const {
 TimePoint Connection::deadline() const {
   if (retired() || doomed()) return kNever;
   if (frozen()) return born_ + shared_.options.handshake_timeout;
+  TimePoint due = std::min(drain_end_, pay_at_);
+  if (in_use_) due = std::min(due, heard_at_ + silence_max());
   const ngtcp2_tstamp at = ngtcp2_conn_get_expiry(conn_);
-  if (at == UINT64_MAX) return kNever;
-  return TimePoint(Duration(static_cast<Duration::rep>(at)));
+  if (at == UINT64_MAX) return due;
+  return std::min(due, TimePoint(Duration(static_cast<Duration::rep>(at))));
+}
+
+// ---- Signs of life
+// -------------------------------------------------------------------------------
+//
+// While a link is in use its keepalive is a third of the longest silence, so a peer that lives says
+// something in time. In use it is from the first byte of a stream until the peer has been heard
+// long after the last one.
+
+void Connection::note_used() {
+  used_at_ = shared_.now.mono;
+  if (in_use_ || state_ != LinkState::ready || shared_.options.silence_max.count() == 0) return;
+  in_use_ = true;
+  heard_at_ = std::max(heard_at_, shared_.now.mono - silence_max() / 3);
+  update_keepalive();
+}
+
+void Connection::note_heard() {
+  heard_at_ = shared_.now.mono;
+  if (!in_use_ || heard_at_ - used_at_ < Duration(shared_.options.silence_max)) return;
+  in_use_ = false;
+  update_keepalive();
+}
+
+/// A long path takes longer to answer, and to repeat what was lost.
+Duration Connection::silence_max() const {
+  const auto probe = Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(conn_)));
+  return std::max<Duration>(shared_.options.silence_max, 4 * probe);
+}
+
+bool Connection::silent() const {
+  return in_use_ && !frozen() && shared_.now.mono - heard_at_ >= silence_max();
 }
 
 // ---- The end
@@ -497,6 +557,10 @@ bool Connection::write_close(MutableBytes room, TrainInfo& out) {
 Error Connection::retire() {
   Error why = doom_ ? doom_->why : Error(Errc::link_closed);
   state_ = LinkState::closed;
+  if (seat_ != nullptr) {
+    Admission::remove(*seat_, half_open_);
+    seat_ = nullptr;
+  }
   if (half_open_) {
     half_open_ = false;
     --shared_.half_open;

@@ -72,7 +72,8 @@ class Connection {
 
   // The turn.
   Verdict receive(NativePath path, std::uint8_t ecn, Bytes datagram);
-  void expire();
+  /// `late`: how long after its deadline it is called; this shard's own delay is no peer's silence.
+  void expire(Duration late);
   /// Writes packets until the room, the quantum or ngtcp2's budget ends; false if nothing came.
   bool write_train(MutableBytes room, TrainInfo& out);
   /// After the last train of this flush: sets the pacing clock, frees TLS when it is done. A link
@@ -113,6 +114,14 @@ class Connection {
   // Streams.
   Result<std::int64_t> open(Class cls, std::uint64_t context);
   Stream* find(std::int64_t index);
+  std::size_t streams() const { return stream_count_; }
+  /// The most urgent level with something to send; control if there is none, as for
+  /// acknowledgements.
+  std::uint8_t urgency() const { return scheduler_.first_level(); }
+  /// Ready, without a stream for that long.
+  bool unused_for(Duration quiet) const;
+  /// Classes that are not paused any more get the windows that were held back.
+  void give_held();
   void set_class(Stream& stream, Class cls);
   void write(Stream& stream, memory::Block block);
   void consume(Stream& stream, std::size_t bytes);
@@ -168,9 +177,16 @@ class Connection {
   void free_stream(Stream* stream);
   void free_all_streams();
   void note_sent(Stream& stream, std::size_t bytes);
+  void note_used();
+  void note_heard();
+  Duration silence_max() const;
+  bool silent() const;
+  void give_link_window(std::size_t bytes);
+  void pay_window();
   void update_keepalive();
   void pace();
   std::size_t packet_bytes() const;
+  void begin_drain();
   void end_if_drained();
   StreamId name(const Stream& stream) const { return {id_, stream.index()}; }
   static ngtcp2_ssize write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtcp2_pkt_info* info,
@@ -183,6 +199,7 @@ class Connection {
   memory::Reservation link_bytes_;
   memory::Reservation handshake_bytes_;  // until TLS is done
   bool half_open_ = false;               // counted in Shared::half_open
+  Admission::Block* seat_ = nullptr;     // of an accepted link, among those of its addresses
   bool hello_made_ = false;              // a dialer's TLS has begun
   Step step_ = Step::none;
   bool tls_done_ = false;  // both sides know that the handshake is complete
@@ -195,6 +212,11 @@ class Connection {
   SocketAddress local_;
   SocketAddress remote_;
   TimePoint born_;
+  TimePoint used_at_{};           // bytes of streams came or went
+  TimePoint heard_at_{};          // anything came
+  TimePoint unused_since_{};      // without streams
+  TimePoint drain_end_ = kNever;  // after a goodbye
+  bool in_use_ = false;           // was used a moment before it was last heard
   std::optional<NodeId> peer_;
   TlsFacts facts_;
   TlsSession tls_;
@@ -207,6 +229,11 @@ class Connection {
   Stream* all_first_ = nullptr;  // every stream but control
   std::size_t stream_count_ = 0;
   Stream* report_first_ = nullptr;
+
+  // Bytes a second: the link's window waits for the rate.
+  std::optional<queue::TokenBucket> rate_;
+  std::uint64_t window_owed_ = 0;
+  TimePoint pay_at_ = kNever;
 
   std::vector<Held> held_;
   std::vector<Cid> routes_;

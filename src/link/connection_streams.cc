@@ -4,9 +4,12 @@
 #include "base/assert.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace qudag::link {
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr std::uint8_t number_of(wire::ControlType type) { return static_cast<std::uint8_t>(type); }
 
@@ -14,8 +17,7 @@ constexpr std::uint8_t number_of(wire::ControlType type) { return static_cast<st
 constexpr std::size_t kControlQueueBytesMax = 256 * 1024;
 
 Code code_of(std::uint64_t code) {
-  return code <= static_cast<std::uint64_t>(Code::internal) ? static_cast<Code>(code)
-                                                            : Code::protocol;
+  return code <= static_cast<std::uint64_t>(kLastCode) ? static_cast<Code>(code) : Code::protocol;
 }
 
 }  // namespace
@@ -63,8 +65,13 @@ void Connection::consume(Stream& stream, std::size_t bytes) {
   bytes = std::min<std::size_t>(bytes, stream.unconsumed);
   if (bytes == 0 || conn_ == nullptr) return;
   stream.unconsumed -= static_cast<std::uint32_t>(bytes);
-  check(ngtcp2_conn_extend_max_stream_offset(conn_, stream.index(), granted_for(stream, bytes)));
-  ngtcp2_conn_extend_max_offset(conn_, bytes);
+  const std::size_t granted = granted_for(stream, bytes);
+  if (shared_.paused[stream.level()]) {
+    stream.held += static_cast<std::uint32_t>(granted);
+  } else {
+    check(ngtcp2_conn_extend_max_stream_offset(conn_, stream.index(), granted));
+  }
+  give_link_window(bytes);
   touch();
 }
 
@@ -81,6 +88,45 @@ std::size_t Connection::granted_for(Stream& stream, std::size_t consumed) {
   }
   stream.window_kib = static_cast<std::uint16_t>(window - step);
   return consumed - step * 1024;
+}
+
+void Connection::give_held() {
+  if (conn_ == nullptr) return;
+  for (Stream* stream = all_first_; stream != nullptr; stream = stream->all_next) {
+    if (stream->held == 0 || shared_.paused[stream->level()]) continue;
+    const std::size_t bytes = std::exchange(stream->held, 0);
+    if (!stream->gone) check(ngtcp2_conn_extend_max_stream_offset(conn_, stream->index(), bytes));
+    touch();
+  }
+}
+
+void Connection::give_link_window(std::size_t bytes) {
+  if (!rate_) {
+    ngtcp2_conn_extend_max_offset(conn_, bytes);
+    return;
+  }
+  window_owed_ += bytes;
+  pay_window();
+}
+
+/// As much of the link's window as its rate allows; the rest when it allows more.
+void Connection::pay_window() {
+  constexpr std::uint64_t kPieceBytes = 64 * 1024;
+  const TimePoint now = shared_.now.mono;
+  const std::uint64_t bytes = std::min(window_owed_, rate_->available(now));
+  if (bytes > 0 && rate_->take(bytes, now)) {
+    window_owed_ -= bytes;
+    ngtcp2_conn_extend_max_offset(conn_, bytes);
+  }
+  const std::uint64_t next =
+      std::min({window_owed_, kPieceBytes, shared_.options.link_bytes_per_second});
+  pay_at_ = next == 0 ? kNever : rate_->ready_at(next, now);
+  touch();
+}
+
+bool Connection::unused_for(Duration quiet) const {
+  return state_ == LinkState::ready && !doomed() && stream_count_ == 0 &&
+         shared_.now.mono - unused_since_ >= quiet;
 }
 
 void Connection::reset(Stream& stream, Code code) {
@@ -141,7 +187,13 @@ void Connection::say_goodbye() {
                wire::encode_goodbye(static_cast<std::uint8_t>(Code::shutdown)));
   goodbye_sent_ = true;
   state_ = LinkState::draining;
+  begin_drain();
   end_if_drained();
+}
+
+void Connection::begin_drain() {
+  if (drain_end_ == kNever) drain_end_ = shared_.now.mono + shared_.options.drain_max;
+  touch();
 }
 
 /// After a goodbye of either side the link ends with its last circuit.
@@ -163,10 +215,12 @@ bool Connection::on_handshake_completed() {
   }
   facts_ = std::move(*facts);
   state_ = LinkState::ready;
+  unused_since_ = shared_.now.mono;
   ++shared_.stats.handshakes_done;
   if (half_open_) {
     half_open_ = false;
     --shared_.half_open;
+    Admission::completed(*seat_);
   }
   if (!dialer_) on_handshake_confirmed();  // the acceptor hears of it last (RFC 9001, 4.1.2)
 
@@ -223,6 +277,8 @@ bool Connection::on_stream_data(Stream& stream, Bytes data, bool fin) {
     return true;
   }
   if (!data.empty()) {
+    note_used();
+    shared_.stats.class_bytes_in[stream.level() - 1u] += data.size();
     shared_.events.on_stream_data(name(stream), stream.context, data, shared_.now);
   }
   // A circuit has one end for both directions.
@@ -248,7 +304,7 @@ void Connection::on_stream_freed(Stream& stream, std::uint64_t code) {
   }
   scheduler_.remove(stream);
   // Bytes that the owner never gave back still count against the link's window.
-  if (stream.unconsumed > 0) ngtcp2_conn_extend_max_offset(conn_, stream.unconsumed);
+  if (stream.unconsumed > 0) give_link_window(stream.unconsumed);
   if (ngtcp2_conn_is_local_stream(conn_, stream.index()) == 0) {
     ngtcp2_conn_extend_max_streams_bidi(conn_, 1);
   }
@@ -293,6 +349,7 @@ bool Connection::on_control_frame(const ControlFrame& in) {
       if (!wire::parse_goodbye(in.body)) return violation("goodbye");
       goodbye_seen_ = true;
       state_ = LinkState::draining;
+      begin_drain();
       end_if_drained();
       return true;
     default:
@@ -342,7 +399,10 @@ void Connection::free_stream(Stream* stream) {
   if (stream->all_next != nullptr) stream->all_next->all_prev = stream->all_prev;
   --stream_count_;
   delete stream;
-  if (stream_count_ == 0) update_keepalive();
+  if (stream_count_ > 0) return;
+  unused_since_ = shared_.now.mono;
+  in_use_ = false;
+  update_keepalive();
 }
 
 void Connection::free_all_streams() {
@@ -359,12 +419,14 @@ void Connection::free_all_streams() {
 
 void Connection::update_keepalive() {
   if (conn_ == nullptr) return;
-  ngtcp2_conn_set_keep_alive_timeout(conn_,
-                                     stream_count_ > 0 ? to_native(shared_.options.keepalive) : 0);
+  const auto while_quiet = stream_count_ > 0 ? shared_.options.keepalive : 0ms;
+  ngtcp2_conn_set_keep_alive_timeout(
+      conn_, to_native(in_use_ ? shared_.options.silence_max / 3 : while_quiet));
 }
 
 void Connection::note_sent(Stream& stream, std::size_t bytes) {
   stream.sent(bytes);
+  if (!stream.control()) note_used();
   scheduler_.charge(stream, bytes);
   if (stream.in_report) return;
   stream.in_report = true;

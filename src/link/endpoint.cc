@@ -184,6 +184,38 @@ void Endpoint::Impl::shutdown(Now now) {
   }
 }
 
+// ---- Protection
+// ----------------------------------------------------------------------------------
+
+void Endpoint::Impl::pause(Class cls, bool paused) {
+  bool& now = shared_.paused[level_of(cls)];
+  if (now == paused) return;
+  now = paused;
+  if (paused) return;
+  for (const Slot& slot : slots_) {
+    if (slot.link) slot.link->give_held();
+  }
+}
+
+std::size_t Endpoint::Impl::close_unused(Duration quiet, std::size_t links_max, Now now) {
+  shared_.now = now;
+  std::size_t ended = 0;
+  for (const Slot& slot : slots_) {
+    if (ended == links_max) break;
+    if (!slot.link || !slot.link->unused_for(quiet)) continue;
+    slot.link->doom(Error(Errc::timed_out, "unused"), Code::none);
+    ++ended;
+  }
+  shared_.stats.ended_unused += ended;
+  return ended;
+}
+
+double Endpoint::Impl::handshake_pressure(Now now) {
+  const auto open = static_cast<double>(shared_.half_open);
+  const auto allowed = static_cast<double>(shared_.options.half_open_max);
+  return std::max(open / allowed, shared_.admission.rate_used(now.mono));
+}
+
 void Endpoint::Impl::trim() {
   outbox_.trim();
   shared_.heap.trim();
@@ -209,11 +241,12 @@ void Endpoint::Impl::on_time(Now now) {
   shared_.now = now;
   while (deadlines_.earliest() <= now.mono) {
     Connection& due = *deadlines_.first();
+    const Duration late = now.mono - deadlines_.earliest();
     deadlines_.remove(due);  // flush() sets the next one
     if (due.retired()) {
       std::erase_if(retired_, [&](const auto& kept) { return kept.get() == &due; });
     } else {
-      due.expire();
+      due.expire(late);
     }
   }
   if (retry_steps_at_ <= now.mono) start_steps();
@@ -322,6 +355,13 @@ void Endpoint::set_stream_window(std::size_t bytes) {
       static_cast<std::uint16_t>(std::min<std::size_t>(bytes / 1024, 0xffff));
 }
 void Endpoint::trim_heap() { impl_->shared().heap.trim(); }
+void Endpoint::require_proof(bool required) { impl_->shared().admission.require_proof(required); }
+void Endpoint::pause(Class cls, bool paused) { impl_->pause(cls, paused); }
+std::size_t Endpoint::close_unused(Duration quiet, std::size_t links_max, Now now) {
+  return impl_->close_unused(quiet, links_max, now);
+}
+double Endpoint::handshake_pressure(Now now) { return impl_->handshake_pressure(now); }
+
 void Endpoint::trim() { impl_->trim(); }
 
 EndpointStats Endpoint::stats() const { return impl_->stats(); }

@@ -20,6 +20,7 @@
 #include "base/time.h"
 #include "crypto/aead.h"
 #include "crypto/identity.h"
+#include "link/admission.h"
 #include "memory/block.h"
 #include "runtime/driver.h"
 #include "runtime/socket.h"
@@ -27,6 +28,7 @@
 #include <qudag/message.h>
 #include <qudag/options.h>
 
+#include <array>
 #include <chrono>
 #include <compare>
 #include <cstdint>
@@ -66,7 +68,10 @@ enum class Code : std::uint64_t {
   shutdown = 0x05,     // the node stops
   identity = 0x06,     // not the node that was dialed
   internal = 0x07,
+  overload = 0x08,  // the node sheds load: another may help, or this one later
+  rate = 0x09,      // too many in a second
 };
+inline constexpr Code kLastCode = Code::rate;
 
 struct LinkInfo {
   LinkId id;
@@ -115,6 +120,11 @@ struct EndpointOptions {
   std::uint8_t shards = 1;
   std::size_t links_max = 1024;
   std::size_t half_open_max = 256;  // above half of it, new peers must prove their address (Retry)
+  /// Shares of one block of addresses, and rates of handshakes: link/admission.h. 0: no bound.
+  std::size_t prefix_links_max = 0;
+  std::size_t prefix_half_open_max = 0;
+  std::uint64_t handshakes_per_second = 0;
+  std::uint64_t prefix_handshakes_per_second = 0;
   std::size_t streams_per_link_max = 4096;
   /// Of ngtcp2 and of streams; outlives the endpoint. Null: no bound.
   memory::Budget* memory = nullptr;
@@ -124,9 +134,16 @@ struct EndpointOptions {
   memory::Budget* link_memory = nullptr;
   std::size_t stream_window_bytes = 512 * 1024;
   std::size_t link_window_bytes = 16 * 1024 * 1024;
+  /// What a link may receive a second, in bursts of a second; 0: no bound. Its windows wait.
+  std::uint64_t link_bytes_per_second = 0;
   std::chrono::milliseconds handshake_timeout{10'000};
   std::chrono::milliseconds idle_timeout{120'000};
   std::chrono::milliseconds keepalive{20'000};  // only for links that carry streams
+  /// A link with streams that has been used is asked for a sign of life after a third of this
+  /// silence, and ends after all of it. Zero: only the idle timeout ends it.
+  std::chrono::milliseconds silence_max{0};
+  /// After a goodbye its circuits have so long to end.
+  std::chrono::milliseconds drain_max{60'000};
   /// The largest UDP payload that path MTU discovery tries; 1200 to limits::kPacketBytesMax.
   std::size_t packet_bytes_max = limits::kPacketBytesMax;
   Congestion congestion = Congestion::cubic;
@@ -151,7 +168,14 @@ struct EndpointStats {
   std::uint64_t steps_put_off = 0;                     // the worker pool was full
   std::uint64_t steps_waiting = 0;                     // now: for a worker, or at one
   std::uint64_t held_dropped = 0;  // datagrams for a handshake at a worker, beyond its bound
-  std::uint64_t links_refused = 0, retries_sent = 0, version_negotiations = 0, resets_sent = 0;
+  std::uint64_t links_refused = 0;
+  std::array<std::uint64_t, kRefusalCount> refused_by{};  // the same, by reason; own dials apart
+  std::uint64_t retries_sent = 0, version_negotiations = 0, resets_sent = 0;
+  std::array<std::uint64_t, kClassCount> class_bytes_in{};              // of streams, by class
+  std::uint64_t ended_silent = 0, ended_unused = 0, ended_drained = 0;  // links, by clean-up
+  // Turns in which a budget was used up, so that something waited for the next one.
+  std::uint64_t turns_accepts_used_up = 0;
+  std::array<std::uint64_t, kClassCount> turns_writes_used_up{};
   std::uint64_t dropped_unknown = 0, dropped_malformed = 0, dropped_wrong_shard = 0;
   std::uint64_t control_frames_malformed = 0;
   std::uint64_t links_shown = 0;    // after a change of address
@@ -226,6 +250,17 @@ class Endpoint {
   /// What the windows of streams grow or shrink to, as their bytes are consumed; whole KiB. A new
   /// stream begins with EndpointOptions::stream_window_bytes.
   void set_stream_window(std::size_t bytes);
+  // Protection, for the overload manager. Between turns.
+  /// New peers must prove their address before they get any state here.
+  void require_proof(bool required);
+  /// While paused, windows of streams of that class do not grow: their senders stop. What is
+  /// consumed meanwhile counts when it is over.
+  void pause(Class cls, bool paused);
+  /// Ends up to `links_max` links that have had no stream for so long; how many it ended.
+  std::size_t close_unused(Duration quiet, std::size_t links_max, Now now);
+  /// Accepted links in the handshake / allowed, and handshakes / allowed rate: the larger.
+  double handshake_pressure(Now now);
+
   /// Gives back memory that only a burst needed. Between turns, from maintenance.
   void trim();
   /// Of that, the part that costs nobody anything: empty slabs.

@@ -18,6 +18,13 @@ namespace qudag::link {
 /// Answers to strangers per second, and at once: version negotiation, stateless reset, refusal.
 inline constexpr unsigned kStrangerAnswersPerSecond = 100;
 inline constexpr unsigned kStrangerAnswersBurst = 50;
+/// Bytes that leave in one turn, by the most urgent level of a link: a flood of bulk over many
+/// links must not keep the next turn waiting, in which something urgent may come. Links that had no
+/// turn go first in the next one.
+inline constexpr std::array<std::size_t, kLevelCount> kWriteBytesPerTurn = {
+    4 * 1024 * 1024, 4 * 1024 * 1024, 2 * 1024 * 1024, 1024 * 1024};
+/// Strangers that become links in one turn, without a proof of their address.
+inline constexpr std::size_t kAcceptsPerTurn = 16;
 /// Ended links that still answer late packets; beyond it they are forgotten at once.
 inline constexpr std::size_t kRetiredMax = 256;
 
@@ -44,6 +51,9 @@ class Endpoint::Impl {
   Connection* stream(StreamId id, Stream*& out) const;
 
   Shared& shared() { return shared_; }
+  void pause(Class cls, bool paused);
+  std::size_t close_unused(Duration quiet, std::size_t links_max, Now now);
+  double handshake_pressure(Now now);
   void trim();
   EndpointStats stats() const;
 
@@ -70,7 +80,7 @@ class Endpoint::Impl {
   void send_version_negotiation(const runtime::Received& from, const ngtcp2_version_cid& ids);
   void send_stateless_reset(const runtime::Received& from, Bytes datagram);
   void send_retry(const runtime::Received& from, NativePath& path, const ngtcp2_pkt_hd& header);
-  void send_refusal(const runtime::Received& from, const ngtcp2_pkt_hd& header);
+  void refuse(const runtime::Received& from, const ngtcp2_pkt_hd& header, Refusal why);
   void answer(const runtime::Received& from, MutableBytes room, ngtcp2_ssize written);
 
   // handshakes.cc
@@ -83,7 +93,8 @@ class Endpoint::Impl {
   void end_doomed();
   void end(Connection& link);
   bool write_dirty(runtime::DatagramSocket& socket);
-  bool write(Connection& link, runtime::DatagramSocket& socket);
+  bool write_level(std::uint8_t level, runtime::DatagramSocket& socket);
+  bool write(Connection& link, std::uint8_t level, runtime::DatagramSocket& socket);
 
   Shared shared_;
   WrongShard* wrong_shard_;
@@ -96,9 +107,11 @@ class Endpoint::Impl {
   Deadlines<Connection> deadlines_;
   std::vector<std::unique_ptr<Connection>> retired_;
   std::vector<Connection*> writing_;                       // scratch of write_dirty
+  std::array<std::size_t, kLevelCount> write_left_{};      // bytes of this turn, by level
   TimePoint retry_steps_at_ = kNever;                      // the pool was full
   bool making_key_ = false;                                // a throwaway key, at a worker
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for what comes back from workers
+  std::size_t accepted_this_turn_ = 0;
   bool stopping_ = false;
   bool blocked_ = false;  // the socket refused trains
   double stranger_allowance_ = kStrangerAnswersBurst;

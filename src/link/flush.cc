@@ -1,7 +1,8 @@
 // The end of a turn:
 //   1. doomed links: write CONNECTION_CLOSE, free the QUIC state, tell the owner;
 //   2. trains that the socket refused last time, or nothing else;
-//   3. every dirty link in turn, up to its quantum; the owner hears what left;
+//   3. every dirty link in turn, the urgent ones first, up to its quantum and the turn's budget of
+//      its level; the owner hears what left;
 //   4. again, a few times, for links that became dirty by what the owner did then;
 //   5. the turn's scratch memory is taken back.
 #include "link/endpoint_impl.h"
@@ -20,6 +21,8 @@ bool Endpoint::Impl::flush(runtime::DatagramSocket& socket, Now now) {
   shared_.now = now;
   absorb_proved();
   end_doomed();
+  accepted_this_turn_ = 0;
+  write_left_ = kWriteBytesPerTurn;
   blocked_ = !outbox_.send(socket);
   for (int round = 0; !blocked_ && round < kRoundsMax && !shared_.dirty.empty(); ++round) {
     blocked_ = !write_dirty(socket);
@@ -35,17 +38,36 @@ bool Endpoint::Impl::write_dirty(runtime::DatagramSocket& socket) {
   writing_.clear();
   writing_.swap(shared_.dirty);
   for (Connection* const link : writing_) link->dirty = false;
-  std::size_t at = 0;
-  while (at < writing_.size() && write(*writing_[at], socket)) ++at;
-  for (; at < writing_.size(); ++at) {  // the socket is full: later
-    if (writing_[at]->dirty) continue;
-    writing_[at]->dirty = true;
-    shared_.dirty.push_back(writing_[at]);
+  bool room_left = true;
+  for (std::uint8_t level = 0; room_left && level < kLevelCount; ++level) {
+    room_left = write_level(level, socket);
+  }
+  for (Connection* const link : writing_) {  // the socket or the budget is used up: later
+    if (link == nullptr || link->dirty) continue;
+    link->dirty = true;
+    shared_.dirty.push_back(link);
   }
   return outbox_.send(socket);
 }
 
-bool Endpoint::Impl::write(Connection& link, runtime::DatagramSocket& socket) {
+/// Links whose most urgent data is of that level. False if the socket is full.
+bool Endpoint::Impl::write_level(std::uint8_t level, runtime::DatagramSocket& socket) {
+  const bool last = level + 1u == kLevelCount;
+  for (Connection*& link : writing_) {
+    // By the time of the last level a link may have lost what it had at an earlier one.
+    if (link == nullptr || (link->urgency() != level && !last)) continue;
+    if (write_left_[level] == 0) {
+      if (level != kControlLevel) ++shared_.stats.turns_writes_used_up[level - 1u];
+      return true;
+    }
+    const bool room_left = write(*link, level, socket);
+    if (!room_left) return false;
+    link = nullptr;
+  }
+  return true;
+}
+
+bool Endpoint::Impl::write(Connection& link, std::uint8_t level, runtime::DatagramSocket& socket) {
   const std::size_t packet_max = shared_.options.packet_bytes_max;
   std::size_t budget = link.quantum();
   bool room_left = true;
@@ -61,6 +83,7 @@ bool Endpoint::Impl::write(Connection& link, runtime::DatagramSocket& socket) {
     if (!link.write_train(room, train)) break;
     outbox_.add(train);
     budget -= std::min(budget, train.bytes);
+    write_left_[level] -= std::min(write_left_[level], train.bytes);
   }
   link.end_writing(budget == 0);
   link.report_sent();

@@ -138,8 +138,11 @@ void Endpoint::Impl::accept(const runtime::Received& from, MutableBytes datagram
   const LinkId id = free_slot();
   auto made = Connection::accept(shared_, id, incoming);
   if (!made) {
+    if (made.error() == Errc::refused_memory) {
+      refuse(from, header, Refusal::memory);  // counts it
+      return;
+    }
     ++shared_.stats.links_refused;
-    if (made.error() == Errc::refused_memory) send_refusal(from, header);
     return;
   }
   switch ((*made)->receive(path, from.ecn, datagram)) {
@@ -155,31 +158,40 @@ void Endpoint::Impl::accept(const runtime::Received& from, MutableBytes datagram
   keep(id, std::move(*made));
 }
 
-/// Limits first, then the proof of address when many handshakes are open.
+/// The proof of address, if there is one; then link/admission.h.
 bool Endpoint::Impl::admit(const runtime::Received& from, NativePath& path,
                            const ngtcp2_pkt_hd& header, Incoming& out) {
-  const EndpointOptions& options = shared_.options;
-  if (stopping_ || live_ >= options.links_max || shared_.half_open >= options.half_open_max) {
-    ++shared_.stats.links_refused;
-    send_refusal(from, header);
+  if (stopping_) {
+    refuse(from, header, Refusal::stopping);
     return false;
   }
-  if (header.tokenlen == 0) {
-    if (shared_.half_open < options.half_open_max / 2) return true;
+  const bool proven = header.tokenlen != 0;
+  if (proven) {
+    ngtcp2_cid original;
+    if (ngtcp2_crypto_verify_retry_token2(
+            &original, header.token, header.tokenlen, native(shared_.retry_secret), Key256::size(),
+            header.version, reinterpret_cast<const ngtcp2_sockaddr*>(&path.remote),
+            sizeof path.remote, &header.dcid, to_native(Duration(kRetryTokenLife)),
+            shared_.timestamp()) != 0) {
+      ++shared_.stats.dropped_malformed;
+      return false;
+    }
+    out.original_dcid = original;
+  }
+  const Admission::Load load{.links = live_, .half_open = shared_.half_open};
+  const auto [answer, why] = shared_.admission.ask(from.from, proven, load, shared_.now.mono);
+  // A burst of strangers in one turn costs everybody else that turn: the rest of them come again.
+  const bool late = !proven && accepted_this_turn_ >= kAcceptsPerTurn;
+  if (answer == Admission::Answer::refuse) {
+    refuse(from, header, why);
+  } else if (answer == Admission::Answer::retry || late) {
+    if (late) ++shared_.stats.turns_accepts_used_up;
     send_retry(from, path, header);
-    return false;
+  } else {
+    ++accepted_this_turn_;
+    return true;
   }
-  ngtcp2_cid original;
-  if (ngtcp2_crypto_verify_retry_token2(
-          &original, header.token, header.tokenlen, native(shared_.retry_secret), Key256::size(),
-          header.version, reinterpret_cast<const ngtcp2_sockaddr*>(&path.remote),
-          sizeof path.remote, &header.dcid, to_native(Duration(kRetryTokenLife)),
-          shared_.timestamp()) != 0) {
-    ++shared_.stats.dropped_malformed;
-    return false;
-  }
-  out.original_dcid = original;
-  return true;
+  return false;
 }
 
 // ---- Answers without a link
@@ -260,12 +272,18 @@ void Endpoint::Impl::send_retry(const runtime::Received& from, NativePath& path,
   ++shared_.stats.retries_sent;
 }
 
-void Endpoint::Impl::send_refusal(const runtime::Received& from, const ngtcp2_pkt_hd& header) {
+void Endpoint::Impl::refuse(const runtime::Received& from, const ngtcp2_pkt_hd& header,
+                            Refusal why) {
+  ++shared_.stats.links_refused;
+  ++shared_.stats.refused_by[static_cast<std::size_t>(why)];
+  const std::string_view reason = reason_of(why);
   const MutableBytes room = outbox_.packet_room(kInitialBytesMin);
   if (room.empty() || !may_answer_stranger()) return;
   answer(from, room,
          ngtcp2_crypto_write_connection_close(u8(room), room.size(), header.version, &header.scid,
-                                              &header.dcid, NGTCP2_CONNECTION_REFUSED, nullptr, 0));
+                                              &header.dcid, NGTCP2_CONNECTION_REFUSED,
+                                              reinterpret_cast<const std::uint8_t*>(reason.data()),
+                                              reason.size()));
 }
 
 }  // namespace qudag::link

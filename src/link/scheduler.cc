@@ -44,6 +44,13 @@ bool Scheduler::queued_at_most(std::size_t bytes) const {
   return true;
 }
 
+std::uint8_t Scheduler::first_level() const {
+  for (std::uint8_t level = 0; level < kLevelCount; ++level) {
+    if (levels_[level].head != nullptr) return level;
+  }
+  return kControlLevel;
+}
+
 Stream* Scheduler::pick() {
   Level* chosen = nullptr;
   for (Level& level : levels_) {

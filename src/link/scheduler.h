@@ -32,6 +32,8 @@ class Scheduler {
   /// Whether all that can be sent is at most so many bytes; looks at no more streams than those
   /// that hold them.
   bool queued_at_most(std::size_t bytes) const;
+  /// The most urgent level with something to send; the most urgent of all if there is none.
+  std::uint8_t first_level() const;
 
   /// Null when nothing can be sent. The same stream until charge() ends its turn.
   Stream* pick();

@@ -2,8 +2,10 @@
 #pragma once
 
 #include "base/secret.h"
+#include "link/admission.h"
 #include "link/cid.h"
 #include "link/endpoint.h"
+#include "link/stream.h"
 #include "link/tls.h"
 #include "memory/scratch.h"
 #include "memory/slab_heap.h"
@@ -33,6 +35,15 @@ struct MtuProbes {
   std::size_t count = 0;
 };
 
+inline AdmissionOptions admission_options(const EndpointOptions& o) {
+  return {.links_max = o.links_max,
+          .half_open_max = o.half_open_max,
+          .handshakes_per_second = o.handshakes_per_second,
+          .prefix_links_max = o.prefix_links_max,
+          .prefix_half_open_max = o.prefix_half_open_max,
+          .prefix_handshakes_per_second = o.prefix_handshakes_per_second};
+}
+
 struct Shared {
   Shared(EndpointOptions endpoint_options, TlsContexts contexts, memory::BlockPool& block_pool,
          Rng& random, Events& owner)
@@ -42,6 +53,7 @@ struct Shared {
         pool(block_pool),
         rng(random),
         events(owner),
+        admission(admission_options(options), random),
         routes(random),
         window_kib(static_cast<std::uint16_t>(options.stream_window_bytes / 1024)) {}
 
@@ -53,6 +65,7 @@ struct Shared {
   Events& events;
 
   Now now;  // of this turn
+  Admission admission;
   Routes routes;
   ResetTokens reset_tokens;
   std::vector<Connection*> dirty;    // something to write, or timers changed
@@ -62,10 +75,11 @@ struct Shared {
   std::size_t steps_under_way = 0;   // of links that are still there
   memory::Scratch scratch{1'024, 64 * 1'024};  // for one turn
   EndpointStats stats;
-  std::uint16_t window_kib = 0;  // what windows of streams tend to
-  std::size_t half_open = 0;     // accepted, handshake not complete
-  Key256 reset_secret;           // of stateless reset tokens; the same after a restart
-  Key256 retry_secret;           // of Retry tokens; new with every endpoint
+  std::array<bool, kLevelCount> paused{};  // levels whose windows do not grow
+  std::uint16_t window_kib = 0;            // what windows of streams tend to
+  std::size_t half_open = 0;               // accepted, handshake not complete
+  Key256 reset_secret;                     // of stateless reset tokens; the same after a restart
+  Key256 retry_secret;                     // of Retry tokens; new with every endpoint
   MtuProbes probes;
   ngtcp2_mem memory{};  // the heap, as ngtcp2 wants it
 

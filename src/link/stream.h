@@ -30,7 +30,7 @@ inline std::uint8_t level_of(Class cls) {
 
 class Stream {
  public:
-  Stream(std::int64_t index, std::uint8_t level) : index_(index), level_(level) {}
+  Stream(std::int64_t index, std::uint8_t level) : level_(level), index_(index) {}
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -67,7 +67,9 @@ class Stream {
 
   std::uint64_t context = 0;          // the owner's
   std::uint32_t unconsumed = 0;       // given to the owner, not yet given back by consume()
+  std::uint32_t held = 0;             // given back while the stream's class was paused
   std::uint32_t sent_unreported = 0;  // bytes for the next on_stream_sent
+  std::int32_t deficit = 0;           // of the scheduler
 
   // Hooks of the scheduler, of the list of streams to report, and of the link's list of all.
   Stream* turn_prev = nullptr;
@@ -75,16 +77,17 @@ class Stream {
   Stream* report_next = nullptr;
   Stream* all_prev = nullptr;
   Stream* all_next = nullptr;
-  std::int32_t deficit = 0;
   bool in_turn = false;
   bool in_report = false;
-  bool gone = false;     // reset or closed: no more events, no more sending
-  bool blocked = false;  // by the peer's stream window
+  bool gone = false;             // reset or closed: no more events, no more sending
+  bool blocked = false;          // by the peer's stream window
+  std::uint16_t window_kib = 0;  // that the peer may fill: Connection::consume
 
  private:
   void pop_front();
 
   // Narrow on purpose: a relay holds two idle streams for each circuit.
+  std::uint8_t level_;
   std::int64_t index_;
   memory::BlockHeader* head_ = nullptr;
   memory::BlockHeader* tail_ = nullptr;
@@ -93,10 +96,6 @@ class Stream {
   std::uint32_t front_acked_ = 0;          // acknowledged bytes of the front block
   std::uint32_t unacked_ = 0;
   std::uint32_t queued_ = 0;  // in no packet yet
-  std::uint8_t level_;
-
- public:
-  std::uint16_t window_kib = 0;  // that the peer may fill: Connection::consume
 };
 static_assert(sizeof(Stream) <= 120, "with its heap's word 128 bytes");
 

@@ -32,6 +32,22 @@ Flow& CircuitPool::flow(const FlowKey& key, Now now) {
   return *entry;
 }
 
+Duration CircuitPool::waiting_time(Class cls, Now now) const {
+  constexpr Duration kLately = 1s;
+  Duration least = Duration::max();
+  for (const auto& [key, flow] : flows_) {
+    if (key.cls != cls) continue;
+    const bool can_send = std::ranges::any_of(flow->circuits, [](const Channel* channel) {
+      return channel->takes_new() && channel->sent < channel->credit;
+    });
+    const Envelope* first = flow->waiting.front();
+    if (first == nullptr ? now.mono - flow->active > kLately : !can_send) continue;
+    if (first != nullptr && first->sent_before > 0) continue;
+    least = std::min(least, first == nullptr ? Duration{} : now.mono - first->accepted);
+  }
+  return least == Duration::max() ? Duration{} : least;
+}
+
 void CircuitPool::serve_marked(Now now) {
   // A flow that is marked again meanwhile waits for the next pump: no turn lasts for ever.
   for (std::size_t n = marked_.size(); n > 0; --n) {
@@ -177,7 +193,10 @@ void CircuitPool::on_ended(Channel& channel, const Error& why, std::size_t faile
   Flow& flow = *channel.flow;
   std::erase(flow.circuits, &channel);
   if (!channel.ready) {
-    if (!is_local(why)) {
+    const bool told = failed_hop < channel.route.size();
+    if (why == Errc::refused_by_peer && told) {
+      context_.routes.refused(channel.route[failed_hop], now);
+    } else if (!is_local(why)) {
       context_.routes.report(channel.route, false, failed_hop, now.mono - channel.asked, now);
     }
     build_failed(flow, why, now);

@@ -38,6 +38,12 @@ class CircuitPool {
   /// The flow of that key, made when there is none.
   Flow& flow(const FlowKey& key, Now now);
   std::size_t flows() const { return flows_.size(); }
+  template <class F>
+  void for_each(F&& f) {
+    for (auto& [key, flow] : flows_) f(*flow);
+  }
+  /// Messages::waiting_time.
+  Duration waiting_time(Class cls, Now now) const;
 
   /// The next serve_marked() looks at the flow.
   void mark(Flow& flow) {

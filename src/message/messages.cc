@@ -241,6 +241,15 @@ void Messages::cancel(SendId id, Now now) {
   impl_->sender.cancel(id, now);
 }
 
+std::size_t Messages::shed(Class cls, std::size_t count, const Error& why, Now now) {
+  const Visit visit(*impl_, now);
+  return impl_->sender.shed(cls, count, why, now);
+}
+
+Duration Messages::waiting_time(Class cls, Now now) const {
+  return impl_->sender.pool().waiting_time(cls, now);
+}
+
 void Messages::on_built(circuit::CircuitId circuit, Duration took, Now now) {
   const Visit visit(*impl_, now);
   impl_->sender.pool().on_built(circuit, took, now);

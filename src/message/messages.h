@@ -41,6 +41,10 @@ class Routes {
   /// How a drawn route did: ready after `took`, or which hop failed (index, SIZE_MAX: unknown).
   virtual void report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
                       Duration took, Now now) = 0;
+  /// That hop said that it takes no circuit now: a limit, no defect.
+  virtual void refused(const onion::RouteHop& hop, Now now) {
+    static_cast<void>(hop), static_cast<void>(now);
+  }
 };
 
 /// An accepted send: names it until its outcome.
@@ -133,6 +137,14 @@ class Messages final : public circuit::Events {
   /// Ends the message as if its time to live were over now: the outcome is expired ("cancelled").
   /// Nothing if it has ended already.
   void cancel(SendId id, Now now);
+
+  // Protection, for the overload manager.
+  /// Ends up to `count` messages of that class that wait and of which nothing was sent, the oldest
+  /// of each flow first: outcome refused, `why`. How many it ended.
+  std::size_t shed(Class cls, std::size_t count, const Error& why, Now now);
+  /// How long messages of that class wait for a turn on circuits that could take them, in the flow
+  /// that waits least: one slow destination is no overload of this node.
+  Duration waiting_time(Class cls, Now now) const;
 
   // circuit::Events
   void on_built(circuit::CircuitId circuit, Duration took, Now now) override;

@@ -379,6 +379,22 @@ void Sender::cancel(SendId id, Now now) {
   finish(*envelope, Outcome::expired, {Errc::expired, "cancelled"}, now);
 }
 
+std::size_t Sender::shed(Class cls, std::size_t count, const Error& why, Now now) {
+  std::size_t ended = 0;
+  pool_.for_each([&](Flow& flow) {
+    Envelope* next = flow.key.cls == cls ? flow.waiting.front() : nullptr;
+    while (next != nullptr && ended < count) {
+      Envelope& envelope = *next;
+      next = EnvelopeOrder::next(envelope);
+      if (envelope.sent_before > 0) continue;  // the network has work in it already
+      flow.waiting.erase(envelope);
+      finish(envelope, Outcome::refused, why, now);
+      ++ended;
+    }
+  });
+  return ended;
+}
+
 /// True if that was its last one; then it has failed.
 bool Sender::attempt_failed(Envelope& envelope, const Error& why, Now now) {
   if (++envelope.attempts < context_.options.attempts_max) return false;

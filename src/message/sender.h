@@ -53,6 +53,7 @@ class Sender final : private CircuitPool::Listener {
   Result<SendId> reply(Channel& channel, const wire::MessageId& in_reply_to, memory::Chain payload,
                        memory::Reservation reservation, std::chrono::milliseconds ttl, Now now);
   void cancel(SendId id, Now now);
+  std::size_t shed(Class cls, std::size_t count, const Error& why, Now now);
 
   /// False: the peer broke the protocol.
   [[nodiscard]] bool on_ack(Channel& channel, const wire::AckFrame& ack, Now now);
@@ -68,6 +69,7 @@ class Sender final : private CircuitPool::Listener {
   void shutdown(Now now);
 
   CircuitPool& pool() { return pool_; }
+  const CircuitPool& pool() const { return pool_; }
   /// A pool of blocks was empty, or the workers had no room: try again then.
   TimePoint retry_at() const { return retry_at_; }
 

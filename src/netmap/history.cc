@@ -8,6 +8,7 @@ namespace qudag::netmap {
 namespace {
 
 constexpr std::chrono::duration<double> kHalfLife = std::chrono::minutes(2);  // 1/32 in ten minutes
+constexpr Duration kBusyFor = std::chrono::seconds(5);
 constexpr Duration kFast = std::chrono::milliseconds(500);
 constexpr double kSlowWeightMin = 0.5;
 
@@ -39,6 +40,19 @@ void RelayHistory::succeeded(const NodeId& relay, Duration took, Now now) {
 }
 
 void RelayHistory::failed(const NodeId& relay, Now now) { touch(relay, now.mono).failures += 1; }
+
+void RelayHistory::refused(const NodeId& relay, Now now) {
+  touch(relay, now.mono).busy_until = now.mono + kBusyFor;
+}
+
+bool RelayHistory::busy(const NodeId& relay, Now now) const {
+  const auto at = records_.find(relay);
+  return at != records_.end() && now.mono < at->second.busy_until;
+}
+
+double RelayHistory::chance(const NodeId& relay, Now now) const {
+  return busy(relay, now) ? kWeightMin : weight(relay, now);
+}
 
 double RelayHistory::weight(const NodeId& relay, Now now) const {
   const auto at = records_.find(relay);

@@ -23,15 +23,22 @@ class RelayHistory {
   /// `took`: from the start of a build through it to its end.
   void succeeded(const NodeId& relay, Duration took, Now now);
   void failed(const NodeId& relay, Now now);
+  /// It said that it takes no more now: others are asked for a while, and nothing is held against
+  /// it.
+  void refused(const NodeId& relay, Now now);
   /// 1 for the unknown; towards 0.05 with recent failures (they fade over ten minutes), and down to
   /// half for a relay whose circuits take long to build.
   double weight(const NodeId& relay, Now now) const;
+  /// What route choice goes by: the weight, but hardly anything for a relay that refused lately.
+  double chance(const NodeId& relay, Now now) const;
+  bool busy(const NodeId& relay, Now now) const;
   std::size_t size() const { return records_.size(); }
 
  private:
   struct Record {
     double failures = 0;  // at `last`; fades from there on
     TimePoint last{};
+    TimePoint busy_until{};
     Duration took{};  // moving average; zero: never seen to work
   };
   static double failures_now(const Record& record, TimePoint now);

@@ -50,7 +50,7 @@ class Draw {
     if (relays.empty()) return nullptr;
     for (unsigned i = 0; i < kQuickDraws; ++i) {
       const EntryPtr& picked = relays[view_.relay_at(rng_.unit())];
-      if (rng_.unit() < history_.weight(picked->descriptor.id, now_) && suits(*picked, others)) {
+      if (rng_.unit() < history_.chance(picked->descriptor.id, now_) && suits(*picked, others)) {
         return picked;
       }
     }
@@ -80,6 +80,11 @@ class Draw {
       if (i >= in_use && !suited.empty()) break;
       if (suits(*healthy[i], others)) suited.push_back(healthy[i]);
     }
+    // One that is busy keeps its place, but is asked only if all are.
+    const auto is_busy = [this](const EntryPtr& guard) {
+      return history_.busy(guard->descriptor.id, now_);
+    };
+    if (!std::ranges::all_of(suited, is_busy)) std::erase_if(suited, is_busy);
     if (!suited.empty()) return suited[rng_.below(suited.size())];
     EntryPtr drawn = relay(others);
     if (drawn != nullptr && guards.ids.size() < guards_max()) add(guards, *drawn);
@@ -145,7 +150,7 @@ class Draw {
     std::size_t last = relays.size();  // the last that may be chosen, against rounding
     for (std::size_t i = 0; i < relays.size(); ++i) {
       if (suits(*relays[i], others)) {
-        sum += view_.relay_weight(i) * history_.weight(relays[i]->descriptor.id, now_);
+        sum += view_.relay_weight(i) * history_.chance(relays[i]->descriptor.id, now_);
         last = i;
       }
       sums[i] = sum;

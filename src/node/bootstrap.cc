@@ -21,12 +21,12 @@ Bootstrap::Bootstrap(NodeId self, std::vector<PeerAddress> entries, Duration int
       dial_(std::move(dial)),
       pause_(std::min<Duration>(kFirstPause, interval)) {}
 
-void Bootstrap::on_time(Now now, const netmap::View& view) {
+void Bootstrap::on_time(Now now, const netmap::View& view, bool ahead) {
   if (now.mono < due_) return;
   for (const PeerAddress& entry : entries_) {
     if (entry.id != self_) dial_(entry, now);
   }
-  dial_known(now, view);
+  if (ahead) dial_known(now, view);
 
   const bool alone = view.entries().size() <= 1;
   pause_ = alone ? std::min(pause_ * 2, interval_) : interval_;

@@ -22,7 +22,7 @@ class Bootstrap {
 
   Bootstrap(NodeId self, std::vector<PeerAddress> entries, Duration interval, Rng& rng, Dial dial);
 
-  void on_time(Now now, const netmap::View& view);
+  void on_time(Now now, const netmap::View& view, bool ahead);
   TimePoint next_deadline() const { return due_; }
 
  private:

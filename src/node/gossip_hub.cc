@@ -2,9 +2,15 @@
 
 #include "node/shard.h"
 
+#include <utility>
+
 namespace qudag::node {
 
 namespace {
+
+constexpr std::size_t kFramesPerTurn = 8;  // 0.2 ms each, if they are new descriptors
+constexpr std::size_t kFramesPerLink = 512;
+constexpr std::size_t kFramesMax = 2'048;
 
 unsigned shard_of(std::uint64_t key) { return static_cast<unsigned>(key >> 56); }
 
@@ -28,11 +34,37 @@ void GossipHub::link_ready(unsigned shard, link::LinkId link, Now now) {
 
 void GossipHub::link_closed(unsigned shard, link::LinkId link, Now now) {
   now_ = now;
-  netmap_.on_link_closed(gossip_key(shard, link));
+  const std::uint64_t key = gossip_key(shard, link);
+  if (waiting_of_.erase(key) > 0) {
+    std::erase_if(waiting_, [&](const Frame& f) { return gossip_key(f.shard, f.link) == key; });
+  }
+  netmap_.on_link_closed(key);
 }
 
 void GossipHub::frame(unsigned shard, link::LinkId link, std::uint8_t type, Bytes body, Now now) {
-  now_ = now;
+  if (may_serve(now) && waiting_.empty()) {
+    now_ = now;
+    serve(shard, link, type, body, now);
+    return publish(now);
+  }
+  const std::uint64_t key = gossip_key(shard, link);
+  const auto found = waiting_of_.find(key);
+  if (waiting_.size() >= kFramesMax ||
+      (found != waiting_of_.end() && found->second >= kFramesPerLink)) {
+    ++stats_.frames_dropped;  // the next digest repeats what it said
+    return;
+  }
+  ++waiting_of_[key];
+  waiting_.push_back({shard, link, type, {body.begin(), body.end()}});
+}
+
+/// One of the frames that this turn has time for. Turns differ in their time.
+bool GossipHub::may_serve(Now now) {
+  if (std::exchange(turn_, now.mono) != now.mono) served_ = 0;
+  return served_++ < kFramesPerTurn;
+}
+
+void GossipHub::serve(unsigned shard, link::LinkId link, std::uint8_t type, Bytes body, Now now) {
   if (!netmap_.on_frame(gossip_key(shard, link), type, body, now)) {
     Shard* owner = shards_[shard];
     if (shard == 0) {
@@ -43,7 +75,6 @@ void GossipHub::frame(unsigned shard, link::LinkId link, std::uint8_t type, Byte
       });
     }
   }
-  publish(now);
 }
 
 void GossipHub::give_keys(unsigned shard, const std::vector<onion::OnionKey>& keys) {
@@ -53,6 +84,14 @@ void GossipHub::give_keys(unsigned shard, const std::vector<onion::OnionKey>& ke
 
 void GossipHub::on_time(Now now) {
   now_ = now;
+  while (!waiting_.empty() && may_serve(now)) {
+    const Frame frame = std::move(waiting_.front());
+    waiting_.pop_front();
+    const auto of_link = waiting_of_.find(gossip_key(frame.shard, frame.link));
+    if (--of_link->second == 0) waiting_of_.erase(of_link);
+    serve(frame.shard, frame.link, frame.type, frame.body, now);
+  }
+  if (!waiting_.empty()) ++stats_.turns_used_up;
   netmap_.on_time(now);
   publish(now);
 }

@@ -3,6 +3,8 @@
 // Links anywhere report here (ready, closed, gossip frames) through shard 0's mailbox; what the
 // netmap sends goes back to the shard that owns the link. Every change of the netmap goes out as a
 // new view to all shards. A mailbox that is full drops gossip: the next digest repeats it.
+// Frames wait for their turn, kFramesPerTurn of them in each, so that a flood of gossip delays
+// nothing else. Limits: kFramesPerLink waiting for each link, kFramesMax in all; more are dropped.
 #pragma once
 
 #include "link/endpoint.h"
@@ -11,7 +13,9 @@
 #include "onion/build.h"
 
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <map>
 #include <vector>
 
 namespace qudag::node {
@@ -23,6 +27,11 @@ constexpr std::uint64_t gossip_key(unsigned shard, link::LinkId link) {
   return (std::uint64_t{shard} << 56) | (std::uint64_t{link.generation} << 24) |
          (link.slot & 0xff'ffffu);
 }
+
+struct GossipHubStats {
+  std::uint64_t turns_used_up = 0;   // frames were left for the next turn
+  std::uint64_t frames_dropped = 0;  // more than a link, or all, may have waiting
+};
 
 class GossipHub final : public netmap::GossipSink {
  public:
@@ -41,17 +50,34 @@ class GossipHub final : public netmap::GossipSink {
   /// Passes new onion keys on to another shard.
   void give_keys(unsigned shard, const std::vector<onion::OnionKey>& keys);
   void on_time(Now now);
-  TimePoint next_deadline() const { return netmap_.next_deadline(); }
+  TimePoint next_deadline() const {
+    return waiting_.empty() ? netmap_.next_deadline() : TimePoint::min();
+  }
+  GossipHubStats hub_stats() const { return stats_; }
   netmap::NetmapStats stats() const { return netmap_.stats(); }
   netmap::ViewPtr view() const { return netmap_.view(); }
 
  private:
+  /// A frame that waits for its turn: descriptors cost a signature each.
+  struct Frame {
+    unsigned shard;
+    link::LinkId link;
+    std::uint8_t type;
+    std::vector<std::byte> body;
+  };
+  bool may_serve(Now now);
+  void serve(unsigned shard, link::LinkId link, std::uint8_t type, Bytes body, Now now);
   bool send(std::uint64_t link, std::uint8_t type, Bytes body) override;
   void publish(Now now);
 
   ShardHost& host_;
   netmap::Netmap netmap_;
   std::vector<Shard*> shards_;
+  std::deque<Frame> waiting_;
+  std::map<std::uint64_t, std::size_t> waiting_of_;  // frames by link
+  GossipHubStats stats_;
+  TimePoint turn_{};             // in which
+  std::size_t served_ = 0;       // so many frames were served
   std::uint64_t published_ = 0;  // version of the view that the shards have
   Now now_{};                    // of the call under way, for send()
 };

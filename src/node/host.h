@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/time.h"
+#include "govern/overload.h"
 #include "netmap/netmap.h"
 #include "runtime/driver.h"
 
@@ -11,9 +12,22 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace qudag::node {
+
+/// One look at a shard, for the overload manager. Shares are of what is allowed.
+struct Measured {
+  double memory = 0;                            // share of the bound
+  double descriptors = 0;                       // share of the files that the process may have open
+  double handshakes = 0;                        // share of the half-open ones, or of their rate
+  std::array<Duration, kClassCount> waiting{};  // of messages that could be sent
+  std::array<bool, kClassCount> in_use{};       // bytes of that class came
+  Duration behind{};                            // datagrams have been waiting unread for so long
+  Duration blocked{};                           // the socket has taken nothing for so long
+  Duration loop_lag{};                          // timers run so late
+};
 
 class ShardHost {
  public:
@@ -40,6 +54,17 @@ class ShardHost {
   /// most.
   virtual void on_memory_watch(unsigned shard, bool short_of) {
     static_cast<void>(shard), static_cast<void>(short_of);
+  }
+  /// Adds what only the process knows; a test may change the rest. On the shard's thread.
+  virtual void measure(unsigned shard, Measured& out) {
+    static_cast<void>(shard), static_cast<void>(out);
+  }
+  /// An action of the overload manager starts or ends; `worst` is the highest pressure. Once for
+  /// each change. On the shard's thread.
+  virtual void on_action(unsigned shard, govern::Action action, bool active, std::string_view worst,
+                         double pressure) {
+    static_cast<void>(shard), static_cast<void>(action), static_cast<void>(active);
+    static_cast<void>(worst), static_cast<void>(pressure);
   }
 };
 

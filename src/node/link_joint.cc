@@ -82,11 +82,12 @@ void LinkJoint::on_link_ready(link::LinkId link, Now now) {
 }
 
 void LinkJoint::on_link_closed(link::LinkId link, const Error& why, Now now) {
-  const Errc code =
-      why.code == Errc::identity_mismatch ? Errc::identity_mismatch : Errc::unreachable;
+  const bool plain = why.code == Errc::identity_mismatch || why.code == Errc::refused_by_peer;
+  const Errc code = plain ? why.code : Errc::unreachable;
   for (const Waiting& waiting : take_waiting(link)) {
     circuits_->on_extended(waiting.ticket, fail(code), now);
   }
+  gate_.forget(link);
   circuits_->on_link_closed(pack(link), now);
   listener_.link_closed(link, now);
 }
@@ -96,6 +97,8 @@ void LinkJoint::on_control_frame(link::LinkId link, std::uint8_t type, Bytes bod
 }
 
 void LinkJoint::on_stream_opened(link::StreamId stream, Now now) {
+  const link::Code code = gate_.ask(stream.link, now);
+  if (code != link::Code::none) return endpoint_->reset(stream, code);
   circuits_->on_stream_opened(to_circuit(stream), now);
 }
 void LinkJoint::on_stream_data(link::StreamId stream, std::uint64_t context, Bytes data, Now now) {

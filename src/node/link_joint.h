@@ -8,6 +8,7 @@
 #include "circuit/circuits.h"
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
+#include "node/build_gate.h"
 
 #include <cstdint>
 #include <map>
@@ -35,7 +36,8 @@ constexpr link::LinkId unpack_link(std::uint64_t key) {
 
 class LinkJoint final : public link::Events, public circuit::Sink {
  public:
-  LinkJoint(const NodeId& self, LinkListener& listener) : self_(self), listener_(listener) {}
+  LinkJoint(const NodeId& self, LinkListener& listener, BuildGateOptions gate, Rng& rng)
+      : self_(self), listener_(listener), gate_(gate, rng) {}
 
   /// Both live longer than any event.
   void attach(link::Endpoint& endpoint, circuit::Circuits& circuits) {
@@ -43,6 +45,8 @@ class LinkJoint final : public link::Events, public circuit::Sink {
     circuits_ = &circuits;
   }
   void set_view(netmap::ViewPtr view) { view_ = std::move(view); }
+  BuildGate& gate() { return gate_; }
+  const BuildGate& gate() const { return gate_; }
   void set_local(const SocketAddress& local) { local_ = local; }
 
   // circuit::Sink
@@ -77,6 +81,7 @@ class LinkJoint final : public link::Events, public circuit::Sink {
 
   const NodeId self_;
   LinkListener& listener_;
+  BuildGate gate_;
   link::Endpoint* endpoint_ = nullptr;
   circuit::Circuits* circuits_ = nullptr;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();

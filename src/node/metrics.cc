@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <numeric>
 #include <string>
 #include <string_view>
 
@@ -24,6 +26,15 @@ struct Row {
   SampleKind kind;
   Read read;
 };
+
+std::uint64_t refused(const ShardReport& r, link::Refusal why) {
+  return r.endpoint.refused_by[static_cast<std::size_t>(why)];
+}
+
+template <class Counts>
+std::uint64_t sum(const Counts& counts) {
+  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+}
 
 #define QUDAG_ROW(name, labels, help, kind, expr)                      \
   Row {                                                                \
@@ -48,8 +59,46 @@ const std::vector<Row>& rows() {
                 r.endpoint.steps_put_off),
       QUDAG_ROW("qudag_handshake_steps_waiting", "", "for a worker, or at one", gauge,
                 r.endpoint.steps_waiting),
-      QUDAG_ROW("qudag_links_refused_total", "", "links refused by a limit", counter,
-                r.endpoint.links_refused),
+      QUDAG_ROW("qudag_links_refused_total", "reason=\"own_dial\"", "links refused by a limit",
+                counter, r.endpoint.links_refused - sum(r.endpoint.refused_by)),
+      QUDAG_ROW("qudag_links_refused_total", "reason=\"stopping\"", "links refused by a limit",
+                counter, refused(r, link::Refusal::stopping)),
+      QUDAG_ROW("qudag_links_refused_total", "reason=\"links\"", "links refused by a limit",
+                counter, refused(r, link::Refusal::links)),
+      QUDAG_ROW("qudag_links_refused_total", "reason=\"half_open\"", "links refused by a limit",
+                counter, refused(r, link::Refusal::half_open)),
+      QUDAG_ROW("qudag_links_refused_total", "reason=\"rate\"", "links refused by a limit", counter,
+                refused(r, link::Refusal::rate)),
+      QUDAG_ROW("qudag_links_refused_total", "reason=\"prefix_links\"", "links refused by a limit",
+                counter, refused(r, link::Refusal::prefix_links)),
+      QUDAG_ROW("qudag_links_refused_total", "reason=\"prefix_half_open\"",
+                "links refused by a limit", counter, refused(r, link::Refusal::prefix_half_open)),
+      QUDAG_ROW("qudag_links_refused_total", "reason=\"prefix_rate\"", "links refused by a limit",
+                counter, refused(r, link::Refusal::prefix_rate)),
+      QUDAG_ROW("qudag_links_ended_total", "reason=\"silent\"", "links ended by clean-up", counter,
+                r.endpoint.ended_silent),
+      QUDAG_ROW("qudag_links_ended_total", "reason=\"unused\"", "links ended by clean-up", counter,
+                r.endpoint.ended_unused),
+      QUDAG_ROW("qudag_links_ended_total", "reason=\"drained\"", "links ended by clean-up", counter,
+                r.endpoint.ended_drained),
+
+      QUDAG_ROW("qudag_turns_used_up_total", "budget=\"read\"",
+                "turns that left work for the next one", counter, r.turns_reading_used_up),
+      QUDAG_ROW("qudag_turns_used_up_total", "budget=\"accept\"",
+                "turns that left work for the next one", counter, r.endpoint.turns_accepts_used_up),
+      QUDAG_ROW("qudag_turns_used_up_total", "budget=\"gossip\"",
+                "turns that left work for the next one", counter, r.gossip.turns_used_up),
+      QUDAG_ROW("qudag_turns_used_up_total", "budget=\"write_high\"",
+                "turns that left work for the next one", counter,
+                r.endpoint.turns_writes_used_up[0]),
+      QUDAG_ROW("qudag_turns_used_up_total", "budget=\"write_normal\"",
+                "turns that left work for the next one", counter,
+                r.endpoint.turns_writes_used_up[1]),
+      QUDAG_ROW("qudag_turns_used_up_total", "budget=\"write_low\"",
+                "turns that left work for the next one", counter,
+                r.endpoint.turns_writes_used_up[2]),
+      QUDAG_ROW("qudag_gossip_dropped_total", "", "gossip frames beyond what may wait", counter,
+                r.gossip.frames_dropped),
       QUDAG_ROW("qudag_retries_sent_total", "", "address validations asked of new peers", counter,
                 r.endpoint.retries_sent),
       QUDAG_ROW("qudag_links_shown_total", "",
@@ -99,6 +148,12 @@ const std::vector<Row>& rows() {
                 counter, r.circuit.refused_limit),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"memory\"", "build messages refused",
                 counter, r.circuit.refused_memory),
+      QUDAG_ROW("qudag_circuits_refused_total", "reason=\"link_rate\"", "build messages refused",
+                counter, r.gate.refused_link_rate),
+      QUDAG_ROW("qudag_circuits_refused_total", "reason=\"rate\"", "build messages refused",
+                counter, r.gate.refused_rate),
+      QUDAG_ROW("qudag_circuits_refused_total", "reason=\"overload\"", "build messages refused",
+                counter, r.gate.refused_overload),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"replayed\"", "build messages refused",
                 counter, r.circuit.refused_replay),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"malformed\"", "build messages refused",
@@ -131,6 +186,19 @@ const std::vector<Row>& rows() {
                 r.circuit.blocks_exhausted),
       QUDAG_ROW("qudag_memory_reclaimed_bytes_total", "",
                 "held by circuits that ended because memory was short", counter, r.reclaimed_bytes),
+
+      QUDAG_ROW("qudag_circuits_ended_total", "reason=\"shed_low\"", "circuits ended", counter,
+                r.circuit.ended_shed[2]),
+      QUDAG_ROW("qudag_circuits_ended_total", "reason=\"shed_normal\"", "circuits ended", counter,
+                r.circuit.ended_shed[1]),
+      QUDAG_ROW("qudag_messages_shed_total", "class=\"low\"", "waiting messages dropped", counter,
+                r.protection.messages_dropped[2]),
+      QUDAG_ROW("qudag_messages_shed_total", "class=\"normal\"", "waiting messages dropped",
+                counter, r.protection.messages_dropped[1]),
+      QUDAG_ROW("qudag_sends_refused_total", "class=\"low\"", "messages refused by overload",
+                counter, r.protection.sends_refused[2]),
+      QUDAG_ROW("qudag_sends_refused_total", "class=\"normal\"", "messages refused by overload",
+                counter, r.protection.sends_refused[1]),
 
       QUDAG_ROW("qudag_messages_waiting", "", "messages waiting to be sent", gauge,
                 r.message.waiting),
@@ -289,6 +357,39 @@ void add_memory_rows(const memory::Bound& bound, std::vector<MetricSample>& out)
   for (std::size_t i = 0; i < memory::kClaimCount; ++i) add_budget("claim", bound.claim(i));
 }
 
+// Of all shards the worst: an action counts that any of them takes.
+void add_overload_rows(const std::vector<ShardReport>& reports, std::vector<MetricSample>& out) {
+  const auto add = [&](std::string_view name, std::string labels, std::string_view help,
+                       SampleKind kind, double value) {
+    out.push_back({.name = std::string(name),
+                   .labels = std::move(labels),
+                   .help = std::string(help),
+                   .kind = kind,
+                   .value = value});
+  };
+  const auto worst = [&](auto&& value_of) {
+    double out_value = 0;
+    for (const ShardReport& r : reports) out_value = std::max(out_value, value_of(r));
+    return out_value;
+  };
+  for (std::size_t i = 0; i < govern::kPressureCount; ++i) {
+    add("qudag_overload_pressure",
+        fmt::format("pressure=\"{}\"", name_of(static_cast<govern::Pressure>(i))),
+        "what runs short: 0 idle, 1 the bound is reached; the worst shard", SampleKind::gauge,
+        worst([i](const ShardReport& r) { return r.protection.pressures[i]; }));
+  }
+  for (std::size_t i = 0; i < govern::kActionCount; ++i) {
+    const std::string labels =
+        fmt::format("action=\"{}\"", name_of(static_cast<govern::Action>(i)));
+    add("qudag_overload_action", labels, "0 not taken, up to 1; the worst shard", SampleKind::gauge,
+        worst([i](const ShardReport& r) { return r.protection.levels[i]; }));
+    double started = 0;
+    for (const ShardReport& r : reports) started += static_cast<double>(r.protection.started[i]);
+    add("qudag_overload_started_total", labels, "how often an action started", SampleKind::counter,
+        started);
+  }
+}
+
 void add_histogram(std::string_view name, std::string_view labels, std::string_view help,
                    const Histogram& h, std::vector<MetricSample>& out) {
   const auto add = [&](std::string_view suffix, double value, SampleKind kind) {
@@ -321,6 +422,7 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
   }
   add_message_rows(reports, out);
   add_pause_rows(reports, out);
+  add_overload_rows(reports, out);
 
   Histogram lag;
   for (const ShardReport& report : reports) lag.merge(report.loop_lag_us);

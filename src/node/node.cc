@@ -8,6 +8,7 @@
 #include "crypto/random.h"
 #include "message/delivered.h"
 #include "node/buffer.h"
+#include "node/descriptors.h"
 #include "node/gate.h"
 #include "node/inbox.h"
 #include "node/key_file.h"
@@ -131,6 +132,9 @@ class Node::Impl final : public node::ShardHost {
   void on_stopped(unsigned shard) override { seats_[shard].loop->stop(); }
   void on_maintained(unsigned shard, std::uint64_t freed) override;
   void on_memory_watch(unsigned shard, bool short_of) override;
+  void measure(unsigned shard, node::Measured& out) override;
+  void on_action(unsigned shard, govern::Action action, bool active, std::string_view worst,
+                 double pressure) override;
   runtime::Executor& executor(unsigned shard) override { return *seats_[shard].loop; }
   runtime::WorkerPool& workers() override { return *workers_; }
 
@@ -158,6 +162,8 @@ class Node::Impl final : public node::ShardHost {
   std::atomic<std::uint64_t> freed_{0};    // since the process allocator was trimmed
   std::atomic<bool> measuring_{false};     // a worker has, or will have, a look at the process
   std::atomic<std::int64_t> short_at_{0};  // when everybody was last asked to give back
+  std::atomic<double> descriptors_{0};     // share in use
+  std::atomic<bool> descriptors_asked_{false};
   std::unique_ptr<runtime::ThreadWorkerPool> workers_;
   std::unique_ptr<node::GossipHub> hub_;              // used on shard 0's thread
   std::unique_ptr<runtime::AddressWatch> addresses_;  // outlives the loop that watches it
@@ -318,6 +324,21 @@ void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
   if (shard != 0) return;
   placement_->next_round();
   static_cast<void>(workers_->submit([this] { trim_process(); }, *seats_[0].loop, [](Now) {}));
+}
+
+void Node::Impl::measure(unsigned shard, node::Measured& out) {
+  out.descriptors = descriptors_.load(std::memory_order_relaxed);
+  if (shard != 0 || descriptors_asked_.exchange(true, std::memory_order_relaxed)) return;
+  const bool taken = workers_->submit(
+      [this] { descriptors_.store(node::descriptors_used(), std::memory_order_relaxed); },
+      *seats_[0].loop, [this](Now) { descriptors_asked_.store(false, std::memory_order_relaxed); });
+  if (!taken) descriptors_asked_.store(false, std::memory_order_relaxed);
+}
+
+void Node::Impl::on_action(unsigned shard, govern::Action action, bool active,
+                           std::string_view worst, double pressure) {
+  log_.warn("overload: shard {} {} {}, {} is at {:.2f}", shard, active ? "starts" : "ends",
+            govern::name_of(action), worst, pressure);
 }
 
 // On a worker, because it takes milliseconds after a burst. What was freed lies in the process

@@ -13,6 +13,8 @@ namespace qudag {
 
 namespace {
 
+constexpr std::uint64_t kRateMax = 1'000'000;
+
 template <class T>
 Status within(std::string_view name, T value, T least, T most) {
   if (value >= least && value <= most) return {};
@@ -29,6 +31,15 @@ Status validate(const Options& o) {
                             std::uint64_t{1} << 42),
       within<std::size_t>("limits.links", l.links, 4, 1'000'000),
       within<std::size_t>("limits.half_open", l.half_open, 2, 100'000),
+      within<std::size_t>("limits.links_per_prefix", l.links_per_prefix, 0, 1'000'000),
+      within<std::size_t>("limits.half_open_per_prefix", l.half_open_per_prefix, 0, 100'000),
+      within<std::uint64_t>("limits.handshakes_per_second", l.handshakes_per_second, 0, kRateMax),
+      within<std::uint64_t>("limits.handshakes_per_prefix", l.handshakes_per_prefix, 0, kRateMax),
+      within<std::uint64_t>("limits.link_bytes_per_second", l.link_bytes_per_second, 0,
+                            std::uint64_t{1} << 32),
+      within<std::size_t>("limits.circuits_per_link", l.circuits_per_link, 1, 1'000'000),
+      within<std::uint64_t>("limits.builds_per_second", l.builds_per_second, 0, kRateMax),
+      within<std::uint64_t>("limits.builds_per_link", l.builds_per_link, 0, kRateMax),
       within<std::size_t>("limits.circuits", l.circuits, 4, 10'000'000),
       within<std::size_t>("limits.circuits_building", l.circuits_building, 2, 1'000'000),
       within<std::size_t>("limits.queue_high", l.queue_high, 1, 10'000'000),

@@ -8,6 +8,9 @@
 #include "memory/bound.h"
 #include "message/messages.h"
 #include "netmap/netmap.h"
+#include "node/build_gate.h"
+#include "node/gossip_hub.h"
+#include "node/protection.h"
 #include "runtime/socket.h"
 
 #include <qudag/metrics.h>
@@ -31,6 +34,10 @@ struct ShardReport {
   std::uint64_t build_keys_made = 0;
   message::MessagesStats message;
   netmap::NetmapStats netmap;  // shard 0 only
+  GossipHubStats gossip;       // shard 0 only
+  BuildGateStats gate;
+  ProtectionReport protection;
+  std::uint64_t turns_reading_used_up = 0;
   runtime::SocketStats socket;
   memory::PoolStats pool;
   std::uint64_t reclaimed_bytes = 0;  // held by circuits that ended because memory was short

@@ -21,6 +21,7 @@ class RouteSource final : public message::Routes {
 
   Result<std::vector<onion::RouteHop>> draw(const NodeId& destination, unsigned relays,
                                             Now now) override;
+  void refused(const onion::RouteHop& hop, Now now) override { history_.refused(hop.id, now); }
   void report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
               Duration took, Now now) override;
 

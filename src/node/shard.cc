@@ -12,8 +12,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A turn reads at most so many batches before it lets timers and writes happen.
-constexpr int kBatchesPerTurn = 8;
+// What a turn reads before timers and writes: about a millisecond's work, so that what is urgent
+// and came meanwhile does not wait for a flood.
+constexpr int kBatchesPerTurn = 64;
+constexpr std::size_t kReadBytesPerTurn = 1024 * 1024;
+constexpr std::size_t kReadDatagramsPerTurn = 4'096;  // of garbage, which is small
 constexpr Duration kClosingTime = 500ms;
 constexpr Duration kRenewRetry = 10s;
 /// An address that comes brings others, and a route; what is said before they are there is lost.
@@ -62,6 +65,18 @@ crypto::Cipher cipher_of(const ShardSetup& setup) {
   return cipher_named(setup.options->cipher).value_or(crypto::Cipher::aes_256_gcm);
 }
 
+/// The same for a bound that may be none.
+template <class T>
+T share_of_bound(T total, unsigned shards) {
+  return total == 0 ? 0 : std::max<T>(1, (total + shards - 1) / shards);
+}
+
+BuildGateOptions gate_options(const ShardSetup& setup) {
+  const Limits& limits = setup.options->limits;
+  return {.per_second = share_of_bound(limits.builds_per_second, setup.shards),
+          .per_link_per_second = limits.builds_per_link};
+}
+
 circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStock& stock) {
   circuit::CircuitsOptions out;
   out.stock = &stock;
@@ -80,6 +95,14 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.shards = static_cast<std::uint8_t>(setup.shards);
   out.links_max = share(setup.options->limits.links, setup.shards);
   out.half_open_max = share(setup.options->limits.half_open, setup.shards);
+  const Limits& limits = setup.options->limits;
+  out.prefix_links_max = share_of_bound(limits.links_per_prefix, setup.shards);
+  out.prefix_half_open_max = share_of_bound(limits.half_open_per_prefix, setup.shards);
+  out.handshakes_per_second = share_of_bound(limits.handshakes_per_second, setup.shards);
+  out.prefix_handshakes_per_second = share_of_bound(limits.handshakes_per_prefix, setup.shards);
+  out.link_bytes_per_second = limits.link_bytes_per_second;
+  out.streams_per_link_max = limits.circuits_per_link;
+  out.silence_max = 1'500ms;
   out.memory = &setup.bound->part(memory::Part::quic);
   out.handshake_memory = &setup.bound->part(memory::Part::handshakes);
   out.link_memory = &setup.bound->part(memory::Part::links);
@@ -140,7 +163,7 @@ Delivery refusal(const Error& error) {
 Shard::Shard(const ShardSetup& setup)
     : setup_(setup),
       pool_(pool_options(setup)),
-      joint_(setup.identity->id(), *this),
+      joint_(setup.identity->id(), *this, gate_options(setup), *setup.rng),
       routes_(
           setup.identity->id(), cipher_of(setup),
           {.distinct_networks = setup.options->distinct_networks, .guards = setup.options->guards},
@@ -162,6 +185,14 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
       message_options(setup), shard->circuits_, shard->routes_, shard->pool_,
       setup.bound->messages(), *setup.rng, setup.identity, static_cast<message::Events&>(*shard));
   shard->circuits_.set_events(*shard->messages_);
+  shard->protection_ = std::make_unique<Protection>(ProtectionSetup{.shard = setup.index,
+                                                                    .bound = *setup.bound,
+                                                                    .pool = shard->pool_,
+                                                                    .endpoint = *shard->endpoint_,
+                                                                    .circuits = shard->circuits_,
+                                                                    .messages = *shard->messages_,
+                                                                    .joint = shard->joint_,
+                                                                    .host = *setup.host});
   return shard;
 }
 
@@ -169,11 +200,23 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
 // -------------------------------------------------------------------------------------
 
 bool Shard::on_readable(Now now) {
+  std::size_t bytes = 0;
+  std::size_t datagrams = 0;
   for (int i = 0; i < kBatchesPerTurn; ++i) {
     const auto batch = setup_.socket->receive();
-    if (batch.empty()) return false;
+    if (batch.empty()) {
+      protection_->note_read(false, now);
+      return false;
+    }
     endpoint_->receive(batch, setup_.socket->local(), now);
+    for (const runtime::Received& one : batch) {
+      bytes += one.data.size();
+      datagrams += one.segment == 0 ? 1 : (one.data.size() + one.segment - 1) / one.segment;
+    }
+    if (bytes >= kReadBytesPerTurn || datagrams >= kReadDatagramsPerTurn) break;
   }
+  ++turns_reading_used_up_;
+  protection_->note_read(true, now);
   return true;
 }
 
@@ -193,6 +236,7 @@ void Shard::on_time(Now now) {
   endpoint_->on_time(now);
   circuits_.on_time(now);
   messages_->on_time(now);
+  protection_->on_time(now);
   if (now.mono >= maintain_at_) maintain(now);
   if (now.mono >= show_at_) {
     show_at_ = kNever;
@@ -200,23 +244,25 @@ void Shard::on_time(Now now) {
   }
   if (setup_.index == 0) {
     setup_.hub->on_time(now);
-    if (bootstrap_ && phase_ == Phase::running) bootstrap_->on_time(now, *view_);
+    if (bootstrap_ && phase_ == Phase::running) bootstrap_->on_time(now, *view_, may_open_ahead());
     if (now.mono >= renew_at_) renew(now);
   }
 }
 
 void Shard::flush(Now now) {
   messages_->pump(now);
-  fill_stock();
+  if (may_open_ahead()) fill_stock();
   watch_memory(now);
   advance_stop(now);
   tell_ended();
   if (!wants_writable_) wants_writable_ = !endpoint_->flush(*setup_.socket, now);
+  protection_->note_written(wants_writable_, now);
 }
 
 TimePoint Shard::next_deadline() const {
-  TimePoint due = std::min({endpoint_->next_deadline(), circuits_.next_deadline(),
-                            messages_->next_deadline(), phase_end_, maintain_at_, show_at_});
+  TimePoint due =
+      std::min({endpoint_->next_deadline(), circuits_.next_deadline(), messages_->next_deadline(),
+                phase_end_, maintain_at_, show_at_, protection_->next_deadline()});
   if (setup_.index == 0) {
     due = std::min({due, setup_.hub->next_deadline(), renew_at_});
     if (bootstrap_ && phase_ == Phase::running) due = std::min(due, bootstrap_->next_deadline());
@@ -320,6 +366,7 @@ void Shard::maintain(Now now) {
 
 void Shard::send(SendRequest request, Now now) {
   const Class cls = request.options.cls;
+  protection_->note_work(now);
   enqueueing_ = true;
   auto id = phase_ == Phase::running ? enqueue(request, now)
                                      : Result<message::SendId>(fail(Errc::shutting_down));
@@ -342,6 +389,7 @@ Result<message::SendId> Shard::enqueue(SendRequest& request, Now now) {
                             std::move(request.payload), std::move(request.reservation),
                             request.options.ttl, now);
   }
+  if (auto ok = protection_->admit(request.options.cls); !ok) return std::unexpected(ok.error());
   return messages_->send(request.destination, std::move(request.payload),
                          std::move(request.reservation), request.options, now);
 }
@@ -549,7 +597,13 @@ ShardReport Shard::report() const {
   out.build_keys_ahead = stock_.taken();
   out.build_keys_made = stock_.missed();
   out.message = messages_->stats();
-  if (setup_.index == 0) out.netmap = setup_.hub->stats();
+  if (setup_.index == 0) {
+    out.netmap = setup_.hub->stats();
+    out.gossip = setup_.hub->hub_stats();
+  }
+  out.gate = joint_.gate().stats();
+  out.protection = protection_->report();
+  out.turns_reading_used_up = turns_reading_used_up_;
   out.socket = setup_.socket->stats();
   out.pool = pool_.stats();
   out.reclaimed_bytes = reclaimed_bytes_;

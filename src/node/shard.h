@@ -14,6 +14,7 @@
 #include "node/host.h"
 #include "node/key_ring.h"
 #include "node/link_joint.h"
+#include "node/protection.h"
 #include "node/report.h"
 #include "node/route_source.h"
 #include "onion/key_stock.h"
@@ -94,6 +95,9 @@ class Shard final : public runtime::Driven,
   void give_free();
   bool stopped() const { return phase_ == Phase::stopped; }
 
+  /// Whether links, circuits and keys may be made before they are needed.
+  bool may_open_ahead() const { return protection_->may_open_ahead(); }
+
   ShardReport report() const;
   std::vector<PeerStatus> peers() const;
   std::vector<CircuitStatus> circuits() const;
@@ -145,6 +149,8 @@ class Shard final : public runtime::Driven,
   circuit::Circuits circuits_;
   std::unique_ptr<link::Endpoint> endpoint_;
   std::unique_ptr<message::Messages> messages_;
+  std::unique_ptr<Protection> protection_;
+  std::uint64_t turns_reading_used_up_ = 0;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
   std::pmr::unsynchronized_pool_resource pending_memory_;  // nodes are used again
   std::pmr::unordered_map<std::uint64_t, Pending> pending_{&pending_memory_};  // by SendId

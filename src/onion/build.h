@@ -30,7 +30,14 @@ using BuildMessage = std::array<std::byte, limits::kBuildMessageBytes>;
 using ReplyMessage = std::array<std::byte, limits::kReplyMessageBytes>;
 
 enum class Role : std::uint8_t { relay = 1, destination = 2 };
-enum class BuildStatus : std::uint8_t { ready = 0, refused = 1, unknown_next = 2, unreachable = 3 };
+enum class BuildStatus : std::uint8_t {
+  ready = 0,
+  refused = 1,  // a limit of the hop that speaks
+  unknown_next = 2,
+  unreachable = 3,
+  next_refused = 4,  // a limit of the one behind it
+};
+inline constexpr BuildStatus kLastBuildStatus = BuildStatus::next_refused;
 
 /// The chains of one hop from which its traffic keys of every epoch follow (section 5.5).
 struct HopSecrets {

@@ -73,7 +73,7 @@ Result<ReplyRecord> parse_reply_record(std::span<const std::byte, limits::kReply
   record.ct2 = r.take(limits::kKemCiphertextBytes);
   const std::uint8_t status = r.u8();
   if (!all_zero(r.take(kReplyTailZeros)) || !r.done() ||
-      status > static_cast<std::uint8_t>(BuildStatus::unreachable)) {
+      status > static_cast<std::uint8_t>(kLastBuildStatus)) {
     return fail(Errc::malformed);
   }
   record.status = static_cast<BuildStatus>(status);

@@ -147,7 +147,7 @@ TEST(Build, NextHopThatResetsIsReportedByTheHopBeforeIt) {
   ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Class::low, net.now()).has_value());
   net.run();
   ASSERT_EQ(net.node(0).ended.size(), 1u);
-  EXPECT_EQ(net.node(0).ended[0].why, Errc::unreachable);
+  EXPECT_EQ(net.node(0).ended[0].why, Errc::refused_by_peer) << "a limit is no defect";
   EXPECT_EQ(net.node(0).ended[0].failed_hop, 1u);
   EXPECT_EQ(net.node(2).circuits.stats().refused_limit, 1u);
   net.expect_empty();

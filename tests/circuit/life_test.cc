@@ -195,6 +195,53 @@ TEST(Idle, RelaysAndDestinationEndWhatNobodyUses) {
   net.expect_empty();
 }
 
+TEST(Idle, EndsSoonerWhenAskedAndOnlyWhatIsIdle) {
+  Net net({.seed = 61});
+  net.add_many(3);
+  const auto [quiet, quiet_in] = net.build(2, Class::normal);
+  net.pass(30s);
+  const auto [busy, busy_in] = net.build(2, Class::normal);
+  Circuits& relay = net.node(1).circuits;
+  ASSERT_EQ(relay.size(), 2u);
+  EXPECT_EQ(relay.end_idle(60s, 100, net.now()), 0u);
+  // In pieces of one, it comes round to all of them.
+  std::size_t ended = 0;
+  for (int i = 0; i < 4; ++i) ended += relay.end_idle(20s, 1, net.now());
+  EXPECT_EQ(ended, 1u);
+  net.run();
+  EXPECT_EQ(relay.size(), 1u);
+  ASSERT_EQ(net.node(0).ended.size(), 1u);
+  EXPECT_EQ(net.node(0).ended[0].circuit, quiet);
+  EXPECT_TRUE(net.node(0).send(busy, Class::normal));
+  net.run();
+  EXPECT_EQ(net.node(2).payloads[busy_in].size(), 1u);
+}
+
+TEST(Shed, EndsTheRelayedCircuitsThatAreStuckForLongest) {
+  Net net({.seed = 62});
+  net.add_many(3);
+  const auto [first, first_in] = net.build(2, Class::low);
+  const auto [second, second_in] = net.build(2, Class::low);
+  const auto [normal, normal_in] = net.build(2, Class::normal);
+  net.node(2).window_shut = true;  // a slow receiver: cells pile up at the relay
+  net.node(0).stream(first, Class::low, 50);
+  net.run();
+  net.pass(1s);
+  net.node(0).stream(second, Class::low, 50);
+  net.node(0).stream(normal, Class::normal, 500);
+  net.run();
+  Circuits& relay = net.node(1).circuits;
+  EXPECT_EQ(relay.shed(Class::high, 10, net.now()), 0u) << "there are none";
+  ASSERT_EQ(relay.shed(Class::low, 1, net.now()), 1u);
+  net.run();
+  ASSERT_EQ(net.node(0).ended.size(), 1u);
+  EXPECT_EQ(net.node(0).ended[0].circuit, first);
+  EXPECT_EQ(net.node(0).ended[0].why, Errc::refused_by_peer);
+  EXPECT_EQ(relay.stats().ended_shed[2], 1u);
+  EXPECT_EQ(relay.shed(Class::low, 10, net.now()), 1u);
+  EXPECT_EQ(relay.size(), 1u) << "normal is another step";
+}
+
 // Contexts are put away after 5 s and made again for the next cell, in both directions, as often as
 // it takes; what was put away must not come back with an old counter.
 TEST(Life, AnIdleCircuitRestsAndWakes) {

@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <cstdio>
+#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,6 +63,27 @@ std::vector<Cell> cells(bool driven) {
     }
   }
   return out;
+}
+
+TEST(Overload, DocumentationHasTheTable) {
+  std::ifstream in(QUDAG_TEST_DATA "/../../docs/limits.md");
+  std::vector<std::string> rows;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("| action | memory |")) {
+      std::getline(in, line);  // the rule below the head
+      while (std::getline(in, line) && line.starts_with("|")) rows.push_back(line);
+    }
+  }
+  ASSERT_EQ(rows.size(), kActionCount);
+  for (std::size_t i = 0; i < kActionCount; ++i) {
+    std::string expected = "| " + std::string(name_of(kOverloadRules[i].action)) + " |";
+    for (const double on : kOverloadRules[i].on) {
+      std::array<char, 16> text{};
+      std::snprintf(text.data(), text.size(), " %.2f |", on);
+      expected += on == kNotDriven ? " - |" : text.data();
+    }
+    EXPECT_EQ(rows[i], expected);
+  }
 }
 
 TEST(Overload, APressureStartsOnlyWhatItDrives) {

@@ -199,6 +199,48 @@ TEST(Failure, ALocalLimitIsNotTheRoutesFault) {
   EXPECT_TRUE(world[0].reports[0].ok);
 }
 
+TEST(Failure, AHopThatRefusesIsNotReportedAsBroken) {
+  World world(2);
+  world.builds_to_fail = 1;
+  world.build_fails_with = Errc::refused_by_peer;
+  world.build_fails_at = 0;
+  const auto id = world[0].send(1, 5, 100);
+  ASSERT_TRUE(all_over(world, 1));
+  EXPECT_EQ(world[0].end_of(id).delivery.outcome, Outcome::delivered);
+  ASSERT_EQ(world[0].reports.size(), 1u) << "only the build that worked";
+  EXPECT_TRUE(world[0].reports[0].ok);
+  EXPECT_EQ(world[0].refusals, 1u);
+}
+
+TEST(Failure, SheddingEndsWhatWaitsOldestFirstAndOnlyThatClass) {
+  World world(2);
+  world.hold_builds = true;
+  std::vector<Result<SendId>> low;
+  for (int i = 0; i < 5; ++i) low.push_back(world[0].send(1, 10, 100, {.cls = Class::low}));
+  const auto normal = world[0].send(1, 20, 100, {.cls = Class::normal});
+  const Error why(Errc::refused_overload, "shed: low");
+  EXPECT_EQ(world[0].messages->shed(Class::low, 2, why, world.now()), 2u);
+  EXPECT_EQ(world[0].outcomes(Outcome::refused), 2u);
+  for (int i : {0, 1}) {
+    EXPECT_EQ(world[0].end_of(low[static_cast<std::size_t>(i)]).delivery.reason.message(),
+              "refused_overload: shed: low");
+  }
+  EXPECT_EQ(world[0].messages->shed(Class::low, 100, why, world.now()), 3u);
+  EXPECT_EQ(world[0].messages->shed(Class::low, 100, why, world.now()), 0u);
+  world[0].messages->shutdown(world.now());
+  EXPECT_EQ(world[0].end_of(normal).delivery.outcome, Outcome::failed);
+}
+
+TEST(Failure, WaitingIsMeasuredWhereSomethingCouldBeSent) {
+  World world(3);
+  const auto waits = [&](Class cls) { return world[0].messages->waiting_time(cls, world.now()); };
+  world.hold_builds = true;
+  static_cast<void>(world[0].send(1, 5, 100));
+  world.run_for(2s);
+  EXPECT_EQ(waits(Class::normal), Duration::zero()) << "waiting for a circuit is no queue";
+  EXPECT_EQ(waits(Class::low), Duration::zero());
+}
+
 TEST(Failure, NoWayIsSaidAtOnce) {
   for (const Errc why : {Errc::unknown_destination, Errc::no_route}) {
     World world(2);

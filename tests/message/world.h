@@ -100,6 +100,8 @@ class Node final : public Port, public Routes, public Events {
     std::size_t failed_hop = 0, hops = 0;
   };
   std::vector<Report> reports;
+  void refused(const onion::RouteHop&, Now) override { ++refusals; }
+  std::size_t refusals = 0;
 
   // Port.
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Class cls,

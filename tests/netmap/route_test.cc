@@ -248,6 +248,22 @@ TEST_F(RouteTest, FirstHopsAreFewAndStable) {
   EXPECT_GT(census(view, 3, 0, 500).size(), 30u);
 }
 
+TEST_F(RouteTest, AGuardThatRefusesKeepsItsPlaceAndIsAskedLater) {
+  const View view = network(40);
+  EXPECT_EQ(census(view, 3, 0, 200).size(), 2u);
+  const auto kept = guards.ids;
+  history.refused(kept[0], now);
+  const auto while_busy = census(view, 3, 0, 200);
+  ASSERT_EQ(while_busy.size(), 1u);
+  EXPECT_TRUE(while_busy.contains(kept[1]));
+  history.refused(kept[1], now);
+  EXPECT_EQ(census(view, 3, 0, 200).size(), 2u) << "all are busy: nobody else is let in";
+  now.mono += std::chrono::seconds(6);
+  EXPECT_EQ(census(view, 3, 0, 200).size(), 2u);
+  EXPECT_EQ(guards.ids, kept);
+  EXPECT_EQ(history.weight(kept[0], now), 1.0) << "nothing is held against it";
+}
+
 TEST_F(RouteTest, AGuardThatIsGoneIsReplaced) {
   ASSERT_EQ(error(network(40), 3), Errc::ok);
   const auto before = guards.ids;

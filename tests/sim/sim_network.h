@@ -42,11 +42,21 @@ class SimNode final : public node::ShardHost {
   void reply(const ReplyTo& to, Bytes payload, std::chrono::milliseconds ttl, Completion done);
 
   std::function<Accept(Message&&)> on_message_handler;
+  /// Changes what the overload manager sees: for what a simulation has none of.
+  std::function<void(node::Measured&)> on_measure;
+  /// What it started (true) and ended, in order.
+  std::vector<std::pair<govern::Action, bool>> actions;
 
  private:
   // node::ShardHost
   Accept on_message(Message&& message) override;
   void on_stopped(unsigned) override {}
+  void measure(unsigned, node::Measured& out) override {
+    if (on_measure) on_measure(out);
+  }
+  void on_action(unsigned, govern::Action action, bool active, std::string_view, double) override {
+    actions.emplace_back(action, active);
+  }
   runtime::Executor& executor(unsigned) override { return host_; }
   runtime::WorkerPool& workers() override { return host_; }
 

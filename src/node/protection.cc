@@ -1,0 +1,177 @@
+#include "node/protection.h"
+
+#include <algorithm>
+#include <string>
+
+namespace qudag::node {
+namespace {
+
+using namespace std::chrono_literals;
+using govern::Action;
+using govern::Pressure;
+
+/// Below it, and without traffic, it is enough to look now and then.
+constexpr double kCalm = 0.3;
+
+// shrink: in small pieces, ten times a second.
+constexpr std::size_t kTrimPieces = 256;
+constexpr Duration kLinkQuiet = 5s;
+constexpr std::size_t kLinksAtOnce = 8;
+constexpr Duration kCircuitQuiet = 30s;
+constexpr std::size_t kCircuitVisits = 512;
+constexpr Duration kShrinkAllEvery = 1s;
+constexpr std::uint64_t kFreedEnough = 1 << 20;  // so that the process allocator is trimmed, too
+
+// drop: so many at the threshold, and so many more when a pressure is at its bound.
+constexpr double kMessagesAtOnce = 64, kMessagesMore = 1'000;
+constexpr double kCircuitsAtOnce = 1, kCircuitsMore = 15;
+
+double share(Duration value, Duration bound) {
+  return static_cast<double>(value.count()) / static_cast<double>(bound.count());
+}
+
+std::size_t at(Class cls) { return static_cast<std::size_t>(cls); }
+std::size_t at(Pressure pressure) { return static_cast<std::size_t>(pressure); }
+std::size_t at(Action action) { return static_cast<std::size_t>(action); }
+
+double queue_delay_of(const Measured& m) {
+  double out = share(m.blocked, kBlockedTarget);
+  for (std::size_t i = 0; i < kClassCount; ++i) {
+    out = std::max(out, share(m.waiting[i], kWaitTargets[i]));
+  }
+  // Nobody can see whose datagrams wait unread: the most urgent class in use decides. Bulk alone
+  // may keep a shard as busy as it likes.
+  if (m.in_use[at(Class::high)]) {
+    out = std::max(out, share(m.behind, kBehindHighTarget));
+  } else if (m.in_use[at(Class::normal)]) {
+    const double normal = share(m.behind, kBehindNormalTarget);
+    out = std::max(out, std::min(normal, kBehindMaxNormal));
+  }
+  return out;
+}
+
+}  // namespace
+
+govern::Pressures pressures_of(const Measured& measured) {
+  govern::Pressures out{};
+  out[at(Pressure::memory)] = measured.memory;
+  out[at(Pressure::queue_delay)] = queue_delay_of(measured);
+  out[at(Pressure::loop_lag)] = share(measured.loop_lag, kLagTarget);
+  out[at(Pressure::descriptors)] = measured.descriptors;
+  out[at(Pressure::handshakes)] = measured.handshakes;
+  return out;
+}
+
+// ---- Measuring
+// ----------------------------------------------------------------------------------
+
+Measured Protection::measure(Now now) {
+  Measured out;
+  out.memory = setup_.bound.pressure();
+  for (std::size_t i = 0; i < kClassCount; ++i) {
+    out.waiting[i] = setup_.messages.waiting_time(static_cast<Class>(i), now);
+  }
+  const link::EndpointStats links = setup_.endpoint.stats();
+  for (std::size_t i = 0; i < kClassCount; ++i) {
+    out.in_use[i] = links.class_bytes_in[i] != bytes_seen_[i];
+  }
+  bytes_seen_ = links.class_bytes_in;
+  quiet_ = links.datagrams_in == datagrams_seen_;
+  datagrams_seen_ = links.datagrams_in;
+  if (behind_since_ != kNever) out.behind = now.mono - behind_since_;
+  if (blocked_since_ != kNever) out.blocked = now.mono - blocked_since_;
+  // Late once may be anybody's fault; late twice in a row is ours.
+  const Duration lag = due_ == TimePoint{} ? Duration{} : std::max(now.mono - due_, Duration{});
+  out.loop_lag = std::min(lag, last_lag_);
+  last_lag_ = lag;
+  out.handshakes = setup_.endpoint.handshake_pressure(now);
+  setup_.host.measure(setup_.shard, out);
+  return out;
+}
+
+void Protection::on_time(Now now) {
+  if (now.mono < due_) return;
+  pressures_ = pressures_of(measure(now));
+  overload_.update(pressures_, now.mono);
+  const bool calm = quiet_ && !overload_.active(Action::shrink) &&
+                    *std::max_element(pressures_.begin(), pressures_.end()) < kCalm;
+  due_ = now.mono + (calm ? kEveryIdle : kEvery);
+  tell_changes();
+  act(now);
+}
+
+std::string_view Protection::worst() const {
+  const auto* const found = std::max_element(pressures_.begin(), pressures_.end());
+  return name_of(static_cast<Pressure>(found - pressures_.begin()));
+}
+
+void Protection::tell_changes() {
+  for (std::size_t i = 0; i < govern::kActionCount; ++i) {
+    const auto action = static_cast<Action>(i);
+    const bool active = overload_.active(action);
+    if (active == was_active_[i]) continue;
+    was_active_[i] = active;
+    setup_.host.on_action(setup_.shard, action, active, worst(),
+                          *std::max_element(pressures_.begin(), pressures_.end()));
+  }
+}
+
+// ---- Acting
+// -------------------------------------------------------------------------------------
+
+void Protection::act(Now now) {
+  if (overload_.active(Action::shrink)) shrink(now);
+  setup_.joint.gate().set_refusal(
+      overload_.active(Action::refuse_circuits) ? overload_.level(Action::refuse_circuits) : 0);
+  setup_.endpoint.require_proof(overload_.active(Action::require_retry));
+  setup_.endpoint.pause(Class::low, overload_.active(Action::pause_low));
+  if (overload_.active(Action::drop_low)) drop(Class::low, Action::drop_low, now);
+  if (overload_.active(Action::drop_normal)) drop(Class::normal, Action::drop_normal, now);
+}
+
+void Protection::shrink(Now now) {
+  setup_.pool.trim(kTrimPieces);
+  setup_.endpoint.close_unused(kLinkQuiet, kLinksAtOnce, now);
+  setup_.circuits.end_idle(kCircuitQuiet, kCircuitVisits, now);
+  if (now.mono < shrink_all_at_) return;
+  shrink_all_at_ = now.mono + kShrinkAllEvery;
+  setup_.endpoint.trim();
+  setup_.host.on_maintained(setup_.shard, kFreedEnough);
+}
+
+/// Only while a pressure still is where the action starts: in the hold time after it nothing more
+/// is lost.
+void Protection::drop(Class cls, Action action, Now now) {
+  const double level = overload_.level(action);
+  const auto& on = govern::kOverloadRules[at(action)].on;
+  bool pressed = false;
+  for (std::size_t p = 0; p < govern::kPressureCount; ++p) pressed |= pressures_[p] >= on[p];
+  if (!pressed) return;
+  const Error why(Errc::refused_overload, "shed: " + std::string(worst()));
+  messages_dropped_[at(cls)] += setup_.messages.shed(
+      cls, static_cast<std::size_t>(kMessagesAtOnce + level * kMessagesMore), why, now);
+  setup_.circuits.shed(cls, static_cast<std::size_t>(kCircuitsAtOnce + level * kCircuitsMore), now);
+}
+
+Status Protection::admit(Class cls) {
+  const Action action = cls == Class::low ? Action::drop_low : Action::drop_normal;
+  if (cls == Class::high || !overload_.active(action)) return {};
+  ++sends_refused_[at(cls)];
+  return fail(Errc::refused_overload, std::string(worst()));
+}
+
+ProtectionReport Protection::report() const {
+  ProtectionReport out;
+  out.pressures = pressures_;
+  for (std::size_t i = 0; i < govern::kActionCount; ++i) {
+    const auto action = static_cast<Action>(i);
+    // An action at its threshold has level 0: visible all the same.
+    if (overload_.active(action)) out.levels[i] = std::max(0.01, overload_.level(action));
+    out.started[i] = overload_.started(action);
+  }
+  out.messages_dropped = messages_dropped_;
+  out.sends_refused = sends_refused_;
+  return out;
+}
+
+}  // namespace qudag::node

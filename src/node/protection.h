@@ -1,0 +1,118 @@
+// What keeps a shard inside its limits: measures the pressures ten times a second, gives them to
+// govern::Overload, and does what its table says.
+//
+//   measure -> pressures (0 idle, 1 the bound) -> Overload -> actions, from mild to hard
+//
+// docs/limits.md has the table and what each action does. Memory and descriptors are the node's,
+// the rest is the shard's own; every shard decides for itself, and no message crosses threads.
+// Owned by a shard, used on its thread only. No limits: constant memory.
+#pragma once
+
+#include "circuit/circuits.h"
+#include "govern/overload.h"
+#include "link/endpoint.h"
+#include "memory/bound.h"
+#include "message/messages.h"
+#include "node/host.h"
+#include "node/link_joint.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+namespace qudag::node {
+
+/// How long a wait may last before it counts as the bound, by class: a message that could be sent
+/// and is not, or datagrams that wait unread while that class is in use.
+inline constexpr std::array<Duration, kClassCount> kWaitTargets = {
+    std::chrono::seconds(1), std::chrono::seconds(5), std::chrono::seconds(60)};
+inline constexpr Duration kBehindHighTarget = std::chrono::milliseconds(500);
+inline constexpr Duration kBehindNormalTarget = std::chrono::seconds(2);
+inline constexpr Duration kBlockedTarget = std::chrono::seconds(2);
+inline constexpr Duration kLagTarget = std::chrono::milliseconds(200);
+/// Datagrams that wait for normal traffic pause low, and do no more: a busy relay is no emergency.
+inline constexpr double kBehindMaxNormal = 0.89;
+
+/// Pure: what was measured, as pressures.
+govern::Pressures pressures_of(const Measured& measured);
+
+struct ProtectionReport {
+  govern::Pressures pressures{};
+  std::array<double, govern::kActionCount> levels{};  // 0 when not active
+  std::array<std::uint64_t, govern::kActionCount> started{};
+  std::array<std::uint64_t, kClassCount> messages_dropped{};
+  std::array<std::uint64_t, kClassCount> sends_refused{};
+};
+
+/// All outlive the object.
+struct ProtectionSetup {
+  unsigned shard = 0;
+  const memory::Bound& bound;
+  memory::BlockPool& pool;
+  link::Endpoint& endpoint;
+  circuit::Circuits& circuits;
+  message::Messages& messages;
+  LinkJoint& joint;
+  ShardHost& host;
+};
+
+class Protection {
+ public:
+  explicit Protection(const ProtectionSetup& setup) : setup_(setup) {}
+
+  // From the turn.
+  /// Something happens: from now on it is measured often.
+  void note_work(Now now) { due_ = std::min(due_, now.mono + kEvery); }
+  /// `more`: datagrams are left unread.
+  void note_read(bool more, Now now) {
+    note_work(now);
+    note(behind_since_, more, now);
+  }
+  /// `blocked`: the socket takes no more.
+  void note_written(bool blocked, Now now) { note(blocked_since_, blocked, now); }
+
+  void on_time(Now now);
+  TimePoint next_deadline() const { return due_; }
+
+  /// Nothing that is not needed yet: no link, no circuit, no key.
+  bool may_open_ahead() const { return !overload_.active(govern::Action::stop_opening_ahead); }
+  /// Whether to take a message of the application: refused_overload, with the reason.
+  Status admit(Class cls);
+  ProtectionReport report() const;
+
+ private:
+  static constexpr Duration kEvery = std::chrono::milliseconds(100);
+  static constexpr Duration kEveryIdle = std::chrono::seconds(5);
+
+  static void note(TimePoint& since, bool holds, Now now) {
+    if (!holds) {
+      since = kNever;
+    } else if (since == kNever) {
+      since = now.mono;
+    }
+  }
+
+  Measured measure(Now now);
+  void tell_changes();
+  void act(Now now);
+  void shrink(Now now);
+  void drop(Class cls, govern::Action action, Now now);
+  std::string_view worst() const;
+
+  const ProtectionSetup setup_;
+  govern::Overload overload_;
+  govern::Pressures pressures_{};
+  std::array<bool, govern::kActionCount> was_active_{};
+  std::array<std::uint64_t, kClassCount> messages_dropped_{};
+  std::array<std::uint64_t, kClassCount> sends_refused_{};
+  std::array<std::uint64_t, kClassCount> bytes_seen_{};  // of streams, by class
+  TimePoint due_{};
+  TimePoint shrink_all_at_{};
+  TimePoint behind_since_ = kNever;
+  TimePoint blocked_since_ = kNever;
+  std::uint64_t datagrams_seen_ = 0;
+  bool quiet_ = false;  // nothing came or went since the last time
+  Duration last_lag_{};
+};
+
+}  // namespace qudag::node
