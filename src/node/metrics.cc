@@ -75,6 +75,8 @@ const std::vector<Row>& rows() {
                 "links refused by a limit", counter, refused(r, link::Refusal::prefix_half_open)),
       QUDAG_ROW("qudag_links_refused_total", "reason=\"prefix_rate\"", "links refused by a limit",
                 counter, refused(r, link::Refusal::prefix_rate)),
+      QUDAG_ROW("qudag_links_refused_total", "reason=\"memory\"", "links refused by a limit",
+                counter, refused(r, link::Refusal::memory)),
       QUDAG_ROW("qudag_links_ended_total", "reason=\"silent\"", "links ended by clean-up", counter,
                 r.endpoint.ended_silent),
       QUDAG_ROW("qudag_links_ended_total", "reason=\"unused\"", "links ended by clean-up", counter,

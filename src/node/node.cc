@@ -164,6 +164,7 @@ class Node::Impl final : public node::ShardHost {
   std::atomic<std::int64_t> short_at_{0};  // when everybody was last asked to give back
   std::atomic<double> descriptors_{0};     // share in use
   std::atomic<bool> descriptors_asked_{false};
+  TimePoint descriptors_due_{};  // of shard 0
   std::unique_ptr<runtime::ThreadWorkerPool> workers_;
   std::unique_ptr<node::GossipHub> hub_;              // used on shard 0's thread
   std::unique_ptr<runtime::AddressWatch> addresses_;  // outlives the loop that watches it
@@ -328,7 +329,10 @@ void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
 
 void Node::Impl::measure(unsigned shard, node::Measured& out) {
   out.descriptors = descriptors_.load(std::memory_order_relaxed);
-  if (shard != 0 || descriptors_asked_.exchange(true, std::memory_order_relaxed)) return;
+  const TimePoint now = runtime::system_now().mono;
+  if (shard != 0 || now < descriptors_due_) return;  // shard 0 keeps the time
+  if (descriptors_asked_.exchange(true, std::memory_order_relaxed)) return;
+  descriptors_due_ = now + 1s;
   const bool taken = workers_->submit(
       [this] { descriptors_.store(node::descriptors_used(), std::memory_order_relaxed); },
       *seats_[0].loop, [this](Now) { descriptors_asked_.store(false, std::memory_order_relaxed); });
