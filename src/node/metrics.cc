@@ -4,7 +4,9 @@
 
 #include "crypto/openssl_memory.h"
 
+#include <dirent.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -467,6 +469,21 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
   gauge("qudag_resident_bytes", "resident memory of the process",
         static_cast<double>(resident_bytes()));
   return out;
+}
+
+double descriptors_used() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+      limit.rlim_cur == 0) {
+    return 0;
+  }
+  // Not by std::filesystem, which allocates for every entry.
+  DIR* const files = opendir("/proc/self/fd");
+  if (files == nullptr) return 0;
+  double open = -3;  // ".", ".." and the directory itself
+  while (readdir(files) != nullptr) ++open;
+  closedir(files);
+  return std::clamp(open / static_cast<double>(limit.rlim_cur), 0.0, 1.0);
 }
 
 std::uint64_t resident_bytes() {

@@ -8,7 +8,6 @@
 #include "crypto/random.h"
 #include "message/delivered.h"
 #include "node/buffer.h"
-#include "node/descriptors.h"
 #include "node/gate.h"
 #include "node/inbox.h"
 #include "node/key_file.h"
