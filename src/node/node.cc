@@ -148,7 +148,7 @@ class Node::Impl final : public node::ShardHost {
   Status check_memory() const;
   void empty_process();
   void measure_process();
-  void answer(Seat& seat, std::vector<node::SendRequest> requests, Errc why);
+  void answer_rest(Seat& seat);
 
   Options options_;
   Log log_;
@@ -295,7 +295,13 @@ Status Node::Impl::start() {
   return {};
 }
 
-void Node::Impl::run(Seat& seat) { seat.loop->run(*seat.shard); }
+void Node::Impl::run(Seat& seat) {
+  seat.loop->at_each_turn([&seat](Now now) {
+    seat.inbox->drain(
+        now.mono, [&](node::SendRequest&& request) { seat.shard->send(std::move(request), now); });
+  });
+  seat.loop->run(*seat.shard);
+}
 
 void Node::Impl::stop(Duration grace) {
   const std::lock_guard lock(stop_mutex_);
@@ -304,7 +310,7 @@ void Node::Impl::stop(Duration grace) {
   stopping_.store(true, std::memory_order_release);
   for (Seat& seat : seats_) {
     if (seat.gate) seat.gate->close();
-    if (seat.inbox) answer(seat, seat.inbox->close(), Errc::shutting_down);
+    if (seat.inbox) seat.inbox->close();
     if (seat.thread.joinable()) {
       const bool told =
           seat.loop->post([shard = seat.shard.get(), grace](Now now) { shard->stop(grace, now); });
@@ -313,6 +319,7 @@ void Node::Impl::stop(Duration grace) {
   }
   for (Seat& seat : seats_) {
     if (seat.thread.joinable()) seat.thread.join();
+    if (seat.inbox) answer_rest(seat);
   }
   workers_.reset();
   for (Seat& seat : seats_) seat.shard.reset();
@@ -507,24 +514,18 @@ bool Node::Impl::on_own_thread() const {
 }
 
 Status Node::Impl::put(node::SendRequest& request, Seat& seat) {
-  switch (seat.inbox->put(request)) {
-    case node::Inbox::Put::more:
+  switch (seat.inbox->put(request, runtime::system_now().mono)) {
+    case queue::Pushed::queued:
       return {};
-    case node::Inbox::Put::full:
+    case queue::Pushed::wake:
+      seat.loop->wake();
+      return {};
+    case queue::Pushed::full:
       return fail(Errc::refused_queue_full, "the shard's inbox is full");
-    case node::Inbox::Put::closed:
-      return fail(Errc::shutting_down);
-    case node::Inbox::Put::first:
+    case queue::Pushed::closed:
       break;
   }
-  const bool woken = seat.loop->post([&seat](Now now) {
-    seat.inbox->drain(
-        [&](node::SendRequest&& waiting) { seat.shard->send(std::move(waiting), now); });
-  });
-  // The mailbox is full: the batch waits in the inbox, and whoever finds it empty wakes the shard
-  // only then, so it is answered here instead.
-  if (!woken) answer(seat, seat.inbox->take(), Errc::refused_overload);
-  return {};
+  return fail(Errc::shutting_down);
 }
 
 void Node::Impl::on_ended(unsigned shard, const std::array<std::uint64_t, kClassCount>& count) {
@@ -547,11 +548,12 @@ void Node::Impl::tell_room(Class cls) {
   if (handler) (*handler)(cls);
 }
 
-void Node::Impl::answer(Seat& seat, std::vector<node::SendRequest> requests, Errc why) {
-  for (node::SendRequest& request : requests) {
+/// What came in after the shard's last turn.
+void Node::Impl::answer_rest(Seat& seat) {
+  seat.inbox->drain(runtime::system_now().mono, [&](node::SendRequest&& request) {
     leave(seat, request.options.cls, 1);
-    if (request.done) request.done(node::refusal(why));
-  }
+    if (request.done) request.done(node::refusal(Errc::shutting_down));
+  });
 }
 
 // ---- receiving

@@ -54,6 +54,7 @@ struct SendRequest {
   SendOptions options;
   Completion done;
   Progress progress;
+  TimePoint put{};  // into the shard's inbox
 };
 
 /// Messages of each class that one of so many shards has under way at most.

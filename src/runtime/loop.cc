@@ -1,5 +1,6 @@
 #include "runtime/loop.h"
 
+#include "queue/mailbox.h"
 #include "runtime/clock.h"
 #include "runtime/handler_memory.h"
 
@@ -11,9 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <mutex>
 #include <utility>
-#include <vector>
 
 namespace qudag::runtime {
 
@@ -38,7 +37,8 @@ std::uint64_t microseconds(Duration d) {
 }  // namespace
 
 struct Loop::Impl {
-  Impl(int fd, std::size_t tasks_max) : socket(io), watched(io), timer(io), mailbox_max(tasks_max) {
+  Impl(int fd, std::size_t tasks_max)
+      : socket(io), watched(io), timer(io), mailbox("tasks of a loop", tasks_max) {
     if (fd >= 0) socket.assign(fd);
   }
   ~Impl() {
@@ -77,10 +77,8 @@ struct Loop::Impl {
   std::atomic<Duration::rep> busy{0};        // written by the loop's thread only
 
   std::atomic<bool> stopping{false};
-  const std::size_t mailbox_max;
-  std::mutex mutex;
-  std::vector<Task> mailbox;  // under mutex
-  std::vector<Task> running;  // swapped with it, so that neither grows twice
+  queue::Mailbox<Task> mailbox;
+  std::function<void(Now)> each_turn;
 };
 
 Loop::Loop(int fd, std::size_t mailbox_max) : impl_(std::make_unique<Impl>(fd, mailbox_max)) {}
@@ -94,15 +92,17 @@ const LoopStats& Loop::stats() const { return impl_->stats; }
 
 bool Loop::post(std::function<void(Now)> task) {
   if (impl_->stopping.load(std::memory_order_acquire)) return false;
-  bool wake = false;
-  {
-    const std::lock_guard lock(impl_->mutex);
-    if (impl_->mailbox.size() >= impl_->mailbox_max) return false;
-    wake = impl_->mailbox.empty();
-    impl_->mailbox.push_back({std::move(task), system_now().mono});
+  switch (impl_->mailbox.push({std::move(task), system_now().mono})) {
+    case queue::Pushed::wake:
+      wake();
+      return true;
+    case queue::Pushed::queued:
+      return true;
+    case queue::Pushed::full:
+    case queue::Pushed::closed:
+      break;
   }
-  if (wake) asio::post(impl_->io, impl_->placed([] {}));
-  return true;
+  return false;
 }
 
 void Loop::watch(int fd, std::function<void(Now)> readable) {
@@ -110,6 +110,14 @@ void Loop::watch(int fd, std::function<void(Now)> readable) {
   impl_->when_watched = std::move(readable);
   impl_->wait_watched();
 }
+
+void Loop::wake() {
+  asio::post(impl_->io, impl_->placed([] {}));
+}
+
+void Loop::at_each_turn(std::function<void(Now)> task) { impl_->each_turn = std::move(task); }
+
+void Loop::report(BoundedList& out) const { out.push_back(impl_->mailbox.report()); }
 
 void Loop::stop() noexcept {
   impl_->stopping.store(true, std::memory_order_release);
@@ -124,8 +132,8 @@ void Loop::run(Driven& driven) {
     if (!impl_->readable && !impl_->soon) impl_->io.run_one();
     impl_->io.poll();
   }
-  const std::lock_guard lock(impl_->mutex);
-  impl_->mailbox.clear();
+  impl_->mailbox.close();
+  impl_->mailbox.drain([](Task&&) {});
 }
 
 void Loop::Impl::turn(Driven& driven) {
@@ -162,16 +170,13 @@ void Loop::Impl::turn(Driven& driven) {
 }
 
 void Loop::Impl::run_tasks(const Now& now) {
-  {
-    const std::lock_guard lock(mutex);
-    std::swap(mailbox, running);
-  }
-  for (Task& task : running) {
-    stats.lag_us.record(microseconds(now.mono - task.posted));
+  stats.tasks += mailbox.drain([&](Task&& task) {
+    const Duration waited = std::max(Duration{0}, now.mono - task.posted);
+    stats.lag_us.record(microseconds(waited));
+    mailbox.record_wait(waited, 1);
     task.run(now);
-  }
-  stats.tasks += running.size();
-  running.clear();
+  });
+  if (each_turn) each_turn(now);
 }
 
 void Loop::Impl::wait_readable() {

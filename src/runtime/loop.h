@@ -1,12 +1,15 @@
 // The loop of one shard: turns of one Driven over one socket, on the thread that calls run().
 //
-// One turn, in order: wait (or not, if the last turn left datagrams unread); run posted tasks;
-// read; on_time if a deadline passed; flush; arm the timer and the waits again. Handlers of the
-// event loop only set flags, so that a turn flushes once whatever woke it.
+// One turn, in order: wait (or not, if the last turn left datagrams unread); run posted tasks and
+// what else a turn begins with; read; on_time if a deadline passed; flush; arm the timer and the
+// waits again. Handlers of the event loop only set flags, so that a turn flushes once whatever woke
+// it.
 //
-// Threads: run() on one thread; post() and stop() from any. Limits: `mailbox_max` waiting tasks.
+// Threads: run() on one thread; post(), wake() and stop() from any. Limits: `mailbox_max` waiting
+// tasks.
 #pragma once
 
+#include "base/bounded.h"
 #include "base/histogram.h"
 #include "runtime/driver.h"
 
@@ -38,13 +41,21 @@ class Loop final : public Executor {
   /// Turns until stop(). Tasks that are still waiting then are dropped unrun.
   void run(Driven& driven);
   void stop() noexcept;
+  /// Tasks of one thread run in the order of its posts.
   bool post(std::function<void(Now)> task) override;
+
+  /// What else every turn begins with; before run(). For a mailbox of the owner's: whoever puts
+  /// something into it calls wake().
+  void at_each_turn(std::function<void(Now)> task);
+  /// There will be a turn, soon.
+  void wake();
 
   /// How long turns took, all together: what the loop did not wait. Any thread.
   Duration busy() const noexcept;
 
   /// On the loop's thread, or after run() has returned.
   const LoopStats& stats() const;
+  void report(BoundedList& out) const;
 
  private:
   struct Impl;

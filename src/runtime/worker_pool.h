@@ -1,11 +1,11 @@
 // Threads for slow work: signatures, key generation, files. Bounded in threads and in waiting work.
 #pragma once
 
+#include "queue/queue.h"
 #include "runtime/driver.h"
 
 #include <condition_variable>
 #include <cstddef>
-#include <deque>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -20,6 +20,8 @@ class ThreadWorkerPool final : public WorkerPool {
 
   /// Any thread. `shard` must outlive the pool.
   bool submit(std::function<void()> work, Executor& shard, std::function<void(Now)> done) override;
+  /// Any thread.
+  void report(BoundedList& out) const;
 
  private:
   struct Job {
@@ -30,10 +32,9 @@ class ThreadWorkerPool final : public WorkerPool {
 
   void run();
 
-  const std::size_t waiting_max_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Job> jobs_;
+  queue::Queue<Job, 1> jobs_;  // under the mutex
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };
