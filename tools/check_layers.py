@@ -34,7 +34,7 @@ ARROWS = {
     "onion": ["wire", "crypto", "memory"],
     "circuit": ["onion", "queue"],
     "message": ["circuit", "queue"],
-    "netmap": ["wire", "crypto", "memory"],  # scratch memory
+    "netmap": ["wire", "crypto", "memory", "queue"],  # scratch memory, the books of a queue
     "govern": ["base", "queue"],
     "node": ["link", "message", "netmap", "govern", "runtime"],
     "api": ["node"],

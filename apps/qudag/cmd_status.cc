@@ -33,6 +33,58 @@ std::string table(const json::value& page, std::string_view list,
   return out;
 }
 
+std::uint64_t number(const json::value& row, json::string_view key) {
+  const json::value& field = row.at(key);
+  return field.is_null() ? 0 : field.to_number<std::uint64_t>();
+}
+
+std::string bytes_text(std::uint64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
+    ++unit;
+  }
+  return fmt::format("{:.{}f}{}", value, unit == 0 || value >= 100 ? 0 : 1, kUnits[unit]);
+}
+
+std::string time_text(std::uint64_t us) {
+  if (us == 0) return "-";
+  if (us < 1'000) return fmt::format("{}us", us);
+  if (us < 1'000'000) return fmt::format("{:.1f}ms", static_cast<double>(us) / 1e3);
+  return fmt::format("{:.0f}s", static_cast<double>(us) / 1e6);
+}
+
+/// One line per bounded thing: what it holds of what it may, how long things wait, what was lost.
+std::string queue_table(const json::value& page) {
+  std::string out = fmt::format(
+      "{:<7} {:<36} {:<12} {:>5} {:>17} {:>21} {:>7} {:>8} {:>8} {:>10}  {}\n", "kind", "name",
+      "level", "shard", "items", "bytes", "age", "oldest", "p99", "through", "dropped");
+  for (const json::value& row : page.at("queues").as_array()) {
+    const bool in_items = !row.at("items_max").is_null();
+    const bool in_bytes = !row.at("bytes_max").is_null();
+    const bool is_queue = row.at("kind").as_string() == "queue";
+    std::string drops;
+    for (const auto& [reason, count] : row.at("drops").as_object()) {
+      drops += fmt::format("{}{}={}", drops.empty() ? "" : " ",
+                           std::string_view(reason.data(), reason.size()), shown(count));
+    }
+    out += fmt::format(
+        "{:<7} {:<36} {:<12} {:>5} {:>17} {:>21} {:>7} {:>8} {:>8} {:>10}  {}\n",
+        shown(row.at("kind")), shown(row.at("name")), shown(row.at("level")),
+        shown(row.at("shard")),
+        in_items ? fmt::format("{}/{}", number(row, "items"), number(row, "items_max")) : "-",
+        in_bytes ? bytes_text(number(row, "bytes")) + "/" + bytes_text(number(row, "bytes_max"))
+                 : "-",
+        is_queue ? time_text(number(row, "age_max_us")) : "",
+        is_queue ? time_text(number(row, "oldest_us")) : "",
+        is_queue ? time_text(number(row, "waited_p99_us")) : "",
+        is_queue ? shown(row.at("left")) : "", drops);
+  }
+  return out;
+}
+
 std::string readable(const StatusArgs& args, const std::string& page) {
   const json::value value = json::parse(page);
   if (args.peers) {
@@ -44,6 +96,7 @@ std::string readable(const StatusArgs& args, const std::string& page) {
                  {"id", "role", "class", "ready", "previous_address", "next_address",
                   "cells_forward", "cells_backward"});
   }
+  if (args.queues) return queue_table(value);
   std::string out;
   for (const auto& [key, field] : value.as_object()) {
     out += fmt::format("{:<14} {}\n", std::string_view(key.data(), key.size()), shown(field));
@@ -56,6 +109,7 @@ std::string readable(const StatusArgs& args, const std::string& page) {
 Exit status(const StatusArgs& args) {
   const std::string_view target = args.peers      ? "/v1/peers"
                                   : args.circuits ? "/v1/circuits"
+                                  : args.queues   ? "/v1/queues"
                                   : args.metrics  ? "/metrics"
                                                   : "/v1/status";
   const Result<std::string> page = api::Client(args.socket).get(target);

@@ -60,6 +60,7 @@ struct StatusArgs {
   std::filesystem::path socket;
   bool peers = false;
   bool circuits = false;
+  bool queues = false;
   bool metrics = false;
   bool json = false;
 };

@@ -101,6 +101,7 @@ void add_status(CLI::App& app, Command& chosen) {
   CLI::App* sub = app.add_subcommand("status", "Show what a node does");
   sub->add_flag("--peers", args->peers, "Its links");
   sub->add_flag("--circuits", args->circuits, "Its circuits");
+  sub->add_flag("--queues", args->queues, "Its queues, pools and tables, with their bounds");
   sub->add_flag("--metrics", args->metrics, "The metrics page");
   sub->add_flag("--json", args->json, "Print JSON");
   add_socket(*sub, args->socket);

@@ -59,6 +59,33 @@ struct CircuitStatus {
   std::uint64_t cells_backward = 0;
 };
 
+/// One bounded thing of a node: a level of a queue, a pool, a table, a buffer, a budget of memory.
+/// docs/limits.md lists them all.
+struct QueueStatus {
+  std::string kind;   ///< queue, pool, table, buffer, budget
+  std::string name;   ///< "messages to be sent"
+  std::string level;  ///< of a queue with classes: high, normal, low; else a part, or ""
+  std::optional<unsigned> shard;  ///< none: of the node
+  std::string when_full;          ///< what happens then: "refuse new"
+  std::uint64_t items = 0;
+  std::uint64_t items_max = 0;  ///< 0: counted in bytes only
+  std::uint64_t bytes = 0;
+  std::uint64_t bytes_max = 0;         ///< 0: counted in items only
+  std::chrono::nanoseconds age_max{};  ///< 0: emptied in every turn
+  // Of queues.
+  std::chrono::nanoseconds oldest{};      ///< how long the first item has waited
+  std::chrono::nanoseconds waited_p50{};  ///< of those that left; upper bounds, powers of two
+  std::chrono::nanoseconds waited_p99{};
+  std::chrono::nanoseconds waited_max{};
+  std::uint64_t entered = 0;
+  std::uint64_t left = 0;
+  struct Drops {
+    std::string reason;  ///< items_full, bytes_full, too_large, oldest, expired, waited, purged
+    std::uint64_t count = 0;
+  };
+  std::vector<Drops> drops;  ///< those that happened
+};
+
 enum class SampleKind : std::uint8_t { counter, gauge };
 
 /// One line of the metrics table, summed over shards. A histogram comes as gauges with the suffixes

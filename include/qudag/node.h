@@ -70,6 +70,8 @@ class QUDAG_API Node {
   std::future<NodeStatus> status() const;
   std::future<std::vector<PeerStatus>> peers() const;
   std::future<std::vector<CircuitStatus>> circuits() const;
+  /// Every waiting line, pool, table and buffer with its bounds; of queues also the books.
+  std::future<std::vector<QueueStatus>> queues() const;
   /// The metrics table, summed over shards.
   std::future<std::vector<MetricSample>> metrics() const;
 

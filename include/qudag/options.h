@@ -31,6 +31,10 @@ struct Limits {
   std::size_t queue_high = 10'000;          ///< messages waiting to be sent, per class
   std::size_t queue_normal = 50'000;
   std::size_t queue_low = 100'000;
+  /// The same in bytes; a shard has its part, but always room for one message of 64 MiB.
+  std::uint64_t queue_high_bytes = std::uint64_t{64} << 20;
+  std::uint64_t queue_normal_bytes = std::uint64_t{128} << 20;
+  std::uint64_t queue_low_bytes = std::uint64_t{256} << 20;
 };
 
 /// How fast a link may send. BBR keeps its rate through random loss (radio, long paths); CUBIC (RFC

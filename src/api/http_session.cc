@@ -360,6 +360,12 @@ asio::awaitable<bool> HttpSession::get_page(Page page) {
   } else if (page == Page::circuits) {
     const auto value = co_await settled(hub_->node.circuits());
     if (value) body = circuits_json(*value);
+  } else if (page == Page::queues) {
+    auto value = co_await settled(hub_->node.queues());
+    if (value) {
+      hub_->report(*value);
+      body = queues_json(*value);
+    }
   } else {
     auto value = co_await settled(hub_->node.metrics());
     type = "text/plain; version=0.0.4";

@@ -57,6 +57,10 @@ struct Hub {
   bool draining = false;                      // no new sends
   bool ending = false;                        // every session has been told to end
   std::list<std::function<void()>> sessions;  // how to end each
+  std::list<Outbox*> outboxes;                // open ones
+
+  /// What the API adds to the node's bounded things.
+  void report(std::vector<QueueStatus>& rows) const;
 };
 
 /// Keeps a session in the hub's list while it runs.
@@ -85,8 +89,10 @@ class OutboxPort {
   OutboxPort(Hub& hub, asio::any_io_executor executor)
       : hub_(hub), signal_(executor), outbox_(std::make_shared<Outbox>(hub.options)) {
     outbox_->open(std::move(executor), [this] { signal_.cancel(); });
+    at_ = hub_.outboxes.insert(hub_.outboxes.end(), outbox_.get());
   }
   ~OutboxPort() {
+    hub_.outboxes.erase(at_);
     hub_.subscribers.remove(outbox_.get());
     outbox_->close();
   }
@@ -107,6 +113,7 @@ class OutboxPort {
   Hub& hub_;
   asio::steady_timer signal_;
   std::shared_ptr<Outbox> outbox_;
+  std::list<Outbox*>::iterator at_;
   bool ended_ = false;
 };
 

@@ -78,8 +78,10 @@ Accept Outbox::push_message(Message& message) {
   std::unique_lock lock = lock_soon(mutex_);
   if (!open_) return Accept::no_receiver;
   if (quota_ == 0 || messages_ >= messages_max_ || (bytes_ > 0 && bytes_ + bytes > bytes_max_)) {
+    ++refused_;
     return Accept::queue_full;
   }
+  ++entered_;
   --quota_;
   ++messages_;
   bytes_ += bytes;
@@ -99,6 +101,18 @@ void Outbox::written(std::size_t messages, std::uint64_t bytes) {
   const std::unique_lock lock = lock_soon(mutex_);
   messages_ -= messages;
   bytes_ -= bytes;
+}
+
+void Outbox::add_to(QueueStatus& row) {
+  const std::unique_lock lock = lock_soon(mutex_);
+  row.items += messages_;
+  row.items_max += messages_max_;
+  row.bytes += bytes_;
+  // One message of any size always fits an empty queue.
+  row.bytes_max += std::max<std::uint64_t>(bytes_max_, kMessageBytesMax);
+  row.entered += entered_;
+  row.left += entered_ - messages_;
+  if (refused_ > 0) row.drops.push_back({"items_full", refused_});
 }
 
 void Subscribers::add(std::shared_ptr<Outbox> outbox) {

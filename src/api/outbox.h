@@ -14,6 +14,7 @@
 #include "api/options.h"
 
 #include <qudag/message.h>
+#include <qudag/metrics.h>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -68,6 +69,8 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   /// items comes back for more. Messages count against the bounds until written().
   bool take(std::vector<OutItem>& out);
   void written(std::size_t messages, std::uint64_t bytes);
+  /// Adds its books to a row.
+  void add_to(QueueStatus& row);
 
  private:
   void push(std::unique_lock<std::mutex>& lock, OutItem item);
@@ -81,6 +84,8 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   std::vector<OutItem> items_;
   std::size_t messages_ = 0;
   std::uint64_t bytes_ = 0;
+  std::uint64_t entered_ = 0;
+  std::uint64_t refused_ = 0;
   std::uint64_t quota_ = UINT64_MAX;
   boost::asio::any_io_executor executor_;
   std::function<void()> wake_;  // API thread only

@@ -122,6 +122,35 @@ std::string circuits_json(const std::vector<CircuitStatus>& circuits) {
   return json::serialize(json::object{{"circuits", std::move(out)}}) + "\n";
 }
 
+std::string queues_json(const std::vector<QueueStatus>& queues) {
+  const auto or_null = [](std::uint64_t bound) {
+    return bound == 0 ? json::value(nullptr) : json::value(bound);
+  };
+  json::array out;
+  for (const QueueStatus& q : queues) {
+    json::object drops;
+    for (const QueueStatus::Drops& d : q.drops) drops[d.reason] = d.count;
+    out.push_back(json::object{{"kind", text(q.kind)},
+                               {"name", text(q.name)},
+                               {"level", text(q.level)},
+                               {"shard", q.shard ? json::value(*q.shard) : json::value(nullptr)},
+                               {"when_full", text(q.when_full)},
+                               {"items", q.items},
+                               {"items_max", or_null(q.items_max)},
+                               {"bytes", q.bytes},
+                               {"bytes_max", or_null(q.bytes_max)},
+                               {"age_max_us", us(q.age_max)},
+                               {"oldest_us", us(q.oldest)},
+                               {"waited_p50_us", us(q.waited_p50)},
+                               {"waited_p99_us", us(q.waited_p99)},
+                               {"waited_max_us", us(q.waited_max)},
+                               {"entered", q.entered},
+                               {"left", q.left},
+                               {"drops", std::move(drops)}});
+  }
+  return json::serialize(json::object{{"queues", std::move(out)}}) + "\n";
+}
+
 std::string metrics_text(std::vector<MetricSample> samples) {
   // A family's lines must stand together, after its HELP and TYPE.
   std::stable_sort(samples.begin(), samples.end(),

@@ -21,6 +21,7 @@ std::string message_json(const Message& message);
 std::string status_json(const NodeStatus& status);
 std::string peers_json(const std::vector<PeerStatus>& peers);
 std::string circuits_json(const std::vector<CircuitStatus>& circuits);
+std::string queues_json(const std::vector<QueueStatus>& queues);
 /// Prometheus text format 0.0.4.
 std::string metrics_text(std::vector<MetricSample> samples);
 

@@ -152,11 +152,12 @@ std::expected<Request, RequestError> parse_request(std::string_view method,
   if (path == "/v1/status" && get) return plain(query, GetPage{Page::status});
   if (path == "/v1/peers" && get) return plain(query, GetPage{Page::peers});
   if (path == "/v1/circuits" && get) return plain(query, GetPage{Page::circuits});
+  if (path == "/v1/queues" && get) return plain(query, GetPage{Page::queues});
   if (path == "/metrics" && get) return plain(query, GetPage{Page::metrics});
   if (path == "/v1/stream" && get) return plain(query, OpenStream{});
 
   for (const std::string_view known : {"/v1/messages", "/v1/replies", "/v1/status", "/v1/peers",
-                                       "/v1/circuits", "/metrics", "/v1/stream"}) {
+                                       "/v1/circuits", "/v1/queues", "/metrics", "/v1/stream"}) {
     if (path == known) return refuse(405, Errc::unsupported, "this route has another method");
   }
   return refuse(404, Errc::not_found, "no such route; docs/api.md lists them");

@@ -31,7 +31,7 @@ struct GetMessages {
   std::uint64_t count = 0;  ///< 0: until the client goes
 };
 
-enum class Page : std::uint8_t { status, peers, circuits, metrics };
+enum class Page : std::uint8_t { status, peers, circuits, queues, metrics };
 struct GetPage {
   Page page = Page::status;
 };

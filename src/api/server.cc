@@ -21,6 +21,23 @@ constexpr std::chrono::milliseconds kFlushPatience{200};
 
 }  // namespace
 
+void Hub::report(std::vector<QueueStatus>& rows) const {
+  QueueStatus open;
+  open.kind = "table";
+  open.name = "connections of the API";
+  open.when_full = "close new";
+  open.items = sessions.size();
+  open.items_max = options.connections;
+  rows.push_back(std::move(open));
+
+  QueueStatus waiting;
+  waiting.kind = "queue";
+  waiting.name = "messages to clients";
+  waiting.when_full = "refuse new";
+  for (Outbox* outbox : outboxes) outbox->add_to(waiting);
+  if (!outboxes.empty()) rows.push_back(std::move(waiting));
+}
+
 struct Server::Impl {
   Impl(Node& node, ApiOptions options)
       : hub(std::make_shared<Hub>(node, std::move(options))), acceptor(io) {}

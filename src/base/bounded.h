@@ -37,6 +37,7 @@ struct Bounded {
     pool,    ///< pieces of memory for reuse
     table,   ///< records that are looked up
     buffer,  ///< bytes on their way
+    budget,  ///< bytes that others reserve; no items
   };
 
   Kind kind = Kind::queue;
@@ -69,6 +70,8 @@ constexpr std::string_view name_of(Bounded::Kind kind) {
       return "table";
     case Bounded::Kind::buffer:
       return "buffer";
+    case Bounded::Kind::budget:
+      return "budget";
   }
   return "";
 }

@@ -70,4 +70,37 @@ static_assert(kPacketBytesLeast < kPacketBytesPlain && kPacketBytesPlain < kPack
 inline constexpr std::size_t kShardsMax = 64;
 static_assert(kDescriptorBytesMax + 64 <= kControlFrameBytesMax, "a descriptor fits one frame");
 
+// ---- Waiting lines, of one shard (docs/limits.md)
+// ---------------------------------------------------------------------
+inline constexpr std::size_t kLoopTasksMax = 16'384;      // posted by other threads
+inline constexpr std::size_t kInboxRequestsMax = 16'384;  // sends and replies of the application
+inline constexpr std::size_t kWorkerJobsMax = 1'024;      // of the node: signatures, keys, files
+inline constexpr std::size_t kVerifiesWaitingMax = 512;   // descriptors of the node
+// On one circuit a sender may be so many bytes ahead, and start so many messages without an answer:
+// a whole window of small ones. The peer never owes more acknowledgements than that.
+inline constexpr std::size_t kCreditBytes = std::size_t{4} << 20;
+inline constexpr std::size_t kSmallMessageBytes = 256;
+inline constexpr std::size_t kUnackedMax = kCreditBytes / kSmallMessageBytes;  // 16,384
+inline constexpr std::size_t kControlFramesMax = kUnackedMax + 1'024;
+// Marks for progress: one for each step within the window, and the ends of messages.
+inline constexpr std::size_t kProgressStepBytes = 256 * 1024;
+inline constexpr std::size_t kProgressMarksMax = 4 * (kCreditBytes / kProgressStepBytes);  // 64
+// Messages that have not ended, by class: `limits.queue_*`. All of them fit under the bound of the
+// memory together, and each holds at least one message of any size.
+inline constexpr std::size_t kQueueHighMax = 10'000;
+inline constexpr std::size_t kQueueNormalMax = 50'000;
+inline constexpr std::size_t kQueueLowMax = 100'000;
+inline constexpr std::size_t kQueueHighBytes = kMessageBytesMax;
+inline constexpr std::size_t kQueueNormalBytes = 2 * kMessageBytesMax;
+inline constexpr std::size_t kQueueLowBytes = 4 * kMessageBytesMax;
+inline constexpr std::size_t kMemoryBytes = std::size_t{512} << 20;  // `limits.memory`
+static_assert(kQueueHighBytes + kQueueNormalBytes + kQueueLowBytes < kMemoryBytes);
+static_assert(kQueueHighMax < kQueueNormalMax && kQueueNormalMax < kQueueLowMax);
+static_assert(kCreditBytes % kSmallMessageBytes == 0 && kCreditBytes % kProgressStepBytes == 0);
+static_assert(kCreditBytes >= 2 * kBulkCellBytes * 16, "a window holds many cells");
+static_assert(kInboxRequestsMax >= kQueueHighMax, "a burst of class high gets in at once");
+static_assert(kNetmapDescriptorsMax * kDescriptorBytesMax <= kMemoryBytes / 4,
+              "a full netmap fits its part of the memory");
+static_assert(kVerifiesWaitingMax * kDescriptorBytesMax <= kMemoryBytes / 64);
+
 }  // namespace qudag::limits

@@ -223,6 +223,7 @@ std::vector<CircuitInfo> Circuits::list() const {
 std::size_t Circuits::size() const { return impl_->core.size(); }
 std::size_t Circuits::failed_hop() const { return impl_->core.failed_hop; }
 CircuitsStats Circuits::stats() const { return impl_->core.stats; }
+void Circuits::report(BoundedList& out) const { impl_->core.report(out); }
 
 // ---- streams
 // --------------------------------------------------------------------------------------

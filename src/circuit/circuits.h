@@ -12,6 +12,7 @@
 // noticed by its generation.
 #pragma once
 
+#include "base/bounded.h"
 #include "base/rng.h"
 #include "base/time.h"
 #include "memory/block.h"
@@ -203,6 +204,7 @@ class Circuits {
   /// Ends every circuit with code shutdown.
   void shutdown(Now now);
   CircuitsStats stats() const;
+  void report(BoundedList& out) const;
 
   class Impl;
 

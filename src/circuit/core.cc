@@ -64,6 +64,16 @@ Circuit* Core::add(CircuitRole role, Phase phase, Now now) {
   return &circuit;
 }
 
+void Core::report(BoundedList& out) const {
+  using Kind = Bounded::Kind;
+  out.push_back(bounded(Kind::table, "circuits", "refuse", table_.size(), table_.capacity(),
+                        sizeof(Circuit)));
+  out.push_back(bounded(Kind::table, "circuits being built, our own", "refuse", building_own_,
+                        options.building_max));
+  out.push_back(bounded(Kind::table, "circuits being built, by others", "refuse",
+                        building_incoming_, options.building_max));
+}
+
 std::vector<CircuitId> Core::ids() {
   std::vector<CircuitId> out;
   out.reserve(table_.size());

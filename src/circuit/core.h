@@ -35,6 +35,7 @@ class Core {
   Circuit* add(CircuitRole role, Phase phase, Now now);
   Circuit* find(CircuitId id) { return table_.find(SlotHandle(id.value)); }
   std::size_t size() const { return table_.size(); }
+  void report(BoundedList& out) const;
   template <class F>
   void for_each(F&& f) {
     table_.for_each([&f](SlotHandle, Circuit& circuit) { f(circuit); });

@@ -69,6 +69,7 @@ class Connection {
   /// Usable for dial(): not ending, and the peer did not say goodbye.
   bool reusable() const;
   LinkInfo info() const;
+  std::size_t held_datagrams() const { return held_.size(); }
 
   // The turn.
   Verdict receive(NativePath path, std::uint8_t ecn, Bytes datagram);

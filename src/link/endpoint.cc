@@ -234,6 +234,48 @@ EndpointStats Endpoint::Impl::stats() const {
   return out;
 }
 
+void Endpoint::Impl::report(BoundedList& out) const {
+  using Kind = Bounded::Kind;
+  const EndpointOptions& options = shared_.options;
+  out.push_back(bounded(Kind::table, "links", "refuse", live_, options.links_max));
+  out.push_back(bounded(Kind::table, "links in the handshake", "Retry, then refuse",
+                        shared_.half_open, options.half_open_max));
+  out.push_back(
+      bounded(Kind::table, "links that have ended", "forget", retired_.size(), kRetiredMax));
+  // Every link has the ids that it gave out, and at first the one that its dialer chose.
+  out.push_back(bounded(Kind::table, "connection ids", "with their links", shared_.routes.size(),
+                        (options.links_max + kRetiredMax) * kCidsPerLinkMax));
+  out.push_back(bounded(Kind::table, "stateless reset tokens", "with their links",
+                        shared_.reset_tokens.size(), options.links_max * kCidsPerLinkMax));
+  std::size_t streams = 0, queued = 0, unacked = 0, held = 0;
+  for (const Slot& slot : slots_) {
+    if (slot.link == nullptr) continue;
+    const LinkInfo info = slot.link->info();
+    streams += info.streams;
+    queued += info.queued_bytes;
+    unacked += info.unacked_bytes;
+    held += slot.link->held_datagrams();
+  }
+  out.push_back(bounded(Kind::table, "streams of links", "the peer waits", streams,
+                        options.links_max * options.streams_per_link_max));
+  out.push_back(bounded(Kind::queue, "handshakes for a worker", "the handshake waits",
+                        shared_.steps_waiting.size(), options.links_max + options.half_open_max,
+                        sizeof(LinkId)));
+  out.back().age_max = options.handshake_timeout;
+  out.push_back(bounded(Kind::queue, "datagrams for handshakes at a worker", "drop new", held,
+                        options.links_max * kHeldDatagramsMax, kHeldBytesMax / kHeldDatagramsMax));
+  out.back().age_max = options.handshake_timeout;
+  Bounded sending = bounded(Kind::buffer, "send queues of streams", "the circuit has no room",
+                            streams, options.links_max * options.streams_per_link_max);
+  sending.bytes = queued + unacked;
+  sending.bytes_max = sending.items_max * options.stream_window_bytes;
+  out.push_back(sending);
+  Bounded packets = bounded(Kind::buffer, "packets for the socket", "writing pauses", 0, 1);
+  packets.bytes = outbox_.bytes();
+  packets.bytes_max = kOutboxBytes;
+  out.push_back(packets);
+}
+
 // ---- Time
 // ----------------------------------------------------------------------------------------
 
@@ -365,5 +407,6 @@ double Endpoint::handshake_pressure(Now now) { return impl_->handshake_pressure(
 void Endpoint::trim() { impl_->trim(); }
 
 EndpointStats Endpoint::stats() const { return impl_->stats(); }
+void Endpoint::report(BoundedList& out) const { impl_->report(out); }
 
 }  // namespace qudag::link

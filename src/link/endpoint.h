@@ -15,6 +15,7 @@
 // on_stream_data count against the stream's window until the owner calls consume().
 #pragma once
 
+#include "base/bounded.h"
 #include "base/limits.h"
 #include "base/rng.h"
 #include "base/time.h"
@@ -266,6 +267,7 @@ class Endpoint {
   /// Of that, the part that costs nobody anything: empty slabs.
   void trim_heap();
   EndpointStats stats() const;
+  void report(BoundedList& out) const;
 
   class Impl;
 

@@ -27,6 +27,8 @@ inline constexpr std::array<std::size_t, kLevelCount> kWriteBytesPerTurn = {
 inline constexpr std::size_t kAcceptsPerTurn = 16;
 /// Ended links that still answer late packets; beyond it they are forgotten at once.
 inline constexpr std::size_t kRetiredMax = 256;
+/// ngtcp2 gives out up to 8 at a time, and remembers some that were retired.
+inline constexpr std::size_t kCidsPerLinkMax = 16;
 
 class Endpoint::Impl {
  public:
@@ -56,6 +58,7 @@ class Endpoint::Impl {
   double handshake_pressure(Now now);
   void trim();
   EndpointStats stats() const;
+  void report(BoundedList& out) const;
 
  private:
   struct Slot {

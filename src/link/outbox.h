@@ -31,6 +31,7 @@ class Outbox {
   /// False if trains are left.
   bool send(runtime::DatagramSocket& socket);
   bool empty() const { return trains_.empty(); }
+  std::size_t bytes() const { return used_; }
   /// Gives the memory of an empty outbox back until it is used again.
   void trim();
 

@@ -299,6 +299,18 @@ std::uint64_t held_bytes(const PoolStats& stats) {
   return out;
 }
 
+void report(std::string_view name, const PoolOptions& options, const PoolStats& stats,
+            BoundedList& out) {
+  constexpr std::string_view kSizes[kBlockSizeCount] = {"cell", "bulk", "small"};
+  for (std::size_t i = 0; i < kBlockSizeCount; ++i) {
+    Bounded row = bounded(
+        Bounded::Kind::pool, name, "refuse", stats.in_use[i] + stats.free[i], options.blocks_max[i],
+        sizeof(BlockHeader) + kHeadroomBytes + kBlockCapacity[i] + kTailroomBytes);
+    row.level = kSizes[i];
+    out.push_back(row);
+  }
+}
+
 // ---- BlockPool
 // ------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@
 // block.
 #pragma once
 
+#include "base/bounded.h"
 #include "base/bytes.h"
 #include "memory/budget.h"
 
@@ -21,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 namespace qudag::memory {
@@ -125,6 +127,9 @@ struct PoolStats {
 std::size_t piece_bytes(BlockSize size);
 /// Bytes of all pieces of a pool, used and free.
 std::uint64_t held_bytes(const PoolStats& stats);
+/// A row for each size; `name` is static text.
+void report(std::string_view name, const PoolOptions& options, const PoolStats& stats,
+            BoundedList& out);
 
 class BlockPool {
  public:

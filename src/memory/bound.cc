@@ -51,6 +51,22 @@ std::uint64_t Bound::claimed() const {
   return out;
 }
 
+void Bound::report(BoundedList& out) const {
+  const auto add = [&out](std::string_view name, std::string_view level, const Budget& budget) {
+    Bounded row;
+    row.kind = Bounded::Kind::budget;
+    row.name = name;
+    row.level = level;
+    row.when_full = "refuse";
+    row.bytes = budget.used();
+    row.bytes_max = budget.bytes_max();
+    out.push_back(row);
+  };
+  add("memory of the node", {}, node_);
+  for (const Budget& part : parts_) add("memory, by part", part.name(), part);
+  for (const Budget& claim : claims_) add("claims of messages", claim.name(), claim);
+}
+
 void Bound::set_process(std::uint64_t bytes) {
   Budget& process = part(Part::process);
   const std::uint64_t before = process.used();

@@ -23,6 +23,7 @@
 // Thread-safe; owners: the node, its shards, pools, and buffers given out (shared_ptr).
 #pragma once
 
+#include "base/bounded.h"
 #include "memory/budget.h"
 
 #include <array>
@@ -77,6 +78,8 @@ class Bound {
   std::uint64_t accounted() const;
   /// How much the process holds that no other part accounts for. One thread.
   void set_process(std::uint64_t bytes);
+  /// A row for the node, each part and each claim.
+  void report(BoundedList& out) const;
 
  private:
   Budget node_;

@@ -1,5 +1,7 @@
 #include "message/channel.h"
 
+#include <algorithm>
+
 namespace qudag::message {
 
 Channel& Channels::add(circuit::CircuitId circuit, Class cls, std::uint64_t credit, Now now) {
@@ -34,6 +36,24 @@ bool Channels::queue(Channel& channel, const ControlFrame& frame) {
   channel.control.push_back(frame);
   mark(channel);
   return true;
+}
+
+void Channels::report(BoundedList& out) const {
+  using Kind = Bounded::Kind;
+  std::size_t frames = 0, marks = 0, started = 0;
+  for (const auto& [id, channel] : table_) {
+    frames += channel->control.size();
+    marks += channel->marks.size();
+    started += channel->started.size();
+  }
+  // There is one for each circuit that ends here, and the circuits have their bound.
+  const std::size_t channels = std::max<std::size_t>(1, table_.size());
+  out.push_back(bounded(Kind::table, "started messages of circuits", "the others wait", started,
+                        channels * kUnackedMax));
+  out.push_back(bounded(Kind::queue, "answers owed to peers", "end the circuit", frames,
+                        channels * kControlMax, sizeof(ControlFrame)));
+  out.push_back(bounded(Kind::table, "progress marks", "one for a part of a message", marks,
+                        channels * kMarksMax, sizeof(ProgressMark)));
 }
 
 }  // namespace qudag::message

@@ -18,9 +18,12 @@ namespace qudag::message {
 
 /// Started and not yet acknowledged, at most, on one circuit: what one window of credit holds of
 /// 256-byte messages. So a peer never owes more than so many acknowledgements.
-inline constexpr std::size_t kUnackedMax = 16'384;
+inline constexpr std::size_t kUnackedMax = limits::kUnackedMax;
 /// Frames waiting to be sent back, at most. More can only be owed to a peer that does not read.
-inline constexpr std::size_t kControlMax = kUnackedMax + 1'024;
+inline constexpr std::size_t kControlMax = limits::kControlFramesMax;
+
+/// Marks of one circuit: one for each 256 KiB of large messages, within a window of credit.
+inline constexpr std::size_t kMarksMax = limits::kProgressMarksMax;
 
 /// A frame that is not DATA and not CREDIT.
 struct ControlFrame {
@@ -97,6 +100,7 @@ class Channels {
   void retire(Channel& channel);
   void bury() { retired_.clear(); }
   std::size_t size() const { return table_.size(); }
+  void report(BoundedList& out) const;
   /// Any one of them; null if there are none.
   Channel* any() const { return table_.empty() ? nullptr : table_.begin()->second.get(); }
 

@@ -22,14 +22,24 @@ bool is_local(const Error& why) {
 
 }  // namespace
 
-Flow& CircuitPool::flow(const FlowKey& key, Now now) {
-  auto& entry = flows_[key];
-  if (entry == nullptr) {
-    entry = std::make_unique<Flow>(key);
-    entry->build_after = now.mono;
+Flow* CircuitPool::flow(const FlowKey& key, Now now) {
+  auto at = flows_.find(key);
+  if (at == flows_.end()) {
+    if (flows_.size() >= context_.options.flows_max) return nullptr;
+    at = flows_.emplace(key, std::make_unique<Flow>(key)).first;
+    at->second->build_after = now.mono;
   }
-  entry->active = now.mono;
-  return *entry;
+  at->second->active = now.mono;
+  return at->second.get();
+}
+
+Duration CircuitPool::oldest_waiting(Class cls, Now now) const {
+  Duration oldest{};
+  for (const auto& [key, flow] : flows_) {
+    if (key.cls != cls || flow->waiting.empty()) continue;
+    oldest = std::max(oldest, now.mono - flow->waiting.front()->accepted);
+  }
+  return oldest;
 }
 
 Duration CircuitPool::waiting_time(Class cls, Now now) const {
@@ -232,7 +242,7 @@ void CircuitPool::set_deadline(Flow& flow, Now now) {
   if (wanted <= now.mono) wanted = now.mono + std::max<Duration>(context_.options.flow_idle, 1s);
   const bool waits = !flow.waiting.empty() && flow.build_after > now.mono;
   if (waits) wanted = std::min(wanted, flow.build_after);
-  // An earlier deadline that stands only leads here again; most calls leave the heap alone.
+  // An earlier deadline that stands only leads here again; most calls leave the wheel alone.
   if (flow.timed() && flow.deadline <= wanted && flow.deadline > now.mono) return;
   context_.deadlines.set(flow, wanted);
 }

@@ -35,8 +35,8 @@ class CircuitPool {
 
   CircuitPool(Context& context, Listener& listener) : context_(context), listener_(listener) {}
 
-  /// The flow of that key, made when there is none.
-  Flow& flow(const FlowKey& key, Now now);
+  /// The flow of that key, made when there is none; null if there are flows_max already.
+  Flow* flow(const FlowKey& key, Now now);
   std::size_t flows() const { return flows_.size(); }
   template <class F>
   void for_each(F&& f) {
@@ -44,6 +44,8 @@ class CircuitPool {
   }
   /// Messages::waiting_time.
   Duration waiting_time(Class cls, Now now) const;
+  /// How long the first message of that class has waited.
+  Duration oldest_waiting(Class cls, Now now) const;
 
   /// The next serve_marked() looks at the flow.
   void mark(Flow& flow) {

@@ -32,6 +32,12 @@ class Delivered {
     return true;
   }
 
+  std::size_t size() const {
+    const std::lock_guard lock(mutex_);
+    return ids_.size();
+  }
+  std::size_t ids_max() const { return ids_.ids_max(); }
+
   void give_back(const wire::MessageId& id, TimePoint now) {
     const std::lock_guard lock(mutex_);
     ids_.forget(id, now);

@@ -19,6 +19,9 @@
 
 namespace qudag::message {
 
+/// What an id costs, ring and table.
+inline constexpr std::size_t kDuplicateBytes = 44;
+
 class Duplicates {
  public:
   Duplicates(std::size_t ids_max, IdHash hash) : ids_max_(ids_max), hash_(hash) {}
@@ -37,6 +40,7 @@ class Duplicates {
                        1);
   }
   std::size_t size() const { return size_; }
+  std::size_t ids_max() const { return ids_max_; }
 
  private:
   struct Entry {

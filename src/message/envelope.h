@@ -38,6 +38,7 @@ struct Envelope : Timed {
   bool is_signed = false;
   std::uint8_t attempts = 0;  // circuits that this message was waiting for or sent on, and ended
   TimePoint accepted{};
+  Duration waited{};  // until its first byte was packed
   TimePoint expires{};
 
   memory::Chain bytes;  // all that DATA carries: signed prefix, then payload

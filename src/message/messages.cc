@@ -174,19 +174,19 @@ void Messages::Impl::on_ended(Channel& channel, const Error& why, Now now) {
 }
 
 void Messages::Impl::on_time(Now now) {
-  while (Timed* due = context.deadlines.take_due(now.mono)) {
-    switch (due->kind) {
+  context.deadlines.expire(now.mono, [&](Timed& due) {
+    switch (due.kind) {
       case TimedKind::envelope:
-        sender.on_expired(static_cast<Envelope&>(*due), now);
+        sender.on_expired(static_cast<Envelope&>(due), now);
         break;
       case TimedKind::assembly:
-        receiver.on_expired(static_cast<Assembly&>(*due));
+        receiver.on_expired(static_cast<Assembly&>(due));
         break;
       case TimedKind::flow:
-        sender.pool().serve(static_cast<Flow&>(*due), now);
+        sender.pool().serve(static_cast<Flow&>(due), now);
         break;
     }
-  }
+  });
 }
 
 void Messages::Impl::shutdown(Now now) {
@@ -306,6 +306,19 @@ MessagesStats Messages::stats() const {
   MessagesStats stats = impl_->context.stats;
   stats.flows = impl_->sender.pool().flows();
   return stats;
+}
+
+void Messages::report(BoundedList& out, Now now) const {
+  using Kind = Bounded::Kind;
+  const Context& context = impl_->context;
+  impl_->sender.report(out, now);
+  impl_->receiver.report(out);
+  out.push_back(bounded(Kind::table, "flows", "refuse new", impl_->sender.pool().flows(),
+                        context.options.flows_max, sizeof(Flow)));
+  context.channels.report(out);
+  out.push_back(bounded(Kind::table, "deadlines of messages", "with their records",
+                        context.deadlines.size(),
+                        context.options.sends_max() + context.options.flows_max + kAssembliesMax));
 }
 
 }  // namespace qudag::message

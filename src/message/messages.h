@@ -10,6 +10,8 @@
 // section 7. No thread, clock or socket in here.
 #pragma once
 
+#include "base/bounded.h"
+#include "base/limits.h"
 #include "base/rng.h"
 #include "base/time.h"
 #include "circuit/circuits.h"
@@ -86,18 +88,24 @@ struct MessagesOptions {
   NodeId self{};
   /// What messages of a class reserve from; null: the budget that Messages was given.
   std::array<memory::Budget*, kClassCount> claims{};
-  std::array<std::size_t, kClassCount> waiting_max{10'000, 50'000,
-                                                   100'000};  // not ended, per class
-  std::uint64_t credit_bytes = 4 << 20;            // protocol.md: the initial credit is fixed
-  std::size_t assemblies_max = 256;                // per circuit
-  std::size_t duplicates_max = 1 << 18;            // message ids remembered
-  std::shared_ptr<Delivered> delivered = nullptr;  // of all shards; null: its own
-  Offload offload = nullptr;                       // null: slow steps run inside the call
-  unsigned circuits_per_flow_max = 1;              // parallel circuits of one flow
-  unsigned attempts_max = 5;                       // circuits tried for one message
-  std::chrono::seconds circuit_age_max{600};       // rotate by age ...
+  // Not ended, per class, in messages and in bytes.
+  std::array<std::size_t, kClassCount> waiting_max{limits::kQueueHighMax, limits::kQueueNormalMax,
+                                                   limits::kQueueLowMax};
+  std::array<std::size_t, kClassCount> waiting_bytes_max{
+      limits::kQueueHighBytes, limits::kQueueNormalBytes, limits::kQueueLowBytes};
+  std::size_t flows_max = 65'536;
+  std::uint64_t credit_bytes = limits::kCreditBytes;  // protocol.md: the initial credit is fixed
+  std::size_t assemblies_max = 256;                   // per circuit
+  std::size_t duplicates_max = 1 << 18;               // message ids remembered
+  std::shared_ptr<Delivered> delivered = nullptr;     // of all shards; null: its own
+  Offload offload = nullptr;                          // null: slow steps run inside the call
+  unsigned circuits_per_flow_max = 1;                 // parallel circuits of one flow
+  unsigned attempts_max = 5;                          // circuits tried for one message
+  std::chrono::seconds circuit_age_max{600};          // rotate by age ...
   std::uint64_t circuit_bytes_max = std::uint64_t{16} << 30;  // ... and by volume
   std::chrono::seconds flow_idle{60};                         // then the flow's circuits are closed
+
+  std::size_t sends_max() const { return waiting_max[0] + waiting_max[1] + waiting_max[2]; }
 };
 
 struct MessagesStats {
@@ -160,6 +168,7 @@ class Messages final : public circuit::Events {
   /// Every waiting and unacknowledged message ends as failed (shutting_down).
   void shutdown(Now now);
   MessagesStats stats() const;
+  void report(BoundedList& out, Now now) const;
 
   class Impl;
 

@@ -12,7 +12,7 @@ constexpr std::size_t kFragmentBytesMin = 16;
 /// One place stays free, so that a small message always gets past 255 large ones.
 constexpr std::size_t kPartialMax = wire::kInterleavedMessagesMax - 1;
 /// A mark for on_progress about so often, for messages over kProgressFrom.
-constexpr std::uint32_t kProgressStep = 256 * 1024;
+constexpr std::uint32_t kProgressStep = limits::kProgressStepBytes;
 constexpr std::uint32_t kProgressFrom = 1 << 20;
 
 bool credit_is_due(const Channel& channel, const Context& context) {
@@ -102,7 +102,8 @@ wire::MessageStart start_of(const Envelope& envelope, Now now) {
           .in_reply_to = envelope.in_reply_to};
 }
 
-void start(Channel& channel, Envelope& envelope, Context& context) {
+void start(Channel& channel, Envelope& envelope, Context& context, Now now) {
+  if (envelope.waited == Duration{}) envelope.waited = now.mono - envelope.accepted;
   waiting_for(channel).erase(envelope);
   envelope.channel = &channel;
   envelope.ref = channel.next_ref++;
@@ -146,7 +147,7 @@ bool put_fragment(Channel& channel, Envelope& envelope, ByteWriter& out, Context
   const bool last = n == left;
   if (first && !last && channel.turns.size() >= kPartialMax) return false;
 
-  if (first) start(channel, envelope, context);
+  if (first) start(channel, envelope, context, now);
   wire::DataFrame frame;
   frame.ref = envelope.ref;
   frame.last = last;

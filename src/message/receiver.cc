@@ -12,8 +12,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Messages arriving at one shard at a time.
-constexpr std::size_t kAssembliesMax = 1 << 18;
 /// Larger messages that come in small cells are copied into bulk blocks: 1 KiB blocks would hold a
 /// third more memory than was reserved, and a message of 64 MiB needs more than a pool has.
 constexpr std::size_t kKeepSmallBlocksUpTo = 64 * 1024;
@@ -451,6 +449,14 @@ bool Receiver::hand_out(Channel& channel, std::uint32_t ref, const wire::Message
       break;
   }
   return channel.dead || answer(channel, ref, static_cast<wire::AckStatus>(taken));
+}
+
+void Receiver::report(BoundedList& out) const {
+  using Kind = Bounded::Kind;
+  out.push_back(bounded(Kind::table, "messages arriving", "refuse: memory", assemblies_.size(),
+                        assemblies_.capacity(), sizeof(Assembly)));
+  out.push_back(bounded(Kind::table, "ids of delivered messages", "forget the oldest",
+                        delivered_->size(), delivered_->ids_max(), kDuplicateBytes));
 }
 
 }  // namespace qudag::message

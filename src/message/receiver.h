@@ -11,6 +11,9 @@
 
 namespace qudag::message {
 
+/// Messages that may be arriving at a time, on all circuits.
+inline constexpr std::size_t kAssembliesMax = 1 << 18;
+
 class Receiver {
  public:
   explicit Receiver(Context& context);
@@ -26,6 +29,7 @@ class Receiver {
   /// The channel is out of the table: what was arriving on it is dropped.
   void on_ended(Channel& channel);
   void on_expired(Assembly& assembly);
+  void report(BoundedList& out) const;
 
   /// Gives workers what is to be verified.
   void pump(Now now);

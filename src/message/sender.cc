@@ -7,7 +7,7 @@
 #include "message/signing.h"
 
 #include <algorithm>
-#include <numeric>
+#include <string>
 
 namespace qudag::message {
 namespace {
@@ -62,13 +62,21 @@ Ending ending_of(wire::AckStatus status) {
   return {Outcome::failed, Errc::internal};  // wire/ lets no other through
 }
 
+queue::Ledger books_of(const MessagesOptions& options, std::size_t cls) {
+  return queue::Ledger({options.waiting_max[cls], options.waiting_bytes_max[cls], limits::kTtlMax,
+                        queue::WhenFull::refuse_new});
+}
+
+std::size_t bytes_of(const Envelope& envelope) { return envelope.size - envelope.prefix_bytes(); }
+
 }  // namespace
 
 Sender::Sender(Context& context)
     : context_(context),
       pool_(context, *this),
-      envelopes_(std::accumulate(context.options.waiting_max.begin(),
-                                 context.options.waiting_max.end(), std::size_t{0})) {}
+      envelopes_(context.options.sends_max()),
+      books_{books_of(context.options, 0), books_of(context.options, 1),
+             books_of(context.options, 2)} {}
 
 // ---- accepting ----------------------------------------------------------------------------------
 
@@ -78,9 +86,11 @@ Result<Envelope*> Sender::accept(memory::Chain payload, memory::Reservation rese
   if (index(cls) >= kClassCount) return fail(Errc::invalid_argument, "class");
   if (ttl < 1ms || ttl > limits::kTtlMax) return fail(Errc::invalid_argument, "ttl");
   if (payload.bytes() > limits::kMessageBytesMax) return fail(Errc::too_large);
-  if (live_[index(cls)] >= context_.options.waiting_max[index(cls)]) {
+  queue::Ledger& books = books_[index(cls)];
+  if (const auto refusal = books.refusal(payload.bytes())) {
+    books.refuse(*refusal);
     ++context_.stats.refused_queue;
-    return fail(Errc::refused_queue_full);
+    return fail(Errc::refused_queue_full, std::string(name_of(*refusal)));
   }
   const SlotHandle handle = envelopes_.insert();
   Envelope* envelope = envelopes_.find(handle);
@@ -93,8 +103,14 @@ Result<Envelope*> Sender::accept(memory::Chain payload, memory::Reservation rese
   envelope->bytes = std::move(payload);
   envelope->reservation = std::move(reservation);
   envelope->size = static_cast<std::uint32_t>(envelope->bytes.bytes());
-  ++live_[index(cls)];
+  books.enter(envelope->size);
   return envelope;
+}
+
+/// Accepted, and yet it cannot be sent.
+void Sender::forget(Envelope& envelope) {
+  books_[index(envelope.cls)].drop(bytes_of(envelope), DropReason::purged);
+  envelopes_.erase(envelope.handle);
 }
 
 Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
@@ -109,23 +125,26 @@ Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
   const FlowKey key{destination, options.isolation, options.cls, options.hops};
   if (options.sign) {
     if (auto ok = sign(envelope, key); !ok) {
-      --live_[index(envelope.cls)];
-      envelopes_.erase(envelope.handle);
+      forget(envelope);
       return std::unexpected(ok.error());
     }
   }
   context_.deadlines.set(envelope, envelope.expires);
   ++context_.stats.accepted[index(options.cls)];
   ++context_.stats.waiting;
+  const SendId id{envelope.handle.value};
   if (envelope.to_sign == nullptr) queue(envelope, key, now);
-  return SendId{envelope.handle.value};
+  return id;
 }
 
 void Sender::queue(Envelope& envelope, const FlowKey& key, Now now) {
-  Flow& flow = pool_.flow(key, now);
-  envelope.flow = &flow;
-  flow.waiting.push_back(envelope);
-  pool_.mark(flow);
+  Flow* flow = pool_.flow(key, now);
+  if (flow == nullptr) {
+    return finish(envelope, Outcome::refused, {Errc::refused_queue_full, "flows"}, now);
+  }
+  envelope.flow = flow;
+  flow->waiting.push_back(envelope);
+  pool_.mark(*flow);
 }
 
 Result<SendId> Sender::reply(Channel& channel, const wire::MessageId& in_reply_to,
@@ -362,7 +381,11 @@ void Sender::finish(Envelope& envelope, Outcome outcome, Error reason, Now now) 
   event.id = SendId{envelope.handle.value};
   event.delivery = {outcome, std::move(reason), now.mono - envelope.accepted, envelope.message};
   events_.push_back(std::move(event));
-  --live_[cls];
+  if (outcome == Outcome::expired) {
+    books_[cls].drop(bytes_of(envelope), DropReason::expired);
+  } else {
+    books_[cls].leave(bytes_of(envelope), envelope.waited);
+  }
   context_.shares[cls].give(std::move(envelope.reservation));
   envelopes_.erase(envelope.handle);
 }
@@ -438,6 +461,20 @@ void Sender::flush(Now now) {
     }
   }
   flushing_ = false;
+}
+
+void Sender::report(BoundedList& out, Now now) const {
+  for (std::size_t cls = 0; cls < kClassCount; ++cls) {
+    const Duration oldest = pool_.oldest_waiting(static_cast<Class>(cls), now);
+    out.push_back(
+        books_[cls].report("messages to be sent", name_of(static_cast<Class>(cls)), oldest));
+  }
+  out.push_back(bounded(Bounded::Kind::queue, "messages to be signed", "the message waits",
+                        to_sign_.size() + signing_, context_.options.sends_max()));
+  out.back().age_max = limits::kTtlMax;
+  // Each message has one outcome, and progress is told in the turn in which credit came.
+  out.push_back(bounded(Bounded::Kind::queue, "outcomes to be told", "one for each message",
+                        events_.size(), 2 * context_.options.sends_max(), sizeof(Event)));
 }
 
 }  // namespace qudag::message

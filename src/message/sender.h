@@ -11,6 +11,7 @@
 #include "message/context.h"
 #include "message/envelope.h"
 #include "message/fifo.h"
+#include "queue/ledger.h"
 
 #include <array>
 #include <span>
@@ -70,6 +71,7 @@ class Sender final : private CircuitPool::Listener {
 
   CircuitPool& pool() { return pool_; }
   const CircuitPool& pool() const { return pool_; }
+  void report(BoundedList& out, Now now) const;
   /// A pool of blocks was empty, or the workers had no room: try again then.
   TimePoint retry_at() const { return retry_at_; }
 
@@ -87,6 +89,7 @@ class Sender final : private CircuitPool::Listener {
   void queue(Envelope& envelope, const FlowKey& key, Now now);
   Result<Envelope*> accept(memory::Chain payload, memory::Reservation reservation, Class cls,
                            std::chrono::milliseconds ttl, Now now);
+  void forget(Envelope& envelope);
   void write(Channel& channel, Now now);
   void detach(Envelope& envelope);
   void give_up(Envelope& envelope);
@@ -100,7 +103,7 @@ class Sender final : private CircuitPool::Listener {
   CircuitPool pool_;
   SlotMap<Envelope> envelopes_;
   IdStock ids_;
-  std::array<std::size_t, kClassCount> live_{};
+  std::array<queue::Ledger, kClassCount> books_;  // of messages that have not ended
   EnvelopeOrder to_sign_;
   std::size_t signing_ = 0;  // with workers
   Fifo<Event> events_;

@@ -103,6 +103,19 @@ bool Gossip::send(std::uint64_t link, wire::ControlType type, Bytes body) {
   return sent;
 }
 
+void Gossip::report(BoundedList& out) const {
+  using Kind = Bounded::Kind;
+  out.push_back(bounded(Kind::table, "links in gossip", "serve no gossip", links_.size(),
+                        options_.links_max));
+  // An id that is owed stands there until it is sent or has been replaced by the next digest.
+  out.push_back(bounded(Kind::queue, "descriptors owed to links", "the next digest makes up for it",
+                        owed_, kOwedMax, sizeof(NodeId)));
+  out.back().age_max = std::chrono::duration_cast<Duration>(options_.digest_interval) * 2;
+  out.back().drops[static_cast<std::size_t>(DropReason::items_full)] = stats_.owed_dropped;
+  out.push_back(bounded(Kind::table, "descriptors asked for", "ask later", wanted_.size(),
+                        2 * options_.descriptors_max));
+}
+
 // ---- Digests
 // --------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@
 // allowance does not cover is dropped; the next digest makes up for it.
 #pragma once
 
+#include "base/bounded.h"
 #include "base/rng.h"
 #include "base/time.h"
 #include "memory/scratch.h"
@@ -60,6 +61,7 @@ class Gossip {
   TimePoint next_deadline(TimePoint now) const;
   std::size_t owed() const { return owed_; }
   const memory::Scratch& scratch() const { return scratch_; }
+  void report(BoundedList& out) const;
 
  private:
   struct Link {

@@ -86,7 +86,7 @@ bool Netmap::Impl::on_descriptor(std::uint64_t link, Bytes raw, Now now) {
     // Clocks and versions may differ; a wrong form is the peer's fault.
     return code != Errc::malformed && code != Errc::too_large;
   }
-  if (is_welcome(link, descriptor->id, descriptor->published)) queue.push(link, raw);
+  if (is_welcome(link, descriptor->id, descriptor->published)) queue.push(link, raw, now.mono);
   return true;
 }
 
@@ -103,7 +103,7 @@ Status Netmap::Impl::accept(std::uint64_t link, EntryPtr entry) {
 /// Copies of one descriptor wait from many links: the first that verifies makes the others cheap.
 void Netmap::Impl::verify_some(Now now) {
   for (std::size_t verified = 0; verified < options.verifies_per_turn_max;) {
-    const auto waiting = queue.pop();
+    const auto waiting = queue.pop(now.mono);
     if (!waiting) return;
     const auto descriptor = parse(waiting->raw, now.unix_seconds);
     if (!descriptor) {
@@ -204,6 +204,14 @@ NetmapStats Netmap::stats() const {
   stats.scratch_bytes = impl_->gossip.scratch().high_water_bytes();
   stats.waiting_dropped = impl_->queue.dropped();
   return stats;
+}
+
+void Netmap::report(BoundedList& out, Now now) const {
+  using Kind = Bounded::Kind;
+  out.push_back(bounded(Kind::table, "descriptors", "refuse", impl_->store.size(),
+                        impl_->options.descriptors_max, limits::kDescriptorBytesMax));
+  impl_->queue.report(out, now.mono);
+  impl_->gossip.report(out);
 }
 
 }  // namespace qudag::netmap

@@ -10,6 +10,7 @@
 //   4. it replaces what was held, and is owed to every link that is not known to have it.
 #pragma once
 
+#include "base/bounded.h"
 #include "base/rng.h"
 #include "base/time.h"
 #include "memory/budget.h"
@@ -38,7 +39,7 @@ struct NetmapOptions {
   memory::Budget* memory = nullptr;  // of descriptors; null: no bound
   std::chrono::seconds digest_interval{60};
   std::size_t verifies_per_turn_max = 16;  // further descriptors wait in a bounded queue
-  std::size_t waiting_max = 512;
+  std::size_t waiting_max = limits::kVerifiesWaitingMax;
   std::size_t links_max = 4096;  // further links are served no gossip
 };
 
@@ -78,6 +79,7 @@ class Netmap {
   /// Counts up with every change of the view.
   std::uint64_t version() const;
   NetmapStats stats() const;
+  void report(BoundedList& out, Now now) const;
 
  private:
   struct Impl;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "queue/ledger.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -22,25 +23,30 @@ class VerifyQueue {
     std::vector<std::byte> raw;
   };
 
-  explicit VerifyQueue(std::size_t waiting_max) : waiting_max_(waiting_max) {}
+  /// waiting_max 0: takes nothing.
+  explicit VerifyQueue(std::size_t waiting_max);
 
-  void push(std::uint64_t link, Bytes raw);
-  /// The oldest of the link whose turn it is.
-  std::optional<Waiting> pop();
+  void push(std::uint64_t link, Bytes raw, TimePoint now);
+  /// The oldest of the link whose turn it is; what has waited too long is dropped.
+  std::optional<Waiting> pop(TimePoint now);
 
-  bool empty() const { return size_ == 0; }
-  std::size_t size() const { return size_; }
-  std::uint64_t dropped() const { return dropped_; }
+  bool empty() const { return size() == 0; }
+  std::size_t size() const { return ledger_.items(); }
+  std::uint64_t dropped() const;
+  void report(BoundedList& out, TimePoint now) const;
 
  private:
-  using Queues = std::map<std::uint64_t, std::deque<std::vector<std::byte>>>;
-  std::vector<std::byte> take_front(Queues::iterator at);
+  struct Item {
+    std::vector<std::byte> raw;
+    TimePoint since;
+  };
+  using Lines = std::map<std::uint64_t, std::deque<Item>>;
+  Item take_front(Lines::iterator at);
 
-  std::size_t waiting_max_;
-  Queues queues_;  // none is empty
-  std::size_t size_ = 0;
+  const bool takes_any_;
+  queue::Ledger ledger_;
+  Lines lines_;  // none is empty
   std::uint64_t last_served_ = 0;
-  std::uint64_t dropped_ = 0;
 };
 
 }  // namespace qudag::netmap

@@ -71,6 +71,14 @@ void LinkJoint::reset(circuit::StreamKey stream, circuit::End code) {
   endpoint_->reset(to_link(stream), static_cast<link::Code>(code));
 }
 
+void LinkJoint::report(BoundedList& out, std::size_t waiting_max) const {
+  std::size_t waiting = 0;
+  for (const auto& [link, tickets] : waiting_) waiting += tickets.size();
+  out.push_back(bounded(Bounded::Kind::queue, "circuits that wait for a link",
+                        "the build is refused", waiting, waiting_max, sizeof(Waiting)));
+  out.back().age_max = std::chrono::seconds(10);  // then the build times out
+}
+
 // ---- link::Events
 // ---------------------------------------------------------------------------------
 

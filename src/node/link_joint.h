@@ -48,6 +48,7 @@ class LinkJoint final : public link::Events, public circuit::Sink {
   BuildGate& gate() { return gate_; }
   const BuildGate& gate() const { return gate_; }
   void set_local(const SocketAddress& local) { local_ = local; }
+  void report(BoundedList& out, std::size_t waiting_max) const;
 
   // circuit::Sink
   void extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) override;

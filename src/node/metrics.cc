@@ -12,8 +12,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <numeric>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace qudag::node {
 
@@ -310,6 +312,77 @@ void add_pause_rows(const std::vector<ShardReport>& reports, std::vector<MetricS
   }
 }
 
+// ---- queues -------------------------------------------------------------------------------------
+
+/// What shards have in common: counts are added, waiting times are the worst of them.
+void merge(Bounded& into, const Bounded& row) {
+  into.items += row.items;
+  into.items_max += row.items_max;
+  into.bytes += row.bytes;
+  into.bytes_max += row.bytes_max;
+  into.oldest = std::max(into.oldest, row.oldest);
+  into.waited_p99 = std::max(into.waited_p99, row.waited_p99);
+  into.entered += row.entered;
+  into.left += row.left;
+  for (std::size_t i = 0; i < kDropReasonCount; ++i) into.drops[i] += row.drops[i];
+}
+
+double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+double number(std::uint64_t n) { return static_cast<double>(n); }
+
+struct Family {
+  std::string_view name;
+  std::string_view help;
+  SampleKind kind;
+  double (*read)(const Bounded&);
+};
+constexpr Family kFamilies[] = {
+    {"qudag_queue_items", "items that wait", SampleKind::gauge,
+     [](const Bounded& q) { return number(q.items); }},
+    {"qudag_queue_items_max", "the bound of a queue in items", SampleKind::gauge,
+     [](const Bounded& q) { return number(q.items_max); }},
+    {"qudag_queue_bytes", "bytes that wait", SampleKind::gauge,
+     [](const Bounded& q) { return number(q.bytes); }},
+    {"qudag_queue_bytes_max", "the bound of a queue in bytes", SampleKind::gauge,
+     [](const Bounded& q) { return number(q.bytes_max); }},
+    {"qudag_queue_oldest_seconds", "how long the first item has waited", SampleKind::gauge,
+     [](const Bounded& q) { return seconds(q.oldest); }},
+    {"qudag_queue_waited_seconds_p99", "how long items waited, to a power of two",
+     SampleKind::gauge, [](const Bounded& q) { return seconds(q.waited_p99); }},
+    {"qudag_queue_entered_total", "items that came in", SampleKind::counter,
+     [](const Bounded& q) { return number(q.entered); }},
+    {"qudag_queue_left_total", "items that had their turn", SampleKind::counter,
+     [](const Bounded& q) { return number(q.left); }},
+};
+
+void add_queue_metrics(const std::vector<ShardReport>& reports, std::vector<MetricSample>& out) {
+  std::map<std::pair<std::string_view, std::string_view>, Bounded> queues;
+  for (const ShardReport& report : reports) {
+    for (const Bounded& row : report.bounded) {
+      if (row.kind != Bounded::Kind::queue) continue;
+      const auto [at, first] = queues.try_emplace({row.name, row.level}, row);
+      if (!first) merge(at->second, row);
+    }
+  }
+  for (const auto& [key, queue] : queues) {
+    const std::string labels = fmt::format("queue=\"{}\",level=\"{}\"", queue.name, queue.level);
+    for (const Family& family : kFamilies) {
+      out.push_back({.name = std::string(family.name),
+                     .labels = labels,
+                     .help = std::string(family.help),
+                     .kind = family.kind,
+                     .value = family.read(queue)});
+    }
+    for (std::size_t i = 0; i < kDropReasonCount; ++i) {
+      out.push_back({.name = "qudag_queue_drops_total",
+                     .labels = fmt::format("{},reason=\"{}\"", labels, kDropReasonNames[i]),
+                     .help = "items refused or dropped, by reason",
+                     .kind = SampleKind::counter,
+                     .value = number(queue.drops[i])});
+    }
+  }
+}
+
 void add_message_rows(const std::vector<ShardReport>& reports, std::vector<MetricSample>& out) {
   using Stats = message::MessagesStats;
   using PerClass = std::array<std::uint64_t, kClassCount> Stats::*;
@@ -427,6 +500,7 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
   add_message_rows(reports, out);
   add_pause_rows(reports, out);
   add_overload_rows(reports, out);
+  add_queue_metrics(reports, out);
 
   Histogram lag;
   for (const ShardReport& report : reports) lag.merge(report.loop_lag_us);

@@ -35,7 +35,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kInboxRequestsMax = 16'384;
 constexpr std::uint64_t kShardBytes = 1'400 * 1024;      // receive buffers, outbox, stack
 constexpr std::size_t kRememberedBytes = 44;             // of a build or a message id
 constexpr std::uint64_t kTrimProcessAfter = 128 * 1024;  // freed bytes that are worth it
@@ -48,6 +47,15 @@ struct Seat {
   std::unique_ptr<node::Inbox> inbox;
   std::unique_ptr<node::Shard> shard;
   std::thread thread;
+
+  /// On the shard's thread.
+  BoundedList bounded() const {
+    BoundedList out;
+    inbox->report(out);
+    loop->report(out);
+    shard->report(out, runtime::system_now());
+    return out;
+  }
 };
 
 unsigned shard_count(unsigned wanted) {
@@ -121,6 +129,8 @@ class Node::Impl final : public node::ShardHost {
   NodeStatus status_of(std::vector<node::ShardReport>&& reports) const;
   std::size_t shards() const { return seats_.size(); }
   const memory::Bound& bound() const { return *bound_; }
+  /// What belongs to no shard. Any thread.
+  BoundedList bounded();
   void set_handler(MessageHandler handler);
   void set_room_handler(RoomHandler handler);
 
@@ -219,7 +229,7 @@ Status Node::Impl::open_sockets(unsigned shards) {
     seat.socket = std::move(*socket);
     seat.loop = std::make_unique<runtime::Loop>(seat.socket->native_handle());
     seat.gate = std::make_unique<node::Gate>(node::messages_max(options_.limits, shards));
-    seat.inbox = std::make_unique<node::Inbox>(kInboxRequestsMax);
+    seat.inbox = std::make_unique<node::Inbox>(limits::kInboxRequestsMax);
     at = seat.socket->local();  // the kernel chose the port; the others share it
   }
   address_ = at;
@@ -620,6 +630,15 @@ NodeStatus Node::Impl::status_of(std::vector<node::ShardReport>&& reports) const
   return out;
 }
 
+BoundedList Node::Impl::bounded() {
+  BoundedList out;
+  workers_->report(out);
+  bound_->report(out);
+  const std::lock_guard lock(app_pool_mutex_);
+  memory::report("blocks of the application", app_pool_options(bound_), app_pool_.stats(), out);
+  return out;
+}
+
 // ---- Node
 // -----------------------------------------------------------------------------------------
 
@@ -732,6 +751,16 @@ std::future<std::vector<CircuitStatus>> Node::circuits() const {
       [](Seat& seat) { return seat.shard->circuits(); }, concatenate<CircuitStatus>);
 }
 
+std::future<std::vector<QueueStatus>> Node::queues() const {
+  using Rows = std::vector<QueueStatus>;
+  return impl_->gather<Rows, Rows>(
+      [](Seat& seat) { return node::to_status(seat.bounded(), seat.shard->index()); },
+      [impl = impl_.get()](std::vector<Rows>&& parts) {
+        parts.push_back(node::to_status(impl->bounded(), {}));
+        return concatenate<QueueStatus>(std::move(parts));
+      });
+}
+
 std::future<std::vector<MetricSample>> Node::metrics() const {
   return impl_->gather<std::vector<MetricSample>, node::ShardReport>(
       [](Seat& seat) {
@@ -739,9 +768,13 @@ std::future<std::vector<MetricSample>> Node::metrics() const {
         report.loop_lag_us = seat.loop->stats().lag_us;
         report.loop_turns = seat.loop->stats().turns;
         report.send_pauses = seat.gate->pauses();
+        report.bounded = seat.bounded();
         return report;
       },
-      [bound = &impl_->bound()](auto&& reports) { return node::to_metrics(reports, *bound); });
+      [impl = impl_.get()](std::vector<node::ShardReport>&& reports) {
+        reports.emplace_back().bounded = impl->bounded();  // a row of the node's own
+        return node::to_metrics(reports, impl->bound());
+      });
 }
 
 std::string_view version() noexcept { return QUDAG_VERSION; }

@@ -22,6 +22,16 @@ Status within(std::string_view name, T value, T least, T most) {
               fmt::format("{} is {}, but must be {} to {}", name, value, least, most));
 }
 
+// The defaults stand in a public header; their relations are asserted where all bounds are.
+constexpr Limits kDefaults;
+static_assert(kDefaults.memory == limits::kMemoryBytes);
+static_assert(kDefaults.queue_high == limits::kQueueHighMax &&
+              kDefaults.queue_normal == limits::kQueueNormalMax &&
+              kDefaults.queue_low == limits::kQueueLowMax);
+static_assert(kDefaults.queue_high_bytes == limits::kQueueHighBytes &&
+              kDefaults.queue_normal_bytes == limits::kQueueNormalBytes &&
+              kDefaults.queue_low_bytes == limits::kQueueLowBytes);
+
 }  // namespace
 
 Status validate(const Options& o) {
@@ -45,6 +55,12 @@ Status validate(const Options& o) {
       within<std::size_t>("limits.queue_high", l.queue_high, 1, 10'000'000),
       within<std::size_t>("limits.queue_normal", l.queue_normal, 1, 10'000'000),
       within<std::size_t>("limits.queue_low", l.queue_low, 1, 10'000'000),
+      within<std::uint64_t>("limits.queue_high_bytes", l.queue_high_bytes, std::uint64_t{64} << 20,
+                            std::uint64_t{1} << 42),
+      within<std::uint64_t>("limits.queue_normal_bytes", l.queue_normal_bytes,
+                            std::uint64_t{64} << 20, std::uint64_t{1} << 42),
+      within<std::uint64_t>("limits.queue_low_bytes", l.queue_low_bytes, std::uint64_t{64} << 20,
+                            std::uint64_t{1} << 42),
       within<unsigned>("shards", o.shards, 0, static_cast<unsigned>(limits::kShardsMax)),
       within<std::size_t>("packet_bytes_max", o.packet_bytes_max, limits::kPacketBytesLeast,
                           limits::kPacketBytesMax),

@@ -1,6 +1,7 @@
 // What a shard tells about itself in one go; node adds the shards up into status and metrics.
 #pragma once
 
+#include "base/bounded.h"
 #include "base/histogram.h"
 #include "circuit/circuits.h"
 #include "link/endpoint.h"
@@ -16,6 +17,7 @@
 #include <qudag/metrics.h>
 
 #include <array>
+#include <optional>
 #include <vector>
 
 namespace qudag::node {
@@ -41,6 +43,7 @@ struct ShardReport {
   runtime::SocketStats socket;
   memory::PoolStats pool;
   std::uint64_t reclaimed_bytes = 0;  // held by circuits that ended because memory was short
+  BoundedList bounded;                // queues, pools, tables
   Histogram build_us;                 // circuit builds that succeeded
   std::array<Histogram, kClassCount> delivery_us;  // send() to acknowledgement
 };
@@ -52,6 +55,9 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
 /// Share of RLIMIT_NOFILE that the process has open, 0 to 1; 0 without a limit. Reads a directory
 /// of /proc: not for a loop's thread.
 double descriptors_used();
+
+/// Rows as the public interface has them; no shard: they are the node's.
+std::vector<QueueStatus> to_status(const BoundedList& rows, std::optional<unsigned> shard);
 
 /// Resident bytes of this process, from /proc; 0 if that cannot be read.
 std::uint64_t resident_bytes();

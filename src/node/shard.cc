@@ -44,6 +44,7 @@ constexpr std::size_t kWindowMax = 512 * 1024;
 constexpr std::uint64_t kWindowOneIn = 256;  // of the room there is
 constexpr Duration kRelieveEvery = 20ms;
 constexpr Duration kReclaimEvery = 100ms;  // what a round freed is measured before the next
+constexpr std::size_t kReplayEntryBytes = 2 * 16 * 4 / 3;  // a table is at most three quarters full
 
 std::size_t share(std::size_t total, unsigned shards) {
   return std::max<std::size_t>(1, (total + shards - 1) / shards);
@@ -132,6 +133,12 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
   };
   const auto most = messages_max(limits, setup.shards);
   std::ranges::copy(most, out.waiting_max.begin());
+  // A part of the bound for each shard, but room for the largest message.
+  const auto bytes = [&](std::uint64_t total) {
+    return std::max(limits::kMessageBytesMax, share(total, setup.shards));
+  };
+  out.waiting_bytes_max = {bytes(limits.queue_high_bytes), bytes(limits.queue_normal_bytes),
+                           bytes(limits.queue_low_bytes)};
   for (std::size_t i = 0; i < kClassCount; ++i) out.claims[i] = &setup.bound->claim(i);
   return out;
 }
@@ -610,6 +617,25 @@ ShardReport Shard::report() const {
   out.build_us = routes_.build_us();
   out.delivery_us = delivery_us_;
   return out;
+}
+
+void Shard::report(BoundedList& out, Now now) const {
+  using Kind = Bounded::Kind;
+  messages_->report(out, now);
+  circuits_.report(out);
+  endpoint_->report(out);
+  joint_.report(out, 2 * circuit_options(setup_).building_max);
+  memory::report("blocks of a shard", pool_options(setup_), pool_.stats(), out);
+  const std::size_t sends = message_options(setup_).sends_max();
+  out.push_back(bounded(Kind::table, "completions of sends", "one for each message",
+                        pending_.size(), sends, sizeof(Pending)));
+  setup_.socket->report(out);
+  if (setup_.index != 0) return;
+  setup_.hub->report(out, now);
+  if (setup_.replays) {
+    out.push_back(bounded(Kind::table, "builds seen (replay window)", "refuse",
+                          setup_.replays->size(), limits::kReplayEntriesMax, kReplayEntryBytes));
+  }
 }
 
 std::vector<PeerStatus> Shard::peers() const {

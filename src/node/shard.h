@@ -95,11 +95,14 @@ class Shard final : public runtime::Driven,
   /// Gives back what pools and heaps have free: another shard needs it.
   void give_free();
   bool stopped() const { return phase_ == Phase::stopped; }
+  unsigned index() const { return setup_.index; }
 
   /// Whether links, circuits and keys may be made before they are needed.
   bool may_open_ahead() const { return protection_->may_open_ahead(); }
 
   ShardReport report() const;
+  /// Every queue, pool and table of the shard; on shard 0 also those that shards share.
+  void report(BoundedList& out, Now now) const;
   std::vector<PeerStatus> peers() const;
   std::vector<CircuitStatus> circuits() const;
   std::size_t nodes_known() const { return view_->entries().size(); }

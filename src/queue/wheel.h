@@ -26,15 +26,15 @@ namespace qudag::queue {
 /// Base of a record with a deadline. It must not move or end while it is set.
 class Timer {
  public:
-  bool is_set() const { return links_.next != nullptr; }
+  bool is_set() const { return hook_.next != nullptr; }
 
  private:
   friend class Wheel;
-  struct Links {
-    Links* prev = nullptr;
-    Links* next = nullptr;
+  struct Hook {
+    Hook* prev = nullptr;
+    Hook* next = nullptr;
   };
-  Links links_;  // first: a Links* in a list is its Timer
+  Hook hook_;  // first: a Hook* in a list is its Timer
   std::uint64_t tick_ = 0;
 };
 
@@ -42,7 +42,7 @@ class Wheel {
  public:
   explicit Wheel(Duration resolution) : resolution_(resolution.count()) {
     QUDAG_ASSERT(resolution_ > 0);
-    for (Links& list : lists_) list = {&list, &list};
+    for (Hook& list : lists_) list = {&list, &list};
   }
   Wheel(const Wheel&) = delete;
   Wheel& operator=(const Wheel&) = delete;
@@ -83,7 +83,7 @@ class Wheel {
       const auto slot = static_cast<std::size_t>(std::countr_zero(occupied_[to_size(level)]));
       occupied_[to_size(level)] &= ~(std::uint64_t{1} << slot);
       // Down they go: those of this very tick to the firing list, the others to lower levels.
-      Links& list = lists_[to_size(level) * kSlots + slot];
+      Hook& list = lists_[to_size(level) * kSlots + slot];
       while (list.next != &list) {
         Timer& timer = timer_of(*list.next);
         unlink(timer);
@@ -114,7 +114,7 @@ class Wheel {
   bool empty() const { return size_ == 0; }
 
  private:
-  using Links = Timer::Links;
+  using Hook = Timer::Hook;
   static constexpr unsigned kDigitBits = 6;
   static constexpr std::size_t kSlots = 1u << kDigitBits;
   static constexpr std::size_t kLevels = (64 + kDigitBits - 1) / kDigitBits;  // 11
@@ -123,7 +123,7 @@ class Wheel {
   static constexpr std::size_t kLists = kFiringList + 1;
 
   static std::size_t to_size(int level) { return static_cast<std::size_t>(level); }
-  static Timer& timer_of(Links& links) { return reinterpret_cast<Timer&>(links); }
+  static Timer& timer_of(Hook& links) { return reinterpret_cast<Timer&>(links); }
 
   /// The first tick that is not before the time, and the last that is not after it.
   std::uint64_t tick_after(TimePoint at) const {
@@ -167,7 +167,7 @@ class Wheel {
 
   template <class F>
   std::size_t fire(F& f) {
-    Links& firing = lists_[kFiringList];
+    Hook& firing = lists_[kFiringList];
     std::size_t count = 0;
     while (firing.next != &firing) {
       Timer& timer = timer_of(*firing.next);
@@ -178,17 +178,17 @@ class Wheel {
     return count;
   }
 
-  static void append(Links& list, Timer& timer) {
-    timer.links_ = {list.prev, &list};
-    list.prev->next = &timer.links_;
-    list.prev = &timer.links_;
+  static void append(Hook& list, Timer& timer) {
+    timer.hook_ = {list.prev, &list};
+    list.prev->next = &timer.hook_;
+    list.prev = &timer.hook_;
   }
 
   void unlink(Timer& timer) {
-    const Links l = timer.links_;
+    const Hook l = timer.hook_;
     l.prev->next = l.next;
     l.next->prev = l.prev;
-    timer.links_ = {};
+    timer.hook_ = {};
     if (l.prev != l.next) return;
     // Both neighbours are the head: it was the last of its list. (Two timers are never each other's
     // both neighbours, because the head stands between.)
@@ -196,7 +196,7 @@ class Wheel {
     if (list < kDueList) occupied_[list / kSlots] &= ~(std::uint64_t{1} << (list % kSlots));
   }
 
-  static void splice(Links& from, Links& to) {
+  static void splice(Hook& from, Hook& to) {
     if (from.next == &from) return;
     from.next->prev = to.prev;
     to.prev->next = from.next;
@@ -208,7 +208,7 @@ class Wheel {
   Duration::rep resolution_;
   std::uint64_t current_ = 0;  // everything up to this tick has expired
   std::array<std::uint64_t, kLevels> occupied_{};
-  std::array<Links, kLists> lists_;
+  std::array<Hook, kLists> lists_;
   std::size_t size_ = 0;
   bool expiring_ = false;
 };

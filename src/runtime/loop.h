@@ -11,6 +11,7 @@
 
 #include "base/bounded.h"
 #include "base/histogram.h"
+#include "base/limits.h"
 #include "runtime/driver.h"
 
 #include <atomic>
@@ -30,7 +31,7 @@ struct LoopStats {
 class Loop final : public Executor {
  public:
   /// `fd` is the socket's descriptor, watched and never read or closed here; -1: no socket.
-  explicit Loop(int fd, std::size_t mailbox_max = 16'384);
+  explicit Loop(int fd, std::size_t mailbox_max = limits::kLoopTasksMax);
   ~Loop() override;
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;

@@ -4,6 +4,7 @@
 // connection id); the simulator has its own. Both are driven by one thread, without blocking.
 #pragma once
 
+#include "base/bounded.h"
 #include "base/bytes.h"
 #include "base/time.h"
 
@@ -57,6 +58,8 @@ class DatagramSocket {
   virtual void trim() {}
   virtual SocketAddress local() const = 0;
   virtual SocketStats stats() const = 0;
+  /// Its buffers, and the system's for it.
+  virtual void report(BoundedList& out) const { static_cast<void>(out); }
 };
 
 }  // namespace qudag::runtime

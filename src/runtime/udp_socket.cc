@@ -3,6 +3,7 @@
 #include "memory/pages.h"
 
 #include <linux/filter.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
@@ -254,6 +255,24 @@ UdpSocket::~UdpSocket() = default;
 void UdpSocket::trim() { memory::drop_pages({impl_->memory.get(), kSlots * kSlotBytes}); }
 SocketAddress UdpSocket::local() const { return impl_->local; }
 SocketStats UdpSocket::stats() const { return impl_->stats; }
+void UdpSocket::report(BoundedList& out) const {
+  Bounded slots = bounded(Bounded::Kind::buffer, "datagrams of a turn", "read in the next turn", 0,
+                          kSlots, kSlotBytes);
+  out.push_back(slots);
+  std::array<std::uint32_t, SK_MEMINFO_VARS> system{};
+  socklen_t size = sizeof system;
+  if (::getsockopt(impl_->fd, SOL_SOCKET, SO_MEMINFO, system.data(), &size) != 0) return;
+  // The system looks before it takes a datagram, not after: one may stand above.
+  const auto row = [&](std::string_view name, std::string_view when_full, std::size_t used,
+                       std::size_t bound) {
+    Bounded buffer = bounded(Bounded::Kind::buffer, name, when_full, 0, 0);
+    buffer.bytes = system[used];
+    buffer.bytes_max = system[bound] + 2 * kSlotBytes;
+    out.push_back(buffer);
+  };
+  row("receive buffer of the system", "drop new", SK_MEMINFO_RMEM_ALLOC, SK_MEMINFO_RCVBUF);
+  row("send buffer of the system", "writing pauses", SK_MEMINFO_WMEM_ALLOC, SK_MEMINFO_SNDBUF);
+}
 int UdpSocket::native_handle() const { return impl_->fd; }
 bool UdpSocket::cuts_trains() const { return impl_->gso; }
 

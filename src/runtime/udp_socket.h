@@ -40,6 +40,7 @@ class UdpSocket final : public DatagramSocket {
   void trim() override;
   SocketAddress local() const override;
   SocketStats stats() const override;
+  void report(BoundedList& out) const override;
 
   /// For a reactor to wait on. Owned by this object.
   int native_handle() const;

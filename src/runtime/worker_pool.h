@@ -1,6 +1,7 @@
 // Threads for slow work: signatures, key generation, files. Bounded in threads and in waiting work.
 #pragma once
 
+#include "base/limits.h"
 #include "queue/queue.h"
 #include "runtime/driver.h"
 
@@ -14,7 +15,7 @@ namespace qudag::runtime {
 
 class ThreadWorkerPool final : public WorkerPool {
  public:
-  explicit ThreadWorkerPool(unsigned threads = 1, std::size_t waiting_max = 1'024);
+  explicit ThreadWorkerPool(unsigned threads = 1, std::size_t waiting_max = limits::kWorkerJobsMax);
   /// Work under way is finished; work that waits is dropped.
   ~ThreadWorkerPool() override;
 

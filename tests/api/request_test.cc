@@ -68,6 +68,7 @@ TEST(Request, Pages) {
   EXPECT_EQ(std::get<GetPage>(*parse_request("GET", "/v1/status")).page, Page::status);
   EXPECT_EQ(std::get<GetPage>(*parse_request("GET", "/v1/peers")).page, Page::peers);
   EXPECT_EQ(std::get<GetPage>(*parse_request("GET", "/v1/circuits")).page, Page::circuits);
+  EXPECT_EQ(std::get<GetPage>(*parse_request("GET", "/v1/queues")).page, Page::queues);
   EXPECT_EQ(std::get<GetPage>(*parse_request("GET", "/metrics")).page, Page::metrics);
   EXPECT_TRUE(std::holds_alternative<OpenStream>(*parse_request("GET", "/v1/stream")));
   EXPECT_EQ(refused("GET", "/v1/status?x=1").status, 400u);

@@ -94,6 +94,10 @@ TEST_F(TwoNodes, PagesAnswer) {
   EXPECT_NE(peers->find("X25519MLKEM768"), std::string::npos);
   EXPECT_NE(peers->find("mldsa65"), std::string::npos);
   ASSERT_TRUE(client.get("/v1/circuits"));
+  const auto queues = client.get("/v1/queues");
+  ASSERT_TRUE(queues);
+  EXPECT_NE(queues->find("\"name\":\"messages to be sent\",\"level\":\"high\""), std::string::npos);
+  EXPECT_NE(queues->find("\"name\":\"connections of the API\""), std::string::npos);
   const auto metrics = client.get("/metrics");
   ASSERT_TRUE(metrics);
   EXPECT_NE(metrics->find("\nqudag_api_requests_total "), std::string::npos);

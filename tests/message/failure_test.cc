@@ -446,6 +446,25 @@ TEST(Failure, QueuesAreBoundedByClass) {
   world.expect_empty();
 }
 
+TEST(Failure, QueuesAreBoundedInBytesAndFlows) {
+  WorldOptions options;
+  options.messages.waiting_bytes_max = {1'000, 1'000, 1'000};
+  options.messages.flows_max = 2;
+  World world(2, options);
+  ASSERT_TRUE(world[0].send(1, 1, 600));
+  const auto over = world[0].send(1, 2, 600);
+  ASSERT_FALSE(over);
+  EXPECT_EQ(over.error(), Errc::refused_queue_full);
+  EXPECT_EQ(over.error().detail, "bytes_full");
+  ASSERT_TRUE(world[0].send(1, 3, 400)) << "the bound itself";
+  ASSERT_TRUE(world[0].send(1, 4, 10, {.cls = Class::high})) << "classes have bytes of their own";
+  const auto third = world[0].send(1, 5, 10, {.cls = Class::low});
+  ASSERT_TRUE(third);
+  ASSERT_TRUE(all_over(world, 4));
+  EXPECT_EQ(world[0].end_of(third).delivery.outcome, Outcome::refused) << "a third flow";
+  EXPECT_EQ(world[0].end_of(third).delivery.reason, Errc::refused_queue_full);
+}
+
 TEST(Failure, RefusedByTheApplication) {
   const std::pair<Taken, std::string> cases[] = {{Taken::no_receiver, "no receiver"},
                                                  {Taken::memory, "memory"},

@@ -74,12 +74,12 @@ std::vector<std::byte> item(unsigned value) { return {static_cast<std::byte>(val
 
 TEST(VerifyQueue, LinksTakeTurns) {
   VerifyQueue queue(10);
-  for (const unsigned value : {1u, 2u, 3u}) queue.push(100, item(value));
-  queue.push(200, item(4));
-  queue.push(300, item(5));
+  for (const unsigned value : {1u, 2u, 3u}) queue.push(100, item(value), TimePoint{});
+  queue.push(200, item(4), TimePoint{});
+  queue.push(300, item(5), TimePoint{});
   std::vector<std::uint64_t> links;
   std::vector<unsigned> values;
-  while (const auto next = queue.pop()) {
+  while (const auto next = queue.pop(TimePoint{})) {
     links.push_back(next->link);
     values.push_back(std::to_integer<unsigned>(next->raw[0]));
   }
@@ -89,14 +89,31 @@ TEST(VerifyQueue, LinksTakeTurns) {
 
 TEST(VerifyQueue, WhoHasMostLosesItsOldest) {
   VerifyQueue queue(4);
-  queue.push(200, item(9));
-  for (const unsigned value : {1u, 2u, 3u, 4u, 5u}) queue.push(100, item(value));
-  queue.push(300, item(7));
+  queue.push(200, item(9), TimePoint{});
+  for (const unsigned value : {1u, 2u, 3u, 4u, 5u}) queue.push(100, item(value), TimePoint{});
+  queue.push(300, item(7), TimePoint{});
   EXPECT_EQ(queue.size(), 4u);
   EXPECT_EQ(queue.dropped(), 3u);
   std::vector<unsigned> values;
-  while (const auto next = queue.pop()) values.push_back(std::to_integer<unsigned>(next->raw[0]));
+  while (const auto next = queue.pop(TimePoint{}))
+    values.push_back(std::to_integer<unsigned>(next->raw[0]));
   EXPECT_EQ(values, (std::vector<unsigned>{4, 9, 7, 5}));
+}
+
+TEST(VerifyQueue, IsBoundedInBytesAndAge) {
+  using namespace std::chrono_literals;
+  VerifyQueue queue(4);
+  BoundedList rows;
+  queue.report(rows, TimePoint{});
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].bytes_max, 4 * limits::kDescriptorBytesMax);
+  queue.push(100, item(1), TimePoint{});
+  queue.push(100, item(2), TimePoint{30s});
+  const auto next = queue.pop(TimePoint{61s});
+  ASSERT_TRUE(next);
+  EXPECT_EQ(std::to_integer<unsigned>(next->raw[0]), 2u) << "the first was too old";
+  EXPECT_EQ(queue.dropped(), 1u);
+  EXPECT_TRUE(queue.empty());
 }
 
 }  // namespace
