@@ -44,7 +44,7 @@ constexpr std::size_t kWindowMax = 512 * 1024;
 constexpr std::uint64_t kWindowOneIn = 256;  // of the room there is
 constexpr Duration kRelieveEvery = 20ms;
 constexpr Duration kReclaimEvery = 100ms;  // what a round freed is measured before the next
-constexpr std::size_t kReplayEntryBytes = 2 * 16 * 4 / 3;  // a table is at most three quarters full
+constexpr std::size_t kReplayEntryBytes = 10;
 
 std::size_t share(std::size_t total, unsigned shards) {
   return std::max<std::size_t>(1, (total + shards - 1) / shards);
