@@ -624,7 +624,7 @@ void Shard::report(BoundedList& out, Now now) const {
   messages_->report(out, now);
   circuits_.report(out);
   endpoint_->report(out);
-  joint_.report(out, 2 * circuit_options(setup_).building_max);
+  joint_.report(out, 2 * share(setup_.options->limits.circuits_building, setup_.shards));
   memory::report("blocks of a shard", pool_options(setup_), pool_.stats(), out);
   const std::size_t sends = message_options(setup_).sends_max();
   out.push_back(bounded(Kind::table, "completions of sends", "one for each message",
