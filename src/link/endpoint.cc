@@ -247,6 +247,8 @@ void Endpoint::Impl::report(BoundedList& out) const {
                         (options.links_max + kRetiredMax) * kCidsPerLinkMax));
   out.push_back(bounded(Kind::table, "stateless reset tokens", "with their links",
                         shared_.reset_tokens.size(), options.links_max * kCidsPerLinkMax));
+  out.push_back(bounded(Kind::table, "blocks of addresses", "share one entry",
+                        shared_.admission.blocks(), options.links_max + Admission::kBlocksMax));
   std::size_t streams = 0, queued = 0, unacked = 0, held = 0;
   for (const Slot& slot : slots_) {
     if (slot.link == nullptr) continue;

@@ -120,4 +120,11 @@ void GossipHub::publish(Now now) {
   }
 }
 
+void GossipHub::report(BoundedList& out, Now now) const {
+  netmap_.report(out, now);
+  out.push_back(bounded(Bounded::Kind::queue, "gossip frames for the next turns", "drop new",
+                        waiting_.size(), kFramesMax, limits::kControlFrameBytesMax));
+  out.back().drops[static_cast<std::size_t>(DropReason::items_full)] = stats_.frames_dropped;
+}
+
 }  // namespace qudag::node

@@ -56,7 +56,7 @@ class GossipHub final : public netmap::GossipSink {
   GossipHubStats hub_stats() const { return stats_; }
   netmap::NetmapStats stats() const { return netmap_.stats(); }
   netmap::ViewPtr view() const { return netmap_.view(); }
-  void report(BoundedList& out, Now now) const { netmap_.report(out, now); }
+  void report(BoundedList& out, Now now) const;
 
  private:
   /// A frame that waits for its turn: descriptors cost a signature each.
