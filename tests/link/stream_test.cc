@@ -124,6 +124,32 @@ TEST(Stream, ManyStreamsSurviveLossReorderAndDuplication) {
   }
 }
 
+TEST(Stream, BulkSurvivesAPathThatMixesUpEveryPacket) {
+  // What overtakes is taken for loss and sent again: the receiver sees most of it twice, for as
+  // long as the transfer lasts, and must not hold that against an honest peer.
+  const EndpointOptions options{.packet_bytes_max = limits::kPacketBytesPlain};
+  Pair pair(1, options, options);
+  pair.net.faults = {.reorder = 1, .latency = 1ms, .jitter = 2ms};
+  pair.connect();
+  pair.b.events.keep_data = false;
+  consume_at_once(pair.b);
+  const StreamId stream = pair.open(Class::low);
+  constexpr std::size_t kBytes = 50'000'000;
+  const auto piece = pattern(8'000, 1);
+  std::size_t at = 0;
+  const bool done = pair.net.run(300s, [&] {
+    for (; at < kBytes && pair.a->queued_bytes(stream) < 256 * 1024; at += piece.size()) {
+      pair.a->write(stream, pair.a.block(piece));
+    }
+    return pair.b.events.bytes_in == kBytes || !pair.a.events.closed.empty();
+  });
+  EXPECT_TRUE(done);
+  for (const auto& [link, why] : pair.a.events.closed) ADD_FAILURE() << why.message();
+  EXPECT_EQ(pair.b.events.bytes_in, kBytes);
+  // So far beyond what ngtcp2 itself forgives that the test means something.
+  EXPECT_GT(pair.net.carried_bytes, 2 * kBytes);
+}
+
 TEST(Stream, TheWindowStopsTheSenderAndConsumeReleasesIt) {
   EndpointOptions small{.stream_window_bytes = 64 * 1024};
   Pair pair(1, small, small);
