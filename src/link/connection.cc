@@ -397,13 +397,23 @@ std::size_t Connection::packet_bytes() const {
   // An unknown path is asked for bulk only.
   const bool large_known =
       ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_) > limits::kPacketBytesPlain;
-  if (!large_known && scheduler_.queued_at_most(kWorthProbing)) return limits::kPacketBytesPlain;
+  if (!large_known && (scheduler_.queued_at_most(kWorthProbing) || !room_to_probe())) {
+    return limits::kPacketBytesPlain;
+  }
   constexpr std::size_t kRest = limits::kPacketBytesPlain - kPlainContentBytes;
   for (std::size_t bytes = limits::kPacketBytesPlain; bytes < limits::kPacketBytesMax;
        bytes += limits::kPacketBytesPlain) {
     if (scheduler_.queued_at_most(bytes - kRest)) return bytes;
   }
   return limits::kPacketBytesMax;
+}
+
+/// A lost probe stays in flight until something later is acknowledged, and ngtcp2 arms no timer for
+/// it: in a window that is not much larger than the probe nothing later could leave, for ever.
+bool Connection::room_to_probe() const {
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(conn_, &info);
+  return info.cwnd >= 3 * limits::kPacketBytesMax;
 }
 
 void Connection::move(const SocketAddress& local) {

@@ -187,6 +187,7 @@ class Connection {
   void update_keepalive();
   void pace();
   std::size_t packet_bytes() const;
+  bool room_to_probe() const;
   void begin_drain();
   void end_if_drained();
   StreamId name(const Stream& stream) const { return {id_, stream.index()}; }

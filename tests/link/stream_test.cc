@@ -150,6 +150,24 @@ TEST(Stream, BulkSurvivesAPathThatMixesUpEveryPacket) {
   EXPECT_GT(pair.net.carried_bytes, 3 * kBytes / 2);
 }
 
+TEST(Stream, AFreshLinkDoesNotFillItsWindowWithAQuestionForLargePackets) {
+  // Where large packets vanish the window would stay full: nothing later, nothing acknowledged.
+  Pair pair;
+  pair.connect();
+  pair.net.run_for(1s);
+  std::size_t largest = 0;
+  pair.net.tap = [&](const SocketAddress&, const SocketAddress&, Bytes datagram) {
+    largest = std::max(largest, datagram.size());
+  };
+  consume_at_once(pair.b);
+  const StreamId stream = pair.open(Class::low);
+  for (int i = 0; i < 500; ++i) pair.a->write(stream, pair.a.block(pattern(8'000, 1)));
+  pair.net.run_for(4ms);  // less than the way there
+  EXPECT_EQ(largest, limits::kPacketBytesPlain);
+  pair.net.run_for(2s);
+  EXPECT_EQ(largest, limits::kPacketBytesMax);
+}
+
 TEST(Stream, TheWindowStopsTheSenderAndConsumeReleasesIt) {
   EndpointOptions small{.stream_window_bytes = 64 * 1024};
   Pair pair(1, small, small);
