@@ -634,7 +634,7 @@ void Shard::report(BoundedList& out, Now now) const {
   setup_.hub->report(out, now);
   if (setup_.replays) {
     out.push_back(bounded(Kind::table, "builds seen (replay window)", "refuse",
-                          setup_.replays->size(), limits::kReplayEntriesMax, kReplayEntryBytes));
+                          setup_.replays->size(), setup_.replays->entries_max(), kReplayEntryBytes));
   }
 }
 

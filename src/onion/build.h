@@ -104,6 +104,7 @@ class ReplayWindow {
   Verdict check_and_add(std::span<const std::byte, 32> digest, UnixSeconds expires,
                         UnixSeconds now);
   std::size_t size() const;
+  std::size_t entries_max() const;
 
  private:
   struct Impl;

@@ -107,6 +107,8 @@ ReplayWindow::Verdict ReplayWindow::check_and_add(std::span<const std::byte, 32>
   return Verdict::fresh;
 }
 
+std::size_t ReplayWindow::entries_max() const { return impl_->entries_max; }
+
 std::size_t ReplayWindow::size() const {
   const std::lock_guard lock(impl_->mutex);
   return impl_->entries;
