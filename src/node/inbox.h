@@ -2,7 +2,7 @@
 // the beginning of a turn.
 #pragma once
 
-#include "node/shard.h"
+#include "node/request.h"
 #include "queue/mailbox.h"
 
 #include <cstddef>

@@ -9,9 +9,9 @@
 #include "memory/bound.h"
 #include "message/messages.h"
 #include "netmap/netmap.h"
-#include "node/build_gate.h"
-#include "node/gossip_hub.h"
-#include "node/protection.h"
+#include "node/shard/build_gate.h"
+#include "node/shard/gossip_hub.h"
+#include "node/shard/protection.h"
 #include "runtime/socket.h"
 
 #include <qudag/metrics.h>

@@ -1,6 +1,6 @@
 #include "attack/rogue.h"
 
-#include "node/key_ring.h"
+#include "node/shard/key_ring.h"
 #include "runtime/clock.h"
 
 #include <poll.h>

@@ -14,7 +14,7 @@
 #include "crypto/random.h"
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
-#include "node/link_joint.h"
+#include "node/shard/link_joint.h"
 
 #include <functional>
 #include <map>

@@ -3,9 +3,9 @@
 
 #include "crypto/identity.h"
 #include "memory/bound.h"
-#include "node/gossip_hub.h"
-#include "node/host.h"
-#include "node/shard.h"
+#include "node/shard/gossip_hub.h"
+#include "node/shard/host.h"
+#include "node/shard/shard.h"
 #include "sim/world.h"
 
 #include <qudag/node.h>

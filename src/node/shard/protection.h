@@ -13,8 +13,8 @@
 #include "link/endpoint.h"
 #include "memory/bound.h"
 #include "message/messages.h"
-#include "node/host.h"
-#include "node/link_joint.h"
+#include "node/shard/host.h"
+#include "node/shard/link_joint.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "node/route_source.h"
+#include "node/shard/route_source.h"
 
 namespace qudag::node {
 

@@ -1,4 +1,4 @@
-#include "node/protection.h"
+#include "node/shard/protection.h"
 
 #include <algorithm>
 #include <string>

@@ -1,4 +1,4 @@
-#include "node/key_ring.h"
+#include "node/shard/key_ring.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "node/bootstrap.h"
+#include "node/shard/bootstrap.h"
 
 #include <algorithm>
 

@@ -9,7 +9,7 @@
 
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
-#include "node/host.h"
+#include "node/shard/host.h"
 #include "onion/build.h"
 
 #include <cstdint>

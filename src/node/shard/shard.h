@@ -9,14 +9,16 @@
 
 #include "base/histogram.h"
 #include "memory/bound.h"
-#include "node/bootstrap.h"
-#include "node/gossip_hub.h"
-#include "node/host.h"
-#include "node/key_ring.h"
-#include "node/link_joint.h"
-#include "node/protection.h"
 #include "node/report.h"
-#include "node/route_source.h"
+#include "node/request.h"
+#include "node/shard/bootstrap.h"
+#include "node/shard/gossip_hub.h"
+#include "node/shard/host.h"
+#include "node/shard/key_ring.h"
+#include "node/shard/link_joint.h"
+#include "node/shard/protection.h"
+#include "node/shard/route_source.h"
+#include "node/shard/setup.h"
 #include "onion/key_stock.h"
 
 #include <qudag/options.h>
@@ -29,39 +31,6 @@
 #include <vector>
 
 namespace qudag::node {
-
-/// All references outlive the shard.
-struct ShardSetup {
-  unsigned index = 0;
-  unsigned shards = 1;
-  const Options* options = nullptr;
-  const crypto::Identity* identity = nullptr;
-  std::shared_ptr<memory::Bound> bound;  // owners: node, shards, pools, buffers given out
-  Rng* rng = nullptr;
-  runtime::DatagramSocket* socket = nullptr;
-  ShardHost* host = nullptr;
-  GossipHub* hub = nullptr;
-  std::shared_ptr<onion::ReplayWindow> replays = nullptr;   // owners: all shards
-  std::shared_ptr<message::Delivered> delivered = nullptr;  // owners: all shards
-};
-
-/// Something to send: a message to a destination, or a reply on a circuit.
-struct SendRequest {
-  NodeId destination;
-  std::optional<ReplyTo> reply_to;
-  memory::Chain payload;
-  memory::Reservation reservation;
-  SendOptions options;
-  Completion done;
-  Progress progress;
-  TimePoint put{};  // into the shard's inbox
-};
-
-/// Messages of each class that one of so many shards has under way at most.
-std::array<std::uint64_t, kClassCount> messages_max(const Limits& limits, unsigned shards);
-
-/// What a sender is told of a message that was not accepted: refused by a limit, or failed.
-Delivery refusal(const Error& error);
 
 class Shard final : public runtime::Driven,
                     private LinkListener,

@@ -8,7 +8,7 @@
 #include "circuit/circuits.h"
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
-#include "node/build_gate.h"
+#include "node/shard/build_gate.h"
 
 #include <cstdint>
 #include <map>

@@ -1,4 +1,4 @@
-#include "node/link_joint.h"
+#include "node/shard/link_joint.h"
 
 #include <utility>
 

@@ -1,6 +1,6 @@
-#include "node/gossip_hub.h"
+#include "node/shard/gossip_hub.h"
 
-#include "node/shard.h"
+#include "node/shard/shard.h"
 
 #include <utility>
 

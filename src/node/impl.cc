@@ -1,0 +1,248 @@
+// start: identity -> bound -> a socket and a loop per shard -> shards -> threads -> shard 0
+// announces and joins. stop: every shard drains and says goodbye, its loop ends, the threads are
+// joined, what is left is answered.
+#include "node/impl.h"
+
+#include "message/delivered.h"
+#include "node/key_file.h"
+#include "runtime/clock.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace qudag {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kRememberedBytes = 44;  // of a build or a message id
+
+/// Slow work is mostly TLS of handshakes, 600 a second for a core. Half of the cores is ample, and
+/// a flood of handshakes leaves the other half to the loops.
+unsigned worker_count() { return std::max(1u, std::thread::hardware_concurrency() / 2); }
+
+}  // namespace
+
+LogLevel Node::Impl::log_level(std::string_view name) {
+  constexpr std::string_view kNames[] = {"trace", "debug", "info", "warn", "error", "off"};
+  const auto* found = std::find(std::begin(kNames), std::end(kNames), name);
+  return found == std::end(kNames) ? LogLevel::info
+                                   : static_cast<LogLevel>(found - std::begin(kNames));
+}
+
+unsigned Node::Impl::shard_count(unsigned wanted) {
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  return std::min<unsigned>(wanted == 0 ? cores : wanted, limits::kShardsMax);
+}
+
+Status Node::Impl::load_identity() {
+  auto identity = options_.identity.empty() ? crypto::Identity::generate()
+                                            : node::load_identity(options_.identity);
+  if (!identity) return std::unexpected(identity.error());
+  identity_ = std::make_unique<crypto::Identity>(std::move(*identity));
+  return {};
+}
+
+Status Node::Impl::open_sockets(unsigned shards) {
+  SocketAddress at = options_.listen;
+  for (unsigned i = 0; i < shards; ++i) {
+    auto socket = runtime::UdpSocket::open({.bind = at, .shard = i, .shards = shards});
+    if (!socket) return std::unexpected(socket.error());
+    node::Seat& seat = seats_[i];
+    seat.socket = std::move(*socket);
+    seat.loop = std::make_unique<runtime::Loop>(seat.socket->native_handle());
+    seat.gate = std::make_unique<node::Gate>(node::messages_max(options_.limits, shards));
+    seat.inbox = std::make_unique<node::Inbox>(limits::kInboxRequestsMax);
+    at = seat.socket->local();  // the kernel chose the port; the others share it
+  }
+  address_ = at;
+  return {};
+}
+
+void Node::Impl::watch_addresses() {
+  auto watch = runtime::AddressWatch::open();
+  if (!watch) {  // a node that stays where it is needs none
+    log_.debug("changes of address are not noticed: {}", watch.error().message());
+    return;
+  }
+  addresses_ = std::move(*watch);
+  seats_[0].loop->watch(addresses_->native_handle(), [this](Now) {
+    if (!addresses_->changed()) return;
+    for (node::Seat& seat : seats_) {
+      seat.loop->post([shard = seat.shard.get()](Now now) { shard->addresses_changed(now); });
+    }
+  });
+}
+
+Status Node::Impl::start() {
+  if (auto ok = process_.check_memory(); !ok) return ok;
+  if (auto ok = load_identity(); !ok) return ok;
+  const unsigned shards = shard_count(options_.shards);
+  seats_.resize(shards);
+  if (auto ok = open_sockets(shards); !ok) return ok;
+  placement_ = std::make_unique<node::Placement>(
+      shards, [this](unsigned shard) { return seats_[shard].loop->busy(); },
+      [] { return runtime::system_now().mono; });
+  workers_ = std::make_unique<runtime::ThreadWorkerPool>(worker_count());
+  hub_ = std::make_unique<node::GossipHub>(
+      netmap::NetmapOptions{.self = id(),
+                            .memory = &bound_->part(memory::Part::netmap),
+                            .digest_interval = options_.gossip_interval},
+      rng_, *this);
+
+  // What is remembered of the past may grow to a sixteenth of the bound each.
+  const std::size_t remembered = options_.limits.memory / 16 / kRememberedBytes;
+  const auto replays =
+      std::make_shared<onion::ReplayWindow>(std::min(limits::kReplayEntriesMax, remembered));
+  const auto delivered = std::make_shared<message::Delivered>(
+      std::min(message::MessagesOptions{}.duplicates_max, remembered), rng_);
+  std::vector<node::Shard*> all;
+  for (unsigned i = 0; i < shards; ++i) {
+    auto shard = node::Shard::create({.index = i,
+                                      .shards = shards,
+                                      .options = &options_,
+                                      .identity = identity_.get(),
+                                      .bound = bound_,
+                                      .rng = &rng_,
+                                      .socket = seats_[i].socket.get(),
+                                      .host = this,
+                                      .hub = hub_.get(),
+                                      .replays = replays,
+                                      .delivered = delivered});
+    if (!shard) return std::unexpected(shard.error());
+    seats_[i].shard = std::move(*shard);
+    all.push_back(seats_[i].shard.get());
+  }
+  hub_->attach(std::move(all));
+
+  started_ = runtime::system_now().mono;
+  auto publish = options_.publish.empty() ? std::vector{address_} : options_.publish;
+  seats_[0].loop->post([shard = seats_[0].shard.get(), publish = std::move(publish)](Now now) {
+    shard->start(publish, now);
+  });
+  watch_addresses();
+  for (node::Seat& seat : seats_) {
+    seat.thread = std::thread([this, &seat] { run(seat); });
+  }
+  log_.info("node {} listens on {} with {} shards", sensitive(id()), sensitive(address_), shards);
+  return {};
+}
+
+void Node::Impl::run(node::Seat& seat) {
+  seat.loop->at_each_turn([&seat](Now now) {
+    seat.inbox->drain(
+        now.mono, [&](node::SendRequest&& request) { seat.shard->send(std::move(request), now); });
+  });
+  seat.loop->run(*seat.shard);
+}
+
+void Node::Impl::stop(Duration grace) {
+  const std::lock_guard lock(stop_mutex_);
+  if (stopped_) return;
+  stopped_ = true;
+  stopping_.store(true, std::memory_order_release);
+  for (node::Seat& seat : seats_) {
+    if (seat.gate) seat.gate->close();
+    if (seat.inbox) seat.inbox->close();
+    if (seat.thread.joinable()) {
+      const bool told =
+          seat.loop->post([shard = seat.shard.get(), grace](Now now) { shard->stop(grace, now); });
+      if (!told) seat.loop->stop();  // a mailbox that full will not be read in time
+    }
+  }
+  for (node::Seat& seat : seats_) {
+    if (seat.thread.joinable()) seat.thread.join();
+    if (seat.inbox) answer_rest(seat);
+  }
+  workers_.reset();
+  for (node::Seat& seat : seats_) seat.shard.reset();
+  if (identity_) log_.info("node {} has stopped", sensitive(id()));
+}
+
+void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
+  process_.note_freed(freed);
+  if (shard != 0) return;
+  placement_->next_round();
+  static_cast<void>(
+      workers_->submit([this] { process_.trim(app_pool_); }, *seats_[0].loop, [](Now) {}));
+}
+
+void Node::Impl::measure(unsigned shard, node::Measured& out) {
+  out.descriptors = process_.descriptors();
+  if (shard != 0) return;  // shard 0 keeps the time
+  process_.count_descriptors(runtime::system_now().mono, *workers_, *seats_[0].loop);
+}
+
+void Node::Impl::on_memory_watch(unsigned shard, bool short_of) {
+  if (short_of) {
+    if (!process_.may_ask_all(runtime::system_now().mono)) return;
+    for (unsigned i = 0; i < seats_.size(); ++i) {
+      node::Shard* const other = seats_[i].shard.get();
+      if (i != shard) seats_[i].loop->post([other](Now) { other->give_free(); });
+    }
+  }
+  process_.look(short_of, *bound_, app_pool_, *workers_, *seats_[shard].loop);
+}
+
+void Node::Impl::on_action(unsigned shard, govern::Action action, bool active,
+                           std::string_view worst, double pressure) {
+  log_.warn("overload: shard {} {} {}, {} is at {:.2f}", shard, active ? "starts" : "ends",
+            govern::name_of(action), worst, pressure);
+}
+
+// ---- receiving
+//
+void Node::Impl::set_handler(MessageHandler handler) {
+  auto held = handler ? std::make_shared<const MessageHandler>(std::move(handler)) : nullptr;
+  const std::lock_guard lock(handler_mutex_);
+  handler_ = std::move(held);
+}
+
+void Node::Impl::set_room_handler(RoomHandler handler) {
+  auto held = handler ? std::make_shared<const RoomHandler>(std::move(handler)) : nullptr;
+  const std::lock_guard lock(handler_mutex_);
+  room_handler_ = std::move(held);
+}
+
+Accept Node::Impl::on_message(Message&& message) {
+  std::shared_ptr<const MessageHandler> handler;
+  {
+    const std::lock_guard lock(handler_mutex_);
+    handler = handler_;
+  }
+  return handler ? (*handler)(std::move(message)) : Accept::no_receiver;
+}
+
+// ---- what it tells
+//
+NodeStatus Node::Impl::status_of(std::vector<node::ShardReport>&& reports) const {
+  NodeStatus out;
+  out.id = id();
+  out.listen = address_;
+  out.version = std::string(qudag::version());
+  out.shards = static_cast<unsigned>(seats_.size());
+  out.uptime = runtime::system_now().mono - started_;
+  for (const node::ShardReport& report : reports) {
+    out.links += report.links;
+    out.circuits += report.circuits;
+    out.nodes_known = std::max(out.nodes_known, report.nodes_known);
+    out.relays_known = std::max(out.relays_known, report.relays_known);
+  }
+  out.memory_used = bound_->node().used();
+  out.memory_limit = bound_->node().bytes_max();
+  out.rss = node::resident_bytes();
+  out.stopping = stopping_.load(std::memory_order_relaxed);
+  return out;
+}
+
+BoundedList Node::Impl::bounded() {
+  BoundedList out;
+  workers_->report(out);
+  bound_->report(out);
+  app_pool_.report(out);
+  return out;
+}
+
+}  // namespace qudag

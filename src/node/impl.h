@@ -1,0 +1,130 @@
+// What is behind the public Node: the seats of the shards, and what all of them share.
+//
+// impl.cc: start, stop and what the shards ask for. sending.cc: the way in of a message.
+#pragma once
+
+#include "base/log.h"
+#include "crypto/random.h"
+#include "node/app_pool.h"
+#include "node/buffer.h"
+#include "node/gathering.h"
+#include "node/placement.h"
+#include "node/process.h"
+#include "node/seat.h"
+#include "runtime/address_watch.h"
+#include "runtime/worker_pool.h"
+
+#include <qudag/node.h>
+
+#include <atomic>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+namespace qudag {
+
+class Node::Impl final : public node::ShardHost {
+ public:
+  explicit Impl(Options options)
+      : options_(std::move(options)),
+        log_(
+            {.level = log_level(options_.log_level), .scrub = !options_.log_sensitive, .sink = {}}),
+        process_(options_, shard_count(options_.shards)),
+        bound_(std::make_shared<memory::Bound>(options_.limits.memory, process_.floor())),
+        app_pool_(bound_) {}
+  ~Impl() override { stop(std::chrono::seconds(1)); }
+
+  Status start();
+  void stop(Duration grace);
+
+  Result<Buffer> buffer(std::size_t bytes);
+  Status reserve(std::size_t bytes, Class cls, memory::Reservation& reservation);
+  Status send(node::SendRequest request, unsigned shard);
+  Status send_copy(node::SendRequest request, std::span<const std::byte> payload, unsigned shard);
+  template <class Try>
+  Status when_room(const SendOptions& options, node::Seat& seat, Try&& attempt);
+  Status put(node::SendRequest& request, node::Seat& seat);
+  bool on_own_thread() const;
+  void leave(node::Seat& seat, Class cls, std::uint64_t count);
+  void tell_room(Class cls);
+  unsigned shard_for(const NodeId& destination, const SendOptions& options) const;
+
+  template <class Whole, class Part>
+  std::future<Whole> gather(std::function<Part(node::Seat&)> part,
+                            std::function<Whole(std::vector<Part>&&)> combine);
+
+  const NodeId& id() const { return identity_->id(); }
+  const SocketAddress& address() const { return address_; }
+  NodeStatus status_of(std::vector<node::ShardReport>&& reports) const;
+  std::size_t shards() const { return seats_.size(); }
+  const memory::Bound& bound() const { return *bound_; }
+  /// What belongs to no shard. Any thread.
+  BoundedList bounded();
+  void set_handler(MessageHandler handler);
+  void set_room_handler(RoomHandler handler);
+
+ private:
+  // node::ShardHost
+  Accept on_message(Message&& message) override;
+  void on_ended(unsigned shard, const std::array<std::uint64_t, kClassCount>& count) override;
+  void on_stopped(unsigned shard) override { seats_[shard].loop->stop(); }
+  void on_maintained(unsigned shard, std::uint64_t freed) override;
+  void on_memory_watch(unsigned shard, bool short_of) override;
+  void measure(unsigned shard, node::Measured& out) override;
+  void on_action(unsigned shard, govern::Action action, bool active, std::string_view worst,
+                 double pressure) override;
+  runtime::Executor& executor(unsigned shard) override { return *seats_[shard].loop; }
+  runtime::WorkerPool& workers() override { return *workers_; }
+
+  static unsigned shard_count(unsigned wanted);
+  static LogLevel log_level(std::string_view name);
+  Status load_identity();
+  Status open_sockets(unsigned shards);
+  void watch_addresses();
+  void run(node::Seat& seat);
+  void answer_rest(node::Seat& seat);
+
+  Options options_;
+  Log log_;
+  crypto::SystemRng rng_;
+  std::unique_ptr<crypto::Identity> identity_;
+  node::Process process_;
+  std::shared_ptr<memory::Bound> bound_;  // owners: this, shards, pools, buffers given out
+  node::AppPool app_pool_;
+  std::unique_ptr<runtime::ThreadWorkerPool> workers_;
+  std::unique_ptr<node::GossipHub> hub_;              // used on shard 0's thread
+  std::unique_ptr<runtime::AddressWatch> addresses_;  // outlives the loop that watches it
+  std::vector<node::Seat> seats_;
+  std::unique_ptr<node::Placement> placement_;
+  SocketAddress address_;
+  TimePoint started_{};
+  std::atomic<bool> stopping_{false};
+  std::mutex stop_mutex_;
+  bool stopped_ = false;
+
+  std::mutex handler_mutex_;
+  std::shared_ptr<const MessageHandler> handler_;    // owners: this, calls under way
+  std::shared_ptr<const RoomHandler> room_handler_;  // the same
+};
+
+template <class Whole, class Part>
+std::future<Whole> Node::Impl::gather(std::function<Part(node::Seat&)> part,
+                                      std::function<Whole(std::vector<Part>&&)> combine) {
+  auto gathering = std::make_shared<node::Gathering<Part, Whole>>();
+  gathering->parts.resize(seats_.size());
+  gathering->missing = seats_.size();
+  gathering->combine = std::move(combine);
+  auto future = gathering->promise.get_future();
+  for (std::size_t i = 0; i < seats_.size(); ++i) {
+    node::Seat& seat = seats_[i];
+    const bool posted =
+        seat.loop->post([gathering, i, &seat, part](Now) { gathering->put(i, part(seat)); });
+    if (!posted) gathering->put(i, Part{});
+  }
+  return future;
+}
+
+}  // namespace qudag

@@ -1,0 +1,35 @@
+// One shard and all that runs it: socket, loop, thread, and the ways in.
+#pragma once
+
+#include "node/gate.h"
+#include "node/inbox.h"
+#include "node/shard/shard.h"
+#include "runtime/clock.h"
+#include "runtime/loop.h"
+#include "runtime/udp_socket.h"
+
+#include <memory>
+#include <thread>
+
+namespace qudag::node {
+
+/// Members end in reverse order: the shard before its socket.
+struct Seat {
+  std::unique_ptr<runtime::UdpSocket> socket;
+  std::unique_ptr<runtime::Loop> loop;
+  std::unique_ptr<Gate> gate;
+  std::unique_ptr<Inbox> inbox;
+  std::unique_ptr<Shard> shard;
+  std::thread thread;
+
+  /// On the shard's thread.
+  BoundedList bounded() const {
+    BoundedList out;
+    inbox->report(out);
+    loop->report(out);
+    shard->report(out, runtime::system_now());
+    return out;
+  }
+};
+
+}  // namespace qudag::node

@@ -1,0 +1,142 @@
+// The way in of a message, on the application's thread: gate -> reserve, copy or take the chain ->
+// inbox of the destination's shard. And the way out of what it counts: what has ended makes room.
+#include "node/impl.h"
+
+#include <algorithm>
+
+namespace qudag {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+std::unexpected<Error> memory_is_out() {
+  return fail(Errc::refused_memory, "limits.memory is reached");
+}
+
+}  // namespace
+
+unsigned Node::Impl::shard_for(const NodeId& destination, const SendOptions& options) const {
+  // What may share a circuit must meet on one shard; the rest spreads by load.
+  return placement_->shard_of(std::hash<NodeId>{}(destination) + options.isolation * 0x9e3779b9 +
+                              static_cast<std::size_t>(options.cls) * 31 + options.hops);
+}
+
+Status Node::Impl::reserve(std::size_t bytes, Class cls, memory::Reservation& reservation) {
+  if (bytes > kMessageBytesMax) return fail(Errc::too_large, "a message has at most 64 MiB");
+  reservation = memory::Reservation::take(bound_->claim(static_cast<std::size_t>(cls)),
+                                          node::chain_bytes(bytes));
+  if (!reservation) return memory_is_out();
+  return {};
+}
+
+Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
+  memory::Reservation reservation;
+  if (auto ok = reserve(bytes, Class::normal, reservation); !ok) return std::unexpected(ok.error());
+  memory::Chain chain;
+  if (!app_pool_.take(bytes, chain)) return memory_is_out();
+  auto impl = Buffer::Impl::make(app_pool_.pool(), chain, reservation, bound_);
+  if (!impl) return memory_is_out();
+  return Buffer(std::move(impl));
+}
+
+Status Node::Impl::send(node::SendRequest request, unsigned shard) {
+  node::Seat& seat = seats_[shard];
+  return when_room(request.options, seat, [&] { return put(request, seat); });
+}
+
+Status Node::Impl::send_copy(node::SendRequest request, std::span<const std::byte> payload,
+                             unsigned shard) {
+  node::Seat& seat = seats_[shard];
+  return when_room(request.options, seat, [&]() -> Status {
+    if (auto ok = reserve(payload.size(), request.options.cls, request.reservation); !ok) return ok;
+    const bool high = request.options.cls == Class::high;
+    const memory::For whom = high ? memory::For::high : memory::For::all;
+    if (!app_pool_.take(payload.size(), request.payload, whom)) return memory_is_out();
+    request.payload.copy_from(payload);
+    return put(request, seat);
+  });
+}
+
+/// Lets the message in and tries; what found no room pauses the gate, and waits there if it wishes.
+template <class Try>
+Status Node::Impl::when_room(const SendOptions& options, node::Seat& seat, Try&& attempt) {
+  if (options.hops > kRelaysMax) return fail(Errc::invalid_argument, "hops must be 0 to 5");
+  if (options.ttl < 1ms || options.ttl > limits::kTtlMax) {
+    return fail(Errc::invalid_argument, "ttl must be 1 ms to 24 h");
+  }
+  if (static_cast<std::size_t>(options.cls) >= kClassCount) {
+    return fail(Errc::invalid_argument, "class");
+  }
+  std::optional<node::Gate::Clock::time_point> until;  // asking the time costs: when it waits
+  for (;;) {
+    if (stopping_.load(std::memory_order_acquire)) return fail(Errc::shutting_down);
+    Status done = fail(Errc::refused_queue_full);
+    if (seat.gate->enter(options.cls)) {
+      done = attempt();
+      if (done) return done;
+      leave(seat, options.cls, 1);
+      seat.gate->pause(options.cls);
+    }
+    const bool for_room =
+        done.error() == Errc::refused_queue_full || done.error() == Errc::refused_memory;
+    const bool waits = options.when_full == WhenFull::wait && for_room;
+    if (!waits || !seat.gate->paused(options.cls) || on_own_thread()) return done;
+    if (!until) until = node::Gate::Clock::now() + options.ttl;
+    if (seat.gate->wait(options.cls, *until) == node::Gate::Waited::too_long) {
+      return fail(Errc::expired, "no room");
+    }
+  }
+}
+
+/// On a thread that calls back: who waits there waits for itself.
+bool Node::Impl::on_own_thread() const {
+  return std::ranges::any_of(seats_, [self = std::this_thread::get_id()](const node::Seat& seat) {
+    return seat.thread.get_id() == self;
+  });
+}
+
+Status Node::Impl::put(node::SendRequest& request, node::Seat& seat) {
+  switch (seat.inbox->put(request, runtime::system_now().mono)) {
+    case queue::Pushed::queued:
+      return {};
+    case queue::Pushed::wake:
+      seat.loop->wake();
+      return {};
+    case queue::Pushed::full:
+      return fail(Errc::refused_queue_full, "the shard's inbox is full");
+    case queue::Pushed::closed:
+      break;
+  }
+  return fail(Errc::shutting_down);
+}
+
+void Node::Impl::on_ended(unsigned shard, const std::array<std::uint64_t, kClassCount>& count) {
+  for (std::size_t i = 0; i < kClassCount; ++i) {
+    if (count[i] > 0) leave(seats_[shard], static_cast<Class>(i), count[i]);
+  }
+}
+
+void Node::Impl::leave(node::Seat& seat, Class cls, std::uint64_t count) {
+  // A full mailbox drops this: then the node is busier than anybody needs to hear.
+  if (seat.gate->leave(cls, count)) seat.loop->post([this, cls](Now) { tell_room(cls); });
+}
+
+void Node::Impl::tell_room(Class cls) {
+  std::shared_ptr<const RoomHandler> handler;
+  {
+    const std::lock_guard lock(handler_mutex_);
+    handler = room_handler_;
+  }
+  if (handler) (*handler)(cls);
+}
+
+/// What came in after the shard's last turn.
+void Node::Impl::answer_rest(node::Seat& seat) {
+  seat.inbox->drain(runtime::system_now().mono, [&](node::SendRequest&& request) {
+    leave(seat, request.options.cls, 1);
+    if (request.done) request.done(node::refusal(Errc::shutting_down));
+  });
+}
+
+}  // namespace qudag

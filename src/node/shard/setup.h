@@ -1,0 +1,56 @@
+// What a shard is made of, and what the node's options mean for each room in it.
+#pragma once
+
+#include "circuit/circuits.h"
+#include "link/endpoint.h"
+#include "memory/bound.h"
+#include "message/messages.h"
+#include "node/shard/build_gate.h"
+#include "node/shard/gossip_hub.h"
+#include "node/shard/host.h"
+#include "onion/key_stock.h"
+
+#include <qudag/options.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <memory>
+
+namespace qudag::node {
+
+/// All references outlive the shard.
+struct ShardSetup {
+  unsigned index = 0;
+  unsigned shards = 1;
+  const Options* options = nullptr;
+  const crypto::Identity* identity = nullptr;
+  std::shared_ptr<memory::Bound> bound;  // owners: node, shards, pools, buffers given out
+  Rng* rng = nullptr;
+  runtime::DatagramSocket* socket = nullptr;
+  ShardHost* host = nullptr;
+  GossipHub* hub = nullptr;
+  std::shared_ptr<onion::ReplayWindow> replays = nullptr;   // owners: all shards
+  std::shared_ptr<message::Delivered> delivered = nullptr;  // owners: all shards
+};
+
+/// The part of a bound that one shard has; at least one.
+inline std::size_t share(std::size_t total, unsigned shards) {
+  return std::max<std::size_t>(1, (total + shards - 1) / shards);
+}
+
+// Windows of streams: a peer may fill them all. They shrink as the bound comes nearer.
+inline constexpr std::size_t kWindowMin = 64 * 1024;
+inline constexpr std::size_t kWindowMax = 512 * 1024;
+
+/// Messages of each class that one of so many shards has under way at most.
+std::array<std::uint64_t, kClassCount> messages_max(const Limits& limits, unsigned shards);
+
+memory::PoolOptions pool_options(const ShardSetup& setup);
+crypto::Cipher cipher_of(const ShardSetup& setup);
+BuildGateOptions gate_options(const ShardSetup& setup);
+circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStock& stock);
+link::EndpointOptions endpoint_options(const ShardSetup& setup);
+message::MessagesOptions message_options(const ShardSetup& setup);
+
+}  // namespace qudag::node

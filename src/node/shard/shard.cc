@@ -1,0 +1,319 @@
+#include "node/shard/shard.h"
+
+#include "node/buffer.h"
+#include "node/cipher.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace qudag::node {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// What a turn reads before timers and writes: about a millisecond's work, so that what is urgent
+// and came meanwhile does not wait for a flood.
+constexpr int kBatchesPerTurn = 64;
+constexpr std::size_t kReadBytesPerTurn = 1024 * 1024;
+constexpr std::size_t kReadDatagramsPerTurn = 4'096;  // of garbage, which is small
+constexpr Duration kClosingTime = 500ms;
+
+message::Taken to_taken(Accept accept) {
+  switch (accept) {
+    case Accept::taken:
+      return message::Taken::yes;
+    case Accept::no_receiver:
+      return message::Taken::no_receiver;
+    case Accept::queue_full:
+      return message::Taken::queue_full;
+  }
+  return message::Taken::no_receiver;
+}
+
+}  // namespace
+
+Delivery refusal(const Error& error) {
+  const bool limit = error.code >= Errc::refused_memory && error.code < Errc::unknown_destination;
+  return {.outcome = limit ? Outcome::refused : Outcome::failed, .reason = error};
+}
+
+Shard::Shard(const ShardSetup& setup)
+    : setup_(setup),
+      pool_(pool_options(setup)),
+      joint_(setup.identity->id(), *this, gate_options(setup), *setup.rng),
+      routes_(
+          setup.identity->id(), cipher_of(setup),
+          {.distinct_networks = setup.options->distinct_networks, .guards = setup.options->guards},
+          *setup.rng),
+      circuits_(circuit_options(setup, stock_), pool_, *setup.rng, joint_),
+      memory_max_(setup.bound->node().bytes_max()) {}
+
+Shard::~Shard() = default;
+
+Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
+  std::unique_ptr<Shard> shard(new Shard(setup));
+  auto endpoint = link::Endpoint::create(endpoint_options(setup), *setup.identity, shard->pool_,
+                                         *setup.rng, shard->joint_, shard.get());
+  if (!endpoint) return std::unexpected(endpoint.error());
+  shard->endpoint_ = std::move(*endpoint);
+  shard->joint_.attach(*shard->endpoint_, shard->circuits_);
+  shard->joint_.set_local(setup.socket->local());
+  shard->messages_ = std::make_unique<message::Messages>(
+      message_options(setup), shard->circuits_, shard->routes_, shard->pool_,
+      setup.bound->messages(), *setup.rng, setup.identity, static_cast<message::Events&>(*shard));
+  shard->circuits_.set_events(*shard->messages_);
+  shard->protection_ = std::make_unique<Protection>(ProtectionSetup{.shard = setup.index,
+                                                                    .bound = *setup.bound,
+                                                                    .pool = shard->pool_,
+                                                                    .endpoint = *shard->endpoint_,
+                                                                    .circuits = shard->circuits_,
+                                                                    .messages = *shard->messages_,
+                                                                    .joint = shard->joint_,
+                                                                    .host = *setup.host});
+  return shard;
+}
+
+// ---- The turn
+// -------------------------------------------------------------------------------------
+
+bool Shard::on_readable(Now now) {
+  std::size_t bytes = 0;
+  std::size_t datagrams = 0;
+  for (int i = 0; i < kBatchesPerTurn; ++i) {
+    const auto batch = setup_.socket->receive();
+    if (batch.empty()) {
+      protection_->note_read(false, now);
+      return false;
+    }
+    endpoint_->receive(batch, setup_.socket->local(), now);
+    for (const runtime::Received& one : batch) {
+      bytes += one.data.size();
+      datagrams += one.segment == 0 ? 1 : (one.data.size() + one.segment - 1) / one.segment;
+    }
+    if (bytes >= kReadBytesPerTurn || datagrams >= kReadDatagramsPerTurn) break;
+  }
+  ++turns_reading_used_up_;
+  protection_->note_read(true, now);
+  return true;
+}
+
+void Shard::hand_over(std::uint8_t shard, const runtime::Received& datagram) {
+  // Rare: the kernel steers by connection id; only a socket without that program gets here.
+  Shard* owner = setup_.hub->shard(shard);
+  auto copy = std::make_shared<std::vector<std::byte>>(datagram.data.begin(), datagram.data.end());
+  setup_.host->executor(shard).post([owner, copy, meta = datagram](Now now) mutable {
+    meta.data = *copy;
+    owner->endpoint_->receive({&meta, 1}, owner->setup_.socket->local(), now);
+  });
+}
+
+void Shard::on_writable(Now) { wants_writable_ = false; }
+
+void Shard::on_time(Now now) {
+  endpoint_->on_time(now);
+  circuits_.on_time(now);
+  messages_->on_time(now);
+  protection_->on_time(now);
+  if (now.mono >= maintain_at_) maintain(now);
+  if (now.mono >= show_at_) {
+    show_at_ = kNever;
+    endpoint_->show(now);
+  }
+  if (setup_.index == 0) {
+    setup_.hub->on_time(now);
+    if (bootstrap_ && phase_ == Phase::running) bootstrap_->on_time(now, *view_, may_open_ahead());
+    if (now.mono >= renew_at_) renew(now);
+  }
+}
+
+void Shard::flush(Now now) {
+  messages_->pump(now);
+  if (may_open_ahead()) fill_stock();
+  watch_memory(now);
+  advance_stop(now);
+  tell_ended();
+  if (!wants_writable_) wants_writable_ = !endpoint_->flush(*setup_.socket, now);
+  protection_->note_written(wants_writable_, now);
+}
+
+TimePoint Shard::next_deadline() const {
+  TimePoint due =
+      std::min({endpoint_->next_deadline(), circuits_.next_deadline(), messages_->next_deadline(),
+                phase_end_, maintain_at_, show_at_, protection_->next_deadline()});
+  if (setup_.index == 0) {
+    due = std::min({due, setup_.hub->next_deadline(), renew_at_});
+    if (bootstrap_ && phase_ == Phase::running) due = std::min(due, bootstrap_->next_deadline());
+  }
+  return due;
+}
+
+// ---- Sending and receiving
+// ------------------------------------------------------------------------
+
+void Shard::send(SendRequest request, Now now) {
+  const Class cls = request.options.cls;
+  protection_->note_work(now);
+  enqueueing_ = true;
+  auto id = phase_ == Phase::running ? enqueue(request, now)
+                                     : Result<message::SendId>(fail(Errc::shutting_down));
+  enqueueing_ = false;
+  if (!id) {
+    ++ended_[static_cast<std::size_t>(cls)];
+    if (request.done) request.done(refusal(id.error()));
+    return;
+  }
+  pending_.emplace(id->value, Pending{std::move(request.done), std::move(request.progress), cls});
+  // Outcomes that came before we knew the id.
+  for (auto& [early_id, delivery] : std::exchange(early_, {})) {
+    on_outcome({early_id}, delivery, now);
+  }
+}
+
+Result<message::SendId> Shard::enqueue(SendRequest& request, Now now) {
+  if (request.reply_to) {
+    return messages_->reply({request.reply_to->circuit}, request.reply_to->message,
+                            std::move(request.payload), std::move(request.reservation),
+                            request.options.ttl, now);
+  }
+  if (auto ok = protection_->admit(request.options.cls); !ok) return std::unexpected(ok.error());
+  return messages_->send(request.destination, std::move(request.payload),
+                         std::move(request.reservation), request.options, now);
+}
+
+message::Taken Shard::on_message(message::Received&& received, Now) {
+  Message message;
+  message.id = received.id;
+  message.cls = received.cls;
+  message.sender = received.sender;
+  message.in_reply_to = received.in_reply_to;
+  if (received.reply_circuit) {
+    message.reply_to = ReplyTo{
+        .shard = setup_.index, .circuit = received.reply_circuit->value, .message = received.id};
+  }
+  auto payload = Buffer::Impl::make(pool_, received.payload, received.reservation, setup_.bound,
+                                    onion::block_use(received.cls));
+  if (!payload) return message::Taken::memory;
+  message.payload = Buffer(std::move(payload));
+  return to_taken(setup_.host->on_message(std::move(message)));
+}
+
+void Shard::on_outcome(message::SendId id, const Delivery& delivery, Now) {
+  const auto found = pending_.find(id.value);
+  if (found == pending_.end()) {
+    QUDAG_ASSERT(enqueueing_);
+    early_.emplace_back(id.value, delivery);
+    return;
+  }
+  const Pending pending = std::move(found->second);
+  pending_.erase(found);
+  if (delivery.outcome == Outcome::delivered) {
+    delivery_us_[static_cast<std::size_t>(pending.cls)].record(
+        static_cast<std::uint64_t>(delivery.elapsed / 1us));
+  }
+  ++ended_[static_cast<std::size_t>(pending.cls)];
+  if (pending.done) pending.done(delivery);
+}
+
+void Shard::tell_ended() {
+  if (std::ranges::all_of(ended_, [](std::uint64_t count) { return count == 0; })) return;
+  setup_.host->on_ended(setup_.index, std::exchange(ended_, {}));
+}
+
+void Shard::on_progress(message::SendId id, std::size_t done, std::size_t all, Now) {
+  const auto found = pending_.find(id.value);
+  if (found != pending_.end() && found->second.progress) found->second.progress(done, all);
+}
+
+// ---- Links and gossip
+// -----------------------------------------------------------------------------
+
+void Shard::post_to_hub(std::function<void(GossipHub&, Now)> task, Now now) {
+  GossipHub& hub = *setup_.hub;
+  if (setup_.index == 0) return task(hub, now);
+  // A full mailbox drops this; the next digest repeats what it said.
+  setup_.host->executor(0).post([&hub, task = std::move(task)](Now then) { task(hub, then); });
+}
+
+void Shard::link_ready(link::LinkId link, Now now) {
+  post_to_hub(
+      [index = setup_.index, link](GossipHub& hub, Now then) { hub.link_ready(index, link, then); },
+      now);
+}
+
+void Shard::link_closed(link::LinkId link, Now now) {
+  post_to_hub([index = setup_.index, link](GossipHub& hub,
+                                           Now then) { hub.link_closed(index, link, then); },
+              now);
+}
+
+void Shard::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
+  if (setup_.index == 0) return setup_.hub->frame(0, link, type, body, now);
+  post_to_hub(
+      [index = setup_.index, link, type, copy = std::vector<std::byte>(body.begin(), body.end())](
+          GossipHub& hub, Now then) { hub.frame(index, link, type, copy, then); },
+      now);
+}
+
+namespace {
+
+link::LinkId link_of(std::uint64_t gossip_key) {
+  return {.slot = static_cast<std::uint32_t>(gossip_key & 0xff'ffff),
+          .generation = static_cast<std::uint32_t>(gossip_key >> 24)};
+}
+
+}  // namespace
+
+bool Shard::send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body) {
+  return endpoint_->send_control(link_of(gossip_key), type, body);
+}
+
+void Shard::close_link(std::uint64_t gossip_key, link::Code code, Now now) {
+  endpoint_->close(link_of(gossip_key), code, now);
+}
+
+void Shard::set_view(netmap::ViewPtr view, Now now) {
+  view_ = view;
+  // Gossip may hold a descriptor that an earlier run of this identity made a moment ago, or with a
+  // clock ahead of ours: its keys are gone, so ours must supersede it.
+  if (const netmap::Entry* own = view_->find(setup_.identity->id());
+      own != nullptr && setup_.index == 0 && !keys_.empty() &&
+      own->onion_key(now.unix_seconds) != nullptr &&
+      own->onion_key(now.unix_seconds)->bytes() != keys_.front().pair->public_bytes()) {
+    renew_at_ = now.mono;
+  }
+  joint_.set_view(view);
+  routes_.set_view(std::move(view));
+}
+
+void Shard::set_onion_keys(std::vector<onion::OnionKey> keys) {
+  circuits_.set_onion_keys(std::move(keys));
+}
+
+// ---- Stopping
+// -------------------------------------------------------------------------------------
+
+void Shard::stop(Duration grace, Now now) {
+  if (phase_ != Phase::running) return;
+  phase_ = Phase::draining;
+  phase_end_ = now.mono + grace;
+}
+
+void Shard::advance_stop(Now now) {
+  if (phase_ == Phase::draining) {
+    const auto stats = messages_->stats();
+    if (stats.waiting + stats.in_flight > 0 && now.mono < phase_end_) return;
+    phase_ = Phase::closing;
+    phase_end_ = now.mono + kClosingTime;
+    messages_->shutdown(now);
+    circuits_.shutdown(now);
+    endpoint_->shutdown(now);
+  }
+  if (phase_ == Phase::closing && (endpoint_->links().empty() || now.mono >= phase_end_)) {
+    phase_ = Phase::stopped;
+    phase_end_ = kNever;
+    setup_.host->on_stopped(setup_.index);
+  }
+}
+
+}  // namespace qudag::node

@@ -1,0 +1,68 @@
+// Shard 0 speaks for the node: its keys, its descriptor, and how it joins the network. Every shard
+// shows its links a new address.
+#include "node/shard/shard.h"
+
+#include <utility>
+
+namespace qudag::node {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kRenewRetry = 10s;
+/// An address that comes brings others, and a route; what is said before they are there is lost.
+constexpr Duration kAddressSettles = 20ms;
+
+}  // namespace
+
+void Shard::start(std::vector<SocketAddress> addresses, Now now) {
+  addresses_ = std::move(addresses);
+  bootstrap_.emplace(
+      setup_.identity->id(), setup_.options->bootstrap, setup_.options->gossip_interval,
+      *setup_.rng, [this](const PeerAddress& peer, Now then) {
+        // A refusal or failure shows as no link; the next round tries again.
+        static_cast<void>(endpoint_->dial(peer.id, peer.at, setup_.socket->local(), then));
+      });
+  renew(now);
+}
+
+UnixSeconds Shard::published_before() const {
+  const netmap::Entry* own = view_->find(setup_.identity->id());
+  return own == nullptr ? 0 : own->descriptor.published;
+}
+
+void Shard::renew(Now now) {
+  renew_at_ = now.mono + kRenewRetry;  // until the announcement is there
+  auto input = std::make_shared<AnnouncementInput>(
+      AnnouncementInput{.identity = setup_.identity,
+                        .keys = keys_,
+                        .addresses = addresses_,
+                        .relay = setup_.options->relay,
+                        .descriptor_lifetime_s =
+                            static_cast<std::uint64_t>(setup_.options->descriptor_lifetime.count()),
+                        .onion_key_lifetime_s =
+                            static_cast<std::uint64_t>(setup_.options->onion_key_lifetime.count()),
+                        .now = now.unix_seconds,
+                        .published_before = published_before()});
+  auto result = std::make_shared<Result<Announcement>>(fail(Errc::internal));
+  setup_.host->workers().submit(
+      [input, result] { *result = announce(*input); }, setup_.host->executor(0),
+      [this, result](Now then) {
+        if (!*result) return;  // tried again at renew_at_
+        Announcement& made = **result;
+        keys_ = made.keys;
+        set_onion_keys(keys_);
+        for (unsigned i = 1; i < setup_.shards; ++i) setup_.hub->give_keys(i, keys_);
+        if (setup_.options->known) {
+          static_cast<void>(setup_.hub->add(made.descriptor, then));
+        }
+        renew_at_ = then.mono + std::chrono::seconds(made.renew_at - then.unix_seconds);
+      });
+}
+
+void Shard::addresses_changed(Now now) {
+  if (show_at_ == kNever) show_at_ = now.mono + kAddressSettles;
+}
+
+}  // namespace qudag::node
