@@ -2,7 +2,6 @@
 // thread.
 // rooms: memory
 #include "memory/block.h"
-#include "memory/record_pool.h"
 
 #include <benchmark/benchmark.h>
 
@@ -96,21 +95,6 @@ void malloc_end_elsewhere(benchmark::State& state) {
       state, [] { return std::malloc(kPieceBytes); }, [](void* piece) { std::free(piece); });
 }
 BENCHMARK(malloc_end_elsewhere)->UseRealTime();
-
-struct Record {
-  std::byte raw[200];
-};
-
-void record_pool(benchmark::State& state) {
-  RecordPool<Record> pool(1024);
-  for (auto _ : state) benchmark::DoNotOptimize(pool.make());
-}
-BENCHMARK(record_pool);
-
-void record_new(benchmark::State& state) {
-  for (auto _ : state) benchmark::DoNotOptimize(std::make_unique<Record>());
-}
-BENCHMARK(record_new);
 
 }  // namespace
 }  // namespace qudag::memory

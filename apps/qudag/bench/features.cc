@@ -4,6 +4,7 @@
 #include "machine.h"
 #include "net.h"
 #include "scenarios.h"
+#include "turns.h"
 
 #include "crypto/aead.h"
 
@@ -15,31 +16,6 @@
 
 namespace qudag::app::bench {
 namespace {
-
-template <class On, class Off>
-std::pair<double, double> in_turns(unsigned runs, On on, Off off) {
-  std::vector<double> with, without;
-  for (unsigned i = 0; i <= runs; ++i) {
-    const double a = on();
-    const double b = off();
-    if (i == 0) continue;
-    with.push_back(a);
-    without.push_back(b);
-  }
-  return {median_of(with), median_of(without)};
-}
-
-template <class Work>
-double ns_per(double seconds, std::size_t batch, Work work) {
-  const double begin = cpu_of_this_thread();
-  double now = begin;
-  std::uint64_t count = 0;
-  for (; now - begin < seconds; now = cpu_of_this_thread()) {
-    work();
-    count += batch;
-  }
-  return (now - begin) * 1e9 / static_cast<double>(count);
-}
 
 constexpr std::size_t kBurst = 512;  // a window of cells, taken and given back
 
@@ -226,6 +202,7 @@ Result<double> bulk_with_shards(const BenchArgs& args, unsigned shards, Interrup
 
 Status features_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt) {
   if (Status done = in_process(args, out); !done) return done;
+  features_of_records(args, out);
   {
     auto net = Net::start({.relays = 3, .shards = 1}, interrupt);
     if (!net) return std::unexpected(net.error());

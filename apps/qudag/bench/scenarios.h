@@ -22,7 +22,8 @@ Status burst_part(const BenchArgs& args, Results& out, Interrupt& interrupt);
 Status idle_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 /// Calls of malloc and bytes copied in steady traffic.
 Status alloc_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
-/// On against off.
+/// On against off. Queues, records, chains and scratch are a file of their own.
+void features_of_records(const BenchArgs& args, Results& out);
 Status features_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 
 /// Half to four times the capacity offered, memory bound at 64 MB: outcomes, latency, shares, RSS.

@@ -1,4 +1,3 @@
-#include "memory/record_pool.h"
 #include "memory/scratch.h"
 
 #include "support/allocation_count.h"
@@ -6,8 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <string>
-#include <vector>
 
 namespace qudag::memory {
 namespace {
@@ -49,58 +46,6 @@ TEST(Scratch, LearnsItsHighWaterAndThenAllocatesNothing) {
   for (int i = 0; i < 100; ++i) turn();
   EXPECT_EQ(test::allocations() - before, 0u);
   EXPECT_EQ(scratch.system_allocations(), pieces);
-}
-
-struct Envelope {
-  explicit Envelope(int n, int* ended_count = nullptr) : number(n), ended(ended_count) {}
-  ~Envelope() {
-    if (ended != nullptr) ++*ended;
-  }
-  int number;
-  int* ended;
-};
-
-TEST(RecordPool, ConstructsDestroysAndBounds) {
-  int ended = 0;
-  RecordPool<Envelope> pool(3, 2);
-  auto a = pool.make(1, &ended);
-  auto b = pool.make(2, &ended);
-  auto c = pool.make(3, &ended);
-  ASSERT_TRUE(a && b && c);
-  EXPECT_FALSE(pool.make(4, &ended));
-  EXPECT_EQ(pool.refused(), 1u);
-  EXPECT_EQ(a->number + b->number + c->number, 6);
-  b.reset();
-  EXPECT_EQ(ended, 1);
-  EXPECT_EQ(pool.in_use(), 2u);
-  b = pool.make(5, &ended);
-  ASSERT_TRUE(b);
-  EXPECT_EQ(b->number, 5);
-  EXPECT_EQ(pool.peak(), 3u);
-}
-
-TEST(RecordPool, SteadyStateAllocatesNothing) {
-  RecordPool<Envelope> pool(1000);
-  std::vector<RecordPool<Envelope>::Handle> held;
-  held.reserve(200);
-  for (int i = 0; i < 200; ++i) held.push_back(pool.make(i));
-  held.clear();
-  const std::uint64_t before = test::allocations();
-  for (int round = 0; round < 100; ++round) {
-    for (int i = 0; i < 200; ++i) held.push_back(pool.make(i));
-    held.clear();
-  }
-  EXPECT_EQ(test::allocations() - before, 0u);
-}
-
-TEST(RecordPool, RecordLeftBehindIsADefect) {
-  EXPECT_DEATH(
-      {
-        RecordPool<Envelope>::Handle left;
-        RecordPool<Envelope> pool(1);
-        left = pool.make(1);
-      },
-      "assertion failed");
 }
 
 }  // namespace
