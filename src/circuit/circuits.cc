@@ -166,47 +166,6 @@ void Circuits::close(CircuitId id, Now now) {
   core.end(*circuit, {.why = Errc::ok, .tell = false}, now);
 }
 
-std::size_t Circuits::reclaim(std::size_t bytes, Now now) {
-  Core& core = impl_->core;
-  core.latest = now.mono;
-  struct Candidate {
-    Class cls;
-    std::chrono::milliseconds waited;
-    std::size_t bytes;
-    CircuitId id;
-  };
-  std::vector<Candidate> holding;
-  core.for_each([&](const Circuit& c) {
-    // What a source sends is a message that waits, whatever becomes of the circuit.
-    if (c.cls == Class::high || c.role == CircuitRole::source) return;
-    Candidate out{c.cls, {}, 0, c.id};
-    for (const Side* side : {&c.previous, &c.next}) {
-      if (!side->open()) continue;
-      const Sink::Held held = core.sink.held(side->stream);
-      out.bytes += held.bytes;
-      out.waited = std::max(out.waited, held.waited);
-    }
-    if (out.bytes > 0) holding.push_back(out);
-  });
-  std::sort(holding.begin(), holding.end(), [](const Candidate& a, const Candidate& b) {
-    return a.cls != b.cls ? a.cls > b.cls : a.waited > b.waited;
-  });
-  std::size_t freed = 0;
-  for (const Candidate& next : holding) {
-    if (freed >= bytes) break;
-    Circuit* circuit = core.find(next.id);
-    if (circuit == nullptr) continue;
-    ++core.stats.ended_reclaimed;
-    freed += next.bytes;
-    core.end(*circuit,
-             {.why = {Errc::refused_memory, "memory is short"},
-              .previous = End::refused,
-              .next = End::refused},
-             now);
-  }
-  return freed;
-}
-
 std::optional<CircuitInfo> Circuits::info(CircuitId id) const {
   const Circuit* circuit = impl_->core.find(id);
   if (circuit == nullptr) return std::nullopt;
@@ -326,6 +285,46 @@ std::size_t Circuits::shed(Class cls, std::size_t count, Now now) {
         now);
   }
   return count;
+}
+
+std::size_t Circuits::reclaim(Class cls, std::size_t bytes, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  struct Candidate {
+    std::chrono::milliseconds waited;
+    std::size_t bytes;
+    CircuitId id;
+  };
+  std::vector<Candidate> holding;
+  core.for_each([&](const Circuit& c) {
+    // What a source sends is a message that waits, whatever becomes of the circuit.
+    if (c.cls != cls || c.role == CircuitRole::source) return;
+    Candidate out{{}, 0, c.id};
+    for (const Side* side : {&c.previous, &c.next}) {
+      if (!side->open()) continue;
+      const Sink::Held held = core.sink.held(side->stream);
+      out.bytes += held.bytes;
+      out.waited = std::max(out.waited, held.waited);
+    }
+    if (out.bytes > 0) holding.push_back(out);
+  });
+  std::sort(holding.begin(), holding.end(), [](const Candidate& a, const Candidate& b) {
+    return a.waited > b.waited;
+  });
+  std::size_t freed = 0;
+  for (const Candidate& next : holding) {
+    if (freed >= bytes) break;
+    Circuit* circuit = core.find(next.id);
+    if (circuit == nullptr) continue;
+    ++core.stats.ended_reclaimed;
+    freed += next.bytes;
+    core.end(*circuit,
+             {.why = {Errc::refused_memory, "memory is short"},
+              .previous = End::refused,
+              .next = End::refused},
+             now);
+  }
+  return freed;
 }
 
 std::size_t Circuits::end_idle(Duration quiet, std::size_t visits, Now now) {

@@ -170,11 +170,6 @@ class Circuits {
   /// A block with a window of payload_bytes(cls), to be filled; empty if the pool is exhausted.
   memory::Block payload_block(Class cls);
   void close(CircuitId circuit, Now now);
-  /// Memory is short: ends relayed circuits and circuits that end here, whole, until about so many
-  /// bytes are free: low before normal, never high, and of a class the one first whose oldest
-  /// queued data waits the longest. Both neighbours hear `refused`. Returns the bytes that they
-  /// held.
-  std::size_t reclaim(std::size_t bytes, Now now);
   std::optional<CircuitInfo> info(CircuitId circuit) const;
   std::vector<CircuitInfo> list() const;
   std::size_t size() const;
@@ -195,6 +190,10 @@ class Circuits {
   /// Ends the `count` relayed circuits of that class that have held cells back for longest; how
   /// many it ended. Looks at every circuit.
   std::size_t shed(Class cls, std::size_t count, Now now);
+  /// Memory is short: ends relayed circuits of that class and those that end here, whole, until
+  /// about so many bytes are free, the one first whose oldest queued data waits the longest. Both
+  /// neighbours hear `refused`. Returns the bytes that they held. Looks at every circuit.
+  std::size_t reclaim(Class cls, std::size_t bytes, Now now);
   /// Ends relayed and incoming circuits that nobody has used for so long. Looks at `visits` of them
   /// and goes on there with the next call.
   std::size_t end_idle(Duration quiet, std::size_t visits, Now now);

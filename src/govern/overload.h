@@ -38,7 +38,7 @@ enum class Action : std::uint8_t {
   refuse_circuits,     // new ones, with a probability that rises with the level
   require_retry,       // new links must prove their address first
   pause_low,           // do not read streams of class low
-  drop_low,            // drop waiting messages of class low
+  drop_low,            // drop waiting messages of class low, and circuits that hold its data back
   drop_normal,         // and of class normal
 };
 inline constexpr std::size_t kActionCount = 7;
@@ -62,13 +62,18 @@ inline constexpr std::array<OverloadRule, kActionCount> kOverloadRules{{
     {Action::refuse_circuits,    {0.80,        0.80,        0.80,        0.80,        kNotDriven}},
     {Action::require_retry,      {0.85,        kNotDriven,  0.85,        0.85,        0.50}},
     {Action::pause_low,          {0.90,        0.85,        0.90,        kNotDriven,  kNotDriven}},
-    {Action::drop_low,           {0.94,        0.90,        0.95,        kNotDriven,  kNotDriven}},
-    {Action::drop_normal,        {0.98,        0.97,        kNotDriven,  kNotDriven,  kNotDriven}},
+    {Action::drop_low,           {0.93,        0.90,        0.95,        kNotDriven,  kNotDriven}},
+    {Action::drop_normal,        {0.96,        0.97,        kNotDriven,  kNotDriven,  kNotDriven}},
 }};
 // clang-format on
 
 inline constexpr double kHysteresis = 0.05;
 inline constexpr Duration kHoldTime = std::chrono::seconds(1);
+
+/// The pressure at which an action starts.
+constexpr double threshold(Action action, Pressure pressure) {
+  return kOverloadRules[static_cast<std::size_t>(action)].on[static_cast<std::size_t>(pressure)];
+}
 
 /// For static_assert: rows in the order of Action, thresholds in (hysteresis, 1), and for every
 /// pressure rising from row to row, so that a milder action always comes first.

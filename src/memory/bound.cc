@@ -18,6 +18,10 @@ std::uint64_t Bound::kept_bytes(std::uint64_t bytes_max) {
   return bytes_max / kQuicOneIn + bytes_max / kHandshakesOneIn;
 }
 
+std::uint64_t Bound::reserved_bytes(std::uint64_t bytes_max) {
+  return kept_bytes(bytes_max) + bytes_max / kHighOneIn;
+}
+
 Bound::Bound(std::uint64_t bytes_max, std::uint64_t process)
     : node_("node", bytes_max),
       parts_{

@@ -54,6 +54,8 @@ class Bound {
   explicit Bound(std::uint64_t bytes_max, std::uint64_t process = 0);
   /// What no message can have: kept for other parts.
   static std::uint64_t kept_bytes(std::uint64_t bytes_max);
+  /// What is kept from the start, for high blocks too.
+  static std::uint64_t reserved_bytes(std::uint64_t bytes_max);
   Bound(const Bound&) = delete;
   Bound& operator=(const Bound&) = delete;
   ~Bound();

@@ -1,20 +1,57 @@
 #include "node/gate.h"
 
+#include "memory/bound.h"
+
+#include <algorithm>
+
 namespace qudag::node {
 
-Gate::Gate(const ByClass& messages_max) {
+namespace {
+
+/// Of the bound, what all windows and everything that is there without load may fill together: the
+/// overload manager begins at 0.70 (govern/overload.h), and relaying needs room beside it.
+constexpr double kCalmShare = 0.62;
+/// And at least this, however small the bound is.
+constexpr std::uint64_t kWindowsOneIn = 8;
+/// Normal has three eighths of the windows, low the rest. High has no window but
+/// Limits::queue_high_bytes: it is refused last.
+constexpr std::uint64_t kNormalEighths = 3;
+
+}  // namespace
+
+std::array<std::uint64_t, kClassCount> send_windows(const Limits& limits, std::uint64_t process) {
+  const auto calm = static_cast<std::uint64_t>(static_cast<double>(limits.memory) * kCalmShare);
+  const std::uint64_t there = process + memory::Bound::reserved_bytes(limits.memory);
+  const std::uint64_t all =
+      std::max(calm - std::min(calm, there), limits.memory / kWindowsOneIn);
+  const std::uint64_t normal = all / 8 * kNormalEighths;
+  return {limits.queue_high_bytes, std::min(normal, limits.queue_normal_bytes),
+          std::min(all - normal, limits.queue_low_bytes)};
+}
+
+Gate::Gate(const ByClass& messages_max, const Windows* windows) : windows_(windows) {
   for (std::size_t i = 0; i < kClassCount; ++i) lanes_[i].messages_max = messages_max[i];
 }
 
-bool Gate::enter(Class cls) {
+bool Gate::has_room(Class cls, std::uint64_t under_way, std::uint64_t bytes) const {
+  if (count_of(under_way) >= lanes_[index(cls)].messages_max) return false;
+  if (windows_ == nullptr || under_way == 0) return true;
+  const std::uint64_t window = windows_->bytes_max[index(cls)];
+  if (bytes_of(under_way) + bytes <= window / windows_->gates.size()) return true;
+  std::uint64_t all = 0;
+  for (const Gate* gate : windows_->gates) all += gate->bytes_under_way(cls);
+  return all + bytes <= window;
+}
+
+bool Gate::enter(Class cls, std::uint64_t bytes) {
   Lane& lane = lanes_[index(cls)];
   std::uint64_t before = lane.under_way.load(std::memory_order_relaxed);
   do {  // never above the limit, or leave() could take a visitor for a message
-    if (before >= lane.messages_max) {
-      pause(cls);
+    if (!has_room(cls, before, bytes)) {
+      if (!paused(cls)) pause(cls);  // no lock for those who knock at a gate that is known to be shut
       return false;
     }
-  } while (!lane.under_way.compare_exchange_weak(before, before + 1));
+  } while (!lane.under_way.compare_exchange_weak(before, before + both(1, bytes)));
   return true;
 }
 
@@ -33,9 +70,9 @@ void Gate::pause(Class cls) {
   lane.pauses.fetch_add(1, std::memory_order_relaxed);
 }
 
-bool Gate::leave(Class cls, std::uint64_t count) {
+bool Gate::leave(Class cls, std::uint64_t count, std::uint64_t bytes) {
   Lane& lane = lanes_[index(cls)];
-  lane.under_way.fetch_sub(count);
+  lane.under_way.fetch_sub(both(count, bytes));
   if (!lane.paused.load()) return false;
   const std::lock_guard lock(mutex_);
   if (!lane.paused || lane.under_way.load() > lane.resume_at) return false;

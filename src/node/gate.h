@@ -1,17 +1,24 @@
 // Backpressure to the sending application, at the door of a shard.
 //
-// The gate counts, for each class, the messages that were let in and have not ended. A class is
-// paused when it is at its limit, or when memory or the inbox refused one; it goes on when half of
-// what was under way then has ended. In between, senders who wish to wait do, and the others may
-// try: there may be room for a smaller message.
+// The gate counts, for each class, the messages that were let in and have not ended, and the bytes
+// that they fill. A class is paused when it is at a limit, or when memory or the inbox refused one;
+// it goes on when half of what was under way then has ended. In between, senders who wish to wait
+// do, and the others may try: there may be room for a smaller message.
 //
-//   open -> (high watermark: the limit; or a refusal) -> paused -> (low: half of that) -> open
+//   open -> (high watermark: a limit; or a refusal) -> paused -> (low: half of that) -> open
+//
+// The bytes of a class have a window (send_windows) that is far below the memory bound: what an
+// application offers above the network's rate is refused here, at once, and never becomes pressure
+// on memory. Every class has its own, so low cannot fill what normal needs, nor the other way
+// round. The gates of a node share the windows: each has an even part for itself, and what others
+// do not use.
 //
 // Threads: any, but for leave(), which is the shard's. Nothing here makes the shard wait: it takes
 // the lock only to open a gate that is paused.
 #pragma once
 
 #include <qudag/message.h>
+#include <qudag/options.h>
 
 #include <array>
 #include <atomic>
@@ -19,23 +26,36 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <vector>
 
 namespace qudag::node {
+
+/// Bytes of messages of each class that senders of a node may have under way, as memory::Bound
+/// counts them. `process`: what is resident before any work.
+std::array<std::uint64_t, kClassCount> send_windows(const Limits& limits, std::uint64_t process);
 
 class Gate {
  public:
   using Clock = std::chrono::steady_clock;
   using ByClass = std::array<std::uint64_t, kClassCount>;
 
-  explicit Gate(const ByClass& messages_max);
+  /// What the gates of a node share. Filled before the first message, and constant from then on.
+  struct Windows {
+    ByClass bytes_max{};
+    std::vector<const Gate*> gates;
+  };
 
-  /// Counts a message in. False: the limit is reached, and the class is paused.
-  [[nodiscard]] bool enter(Class cls);
+  /// `windows` outlives the gate; null: only messages are counted.
+  explicit Gate(const ByClass& messages_max, const Windows* windows = nullptr);
+
+  /// Counts a message in. False: a limit is reached, and the class is paused. A message that is
+  /// larger than the window enters alone.
+  [[nodiscard]] bool enter(Class cls, std::uint64_t bytes = 0);
   /// Something further on had no room for a message (which then leaves first). Not paused if
   /// nothing is under way: nothing would end the pause.
   void pause(Class cls);
   /// So many messages have ended. True: the class was paused and goes on.
-  [[nodiscard]] bool leave(Class cls, std::uint64_t count);
+  [[nodiscard]] bool leave(Class cls, std::uint64_t count, std::uint64_t bytes = 0);
 
   bool paused(Class cls) const { return lanes_[index(cls)].paused.load(); }
   enum class Waited : std::uint8_t { room, too_long, closed };
@@ -44,11 +64,21 @@ class Gate {
   /// Wakes all who wait, for good.
   void close();
 
-  std::uint64_t under_way(Class cls) const { return lanes_[index(cls)].under_way.load(); }
+  std::uint64_t under_way(Class cls) const { return count_of(lanes_[index(cls)].under_way); }
+  std::uint64_t bytes_under_way(Class cls) const { return bytes_of(lanes_[index(cls)].under_way); }
   /// How often each class was paused.
   ByClass pauses() const;
 
  private:
+  // Messages and their bytes are one number, so that both change together: the bytes are below.
+  static constexpr unsigned kCountShift = 40;
+  static constexpr std::uint64_t kBytesMask = (std::uint64_t{1} << kCountShift) - 1;
+  static std::uint64_t count_of(std::uint64_t under_way) { return under_way >> kCountShift; }
+  static std::uint64_t bytes_of(std::uint64_t under_way) { return under_way & kBytesMask; }
+  static std::uint64_t both(std::uint64_t count, std::uint64_t bytes) {
+    return count << kCountShift | bytes;
+  }
+
   struct Lane {
     std::uint64_t messages_max = 0;
     std::atomic<std::uint64_t> under_way{0};
@@ -58,8 +88,10 @@ class Gate {
   };
 
   static std::size_t index(Class cls) { return static_cast<std::size_t>(cls); }
+  bool has_room(Class cls, std::uint64_t under_way, std::uint64_t bytes) const;
 
   std::array<Lane, kClassCount> lanes_;
+  const Windows* const windows_;
   std::mutex mutex_;
   std::condition_variable opened_;
   bool closed_ = false;

@@ -28,28 +28,28 @@ struct Stalled {
   std::vector<CircuitId> circuits;  // high, normal, low, low; the oldest first
 };
 
-TEST(Reclaim, LowBeforeNormalTheOldestFirstAndNeverHigh) {
+TEST(Reclaim, OfOneClassTheOldestFirstAndNoMoreThanNeeded) {
   Stalled s;
   const std::size_t cells = s.relay().pool.stats().in_use[1];
   ASSERT_GT(cells, 8u) << "bulk cells wait at the relay";
 
-  EXPECT_GT(s.relay().circuits.reclaim(1, s.net.now()), 0u);
+  EXPECT_GT(s.relay().circuits.reclaim(Class::low, 1, s.net.now()), 0u);
   s.net.run();
   EXPECT_EQ(s.relay().circuits.size(), 3u) << "as many as needed, and no more";
   EXPECT_FALSE(s.alive(2)) << "of the two of class low, the one whose data waits longer";
   EXPECT_TRUE(s.alive(3));
 
-  s.relay().circuits.reclaim(1, s.net.now());
+  s.relay().circuits.reclaim(Class::low, SIZE_MAX, s.net.now());
   s.net.run();
   EXPECT_FALSE(s.alive(3));
-  EXPECT_TRUE(s.alive(1)) << "normal comes after all of low";
+  EXPECT_TRUE(s.alive(1)) << "normal is another class";
   EXPECT_EQ(s.relay().pool.stats().in_use[1], 0u) << "nothing of them is left";
 
-  s.relay().circuits.reclaim(SIZE_MAX, s.net.now());
+  s.relay().circuits.reclaim(Class::normal, SIZE_MAX, s.net.now());
   s.net.run();
   EXPECT_FALSE(s.alive(1));
-  EXPECT_TRUE(s.alive(0)) << "high is never given up";
-  EXPECT_EQ(s.relay().circuits.reclaim(SIZE_MAX, s.net.now()), 0u);
+  EXPECT_TRUE(s.alive(0)) << "and so is high";
+  EXPECT_EQ(s.relay().circuits.reclaim(Class::normal, SIZE_MAX, s.net.now()), 0u);
   EXPECT_EQ(s.relay().circuits.stats().ended_reclaimed, 3u);
 
   // Both ends were told, and nobody holds half a circuit.
@@ -62,7 +62,7 @@ TEST(Reclaim, IdleCircuitsHoldNothingAndStay) {
   Net net;
   net.add_many(3);
   static_cast<void>(net.build(2, Class::low));
-  EXPECT_EQ(net.node(1).circuits.reclaim(SIZE_MAX, net.now()), 0u);
+  EXPECT_EQ(net.node(1).circuits.reclaim(Class::low, SIZE_MAX, net.now()), 0u);
   net.run();
   EXPECT_EQ(net.circuits(), 3u);
 }

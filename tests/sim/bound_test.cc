@@ -54,7 +54,7 @@ TEST(Bound, ARelayEndsWholeCircuitsAndEveryMessageIsStillAccountedFor) {
   ASSERT_TRUE(world.run_until(world.now().mono + 10s, [&] { return stats().ended_reclaimed > 0; }))
       << "the one of class low; high holds data too, and stays";
   EXPECT_LT(blocks(), waiting) << "what was in no packet is free at once";
-  EXPECT_GT(relay.shard().report().reclaimed_bytes, 0u);
+  EXPECT_GT(relay.shard().report().protection.reclaimed_bytes, 0u);
 
   // It gives back below the mark where it began, and serves again.
   bound.set_process(0);

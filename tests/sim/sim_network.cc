@@ -28,6 +28,9 @@ void SimNode::start() {
   QUDAG_ASSERT(!shard_);
   ++life_;
   bound_ = std::make_shared<memory::Bound>(options_.limits.memory);
+  windows_ = {.bytes_max = node::send_windows(options_.limits, 0), .gates = {}};
+  gate_ = std::make_unique<node::Gate>(node::messages_max(options_.limits, 1), &windows_);
+  windows_.gates = {gate_.get()};
   hub_ = std::make_unique<node::GossipHub>(
       netmap::NetmapOptions{.self = id(), .digest_interval = options_.gossip_interval},
       world_.rng(), *this);
@@ -58,13 +61,26 @@ Accept SimNode::on_message(Message&& message) {
   return on_message_handler ? on_message_handler(std::move(message)) : Accept::no_receiver;
 }
 
+void SimNode::on_ended(unsigned, const node::EndedByClass& ended) {
+  for (std::size_t i = 0; i < kClassCount; ++i) {
+    static_cast<void>(
+        gate_->leave(static_cast<Class>(i), ended[i].messages, ended[i].bytes));
+  }
+}
+
 void SimNode::submit(node::SendRequest request, Bytes payload) {
+  const std::size_t held = node::chain_bytes(payload.size());
+  if (!gate_->enter(request.options.cls, held)) {
+    const Error full(Errc::refused_queue_full, "the window");
+    if (request.done) request.done(node::refusal(full));
+    return;
+  }
   request.reservation = memory::Reservation::take(
-      bound_->claim(static_cast<std::size_t>(request.options.cls)), payload.size());
+      bound_->claim(static_cast<std::size_t>(request.options.cls)), held);
   const bool copied = memory::Chain::copy_in(
       app_pool_, payload.size() > 1024 ? memory::BlockSize::bulk : memory::BlockSize::cell, payload,
       request.payload);
-  QUDAG_ASSERT(copied && (request.reservation || payload.empty()));
+  QUDAG_ASSERT(copied && request.reservation);
   shard_->send(std::move(request), world_.now());
   world_.wake(host_);
 }

@@ -3,6 +3,7 @@
 
 #include "crypto/identity.h"
 #include "memory/bound.h"
+#include "node/gate.h"
 #include "node/shard/gossip_hub.h"
 #include "node/shard/host.h"
 #include "node/shard/shard.h"
@@ -34,10 +35,11 @@ class SimNode final : public node::ShardHost {
   node::Shard& shard() { return *shard_; }
   const Options& options() const { return options_; }
   memory::Bound& bound() { return *bound_; }
+  const node::Gate& gate() const { return *gate_; }
   const memory::Bound& bound() const { return *bound_; }
   void set_bootstrap(std::vector<PeerAddress> peers) { options_.bootstrap = std::move(peers); }
 
-  /// Copies the payload, as Node::send does.
+  /// Copies the payload, as Node::send does. Refused at the gate: `done` is told before it returns.
   void send(const NodeId& to, Bytes payload, const SendOptions& options, Completion done);
   void reply(const ReplyTo& to, Bytes payload, std::chrono::milliseconds ttl, Completion done);
 
@@ -49,6 +51,7 @@ class SimNode final : public node::ShardHost {
 
  private:
   // node::ShardHost
+  void on_ended(unsigned, const node::EndedByClass& ended) override;
   Accept on_message(Message&& message) override;
   void on_stopped(unsigned) override {}
   void measure(unsigned, node::Measured& out) override {
@@ -67,6 +70,8 @@ class SimNode final : public node::ShardHost {
   Options options_;
   std::unique_ptr<crypto::Identity> identity_;
   std::shared_ptr<memory::Bound> bound_;
+  node::Gate::Windows windows_;
+  std::unique_ptr<node::Gate> gate_;
   memory::BlockPool app_pool_;
   std::unique_ptr<node::GossipHub> hub_;
   std::unique_ptr<node::Shard> shard_;

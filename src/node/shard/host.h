@@ -29,13 +29,20 @@ struct Measured {
   Duration loop_lag{};                          // timers run so late
 };
 
+/// Messages of a class that have ended, and what they held at the gate.
+struct Ended {
+  std::uint64_t messages = 0;
+  std::uint64_t bytes = 0;
+};
+using EndedByClass = std::array<Ended, kClassCount>;
+
 class ShardHost {
  public:
   virtual ~ShardHost() = default;
   /// So many sends of each class have had their completion since the last call; once for each turn
   /// in which there were any. On the shard's thread.
-  virtual void on_ended(unsigned shard, const std::array<std::uint64_t, kClassCount>& count) {
-    static_cast<void>(shard), static_cast<void>(count);
+  virtual void on_ended(unsigned shard, const EndedByClass& ended) {
+    static_cast<void>(shard), static_cast<void>(ended);
   }
   /// A message for the application. On the shard's thread.
   virtual Accept on_message(Message&& message) = 0;

@@ -22,6 +22,14 @@ constexpr std::size_t kCircuitVisits = 512;
 constexpr Duration kShrinkAllEvery = 1s;
 constexpr std::uint64_t kFreedEnough = 1 << 20;  // so that the process allocator is trimmed, too
 
+// Memory. From the first share on what is free goes back at every look; circuits that end because
+// of memory end until there is as much room as there.
+constexpr double kNear = govern::threshold(Action::refuse_circuits, Pressure::memory);
+constexpr std::size_t kGivePieces = 1'024;  // at once, of each size: about 0.2 ms
+constexpr Duration kWatchEvery = 1s;        // what the process holds
+constexpr Duration kWatchOften = 100ms;     // above two thirds
+constexpr Duration kReclaimEvery = 100ms;   // what a round freed is measured before the next
+
 // drop: so many at the threshold, and so many more when a pressure is at its bound.
 constexpr double kMessagesAtOnce = 64, kMessagesMore = 1'000;
 constexpr double kCircuitsAtOnce = 1, kCircuitsMore = 15;
@@ -62,6 +70,47 @@ govern::Pressures pressures_of(const Measured& measured) {
   return out;
 }
 
+static std::uint64_t near_bytes(const memory::Bound& bound) {
+  return static_cast<std::uint64_t>(kNear * static_cast<double>(bound.node().bytes_max()));
+}
+
+Protection::Protection(const ProtectionSetup& setup)
+    : setup_(setup), near_bytes_(near_bytes(setup.bound)) {}
+
+// ---- Memory
+// -------------------------------------------------------------------------------------
+
+// What is free here and elsewhere goes back, so that only what is needed counts as pressure.
+void Protection::watch_memory(Now now) {
+  const bool near = setup_.bound.node().used() >= near_bytes_;
+  if (near) give_free();
+  const std::uint64_t max = setup_.bound.node().bytes_max();
+  const std::uint64_t used = setup_.bound.node().used();
+  if (near || now.mono >= watch_at_) {
+    watch_at_ = now.mono + (used >= max / 3 * 2 ? kWatchOften : kWatchEvery);
+    setup_.host.on_memory_watch(setup_.shard, near);
+  }
+  const std::uint64_t room = max - std::min(max, used);
+  setup_.endpoint.set_stream_window(
+      std::clamp<std::size_t>(room / kWindowOneIn, kWindowMin, kWindowMax));
+}
+
+void Protection::give_free() {
+  static_cast<void>(setup_.pool.empty(kGivePieces));
+  setup_.endpoint.trim_heap();
+}
+
+void Protection::reclaim(Class cls, Now now) {
+  const std::uint64_t used = setup_.bound.node().used();
+  if (used <= near_bytes_ || now.mono < reclaim_at_) return;
+  const std::size_t bytes =
+      setup_.circuits.reclaim(cls, (used - near_bytes_) / setup_.shards + 1, now);
+  if (bytes == 0) return;
+  reclaimed_bytes_ += bytes;
+  reclaim_at_ = now.mono + kReclaimEvery;
+  give_free();
+}
+
 // ---- Measuring
 // ----------------------------------------------------------------------------------
 
@@ -91,10 +140,12 @@ Measured Protection::measure(Now now) {
 
 void Protection::on_time(Now now) {
   if (now.mono < due_) return;
+  watch_memory(now);
   pressures_ = pressures_of(measure(now));
   overload_.update(pressures_, now.mono);
   const bool calm = quiet_ && !overload_.active(Action::shrink) &&
                     *std::max_element(pressures_.begin(), pressures_.end()) < kCalm;
+  looked_at_ = now.mono;
   due_ = now.mono + (calm ? kEveryIdle : kEvery);
   tell_changes();
   act(now);
@@ -150,6 +201,7 @@ void Protection::drop(Class cls, Action action, Now now) {
   const Error why(Errc::refused_overload, "shed: " + std::string(worst()));
   messages_dropped_[at(cls)] += setup_.messages.shed(
       cls, static_cast<std::size_t>(kMessagesAtOnce + level * kMessagesMore), why, now);
+  if (pressures_[at(Pressure::memory)] >= on[at(Pressure::memory)]) return reclaim(cls, now);
   setup_.circuits.shed(cls, static_cast<std::size_t>(kCircuitsAtOnce + level * kCircuitsMore), now);
 }
 
@@ -171,6 +223,7 @@ ProtectionReport Protection::report() const {
   }
   out.messages_dropped = messages_dropped_;
   out.sends_refused = sends_refused_;
+  out.reclaimed_bytes = reclaimed_bytes_;
   return out;
 }
 

@@ -5,6 +5,8 @@
 //
 // docs/limits.md has the table and what each action does. Memory and descriptors are the node's,
 // the rest is the shard's own; every shard decides for itself, and no message crosses threads.
+// Nothing else in a node gives memory up: what is free goes back before it is measured, windows of
+// streams follow the room that is left, and near the bound it is looked at in every turn.
 // Owned by a shard, used on its thread only. No limits: constant memory.
 #pragma once
 
@@ -33,6 +35,11 @@ inline constexpr Duration kLagTarget = std::chrono::milliseconds(200);
 /// Datagrams that wait for normal traffic pause low, and do no more: a busy relay is no emergency.
 inline constexpr double kBehindMaxNormal = 0.89;
 
+/// Windows of streams: a peer may fill them all. They shrink as the memory bound comes nearer.
+inline constexpr std::size_t kWindowMin = 64 * 1024;
+inline constexpr std::size_t kWindowMax = 512 * 1024;
+inline constexpr std::uint64_t kWindowOneIn = 256;  // of the room there is
+
 /// Pure: what was measured, as pressures.
 govern::Pressures pressures_of(const Measured& measured);
 
@@ -42,11 +49,13 @@ struct ProtectionReport {
   std::array<std::uint64_t, govern::kActionCount> started{};
   std::array<std::uint64_t, kClassCount> messages_dropped{};
   std::array<std::uint64_t, kClassCount> sends_refused{};
+  std::uint64_t reclaimed_bytes = 0;  // held by circuits that ended because memory was short
 };
 
 /// All outlive the object.
 struct ProtectionSetup {
   unsigned shard = 0;
+  unsigned shards = 1;
   const memory::Bound& bound;
   memory::BlockPool& pool;
   link::Endpoint& endpoint;
@@ -58,7 +67,7 @@ struct ProtectionSetup {
 
 class Protection {
  public:
-  explicit Protection(const ProtectionSetup& setup) : setup_(setup) {}
+  explicit Protection(const ProtectionSetup& setup);
 
   // From the turn.
   /// Something happens: from now on it is measured often.
@@ -70,7 +79,14 @@ class Protection {
   }
   /// `blocked`: the socket takes no more.
   void note_written(bool blocked, Now now) { note(blocked_since_, blocked, now); }
+  /// A turn ends: a hundred milliseconds may fill what is left of the memory.
+  void note_turn(Now now) {
+    if (setup_.bound.node().used() < near_bytes_) return;
+    due_ = std::min(due_, std::max(now.mono, looked_at_ + kEveryNear));
+  }
 
+  /// Gives back what pools and heaps have free: this or another shard needs it.
+  void give_free();
   void on_time(Now now);
   TimePoint next_deadline() const { return due_; }
 
@@ -82,6 +98,7 @@ class Protection {
 
  private:
   static constexpr Duration kEvery = std::chrono::milliseconds(100);
+  static constexpr Duration kEveryNear = std::chrono::milliseconds(20);
   static constexpr Duration kEveryIdle = std::chrono::seconds(5);
 
   static void note(TimePoint& since, bool holds, Now now) {
@@ -92,6 +109,8 @@ class Protection {
     }
   }
 
+  void watch_memory(Now now);
+  void reclaim(Class cls, Now now);
   Measured measure(Now now);
   void tell_changes();
   void act(Now now);
@@ -106,7 +125,12 @@ class Protection {
   std::array<std::uint64_t, kClassCount> messages_dropped_{};
   std::array<std::uint64_t, kClassCount> sends_refused_{};
   std::array<std::uint64_t, kClassCount> bytes_seen_{};  // of streams, by class
+  std::uint64_t reclaimed_bytes_ = 0;
+  const std::uint64_t near_bytes_;
   TimePoint due_{};
+  TimePoint looked_at_{};
+  TimePoint watch_at_{};
+  TimePoint reclaim_at_{};
   TimePoint shrink_all_at_{};
   TimePoint behind_since_ = kNever;
   TimePoint blocked_since_ = kNever;

@@ -1,0 +1,128 @@
+// Above capacity: a source that offers up to four times what the network takes, with a small memory
+// bound, in virtual time. The capacity is a line to the destination. What is above it is refused at
+// the source's gate; memory stays calm, and no action of the overload manager is needed.
+// On real processes the same is measured by `qudag bench overload`.
+#include "sim/sim_network.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace qudag::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr double kLine = 2e6;  // bytes a second
+constexpr std::uint64_t kMemory = std::uint64_t{32} << 20;
+constexpr std::array<std::size_t, kClassCount> kBytes{256, 1'024, 4'096};
+constexpr double kMeanBytes = 0.05 * 256 + 0.25 * 1'024 + 0.70 * 4'096;
+
+struct Tally {
+  std::size_t offered = 0, delivered = 0, refused = 0, other = 0;
+  std::size_t delivered_while_offered = 0;
+  std::vector<Duration> took;
+
+  Duration p99() {
+    const auto at = took.begin() + static_cast<std::ptrdiff_t>(took.size() * 99 / 100);
+    std::nth_element(took.begin(), at, took.end());
+    return *at;
+  }
+};
+
+/// One load, in a world of its own.
+struct Load {
+  explicit Load(double factor, Class low = Class::low) : low_(low), world(31, {.delay_jitter = 0s}) {
+    Options options;
+    options.limits.memory = kMemory;
+    network = std::make_unique<SimNetwork>(world, 3, options);
+    network->start();
+    EXPECT_TRUE(network->settle(60s));
+    destination().on_message_handler = [](Message&&) { return Accept::taken; };
+    world.set_line(destination().address().at, kLine, 20ms);
+    for (const Class cls : {Class::high, Class::normal, low_}) offer(cls);  // circuits
+    world.run_until(world.now().mono + 5s);
+    tallies = {};
+    run(factor);
+  }
+  SimNode& source() { return (*network)[1]; }
+  SimNode& destination() { return (*network)[2]; }
+
+  void offer(Class cls) {
+    const auto i = static_cast<std::size_t>(cls);
+    ++tallies[i].offered;
+    source().send(destination().id(), std::span(payload).first(kBytes[i]),
+                  {.cls = cls, .ttl = 60s, .hops = 1}, [this, i](const Delivery& d) {
+                    Tally& tally = tallies[i];
+                    if (d.outcome == Outcome::delivered) {
+                      ++tally.delivered;
+                      tally.delivered_while_offered += offering ? 1 : 0;
+                      tally.took.push_back(d.elapsed);
+                    } else {
+                      ++(d.outcome == Outcome::refused ? tally.refused : tally.other);
+                      EXPECT_NE(d.reason.code, Errc::ok);
+                    }
+                  });
+  }
+
+  /// 5 % high, 25 % normal, 70 % low, evenly mixed.
+  void run(double factor) {
+    const double per_second = factor * kLine / kMeanBytes;
+    const TimePoint begin = world.now().mono;
+    offering = true;
+    for (std::size_t number = 0; world.now().mono - begin < kOffer; ++number) {
+      offer(number % 20 == 0 ? Class::high : number % 4 == 1 ? Class::normal : low_);
+      pressure = std::max(pressure, source().bound().pressure());
+      world.run_until(begin + Duration(static_cast<Duration::rep>(
+                                  static_cast<double>(number + 1) / per_second * 1e9)));
+    }
+    offering = false;
+    world.run_until(world.now().mono + 60s);
+  }
+  double goodput(Class cls) const {
+    const auto i = static_cast<std::size_t>(cls);
+    return static_cast<double>(tallies[i].delivered_while_offered * kBytes[i]);
+  }
+  double goodput() const {
+    return goodput(Class::high) + goodput(Class::normal) + goodput(Class::low);
+  }
+  const Tally& of(Class cls) const { return tallies[static_cast<std::size_t>(cls)]; }
+  Duration high_p99() { return tallies[0].p99(); }
+
+  static constexpr Duration kOffer = 10s;
+  const Class low_;
+  const std::vector<std::byte> payload = std::vector<std::byte>(4'096);
+  std::array<Tally, kClassCount> tallies{};
+  bool offering = false;
+  double pressure = 0;
+  World world;
+  std::unique_ptr<SimNetwork> network;
+};
+
+TEST(Saturation, WhatIsAboveCapacityIsRefusedAtTheGateAndGoodputStays) {
+  Load half(0.5), once(1), four(4);
+  const double best = std::max({half.goodput(), once.goodput(), four.goodput()});
+  for (Load* l : {&half,&once,&four}) printf("good %.3g normal %.3g low %.3g p99 %.2f ms pressure %.2f refused %zu n %zu lost %lu sent %lu win %lu lowp99 %.1f\n", l->goodput(), l->goodput(Class::normal), l->goodput(Class::low), static_cast<double>(l->high_p99().count())/1e6, l->pressure, l->of(Class::low).refused, l->of(Class::normal).refused, l->world.stats().lost_at_line, l->world.stats().sent, l->source().gate().pauses()[2], static_cast<double>(l->tallies[2].p99().count())/1e6);
+  EXPECT_GE(four.goodput(), 0.9 * best);
+  EXPECT_GE(four.goodput(), 0.6 * kLine * 10) << "of the line, in ten seconds";
+
+  EXPECT_EQ(four.of(Class::high).delivered, four.of(Class::high).offered);
+  EXPECT_LE(four.high_p99(), 2 * half.high_p99());
+  EXPECT_GE(four.goodput(Class::low), four.goodput() / 16) << "its guaranteed share";
+  EXPECT_GT(four.of(Class::low).refused, 0u);
+  for (Load* load : {&half, &once, &four}) {
+    for (const Tally& tally : load->tallies) {
+      EXPECT_EQ(tally.delivered + tally.refused + tally.other, tally.offered);
+      EXPECT_EQ(tally.other, 0u) << "told at once, or delivered";
+    }
+    EXPECT_TRUE(load->source().actions.empty()) << "memory never came near the bound";
+    EXPECT_LT(load->pressure, 0.7);
+    for (const Class cls : {Class::high, Class::normal, Class::low}) {
+      EXPECT_EQ(load->source().gate().under_way(cls), 0u);
+      EXPECT_EQ(load->source().gate().bytes_under_way(cls), 0u);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace qudag::sim
