@@ -308,9 +308,8 @@ std::size_t Circuits::reclaim(Class cls, std::size_t bytes, Now now) {
     }
     if (out.bytes > 0) holding.push_back(out);
   });
-  std::sort(holding.begin(), holding.end(), [](const Candidate& a, const Candidate& b) {
-    return a.waited > b.waited;
-  });
+  std::sort(holding.begin(), holding.end(),
+            [](const Candidate& a, const Candidate& b) { return a.waited > b.waited; });
   std::size_t freed = 0;
   for (const Candidate& next : holding) {
     if (freed >= bytes) break;

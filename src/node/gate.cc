@@ -22,8 +22,7 @@ constexpr std::uint64_t kNormalEighths = 3;
 std::array<std::uint64_t, kClassCount> send_windows(const Limits& limits, std::uint64_t process) {
   const auto calm = static_cast<std::uint64_t>(static_cast<double>(limits.memory) * kCalmShare);
   const std::uint64_t there = process + memory::Bound::reserved_bytes(limits.memory);
-  const std::uint64_t all =
-      std::max(calm - std::min(calm, there), limits.memory / kWindowsOneIn);
+  const std::uint64_t all = std::max(calm - std::min(calm, there), limits.memory / kWindowsOneIn);
   const std::uint64_t normal = all / 8 * kNormalEighths;
   return {limits.queue_high_bytes, std::min(normal, limits.queue_normal_bytes),
           std::min(all - normal, limits.queue_low_bytes)};
@@ -48,7 +47,8 @@ bool Gate::enter(Class cls, std::uint64_t bytes) {
   std::uint64_t before = lane.under_way.load(std::memory_order_relaxed);
   do {  // never above the limit, or leave() could take a visitor for a message
     if (!has_room(cls, before, bytes)) {
-      if (!paused(cls)) pause(cls);  // no lock for those who knock at a gate that is known to be shut
+      if (!paused(cls))
+        pause(cls);  // no lock for those who knock at a gate that is known to be shut
       return false;
     }
   } while (!lane.under_way.compare_exchange_weak(before, before + both(1, bytes)));

@@ -47,13 +47,16 @@ Status Node::Impl::load_identity() {
 
 Status Node::Impl::open_sockets(unsigned shards) {
   SocketAddress at = options_.listen;
+  send_windows_.bytes_max = node::send_windows(options_.limits, process_.floor());
   for (unsigned i = 0; i < shards; ++i) {
     auto socket = runtime::UdpSocket::open({.bind = at, .shard = i, .shards = shards});
     if (!socket) return std::unexpected(socket.error());
     node::Seat& seat = seats_[i];
     seat.socket = std::move(*socket);
     seat.loop = std::make_unique<runtime::Loop>(seat.socket->native_handle());
-    seat.gate = std::make_unique<node::Gate>(node::messages_max(options_.limits, shards));
+    seat.gate =
+        std::make_unique<node::Gate>(node::messages_max(options_.limits, shards), &send_windows_);
+    send_windows_.gates.push_back(seat.gate.get());
     seat.inbox = std::make_unique<node::Inbox>(limits::kInboxRequestsMax);
     at = seat.socket->local();  // the kernel chose the port; the others share it
   }

@@ -45,10 +45,10 @@ class Node::Impl final : public node::ShardHost {
   Status send(node::SendRequest request, unsigned shard);
   Status send_copy(node::SendRequest request, std::span<const std::byte> payload, unsigned shard);
   template <class Try>
-  Status when_room(const SendOptions& options, node::Seat& seat, Try&& attempt);
+  Status when_room(const SendOptions& options, std::size_t bytes, node::Seat& seat, Try&& attempt);
   Status put(node::SendRequest& request, node::Seat& seat);
   bool on_own_thread() const;
-  void leave(node::Seat& seat, Class cls, std::uint64_t count);
+  void leave(node::Seat& seat, Class cls, const node::Ended& ended);
   void tell_room(Class cls);
   unsigned shard_for(const NodeId& destination, const SendOptions& options) const;
 
@@ -69,7 +69,7 @@ class Node::Impl final : public node::ShardHost {
  private:
   // node::ShardHost
   Accept on_message(Message&& message) override;
-  void on_ended(unsigned shard, const std::array<std::uint64_t, kClassCount>& count) override;
+  void on_ended(unsigned shard, const node::EndedByClass& ended) override;
   void on_stopped(unsigned shard) override { seats_[shard].loop->stop(); }
   void on_maintained(unsigned shard, std::uint64_t freed) override;
   void on_memory_watch(unsigned shard, bool short_of) override;
@@ -97,6 +97,7 @@ class Node::Impl final : public node::ShardHost {
   std::unique_ptr<runtime::ThreadWorkerPool> workers_;
   std::unique_ptr<node::GossipHub> hub_;              // used on shard 0's thread
   std::unique_ptr<runtime::AddressWatch> addresses_;  // outlives the loop that watches it
+  node::Gate::Windows send_windows_;                  // constant once the gates are there
   std::vector<node::Seat> seats_;
   std::unique_ptr<node::Placement> placement_;
   SocketAddress address_;

@@ -191,7 +191,8 @@ const std::vector<Row>& rows() {
       QUDAG_ROW("qudag_circuits_ended_total", "reason=\"no_block\"", "circuits ended", counter,
                 r.circuit.blocks_exhausted),
       QUDAG_ROW("qudag_memory_reclaimed_bytes_total", "",
-                "held by circuits that ended because memory was short", counter, r.reclaimed_bytes),
+                "held by circuits that ended because memory was short", counter,
+                r.protection.reclaimed_bytes),
 
       QUDAG_ROW("qudag_circuits_ended_total", "reason=\"shed_low\"", "circuits ended", counter,
                 r.circuit.ended_shed[2]),

@@ -42,9 +42,8 @@ struct ShardReport {
   std::uint64_t turns_reading_used_up = 0;
   runtime::SocketStats socket;
   memory::PoolStats pool;
-  std::uint64_t reclaimed_bytes = 0;  // held by circuits that ended because memory was short
-  BoundedList bounded;                // queues, pools, tables
-  Histogram build_us;                 // circuit builds that succeeded
+  BoundedList bounded;                             // queues, pools, tables
+  Histogram build_us;                              // circuit builds that succeeded
   std::array<Histogram, kClassCount> delivery_us;  // send() to acknowledgement
 };
 

@@ -42,13 +42,14 @@ Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
 
 Status Node::Impl::send(node::SendRequest request, unsigned shard) {
   node::Seat& seat = seats_[shard];
-  return when_room(request.options, seat, [&] { return put(request, seat); });
+  const std::size_t bytes = request.payload.bytes();
+  return when_room(request.options, bytes, seat, [&] { return put(request, seat); });
 }
 
 Status Node::Impl::send_copy(node::SendRequest request, std::span<const std::byte> payload,
                              unsigned shard) {
   node::Seat& seat = seats_[shard];
-  return when_room(request.options, seat, [&]() -> Status {
+  return when_room(request.options, payload.size(), seat, [&]() -> Status {
     if (auto ok = reserve(payload.size(), request.options.cls, request.reservation); !ok) return ok;
     const bool high = request.options.cls == Class::high;
     const memory::For whom = high ? memory::For::high : memory::For::all;
@@ -60,7 +61,8 @@ Status Node::Impl::send_copy(node::SendRequest request, std::span<const std::byt
 
 /// Lets the message in and tries; what found no room pauses the gate, and waits there if it wishes.
 template <class Try>
-Status Node::Impl::when_room(const SendOptions& options, node::Seat& seat, Try&& attempt) {
+Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes, node::Seat& seat,
+                             Try&& attempt) {
   if (options.hops > kRelaysMax) return fail(Errc::invalid_argument, "hops must be 0 to 5");
   if (options.ttl < 1ms || options.ttl > limits::kTtlMax) {
     return fail(Errc::invalid_argument, "ttl must be 1 ms to 24 h");
@@ -68,20 +70,23 @@ Status Node::Impl::when_room(const SendOptions& options, node::Seat& seat, Try&&
   if (static_cast<std::size_t>(options.cls) >= kClassCount) {
     return fail(Errc::invalid_argument, "class");
   }
+  if (bytes > kMessageBytesMax) return fail(Errc::too_large, "a message has at most 64 MiB");
+  const std::uint64_t held = node::chain_bytes(bytes);
   std::optional<node::Gate::Clock::time_point> until;  // asking the time costs: when it waits
   for (;;) {
     if (stopping_.load(std::memory_order_acquire)) return fail(Errc::shutting_down);
-    Status done = fail(Errc::refused_queue_full);
-    if (seat.gate->enter(options.cls)) {
+    Status done = fail(Errc::refused_queue_full, "at the gate");
+    if (seat.gate->enter(options.cls, held)) {
       done = attempt();
       if (done) return done;
-      leave(seat, options.cls, 1);
+      leave(seat, options.cls, {.messages = 1, .bytes = held});
       seat.gate->pause(options.cls);
     }
     const bool for_room =
         done.error() == Errc::refused_queue_full || done.error() == Errc::refused_memory;
-    const bool waits = options.when_full == WhenFull::wait && for_room;
-    if (!waits || !seat.gate->paused(options.cls) || on_own_thread()) return done;
+    if (options.when_full != WhenFull::wait || !for_room) return done;
+    seat.gate->pause(options.cls);  // it may have opened since
+    if (!seat.gate->paused(options.cls) || on_own_thread()) return done;
     if (!until) until = node::Gate::Clock::now() + options.ttl;
     if (seat.gate->wait(options.cls, *until) == node::Gate::Waited::too_long) {
       return fail(Errc::expired, "no room");
@@ -111,15 +116,16 @@ Status Node::Impl::put(node::SendRequest& request, node::Seat& seat) {
   return fail(Errc::shutting_down);
 }
 
-void Node::Impl::on_ended(unsigned shard, const std::array<std::uint64_t, kClassCount>& count) {
+void Node::Impl::on_ended(unsigned shard, const node::EndedByClass& ended) {
   for (std::size_t i = 0; i < kClassCount; ++i) {
-    if (count[i] > 0) leave(seats_[shard], static_cast<Class>(i), count[i]);
+    if (ended[i].messages > 0) leave(seats_[shard], static_cast<Class>(i), ended[i]);
   }
 }
 
-void Node::Impl::leave(node::Seat& seat, Class cls, std::uint64_t count) {
+void Node::Impl::leave(node::Seat& seat, Class cls, const node::Ended& ended) {
   // A full mailbox drops this: then the node is busier than anybody needs to hear.
-  if (seat.gate->leave(cls, count)) seat.loop->post([this, cls](Now) { tell_room(cls); });
+  if (seat.gate->leave(cls, ended.messages, ended.bytes))
+    seat.loop->post([this, cls](Now) { tell_room(cls); });
 }
 
 void Node::Impl::tell_room(Class cls) {
@@ -134,7 +140,8 @@ void Node::Impl::tell_room(Class cls) {
 /// What came in after the shard's last turn.
 void Node::Impl::answer_rest(node::Seat& seat) {
   seat.inbox->drain(runtime::system_now().mono, [&](node::SendRequest&& request) {
-    leave(seat, request.options.cls, 1);
+    leave(seat, request.options.cls,
+          {.messages = 1, .bytes = node::chain_bytes(request.payload.bytes())});
     if (request.done) request.done(node::refusal(Errc::shutting_down));
   });
 }

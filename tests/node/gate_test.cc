@@ -1,5 +1,7 @@
 #include "node/gate.h"
 
+#include "memory/bound.h"
+
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -25,6 +27,51 @@ TEST(Gate, PausesAtTheLimitAndGoesOnAtHalfOfIt) {
   EXPECT_FALSE(gate.paused(Class::normal));
   EXPECT_FALSE(gate.leave(Class::normal, 5));
   EXPECT_EQ(gate.pauses(), (Gate::ByClass{0, 1, 0}));
+}
+
+TEST(Gate, BytesOfAClassHaveAWindowAndALargeMessageEntersAlone) {
+  Gate::Windows windows{.bytes_max = {1'000, 1'000, 1'000}, .gates = {}};
+  Gate gate({10, 10, 10}, &windows);
+  windows.gates = {&gate};
+  EXPECT_TRUE(gate.enter(Class::low, 600));
+  EXPECT_FALSE(gate.enter(Class::low, 401));
+  EXPECT_TRUE(gate.paused(Class::low));
+  EXPECT_TRUE(gate.enter(Class::low, 400)) << "there may be room for a smaller one";
+  EXPECT_TRUE(gate.enter(Class::normal, 1'000)) << "low takes nothing of normal's";
+  EXPECT_EQ(gate.bytes_under_way(Class::low), 1'000u);
+  EXPECT_FALSE(gate.leave(Class::low, 1, 400));
+  EXPECT_TRUE(gate.leave(Class::low, 1, 600));
+  EXPECT_EQ(gate.bytes_under_way(Class::low), 0u);
+  EXPECT_TRUE(gate.enter(Class::low, 5'000)) << "larger than the window";
+  EXPECT_FALSE(gate.enter(Class::low, 1));
+  EXPECT_TRUE(gate.leave(Class::low, 1, 5'000));
+}
+
+TEST(Gate, GatesOfANodeLendEachOtherWhatTheyDoNotUse) {
+  Gate::Windows windows{.bytes_max = {1'000, 1'000, 1'000}, .gates = {}};
+  Gate busy({99, 99, 99}, &windows), idle({99, 99, 99}, &windows);
+  windows.gates = {&busy, &idle};
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(busy.enter(Class::normal, 100));
+  EXPECT_FALSE(busy.enter(Class::normal, 100)) << "the whole window, and no more";
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(idle.enter(Class::normal, 100)) << "its own half";
+  EXPECT_FALSE(idle.enter(Class::normal, 100));
+}
+
+TEST(Gate, WindowsLeaveMemoryCalmAndRoomForTheRest) {
+  for (const std::uint64_t mebi : {32u, 64u, 512u, 4'096u}) {
+    Limits limits;
+    limits.memory = mebi << 20;
+    const std::uint64_t process = std::uint64_t{14} << 20;
+    const auto windows = send_windows(limits, process);
+    const std::uint64_t all = windows[1] + windows[2];
+    EXPECT_GE(all, limits.memory / 8) << mebi;
+    EXPECT_GE(windows[1], all / 4);
+    EXPECT_GE(windows[2], all / 4);
+    if (mebi < 64) continue;  // with so little, an eighth is more than would be calm
+    EXPECT_LT(static_cast<double>(all + process + memory::Bound::reserved_bytes(limits.memory)),
+              0.70 * static_cast<double>(limits.memory))
+        << mebi;
+  }
 }
 
 TEST(Gate, WhoDoesNotWaitMayTryWhilePaused) {

@@ -92,7 +92,7 @@ TEST(Overload, EveryPressureReachesItsActions) {
     Action action;
   };
   const Row rows[] = {
-      {"memory", [](node::Measured& m) { m.memory = 0.99; }, Action::drop_normal},
+      {"memory", [](node::Measured& m) { m.memory = 0.97; }, Action::drop_normal},
       {"a wait of high", [](node::Measured& m) { m.waiting[0] = 990ms; }, Action::drop_normal},
       {"a wait of low", [](node::Measured& m) { m.waiting[2] = 52s; }, Action::pause_low},
       {"datagrams behind, high in use",
@@ -270,7 +270,7 @@ TEST(DropLow, WaitingBulkEndsAsRefusedWithTheReasonAndOthersAreDelivered) {
   net.send(Class::normal, 10);
   ASSERT_TRUE(net.all_ended(30s));
   for (int i = 0; i < 4'000; ++i) net.send(Class::low, 16 << 10, 1, 600s);
-  Net::press(source, 0.96);
+  Net::press(source, 0.95);
   net.pass(2s);
   const std::size_t refused = net.outcome(Class::low, Outcome::refused);
   EXPECT_GT(refused, 0u);

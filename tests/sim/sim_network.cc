@@ -28,6 +28,9 @@ void SimNode::start() {
   QUDAG_ASSERT(!shard_);
   ++life_;
   bound_ = std::make_shared<memory::Bound>(options_.limits.memory);
+  app_pool_ = std::make_unique<memory::BlockPool>(
+      memory::PoolOptions{.budget = memory::share(bound_, memory::Part::blocks),
+                          .high_budget = memory::share(bound_, memory::Part::high_blocks)});
   windows_ = {.bytes_max = node::send_windows(options_.limits, 0), .gates = {}};
   gate_ = std::make_unique<node::Gate>(node::messages_max(options_.limits, 1), &windows_);
   windows_.gates = {gate_.get()};
@@ -63,24 +66,26 @@ Accept SimNode::on_message(Message&& message) {
 
 void SimNode::on_ended(unsigned, const node::EndedByClass& ended) {
   for (std::size_t i = 0; i < kClassCount; ++i) {
-    static_cast<void>(
-        gate_->leave(static_cast<Class>(i), ended[i].messages, ended[i].bytes));
+    static_cast<void>(gate_->leave(static_cast<Class>(i), ended[i].messages, ended[i].bytes));
   }
 }
 
 void SimNode::submit(node::SendRequest request, Bytes payload) {
+  const Class cls = request.options.cls;
   const std::size_t held = node::chain_bytes(payload.size());
-  if (!gate_->enter(request.options.cls, held)) {
-    const Error full(Errc::refused_queue_full, "the window");
-    if (request.done) request.done(node::refusal(full));
-    return;
+  const auto refuse = [&](Errc why) {
+    if (request.done) request.done(node::refusal(Error(why, "at the gate")));
+  };
+  if (!gate_->enter(cls, held)) return refuse(Errc::refused_queue_full);
+  request.reservation =
+      memory::Reservation::take(bound_->claim(static_cast<std::size_t>(cls)), held);
+  const bool has_memory =
+      request.reservation && node::make_chain(*app_pool_, payload.size(), request.payload);
+  if (!has_memory) {
+    static_cast<void>(gate_->leave(cls, 1, held));
+    return refuse(Errc::refused_memory);
   }
-  request.reservation = memory::Reservation::take(
-      bound_->claim(static_cast<std::size_t>(request.options.cls)), held);
-  const bool copied = memory::Chain::copy_in(
-      app_pool_, payload.size() > 1024 ? memory::BlockSize::bulk : memory::BlockSize::cell, payload,
-      request.payload);
-  QUDAG_ASSERT(copied && request.reservation);
+  request.payload.copy_from(payload);
   shard_->send(std::move(request), world_.now());
   world_.wake(host_);
 }

@@ -72,7 +72,7 @@ class SimNode final : public node::ShardHost {
   std::shared_ptr<memory::Bound> bound_;
   node::Gate::Windows windows_;
   std::unique_ptr<node::Gate> gate_;
-  memory::BlockPool app_pool_;
+  std::unique_ptr<memory::BlockPool> app_pool_;
   std::unique_ptr<node::GossipHub> hub_;
   std::unique_ptr<node::Shard> shard_;
   int life_ = 0;

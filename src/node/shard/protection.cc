@@ -1,5 +1,7 @@
 #include "node/shard/protection.h"
 
+#include "node/shard/setup.h"
+
 #include <algorithm>
 #include <string>
 
@@ -29,6 +31,8 @@ constexpr std::size_t kGivePieces = 1'024;  // at once, of each size: about 0.2 
 constexpr Duration kWatchEvery = 1s;        // what the process holds
 constexpr Duration kWatchOften = 100ms;     // above two thirds
 constexpr Duration kReclaimEvery = 100ms;   // what a round freed is measured before the next
+
+constexpr std::uint64_t kWindowOneIn = 256;  // of the room there is: the window of a stream
 
 // drop: so many at the threshold, and so many more when a pressure is at its bound.
 constexpr double kMessagesAtOnce = 64, kMessagesMore = 1'000;

@@ -35,11 +35,6 @@ inline constexpr Duration kLagTarget = std::chrono::milliseconds(200);
 /// Datagrams that wait for normal traffic pause low, and do no more: a busy relay is no emergency.
 inline constexpr double kBehindMaxNormal = 0.89;
 
-/// Windows of streams: a peer may fill them all. They shrink as the memory bound comes nearer.
-inline constexpr std::size_t kWindowMin = 64 * 1024;
-inline constexpr std::size_t kWindowMax = 512 * 1024;
-inline constexpr std::uint64_t kWindowOneIn = 256;  // of the room there is
-
 /// Pure: what was measured, as pressures.
 govern::Pressures pressures_of(const Measured& measured);
 

@@ -46,8 +46,7 @@ Shard::Shard(const ShardSetup& setup)
           setup.identity->id(), cipher_of(setup),
           {.distinct_networks = setup.options->distinct_networks, .guards = setup.options->guards},
           *setup.rng),
-      circuits_(circuit_options(setup, stock_), pool_, *setup.rng, joint_),
-      memory_max_(setup.bound->node().bytes_max()) {}
+      circuits_(circuit_options(setup, stock_), pool_, *setup.rng, joint_) {}
 
 Shard::~Shard() = default;
 
@@ -64,6 +63,7 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
       setup.bound->messages(), *setup.rng, setup.identity, static_cast<message::Events&>(*shard));
   shard->circuits_.set_events(*shard->messages_);
   shard->protection_ = std::make_unique<Protection>(ProtectionSetup{.shard = setup.index,
+                                                                    .shards = setup.shards,
                                                                     .bound = *setup.bound,
                                                                     .pool = shard->pool_,
                                                                     .endpoint = *shard->endpoint_,
@@ -130,7 +130,7 @@ void Shard::on_time(Now now) {
 void Shard::flush(Now now) {
   messages_->pump(now);
   if (may_open_ahead()) fill_stock();
-  watch_memory(now);
+  protection_->note_turn(now);
   advance_stop(now);
   tell_ended();
   if (!wants_writable_) wants_writable_ = !endpoint_->flush(*setup_.socket, now);
@@ -153,17 +153,19 @@ TimePoint Shard::next_deadline() const {
 
 void Shard::send(SendRequest request, Now now) {
   const Class cls = request.options.cls;
+  const std::size_t bytes = request.payload.bytes();
   protection_->note_work(now);
   enqueueing_ = true;
   auto id = phase_ == Phase::running ? enqueue(request, now)
                                      : Result<message::SendId>(fail(Errc::shutting_down));
   enqueueing_ = false;
   if (!id) {
-    ++ended_[static_cast<std::size_t>(cls)];
+    count_ended(cls, bytes);
     if (request.done) request.done(refusal(id.error()));
     return;
   }
-  pending_.emplace(id->value, Pending{std::move(request.done), std::move(request.progress), cls});
+  pending_.emplace(id->value, Pending{std::move(request.done), std::move(request.progress), cls,
+                                      static_cast<std::uint32_t>(bytes)});
   // Outcomes that came before we knew the id.
   for (auto& [early_id, delivery] : std::exchange(early_, {})) {
     on_outcome({early_id}, delivery, now);
@@ -211,12 +213,18 @@ void Shard::on_outcome(message::SendId id, const Delivery& delivery, Now) {
     delivery_us_[static_cast<std::size_t>(pending.cls)].record(
         static_cast<std::uint64_t>(delivery.elapsed / 1us));
   }
-  ++ended_[static_cast<std::size_t>(pending.cls)];
+  count_ended(pending.cls, pending.bytes);
   if (pending.done) pending.done(delivery);
 }
 
+void Shard::count_ended(Class cls, std::size_t bytes) {
+  Ended& ended = ended_[static_cast<std::size_t>(cls)];
+  ++ended.messages;
+  ended.bytes += chain_bytes(bytes);
+}
+
 void Shard::tell_ended() {
-  if (std::ranges::all_of(ended_, [](std::uint64_t count) { return count == 0; })) return;
+  if (std::ranges::all_of(ended_, [](const Ended& one) { return one.messages == 0; })) return;
   setup_.host->on_ended(setup_.index, std::exchange(ended_, {}));
 }
 

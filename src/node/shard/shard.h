@@ -84,6 +84,7 @@ class Shard final : public runtime::Driven,
     Completion done;
     Progress progress;
     Class cls;
+    std::uint32_t bytes;  // of the payload
   };
 
   explicit Shard(const ShardSetup& setup);
@@ -105,11 +106,9 @@ class Shard final : public runtime::Driven,
   void renew(Now now);
   void maintain(Now now);
   void fill_stock();
-  void watch_memory(Now now);
-  void relieve(Now now);
-  void size_windows(std::uint64_t used);
   UnixSeconds published_before() const;
   void advance_stop(Now now);
+  void count_ended(Class cls, std::size_t bytes);
   void tell_ended();
   void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
 
@@ -133,13 +132,6 @@ class Shard final : public runtime::Driven,
 
   TimePoint show_at_ = kNever;  // after a change of addresses
 
-  // The memory bound, see relieve().
-  const std::uint64_t memory_max_;
-  TimePoint watch_at_{};
-  TimePoint relieve_at_{};
-  bool reclaiming_ = false;
-  std::uint64_t reclaimed_bytes_ = 0;
-
   // Maintenance: what is trimmed, and what had been done at the last time.
   TimePoint maintain_at_{};
   struct Seen {
@@ -157,7 +149,7 @@ class Shard final : public runtime::Driven,
 
   Phase phase_ = Phase::running;
   TimePoint phase_end_ = kNever;
-  std::array<std::uint64_t, kClassCount> ended_{};  // since the host was told
+  EndedByClass ended_{};  // since the host was told
   std::array<Histogram, kClassCount> delivery_us_;
 };
 

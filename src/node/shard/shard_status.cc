@@ -38,7 +38,6 @@ ShardReport Shard::report() const {
   out.turns_reading_used_up = turns_reading_used_up_;
   out.socket = setup_.socket->stats();
   out.pool = pool_.stats();
-  out.reclaimed_bytes = reclaimed_bytes_;
   out.build_us = routes_.build_us();
   out.delivery_us = delivery_us_;
   return out;

@@ -1,5 +1,5 @@
-// What a shard does beside its work: keys made ahead, the memory bound watched, what a burst needed
-// given back.
+// What a shard does beside its work: keys made ahead, and what a burst needed given back. The
+// memory bound is watched in protection.cc.
 #include "node/shard/shard.h"
 
 #include <algorithm>
@@ -19,17 +19,6 @@ constexpr std::uint64_t kQuietDatagrams = 1'000;  // in kMaintainEvery: buffers 
 // What ends leave behind in the process allocator, for the decision whether to trim that.
 constexpr std::uint64_t kRestedBytes = 3'500;      // key contexts of a circuit
 constexpr std::uint64_t kHandshakeBytes = 50'000;  // TLS objects of a link
-
-// The memory bound, in 64ths of it: from the first on free memory goes back, and if the second is
-// reached, circuits end until the third.
-constexpr std::uint64_t kRelieveAt = 54;  // 84 %
-constexpr std::uint64_t kReclaimAt = 58;  // 90 %
-constexpr std::uint64_t kReclaimTo = 51;  // 80 %
-constexpr Duration kWatchEvery = 1s;      // what the process holds; only in turns that are anyway
-constexpr Duration kWatchNearly = 100ms;
-constexpr std::uint64_t kWindowOneIn = 256;  // of the room there is: the window of a stream
-constexpr Duration kRelieveEvery = 20ms;
-constexpr Duration kReclaimEvery = 100ms;  // what a round freed is measured before the next
 
 }  // namespace
 
@@ -54,46 +43,7 @@ void Shard::fill_stock() {
       });
 }
 
-// One load and a comparison or two in a turn, unless the bound is near.
-void Shard::watch_memory(Now now) {
-  const std::uint64_t used = setup_.bound->node().used();
-  const bool is_short = used >= memory_max_ / 64 * (reclaiming_ ? kReclaimTo : kRelieveAt);
-  if (is_short && now.mono >= relieve_at_) return relieve(now);
-  if (!is_short) reclaiming_ = false;
-  if (now.mono < watch_at_) return;
-  watch_at_ = now.mono + (used >= memory_max_ / 3 * 2 ? kWatchNearly : kWatchEvery);
-  size_windows(used);
-  setup_.host->on_memory_watch(setup_.index, false);
-}
-
-// 1. what is free here and elsewhere goes back; 2. if the bound is still near, circuits end, whole,
-// the one with the oldest queued data first, until there is room again.
-void Shard::relieve(Now now) {
-  give_free();
-  relieve_at_ = now.mono + kRelieveEvery;
-  watch_at_ = now.mono + kWatchNearly;
-  size_windows(setup_.bound->node().used());
-  setup_.host->on_memory_watch(setup_.index, true);
-  const std::uint64_t used = setup_.bound->node().used();
-  if (used >= memory_max_ / 64 * kReclaimAt) reclaiming_ = true;
-  const std::uint64_t wanted = memory_max_ / 64 * kReclaimTo;
-  if (used < wanted) reclaiming_ = false;
-  if (!reclaiming_) return;
-  reclaimed_bytes_ += circuits_.reclaim((used - wanted) / setup_.shards + 1, now);
-  relieve_at_ = now.mono + kReclaimEvery;
-  give_free();
-}
-
-void Shard::size_windows(std::uint64_t used) {
-  const std::uint64_t room = memory_max_ - std::min(memory_max_, used);
-  endpoint_->set_stream_window(
-      std::clamp<std::size_t>(room / kWindowOneIn, kWindowMin, kWindowMax));
-}
-
-void Shard::give_free() {
-  static_cast<void>(pool_.empty(kTrimPieces));
-  endpoint_->trim_heap();
-}
+void Shard::give_free() { protection_->give_free(); }
 
 // Trims in small parts, so that no turn is long. What is busy is left alone: pools keep what the
 // last seconds needed, buffers go only when hardly anything came.
