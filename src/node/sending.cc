@@ -75,10 +75,10 @@ Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes, node
   std::optional<node::Gate::Clock::time_point> until;  // asking the time costs: when it waits
   for (;;) {
     if (stopping_.load(std::memory_order_acquire)) return fail(Errc::shutting_down);
-    Status done = fail(Errc::refused_queue_full, "at the gate");
-    if (seat.gate->enter(options.cls, held)) {
-      done = attempt();
-      if (done) return done;
+    const bool entered = seat.gate->enter(options.cls, held);
+    Status done = entered ? attempt() : Status(fail(Errc::refused_queue_full, "at the gate"));
+    if (done) return done;
+    if (entered) {
       leave(seat, options.cls, {.messages = 1, .bytes = held});
       seat.gate->pause(options.cls);
     }
@@ -124,8 +124,8 @@ void Node::Impl::on_ended(unsigned shard, const node::EndedByClass& ended) {
 
 void Node::Impl::leave(node::Seat& seat, Class cls, const node::Ended& ended) {
   // A full mailbox drops this: then the node is busier than anybody needs to hear.
-  if (seat.gate->leave(cls, ended.messages, ended.bytes))
-    seat.loop->post([this, cls](Now) { tell_room(cls); });
+  if (!seat.gate->leave(cls, ended.messages, ended.bytes)) return;
+  seat.loop->post([this, cls](Now) { tell_room(cls); });
 }
 
 void Node::Impl::tell_room(Class cls) {
