@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kRememberedBytes = 44;  // of a build or a message id
+constexpr std::size_t kMessageIdBytes = 44;  // of a remembered one
 
 /// Slow work is mostly TLS of handshakes, 600 a second for a core. Half of the cores is ample, and
 /// a flood of handshakes leaves the other half to the loops.
@@ -96,11 +96,11 @@ Status Node::Impl::start() {
       rng_, *this);
 
   // What is remembered of the past may grow to a sixteenth of the bound each.
-  const std::size_t remembered = options_.limits.memory / 16 / kRememberedBytes;
-  const auto replays =
-      std::make_shared<onion::ReplayWindow>(std::min(limits::kReplayEntriesMax, remembered));
+  const std::size_t remembered = options_.limits.memory / 16;
+  const auto replays = std::make_shared<onion::ReplayWindow>(
+      std::min(limits::kReplayEntriesMax, remembered / onion::ReplayWindow::kEntryBytes));
   const auto delivered = std::make_shared<message::Delivered>(
-      std::min(message::MessagesOptions{}.duplicates_max, remembered), rng_);
+      std::min(message::MessagesOptions{}.duplicates_max, remembered / kMessageIdBytes), rng_);
   std::vector<node::Shard*> all;
   for (unsigned i = 0; i < shards; ++i) {
     auto shard = node::Shard::create({.index = i,
@@ -134,10 +134,13 @@ Status Node::Impl::start() {
 }
 
 void Node::Impl::run(node::Seat& seat) {
-  seat.loop->at_each_turn([&seat](Now now) {
-    seat.inbox->drain(
-        now.mono, [&](node::SendRequest&& request) { seat.shard->send(std::move(request), now); });
-  });
+  seat.loop->at_each_turn(
+      [&seat](Now now) {
+        seat.inbox->drain(now.mono, [&](node::SendRequest&& request) {
+          seat.shard->send(std::move(request), now);
+        });
+      },
+      [&seat] { return seat.inbox->sleep(); });
   seat.loop->run(*seat.shard);
 }
 

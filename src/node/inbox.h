@@ -14,7 +14,8 @@ class Inbox {
  public:
   explicit Inbox(std::size_t requests_max) : requests_("messages to a shard", requests_max) {}
 
-  /// Any thread. `wake`: the caller wakes the shard. `request` is untouched when full or closed.
+  /// Any thread. `wake`: the shard sleeps, and the caller wakes it. `request` is untouched when
+  /// full or closed.
   queue::Pushed put(SendRequest& request, TimePoint now) {
     request.put = now;
     return requests_.push(std::move(request));
@@ -30,6 +31,8 @@ class Inbox {
       f(std::move(request));
     });
   }
+  /// The shard's thread, before it sleeps: false if there is something to drain.
+  bool sleep() { return requests_.sleep(); }
   void report(BoundedList& out) const { out.push_back(requests_.report()); }
 
  private:

@@ -98,6 +98,8 @@ struct OnionKey {
 /// must share one window, or a build could be replayed to another shard.
 class ReplayWindow {
  public:
+  static constexpr std::size_t kEntryBytes = 8;  // a build at most, with its part of the table
+
   explicit ReplayWindow(std::size_t entries_max = limits::kReplayEntriesMax);
   ~ReplayWindow();
   enum class Verdict : std::uint8_t { fresh, replayed, full };

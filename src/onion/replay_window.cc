@@ -1,12 +1,13 @@
 // Builds that were seen, as one open-addressing table per expiry minute: forgetting is dropping a
 // table, never a walk over entries.
 //
-// An entry is 8 bytes of its digest. A replay has the same ones and is always found. Another build
-// has them too with a chance of 2^-46 when the window is full, and is tried again then; who wants
-// to have somebody's build refused must find its 8 bytes, 2^64 hashes. Tables are dense and grow by
-// a quarter, so that the window takes about 10 bytes a build: it is most of what a relay's memory
-// grows by with use. Digests place themselves; whoever grinds them into one cluster pays 2^16
-// hashes and one build per entry, to make look-ups scan some KiB.
+// An entry is 6 bytes of its digest. A replay has the same ones and is always found. Another build
+// has them too with a chance of 2^-30 when the window is full, and is tried again then; who wants
+// to have somebody's build refused must see it first, and make 2^48 builds that are valid before
+// it expires. Tables are dense and grow by an eighth, so that the window takes about 7 bytes a
+// build: it is most of what a relay's memory grows by with use. Digests place themselves; whoever
+// grinds them into one cluster pays 2^16 hashes and one build per entry, to make look-ups scan some
+// KiB.
 #include "base/assert.h"
 #include "onion/build.h"
 
@@ -17,21 +18,23 @@
 namespace qudag::onion {
 namespace {
 
-using Entry = std::uint64_t;  // 0: a free slot
+constexpr std::size_t kEntryBytes = 6;
+
+using Entry = std::uint64_t;  // of so many bytes; 0: a free slot
 
 Entry entry_of(std::span<const std::byte, 32> digest) {
   Entry e = 0;
-  std::memcpy(&e, digest.data(), sizeof e);
+  std::memcpy(&e, digest.data(), kEntryBytes);
   return e | 1;
 }
 
 class Table {
  public:
-  bool contains(Entry entry) const { return !slots_.empty() && slots_[slot(entry)] == entry; }
+  bool contains(Entry entry) const { return slots() > 0 && get(slot(entry)) == entry; }
 
   void add(Entry entry) {
-    if (8 * (used_ + 1) > 7 * slots_.size()) grow();
-    slots_[slot(entry)] = entry;
+    if (8 * (used_ + 1) > 7 * slots()) grow();
+    set(slot(entry), entry);
     ++used_;
   }
 
@@ -41,20 +44,33 @@ class Table {
   // The slot that holds it, or the free one where it belongs.
   std::size_t slot(Entry entry) const {
     __extension__ using Wide = unsigned __int128;
-    auto at = static_cast<std::size_t>((Wide{entry} * slots_.size()) >> 64);
-    while (slots_[at] != 0 && slots_[at] != entry) at = at + 1 == slots_.size() ? 0 : at + 1;
+    auto at = static_cast<std::size_t>((Wide{entry} * slots()) >> (8 * kEntryBytes));
+    for (Entry held = get(at); held != 0 && held != entry; held = get(at)) {
+      at = at + 1 == slots() ? 0 : at + 1;
+    }
     return at;
   }
 
   void grow() {
-    std::vector<Entry> old(std::max<std::size_t>(64, slots_.size() + slots_.size() / 4));
-    old.swap(slots_);
-    for (const Entry e : old) {
-      if (e != 0) slots_[slot(e)] = e;
+    const std::size_t before = slots();
+    std::vector<std::byte> old(std::max<std::size_t>(64, before + before / 8) * kEntryBytes);
+    old.swap(bytes_);
+    for (std::size_t at = 0; at < before; ++at) {
+      Entry e = 0;
+      std::memcpy(&e, &old[at * kEntryBytes], kEntryBytes);
+      if (e != 0) set(slot(e), e);
     }
   }
 
-  std::vector<Entry> slots_;
+  std::size_t slots() const { return bytes_.size() / kEntryBytes; }
+  Entry get(std::size_t at) const {
+    Entry e = 0;
+    std::memcpy(&e, &bytes_[at * kEntryBytes], kEntryBytes);
+    return e;
+  }
+  void set(std::size_t at, Entry e) { std::memcpy(&bytes_[at * kEntryBytes], &e, kEntryBytes); }
+
+  std::vector<std::byte> bytes_;
   std::size_t used_ = 0;
 };
 

@@ -49,6 +49,7 @@ struct Loop::Impl {
 
   void turn(Driven& driven);
   void run_tasks(const Now& now);
+  bool may_sleep() { return !readable && !soon && mailbox.sleep() && sleep(); }
   void wait_readable();
   void wait_writable();
   void wait_watched();
@@ -79,6 +80,7 @@ struct Loop::Impl {
   std::atomic<bool> stopping{false};
   queue::Mailbox<Task> mailbox;
   std::function<void(Now)> each_turn;
+  std::function<bool()> sleep = [] { return true; };
 };
 
 Loop::Loop(int fd, std::size_t mailbox_max) : impl_(std::make_unique<Impl>(fd, mailbox_max)) {}
@@ -115,7 +117,10 @@ void Loop::wake() {
   asio::post(impl_->io, impl_->placed([] {}));
 }
 
-void Loop::at_each_turn(std::function<void(Now)> task) { impl_->each_turn = std::move(task); }
+void Loop::at_each_turn(std::function<void(Now)> task, std::function<bool()> sleep) {
+  impl_->each_turn = std::move(task);
+  impl_->sleep = std::move(sleep);
+}
 
 void Loop::report(BoundedList& out) const { out.push_back(impl_->mailbox.report()); }
 
@@ -129,7 +134,7 @@ void Loop::run(Driven& driven) {
   while (!impl_->stopping.load(std::memory_order_acquire)) {
     impl_->turn(driven);
     if (impl_->stopping.load(std::memory_order_acquire)) break;
-    if (!impl_->readable && !impl_->soon) impl_->io.run_one();
+    if (impl_->may_sleep()) impl_->io.run_one();
     impl_->io.poll();
   }
   impl_->mailbox.close();

@@ -45,9 +45,10 @@ class Loop final : public Executor {
   /// Tasks of one thread run in the order of its posts.
   bool post(std::function<void(Now)> task) override;
 
-  /// What else every turn begins with; before run(). For a mailbox of the owner's: whoever puts
-  /// something into it calls wake().
-  void at_each_turn(std::function<void(Now)> task);
+  /// What else every turn begins with, and what is asked before the loop sleeps; before run(). For
+  /// a mailbox of the owner's (queue/mailbox.h): who puts something into it while it sleeps calls
+  /// wake(); if sleep() is false there is another turn at once.
+  void at_each_turn(std::function<void(Now)> task, std::function<bool()> sleep);
   /// There will be a turn, soon.
   void wake();
 

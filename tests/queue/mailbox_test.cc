@@ -144,7 +144,7 @@ TEST(Mailbox, ReportsItsBoundAndItsBooks) {
 // Four producers, one consumer that sleeps unless it was woken: a lost wake would hang this test,
 // and a lost, doubled or reordered item fails it.
 TEST(Mailbox, ManyProducersOneConsumerThatSleeps) {
-  constexpr std::uint32_t kProducers = 4, kEach = 20'000;
+  constexpr std::uint32_t kProducers = 4, kEach = 5'000;
   Mailbox<std::uint64_t> box("test", 64);
   std::counting_semaphore<> bell(0);
   std::vector<std::thread> producers;

@@ -92,7 +92,8 @@ Status Soak::one_source(const PeerAddress& relay, const NodeId& destination) {
       } else if (d.reason == Errc::unknown_destination && Clock::now() < deadline) {
         if (interrupt_.wait(20ms)) return fail(Errc::shutting_down, "interrupted");
       } else {
-        return std::unexpected(d.reason);
+        return std::unexpected(Error{
+            d.reason.code, fmt::format("after {} circuits: {}", done_ + used, d.reason.detail)});
       }
     }
     if (interrupt_.raised()) return fail(Errc::shutting_down, "interrupted");

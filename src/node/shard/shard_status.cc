@@ -6,12 +6,6 @@
 
 namespace qudag::node {
 
-namespace {
-
-constexpr std::size_t kReplayEntryBytes = 10;
-
-}  // namespace
-
 std::size_t Shard::relays_known() const {
   const auto entries = view_->entries();
   return static_cast<std::size_t>(std::count_if(entries.begin(), entries.end(),
@@ -59,7 +53,7 @@ void Shard::report(BoundedList& out, Now now) const {
   if (setup_.replays) {
     out.push_back(bounded(Kind::table, "builds seen (replay window)", "refuse",
                           setup_.replays->size(), setup_.replays->entries_max(),
-                          kReplayEntryBytes));
+                          onion::ReplayWindow::kEntryBytes));
   }
 }
 
