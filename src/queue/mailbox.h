@@ -38,7 +38,6 @@
 #include <memory>
 #include <new>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 namespace qudag::queue {
@@ -78,9 +77,10 @@ class Mailbox {
     if (seat != memory::kSharedSeat) [[likely]] {
       return push(lane, seat, item);
     }
-    while (lane.taken.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
+    while (lane.taken.test_and_set(std::memory_order_acquire)) lane.taken.wait(true);
     const Pushed pushed = push(lane, seat, item);
     lane.taken.clear(std::memory_order_release);
+    lane.taken.notify_one();
     return pushed;
   }
 
