@@ -45,6 +45,8 @@ inline constexpr std::size_t kReplayEntriesMax = 1u << 18;  // 262,144 builds re
 static_assert(kBuildLayerBytes % 16 == 0 && kReplyLayerBytes % 16 == 0,
               "keystream positions are whole AES blocks");
 
+inline constexpr std::size_t kCircuitsKeptOneIn = 16;  // of limits.circuits, for class high
+
 // ---- Messages (section 7)
 // ------------------------------------------------------------------------
 inline constexpr std::size_t kMessageBytesMax = std::size_t{64} << 20;

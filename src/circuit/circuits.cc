@@ -261,6 +261,11 @@ void Circuits::on_extended(std::uint64_t ticket, Result<StreamKey> stream, Now n
 
 // A circuit that is stopped by backpressure holds cells and gets no new ones: the one whose last
 // cell came first has been stopped for longest.
+void Circuits::set_refusal(double chance, double high) {
+  impl_->core.refusal = chance;
+  impl_->core.refusal_high = high;
+}
+
 std::size_t Circuits::shed(Class cls, std::size_t count, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;

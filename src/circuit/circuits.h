@@ -111,7 +111,7 @@ struct CircuitsOptions {
   onion::KeyStock* stock = nullptr;   // ephemeral keys of our own builds; outlives this
   memory::Budget* memory = nullptr;   // of records and keys; null: no bound
   bool relay = true;                  // take circuits that go on to another hop
-  std::size_t circuits_max = 10'000;  // all roles together
+  std::size_t circuits_max = 10'000;  // all roles together; the last sixteenth for class high
   std::size_t building_max = 256;     // of them not yet ready
   std::size_t ahead_bytes =
       128 * 1024;  // payload cells queued on the first link before room() is 0
@@ -137,7 +137,8 @@ struct CircuitsStats {
   std::uint64_t builds_started = 0, builds_ready = 0, builds_failed = 0, builds_timed_out = 0;
   std::uint64_t accepted_relay = 0, accepted_destination = 0;
   std::uint64_t refused_limit = 0, refused_replay = 0, refused_malformed = 0, refused_auth = 0,
-                refused_expired = 0, refused_not_relay = 0, refused_memory = 0;
+                refused_expired = 0, refused_not_relay = 0, refused_memory = 0,
+                refused_overload = 0;
   std::uint64_t extend_failed = 0;
   std::uint64_t cells_relayed = 0, cells_sent = 0, cells_received = 0;
   std::uint64_t cells_bad = 0;     // tags that did not verify
@@ -187,6 +188,10 @@ class Circuits {
   void on_extended(std::uint64_t ticket, Result<StreamKey> stream, Now now);
 
   // Protection, for the overload manager.
+  /// The chance with which circuits that others begin are refused, 0 to 1, and that for class high
+  /// (anybody may say high, so it is not always welcome). The class is in the first two bytes of a
+  /// stream; no more is read.
+  void set_refusal(double chance, double high);
   /// Ends the `count` relayed circuits of that class that have held cells back for longest; how
   /// many it ended. Looks at every circuit.
   std::size_t shed(Class cls, std::size_t count, Now now);

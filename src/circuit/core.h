@@ -7,6 +7,7 @@
 #include "circuit/record.h"
 
 #include "base/deadline_heap.h"
+#include "base/limits.h"
 #include "base/slot_map.h"
 
 #include <cstddef>
@@ -35,6 +36,11 @@ class Core {
   Circuit* add(CircuitRole role, Phase phase, Now now);
   Circuit* find(CircuitId id) { return table_.find(SlotHandle(id.value)); }
   std::size_t size() const { return table_.size(); }
+  /// Whether the table with so many more is not too full for a class: the last places are high's.
+  bool has_place(Class cls, std::size_t more) const {
+    const std::size_t kept = table_.capacity() / limits::kCircuitsKeptOneIn;
+    return cls == Class::high || table_.size() + more <= table_.capacity() - kept;
+  }
   void report(BoundedList& out) const;
   template <class F>
   void for_each(F&& f) {
@@ -103,6 +109,7 @@ class Core {
   std::size_t failed_hop = Circuits::kHopUnknown;      // of the build whose end is being told
   TimePoint latest{};                                  // of the last call that brought the time
   bool stopping = false;
+  double refusal = 0, refusal_high = 0;  // chances, for circuits that others begin
 
  private:
   std::size_t& building_count(const Circuit& circuit);

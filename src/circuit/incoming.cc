@@ -35,6 +35,22 @@ void Incoming::take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now
   if (++opening.preface_bytes < Preface{}.size()) return;
   circuit.cls = static_cast<Class>(value);
   core_.sink.set_class(circuit.previous.stream, circuit.cls);
+  if (!is_welcome(circuit)) refuse_class(circuit, now);
+}
+
+// Now the class is known, and the build of 14 KB is not there yet.
+bool Incoming::is_welcome(const Circuit& circuit) {
+  const double chance = circuit.cls == Class::high ? core_.refusal_high : core_.refusal;
+  return core_.has_place(circuit.cls, 0) && !(chance > 0 && core_.rng.unit() < chance);
+}
+
+void Incoming::refuse_class(Circuit& circuit, Now now) {
+  const bool place = core_.has_place(circuit.cls, 0);
+  ++(place ? core_.stats.refused_overload : core_.stats.refused_limit);
+  core_.end(circuit,
+            {.why = {place ? Errc::refused_overload : Errc::refused_circuits},
+             .previous = place ? End::overload : End::refused},
+            now);
 }
 
 void Incoming::accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> message, Now now) {

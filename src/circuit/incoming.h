@@ -1,6 +1,7 @@
 // A stream that somebody opened to us, until its build says which role we have on the circuit.
 //
-//   1. the preface, 0x01 || class: checked byte by byte, before anything is buffered;
+//   1. the preface, 0x01 || class: checked byte by byte, before anything is buffered; below class
+//      high the stream may be reset here, because places are kept or the node sheds load;
 //   2. the build message, into a temporary of exactly its size;
 //   3. our layer of it comes off (onion::accept_build), or the stream is reset with the reason
 //      counted;
@@ -25,6 +26,8 @@ class Incoming {
 
  private:
   void take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now now);
+  bool is_welcome(const Circuit& circuit);
+  void refuse_class(Circuit& circuit, Now now);
   void accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> message, Now now);
   void refuse(Circuit& circuit, const Error& why, Now now);
 

@@ -33,6 +33,7 @@ Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Class cl
   if (core_.stopping) return fail(Errc::shutting_down);
   if (route.empty() || route.size() > limits::kHopsMax) return fail(Errc::invalid_argument);
   const std::uint64_t no_memory = core_.stats.refused_memory;
+  if (!core_.has_place(cls, 1)) return fail(Errc::refused_circuits);
   Circuit* circuit = core_.add(CircuitRole::source, Phase::extending, now);
   if (circuit == nullptr) {
     const bool memory = core_.stats.refused_memory != no_memory;

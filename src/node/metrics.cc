@@ -159,7 +159,7 @@ const std::vector<Row>& rows() {
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"rate\"", "build messages refused",
                 counter, r.gate.refused_rate),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"overload\"", "build messages refused",
-                counter, r.gate.refused_overload),
+                counter, r.circuit.refused_overload),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"replayed\"", "build messages refused",
                 counter, r.circuit.refused_replay),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"malformed\"", "build messages refused",

@@ -430,6 +430,53 @@ TEST(Limits, UnsentRepliesAreGivenUp) {
   }
 }
 
+TEST(Limits, TheLastPlacesAreForClassHigh) {
+  for (const bool own : {false, true}) {
+    Net net;
+    const CircuitsOptions bounded{.circuits_max = 32};
+    net.add({.circuits = own ? bounded : CircuitsOptions{}});
+    net.add({.circuits = own ? CircuitsOptions{} : bounded});
+    const auto build = [&](Class cls) {
+      const bool asked = net.node(0).circuits.build(net.route(1), cls, net.now()).has_value();
+      net.run();
+      return asked;
+    };
+    for (int i = 0; i < 30; ++i) EXPECT_TRUE(build(Class::low));
+    EXPECT_EQ(build(Class::normal), !own);
+    Circuits& full = net.node(own ? 0 : 1).circuits;
+    EXPECT_EQ(full.size(), 30u);
+    if (!own) {
+      EXPECT_EQ(full.stats().refused_limit, 1u);
+      EXPECT_EQ(net.node(0).ended.back().why, Errc::refused_by_peer);
+    }
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(build(Class::high), !own || i < 2);
+    EXPECT_EQ(full.size(), 32u) << "two more than any other class may have";
+  }
+}
+
+// The overload manager's refusals: the class is in the first two bytes.
+TEST(Limits, CircuitsOfClassHighAreRefusedLast) {
+  Net net;
+  net.add_many(2);
+  net.node(1).circuits.set_refusal(1, 0);
+  for (const Class cls : {Class::normal, Class::low}) {
+    ASSERT_TRUE(net.node(0).circuits.build(net.route(1), cls, net.now()).has_value());
+    net.run();
+    EXPECT_EQ(net.node(0).ended.back().why, Errc::refused_by_peer);
+  }
+  EXPECT_EQ(net.node(1).circuits.stats().refused_overload, 2u);
+  EXPECT_EQ(net.node(1).circuits.size(), 0u);
+  net.build(1, Class::high);
+  EXPECT_EQ(net.node(1).circuits.size(), 1u);
+  net.node(1).circuits.set_refusal(1, 1);
+  ASSERT_TRUE(net.node(0).circuits.build(net.route(1), Class::high, net.now()).has_value());
+  net.run();
+  EXPECT_EQ(net.node(1).circuits.size(), 1u) << "anybody may say that it is high";
+  net.node(1).circuits.set_refusal(0, 0);
+  net.build(1, Class::low);
+  EXPECT_EQ(net.node(1).circuits.size(), 2u);
+}
+
 TEST(Limits, CircuitsAndBuildsAreBounded) {
   Net net;
   net.add({.circuits = {.circuits_max = 5, .building_max = 3}});

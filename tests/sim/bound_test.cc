@@ -85,7 +85,7 @@ TEST(Bound, WithoutMemoryEverythingIsRefusedAtItsDoor) {
       world.run_until(world.now().mono + 40s, [&] { return ends.delivered + ends.told == 5; }));
   EXPECT_EQ(ends.told, 5u);
   const node::ShardReport report = relay.shard().report();
-  EXPECT_GT(report.circuit.refused_memory + report.gate.refused_overload, 0u);
+  EXPECT_GT(report.circuit.refused_memory + report.circuit.refused_overload, 0u);
   EXPECT_EQ(relay.shard().report().circuits, 0u) << "nothing half-dead is left";
   bound.set_process(0);
   network[1].send(network[2].id(), small, {.ttl = 30s, .hops = 1}, ends.count());

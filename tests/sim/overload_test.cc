@@ -194,7 +194,7 @@ TEST(RefuseCircuits, TheSourceGoesOverAnotherRelayAndHoldsNothingAgainstThisOne)
   }
   ASSERT_TRUE(net.all_ended(60s));
   EXPECT_EQ(net.outcome(Class::normal, Outcome::delivered), 20u);
-  EXPECT_GT(tired.shard().report().gate.refused_overload, 0u);
+  EXPECT_GT(tired.shard().report().circuit.refused_overload, 0u);
   EXPECT_EQ(tired.shard().report().circuit.accepted_relay, 0u);
   // When it is over, it is used again, soon.
   tired.on_measure = nullptr;

@@ -1,11 +1,11 @@
-// Whether a stream that somebody opened may become a circuit: rates for the link and for the shard,
-// and the overload manager's refusals. What is refused is reset unread, with the reason as its code
-// (docs/protocol.md, 3.2): it costs nothing here, and the source may try another relay at once.
+// Whether a stream that somebody opened may become a circuit: rates for the link and for the shard.
+// What is refused is reset unread, with the reason as its code (docs/protocol.md, 3.2): it costs
+// nothing here, and the source may try another relay at once. The overload manager's refusals come
+// two bytes later, when the class is known (circuit/incoming.cc).
 //
 // Pure. Owned by LinkJoint. Limits: one entry for each link that opened a stream.
 #pragma once
 
-#include "base/rng.h"
 #include "link/endpoint.h"
 #include "queue/token_bucket.h"
 
@@ -23,15 +23,11 @@ struct BuildGateOptions {
 struct BuildGateStats {
   std::uint64_t refused_link_rate = 0;
   std::uint64_t refused_rate = 0;
-  std::uint64_t refused_overload = 0;
 };
 
 class BuildGate {
  public:
-  BuildGate(BuildGateOptions options, Rng& rng) : options_(options), rng_(rng) {}
-
-  /// The chance with which the overload manager refuses, 0 to 1.
-  void set_refusal(double chance) { refusal_ = chance; }
+  explicit BuildGate(BuildGateOptions options) : options_(options) {}
 
   /// Code::none: welcome.
   link::Code ask(link::LinkId link, Now now) {
@@ -39,10 +35,6 @@ class BuildGate {
     if (options_.per_link_per_second != 0 && !bucket_of(link, now).take(1, now.mono)) {
       ++stats_.refused_link_rate;
       return link::Code::rate;
-    }
-    if (refusal_ > 0 && rng_.unit() < refusal_) {
-      ++stats_.refused_overload;
-      return link::Code::overload;
     }
     if (options_.per_second != 0) {
       if (!all_) all_.emplace(options_.per_second, options_.per_second * 2, now.mono);
@@ -65,8 +57,6 @@ class BuildGate {
   }
 
   const BuildGateOptions options_;
-  Rng& rng_;
-  double refusal_ = 0;
   std::optional<queue::TokenBucket> all_;
   std::map<link::LinkId, queue::TokenBucket> links_;
   BuildGateStats stats_;

@@ -36,8 +36,8 @@ constexpr link::LinkId unpack_link(std::uint64_t key) {
 
 class LinkJoint final : public link::Events, public circuit::Sink {
  public:
-  LinkJoint(const NodeId& self, LinkListener& listener, BuildGateOptions gate, Rng& rng)
-      : self_(self), listener_(listener), gate_(gate, rng) {}
+  LinkJoint(const NodeId& self, LinkListener& listener, BuildGateOptions gate)
+      : self_(self), listener_(listener), gate_(gate) {}
 
   /// Both live longer than any event.
   void attach(link::Endpoint& endpoint, circuit::Circuits& circuits) {

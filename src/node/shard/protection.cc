@@ -176,12 +176,17 @@ void Protection::tell_changes() {
 
 void Protection::act(Now now) {
   if (overload_.active(Action::shrink)) shrink(now);
-  setup_.joint.gate().set_refusal(
-      overload_.active(Action::refuse_circuits) ? overload_.level(Action::refuse_circuits) : 0);
+  setup_.circuits.set_refusal(refusal(Action::refuse_circuits), refusal(Action::drop_normal));
   setup_.endpoint.require_proof(overload_.active(Action::require_retry));
   setup_.endpoint.pause(Class::low, overload_.active(Action::pause_low));
   if (overload_.active(Action::drop_low)) drop(Class::low, Action::drop_low, now);
   if (overload_.active(Action::drop_normal)) drop(Class::normal, Action::drop_normal, now);
+}
+
+/// The chance is how far the action's pressure is on its way to the bound; high is refused when all
+/// others are given up.
+double Protection::refusal(Action action) const {
+  return overload_.active(action) ? overload_.level(action) : 0;
 }
 
 void Protection::shrink(Now now) {

@@ -16,7 +16,6 @@
 #include "memory/bound.h"
 #include "message/messages.h"
 #include "node/shard/host.h"
-#include "node/shard/link_joint.h"
 
 #include <algorithm>
 #include <array>
@@ -56,7 +55,6 @@ struct ProtectionSetup {
   link::Endpoint& endpoint;
   circuit::Circuits& circuits;
   message::Messages& messages;
-  LinkJoint& joint;
   ShardHost& host;
 };
 
@@ -109,6 +107,7 @@ class Protection {
   Measured measure(Now now);
   void tell_changes();
   void act(Now now);
+  double refusal(govern::Action action) const;
   void shrink(Now now);
   void drop(Class cls, govern::Action action, Now now);
   std::string_view worst() const;

@@ -41,7 +41,7 @@ Delivery refusal(const Error& error) {
 Shard::Shard(const ShardSetup& setup)
     : setup_(setup),
       pool_(pool_options(setup)),
-      joint_(setup.identity->id(), *this, gate_options(setup), *setup.rng),
+      joint_(setup.identity->id(), *this, gate_options(setup)),
       routes_(
           setup.identity->id(), cipher_of(setup),
           {.distinct_networks = setup.options->distinct_networks, .guards = setup.options->guards},
@@ -69,7 +69,6 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
                                                                     .endpoint = *shard->endpoint_,
                                                                     .circuits = shard->circuits_,
                                                                     .messages = *shard->messages_,
-                                                                    .joint = shard->joint_,
                                                                     .host = *setup.host});
   return shard;
 }
