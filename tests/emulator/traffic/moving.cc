@@ -1,0 +1,121 @@
+// Nodes that change their address in the middle of a transfer (class low) and of numbered messages
+// (class normal), through `relays` relays (3).
+//
+//   migration   the source moves three times, and twice its NAT forgets
+//   accepting   the node `who` ("b", the destination) moves: links that others dialed to it end
+//
+// Keys: bytes of the transfer (64,000,000), per_second (1,000), pause between changes (0.8 s).
+#include "cases.h"
+#include "numbered.h"
+
+#include <boost/json/array.hpp>
+
+namespace qudag::traffic {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Change {
+  std::string line;
+  Clock::time_point at;
+};
+
+double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+std::chrono::nanoseconds in_time(double value) {
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(value * 1e9));
+}
+
+/// Circuits for both classes are there, so that what is measured is the change and nothing else.
+void warm_up(Node& source, const NodeId& to, unsigned hops) {
+  for (const Class cls : {Class::normal, Class::low}) {
+    const std::vector<std::byte> payload(1'000);
+    if (source.send(to, payload, {.cls = cls, .hops = hops}).get().outcome != Outcome::delivered) {
+      give_up("no circuit");
+    }
+  }
+}
+
+struct Books {
+  double handshakes, shown, moved, resent, ended;
+};
+
+Books books_of(const Nodes& nodes, std::size_t node) {
+  return {.handshakes = nodes.metric(node, "qudag_handshakes_total", "done"),
+          .shown = nodes.metric(node, "qudag_links_shown_total"),
+          .moved = nodes.metric(node, "qudag_links_moved_total"),
+          .resent = nodes.metric(node, "qudag_messages_resent_total"),
+          .ended = nodes.metric(node, "qudag_circuits_ended_total", "link") +
+                   nodes.metric(node, "qudag_circuits_ended_total", "peer")};
+}
+
+json::object difference(const Books& before, const Books& after) {
+  return {{"new_links", after.handshakes - before.handshakes},
+          {"links_shown", after.shown - before.shown},
+          {"links_moved", after.moved - before.moved},
+          {"messages_resent", after.resent - before.resent},
+          {"circuits_ended", after.ended - before.ended}};
+}
+
+json::object run(const Words& words, const std::vector<std::string>& lines, bool publish) {
+  const auto relays = static_cast<unsigned>(words.number("relays", 3));
+  Nodes nodes(words);
+  nodes.start(line_of(relays, publish));
+  nodes.wait_for_netmaps();
+  Node& b = nodes[0];
+  Node& a = nodes[relays + 1];
+  const auto hops = static_cast<unsigned>(words.number("hops", relays));
+  Book book;
+  book.keep(b);
+  warm_up(a, b.id(), hops);
+  const Books before = books_of(nodes, relays + 1);
+
+  const std::vector<std::byte> file(static_cast<std::size_t>(words.number("bytes", 64e6)));
+  const auto begin = Clock::now();
+  auto transfer = a.send(b.id(), file, {.cls = Class::low, .ttl = 90s, .hops = hops});
+  Numbered stream(a, b.id(),
+                  {.per_second = words.number("per_second", 1'000), .how = {.hops = hops}});
+  const auto pause = in_time(words.number("pause", 0.8));
+  std::vector<Change> changes;
+  for (const std::string& line : lines) {
+    std::this_thread::sleep_for(pause);
+    changes.push_back({line, Clock::now()});
+    command(line);
+  }
+  std::this_thread::sleep_for(pause);
+  const Delivery end = transfer.get();
+  const double took = seconds(Clock::now() - begin);
+  stream.stop();
+
+  const Book::Stream arrived = book.stream(0);
+  json::object out = summary(arrived, stream.sent());
+  out["delivered"] = stream.delivered();
+  out["round_trip_ms"] = to_json(percentiles(stream.round_trips_ms()));
+  json::array steps;
+  for (const Change& change : changes) {
+    steps.push_back(
+        json::object{{"at_s", seconds(change.at - begin)},
+                     {"change", change.line},
+                     {"gap_ms", longest_gap_ms(arrived, change.at, change.at + pause)}});
+  }
+  out["changes"] = std::move(steps);
+  out["transfer"] = {
+      {"outcome", std::string(name_of(end.outcome))}, {"bytes", file.size()}, {"seconds", took}};
+  out["source"] = difference(before, books_of(nodes, relays + 1));
+  return out;
+}
+
+}  // namespace
+
+json::object migration(const Words& words) {
+  return run(words,
+             {"move a 10.21.0.1", "rebind a", "move a 10.22.0.1", "rebind a 10.31.0.9",
+              "move a 10.23.0.1"},
+             true);
+}
+
+json::object accepting(const Words& words) {
+  return run(words, {"move " + words.text("who", "b") + " 10.41.0.1"}, false);
+}
+
+}  // namespace qudag::traffic
