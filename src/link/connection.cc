@@ -35,6 +35,10 @@ constexpr std::size_t kWorthProbing = 2 * limits::kBuildMessageBytes;
 /// what overtakes is taken for loss, so data comes twice. This many is every packet of a fast link;
 /// what they cost is little next to the packets that bring them.
 constexpr std::uint64_t kUselessFramesPerSecond = 100'000;
+/// What was asked of a peer while this shard did not look gets so much longer.
+constexpr auto kLate = std::chrono::milliseconds(100);
+/// Ids that a peer may give us: one in use, the others for paths to come.
+constexpr std::uint64_t kCidsActiveMax = 4;
 constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 1st, 2nd, 4th...
 
 ngtcp2_settings settings_for(const Shared& shared) {
@@ -67,6 +71,7 @@ ngtcp2_transport_params parameters_for(const Shared& shared) {
   out.initial_max_streams_bidi = shared.options.streams_per_link_max;
   out.initial_max_streams_uni = 0;
   out.max_idle_timeout = to_native(shared.options.idle_timeout);
+  out.active_connection_id_limit = kCidsActiveMax;
   return out;
 }
 
@@ -114,6 +119,7 @@ Connection::Connection(Shared& shared, LinkId id, bool dialer, const SocketAddre
       dialer_(dialer),
       state_(dialer ? LinkState::dialing : LinkState::handshaking),
       local_(local),
+      from_(local),
       remote_(remote),
       born_(shared.now.mono),
       used_at_(shared.now.mono),
@@ -247,7 +253,7 @@ void Connection::touch() {
 }
 
 bool Connection::reusable() const {
-  return !doomed() && !retired() && !goodbye_seen_ && !goodbye_sent_;
+  return !doomed() && !retired() && !goodbye_seen_ && !goodbye_sent_ && !left_behind_;
 }
 
 LinkInfo Connection::info() const {
@@ -272,8 +278,7 @@ LinkInfo Connection::info() const {
   if (conn_ != nullptr) {
     ngtcp2_conn_info info;
     ngtcp2_conn_get_conn_info(conn_, &info);
-    // A peer may have moved.
-    out.remote = from_native(ngtcp2_conn_get_path(conn_)->remote);
+    out.remote = remote();
     out.smoothed_rtt = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
     out.bytes_in = info.bytes_recv;
     out.bytes_out = info.bytes_sent;
@@ -293,7 +298,10 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   }
   // A dialed link keeps the local address that it was dialed from: with a wildcard address the
   // kernel chose, and naming the choice would look like another path.
-  if (dialer_) path.local = to_native(local_);
+  if (dialer_) {
+    if (is_wildcard(from_)) from_ = from_native(path.view().local);
+    path.local = to_native(local_);
+  }
   const ngtcp2_path view = path.view();
   const ngtcp2_pkt_info info{ecn};
   const int rv =
@@ -310,8 +318,11 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
 
 void Connection::expire(Duration late) {
   if (doomed() || retired()) return;
-  if (late > Duration(shared_.options.silence_max) / 3) heard_at_ = shared_.now.mono;
-  if (silent()) {
+  if (late > Duration(shared_.options.silence_max) / 3) {
+    heard_at_ = shared_.now.mono;
+    if (asked_until_ != kNever) asked_until_ = std::max(asked_until_, shared_.now.mono + kLate);
+  }
+  if (silent() || asked_until_ <= shared_.now.mono) {
     ++shared_.stats.ended_silent;
     doom(Error(Errc::unreachable, "silent"), Code::unreachable);
     return;
@@ -349,7 +360,7 @@ bool Connection::write_train(MutableBytes room, TrainInfo& out) {
   out.bytes = static_cast<std::size_t>(written);
   out.segment = std::min(segment, out.bytes);
   out.to = from_native(path.path.remote);
-  out.from = from_native(path.path.local);
+  out.from = dialer_ ? from_ : from_native(path.path.local);
   out.ecn = static_cast<std::uint8_t>(info.ecn);
   return true;
 }
@@ -416,14 +427,25 @@ bool Connection::room_to_probe() const {
   return info.cwnd >= 3 * limits::kPacketBytesMax;
 }
 
-void Connection::move(const SocketAddress& local) {
-  if (doomed() || retired() || local == local_) return;
-  NativePath path(local, remote_);
+/// The new path has a connection id that was never seen on the old one (RFC 9000, 9.5), and is
+/// validated while data goes on. Without a spare id the old one goes on: late is better than lost.
+bool Connection::move(const SocketAddress& local) {
+  if (doomed() || retired() || local == from_) return false;
+  NativePath path(local, remote());
   const ngtcp2_path view = path.view();
-  if (ngtcp2_conn_initiate_immediate_migration(conn_, &view, shared_.timestamp()) == 0) {
-    local_ = local;
-  }
+  const int rv = ngtcp2_conn_initiate_immediate_migration(conn_, &view, shared_.timestamp());
+  from_ = local;
+  if (rv == 0) local_ = local;
   touch();
+  return rv == 0;
+}
+
+SocketAddress Connection::here() const {
+  return dialer_ ? from_ : from_native(ngtcp2_conn_get_path(conn_)->local);
+}
+
+SocketAddress Connection::remote() const {
+  return from_native(ngtcp2_conn_get_path(conn_)->remote);
 }
 
 void Connection::end_writing(bool quantum_used) {
@@ -462,7 +484,7 @@ std::size_t Connection::quantum() const {
 TimePoint Connection::deadline() const {
   if (retired() || doomed()) return kNever;
   if (frozen()) return born_ + shared_.options.handshake_timeout;
-  TimePoint due = std::min(drain_end_, pay_at_);
+  TimePoint due = std::min({drain_end_, pay_at_, asked_until_});
   if (in_use_) due = std::min(due, heard_at_ + silence_max());
   const ngtcp2_tstamp at = ngtcp2_conn_get_expiry(conn_);
   if (at == UINT64_MAX) return due;
@@ -486,6 +508,7 @@ void Connection::note_used() {
 
 void Connection::note_heard() {
   heard_at_ = shared_.now.mono;
+  asked_until_ = kNever;
   if (!in_use_ || heard_at_ - used_at_ < Duration(shared_.options.silence_max)) return;
   in_use_ = false;
   update_keepalive();
@@ -499,6 +522,21 @@ Duration Connection::silence_max() const {
 
 bool Connection::silent() const {
   return in_use_ && !frozen() && shared_.now.mono - heard_at_ >= silence_max();
+}
+
+/// Three probe times: one answer that is lost is asked for again.
+bool Connection::ask() {
+  if (!reusable() || frozen() || !show()) return false;
+  ++shared_.stats.links_asked;
+  const auto probe = Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(conn_)));
+  asked_until_ = std::min(asked_until_, shared_.now.mono + 3 * probe);
+  return true;
+}
+
+bool Connection::leave_behind() {
+  if (!peer_ || !reusable() || state_ != LinkState::ready) return false;
+  left_behind_ = true;
+  return true;
 }
 
 // ---- The end
@@ -565,7 +603,7 @@ bool Connection::write_close(MutableBytes room, TrainInfo& out) {
   if (written <= 0) return false;
   out.bytes = out.segment = static_cast<std::size_t>(written);
   out.to = from_native(path.path.remote);
-  out.from = from_native(path.path.local);
+  out.from = dialer_ ? from_ : from_native(path.path.local);
   out.ecn = static_cast<std::uint8_t>(info.ecn);
   close_packet_.assign(room.begin(), room.begin() + written);
   return true;

@@ -99,11 +99,18 @@ class Connection {
   /// Ends the link at the next flush; the first reason stays.
   void doom(Error why, Code code);
   void say_goodbye();
-  /// A dialed link goes on from another local address. Without a spare connection id of the peer it
-  /// stays where it is and ends by its idle timeout.
-  void move(const SocketAddress& local);
+  /// A dialed link goes on from another local address; false if not by a path of its own.
+  bool move(const SocketAddress& local);
   /// Sends a ping: any packet tells the peer where we are now. False unless ready.
   bool show();
+  /// Ends soon, unless its peer says something. False if it was not asked.
+  bool ask();
+  /// The address is gone at which the peer dialed us: nothing new goes here. False if it cannot be
+  /// dialed instead.
+  bool leave_behind();
+  /// Of this machine's addresses the one that is used; and the peer's.
+  SocketAddress here() const;
+  SocketAddress remote() const;
   /// Writes CONNECTION_CLOSE if one is due; 0 bytes otherwise.
   bool write_close(MutableBytes room, TrainInfo& out);
   /// Frees the QUIC state; returns the reason. Retired links answer late packets until `until`.
@@ -211,13 +218,18 @@ class Connection {
   bool control_open_ = false;  // ngtcp2 knows stream 0
   bool paced_ = true;          // until the path has shown to be short
   LinkState state_;
-  SocketAddress local_;
+  SocketAddress local_;  // as ngtcp2 knows it
+  // Of a dialer's packets. Dialed from a wildcard address, it is what the system chose then: no
+  // packet leaves from another address with a connection id that this one was seen with.
+  SocketAddress from_;
   SocketAddress remote_;
   TimePoint born_;
   TimePoint used_at_{};           // bytes of streams came or went
   TimePoint heard_at_{};          // anything came
   TimePoint unused_since_{};      // without streams
   TimePoint drain_end_ = kNever;  // after a goodbye
+  TimePoint asked_until_ = kNever;
+  bool left_behind_ = false;
   bool in_use_ = false;           // was used a moment before it was last heard
   std::optional<NodeId> peer_;
   TlsFacts facts_;

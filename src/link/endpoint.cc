@@ -127,13 +127,16 @@ std::optional<LinkId> Endpoint::Impl::find(const NodeId& peer) const {
   return found->second;
 }
 
-/// Accepted links whose peer proved its id can be found by it, unless a dialed one is there.
+/// Accepted links whose peer proved its id can be found by it, unless another is there. Who has a
+/// link to us and dials a new one may have moved and lost it (or it is another of its shards): the
+/// one that is there must show that it lives, and what is new does not wait for that.
 void Endpoint::Impl::absorb_proved() {
   for (const LinkId id : shared_.proved) {
     const Connection* const proved = link(id);
-    if (proved != nullptr && proved->peer() && !find(*proved->peer())) {
-      peers_[*proved->peer()] = id;
-    }
+    if (proved == nullptr || !proved->peer()) continue;
+    const auto known = find(*proved->peer());
+    if (known && *known != id && !link(*known)->ask()) continue;
+    peers_[*proved->peer()] = id;
   }
   shared_.proved.clear();
 }
@@ -169,10 +172,23 @@ void Endpoint::Impl::move(const SocketAddress& local, Now now) {
   }
 }
 
-void Endpoint::Impl::show(Now now) {
+void Endpoint::Impl::show(const runtime::DatagramSocket& socket, Now now) {
   shared_.now = now;
+  std::vector<std::pair<NodeId, SocketAddress>> again;
   for (const Slot& slot : slots_) {
-    if (slot.link && slot.link->dialer() && slot.link->show()) ++shared_.stats.links_shown;
+    if (!slot.link || slot.link->retired()) continue;
+    Connection& link = *slot.link;
+    if (link.dialer()) {
+      auto from = socket.source_for(link.remote());
+      if (from) from->port = link.here().port;
+      if (from && *from != link.here() && link.move(*from)) ++shared_.stats.links_moved;
+      if (link.show()) ++shared_.stats.links_shown;
+    } else if (!socket.has(link.here()) && link.leave_behind()) {
+      again.emplace_back(*link.peer(), link.remote());
+    }
+  }
+  for (const auto& [peer, at] : again) {
+    if (dial(peer, at, socket.local(), now)) ++shared_.stats.links_redialed;
   }
 }
 
@@ -347,7 +363,7 @@ void Endpoint::close(LinkId link, Code code, Now now) {
   if (Connection* const found = impl_->link(link)) found->doom(Error(Errc::link_closed), code);
 }
 void Endpoint::move(const SocketAddress& local, Now now) { impl_->move(local, now); }
-void Endpoint::show(Now now) { impl_->show(now); }
+void Endpoint::show(const runtime::DatagramSocket& socket, Now now) { impl_->show(socket, now); }
 void Endpoint::shutdown(Now now) { impl_->shutdown(now); }
 bool Endpoint::send_control(LinkId link, std::uint8_t type, Bytes body) {
   Connection* const found = impl_->link(link);

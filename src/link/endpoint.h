@@ -180,6 +180,9 @@ struct EndpointStats {
   std::uint64_t dropped_unknown = 0, dropped_malformed = 0, dropped_wrong_shard = 0;
   std::uint64_t control_frames_malformed = 0;
   std::uint64_t links_shown = 0;    // after a change of address
+  std::uint64_t links_moved = 0;    // of those, how many took another connection id to a new path
+  std::uint64_t links_redialed = 0;  // that others dialed at an address which is gone
+  std::uint64_t links_asked = 0;     // because their peer came anew from elsewhere
   std::uint64_t bytes_copied = 0;   // into buffers of ours, outside packet sealing
   std::uint64_t scratch_bytes = 0;  // the most that one turn needed
   // By the allocator hooks of ngtcp2, and with the streams' own records:
@@ -224,8 +227,10 @@ class Endpoint {
   /// Needless for a socket on a wildcard address; links that others dialed cannot be moved.
   void move(const SocketAddress& local, Now now);
   /// This machine's addresses changed, and the kernel chooses among them (a wildcard address):
-  /// links that we dialed say something now, so that a peer that is sending learns where to.
-  void show(Now now);
+  /// links that we dialed go on from the new one and say something, so that a peer that is sending
+  /// learns where to; those whose own address is gone, and that a known peer dialed, are dialed
+  /// from here.
+  void show(const runtime::DatagramSocket& socket, Now now);
   /// Stops accepting, says goodbye on every link; done when links() is empty or the deadline ends.
   void shutdown(Now now);
   bool send_control(LinkId link, std::uint8_t type, Bytes body);

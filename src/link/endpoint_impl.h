@@ -46,7 +46,7 @@ class Endpoint::Impl {
   std::optional<LinkId> find(const NodeId& peer) const;
   std::vector<LinkInfo> links() const;
   void move(const SocketAddress& local, Now now);
-  void show(Now now);
+  void show(const runtime::DatagramSocket& socket, Now now);
   void shutdown(Now now);
   /// Null for a link that is gone.
   Connection* link(LinkId id) const;

@@ -8,7 +8,14 @@
 
 #include <ngtcp2/ngtcp2.h>
 
+#include <algorithm>
+
 namespace qudag::link {
+
+inline bool is_wildcard(const SocketAddress& address) {
+  const auto* const from = address.ip.data() + (address.is_v4() ? 12 : 0);
+  return std::all_of(from, address.ip.data() + 16, [](std::uint8_t byte) { return byte == 0; });
+}
 
 inline sockaddr_in6 to_native(const SocketAddress& address) {
   sockaddr_in6 out{};

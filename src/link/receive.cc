@@ -20,12 +20,6 @@ constexpr std::size_t kShortPacketMin = 1 + kCidBytes + 4 + 16;  // ids, number,
 constexpr std::size_t kResetBytesMax = 42;  // below 43 nobody answers a reset with a reset
 constexpr auto kRetryTokenLife = std::chrono::seconds(10);
 
-bool is_zero(const SocketAddress& address) {
-  const bool v4 = address.is_v4();
-  const auto* const from = address.ip.data() + (v4 ? 12 : 0);
-  return std::all_of(from, address.ip.data() + 16, [](std::uint8_t byte) { return byte == 0; });
-}
-
 }  // namespace
 
 void Endpoint::Impl::receive(std::span<runtime::Received> batch, const SocketAddress& local,
@@ -33,7 +27,7 @@ void Endpoint::Impl::receive(std::span<runtime::Received> batch, const SocketAdd
   shared_.now = now;
   local_ = local;
   for (const runtime::Received& from : batch) {
-    NativePath path(is_zero(from.to) ? local : from.to, from.from);
+    NativePath path(is_wildcard(from.to) ? local : from.to, from.from);
     const std::size_t segment = from.segment == 0 ? from.data.size() : from.segment;
     MutableBytes rest = from.data;
     while (!rest.empty()) {
@@ -131,7 +125,7 @@ void Endpoint::Impl::accept(const runtime::Received& from, MutableBytes datagram
   }
   Incoming incoming;
   incoming.header = &header;
-  incoming.local = is_zero(from.to) ? local_ : from.to;
+  incoming.local = is_wildcard(from.to) ? local_ : from.to;
   incoming.remote = from.from;
   if (!admit(from, path, header, incoming)) return;
 
@@ -212,7 +206,7 @@ void Endpoint::Impl::answer(const runtime::Received& from, MutableBytes room,
   if (written <= 0 || static_cast<std::size_t>(written) > room.size()) return;
   TrainInfo train;
   train.to = from.from;
-  train.from = is_zero(from.to) ? local_ : from.to;
+  train.from = is_wildcard(from.to) ? local_ : from.to;
   train.bytes = train.segment = static_cast<std::size_t>(written);
   outbox_.add(train);
 }

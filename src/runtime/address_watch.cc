@@ -20,7 +20,17 @@ std::unexpected<Error> failure(int number) {
               "rtnetlink: " + std::generic_category().message(number));
 }
 
+/// The way to everywhere is another: addresses may stay, and packets leave elsewhere.
+bool is_default_route(const nlmsghdr& header, const char* body, std::size_t size) {
+  rtmsg route{};
+  if (header.nlmsg_type != RTM_NEWROUTE && header.nlmsg_type != RTM_DELROUTE) return false;
+  if (size < sizeof route) return false;
+  std::memcpy(&route, body, sizeof route);
+  return route.rtm_dst_len == 0 && route.rtm_table == RT_TABLE_MAIN;
+}
+
 bool matters(const nlmsghdr& header, const char* body, std::size_t size) {
+  if (is_default_route(header, body, size)) return true;
   const bool about_address = header.nlmsg_type == RTM_NEWADDR || header.nlmsg_type == RTM_DELADDR;
   ifaddrmsg address{};
   if (!about_address || size < sizeof address) return false;
@@ -36,7 +46,8 @@ Result<std::unique_ptr<AddressWatch>> AddressWatch::open() {
   std::unique_ptr<AddressWatch> out(new AddressWatch(fd));
   sockaddr_nl groups{};
   groups.nl_family = AF_NETLINK;
-  groups.nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+  groups.nl_groups =
+      RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&groups), sizeof groups) != 0) {
     return failure(errno);
   }

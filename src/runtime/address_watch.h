@@ -1,4 +1,4 @@
-// Hears from the kernel (rtnetlink) that this machine got or lost an address.
+// Hears from the kernel (rtnetlink) that this machine got or lost an address or its default route.
 //
 // It says that something changed, not what: whoever asks looks at the world again. Addresses that
 // cannot carry a link to elsewhere (loopback, not yet usable) are left out.

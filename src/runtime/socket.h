@@ -11,6 +11,7 @@
 #include <qudag/address.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace qudag::runtime {
@@ -57,6 +58,17 @@ class DatagramSocket {
   /// Gives back memory that only a burst needed. Between turns: views are lost.
   virtual void trim() {}
   virtual SocketAddress local() const = 0;
+  /// What the system would send from to there, now; none: it knows no way, or does not say. For
+  /// sockets on a wildcard address, after the machine's addresses changed: it costs system calls.
+  virtual std::optional<SocketAddress> source_for(const SocketAddress& to) const {
+    static_cast<void>(to);
+    return std::nullopt;
+  }
+  /// Whether that is an address of this machine, as far as the system says.
+  virtual bool has(const SocketAddress& address) const {
+    static_cast<void>(address);
+    return true;
+  }
   virtual SocketStats stats() const = 0;
   /// Its buffers, and the system's for it.
   virtual void report(BoundedList& out) const { static_cast<void>(out); }

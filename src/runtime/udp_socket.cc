@@ -1,5 +1,7 @@
 #include "runtime/udp_socket.h"
 
+#include "runtime/local_address.h"
+
 #include "memory/pages.h"
 
 #include <linux/filter.h>
@@ -254,6 +256,11 @@ UdpSocket::~UdpSocket() = default;
 
 void UdpSocket::trim() { memory::drop_pages({impl_->memory.get(), kSlots * kSlotBytes}); }
 SocketAddress UdpSocket::local() const { return impl_->local; }
+std::optional<SocketAddress> UdpSocket::source_for(const SocketAddress& to) const {
+  const SocketAddress bound = local();
+  return is_wildcard(bound) ? runtime::source_for(to) : bound;
+}
+bool UdpSocket::has(const SocketAddress& address) const { return is_ours(address); }
 SocketStats UdpSocket::stats() const { return impl_->stats; }
 void UdpSocket::report(BoundedList& out) const {
   Bounded slots = bounded(Bounded::Kind::buffer, "datagrams of a turn", "read in the next turn", 0,

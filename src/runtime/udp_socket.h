@@ -39,6 +39,8 @@ class UdpSocket final : public DatagramSocket {
   std::size_t send(std::span<const Train> trains) override;
   void trim() override;
   SocketAddress local() const override;
+  std::optional<SocketAddress> source_for(const SocketAddress& to) const override;
+  bool has(const SocketAddress& address) const override;
   SocketStats stats() const override;
   void report(BoundedList& out) const override;
 

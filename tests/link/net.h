@@ -131,6 +131,8 @@ class Peer final : public runtime::DatagramSocket {
   std::span<runtime::Received> receive() override { return {}; }
   std::size_t send(std::span<const runtime::Train> trains) override;
   SocketAddress local() const override { return address; }
+  std::optional<SocketAddress> source_for(const SocketAddress&) const override { return address; }
+  bool has(const SocketAddress& one) const override { return one.ip == address.ip; }
   runtime::SocketStats stats() const override { return {}; }
 
   const NodeId& id() const { return identity.id(); }

@@ -117,7 +117,8 @@ void Shard::on_time(Now now) {
   if (now.mono >= maintain_at_) maintain(now);
   if (now.mono >= show_at_) {
     show_at_ = kNever;
-    endpoint_->show(now);
+    endpoint_->show(*setup_.socket, now);
+    if (bootstrap_) look_where_we_are(now);
   }
   if (setup_.index == 0) {
     setup_.hub->on_time(now);

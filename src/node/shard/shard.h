@@ -104,6 +104,7 @@ class Shard final : public runtime::Driven,
 
   Result<message::SendId> enqueue(SendRequest& request, Now now);
   void renew(Now now);
+  void look_where_we_are(Now now);
   void maintain(Now now);
   void fill_stock();
   UnixSeconds published_before() const;

@@ -2,6 +2,8 @@
 // shows its links a new address.
 #include "node/shard/shard.h"
 
+#include "node/shard/whereabouts.h"
+
 #include <utility>
 
 namespace qudag::node {
@@ -18,12 +20,21 @@ constexpr Duration kAddressSettles = 20ms;
 
 void Shard::start(std::vector<SocketAddress> addresses, Now now) {
   addresses_ = std::move(addresses);
+  if (setup_.options->publish.empty()) addresses_ = whereabouts(*setup_.options, *setup_.socket);
   bootstrap_.emplace(
       setup_.identity->id(), setup_.options->bootstrap, setup_.options->gossip_interval,
       *setup_.rng, [this](const PeerAddress& peer, Now then) {
         // A refusal or failure shows as no link; the next round tries again.
         static_cast<void>(endpoint_->dial(peer.id, peer.at, setup_.socket->local(), then));
       });
+  renew(now);
+}
+
+/// Who looks for us hears of a new address at once.
+void Shard::look_where_we_are(Now now) {
+  auto found = whereabouts(*setup_.options, *setup_.socket);
+  if (found == addresses_) return;
+  addresses_ = std::move(found);
   renew(now);
 }
 

@@ -36,25 +36,33 @@ void warm_up(Node& source, const NodeId& to, unsigned hops) {
   }
 }
 
-struct Books {
-  double handshakes, shown, moved, resent, ended;
+/// What changes of a node's links and circuits, and under which name it is shown.
+struct Counter {
+  const char* shown;
+  const char* metric;
+  const char* label;
+};
+constexpr Counter kCounters[] = {
+    {"links_moved", "qudag_links_moved_total", ""},
+    {"links_redialed", "qudag_links_redialed_total", ""},
+    {"links_asked", "qudag_links_asked_total", ""},
+    {"links_silent", "qudag_links_ended_total", "silent"},
+    {"handshakes", "qudag_handshakes_total", "done"},
+    {"circuits_ended_with_link", "qudag_circuits_ended_total", "link"},
+    {"circuits_ended_by_peer", "qudag_circuits_ended_total", "peer"},
+    {"messages_resent", "qudag_messages_resent_total", ""},
 };
 
-Books books_of(const Nodes& nodes, std::size_t node) {
-  return {.handshakes = nodes.metric(node, "qudag_handshakes_total", "done"),
-          .shown = nodes.metric(node, "qudag_links_shown_total"),
-          .moved = nodes.metric(node, "qudag_links_moved_total"),
-          .resent = nodes.metric(node, "qudag_messages_resent_total"),
-          .ended = nodes.metric(node, "qudag_circuits_ended_total", "link") +
-                   nodes.metric(node, "qudag_circuits_ended_total", "peer")};
+std::vector<double> counters_of(const Nodes& nodes, std::size_t node) {
+  std::vector<double> out;
+  for (const Counter& each : kCounters) out.push_back(nodes.metric(node, each.metric, each.label));
+  return out;
 }
 
-json::object difference(const Books& before, const Books& after) {
-  return {{"new_links", after.handshakes - before.handshakes},
-          {"links_shown", after.shown - before.shown},
-          {"links_moved", after.moved - before.moved},
-          {"messages_resent", after.resent - before.resent},
-          {"circuits_ended", after.ended - before.ended}};
+json::object difference(const std::vector<double>& before, const std::vector<double>& after) {
+  json::object out;
+  for (std::size_t i = 0; i < before.size(); ++i) out[kCounters[i].shown] = after[i] - before[i];
+  return out;
 }
 
 json::object run(const Words& words, const std::vector<std::string>& lines, bool publish) {
@@ -68,7 +76,8 @@ json::object run(const Words& words, const std::vector<std::string>& lines, bool
   Book book;
   book.keep(b);
   warm_up(a, b.id(), hops);
-  const Books before = books_of(nodes, relays + 1);
+  std::vector<std::vector<double>> before;
+  for (std::size_t i = 0; i < relays + 2; ++i) before.push_back(counters_of(nodes, i));
 
   const std::vector<std::byte> file(static_cast<std::size_t>(words.number("bytes", 64e6)));
   const auto begin = Clock::now();
@@ -101,7 +110,13 @@ json::object run(const Words& words, const std::vector<std::string>& lines, bool
   out["changes"] = std::move(steps);
   out["transfer"] = {
       {"outcome", std::string(name_of(end.outcome))}, {"bytes", file.size()}, {"seconds", took}};
-  out["source"] = difference(before, books_of(nodes, relays + 1));
+  json::array counted;
+  for (std::size_t i = 0; i < relays + 2; ++i) {
+    counted.push_back(difference(before[i], counters_of(nodes, i)));
+  }
+  out["source"] = counted.back();
+  counted.pop_back();
+  out["destination_and_relays"] = std::move(counted);
   return out;
 }
 

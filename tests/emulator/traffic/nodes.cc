@@ -75,12 +75,13 @@ std::vector<NodeSpec> line_of(unsigned relays, bool publish) {
   for (unsigned i = 1; i <= relays; ++i) {
     out.push_back({.space = "r" + std::to_string(i), .address = address(i + 1), .relay = true});
   }
-  out.push_back({.space = "a", .address = address(1), .publish = publish});
+  out.push_back({.space = "a", .address = address(1), .known = false});
   return out;
 }
 
 void Nodes::start(const std::vector<NodeSpec>& specs) {
   for (const NodeSpec& spec : specs) {
+    known_ += spec.known ? 1 : 0;
     Options options;
     options.listen = SocketAddress::v4(0, 0, 0, 0, spec.port);
     const auto at = SocketAddress::parse(spec.address + ":" + std::to_string(spec.port));
@@ -92,6 +93,7 @@ void Nodes::start(const std::vector<NodeSpec>& specs) {
            *SocketAddress::parse(first.address + ":" + std::to_string(first.port))}};
     }
     options.relay = spec.relay;
+    options.known = spec.known;
     options.shards = 1;
     options.guards = 0;
     options.gossip_interval = 1s;
@@ -111,7 +113,7 @@ void Nodes::start(const std::vector<NodeSpec>& specs) {
 void Nodes::wait_for_netmaps() const {
   const auto until = std::chrono::steady_clock::now() + kPatience;
   const auto knows_all = [&](const auto& node) {
-    return node->status().get().nodes_known >= nodes_.size();
+    return node->status().get().nodes_known >= known_;
   };
   while (!std::ranges::all_of(nodes_, knows_all)) {
     if (std::chrono::steady_clock::now() > until) give_up("the nodes do not find each other");

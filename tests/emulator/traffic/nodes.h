@@ -40,6 +40,7 @@ struct NodeSpec {
   std::string address;  // "10.1.0.1"
   bool relay = false;
   std::uint16_t port = 4433;
+  bool known = true;    // false: only sends, and nobody can dial it
   bool publish = true;  // false: it finds out where it is, and again when that changes
 };
 
@@ -61,9 +62,11 @@ class Nodes {
  private:
   const Words& words_;
   std::vector<std::unique_ptr<Node>> nodes_;
+  std::size_t known_ = 0;
 };
 
-/// The destination "b", relays "r1"..., the source "a". The others dial b, and whom they need.
+/// The destination "b", relays "r1"..., the source "a", which all links are dialed by that it has.
+/// The others dial b, and whom they need. Unless `publish`, b finds out where it is.
 std::vector<NodeSpec> line_of(unsigned relays, bool publish = true);
 
 }  // namespace qudag::traffic
