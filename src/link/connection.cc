@@ -5,6 +5,7 @@
 #include "base/limits.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace qudag::link {
 namespace {
@@ -37,6 +38,8 @@ constexpr std::size_t kWorthProbing = 2 * limits::kBuildMessageBytes;
 constexpr std::uint64_t kUselessFramesPerSecond = 100'000;
 /// What was asked of a peer while this shard did not look gets so much longer.
 constexpr auto kLate = std::chrono::milliseconds(100);
+/// For so long an acceptor may still ask for the path that a dialer left.
+constexpr auto kPathDecided = std::chrono::seconds(3);
 /// Ids that a peer may give us: one in use, the others for paths to come.
 constexpr std::uint64_t kCidsActiveMax = 4;
 constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 1st, 2nd, 4th...
@@ -307,7 +310,7 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   const int rv =
       ngtcp2_conn_read_pkt(conn_, &view, &info, u8(datagram), datagram.size(), shared_.timestamp());
   if (state_ == LinkState::dialing) state_ = LinkState::handshaking;
-  note_heard();
+  if (!dialer_ || is_at(path.remote)) note_heard();
   touch();
   if (rv == 0) return Verdict::keep;
   if (rv == NGTCP2_ERR_RETRY) return Verdict::retry;
@@ -429,15 +432,28 @@ bool Connection::room_to_probe() const {
 
 /// The new path has a connection id that was never seen on the old one (RFC 9000, 9.5), and is
 /// validated while data goes on. Without a spare id the old one goes on: late is better than lost.
+/// Until the acceptor has made up its mind about that, no new id is used: ngtcp2 1.24 retires the
+/// one that it would fall back to, counts it all the same, and ends the link.
 bool Connection::move(const SocketAddress& local) {
   if (doomed() || retired() || local == from_) return false;
+  from_ = local;
+  if (shared_.now.mono < same_id_until_) return false;
   NativePath path(local, remote());
   const ngtcp2_path view = path.view();
   const int rv = ngtcp2_conn_initiate_immediate_migration(conn_, &view, shared_.timestamp());
-  from_ = local;
-  if (rv == 0) local_ = local;
+  if (rv == 0) {
+    local_ = local;
+  } else {
+    same_id_until_ = shared_.now.mono + kPathDecided;
+  }
   touch();
   return rv == 0;
+}
+
+/// Whether the peer is there now: a dialer's stays where it is (RFC 9000, 9).
+bool Connection::is_at(const sockaddr_in6& remote) const {
+  const ngtcp2_addr& at = ngtcp2_conn_get_path(conn_)->remote;
+  return at.addrlen == sizeof remote && std::memcmp(at.addr, &remote, sizeof remote) == 0;
 }
 
 SocketAddress Connection::here() const {

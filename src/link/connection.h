@@ -110,6 +110,7 @@ class Connection {
   bool leave_behind();
   /// Of this machine's addresses the one that is used; and the peer's.
   SocketAddress here() const;
+  bool is_at(const sockaddr_in6& remote) const;
   SocketAddress remote() const;
   /// Writes CONNECTION_CLOSE if one is due; 0 bytes otherwise.
   bool write_close(MutableBytes room, TrainInfo& out);
@@ -222,6 +223,7 @@ class Connection {
   // Of a dialer's packets. Dialed from a wildcard address, it is what the system chose then: no
   // packet leaves from another address with a connection id that this one was seen with.
   SocketAddress from_;
+  TimePoint same_id_until_{};
   SocketAddress remote_;
   TimePoint born_;
   TimePoint used_at_{};           // bytes of streams came or went
@@ -230,7 +232,7 @@ class Connection {
   TimePoint drain_end_ = kNever;  // after a goodbye
   TimePoint asked_until_ = kNever;
   bool left_behind_ = false;
-  bool in_use_ = false;           // was used a moment before it was last heard
+  bool in_use_ = false;  // was used a moment before it was last heard
   std::optional<NodeId> peer_;
   TlsFacts facts_;
   TlsSession tls_;

@@ -179,12 +179,12 @@ struct EndpointStats {
   std::array<std::uint64_t, kClassCount> turns_writes_used_up{};
   std::uint64_t dropped_unknown = 0, dropped_malformed = 0, dropped_wrong_shard = 0;
   std::uint64_t control_frames_malformed = 0;
-  std::uint64_t links_shown = 0;    // after a change of address
-  std::uint64_t links_moved = 0;    // of those, how many took another connection id to a new path
+  std::uint64_t links_shown = 0;     // after a change of address
+  std::uint64_t links_moved = 0;     // of those, how many took another connection id to a new path
   std::uint64_t links_redialed = 0;  // that others dialed at an address which is gone
   std::uint64_t links_asked = 0;     // because their peer came anew from elsewhere
-  std::uint64_t bytes_copied = 0;   // into buffers of ours, outside packet sealing
-  std::uint64_t scratch_bytes = 0;  // the most that one turn needed
+  std::uint64_t bytes_copied = 0;    // into buffers of ours, outside packet sealing
+  std::uint64_t scratch_bytes = 0;   // the most that one turn needed
   // By the allocator hooks of ngtcp2, and with the streams' own records:
   std::uint64_t quic_memory_bytes = 0;        // in use now
   std::uint64_t quic_memory_held = 0;         // the same and what is kept free for it

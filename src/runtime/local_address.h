@@ -1,5 +1,5 @@
-// What the system knows about this machine's addresses, asked when rtnetlink says that they changed.
-// A socket is opened for each question and closed again; nothing is sent. Threads: any.
+// What the system knows about this machine's addresses, asked when rtnetlink says that they
+// changed. A socket is opened for each question and closed again; nothing is sent. Threads: any.
 #pragma once
 
 #include <qudag/address.h>

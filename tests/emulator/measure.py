@@ -1,14 +1,20 @@
 #!/usr/bin/env python3
 """What the product does on long links: figures in JSON, nothing is judged.
 
-  bulk       a file through three relays; 25 ms round trip and 100 Mbit/s on each link
-  handshake  round trips until a first link is ready, at 50 ms
-  circuit    a message through three relays, links warm and cold, at 50 ms one way
-  move       the source's address changes in the middle of a transfer; then a NAT forgets, twice
+By processes of the product:
+  bulk        a file through three relays; 25 ms round trip and 100 Mbit/s on each link
+  handshake   round trips until a first link is ready, at 50 ms
+
+By nodes of the library inside the namespaces (traffic/main.cc):
+  migration   64 MB and 1,000 messages/s through three relays, 40 ms; the source moves three times, its NAT forgets twice
+  accepting   the same while the destination moves, to which all others dialed
+  circuit     until a circuit through three relays is ready, links warm; 50 ms one way
+  beside      messages on one link alone, beside 50 bulk circuits at its rate, and the same without priorities
+  grid        CUBIC and BBR at 0 to 200 ms and 0 to 2 % loss, 100 Mbit/s: rate, queue, fairness of two
 
 Usage: measure.py EMULATOR QUDAG CASE [NAME=VALUE...]
-  loss=1%      of every link                  bytes=64000000     of the file
-  KEY=VALUE    of the nodes' configuration, for example congestion=bbr
+  loss=1%      of every link                  rate=100mbit   of every link, "none" for no bound
+  KEY=VALUE    of the nodes' configuration (bulk, handshake), or of the case (traffic/*.cc); for example congestion=bbr
 """
 
 import json
@@ -17,14 +23,13 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import time
 
-import probe
 import testbed
-from testbed import Testbed, check
+from testbed import Testbed
 
 RELAYS = 3
-OURS = {"loss": "0", "bytes": "64000000", "listen": "0.0.0.0:4433"}
+OURS = {"loss": "0", "bytes": "64000000"}
+TRAFFIC = ("migration", "accepting", "circuit", "beside", "rate")
 
 
 def split(words):
@@ -38,10 +43,6 @@ def file_of(net, size):
     file = net.folder / "file"
     file.write_bytes(os.urandom(size))
     return file
-
-
-def wait(seconds):
-    time.sleep(seconds)
 
 
 # --- inside the emulator; each prints one JSON object ---------------------------------------------------
@@ -63,52 +64,17 @@ def handshake_inside(program, ours, flags):
         return net.status("b", "--peers")
 
 
-def circuit_inside(program, ours, flags):
-    with Testbed(program, RELAYS, 100, flags) as net:
-        net.start_all()
-        count = 12
-        net.receive(net.folder / "arrived", count)
-        times = []
-        for _ in range(count):
-            file = file_of(net, 100)
-            answer = net.run("send", net.nodes["b"]["id"], file, "--isolation", len(times) + 1, "--quiet", "--json",
-                             "--socket", net.socket("a"))
-            times.append(json.loads(answer.stdout)["seconds"])
-        page = net.run("status", "--metrics", "--socket", net.socket("a")).stdout
-        built = [line for line in page.splitlines() if line.startswith("qudag_circuit_build_seconds")]
-        return {"seconds": times, "metrics": built}
-
-
-def move_inside(program, ours, flags):
-    with Testbed(program, RELAYS, 100, flags) as net:
-        for name in [*net.names[1:-1], "b"]:
-            net.start(name, bootstrap="r1")
-        net.start("a", listen=ours["listen"], bootstrap="r1")
-        for name in net.names:
-            net.wait_until(f"{name} knows all", lambda name=name: net.knows_all(name))
-        net.receive(net.folder / "arrived", 2)
-        net.send(file_of(net, 1_000), "low")
-        before = net.status("a", "--peers")["peers"]
-        sending = net.spawn("send", net.nodes["b"]["id"], file_of(net, int(ours["bytes"])), "--class", "low", "--quiet",
-                            "--json", "--socket", net.socket("a"), stdout=subprocess.PIPE, text=True)
-        out = {"begin_ns": time.monotonic_ns(), "steps": []}
-        for command in ("move a 10.21.0.1", "rebind a", "move a 10.22.0.1", "rebind a 10.23.0.9"):
-            wait(1)
-            out["steps"].append([command, (time.monotonic_ns() - out["begin_ns"]) / 1e9])
-            probe.command(command)
-        out["sent"] = json.loads(sending.communicate()[0])
-        out["links"] = [before, net.status("a", "--peers")["peers"]]
-        return out
-
-
 # --- outside: the links, and what their counters say ------------------------------------------------------
 
 LINES = {
     "bulk": ["link * * delay=12500us rate=100mbit queue=312500"],
     "handshake": ["link * * delay=25ms"],
-    "circuit": ["link * * delay=50ms rate=100mbit queue=600kB"],
-    "move": ["link * * delay=20ms rate=100mbit queue=500kB"],
+    "circuit": ["link * * delay=50ms"],
+    "migration": ["link * * delay=20ms queue=500kB"],
+    "accepting": ["link * * delay=20ms queue=500kB"],
+    "beside": ["link * * delay=20ms queue=500kB"],
 }
+RATES = {"migration": "100mbit", "accepting": "100mbit", "beside": "100mbit"}
 
 
 def busiest(report, count):
@@ -138,10 +104,58 @@ def describe_bulk(inside, report):
     return {"sent": inside, "ways": out}
 
 
-def describe_move(inside, report):
-    """The longest pauses of the source's own sending."""
-    return {**inside, "ways": [{k: w[k] for k in ("from", "to", "packets", "bytes", "dropped")} for w in busiest(report, 4)],
-            "series_a": [[round(e["bytes"] / 12_500, 2) for e in w["series"]] for w in busiest(report, 4) if w["from"] == "a"][:1]}
+def emulate(emulator, lines, program, *more):
+    """The program's JSON, and the emulator's report."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = pathlib.Path(folder, "report.json")
+        flags = [flag for line in lines for flag in ("-e", line)]
+        ended = subprocess.run([emulator, *flags, "--json", report, "--series", "100ms", *more, "--", "host", *program],
+                               stdout=subprocess.PIPE, text=True, check=False)
+        if ended.returncode != 0:
+            print(ended.stdout)
+            sys.exit(ended.returncode)
+        return json.loads(ended.stdout), json.loads(report.read_text())
+
+
+def exactness(report):
+    return {"lateness": report["lateness"], "dropped_by_device": sum(n["dropped_by_device"] for n in report["nodes"])}
+
+
+def traffic(emulator, case, words):
+    given = dict(word.split("=", 1) for word in words)
+    relays = 0 if case == "beside" else int(given.get("relays", RELAYS))
+    rate = given.pop("rate", RATES.get(case, "none"))
+    lines = [*testbed.node_lines(relays), "time 110s", *LINES[case], f"link * * loss={given.pop('loss', '0')}"]
+    if rate != "none":
+        lines.append(f"link * * rate={rate}")
+    program = pathlib.Path(emulator).with_name("qudag_traffic")
+    inside, report = emulate(emulator, lines, [program, case, *(f"{key}={value}" for key, value in given.items())])
+    return {"case": case, "settings": words, "lines": lines[-3:], **inside, **exactness(report)}
+
+
+def grid(emulator, words):
+    """One row for each controller, round trip and loss; a queue of the path's product, at least 20 ms."""
+    given = dict(word.split("=", 1) for word in words)
+    rows = []
+    for rtt in (0, 20, 100, 200):
+        for loss in (0, 1, 2):
+            for congestion in ("cubic", "bbr"):
+                lines = ["node a 10.1.0.1", "node b 10.2.0.1", "time 60s",
+                         f"link a b delay={rtt * 500}us rate=100mbit queue={max(rtt, 20) * 12_500} loss={loss}%"]
+                row = {"rtt_ms": rtt, "loss": loss, "congestion": congestion}
+                for flows in (1, 2):
+                    program = [pathlib.Path(emulator).with_name("qudag_traffic"), "rate", f"flows={flows}",
+                               f"congestion={congestion}", *(f"{key}={value}" for key, value in given.items())]
+                    inside, report = emulate(emulator, lines, program)
+                    way = next(w for w in report["ways"] if (w["from"], w["to"]) == ("a", "b"))
+                    waits = sorted(e["queue_mean_us"] / 1e3 for e in way["series"] if e["bytes"] > 20_000) or [0]
+                    if flows == 1:
+                        row |= {"mbit_per_s": round(inside["mbit_per_s"], 1), "queue_ms": round(waits[len(waits) // 2], 1)}
+                    else:
+                        row |= {"two_mbit_per_s": round(inside["mbit_per_s"], 1), "fairness": round(inside["fairness"], 3)}
+                rows.append(row)
+                print(json.dumps(row), file=sys.stderr, flush=True)
+    return {"case": "grid", "settings": words, "rows": rows}
 
 
 def describe_handshake(inside, report, trace):
@@ -177,24 +191,22 @@ def main():
         print(json.dumps(globals()[sys.argv[2] + "_inside"](sys.argv[1], ours, flags)))
         return 0
     emulator, program, case = sys.argv[1:4]
+    if case == "grid":
+        print(json.dumps(grid(emulator, sys.argv[4:]), indent=1))
+        return 0
+    if case in TRAFFIC:
+        print(json.dumps(traffic(emulator, case, sys.argv[4:]), indent=1))
+        return 0
     ours, _ = split(sys.argv[4:])
     lines = [*testbed.node_lines(1 if case == "handshake" else RELAYS), "time 110s", *LINES[case],
              f"link * * loss={ours['loss']}"]
+    inside_flags = [sys.executable, __file__, os.path.abspath(program), case, "inside", *sys.argv[4:]]
     with tempfile.TemporaryDirectory() as folder:
-        report, trace = pathlib.Path(folder, "report.json"), pathlib.Path(folder, "trace")
+        trace = pathlib.Path(folder, "trace")
         more = ["--trace", trace] if case == "handshake" else []
-        ended = subprocess.run([emulator, *[flag for line in lines for flag in ("-e", line)], "--json", report, "--series",
-                                "100ms", *more, "--", "host", sys.executable, __file__, os.path.abspath(program), case,
-                                "inside", *sys.argv[4:]], stdout=subprocess.PIPE, text=True, check=False)
-        if ended.returncode != 0:
-            print(ended.stdout)
-            return ended.returncode
-        inside, report = json.loads(ended.stdout), json.loads(report.read_text())
-        describe = globals().get("describe_" + case, lambda inside, report: inside)
-        out = describe(inside, report, trace) if more else describe(inside, report)
-        out = {"case": case, "settings": sys.argv[4:], **out, "lateness": report["lateness"],
-               "dropped_by_device": sum(node["dropped_by_device"] for node in report["nodes"])}
-        print(json.dumps(out, indent=1))
+        inside, report = emulate(emulator, lines, inside_flags, *more)
+        out = describe_handshake(inside, report, trace) if more else describe_bulk(inside, report)
+    print(json.dumps({"case": case, "settings": sys.argv[4:], **out, **exactness(report)}, indent=1))
     return 0
 
 

@@ -122,6 +122,17 @@ Peer::Peer(Net& network, std::uint64_t seed, std::uint8_t host, EndpointOptions 
   if (made) endpoint = std::move(*made);
 }
 
+Peer& Net::add_twin(const Peer& of, EndpointOptions options) {
+  Peer& out = add(options);
+  out.endpoint.reset();
+  const Secret<crypto::kIdentitySeedSize> seed = of.identity.seed();
+  out.identity =
+      std::move(*crypto::Identity::from_seed(seed.span().first<crypto::kIdentitySeedSize>()));
+  out.endpoint = std::move(
+      *Endpoint::create(std::move(options), out.identity, out.pool, out.rng, out.events, nullptr));
+  return out;
+}
+
 std::size_t Peer::send(std::span<const runtime::Train> trains) {
   const std::size_t count = std::min(trains.size(), trains_accepted);
   for (const runtime::Train& train : trains.first(count)) {

@@ -170,6 +170,9 @@ class Net {
     return *peers_.back();
   }
 
+  /// Another endpoint with the same identity, as of another shard; at an address of its own.
+  Peer& add_twin(const Peer& of, EndpointOptions options);
+
   Now now() const { return {time_, 1'000'000}; }
   SeededRng& chance() { return chance_; }
 
