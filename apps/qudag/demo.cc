@@ -114,8 +114,8 @@ Status measure(const Network& network, DemoResult& result, Interrupt& interrupt)
   auto isolated = run_load(from.socket, to.socket, spec, stop);
   if (!isolated) return std::unexpected(isolated.error());
   result.isolated = std::move(*isolated);
-  const auto build = metric_of(from, "qudag_circuit_build_seconds_p50");
-  const auto builds = metric_of(from, "qudag_circuit_build_seconds_count");
+  const auto build = api::Client(from.socket).metric("qudag_circuit_build_seconds_p50");
+  const auto builds = api::Client(from.socket).metric("qudag_circuit_build_seconds_count");
   if (!build || !builds) return std::unexpected((build ? builds : build).error());
   result.circuit_build_ms = *build * 1e3;
   result.circuit_builds = static_cast<std::uint64_t>(*builds);
@@ -207,14 +207,6 @@ Result<std::vector<RelayView>> relay_views(const Network& network) {
     }
   }
   return out;
-}
-
-Result<double> metric_of(const Network::Member& member, std::string_view name) {
-  const auto page = api::Client(member.socket).get("/metrics");
-  if (!page) return std::unexpected(page.error());
-  const std::size_t at = page->find(fmt::format("\n{} ", name));
-  if (at == std::string::npos) return 0.0;
-  return std::strtod(page->c_str() + at + 1 + name.size(), nullptr);
 }
 
 Exit testnet_demo(const DemoArgs& args) {

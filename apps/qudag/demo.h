@@ -51,8 +51,6 @@ Result<FileResult> send_file(const Network& network, const Network::Member& from
                              unsigned hops, Interrupt& interrupt);
 /// What relays say about circuits that carried cells.
 Result<std::vector<RelayView>> relay_views(const Network& network);
-/// A gauge or counter of a node's metrics page; 0 when it is not there.
-Result<double> metric_of(const Network::Member& member, std::string_view name);
 
 std::string demo_json(const DemoResult& result);
 std::string demo_table(const DemoResult& result);

@@ -14,6 +14,8 @@
 #include <boost/beast/http.hpp>
 #include <boost/json.hpp>
 
+#include <algorithm>
+#include <cstdlib>
 #include <optional>
 
 namespace qudag::api {
@@ -147,6 +149,28 @@ Result<std::string> Client::get(std::string_view target, std::chrono::millisecon
   if (!answer) return std::unexpected(answer.error());
   if (answer->status != 200) return std::unexpected(error_of(answer->body, Errc::io_error));
   return std::move(answer->body);
+}
+
+Result<double> Client::metric(std::string_view name, std::string_view label,
+                              std::chrono::milliseconds patience) const {
+  const Result<std::string> page = get("/metrics", patience);
+  if (!page) return std::unexpected(page.error());
+  return metric_in(*page, name, label);
+}
+
+double metric_in(std::string_view page, std::string_view name, std::string_view label) {
+  double sum = 0;
+  while (!page.empty()) {
+    const std::string_view line = page.substr(0, page.find('\n'));
+    page.remove_prefix(std::min(page.size(), line.size() + 1));
+    if (!line.starts_with(name)) continue;
+    const std::string_view after = line.substr(name.size());
+    const std::size_t space = after.rfind(' ');
+    if (space == std::string_view::npos || (after[0] != ' ' && after[0] != '{')) continue;
+    if (after.substr(0, space).find(label) == std::string_view::npos) continue;
+    sum += std::strtod(std::string(after.substr(space + 1)).c_str(), nullptr);
+  }
+  return sum;
 }
 
 Result<Delivery> Client::send(const NodeId& to, Bytes payload, const SendOptions& options,

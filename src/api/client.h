@@ -23,6 +23,10 @@ class Client {
   Result<std::string> get(std::string_view target,
                           std::chrono::milliseconds patience = std::chrono::seconds(10)) const;
 
+  /// One of GET /metrics, as metric_in() reads it.
+  Result<double> metric(std::string_view name, std::string_view label = "",
+                        std::chrono::milliseconds patience = std::chrono::seconds(10)) const;
+
   /// POST /v1/messages: blocks until the outcome is known. `progress` runs in this call.
   Result<Delivery> send(const NodeId& to, Bytes payload, const SendOptions& options,
                         const Progress& progress = {}) const;
@@ -30,6 +34,10 @@ class Client {
  private:
   std::filesystem::path socket_;
 };
+
+/// A metric on a page of GET /metrics, summed over the rows whose labels contain `label`; 0 if
+/// there is none.
+double metric_in(std::string_view page, std::string_view name, std::string_view label = "");
 
 /// The error in an answer of the form {"error":{...}}; `otherwise` when it has none.
 Error error_of(std::string_view json_text, Errc otherwise);

@@ -101,9 +101,24 @@ TEST_F(TwoNodes, PagesAnswer) {
   const auto metrics = client.get("/metrics");
   ASSERT_TRUE(metrics);
   EXPECT_NE(metrics->find("\nqudag_api_requests_total "), std::string::npos);
+  const auto requests = client.metric("qudag_api_requests_total");
+  ASSERT_TRUE(requests);
+  EXPECT_GE(*requests, 2);
   const auto missing = client.get("/v1/nothing");
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, Errc::not_found);
+}
+
+TEST(Client, ReadsOneMetricOfAPage) {
+  constexpr std::string_view kPage =
+      "# HELP a_total things\n# TYPE a_total counter\n"
+      "a_total{kind=\"x\",to=\"1\"} 2\na_total{kind=\"y\"} 3.5\na_total_more 7\nb 1e3";
+  EXPECT_EQ(metric_in(kPage, "a_total"), 5.5);
+  EXPECT_EQ(metric_in(kPage, "a_total", "kind=\"x\""), 2);
+  EXPECT_EQ(metric_in(kPage, "a_total", "2"), 0) << "a value is no label";
+  EXPECT_EQ(metric_in(kPage, "b"), 1'000);
+  EXPECT_EQ(metric_in(kPage, "a"), 0);
+  EXPECT_EQ(metric_in("", "a"), 0);
 }
 
 TEST_F(TwoNodes, PostedBodiesOfManySizesArriveWhole) {

@@ -159,20 +159,9 @@ void Arena::end(const std::string& attack, const std::string& told, double over)
 }
 
 double Arena::metric(const std::string& name, const std::string& label) const {
-  const auto page = api::Client(socket_).get("/metrics", 30s);
-  EXPECT_TRUE(page.has_value()) << "the victim does not answer";
-  if (!page) return -1;
-  double sum = 0;
-  for (std::size_t at = 0; at < page->size();) {
-    const std::size_t end = std::min(page->find('\n', at), page->size());
-    const std::string_view line = std::string_view(*page).substr(at, end - at);
-    at = end + 1;
-    if (!line.starts_with(name) || line.size() == name.size()) continue;
-    if (line[name.size()] != ' ' && line[name.size()] != '{') continue;
-    if (line.find(label) == std::string_view::npos) continue;
-    sum += std::strtod(line.data() + line.rfind(' '), nullptr);
-  }
-  return sum;
+  const auto value = api::Client(socket_).metric(name, label, 30s);
+  EXPECT_TRUE(value.has_value()) << "the victim does not answer";
+  return value.value_or(-1);
 }
 
 bool Arena::wait_metric(const std::string& name, const std::string& label, double at_least) const {

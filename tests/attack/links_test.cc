@@ -139,8 +139,19 @@ TEST(Descriptors, FloodOfInventedNodes) {
   ASSERT_TRUE(link.has_value());
   const auto key = crypto::KemKeyPair::generate();
   ASSERT_TRUE(key.has_value());
-  const std::size_t wanted = scaled(6'000);
   const auto type = static_cast<std::uint8_t>(wire::ControlType::descriptor);
+  // One whose signature is wrong, while there is room for it.
+  Rogue forger;
+  const auto other = forger.join(arena.victim());
+  ASSERT_TRUE(other.has_value());
+  const auto its_identity = crypto::Identity::generate();
+  std::vector<std::byte> forged = descriptor_of(*its_identity, key->public_bytes());
+  forged.back() ^= std::byte{1};
+  EXPECT_TRUE(forger.endpoint().send_control(*other, type, forged));
+  forger.run_for(300ms);
+  const double wrong = arena.metric("qudag_descriptors_rejected_total", "signature");
+  EXPECT_EQ(wrong, 1);
+  const std::size_t wanted = scaled(6'000);
   std::size_t sent = 0;
   for (; sent < wanted && rogue.links_closed == 0; ++sent) {
     const auto identity = crypto::Identity::generate();
@@ -153,21 +164,15 @@ TEST(Descriptors, FloodOfInventedNodes) {
   const double held = arena.metric("qudag_descriptors");
   EXPECT_GT(held, 4);
   EXPECT_LE(held, static_cast<double>(limits::kNetmapDescriptorsMax));
-  // And one whose signature is wrong, from a peer that has done nothing else.
-  Rogue forger;
-  const auto other = forger.join(arena.victim());
-  ASSERT_TRUE(other.has_value());
-  const auto identity = crypto::Identity::generate();
-  std::vector<std::byte> forged = descriptor_of(*identity, key->public_bytes());
-  forged.back() ^= std::byte{1};
-  EXPECT_TRUE(forger.endpoint().send_control(*other, type, forged));
-  forger.run_for(300ms);
-  const double wrong = arena.metric("qudag_descriptors_rejected_total", "signature");
-  EXPECT_EQ(wrong, 1);
+  const double full = arena.metric("qudag_descriptors_rejected_total", "reason=\"full\"");
+  if (held < static_cast<double>(sent)) {
+    EXPECT_GT(full, 0) << "what is not held was refused for no reason";
+  }
   arena.end("descriptors flood",
-            fmt::format("{} sent, {} held, their link was {}; {} with a wrong signature rejected, "
+            fmt::format("{} sent, {} held, {} refused (full), their link was {}; {} with a wrong "
+                        "signature rejected, "
                         "its link was {}",
-                        sent, held, rogue.links_closed > 0 ? "closed" : "kept", wrong,
+                        sent, held, full, rogue.links_closed > 0 ? "closed" : "kept", wrong,
                         forger.links_closed > 0 ? "closed" : "kept"));
 }
 

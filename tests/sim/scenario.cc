@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 
 namespace qudag::sim {
 
@@ -81,6 +82,7 @@ class Scenario {
   World world_;
   SimNetwork net_;
   std::vector<Entry> books_;
+  std::set<std::size_t> slow_;
   std::map<std::size_t, std::deque<Message>> kept_;  // by slow applications; ends before the net
   TimePoint traffic_end_{};
   ScenarioResult result_;
@@ -94,13 +96,16 @@ void Scenario::listen(std::size_t i) {
   };
 }
 
-/// One in five of them is slow: every other by its application, every other by its line.
+/// So many of them are slow, whoever it is: every other by its application, every other by its
+/// line.
 void Scenario::make_some_slow() {
-  bool by_line = false;
-  for (std::size_t i = 1; i < net_.size(); ++i) {
-    if (world_.rng().unit() >= options_.slow_share) continue;
-    by_line = !by_line;
-    if (by_line) {
+  const auto slow =
+      static_cast<std::size_t>(options_.slow_share * static_cast<double>(net_.size()));
+  for (std::size_t made = 0; made < slow; ++made) {
+    std::size_t i = 1 + pick(net_.size() - 1);
+    while (slow_.contains(i)) i = 1 + pick(net_.size() - 1);
+    slow_.insert(i);
+    if (made % 2 == 1) {
       world_.set_line(net_[i].address().at, kNarrowLine, kNarrowQueue);
     } else {
       kept_[i];

@@ -326,19 +326,9 @@ Result<double> Net::relay_metric(std::string_view name, std::string_view label) 
   double sum = 0;
   if (relays_ == nullptr) return sum;
   for (const Network::Member& member : relays_->members()) {
-    const auto page = api::Client(member.socket).get("/metrics");
-    if (!page) return std::unexpected(page.error());
-    std::string_view rest = *page;
-    while (!rest.empty()) {
-      const std::string_view line = rest.substr(0, rest.find('\n'));
-      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-      if (!line.starts_with(name)) continue;
-      const std::string_view after = line.substr(name.size());
-      const std::size_t space = after.rfind(' ');
-      if (space == std::string_view::npos || (after[0] != ' ' && after[0] != '{')) continue;
-      if (after.substr(0, space).find(label) == std::string_view::npos) continue;
-      sum += std::strtod(std::string(after.substr(space + 1)).c_str(), nullptr);
-    }
+    const auto one = api::Client(member.socket).metric(name, label);
+    if (!one) return one;
+    sum += *one;
   }
   return sum;
 }
