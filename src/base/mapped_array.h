@@ -30,6 +30,7 @@ class MappedArray {
   MappedArray& operator=(const MappedArray&) = delete;
 
   T* data() { return at_; }
+  const T* data() const { return at_; }
   T& operator[](std::size_t i) { return at_[i]; }
   const T& operator[](std::size_t i) const { return at_[i]; }
   std::size_t size() const { return size_; }

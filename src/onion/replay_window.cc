@@ -9,16 +9,19 @@
 // grinds them into one cluster pays 2^16 hashes and one build per entry, to make look-ups scan some
 // KiB.
 #include "base/assert.h"
+#include "base/mapped_array.h"
 #include "onion/build.h"
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <mutex>
 
 namespace qudag::onion {
 namespace {
 
 constexpr std::size_t kEntryBytes = 6;
+constexpr std::size_t kPageBytes = 4'096;
 
 using Entry = std::uint64_t;  // of so many bytes; 0: a free slot
 
@@ -30,10 +33,10 @@ Entry entry_of(std::span<const std::byte, 32> digest) {
 
 class Table {
  public:
-  bool contains(Entry entry) const { return slots() > 0 && get(slot(entry)) == entry; }
+  bool contains(Entry entry) const { return slots_ > 0 && get(slot(entry)) == entry; }
 
   void add(Entry entry) {
-    if (8 * (used_ + 1) > 7 * slots()) grow();
+    if (8 * (used_ + 1) > 7 * slots_) grow();
     set(slot(entry), entry);
     ++used_;
   }
@@ -44,33 +47,36 @@ class Table {
   // The slot that holds it, or the free one where it belongs.
   std::size_t slot(Entry entry) const {
     __extension__ using Wide = unsigned __int128;
-    auto at = static_cast<std::size_t>((Wide{entry} * slots()) >> (8 * kEntryBytes));
+    auto at = static_cast<std::size_t>((Wide{entry} * slots_) >> (8 * kEntryBytes));
     for (Entry held = get(at); held != 0 && held != entry; held = get(at)) {
-      at = at + 1 == slots() ? 0 : at + 1;
+      at = at + 1 == slots_ ? 0 : at + 1;
     }
     return at;
   }
 
   void grow() {
-    const std::size_t before = slots();
-    std::vector<std::byte> old(std::max<std::size_t>(64, before + before / 8) * kEntryBytes);
-    old.swap(bytes_);
-    for (std::size_t at = 0; at < before; ++at) {
-      Entry e = 0;
-      std::memcpy(&e, &old[at * kEntryBytes], kEntryBytes);
-      if (e != 0) set(slot(e), e);
+    Table larger;
+    larger.slots_ = std::max(kPageBytes / kEntryBytes, slots_ + slots_ / 8);
+    larger.bytes_ = std::make_unique<MappedArray<std::byte>>(larger.slots_ * kEntryBytes);
+    for (std::size_t at = 0; at < slots_; ++at) {
+      if (const Entry e = get(at); e != 0) larger.set(larger.slot(e), e);
     }
+    slots_ = larger.slots_;
+    bytes_.swap(larger.bytes_);
   }
 
-  std::size_t slots() const { return bytes_.size() / kEntryBytes; }
   Entry get(std::size_t at) const {
     Entry e = 0;
-    std::memcpy(&e, &bytes_[at * kEntryBytes], kEntryBytes);
+    std::memcpy(&e, bytes_->data() + at * kEntryBytes, kEntryBytes);
     return e;
   }
-  void set(std::size_t at, Entry e) { std::memcpy(&bytes_[at * kEntryBytes], &e, kEntryBytes); }
+  void set(std::size_t at, Entry e) {
+    std::memcpy(bytes_->data() + at * kEntryBytes, &e, kEntryBytes);
+  }
 
-  std::vector<std::byte> bytes_;
+  // Pages of its own: growing tables between other objects would leave holes everywhere.
+  std::unique_ptr<MappedArray<std::byte>> bytes_;
+  std::size_t slots_ = 0;
   std::size_t used_ = 0;
 };
 

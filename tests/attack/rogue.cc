@@ -33,7 +33,7 @@ circuit::CircuitsOptions circuit_options(const NodeId& self) {
 
 Rogue::Rogue(RogueOptions options)
     : identity_(must(crypto::Identity::generate())),
-      joint_(identity_.id(), *this, {}, rng_),
+      joint_(identity_.id(), *this, {}),
       grip_(joint_),
       circuits_(circuit_options(identity_.id()), pool_, rng_, grip_),
       endpoint_(must(link::Endpoint::create(std::move(options.link), identity_, pool_, rng_, joint_,
