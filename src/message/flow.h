@@ -36,6 +36,7 @@ struct Flow : Timed {
   unsigned failures = 0;           // in a row
   TimePoint build_after{};         // no new circuit before
   TimePoint active{};
+  Duration takes{};    // smoothed: how long a small message is under way, until its answer
   Links<Flow> marked;  // to be served by the next pump
 };
 

@@ -20,6 +20,9 @@ constexpr Duration kRetry = 1ms;
 /// 20 ms of one worker.
 constexpr std::size_t kSigningMax = 16;
 
+/// What a message takes is measured with those up to this size: larger ones take what they take.
+constexpr std::size_t kTimedBytes = 64 * 1024;
+
 Error lost(const Error& last) {
   return {Errc::circuit_failed, "attempts used up, last: " + last.message()};
 }
@@ -231,7 +234,31 @@ void Sender::pump(Now now) {
   }
 }
 
+/// How long the first transmission of a message was under way, smoothed for its flow: up faster
+/// than down, so that most take less.
+void Sender::note_time(Envelope& envelope, Duration took) {
+  if (envelope.flow == nullptr || envelope.attempts > 0 || envelope.size > kTimedBytes) return;
+  Duration& takes = envelope.flow->takes;
+  takes = takes == Duration{} ? took : takes + (took - takes) / (took > takes ? 4 : 32);
+}
+
+// When a flow has more than its circuit takes, its queue grows until messages end by their time to
+// live in it, and the first in line are those with hardly any left: sent, they would come too late,
+// one after the other, and nothing would arrive at all. One is always under way, so that it shows
+// when the way is free again.
+void Sender::drop_late(Channel& channel, Now now) {
+  if (channel.flow == nullptr || channel.started.empty()) return;
+  Flow& flow = *channel.flow;
+  while (Envelope* const first = flow.waiting.front()) {
+    const bool stands = now.mono - first->accepted >= flow.takes;
+    if (!stands || first->expires - now.mono >= flow.takes) return;
+    flow.waiting.erase(*first);
+    finish(*first, Outcome::expired, {Errc::expired, "too late to arrive in time"}, now);
+  }
+}
+
 void Sender::write(Channel& channel, Now now) {
+  drop_late(channel, now);
   while (has_something_to_send(channel, context_)) {
     const std::size_t room = context_.port.room(channel.circuit);
     if (room == 0) {  // on_room marks it again
@@ -248,6 +275,7 @@ void Sender::write(Channel& channel, Now now) {
         return;
       }
       if (!pack(channel, block.bytes(), context_, now)) return;
+      drop_late(channel, now);
       channel.active = now.mono;
       context_.port.send(channel.circuit, std::move(block), now);
     }
@@ -267,6 +295,7 @@ bool Sender::on_ack(Channel& channel, const wire::AckFrame& ack, Now now) {
   fetch_ahead(*envelope);
   channel.proven = true;
   if (channel.flow != nullptr) channel.flow->failures = 0;
+  note_time(*envelope, now.mono - envelope->accepted - envelope->waited);
   const bool partial = EnvelopeTurns::contains(*envelope);
   detach(*envelope);
   // Answered early: what is left of it is not wanted, and the peer may forget it.
@@ -391,6 +420,9 @@ void Sender::finish(Envelope& envelope, Outcome outcome, Error reason, Now now) 
 }
 
 void Sender::on_expired(Envelope& envelope, Now now) {
+  // Under way it was too slow, who knows by how much.
+  if (envelope.started)
+    note_time(envelope, (now.mono - envelope.accepted - envelope.waited) * 3 / 2);
   give_up(envelope);
   finish(envelope, Outcome::expired, Errc::expired, now);
 }

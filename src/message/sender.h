@@ -91,6 +91,8 @@ class Sender final : private CircuitPool::Listener {
                            std::chrono::milliseconds ttl, Now now);
   void forget(Envelope& envelope);
   void write(Channel& channel, Now now);
+  void note_time(Envelope& envelope, Duration took);
+  void drop_late(Channel& channel, Now now);
   void detach(Envelope& envelope);
   void give_up(Envelope& envelope);
   void finish(Envelope& envelope, Outcome outcome, Error reason, Now now);
