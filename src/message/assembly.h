@@ -52,17 +52,21 @@ struct Assembly : Timed {
   bool answered = false;
   Stage stage = Stage::arriving;
   std::uint32_t received = 0;
+  std::uint32_t progress_at = 0;  // what was received when it last came on
+  TimePoint progressed{};
 
   memory::Chain bytes;
   memory::Block tail;  // being filled with small fragments; goes to `bytes` when full or done
   memory::Reservation reservation;
 
   Links<Assembly> order;
+  Links<Assembly> progress;
   Assembly* same_ref = nullptr;
   Assembly* same_id = nullptr;
 };
 
 using AssemblyOrder = List<Assembly, &Assembly::order>;
+using AssembliesByProgress = List<Assembly, &Assembly::progress>;
 
 struct AssemblyRef {
   static const std::uint32_t& key(const Assembly& a) { return a.ref; }

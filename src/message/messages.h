@@ -113,7 +113,7 @@ struct MessagesStats {
   std::array<std::uint64_t, kClassCount> received{};
   std::uint64_t bytes_sent = 0;      // bytes of messages in DATA frames, first transmissions only
   std::uint64_t bytes_received = 0;  // payload bytes taken by the application
-  std::uint64_t resent = 0, duplicates = 0, assemblies_dropped = 0;
+  std::uint64_t resent = 0, duplicates = 0, assemblies_dropped = 0, assemblies_stalled = 0;
   std::uint64_t frames_malformed = 0, credit_violations = 0, signatures_bad = 0;
   std::uint64_t signed_off_loop = 0, verified_off_loop = 0, signatures_put_off = 0;
   std::uint64_t refused_memory = 0, refused_queue = 0, refused_no_receiver = 0;

@@ -76,6 +76,7 @@ bool Receiver::on_data(Channel& channel, const wire::DataFrame& frame, memory::B
     ++context_.stats.refused_memory;
     return refuse(*assembly, wire::AckStatus::refused_memory);
   }
+  come_on(*assembly, now);
   if (!frame.last) return true;
   if (!assembly->answered) return deliver(*assembly, now);
   erase(*assembly);
@@ -97,8 +98,11 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
   replace_older(start.id);
 
   // The record counts too, or a peer could have them for nothing.
-  auto reservation =
-      memory::Reservation::take(context_.budget_of(start.cls), start.size + sizeof(Assembly));
+  const auto take = [&] {
+    return memory::Reservation::take(context_.budget_of(start.cls), start.size + sizeof(Assembly));
+  };
+  memory::Reservation reservation = take();
+  while (!reservation && end_stalled(start.cls, now)) reservation = take();
   Assembly* assembly = nullptr;
   if (reservation && (frame.last || channel.arriving.size() < context_.options.assemblies_max)) {
     assembly = open(channel, frame, false, now);
@@ -109,6 +113,9 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
   }
   assembly->reservation = std::move(reservation);
   assembly->received = static_cast<std::uint32_t>(frame.bytes.size());
+  assembly->progress_at = assembly->received;
+  assembly->progressed = now.mono;
+  coming_[index(start.cls)].push_back(*assembly);
   if (!store(*assembly, frame.bytes, payload)) {
     ++context_.stats.refused_memory;
     return refuse(*assembly, wire::AckStatus::refused_memory);
@@ -132,6 +139,9 @@ bool Receiver::take_whole(Channel& channel, const wire::DataFrame& frame, memory
   Received message;
   memory::Share& share = context_.shares[index(start.cls)];
   message.reservation = share.take(start.size);
+  while (!message.reservation && end_stalled(start.cls, now)) {
+    message.reservation = share.take(start.size);
+  }
   if (!message.reservation || !keep_whole(channel.cls, frame.bytes, payload, message.payload)) {
     const bool known = delivered_->contains(start.id, now.mono);
     ++(known ? context_.stats.duplicates : context_.stats.refused_memory);
@@ -218,6 +228,7 @@ bool Receiver::refuse(Assembly& assembly, wire::AckStatus status) {
     erase(assembly);
   } else {
     by_id_.erase(assembly);
+    forget_progress(assembly);
     assembly.answered = true;
     drop_bytes(assembly);
     context_.deadlines.clear(assembly);
@@ -244,6 +255,34 @@ Assembly* Receiver::open(Channel& channel, const wire::DataFrame& frame, bool an
   return assembly;
 }
 
+void Receiver::come_on(Assembly& assembly, Now now) {
+  const std::uint32_t since = assembly.received - assembly.progress_at;
+  if (assembly.answered || since < assembly.start.size / kStalledShare) return;
+  AssembliesByProgress& coming = coming_[index(assembly.start.cls)];
+  assembly.progress_at = assembly.received;
+  assembly.progressed = now.mono;
+  coming.erase(assembly);
+  coming.push_back(assembly);
+}
+
+void Receiver::forget_progress(Assembly& assembly) {
+  if (AssembliesByProgress::contains(assembly)) coming_[index(assembly.start.cls)].erase(assembly);
+}
+
+/// Memory is short for a message of that class: one that has its memory, is worth no more and does
+/// not come on makes room. False: there is none.
+bool Receiver::end_stalled(Class cls, Now now) {
+  for (std::size_t worth = kClassCount; worth-- > index(cls);) {
+    Assembly* slowest = coming_[worth].front();
+    if (slowest == nullptr || now.mono - slowest->progressed < kStalledAfter) continue;
+    ++context_.stats.assemblies_stalled;
+    // A peer that lets answers pile up gets none for this one; its circuit ends by the next frame.
+    static_cast<void>(refuse(*slowest, wire::AckStatus::refused_memory));
+    return true;
+  }
+  return false;
+}
+
 void Receiver::drop_bytes(Assembly& assembly) {
   assembly.bytes.clear();
   assembly.tail.reset();
@@ -252,6 +291,7 @@ void Receiver::drop_bytes(Assembly& assembly) {
 
 void Receiver::erase(Assembly& assembly) {
   context_.deadlines.clear(assembly);
+  forget_progress(assembly);
   Channel& channel = *assembly.channel;
   switch (assembly.stage) {
     case Stage::arriving:
@@ -321,6 +361,7 @@ bool Receiver::verify_later(Assembly& assembly) {
   }
   channel.arriving.erase(assembly);
   channel.arriving_by_ref.erase(assembly);
+  forget_progress(assembly);
   assembly.stage = Stage::to_verify;
   channel.to_verify.push_back(assembly);
   ++to_verify_;

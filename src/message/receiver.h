@@ -1,7 +1,8 @@
 // The receiving half: fragments -> assemblies -> the application, and what is answered.
 //
 // Memory: a message is reserved by its announced size before its first byte is kept. What is
-// refused is answered at once, and the bytes of it that still come are only counted. Copies: a
+// refused is answered at once, and the bytes of it that still come are only counted. When memory is
+// short, messages that hold theirs and do not come on end first (kStalledAfter). Copies: a
 // fragment that fills at least half of its payload stays in the payload's own block, which becomes
 // part of the message; smaller ones are copied together.
 #pragma once
@@ -13,6 +14,9 @@ namespace qudag::message {
 
 /// Messages that may be arriving at a time, on all circuits.
 inline constexpr std::size_t kAssembliesMax = 1 << 18;
+/// Stalled: less than so much of the announced size came in so long.
+inline constexpr auto kStalledAfter = std::chrono::seconds(10);
+inline constexpr std::uint32_t kStalledShare = 256;
 
 class Receiver {
  public:
@@ -64,15 +68,19 @@ class Receiver {
                 Received&& message, Now now);
   void replace_older(const wire::MessageId& id);
   Assembly* open(Channel& channel, const wire::DataFrame& frame, bool answered, Now now);
+  void come_on(Assembly& assembly, Now now);
+  void forget_progress(Assembly& assembly);
+  bool end_stalled(Class cls, Now now);
   void drop_bytes(Assembly& assembly);
   void erase(Assembly& assembly);
 
   Context& context_;
   SlotMap<Assembly> assemblies_;
-  AssembliesById by_id_;                               // those that are not answered yet
-  List<Channel, &Channel::verify_turn> verify_turns_;  // each has one to verify
-  std::size_t to_verify_ = 0;                          // of all channels
-  std::size_t verifying_ = 0;                          // with workers
+  AssembliesById by_id_;                                  // those that are not answered yet
+  std::array<AssembliesByProgress, kClassCount> coming_;  // with memory; stalled ones in front
+  List<Channel, &Channel::verify_turn> verify_turns_;     // each has one to verify
+  std::size_t to_verify_ = 0;                             // of all channels
+  std::size_t verifying_ = 0;                             // with workers
   TimePoint retry_at_ = kNever;
   const std::shared_ptr<Delivered> delivered_;  // owners: the receivers of all shards
 };

@@ -234,6 +234,8 @@ const std::vector<Row>& rows() {
                 counter, r.message.refused_queue),
       QUDAG_ROW("qudag_messages_turned_away_total", "reason=\"no_receiver\"",
                 "messages for us refused", counter, r.message.refused_no_receiver),
+      QUDAG_ROW("qudag_messages_turned_away_total", "reason=\"stalled\"",
+                "messages for us refused", counter, r.message.assemblies_stalled),
       QUDAG_ROW("qudag_frames_malformed_total", "", "payloads that ended their circuit", counter,
                 r.message.frames_malformed),
       QUDAG_ROW("qudag_signatures_bad_total", "", "signed messages that did not verify", counter,

@@ -275,6 +275,28 @@ TEST_F(Protocol, ARefusedMessageIsCountedNotKept) {
   EXPECT_TRUE(ended());
 }
 
+TEST_F(Protocol, WhoDoesNotComeOnMakesRoomWhenMemoryIsShort) {
+  const std::uint32_t half = 50 << 20;  // of the budget
+  arrive({frame({.ref = 0, .size = half, .bytes = 800})});
+  arrive({frame({.ref = 1, .size = half - 100'000, .bytes = 800})});
+  let_pass(9s);
+  arrive({frame({.ref = 2, .size = 1 << 20, .bytes = 800})});
+  EXPECT_EQ(acks.at(2), AckStatus::refused_memory) << "nobody is late yet";
+  // One of them comes on, the other one only drips.
+  for (std::uint32_t sent = 0; sent < half / 256; sent += 16'000) {
+    for (int i = 0; i < 20; ++i) arrive({frame({.ref = 1, .bytes = 800})});
+  }
+  arrive({frame({.ref = 0, .bytes = 800})});
+  let_pass(1s);
+  EXPECT_EQ(acks.size(), 1u) << "who stalls keeps its memory while there is enough";
+  arrive({frame({.ref = 3, .size = 1 << 20, .bytes = 800, .id = 77})});
+  EXPECT_EQ(acks.at(0), AckStatus::refused_memory);
+  EXPECT_EQ(acks.size(), 2u) << "the new one has its place, and so has who came on";
+  EXPECT_EQ(messages->stats().assemblies_stalled, 1u);
+  arrive({frame({.ref = 0, .bytes = 800})});
+  EXPECT_FALSE(ended()) << "what still comes of it is only counted";
+}
+
 TEST_F(Protocol, CancelEndsAnAssemblyAndIsAnsweredOnce) {
   arrive({frame({.ref = 0, .size = 2000, .bytes = 800})});
   EXPECT_GT(budget.used(), 2000u);
