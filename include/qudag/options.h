@@ -60,6 +60,10 @@ struct Options {
   /// The largest UDP payload to try on each path, 1,200 to 8,952 bytes. Paths that take no more
   /// than 1,500 bytes a packet, as most of the internet, are found out; 1,452 never asks for more.
   std::size_t packet_bytes_max = 8'952;
+  /// Microseconds that a shard looks for work before it sleeps, while its rests are shorter than
+  /// that: between a question and its answer sleeping and waking take longer than the work. An idle
+  /// node sleeps. 0: it always does. At most 1,000.
+  unsigned awake_us = 100;
   /// Of links and of this node's own circuits: "aes-256-gcm", "chacha20-poly1305", or "auto": AES
   /// if the CPU has instructions for it. Circuits tell every hop which; see docs/threat-model.md.
   std::string cipher = "auto";

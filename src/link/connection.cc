@@ -18,6 +18,9 @@ constexpr std::size_t kTrainPacketsMax = 64;  // UDP_MAX_SEGMENTS of the kernel
 constexpr std::size_t kPlainContentBytes = limits::kPacketBytesPlain - 100;
 /// Paths whose shortest round trip is below this are not paced, see pace().
 constexpr auto kShortPath = std::chrono::milliseconds(1);
+/// There an answer that nothing else goes with waits so long, or for so many bytes.
+constexpr auto kAnswerWithin = std::chrono::microseconds(200);
+constexpr std::size_t kAnswerBytes = kAckEvery * limits::kPacketBytesPlain;
 constexpr std::size_t kUnpacedQuantum = 64 * 1024;
 /// What OpenSSL and our own records take, for a handshake and for a link (bench_idle, and
 /// qudag_tls_memory_bytes under a flood of handshakes); QUIC's own memory is the heap's.
@@ -255,6 +258,20 @@ void Connection::touch() {
   shared_.dirty.push_back(this);
 }
 
+/// ngtcp2 acknowledges after an eighth of a round trip, which on a short path is sooner than the
+/// application's answer: each packet would be answered twice, by an empty packet and by a full one,
+/// and each of them wakes the peer. So there little that came waits for data of ours, for a while;
+/// much is answered in its turn.
+void Connection::touch_for_answer(std::size_t& bytes_since, std::size_t bytes) {
+  bytes_since += bytes;
+  if (paced_ || state_ != LinkState::ready || bytes_since >= kAnswerBytes || !scheduler_.empty()) {
+    return touch();
+  }
+  if (dirty || answer_at_ != kNever) return;
+  answer_at_ = shared_.now.mono + kAnswerWithin;
+  shared_.deadlines.set(*this, deadline());
+}
+
 bool Connection::reusable() const {
   return !doomed() && !retired() && !goodbye_seen_ && !goodbye_sent_ && !left_behind_;
 }
@@ -311,7 +328,7 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
       ngtcp2_conn_read_pkt(conn_, &view, &info, u8(datagram), datagram.size(), shared_.timestamp());
   if (state_ == LinkState::dialing) state_ = LinkState::handshaking;
   if (!dialer_ || is_at(path.remote)) note_heard();
-  touch();
+  touch_for_answer(heard_since_, datagram.size());
   if (rv == 0) return Verdict::keep;
   if (rv == NGTCP2_ERR_RETRY) return Verdict::retry;
   if (rv == NGTCP2_ERR_DROP_CONN) return Verdict::drop;
@@ -466,6 +483,8 @@ SocketAddress Connection::remote() const {
 
 void Connection::end_writing(bool quantum_used) {
   if (conn_ == nullptr) return;
+  answer_at_ = kNever;
+  heard_since_ = given_since_ = 0;
   pace();
   if (quantum_used && !paced_ && !scheduler_.empty()) touch();  // no pacing timer calls us again
   // Without tickets TLS has nothing more to say, and its objects are most of an idle link's memory.
@@ -500,11 +519,12 @@ std::size_t Connection::quantum() const {
 TimePoint Connection::deadline() const {
   if (retired() || doomed()) return kNever;
   if (frozen()) return born_ + shared_.options.handshake_timeout;
-  TimePoint due = std::min({drain_end_, pay_at_, asked_until_});
+  TimePoint due = std::min({drain_end_, pay_at_, asked_until_, answer_at_});
   if (in_use_) due = std::min(due, heard_at_ + silence_max());
   const ngtcp2_tstamp at = ngtcp2_conn_get_expiry(conn_);
   if (at == UINT64_MAX) return due;
-  return std::min(due, TimePoint(Duration(static_cast<Duration::rep>(at))));
+  const TimePoint timer(Duration(static_cast<Duration::rep>(at)));
+  return std::min(due, paced_ ? timer : timer + kAnswerWithin);
 }
 
 // ---- Signs of life

@@ -159,6 +159,7 @@ class Connection {
   void remove_route(const ngtcp2_cid& cid);
   void drop_routes();
   void touch();
+  void touch_for_answer(std::size_t& bytes_since, std::size_t bytes);
 
   bool frozen() const { return step_ != Step::none; }
   int take_step();
@@ -250,6 +251,12 @@ class Connection {
   std::optional<queue::TokenBucket> rate_;
   std::uint64_t window_owed_ = 0;
   TimePoint pay_at_ = kNever;
+
+  // What the peer waits for (acknowledgements, windows) and may ride on data, see
+  // touch_for_answer().
+  TimePoint answer_at_ = kNever;
+  std::size_t heard_since_ = 0;  // bytes, since the last writing
+  std::size_t given_since_ = 0;
 
   std::vector<Held> held_;
   std::vector<Cid> routes_;

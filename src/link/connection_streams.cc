@@ -72,7 +72,7 @@ void Connection::consume(Stream& stream, std::size_t bytes) {
     check(ngtcp2_conn_extend_max_stream_offset(conn_, stream.index(), granted));
   }
   give_link_window(bytes);
-  touch();
+  touch_for_answer(given_since_, bytes);
 }
 
 /// More than was consumed while there is memory for larger windows, less when it is short: so what

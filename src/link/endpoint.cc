@@ -299,10 +299,10 @@ void Endpoint::Impl::report(BoundedList& out) const {
 
 void Endpoint::Impl::on_time(Now now) {
   shared_.now = now;
-  while (deadlines_.earliest() <= now.mono) {
-    Connection& due = *deadlines_.first();
-    const Duration late = now.mono - deadlines_.earliest();
-    deadlines_.remove(due);  // flush() sets the next one
+  while (shared_.deadlines.earliest() <= now.mono) {
+    Connection& due = *shared_.deadlines.first();
+    const Duration late = now.mono - shared_.deadlines.earliest();
+    shared_.deadlines.remove(due);  // flush() sets the next one
     if (due.retired()) {
       std::erase_if(retired_, [&](const auto& kept) { return kept.get() == &due; });
     } else {
@@ -316,7 +316,7 @@ void Endpoint::Impl::on_time(Now now) {
 TimePoint Endpoint::Impl::next_deadline() const {
   const bool work = !shared_.dirty.empty() || !shared_.doomed.empty();
   if (work && !blocked_) return shared_.now.mono;
-  return std::min(deadlines_.earliest(), retry_steps_at_);
+  return std::min(shared_.deadlines.earliest(), retry_steps_at_);
 }
 
 // ---- Endpoint

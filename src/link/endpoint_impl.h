@@ -107,7 +107,6 @@ class Endpoint::Impl {
   std::vector<std::uint32_t> free_;
   std::size_t live_ = 0;
   std::unordered_map<NodeId, LinkId> peers_;
-  Deadlines<Connection> deadlines_;
   std::vector<std::unique_ptr<Connection>> retired_;
   std::vector<Connection*> writing_;                       // scratch of write_dirty
   std::array<std::size_t, kLevelCount> write_left_{};      // bytes of this turn, by level

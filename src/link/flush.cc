@@ -87,7 +87,7 @@ bool Endpoint::Impl::write(Connection& link, std::uint8_t level, runtime::Datagr
   }
   link.end_writing(budget == 0);
   link.report_sent();
-  deadlines_.set(link, link.deadline());
+  shared_.deadlines.set(link, link.deadline());
   return room_left;
 }
 
@@ -107,9 +107,9 @@ void Endpoint::Impl::end(Connection& link) {
   const Error why = link.retire();
   forget_peer(link);
   Slot& slot = slots_[id.slot];
-  deadlines_.remove(link);
+  shared_.deadlines.remove(link);
   if (retired_.size() < kRetiredMax) {
-    deadlines_.set(link, shared_.now.mono + kRetiredFor);
+    shared_.deadlines.set(link, shared_.now.mono + kRetiredFor);
     retired_.push_back(std::move(slot.link));
   }
   slot.link.reset();

@@ -1,6 +1,7 @@
 // What all links of one endpoint share: options, seams, tables and lists. Owned by Endpoint::Impl.
 #pragma once
 
+#include "base/deadline_heap.h"
 #include "base/secret.h"
 #include "link/admission.h"
 #include "link/cid.h"
@@ -68,7 +69,8 @@ struct Shared {
   Admission admission;
   Routes routes;
   ResetTokens reset_tokens;
-  std::vector<Connection*> dirty;    // something to write, or timers changed
+  std::vector<Connection*> dirty;  // something to write, or timers changed
+  Deadlines<Connection> deadlines;
   std::vector<Connection*> doomed;   // to be ended by the next flush
   std::vector<LinkId> proved;        // accepted links whose peer just proved who it is
   std::deque<LinkId> steps_waiting;  // handshakes that a worker can take further; may be gone

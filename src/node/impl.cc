@@ -53,7 +53,9 @@ Status Node::Impl::open_sockets(unsigned shards) {
     if (!socket) return std::unexpected(socket.error());
     node::Seat& seat = seats_[i];
     seat.socket = std::move(*socket);
-    seat.loop = std::make_unique<runtime::Loop>(seat.socket->native_handle());
+    seat.loop = std::make_unique<runtime::Loop>(
+        seat.socket->native_handle(),
+        runtime::LoopOptions{.awake_max = std::chrono::microseconds(options_.awake_us)});
     seat.gate =
         std::make_unique<node::Gate>(node::messages_max(options_.limits, shards), &send_windows_);
     send_windows_.gates.push_back(seat.gate.get());

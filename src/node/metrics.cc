@@ -49,6 +49,10 @@ std::uint64_t sum(const Counts& counts) {
 const std::vector<Row>& rows() {
   static const std::vector<Row> table{
       QUDAG_ROW("qudag_loop_turns_total", "", "turns of the shards' loops", counter, r.loop_turns),
+      QUDAG_ROW("qudag_loop_rests_total", "how=\"asleep\"", "between turns, with nothing to do",
+                counter, r.loop_sleeps),
+      QUDAG_ROW("qudag_loop_rests_total", "how=\"awake\"", "between turns, with nothing to do",
+                counter, r.loop_rests_awake),
       QUDAG_ROW("qudag_links", "", "QUIC connections held now", gauge, r.links),
       QUDAG_ROW("qudag_circuits", "", "circuits held now, all roles", gauge, r.circuits),
       QUDAG_ROW("qudag_handshakes_total", "result=\"done\"", "link handshakes", counter,

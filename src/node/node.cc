@@ -132,6 +132,8 @@ std::future<std::vector<MetricSample>> Node::metrics() const {
         node::ShardReport report = seat.shard->report();
         report.loop_lag_us = seat.loop->stats().lag_us;
         report.loop_turns = seat.loop->stats().turns;
+        report.loop_sleeps = seat.loop->stats().sleeps;
+        report.loop_rests_awake = seat.loop->stats().rests_awake;
         report.send_pauses = seat.gate->pauses();
         report.bounded = seat.bounded();
         return report;

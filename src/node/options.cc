@@ -64,6 +64,7 @@ Status validate(const Options& o) {
       within<unsigned>("shards", o.shards, 0, static_cast<unsigned>(limits::kShardsMax)),
       within<std::size_t>("packet_bytes_max", o.packet_bytes_max, limits::kPacketBytesLeast,
                           limits::kPacketBytesMax),
+      within<unsigned>("awake_us", o.awake_us, 0, 1'000),
       within<std::size_t>("guards", o.guards, 0, 16),
       within<std::int64_t>("descriptor_lifetime (seconds)", o.descriptor_lifetime.count(), 60,
                            7 * 24 * 3600),

@@ -28,6 +28,8 @@ struct ShardReport {
   std::size_t nodes_known = 0;
   std::size_t relays_known = 0;
   std::uint64_t loop_turns = 0;
+  std::uint64_t loop_sleeps = 0;
+  std::uint64_t loop_rests_awake = 0;
   std::array<std::uint64_t, kClassCount> send_pauses{};  // counted by the gate
   Histogram loop_lag_us;
   link::EndpointStats endpoint;

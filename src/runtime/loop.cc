@@ -1,23 +1,19 @@
+// A turn, then a rest: none if there is something to do already, a short wait awake if waits have
+// been short, a sleep otherwise.
 #include "runtime/loop.h"
 
 #include "queue/mailbox.h"
 #include "runtime/clock.h"
-#include "runtime/handler_memory.h"
+#include "runtime/poller.h"
 
-#include <boost/asio/bind_allocator.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 namespace qudag::runtime {
-
-namespace asio = boost::asio;
-
 namespace {
 
 struct Task {
@@ -25,9 +21,14 @@ struct Task {
   TimePoint posted;
 };
 
-/// A deadline this near is waited for by turning, not by a timer: arming one costs more, and paced
-/// links have such deadlines all the time.
+/// A deadline this near is waited for by turning: paced links have such deadlines all the time.
 constexpr auto kSoon = std::chrono::microseconds(50);
+/// A timeout of a wait may be that much late (and a thousandth of its length, says Linux).
+constexpr unsigned long kTimerSlackNs = 1'000;
+/// Turns without a rest, until what is not the socket's reading is looked at again.
+constexpr unsigned kLookEvery = 16;
+/// So many rests in a row that were short make the next one a wait awake.
+constexpr unsigned kShortRests = 4;
 
 std::uint64_t microseconds(Duration d) {
   return static_cast<std::uint64_t>(std::max<Duration>(d, Duration::zero()) /
@@ -37,53 +38,36 @@ std::uint64_t microseconds(Duration d) {
 }  // namespace
 
 struct Loop::Impl {
-  Impl(int fd, std::size_t tasks_max)
-      : socket(io), watched(io), timer(io), mailbox("tasks of a loop", tasks_max) {
-    if (fd >= 0) socket.assign(fd);
-  }
-  ~Impl() {
-    for (auto* each : {&socket, &watched}) {
-      if (each->is_open()) each->release();  // the descriptor is not ours
-    }
-  }
+  Impl(int fd, const LoopOptions& with)
+      : options(with), poller(fd), mailbox("tasks of a loop", with.tasks_max) {}
 
   void turn(Driven& driven);
   void run_tasks(const Now& now);
-  bool may_sleep() { return !readable && !soon && mailbox.sleep() && sleep(); }
-  void wait_readable();
-  void wait_writable();
-  void wait_watched();
-  void arm_timer(TimePoint due);
-  template <class Handler>
-  auto placed(Handler handler) {
-    return asio::bind_allocator(HandlerAllocator<>(waits), std::move(handler));
-  }
+  void rest(const Driven& driven);
+  bool stay_awake(TimePoint due);
+  void take(const Poller::Ready& found);
 
-  HandlerMemory waits;  // of io; ends after it
-  asio::io_context io{1};
-  asio::posix::stream_descriptor socket;
-  asio::posix::stream_descriptor watched;
-  asio::steady_timer timer;
+  const LoopOptions options;
+  Poller poller;
 
   bool readable = true;  // the first turn looks
-  bool soon = false;     // the next turn is due at once, or nearly
-  bool reading = false;  // a wait for readability is under way
   bool writable = false;
-  bool writing = false;
+  bool watched = false;
   std::function<void(Now)> when_watched;
-  bool watched_ready = false;
-  TimePoint timer_due = kNever;  // of the wait under way
   LoopStats stats;
   TimePoint turn_began = system_now().mono;  // the turn before
-  std::atomic<Duration::rep> busy{0};        // written by the loop's thread only
+  TimePoint turn_ended{};
+  std::atomic<Duration::rep> busy{0};  // written by the loop's thread only
+  unsigned without_rest = 0;           // turns in a row
+  unsigned short_rests = 0;            // in a row
 
   std::atomic<bool> stopping{false};
   queue::Mailbox<Task> mailbox;
   std::function<void(Now)> each_turn;
-  std::function<bool()> sleep = [] { return true; };
+  std::function<bool()> sleep = [] { return true; };  // another mailbox's
 };
 
-Loop::Loop(int fd, std::size_t mailbox_max) : impl_(std::make_unique<Impl>(fd, mailbox_max)) {}
+Loop::Loop(int fd, const LoopOptions& options) : impl_(std::make_unique<Impl>(fd, options)) {}
 Loop::~Loop() = default;
 
 Duration Loop::busy() const noexcept {
@@ -108,14 +92,11 @@ bool Loop::post(std::function<void(Now)> task) {
 }
 
 void Loop::watch(int fd, std::function<void(Now)> readable) {
-  impl_->watched.assign(fd);
+  impl_->poller.watch(fd);
   impl_->when_watched = std::move(readable);
-  impl_->wait_watched();
 }
 
-void Loop::wake() {
-  asio::post(impl_->io, impl_->placed([] {}));
-}
+void Loop::wake() noexcept { impl_->poller.wake(); }
 
 void Loop::at_each_turn(std::function<void(Now)> task, std::function<bool()> sleep) {
   impl_->each_turn = std::move(task);
@@ -126,35 +107,32 @@ void Loop::report(BoundedList& out) const { out.push_back(impl_->mailbox.report(
 
 void Loop::stop() noexcept {
   impl_->stopping.store(true, std::memory_order_release);
-  impl_->io.stop();
+  wake();
 }
 
 void Loop::run(Driven& driven) {
-  const auto work = asio::make_work_guard(impl_->io);
+  ::prctl(PR_SET_TIMERSLACK, kTimerSlackNs);
   while (!impl_->stopping.load(std::memory_order_acquire)) {
     impl_->turn(driven);
     if (impl_->stopping.load(std::memory_order_acquire)) break;
-    if (impl_->may_sleep()) impl_->io.run_one();
-    impl_->io.poll();
+    impl_->rest(driven);
   }
   impl_->mailbox.close();
   impl_->mailbox.drain([](Task&&) {});
 }
 
+// ---- A turn -------------------------------------------------------------------------------------
+
 void Loop::Impl::turn(Driven& driven) {
   ++stats.turns;
   const Now now = system_now();
   run_tasks(now);
-  if (watched_ready) {
-    watched_ready = false;
-    when_watched(now);
-    wait_watched();
+  if (std::exchange(watched, false)) when_watched(now);
+  if (std::exchange(writable, false)) driven.on_writable(now);
+  if (readable) {
+    readable = driven.on_readable(now);
+    run_tasks(now);  // what was answered at once leaves with this turn
   }
-  if (writable) {
-    writable = false;
-    driven.on_writable(now);
-  }
-  if (readable) readable = driven.on_readable(now);
   if (const TimePoint due = driven.next_deadline(); due <= now.mono) {
     // A deadline older than the last turn was set in that turn: it is not later than the turn was
     // long.
@@ -162,19 +140,15 @@ void Loop::Impl::turn(Driven& driven) {
     driven.on_time(now);
   }
   driven.flush(now);
-
-  if (!readable) wait_readable();
-  if (driven.wants_writable()) wait_writable();
-  const TimePoint next = driven.next_deadline();
-  const TimePoint end = system_now().mono;
-  busy.store(busy.load(std::memory_order_relaxed) + (end - now.mono).count(),
-             std::memory_order_relaxed);
-  soon = next <= end + kSoon;
+  poller.want_writable(driven.wants_writable());
   turn_began = now.mono;
-  if (!soon && !readable) arm_timer(next);
+  turn_ended = system_now().mono;
+  busy.store(busy.load(std::memory_order_relaxed) + (turn_ended - now.mono).count(),
+             std::memory_order_relaxed);
 }
 
 void Loop::Impl::run_tasks(const Now& now) {
+  poller.begin();
   stats.tasks += mailbox.drain([&](Task&& task) {
     const Duration waited = std::max(Duration{0}, now.mono - task.posted);
     stats.lag_us.record(microseconds(waited));
@@ -184,42 +158,46 @@ void Loop::Impl::run_tasks(const Now& now) {
   if (each_turn) each_turn(now);
 }
 
-void Loop::Impl::wait_readable() {
-  if (reading || !socket.is_open()) return;
-  reading = true;
-  socket.async_wait(asio::posix::stream_descriptor::wait_read,
-                    placed([this](const boost::system::error_code& error) {
-                      reading = false;
-                      readable = !error;
-                    }));
+// ---- A rest -------------------------------------------------------------------------------------
+
+void Loop::Impl::rest(const Driven& driven) {
+  const TimePoint due = driven.next_deadline();
+  if (readable || due <= turn_ended + kSoon || poller.woken() || !mailbox.sleep() || !sleep()) {
+    if (++without_rest % kLookEvery == 0 || driven.wants_writable()) take(poller.look());
+    readable = poller.has_socket();  // asking the socket itself costs as much as asking about it
+    return;
+  }
+  without_rest = 0;
+  // Much work comes by itself in the time of going to sleep, and is done together then.
+  if (turn_ended - turn_began > options.awake_max / 2) short_rests = 0;
+  if (short_rests < kShortRests || !stay_awake(due)) {
+    take(poller.sleep(due == kNever ? Duration::max() : due - turn_ended));
+    ++stats.sleeps;
+  }
+  const bool is_short = system_now().mono - turn_ended <= options.awake_max;
+  short_rests = is_short ? short_rests + 1 : 0;
 }
 
-void Loop::Impl::wait_writable() {
-  if (writing || !socket.is_open()) return;
-  writing = true;
-  socket.async_wait(asio::posix::stream_descriptor::wait_write,
-                    placed([this](const boost::system::error_code& error) {
-                      writing = false;
-                      writable = !error;
-                    }));
+/// True if something came. Whoever rests for longer than `awake_max` now and then sleeps at once.
+bool Loop::Impl::stay_awake(TimePoint due) {
+  const TimePoint until = std::min(turn_ended + options.awake_max, due);
+  do {
+    const Poller::Ready found = poller.look();
+    if (found.any() || poller.woken()) {
+      take(found);
+      ++stats.rests_awake;
+      return true;
+    }
+    std::this_thread::yield();  // whoever else wants this core works meanwhile
+  } while (system_now().mono < until);
+  short_rests = 0;
+  return false;
 }
 
-void Loop::Impl::wait_watched() {
-  watched.async_wait(
-      asio::posix::stream_descriptor::wait_read,
-      placed([this](const boost::system::error_code& error) { watched_ready = !error; }));
-}
-
-void Loop::Impl::arm_timer(TimePoint due) {
-  // A wait that ends too early only costs an idle turn; one that ends too late is replaced.
-  if (due >= timer_due) return;
-  timer_due = due;
-  timer.expires_at(std::chrono::steady_clock::time_point(
-      std::chrono::duration_cast<std::chrono::steady_clock::duration>(due.time_since_epoch())));
-  timer.async_wait(placed([this](const boost::system::error_code& error) {
-    if (error) return;  // replaced by an earlier one
-    timer_due = kNever;
-  }));
+void Loop::Impl::take(const Poller::Ready& found) {
+  readable |= found.readable;
+  writable |= found.writable;
+  watched |= found.watched;
 }
 
 }  // namespace qudag::runtime

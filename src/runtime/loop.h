@@ -1,17 +1,18 @@
 // The loop of one shard: turns of one Driven over one socket, on the thread that calls run().
 //
-// One turn, in order: wait (or not, if the last turn left datagrams unread); run posted tasks and
-// what else a turn begins with; read; on_time if a deadline passed; flush; arm the timer and the
-// waits again. Handlers of the event loop only set flags, so that a turn flushes once whatever woke
-// it.
+// One turn, in order: run posted tasks and what else a turn begins with; read, and look again at
+// the latter, so that what is answered at once leaves with this turn; on_time if a deadline passed;
+// flush, once. Then a rest: none if something is left to do; awake, for at most `awake_max`, if the
+// last rests were shorter than that; asleep otherwise.
 //
-// Threads: run() on one thread; post(), wake() and stop() from any. Limits: `mailbox_max` waiting
+// Threads: run() on one thread; post(), wake() and stop() from any. Limits: `tasks_max` waiting
 // tasks.
 #pragma once
 
 #include "base/bounded.h"
 #include "base/histogram.h"
 #include "base/limits.h"
+#include "base/time.h"
 #include "runtime/driver.h"
 
 #include <atomic>
@@ -25,13 +26,22 @@ namespace qudag::runtime {
 struct LoopStats {
   std::uint64_t turns = 0;
   std::uint64_t tasks = 0;
+  std::uint64_t sleeps = 0;
+  std::uint64_t rests_awake = 0;
   Histogram lag_us;  // how late a deadline or a posted task was served
+};
+
+struct LoopOptions {
+  std::size_t tasks_max = limits::kLoopTasksMax;
+  /// Rests shorter than this are spent awake: going to sleep and being woken takes about as long,
+  /// and the core of whoever wakes us. 0: always asleep.
+  Duration awake_max{};
 };
 
 class Loop final : public Executor {
  public:
   /// `fd` is the socket's descriptor, watched and never read or closed here; -1: no socket.
-  explicit Loop(int fd, std::size_t mailbox_max = limits::kLoopTasksMax);
+  explicit Loop(int fd, const LoopOptions& options = {});
   ~Loop() override;
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -50,7 +60,7 @@ class Loop final : public Executor {
   /// wake(); if sleep() is false there is another turn at once.
   void at_each_turn(std::function<void(Now)> task, std::function<bool()> sleep);
   /// There will be a turn, soon.
-  void wake();
+  void wake() noexcept;
 
   /// How long turns took, all together: what the loop did not wait. Any thread.
   Duration busy() const noexcept;

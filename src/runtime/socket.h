@@ -52,6 +52,8 @@ class DatagramSocket {
 
   /// Up to one batch; empty when there is nothing to read. The views live until the next call.
   virtual std::span<Received> receive() = 0;
+  /// The last receive() took all that there was: who waits for the socket need not ask again.
+  virtual bool emptied() const { return false; }
   /// Sends from the front and returns how many trains were taken; fewer than given means the
   /// socket is full and the caller waits for `writable` from its driver.
   virtual std::size_t send(std::span<const Train> trains) = 0;

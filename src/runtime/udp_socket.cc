@@ -181,6 +181,7 @@ struct UdpSocket::Impl {
   bool gso = true;
   SocketAddress local;
   SocketStats stats;
+  bool emptied = true;  // by the last receive()
 
   // Not zeroed: a page costs memory only once a train has filled it.
   std::unique_ptr<std::byte[]> memory =
@@ -262,6 +263,7 @@ std::optional<SocketAddress> UdpSocket::source_for(const SocketAddress& to) cons
 }
 bool UdpSocket::has(const SocketAddress& address) const { return is_ours(address); }
 SocketStats UdpSocket::stats() const { return impl_->stats; }
+bool UdpSocket::emptied() const { return impl_->emptied; }
 void UdpSocket::report(BoundedList& out) const {
   Bounded slots = bounded(Bounded::Kind::buffer, "datagrams of a turn", "read in the next turn", 0,
                           kSlots, kSlotBytes);
@@ -294,6 +296,7 @@ std::span<Received> UdpSocket::receive() {
   }
   ++self.stats.receive_calls;
   const int count = ::recvmmsg(self.fd, self.in_messages.data(), kSlots, MSG_DONTWAIT, nullptr);
+  self.emptied = count < static_cast<int>(kSlots);  // it ends early only when nothing is left
   if (count <= 0) return {};
   std::size_t kept = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {

@@ -36,6 +36,7 @@ class UdpSocket final : public DatagramSocket {
   UdpSocket& operator=(const UdpSocket&) = delete;
 
   std::span<Received> receive() override;
+  bool emptied() const override;
   std::size_t send(std::span<const Train> trains) override;
   void trim() override;
   SocketAddress local() const override;

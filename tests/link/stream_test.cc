@@ -55,6 +55,44 @@ TEST(Stream, CarriesBytesBothWays) {
   EXPECT_EQ(pair.a.events.streams[stream].sent, there.size());
 }
 
+TEST(Stream, OnAShortPathAcknowledgementsRideOnAnswers) {
+  Pair pair;
+  pair.net.faults.latency = 20us;
+  pair.connect();
+  const StreamId stream = pair.open(Class::normal);
+  const auto bytes = pattern(1000, 1);
+  const auto ask = [&] { pair.a->write(stream, pair.a.block(bytes)); };
+  pair.b.events.when_data = [&](StreamId at, Bytes data) {
+    pair.b->consume(at, data.size());
+    pair.b->write(at, pair.b.block(data));
+  };
+  std::size_t trips = 0;
+  pair.a.events.when_data = [&](StreamId at, Bytes data) {
+    pair.a->consume(at, data.size());
+    ++trips;
+    ask();
+  };
+  ask();
+  ASSERT_TRUE(pair.net.run(1s, [&] { return trips >= 100; }));  // the link has settled
+  const std::uint64_t before = pair.net.carried;
+  ASSERT_TRUE(pair.net.run(1s, [&] { return trips >= 1'100; }));
+  EXPECT_LE(pair.net.carried - before, 2'050u);  // a window now and then
+}
+
+TEST(Stream, OnAShortPathWhatGetsNoAnswerIsAcknowledgedSoon) {
+  Pair pair;
+  pair.net.faults.latency = 20us;
+  pair.connect();
+  pair.net.run_for(100ms);
+  consume_at_once(pair.b);
+  const StreamId stream = pair.open(Class::normal);
+  const auto unacked = [&] { return pair.a->info(stream.link)->unacked_bytes; };
+  pair.a->write(stream, pair.a.block(pattern(1000, 1)));
+  ASSERT_TRUE(pair.net.run(1ms, [&] { return pair.b.events.bytes_in == 1'000; }));
+  EXPECT_EQ(unacked(), 1'000u);
+  EXPECT_TRUE(pair.net.run(300us, [&] { return unacked() == 0; }));
+}
+
 TEST(Stream, ABuildMessageLeavesAtOnceOnALongPath) {
   // A hop passes it on when it has all of it: what pacing holds back is paid at every hop. The
   // first on a link is a little larger than CUBIC's initial window, and opens it. Nor does

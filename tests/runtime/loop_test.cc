@@ -2,7 +2,6 @@
 // waited for with a bound, and what must not happen is shown by what follows it.
 #include "runtime/loop.h"
 #include "runtime/clock.h"
-#include "runtime/handler_memory.h"
 #include "runtime/udp_socket.h"
 #include "runtime/worker_pool.h"
 #include "support/allocation_count.h"
@@ -80,7 +79,7 @@ TEST(Loop, PostedTasksRunInOrderOnTheLoopsThread) {
 
 TEST(Loop, TasksOfManyThreadsAllRun) {
   Counting driven;
-  Loop loop(-1, 100'000);
+  Loop loop(-1, {.tasks_max = 100'000});
   Running running(loop, driven);
   int ran = 0;  // the loop's thread
   std::promise<void> last;
@@ -101,7 +100,7 @@ TEST(Loop, TasksOfManyThreadsAllRun) {
 }
 
 TEST(Loop, TheMailboxIsBounded) {
-  Loop loop(-1, 3);  // does not run: nothing empties the mailbox
+  Loop loop(-1, {.tasks_max = 3});  // does not run: nothing empties the mailbox
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(loop.post([](Now) {}));
   EXPECT_FALSE(loop.post([](Now) {}));
 }
@@ -196,20 +195,83 @@ TEST(Loop, SleepingAndWakingAllocatesNothing) {
   EXPECT_EQ(after - before, 0u);
 }
 
-TEST(HandlerMemory, PlacesAreUsedAgainAndMoreComesFromTheSystem) {
-  HandlerMemory memory;
-  std::vector<void*> out;
-  const std::uint64_t before = test::allocations();
-  out.reserve(HandlerMemory::kPlaces + 1);  // counted: 1
-  for (std::size_t i = 0; i <= HandlerMemory::kPlaces; ++i) out.push_back(memory.take(100));
-  EXPECT_EQ(test::allocations() - before, 2u);
-  for (void* place : out) memory.give_back(place);
-  for (std::size_t i = 0; i < HandlerMemory::kPlaces; ++i) EXPECT_EQ(memory.take(200), out[i]);
-  EXPECT_EQ(test::allocations() - before, 2u);
-  for (std::size_t i = 0; i < HandlerMemory::kPlaces; ++i) memory.give_back(out[i]);
-  void* const large = memory.take(HandlerMemory::kPlaceBytes + 1);
-  EXPECT_EQ(test::allocations() - before, 3u);
-  memory.give_back(large);
+// A task that posts the next one is done in the turn that it was posted in, or one that follows
+// without a sleep: work is never left to a timer.
+TEST(Loop, WhatATurnPostsIsDoneWithoutASleep) {
+  Counting driven;
+  Loop loop(-1);
+  std::promise<std::uint64_t> slept;
+  std::uint64_t before = 0;
+  std::function<void(int)> next = [&](int left) {
+    if (left == 0) return slept.set_value(loop.stats().sleeps - before);
+    EXPECT_TRUE(loop.post([&next, left](Now) { next(left - 1); }));
+  };
+  Running running(loop, driven);
+  ASSERT_TRUE(loop.post([&](Now) {
+    before = loop.stats().sleeps;
+    next(100);
+  }));
+  EXPECT_EQ(slept.get_future().get(), 0u);
+}
+
+TEST(Loop, WhatReadingPostsIsDoneBeforeTheFlush) {
+  Counting driven;
+  Loop loop(-1);
+  std::promise<int> flushes;
+  driven.when_readable = [&](Now) {
+    EXPECT_TRUE(loop.post([&](Now) { flushes.set_value(driven.flushes); }));
+    return false;
+  };
+  Running running(loop, driven);  // the first turn looks unasked
+  EXPECT_EQ(flushes.get_future().get(), 0);
+}
+
+/// Rests of a loop whose deadlines are `apart`, counted over 50 of them.
+LoopStats rests_with_deadlines(Duration apart, Duration awake_max) {
+  Counting driven;
+  Loop loop(-1, {.awake_max = awake_max});
+  std::promise<LoopStats> done;
+  driven.deadline = system_now().mono + apart;
+  driven.when_time = [&](Now now) {
+    driven.deadline = driven.times < 50 ? now.mono + apart : kNever;
+    if (driven.times == 50) done.set_value(loop.stats());
+  };
+  Running running(loop, driven);
+  return done.get_future().get();
+}
+
+TEST(Loop, LongRestsAreSleeps) {
+  const LoopStats stats = rests_with_deadlines(2ms, 100us);
+  EXPECT_EQ(stats.rests_awake, 0u);
+  EXPECT_GE(stats.sleeps, 1u);
+}
+
+TEST(Loop, ShortRestsAreSpentAwakeWhereThatIsAllowed) {
+  Counting driven;
+  Loop loop(-1, {.awake_max = 1s});  // any rest is short, whatever else the machine does
+  Running running(loop, driven);
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  std::uint64_t awake = 0;
+  while (awake == 0 && std::chrono::steady_clock::now() < until) {
+    std::promise<std::uint64_t> seen;
+    ASSERT_TRUE(loop.post([&](Now) { seen.set_value(loop.stats().rests_awake); }));
+    awake = seen.get_future().get();
+  }
+  EXPECT_GT(awake, 0u);
+}
+
+TEST(Loop, WithoutLeaveItNeverRestsAwake) {
+  Counting driven;
+  Loop loop(-1);
+  Running running(loop, driven);
+  std::promise<LoopStats> seen;
+  for (int i = 0; i < 20; ++i) {
+    std::promise<void> done;
+    ASSERT_TRUE(loop.post([&](Now) { done.set_value(); }));
+    done.get_future().get();
+  }
+  ASSERT_TRUE(loop.post([&](Now) { seen.set_value(loop.stats()); }));
+  EXPECT_EQ(seen.get_future().get().rests_awake, 0u);
 }
 
 TEST(Loop, WritableIsAskedForOnlyWhenWanted) {

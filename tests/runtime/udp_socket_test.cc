@@ -98,6 +98,20 @@ TEST(UdpSocket, OneCallServesManyPeers) {
   for (auto& peer : peers) EXPECT_EQ(read(*peer, 3).size(), 3u);
 }
 
+TEST(UdpSocket, SaysWhenItTookAllThereWas) {
+  const auto a = open_socket({.bind = kAnyPort, .merge = false});
+  const auto b = open_socket({.bind = kAnyPort, .merge = false});
+  const auto data = numbered(20 * 1000, 1000);
+  const Train train{b->local(), a->local(), data, 1000, 0};
+  ASSERT_EQ(a->send({&train, 1}), 1u);
+  EXPECT_EQ(b->receive().size(), 16u);  // a batch
+  EXPECT_FALSE(b->emptied());
+  EXPECT_EQ(b->receive().size(), 4u);
+  EXPECT_TRUE(b->emptied());
+  EXPECT_TRUE(b->receive().empty());
+  EXPECT_TRUE(b->emptied());
+}
+
 TEST(UdpSocket, ADatagramTooLargeForThePathIsLostNotFatal) {
   const auto a = open_socket({.bind = kAnyPort});
   const auto b = open_socket({.bind = kAnyPort});

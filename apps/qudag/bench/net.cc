@@ -251,9 +251,12 @@ Result<std::vector<std::byte>> Net::ask(std::span<const std::byte> payload, unsi
   };
   const auto answer = std::make_shared<Answer>();  // owners: this call and the node's callbacks
   source_->on_message([answer](Message&& message) {
-    const std::lock_guard lock(answer->mutex);
-    answer->reply = message.payload.to_vector();
-    answer->changed.notify_one();
+    auto bytes = message.payload.to_vector();
+    {
+      const std::lock_guard lock(answer->mutex);
+      answer->reply = std::move(bytes);
+    }
+    answer->changed.notify_one();  // not under the lock, which the waiter takes first
     return Accept::taken;
   });
   const Status accepted = source_->send(

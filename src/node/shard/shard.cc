@@ -90,6 +90,10 @@ bool Shard::on_readable(Now now) {
       bytes += one.data.size();
       datagrams += one.segment == 0 ? 1 : (one.data.size() + one.segment - 1) / one.segment;
     }
+    if (setup_.socket->emptied()) {
+      protection_->note_read(false, now);
+      return false;
+    }
     if (bytes >= kReadBytesPerTurn || datagrams >= kReadDatagramsPerTurn) break;
   }
   ++turns_reading_used_up_;
