@@ -18,6 +18,9 @@ struct ApiOptions {
   /// message of any size always fits an empty queue.
   std::size_t queue_messages = 65'536;
   std::uint64_t queue_bytes = std::uint64_t{64} << 20;
+  /// A WebSocket client that takes nothing of what is written to it for so long is closed, so that
+  /// what waits for it does not wait for ever. Not a setting of operators.
+  std::chrono::milliseconds stall_max = std::chrono::minutes(5);
 };
 
 /// $QUDAG_SOCKET, else $XDG_RUNTIME_DIR/qudag.sock, else /tmp/qudag-UID.sock.

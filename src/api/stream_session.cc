@@ -3,7 +3,8 @@
 // Reader: 1 read a WebSocket message, 2 take its records, 3 hand each send to the node. A record
 // that is not understood is answered with ERROR and ends the connection.
 // Writer: 1 wait for the outbox, 2 gather items into one WebSocket message: small payloads by copy,
-// large ones as views of their blocks, 3 write it, 4 again.
+// large ones as views of their blocks, 3 write it, 4 again. A client that takes nothing for long is
+// closed.
 #include "api/hub.h"
 #include "api/records.h"
 #include "api/upgrade.h"
@@ -120,6 +121,7 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
         socket_(std::move(stream)),
         port_(*hub_, socket_.get_executor()),
         writer_ended_(socket_.get_executor(), asio::steady_timer::time_point::max()),
+        watch_(socket_.get_executor()),
         room_(socket_.get_executor(), asio::steady_timer::time_point::max()) {}
 
   void end() {
@@ -132,6 +134,8 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   asio::awaitable<void> read();
   asio::awaitable<void> write();
   asio::awaitable<void> wait_for_writer();
+  /// Closes a client that takes nothing, see ApiOptions::stall_max.
+  asio::awaitable<void> watch();
 
  private:
   asio::awaitable<void> wait_for_room();
@@ -147,6 +151,8 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   OutboxPort port_;
   asio::steady_timer writer_ended_;  // expires never, is cancelled by the writer's end
   bool writing_ = true;
+  asio::steady_timer watch_;
+  std::optional<std::chrono::steady_clock::time_point> write_began_;
   asio::steady_timer room_;      // expires never, is cancelled when the reader may go on
   bool paused_ = false;          // the reader waits for outcomes
   std::size_t outstanding_ = 0;  // sends whose OUTCOME has not been put into a batch
@@ -215,7 +221,9 @@ asio::awaitable<void> StreamSession::write() {
     for (std::size_t i = 0; i < items.size() && !failed; ++i) {
       batch.add(items[i], outstanding_);
       if (!batch.full() && i + 1 < items.size()) continue;
+      write_began_ = std::chrono::steady_clock::now();
       const auto [ec, bytes] = co_await socket_.async_write(batch.buffers(), kTuple);
+      write_began_.reset();
       failed = ec;
       hub_->counters.add(ApiMetric::messages_out, batch.messages());
       port_.outbox()->written(batch.messages(), batch.payload_bytes());
@@ -234,6 +242,17 @@ asio::awaitable<void> StreamSession::write() {
   end();
   writing_ = false;
   writer_ended_.cancel();
+  watch_.cancel();
+}
+
+asio::awaitable<void> StreamSession::watch() {
+  const std::chrono::milliseconds most = hub_->options.stall_max;
+  while (writing_) {
+    watch_.expires_after(most / 4);
+    co_await watch_.async_wait(kTuple);
+    if (!write_began_ || std::chrono::steady_clock::now() - *write_began_ < most) continue;
+    beast::get_lowest_layer(socket_).close();  // the reader and the writer hear it
+  }
 }
 
 asio::awaitable<void> StreamSession::wait_for_writer() {
@@ -314,6 +333,9 @@ asio::awaitable<void> serve_stream(std::shared_ptr<Hub> hub, SessionEntry& entry
   if (co_await session->accept(upgrade)) {
     asio::co_spawn(
         executor, [session]() -> asio::awaitable<void> { co_await session->write(); },
+        asio::detached);
+    asio::co_spawn(
+        executor, [session]() -> asio::awaitable<void> { co_await session->watch(); },
         asio::detached);
     co_await session->read();
     co_await session->wait_for_writer();

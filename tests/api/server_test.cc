@@ -236,6 +236,24 @@ TEST_F(TwoNodes, SubscriberTakesNoMoreThanItAskedFor) {
   EXPECT_EQ(listener.messages.size(), 1u);
 }
 
+struct ImpatientNodes : TwoNodes {
+  ImpatientNodes() { api_.stall_max = std::chrono::milliseconds(100); }
+};
+
+TEST_F(ImpatientNodes, ASubscriberThatReadsNothingIsClosed) {
+  Listener listener(b_.socket);
+  ASSERT_TRUE(listener.client->subscribe());  // and its loop does not run again
+  const Client client(a_.socket);
+  std::size_t delivered = 0;
+  EXPECT_TRUE(wait_for([&] {
+    const auto sent = client.send(b_.node->id(), pattern(1 << 20), direct());
+    if (!sent) return false;
+    if (sent->outcome == Outcome::delivered) ++delivered;
+    return sent->reason.detail == "no receiver";
+  }));
+  EXPECT_GT(delivered, 0u) << "it subscribed";
+}
+
 TEST_F(TwoNodes, UnknownDestinationSaysSo) {
   NodeId nobody;
   nobody.bytes[0] = std::byte{1};

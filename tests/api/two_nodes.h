@@ -80,7 +80,7 @@ class TwoNodes : public testing::Test {
     auto node = Node::start(options);
     ASSERT_TRUE(node) << node.error().message();
     place.node = std::move(*node);
-    ApiOptions api;
+    ApiOptions api = api_;
     api.socket = directory_.path() / name;
     auto server = Server::start(*place.node, api);
     ASSERT_TRUE(server) << server.error().message();
@@ -95,6 +95,7 @@ class TwoNodes : public testing::Test {
     return options;
   }
 
+  ApiOptions api_;  // of both
   TemporaryDirectory directory_;
   Place a_;
   Place b_;

@@ -2,6 +2,9 @@
 // follow what there is.
 #include "link/net.h"
 
+#include "link/connection.h"
+
+#include <malloc.h>
 #include <openssl/crypto.h>
 
 #include <gtest/gtest.h>
@@ -21,17 +24,32 @@ bool fails() {
   return until_failure.load(std::memory_order_relaxed) >= 0 &&
          until_failure.fetch_sub(1, std::memory_order_relaxed) == 0;
 }
-void* failing_malloc(std::size_t size, const char*, int) {
-  return size == 0 || fails() ? nullptr : std::malloc(size);
+std::atomic<std::size_t> live{0};  // bytes, with the allocator's head of each
+std::atomic<std::size_t> live_peak{0};
+
+std::size_t taken_by(void* object) {
+  return object == nullptr ? 0 : ::malloc_usable_size(object) + sizeof(void*);
 }
-void* failing_realloc(void* object, std::size_t size, const char*, int) {
+void* counted(void* object) {
+  live_peak = std::max(live_peak.load(), live += taken_by(object));
+  return object;
+}
+void* failing_malloc(std::size_t size, const char*, int) {
+  return size == 0 || fails() ? nullptr : counted(std::malloc(size));
+}
+void plain_free(void* object, const char*, int) {
+  live -= taken_by(object);
+  std::free(object);
+}
+void* failing_realloc(void* object, std::size_t size, const char* file, int line) {
   if (size == 0) {
-    std::free(object);
+    plain_free(object, file, line);
     return nullptr;
   }
-  return fails() ? nullptr : std::realloc(object, size);
+  if (fails()) return nullptr;
+  live -= taken_by(object);
+  return counted(std::realloc(object, size));
 }
-void plain_free(void* object, const char*, int) { std::free(object); }
 
 // Before main, and so before OpenSSL's first allocation.
 const bool hooked = CRYPTO_set_mem_functions(failing_malloc, failing_realloc, plain_free) == 1;
@@ -104,8 +122,38 @@ TEST(LinkMemory, OpenSslFailsCleanlyAtEveryPlaceOfAHandshake) {
   EXPECT_GT(whole, 5u);
 }
 
+/// What is reserved for a handshake and for a link is what OpenSSL takes at most, our own records
+/// beside it, and not half as much again.
+TEST(LinkMemory, WhatIsReservedIsWhatIsTaken) {
+  ASSERT_TRUE(hooked);
+  constexpr std::size_t kLinks = 32;
+  memory::Budget handshakes("handshakes", 64 << 20);
+  memory::Budget links("links", 64 << 20);
+  Net net;
+  Peer& server = net.add({.handshake_memory = &handshakes, .link_memory = &links});
+  std::vector<Peer*> clients;
+  for (std::size_t i = 0; i < kLinks; ++i) clients.push_back(&net.add());
+  const std::size_t before = live;
+  live_peak = before;
+  for (Peer* client : clients) {
+    ASSERT_TRUE((*client)->dial(server.id(), server.address, client->address, net.now()));
+  }
+  net.run(3s, [&] { return server.events.ready.size() == kLinks; });
+  ASSERT_EQ(server.events.ready.size(), kLinks);
+  net.run_for(500ms);
+  // Both ends are ours.
+  const std::size_t handshake = (live_peak - before) / (2 * kLinks) + sizeof(Connection);
+  const std::size_t link = (live - before) / (2 * kLinks) + sizeof(Connection);
+  const std::uint64_t for_handshake = (handshakes.peak() + links.peak()) / kLinks;
+  const std::uint64_t for_link = links.used() / kLinks;
+  EXPECT_LE(handshake, for_handshake);
+  EXPECT_LE(for_handshake, handshake * 3 / 2);
+  EXPECT_LE(link, for_link);
+  EXPECT_LE(for_link, link * 3 / 2);
+}
+
 TEST(LinkMemory, HandshakesOfStrangersHaveAShareAndNoMore) {
-  memory::Budget wall("handshakes", 200 * 1024);
+  memory::Budget wall("handshakes", 150 * 1024);
   memory::Budget links("links", 1 << 20);
   Net net;
   Peer& server = net.add({.handshake_memory = &wall, .link_memory = &links});
