@@ -209,6 +209,7 @@ Status features_scenario(const BenchArgs& args, Results& out, Interrupt& interru
     if (Status done = on_the_way(args, **net, out); !done) return done;
     if (Status done = reuse(args, **net, out); !done) return done;
   }
+  if (Status done = features_of_classes(args, out, interrupt); !done) return done;
   const auto two = bulk_with_shards(args, 2, interrupt);
   if (!two) return std::unexpected(two.error());
   const auto one = bulk_with_shards(args, 1, interrupt);

@@ -88,6 +88,11 @@ void Overload::rows(const Load& what, const Measured& measured) {
   if (what.factor == 0.5) p99_at_half_ = p99;
   add(what, "high/p99", "us", false, p99);
   add(what, "high/p99_ratio", "x", false, ratio(p99, p99_at_half_));
+  for (const Class cls : {Class::normal, Class::low}) {
+    const Histogram& latency = books.classes[static_cast<std::size_t>(cls)].latency_ns;
+    add(what, fmt::format("{}/p99", name_of(cls)), "us", false,
+        static_cast<double>(latency.percentile(99)) / 1e3);
+  }
   for (const Class cls : {Class::high, Class::normal, Class::low}) {
     const Tally& tally = books.classes[static_cast<std::size_t>(cls)];
     add(what, fmt::format("{}/delivered_ratio", name_of(cls)), "x", true,

@@ -1,0 +1,142 @@
+// What classes are for: small messages and bulk on the same links and relays, as two classes and,
+// for the off end, as one.
+//   P3  p99 of small messages, one at a time, beside a flood of bulk
+//   P8  what of bulk gets through beside a flood of small messages
+#include "machine.h"
+#include "net.h"
+#include "scenarios.h"
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace qudag::app::bench {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kSmall = 256;
+constexpr std::size_t kBulk = 64 * 1'024;
+
+/// Messages of one class on a circuit of their own, as many as the window lets, until it ends.
+class Flood {
+ public:
+  struct What {
+    std::size_t bytes;
+    Class cls;
+    std::size_t window;
+    std::uint64_t isolation;
+  };
+  Flood(Net& net, const What& what) : net_(net), what_(what), payload_(what.bytes) {
+    thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+  }
+  ~Flood() {
+    thread_.request_stop();
+    thread_.join();
+    std::unique_lock lock(mutex_);
+    ended_.wait(lock, [&] { return under_way_ == 0; });
+  }
+  std::uint64_t delivered() const { return delivered_.load(); }
+
+ private:
+  void run(const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      {
+        std::unique_lock lock(mutex_);
+        ended_.wait_for(lock, 10ms, [&] { return under_way_ < what_.window; });
+        if (under_way_ >= what_.window) continue;
+        ++under_way_;
+      }
+      const SendOptions options{
+          .cls = what_.cls, .ttl = 60s, .hops = 3, .isolation = what_.isolation};
+      const Status sent = net_.source().send(net_.destination(), payload_, options,
+                                             [this](const Delivery& d) { told(d); });
+      if (!sent) told({.outcome = Outcome::refused, .reason = sent.error()});
+    }
+  }
+  void told(const Delivery& delivery) {
+    if (delivery.outcome == Outcome::delivered) delivered_.fetch_add(1);
+    const std::lock_guard lock(mutex_);
+    --under_way_;
+    ended_.notify_all();
+  }
+
+  Net& net_;
+  const What what_;
+  const std::vector<std::byte> payload_;
+  std::atomic<std::uint64_t> delivered_{0};
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::size_t under_way_ = 0;
+  std::jthread thread_;
+};
+
+/// The p99 of small messages, one after the other, in microseconds.
+Result<double> p99_of_small(Net& net, double seconds) {
+  const std::vector<std::byte> payload(kSmall);
+  Histogram took;
+  const auto begin = Clock::now();
+  while (std::chrono::duration<double>(Clock::now() - begin).count() < seconds) {
+    const Delivery d =
+        net.source().send(net.destination(), payload, {.cls = Class::normal, .hops = 3}).get();
+    if (d.outcome != Outcome::delivered) return std::unexpected(d.reason);
+    took.record(static_cast<std::uint64_t>(d.elapsed.count()));
+    std::this_thread::sleep_for(1ms);  // an interactive user, not a second flood
+  }
+  return static_cast<double>(took.percentile(99)) / 1e3;
+}
+
+Result<double> beside_bulk(Net& net, double seconds, Class bulk) {
+  const Flood flood(net, {.bytes = kBulk, .cls = bulk, .window = 256, .isolation = 7});
+  while (flood.delivered() < 256) std::this_thread::sleep_for(1ms);
+  return p99_of_small(net, seconds);
+}
+
+/// MB/s of bulk beside as many small messages as the network takes, three loops of them.
+double bulk_beside_small(Net& net, double seconds, Class small) {
+  const Flood first(net, {.bytes = kSmall, .cls = small, .window = 4'096, .isolation = 8});
+  const Flood second(net, {.bytes = kSmall, .cls = small, .window = 4'096, .isolation = 9});
+  const Flood bulk(net, {.bytes = kBulk, .cls = Class::low, .window = 64, .isolation = 7});
+  std::this_thread::sleep_for(200ms);
+  const std::uint64_t before = bulk.delivered();
+  const auto begin = Clock::now();
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  const double took = std::chrono::duration<double>(Clock::now() - begin).count();
+  return static_cast<double>((bulk.delivered() - before) * kBulk) / 1e6 / took;
+}
+
+}  // namespace
+
+Status features_of_classes(const BenchArgs& args, Results& out, Interrupt& interrupt) {
+  auto net = Net::start({.relays = 3, .shards = 1}, interrupt);
+  if (!net) return std::unexpected(net.error());
+  const double seconds = args.quick ? 0.2 : args.seconds;
+  std::vector<double> alone, on, off, with, without;
+  for (unsigned i = 0; i <= args.runs; ++i) {
+    const std::array<Result<double>, 3> p99{p99_of_small(**net, seconds),
+                                            beside_bulk(**net, seconds, Class::low),
+                                            beside_bulk(**net, seconds, Class::normal)};
+    for (const auto& one : p99) {
+      if (!one) return std::unexpected(one.error());
+    }
+    const double below = bulk_beside_small(**net, seconds, Class::normal);
+    const double same = bulk_beside_small(**net, seconds, Class::low);
+    if (i == 0 && !args.quick) continue;
+    alone.push_back(*p99[0]), on.push_back(*p99[1]), off.push_back(*p99[2]);
+    with.push_back(below), without.push_back(same);
+  }
+  out.add("features/interactive_p99_alone", "us", false).runs = alone;
+  out.feature("P3", "interactive_p99_beside_bulk", "us", false, median_of(on), median_of(off));
+  out.feature("P8", "bulk_beside_a_flood_of_small", "MB/s", true, median_of(with),
+              median_of(without));
+  out.note(
+      "P3: 256 B, one at a time, beside 64 KiB messages of class low (on) or of the same class "
+      "(off); P8: 64 KiB of class low beside 256 B of class normal (on: below them, and not "
+      "starved) or of class low (off)");
+  return {};
+}
+
+}  // namespace qudag::app::bench
