@@ -59,7 +59,7 @@ Status Node::Impl::open_sockets(unsigned shards) {
     seat.gate =
         std::make_unique<node::Gate>(node::messages_max(options_.limits, shards), &send_windows_);
     send_windows_.gates.push_back(seat.gate.get());
-    seat.inbox = std::make_unique<node::Inbox>(limits::kInboxRequestsMax);
+    seat.inbox = std::make_unique<node::Inbox>(limits::kInboxHighMax, limits::kInboxRequestsMax);
     at = seat.socket->local();  // the kernel chose the port; the others share it
   }
   address_ = at;

@@ -1,5 +1,6 @@
 // Messages on their way from any thread to a shard, without a lock: the shard takes all of them at
-// the beginning of a turn.
+// the beginning of a turn, those of class high first. High has places of its own, so that a flood
+// of the others, in one long turn, cannot shut it out.
 #pragma once
 
 #include "node/request.h"
@@ -12,31 +13,43 @@ namespace qudag::node {
 
 class Inbox {
  public:
-  explicit Inbox(std::size_t requests_max) : requests_("messages to a shard", requests_max) {}
+  Inbox(std::size_t high_max, std::size_t others_max)
+      : high_("messages to a shard", high_max), others_("messages to a shard", others_max) {}
 
   /// Any thread. `wake`: the shard sleeps, and the caller wakes it. `request` is untouched when
   /// full or closed.
   queue::Pushed put(SendRequest& request, TimePoint now) {
     request.put = now;
-    return requests_.push(std::move(request));
+    const bool high = request.options.cls == Class::high;
+    return (high ? high_ : others_).push(std::move(request));
   }
   /// Any thread. Nothing more comes in.
-  void close() { requests_.close(); }
+  void close() {
+    high_.close();
+    others_.close();
+  }
 
   /// The shard's thread, or after it: f(request) for each.
   template <class F>
   void drain(TimePoint now, F&& f) {
-    requests_.drain([&](SendRequest&& request) {
-      requests_.record_wait(now - request.put, 1);
-      f(std::move(request));
-    });
+    for (auto* requests : {&high_, &others_}) {
+      requests->drain([&](SendRequest&& request) {
+        requests->record_wait(now - request.put, 1);
+        f(std::move(request));
+      });
+    }
   }
   /// The shard's thread, before it sleeps: false if there is something to drain.
-  bool sleep() { return requests_.sleep(); }
-  void report(BoundedList& out) const { out.push_back(requests_.report()); }
+  bool sleep() { return high_.sleep() && others_.sleep(); }
+  void report(BoundedList& out) const {
+    out.push_back(high_.report());
+    out.back().level = name_of(Class::high);
+    out.push_back(others_.report());
+  }
 
  private:
-  queue::Mailbox<SendRequest> requests_;
+  queue::Mailbox<SendRequest> high_;
+  queue::Mailbox<SendRequest> others_;
 };
 
 }  // namespace qudag::node
