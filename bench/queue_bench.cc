@@ -92,14 +92,13 @@ class Bell {
     rung_.exchange(false, std::memory_order_acq_rel);
   }
   void sleep() {
-    int spins = 1'024;
-    while (!semaphore_.try_acquire()) {
-      if (--spins == 0) {
-        semaphore_.acquire();
-        break;
-      }
+    for (int looks = 0; looks < kLooks; ++looks) {
+      if (semaphore_.try_acquire()) return;
     }
+    acquire();
   }
+  void acquire() { semaphore_.acquire(); }
+  static constexpr int kLooks = 1'024;
 
  private:
   std::atomic<bool> rung_{false};
@@ -118,9 +117,11 @@ struct OurMailbox {
   }
   template <class F>
   std::size_t wait(F&& f) {
-    const std::size_t taken = poll(f);
-    if (taken == 0 && box.sleep()) bell.sleep();
-    return taken;
+    for (int looks = 0; looks < Bell::kLooks; ++looks) {
+      if (const std::size_t taken = poll(f); taken > 0) return taken;
+    }
+    if (box.sleep()) bell.acquire();
+    return 0;
   }
   Mailbox<std::uint64_t> box{"bench", kCapacity};
   Bell bell;
