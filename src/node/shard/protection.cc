@@ -34,6 +34,12 @@ constexpr Duration kReclaimEvery = 100ms;   // what a round freed is measured be
 
 constexpr std::uint64_t kWindowOneIn = 256;  // of the room there is: the window of a stream
 
+// pause_low: a sixteenth of the time is low's, as it has a sixteenth of every link, so that it goes
+// on however long the pressure lasts. What came through in that time is gone before the next.
+constexpr Duration kShareEvery = 1'600ms;
+constexpr Duration kShareTime = 100ms;
+bool is_share(Now now) { return now.mono.time_since_epoch() % kShareEvery < kShareTime; }
+
 // drop: so many at the threshold, and so many more when a pressure is at its bound.
 constexpr double kMessagesAtOnce = 64, kMessagesMore = 1'000;
 constexpr double kCircuitsAtOnce = 1, kCircuitsMore = 15;
@@ -178,7 +184,7 @@ void Protection::act(Now now) {
   if (overload_.active(Action::shrink)) shrink(now);
   setup_.circuits.set_refusal(refusal(Action::refuse_circuits), refusal(Action::drop_normal));
   setup_.endpoint.require_proof(overload_.active(Action::require_retry));
-  setup_.endpoint.pause(Class::low, overload_.active(Action::pause_low));
+  setup_.endpoint.pause(Class::low, overload_.active(Action::pause_low) && !is_share(now));
   if (overload_.active(Action::drop_low)) drop(Class::low, Action::drop_low, now);
   if (overload_.active(Action::drop_normal)) drop(Class::normal, Action::drop_normal, now);
 }
