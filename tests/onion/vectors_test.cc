@@ -126,16 +126,40 @@ TEST(Vectors, BuildAndReply) {
   }
 }
 
-class CellVectors : public testing::TestWithParam<Class> {};
-INSTANTIATE_TEST_SUITE_P(Classes, CellVectors, testing::Values(Class::normal, Class::low));
+constexpr auto kAes = crypto::Cipher::aes_256_gcm;
+constexpr auto kChaCha = crypto::Cipher::chacha20_poly1305;
+
+struct Route {
+  const char* name;
+  const char* file;
+  std::array<crypto::Cipher, 3> ciphers;  // by hop
+  std::uint64_t last_cell;                // of small ones
+};
+const Route kRoutes[] = {
+    {"Aes", "onion_cells.txt", {kAes, kAes, kAes}, limits::kCellsPerKey},
+    {"ChaCha20", "onion_cells_chacha20.txt", {kChaCha, kChaCha, kChaCha}, limits::kCellsPerKey},
+    {"Mixed", "onion_cells_mixed.txt", {kChaCha, kAes, kChaCha}, 1},
+};
+
+class CellVectors : public testing::TestWithParam<std::tuple<Route, Class>> {};
+std::string name_of_cells(const testing::TestParamInfo<std::tuple<Route, Class>>& info) {
+  const bool low = std::get<Class>(info.param) == Class::low;
+  return std::string(std::get<Route>(info.param).name) + (low ? "Low" : "Normal");
+}
+INSTANTIATE_TEST_SUITE_P(Routes, CellVectors,
+                         testing::Combine(testing::ValuesIn(kRoutes),
+                                          testing::Values(Class::normal, Class::low)),
+                         name_of_cells);
 
 TEST_P(CellVectors, AllLinksBothWays) {
-  const Vectors v = load("onion_cells.txt");
-  const Class cls = GetParam();
+  const auto& [route, cls_of_route] = GetParam();
+  const Class cls = cls_of_route;
+  const Vectors v = load(route.file);
   std::vector<HopSecrets> secrets;
   std::vector<HopCrypto> hops;
   for (const std::string hop : {"hop_0_", "hop_1_", "hop_2_"}) {
-    HopSecrets s{key(v, hop + "forward_chain"), key(v, hop + "backward_chain")};
+    HopSecrets s{key(v, hop + "forward_chain"), key(v, hop + "backward_chain"),
+                 route.ciphers[secrets.size()]};
     hops.emplace_back(clone(s), cls);
     secrets.push_back(std::move(s));
   }
@@ -160,7 +184,7 @@ TEST_P(CellVectors, AllLinksBothWays) {
     for (std::size_t k = 0; k < block.size(); ++k) block.data()[k] = std::byte((c + 7 * k) & 255);
     return block;
   };
-  const std::uint64_t last = cls == Class::low ? 1 : limits::kCellsPerKey;
+  const std::uint64_t last = cls == Class::low ? 1 : route.last_cell;
   for (std::uint64_t c = 0; c <= last; ++c) {
     memory::Block cell = payload(c);
     source.seal(cell);
@@ -177,7 +201,7 @@ TEST_P(CellVectors, AllLinksBothWays) {
     }
     ASSERT_EQ(source.open(cell), std::nullopt);
   }
-  EXPECT_EQ(compared, cls == Class::low ? 12u : 24u);
+  EXPECT_EQ(compared, last == 1 ? 12u : 24u);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ KEM is kem.py beside it); it shares nothing with src/. Not constant time, and sl
 """
 import hashlib
 import pathlib
+import struct
 import sys
 
 sys.dont_write_bytecode = True  # the source tree stays clean
@@ -131,34 +132,74 @@ def tag_of(key, n, ciphertext):
     return xor(y.to_bytes(16, "big"), aes.block(n + b"\0\0\0\1"))
 
 
-def seal(key, n, text):
-    ciphertext = xor(text, keystream(key, n, 0, len(text)))
-    return ciphertext, tag_of(key, n, ciphertext)
+def chacha_block(key, counter, n):  # RFC 8439, 2.3
+    def quarter(a, b, c, d):
+        for x, y, z, turn in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)]:
+            state[x] = state[x] + state[y] & 0xffffffff
+            mixed = state[z] ^ state[x]
+            state[z] = (mixed << turn | mixed >> 32 - turn) & 0xffffffff
+
+    first = list(struct.unpack("<16I", b"expand 32-byte k" + key + struct.pack("<I", counter) + n))
+    state = list(first)
+    for _ in range(10):
+        for i in range(4):
+            quarter(i, 4 + i, 8 + i, 12 + i)
+        for i in range(4):
+            quarter(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4)
+    return struct.pack("<16I", *((x + y) & 0xffffffff for x, y in zip(state, first)))
 
 
-def open_(key, n, ciphertext, tag):
-    assert tag_of(key, n, ciphertext) == tag, "tag"
-    return xor(ciphertext, keystream(key, n, 0, len(ciphertext)))
+def chacha_keystream(key, n, at, size):
+    first, last = at // 64, (at + size + 63) // 64
+    out = b"".join(chacha_block(key, 1 + k, n) for k in range(first, last))
+    return out[at - 64 * first:][:size]
+
+
+def poly1305(one_time, text):  # RFC 8439, 2.5
+    r = int.from_bytes(one_time[:16], "little") & 0x0ffffffc0ffffffc0ffffffc0fffffff
+    y = 0
+    for at in range(0, len(text), 16):
+        y = (y + int.from_bytes(text[at:at + 16] + b"\1", "little")) * r % ((1 << 130) - 5)
+    return (y + int.from_bytes(one_time[16:], "little") & (1 << 128) - 1).to_bytes(16, "little")
+
+
+def poly1305_tag(key, n, ciphertext):  # RFC 8439, 2.8, without associated data
+    return poly1305(chacha_block(key, 0, n)[:32], ciphertext + bytes(-len(ciphertext) % 16) +
+                    struct.pack("<QQ", 0, len(ciphertext)))
+
+
+def keystream_of(suite):
+    return chacha_keystream if suite else keystream
+
+
+def seal(key, n, text, suite=0):
+    ciphertext = xor(text, keystream_of(suite)(key, n, 0, len(text)))
+    return ciphertext, (poly1305_tag if suite else tag_of)(key, n, ciphertext)
+
+
+def open_(key, n, ciphertext, tag, suite=0):
+    assert (poly1305_tag if suite else tag_of)(key, n, ciphertext) == tag, "tag"
+    return xor(ciphertext, keystream_of(suite)(key, n, 0, len(ciphertext)))
 
 
 # ---- Section 5.4: known tails -----------------------------------------------------------------------
 
 
-def forward_text_tail(keys, n, t, d, fillers):
+def forward_text_tail(keys, n, t, d, fillers, suites=(0,) * 8):
     """What the innermost text ends with."""
     phi = b""
     for i, key in enumerate(keys):
-        phi = xor(phi, keystream(key, n, t - d * i, d * i))
+        phi = xor(phi, keystream_of(suites[i])(key, n, t - d * i, d * i))
         if i + 1 < len(keys):
             phi += fillers[i]
     return phi
 
 
-def backward_dropped(keys, n, t, d):
+def backward_dropped(keys, n, t, d, suites=(0,) * 8):
     """dropped[j]: what hop j drops (0 is the first hop), of hop j + 1's unit."""
     tail, dropped = bytes(d * (len(keys) - 1)), {}
     for j in range(len(keys) - 1, 0, -1):
-        tail = xor(tail[:d * j], keystream(keys[j], n, t - d * j, d * j))
+        tail = xor(tail[:d * j], keystream_of(suites[j])(keys[j], n, t - d * j, d * j))
         dropped[j - 1] = tail[-d:]
     return dropped
 
@@ -279,7 +320,11 @@ def payload(c, size):
     return bytes((c + 7 * k) & 255 for k in range(size))
 
 
-def cell_vectors():
+CELLS = [(1024, 0), (1024, 1), (1024, 65535), (1024, 65536), (8192, 0), (8192, 1)]
+
+
+def cell_vectors(suites):
+    """Of a route whose hops have these suites; 0 AES-256-GCM, 1 ChaCha20-Poly1305."""
     reserve_key = chosen("cell reserve key", 32)
     forward = [chosen(f"cell hop {i} forward chain", 32) for i in range(HOPS)]
     backward = [chosen(f"cell hop {i} backward chain", 32) for i in range(HOPS)]
@@ -287,7 +332,7 @@ def cell_vectors():
     for i in range(HOPS):
         out += [(f"hop_{i}_forward_chain", forward[i]), (f"hop_{i}_backward_chain", backward[i])]
 
-    for u, c in [(1024, 0), (1024, 1), (1024, 65535), (1024, 65536), (8192, 0), (8192, 1)]:
+    for u, c in CELLS:
         n = nonce(c % 65536)
         f_chains, b_chains = forward, backward
         if c >= 65536:
@@ -298,18 +343,18 @@ def cell_vectors():
         keys = [expand(chain, b"key", 32) for chain in f_chains]
         fillers = [stream(expand(chain, b"filler", 32), 16 * (c % 65536), 16)
                    for chain in f_chains]
-        tail = forward_text_tail(keys, n, u - 16, 16, fillers)
+        tail = forward_text_tail(keys, n, u - 16, 16, fillers, suites)
         reserve = stream(reserve_key, 80 * c, 80 - len(tail))
         text = payload(c, u - 96) + reserve + tail
         assert len(text) == u - 16
-        for key in reversed(keys):
-            x, tag = seal(key, n, text)
+        for key, suite in reversed(list(zip(keys, suites))):
+            x, tag = seal(key, n, text, suite)
             unit = tag + x
             text = unit[:u - 16]
         cells = []
         for i in range(HOPS):
             cells.append(unit)
-            text = open_(keys[i], n, unit[16:], unit[:16])
+            text = open_(keys[i], n, unit[16:], unit[:16], suites[i])
             unit = text + fillers[i]
         assert text[:u - 96] == payload(c, u - 96)
 
@@ -317,15 +362,15 @@ def cell_vectors():
         keys = [expand(chain, b"key", 32) for chain in b_chains]
         answers = []
         text = payload(c + 100, u - 96) + bytes(80)
-        for key in reversed(keys):
-            y, tag = seal(key, n, text)
+        for key, suite in reversed(list(zip(keys, suites))):
+            y, tag = seal(key, n, text, suite)
             answers.insert(0, tag + y)
             text = answers[0][:u - 16]
-        dropped = backward_dropped(keys, n, u - 16, 16)
+        dropped = backward_dropped(keys, n, u - 16, 16, suites)
         unit = answers[0]
         for i in range(HOPS):
             assert unit == answers[i]
-            text = open_(keys[i], n, unit[16:], unit[:16])
+            text = open_(keys[i], n, unit[16:], unit[:16], suites[i])
             unit = text + dropped.get(i, b"")
         assert text == payload(c + 100, u - 96) + bytes(80)
 
@@ -339,20 +384,31 @@ def cell_vectors():
 
 
 def self_test():
-    """FIPS 197, C.3; SP 800-38D test case 14 (AES-256, one zero block)."""
+    """FIPS 197, C.3; SP 800-38D test case 14 (AES-256, one zero block); RFC 8439, 2.3.2 and 2.4.2
+    (ChaCha20 alone: the AEAD's example has associated data, which we never have) and 2.5.2."""
     key = bytes(range(32))
     assert Aes256(key).block(bytes.fromhex("00112233445566778899aabbccddeeff")).hex() == \
         "8ea2b7ca516745bfeafc49904b496089"
     ciphertext, tag = seal(bytes(32), bytes(12), bytes(16))
     assert ciphertext.hex() == "cea7403d4d606b6e074ec5d3baf39d18"
     assert tag.hex() == "d0d1c8a799996bf0265b98b5d48ab919"
+    n = bytes.fromhex("000000090000004a00000000")
+    assert chacha_block(key, 1, n).hex().startswith("10f1e7e4d13b5915500fdd1fa32071c4")
+    text = b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future"
+    n = bytes.fromhex("000000000000004a00000000")
+    assert xor(text, chacha_keystream(key, n, 0, len(text))).hex().startswith(
+        "6e2e359a2568f98041ba0728dd0d6981e97e7aec1d4360c20a27afccfd9fae0b")
+    assert poly1305(bytes.fromhex("85d6be7857556d337f4452fe42d506a80103808afb0db2fd4abff6af4149f51b"),
+                    b"Cryptographic Forum Research Group").hex() == "a8061dc1305136c6c22b8baf0c0127a9"
 
 
 def main():
     self_test()
     hops = make_hops()
     files = {"onion_keys.txt": key_vectors(hops), "onion_build.txt": build_vectors(hops),
-             "onion_cells.txt": cell_vectors()}
+             "onion_cells.txt": cell_vectors((0, 0, 0)),
+             "onion_cells_chacha20.txt": cell_vectors((1, 1, 1)),
+             "onion_cells_mixed.txt": cell_vectors((1, 0, 1))}
     different = False
     for name, values in files.items():
         text = "# docs/protocol.md, sections 5 and 6. Made by tests/vectors/reference.py; see README.md.\n"

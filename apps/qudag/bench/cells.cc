@@ -8,13 +8,15 @@
 
 namespace qudag::app::bench {
 
-Cells::Cells(std::size_t hops, Class cls) : cls_(cls) {
+Cells::Cells(std::size_t hops, Class cls, crypto::Cipher cipher) : cls_(cls) {
   std::vector<onion::HopSecrets> secrets;
   for (std::size_t i = 0; i < hops; ++i) {
     onion::HopSecrets s;
+    s.cipher = cipher;
     rng_.fill(s.forward_chain.span());
     rng_.fill(s.backward_chain.span());
-    hops_.emplace_back(onion::HopSecrets{s.forward_chain.clone(), s.backward_chain.clone()}, cls);
+    hops_.emplace_back(onion::HopSecrets{s.forward_chain.clone(), s.backward_chain.clone(), cipher},
+                       cls);
     secrets.push_back(std::move(s));
   }
   source_ = std::make_unique<onion::SourceCrypto>(std::move(secrets), cls, rng_);
@@ -30,9 +32,9 @@ void Cells::fill(std::size_t count) {
   }
 }
 
-double relay_ns_per_cell(Class cls, double seconds) {
+double relay_ns_per_cell(Class cls, double seconds, crypto::Cipher cipher) {
   constexpr std::size_t kTurn = 64;
-  Cells cells(2, cls);
+  Cells cells(2, cls, cipher);
   double spent = 0;
   std::uint64_t count = 0;
   while (spent < seconds) {

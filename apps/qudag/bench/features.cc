@@ -95,6 +95,12 @@ double copied(double seconds, int times) {
   });
 }
 
+/// The one that a node would not choose here.
+crypto::Cipher slowest_cipher() {
+  return crypto::fastest_cipher() == crypto::Cipher::aes_256_gcm ? crypto::Cipher::chacha20_poly1305
+                                                                 : crypto::Cipher::aes_256_gcm;
+}
+
 Status in_process(const BenchArgs& args, Results& out) {
   const double seconds = args.quick ? 0.05 : 0.3;
   {
@@ -124,6 +130,16 @@ Status in_process(const BenchArgs& args, Results& out) {
         [&] { return source_ns_per_cell(4, 1, seconds); });
     out.feature("P5", fmt::format("source_run_of_{}", run), "ns/cell", false, on, off);
   }
+  for (const Class cls : {Class::normal, Class::low}) {
+    const auto [on, off] = in_turns(
+        args.runs, [&] { return relay_ns_per_cell(cls, seconds, crypto::fastest_cipher()); },
+        [&] { return relay_ns_per_cell(cls, seconds, slowest_cipher()); });
+    out.feature("P5", fmt::format("cipher_by_cpu_{}", onion::cell_bytes(cls)), "ns/cell", false, on,
+                off);
+  }
+  out.note(
+      "P5 cipher_by_cpu: a relay's work for a cell with the cipher that the node chose by its CPU, "
+      "and with the other of AES-256-GCM and ChaCha20-Poly1305");
   Status failed;
   const auto udp = [&](bool merge) {
     const auto rate = udp_rate(merge, args.quick ? 0.2 : 1.0);
