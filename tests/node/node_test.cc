@@ -2,6 +2,8 @@
 // Nothing here sleeps or depends on speed; waits end when the awaited thing has happened.
 #include <qudag/node.h>
 
+#include "support/allocation_count.h"
+
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -164,6 +166,35 @@ TEST(Node, ALargeMessageArrivesWhole) {
     }
   }
   EXPECT_EQ(wrong, 0u);
+}
+
+class Large : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Signed, Large, testing::Bool());
+
+// From the call to the handler a message is a chain of blocks, also where it is hashed, signed and
+// verified: nothing is made larger, and no piece of memory is near the message's size.
+TEST_P(Large, NothingGrowsUnderAMessage) {
+  constexpr std::uint64_t kPieceMax = 64 * 1024;
+  Network net(3);
+  Mailbox inbox(net[2]);
+  for (const bool counts : {false, true}) {  // the first one makes tables and pools what they are
+    auto buffer = net[1].buffer(kMessageBytesMax);
+    ASSERT_TRUE(buffer.has_value()) << buffer.error().message();
+    static_cast<void>(test::largest_allocation());
+    const std::uint64_t before = test::reallocations();
+    std::promise<Delivery> done;
+    ASSERT_TRUE(net[1].send(net[2].id(), std::move(*buffer),
+                            {.cls = Class::low, .hops = 1, .sign = GetParam()},
+                            [&](const Delivery& d) { done.set_value(d); }));
+    const Delivery delivery = done.get_future().get();
+    ASSERT_EQ(delivery.outcome, Outcome::delivered) << delivery.reason.message();
+    const Message message = inbox.take();
+    EXPECT_EQ(message.payload.size(), kMessageBytesMax);
+    EXPECT_EQ(message.sender.has_value(), GetParam());
+    if (!counts) continue;
+    EXPECT_EQ(test::reallocations() - before, 0u);
+    EXPECT_LE(test::largest_allocation(), kPieceMax);
+  }
 }
 
 TEST(Node, ThousandsOfMessagesEachArriveOnce) {

@@ -10,6 +10,8 @@ namespace {
 
 std::atomic<std::uint64_t> count{0};
 std::atomic<std::uint64_t> bytes{0};
+std::atomic<std::uint64_t> largest{0};
+std::atomic<std::uint64_t> regrown{0};
 thread_local bool left_out = false;
 
 void* counted(std::size_t size) noexcept {
@@ -28,11 +30,16 @@ namespace qudag::test {
 
 std::uint64_t allocations() { return count.load(std::memory_order_relaxed); }
 std::uint64_t allocated_bytes() { return bytes.load(std::memory_order_relaxed); }
+std::uint64_t largest_allocation() { return largest.exchange(0, std::memory_order_relaxed); }
+std::uint64_t reallocations() { return regrown.load(std::memory_order_relaxed); }
 void do_not_count_this_thread() { left_out = true; }
 void count_allocation(std::size_t size) {
   if (left_out) return;
   count.fetch_add(1, std::memory_order_relaxed);
   bytes.fetch_add(size, std::memory_order_relaxed);
+  std::uint64_t before = largest.load(std::memory_order_relaxed);
+  while (before < size && !largest.compare_exchange_weak(before, size, std::memory_order_relaxed)) {
+  }
 }
 
 }  // namespace qudag::test
@@ -53,5 +60,10 @@ void operator delete[](void* at, const std::nothrow_t&) noexcept { std::free(at)
 extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
   qudag::test::count_allocation(size);
   return ::memalign(alignment, size);
+}
+extern "C" void* __libc_realloc(void* at, std::size_t size);  // glibc's own name of it
+extern "C" void* realloc(void* at, std::size_t size) noexcept {
+  if (at != nullptr && !left_out) regrown.fetch_add(1, std::memory_order_relaxed);
+  return __libc_realloc(at, size);
 }
 #endif
