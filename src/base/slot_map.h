@@ -1,13 +1,15 @@
 // A bounded table with handles that never name the wrong object: slot and generation in 64 bits.
 //
-// insert, find and erase are O(1). Objects do not move: slots live in chunks that are allocated
-// when they are first needed and kept. A handle of an erased object finds nothing, also after its
-// slot was used again; a slot whose generations are used up is not used any more.
+// insert, find and erase are O(1) and allocate nothing: all slots are there from construction, as
+// address space, and in memory from their first use on. Objects do not move. A handle of an erased
+// object finds nothing, also after its slot was used again; a slot whose generations are used up is
+// not used any more.
 //
 // Threads: one owner. Limits: `capacity` objects, then insert gives a null handle.
 #pragma once
 
 #include "base/assert.h"
+#include "base/mapped_array.h"
 
 #include <compare>
 #include <cstddef>
@@ -16,7 +18,6 @@
 #include <memory>
 #include <optional>
 #include <utility>
-#include <vector>
 
 namespace qudag {
 
@@ -38,10 +39,8 @@ struct SlotHandle {
 template <class T>
 class SlotMap {
  public:
-  explicit SlotMap(std::size_t capacity) : capacity_(capacity) {
-    QUDAG_ASSERT(capacity < kNoSlot);
-    chunks_.reserve((capacity + kChunkSlots - 1) / kChunkSlots);
-  }
+  explicit SlotMap(std::size_t capacity) : slots_(capacity) { QUDAG_ASSERT(capacity < kNoSlot); }
+  ~SlotMap() { std::destroy_n(slots_.data(), used_); }
   SlotMap(const SlotMap&) = delete;
   SlotMap& operator=(const SlotMap&) = delete;
 
@@ -104,11 +103,10 @@ class SlotMap {
 
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  std::size_t capacity() const { return capacity_; }
+  std::size_t capacity() const { return slots_.size(); }
 
  private:
   static constexpr std::uint32_t kNoSlot = UINT32_MAX;
-  static constexpr std::size_t kChunkSlots = 64;
 
   struct Slot {
     std::uint32_t generation = 1;  // 0: used up
@@ -116,7 +114,7 @@ class SlotMap {
     std::optional<T> object;
   };
 
-  Slot& at(std::uint32_t slot) { return chunks_[slot / kChunkSlots][slot % kChunkSlots]; }
+  Slot& at(std::uint32_t slot) { return slots_[slot]; }
 
   Slot* live(SlotHandle handle) {
     if (handle.slot() >= used_ || handle.generation() == 0) return nullptr;
@@ -130,16 +128,15 @@ class SlotMap {
       free_ = at(slot).next_free;
       return slot;
     }
-    if (used_ == capacity_) return kNoSlot;
-    if (used_ % kChunkSlots == 0) chunks_.push_back(std::make_unique<Slot[]>(kChunkSlots));
+    if (used_ == slots_.size()) return kNoSlot;
+    std::construct_at(&slots_[used_]);
     return used_++;
   }
 
-  std::size_t capacity_;
+  MappedArray<Slot> slots_;
   std::size_t size_ = 0;
   std::uint32_t used_ = 0;  // slots that were handed out at least once
   std::uint32_t free_ = kNoSlot;
-  std::vector<std::unique_ptr<Slot[]>> chunks_;
 };
 
 }  // namespace qudag

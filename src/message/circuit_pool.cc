@@ -23,6 +23,10 @@ bool is_local(const Error& why) {
 }  // namespace
 
 Flow* CircuitPool::flow(const FlowKey& key, Now now) {
+  if (last_ != nullptr && last_->key == key) {
+    last_->active = now.mono;
+    return last_;
+  }
   auto at = flows_.find(key);
   if (at == flows_.end()) {
     if (flows_.size() >= context_.options.flows_max) return nullptr;
@@ -30,7 +34,8 @@ Flow* CircuitPool::flow(const FlowKey& key, Now now) {
     at->second->build_after = now.mono;
   }
   at->second->active = now.mono;
-  return at->second.get();
+  last_ = at->second.get();
+  return last_;
 }
 
 Duration CircuitPool::oldest_waiting(Class cls, Now now) const {
@@ -117,6 +122,7 @@ bool CircuitPool::close_idle(Flow& flow, Now now) {
   while (!flow.circuits.empty()) close(flow, *flow.circuits.back(), now);
   context_.deadlines.clear(flow);
   const FlowKey key = flow.key;
+  if (last_ != nullptr && last_->key == key) last_ = nullptr;
   flows_.erase(key);
   return true;
 }
@@ -251,6 +257,7 @@ void CircuitPool::clear() {
   for (auto& [key, flow] : flows_) context_.deadlines.clear(*flow);
   while (marked_.pop_front() != nullptr) {
   }
+  last_ = nullptr;
   flows_.clear();
 }
 

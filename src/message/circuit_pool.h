@@ -84,6 +84,7 @@ class CircuitPool {
   Context& context_;
   Listener& listener_;
   std::unordered_map<FlowKey, std::unique_ptr<Flow>, FlowKeyHash> flows_;
+  Flow* last_ = nullptr;  // asked for last: messages of a flow come many at a time
   List<Flow, &Flow::marked> marked_;
 
   bool in_build_ = false;  // inside Port::build: events may name a circuit that we do not know yet

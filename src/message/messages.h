@@ -52,6 +52,8 @@ class Routes {
 /// An accepted send: names it until its outcome.
 struct SendId {
   std::uint64_t value = 0;
+  /// Unlike that of any other send that has not ended, and less than sends_max().
+  std::uint32_t place() const { return static_cast<std::uint32_t>(value); }
   auto operator<=>(const SendId&) const = default;
 };
 

@@ -46,7 +46,7 @@ TEST(SlotMap, InventedHandlesFindNothing) {
 }
 
 TEST(SlotMap, CapacityIsABound) {
-  SlotMap<std::unique_ptr<int>> map(65);  // one more than a chunk
+  SlotMap<std::unique_ptr<int>> map(65);
   std::vector<SlotHandle> handles;
   for (int i = 0; i < 65; ++i) handles.push_back(map.insert(std::make_unique<int>(i)));
   auto kept = std::make_unique<int>(99);

@@ -46,7 +46,8 @@ Shard::Shard(const ShardSetup& setup)
           setup.identity->id(), cipher_of(setup),
           {.distinct_networks = setup.options->distinct_networks, .guards = setup.options->guards},
           *setup.rng),
-      circuits_(circuit_options(setup, stock_), pool_, *setup.rng, joint_) {}
+      circuits_(circuit_options(setup, stock_), pool_, *setup.rng, joint_),
+      pending_(message_options(setup).sends_max()) {}
 
 Shard::~Shard() = default;
 
@@ -155,7 +156,7 @@ TimePoint Shard::next_deadline() const {
 // ---- Sending and receiving
 // ------------------------------------------------------------------------
 
-void Shard::send(SendRequest request, Now now) {
+void Shard::send(SendRequest&& request, Now now) {
   const Class cls = request.options.cls;
   const std::size_t bytes = request.payload.bytes();
   protection_->note_work(now);
@@ -168,12 +169,11 @@ void Shard::send(SendRequest request, Now now) {
     if (request.done) request.done(refusal(id.error()));
     return;
   }
-  pending_.emplace(id->value, Pending{std::move(request.done), std::move(request.progress), cls,
-                                      static_cast<std::uint32_t>(bytes)});
+  pending_.put(*id, {std::move(request.done), std::move(request.progress), cls,
+                     static_cast<std::uint32_t>(bytes)});
+  if (early_.empty()) return;
   // Outcomes that came before we knew the id.
-  for (auto& [early_id, delivery] : std::exchange(early_, {})) {
-    on_outcome({early_id}, delivery, now);
-  }
+  for (auto& [early_id, delivery] : std::exchange(early_, {})) on_outcome(early_id, delivery, now);
 }
 
 Result<message::SendId> Shard::enqueue(SendRequest& request, Now now) {
@@ -205,14 +205,13 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
 }
 
 void Shard::on_outcome(message::SendId id, const Delivery& delivery, Now) {
-  const auto found = pending_.find(id.value);
-  if (found == pending_.end()) {
+  const std::optional<Pending> taken = pending_.take(id);
+  if (!taken) {
     QUDAG_ASSERT(enqueueing_);
-    early_.emplace_back(id.value, delivery);
+    early_.emplace_back(id, delivery);
     return;
   }
-  const Pending pending = std::move(found->second);
-  pending_.erase(found);
+  const Pending& pending = *taken;
   if (delivery.outcome == Outcome::delivered) {
     delivery_us_[static_cast<std::size_t>(pending.cls)].record(
         static_cast<std::uint64_t>(delivery.elapsed / 1us));
@@ -233,8 +232,8 @@ void Shard::tell_ended() {
 }
 
 void Shard::on_progress(message::SendId id, std::size_t done, std::size_t all, Now) {
-  const auto found = pending_.find(id.value);
-  if (found != pending_.end() && found->second.progress) found->second.progress(done, all);
+  const Pending* pending = pending_.find(id);
+  if (pending != nullptr && pending->progress) pending->progress(done, all);
 }
 
 // ---- Links and gossip

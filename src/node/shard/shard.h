@@ -12,6 +12,7 @@
 #include "node/report.h"
 #include "node/request.h"
 #include "node/shard/bootstrap.h"
+#include "node/shard/completions.h"
 #include "node/shard/gossip_hub.h"
 #include "node/shard/host.h"
 #include "node/shard/key_ring.h"
@@ -25,9 +26,7 @@
 
 #include <array>
 #include <memory>
-#include <memory_resource>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 namespace qudag::node {
@@ -50,7 +49,7 @@ class Shard final : public runtime::Driven,
 
   // For node and the hub, on this shard's thread.
   /// Every request gets its completion exactly once, now or later.
-  void send(SendRequest request, Now now);
+  void send(SendRequest&& request, Now now);
   void set_view(netmap::ViewPtr view, Now now);
   void set_onion_keys(std::vector<onion::OnionKey> keys);
   bool send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body);
@@ -79,13 +78,6 @@ class Shard final : public runtime::Driven,
 
  private:
   enum class Phase : std::uint8_t { running, draining, closing, stopped };
-
-  struct Pending {
-    Completion done;
-    Progress progress;
-    Class cls;
-    std::uint32_t bytes;  // of the payload
-  };
 
   explicit Shard(const ShardSetup& setup);
 
@@ -125,9 +117,8 @@ class Shard final : public runtime::Driven,
   std::unique_ptr<Protection> protection_;
   std::uint64_t turns_reading_used_up_ = 0;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
-  std::pmr::unsynchronized_pool_resource pending_memory_;  // nodes are used again
-  std::pmr::unordered_map<std::uint64_t, Pending> pending_{&pending_memory_};  // by SendId
-  std::vector<std::pair<std::uint64_t, Delivery>> early_;  // outcomes from inside enqueue
+  Completions pending_;
+  std::vector<std::pair<message::SendId, Delivery>> early_;  // outcomes from inside enqueue
   bool enqueueing_ = false;
   bool wants_writable_ = false;
 
