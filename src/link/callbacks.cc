@@ -91,6 +91,12 @@ struct Callbacks {
     return result(link.add_route(*cid));
   }
 
+  static int recv_new_token(ngtcp2_conn*, const std::uint8_t* token, std::size_t size,
+                            void* user_data) {
+    self(user_data).on_new_token({reinterpret_cast<const std::byte*>(token), size});
+    return 0;
+  }
+
   static int remove_connection_id(ngtcp2_conn*, const ngtcp2_cid* cid, void* user_data) {
     self(user_data).remove_route(*cid);
     return 0;
@@ -131,6 +137,7 @@ struct Callbacks {
     out.acked_stream_data_offset = acked_stream_data;
     out.stream_open = stream_open;
     out.stream_close = stream_close;
+    out.recv_new_token = recv_new_token;
     out.recv_retry = ngtcp2_crypto_recv_retry_cb;
     out.rand = rand;
     out.remove_connection_id = remove_connection_id;

@@ -147,7 +147,11 @@ Result<std::unique_ptr<Connection>> Connection::dial(Shared& shared, LinkId id, 
   std::unique_ptr<Connection> out(new Connection(shared, id, true, local, at));
   if (!out->reserve()) return fail(Errc::refused_memory, "limits.memory is reached");
   const EndpointOptions& options = shared.options;
-  const ngtcp2_settings settings = settings_for(shared);
+  ngtcp2_settings settings = settings_for(shared);
+  const std::vector<std::byte> token = shared.address_tokens.take(peer);
+  settings.token = u8(Bytes(token));
+  settings.tokenlen = token.size();
+  if (!token.empty()) settings.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
   const ngtcp2_transport_params parameters = parameters_for(shared);
   const ngtcp2_cid source = make_cid(shared.rng, options.shard, options.shards);
   const auto random = shared.rng.bytes<18>();
@@ -191,6 +195,11 @@ Result<std::unique_ptr<Connection>> Connection::accept(Shared& shared, LinkId id
     parameters.retry_scid_present = 1;
   } else {
     parameters.original_dcid = header.dcid;
+  }
+  if (incoming.came_before) {
+    settings.token = header.token;
+    settings.tokenlen = header.tokenlen;
+    settings.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
   }
   if (ngtcp2_crypto_generate_stateless_reset_token(parameters.stateless_reset_token,
                                                    native(shared.reset_secret), Key256::size(),

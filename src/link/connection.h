@@ -26,6 +26,7 @@ namespace qudag::link {
 struct Incoming {
   const ngtcp2_pkt_hd* header = nullptr;
   std::optional<ngtcp2_cid> original_dcid;  // from a verified Retry token
+  bool came_before = false;                 // with a proof of its address from then
   SocketAddress local;
   SocketAddress remote;
 };
@@ -178,6 +179,8 @@ class Connection {
   bool on_control_data(Bytes data);
   bool on_control_frame(const ControlFrame& frame);
   bool on_hello(Bytes body);
+  void give_token();
+  void on_new_token(Bytes token);
 
   bool violation(const char* what);
   void fail_with(int ngtcp2_error);

@@ -370,8 +370,21 @@ bool Connection::on_hello(Bytes body) {
   if (!dialer_ && hello->known) {
     peer_ = facts_.peer_key_id;
     shared_.proved.push_back(id_);
+    give_token();
   }
   return true;
+}
+
+/// Who says who it is may come again without being asked for its address.
+void Connection::give_token() {
+  const NativePath path({}, remote());
+  const std::vector<std::byte> token = shared_.address_keys->seal(path.remote, shared_.now);
+  if (!token.empty()) check(ngtcp2_conn_submit_new_token(conn_, u8(Bytes(token)), token.size()));
+}
+
+/// Shown again it would say that we are the same: a node that hides who it is forgets it.
+void Connection::on_new_token(Bytes token) {
+  if (shared_.options.known) shared_.address_tokens.put(*peer_, token);
 }
 
 // ---- Lists

@@ -63,6 +63,7 @@ Endpoint::Impl::Impl(EndpointOptions options, TlsContexts tls, const crypto::Ide
   shared_.probes = probes_up_to(shared_.options.packet_bytes_max);
   shared_.memory = {&shared_.heap, quic_malloc, quic_free, quic_calloc, quic_realloc};
   rng.fill(shared_.retry_secret.span());
+  shared_.address_keys.emplace(identity);
   // From the identity, so that a restarted node can tell peers that their links are gone.
   const Secret<crypto::kIdentitySeedSize> seed = identity.seed();
   shared_.reset_secret =
@@ -175,6 +176,7 @@ void Endpoint::Impl::move(const SocketAddress& local, Now now) {
 void Endpoint::Impl::show(const runtime::DatagramSocket& socket, Now now) {
   shared_.now = now;
   std::vector<std::pair<NodeId, SocketAddress>> again;
+  const std::uint64_t moved = shared_.stats.links_moved;
   for (const Slot& slot : slots_) {
     if (!slot.link || slot.link->retired()) continue;
     Connection& link = *slot.link;
@@ -187,6 +189,7 @@ void Endpoint::Impl::show(const runtime::DatagramSocket& socket, Now now) {
       again.emplace_back(*link.peer(), link.remote());
     }
   }
+  if (shared_.stats.links_moved != moved) shared_.address_tokens.clear();
   for (const auto& [peer, at] : again) {
     if (dial(peer, at, socket.local(), now)) ++shared_.stats.links_redialed;
   }
@@ -265,6 +268,7 @@ void Endpoint::Impl::report(BoundedList& out) const {
                         shared_.reset_tokens.size(), options.links_max * kCidsPerLinkMax));
   out.push_back(bounded(Kind::table, "blocks of addresses", "share one entry",
                         shared_.admission.blocks(), options.links_max + Admission::kBlocksMax));
+  shared_.address_tokens.report(out);
   std::size_t streams = 0, queued = 0, unacked = 0, held = 0;
   for (const Slot& slot : slots_) {
     if (slot.link == nullptr) continue;

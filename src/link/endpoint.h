@@ -171,6 +171,7 @@ struct EndpointStats {
   std::uint64_t held_dropped = 0;  // datagrams for a handshake at a worker, beyond its bound
   std::uint64_t links_refused = 0;
   std::array<std::uint64_t, kRefusalCount> refused_by{};  // the same, by reason; own dials apart
+  std::uint64_t tokens_taken = 0;  // proofs of address from an earlier link, in place of a Retry
   std::uint64_t retries_sent = 0, version_negotiations = 0, resets_sent = 0;
   std::array<std::uint64_t, kClassCount> class_bytes_in{};              // of streams, by class
   std::uint64_t ended_silent = 0, ended_unused = 0, ended_drained = 0;  // links, by clean-up

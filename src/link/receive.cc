@@ -159,8 +159,13 @@ bool Endpoint::Impl::admit(const runtime::Received& from, NativePath& path,
     refuse(from, header, Refusal::stopping);
     return false;
   }
-  const bool proven = header.tokenlen != 0;
-  if (proven) {
+  const Bytes token(reinterpret_cast<const std::byte*>(header.token), header.tokenlen);
+  // One that does not open says no more than none (RFC 9000, 8.1.3); a Retry's must open.
+  const bool of_before = AddressKeys::is_token(token);
+  out.came_before = of_before && shared_.address_keys->open(token, path.remote, shared_.now);
+  if (out.came_before) ++shared_.stats.tokens_taken;
+  const bool proven = out.came_before || (!token.empty() && !of_before);
+  if (proven && !out.came_before) {
     ngtcp2_cid original;
     if (ngtcp2_crypto_verify_retry_token2(
             &original, header.token, header.tokenlen, native(shared_.retry_secret), Key256::size(),

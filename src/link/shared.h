@@ -3,6 +3,7 @@
 
 #include "base/deadline_heap.h"
 #include "base/secret.h"
+#include "link/address_tokens.h"
 #include "link/admission.h"
 #include "link/cid.h"
 #include "link/endpoint.h"
@@ -14,6 +15,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -67,6 +69,8 @@ struct Shared {
 
   Now now;  // of this turn
   Admission admission;
+  std::optional<AddressKeys> address_keys;  // always there, once the endpoint is made
+  AddressTokens address_tokens;
   Routes routes;
   ResetTokens reset_tokens;
   std::vector<Connection*> dirty;  // something to write, or timers changed

@@ -155,6 +155,7 @@ struct Faults {
   double duplicate = 0;
   double reorder = 0;  // share of datagrams that take up to `jitter` longer
   Duration latency = 5ms;
+  std::size_t datagram_bytes_max = SIZE_MAX;  // larger ones vanish, and nobody is told
   Duration jitter = 10ms;
   double bytes_per_second = 0;     // of each sender; 0: no limit
   Duration queue_time_max = 20ms;  // what waits longer at the bottleneck is dropped
