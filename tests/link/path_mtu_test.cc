@@ -18,7 +18,9 @@ struct Transfer {
 /// `bytes` from a to b; after the first probe the path is cut for a while.
 Transfer transfer(std::uint64_t seed, double loss, std::size_t bytes, Duration cut,
                   Congestion congestion = Congestion::cubic) {
-  EndpointOptions options{.congestion = congestion};
+  // Nothing but the transfer says anything.
+  EndpointOptions options{
+      .idle_timeout = 1'000'000ms, .keepalive = 1'000'000ms, .congestion = congestion};
   Pair pair(seed, options, options);
   pair.net.faults.latency = 20ms;
   pair.net.faults.bytes_per_second = 5e6;
