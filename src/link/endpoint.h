@@ -21,7 +21,7 @@
 #include "base/time.h"
 #include "crypto/aead.h"
 #include "crypto/identity.h"
-#include "link/admission.h"
+#include "link/entry/admission.h"
 #include "memory/block.h"
 #include "runtime/driver.h"
 #include "runtime/socket.h"
@@ -121,7 +121,8 @@ struct EndpointOptions {
   std::uint8_t shards = 1;
   std::size_t links_max = 1024;
   std::size_t half_open_max = 256;  // above half of it, new peers must prove their address (Retry)
-  /// Shares of one block of addresses, and rates of handshakes: link/admission.h. 0: no bound.
+  /// Shares of one block of addresses, and rates of handshakes: link/entry/admission.h. 0: no
+  /// bound.
   std::size_t prefix_links_max = 0;
   std::size_t prefix_half_open_max = 0;
   std::uint64_t handshakes_per_second = 0;

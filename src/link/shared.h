@@ -3,10 +3,10 @@
 
 #include "base/deadline_heap.h"
 #include "base/secret.h"
-#include "link/address_tokens.h"
-#include "link/admission.h"
 #include "link/cid.h"
 #include "link/endpoint.h"
+#include "link/entry/address_tokens.h"
+#include "link/entry/admission.h"
 #include "link/stream.h"
 #include "link/tls.h"
 #include "memory/scratch.h"

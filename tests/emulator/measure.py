@@ -140,17 +140,18 @@ def grid(emulator, words):
     for rtt in (0, 20, 100, 200):
         for loss in (0, 1, 2):
             for congestion in ("cubic", "bbr"):
-                lines = ["node a 10.1.0.1", "node b 10.2.0.1", "time 60s",
+                lines = ["node a 10.1.0.1", "node b 10.2.0.1", "time 25s",
                          f"link a b delay={rtt * 500}us rate=100mbit queue={max(rtt, 20) * 12_500} loss={loss}%"]
                 row = {"rtt_ms": rtt, "loss": loss, "congestion": congestion}
-                for flows in (1, 2):
+                for flows in (1, 2) if loss == 0 else (1,):
                     program = [pathlib.Path(emulator).with_name("qudag_traffic"), "rate", f"flows={flows}",
                                f"congestion={congestion}", *(f"{key}={value}" for key, value in given.items())]
                     inside, report = emulate(emulator, lines, program)
                     way = next(w for w in report["ways"] if (w["from"], w["to"]) == ("a", "b"))
                     waits = sorted(e["queue_mean_us"] / 1e3 for e in way["series"] if e["bytes"] > 20_000) or [0]
-                    if flows == 1:
-                        row |= {"mbit_per_s": round(inside["mbit_per_s"], 1), "queue_ms": round(waits[len(waits) // 2], 1)}
+                    if flows == 1:  # on the wire, headers included: messages end in heaps
+                        sent = [e["bytes"] * 8e-5 for e in way["series"]][-32:-2]
+                        row |= {"mbit_per_s": round(sum(sent) / len(sent), 1), "queue_ms": round(waits[len(waits) // 2], 1)}
                     else:
                         row |= {"two_mbit_per_s": round(inside["mbit_per_s"], 1), "fairness": round(inside["fairness"], 3)}
                 rows.append(row)

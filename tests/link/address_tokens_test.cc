@@ -1,5 +1,5 @@
 // Proofs of address that a peer keeps for the next time.
-#include "link/address_tokens.h"
+#include "link/entry/address_tokens.h"
 
 #include "net.h"
 

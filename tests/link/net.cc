@@ -9,6 +9,7 @@ void Net::carry(const SocketAddress& from, const SocketAddress& to, Bytes datagr
   ++carried;
   carried_bytes += datagram.size();
   if (tap) tap(from, to, datagram);
+  if (lose && lose(from, to, datagram)) return;
   if (datagram.size() > faults.datagram_bytes_max || chance_.unit() < faults.loss) return;
   TimePoint sent = time_;
   if (faults.bytes_per_second > 0) {

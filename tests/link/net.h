@@ -189,6 +189,8 @@ class Net {
 
   Faults faults;
   std::function<void(const SocketAddress& from, const SocketAddress& to, Bytes)> tap;
+  /// Which datagrams are lost beside those by chance.
+  std::function<bool(const SocketAddress& from, const SocketAddress& to, Bytes)> lose;
   Workers workers{*this};  // for who is given them
   std::uint64_t carried = 0;
   std::uint64_t carried_bytes = 0;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
+#include <utility>
 
 namespace qudag::traffic {
 namespace {
@@ -161,16 +163,23 @@ Bulk::~Bulk() {
 }
 
 void Bulk::next() {
-  const Status taken =
-      source_.send(to_, std::span<const std::byte>(payload_), how_, [this](const Delivery& end) {
+  const auto counted = std::make_shared<std::size_t>(0);  // owners: the two callbacks of a message
+  const auto count = [this, counted](std::size_t bytes) {
+    delivered_bytes_ += bytes - std::exchange(*counted, bytes);
+  };
+  const Status taken = source_.send(
+      to_, std::span<const std::byte>(payload_), how_,
+      [this, count](const Delivery& end) {
         const bool good = end.outcome == Outcome::delivered;
-        (good ? delivered_bytes_ : failed_) += good ? payload_.size() : 1;
+        if (good) count(payload_.size());
+        if (!good) ++failed_;
         if (stopping_.load() || !good) {
           --under_way_;
         } else {
           next();
         }
-      });
+      },
+      [count](std::size_t done, std::size_t) { count(done); });
   if (taken) return;
   ++failed_;
   --under_way_;

@@ -55,6 +55,9 @@ json::object rate(const Words& words) {
   json::object out{{"mbit_per_s", sum}, {"each", std::move(each)}};
   // Jain's index: 1 if all have the same, 1/n if one has all.
   out["fairness"] = squares == 0 ? 0 : sum * sum / (static_cast<double>(flows) * squares);
+  for (const auto& flow : loads) {
+    for (const auto& load : flow) load->stop();
+  }
   nodes.stop();
   return out;
 }

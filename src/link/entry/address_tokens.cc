@@ -1,4 +1,4 @@
-#include "link/address_tokens.h"
+#include "link/entry/address_tokens.h"
 
 #include "base/bytes.h"
 #include "crypto/kdf.h"

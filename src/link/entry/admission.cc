@@ -1,6 +1,6 @@
 // The order of the questions: what is full for everybody, then the proof of address, then the
 // shares of the block of addresses, and the rates last, so that a refused stranger pays nothing.
-#include "link/admission.h"
+#include "link/entry/admission.h"
 
 #include <algorithm>
 #include <array>

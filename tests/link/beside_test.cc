@@ -1,0 +1,74 @@
+// Two circuits on one link: what one of them loses is no matter of the other's.
+#include "net.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace qudag::link::testing {
+namespace {
+
+constexpr auto kEvery = 10ms;
+constexpr std::size_t kPieceBytes = 1'000;  // of the circuit that loses packets
+constexpr std::size_t kMessageBytes = 500;  // of the other
+constexpr int kRounds = 2'000;
+
+/// How long each message took on its way. `lost`: the share of the first circuit's packets;
+/// `shared`: both on one stream, for comparison.
+std::vector<Duration> times_beside(double lost, bool shared) {
+  Pair pair(7);
+  pair.connect();
+  pair.net.run_for(1s);
+  const StreamId bulk = pair.open();
+  const StreamId talk = shared ? bulk : pair.open();
+  const std::size_t step = kMessageBytes + (shared ? kPieceBytes : 0);
+  std::vector<TimePoint> sent;
+  std::vector<Duration> took;
+  std::size_t arrived = 0;
+  pair.b.events.keep_data = false;
+  pair.b.events.when_data = [&](StreamId id, Bytes data) {
+    pair.b->consume(id, data.size());
+    if (id != pair.at_b(talk)) return;
+    for (arrived += data.size(); took.size() < arrived / step;) {
+      took.push_back(pair.net.now().mono - sent[took.size()]);
+    }
+  };
+  SeededRng chance(3);
+  bool bulk_leaves = false;
+  pair.net.lose = [&](const SocketAddress& from, const SocketAddress&, Bytes) {
+    return bulk_leaves && from == pair.a.address && chance.unit() < lost;
+  };
+  for (int i = 0; i < kRounds; ++i) {
+    pair.a->write(bulk, pair.a.block(pattern(kPieceBytes, 1)));
+    bulk_leaves = true;
+    pair.net.run_for(kEvery / 2);
+    bulk_leaves = false;
+    sent.push_back(pair.net.now().mono);
+    pair.a->write(talk, pair.a.block(pattern(kMessageBytes, 2)));
+    pair.net.run_for(kEvery / 2);
+  }
+  const std::size_t all = kRounds * (kPieceBytes + kMessageBytes);
+  EXPECT_TRUE(pair.net.run(10s, [&] { return pair.b.events.bytes_in == all; }));
+  EXPECT_EQ(pair.a->info(pair.link)->packets_lost > 0, lost > 0);
+  std::ranges::sort(took);
+  return took;
+}
+
+double p99(const std::vector<Duration>& sorted) {
+  return static_cast<double>(sorted.at(sorted.size() * 99 / 100).count());
+}
+
+TEST(Beside, WhatOneCircuitLosesAnotherDoesNotWaitFor) {
+  const double without = p99(times_beside(0, false));
+  const double with = p99(times_beside(0.02, false));
+  const double shared = p99(times_beside(0.02, true));
+  std::printf("p99 of a message: %.2f ms, beside loss %.2f ms, on a shared stream %.2f ms\n",
+              without / 1e6, with / 1e6, shared / 1e6);
+  // Not as without loss: the link's window is that of all its circuits, and a loss halves it.
+  EXPECT_LT(with, 2 * without);
+  EXPECT_GT(shared, 1.5 * with) << "what streams are for";
+}
+
+}  // namespace
+}  // namespace qudag::link::testing
