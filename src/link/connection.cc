@@ -39,8 +39,6 @@ constexpr std::size_t kWorthProbing = 2 * limits::kBuildMessageBytes;
 /// what overtakes is taken for loss, so data comes twice. This many is every packet of a fast link;
 /// what they cost is little next to the packets that bring them.
 constexpr std::uint64_t kUselessFramesPerSecond = 100'000;
-/// What was asked of a peer while this shard did not look gets so much longer.
-constexpr auto kLate = std::chrono::milliseconds(100);
 /// For so long an acceptor may still ask for the path that a dialer left.
 constexpr auto kPathDecided = std::chrono::seconds(3);
 /// Ids that a peer may give us: one in use, the others for paths to come.
@@ -123,14 +121,11 @@ Connection::Connection(Shared& shared, LinkId id, bool dialer, const SocketAddre
     : shared_(shared),
       id_(id),
       dialer_(dialer),
-      state_(dialer ? LinkState::dialing : LinkState::handshaking),
+      life_(shared.life, dialer, shared.now.mono,
+            shared.life.age_max.count() > 0 ? shared.rng.unit() : 0),
       local_(local),
       from_(local),
       remote_(remote),
-      born_(shared.now.mono),
-      used_at_(shared.now.mono),
-      heard_at_(shared.now.mono),
-      unused_since_(shared.now.mono),
       control_(0, kControlLevel) {
   const std::uint64_t rate = shared.options.link_bytes_per_second;
   if (rate != 0) rate_.emplace(rate, rate, shared.now.mono);
@@ -273,7 +268,7 @@ void Connection::touch() {
 /// much is answered in its turn.
 void Connection::touch_for_answer(std::size_t& bytes_since, std::size_t bytes) {
   bytes_since += bytes;
-  if (paced_ || state_ != LinkState::ready || bytes_since >= kAnswerBytes || !scheduler_.empty()) {
+  if (paced_ || state() != LinkState::ready || bytes_since >= kAnswerBytes || !scheduler_.empty()) {
     return touch();
   }
   if (dirty || answer_at_ != kNever) return;
@@ -281,14 +276,12 @@ void Connection::touch_for_answer(std::size_t& bytes_since, std::size_t bytes) {
   shared_.deadlines.set(*this, deadline());
 }
 
-bool Connection::reusable() const {
-  return !doomed() && !retired() && !goodbye_seen_ && !goodbye_sent_ && !left_behind_;
-}
+bool Connection::reusable() const { return !doomed() && !retired() && life_.usable(); }
 
 LinkInfo Connection::info() const {
   LinkInfo out;
   out.id = id_;
-  out.state = state_;
+  out.state = life_.state();
   out.dialer = dialer_;
   out.remote = remote_;
   out.peer = peer_;
@@ -298,7 +291,7 @@ LinkInfo Connection::info() const {
     out.tls_cipher = facts_.cipher;
     out.alpn = kAlpn;
   }
-  out.age = shared_.now.mono - born_;
+  out.age = shared_.now.mono - life_.born();
   out.streams = stream_count_;
   for (const Stream* stream = all_first_; stream != nullptr; stream = stream->all_next) {
     out.queued_bytes += stream->queued_bytes();
@@ -333,10 +326,11 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   }
   const ngtcp2_path view = path.view();
   const ngtcp2_pkt_info info{ecn};
+  if (life_.state() == LinkState::dialing) (void)life_.on(LifeEvent::answered, shared_.now.mono);
   const int rv =
       ngtcp2_conn_read_pkt(conn_, &view, &info, u8(datagram), datagram.size(), shared_.timestamp());
-  if (state_ == LinkState::dialing) state_ = LinkState::handshaking;
-  if (!dialer_ || is_at(path.remote)) note_heard();
+  // Of a dialed link, only what came from where the peer is counts.
+  if ((!dialer_ || is_at(path.remote)) && life_.note_heard(shared_.now.mono)) update_keepalive();
   touch_for_answer(heard_since_, datagram.size());
   if (rv == 0) return Verdict::keep;
   if (rv == NGTCP2_ERR_RETRY) return Verdict::retry;
@@ -347,29 +341,40 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
 
 void Connection::expire(Duration late) {
   if (doomed() || retired()) return;
-  if (late > Duration(shared_.options.silence_max) / 3) {
-    heard_at_ = shared_.now.mono;
-    if (asked_until_ != kNever) asked_until_ = std::max(asked_until_, shared_.now.mono + kLate);
-  }
-  if (silent() || asked_until_ <= shared_.now.mono) {
-    ++shared_.stats.ended_silent;
-    doom(Error(Errc::unreachable, "silent"), Code::unreachable);
-    return;
-  }
-  if (drain_end_ <= shared_.now.mono) {
-    ++shared_.stats.ended_drained;
-    doom(Error(Errc::link_closed, "its circuits did not end"), Code::shutdown);
-    return;
-  }
+  if (late > shared_.life.silence_max / 3) life_.forgive(shared_.now.mono);
+  if (!follow_rule(life_.due(shared_.now.mono, probe_time()))) return;
   if (pay_at_ <= shared_.now.mono) pay_window();
-  if (frozen()) {  // an older deadline, unless the step never came back
-    if (shared_.now.mono >= deadline()) fail_with(NGTCP2_ERR_HANDSHAKE_TIMEOUT);
-    touch();
-    return;
-  }
+  if (frozen()) return touch();  // an older deadline
   const int rv = ngtcp2_conn_handle_expiry(conn_, shared_.timestamp());
   touch();
   if (rv != 0) fail_with(rv);
+}
+
+/// False if the link ended by it.
+bool Connection::follow_rule(Lifecycle::Rule rule) {
+  switch (rule) {
+    case Lifecycle::Rule::none:
+      return true;
+    case Lifecycle::Rule::handshake:
+      fail_with(NGTCP2_ERR_HANDSHAKE_TIMEOUT);
+      return false;
+    case Lifecycle::Rule::silent:
+      ++shared_.stats.ended_silent;
+      doom(Error(Errc::unreachable, "silent"), Code::unreachable);
+      return false;
+    case Lifecycle::Rule::drain_too_long:
+      ++shared_.stats.ended_drained;
+      doom(Error(Errc::link_closed, "its circuits did not end"), Code::shutdown);
+      return false;
+    case Lifecycle::Rule::drained:
+      end_if_drained();
+      return !doomed();
+    case Lifecycle::Rule::old:
+      ++shared_.stats.replaced_old;
+      say_goodbye(Drain::replaced);
+      return true;
+  }
+  return true;
 }
 
 bool Connection::write_train(MutableBytes room, TrainInfo& out) {
@@ -401,7 +406,7 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
   // Full packets: one size on the wire, and the kernel can cut a train. During the handshake the
   // amplification limit counts instead.
   const std::uint32_t padding =
-      self.state_ >= LinkState::ready ? NGTCP2_WRITE_STREAM_FLAG_PADDING : 0;
+      self.state() >= LinkState::ready ? NGTCP2_WRITE_STREAM_FLAG_PADDING : 0;
   size = std::min(size, self.packet_bytes());
   while (Stream* const stream = self.scheduler_.pick()) {
     std::array<ngtcp2_vec, kPiecesMax> pieces;
@@ -513,7 +518,7 @@ void Connection::pace() {
   if (!paced_) return;
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(conn_, &info);
-  if (state_ >= LinkState::ready && info.min_rtt < to_native(Duration(kShortPath))) {
+  if (state() >= LinkState::ready && info.min_rtt < to_native(Duration(kShortPath))) {
     paced_ = false;
   } else {
     ngtcp2_conn_update_pkt_tx_time(conn_, shared_.timestamp());
@@ -527,62 +532,36 @@ std::size_t Connection::quantum() const {
 
 TimePoint Connection::deadline() const {
   if (retired() || doomed()) return kNever;
-  if (frozen()) return born_ + shared_.options.handshake_timeout;
-  TimePoint due = std::min({drain_end_, pay_at_, asked_until_, answer_at_});
-  if (in_use_) due = std::min(due, heard_at_ + silence_max());
+  const TimePoint due = std::min({life_.deadline(probe_time()), pay_at_, answer_at_});
   const ngtcp2_tstamp at = ngtcp2_conn_get_expiry(conn_);
   if (at == UINT64_MAX) return due;
   const TimePoint timer(Duration(static_cast<Duration::rep>(at)));
   return std::min(due, paced_ ? timer : timer + kAnswerWithin);
 }
 
-// ---- Signs of life
-// -------------------------------------------------------------------------------
-//
-// While a link is in use its keepalive is a third of the longest silence, so a peer that lives says
-// something in time. In use it is from the first byte of a stream until the peer has been heard
-// long after the last one.
+/// How long QUIC waits for an answer: a long path takes longer to answer, and to repeat what was
+/// lost.
+Duration Connection::probe_time() const {
+  if (state() < LinkState::ready) return {};
+  return Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(conn_)));
+}
 
-void Connection::note_used() {
-  used_at_ = shared_.now.mono;
-  if (in_use_ || state_ != LinkState::ready || shared_.options.silence_max.count() == 0) return;
-  in_use_ = true;
-  heard_at_ = std::max(heard_at_, shared_.now.mono - silence_max() / 3);
+void Connection::keep_warm(bool warm) {
+  if (doomed() || retired() || warm == life_.warm()) return;
+  life_.keep_warm(warm);
   update_keepalive();
-}
-
-void Connection::note_heard() {
-  heard_at_ = shared_.now.mono;
-  asked_until_ = kNever;
-  if (!in_use_ || heard_at_ - used_at_ < Duration(shared_.options.silence_max)) return;
-  in_use_ = false;
-  update_keepalive();
-}
-
-/// A long path takes longer to answer, and to repeat what was lost.
-Duration Connection::silence_max() const {
-  const auto probe = Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(conn_)));
-  return std::max<Duration>(shared_.options.silence_max, 4 * probe);
-}
-
-bool Connection::silent() const {
-  return in_use_ && !frozen() && shared_.now.mono - heard_at_ >= silence_max();
+  touch();
 }
 
 /// Three probe times: one answer that is lost is asked for again.
 bool Connection::ask() {
   if (!reusable() || frozen() || !show()) return false;
   ++shared_.stats.links_asked;
-  const auto probe = Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(conn_)));
-  asked_until_ = std::min(asked_until_, shared_.now.mono + 3 * probe);
+  life_.ask_until(shared_.now.mono + 3 * probe_time());
   return true;
 }
 
-bool Connection::leave_behind() {
-  if (!peer_ || !reusable() || state_ != LinkState::ready) return false;
-  left_behind_ = true;
-  return true;
-}
+bool Connection::leave_behind() { return peer_ && !doomed() && !retired() && life_.leave_behind(); }
 
 // ---- The end
 // -------------------------------------------------------------------------------------
@@ -590,7 +569,7 @@ bool Connection::leave_behind() {
 void Connection::add_doomed(Doom reason) {
   if (doomed() || retired()) return;
   doom_ = std::move(reason);
-  state_ = LinkState::draining;
+  (void)life_.on(LifeEvent::ended, shared_.now.mono);  // in any state that is not closed
   shared_.doomed.push_back(this);
 }
 
@@ -656,7 +635,7 @@ bool Connection::write_close(MutableBytes room, TrainInfo& out) {
 
 Error Connection::retire() {
   Error why = doom_ ? doom_->why : Error(Errc::link_closed);
-  state_ = LinkState::closed;
+  (void)life_.on(LifeEvent::gone, shared_.now.mono);
   if (seat_ != nullptr) {
     Admission::remove(*seat_, half_open_);
     seat_ = nullptr;

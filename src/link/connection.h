@@ -1,8 +1,8 @@
 // One QUIC connection: ngtcp2 and TLS objects, streams, send schedule, control stream, its end.
 //
-// Life: dialing or handshaking -> ready -> (draining) -> doomed, ended by the next flush ->
-// retired: the QUIC state is freed, and what stays for a moment answers late packets with the same
-// close.
+// Life: link/lifecycle.h has the states and the rules of time. A link that ends is doomed until the
+// next flush, then retired: the QUIC state is freed, and what stays for a moment answers late
+// packets with the same close.
 //
 // ngtcp2 must not be entered again from its own callbacks (but for a few calls), so: Events that
 // come from reading packets are sent from the callbacks; what their receiver then asks for is
@@ -12,6 +12,7 @@
 
 #include "base/deadline_heap.h"
 #include "link/control.h"
+#include "link/lifecycle.h"
 #include "link/native_address.h"
 #include "link/scheduler.h"
 #include "link/shared.h"
@@ -64,7 +65,8 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   LinkId id() const { return id_; }
-  LinkState state() const { return state_; }
+  LinkState state() const { return life_.state(); }
+  const Lifecycle& life() const { return life_; }
   bool dialer() const { return dialer_; }
   const std::optional<NodeId>& peer() const { return peer_; }
   /// Usable for dial(): not ending, and the peer did not say goodbye.
@@ -99,7 +101,11 @@ class Connection {
   bool was_ready() const { return !facts_.group.empty(); }
   /// Ends the link at the next flush; the first reason stays.
   void doom(Error why, Code code);
-  void say_goodbye();
+  void say_goodbye(Drain why);
+  /// A warm link is asked for a sign of life even without streams, so that it does not end idle.
+  void keep_warm(bool warm);
+  /// Which shard of the peer the link ends at, from 1; 0: it did not say.
+  std::uint8_t peer_place() const { return peer_place_; }
   /// A dialed link goes on from another local address; false if not by a path of its own.
   bool move(const SocketAddress& local);
   /// Sends a ping: any packet tells the peer where we are now. False unless ready.
@@ -190,17 +196,15 @@ class Connection {
   void free_stream(Stream* stream);
   void free_all_streams();
   void note_sent(Stream& stream, std::size_t bytes);
-  void note_used();
-  void note_heard();
-  Duration silence_max() const;
-  bool silent() const;
+  bool follow_rule(Lifecycle::Rule rule);
+  Duration probe_time() const;
   void give_link_window(std::size_t bytes);
   void pay_window();
   void update_keepalive();
   void pace();
   std::size_t packet_bytes() const;
   bool room_to_probe() const;
-  void begin_drain();
+  void begin_drain(LifeEvent event, Drain why);
   void end_if_drained();
   StreamId name(const Stream& stream) const { return {id_, stream.index()}; }
   static ngtcp2_ssize write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtcp2_pkt_info* info,
@@ -218,25 +222,16 @@ class Connection {
   Step step_ = Step::none;
   bool tls_done_ = false;  // both sides know that the handshake is complete
   bool hello_seen_ = false;
-  bool goodbye_sent_ = false;
-  bool goodbye_seen_ = false;
   bool control_open_ = false;  // ngtcp2 knows stream 0
   bool paced_ = true;          // until the path has shown to be short
-  LinkState state_;
+  std::uint8_t peer_place_ = 0;
+  Lifecycle life_;
   SocketAddress local_;  // as ngtcp2 knows it
   // Of a dialer's packets. Dialed from a wildcard address, it is what the system chose then: no
   // packet leaves from another address with a connection id that this one was seen with.
   SocketAddress from_;
   TimePoint same_id_until_{};
   SocketAddress remote_;
-  TimePoint born_;
-  TimePoint used_at_{};           // bytes of streams came or went
-  TimePoint heard_at_{};          // anything came
-  TimePoint unused_since_{};      // without streams
-  TimePoint drain_end_ = kNever;  // after a goodbye
-  TimePoint asked_until_ = kNever;
-  bool left_behind_ = false;
-  bool in_use_ = false;  // was used a moment before it was last heard
   std::optional<NodeId> peer_;
   TlsFacts facts_;
   TlsSession tls_;

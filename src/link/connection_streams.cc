@@ -26,7 +26,7 @@ Code code_of(std::uint64_t code) {
 // --------------------------------------------------------------------------
 
 Result<std::int64_t> Connection::open(Class cls, std::uint64_t context) {
-  if (state_ != LinkState::ready || doomed() || !reusable()) return fail(Errc::link_closed);
+  if (!life_.opens_streams() || doomed()) return fail(Errc::link_closed);
   std::unique_ptr<Stream> stream(new (shared_.heap) Stream(-1, level_of(cls)));
   if (!stream) return fail(Errc::refused_memory);
   std::int64_t index = -1;
@@ -125,8 +125,7 @@ void Connection::pay_window() {
 }
 
 bool Connection::unused_for(Duration quiet) const {
-  return state_ == LinkState::ready && !doomed() && stream_count_ == 0 &&
-         shared_.now.mono - unused_since_ >= quiet;
+  return !doomed() && life_.unused_for(quiet, shared_.now.mono);
 }
 
 void Connection::reset(Stream& stream, Code code) {
@@ -148,7 +147,7 @@ bool Connection::show() {
 }
 
 bool Connection::send_control(std::uint8_t type, Bytes body) {
-  if (retired() || doomed() || state_ < LinkState::ready) return false;
+  if (retired() || doomed() || state() < LinkState::ready) return false;
   if (body.size() > wire::kControlBodyBytesMax) return false;
   if (control_.queued_bytes() + body.size() > kControlQueueBytesMax) return false;
   const auto header = wire::encode_control_header(type, body.size());
@@ -177,30 +176,34 @@ bool Connection::send_control(std::uint8_t type, Bytes body) {
   return true;
 }
 
-void Connection::say_goodbye() {
-  if (retired() || doomed() || goodbye_sent_) return;
-  if (state_ < LinkState::ready) {
+void Connection::say_goodbye(Drain why) {
+  if (retired() || doomed()) return;
+  if (life_.said_goodbye() && (why == Drain::replaced || life_.drain() == why)) return;
+  if (state() < LinkState::ready) {
     doom(Error(Errc::shutting_down), Code::shutdown);
     return;
   }
+  const Code code = why == Drain::stopping ? Code::shutdown : Code::none;
   send_control(number_of(wire::ControlType::goodbye),
-               wire::encode_goodbye(static_cast<std::uint8_t>(Code::shutdown)));
-  goodbye_sent_ = true;
-  state_ = LinkState::draining;
-  begin_drain();
+               wire::encode_goodbye(static_cast<std::uint8_t>(code)));
+  begin_drain(LifeEvent::said_goodbye, why);
+}
+
+void Connection::begin_drain(LifeEvent event, Drain why) {
+  if (!life_.on(event, shared_.now.mono, why)) return;
+  touch();
   end_if_drained();
 }
 
-void Connection::begin_drain() {
-  if (drain_end_ == kNever) drain_end_ = shared_.now.mono + shared_.options.drain_max;
-  touch();
-}
-
-/// After a goodbye of either side the link ends with its last circuit.
 void Connection::end_if_drained() {
-  if (stream_count_ > 0 || doomed() || !(goodbye_sent_ || goodbye_seen_)) return;
-  if (control_.queued_bytes() > 0) return;  // looked at again when it is sent
-  doom(Error(goodbye_sent_ ? Errc::shutting_down : Errc::link_closed), Code::shutdown);
+  if (doomed() || life_.due(shared_.now.mono, probe_time()) != Lifecycle::Rule::drained) return;
+  if (control_.queued_bytes() > 0) {  // looked at again when it is sent
+    if (life_.drain() == Drain::replaced) life_.linger(shared_.now.mono);
+    return;
+  }
+  doom(Error(life_.said_goodbye() && life_.drain() == Drain::stopping ? Errc::shutting_down
+                                                                      : Errc::link_closed),
+       Code::shutdown);
 }
 
 // ---- What ngtcp2 reports
@@ -213,9 +216,8 @@ bool Connection::on_handshake_completed() {
     doom(facts.error(), wrong ? Code::identity : Code::protocol);
     return false;
   }
+  if (!life_.on(LifeEvent::completed, shared_.now.mono)) return false;
   facts_ = std::move(*facts);
-  state_ = LinkState::ready;
-  unused_since_ = shared_.now.mono;
   ++shared_.stats.handshakes_done;
   if (half_open_) {
     half_open_ = false;
@@ -224,8 +226,10 @@ bool Connection::on_handshake_completed() {
   }
   if (!dialer_) on_handshake_confirmed();  // the acceptor hears of it last (RFC 9001, 4.1.2)
 
-  const wire::Hello hello{.known = !dialer_ || shared_.options.known,
-                          .relay = shared_.options.relay};
+  // Who stays unknown has no link that this one could be the double of.
+  const bool known = !dialer_ || shared_.options.known;
+  const auto place = static_cast<std::uint8_t>(known ? shared_.options.shard + 1 : 0);
+  const wire::Hello hello{.known = known, .relay = shared_.options.relay, .place = place};
   if (!send_control(number_of(wire::ControlType::hello), wire::encode_hello(hello))) {
     doom(Error(Errc::refused_memory), Code::refused);
     return false;
@@ -255,7 +259,7 @@ bool Connection::on_stream_opened(std::int64_t index) {
   if (!owned || ngtcp2_conn_set_stream_user_data(conn_, index, owned.get()) != 0) return false;
   Stream& stream = *owned.release();
   link_stream(stream);
-  if (goodbye_sent_) {
+  if (!life_.takes_streams()) {
     reset(stream, Code::shutdown);
     return true;
   }
@@ -277,7 +281,7 @@ bool Connection::on_stream_data(Stream& stream, Bytes data, bool fin) {
     return true;
   }
   if (!data.empty()) {
-    note_used();
+    if (life_.note_used(shared_.now.mono)) update_keepalive();
     shared_.stats.class_bytes_in[stream.level() - 1u] += data.size();
     shared_.events.on_stream_data(name(stream), stream.context, data, shared_.now);
   }
@@ -345,13 +349,14 @@ bool Connection::on_control_frame(const ControlFrame& in) {
     }
     case wire::ControlType::pong:
       return wire::parse_ping(in.body) || violation("pong");
-    case wire::ControlType::goodbye:
-      if (!wire::parse_goodbye(in.body)) return violation("goodbye");
-      goodbye_seen_ = true;
-      state_ = LinkState::draining;
-      begin_drain();
-      end_if_drained();
+    case wire::ControlType::goodbye: {
+      const auto code = wire::parse_goodbye(in.body);
+      if (!code) return violation("goodbye");
+      const bool replaced = *code == static_cast<std::uint8_t>(Code::none);
+      begin_drain(LifeEvent::heard_goodbye, replaced ? Drain::replaced : Drain::stopping);
+      if (replaced) say_goodbye(Drain::replaced);  // nothing more from us either
       return true;
+    }
     default:
       break;
   }
@@ -367,11 +372,12 @@ bool Connection::on_hello(Bytes body) {
   if (!hello || hello_seen_) return violation("hello");
   if (!wire::common_version(*hello, {})) return violation("no common version");
   hello_seen_ = true;
+  peer_place_ = hello->place;
   if (!dialer_ && hello->known) {
     peer_ = facts_.peer_key_id;
-    shared_.proved.push_back(id_);
     give_token();
   }
+  if (peer_) shared_.greeted.push_back(id_);
   return true;
 }
 
@@ -396,6 +402,7 @@ void Connection::link_stream(Stream& stream) {
   if (all_first_ != nullptr) all_first_->all_prev = &stream;
   all_first_ = &stream;
   ++stream_count_;
+  life_.note_streams(stream_count_, shared_.now.mono);
   if (stream_count_ == 1) update_keepalive();
 }
 
@@ -412,10 +419,8 @@ void Connection::free_stream(Stream* stream) {
   if (stream->all_next != nullptr) stream->all_next->all_prev = stream->all_prev;
   --stream_count_;
   delete stream;
-  if (stream_count_ > 0) return;
-  unused_since_ = shared_.now.mono;
-  in_use_ = false;
-  update_keepalive();
+  life_.note_streams(stream_count_, shared_.now.mono);
+  if (stream_count_ == 0) update_keepalive();
 }
 
 void Connection::free_all_streams() {
@@ -432,14 +437,12 @@ void Connection::free_all_streams() {
 
 void Connection::update_keepalive() {
   if (conn_ == nullptr) return;
-  const auto while_quiet = stream_count_ > 0 ? shared_.options.keepalive : 0ms;
-  ngtcp2_conn_set_keep_alive_timeout(
-      conn_, to_native(in_use_ ? shared_.options.silence_max / 3 : while_quiet));
+  ngtcp2_conn_set_keep_alive_timeout(conn_, to_native(life_.keepalive()));
 }
 
 void Connection::note_sent(Stream& stream, std::size_t bytes) {
   stream.sent(bytes);
-  if (!stream.control()) note_used();
+  if (!stream.control() && life_.note_used(shared_.now.mono)) update_keepalive();
   scheduler_.charge(stream, bytes);
   if (stream.in_report) return;
   stream.in_report = true;

@@ -9,22 +9,6 @@
 
 namespace qudag::link {
 
-std::string_view name_of(LinkState state) {
-  switch (state) {
-    case LinkState::dialing:
-      return "dialing";
-    case LinkState::handshaking:
-      return "handshaking";
-    case LinkState::ready:
-      return "ready";
-    case LinkState::draining:
-      return "draining";
-    case LinkState::closed:
-      return "closed";
-  }
-  return "?";
-}
-
 namespace {
 
 // ngtcp2's memory: the shard's heap.
@@ -59,7 +43,9 @@ MtuProbes probes_up_to(std::size_t packet_bytes_max) {
 
 Endpoint::Impl::Impl(EndpointOptions options, TlsContexts tls, const crypto::Identity& identity,
                      memory::BlockPool& pool, Rng& rng, Events& events, WrongShard* wrong_shard)
-    : shared_(std::move(options), std::move(tls), pool, rng, events), wrong_shard_(wrong_shard) {
+    : shared_(std::move(options), std::move(tls), pool, rng, events),
+      self_(identity.id()),
+      wrong_shard_(wrong_shard) {
   shared_.probes = probes_up_to(shared_.options.packet_bytes_max);
   shared_.memory = {&shared_.heap, quic_malloc, quic_free, quic_calloc, quic_realloc};
   rng.fill(shared_.retry_secret.span());
@@ -105,7 +91,7 @@ Connection* Endpoint::Impl::stream(StreamId id, Stream*& out) const {
 Result<LinkId> Endpoint::Impl::dial(const NodeId& peer, const SocketAddress& at,
                                     const SocketAddress& local, Now now) {
   shared_.now = now;
-  absorb_proved();
+  absorb_greeted();
   if (const auto known = find(peer)) return *known;
   if (stopping_) return fail(Errc::shutting_down);
   if (live_ >= shared_.options.links_max) {
@@ -128,18 +114,53 @@ std::optional<LinkId> Endpoint::Impl::find(const NodeId& peer) const {
   return found->second;
 }
 
-/// Accepted links whose peer proved its id can be found by it, unless another is there. Who has a
-/// link to us and dials a new one may have moved and lost it (or it is another of its shards): the
-/// one that is there must show that it lives, and what is new does not wait for that.
-void Endpoint::Impl::absorb_proved() {
-  for (const LinkId id : shared_.proved) {
-    const Connection* const proved = link(id);
-    if (proved == nullptr || !proved->peer()) continue;
-    const auto known = find(*proved->peer());
+/// What a hello changes. Accepted links whose peer proved its id can be found by it, unless another
+/// is there. Who has a link to us and dials a new one may have moved and lost it (or it is another
+/// of its shards): the one that is there must show that it lives, and what is new does not wait for
+/// that.
+void Endpoint::Impl::absorb_greeted() {
+  for (const LinkId id : shared_.greeted) {
+    Connection* const greeted = link(id);
+    if (greeted == nullptr || !greeted->peer() || !greeted->reusable()) continue;
+    if (Connection* const twin = twin_of(*greeted)) {
+      merge(*greeted, *twin);
+      continue;
+    }
+    if (greeted->dialer()) continue;
+    const auto known = find(*greeted->peer());
     if (known && *known != id && !link(*known)->ask()) continue;
-    peers_[*proved->peer()] = id;
+    peers_[*greeted->peer()] = id;
   }
-  shared_.proved.clear();
+  shared_.greeted.clear();
+}
+
+/// Another usable link to the same shard of the same node, if both sides know of both.
+Connection* Endpoint::Impl::twin_of(const Connection& greeted) const {
+  const auto told = [&](const Connection& one) {
+    return one.peer_place() != 0 && (!one.dialer() || shared_.options.known);
+  };
+  if (!told(greeted)) return nullptr;
+  for (const Slot& slot : slots_) {
+    if (slot.link && slot.link.get() != &greeted && slot.link->peer() == greeted.peer() &&
+        slot.link->peer_place() == greeted.peer_place() && told(*slot.link) &&
+        slot.link->reusable()) {
+      return slot.link.get();
+    }
+  }
+  return nullptr;
+}
+
+/// One of the two goes on, the other drains: what is under way on it ends there. An older one by
+/// the same dialer may be dead, so it is asked as well.
+void Endpoint::Impl::merge(Connection& later, Connection& earlier) {
+  const bool later_stays = stays({.dialed_by_us = later.dialer(), .later = true},
+                                 {.dialed_by_us = earlier.dialer()}, self_, *later.peer());
+  Connection& winner = later_stays ? later : earlier;
+  Connection& loser = later_stays ? earlier : later;
+  if (winner.dialer() == loser.dialer()) loser.ask();
+  peers_[*winner.peer()] = winner.id();
+  ++shared_.stats.replaced_twin;
+  loser.say_goodbye(Drain::replaced);
 }
 
 void Endpoint::Impl::forget_peer(const Connection& ended) {
@@ -199,7 +220,7 @@ void Endpoint::Impl::shutdown(Now now) {
   shared_.now = now;
   stopping_ = true;
   for (const Slot& slot : slots_) {
-    if (slot.link) slot.link->say_goodbye();
+    if (slot.link) slot.link->say_goodbye(Drain::stopping);
   }
 }
 

@@ -22,6 +22,7 @@
 #include "crypto/aead.h"
 #include "crypto/identity.h"
 #include "link/entry/admission.h"
+#include "link/lifecycle.h"
 #include "memory/block.h"
 #include "runtime/driver.h"
 #include "runtime/socket.h"
@@ -55,9 +56,6 @@ struct StreamId {
   std::int64_t index = -1;
   auto operator<=>(const StreamId&) const = default;
 };
-
-enum class LinkState : std::uint8_t { dialing, handshaking, ready, draining, closed };
-std::string_view name_of(LinkState state);
 
 /// QUIC application error codes, used to reset streams and close links (protocol.md, section 3.2).
 enum class Code : std::uint64_t {
@@ -144,8 +142,12 @@ struct EndpointOptions {
   /// A link with streams that has been used is asked for a sign of life after a third of this
   /// silence, and ends after all of it. Zero: only the idle timeout ends it.
   std::chrono::milliseconds silence_max{0};
-  /// After a goodbye its circuits have so long to end.
+  /// After the goodbye of a node that stops its circuits have so long to end.
   std::chrono::milliseconds drain_max{60'000};
+  /// The same for a link that another one replaces: longer than any circuit lives.
+  std::chrono::milliseconds replaced_drain_max{20 * 60'000};
+  /// The dialer replaces an older link by a new one; 0: never.
+  std::chrono::milliseconds age_max{0};
   /// The largest UDP payload that path MTU discovery tries; 1200 to limits::kPacketBytesMax.
   std::size_t packet_bytes_max = limits::kPacketBytesMax;
   Congestion congestion = Congestion::cubic;
@@ -176,6 +178,7 @@ struct EndpointStats {
   std::uint64_t retries_sent = 0, version_negotiations = 0, resets_sent = 0;
   std::array<std::uint64_t, kClassCount> class_bytes_in{};              // of streams, by class
   std::uint64_t ended_silent = 0, ended_unused = 0, ended_drained = 0;  // links, by clean-up
+  std::uint64_t replaced_twin = 0, replaced_old = 0;  // links that drain for another
   // Turns in which a budget was used up, so that something waited for the next one.
   std::uint64_t turns_accepts_used_up = 0;
   std::array<std::uint64_t, kClassCount> turns_writes_used_up{};

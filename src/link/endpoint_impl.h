@@ -69,7 +69,9 @@ class Endpoint::Impl {
   // endpoint.cc
   LinkId free_slot();
   void keep(LinkId id, std::unique_ptr<Connection> link);
-  void absorb_proved();
+  void absorb_greeted();
+  Connection* twin_of(const Connection& greeted) const;
+  void merge(Connection& later, Connection& earlier);
   void forget_peer(const Connection& link);
 
   // receive.cc
@@ -100,6 +102,7 @@ class Endpoint::Impl {
   bool write(Connection& link, std::uint8_t level, runtime::DatagramSocket& socket);
 
   Shared shared_;
+  const NodeId self_;
   WrongShard* wrong_shard_;
   SocketAddress local_;  // of the socket, as receive() was told
   Outbox outbox_;

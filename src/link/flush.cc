@@ -19,7 +19,7 @@ constexpr auto kRetiredFor = std::chrono::milliseconds(300);
 
 bool Endpoint::Impl::flush(runtime::DatagramSocket& socket, Now now) {
   shared_.now = now;
-  absorb_proved();
+  absorb_greeted();
   end_doomed();
   accepted_this_turn_ = 0;
   write_left_ = kWriteBytesPerTurn;

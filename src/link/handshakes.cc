@@ -48,7 +48,7 @@ bool Endpoint::Impl::submit_step(Connection& link) {
 void Endpoint::Impl::finish_step(LinkId id, Now now) {
   shared_.now = now;
   if (Connection* const back = link(id)) back->finish_step();
-  absorb_proved();
+  absorb_greeted();
   start_steps();
 }
 

@@ -37,7 +37,7 @@ void Endpoint::Impl::receive(std::span<runtime::Received> batch, const SocketAdd
       receive_one(from, datagram, path);
     }
   }
-  absorb_proved();
+  absorb_greeted();
   start_steps();
 }
 

@@ -7,6 +7,7 @@
 #include "link/endpoint.h"
 #include "link/entry/address_tokens.h"
 #include "link/entry/admission.h"
+#include "link/lifecycle.h"
 #include "link/stream.h"
 #include "link/tls.h"
 #include "memory/scratch.h"
@@ -58,6 +59,12 @@ struct Shared {
         events(owner),
         admission(admission_options(options), random),
         routes(random),
+        life{.handshake_max = options.handshake_timeout,
+             .silence_max = options.silence_max,
+             .keepalive = options.keepalive,
+             .stopping_max = options.drain_max,
+             .replaced_max = options.replaced_drain_max,
+             .age_max = options.age_max},
         window_kib(static_cast<std::uint16_t>(options.stream_window_bytes / 1024)) {}
 
   memory::SlabHeap heap;  // of ngtcp2 and of streams; ends after all that is in it
@@ -72,11 +79,12 @@ struct Shared {
   std::optional<AddressKeys> address_keys;  // always there, once the endpoint is made
   AddressTokens address_tokens;
   Routes routes;
+  const LifeRules life;
   ResetTokens reset_tokens;
   std::vector<Connection*> dirty;  // something to write, or timers changed
   Deadlines<Connection> deadlines;
   std::vector<Connection*> doomed;   // to be ended by the next flush
-  std::vector<LinkId> proved;        // accepted links whose peer just proved who it is
+  std::vector<LinkId> greeted;       // links whose peer just said hello
   std::deque<LinkId> steps_waiting;  // handshakes that a worker can take further; may be gone
   std::size_t steps_under_way = 0;   // of links that are still there
   memory::Scratch scratch{1'024, 64 * 1'024};  // for one turn
