@@ -533,6 +533,7 @@ std::size_t Connection::quantum() const {
 TimePoint Connection::deadline() const {
   if (retired() || doomed()) return kNever;
   const TimePoint due = std::min({life_.deadline(probe_time()), pay_at_, answer_at_});
+  if (frozen()) return due;
   const ngtcp2_tstamp at = ngtcp2_conn_get_expiry(conn_);
   if (at == UINT64_MAX) return due;
   const TimePoint timer(Duration(static_cast<Duration::rep>(at)));
@@ -551,6 +552,17 @@ void Connection::keep_warm(bool warm) {
   life_.keep_warm(warm);
   update_keepalive();
   touch();
+}
+
+bool Connection::is_twin_of(const Connection& other) const {
+  const auto told = [](const Connection& one) {  // the acceptor knows whose link it is, and where
+    return one.peer_place_ != 0 && (!one.dialer_ || one.shared_.options.known);
+  };
+  if (!told(*this) || !told(other) || !reusable() || !other.reusable()) return false;
+  if (peer_ != other.peer_ || peer_place_ != other.peer_place_) return false;
+  const bool earlier = life_.born() < other.life_.born();
+  return dialer_ == other.dialer_ || (earlier ? life_.overlaps(other.life_, probe_time())
+                                              : other.life_.overlaps(life_, other.probe_time()));
 }
 
 /// Three probe times: one answer that is lost is asked for again.

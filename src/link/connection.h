@@ -104,6 +104,8 @@ class Connection {
   void say_goodbye(Drain why);
   /// A warm link is asked for a sign of life even without streams, so that it does not end idle.
   void keep_warm(bool warm);
+  /// Both sides dialed before they heard of each other, or the same side dialed both.
+  bool is_twin_of(const Connection& other) const;
   /// Which shard of the peer the link ends at, from 1; 0: it did not say.
   std::uint8_t peer_place() const { return peer_place_; }
   /// A dialed link goes on from another local address; false if not by a path of its own.

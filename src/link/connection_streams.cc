@@ -184,8 +184,9 @@ void Connection::say_goodbye(Drain why) {
     return;
   }
   const Code code = why == Drain::stopping ? Code::shutdown : Code::none;
-  send_control(number_of(wire::ControlType::goodbye),
-               wire::encode_goodbye(static_cast<std::uint8_t>(code)));
+  const bool told = send_control(number_of(wire::ControlType::goodbye),
+                                 wire::encode_goodbye(static_cast<std::uint8_t>(code)));
+  if (!told && why == Drain::replaced) return;  // who is not told would wait: both links stay
   begin_drain(LifeEvent::said_goodbye, why);
 }
 
@@ -201,9 +202,8 @@ void Connection::end_if_drained() {
     if (life_.drain() == Drain::replaced) life_.linger(shared_.now.mono);
     return;
   }
-  doom(Error(life_.said_goodbye() && life_.drain() == Drain::stopping ? Errc::shutting_down
-                                                                      : Errc::link_closed),
-       Code::shutdown);
+  if (life_.drain() == Drain::replaced) return doom(Error(Errc::link_closed), Code::none);
+  doom(Error(life_.said_goodbye() ? Errc::shutting_down : Errc::link_closed), Code::shutdown);
 }
 
 // ---- What ngtcp2 reports

@@ -110,8 +110,8 @@ std::optional<LinkId> Endpoint::Impl::find(const NodeId& peer) const {
   const auto found = peers_.find(peer);
   if (found == peers_.end()) return std::nullopt;
   const Connection* const known = link(found->second);
-  if (known == nullptr || !known->reusable()) return std::nullopt;
-  return found->second;
+  if (known != nullptr && known->reusable()) return found->second;
+  return another_to(peer);
 }
 
 /// What a hello changes. Accepted links whose peer proved its id can be found by it, unless another
@@ -134,30 +134,26 @@ void Endpoint::Impl::absorb_greeted() {
   shared_.greeted.clear();
 }
 
-/// Another usable link to the same shard of the same node, if both sides know of both.
 Connection* Endpoint::Impl::twin_of(const Connection& greeted) const {
-  const auto told = [&](const Connection& one) {
-    return one.peer_place() != 0 && (!one.dialer() || shared_.options.known);
-  };
-  if (!told(greeted)) return nullptr;
   for (const Slot& slot : slots_) {
-    if (slot.link && slot.link.get() != &greeted && slot.link->peer() == greeted.peer() &&
-        slot.link->peer_place() == greeted.peer_place() && told(*slot.link) &&
-        slot.link->reusable()) {
+    if (slot.link && slot.link.get() != &greeted && slot.link->is_twin_of(greeted)) {
       return slot.link.get();
     }
   }
   return nullptr;
 }
 
-/// One of the two goes on, the other drains: what is under way on it ends there. An older one by
-/// the same dialer may be dead, so it is asked as well.
-void Endpoint::Impl::merge(Connection& later, Connection& earlier) {
+/// One of the two goes on, the other drains: what is under way on it ends there. The
+/// earlier one may be dead after all, so it is asked.
+void Endpoint::Impl::merge(Connection& greeted, Connection& twin) {
+  const bool in_order = twin.life().born() <= greeted.life().born();
+  Connection& later = in_order ? greeted : twin;
+  Connection& earlier = in_order ? twin : greeted;
   const bool later_stays = stays({.dialed_by_us = later.dialer(), .later = true},
                                  {.dialed_by_us = earlier.dialer()}, self_, *later.peer());
   Connection& winner = later_stays ? later : earlier;
   Connection& loser = later_stays ? earlier : later;
-  if (winner.dialer() == loser.dialer()) loser.ask();
+  earlier.ask();
   peers_[*winner.peer()] = winner.id();
   ++shared_.stats.replaced_twin;
   loser.say_goodbye(Drain::replaced);
@@ -168,14 +164,15 @@ void Endpoint::Impl::forget_peer(const Connection& ended) {
   const auto found = peers_.find(*ended.peer());
   if (found == peers_.end() || found->second != ended.id()) return;
   peers_.erase(found);
-  // Both may have dialed at the same time: the other link is as good.
+  if (const auto other = another_to(*ended.peer())) peers_[*ended.peer()] = *other;
+}
+
+/// Both may have dialed at the same time: the other link is as good.
+std::optional<LinkId> Endpoint::Impl::another_to(const NodeId& peer) const {
   for (const Slot& slot : slots_) {
-    if (slot.link && slot.link.get() != &ended && slot.link->peer() == ended.peer() &&
-        slot.link->reusable()) {
-      peers_[*ended.peer()] = slot.link->id();
-      return;
-    }
+    if (slot.link && slot.link->peer() == peer && slot.link->reusable()) return slot.link->id();
   }
+  return std::nullopt;
 }
 
 std::vector<LinkInfo> Endpoint::Impl::links() const {

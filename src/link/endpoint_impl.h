@@ -71,7 +71,8 @@ class Endpoint::Impl {
   void keep(LinkId id, std::unique_ptr<Connection> link);
   void absorb_greeted();
   Connection* twin_of(const Connection& greeted) const;
-  void merge(Connection& later, Connection& earlier);
+  void merge(Connection& greeted, Connection& twin);
+  std::optional<LinkId> another_to(const NodeId& peer) const;
   void forget_peer(const Connection& link);
 
   // receive.cc

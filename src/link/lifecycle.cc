@@ -54,6 +54,7 @@ Lifecycle::Lifecycle(const LifeRules& rules, bool dialer, TimePoint now, double 
       dialer_(dialer),
       spread_(static_cast<float>(spread)),
       born_(now),
+      ready_at_(now),
       used_at_(now),
       heard_at_(now),
       unused_since_(now) {}
@@ -66,7 +67,7 @@ bool Lifecycle::on(LifeEvent event, TimePoint now, Drain why) {
     case LifeEvent::answered:
       break;
     case LifeEvent::completed:
-      unused_since_ = now;
+      ready_at_ = unused_since_ = now;
       break;
     case LifeEvent::said_goodbye:
     case LifeEvent::heard_goodbye: {

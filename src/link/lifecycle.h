@@ -110,6 +110,10 @@ class Lifecycle {
     return opens_streams() && streams_ == 0 && now - unused_since_ >= quiet;
   }
   TimePoint born() const { return born_; }
+  /// Whether who dialed `later`, as we heard of it, could not know of this link yet.
+  bool overlaps(const Lifecycle& later, Duration probe) const {
+    return later.born_ <= ready_at_ + probe;
+  }
 
  private:
   Duration silence_max(Duration probe) const { return std::max(rules_->silence_max, 4 * probe); }
@@ -130,6 +134,7 @@ class Lifecycle {
   float spread_;
   std::uint32_t streams_ = 0;
   TimePoint born_;
+  TimePoint ready_at_;
   TimePoint used_at_;
   TimePoint heard_at_;
   TimePoint unused_since_;
@@ -139,7 +144,8 @@ class Lifecycle {
 
 /// Both nodes may dial at the same time. Of two links between the same shards of two nodes the one
 /// that the node with the smaller id dialed stays; both sides come to the same answer. Of two that
-/// the same node dialed the later one stays: that node has forgotten the earlier.
+/// the same node dialed the later one stays: that node has forgotten the earlier. Who dials
+/// although there was a link for a while may have lost it, so then neither is the other's twin.
 struct Twin {
   bool dialed_by_us = false;
   bool later = false;  // than the other

@@ -124,6 +124,7 @@ TEST(Migration, AnAcceptorThatMovedDialsWhoDialedIt) {
   const StreamId stream = pair.open();
   send_pieces(pair, stream, 20);
   ASSERT_EQ(pair.b->find(pair.a.id()), pair.remote_link);
+  pair.net.run_for(1s);  // later than a dial at the same time could be
 
   pair.b.address = kElsewhere;
   const TimePoint moved = pair.net.now().mono;
@@ -145,7 +146,10 @@ TEST(Migration, ALinkThatIsAskedAndLivesStays) {
   // Two shards of one node have a link each: the second must not end the first.
   Pair pair(1, known(), known());
   pair.connect();
-  Peer& other = pair.net.add_twin(pair.b, known());
+  EndpointOptions second = known();
+  second.shard = 1;
+  second.shards = 2;
+  Peer& other = pair.net.add_twin(pair.b, second);
   ASSERT_TRUE(other->dial(pair.a.id(), pair.a.address, other.address, pair.net.now()));
   pair.net.run_for(10s);
   EXPECT_EQ(pair.a.events.ready.size(), 2u);

@@ -38,7 +38,9 @@ TEST(Control, HelloRoundTripAndRules) {
   EXPECT_FALSE(parse_hello(from_hex("0002 0001 00000000"))) << "an empty range";
   EXPECT_FALSE(parse_hello(from_hex("0001 0001 000000")));
   EXPECT_FALSE(parse_hello(from_hex("0001 0001 00000000 00")));
-  EXPECT_EQ(parse_hello(from_hex("0001 0001 fffffffc")), Hello{}) << "later flags are ignored";
+  EXPECT_EQ(parse_hello(from_hex("0001 0001 ffff00fc")), Hello{}) << "later flags are ignored";
+  EXPECT_EQ(to_hex(encode_hello({.relay = true, .place = 3})), "0001000100000302");
+  EXPECT_EQ(parse_hello(from_hex("0001 0001 0000ff00")), Hello{.place = 255});
 }
 
 TEST(Control, CommonVersionIsTheHighestOfBoth) {

@@ -29,12 +29,16 @@ void LinkJoint::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now 
   }
   auto link = endpoint_->dial(next, entry->descriptor.addresses.front(), local_, now);
   if (!link) return circuits_->on_extended(ticket, std::unexpected(link.error()), now);
-  auto stream = open_on(*link, cls);
+  open_or_wait(*link, {.ticket = ticket, .next = next, .cls = cls}, now);
+}
+
+void LinkJoint::open_or_wait(link::LinkId link, const Waiting& waiting, Now now) {
+  auto stream = open_on(link, waiting.cls);
   if (!stream && stream.error() == Errc::link_closed) {  // not ready yet
-    waiting_[*link].push_back({ticket, cls});
+    waiting_[link].push_back(waiting);
     return;
   }
-  circuits_->on_extended(ticket, std::move(stream), now);
+  circuits_->on_extended(waiting.ticket, std::move(stream), now);
 }
 
 Result<circuit::StreamKey> LinkJoint::open_on(link::LinkId link, Class cls) {
@@ -93,7 +97,12 @@ void LinkJoint::on_link_closed(link::LinkId link, const Error& why, Now now) {
   const bool plain = why.code == Errc::identity_mismatch || why.code == Errc::refused_by_peer;
   const Errc code = plain ? why.code : Errc::unreachable;
   for (const Waiting& waiting : take_waiting(link)) {
-    circuits_->on_extended(waiting.ticket, fail(code), now);
+    const auto other = endpoint_->find(waiting.next);  // the peer may have dialed us meanwhile
+    if (other && *other != link) {
+      open_or_wait(*other, waiting, now);
+    } else {
+      circuits_->on_extended(waiting.ticket, fail(code), now);
+    }
   }
   gate_.forget(link);
   circuits_->on_link_closed(pack(link), now);

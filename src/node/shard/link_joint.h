@@ -74,10 +74,12 @@ class LinkJoint final : public link::Events, public circuit::Sink {
  private:
   struct Waiting {
     std::uint64_t ticket;
+    NodeId next;
     Class cls;
   };
 
   Result<circuit::StreamKey> open_on(link::LinkId link, Class cls);
+  void open_or_wait(link::LinkId link, const Waiting& waiting, Now now);
   std::vector<Waiting> take_waiting(link::LinkId link);
 
   const NodeId self_;
