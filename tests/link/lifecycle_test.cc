@@ -276,6 +276,7 @@ void dial_both(std::uint64_t seed, double loss, Duration apart) {
 TEST(Twin, SimultaneousDialsEndWithOneLinkAndLoseNothing) {
   for (std::uint64_t seed = 1; seed <= 8; ++seed) dial_both(seed, 0, Duration{});
   for (const Duration apart : {1ms, 4ms}) dial_both(9, 0, apart);
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) dial_both(seed, 0.1, Duration{});
 }
 
 TEST(Twin, WhoStaysUnknownHasNone) {
