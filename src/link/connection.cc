@@ -362,6 +362,10 @@ bool Connection::follow_rule(Lifecycle::Rule rule) {
       ++shared_.stats.ended_silent;
       doom(Error(Errc::unreachable, "silent"), Code::unreachable);
       return false;
+    case Lifecycle::Rule::stuck:
+      ++shared_.stats.ended_stuck;
+      doom(Error(Errc::unreachable, "its window is full of what was lost"), Code::unreachable);
+      return false;
     case Lifecycle::Rule::drain_too_long:
       ++shared_.stats.ended_drained;
       doom(Error(Errc::link_closed, "its circuits did not end"), Code::shutdown);
@@ -390,6 +394,7 @@ bool Connection::write_train(MutableBytes room, TrainInfo& out) {
     fail_with(static_cast<int>(written));
     return false;
   }
+  life_.note_stuck(written == 0 && stuck(), shared_.now.mono);
   if (written == 0) return false;
   out.bytes = static_cast<std::size_t>(written);
   out.segment = std::min(segment, out.bytes);
@@ -459,6 +464,19 @@ bool Connection::room_to_probe() const {
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(conn_, &info);
   return info.cwnd >= 3 * limits::kPacketBytesMax;
+}
+
+/// The rule above does not hold for the window that losses leave behind. When a probe was the last
+/// that was sent, nothing later is acknowledged, no timer runs, and not even a ping may leave: the
+/// link would be mute until it has been idle for long enough. Keepalive does not help, but hides
+/// that; then only the idle timeout is to come.
+bool Connection::stuck() const {
+  if (state() < LinkState::ready || ngtcp2_conn_get_cwnd_left(conn_) > 0) return false;
+  ngtcp2_conn_set_keep_alive_timeout(conn_, 0);
+  const ngtcp2_tstamp due = ngtcp2_conn_get_expiry(conn_);
+  ngtcp2_conn_set_keep_alive_timeout(conn_, to_native(life_.keepalive()));
+  const ngtcp2_tstamp now = shared_.timestamp();
+  return due > now && due - now > to_native(shared_.options.idle_timeout) / 2;
 }
 
 /// The new path has a connection id that was never seen on the old one (RFC 9000, 9.5), and is

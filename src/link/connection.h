@@ -206,6 +206,7 @@ class Connection {
   void pace();
   std::size_t packet_bytes() const;
   bool room_to_probe() const;
+  bool stuck() const;
   void begin_drain(LifeEvent event, Drain why);
   void end_if_drained();
   StreamId name(const Stream& stream) const { return {id_, stream.index()}; }

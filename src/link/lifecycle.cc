@@ -22,6 +22,8 @@ constexpr std::array<std::array<LinkState, kEvents>, kStates> kTable = {{
 /// A link that is replaced goes after so many probe times without a stream: what its peer opened
 /// before it heard of that is there by then, even if it was lost once.
 constexpr int kLingerProbes = 3;
+/// What is stuck has had its last answer by then, if there was one.
+constexpr int kStuckProbes = 3;
 /// What was asked of a peer while this shard did not look gets so much longer.
 constexpr auto kLate = std::chrono::milliseconds(100);
 
@@ -145,6 +147,10 @@ TimePoint Lifecycle::drained_at(Duration probe) const {
   return said_ && heard_goodbye_ ? unused_since_ + kLingerProbes * probe : kNever;
 }
 
+TimePoint Lifecycle::stuck_end(Duration probe) const {
+  return stuck_since_ == kNever ? kNever : stuck_since_ + kStuckProbes * probe;
+}
+
 TimePoint Lifecycle::old_at() const {
   if (!dialer_ || state_ != LinkState::ready || rules_->age_max.count() == 0) return kNever;
   const auto eighth = static_cast<double>(rules_->age_max.count()) / 8;
@@ -159,6 +165,7 @@ Lifecycle::Rule Lifecycle::due(TimePoint now, Duration probe) const {
   }
   if (in_use_ && now - heard_at_ >= silence_max(probe)) return Rule::silent;
   if (asked_until_ <= now) return Rule::silent;
+  if (stuck_end(probe) <= now) return Rule::stuck;
   if (drain_end_ <= now) return Rule::drain_too_long;
   if (drained_at(probe) <= now) return Rule::drained;
   return old_at() <= now ? Rule::old : Rule::none;
@@ -170,7 +177,7 @@ TimePoint Lifecycle::deadline(Duration probe) const {
   const TimePoint silent = in_use_ ? heard_at_ + silence_max(probe) : kNever;
   // Of a node that stops its owner looks, when the last circuit ends and when the goodbye is sent.
   const TimePoint drained = drain_ == Drain::stopping ? kNever : drained_at(probe);
-  return std::min({silent, asked_until_, drain_end_, drained, old_at()});
+  return std::min({silent, asked_until_, stuck_end(probe), drain_end_, drained, old_at()});
 }
 
 bool stays(const Twin& link, const Twin& other, const NodeId& self, const NodeId& peer) {

@@ -95,13 +95,17 @@ class Lifecycle {
   void note_streams(std::size_t count, TimePoint now);
   /// Something is still to be said: not yet drained.
   void linger(TimePoint now) { unused_since_ = now; }
+  /// QUIC may send nothing and waits for nothing, so nothing will change (Connection::stuck).
+  void note_stuck(bool stuck, TimePoint now) {
+    if (stuck != (stuck_since_ != kNever)) stuck_since_ = stuck ? now : kNever;
+  }
   void keep_warm(bool warm) { warm_ = warm; }
   bool warm() const { return warm_; }
   /// How often the peer is asked for a sign of life; 0: never.
   Duration keepalive() const;
 
   /// Which rule ends it now, or changes its state.
-  enum class Rule : std::uint8_t { none, handshake, silent, drain_too_long, drained, old };
+  enum class Rule : std::uint8_t { none, handshake, silent, stuck, drain_too_long, drained, old };
   Rule due(TimePoint now, Duration probe) const;
   /// When due() may say something else than none.
   TimePoint deadline(Duration probe) const;
@@ -119,6 +123,7 @@ class Lifecycle {
   Duration silence_max(Duration probe) const { return std::max(rules_->silence_max, 4 * probe); }
   /// When a link without streams is done draining; kNever while it is not.
   TimePoint drained_at(Duration probe) const;
+  TimePoint stuck_end(Duration probe) const;
   TimePoint old_at() const;
 
   const LifeRules* rules_;
@@ -139,6 +144,7 @@ class Lifecycle {
   TimePoint heard_at_;
   TimePoint unused_since_;
   TimePoint drain_end_ = kNever;
+  TimePoint stuck_since_ = kNever;
   TimePoint asked_until_ = kNever;
 };
 

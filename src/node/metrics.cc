@@ -87,6 +87,8 @@ const std::vector<Row>& rows() {
                 counter, refused(r, link::Refusal::memory)),
       QUDAG_ROW("qudag_links_ended_total", "reason=\"silent\"", "links ended by clean-up", counter,
                 r.endpoint.ended_silent),
+      QUDAG_ROW("qudag_links_ended_total", "reason=\"stuck\"", "links ended by clean-up", counter,
+                r.endpoint.ended_stuck),
       QUDAG_ROW("qudag_links_ended_total", "reason=\"unused\"", "links ended by clean-up", counter,
                 r.endpoint.ended_unused),
       QUDAG_ROW("qudag_links_ended_total", "reason=\"drained\"", "links ended by clean-up", counter,

@@ -128,6 +128,19 @@ TEST(Lifecycle, WhoIsAskedMustAnswer) {
   EXPECT_EQ(life.deadline(kProbe), kNever);
 }
 
+TEST(Lifecycle, ALinkThatIsMuteHasThreeProbeTimes) {
+  LifeRules r = rules();
+  r.age_max = {};
+  Lifecycle life = in(ready, r);
+  life.note_stuck(false, kStart);
+  EXPECT_EQ(life.deadline(kProbe), kNever);
+  life.note_stuck(true, kStart + 100ms);
+  life.note_stuck(true, kStart + 100ms + kProbe);
+  expect_due(life, kStart + 100ms + 3 * kProbe, Rule::stuck);
+  life.note_stuck(false, kStart + 100ms + 2 * kProbe);  // an answer came after all
+  EXPECT_EQ(life.deadline(kProbe), kNever);
+}
+
 TEST(Lifecycle, AgeReplacesALinkAtItsDialer) {
   const LifeRules r = rules();
   expect_due(in(ready, r), kStart + 800s, Rule::old);
