@@ -75,6 +75,8 @@ Status Network::add(const NetworkOptions& options, std::vector<Child>& starting)
                                      std::to_string(options.shards),
                                      "--gossip_interval",
                                      options.gossip_interval,
+                                     "--limits.links_per_prefix",  // on loopback all are one block
+                                     std::to_string(options.links_max),
                                      "--limits.links",
                                      std::to_string(options.links_max),
                                      "--log.level",

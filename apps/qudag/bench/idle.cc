@@ -160,7 +160,8 @@ Status Idle::links() {
       const auto deadline = Clock::now() + 10s;
       while (!dialers.back()->ready()) {
         dialers.back()->turn();
-        if (Clock::now() > deadline) return fail(Errc::timed_out, "a link");
+        if (Clock::now() > deadline)
+          return fail(Errc::timed_out, fmt::format("link {}", dialers.size()));
       }
       if (dialers.size() % 20 == 0) turn_for(0ms);
       if (interrupt_.raised()) return fail(Errc::shutting_down, "interrupted");

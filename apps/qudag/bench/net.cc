@@ -224,7 +224,8 @@ Result<LoadResult> Net::bulk(std::size_t bytes, unsigned hops, unsigned circuits
   for (unsigned i = 0; i < circuits; ++i) {
     outcomes.begin_one();
     const Status accepted = source_->send(
-        destination_id_, payload, {.cls = Class::low, .ttl = 120s, .hops = hops, .isolation = i},
+        destination_id_, payload,
+        {.cls = Class::low, .ttl = 120s, .hops = hops, .isolation = i, .when_full = WhenFull::wait},
         [&outcomes](const Delivery& d) { outcomes.done(d); });
     if (!accepted) {
       outcomes.take_back();
