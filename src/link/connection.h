@@ -121,6 +121,7 @@ class Connection {
   SocketAddress here() const;
   bool is_at(const sockaddr_in6& remote) const;
   SocketAddress remote() const;
+  const SocketAddress& dialed_at() const { return remote_; }
   /// Writes CONNECTION_CLOSE if one is due; 0 bytes otherwise.
   bool write_close(MutableBytes room, TrainInfo& out);
   /// Frees the QUIC state; returns the reason. Retired links answer late packets until `until`.

@@ -45,7 +45,8 @@ Endpoint::Impl::Impl(EndpointOptions options, TlsContexts tls, const crypto::Ide
                      memory::BlockPool& pool, Rng& rng, Events& events, WrongShard* wrong_shard)
     : shared_(std::move(options), std::move(tls), pool, rng, events),
       self_(identity.id()),
-      wrong_shard_(wrong_shard) {
+      wrong_shard_(wrong_shard),
+      redial_(shared_.options.redial) {
   shared_.probes = probes_up_to(shared_.options.packet_bytes_max);
   shared_.memory = {&shared_.heap, quic_malloc, quic_free, quic_calloc, quic_realloc};
   rng.fill(shared_.retry_secret.span());
@@ -98,6 +99,14 @@ Result<LinkId> Endpoint::Impl::dial(const NodeId& peer, const SocketAddress& at,
     ++shared_.stats.links_refused;
     return fail(Errc::refused_links);
   }
+  switch (redial_.ask(peer, at, now.mono)) {
+    case Redial::Answer::dial:
+      break;
+    case Redial::Answer::too_soon:
+      return fail(Errc::unreachable, "asked again too soon after it did not answer");
+    case Redial::Answer::no_budget:
+      return fail(Errc::unreachable, "many did not answer, and few are asked again at once");
+  }
   const LinkId id = free_slot();
   auto made = Connection::dial(shared_, id, peer, at, local);
   if (!made) return std::unexpected(made.error());
@@ -122,6 +131,7 @@ void Endpoint::Impl::absorb_greeted() {
   for (const LinkId id : shared_.greeted) {
     Connection* const greeted = link(id);
     if (greeted == nullptr || !greeted->peer() || !greeted->reusable()) continue;
+    redial_.succeeded(*greeted->peer());
     if (Connection* const twin = twin_of(*greeted)) {
       merge(*greeted, *twin);
       continue;
@@ -261,6 +271,9 @@ void Endpoint::Impl::trim() {
 EndpointStats Endpoint::Impl::stats() const {
   EndpointStats out = shared_.stats;
   out.datagrams_out = outbox_.datagrams();
+  out.redials = redial_.retries();
+  out.redials_too_soon = redial_.too_soon();
+  out.redials_no_budget = redial_.no_budget();
   out.steps_waiting = shared_.steps_waiting.size() + shared_.steps_under_way;
   const memory::SlabHeapStats heap = shared_.heap.stats();
   out.scratch_bytes = shared_.scratch.high_water_bytes();
@@ -287,6 +300,7 @@ void Endpoint::Impl::report(BoundedList& out) const {
   out.push_back(bounded(Kind::table, "blocks of addresses", "share one entry",
                         shared_.admission.blocks(), options.links_max + Admission::kBlocksMax));
   shared_.address_tokens.report(out);
+  redial_.report(out);
   std::size_t streams = 0, queued = 0, unacked = 0, held = 0;
   for (const Slot& slot : slots_) {
     if (slot.link == nullptr) continue;

@@ -23,6 +23,7 @@
 #include "crypto/identity.h"
 #include "link/entry/admission.h"
 #include "link/lifecycle.h"
+#include "link/pool/redial.h"
 #include "memory/block.h"
 #include "runtime/driver.h"
 #include "runtime/socket.h"
@@ -148,6 +149,8 @@ struct EndpointOptions {
   std::chrono::milliseconds replaced_drain_max{20 * 60'000};
   /// The dialer replaces an older link by a new one; 0: never.
   std::chrono::milliseconds age_max{0};
+  /// When a peer that did not answer is dialed again.
+  RedialRules redial = {};
   /// The largest UDP payload that path MTU discovery tries; 1200 to limits::kPacketBytesMax.
   std::size_t packet_bytes_max = limits::kPacketBytesMax;
   Congestion congestion = Congestion::cubic;
@@ -185,6 +188,8 @@ struct EndpointStats {
   std::array<std::uint64_t, kClassCount> turns_writes_used_up{};
   std::uint64_t dropped_unknown = 0, dropped_malformed = 0, dropped_wrong_shard = 0;
   std::uint64_t control_frames_malformed = 0;
+  // Dials of peers that had not answered: done, and refused as too early or for lack of budget.
+  std::uint64_t redials = 0, redials_too_soon = 0, redials_no_budget = 0;
   std::uint64_t links_shown = 0;     // after a change of address
   std::uint64_t links_moved = 0;     // of those, how many took another connection id to a new path
   std::uint64_t links_redialed = 0;  // that others dialed at an address which is gone
@@ -222,7 +227,8 @@ class Endpoint {
   TimePoint next_deadline() const;
 
   // Links. [in events] for all of them.
-  /// The link to that node: an existing one that is not draining, or a new one.
+  /// The link to that node: an existing one that is not draining, or a new one. `unreachable` if
+  /// it did not answer at that address a moment ago (pool/redial.h).
   Result<LinkId> dial(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
                       Now now);
   std::optional<LinkId> find(const NodeId& peer) const;

@@ -111,6 +111,7 @@ class Endpoint::Impl {
   std::vector<std::uint32_t> free_;
   std::size_t live_ = 0;
   std::unordered_map<NodeId, LinkId> peers_;
+  Redial redial_;
   std::vector<std::unique_ptr<Connection>> retired_;
   std::vector<Connection*> writing_;                       // scratch of write_dirty
   std::array<std::size_t, kLevelCount> write_left_{};      // bytes of this turn, by level

@@ -167,6 +167,12 @@ void CircuitPool::build(Flow& flow, Now now) {
   in_build_ = false;
   const auto ended = std::exchange(ended_early_, {});
   const auto built = std::exchange(built_early_, {});
+  if (!circuit && circuit.error() == Errc::unreachable) {
+    // The first hop did not answer a moment ago, and nothing was tried: so it is nobody's attempt,
+    // and others are asked for a while.
+    context_.routes.refused(route->front(), now);
+    return wait_before_next(flow, now);
+  }
   if (!circuit) return build_failed(flow, circuit.error(), now);
 
   Channel& channel =

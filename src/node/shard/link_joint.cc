@@ -27,9 +27,19 @@ void LinkJoint::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now 
   if (next == self_) {  // a route that comes back to us would be a loop through our own socket
     return circuits_->on_extended(ticket, fail(Errc::unreachable), now);
   }
-  auto link = endpoint_->dial(next, entry->descriptor.addresses.front(), local_, now);
+  auto link = dial(entry->descriptor, now);
   if (!link) return circuits_->on_extended(ticket, std::unexpected(link.error()), now);
   open_or_wait(*link, {.ticket = ticket, .next = next, .cls = cls}, now);
+}
+
+/// At its first address, or the next one while that has not answered lately.
+Result<link::LinkId> LinkJoint::dial(const netmap::Descriptor& peer, Now now) {
+  Result<link::LinkId> link = fail(Errc::unreachable);
+  for (const SocketAddress& at : peer.addresses) {
+    link = endpoint_->dial(peer.id, at, local_, now);
+    if (link || link.error() != Errc::unreachable) break;
+  }
+  return link;
 }
 
 void LinkJoint::open_or_wait(link::LinkId link, const Waiting& waiting, Now now) {

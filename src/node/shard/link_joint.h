@@ -78,6 +78,7 @@ class LinkJoint final : public link::Events, public circuit::Sink {
     Class cls;
   };
 
+  Result<link::LinkId> dial(const netmap::Descriptor& peer, Now now);
   Result<circuit::StreamKey> open_on(link::LinkId link, Class cls);
   void open_or_wait(link::LinkId link, const Waiting& waiting, Now now);
   std::vector<Waiting> take_waiting(link::LinkId link);

@@ -62,6 +62,8 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.shard = static_cast<std::uint8_t>(setup.index);
   out.shards = static_cast<std::uint8_t>(setup.shards);
   out.links_max = share(setup.options->limits.links, setup.shards);
+  out.redial.retries_per_second /= setup.shards;
+  out.redial.retries_at_once = std::max(4.0, out.redial.retries_at_once / setup.shards);
   out.half_open_max = share(setup.options->limits.half_open, setup.shards);
   const Limits& limits = setup.options->limits;
   out.prefix_links_max = share_of_bound(limits.links_per_prefix, setup.shards);
