@@ -75,8 +75,9 @@ class QUDAG_API Node {
   /// The metrics table, summed over shards.
   std::future<std::vector<MetricSample>> metrics() const;
 
-  /// Refuses new work, lets messages in flight finish within `grace`, says goodbye on every link,
-  /// ends all threads. Every completion has run when it returns. Blocks; not from a callback.
+  /// Refuses new work, lets messages in flight finish, says goodbye on every link, waits for what
+  /// others send through this node to go elsewhere, both within `grace`; ends all threads. Every
+  /// completion has run when it returns. Blocks; not from a callback.
   void stop(std::chrono::milliseconds grace = std::chrono::seconds(5));
 
   class Impl;

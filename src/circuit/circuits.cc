@@ -180,6 +180,14 @@ std::vector<CircuitInfo> Circuits::list() const {
 }
 
 std::size_t Circuits::size() const { return impl_->core.size(); }
+bool Circuits::relays_busily(Duration quiet, Now now) const {
+  bool busy = false;
+  impl_->core.for_each([&](const Circuit& circuit) {
+    busy = busy || (circuit.role == CircuitRole::relay && now.mono - circuit.last_cell < quiet);
+  });
+  return busy;
+}
+
 std::size_t Circuits::failed_hop() const { return impl_->core.failed_hop; }
 CircuitsStats Circuits::stats() const { return impl_->core.stats; }
 void Circuits::report(BoundedList& out) const { impl_->core.report(out); }
@@ -237,6 +245,16 @@ void Circuits::on_link_closed(std::uint64_t link, Now now) {
     if (core.find(circuit_of(context)) == nullptr) continue;
     ++core.stats.ended_link;
     impl_->side_gone(context, End::none, Errc::link_closed, now);
+  }
+}
+
+void Circuits::on_link_draining(std::uint64_t link, bool stops, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  for (const std::uint64_t context : core.sides_on(link)) {
+    const Circuit* circuit = core.find(circuit_of(context));
+    if (circuit == nullptr || circuit->role != CircuitRole::source) continue;
+    core.events->on_draining(circuit->id, stops, now);
   }
 }
 

@@ -96,6 +96,12 @@ class Events {
   /// A payload of payload_bytes(cls) arrived, at a source or at a destination. The stream window
   /// is given back when this returns.
   virtual void on_payload(CircuitId circuit, memory::Block payload, Now now) = 0;
+  /// The first link of a circuit that we asked for takes nothing new; the circuit works on for a
+  /// while. `stops`: because its node stops; else another link to it is there. From inside any
+  /// call, and at any time after build() returned: only for taking note.
+  virtual void on_draining(CircuitId circuit, bool stops, Now now) {
+    static_cast<void>(circuit), static_cast<void>(stops), static_cast<void>(now);
+  }
   /// room() grew from zero.
   virtual void on_room(CircuitId circuit, Now now) = 0;
   /// The circuit is gone (not called after our own close(), nor if build() returned the error). For
@@ -174,6 +180,8 @@ class Circuits {
   std::optional<CircuitInfo> info(CircuitId circuit) const;
   std::vector<CircuitInfo> list() const;
   std::size_t size() const;
+  /// Whether a circuit that goes on from here to another node carried a cell in the last `quiet`.
+  bool relays_busily(Duration quiet, Now now) const;
   /// Inside Events::on_ended only: the index into the route of the hop that a build of ours failed
   /// at, or behind which a cell was changed; kHopUnknown if nothing told.
   static constexpr std::size_t kHopUnknown = SIZE_MAX;
@@ -185,6 +193,8 @@ class Circuits {
   void on_stream_sent(StreamKey stream, std::uint64_t context, std::size_t bytes, Now now);
   void on_stream_closed(StreamKey stream, std::uint64_t context, End code, Now now);
   void on_link_closed(std::uint64_t link, Now now);
+  /// Our own circuits that begin there are told to their owner.
+  void on_link_draining(std::uint64_t link, bool stops, Now now);
   void on_extended(std::uint64_t ticket, Result<StreamKey> stream, Now now);
 
   // Protection, for the overload manager.

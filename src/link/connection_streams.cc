@@ -191,7 +191,10 @@ void Connection::say_goodbye(Drain why) {
 }
 
 void Connection::begin_drain(LifeEvent event, Drain why) {
+  const bool news = state() == LinkState::ready || life_.drain() != why;
   if (!life_.on(event, shared_.now.mono, why)) return;
+  const bool own_end = event == LifeEvent::said_goodbye && why == Drain::stopping;
+  if (news && !own_end) shared_.events.on_link_draining(id_, why, shared_.now);
   touch();
   end_if_drained();
 }

@@ -98,6 +98,11 @@ class Events {
   virtual ~Events() = default;
   /// Handshake confirmed; for a dialed link the peer's id was checked.
   virtual void on_link_ready(LinkId link, Now now) = 0;
+  /// Nothing new begins on it: its peer stops, or another link takes its place (then either side
+  /// may have said so). What is under way goes on for a while.
+  virtual void on_link_draining(LinkId link, Drain why, Now now) {
+    static_cast<void>(link), static_cast<void>(why), static_cast<void>(now);
+  }
   /// Once per link that was dialed or became ready. All its streams are gone; no on_stream_closed
   /// is sent for them.
   virtual void on_link_closed(LinkId link, const Error& why, Now now) = 0;

@@ -54,6 +54,7 @@ struct Channel {
   std::vector<onion::RouteHop> route;
   TimePoint asked{};
   bool draining = false;  // replaced: no new messages, closed when quiet
+  bool worn = false;      // its first link drains
   bool proven = false;    // something was acknowledged on it
 
   // Sending.

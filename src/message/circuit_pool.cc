@@ -3,6 +3,7 @@
 #include "message/circuit_pool.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace qudag::message {
 namespace {
@@ -11,6 +12,8 @@ using namespace std::chrono_literals;
 
 constexpr Duration kFirstWait = 50ms;
 constexpr Duration kLongestWait = 2s;
+/// A flow that was used so lately gets a circuit for a worn one before it is used again.
+constexpr Duration kInUse = 5s;
 /// Refs are 32 bits; a circuit that comes near their end is worn as well.
 constexpr std::uint32_t kRefsMax = 0xf000'0000;
 
@@ -88,8 +91,19 @@ void CircuitPool::serve(Flow& flow, Now now) {
 
 // ---- life ---------------------------------------------------------------------------------------
 
+void CircuitPool::wear(Channel& channel, bool stops, Now now) {
+  Flow& flow = *channel.flow;
+  if (stops) {
+    if (channel.route.size() == 1) return;  // it is the destination: there is no other way
+    context_.routes.refused(channel.route.front(), now);
+  }
+  channel.worn = true;
+  flow.build_ahead = now.mono - std::max(flow.active, channel.active) < kInUse;
+  mark(flow);
+}
+
 bool CircuitPool::worn(const Channel& channel, Now now) const {
-  return now.mono - channel.asked >= context_.options.circuit_age_max ||
+  return channel.worn || now.mono - channel.asked >= context_.options.circuit_age_max ||
          channel.sent + channel.received >= context_.options.circuit_bytes_max ||
          channel.next_ref >= kRefsMax || channel.next_ref_in >= kRefsMax;
 }
@@ -136,7 +150,8 @@ void CircuitPool::close(Flow& flow, Channel& channel, Now now) {
 // ---- building -----------------------------------------------------------------------------------
 
 void CircuitPool::build_if_needed(Flow& flow, Now now) {
-  if (flow.waiting.empty() || now.mono < flow.build_after) return;
+  const bool ahead = std::exchange(flow.build_ahead, false);
+  if ((flow.waiting.empty() && !ahead) || now.mono < flow.build_after) return;
   std::size_t young = 0;
   bool building = false;
   bool all_full = true;
@@ -220,6 +235,10 @@ void CircuitPool::on_ended(Channel& channel, const Error& why, std::size_t faile
       context_.routes.refused(channel.route[failed_hop], now);
     } else if (!is_local(why)) {
       context_.routes.report(channel.route, false, failed_hop, now.mono - channel.asked, now);
+      // Who asks for that link again waits for its dial: the next builds go elsewhere.
+      if (failed_hop == 0 && why == Errc::unreachable) {
+        context_.routes.refused(channel.route.front(), now);
+      }
     }
     build_failed(flow, why, now);
   } else if (!channel.proven && !channel.draining) {

@@ -5,10 +5,10 @@
 //               \          \________________ ended by the network: messages go back to their flow
 //                failed: another route after a short wait, which doubles with each failure
 //
-// A circuit that is too old or has carried too much serves on until its successor is ready, then
-// drains: it takes no new messages and is closed when all are acknowledged and it has been quiet
-// for flow_idle (an application may still be writing a reply). Nothing here sleeps: waits are
-// deadlines of the flow.
+// A circuit that is too old, has carried too much, or whose first link drains, serves on until its
+// successor is ready, then drains: it takes no new messages and is closed when all are acknowledged
+// and it has been quiet for flow_idle (an application may still be writing a reply). Nothing here
+// sleeps: waits are deadlines of the flow.
 #pragma once
 
 #include "message/context.h"
@@ -56,6 +56,8 @@ class CircuitPool {
   /// afterwards.
   void serve(Flow& flow, Now now);
 
+  /// The first link of that circuit drains. Takes note only.
+  void wear(Channel& channel, bool stops, Now now);
   void on_built(circuit::CircuitId circuit, Duration took, Now now);
   /// The circuit of a source is out of the table, its messages are back in the flow.
   void on_ended(Channel& channel, const Error& why, std::size_t failed_hop, Now now);

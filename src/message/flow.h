@@ -35,6 +35,7 @@ struct Flow : Timed {
   std::vector<Channel*> circuits;  // being built, ready and draining; a handful
   unsigned failures = 0;           // in a row
   TimePoint build_after{};         // no new circuit before
+  bool build_ahead = false;        // its circuit is worn: another, though nothing waits
   TimePoint active{};
   Duration takes{};    // smoothed: how long a small message is under way, until its answer
   Links<Flow> marked;  // to be served by the next pump

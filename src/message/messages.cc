@@ -268,6 +268,11 @@ void Messages::on_payload(circuit::CircuitId circuit, memory::Block payload, Now
   if (channel != nullptr) impl_->on_payload(*channel, std::move(payload), now);
 }
 
+void Messages::on_draining(circuit::CircuitId circuit, bool stops, Now now) {
+  Channel* channel = impl_->context.channels.find(circuit);
+  if (channel != nullptr && channel->is_source()) impl_->sender.pool().wear(*channel, stops, now);
+}
+
 void Messages::on_room(circuit::CircuitId circuit, Now now) {
   const Visit visit(*impl_, now);
   Channel* channel = impl_->context.channels.find(circuit);

@@ -53,6 +53,11 @@ void SimNode::start() {
   shard_->start({host_.local()}, world_.now());
 }
 
+void SimNode::stop(Duration grace) {
+  shard_->stop(grace, world_.now());
+  world_.wake(host_);
+}
+
 void SimNode::crash() {
   if (!shard_) return;
   world_.attach(host_, nullptr);

@@ -25,6 +25,8 @@ class SimNode final : public node::ShardHost {
   ~SimNode() override;
 
   void start();
+  /// In good order; crash() takes away what is left.
+  void stop(Duration grace);
   void crash();
   bool running() const { return shard_ != nullptr; }
   /// Counts starts: an application remembers nothing over a crash.
@@ -38,6 +40,7 @@ class SimNode final : public node::ShardHost {
   const node::Gate& gate() const { return *gate_; }
   const memory::Bound& bound() const { return *bound_; }
   void set_bootstrap(std::vector<PeerAddress> peers) { options_.bootstrap = std::move(peers); }
+  void set_relay(bool relay) { options_.relay = relay; }
 
   /// Copies the payload, as Node::send does. Refused at the gate: `done` is told before it returns.
   void send(const NodeId& to, Bytes payload, const SendOptions& options, Completion done);

@@ -103,6 +103,10 @@ void LinkJoint::on_link_ready(link::LinkId link, Now now) {
   listener_.link_ready(link, now);
 }
 
+void LinkJoint::on_link_draining(link::LinkId link, link::Drain why, Now now) {
+  circuits_->on_link_draining(pack(link), why == link::Drain::stopping, now);
+}
+
 void LinkJoint::on_link_closed(link::LinkId link, const Error& why, Now now) {
   const bool plain = why.code == Errc::identity_mismatch || why.code == Errc::refused_by_peer;
   const Errc code = plain ? why.code : Errc::unreachable;

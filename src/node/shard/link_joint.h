@@ -62,6 +62,7 @@ class LinkJoint final : public link::Events, public circuit::Sink {
 
   // link::Events
   void on_link_ready(link::LinkId link, Now now) override;
+  void on_link_draining(link::LinkId link, link::Drain why, Now now) override;
   void on_link_closed(link::LinkId link, const Error& why, Now now) override;
   void on_control_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
   void on_stream_opened(link::StreamId stream, Now now) override;

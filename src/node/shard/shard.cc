@@ -18,6 +18,9 @@ constexpr int kBatchesPerTurn = 64;
 constexpr std::size_t kReadBytesPerTurn = 1024 * 1024;
 constexpr std::size_t kReadDatagramsPerTurn = 4'096;  // of garbage, which is small
 constexpr Duration kClosingTime = 500ms;
+// A circuit through a node that stops has been left when it carried nothing for so long.
+constexpr Duration kLeftAfter = 500ms;
+constexpr Duration kLookAgain = 50ms;
 
 message::Taken to_taken(Accept accept) {
   switch (accept) {
@@ -307,13 +310,28 @@ void Shard::set_onion_keys(std::vector<onion::OnionKey> keys) {
 void Shard::stop(Duration grace, Now now) {
   if (phase_ != Phase::running) return;
   phase_ = Phase::draining;
-  phase_end_ = now.mono + grace;
+  phase_end_ = now.mono + grace / 2;
+  grace_end_ = now.mono + grace;
 }
 
 void Shard::advance_stop(Now now) {
-  if (phase_ == Phase::draining) {
+  const auto under_way = [this] {
     const auto stats = messages_->stats();
-    if (stats.waiting + stats.in_flight > 0 && now.mono < phase_end_) return;
+    return stats.waiting + stats.in_flight > 0;
+  };
+  if (phase_ == Phase::draining) {
+    if (under_way() && now.mono < phase_end_) return;
+    phase_ = Phase::leaving;
+    phase_end_ = now.mono;
+    endpoint_->shutdown(now);
+  }
+  if (phase_ == Phase::leaving) {
+    if (now.mono < phase_end_) return;
+    const bool busy = under_way() || circuits_.relays_busily(kLeftAfter, now);
+    if (busy && now.mono < grace_end_) {
+      phase_end_ = std::min(now.mono + kLookAgain, grace_end_);
+      return;
+    }
     phase_ = Phase::closing;
     phase_end_ = now.mono + kClosingTime;
     messages_->shutdown(now);

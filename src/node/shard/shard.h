@@ -77,7 +77,9 @@ class Shard final : public runtime::Driven,
   std::size_t relays_known() const;
 
  private:
-  enum class Phase : std::uint8_t { running, draining, closing, stopped };
+  /// What stop() goes through: our own messages end; then the goodbye is said, and what others send
+  /// through here goes elsewhere; then all that is left ends.
+  enum class Phase : std::uint8_t { running, draining, leaving, closing, stopped };
 
   explicit Shard(const ShardSetup& setup);
 
@@ -141,6 +143,7 @@ class Shard final : public runtime::Driven,
 
   Phase phase_ = Phase::running;
   TimePoint phase_end_ = kNever;
+  TimePoint grace_end_ = kNever;
   EndedByClass ended_{};  // since the host was told
   std::array<Histogram, kClassCount> delivery_us_;
 };
