@@ -22,15 +22,14 @@ constexpr auto kShortPath = std::chrono::milliseconds(1);
 constexpr auto kAnswerWithin = std::chrono::microseconds(200);
 constexpr std::size_t kAnswerBytes = kAckEvery * limits::kPacketBytesPlain;
 constexpr std::size_t kUnpacedQuantum = 64 * 1024;
+/// Below it the next acknowledgement may be most of a round trip away, and the last packet of the
+/// window is for sparse streams if there was data of such in the last few round trips.
+constexpr std::size_t kSmallWindow = 16 * limits::kPacketBytesPlain;
+constexpr int kSparseRounds = 4;
 /// What OpenSSL and our own records take, for a handshake and for a link
 /// (LinkMemory.WhatIsReservedIsWhatIsTaken measures it); QUIC's own memory is the heap's.
 constexpr std::size_t kHandshakeBytes = 64 * 1024;
 constexpr std::size_t kLinkBytes = 10 * 1024;
-/// What leaves at once on a paced path: a whole build message in its packets. A hop passes a build
-/// on when it has all of it, so a last packet that waits for its turn costs most of a round trip at
-/// every hop. One packet more than the initial window, which RFC 9002 (7.7) recommends as a burst.
-constexpr std::size_t kBurst = 11 * limits::kPacketBytesPlain;
-static_assert(kBurst > limits::kBuildMessageBytes);
 /// With more than this waiting the path is asked whether it takes large packets. The question takes
 /// most of a fresh link's window, and a build that shares it with one comes a round trip later.
 constexpr std::size_t kWorthProbing = 2 * limits::kBuildMessageBytes;
@@ -302,6 +301,8 @@ LinkInfo Connection::info() const {
     ngtcp2_conn_get_conn_info(conn_, &info);
     out.remote = remote();
     out.smoothed_rtt = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
+    out.congestion_window = info.cwnd;
+    out.in_flight = info.bytes_in_flight;
     out.bytes_in = info.bytes_recv;
     out.bytes_out = info.bytes_sent;
     out.packets_lost = info.pkt_lost;
@@ -397,6 +398,7 @@ bool Connection::write_train(MutableBytes room, TrainInfo& out) {
   life_.note_stuck(written == 0 && stuck(), shared_.now.mono);
   if (written == 0) return false;
   out.bytes = static_cast<std::size_t>(written);
+  pacer_.spend(out.bytes);
   out.segment = std::min(segment, out.bytes);
   out.to = from_native(path.path.remote);
   out.from = dialer_ ? from_ : from_native(path.path.local);
@@ -413,7 +415,8 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
   const std::uint32_t padding =
       self.state() >= LinkState::ready ? NGTCP2_WRITE_STREAM_FLAG_PADDING : 0;
   size = std::min(size, self.packet_bytes());
-  while (Stream* const stream = self.scheduler_.pick()) {
+  bool begun = false;
+  while (Stream* const stream = self.next_stream()) {
     std::array<ngtcp2_vec, kPiecesMax> pieces;
     const std::size_t count = stream->pending(pieces, size);
     ngtcp2_ssize taken = -1;
@@ -423,6 +426,7 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
     if (taken > 0) self.note_sent(*stream, static_cast<std::size_t>(taken));
     switch (rv) {
       case NGTCP2_ERR_WRITE_MORE:
+        begun = true;
         continue;
       case NGTCP2_ERR_STREAM_DATA_BLOCKED:
         stream->blocked = true;
@@ -436,8 +440,17 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
         return rv;  // a packet, 0 when congestion or pacing says no, or a failure
     }
   }
+  // Held back is not the same as having nothing to send: ngtcp2 would let the window be.
+  if (!begun && self.wrote_ && !self.scheduler_.empty()) return 0;
   return ngtcp2_conn_writev_stream(conn, path, info, out, size, nullptr, padding, -1, nullptr, 0,
                                    now);
+}
+
+/// Whose turn it is; null also while the last packet of a small window is kept for sparse streams:
+/// what a loss leaves behind would be full of what the circuit that lost sends again.
+Stream* Connection::next_stream() {
+  const bool keep = keep_last_ && ngtcp2_conn_get_cwnd_left(conn_) <= limits::kPacketBytesPlain;
+  return keep ? scheduler_.pick_sparse() : scheduler_.pick();
 }
 
 /// Where the path takes more than the plain size: as many plain packets in one as what waits would
@@ -517,8 +530,13 @@ void Connection::end_writing(bool quantum_used) {
   if (conn_ == nullptr) return;
   answer_at_ = kNever;
   heard_since_ = given_since_ = 0;
-  pace();
-  if (quantum_used && !paced_ && !scheduler_.empty()) touch();  // no pacing timer calls us again
+  if (!paced_) {
+    if (quantum_used && !scheduler_.empty()) touch();  // no timer calls us again
+  } else if (own_pacing()) {
+    pace_at_ = quantum_used ? pacer_.ready_at() : kNever;
+  } else {
+    ngtcp2_conn_update_pkt_tx_time(conn_, shared_.timestamp());
+  }
   // Without tickets TLS has nothing more to say, and its objects are most of an idle link's memory.
   // Keys live in ngtcp2, key updates included.
   if (tls_done_ && tls_.active()) {
@@ -532,25 +550,35 @@ void Connection::end_writing(bool quantum_used) {
 /// mostly the scheduler's would hold each packet back for longer than its whole way takes. There
 /// bursts are bounded by the quantum and the congestion window, as TCP's are. Once for all: ngtcp2
 /// counts what was not paced, and would make up for it.
-void Connection::pace() {
-  if (!paced_) return;
+std::size_t Connection::begin_writing() {
+  if (conn_ == nullptr) return 0;
+  wrote_ = false;
+  if (!paced_) return kUnpacedQuantum;
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(conn_, &info);
-  if (state() >= LinkState::ready && info.min_rtt < to_native(Duration(kShortPath))) {
+  const bool ready = state() >= LinkState::ready;
+  if (ready && info.min_rtt < to_native(Duration(kShortPath))) {
     paced_ = false;
-  } else {
-    ngtcp2_conn_update_pkt_tx_time(conn_, shared_.timestamp());
+    pace_at_ = kNever;
+    keep_last_ = false;
+    return kUnpacedQuantum;
   }
+  const TimePoint now = shared_.now.mono;
+  const Duration round_trip =
+      ready ? Duration(static_cast<Duration::rep>(info.smoothed_rtt)) : Duration(kShortPath);
+  keep_last_ = info.pkt_lost > 0 && info.cwnd < kSmallWindow &&
+               now - sparse_at_ < kSparseRounds * round_trip;
+  if (!own_pacing()) return std::max(kBurst, ngtcp2_conn_get_send_quantum(conn_));
+  pacer_.fill(info.cwnd, round_trip, now);
+  return pacer_.available();
 }
 
-std::size_t Connection::quantum() const {
-  if (conn_ == nullptr) return 0;
-  return paced_ ? std::max(kBurst, ngtcp2_conn_get_send_quantum(conn_)) : kUnpacedQuantum;
-}
+/// BBR's rate is not that of its window, and only ngtcp2 knows it.
+bool Connection::own_pacing() const { return shared_.options.congestion == Congestion::cubic; }
 
 TimePoint Connection::deadline() const {
   if (retired() || doomed()) return kNever;
-  const TimePoint due = std::min({life_.deadline(probe_time()), pay_at_, answer_at_});
+  const TimePoint due = std::min({life_.deadline(probe_time()), pay_at_, answer_at_, pace_at_});
   if (frozen()) return due;
   const ngtcp2_tstamp at = ngtcp2_conn_get_expiry(conn_);
   if (at == UINT64_MAX) return due;

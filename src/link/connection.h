@@ -14,6 +14,7 @@
 #include "link/control.h"
 #include "link/lifecycle.h"
 #include "link/native_address.h"
+#include "link/pacer.h"
 #include "link/scheduler.h"
 #include "link/shared.h"
 #include "link/stream.h"
@@ -80,12 +81,12 @@ class Connection {
   void expire(Duration late);
   /// Writes packets until the room, the quantum or ngtcp2's budget ends; false if nothing came.
   bool write_train(MutableBytes room, TrainInfo& out);
-  /// After the last train of this flush: sets the pacing clock, frees TLS when it is done. A link
-  /// that used its whole quantum may have more to write.
+  /// Before the first train of a flush: the bytes that may leave in it (pacing).
+  std::size_t begin_writing();
+  /// After the last one: sets the pacing clock, frees TLS when it is done. A link that used its
+  /// whole quantum may have more to write.
   void end_writing(bool quantum_used);
   void report_sent();
-  /// Bytes that may leave in one flush (pacing).
-  std::size_t quantum() const;
   TimePoint deadline() const;
 
   // Steps of the handshake off the loop, see connection_handshake.cc.
@@ -204,7 +205,8 @@ class Connection {
   void give_link_window(std::size_t bytes);
   void pay_window();
   void update_keepalive();
-  void pace();
+  bool own_pacing() const;
+  Stream* next_stream();
   std::size_t packet_bytes() const;
   bool room_to_probe() const;
   bool stuck() const;
@@ -253,6 +255,12 @@ class Connection {
   std::optional<queue::TokenBucket> rate_;
   std::uint64_t window_owed_ = 0;
   TimePoint pay_at_ = kNever;
+
+  Pacer pacer_;
+  TimePoint pace_at_ = kNever;  // when more may leave
+  bool keep_last_ = false;      // packet of the window, for sparse streams: next_stream()
+  TimePoint sparse_at_{};       // when one of those sent last
+  bool wrote_ = false;          // in this flush
 
   // What the peer waits for (acknowledgements, windows) and may ride on data, see
   // touch_for_answer().

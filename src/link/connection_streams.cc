@@ -445,6 +445,8 @@ void Connection::update_keepalive() {
 
 void Connection::note_sent(Stream& stream, std::size_t bytes) {
   stream.sent(bytes);
+  wrote_ = true;
+  if (stream.sparse && !stream.control()) sparse_at_ = shared_.now.mono;
   if (!stream.control() && life_.note_used(shared_.now.mono)) update_keepalive();
   scheduler_.charge(stream, bytes);
   if (stream.in_report) return;

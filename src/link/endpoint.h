@@ -85,6 +85,7 @@ struct LinkInfo {
   std::string alpn;
   Duration age{};
   Duration smoothed_rtt{};
+  std::uint64_t congestion_window = 0, in_flight = 0;  // bytes
   std::uint64_t bytes_in = 0, bytes_out = 0;
   std::uint64_t packets_lost = 0;
   std::size_t streams = 0;

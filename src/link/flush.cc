@@ -69,7 +69,7 @@ bool Endpoint::Impl::write_level(std::uint8_t level, runtime::DatagramSocket& so
 
 bool Endpoint::Impl::write(Connection& link, std::uint8_t level, runtime::DatagramSocket& socket) {
   const std::size_t packet_max = shared_.options.packet_bytes_max;
-  std::size_t budget = link.quantum();
+  std::size_t budget = link.begin_writing();
   bool room_left = true;
   while (budget > 0) {
     MutableBytes room = outbox_.train_room();

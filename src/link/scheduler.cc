@@ -4,41 +4,54 @@
 
 namespace qudag::link {
 
-void Scheduler::link_last(Level& level, Stream& stream) {
-  stream.turn_prev = level.tail;
-  stream.turn_next = nullptr;
-  (level.tail != nullptr ? level.tail->turn_next : level.head) = &stream;
-  level.tail = &stream;
+Stream* Scheduler::Level::first() const {
+  const bool sparse_first = turns.head == nullptr || sparse_ahead < kSparseAheadMax;
+  return sparse.head != nullptr && sparse_first ? sparse.head : turns.head;
 }
 
-void Scheduler::unlink(Level& level, Stream& stream) {
-  (stream.turn_prev != nullptr ? stream.turn_prev->turn_next : level.head) = stream.turn_next;
-  (stream.turn_next != nullptr ? stream.turn_next->turn_prev : level.tail) = stream.turn_prev;
+Scheduler::Line& Scheduler::line_of(const Stream& stream) {
+  Level& level = levels_[stream.level()];
+  return stream.sparse ? level.sparse : level.turns;
+}
+
+void Scheduler::link_last(Line& line, Stream& stream) {
+  stream.turn_prev = line.tail;
+  stream.turn_next = nullptr;
+  (line.tail != nullptr ? line.tail->turn_next : line.head) = &stream;
+  line.tail = &stream;
+}
+
+void Scheduler::unlink(Line& line, Stream& stream) {
+  (stream.turn_prev != nullptr ? stream.turn_prev->turn_next : line.head) = stream.turn_next;
+  (stream.turn_next != nullptr ? stream.turn_next->turn_prev : line.tail) = stream.turn_prev;
   stream.turn_prev = stream.turn_next = nullptr;
 }
 
 void Scheduler::add(Stream& stream) {
   if (stream.in_turn) return;
   stream.in_turn = true;
-  stream.deficit = 0;
-  link_last(levels_[stream.level()], stream);
+  stream.sparse = stream.queued_bytes() + stream.unacked_bytes() <= kSparseBytes;
+  stream.deficit = stream.sparse ? static_cast<std::int32_t>(kSparseBytes) : 0;
+  link_last(line_of(stream), stream);
   ++streams_;
 }
 
 void Scheduler::remove(Stream& stream) {
   if (!stream.in_turn) return;
   stream.in_turn = false;
+  unlink(line_of(stream), stream);
   Level& level = levels_[stream.level()];
-  unlink(level, stream);
-  if (level.head == nullptr) level.starved = 0;
+  if (level.empty()) level.starved = level.sparse_ahead = 0;
   --streams_;
 }
 
 bool Scheduler::queued_at_most(std::size_t bytes) const {
   for (const Level& level : levels_) {
-    for (const Stream* stream = level.head; stream != nullptr; stream = stream->turn_next) {
-      if (stream->queued_bytes() > bytes) return false;
-      bytes -= stream->queued_bytes();
+    for (const Line* line : {&level.sparse, &level.turns}) {
+      for (const Stream* stream = line->head; stream != nullptr; stream = stream->turn_next) {
+        if (stream->queued_bytes() > bytes) return false;
+        bytes -= stream->queued_bytes();
+      }
     }
   }
   return true;
@@ -46,21 +59,30 @@ bool Scheduler::queued_at_most(std::size_t bytes) const {
 
 std::uint8_t Scheduler::first_level() const {
   for (std::uint8_t level = 0; level < kLevelCount; ++level) {
-    if (levels_[level].head != nullptr) return level;
+    if (!levels_[level].empty()) return level;
   }
   return kControlLevel;
+}
+
+Stream* Scheduler::begin_turn(Stream* stream) {
+  if (stream->deficit <= 0) stream->deficit += kTurnBytes[stream->level()];
+  return stream;
 }
 
 Stream* Scheduler::pick() {
   Level* chosen = nullptr;
   for (Level& level : levels_) {
-    if (level.head == nullptr) continue;
+    if (level.empty()) continue;
     if (chosen == nullptr || level.starved >= kStarvedBytes) chosen = &level;
   }
-  if (chosen == nullptr) return nullptr;
-  Stream& stream = *chosen->head;
-  if (stream.deficit <= 0) stream.deficit += kTurnBytes[stream.level()];
-  return &stream;
+  return chosen == nullptr ? nullptr : begin_turn(chosen->first());
+}
+
+Stream* Scheduler::pick_sparse() {
+  for (const Level& level : levels_) {
+    if (level.sparse.head != nullptr) return begin_turn(level.sparse.head);
+  }
+  return nullptr;
 }
 
 void Scheduler::charge(Stream& stream, std::size_t bytes) {
@@ -72,15 +94,17 @@ void Scheduler::charge(Stream& stream, std::size_t bytes) {
     level.starved = std::min<std::int64_t>(level.starved, 0);  // nothing more urgent: no hardship
   }
   for (std::size_t below = stream.level() + 1u; below < kLevelCount; ++below) {
-    if (levels_[below].head != nullptr) levels_[below].starved += count;
+    if (!levels_[below].empty()) levels_[below].starved += count;
   }
   if (!stream.in_turn) return;
+  level.sparse_ahead += stream.sparse ? count : -std::min(count, level.sparse_ahead);
   stream.deficit -= static_cast<std::int32_t>(bytes);
   if (stream.queued_bytes() == 0) {
     remove(stream);
-  } else if (stream.deficit <= 0 && level.head != level.tail) {
-    unlink(level, stream);
-    link_last(level, stream);
+  } else if (stream.deficit <= 0) {
+    unlink(line_of(stream), stream);
+    stream.sparse = false;
+    link_last(line_of(stream), stream);
   }
 }
 

@@ -1,13 +1,16 @@
 // Which stream of a link fills the next packet.
 //
-// Levels are strict: control, then high, normal, low. Inside a level streams take turns by deficit
-// round robin, so that long and short pieces get the same bytes. Below a busy level every other
-// level with data keeps a share of one byte in kShareOneIn, so that nothing starves.
+// Levels are strict: control, then high, normal, low. Inside a level sparse streams go first, those
+// that have no more than a packet outstanding: a message does not wait behind a transfer. The
+// others take turns by deficit round robin, so that long and short pieces get the same bytes, and
+// get at least as much as the sparse ones together. Below a busy level every other level with data
+// keeps a share of one byte in kShareOneIn, so that nothing starves.
 //
 // Source of the round: Shreedhar and Varghese, "Efficient fair queuing using deficit round robin",
-// 1995. All lists are intrusive; nothing here allocates.
+// 1995; of the sparse streams: RFC 8290, 4.2. All lists are intrusive; nothing here allocates.
 #pragma once
 
+#include "base/limits.h"
 #include "link/stream.h"
 
 #include <array>
@@ -23,6 +26,11 @@ inline constexpr std::int64_t kShareOneIn = 16;
 /// A level that waited while this much of more urgent data went out gets its share.
 inline constexpr std::int64_t kStarvedBytes = 32 * 1024;
 
+/// What a sparse stream has outstanding at most, sent or not: the content of one packet.
+inline constexpr std::size_t kSparseBytes = limits::kPacketBytesPlain - 100;
+/// So much of sparse streams goes before others of their level, then both get the same.
+inline constexpr std::int64_t kSparseAheadMax = 16 * 1024;
+
 class Scheduler {
  public:
   /// The stream has something to send and may.
@@ -37,20 +45,32 @@ class Scheduler {
 
   /// Null when nothing can be sent. The same stream until charge() ends its turn.
   Stream* pick();
+  /// The same among sparse streams only: what is left of the window is theirs.
+  Stream* pick_sparse();
   /// `stream` sent `bytes`; removes it if nothing is queued any more.
   void charge(Stream& stream, std::size_t bytes);
 
  private:
-  struct Level {
+  struct Line {
     Stream* head = nullptr;
     Stream* tail = nullptr;
+  };
+  struct Level {
+    bool empty() const { return sparse.head == nullptr && turns.head == nullptr; }
+    Stream* first() const;
+
+    Line sparse;
+    Line turns;
+    std::int64_t sparse_ahead = 0;  // bytes that sparse streams had more than those with turns
     // More urgent bytes that went out while this level had data, less what its own share paid for:
     // below 0 after a large packet.
     std::int64_t starved = 0;
   };
 
-  void link_last(Level& level, Stream& stream);
-  void unlink(Level& level, Stream& stream);
+  Line& line_of(const Stream& stream);
+  static void link_last(Line& line, Stream& stream);
+  static void unlink(Line& line, Stream& stream);
+  static Stream* begin_turn(Stream* stream);
 
   std::array<Level, kLevelCount> levels_{};
   std::size_t streams_ = 0;

@@ -77,11 +77,12 @@ class Stream {
   Stream* report_next = nullptr;
   Stream* all_prev = nullptr;
   Stream* all_next = nullptr;
-  bool in_turn = false;
-  bool in_report = false;
-  bool gone = false;             // reset or closed: no more events, no more sending
-  bool blocked = false;          // by the peer's stream window
   std::uint16_t window_kib = 0;  // that the peer may fill: Connection::consume
+  bool in_turn = false;
+  bool sparse = false;  // goes before those that take turns
+  bool in_report = false;
+  bool gone = false;     // reset or closed: no more events, no more sending
+  bool blocked = false;  // by the peer's stream window
 
  private:
   void pop_front();

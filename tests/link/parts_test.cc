@@ -1,6 +1,7 @@
 // The parts of the room that need no connection: frames, schedule, timers, connection ids.
 #include "base/deadline_heap.h"
 #include "link/control.h"
+#include "link/pacer.h"
 #include "link/scheduler.h"
 
 #include "link/cid.h"
@@ -150,6 +151,62 @@ TEST_F(Scheduling, TheShareIsTheSameWithLargePackets) {
   }
   (void)high;
   EXPECT_NEAR(static_cast<double>(low_bytes), 2000.0 * kPacket / 17, 2000.0 * kPacket / 100);
+}
+
+TEST_F(Scheduling, WhoHasLittleOutstandingGoesBeforeATransfer) {
+  Stream& bulk = stream(Class::normal, 200'000);
+  EXPECT_EQ(send(), &bulk);
+  Stream& message = stream(Class::normal, kSparseBytes);
+  EXPECT_EQ(send(), &message);
+  EXPECT_EQ(send(), &message) << "all of it";
+  EXPECT_EQ(send(), &bulk);
+  EXPECT_EQ(scheduler_.pick_sparse(), nullptr);
+  Stream& more = stream(Class::normal, kSparseBytes + 1);
+  EXPECT_FALSE(more.sparse);
+  EXPECT_EQ(send(), &bulk) << "its turn is not over";
+}
+
+TEST_F(Scheduling, ManyWithLittleDoNotStarveATransfer) {
+  Stream& bulk = stream(Class::normal, 4'000'000);
+  std::size_t got_bulk = 0;
+  std::size_t got_others = 0;
+  for (int i = 0; i < 1'000; ++i) {
+    stream(Class::normal, 1'000);
+    Stream* const turn = send(1'000);
+    (turn == &bulk ? got_bulk : got_others) += 1'000;
+  }
+  EXPECT_NEAR(static_cast<double>(got_bulk), static_cast<double>(got_others), 2 * kSparseAheadMax);
+}
+
+TEST(Pacer, LetsAQuarterMoreThanAWindowGoInARoundTrip) {
+  constexpr std::uint64_t kWindow = 200'000;
+  Pacer pacer;
+  TimePoint now(1s);
+  std::size_t went = 0;
+  std::size_t at_once = 0;
+  for (const TimePoint end = now + 10s; now < end; now = std::max(now, pacer.ready_at())) {
+    pacer.fill(kWindow, 50ms, now);
+    at_once = std::max(at_once, pacer.available());
+    went += pacer.available();
+    pacer.spend(pacer.available());
+  }
+  EXPECT_NEAR(static_cast<double>(went), 200 * 1.25 * kWindow, 0.01 * 200 * 1.25 * kWindow);
+  EXPECT_LE(at_once, kBurst);
+}
+
+TEST(Pacer, ABucketThatFilledMeanwhileIsForAll) {
+  Pacer pacer;
+  pacer.fill(3'000, 100ms, TimePoint(1s));
+  EXPECT_EQ(pacer.available(), kBurst) << "no packet waits for the one before";
+  pacer.spend(kBurst - 100);
+  EXPECT_EQ(pacer.available(), 0u) << "not even one";
+  EXPECT_EQ(pacer.ready_at(),
+            TimePoint(1s) + std::chrono::microseconds((kBurst / 2 - 100) * 1'000'000 / 37'500 + 1));
+  pacer.spend(9'000);  // a large packet is not cut
+  pacer.fill(3'000, 100ms, TimePoint(1s) + 100ms);
+  EXPECT_EQ(pacer.available(), 0u) << "it is owed";
+  pacer.fill(3'000, 100ms, TimePoint(100s));
+  EXPECT_EQ(pacer.available(), kBurst);
 }
 
 TEST_F(Scheduling, KnowsWhetherLittleIsQueued) {
