@@ -14,9 +14,11 @@ By nodes of the library inside the namespaces (traffic/main.cc):
 
 Usage: measure.py EMULATOR QUDAG CASE [NAME=VALUE...]
   loss=1%      of every link                  rate=100mbit   of every link, "none" for no bound
+  rtts=20,100  losses=0,1  controllers=bbr     of the grid, the others left out
   KEY=VALUE    of the nodes' configuration (bulk, handshake), or of the case (traffic/*.cc); for example congestion=bbr
 """
 
+import itertools
 import json
 import os
 import pathlib
@@ -133,29 +135,36 @@ def traffic(emulator, case, words):
     return {"case": case, "settings": words, "lines": lines[-3:], **inside, **exactness(report)}
 
 
+def grid_row(emulator, rtt, loss, congestion, more):
+    """One flow: what the path carries, and the queue. Two: how they share it."""
+    lines = ["node a 10.1.0.1", "node b 10.2.0.1", "time 25s",
+             f"link a b delay={rtt * 500}us rate=100mbit queue={max(rtt, 20) * 12_500} loss={loss}%"]
+    row = {"rtt_ms": rtt, "loss": loss, "congestion": congestion}
+    for flows in (1, 2):
+        program = [pathlib.Path(emulator).with_name("qudag_traffic"), "rate", f"flows={flows}", f"congestion={congestion}", *more]
+        inside, report = emulate(emulator, lines, program)
+        way = next(w for w in report["ways"] if (w["from"], w["to"]) == ("a", "b"))
+        waits = sorted(e["queue_mean_us"] / 1e3 for e in way["series"] if e["bytes"] > 20_000) or [0]
+        if flows == 1:  # on the wire, headers included: messages end in heaps
+            sent = [e["bytes"] * 8e-5 for e in way["series"]][-32:-2]
+            row |= {"mbit_per_s": round(sum(sent) / len(sent), 1), "queue_ms": round(waits[len(waits) // 2], 1)}
+        else:
+            row |= {"two_mbit_per_s": round(inside["mbit_per_s"], 1), "fairness": round(inside["fairness"], 3)}
+    return row
+
+
 def grid(emulator, words):
     """One row for each controller, round trip and loss; a queue of the path's product, at least 20 ms."""
     given = dict(word.split("=", 1) for word in words)
+
+    def some(key, usual):
+        return given.pop(key, usual).split(",")
+
+    axes = some("rtts", "0,20,100,200"), some("losses", "0,1,2"), some("controllers", "cubic,bbr")
     rows = []
-    for rtt in (0, 20, 100, 200):
-        for loss in (0, 1, 2):
-            for congestion in ("cubic", "bbr"):
-                lines = ["node a 10.1.0.1", "node b 10.2.0.1", "time 25s",
-                         f"link a b delay={rtt * 500}us rate=100mbit queue={max(rtt, 20) * 12_500} loss={loss}%"]
-                row = {"rtt_ms": rtt, "loss": loss, "congestion": congestion}
-                for flows in (1, 2) if loss == 0 else (1,):
-                    program = [pathlib.Path(emulator).with_name("qudag_traffic"), "rate", f"flows={flows}",
-                               f"congestion={congestion}", *(f"{key}={value}" for key, value in given.items())]
-                    inside, report = emulate(emulator, lines, program)
-                    way = next(w for w in report["ways"] if (w["from"], w["to"]) == ("a", "b"))
-                    waits = sorted(e["queue_mean_us"] / 1e3 for e in way["series"] if e["bytes"] > 20_000) or [0]
-                    if flows == 1:  # on the wire, headers included: messages end in heaps
-                        sent = [e["bytes"] * 8e-5 for e in way["series"]][-32:-2]
-                        row |= {"mbit_per_s": round(sum(sent) / len(sent), 1), "queue_ms": round(waits[len(waits) // 2], 1)}
-                    else:
-                        row |= {"two_mbit_per_s": round(inside["mbit_per_s"], 1), "fairness": round(inside["fairness"], 3)}
-                rows.append(row)
-                print(json.dumps(row), file=sys.stderr, flush=True)
+    for rtt, loss, congestion in itertools.product(*axes):
+        rows.append(grid_row(emulator, int(rtt), int(loss), congestion, [f"{key}={value}" for key, value in given.items()]))
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     return {"case": "grid", "settings": words, "rows": rows}
 
 
