@@ -48,6 +48,11 @@ struct Options {
   SocketAddress listen = SocketAddress::v4(127, 0, 0, 1, 0);
   /// Addresses to publish in the descriptor; empty: `listen` as bound.
   std::vector<SocketAddress> publish;
+  /// Where nodes that dialed another address of this one go on, once the link is ready (RFC 9000,
+  /// 9.6): its own, if what it publishes is a balancer's or several machines'. At most one IPv4 and
+  /// one IPv6; port 0: as bound. What arrives there must reach the socket of `listen`. Who cannot
+  /// reach it stays.
+  std::vector<SocketAddress> preferred_address;
   /// Nodes to join through.
   std::vector<PeerAddress> bootstrap;
   /// Take circuits that go on to other nodes.

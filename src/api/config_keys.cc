@@ -256,6 +256,11 @@ std::vector<Key> make_keys() {
       addresses<SocketAddress>("publish", kAddress,
                                "Addresses to publish for others; empty: `listen` as bound.",
                                QUDAG_AT(node.publish)),
+      addresses<SocketAddress>(
+          "preferred_address", kAddress,
+          "Where links to this node go on, as behind a balancer: one IPv4, one IPv6; port 0: as "
+          "bound.",
+          QUDAG_AT(node.preferred_address)),
       addresses<PeerAddress>("bootstrap", kPeer, "Nodes to join the network through.",
                              QUDAG_AT(node.bootstrap)),
       truth("relay", "Take circuits that go on to other nodes.", QUDAG_AT(node.relay)),

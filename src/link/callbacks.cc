@@ -123,6 +123,22 @@ struct Callbacks {
     return 0;
   }
 
+  static int select_preferred_addr(ngtcp2_conn*, ngtcp2_path* path,
+                                   const ngtcp2_preferred_addr* told, void* user_data) {
+    self(user_data).on_preferred_address(*path, *told);
+    return 0;
+  }
+
+  static int path_validation(ngtcp2_conn* conn, std::uint32_t flags, const ngtcp2_path*,
+                             const ngtcp2_path*, ngtcp2_path_validation_result result,
+                             void* user_data) {
+    const bool preferred = (flags & NGTCP2_PATH_VALIDATION_FLAG_PREFERRED_ADDR) != 0;
+    if (preferred && ngtcp2_conn_is_server(conn) == 0) {
+      self(user_data).on_preferred_validated(result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS);
+    }
+    return 0;
+  }
+
   static ngtcp2_callbacks table() {
     ngtcp2_callbacks out{};
     out.client_initial = client_initial;
@@ -140,6 +156,8 @@ struct Callbacks {
     out.recv_new_token = recv_new_token;
     out.recv_retry = ngtcp2_crypto_recv_retry_cb;
     out.rand = rand;
+    out.select_preferred_addr = select_preferred_addr;
+    out.path_validation = path_validation;
     out.remove_connection_id = remove_connection_id;
     out.update_key = ngtcp2_crypto_update_key_cb;
     out.stream_reset = stream_reset;

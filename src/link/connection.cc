@@ -1,8 +1,10 @@
-// The life of a connection: made, read from, written, ended. Streams are in connection_streams.cc.
+// The life of a connection: made, read from, written, ended. Streams are in connection_streams.cc,
+// addresses in connection_paths.cc.
 #include "link/connection.h"
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "link/path/preferred.h"
 
 #include <algorithm>
 #include <cstring>
@@ -38,8 +40,6 @@ constexpr std::size_t kWorthProbing = 2 * limits::kBuildMessageBytes;
 /// what overtakes is taken for loss, so data comes twice. This many is every packet of a fast link;
 /// what they cost is little next to the packets that bring them.
 constexpr std::uint64_t kUselessFramesPerSecond = 100'000;
-/// For so long an acceptor may still ask for the path that a dialer left.
-constexpr auto kPathDecided = std::chrono::seconds(3);
 /// Ids that a peer may give us: one in use, the others for paths to come.
 constexpr std::uint64_t kCidsActiveMax = 4;
 constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 1st, 2nd, 4th...
@@ -76,6 +76,11 @@ ngtcp2_transport_params parameters_for(const Shared& shared) {
   out.max_idle_timeout = to_native(shared.options.idle_timeout);
   out.active_connection_id_limit = kCidsActiveMax;
   return out;
+}
+
+bool reset_token(Shared& shared, const ngtcp2_cid& cid, std::uint8_t* out) {
+  return ngtcp2_crypto_generate_stateless_reset_token(out, native(shared.reset_secret),
+                                                      Key256::size(), &cid) == 0;
 }
 
 /// What the peer's CONNECTION_CLOSE means to us.
@@ -195,10 +200,16 @@ Result<std::unique_ptr<Connection>> Connection::accept(Shared& shared, LinkId id
     settings.tokenlen = header.tokenlen;
     settings.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
   }
-  if (ngtcp2_crypto_generate_stateless_reset_token(parameters.stateless_reset_token,
-                                                   native(shared.reset_secret), Key256::size(),
-                                                   &source) == 0) {
-    parameters.stateless_reset_token_present = 1;
+  if (!reset_token(shared, source, parameters.stateless_reset_token)) return connection_failure();
+  parameters.stateless_reset_token_present = 1;
+
+  ngtcp2_preferred_addr& preferred = parameters.preferred_addr;
+  if (tell_preferred(preferred, options.preferred_address, incoming.local)) {
+    preferred.cid = make_cid(shared.rng, options.shard, options.shards);
+    if (!reset_token(shared, preferred.cid, preferred.stateless_reset_token)) {
+      return connection_failure();
+    }
+    parameters.preferred_addr_present = 1;
   }
 
   NativePath path(incoming.local, incoming.remote);
@@ -213,6 +224,9 @@ Result<std::unique_ptr<Connection>> Connection::accept(Shared& shared, LinkId id
     return std::unexpected(started.error());
   }
   if (!out->add_route(source) || !out->add_route(header.dcid)) return connection_failure();
+  if (parameters.preferred_addr_present != 0 && !out->add_route(preferred.cid)) {
+    return connection_failure();
+  }
   out->half_open_ = true;
   ++shared.half_open;
   out->seat_ = &shared.admission.add(incoming.remote, shared.now.mono);
@@ -400,9 +414,7 @@ bool Connection::write_train(MutableBytes room, TrainInfo& out) {
   out.bytes = static_cast<std::size_t>(written);
   pacer_.spend(out.bytes);
   out.segment = std::min(segment, out.bytes);
-  out.to = from_native(path.path.remote);
-  out.from = dialer_ ? from_ : from_native(path.path.local);
-  out.ecn = static_cast<std::uint8_t>(info.ecn);
+  address(out, path.path, info);
   return true;
 }
 
@@ -492,40 +504,6 @@ bool Connection::stuck() const {
   return due > now && due - now > to_native(shared_.options.idle_timeout) / 2;
 }
 
-/// The new path has a connection id that was never seen on the old one (RFC 9000, 9.5), and is
-/// validated while data goes on. Without a spare id the old one goes on: late is better than lost.
-/// Until the acceptor has made up its mind about that, no new id is used: ngtcp2 1.24 retires the
-/// one that it would fall back to, counts it all the same, and ends the link.
-bool Connection::move(const SocketAddress& local) {
-  if (doomed() || retired() || local == from_) return false;
-  from_ = local;
-  if (shared_.now.mono < same_id_until_) return false;
-  NativePath path(local, remote());
-  const ngtcp2_path view = path.view();
-  const int rv = ngtcp2_conn_initiate_immediate_migration(conn_, &view, shared_.timestamp());
-  if (rv == 0) {
-    local_ = local;
-  } else {
-    same_id_until_ = shared_.now.mono + kPathDecided;
-  }
-  touch();
-  return rv == 0;
-}
-
-/// Whether the peer is there now: a dialer's stays where it is (RFC 9000, 9).
-bool Connection::is_at(const sockaddr_in6& remote) const {
-  const ngtcp2_addr& at = ngtcp2_conn_get_path(conn_)->remote;
-  return at.addrlen == sizeof remote && std::memcmp(at.addr, &remote, sizeof remote) == 0;
-}
-
-SocketAddress Connection::here() const {
-  return dialer_ ? from_ : from_native(ngtcp2_conn_get_path(conn_)->local);
-}
-
-SocketAddress Connection::remote() const {
-  return from_native(ngtcp2_conn_get_path(conn_)->remote);
-}
-
 void Connection::end_writing(bool quantum_used) {
   if (conn_ == nullptr) return;
   answer_at_ = kNever;
@@ -611,16 +589,6 @@ bool Connection::is_twin_of(const Connection& other) const {
                                               : other.life_.overlaps(life_, other.probe_time()));
 }
 
-/// Three probe times: one answer that is lost is asked for again.
-bool Connection::ask() {
-  if (!reusable() || frozen() || !show()) return false;
-  ++shared_.stats.links_asked;
-  life_.ask_until(shared_.now.mono + 3 * probe_time());
-  return true;
-}
-
-bool Connection::leave_behind() { return peer_ && !doomed() && !retired() && life_.leave_behind(); }
-
 // ---- The end
 // -------------------------------------------------------------------------------------
 
@@ -684,9 +652,7 @@ bool Connection::write_close(MutableBytes room, TrainInfo& out) {
       conn_, &path.path, &info, u8(room), size, &doom_->close, shared_.timestamp());
   if (written <= 0) return false;
   out.bytes = out.segment = static_cast<std::size_t>(written);
-  out.to = from_native(path.path.remote);
-  out.from = dialer_ ? from_ : from_native(path.path.local);
-  out.ecn = static_cast<std::uint8_t>(info.ecn);
+  address(out, path.path, info);
   close_packet_.assign(room.begin(), room.begin() + written);
   return true;
 }

@@ -182,6 +182,8 @@ class Connection {
   int on_crypto_data(Bytes data);
   bool on_handshake_completed();
   void on_handshake_confirmed() { tls_done_ = true; }
+  void on_preferred_address(ngtcp2_path& path, const ngtcp2_preferred_addr& told);
+  void on_preferred_validated(bool success);
   bool on_stream_opened(std::int64_t index);
   bool on_stream_data(Stream& stream, Bytes data, bool fin);
   void on_stream_ended(Stream& stream, std::uint64_t code);
@@ -212,6 +214,7 @@ class Connection {
   bool stuck() const;
   void begin_drain(LifeEvent event, Drain why);
   void end_if_drained();
+  void address(TrainInfo& train, const ngtcp2_path& path, const ngtcp2_pkt_info& info);
   StreamId name(const Stream& stream) const { return {id_, stream.index()}; }
   static ngtcp2_ssize write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtcp2_pkt_info* info,
                                    std::uint8_t* out, std::size_t size, ngtcp2_tstamp now,

@@ -160,6 +160,8 @@ struct EndpointOptions {
   /// The largest UDP payload that path MTU discovery tries; 1200 to limits::kPacketBytesMax.
   std::size_t packet_bytes_max = limits::kPacketBytesMax;
   Congestion congestion = Congestion::cubic;
+  /// Where links that others dial at another address go on: one IPv4, one IPv6 (path/preferred.h).
+  std::vector<SocketAddress> preferred_address = {};
   /// Prove our identity to the peers that we dial (a relay in gossip); otherwise a throwaway key.
   bool known = false;
   /// What this machine encrypts fastest with: the suite it offers first, and takes first.
@@ -196,8 +198,10 @@ struct EndpointStats {
   std::uint64_t control_frames_malformed = 0;
   // Dials of peers that had not answered: done, and refused as too early or for lack of budget.
   std::uint64_t redials = 0, redials_too_soon = 0, redials_no_budget = 0;
-  std::uint64_t links_shown = 0;     // after a change of address
-  std::uint64_t links_moved = 0;     // of those, how many took another connection id to a new path
+  std::uint64_t links_shown = 0;  // after a change of address
+  std::uint64_t links_moved = 0;  // of those, how many took another connection id to a new path
+  // To the address that the acceptor prefers: gone there; no answer from there; not believed.
+  std::uint64_t preferred_moved = 0, preferred_unreachable = 0, preferred_refused = 0;
   std::uint64_t links_redialed = 0;  // that others dialed at an address which is gone
   std::uint64_t links_asked = 0;     // because their peer came anew from elsewhere
   std::uint64_t bytes_copied = 0;    // into buffers of ours, outside packet sealing

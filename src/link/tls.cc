@@ -1,5 +1,6 @@
 #include "link/tls.h"
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "base/secret.h"
 #include "link/tls_engine.h"
@@ -171,7 +172,10 @@ Result<Bytes> encode_parameters(ngtcp2_conn* conn, memory::Scratch& scratch) {
   ngtcp2_transport_params parameters = *ngtcp2_conn_get_local_transport_params(conn);
   parameters.version_info.chosen_version = NGTCP2_PROTO_VER_V1;
   if (ngtcp2_conn_is_server(conn) != 0) {
-    ngtcp2_conn_get_scid(conn, &parameters.initial_scid);  // it has one yet
+    std::array<ngtcp2_cid, 2> ids;  // its own, and that of the preferred address
+    QUDAG_ASSERT(ngtcp2_conn_get_scid(conn, nullptr) <= ids.size());
+    ngtcp2_conn_get_scid(conn, ids.data());
+    parameters.initial_scid = ids[0];
     parameters.initial_scid_present = 1;
   }
   const MutableBytes out = scratch.make<std::byte>(kParametersBytesMax);

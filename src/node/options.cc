@@ -32,9 +32,21 @@ static_assert(kDefaults.queue_high_bytes == limits::kQueueHighBytes &&
               kDefaults.queue_normal_bytes == limits::kQueueNormalBytes &&
               kDefaults.queue_low_bytes == limits::kQueueLowBytes);
 
+/// A dialer of a family can go to one address.
+Status check_preferred(const std::vector<SocketAddress>& addresses) {
+  std::array<int, 2> of_family{};
+  for (const SocketAddress& address : addresses) {
+    if (++of_family[address.is_v4() ? 0 : 1] > 1) {
+      return fail(Errc::config_invalid, "preferred_address: at most one IPv4 and one IPv6");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Status validate(const Options& o) {
+  if (auto preferred = check_preferred(o.preferred_address); !preferred) return preferred;
   const Limits& l = o.limits;
   const std::array checks{
       within<std::uint64_t>("limits.memory", l.memory, std::uint64_t{32} << 20,

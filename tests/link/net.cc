@@ -97,7 +97,7 @@ void Workers::run() {
 
 void Net::deliver(Flying& datagram) {
   for (auto& peer : peers_) {
-    if (!peer->endpoint || peer->address != datagram.to) continue;
+    if (!peer->endpoint || !peer->is_at(datagram.to)) continue;
     runtime::Received received{datagram.from, datagram.to, datagram.data, datagram.data.size(),
                                datagram.ecn};
     peer->endpoint->receive({&received, 1}, peer->address, now());
@@ -140,7 +140,7 @@ std::size_t Peer::send(std::span<const runtime::Train> trains) {
     for (Bytes rest = train.data; !rest.empty();) {
       const Bytes datagram = rest.first(std::min(train.segment, rest.size()));
       rest = rest.subspan(datagram.size());
-      net.carry(address, train.to, datagram, train.ecn);
+      net.carry(is_at(train.from) ? train.from : address, train.to, datagram, train.ecn);
     }
   }
   return count;

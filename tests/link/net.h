@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <deque>
@@ -133,6 +134,9 @@ class Peer final : public runtime::DatagramSocket {
   SocketAddress local() const override { return address; }
   std::optional<SocketAddress> source_for(const SocketAddress&) const override { return address; }
   bool has(const SocketAddress& one) const override { return one.ip == address.ip; }
+  bool is_at(const SocketAddress& one) const {
+    return one == address || std::ranges::find(also, one) != also.end();
+  }
   runtime::SocketStats stats() const override { return {}; }
 
   const NodeId& id() const { return identity.id(); }
@@ -146,6 +150,7 @@ class Peer final : public runtime::DatagramSocket {
   memory::BlockPool pool;
   Recorder events;
   SocketAddress address;
+  std::vector<SocketAddress> also = {};    // of a machine with several: what it is reached at too
   std::size_t trains_accepted = SIZE_MAX;  // per send(); fewer: the socket is "full"
   std::unique_ptr<Endpoint> endpoint;
 };

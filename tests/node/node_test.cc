@@ -339,6 +339,54 @@ TEST(Node, StartSaysWhatIsWrong) {
   EXPECT_EQ(Node::start(options).error().code, Errc::not_found);
 }
 
+TEST(Node, APreferredAddressIsOfOneFamilyEach) {
+  Options options;
+  options.preferred_address = {SocketAddress::v4(192, 0, 2, 1, 1),
+                               *SocketAddress::parse("[2001:db8::1]:1")};
+  EXPECT_TRUE(validate(options));
+  options.preferred_address.push_back(SocketAddress::v4(192, 0, 2, 2, 1));
+  EXPECT_EQ(validate(options).error().code, Errc::config_invalid);
+}
+
+TEST(Node, LinksGoOnAtThePreferredAddress) {
+  Options entrance;
+  entrance.log_level = "off";
+  entrance.shards = 2;
+  entrance.listen = SocketAddress::v4(0, 0, 0, 0, 0);
+  entrance.preferred_address = {SocketAddress::v4(127, 0, 0, 2, 0)};
+  auto first = Node::start(entrance);
+  ASSERT_TRUE(first) << first.error().message();
+  const std::uint16_t port = (*first)->address().port;
+  Options other;
+  other.log_level = "off";
+  other.shards = 1;
+  other.bootstrap = {{.id = (*first)->id(), .at = SocketAddress::v4(127, 0, 0, 1, port)}};
+  auto second = Node::start(other);
+  ASSERT_TRUE(second) << second.error().message();
+
+  const auto there = SocketAddress::v4(127, 0, 0, 2, port);
+  const auto is_there = [&] {  // each call runs on the shards, so this polls what happened
+    for (const PeerStatus& peer : (*second)->peers().get()) {
+      if (peer.address == there) return true;
+    }
+    return false;
+  };
+  while (!is_there()) std::this_thread::yield();
+  Mailbox inbox(**first);
+  while ((*second)->status().get().nodes_known < 2) std::this_thread::yield();
+  SendOptions direct;
+  direct.hops = 0;
+  const auto sent = (*second)->send((*first)->id(), bytes_of("over there"), direct).get();
+  EXPECT_EQ(sent.outcome, Outcome::delivered);
+  double moved = 0;
+  for (const MetricSample& sample : (*second)->metrics().get()) {
+    if (sample.name == "qudag_links_preferred_total" && sample.labels.contains("moved")) {
+      moved += sample.value;
+    }
+  }
+  EXPECT_EQ(moved, 1);
+}
+
 TEST(Node, MetricsAreWellFormedAndCount) {
   Network net(5);
   Mailbox inbox(net[4]);

@@ -1,0 +1,86 @@
+// Where the two ends of a connection are, and what happens when one of them changes its address:
+//   - a dialer moves by its own choice (move), or to the address that the acceptor prefers;
+//   - a dialer behind a NAT that forgets is seen elsewhere: ngtcp2 notices by itself;
+//   - an acceptor that has lost its address is left behind: it cannot move, and dials.
+#include "link/connection.h"
+
+#include "link/path/preferred.h"
+
+#include <cstring>
+
+namespace qudag::link {
+namespace {
+
+/// For so long an acceptor may still ask for the path that a dialer left.
+constexpr auto kPathDecided = std::chrono::seconds(3);
+
+}  // namespace
+
+/// The new path has a connection id that was never seen on the old one (RFC 9000, 9.5), and is
+/// validated while data goes on. Without a spare id the old one goes on: late is better than lost.
+/// Until the acceptor has made up its mind about that, no new id is used: ngtcp2 1.24 retires the
+/// one that it would fall back to, counts it all the same, and ends the link.
+bool Connection::move(const SocketAddress& local) {
+  if (doomed() || retired() || local == from_) return false;
+  from_ = local;
+  if (shared_.now.mono < same_id_until_) return false;
+  NativePath path(local, remote());
+  const ngtcp2_path view = path.view();
+  const int rv = ngtcp2_conn_initiate_immediate_migration(conn_, &view, shared_.timestamp());
+  if (rv == 0) {
+    local_ = local;
+  } else {
+    same_id_until_ = shared_.now.mono + kPathDecided;
+  }
+  touch();
+  return rv == 0;
+}
+
+/// Whether the peer is there now: a dialer's stays where it is (RFC 9000, 9).
+bool Connection::is_at(const sockaddr_in6& remote) const {
+  const ngtcp2_addr& at = ngtcp2_conn_get_path(conn_)->remote;
+  return at.addrlen == sizeof remote && std::memcmp(at.addr, &remote, sizeof remote) == 0;
+}
+
+SocketAddress Connection::here() const {
+  return dialer_ ? from_ : from_native(ngtcp2_conn_get_path(conn_)->local);
+}
+
+SocketAddress Connection::remote() const {
+  return from_native(ngtcp2_conn_get_path(conn_)->remote);
+}
+
+/// Three probe times: one answer that is lost is asked for again.
+bool Connection::ask() {
+  if (!reusable() || frozen() || !show()) return false;
+  ++shared_.stats.links_asked;
+  life_.ask_until(shared_.now.mono + 3 * probe_time());
+  return true;
+}
+
+bool Connection::leave_behind() { return peer_ && !doomed() && !retired() && life_.leave_behind(); }
+
+/// The acceptor says that it would rather be there: ngtcp2 asks whether the path works, and goes.
+void Connection::on_preferred_address(ngtcp2_path& path, const ngtcp2_preferred_addr& told) {
+  const auto chosen = choose_preferred(told, remote_);
+  if (!chosen) {
+    ++shared_.stats.preferred_refused;
+    return;
+  }
+  const sockaddr_in6 there = to_native(*chosen);
+  std::memcpy(path.remote.addr, &there, sizeof there);
+  path.remote.addrlen = sizeof there;
+}
+
+void Connection::on_preferred_validated(bool success) {
+  ++(success ? shared_.stats.preferred_moved : shared_.stats.preferred_unreachable);
+}
+
+/// A dialer's packets leave from where the system chose to dial from, see move().
+void Connection::address(TrainInfo& train, const ngtcp2_path& path, const ngtcp2_pkt_info& info) {
+  train.to = from_native(path.remote);
+  train.from = dialer_ ? from_ : from_native(path.local);
+  train.ecn = static_cast<std::uint8_t>(info.ecn);
+}
+
+}  // namespace qudag::link
