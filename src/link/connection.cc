@@ -1,5 +1,5 @@
 // The life of a connection: made, read from, written, ended. Streams are in connection_streams.cc,
-// addresses in connection_paths.cc.
+// addresses in path/connection_paths.cc.
 #include "link/connection.h"
 
 #include "base/assert.h"
