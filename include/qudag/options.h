@@ -16,6 +16,7 @@ namespace qudag {
 struct Limits {
   std::uint64_t memory = std::uint64_t{512} << 20;  ///< bytes of the whole node; at least 32 MiB
   std::size_t links = 1'024;                        ///< QUIC connections, all shards together
+  std::size_t warm_links = 16;                      ///< kept or opened ahead of need; 0: none
   std::size_t half_open = 256;                      ///< of them still in the handshake
   /// Of one block of addresses, /24 or /48; 0: no bound, as for all that follow in this group.
   std::size_t links_per_prefix = 256;

@@ -394,6 +394,12 @@ std::optional<LinkInfo> Endpoint::info(LinkId link) const {
   return found == nullptr ? std::nullopt : std::optional(found->info());
 }
 std::vector<LinkInfo> Endpoint::links() const { return impl_->links(); }
+bool Endpoint::failed_lately(const NodeId& peer, Now now) const {
+  return impl_->failed_lately(peer, now);
+}
+void Endpoint::keep_warm(LinkId link, bool warm) {
+  if (Connection* const found = impl_->link(link)) found->keep_warm(warm);
+}
 void Endpoint::close(LinkId link, Code code, Now now) {
   impl_->shared().now = now;
   if (Connection* const found = impl_->link(link)) found->doom(Error(Errc::link_closed), code);

@@ -244,6 +244,10 @@ class Endpoint {
   std::optional<LinkId> find(const NodeId& peer) const;
   std::optional<LinkInfo> info(LinkId link) const;
   std::vector<LinkInfo> links() const;
+  /// The peer did not answer a dial lately, and there was no link with it since.
+  bool failed_lately(const NodeId& peer, Now now) const;
+  /// A warm link is asked for a sign of life even without streams, so that it does not end idle.
+  void keep_warm(LinkId link, bool warm);
   void close(LinkId link, Code code, Now now);
   /// This node's own address changed: dialed links move there (RFC 9000, 9) and keep their streams.
   /// Needless for a socket on a wildcard address; links that others dialed cannot be moved.

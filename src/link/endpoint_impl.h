@@ -44,6 +44,9 @@ class Endpoint::Impl {
   Result<LinkId> dial(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
                       Now now);
   std::optional<LinkId> find(const NodeId& peer) const;
+  bool failed_lately(const NodeId& peer, Now now) const {
+    return redial_.failed_lately(peer, now.mono);
+  }
   std::vector<LinkInfo> links() const;
   void move(const SocketAddress& local, Now now);
   void show(const runtime::DatagramSocket& socket, Now now);

@@ -35,6 +35,10 @@ std::uint64_t refused(const ShardReport& r, link::Refusal why) {
   return r.endpoint.refused_by[static_cast<std::size_t>(why)];
 }
 
+std::uint64_t requested(const ShardReport& r, LinkRequest how) {
+  return r.link_requests[static_cast<std::size_t>(how)];
+}
+
 template <class Counts>
 std::uint64_t sum(const Counts& counts) {
   return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
@@ -93,6 +97,27 @@ const std::vector<Row>& rows() {
                 r.endpoint.ended_unused),
       QUDAG_ROW("qudag_links_ended_total", "reason=\"drained\"", "links ended by clean-up", counter,
                 r.endpoint.ended_drained),
+      QUDAG_ROW("qudag_link_requests_total", "result=\"ready\"",
+                "links that circuits asked for, and what there was", counter,
+                requested(r, LinkRequest::ready)),
+      QUDAG_ROW("qudag_link_requests_total", "result=\"dialing\"",
+                "links that circuits asked for, and what there was", counter,
+                requested(r, LinkRequest::dialing)),
+      QUDAG_ROW("qudag_link_requests_total", "result=\"dialed\"",
+                "links that circuits asked for, and what there was", counter,
+                requested(r, LinkRequest::dialed)),
+      QUDAG_ROW("qudag_link_requests_total", "result=\"refused\"",
+                "links that circuits asked for, and what there was", counter,
+                requested(r, LinkRequest::refused)),
+      QUDAG_ROW("qudag_warm_links", "", "kept or opened ahead of need, now", gauge, r.warm.now),
+      QUDAG_ROW("qudag_warm_links_total", "event=\"opened\"", "links opened ahead of need", counter,
+                r.warm.opened),
+      QUDAG_ROW("qudag_warm_links_total", "event=\"used\"", "links opened ahead of need", counter,
+                r.warm.used),
+      QUDAG_ROW("qudag_warm_links_total", "event=\"unused\"", "links opened ahead of need", counter,
+                r.warm.unused),
+      QUDAG_ROW("qudag_warm_links_total", "event=\"evicted\"", "links opened ahead of need",
+                counter, r.warm.evicted),
       QUDAG_ROW("qudag_redials_total", "result=\"dialed\"", "of nodes that had not answered",
                 counter, r.endpoint.redials),
       QUDAG_ROW("qudag_redials_total", "result=\"too_soon\"", "of nodes that had not answered",

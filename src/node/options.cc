@@ -53,6 +53,7 @@ Status validate(const Options& o) {
                             std::uint64_t{1} << 42),
       within<std::size_t>("limits.links", l.links, 4, 1'000'000),
       within<std::size_t>("limits.half_open", l.half_open, 2, 100'000),
+      within<std::size_t>("limits.warm_links", l.warm_links, 0, 10'000),
       within<std::size_t>("limits.links_per_prefix", l.links_per_prefix, 0, 1'000'000),
       within<std::size_t>("limits.half_open_per_prefix", l.half_open_per_prefix, 0, 100'000),
       within<std::uint64_t>("limits.handshakes_per_second", l.handshakes_per_second, 0, kRateMax),

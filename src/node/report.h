@@ -12,6 +12,7 @@
 #include "node/shard/build_gate.h"
 #include "node/shard/gossip_hub.h"
 #include "node/shard/protection.h"
+#include "node/shard/warm_links.h"
 #include "runtime/socket.h"
 
 #include <qudag/metrics.h>
@@ -39,6 +40,8 @@ struct ShardReport {
   message::MessagesStats message;
   netmap::NetmapStats netmap;  // shard 0 only
   GossipHubStats gossip;       // shard 0 only
+  LinkRequests link_requests{};
+  WarmStats warm;
   BuildGateStats gate;
   ProtectionReport protection;
   std::uint64_t turns_reading_used_up = 0;

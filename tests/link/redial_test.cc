@@ -59,9 +59,13 @@ TEST(Redial, ALinkOrAnotherAddressStartsAfresh) {
   redial.failed(peer(1), kHere, kStart, rng);
   redial.failed(peer(2), kHere, kStart, rng);
   EXPECT_EQ(redial.ask(peer(1), kHere, kStart), Answer::too_soon);
+  EXPECT_TRUE(redial.failed_lately(peer(1), kStart + 60s));
+  EXPECT_FALSE(redial.failed_lately(peer(1), kStart + 130s));
+  EXPECT_FALSE(redial.failed_lately(peer(3), kStart));
   EXPECT_EQ(redial.ask(peer(1), kThere, kStart), Answer::dial) << "another address";
   redial.failed(peer(1), kThere, kStart, rng);
   redial.succeeded(peer(1));
+  EXPECT_FALSE(redial.failed_lately(peer(1), kStart));
   EXPECT_EQ(redial.ask(peer(1), kHere, kStart), Answer::dial) << "it is there after all";
   EXPECT_EQ(redial.ask(peer(1), kThere, kStart), Answer::dial);
   EXPECT_EQ(redial.ask(peer(2), kHere, kStart), Answer::too_soon) << "another peer is another";

@@ -133,9 +133,9 @@ TEST(Redial, ADeadGuardDelaysFewBuilds) {
       took.push_back(net.slowest);
     }
     EXPECT_EQ(net.delivered, net.sent);
-    // Of 40; 2 to 6 were seen, since keys are drawn by OpenSSL and no two runs are the same.
-    EXPECT_LE(std::ranges::count_if(took, [](Duration one) { return one > 3s; }), 8);
-    EXPECT_LE(net.report().endpoint.handshakes_failed, 4u);
+    EXPECT_LE(std::ranges::count_if(took, [](Duration one) { return one > 3s; }), 6)
+        << "the source, and each of five relays, dials it once in that time";
+    EXPECT_LE(net.report().endpoint.handshakes_failed, 6u);
   }
 }
 
@@ -151,6 +151,98 @@ TEST(Reuse, AThousandCircuitsBetweenTwoNodesUseOneLink) {
   EXPECT_EQ(net.destination().shard().report().circuits, 1'000u);
   const auto links = net.source().shard().peers();
   EXPECT_EQ(std::ranges::count(links, net.destination().id(), &PeerStatus::id), 1);
+}
+
+// ---- Links that are there before a circuit asks
+// -------------------------------------------------------
+
+Options quiet_gossip(std::size_t warm_links) {
+  Options out;
+  out.gossip_interval = 3600s;  // it dials now and then, too
+  out.limits.warm_links = warm_links;
+  return out;
+}
+
+bool linked(SimNode& node, const NodeId& to) {
+  const auto links = node.shard().peers();
+  return std::ranges::count(links, to, &PeerStatus::id) > 0;
+}
+
+TEST(Warm, ASourceKeepsItsGuardsAndItsDestinationsAndNobodyElse) {
+  Net net(1, 8, quiet_gossip(16));
+  net.pass(60s);
+  EXPECT_TRUE(net.source().shard().peers().empty()) << "nothing before there is demand";
+  net.send({.ttl = 30s, .hops = 3});
+  net.send({.ttl = 30s, .hops = 0});
+  net.pass(5s);
+  std::set<NodeId> peers;
+  for (const PeerStatus& link : net.source().shard().peers()) peers.insert(*link.id);
+  EXPECT_EQ(peers.size(), 3u) << "two guards, of which one was asked for, and the destination";
+  EXPECT_TRUE(peers.contains(net.destination().id()));
+  EXPECT_EQ(net.report().warm.opened, 1u);
+
+  net.pass(105s);  // circuits have gone after a minute, and links without them half a minute later
+  EXPECT_EQ(net.report().circuits, 0u);
+  EXPECT_EQ(net.source().shard().peers().size(), 3u);
+  net.pass(120s);
+  EXPECT_TRUE(net.source().shard().peers().empty()) << "no demand, no links";
+  EXPECT_EQ(net.report().warm.now, 0u);
+}
+
+TEST(Warm, WithoutPlacesLinksEndWithTheirCircuits) {
+  Net net(1, 8, quiet_gossip(0));
+  net.send({.ttl = 30s, .hops = 0});
+  net.pass(110s);
+  EXPECT_TRUE(net.source().shard().peers().empty());
+  EXPECT_EQ(net.report().warm.opened, 0u);
+}
+
+TEST(Warm, ALinkThatIsLostIsOpenedAgainBeforeItIsAskedFor) {
+  Net net(2, 8, quiet_gossip(16));
+  net.send({.ttl = 30s, .hops = 0});
+  net.pass(70s);
+  ASSERT_TRUE(linked(net.source(), net.destination().id()));
+  net.destination().crash();
+  net.destination().start();
+  net.pass(40s);  // a stateless reset, or silence, ends the link
+  EXPECT_TRUE(linked(net.source(), net.destination().id()));
+  const auto before = net.report().link_requests;
+  net.send({.ttl = 30s, .hops = 0});
+  ASSERT_TRUE(net.all_ended(5s));
+  const auto after = net.report().link_requests;
+  EXPECT_EQ(after[0], before[0] + 1) << "ready";
+  EXPECT_EQ(net.report().warm.used, 1u);
+}
+
+TEST(Warm, NothingIsOpenedAheadUnderPressure) {
+  Net net(3, 8, quiet_gossip(16));
+  net.source().on_measure = [](node::Measured& out) { out.memory = 0.87; };
+  net.pass(2s);
+  ASSERT_FALSE(net.source().shard().may_open_ahead());
+  net.send({.ttl = 30s, .hops = 3});
+  net.pass(10s);
+  EXPECT_EQ(net.report().warm.opened, 0u);
+  net.source().on_measure = nullptr;
+  net.pass(30s);
+  EXPECT_TRUE(net.source().shard().may_open_ahead());
+  EXPECT_GE(net.report().warm.opened, 1u);
+}
+
+TEST(Warm, ARelayOpensLinksToOtherRelaysWhileCircuitsGoThroughIt) {
+  Net net(4, 12, quiet_gossip(4));
+  net.pass(60s);
+  net.send_for(10s, 100ms, {.ttl = 30s, .hops = 3});
+  std::uint64_t opened = 0;
+  for (std::size_t i = 0; i < 12; ++i) {
+    const node::ShardReport report = net.network[i].shard().report();
+    EXPECT_LE(report.warm.now, 4u);
+    opened += report.warm.opened;
+  }
+  EXPECT_GT(opened, 3u);
+  net.pass(300s);
+  for (std::size_t i = 0; i < 12; ++i) {
+    EXPECT_EQ(net.network[i].shard().report().links, 0u) << "an idle node keeps no links";
+  }
 }
 
 }  // namespace

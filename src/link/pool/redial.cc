@@ -57,6 +57,12 @@ void Redial::succeeded(const NodeId& peer) {
   while (at != entries_.end() && at->first.first == peer) at = entries_.erase(at);
 }
 
+bool Redial::failed_lately(const NodeId& peer, TimePoint now) const {
+  const auto at = entries_.lower_bound({peer, SocketAddress{}});
+  return at != entries_.end() && at->first.first == peer &&
+         now < at->second.until + rules_.forgotten_after;
+}
+
 void Redial::report(BoundedList& out) const {
   out.push_back(bounded(Bounded::Kind::table, "peers that did not answer",
                         "the earliest is forgotten", entries_.size(), kEntriesMax));

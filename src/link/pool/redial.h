@@ -51,6 +51,9 @@ class Redial {
   /// There is a link with that peer.
   void succeeded(const NodeId& peer);
 
+  /// It did not answer lately, and has not been there since.
+  bool failed_lately(const NodeId& peer, TimePoint now) const;
+
   std::uint64_t too_soon() const { return too_soon_; }
   std::uint64_t no_budget() const { return no_budget_; }
   std::uint64_t retries() const { return retries_; }

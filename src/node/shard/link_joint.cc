@@ -14,6 +14,11 @@ circuit::StreamKey to_circuit(link::StreamId id) {
   return {.link = pack(id.link), .index = id.index};
 }
 
+/// The link is not ready yet.
+bool waits(const Result<circuit::StreamKey>& stream) {
+  return !stream && stream.error() == Errc::link_closed;
+}
+
 bool is_gossip(std::uint8_t type) { return type >= 0x10 && type <= 0x1f; }
 
 }  // namespace
@@ -22,29 +27,41 @@ bool is_gossip(std::uint8_t type) { return type >= 0x10 && type <= 0x1f; }
 // --------------------------------------------------------------------------------
 
 void LinkJoint::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) {
-  const netmap::Entry* entry = view_->find(next);
-  if (entry == nullptr) return circuits_->on_extended(ticket, fail(Errc::unknown_destination), now);
   if (next == self_) {  // a route that comes back to us would be a loop through our own socket
     return circuits_->on_extended(ticket, fail(Errc::unreachable), now);
   }
-  auto link = dial(entry->descriptor, now);
-  if (!link) return circuits_->on_extended(ticket, std::unexpected(link.error()), now);
-  open_or_wait(*link, {.ticket = ticket, .next = next, .cls = cls}, now);
+  const bool known = endpoint_->find(next).has_value();
+  const auto link = dial(next, now);
+  if (!link) {
+    if (link.error() != Errc::unknown_destination) note(next, LinkRequest::refused, now);
+    return circuits_->on_extended(ticket, std::unexpected(link.error()), now);
+  }
+  auto stream = open_on(*link, cls);
+  const LinkRequest else_how = known ? LinkRequest::dialing : LinkRequest::dialed;
+  note(next, waits(stream) ? else_how : LinkRequest::ready, now);
+  answer(*link, {.ticket = ticket, .next = next, .cls = cls}, std::move(stream), now);
+}
+
+void LinkJoint::note(const NodeId& peer, LinkRequest how, Now now) {
+  ++requests_[static_cast<std::size_t>(how)];
+  listener_.link_asked(peer, how, now);
 }
 
 /// At its first address, or the next one while that has not answered lately.
-Result<link::LinkId> LinkJoint::dial(const netmap::Descriptor& peer, Now now) {
+Result<link::LinkId> LinkJoint::dial(const NodeId& peer, Now now) {
+  const netmap::Entry* entry = view_->find(peer);
+  if (entry == nullptr) return fail(Errc::unknown_destination);
   Result<link::LinkId> link = fail(Errc::unreachable);
-  for (const SocketAddress& at : peer.addresses) {
-    link = endpoint_->dial(peer.id, at, local_, now);
+  for (const SocketAddress& at : entry->descriptor.addresses) {
+    link = endpoint_->dial(peer, at, local_, now);
     if (link || link.error() != Errc::unreachable) break;
   }
   return link;
 }
 
-void LinkJoint::open_or_wait(link::LinkId link, const Waiting& waiting, Now now) {
-  auto stream = open_on(link, waiting.cls);
-  if (!stream && stream.error() == Errc::link_closed) {  // not ready yet
+void LinkJoint::answer(link::LinkId link, const Waiting& waiting, Result<circuit::StreamKey> stream,
+                       Now now) {
+  if (waits(stream)) {
     waiting_[link].push_back(waiting);
     return;
   }
@@ -113,7 +130,7 @@ void LinkJoint::on_link_closed(link::LinkId link, const Error& why, Now now) {
   for (const Waiting& waiting : take_waiting(link)) {
     const auto other = endpoint_->find(waiting.next);  // the peer may have dialed us meanwhile
     if (other && *other != link) {
-      open_or_wait(*other, waiting, now);
+      answer(*other, waiting, open_on(*other, waiting.cls), now);
     } else {
       circuits_->on_extended(waiting.ticket, fail(code), now);
     }

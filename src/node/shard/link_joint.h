@@ -9,6 +9,7 @@
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
 #include "node/shard/build_gate.h"
+#include "node/shard/warm_links.h"
 
 #include <cstdint>
 #include <map>
@@ -20,6 +21,8 @@ namespace qudag::node {
 class LinkListener {
  public:
   virtual ~LinkListener() = default;
+  /// A circuit asked for a link to that node.
+  virtual void link_asked(const NodeId& peer, LinkRequest how, Now now) = 0;
   virtual void link_ready(link::LinkId link, Now now) = 0;
   virtual void link_closed(link::LinkId link, Now now) = 0;
   virtual void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) = 0;
@@ -49,6 +52,9 @@ class LinkJoint final : public link::Events, public circuit::Sink {
   const BuildGate& gate() const { return gate_; }
   void set_local(const SocketAddress& local) { local_ = local; }
   void report(BoundedList& out, std::size_t waiting_max) const;
+  const LinkRequests& requests() const { return requests_; }
+  /// The link to a node of the view; unknown_destination if it is not there.
+  Result<link::LinkId> dial(const NodeId& peer, Now now);
 
   // circuit::Sink
   void extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) override;
@@ -79,9 +85,10 @@ class LinkJoint final : public link::Events, public circuit::Sink {
     Class cls;
   };
 
-  Result<link::LinkId> dial(const netmap::Descriptor& peer, Now now);
   Result<circuit::StreamKey> open_on(link::LinkId link, Class cls);
-  void open_or_wait(link::LinkId link, const Waiting& waiting, Now now);
+  void answer(link::LinkId link, const Waiting& waiting, Result<circuit::StreamKey> stream,
+              Now now);
+  void note(const NodeId& peer, LinkRequest how, Now now);
   std::vector<Waiting> take_waiting(link::LinkId link);
 
   const NodeId self_;
@@ -91,6 +98,7 @@ class LinkJoint final : public link::Events, public circuit::Sink {
   circuit::Circuits* circuits_ = nullptr;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
   SocketAddress local_;
+  LinkRequests requests_{};
   std::map<link::LinkId, std::vector<Waiting>> waiting_;  // bounded by circuits_building
 };
 

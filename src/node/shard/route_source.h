@@ -16,6 +16,8 @@ class RouteSource final : public message::Routes {
       : self_(self), cipher_(cipher), policy_(policy), rng_(rng) {}
 
   void set_view(netmap::ViewPtr view) { view_ = std::move(view); }
+  /// First hops of our circuits, oldest first; lives as long as this.
+  const std::vector<NodeId>& guards() const { return guards_.ids; }
   /// How long successful builds took, in microseconds.
   const Histogram& build_us() const { return build_us_; }
 

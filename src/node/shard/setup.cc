@@ -45,6 +45,13 @@ BuildGateOptions gate_options(const ShardSetup& setup) {
           .per_link_per_second = limits.builds_per_link};
 }
 
+/// Never more than half of the links that a shard may have: the others are for who needs one now.
+link::WarmRules warm_rules(const ShardSetup& setup) {
+  const Limits& limits = setup.options->limits;
+  return {.links_max = std::min(share_of_bound(limits.warm_links, setup.shards),
+                                share(limits.links, setup.shards) / 2)};
+}
+
 circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStock& stock) {
   circuit::CircuitsOptions out;
   out.stock = &stock;

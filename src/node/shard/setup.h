@@ -3,6 +3,7 @@
 
 #include "circuit/circuits.h"
 #include "link/endpoint.h"
+#include "link/pool/warm_set.h"
 #include "memory/bound.h"
 #include "message/messages.h"
 #include "node/shard/build_gate.h"
@@ -49,6 +50,7 @@ std::array<std::uint64_t, kClassCount> messages_max(const Limits& limits, unsign
 memory::PoolOptions pool_options(const ShardSetup& setup);
 crypto::Cipher cipher_of(const ShardSetup& setup);
 BuildGateOptions gate_options(const ShardSetup& setup);
+link::WarmRules warm_rules(const ShardSetup& setup);
 circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStock& stock);
 link::EndpointOptions endpoint_options(const ShardSetup& setup);
 message::MessagesOptions message_options(const ShardSetup& setup);

@@ -49,6 +49,12 @@ Shard::Shard(const ShardSetup& setup)
           setup.identity->id(), cipher_of(setup),
           {.distinct_networks = setup.options->distinct_networks, .guards = setup.options->guards},
           *setup.rng),
+      warm_(warm_rules(setup),
+            {.self = setup.identity->id(),
+             .relay = setup.options->relay,
+             .rng = *setup.rng,
+             .guards = routes_.guards(),
+             .dial = [this](const NodeId& peer, Now now) { return joint_.dial(peer, now); }}),
       circuits_(circuit_options(setup, stock_), pool_, *setup.rng, joint_),
       pending_(message_options(setup).sends_max()) {}
 
@@ -122,6 +128,7 @@ void Shard::on_time(Now now) {
   circuits_.on_time(now);
   messages_->on_time(now);
   protection_->on_time(now);
+  if (phase_ == Phase::running) warm_.on_time(*endpoint_, may_open_ahead(), now);
   if (now.mono >= maintain_at_) maintain(now);
   if (now.mono >= show_at_) {
     show_at_ = kNever;
@@ -149,6 +156,7 @@ TimePoint Shard::next_deadline() const {
   TimePoint due =
       std::min({endpoint_->next_deadline(), circuits_.next_deadline(), messages_->next_deadline(),
                 phase_end_, maintain_at_, show_at_, protection_->next_deadline()});
+  if (phase_ == Phase::running) due = std::min(due, warm_.next_deadline());
   if (setup_.index == 0) {
     due = std::min({due, setup_.hub->next_deadline(), renew_at_});
     if (bootstrap_ && phase_ == Phase::running) due = std::min(due, bootstrap_->next_deadline());
@@ -297,6 +305,7 @@ void Shard::set_view(netmap::ViewPtr view, Now now) {
     renew_at_ = now.mono;
   }
   joint_.set_view(view);
+  warm_.set_view(view);
   routes_.set_view(std::move(view));
 }
 

@@ -20,6 +20,7 @@
 #include "node/shard/protection.h"
 #include "node/shard/route_source.h"
 #include "node/shard/setup.h"
+#include "node/shard/warm_links.h"
 #include "onion/key_stock.h"
 
 #include <qudag/options.h>
@@ -84,6 +85,9 @@ class Shard final : public runtime::Driven,
   explicit Shard(const ShardSetup& setup);
 
   // LinkListener
+  void link_asked(const NodeId& peer, LinkRequest how, Now now) override {
+    warm_.asked(peer, how, now);
+  }
   void link_ready(link::LinkId link, Now now) override;
   void link_closed(link::LinkId link, Now now) override;
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
@@ -111,6 +115,7 @@ class Shard final : public runtime::Driven,
   memory::BlockPool pool_;
   LinkJoint joint_;
   RouteSource routes_;
+  WarmLinks warm_;
   onion::KeyStock stock_;
   bool filling_stock_ = false;  // a worker makes keys for it
   circuit::Circuits circuits_;

@@ -27,6 +27,8 @@ ShardReport Shard::report() const {
     out.netmap = setup_.hub->stats();
     out.gossip = setup_.hub->hub_stats();
   }
+  out.link_requests = joint_.requests();
+  out.warm = warm_.stats();
   out.gate = joint_.gate().stats();
   out.protection = protection_->report();
   out.turns_reading_used_up = turns_reading_used_up_;
@@ -43,6 +45,7 @@ void Shard::report(BoundedList& out, Now now) const {
   circuits_.report(out);
   endpoint_->report(out);
   joint_.report(out, 2 * share(setup_.options->limits.circuits_building, setup_.shards));
+  warm_.report(out);
   memory::report("blocks of a shard", pool_options(setup_), pool_.stats(), out);
   const std::size_t sends = message_options(setup_).sends_max();
   out.push_back(bounded(Kind::table, "completions of sends", "one for each message",

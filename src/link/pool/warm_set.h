@@ -1,0 +1,65 @@
+// To whom a link is kept, or opened ahead of need: the peers that circuits are most likely to ask
+// for next.
+//
+//   1. asked() counts each circuit that wants a link to a peer; counts fade with a half-life, so
+//      that the set follows what is wanted now;
+//   2. choose() fills the places: by what was asked, and who has a place keeps it unless another is
+//      clearly ahead; then with the likely ones that the owner names, in its order;
+//   3. when nobody has been asked for in `idle_after`, all places are empty: an idle node keeps no
+//      links. What was asked is still known when traffic comes back.
+//
+// Pure: time is an argument, and links are the owner's. One owner. Limits: `links_max` places,
+// kAskedMax peers with a count; beyond it the one with the least is forgotten.
+#pragma once
+
+#include "base/bounded.h"
+#include "base/time.h"
+
+#include <qudag/address.h>
+
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <span>
+#include <vector>
+
+namespace qudag::link {
+
+struct WarmRules {
+  std::size_t links_max = 16;  // 0: no link is kept or opened ahead
+  Duration half_life = std::chrono::minutes(5);
+  Duration idle_after = std::chrono::minutes(2);
+};
+
+class WarmSet {
+ public:
+  static constexpr std::size_t kAskedMax = 1'024;
+
+  explicit WarmSet(const WarmRules& rules) : rules_(rules) {}
+
+  void asked(const NodeId& peer, TimePoint now);
+  /// A link was asked for lately, to whomever.
+  bool in_use(TimePoint now) const;
+  /// Fills the places anew; who has lost its place. `likely`: for places that are left.
+  std::vector<NodeId> choose(std::span<const NodeId> likely, TimePoint now);
+  std::span<const NodeId> chosen() const { return chosen_; }
+  std::size_t places() const { return rules_.links_max; }
+  void report(BoundedList& out) const;
+
+ private:
+  struct Demand {
+    double count = 0;  // at `at`; fades from there on
+    TimePoint at{};
+  };
+  double count_now(const Demand& demand, TimePoint now) const;
+  void make_room(TimePoint now);
+  bool has_place(const NodeId& peer) const;
+  std::vector<NodeId> wanted(TimePoint now);
+
+  const WarmRules rules_;
+  std::map<NodeId, Demand> asked_;
+  std::vector<NodeId> chosen_;
+  TimePoint last_asked_ = TimePoint::min();
+};
+
+}  // namespace qudag::link
