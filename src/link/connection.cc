@@ -40,8 +40,9 @@ constexpr std::size_t kWorthProbing = 2 * limits::kBuildMessageBytes;
 /// what overtakes is taken for loss, so data comes twice. This many is every packet of a fast link;
 /// what they cost is little next to the packets that bring them.
 constexpr std::uint64_t kUselessFramesPerSecond = 100'000;
-/// Ids that a peer may give us: one in use, the others for paths to come.
-constexpr std::uint64_t kCidsActiveMax = 4;
+/// Ids that a peer may give us: one in use, three for paths to come, and one that it keeps to
+/// itself (take_peer_parameters in tls.cc).
+constexpr std::uint64_t kCidsActiveMax = 5;
 constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 1st, 2nd, 4th...
 
 ngtcp2_settings settings_for(const Shared& shared) {

@@ -239,7 +239,6 @@ class Connection {
   // Of a dialer's packets. Dialed from a wildcard address, it is what the system chose then: no
   // packet leaves from another address with a connection id that this one was seen with.
   SocketAddress from_;
-  TimePoint same_id_until_{};
   SocketAddress remote_;
   std::optional<NodeId> peer_;
   TlsFacts facts_;

@@ -200,6 +200,25 @@ int install_first_write_key(ngtcp2_conn* conn, const TlsContexts& contexts, SSL*
   return rv;
 }
 
+/// Of the connection ids that the peer would take it gets one fewer. ngtcp2 1.24 as an acceptor,
+/// whose dialer is seen elsewhere (a NAT forgot) and then moves, retires the id that it keeps to
+/// fall back to, and goes on counting it: the one that comes in its place would be one too many.
+int take_peer_parameters(ngtcp2_conn* conn, Bytes told) {
+  ngtcp2_transport_params parameters;
+  std::array<std::uint8_t, kParametersBytesMax> fewer;
+  if (ngtcp2_transport_params_decode(&parameters, u8(told), told.size()) == 0 &&
+      parameters.active_connection_id_limit > NGTCP2_DEFAULT_ACTIVE_CONNECTION_ID_LIMIT) {
+    --parameters.active_connection_id_limit;
+    const ngtcp2_ssize size =
+        ngtcp2_transport_params_encode(fewer.data(), fewer.size(), &parameters);
+    if (size > 0) {
+      return ngtcp2_conn_decode_and_set_remote_transport_params(conn, fewer.data(),
+                                                                static_cast<std::size_t>(size));
+    }
+  }
+  return ngtcp2_conn_decode_and_set_remote_transport_params(conn, u8(told), told.size());
+}
+
 int apply_one(ngtcp2_conn* conn, const TlsContexts& contexts, SSL* ssl, const TlsEffect& effect) {
   const std::uint8_t* const data = u8(Bytes(effect.data));
   const std::size_t size = effect.data.size();
@@ -208,7 +227,7 @@ int apply_one(ngtcp2_conn* conn, const TlsContexts& contexts, SSL* ssl, const Tl
     case TlsEffect::Kind::send:
       return ngtcp2_conn_submit_crypto_data(conn, effect.level, data, size);
     case TlsEffect::Kind::peer_parameters:
-      return ngtcp2_conn_decode_and_set_remote_transport_params(conn, data, size);
+      return take_peer_parameters(conn, Bytes(effect.data));
     case TlsEffect::Kind::read_secret:
       rv = ngtcp2_crypto_derive_and_install_rx_key(conn, nullptr, nullptr, nullptr, effect.level,
                                                    data, size);

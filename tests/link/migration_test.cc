@@ -104,6 +104,54 @@ TEST(Migration, WithoutASpareIdTheOldOneGoesOn) {
   EXPECT_TRUE(pair.a.events.closed.empty());
 }
 
+/// What the acceptor does about the first lasts for a second, with ids that the second needs.
+TEST(Migration, ANatThatForgetsAndThenAMove) {
+  for (int between = 0; between <= 500; between += 50) {
+    SCOPED_TRACE(between);
+    Pair pair;
+    pair.net.faults.latency = 20ms;
+    pair.connect();
+    pair.b.events.when_data = [&](StreamId id, Bytes data) { pair.b->consume(id, data.size()); };
+    const StreamId stream = pair.open();
+    send_pieces(pair, stream, 100);
+    pair.a.address = kElsewhere;  // and a does not know
+    send_pieces(pair, stream, between);
+    move_a(pair, kThere);
+    send_pieces(pair, stream, 1'000);
+    const std::size_t bytes = 1'000u * (1'100u + static_cast<unsigned>(between));
+    EXPECT_TRUE(pair.net.run(5s, [&] { return pair.b.events.bytes_in == bytes; }));
+    EXPECT_EQ((*pair.a).stats().links_moved, 1u);
+    EXPECT_TRUE(pair.a.events.closed.empty());
+    EXPECT_TRUE(pair.b.events.closed.empty()) << pair.b.events.closed[0].second.message();
+  }
+}
+
+TEST(Migration, NatsAndMovesInAnyOrder) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    Pair pair(seed);
+    pair.net.faults.latency = 20ms;
+    pair.connect();
+    pair.b.events.keep_data = false;
+    pair.b.events.when_data = [&](StreamId id, Bytes data) { pair.b->consume(id, data.size()); };
+    const StreamId stream = pair.open();
+    pair.net.run_for(100ms);  // in the handshake nobody may move (RFC 9000, 9)
+    std::size_t bytes = 0;
+    for (std::uint8_t i = 0; i < 10; ++i) {
+      const auto pieces = static_cast<int>(pair.net.chance().below(200));
+      send_pieces(pair, stream, pieces);
+      bytes += 1'000u * static_cast<unsigned>(pieces);
+      pair.a.address = SocketAddress::v4(10, 7, 7, i, 999);
+      if (pair.net.chance().below(2) == 0) pair.a->show(pair.a, pair.net.now());
+    }
+    send_pieces(pair, stream, 1'000);
+    bytes += 1'000'000;
+    EXPECT_TRUE(pair.net.run(5s, [&] { return pair.b.events.bytes_in == bytes; }));
+    EXPECT_TRUE(pair.a.events.closed.empty());
+    EXPECT_TRUE(pair.b.events.closed.empty()) << pair.b.events.closed[0].second.message();
+  }
+}
+
 TEST(Migration, AnAddressThatStaysChangesNothing) {
   Pair pair;
   pair.connect();

@@ -9,29 +9,16 @@
 #include <cstring>
 
 namespace qudag::link {
-namespace {
-
-/// For so long an acceptor may still ask for the path that a dialer left.
-constexpr auto kPathDecided = std::chrono::seconds(3);
-
-}  // namespace
 
 /// The new path has a connection id that was never seen on the old one (RFC 9000, 9.5), and is
 /// validated while data goes on. Without a spare id the old one goes on: late is better than lost.
-/// Until the acceptor has made up its mind about that, no new id is used: ngtcp2 1.24 retires the
-/// one that it would fall back to, counts it all the same, and ends the link.
 bool Connection::move(const SocketAddress& local) {
   if (doomed() || retired() || local == from_) return false;
   from_ = local;
-  if (shared_.now.mono < same_id_until_) return false;
   NativePath path(local, remote());
   const ngtcp2_path view = path.view();
   const int rv = ngtcp2_conn_initiate_immediate_migration(conn_, &view, shared_.timestamp());
-  if (rv == 0) {
-    local_ = local;
-  } else {
-    same_id_until_ = shared_.now.mono + kPathDecided;
-  }
+  if (rv == 0) local_ = local;
   touch();
   return rv == 0;
 }
