@@ -143,6 +143,7 @@ bool CircuitPool::close_idle(Flow& flow, Now now) {
 
 void CircuitPool::close(Flow& flow, Channel& channel, Now now) {
   std::erase(flow.circuits, &channel);
+  context_.routes.circuit_ended(channel.route, true, now.mono - channel.asked, now);
   context_.channels.retire(channel);
   context_.port.close(channel.circuit, now);
 }
@@ -195,6 +196,7 @@ void CircuitPool::build(Flow& flow, Now now) {
   channel.flow = &flow;
   channel.route = std::move(*route);
   flow.circuits.push_back(&channel);
+  context_.routes.circuit_began(channel.route, now);
   for (const auto& [id, took] : built) {
     if (id == *circuit) on_built(id, took, now);
   }
@@ -229,6 +231,7 @@ void CircuitPool::on_ended_early(circuit::CircuitId circuit, const Error& why) {
 void CircuitPool::on_ended(Channel& channel, const Error& why, std::size_t failed_hop, Now now) {
   Flow& flow = *channel.flow;
   std::erase(flow.circuits, &channel);
+  context_.routes.circuit_ended(channel.route, false, now.mono - channel.asked, now);
   if (!channel.ready) {
     const bool told = failed_hop < channel.route.size();
     if (why == Errc::refused_by_peer && told) {

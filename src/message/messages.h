@@ -43,6 +43,16 @@ class Routes {
   /// How a drawn route did: ready after `took`, or which hop failed (index, SIZE_MAX: unknown).
   virtual void report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
                       Duration took, Now now) = 0;
+  /// A circuit of ours on that route is there from now on, and has ended: closed `by_us`, or by the
+  /// network, after it `lived` so long. Each once.
+  virtual void circuit_began(std::span<const onion::RouteHop> route, Now now) {
+    static_cast<void>(route), static_cast<void>(now);
+  }
+  virtual void circuit_ended(std::span<const onion::RouteHop> route, bool by_us, Duration lived,
+                             Now now) {
+    static_cast<void>(route), static_cast<void>(by_us), static_cast<void>(lived);
+    static_cast<void>(now);
+  }
   /// That hop said that it takes no circuit now: a limit, no defect.
   virtual void refused(const onion::RouteHop& hop, Now now) {
     static_cast<void>(hop), static_cast<void>(now);

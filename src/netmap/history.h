@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/time.h"
+#include "netmap/loads.h"
 
 #include <qudag/address.h>
 
@@ -32,6 +33,9 @@ class RelayHistory {
   /// What route choice goes by: the weight, but hardly anything for a relay that refused lately.
   double chance(const NodeId& relay, Now now) const;
   bool busy(const NodeId& relay, Now now) const;
+  /// What relays say of themselves; no part of chance().
+  RelayLoads& loads() { return loads_; }
+  const RelayLoads& loads() const { return loads_; }
   std::size_t size() const { return records_.size(); }
 
  private:
@@ -46,6 +50,7 @@ class RelayHistory {
 
   std::size_t entries_max_;
   std::unordered_map<NodeId, Record> records_;
+  RelayLoads loads_;
 };
 
 }  // namespace qudag::netmap

@@ -1,10 +1,13 @@
 // Route choice. Steps of draw_route():
 //   1. the destination must be known and reachable by us;
 //   2. guards that are gone leave the list, and it is filled up with relays that do not fail;
-//   3. the first hop is one of the guards that suits this destination;
+//   3. the first hop is, of the guards in use that suit this destination, the one with the least
+//      circuits of ours for its chance;
 //   4. the other relays are drawn by weight.
+// A relay's chance is what the history gives, times its share by the load that it reports: both at
+// most 1, so nobody gains by what it says.
 // A draw is rejection sampling: pick by claimed capacity (a binary search in the view), keep with
-// the probability that the history gives, refuse what may not stand here. When luck is bad, the
+// the probability of its chance, refuse what may not stand here. When luck is bad, the
 // whole list is summed instead, so a relay that may be chosen is always found.
 #include "netmap/route.h"
 
@@ -17,6 +20,7 @@ namespace {
 
 constexpr std::uint16_t kSpokenVersion = 1;
 constexpr unsigned kQuickDraws = 64;
+constexpr double kSame = 1e-9;  // loads that differ by less are equal
 
 bool is_usable(const Entry& entry, Now now) {
   const Descriptor& d = entry.descriptor;
@@ -50,7 +54,7 @@ class Draw {
     if (relays.empty()) return nullptr;
     for (unsigned i = 0; i < kQuickDraws; ++i) {
       const EntryPtr& picked = relays[view_.relay_at(rng_.unit())];
-      if (rng_.unit() < history_.chance(picked->descriptor.id, now_) && suits(*picked, others)) {
+      if (rng_.unit() < chance(picked->descriptor.id) && suits(*picked, others)) {
         return picked;
       }
     }
@@ -66,8 +70,8 @@ class Draw {
     });
   }
 
-  /// A guard in use that suits the destination, each with the same chance; or else another of the
-  /// list; or else any relay, which then joins the list if there is room.
+  /// The least loaded of the guards in use that suit the destination; or else another of the list;
+  /// or else any relay, which then joins the list if there is room.
   EntryPtr first_hop(Guards& guards, const EntryPtr& destination) {
     const std::array<EntryPtr, 1> others{destination};
     if (policy_.guards == 0) return relay(others);
@@ -85,13 +89,37 @@ class Draw {
       return history_.busy(guard->descriptor.id, now_);
     };
     if (!std::ranges::all_of(suited, is_busy)) std::erase_if(suited, is_busy);
-    if (!suited.empty()) return suited[rng_.below(suited.size())];
+    if (!suited.empty()) return one_of(suited, guards);
+    ++guards.choices.other;
     EntryPtr drawn = relay(others);
     if (drawn != nullptr && guards.ids.size() < guards_max()) add(guards, *drawn);
     return drawn;
   }
 
  private:
+  double chance(const NodeId& id) const {
+    const double own = history_.chance(id, now_);
+    return policy_.by_load ? own * history_.loads().share(id, now_) : own;
+  }
+
+  /// Whose circuits of ours, and this one more, are the fewest for its chance: so their numbers
+  /// become as the chances are. Equal ones have the same luck.
+  EntryPtr one_of(const std::vector<EntryPtr>& suited, Guards& guards) {
+    ++(suited.size() > 1 ? guards.choices.least : guards.choices.only);
+    if (!policy_.by_load) return suited[rng_.below(suited.size())];
+    std::vector<double> loads;
+    for (const EntryPtr& guard : suited) {
+      const NodeId& id = guard->descriptor.id;
+      loads.push_back((guards.circuits.held(id, now_) + 1) / chance(id));
+    }
+    const double least = *std::ranges::min_element(loads);
+    std::vector<EntryPtr> equal;
+    for (std::size_t i = 0; i < suited.size(); ++i) {
+      if (loads[i] <= least * (1 + kSame)) equal.push_back(suited[i]);
+    }
+    return equal[rng_.below(equal.size())];
+  }
+
   std::vector<EntryPtr> entries_of(const Guards& guards) const {
     std::vector<EntryPtr> out;
     for (const NodeId& id : guards.ids) {
@@ -150,7 +178,7 @@ class Draw {
     std::size_t last = relays.size();  // the last that may be chosen, against rounding
     for (std::size_t i = 0; i < relays.size(); ++i) {
       if (suits(*relays[i], others)) {
-        sum += view_.relay_weight(i) * history_.chance(relays[i]->descriptor.id, now_);
+        sum += view_.relay_weight(i) * chance(relays[i]->descriptor.id);
         last = i;
       }
       sums[i] = sum;

@@ -103,6 +103,7 @@ Status Node::Impl::start() {
       std::min(limits::kReplayEntriesMax, remembered / onion::ReplayWindow::kEntryBytes));
   const auto delivered = std::make_shared<message::Delivered>(
       std::min(message::MessagesOptions{}.duplicates_max, remembered / kMessageIdBytes), rng_);
+  const auto guards = std::make_shared<node::NodeGuards>();
   std::vector<node::Shard*> all;
   for (unsigned i = 0; i < shards; ++i) {
     auto shard = node::Shard::create({.index = i,
@@ -115,7 +116,8 @@ Status Node::Impl::start() {
                                       .host = this,
                                       .hub = hub_.get(),
                                       .replays = replays,
-                                      .delivered = delivered});
+                                      .delivered = delivered,
+                                      .guards = guards});
     if (!shard) return std::unexpected(shard.error());
     seats_[i].shard = std::move(*shard);
     all.push_back(seats_[i].shard.get());
@@ -178,9 +180,11 @@ void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
 }
 
 void Node::Impl::measure(unsigned shard, node::Measured& out) {
+  const TimePoint now = runtime::system_now().mono;
   out.descriptors = process_.descriptors();
+  out.busy = seats_[shard].busy_share(now);
   if (shard != 0) return;  // shard 0 keeps the time
-  process_.count_descriptors(runtime::system_now().mono, *workers_, *seats_[0].loop);
+  process_.count_descriptors(now, *workers_, *seats_[0].loop);
 }
 
 void Node::Impl::on_memory_watch(unsigned shard, bool short_of) {

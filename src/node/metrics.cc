@@ -220,6 +220,20 @@ const std::vector<Row>& rows() {
                 counter, r.gate.refused_link_rate),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"rate\"", "build messages refused",
                 counter, r.gate.refused_rate),
+      QUDAG_ROW("qudag_load_reports_total", "way=\"sent\"", "LOAD frames", counter, r.loads.sent),
+      QUDAG_ROW("qudag_load_reports_total", "way=\"heard\"", "LOAD frames", counter, r.loads.heard),
+      QUDAG_ROW("qudag_load_reports_ignored_total", "reason=\"too_fast\"", "LOAD frames", counter,
+                r.loads.ignored_too_fast),
+      QUDAG_ROW("qudag_load_reports_ignored_total", "reason=\"unknown\"",
+                "LOAD frames; their sender does not say who it is", counter,
+                r.loads.ignored_unknown),
+      QUDAG_ROW("qudag_first_hops_total", "by=\"least\"",
+                "first hops chosen: the least loaded of several guards", counter,
+                r.first_hops.least),
+      QUDAG_ROW("qudag_first_hops_total", "by=\"only\"", "first hops chosen: one guard suited",
+                counter, r.first_hops.only),
+      QUDAG_ROW("qudag_first_hops_total", "by=\"other\"", "first hops chosen: no guard suited",
+                counter, r.first_hops.other),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"overload\"", "build messages refused",
                 counter, r.circuit.refused_overload),
       QUDAG_ROW("qudag_circuits_refused_total", "reason=\"replayed\"", "build messages refused",
@@ -520,6 +534,8 @@ void add_overload_rows(const std::vector<ShardReport>& reports, std::vector<Metr
         "what runs short: 0 idle, 1 the bound is reached; the worst shard", SampleKind::gauge,
         worst([i](const ShardReport& r) { return r.protection.pressures[i]; }));
   }
+  add("qudag_load", "", "what this node says of its load: 0 idle, 1 full; the highest shard",
+      SampleKind::gauge, worst([](const ShardReport& r) { return r.loads.own; }));
   for (std::size_t i = 0; i < govern::kActionCount; ++i) {
     const std::string labels =
         fmt::format("action=\"{}\"", name_of(static_cast<govern::Action>(i)));

@@ -9,8 +9,10 @@
 #include "memory/bound.h"
 #include "message/messages.h"
 #include "netmap/netmap.h"
+#include "netmap/route.h"
 #include "node/shard/build_gate.h"
 #include "node/shard/gossip_hub.h"
+#include "node/shard/load_reports.h"
 #include "node/shard/protection.h"
 #include "node/shard/warm_links.h"
 #include "runtime/socket.h"
@@ -42,6 +44,8 @@ struct ShardReport {
   GossipHubStats gossip;       // shard 0 only
   LinkRequests link_requests{};
   WarmStats warm;
+  LoadReportStats loads;
+  netmap::Guards::Choices first_hops;  // shard 0 only: they are the node's
   BuildGateStats gate;
   ProtectionReport protection;
   std::uint64_t turns_reading_used_up = 0;

@@ -22,6 +22,19 @@ struct Seat {
   std::unique_ptr<Shard> shard;
   std::thread thread;
 
+  /// The part of the time since the last call that its loop was busy. On the shard's thread.
+  double busy_share(TimePoint now) {
+    const Duration busy = loop->busy();
+    const Duration since = now - busy_at;
+    const double share =
+        since > Duration{} ? std::chrono::duration<double>(busy - busy_before) / since : 0;
+    busy_before = busy;
+    busy_at = now;
+    return share;
+  }
+  Duration busy_before{};
+  TimePoint busy_at{};
+
   /// On the shard's thread.
   BoundedList bounded() const {
     BoundedList out;

@@ -45,7 +45,8 @@ void SimNode::start() {
                                     .rng = &world_.rng(),
                                     .socket = &host_,
                                     .host = this,
-                                    .hub = hub_.get()});
+                                    .hub = hub_.get(),
+                                    .by_load = by_load});
   QUDAG_ASSERT(shard.has_value());
   shard_ = std::move(*shard);
   hub_->attach({shard_.get()});

@@ -49,6 +49,8 @@ class SimNode final : public node::ShardHost {
   std::function<Accept(Message&&)> on_message_handler;
   /// Changes what the overload manager sees: for what a simulation has none of.
   std::function<void(node::Measured&)> on_measure;
+  /// Off: hops are chosen without regard to load. Before start().
+  bool by_load = true;
   /// What it started (true) and ended, in order.
   std::vector<std::pair<govern::Action, bool>> actions;
 

@@ -20,6 +20,7 @@ namespace qudag::node {
 /// One look at a shard, for the overload manager. Shares are of what is allowed.
 struct Measured {
   double memory = 0;                            // share of the bound
+  double busy = 0;                              // share of the time, since the last look
   double descriptors = 0;                       // share of the files that the process may have open
   double handshakes = 0;                        // share of the half-open ones, or of their rate
   std::array<Duration, kClassCount> waiting{};  // of messages that could be sent

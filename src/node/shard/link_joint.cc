@@ -1,5 +1,7 @@
 #include "node/shard/link_joint.h"
 
+#include "wire/control.h"
+
 #include <utility>
 
 namespace qudag::node {
@@ -142,6 +144,9 @@ void LinkJoint::on_link_closed(link::LinkId link, const Error& why, Now now) {
 
 void LinkJoint::on_control_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
   if (is_gossip(type)) listener_.gossip_frame(link, type, body, now);
+  if (type == static_cast<std::uint8_t>(wire::ControlType::load)) {
+    listener_.load_frame(link, body, now);
+  }
 }
 
 void LinkJoint::on_stream_opened(link::StreamId stream, Now now) {

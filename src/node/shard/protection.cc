@@ -148,10 +148,23 @@ Measured Protection::measure(Now now) {
   return out;
 }
 
+void Protection::weigh(const Measured& measured, Now now) {
+  load_.add({.busy = measured.busy,
+             .circuits = static_cast<double>(setup_.circuits.size()) /
+                         static_cast<double>(setup_.circuits_max),
+             .memory = pressures_[at(Pressure::memory)],
+             .queue_delay = pressures_[at(Pressure::queue_delay)],
+             .loop_lag = pressures_[at(Pressure::loop_lag)],
+             .descriptors = pressures_[at(Pressure::descriptors)]},
+            now.mono);
+}
+
 void Protection::on_time(Now now) {
   if (now.mono < due_) return;
   watch_memory(now);
-  pressures_ = pressures_of(measure(now));
+  const Measured measured = measure(now);
+  pressures_ = pressures_of(measured);
+  weigh(measured, now);
   overload_.update(pressures_, now.mono);
   const bool calm = quiet_ && !overload_.active(Action::shrink) &&
                     *std::max_element(pressures_.begin(), pressures_.end()) < kCalm;

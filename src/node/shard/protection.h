@@ -11,6 +11,7 @@
 #pragma once
 
 #include "circuit/circuits.h"
+#include "govern/load.h"
 #include "govern/overload.h"
 #include "link/endpoint.h"
 #include "memory/bound.h"
@@ -50,6 +51,7 @@ struct ProtectionReport {
 struct ProtectionSetup {
   unsigned shard = 0;
   unsigned shards = 1;
+  std::size_t circuits_max = 1;
   const memory::Bound& bound;
   memory::BlockPool& pool;
   link::Endpoint& endpoint;
@@ -87,6 +89,8 @@ class Protection {
   bool may_open_ahead() const { return !overload_.active(govern::Action::stop_opening_ahead); }
   /// Whether to take a message of the application: refused_overload, with the reason.
   Status admit(Class cls);
+  /// What peers may know of it, 0 to 65535.
+  std::uint16_t load() const { return load_.load(); }
   ProtectionReport report() const;
 
  private:
@@ -105,6 +109,7 @@ class Protection {
   void watch_memory(Now now);
   void reclaim(Class cls, Now now);
   Measured measure(Now now);
+  void weigh(const Measured& measured, Now now);
   void tell_changes();
   void act(Now now);
   double refusal(govern::Action action) const;
@@ -115,6 +120,7 @@ class Protection {
   const ProtectionSetup setup_;
   govern::Overload overload_;
   govern::Pressures pressures_{};
+  govern::LoadMeter load_;
   std::array<bool, govern::kActionCount> was_active_{};
   std::array<std::uint64_t, kClassCount> messages_dropped_{};
   std::array<std::uint64_t, kClassCount> sends_refused_{};

@@ -4,8 +4,10 @@ namespace qudag::node {
 
 Result<std::vector<onion::RouteHop>> RouteSource::draw(const NodeId& destination, unsigned relays,
                                                        Now now) {
-  auto entries =
-      netmap::draw_route(*view_, self_, destination, relays, policy_, guards_, history_, now, rng_);
+  auto entries = guards_->with([&](netmap::Guards& guards) {
+    return netmap::draw_route(*view_, self_, destination, relays, policy_, guards, history_, now,
+                              rng_);
+  });
   if (!entries) return std::unexpected(entries.error());
   std::vector<onion::RouteHop> hops;
   hops.reserve(entries->size());
@@ -27,6 +29,18 @@ void RouteSource::report(std::span<const onion::RouteHop> route, bool ok, std::s
   } else {  // which one is unknown: all of them share the blame
     for (const auto& hop : route) history_.failed(hop.id, now);
   }
+}
+
+// A route without relays has no first hop to choose.
+void RouteSource::circuit_began(std::span<const onion::RouteHop> route, Now now) {
+  if (route.size() < 2) return;
+  guards_->with([&](netmap::Guards& g) { g.circuits.began(route.front().id, now); });
+}
+
+void RouteSource::circuit_ended(std::span<const onion::RouteHop> route, bool by_us, Duration lived,
+                        Now now) {
+  if (route.size() < 2) return;
+  guards_->with([&](netmap::Guards& g) { g.circuits.ended(route.front().id, by_us, lived, now); });
 }
 
 }  // namespace qudag::node

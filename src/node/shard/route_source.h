@@ -6,34 +6,44 @@
 #include "base/rng.h"
 #include "message/messages.h"
 #include "netmap/netmap.h"
+#include "node/shard/node_guards.h"
+
+#include <memory>
 
 namespace qudag::node {
 
 class RouteSource final : public message::Routes {
  public:
   /// `cipher`: what this node encrypts fastest with, for the cells of its circuits.
-  RouteSource(const NodeId& self, crypto::Cipher cipher, netmap::RoutePolicy policy, Rng& rng)
-      : self_(self), cipher_(cipher), policy_(policy), rng_(rng) {}
+  RouteSource(const NodeId& self, crypto::Cipher cipher, netmap::RoutePolicy policy,
+              std::shared_ptr<NodeGuards> guards, Rng& rng)
+      : self_(self), cipher_(cipher), policy_(policy), guards_(std::move(guards)), rng_(rng) {}
 
   void set_view(netmap::ViewPtr view) { view_ = std::move(view); }
-  /// First hops of our circuits, oldest first; lives as long as this.
-  const std::vector<NodeId>& guards() const { return guards_.ids; }
+  /// First hops of the node's circuits, oldest first.
+  std::vector<NodeId> guards() const {
+    return guards_->with([](const netmap::Guards& guards) { return guards.ids; });
+  }
   /// How long successful builds took, in microseconds.
   const Histogram& build_us() const { return build_us_; }
+  netmap::RelayLoads& loads() { return history_.loads(); }
 
   Result<std::vector<onion::RouteHop>> draw(const NodeId& destination, unsigned relays,
                                             Now now) override;
   void refused(const onion::RouteHop& hop, Now now) override { history_.refused(hop.id, now); }
   void report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
               Duration took, Now now) override;
+  void circuit_began(std::span<const onion::RouteHop> route, Now now) override;
+  void circuit_ended(std::span<const onion::RouteHop> route, bool by_us, Duration lived,
+                     Now now) override;
 
  private:
   const NodeId self_;
   const crypto::Cipher cipher_;
   const netmap::RoutePolicy policy_;
+  const std::shared_ptr<NodeGuards> guards_;  // owners: all shards
   Rng& rng_;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
-  netmap::Guards guards_;
   netmap::RelayHistory history_;
   Histogram build_us_;
 };

@@ -9,6 +9,7 @@
 #include "node/shard/build_gate.h"
 #include "node/shard/gossip_hub.h"
 #include "node/shard/host.h"
+#include "node/shard/node_guards.h"
 #include "onion/key_stock.h"
 
 #include <qudag/options.h>
@@ -31,8 +32,10 @@ struct ShardSetup {
   runtime::DatagramSocket* socket = nullptr;
   ShardHost* host = nullptr;
   GossipHub* hub = nullptr;
-  std::shared_ptr<onion::ReplayWindow> replays = nullptr;   // owners: all shards
-  std::shared_ptr<message::Delivered> delivered = nullptr;  // owners: all shards
+  bool by_load = true;  // how hops are chosen (netmap::RoutePolicy); off only to compare
+  std::shared_ptr<onion::ReplayWindow> replays = nullptr;               // owners: all shards
+  std::shared_ptr<message::Delivered> delivered = nullptr;              // owners: all shards
+  std::shared_ptr<NodeGuards> guards = std::make_shared<NodeGuards>();  // owners: all shards
 };
 
 /// The part of a bound that one shard has; at least one.

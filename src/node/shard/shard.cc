@@ -45,15 +45,17 @@ Shard::Shard(const ShardSetup& setup)
     : setup_(setup),
       pool_(pool_options(setup)),
       joint_(setup.identity->id(), *this, gate_options(setup)),
-      routes_(
-          setup.identity->id(), cipher_of(setup),
-          {.distinct_networks = setup.options->distinct_networks, .guards = setup.options->guards},
-          *setup.rng),
+      routes_(setup.identity->id(), cipher_of(setup),
+              {.distinct_networks = setup.options->distinct_networks,
+               .guards = setup.options->guards,
+               .by_load = setup.by_load},
+              setup.guards, *setup.rng),
+      load_reports_(setup.options->relay, routes_.loads()),
       warm_(warm_rules(setup),
             {.self = setup.identity->id(),
              .relay = setup.options->relay,
              .rng = *setup.rng,
-             .guards = routes_.guards(),
+             .guards = [this] { return routes_.guards(); },
              .dial = [this](const NodeId& peer, Now now) { return joint_.dial(peer, now); }}),
       circuits_(circuit_options(setup, stock_), pool_, *setup.rng, joint_),
       pending_(message_options(setup).sends_max()) {}
@@ -72,14 +74,16 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
       message_options(setup), shard->circuits_, shard->routes_, shard->pool_,
       setup.bound->messages(), *setup.rng, setup.identity, static_cast<message::Events&>(*shard));
   shard->circuits_.set_events(*shard->messages_);
-  shard->protection_ = std::make_unique<Protection>(ProtectionSetup{.shard = setup.index,
-                                                                    .shards = setup.shards,
-                                                                    .bound = *setup.bound,
-                                                                    .pool = shard->pool_,
-                                                                    .endpoint = *shard->endpoint_,
-                                                                    .circuits = shard->circuits_,
-                                                                    .messages = *shard->messages_,
-                                                                    .host = *setup.host});
+  shard->protection_ = std::make_unique<Protection>(
+      ProtectionSetup{.shard = setup.index,
+                      .shards = setup.shards,
+                      .circuits_max = circuit_options(setup, shard->stock_).circuits_max,
+                      .bound = *setup.bound,
+                      .pool = shard->pool_,
+                      .endpoint = *shard->endpoint_,
+                      .circuits = shard->circuits_,
+                      .messages = *shard->messages_,
+                      .host = *setup.host});
   return shard;
 }
 
@@ -128,6 +132,7 @@ void Shard::on_time(Now now) {
   circuits_.on_time(now);
   messages_->on_time(now);
   protection_->on_time(now);
+  load_reports_.tell(protection_->load(), *endpoint_, now);
   if (phase_ == Phase::running) warm_.on_time(*endpoint_, may_open_ahead(), now);
   if (now.mono >= maintain_at_) maintain(now);
   if (now.mono >= show_at_) {
@@ -264,6 +269,7 @@ void Shard::link_ready(link::LinkId link, Now now) {
 }
 
 void Shard::link_closed(link::LinkId link, Now now) {
+  load_reports_.link_closed(link);
   post_to_hub([index = setup_.index, link](GossipHub& hub,
                                            Now then) { hub.link_closed(index, link, then); },
               now);
@@ -275,6 +281,12 @@ void Shard::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now n
       [index = setup_.index, link, type, copy = std::vector<std::byte>(body.begin(), body.end())](
           GossipHub& hub, Now then) { hub.frame(index, link, type, copy, then); },
       now);
+}
+
+void Shard::load_frame(link::LinkId link, Bytes body, Now now) {
+  if (!load_reports_.heard(*endpoint_, link, body, now)) {
+    endpoint_->close(link, link::Code::protocol, now);
+  }
 }
 
 namespace {

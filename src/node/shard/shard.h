@@ -17,6 +17,7 @@
 #include "node/shard/host.h"
 #include "node/shard/key_ring.h"
 #include "node/shard/link_joint.h"
+#include "node/shard/load_reports.h"
 #include "node/shard/protection.h"
 #include "node/shard/route_source.h"
 #include "node/shard/setup.h"
@@ -91,6 +92,7 @@ class Shard final : public runtime::Driven,
   void link_ready(link::LinkId link, Now now) override;
   void link_closed(link::LinkId link, Now now) override;
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
+  void load_frame(link::LinkId link, Bytes body, Now now) override;
 
   // link::WrongShard
   void hand_over(std::uint8_t shard, const runtime::Received& datagram) override;
@@ -115,6 +117,7 @@ class Shard final : public runtime::Driven,
   memory::BlockPool pool_;
   LinkJoint joint_;
   RouteSource routes_;
+  LoadReports load_reports_;
   WarmLinks warm_;
   onion::KeyStock stock_;
   bool filling_stock_ = false;  // a worker makes keys for it

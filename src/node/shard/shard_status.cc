@@ -29,6 +29,10 @@ ShardReport Shard::report() const {
   }
   out.link_requests = joint_.requests();
   out.warm = warm_.stats();
+  out.loads = load_reports_.stats();
+  if (setup_.index == 0) {
+    out.first_hops = setup_.guards->with([](const netmap::Guards& g) { return g.choices; });
+  }
   out.gate = joint_.gate().stats();
   out.protection = protection_->report();
   out.turns_reading_used_up = turns_reading_used_up_;
@@ -44,6 +48,7 @@ void Shard::report(BoundedList& out, Now now) const {
   messages_->report(out, now);
   circuits_.report(out);
   endpoint_->report(out);
+  load_reports_.report(out, share(setup_.options->limits.links, setup_.shards));
   joint_.report(out, 2 * share(setup_.options->limits.circuits_building, setup_.shards));
   warm_.report(out);
   memory::report("blocks of a shard", pool_options(setup_), pool_.stats(), out);
@@ -53,6 +58,10 @@ void Shard::report(BoundedList& out, Now now) const {
   setup_.socket->report(out);
   if (setup_.index != 0) return;
   setup_.hub->report(out, now);
+  const std::size_t first_hops =
+      setup_.guards->with([](const netmap::Guards& g) { return g.circuits.size(); });
+  out.push_back(bounded(Kind::table, "first hops of our circuits", "not counted", first_hops,
+                        netmap::FirstHops::kEntriesMax, sizeof(NodeId) + 48));
   if (setup_.replays) {
     out.push_back(bounded(Kind::table, "builds seen (replay window)", "refuse",
                           setup_.replays->size(), setup_.replays->entries_max(),

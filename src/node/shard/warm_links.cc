@@ -56,7 +56,7 @@ void WarmLinks::keep(link::Endpoint& endpoint, bool ahead, Now now) {
 }
 
 std::vector<NodeId> WarmLinks::likely() {
-  std::vector<NodeId> out = parts_.guards;
+  std::vector<NodeId> out = parts_.guards();
   if (!parts_.relay) return out;
   draw_relays();
   out.insert(out.end(), relays_.begin(), relays_.end());

@@ -49,7 +49,7 @@ class WarmLinks {
     NodeId self;
     bool relay = false;
     Rng& rng;
-    const std::vector<NodeId>& guards;
+    std::function<std::vector<NodeId>()> guards;
     /// Dials a node of the view.
     std::function<Result<link::LinkId>(const NodeId& peer, Now now)> dial;
   };
