@@ -543,12 +543,11 @@ std::size_t Connection::begin_writing() {
     return kUnpacedQuantum;
   }
   const TimePoint now = shared_.now.mono;
-  const Duration round_trip =
-      ready ? Duration(static_cast<Duration::rep>(info.smoothed_rtt)) : Duration(kShortPath);
+  if (ready) round_trip_ = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
   keep_last_ = info.pkt_lost > 0 && info.cwnd < kSmallWindow &&
-               now - sparse_at_ < kSparseRounds * round_trip;
+               now - sparse_at_ < kSparseRounds * round_trip_;
   if (!own_pacing()) return std::max(kBurst, ngtcp2_conn_get_send_quantum(conn_));
-  pacer_.fill(info.cwnd, round_trip, now);
+  pacer_.fill(info.cwnd, round_trip_, now);
   return pacer_.available();
 }
 

@@ -146,6 +146,7 @@ class Connection {
   void write(Stream& stream, memory::Block block);
   void consume(Stream& stream, std::size_t bytes);
   std::size_t granted_for(Stream& stream, std::size_t consumed);
+  std::size_t wanted_window(Stream& stream, std::size_t usual, std::size_t consumed);
   void check(int rv);
   void reset(Stream& stream, Code code);
   bool send_control(std::uint8_t type, Bytes body);
@@ -258,6 +259,7 @@ class Connection {
   std::uint64_t window_owed_ = 0;
   TimePoint pay_at_ = kNever;
 
+  Duration round_trip_ = Duration(1'000'000);  // smoothed; as of the last flush
   Pacer pacer_;
   TimePoint pace_at_ = kNever;  // when more may leave
   bool keep_last_ = false;      // packet of the window, for sparse streams: next_stream()

@@ -75,19 +75,36 @@ void Connection::consume(Stream& stream, std::size_t bytes) {
   touch_for_answer(given_since_, bytes);
 }
 
-/// More than was consumed while there is memory for larger windows, less when it is short: so what
-/// peers may fill follows the bound, at the pace of what they send.
+/// More than was consumed where the window grows, less where it shrinks. To its usual size it goes
+/// at the pace of what the peer sends; for a long path it grows at once, or the peer would wait.
 std::size_t Connection::granted_for(Stream& stream, std::size_t consumed) {
-  const std::size_t wanted = shared_.window_kib;
+  if (stream.control()) return consumed;
+  const std::size_t usual = std::max<std::size_t>(shared_.window_kib, shared_.grown.least());
   const std::size_t window = stream.window_kib;
-  const std::size_t step =
-      std::min(consumed / 1024, wanted > window ? wanted - window : window - wanted);
-  if (wanted > window) {
-    stream.window_kib = static_cast<std::uint16_t>(window + step);
-    return consumed + step * 1024;
-  }
-  stream.window_kib = static_cast<std::uint16_t>(window - step);
-  return consumed - step * 1024;
+  const std::size_t wanted = wanted_window(stream, usual, consumed);
+  if (wanted == window) return consumed;
+  const std::size_t pace = consumed / 1024;
+  const std::size_t step = wanted < window   ? std::min(pace, window - wanted)
+                           : wanted <= usual ? std::min(pace, wanted - window)
+                                             : std::min(shared_.grown.left(), wanted - window);
+  const std::size_t next = wanted > window ? window + step : window - step;
+  shared_.grown.change(window, next);
+  stream.window_kib = static_cast<std::uint16_t>(next);
+  return consumed + next * 1024 - window * 1024;
+}
+
+/// In KiB. Paths that are not paced are too short for more than the usual window; memory may be,
+/// too.
+std::size_t Connection::wanted_window(Stream& stream, std::size_t usual, std::size_t consumed) {
+  using std::chrono::microseconds;
+  if (!paced_ || !shared_.grown.may_grow(usual)) return usual;
+  const auto now = static_cast<std::uint32_t>(shared_.now.mono.time_since_epoch() / 1us);
+  const Duration took = microseconds(now - stream.round_at);
+  stream.round_bytes += static_cast<std::uint32_t>(consumed);
+  if (took < round_trip_) return std::max<std::size_t>(usual, stream.window_kib);
+  stream.round_at = now;
+  const WindowRound round{std::exchange(stream.round_bytes, 0), took, round_trip_};
+  return next_window(stream.window_kib, usual, round);
 }
 
 void Connection::give_held() {
@@ -421,6 +438,7 @@ void Connection::free_stream(Stream* stream) {
   (stream->all_prev != nullptr ? stream->all_prev->all_next : all_first_) = stream->all_next;
   if (stream->all_next != nullptr) stream->all_next->all_prev = stream->all_prev;
   --stream_count_;
+  shared_.grown.remove(stream->window_kib);
   delete stream;
   life_.note_streams(stream_count_, shared_.now.mono);
   if (stream_count_ == 0) update_keepalive();
@@ -431,6 +449,7 @@ void Connection::free_all_streams() {
   while (all_first_ != nullptr) {
     Stream* const next = all_first_->all_next;
     scheduler_.remove(*all_first_);
+    shared_.grown.remove(all_first_->window_kib);
     delete all_first_;
     all_first_ = next;
   }

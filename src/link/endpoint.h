@@ -140,6 +140,8 @@ struct EndpointOptions {
   memory::Budget* handshake_memory = nullptr;
   memory::Budget* link_memory = nullptr;
   std::size_t stream_window_bytes = 512 * 1024;
+  /// What windows that grew beyond that for a long path may have together.
+  std::size_t long_windows_bytes = 64 * 1024 * 1024;
   std::size_t link_window_bytes = 16 * 1024 * 1024;
   /// What a link may receive a second, in bursts of a second; 0: no bound. Its windows wait.
   std::uint64_t link_bytes_per_second = 0;
@@ -206,6 +208,7 @@ struct EndpointStats {
   std::uint64_t links_asked = 0;     // because their peer came anew from elsewhere
   std::uint64_t bytes_copied = 0;    // into buffers of ours, outside packet sealing
   std::uint64_t scratch_bytes = 0;   // the most that one turn needed
+  std::uint64_t windows_grown_bytes = 0;  // of streams now, beyond their first size
   // By the allocator hooks of ngtcp2, and with the streams' own records:
   std::uint64_t quic_memory_bytes = 0;        // in use now
   std::uint64_t quic_memory_held = 0;         // the same and what is kept free for it
@@ -279,9 +282,12 @@ class Endpoint {
   /// Ends both directions at once; no more events for this stream.
   void reset(StreamId stream, Code code);
 
-  /// What the windows of streams grow or shrink to, as their bytes are consumed; whole KiB. A new
-  /// stream begins with EndpointOptions::stream_window_bytes.
+  /// What the windows of streams grow or shrink to, as their bytes are consumed; whole KiB, at
+  /// least half of EndpointOptions::stream_window_bytes, with which a new stream begins. On a long
+  /// path a window that is used goes beyond it: link/window.h.
   void set_stream_window(std::size_t bytes);
+  /// EndpointOptions::long_windows_bytes from now on; above it windows go back.
+  void set_long_windows(std::size_t bytes);
   // Protection, for the overload manager. Between turns.
   /// New peers must prove their address before they get any state here.
   void require_proof(bool required);

@@ -4,6 +4,10 @@
 
 namespace qudag::link {
 
+// A turn, and one packet more than was left of it, fit into what a stream keeps.
+constexpr auto kSparseTurn = static_cast<std::int16_t>(kSparseBytes);
+static_assert(kTurnBytes[kLevelCount - 1] + limits::kPacketBytesMax < 32'768);
+
 Stream* Scheduler::Level::first() const {
   const bool sparse_first = turns.head == nullptr || sparse_ahead < kSparseAheadMax;
   return sparse.head != nullptr && sparse_first ? sparse.head : turns.head;
@@ -31,7 +35,7 @@ void Scheduler::add(Stream& stream) {
   if (stream.in_turn) return;
   stream.in_turn = true;
   stream.sparse = stream.queued_bytes() + stream.unacked_bytes() <= kSparseBytes;
-  stream.deficit = stream.sparse ? static_cast<std::int32_t>(kSparseBytes) : 0;
+  stream.deficit = stream.sparse ? kSparseTurn : 0;
   link_last(line_of(stream), stream);
   ++streams_;
 }
@@ -65,7 +69,9 @@ std::uint8_t Scheduler::first_level() const {
 }
 
 Stream* Scheduler::begin_turn(Stream* stream) {
-  if (stream->deficit <= 0) stream->deficit += kTurnBytes[stream->level()];
+  if (stream->deficit <= 0) {
+    stream->deficit = static_cast<std::int16_t>(stream->deficit + kTurnBytes[stream->level()]);
+  }
   return stream;
 }
 
@@ -98,7 +104,7 @@ void Scheduler::charge(Stream& stream, std::size_t bytes) {
   }
   if (!stream.in_turn) return;
   level.sparse_ahead += stream.sparse ? count : -std::min(count, level.sparse_ahead);
-  stream.deficit -= static_cast<std::int32_t>(bytes);
+  stream.deficit = static_cast<std::int16_t>(stream.deficit - static_cast<std::int32_t>(bytes));
   if (stream.queued_bytes() == 0) {
     remove(stream);
   } else if (stream.deficit <= 0) {

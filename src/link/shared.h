@@ -10,6 +10,7 @@
 #include "link/lifecycle.h"
 #include "link/stream.h"
 #include "link/tls.h"
+#include "link/window.h"
 #include "memory/scratch.h"
 #include "memory/slab_heap.h"
 
@@ -65,7 +66,8 @@ struct Shared {
              .stopping_max = options.drain_max,
              .replaced_max = options.replaced_drain_max,
              .age_max = options.age_max},
-        window_kib(static_cast<std::uint16_t>(options.stream_window_bytes / 1024)) {}
+        window_kib(static_cast<std::uint16_t>(options.stream_window_bytes / 1024)),
+        grown(window_kib, options.long_windows_bytes / 1024) {}
 
   memory::SlabHeap heap;  // of ngtcp2 and of streams; ends after all that is in it
   EndpointOptions options;
@@ -90,7 +92,8 @@ struct Shared {
   memory::Scratch scratch{1'024, 64 * 1'024};  // for one turn
   EndpointStats stats;
   std::array<bool, kLevelCount> paused{};  // levels whose windows do not grow
-  std::uint16_t window_kib = 0;            // what windows of streams tend to
+  std::uint16_t window_kib = 0;            // the usual window of a stream
+  WindowSum grown;                         // windows of streams beyond their first size
   std::size_t half_open = 0;               // accepted, handshake not complete
   Key256 reset_secret;                     // of stateless reset tokens; the same after a restart
   Key256 retry_secret;                     // of Retry tokens; new with every endpoint

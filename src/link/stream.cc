@@ -70,7 +70,7 @@ void Stream::sent(std::size_t size) {
   while (bytes > 0) {
     const std::uint32_t left = cursor_->end - cursor_->begin - cursor_used_;
     if (bytes < left) {
-      cursor_used_ += bytes;
+      cursor_used_ = static_cast<std::uint16_t>(cursor_used_ + bytes);
       return;
     }
     bytes -= left;

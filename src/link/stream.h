@@ -69,7 +69,7 @@ class Stream {
   std::uint32_t unconsumed = 0;       // given to the owner, not yet given back by consume()
   std::uint32_t held = 0;             // given back while the stream's class was paused
   std::uint32_t sent_unreported = 0;  // bytes for the next on_stream_sent
-  std::int32_t deficit = 0;           // of the scheduler
+  std::uint32_t round_at = 0;         // microseconds: since when `round_bytes` were consumed
 
   // Hooks of the scheduler, of the list of streams to report, and of the link's list of all.
   Stream* turn_prev = nullptr;
@@ -77,24 +77,27 @@ class Stream {
   Stream* report_next = nullptr;
   Stream* all_prev = nullptr;
   Stream* all_next = nullptr;
-  std::uint16_t window_kib = 0;  // that the peer may fill: Connection::consume
-  bool in_turn = false;
-  bool sparse = false;  // goes before those that take turns
-  bool in_report = false;
-  bool gone = false;     // reset or closed: no more events, no more sending
-  bool blocked = false;  // by the peer's stream window
+  std::uint32_t round_bytes = 0;
+  std::uint16_t window_kib = 0;  // that the peer may fill: link/window.h
+  std::int16_t deficit = 0;      // of the scheduler
+
+  bool in_turn : 1 = false;
+  bool sparse : 1 = false;  // goes before those that take turns
+  bool in_report : 1 = false;
+  bool gone : 1 = false;     // reset or closed: no more events, no more sending
+  bool blocked : 1 = false;  // by the peer's stream window
 
  private:
   void pop_front();
 
   // Narrow on purpose: a relay holds two idle streams for each circuit.
   std::uint8_t level_;
+  std::uint16_t cursor_used_ = 0;  // bytes of the block at the cursor that are in packets
+  std::uint32_t front_acked_ = 0;  // acknowledged bytes of the front block
   std::int64_t index_;
   memory::BlockHeader* head_ = nullptr;
   memory::BlockHeader* tail_ = nullptr;
   memory::BlockHeader* cursor_ = nullptr;  // block with the first byte that is in no packet
-  std::uint32_t cursor_used_ = 0;          // bytes of that block that are in packets
-  std::uint32_t front_acked_ = 0;          // acknowledged bytes of the front block
   std::uint32_t unacked_ = 0;
   std::uint32_t queued_ = 0;  // in no packet yet
 };

@@ -326,6 +326,8 @@ const std::vector<Row>& rows() {
 
       QUDAG_ROW("qudag_quic_memory_bytes", "", "in use by the QUIC library, and stream records",
                 gauge, r.endpoint.quic_memory_bytes),
+      QUDAG_ROW("qudag_windows_grown_bytes", "", "windows of streams for long paths, beyond the usual",
+                gauge, r.endpoint.windows_grown_bytes),
       QUDAG_ROW("qudag_quic_allocations_total", "from=\"heap\"",
                 "allocations of the QUIC library, by where they came from", counter,
                 r.endpoint.quic_allocations - r.endpoint.quic_system_allocations),

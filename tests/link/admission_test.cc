@@ -189,7 +189,8 @@ TEST(Rate, ALinkReceivesNoMoreThanItsRate) {
 }
 
 TEST(Pause, StopsAClassAndNothingElse) {
-  EndpointOptions options{.stream_window_bytes = 128 * 1024, .link_window_bytes = 256 * 1024};
+  EndpointOptions options{
+      .stream_window_bytes = 128 * 1024, .long_windows_bytes = 0, .link_window_bytes = 256 * 1024};
   Pair pair(1, options, options);
   pair.connect();
   Flood flood(pair, Class::low);

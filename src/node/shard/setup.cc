@@ -85,6 +85,7 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.link_memory = &setup.bound->part(memory::Part::links);
   const std::uint64_t memory = setup.options->limits.memory;
   out.stream_window_bytes = std::clamp<std::size_t>(memory / 1024, kWindowMin, kWindowMax);
+  out.long_windows_bytes = memory / kLongWindowsOneIn / setup.shards;
   out.link_window_bytes = std::clamp<std::size_t>(memory / 16, 16 * kWindowMin, 32 * kWindowMax);
   out.workers = &setup.host->workers();
   out.executor = &setup.host->executor(setup.index);

@@ -46,6 +46,8 @@ inline std::size_t share(std::size_t total, unsigned shards) {
 // Windows of streams: a peer may fill them all. They shrink as the bound comes nearer.
 inline constexpr std::size_t kWindowMin = 64 * 1024;
 inline constexpr std::size_t kWindowMax = 512 * 1024;
+/// Of the memory that is free: what windows beyond that have together, for long paths.
+inline constexpr std::uint64_t kLongWindowsOneIn = 8;
 
 /// Messages of each class that one of so many shards has under way at most.
 std::array<std::uint64_t, kClassCount> messages_max(const Limits& limits, unsigned shards);

@@ -1,0 +1,65 @@
+// How much a stream's peer may send ahead of what is consumed.
+//
+// The usual window suits short paths and busy nodes: memory decides it
+// (Endpoint::set_stream_window). On a long path it would be the bound of one circuit: a window goes
+// in each round trip, 512 KiB in 100 ms is 41 Mbit/s. So once a round trip the window becomes twice
+// what was consumed in it, as TCP receivers do (Fisk and Feng, "Dynamic right-sizing in TCP",
+// 2001): a sender in slow start is never held back, and who consumes slowly gets nothing. It
+// doubles at most, and goes back to the usual size when a quarter of it would do. Pure. The sum of
+// what is granted beyond the first size is bounded: WindowSum.
+#pragma once
+
+#include "base/time.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+namespace qudag::link {
+
+/// Of one stream: 335 Mbit/s at 200 ms.
+inline constexpr std::size_t kWindowKibMax = 8 * 1024;
+
+/// What a stream consumed since its last round ended.
+struct WindowRound {
+  std::uint64_t bytes = 0;
+  Duration took{};
+  Duration round_trip{};  // not longer than `took`
+};
+
+/// All in KiB.
+inline std::size_t next_window(std::size_t window, std::size_t usual, const WindowRound& round) {
+  const double trips = static_cast<double>(round.took.count()) /
+                       static_cast<double>(std::max<Duration::rep>(1, round.round_trip.count()));
+  const auto wanted = static_cast<std::size_t>(2 * static_cast<double>(round.bytes) / 1024 / trips);
+  if (wanted > window) return std::max(usual, std::min({wanted, 2 * window, kWindowKibMax}));
+  if (wanted < window / 4) return std::max(usual, 2 * wanted);
+  return std::max(usual, window);
+}
+
+/// What all streams of an endpoint were granted beyond their first size, in KiB.
+class WindowSum {
+ public:
+  WindowSum(std::size_t first_kib, std::size_t kib_max) : first_(first_kib), max_(kib_max) {}
+
+  void set_max(std::size_t kib) { max_ = kib; }
+  void change(std::size_t from, std::size_t to) { used_ += beyond(to) - beyond(from); }
+  void remove(std::size_t window) { used_ -= beyond(window); }
+  std::size_t used() const { return used_; }
+  std::size_t left() const { return max_ - std::min(max_, used_); }
+  /// Not if there is less memory than when they were granted, or than for the first size.
+  bool may_grow(std::size_t usual) const { return used_ <= max_ && usual >= first_; }
+  /// However short memory is: below it ngtcp2 would not tell the peer of what was consumed. It
+  /// waits for a quarter of the first window to tell, so with no more than that both sides wait for
+  /// ever.
+  std::size_t least() const { return first_ / 2; }
+
+ private:
+  std::size_t beyond(std::size_t window) const { return window - std::min(window, first_); }
+
+  const std::size_t first_;
+  std::size_t max_;
+  std::size_t used_ = 0;
+};
+
+}  // namespace qudag::link

@@ -1,0 +1,141 @@
+// Windows that follow the path: what they grow by, what bounds them, and that nothing waits for
+// ever.
+#include "link/window.h"
+#include "net.h"
+
+#include <gtest/gtest.h>
+
+namespace qudag::link::testing {
+namespace {
+
+constexpr std::size_t kKib = 1024;
+
+TEST(Window, BecomesTwiceWhatARoundTripBrings) {
+  const auto next = [](std::size_t window, std::uint64_t kib, Duration took) {
+    return next_window(window, 512, {.bytes = kib * kKib, .took = took, .round_trip = 100ms});
+  };
+  EXPECT_EQ(next(512, 200, 100ms), 512u) << "half of it is not used";
+  EXPECT_EQ(next(512, 400, 100ms), 800u);
+  EXPECT_EQ(next(512, 512, 100ms), 1024u);
+  EXPECT_EQ(next(512, 512, 200ms), 512u) << "in two round trips";
+  EXPECT_EQ(next(512, 5'000, 100ms), 1024u) << "doubles at most";
+  EXPECT_EQ(next(kWindowKibMax, 100'000, 100ms), kWindowKibMax);
+  EXPECT_EQ(next(4096, 600, 100ms), 4096u) << "no less for a moment's pause";
+  EXPECT_EQ(next(4096, 400, 100ms), 1600u) << "room for twice as much again";
+  EXPECT_EQ(next(4096, 1, 100s), 512u);
+}
+
+TEST(Window, TheSumIsOfWhatIsBeyondTheFirstSize) {
+  WindowSum sum(512, 1'000);
+  sum.change(512, 256);
+  EXPECT_EQ(sum.used(), 0u);
+  sum.change(256, 1'024);
+  sum.change(512, 900);
+  EXPECT_EQ(sum.used(), 900u);
+  EXPECT_EQ(sum.left(), 100u);
+  EXPECT_TRUE(sum.may_grow(512));
+  EXPECT_FALSE(sum.may_grow(511));
+  sum.set_max(800);
+  EXPECT_FALSE(sum.may_grow(512));
+  EXPECT_EQ(sum.left(), 0u);
+  sum.remove(1'024);
+  EXPECT_EQ(sum.used(), 388u);
+  EXPECT_EQ(sum.least(), 256u);
+}
+
+/// A transfer from a to b over a long path, with more waiting than any window holds.
+struct Transfer {
+  explicit Transfer(EndpointOptions b_options = {}) : pair(5, {}, b_options) {
+    pair.net.faults.latency = 50ms;
+    pair.connect();
+    pair.a.events.keep_data = pair.b.events.keep_data = false;
+    pair.b.events.when_data = [this](StreamId id, Bytes data) {
+      taken[id] += data.size();
+      if (!consume) return;
+      for (std::size_t n = 0; n < data.size(); n += piece) {
+        pair.b->consume(id, std::min(piece, data.size() - n));
+      }
+    };
+  }
+
+  void fill(StreamId stream) {
+    const std::vector<std::byte> bytes = pattern(8'000, 1);
+    while (pair.a->queued_bytes(stream) < 1'000'000) pair.a->write(stream, pair.a.block(bytes));
+  }
+  /// What `streams` brought in so long.
+  std::size_t run(const std::vector<StreamId>& streams, Duration time) {
+    const std::size_t before = pair.b.events.bytes_in;
+    const TimePoint end = pair.net.now().mono + time;
+    while (pair.net.now().mono < end) {
+      for (const StreamId stream : streams) fill(stream);
+      pair.net.run_for(5ms);
+    }
+    return pair.b.events.bytes_in - before;
+  }
+  std::size_t grown() { return pair.b->stats().windows_grown_bytes; }
+
+  Pair pair;
+  std::map<StreamId, std::size_t> taken;
+  bool consume = true;
+  std::size_t piece = SIZE_MAX / 2;
+};
+
+TEST(LongPath, OneStreamIsNotBoundByItsFirstWindow) {
+  for (const std::size_t piece : {std::size_t{100}, std::size_t{1'000}, std::size_t{100'000}}) {
+    SCOPED_TRACE(piece);
+    Transfer transfer;
+    transfer.pair.net.faults.bytes_per_second = 12.5e6;
+    transfer.pair.net.faults.queue_time_max = 100ms;
+    transfer.piece = piece;
+    const StreamId stream = transfer.pair.open(Class::low);
+    transfer.run({stream}, 3s);
+    // 512 KiB in 100 ms would be 5.2 MB a second.
+    EXPECT_GT(transfer.run({stream}, 2s), 2 * 11'000'000u);
+    EXPECT_LE(transfer.grown(), (kWindowKibMax - 512) * kKib);
+  }
+}
+
+TEST(LongPath, WhoConsumesSlowlyGetsNoMore) {
+  Transfer transfer;
+  transfer.consume = false;
+  const StreamId stream = transfer.pair.open(Class::low);
+  for (int i = 0; i < 100; ++i) {
+    transfer.run({stream}, 50ms);
+    transfer.pair.b->consume(transfer.pair.at_b(stream), 50'000);  // 1 MB a second
+  }
+  EXPECT_EQ(transfer.grown(), 0u);
+  EXPECT_LE(transfer.taken.begin()->second, 100 * 50'000u + 512 * kKib);
+}
+
+TEST(LongPath, WindowsHaveASumAndItComesBack) {
+  EndpointOptions options;
+  options.long_windows_bytes = 3 << 20;
+  Transfer transfer(options);
+  std::vector<StreamId> streams;
+  for (int i = 0; i < 8; ++i) streams.push_back(transfer.pair.open(Class::low));
+  transfer.run(streams, 3s);
+  EXPECT_EQ(transfer.grown(), options.long_windows_bytes) << "all of it is wanted";
+  transfer.pair.b->set_long_windows(1 << 20);
+  transfer.run(streams, 3s);
+  EXPECT_LE(transfer.grown(), std::size_t{1} << 20) << "memory is short: it goes back";
+  for (const StreamId stream : streams) transfer.pair.a->reset(stream, Code::none);
+  transfer.pair.net.run_for(1s);
+  EXPECT_EQ(transfer.grown(), 0u);
+}
+
+/// What ngtcp2 waits for before it tells of a window is a part of the first one, however small the
+/// window is now.
+TEST(LongPath, ASmallWindowGoesOnInSmallPieces) {
+  Transfer transfer;
+  const StreamId stream = transfer.pair.open(Class::low);
+  transfer.run({stream}, 1s);
+  transfer.pair.b->set_stream_window(16 * kKib);
+  transfer.pair.b->set_long_windows(0);
+  transfer.run({stream}, 5s);
+  EXPECT_EQ(transfer.grown(), 0u);
+  transfer.piece = 500;
+  EXPECT_GT(transfer.run({stream}, 5s), 5'000'000u) << "a quarter of a megabyte in a round trip";
+}
+
+}  // namespace
+}  // namespace qudag::link::testing
