@@ -14,7 +14,7 @@
 #include "link/control.h"
 #include "link/lifecycle.h"
 #include "link/native_address.h"
-#include "link/pacer.h"
+#include "link/path/pacer.h"
 #include "link/scheduler.h"
 #include "link/shared.h"
 #include "link/stream.h"

@@ -300,6 +300,8 @@ void Endpoint::Impl::report(BoundedList& out) const {
                         shared_.reset_tokens.size(), options.links_max * kCidsPerLinkMax));
   out.push_back(bounded(Kind::table, "blocks of addresses", "share one entry",
                         shared_.admission.blocks(), options.links_max + Admission::kBlocksMax));
+  out.push_back(bounded(Kind::budget, "windows of streams beyond their first size", "grow no more",
+                        shared_.grown.used() * 1024, options.long_windows_bytes));
   shared_.address_tokens.report(out);
   redial_.report(out);
   std::size_t streams = 0, queued = 0, unacked = 0, held = 0;

@@ -284,7 +284,7 @@ class Endpoint {
 
   /// What the windows of streams grow or shrink to, as their bytes are consumed; whole KiB, at
   /// least half of EndpointOptions::stream_window_bytes, with which a new stream begins. On a long
-  /// path a window that is used goes beyond it: link/window.h.
+  /// path a window that is used goes beyond it: link/path/window.h.
   void set_stream_window(std::size_t bytes);
   /// EndpointOptions::long_windows_bytes from now on; above it windows go back.
   void set_long_windows(std::size_t bytes);

@@ -10,7 +10,7 @@
 #include "link/lifecycle.h"
 #include "link/stream.h"
 #include "link/tls.h"
-#include "link/window.h"
+#include "link/path/window.h"
 #include "memory/scratch.h"
 #include "memory/slab_heap.h"
 

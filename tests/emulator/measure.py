@@ -142,6 +142,8 @@ def grid_row(emulator, rtt, loss, congestion, more):
     row = {"rtt_ms": rtt, "loss": loss, "congestion": congestion}
     for flows in (1, 2):
         program = [pathlib.Path(emulator).with_name("qudag_traffic"), "rate", f"flows={flows}", f"congestion={congestion}", *more]
+        if flows == 2:  # small ones: large messages end in heaps, far apart at a low rate
+            program += ["bytes=16384", "depth=256"]
         inside, report = emulate(emulator, lines, program)
         way = next(w for w in report["ways"] if (w["from"], w["to"]) == ("a", "b"))
         waits = sorted(e["queue_mean_us"] / 1e3 for e in way["series"] if e["bytes"] > 20_000) or [0]

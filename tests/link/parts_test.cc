@@ -1,7 +1,7 @@
 // The parts of the room that need no connection: frames, schedule, timers, connection ids.
 #include "base/deadline_heap.h"
 #include "link/control.h"
-#include "link/pacer.h"
+#include "link/path/pacer.h"
 #include "link/scheduler.h"
 
 #include "link/cid.h"

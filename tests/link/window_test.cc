@@ -1,6 +1,6 @@
 // Windows that follow the path: what they grow by, what bounds them, and that nothing waits for
 // ever.
-#include "link/window.h"
+#include "link/path/window.h"
 #include "net.h"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,8 @@
 // What one link carries: `flows` (1) sources beside each other, each with its own link to the same
 // destination over the same way, and a few messages beside to see how long the queue is.
 //
-// Keys: flows, seconds (5) from the third second on, circuits of each (1).
+// Keys: flows, seconds (5) from the third second on, circuits of each (1), bytes of a message
+// (131072), messages under way at once (64).
 #include "cases.h"
 #include "numbered.h"
 
@@ -33,7 +34,8 @@ json::object rate(const Words& words) {
   for (std::size_t i = 0; i < flows; ++i) {
     for (std::uint64_t c = 1; c <= circuits; ++c) {
       loads[i].push_back(std::make_unique<Bulk>(
-          nodes[1 + i], nodes[0].id(), 131'072, 64,
+          nodes[1 + i], nodes[0].id(), static_cast<std::size_t>(words.number("bytes", 131'072)),
+          static_cast<std::size_t>(words.number("depth", 64)),
           SendOptions{.cls = Class::low, .ttl = 300s, .hops = 0, .isolation = c}));
     }
     if (i + 1 < flows) std::this_thread::sleep_for(500ms);  // one has the path already
