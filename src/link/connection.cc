@@ -43,6 +43,8 @@ constexpr std::uint64_t kUselessFramesPerSecond = 100'000;
 /// Ids that a peer may give us: one in use, three for paths to come, and one that it keeps to
 /// itself (take_peer_parameters in tls.cc).
 constexpr std::uint64_t kCidsActiveMax = 5;
+/// Packets that ask for an acknowledgement are padded to this or more, once the link is ready.
+constexpr std::size_t kPacketBytesAsking = NGTCP2_MAX_UDP_PAYLOAD_SIZE;
 constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 1st, 2nd, 4th...
 
 ngtcp2_settings settings_for(const Shared& shared) {
@@ -363,7 +365,22 @@ void Connection::expire(Duration late) {
   if (frozen()) return touch();  // an older deadline
   const int rv = ngtcp2_conn_handle_expiry(conn_, shared_.timestamp());
   touch();
-  if (rv != 0) fail_with(rv);
+  if (rv != 0) return fail_with(rv);
+  if (waits_for_probe()) show();
+}
+
+/// What QUIC sends when no answer came (RFC 9002, 6.2.4) may be empty, or tell again what is known
+/// by now, and for such packets ngtcp2 arms no timer. They count as in flight until something later
+/// is acknowledged; when they fill the window, nothing later can leave, for ever. So something new
+/// goes with them, unless something is there to go.
+bool Connection::waits_for_probe() const {
+  if (state() < LinkState::ready || doomed() || shared_.now.mono - asked_at_ < probe_time()) {
+    return false;
+  }
+  if (control_.unacked_bytes() + control_.queued_bytes() > 0 || !scheduler_.empty()) return false;
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(conn_, &info);
+  return info.bytes_in_flight > 0;
 }
 
 /// False if the link ended by it.
@@ -416,6 +433,7 @@ bool Connection::write_train(MutableBytes room, TrainInfo& out) {
   pacer_.spend(out.bytes);
   out.segment = std::min(segment, out.bytes);
   address(out, path.path, info);
+  if (out.segment >= kPacketBytesAsking) asked_at_ = shared_.now.mono;
   return true;
 }
 
@@ -492,10 +510,9 @@ bool Connection::room_to_probe() const {
   return info.cwnd >= 3 * limits::kPacketBytesMax;
 }
 
-/// The rule above does not hold for the window that losses leave behind. When a probe was the last
-/// that was sent, nothing later is acknowledged, no timer runs, and not even a ping may leave: the
-/// link would be mute until it has been idle for long enough. Keepalive does not help, but hides
-/// that; then only the idle timeout is to come.
+/// Nothing may leave and no timer runs, not even for a ping: the link would be mute until it has
+/// been idle for long enough. waits_for_probe() should keep it from that; should it not, the link
+/// ends. Keepalive does not help, but hides that; then only the idle timeout is to come.
 bool Connection::stuck() const {
   if (state() < LinkState::ready || ngtcp2_conn_get_cwnd_left(conn_) > 0) return false;
   ngtcp2_conn_set_keep_alive_timeout(conn_, 0);

@@ -213,6 +213,7 @@ class Connection {
   std::size_t packet_bytes() const;
   bool room_to_probe() const;
   bool stuck() const;
+  bool waits_for_probe() const;
   void begin_drain(LifeEvent event, Drain why);
   void end_if_drained();
   void address(TrainInfo& train, const ngtcp2_path& path, const ngtcp2_pkt_info& info);
@@ -265,6 +266,8 @@ class Connection {
   bool keep_last_ = false;      // packet of the window, for sparse streams: next_stream()
   TimePoint sparse_at_{};       // when one of those sent last
   bool wrote_ = false;          // in this flush
+
+  TimePoint asked_at_{};  // when a packet last left that the peer acknowledges
 
   // What the peer waits for (acknowledgements, windows) and may ride on data, see
   // touch_for_answer().
