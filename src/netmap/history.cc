@@ -1,4 +1,5 @@
 // Failures count one each and fade with a half-life, a success takes half of them away.
+// What a hop adds moves by its part of the difference; a single slow build moves it only so far.
 #include "netmap/history.h"
 
 #include <algorithm>
@@ -9,8 +10,15 @@ namespace {
 
 constexpr std::chrono::duration<double> kHalfLife = std::chrono::minutes(2);  // 1/32 in ten minutes
 constexpr Duration kBusyFor = std::chrono::seconds(5);
-constexpr Duration kFast = std::chrono::milliseconds(500);
-constexpr double kSlowWeightMin = 0.5;
+constexpr Duration kFast = std::chrono::milliseconds(10);  // a hop that adds less is no slower
+constexpr double kStep = 0.4;  // of a difference, shared by the hops of a build
+constexpr double kUsualStep = 1.0 / 32;
+constexpr double kSurprise = 4;  // a build that took longer than so many times its time
+
+double as_double(Duration time) { return static_cast<double>(time.count()); }
+Duration scaled(Duration time, double by) {
+  return Duration(static_cast<Duration::rep>(as_double(time) * by));
+}
 
 }  // namespace
 
@@ -33,10 +41,21 @@ RelayHistory::Record& RelayHistory::touch(const NodeId& relay, TimePoint now) {
   return record;
 }
 
-void RelayHistory::succeeded(const NodeId& relay, Duration took, Now now) {
-  Record& record = touch(relay, now.mono);
-  record.failures /= 2;
-  record.took = record.took == Duration{} ? took : (record.took * 7 + took) / 8;
+void RelayHistory::succeeded(std::span<const NodeId> hops, Duration took, Now now) {
+  if (hops.empty()) return;
+  const auto count = static_cast<Duration::rep>(hops.size());
+  const Duration each = took / count;
+  usual_ = usual_ == Duration{} ? each : usual_ + scaled(each - usual_, kUsualStep);
+  Duration expected{};
+  for (const NodeId& hop : hops) expected += hop_time(hop);
+  const Duration longest = scaled(expected, kSurprise);
+  const Duration share = scaled(std::min(took, longest) - expected, kStep) / count;
+  for (const NodeId& hop : hops) {
+    const Duration before = hop_time(hop);
+    Record& record = touch(hop, now.mono);
+    record.failures /= 2;
+    record.adds = std::max(Duration{1}, before + share);
+  }
 }
 
 void RelayHistory::failed(const NodeId& relay, Now now) { touch(relay, now.mono).failures += 1; }
@@ -54,16 +73,24 @@ double RelayHistory::chance(const NodeId& relay, Now now) const {
   return busy(relay, now) ? kWeightMin : weight(relay, now);
 }
 
-double RelayHistory::weight(const NodeId& relay, Now now) const {
+double RelayHistory::reliability(const NodeId& relay, Now now) const {
   const auto at = records_.find(relay);
-  if (at == records_.end()) return 1;
-  const Record& record = at->second;
-  const double reliability = 1 / (1 + failures_now(record, now.mono));
-  const double speed = record.took <= kFast
-                           ? 1.0
-                           : std::max(kSlowWeightMin, static_cast<double>(kFast.count()) /
-                                                          static_cast<double>(record.took.count()));
-  return std::max(kWeightMin, reliability * speed);
+  return at == records_.end() ? 1 : 1 / (1 + failures_now(at->second, now.mono));
+}
+
+Duration RelayHistory::hop_time(const NodeId& relay) const {
+  const auto at = records_.find(relay);
+  return at == records_.end() || at->second.adds == Duration{} ? usual_ : at->second.adds;
+}
+
+double RelayHistory::speed(const NodeId& relay) const {
+  const Duration fast = std::max(usual_ / 2, kFast);
+  const Duration adds = hop_time(relay);
+  return adds <= fast ? 1 : std::max(kSpeedMin, as_double(fast) / as_double(adds));
+}
+
+double RelayHistory::weight(const NodeId& relay, Now now) const {
+  return std::max(kWeightMin, reliability(relay, now) * speed(relay));
 }
 
 }  // namespace qudag::netmap

@@ -2,7 +2,7 @@
 //   1. the destination must be known and reachable by us;
 //   2. guards that are gone leave the list, and it is filled up with relays that do not fail;
 //   3. the first hop is, of the guards in use that suit this destination, the one with the least
-//      circuits of ours for its chance;
+//      circuits of ours for its reliability and load;
 //   4. the other relays are drawn by weight.
 // A relay's chance is what the history gives, times its share by the load that it reports: both at
 // most 1, so nobody gains by what it says.
@@ -96,21 +96,54 @@ class Draw {
     return drawn;
   }
 
+  /// The relays of a route that begins at `first`: of two draws the one that should take less time
+  /// to build. So no route is more than twice as likely as it was. Empty if there is none.
+  std::vector<EntryPtr> faster_of_two(const EntryPtr& first, const EntryPtr& destination,
+                                      unsigned relays) {
+    std::vector<EntryPtr> one = through(first, destination, relays);
+    if (relays == 1 || !policy_.by_speed) return one;
+    std::vector<EntryPtr> other = through(first, destination, relays);
+    const bool swap = one.empty() || (!other.empty() && expected(other) < expected(one));
+    return swap ? other : one;
+  }
+
  private:
+  std::vector<EntryPtr> through(const EntryPtr& first, const EntryPtr& destination,
+                                unsigned relays) {
+    std::vector<EntryPtr> chosen{first, destination};  // what the next one must stand beside
+    std::vector<EntryPtr> out{first};
+    while (out.size() < relays) {
+      EntryPtr next = relay(chosen);
+      if (next == nullptr) return {};
+      chosen.push_back(next);
+      out.push_back(std::move(next));
+    }
+    return out;
+  }
+
+  Duration expected(const std::vector<EntryPtr>& route) const {
+    Duration sum{};
+    for (const EntryPtr& hop : route) sum += history_.hop_time(hop->descriptor.id);
+    return sum;
+  }
+
   double chance(const NodeId& id) const {
     const double own = history_.chance(id, now_);
     return policy_.by_load ? own * history_.loads().share(id, now_) : own;
   }
 
-  /// Whose circuits of ours, and this one more, are the fewest for its chance: so their numbers
-  /// become as the chances are. Equal ones have the same luck.
+  /// Whose circuits of ours, and this one more, are the fewest for its reliability and load: so
+  /// their numbers become as those are. Equal ones have the same luck. How near a guard is does not
+  /// count: it would tell where we are.
   EntryPtr one_of(const std::vector<EntryPtr>& suited, Guards& guards) {
     ++(suited.size() > 1 ? guards.choices.least : guards.choices.only);
     if (!policy_.by_load) return suited[rng_.below(suited.size())];
     std::vector<double> loads;
     for (const EntryPtr& guard : suited) {
       const NodeId& id = guard->descriptor.id;
-      loads.push_back((guards.circuits.held(id, now_) + 1) / chance(id));
+      const double chance = history_.reliability(id, now_) * history_.loads().share(id, now_);
+      loads.push_back((guards.circuits.held(id, now_) + 1) /
+                      std::max(chance, RelayHistory::kWeightMin));
     }
     const double least = *std::ranges::min_element(loads);
     std::vector<EntryPtr> equal;
@@ -129,7 +162,7 @@ class Draw {
   }
 
   bool is_healthy(const NodeId& id) const {
-    return history_.weight(id, now_) >= RelayHistory::kFailingWeight;
+    return history_.reliability(id, now_) >= RelayHistory::kFailing;
   }
 
   std::vector<EntryPtr> healthy_of(const Guards& guards) const {
@@ -218,12 +251,11 @@ Result<std::vector<EntryPtr>> draw_route(const View& view, const NodeId& self,
 
   Draw draw(view, self, policy, history, now, rng);
   std::vector<EntryPtr> route;
-  std::vector<EntryPtr> chosen{last};  // what the next one must stand beside
-  for (unsigned i = 0; i < relays; ++i) {
-    EntryPtr next = i == 0 ? draw.first_hop(guards, last) : draw.relay(chosen);
-    if (next == nullptr) return fail(Errc::no_route);
-    chosen.push_back(next);
-    route.push_back(std::move(next));
+  if (relays > 0) {
+    const EntryPtr first = draw.first_hop(guards, last);
+    if (first == nullptr) return fail(Errc::no_route);
+    route = draw.faster_of_two(first, last, relays);
+    if (route.empty()) return fail(Errc::no_route);
   }
   route.push_back(std::move(last));
   return route;

@@ -22,6 +22,8 @@ struct RoutePolicy {
   /// The least loaded guard instead of any, and relays that say they are loaded more rarely. Off
   /// only to compare.
   bool by_load = true;
+  /// Of two draws the route that should take less time to build. Off only to compare.
+  bool by_speed = true;
 };
 
 /// Guards of a node, oldest first: the first `RoutePolicy::guards` that do not fail are in use. One

@@ -3,8 +3,11 @@
 
 #include "netmap/fixture.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <set>
+#include <vector>
 
 namespace qudag::netmap {
 namespace {
@@ -103,7 +106,7 @@ TEST(RelayHistory, FailuresLowerTheWeightAndFade) {
   EXPECT_DOUBLE_EQ(history.weight(relay, at(0s)), RelayHistory::kWeightMin);
   history = RelayHistory();
   for (int i = 0; i < 4; ++i) history.failed(relay, at(0s));
-  EXPECT_LT(history.weight(relay, at(0s)), RelayHistory::kFailingWeight);
+  EXPECT_LT(history.reliability(relay, at(0s)), RelayHistory::kFailing);
   EXPECT_GT(history.weight(relay, at(600s)), 0.85);
   EXPECT_EQ(history.weight(id_of(2), at(0s)), 1);
 }
@@ -112,14 +115,45 @@ TEST(RelayHistory, SuccessRestoresAndSlownessCosts) {
   RelayHistory history;
   const NodeId relay = id_of(1);
   history.failed(relay, at(0s));
-  history.succeeded(relay, 100ms, at(0s));
-  EXPECT_DOUBLE_EQ(history.weight(relay, at(0s)), 1 / 1.5);
-  const NodeId slow = id_of(2);
-  history.succeeded(slow, 800ms, at(0s));
-  EXPECT_DOUBLE_EQ(history.weight(slow, at(0s)), 500.0 / 800);
-  const NodeId slowest = id_of(3);
-  history.succeeded(slowest, 1h, at(0s));
-  EXPECT_DOUBLE_EQ(history.weight(slowest, at(0s)), 0.5);
+  history.succeeded(std::array{relay}, 5ms, at(0s));
+  EXPECT_DOUBLE_EQ(history.weight(relay, at(0s)), 1 / 1.5) << "who adds next to nothing is fast";
+  EXPECT_EQ(history.speed(id_of(2)), 1);
+}
+
+/// Eight relays of 20 ms each and one of 200, in routes of three: who is slow is found out, and who
+/// stood beside it is not blamed.
+TEST(RelayHistory, WhatEachHopAddsIsToldApart) {
+  RelayHistory history;
+  SeededRng rng(3);
+  const auto adds = [](const NodeId& id) { return id == id_of(9) ? 200ms : 20ms; };
+  for (int i = 0; i < 300; ++i) {
+    std::vector<NodeId> hops;
+    Duration took{};
+    while (hops.size() < 3) {
+      const NodeId id = id_of(1 + rng.below(9));
+      if (std::ranges::find(hops, id) != hops.end()) continue;
+      hops.push_back(id);
+      took += adds(id);
+    }
+    history.succeeded(hops, took, at(std::chrono::seconds(i)));
+  }
+  for (std::uint64_t i = 1; i <= 8; ++i) {
+    EXPECT_NEAR(static_cast<double>(history.hop_time(id_of(i)) / 1us), 20'000, 2'000);
+    EXPECT_GT(history.speed(id_of(i)), 0.8);
+  }
+  EXPECT_NEAR(static_cast<double>(history.hop_time(id_of(9)) / 1us), 200'000, 20'000);
+  EXPECT_EQ(history.speed(id_of(9)), RelayHistory::kSpeedMin);
+  EXPECT_EQ(history.reliability(id_of(9), at(300s)), 1) << "slow is not broken";
+}
+
+TEST(RelayHistory, TheUnknownAreTakenForUsualAndOneSlowBuildMovesLittle) {
+  RelayHistory history;
+  const std::array hops{id_of(1), id_of(2), id_of(3)};
+  for (int i = 0; i < 50; ++i) history.succeeded(hops, 300ms, at(0s));
+  EXPECT_NEAR(history.speed(id_of(1)), 0.5, 0.01);
+  EXPECT_NEAR(history.speed(id_of(7)), 0.5, 0.01) << "a new identity gains nothing";
+  history.succeeded(hops, 1h, at(0s));
+  EXPECT_LT(history.hop_time(id_of(1)), 250ms);
 }
 
 TEST(RelayHistory, ForgetsWhatWasHeardOfLongestAgo) {
@@ -263,7 +297,7 @@ TEST_F(RouteTest, AGuardThatRefusesKeepsItsPlaceAndIsAskedLater) {
   now.mono += std::chrono::seconds(6);
   EXPECT_EQ(census(view, 3, 0, 200).size(), 2u);
   EXPECT_EQ(guards.ids, kept);
-  EXPECT_EQ(history.weight(kept[0], now), 1.0) << "nothing is held against it";
+  EXPECT_EQ(history.reliability(kept[0], now), 1.0) << "nothing is held against it";
 }
 
 TEST_F(RouteTest, AGuardThatIsGoneIsReplaced) {

@@ -1,5 +1,10 @@
 #include "node/shard/route_source.h"
 
+#include "base/limits.h"
+
+#include <algorithm>
+#include <array>
+
 namespace qudag::node {
 
 Result<std::vector<onion::RouteHop>> RouteSource::draw(const NodeId& destination, unsigned relays,
@@ -23,7 +28,10 @@ void RouteSource::report(std::span<const onion::RouteHop> route, bool ok, std::s
                          Duration took, Now now) {
   if (ok) {
     build_us_.record(static_cast<std::uint64_t>(took / std::chrono::microseconds(1)));
-    for (const auto& hop : route) history_.succeeded(hop.id, took, now);
+    std::array<NodeId, limits::kRelaysMax + 1> ids;
+    QUDAG_ASSERT(route.size() <= ids.size());
+    std::ranges::transform(route, ids.begin(), &onion::RouteHop::id);
+    history_.succeeded(std::span(ids).first(route.size()), took, now);
   } else if (failed_hop < route.size()) {
     history_.failed(route[failed_hop].id, now);
   } else {  // which one is unknown: all of them share the blame
@@ -38,7 +46,7 @@ void RouteSource::circuit_began(std::span<const onion::RouteHop> route, Now now)
 }
 
 void RouteSource::circuit_ended(std::span<const onion::RouteHop> route, bool by_us, Duration lived,
-                        Now now) {
+                                Now now) {
   if (route.size() < 2) return;
   guards_->with([&](netmap::Guards& g) { g.circuits.ended(route.front().id, by_us, lived, now); });
 }
