@@ -560,7 +560,10 @@ std::size_t Connection::begin_writing() {
     return kUnpacedQuantum;
   }
   const TimePoint now = shared_.now.mono;
-  if (ready) round_trip_ = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
+  if (ready) {
+    round_trip_ = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
+    shortest_trip_ = Duration(static_cast<Duration::rep>(info.min_rtt));
+  }
   keep_last_ = info.pkt_lost > 0 && info.cwnd < kSmallWindow &&
                now - sparse_at_ < kSparseRounds * round_trip_;
   if (!own_pacing()) return std::max(kBurst, ngtcp2_conn_get_send_quantum(conn_));

@@ -260,7 +260,9 @@ class Connection {
   std::uint64_t window_owed_ = 0;
   TimePoint pay_at_ = kNever;
 
-  Duration round_trip_ = Duration(1'000'000);  // smoothed; as of the last flush
+  // Smoothed, and the shortest; as of the last flush.
+  Duration round_trip_ = Duration(1'000'000);
+  Duration shortest_trip_ = Duration(1'000'000);
   Pacer pacer_;
   TimePoint pace_at_ = kNever;  // when more may leave
   bool keep_last_ = false;      // packet of the window, for sparse streams: next_stream()

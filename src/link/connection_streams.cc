@@ -103,7 +103,7 @@ std::size_t Connection::wanted_window(Stream& stream, std::size_t usual, std::si
   stream.round_bytes += static_cast<std::uint32_t>(consumed);
   if (took < round_trip_) return std::max<std::size_t>(usual, stream.window_kib);
   stream.round_at = now;
-  const WindowRound round{std::exchange(stream.round_bytes, 0), took, round_trip_};
+  const WindowRound round{std::exchange(stream.round_bytes, 0), took, shortest_trip_};
   return next_window(stream.window_kib, usual, round);
 }
 

@@ -95,6 +95,17 @@ TEST(LongPath, OneStreamIsNotBoundByItsFirstWindow) {
   }
 }
 
+TEST(LongPath, AGrownWindowFillsADeepQueueForARoundTripAtMost) {
+  Transfer transfer;
+  transfer.pair.net.faults.bytes_per_second = 12.5e6;
+  transfer.pair.net.faults.queue_time_max = 10s;
+  const StreamId stream = transfer.pair.open(Class::low);
+  transfer.run({stream}, 5s);
+  EXPECT_GT(transfer.run({stream}, 2s), 2 * 11'500'000u);
+  EXPECT_LT(transfer.pair.a->info(transfer.pair.link)->smoothed_rtt, 230ms)
+      << "100 without a queue";
+}
+
 TEST(LongPath, WhoConsumesSlowlyGetsNoMore) {
   Transfer transfer;
   transfer.consume = false;

@@ -24,7 +24,7 @@ inline constexpr std::size_t kWindowKibMax = 8 * 1024;
 struct WindowRound {
   std::uint64_t bytes = 0;
   Duration took{};
-  Duration round_trip{};  // not longer than `took`
+  Duration round_trip{};  // of the path, without queues; not longer than `took`
 };
 
 /// All in KiB.
