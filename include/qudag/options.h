@@ -80,6 +80,9 @@ struct Options {
   std::chrono::seconds descriptor_lifetime{3 * 3600};  ///< renewed at half of it
   std::chrono::seconds onion_key_lifetime{24 * 3600};  ///< rotated at half of it
   std::chrono::seconds gossip_interval{60};
+  /// How old a link gets that this node dialed, give or take an eighth; then a new one takes its
+  /// place, with new keys from a new handshake, while the circuits on it end in their own time.
+  std::chrono::seconds link_lifetime{24 * 3600};
   Congestion congestion = Congestion::cubic;
   Limits limits;
   /// The process is this node's alone, so all that it holds counts under limits.memory: code,

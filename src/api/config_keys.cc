@@ -286,6 +286,8 @@ std::vector<Key> make_keys() {
                QUDAG_AT(node.onion_key_lifetime)),
       duration("gossip_interval", 1s, 1h, "How often neighbours compare their netmaps.",
                QUDAG_AT(node.gossip_interval)),
+      duration("link_lifetime", 60s, 90 * 24h, "A link dialed by this node is replaced by then.",
+               QUDAG_AT(node.link_lifetime)),
       congestion(),
       size("limits.memory", std::uint64_t{32} << 20,
            "The memory bound of the whole process: QUIC, TLS, code and stacks included.",

@@ -111,6 +111,7 @@ Result<LinkId> Endpoint::Impl::dial(const NodeId& peer, const SocketAddress& at,
   auto made = Connection::dial(shared_, id, peer, at, local);
   if (!made) return std::unexpected(made.error());
   keep(id, std::move(*made));
+  by_peer_.emplace(peer, id);
   peers_[peer] = id;
   return id;
 }
@@ -131,6 +132,7 @@ void Endpoint::Impl::absorb_greeted() {
   for (const LinkId id : shared_.greeted) {
     Connection* const greeted = link(id);
     if (greeted == nullptr || !greeted->peer() || !greeted->reusable()) continue;
+    if (!greeted->dialer()) by_peer_.emplace(*greeted->peer(), id);
     redial_.succeeded(*greeted->peer());
     if (Connection* const twin = twin_of(*greeted)) {
       merge(*greeted, *twin);
@@ -145,10 +147,10 @@ void Endpoint::Impl::absorb_greeted() {
 }
 
 Connection* Endpoint::Impl::twin_of(const Connection& greeted) const {
-  for (const Slot& slot : slots_) {
-    if (slot.link && slot.link.get() != &greeted && slot.link->is_twin_of(greeted)) {
-      return slot.link.get();
-    }
+  const auto [first, last] = by_peer_.equal_range(*greeted.peer());
+  for (auto entry = first; entry != last; ++entry) {
+    Connection* const other = link(entry->second);
+    if (other != nullptr && other != &greeted && other->is_twin_of(greeted)) return other;
   }
   return nullptr;
 }
@@ -171,6 +173,10 @@ void Endpoint::Impl::merge(Connection& greeted, Connection& twin) {
 
 void Endpoint::Impl::forget_peer(const Connection& ended) {
   if (!ended.peer()) return;
+  const auto [first, last] = by_peer_.equal_range(*ended.peer());
+  const auto entry =
+      std::find_if(first, last, [&](const auto& e) { return e.second == ended.id(); });
+  if (entry != last) by_peer_.erase(entry);
   const auto found = peers_.find(*ended.peer());
   if (found == peers_.end() || found->second != ended.id()) return;
   peers_.erase(found);
@@ -179,8 +185,10 @@ void Endpoint::Impl::forget_peer(const Connection& ended) {
 
 /// Both may have dialed at the same time: the other link is as good.
 std::optional<LinkId> Endpoint::Impl::another_to(const NodeId& peer) const {
-  for (const Slot& slot : slots_) {
-    if (slot.link && slot.link->peer() == peer && slot.link->reusable()) return slot.link->id();
+  const auto [first, last] = by_peer_.equal_range(peer);
+  for (auto entry = first; entry != last; ++entry) {
+    const Connection* const other = link(entry->second);
+    if (other != nullptr && other->reusable()) return entry->second;
   }
   return std::nullopt;
 }

@@ -113,7 +113,8 @@ class Endpoint::Impl {
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
   std::size_t live_ = 0;
-  std::unordered_map<NodeId, LinkId> peers_;
+  std::unordered_map<NodeId, LinkId> peers_;         // which link new streams go over
+  std::unordered_multimap<NodeId, LinkId> by_peer_;  // every link whose peer is known
   Redial redial_;
   std::vector<std::unique_ptr<Connection>> retired_;
   std::vector<Connection*> writing_;                       // scratch of write_dirty

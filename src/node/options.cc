@@ -83,6 +83,7 @@ Status validate(const Options& o) {
                            7 * 24 * 3600),
       within<std::int64_t>("onion_key_lifetime (seconds)", o.onion_key_lifetime.count(), 120,
                            90 * 24 * 3600),
+      within<std::int64_t>("link_lifetime (seconds)", o.link_lifetime.count(), 60, 90 * 24 * 3600),
       within<std::int64_t>("gossip_interval (seconds)", o.gossip_interval.count(), 1, 3600),
       within<std::size_t>("publish (addresses)", o.publish.size(), 0,
                           limits::kDescriptorAddressesMax),

@@ -117,6 +117,23 @@ TEST(Drain, AMiddleRelayThatStopsCostsTimeButNoMessage) {
   EXPECT_EQ(net.delivered, net.sent);
 }
 
+TEST(Age, ALinkIsReplacedInTimeAndLosesNothing) {
+  Options options;
+  options.link_lifetime = 60s;
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    SCOPED_TRACE(seed);
+    Net net(seed, 4, options);
+    const std::uint64_t before = net.report().endpoint.replaced_old;
+    net.send_for(200s, 100ms, {.ttl = 30s, .hops = 3});
+    ASSERT_TRUE(net.all_ended(30s));
+    EXPECT_EQ(net.delivered, net.sent);
+    const auto report = net.report();
+    EXPECT_EQ(report.message.resent, 0u);
+    EXPECT_GE(report.endpoint.replaced_old, before + 2);
+    EXPECT_EQ(report.endpoint.ended_silent + report.endpoint.ended_drained, 0u);
+  }
+}
+
 TEST(Redial, ADeadGuardDelaysFewBuilds) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     SCOPED_TRACE(seed);

@@ -93,6 +93,7 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.cipher = cipher_of(setup);
   out.packet_bytes_max = setup.options->packet_bytes_max;
   out.congestion = setup.options->congestion;
+  out.age_max = setup.options->link_lifetime;
   out.preferred_address = setup.options->preferred_address;
   out.handshake_timeout = 5s;
   out.idle_timeout = 30s;
