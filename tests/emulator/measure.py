@@ -9,6 +9,8 @@ By nodes of the library inside the namespaces (traffic/main.cc):
   migration   64 MB and 1,000 messages/s through three relays, 40 ms; the source moves three times, its NAT forgets twice
   accepting   the same while the destination moves, to which all others dialed
   circuit     until a circuit through three relays is ready, links warm; 50 ms one way
+  ttfb        time to first byte with a new circuit, links warm and cold, directly and through three relays;
+              50 ms one way, or rtt=50 for that round trip
   beside      messages on one link alone, beside 50 bulk circuits at its rate, and the same without priorities
   grid        CUBIC and BBR at 0 to 200 ms and 0 to 2 % loss, 100 Mbit/s: rate, queue, fairness of two
 
@@ -31,7 +33,7 @@ from testbed import Testbed
 
 RELAYS = 3
 OURS = {"loss": "0", "bytes": "64000000"}
-TRAFFIC = ("migration", "accepting", "circuit", "beside", "rate")
+TRAFFIC = ("migration", "accepting", "circuit", "ttfb", "beside", "rate")
 
 
 def split(words):
@@ -72,6 +74,7 @@ LINES = {
     "bulk": ["link * * delay=12500us rate=100mbit queue=312500"],
     "handshake": ["link * * delay=25ms"],
     "circuit": ["link * * delay=50ms"],
+    "ttfb": ["link * * delay=50ms"],
     "migration": ["link * * delay=20ms queue=500kB"],
     "accepting": ["link * * delay=20ms queue=500kB"],
     "beside": ["link * * delay=20ms queue=500kB"],
@@ -126,6 +129,9 @@ def exactness(report):
 def traffic(emulator, case, words):
     given = dict(word.split("=", 1) for word in words)
     relays = 0 if case == "beside" else int(given.get("relays", RELAYS))
+    if case == "ttfb":  # links that joining made have to end first; nothing else may make one
+        given = {"gossip": "600"} | given
+        LINES[case] = [f"link * * delay={float(given.pop('rtt', 100)) * 500:.0f}us"]
     rate = given.pop("rate", RATES.get(case, "none"))
     lines = [*testbed.node_lines(relays), "time 110s", *LINES[case], f"link * * loss={given.pop('loss', '0')}"]
     if rate != "none":

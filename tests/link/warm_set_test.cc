@@ -67,25 +67,33 @@ TEST(WarmSet, ALittleMoreDoesNotTakeAPlace) {
   EXPECT_TRUE(has(set, 2));
 }
 
-TEST(WarmSet, LikelyOnesHaveWhatIsLeftInTheirOrder) {
+TEST(WarmSet, WhoIsLikelyHasAPlaceIfItsPartIsWorthALink) {
   WarmSet set({.links_max = 3});
-  ask(set, 1, 1, kStart);
-  (void)set.choose(std::vector{peer(7), peer(1), peer(8), peer(9)}, kStart);
-  EXPECT_EQ(std::vector(set.chosen().begin(), set.chosen().end()),
-            (std::vector{peer(1), peer(7), peer(8)}));
-  ask(set, 2, 1, kStart);
-  EXPECT_EQ(set.choose(std::vector{peer(7), peer(8)}, kStart), std::vector{peer(8)});
+  const std::vector<Likely> guards{{peer(7), 0.5}, {peer(8), 0.5}};
+  const std::vector<Likely> relays{{peer(20), 0.01}, {peer(21), 0.01}};
+  ask(set, 7, 1, kStart);
+  (void)set.choose(relays, kStart);
+  EXPECT_EQ(set.chosen().size(), 1u) << "a hundredth of one request";
+  (void)set.choose(guards, kStart);
+  EXPECT_TRUE(has(set, 7) && has(set, 8)) << "the other guard, though nobody asked for it yet";
+  for (std::uint32_t i = 30; i < 90; ++i) ask(set, i, 1, kStart);
+  (void)set.choose(relays, kStart);
+  EXPECT_FALSE(has(set, 20)) << "who was asked for goes first";
+  WarmSet busy({.links_max = 100});
+  for (std::uint32_t i = 30; i < 90; ++i) ask(busy, i, 1, kStart);
+  (void)busy.choose(relays, kStart);
+  EXPECT_TRUE(has(busy, 20) && has(busy, 21)) << "a hundredth of sixty";
 }
 
 TEST(WarmSet, IsEmptyWhenNobodyIsAskedForAnyMore) {
   WarmSet set({.links_max = 3, .idle_after = 120s});
   EXPECT_FALSE(set.in_use(kStart));
-  (void)set.choose(std::vector{peer(7)}, kStart);
+  (void)set.choose(std::vector{Likely{peer(7), 1}}, kStart);
   EXPECT_TRUE(set.chosen().empty()) << "nothing is opened for a node that does nothing";
   ask(set, 1, 100, kStart);
-  (void)set.choose(std::vector{peer(7)}, kStart + 119s);
+  (void)set.choose(std::vector{Likely{peer(7), 1}}, kStart + 119s);
   EXPECT_EQ(set.chosen().size(), 2u);
-  EXPECT_EQ(set.choose(std::vector{peer(7)}, kStart + 120s).size(), 2u);
+  EXPECT_EQ(set.choose(std::vector{Likely{peer(7), 1}}, kStart + 120s).size(), 2u);
   EXPECT_TRUE(set.chosen().empty());
   ask(set, 2, 1, kStart + 200s);
   (void)set.choose({}, kStart + 200s);
@@ -113,7 +121,7 @@ TEST(WarmSet, IsBoundedAndCanBeOff) {
 
   WarmSet off({.links_max = 0});
   ask(off, 1, 1, kStart);
-  (void)off.choose(std::vector{peer(2)}, kStart);
+  (void)off.choose(std::vector{Likely{peer(2), 1}}, kStart);
   EXPECT_TRUE(off.chosen().empty());
   EXPECT_FALSE(off.in_use(kStart));
 }

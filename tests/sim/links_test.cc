@@ -1,6 +1,7 @@
 // Links that come and go under traffic, with whole nodes: a guard that stops, a guard that is dead,
 // many circuits over one link.
 #include "sim/seeded_rng.h"
+#include "sim/shift.h"
 #include "sim/sim_network.h"
 
 #include <gtest/gtest.h>
@@ -250,7 +251,10 @@ TEST(Warm, NothingIsOpenedAheadUnderPressure) {
 TEST(Warm, ARelayOpensLinksToOtherRelaysWhileCircuitsGoThroughIt) {
   Net net(4, 12, quiet_gossip(4));
   net.pass(60s);
-  net.send_for(10s, 100ms, {.ttl = 30s, .hops = 3});
+  for (std::uint64_t i = 1; i <= 100; ++i) {
+    net.send({.ttl = 30s, .hops = 3, .isolation = i});
+    net.pass(100ms);
+  }
   std::uint64_t opened = 0;
   for (std::size_t i = 0; i < 12; ++i) {
     const node::ShardReport report = net.network[i].shard().report();
@@ -262,6 +266,20 @@ TEST(Warm, ARelayOpensLinksToOtherRelaysWhileCircuitsGoThroughIt) {
   for (std::size_t i = 0; i < 12; ++i) {
     EXPECT_EQ(net.network[i].shard().report().links, 0u) << "an idle node keeps no links";
   }
+}
+
+/// `qudag_sim_warm` prints more of it.
+TEST(Warm, MorePlacesMeanMoreHitsWhenDemandShifts) {
+  const auto run = [](std::size_t warm_links) {
+    return run_shift({.seed = 3, .nodes = 24, .warm_links = warm_links, .lasts = 40min});
+  };
+  const ShiftResult none = run(0), all = run(16);
+  EXPECT_EQ(none.delivered, none.messages);
+  EXPECT_EQ(all.delivered, all.messages);
+  EXPECT_EQ(none.opened, 0u);
+  EXPECT_GT(all.hit_ratio(), none.hit_ratio() + 0.15);
+  EXPECT_LT(all.message_ms_mean, none.message_ms_mean);
+  EXPECT_LE(all.links_mean, 24);
 }
 
 }  // namespace

@@ -7,8 +7,10 @@
 namespace qudag::link {
 namespace {
 
-/// Asked for once, two half-lives ago: not likely to be asked for again.
-constexpr double kFaded = 0.25;
+/// Expected to be asked for so often while a count fades: as who was asked for once, two half-lives
+/// ago.
+constexpr double kWorthIt = 0.25;
+constexpr double kForgotten = 0.05;
 /// So much more must another be asked for to take a place: a link costs a handshake.
 constexpr double kLead = 1.5;
 
@@ -42,34 +44,39 @@ bool WarmSet::has_place(const NodeId& peer) const {
   return std::ranges::find(chosen_, peer) != chosen_.end();
 }
 
-/// By what was asked, the most first; forgets what has faded.
-std::vector<NodeId> WarmSet::wanted(TimePoint now) {
-  std::erase_if(asked_, [&](const auto& entry) { return count_now(entry.second, now) < kFaded; });
-  std::vector<std::pair<double, NodeId>> ranked;
-  ranked.reserve(asked_.size());
-  for (const auto& [peer, demand] : asked_) {
-    ranked.emplace_back(count_now(demand, now) * (has_place(peer) ? kLead : 1), peer);
+/// How often each will be asked for, as things stand.
+std::map<NodeId, double> WarmSet::expected(std::span<const Likely> likely, TimePoint now) const {
+  std::map<NodeId, double> out;
+  double all = 0;
+  for (const auto& [peer, demand] : asked_) all += out[peer] = count_now(demand, now);
+  for (const Likely& one : likely) {
+    double& count = out[one.peer];
+    count = std::max(count, all * one.share);
   }
-  const std::size_t most = std::min(ranked.size(), rules_.links_max);
-  const auto end = ranked.begin() + static_cast<std::ptrdiff_t>(most);
-  std::ranges::partial_sort(ranked, end, std::ranges::greater{});
-  std::vector<NodeId> out;
-  std::transform(ranked.begin(), end, std::back_inserter(out),
-                 [](const auto& one) { return one.second; });
   return out;
 }
 
-std::vector<NodeId> WarmSet::choose(std::span<const NodeId> likely, TimePoint now) {
-  std::vector<NodeId> before =
-      std::exchange(chosen_, in_use(now) ? wanted(now) : std::vector<NodeId>{});
-  if (in_use(now)) {
-    for (const NodeId& peer : likely) {
-      if (chosen_.size() >= rules_.links_max) break;
-      if (!has_place(peer)) chosen_.push_back(peer);
-    }
+std::vector<NodeId> WarmSet::best(const std::map<NodeId, double>& expected) const {
+  std::vector<std::pair<double, NodeId>> ranked;
+  for (const auto& [peer, count] : expected) {
+    if (count >= kWorthIt) ranked.emplace_back(count * (has_place(peer) ? kLead : 1), peer);
   }
-  std::erase_if(before, [this](const NodeId& peer) { return has_place(peer); });
-  return before;
+  const std::size_t most = std::min(ranked.size(), rules_.links_max);
+  std::ranges::partial_sort(ranked, ranked.begin() + static_cast<std::ptrdiff_t>(most),
+                            std::ranges::greater{});
+  std::vector<NodeId> out;
+  for (std::size_t i = 0; i < most; ++i) out.push_back(ranked[i].second);
+  return out;
+}
+
+std::vector<NodeId> WarmSet::choose(std::span<const Likely> likely, TimePoint now) {
+  std::erase_if(asked_,
+                [&](const auto& entry) { return count_now(entry.second, now) < kForgotten; });
+  std::vector<NodeId> chosen;
+  if (in_use(now)) chosen = best(expected(likely, now));
+  std::vector<NodeId> lost = std::exchange(chosen_, std::move(chosen));
+  std::erase_if(lost, [this](const NodeId& peer) { return has_place(peer); });
+  return lost;
 }
 
 void WarmSet::report(BoundedList& out) const {

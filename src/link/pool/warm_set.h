@@ -3,8 +3,11 @@
 //
 //   1. asked() counts each circuit that wants a link to a peer; counts fade with a half-life, so
 //      that the set follows what is wanted now;
-//   2. choose() fills the places: by what was asked, and who has a place keeps it unless another is
-//      clearly ahead; then with the likely ones that the owner names, in its order;
+//   2. choose() fills the places with those that can be expected to be asked for: by their count,
+//      or, if that is more, by the share of all requests that the owner says will be theirs (our
+//      guards; a relay that everybody draws). Who has a place keeps it unless another is clearly
+//      ahead. A link that would hardly be used is not worth its handshake: such a place stays
+//      empty;
 //   3. when nobody has been asked for in `idle_after`, all places are empty: an idle node keeps no
 //      links. What was asked is still known when traffic comes back.
 //
@@ -31,6 +34,12 @@ struct WarmRules {
   Duration idle_after = std::chrono::minutes(2);
 };
 
+/// A peer, and the share of the requests that it can be expected to get, 0 to 1.
+struct Likely {
+  NodeId peer;
+  double share = 0;
+};
+
 class WarmSet {
  public:
   static constexpr std::size_t kAskedMax = 1'024;
@@ -40,8 +49,8 @@ class WarmSet {
   void asked(const NodeId& peer, TimePoint now);
   /// A link was asked for lately, to whomever.
   bool in_use(TimePoint now) const;
-  /// Fills the places anew; who has lost its place. `likely`: for places that are left.
-  std::vector<NodeId> choose(std::span<const NodeId> likely, TimePoint now);
+  /// Fills the places anew; who has lost its place.
+  std::vector<NodeId> choose(std::span<const Likely> likely, TimePoint now);
   std::span<const NodeId> chosen() const { return chosen_; }
   std::size_t places() const { return rules_.links_max; }
   void report(BoundedList& out) const;
@@ -54,7 +63,8 @@ class WarmSet {
   double count_now(const Demand& demand, TimePoint now) const;
   void make_room(TimePoint now);
   bool has_place(const NodeId& peer) const;
-  std::vector<NodeId> wanted(TimePoint now);
+  std::map<NodeId, double> expected(std::span<const Likely> likely, TimePoint now) const;
+  std::vector<NodeId> best(const std::map<NodeId, double>& expected) const;
 
   const WarmRules rules_;
   std::map<NodeId, Demand> asked_;

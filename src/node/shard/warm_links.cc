@@ -55,11 +55,17 @@ void WarmLinks::keep(link::Endpoint& endpoint, bool ahead, Now now) {
   }
 }
 
-std::vector<NodeId> WarmLinks::likely() {
-  std::vector<NodeId> out = parts_.guards();
+/// Each guard has its part of what we send ourselves, each relay one of what others do.
+std::vector<link::Likely> WarmLinks::likely() {
+  std::vector<link::Likely> out;
+  const std::vector<NodeId> guards = parts_.guards();
+  for (const NodeId& guard : guards) {
+    out.push_back({guard, 1 / static_cast<double>(guards.size())});
+  }
   if (!parts_.relay) return out;
   draw_relays();
-  out.insert(out.end(), relays_.begin(), relays_.end());
+  const double even = 1 / static_cast<double>(std::max<std::size_t>(view_->relays().size(), 1));
+  for (const NodeId& relay : relays_) out.push_back({relay, even});
   return out;
 }
 

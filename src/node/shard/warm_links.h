@@ -64,7 +64,7 @@ class WarmLinks {
   void report(BoundedList& out) const { set_.report(out); }
 
  private:
-  std::vector<NodeId> likely();
+  std::vector<link::Likely> likely();
   void draw_relays();
   void keep(link::Endpoint& endpoint, bool ahead, Now now);
 

@@ -10,6 +10,7 @@ namespace qudag::traffic {
 json::object migration(const Words& words);
 json::object accepting(const Words& words);
 json::object circuit(const Words& words);
+json::object first_byte(const Words& words);
 json::object beside(const Words& words);
 json::object rate(const Words& words);
 
@@ -17,6 +18,7 @@ using Case = json::object (*)(const Words& words);
 inline const std::map<std::string, Case> kCases{{"migration", migration},
                                                 {"accepting", accepting},
                                                 {"circuit", circuit},
+                                                {"ttfb", first_byte},
                                                 {"beside", beside},
                                                 {"rate", rate}};
 

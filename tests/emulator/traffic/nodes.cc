@@ -96,7 +96,8 @@ void Nodes::start(const std::vector<NodeSpec>& specs) {
     options.known = spec.known;
     options.shards = 1;
     options.guards = 0;
-    options.gossip_interval = 1s;
+    options.gossip_interval = std::chrono::seconds(static_cast<int>(words_.number("gossip", 1)));
+    options.limits.warm_links = static_cast<std::size_t>(words_.number("warm_links", 16));
     options.log_level = words_.text("log", "off");
     options.packet_bytes_max = static_cast<std::size_t>(words_.number("packet_bytes_max", 1'452));
     options.congestion =
