@@ -22,7 +22,7 @@ NodeId peer(std::uint32_t number) {
 }
 
 bool has(const WarmSet& set, std::uint32_t number) {
-  return std::ranges::find(set.chosen(), peer(number)) != set.chosen().end();
+  return std::ranges::find(set.chosen(), peer(number), &WarmSet::Place::peer) != set.chosen().end();
 }
 
 void ask(WarmSet& set, std::uint32_t number, int times, TimePoint now) {
@@ -83,6 +83,15 @@ TEST(WarmSet, WhoIsLikelyHasAPlaceIfItsPartIsWorthALink) {
   for (std::uint32_t i = 30; i < 90; ++i) ask(busy, i, 1, kStart);
   (void)busy.choose(relays, kStart);
   EXPECT_TRUE(has(busy, 20) && has(busy, 21)) << "a hundredth of sixty";
+}
+
+TEST(WarmSet, OneRequestKeepsALinkAndMoreOpenOne) {
+  WarmSet set({.links_max = 8});
+  ask(set, 1, 1, kStart);
+  ask(set, 2, 2, kStart);
+  (void)set.choose(std::vector{Likely{peer(3), 0.3}}, kStart);
+  ASSERT_EQ(set.chosen().size(), 3u);
+  for (const auto& [id, worth_opening] : set.chosen()) EXPECT_EQ(worth_opening, id != peer(1));
 }
 
 TEST(WarmSet, IsEmptyWhenNobodyIsAskedForAnyMore) {

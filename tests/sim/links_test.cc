@@ -220,7 +220,7 @@ TEST(Warm, WithoutPlacesLinksEndWithTheirCircuits) {
 
 TEST(Warm, ALinkThatIsLostIsOpenedAgainBeforeItIsAskedFor) {
   Net net(2, 8, quiet_gossip(16));
-  net.send({.ttl = 30s, .hops = 0});
+  for (std::uint64_t i = 1; i <= 3; ++i) net.send({.ttl = 30s, .hops = 0, .isolation = i});
   net.pass(70s);
   ASSERT_TRUE(linked(net.source(), net.destination().id()));
   net.destination().crash();

@@ -7,9 +7,11 @@
 namespace qudag::link {
 namespace {
 
-/// Expected to be asked for so often while a count fades: as who was asked for once, two half-lives
-/// ago.
-constexpr double kWorthIt = 0.25;
+/// So many requests must be expected while a count fades: as of who was asked for once, two
+/// half-lives ago.
+constexpr double kWorthKeeping = 0.25;
+/// One request alone may have been chance, which the next one need not follow.
+constexpr double kWorthOpening = 1.25;
 constexpr double kForgotten = 0.05;
 /// So much more must another be asked for to take a place: a link costs a handshake.
 constexpr double kLead = 1.5;
@@ -41,41 +43,47 @@ bool WarmSet::in_use(TimePoint now) const {
 }
 
 bool WarmSet::has_place(const NodeId& peer) const {
-  return std::ranges::find(chosen_, peer) != chosen_.end();
+  return std::ranges::find(chosen_, peer, &Place::peer) != chosen_.end();
 }
 
-/// How often each will be asked for, as things stand.
-std::map<NodeId, double> WarmSet::expected(std::span<const Likely> likely, TimePoint now) const {
-  std::map<NodeId, double> out;
+/// Who can be expected to be asked for, and how much.
+std::vector<WarmSet::Candidate> WarmSet::candidates(std::span<const Likely> likely,
+                                                    TimePoint now) const {
+  std::map<NodeId, double> counts;
   double all = 0;
-  for (const auto& [peer, demand] : asked_) all += out[peer] = count_now(demand, now);
+  for (const auto& [peer, demand] : asked_) all += counts[peer] = count_now(demand, now);
+  std::map<NodeId, double> shares;
   for (const Likely& one : likely) {
-    double& count = out[one.peer];
-    count = std::max(count, all * one.share);
+    counts.try_emplace(one.peer, 0);
+    shares[one.peer] += all * one.share;
   }
-  return out;
-}
-
-std::vector<NodeId> WarmSet::best(const std::map<NodeId, double>& expected) const {
-  std::vector<std::pair<double, NodeId>> ranked;
-  for (const auto& [peer, count] : expected) {
-    if (count >= kWorthIt) ranked.emplace_back(count * (has_place(peer) ? kLead : 1), peer);
+  std::vector<Candidate> out;
+  for (const auto& [peer, count] : counts) {
+    const auto found = shares.find(peer);
+    const double share = found == shares.end() ? 0 : found->second;
+    const double expected = std::max(count, share);
+    if (expected < kWorthKeeping) continue;
+    out.push_back({.weight = expected * (has_place(peer) ? kLead : 1),
+                   .place = {peer, count >= kWorthOpening || share >= kWorthKeeping}});
   }
-  const std::size_t most = std::min(ranked.size(), rules_.links_max);
-  std::ranges::partial_sort(ranked, ranked.begin() + static_cast<std::ptrdiff_t>(most),
-                            std::ranges::greater{});
-  std::vector<NodeId> out;
-  for (std::size_t i = 0; i < most; ++i) out.push_back(ranked[i].second);
   return out;
 }
 
 std::vector<NodeId> WarmSet::choose(std::span<const Likely> likely, TimePoint now) {
   std::erase_if(asked_,
                 [&](const auto& entry) { return count_now(entry.second, now) < kForgotten; });
-  std::vector<NodeId> chosen;
-  if (in_use(now)) chosen = best(expected(likely, now));
-  std::vector<NodeId> lost = std::exchange(chosen_, std::move(chosen));
-  std::erase_if(lost, [this](const NodeId& peer) { return has_place(peer); });
+  std::vector<Candidate> ranked;
+  if (in_use(now)) ranked = candidates(likely, now);
+  std::ranges::sort(ranked, [](const Candidate& a, const Candidate& b) {
+    return a.weight != b.weight ? a.weight > b.weight : a.place.peer < b.place.peer;
+  });
+  if (ranked.size() > rules_.links_max) ranked.resize(rules_.links_max);
+  const std::vector<Place> before = std::exchange(chosen_, {});
+  for (const Candidate& candidate : ranked) chosen_.push_back(candidate.place);
+  std::vector<NodeId> lost;
+  for (const Place& place : before) {
+    if (!has_place(place.peer)) lost.push_back(place.peer);
+  }
   return lost;
 }
 

@@ -6,8 +6,8 @@
 //   2. choose() fills the places with those that can be expected to be asked for: by their count,
 //      or, if that is more, by the share of all requests that the owner says will be theirs (our
 //      guards; a relay that everybody draws). Who has a place keeps it unless another is clearly
-//      ahead. A link that would hardly be used is not worth its handshake: such a place stays
-//      empty;
+//      ahead. A link that is there costs little to keep; one that is not is worth its handshake for
+//      those that were asked for more than once, or whose share says so;
 //   3. when nobody has been asked for in `idle_after`, all places are empty: an idle node keeps no
 //      links. What was asked is still known when traffic comes back.
 //
@@ -51,7 +51,11 @@ class WarmSet {
   bool in_use(TimePoint now) const;
   /// Fills the places anew; who has lost its place.
   std::vector<NodeId> choose(std::span<const Likely> likely, TimePoint now);
-  std::span<const NodeId> chosen() const { return chosen_; }
+  struct Place {
+    NodeId peer;
+    bool worth_opening = false;  // if there is no link
+  };
+  std::span<const Place> chosen() const { return chosen_; }
   std::size_t places() const { return rules_.links_max; }
   void report(BoundedList& out) const;
 
@@ -63,12 +67,15 @@ class WarmSet {
   double count_now(const Demand& demand, TimePoint now) const;
   void make_room(TimePoint now);
   bool has_place(const NodeId& peer) const;
-  std::map<NodeId, double> expected(std::span<const Likely> likely, TimePoint now) const;
-  std::vector<NodeId> best(const std::map<NodeId, double>& expected) const;
+  struct Candidate {
+    double weight = 0;
+    Place place;
+  };
+  std::vector<Candidate> candidates(std::span<const Likely> likely, TimePoint now) const;
 
   const WarmRules rules_;
   std::map<NodeId, Demand> asked_;
-  std::vector<NodeId> chosen_;
+  std::vector<Place> chosen_;
   TimePoint last_asked_ = TimePoint::min();
 };
 

@@ -37,7 +37,7 @@ void WarmLinks::on_time(link::Endpoint& endpoint, bool ahead, Now now) {
 void WarmLinks::keep(link::Endpoint& endpoint, bool ahead, Now now) {
   stats_.now = 0;
   std::size_t opened = 0;
-  for (const NodeId& peer : set_.chosen()) {
+  for (const auto& [peer, worth_opening] : set_.chosen()) {
     if (const auto link = endpoint.find(peer)) {
       endpoint.keep_warm(*link, true);
       ++stats_.now;
@@ -45,7 +45,8 @@ void WarmLinks::keep(link::Endpoint& endpoint, bool ahead, Now now) {
     }
     stats_.unused += ahead_.erase(peer);
     // Who did not answer is left to those who need it: a circuit that finds it being dialed waits.
-    if (!ahead || opened == kOpenedAtOnce || endpoint.failed_lately(peer, now)) continue;
+    if (endpoint.failed_lately(peer, now)) continue;
+    if (!ahead || !worth_opening || opened == kOpenedAtOnce) continue;
     const auto link = parts_.dial(peer, now);
     if (!link) continue;
     endpoint.keep_warm(*link, true);
