@@ -33,6 +33,9 @@ struct Incoming {
   SocketAddress remote;
 };
 
+/// Packets that ask for an acknowledgement until one leaves at once; its delay bound is 25 ms.
+inline constexpr std::size_t kAckEvery = 10;
+
 /// A datagram that came while a step of the handshake was under way.
 struct Held {
   NativePath path;
@@ -89,7 +92,7 @@ class Connection {
   void report_sent();
   TimePoint deadline() const;
 
-  // Steps of the handshake off the loop, see connection_handshake.cc.
+  // Steps of the handshake off the loop, see connection/handshake.cc.
   bool wants_step() const { return step_ == Step::waiting && !doomed() && !retired(); }
   /// For a worker, which has it from begin_step() to finish_step().
   const std::shared_ptr<TlsEngine>& engine() const { return tls_.engine(); }
@@ -178,7 +181,7 @@ class Connection {
   void hold(const NativePath& path, std::uint8_t ecn, Bytes datagram);
   void leave_step();
 
-  // Callbacks of ngtcp2, see callbacks.cc.
+  // Callbacks of ngtcp2, see connection/callbacks.cc.
   int on_client_initial();
   int on_crypto_data(Bytes data);
   bool on_handshake_completed();

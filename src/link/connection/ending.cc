@@ -1,0 +1,146 @@
+// How a connection ends: the reason, the last packet, what is freed, and the answers to late
+// packets.
+#include "link/connection.h"
+
+#include <algorithm>
+
+namespace qudag::link {
+namespace {
+
+constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 1st, 2nd, 4th...
+
+/// What the peer's CONNECTION_CLOSE means to us.
+Error error_of(const ngtcp2_ccerr& close) {
+  if (close.type == NGTCP2_CCERR_TYPE_APPLICATION) {
+    switch (static_cast<Code>(close.error_code)) {
+      case Code::refused:
+        return Error(Errc::refused_by_peer);
+      case Code::overload:
+        return Error(Errc::refused_by_peer, "overload");
+      case Code::identity:
+        return Error(Errc::identity_mismatch, "the peer says so");
+      case Code::unreachable:
+        return Error(Errc::unreachable);
+      case Code::protocol:
+        return Error(Errc::link_closed, "the peer reports a protocol error");
+      case Code::shutdown:
+        return Error(Errc::link_closed, "the peer stops");
+      default:
+        return Error(Errc::link_closed);
+    }
+  }
+  if (close.type == NGTCP2_CCERR_TYPE_TRANSPORT) {
+    if (close.error_code == NGTCP2_CONNECTION_REFUSED) {
+      // Only a text that we might have written ourselves goes into an error.
+      const std::string_view text(reinterpret_cast<const char*>(close.reason), close.reasonlen);
+      return {Errc::refused_by_peer, std::string(reason_of(refusal_of(text)))};
+    }
+    if ((close.error_code & ~0xffULL) == NGTCP2_CRYPTO_ERROR) {
+      return Error(Errc::authentication_failed, "the peer ended the handshake");
+    }
+  }
+  return Error(Errc::link_closed);
+}
+
+}  // namespace
+
+void Connection::add_doomed(Doom reason) {
+  if (doomed() || retired()) return;
+  doom_ = std::move(reason);
+  (void)life_.on(LifeEvent::ended, shared_.now.mono);  // in any state that is not closed
+  shared_.doomed.push_back(this);
+}
+
+void Connection::doom(Error why, Code code) {
+  Doom reason{std::move(why), true, {}};
+  ngtcp2_ccerr_set_application_error(&reason.close, static_cast<std::uint64_t>(code), nullptr, 0);
+  add_doomed(std::move(reason));
+}
+
+void Connection::doom_silently(Error why) { add_doomed({std::move(why), false, {}}); }
+
+void Connection::fail_with(int rv) {
+  if (doomed()) return;
+  switch (rv) {
+    case NGTCP2_ERR_DRAINING:
+      doom_silently(error_of(*ngtcp2_conn_get_ccerr(conn_)));
+      return;
+    case NGTCP2_ERR_IDLE_CLOSE:
+      doom_silently(Error(Errc::timed_out, "idle"));
+      return;
+    case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
+      doom_silently(Error(Errc::unreachable));
+      return;
+    default:
+      break;
+  }
+  if (tls_.identity_mismatch()) {
+    doom(Error(Errc::identity_mismatch), Code::identity);
+    return;
+  }
+  Doom reason{Error(Errc::link_closed, ngtcp2_strerror(rv)), true, {}};
+  if (rv == NGTCP2_ERR_CRYPTO) {
+    reason.why = Error(Errc::authentication_failed, "TLS");
+    ngtcp2_ccerr_set_tls_alert(&reason.close, ngtcp2_conn_get_tls_alert(conn_), nullptr, 0);
+  } else {
+    ngtcp2_ccerr_set_liberr(&reason.close, rv, nullptr, 0);
+  }
+  add_doomed(std::move(reason));
+}
+
+bool Connection::violation(const char* what) {
+  ++shared_.stats.control_frames_malformed;
+  doom(Error(Errc::link_closed, what), Code::protocol);
+  return false;
+}
+
+bool Connection::write_close(MutableBytes room, TrainInfo& out) {
+  if (!doomed() || !doom_->send_close || conn_ == nullptr) return false;
+  ngtcp2_path_storage path;
+  ngtcp2_path_storage_zero(&path);
+  ngtcp2_pkt_info info{};
+  const std::size_t size = std::min(room.size(), shared_.options.packet_bytes_max);
+  const ngtcp2_ssize written = ngtcp2_conn_write_connection_close(
+      conn_, &path.path, &info, u8(room), size, &doom_->close, shared_.timestamp());
+  if (written <= 0) return false;
+  out.bytes = out.segment = static_cast<std::size_t>(written);
+  address(out, path.path, info);
+  close_packet_.assign(room.begin(), room.begin() + written);
+  return true;
+}
+
+Error Connection::retire() {
+  Error why = doom_ ? doom_->why : Error(Errc::link_closed);
+  (void)life_.on(LifeEvent::gone, shared_.now.mono);
+  if (seat_ != nullptr) {
+    Admission::remove(*seat_, half_open_);
+    seat_ = nullptr;
+  }
+  if (half_open_) {
+    half_open_ = false;
+    --shared_.half_open;
+  }
+  if (dirty) {
+    dirty = false;
+    std::erase(shared_.dirty, this);
+  }
+  leave_step();
+  std::erase(shared_.doomed, this);
+  std::erase_if(shared_.reset_tokens, [this](const auto& entry) { return entry.second == this; });
+  tls_.end();
+  handshake_bytes_.reset();
+  link_bytes_.reset();
+  if (conn_ != nullptr) ngtcp2_conn_del(conn_);
+  conn_ = nullptr;
+  free_all_streams();
+  return why;
+}
+
+Bytes Connection::late_answer() {
+  if (close_packet_.empty()) return {};
+  const std::uint32_t count = ++late_packets_;
+  const bool power_of_two = (count & (count - 1)) == 0;
+  return power_of_two && count < (1u << kLateAnswersMax) ? Bytes(close_packet_) : Bytes();
+}
+
+}  // namespace qudag::link
