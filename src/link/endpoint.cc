@@ -93,7 +93,7 @@ Result<LinkId> Endpoint::Impl::dial(const NodeId& peer, const SocketAddress& at,
                                     const SocketAddress& local, Now now) {
   shared_.now = now;
   absorb_greeted();
-  if (const auto known = find(peer)) return *known;
+  if (const auto known = find(peer)) return least_used(peer, *known);
   if (stopping_) return fail(Errc::shutting_down);
   if (live_ >= shared_.options.links_max) {
     ++shared_.stats.links_refused;
@@ -191,6 +191,23 @@ std::optional<LinkId> Endpoint::Impl::another_to(const NodeId& peer) const {
     if (other != nullptr && other->reusable()) return entry->second;
   }
   return std::nullopt;
+}
+
+/// A peer with several shards may have a link here from each: new streams go to the link with the
+/// fewest. Not to one that was asked for a sign of life: it may be what a peer that moved left.
+LinkId Endpoint::Impl::least_used(const NodeId& peer, LinkId known) const {
+  const auto streams = [this](LinkId id) {
+    const Connection* const one = link(id);
+    const bool opens =
+        one != nullptr && one->reusable() && one->life().opens_streams() && !one->life().is_asked();
+    return opens ? one->streams() : SIZE_MAX;
+  };
+  LinkId least = known;
+  const auto [first, last] = by_peer_.equal_range(peer);
+  for (auto one = first; one != last; ++one) {
+    if (streams(one->second) < streams(least)) least = one->second;
+  }
+  return least;
 }
 
 std::vector<LinkInfo> Endpoint::Impl::links() const {

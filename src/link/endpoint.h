@@ -240,8 +240,8 @@ class Endpoint {
   TimePoint next_deadline() const;
 
   // Links. [in events] for all of them.
-  /// The link to that node: an existing one that is not draining, or a new one. `unreachable` if
-  /// it did not answer at that address a moment ago (pool/redial.h).
+  /// The link to that node: of existing ones that are not draining the one with the fewest streams,
+  /// or a new one. `unreachable` if it did not answer at that address a moment ago (pool/redial.h).
   Result<LinkId> dial(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
                       Now now);
   std::optional<LinkId> find(const NodeId& peer) const;

@@ -76,6 +76,7 @@ class Endpoint::Impl {
   Connection* twin_of(const Connection& greeted) const;
   void merge(Connection& greeted, Connection& twin);
   std::optional<LinkId> another_to(const NodeId& peer) const;
+  LinkId least_used(const NodeId& peer, LinkId known) const;
   void forget_peer(const Connection& link);
 
   // receive.cc

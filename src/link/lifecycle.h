@@ -90,6 +90,8 @@ class Lifecycle {
   void forgive(TimePoint now);
   /// It ends then, unless something is heard.
   void ask_until(TimePoint then) { asked_until_ = std::min(asked_until_, then); }
+  /// It was asked, and has not answered yet.
+  bool is_asked() const { return asked_until_ != kNever; }
   /// Nothing new begins here: our address is gone. False unless ready, or if it was before.
   bool leave_behind();
   void note_streams(std::size_t count, TimePoint now);
