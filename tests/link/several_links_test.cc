@@ -39,7 +39,8 @@ TEST(SeveralLinks, NewStreamsGoToTheOneWithTheFewest) {
   for (const auto& [link, on_it] : streams) EXPECT_EQ(on_it.size(), 20u);
 
   // What ends on one of them is made up for there.
-  auto& [first, ended] = *streams.begin();
+  const LinkId first = streams.begin()->first;
+  std::vector<StreamId>& ended = streams.begin()->second;
   for (const StreamId& stream : ended) here->reset(stream, Code::destroyed);
   ended.clear();
   net.run_for(200ms);
