@@ -110,7 +110,10 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   // Of a dialed link, only what came from where the peer is counts.
   if ((!dialer_ || is_at(path.remote)) && life_.note_heard(shared_.now.mono)) update_keepalive();
   touch_for_answer(heard_since_, datagram.size());
-  if (rv == 0) return Verdict::keep;
+  if (rv == 0) {
+    if (owes_path_ && !doomed()) take_path();
+    return Verdict::keep;
+  }
   if (rv == NGTCP2_ERR_RETRY) return Verdict::retry;
   if (rv == NGTCP2_ERR_DROP_CONN) return Verdict::drop;
   fail_with(rv);

@@ -219,6 +219,7 @@ class Connection {
   bool waits_for_probe() const;
   void begin_drain(LifeEvent event, Drain why);
   void end_if_drained();
+  bool take_path();
   void address(TrainInfo& train, const ngtcp2_path& path, const ngtcp2_pkt_info& info);
   StreamId name(const Stream& stream) const { return {id_, stream.index()}; }
   static ngtcp2_ssize write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtcp2_pkt_info* info,
@@ -244,6 +245,7 @@ class Connection {
   // Of a dialer's packets. Dialed from a wildcard address, it is what the system chose then: no
   // packet leaves from another address with a connection id that this one was seen with.
   SocketAddress from_;
+  bool owes_path_ = false;  // from_ is another one, and has no connection id of its own yet
   SocketAddress remote_;
   std::optional<NodeId> peer_;
   TlsFacts facts_;

@@ -229,20 +229,18 @@ void Endpoint::Impl::move(const SocketAddress& local, Now now) {
 void Endpoint::Impl::show(const runtime::DatagramSocket& socket, Now now) {
   shared_.now = now;
   std::vector<std::pair<NodeId, SocketAddress>> again;
-  const std::uint64_t moved = shared_.stats.links_moved;
   for (const Slot& slot : slots_) {
     if (!slot.link || slot.link->retired()) continue;
     Connection& link = *slot.link;
     if (link.dialer()) {
       auto from = socket.source_for(link.remote());
       if (from) from->port = link.here().port;
-      if (from && *from != link.here() && link.move(*from)) ++shared_.stats.links_moved;
+      if (from) link.move(*from);
       if (link.show()) ++shared_.stats.links_shown;
     } else if (!socket.has(link.here()) && link.leave_behind()) {
       again.emplace_back(*link.peer(), link.remote());
     }
   }
-  if (shared_.stats.links_moved != moved) shared_.address_tokens.clear();
   for (const auto& [peer, at] : again) {
     if (dial(peer, at, socket.local(), now)) ++shared_.stats.links_redialed;
   }

@@ -13,7 +13,7 @@ import testbed
 
 SKIPPED = 77
 RELAYS = 3
-WORDS = {"migration": ["bytes=8000000", "per_second=200", "pause=2"],
+WORDS = {"migration": ["bytes=8000000", "per_second=200", "pause=0.4"],
          "accepting": ["bytes=8000000", "per_second=200", "pause=2"]}
 
 

@@ -91,17 +91,24 @@ TEST(Migration, SpareIdsComeAgain) {
   EXPECT_TRUE(pair.a.events.closed.empty());
 }
 
-TEST(Migration, WithoutASpareIdTheOldOneGoesOn) {
+TEST(Migration, WithoutASpareIdTheOldOneGoesOnUntilOneComes) {
   Pair pair;
   pair.connect();
+  Ids ids(pair);
   pair.b.events.when_data = [&](StreamId id, Bytes data) { pair.b->consume(id, data.size()); };
   const StreamId stream = pair.open();
   send_pieces(pair, stream, 20);
   for (std::uint8_t i = 0; i < 10; ++i) move_a(pair, SocketAddress::v4(10, 7, 7, i, 999));
   EXPECT_LT((*pair.a).stats().links_moved, 10u);
+  pair.net.run_for(1ms);
+  const SocketAddress last = pair.a.address;
+  const auto at_once = ids.from(last);
+  EXPECT_FALSE(at_once.empty()) << "nothing waits for an id";
   send_pieces(pair, stream, 20);
   EXPECT_TRUE(pair.net.run(10s, [&] { return pair.b.events.bytes_in == 40'000; }));
   EXPECT_TRUE(pair.a.events.closed.empty());
+  EXPECT_EQ(ids.from(last).size(), at_once.size() + 1) << "a fresh one goes on there";
+  EXPECT_EQ(pair.b->info(pair.remote_link)->remote, last);
 }
 
 /// What the acceptor does about the first lasts for a second, with ids that the second needs.

@@ -11,14 +11,24 @@
 namespace qudag::link {
 
 /// The new path has a connection id that was never seen on the old one (RFC 9000, 9.5), and is
-/// validated while data goes on. Without a spare id the old one goes on: late is better than lost.
+/// validated while data goes on. Without a spare id the old one goes on until one comes: late is
+/// better than lost.
 bool Connection::move(const SocketAddress& local) {
   if (doomed() || retired() || local == from_) return false;
   from_ = local;
-  NativePath path(local, remote());
+  return take_path();
+}
+
+bool Connection::take_path() {
+  NativePath path(from_, remote());
   const ngtcp2_path view = path.view();
   const int rv = ngtcp2_conn_initiate_immediate_migration(conn_, &view, shared_.timestamp());
-  if (rv == 0) local_ = local;
+  owes_path_ = rv == NGTCP2_ERR_CONN_ID_BLOCKED || rv == NGTCP2_ERR_INVALID_STATE;
+  if (rv == 0) {
+    local_ = from_;
+    ++shared_.stats.links_moved;
+    shared_.address_tokens.clear();  // they were given to the old address
+  }
   touch();
   return rv == 0;
 }
