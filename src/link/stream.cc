@@ -79,15 +79,16 @@ void Stream::sent(std::size_t size) {
   }
 }
 
-void Stream::acked(std::size_t bytes) {
-  unacked_ -= static_cast<std::uint32_t>(bytes);
-  front_acked_ += static_cast<std::uint32_t>(bytes);
+void Stream::acked(std::size_t size) {
+  unacked_ -= static_cast<std::uint32_t>(size);
+  std::size_t bytes = front_acked_ + size;
   while (head_ != nullptr) {
-    const std::uint32_t size = head_->end - head_->begin;
-    if (head_ == cursor_ || front_acked_ < size) break;
-    front_acked_ -= size;
+    const std::uint32_t block = head_->end - head_->begin;
+    if (head_ == cursor_ || bytes < block) break;
+    bytes -= block;
     pop_front();
   }
+  front_acked_ = static_cast<std::uint16_t>(bytes);
 }
 
 }  // namespace qudag::link

@@ -79,6 +79,7 @@ class Stream {
   Stream* all_next = nullptr;
   std::uint32_t round_bytes = 0;
   std::uint16_t window_kib = 0;  // that the peer may fill: link/path/window.h
+  std::uint16_t wanted_kib = 0;  // by the last round
   std::int16_t deficit = 0;      // of the scheduler
 
   bool in_turn : 1 = false;
@@ -93,7 +94,7 @@ class Stream {
   // Narrow on purpose: a relay holds two idle streams for each circuit.
   std::uint8_t level_;
   std::uint16_t cursor_used_ = 0;  // bytes of the block at the cursor that are in packets
-  std::uint32_t front_acked_ = 0;  // acknowledged bytes of the front block
+  std::uint16_t front_acked_ = 0;  // acknowledged bytes of the front block
   std::int64_t index_;
   memory::BlockHeader* head_ = nullptr;
   memory::BlockHeader* tail_ = nullptr;

@@ -11,18 +11,25 @@ namespace {
 constexpr std::size_t kKib = 1024;
 
 TEST(Window, BecomesTwiceWhatARoundTripBrings) {
-  const auto next = [](std::size_t window, std::uint64_t kib, Duration took) {
-    return next_window(window, 512, {.bytes = kib * kKib, .took = took, .round_trip = 100ms});
+  const auto wanted = [](std::uint64_t kib, Duration took) {
+    return wanted_in({.bytes = kib * kKib, .took = took, .round_trip = 100ms});
   };
-  EXPECT_EQ(next(512, 200, 100ms), 512u) << "half of it is not used";
-  EXPECT_EQ(next(512, 400, 100ms), 800u);
-  EXPECT_EQ(next(512, 512, 100ms), 1024u);
-  EXPECT_EQ(next(512, 512, 200ms), 512u) << "in two round trips";
-  EXPECT_EQ(next(512, 5'000, 100ms), 1024u) << "doubles at most";
-  EXPECT_EQ(next(kWindowKibMax, 100'000, 100ms), kWindowKibMax);
-  EXPECT_EQ(next(4096, 600, 100ms), 4096u) << "no less for a moment's pause";
-  EXPECT_EQ(next(4096, 400, 100ms), 1600u) << "room for twice as much again";
-  EXPECT_EQ(next(4096, 1, 100s), 512u);
+  EXPECT_EQ(wanted(400, 100ms), 800u);
+  EXPECT_EQ(wanted(400, 200ms), 400u) << "in two round trips";
+  EXPECT_EQ(wanted(1'000'000, 100ms), 2 * kWindowKibMax);
+
+  const auto next = [](std::size_t window, std::size_t want) {
+    return next_window(window, 512, want, want);
+  };
+  EXPECT_EQ(next(512, 400), 512u) << "half of it is not used";
+  EXPECT_EQ(next(512, 800), 800u);
+  EXPECT_EQ(next(512, 5'000), 1024u) << "doubles at most";
+  EXPECT_EQ(next(kWindowKibMax, 2 * kWindowKibMax), kWindowKibMax);
+  EXPECT_EQ(next(4096, 1200), 4096u) << "no less for a moment's pause";
+  EXPECT_EQ(next(4096, 800), 1600u) << "room for twice as much again";
+  EXPECT_EQ(next(4096, 1), 512u);
+  EXPECT_EQ(next_window(512, 512, 300, 900), 512u) << "what was held back and came at once";
+  EXPECT_EQ(next_window(4096, 512, 100, 1200), 4096u);
 }
 
 TEST(Window, TheSumIsOfWhatIsBeyondTheFirstSize) {
@@ -45,7 +52,7 @@ TEST(Window, TheSumIsOfWhatIsBeyondTheFirstSize) {
 
 /// A transfer from a to b over a long path, with more waiting than any window holds.
 struct Transfer {
-  explicit Transfer(EndpointOptions b_options = {}) : pair(5, {}, b_options) {
+  explicit Transfer(const EndpointOptions& b = {}, const EndpointOptions& a = {}) : pair(5, a, b) {
     pair.net.faults.latency = 50ms;
     pair.connect();
     pair.a.events.keep_data = pair.b.events.keep_data = false;
@@ -104,6 +111,18 @@ TEST(LongPath, AGrownWindowFillsADeepQueueForARoundTripAtMost) {
   EXPECT_GT(transfer.run({stream}, 2s), 2 * 11'500'000u);
   EXPECT_LT(transfer.pair.a->info(transfer.pair.link)->smoothed_rtt, 230ms)
       << "100 without a queue";
+}
+
+TEST(LongPath, WhatIsHeldBackByLossesIsNoRate) {
+  Transfer transfer({}, {.congestion = Congestion::bbr});
+  transfer.pair.net.faults.latency = 10ms;
+  transfer.pair.net.faults.bytes_per_second = 12.5e6;  // half the first window in a round trip
+  transfer.pair.net.faults.loss = 0.01;
+  const StreamId stream = transfer.pair.open(Class::low);
+  for (int i = 0; i < 100; ++i) {
+    transfer.run({stream}, 100ms);
+    ASSERT_LE(transfer.grown(), 128 * kKib);
+  }
 }
 
 TEST(LongPath, WhoConsumesSlowlyGetsNoMore) {

@@ -27,13 +27,21 @@ struct WindowRound {
   Duration round_trip{};  // of the path, without queues; not longer than `took`
 };
 
-/// All in KiB.
-inline std::size_t next_window(std::size_t window, std::size_t usual, const WindowRound& round) {
+/// The window that it would fill half of, in KiB.
+inline std::size_t wanted_in(const WindowRound& round) {
   const double trips = static_cast<double>(round.took.count()) /
                        static_cast<double>(std::max<Duration::rep>(1, round.round_trip.count()));
-  const auto wanted = static_cast<std::size_t>(2 * static_cast<double>(round.bytes) / 1024 / trips);
-  if (wanted > window) return std::max(usual, std::min({wanted, 2 * window, kWindowKibMax}));
-  if (wanted < window / 4) return std::max(usual, 2 * wanted);
+  const double wanted = 2 * static_cast<double>(round.bytes) / 1024 / trips;
+  return static_cast<std::size_t>(std::min(wanted, 2.0 * kWindowKibMax));
+}
+
+/// From what the last two rounds wanted: after a loss a round brings what was held back in the one
+/// before, which is no rate. All in KiB.
+inline std::size_t next_window(std::size_t window, std::size_t usual, std::size_t before,
+                               std::size_t now) {
+  const auto [least, most] = std::minmax(before, now);
+  if (least > window) return std::max(usual, std::min({least, 2 * window, kWindowKibMax}));
+  if (most < window / 4) return std::max(usual, 2 * most);
   return std::max(usual, window);
 }
 
