@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 namespace qudag::sim {
@@ -34,11 +35,11 @@ struct Net {
   SimNode& source() { return network[kSource]; }
 
   /// One message each, and none shares a circuit with another.
-  void open(unsigned circuits) {
+  void open(unsigned circuits, unsigned hops = 2) {
     for (unsigned i = 0; i < circuits; ++i) {
       ++sent;
       source().send(network[kNodes - 1].id(), std::vector<std::byte>(100),
-                    {.hops = 2, .isolation = sent}, [this](const Delivery& delivery) {
+                    {.hops = hops, .isolation = sent}, [this](const Delivery& delivery) {
                       EXPECT_EQ(delivery.outcome, Outcome::delivered) << delivery.reason.message();
                       ++ended;
                     });
@@ -69,13 +70,14 @@ struct Net {
 TEST(Balance, CircuitsSpreadEvenlyOverTheGuards) {
   for (const bool by_load : {true, false}) {
     Net net(3, by_load);
-    net.open(60);
+    constexpr unsigned kCircuits = 120;
+    net.open(kCircuits, 1);
     const auto hops = net.first_hops();
     int most = 0;
     for (const auto& [id, circuits] : hops) most = std::max(most, circuits);
     const auto links = static_cast<double>(hops.size());
-    const double over_mean = most * links / 60.0;
-    std::printf("60 circuits over %.0f links%s: max/mean %.3f\n", links,
+    const double over_mean = most * links / kCircuits;
+    std::printf("%u circuits over %.0f links%s: max/mean %.3f\n", kCircuits, links,
                 by_load ? "" : ", choice off", over_mean);
     // Identities have no seed here: the destination may itself be one of the four guards.
     ASSERT_GE(hops.size(), 3u);
@@ -110,6 +112,45 @@ TEST(Balance, ABusyRelayIsGivenFewerNewCircuits) {
   std::printf("a busy guard's share of new circuits: %.3f, with the choice off %.3f\n", on, off);
   EXPECT_LT(on, 0.16);  // 1/13, and with three guards 1/9
   EXPECT_GT(off, on + 0.03);
+}
+
+/// Sends a control frame on every link that the node has.
+int send_on_all_links(SimNode& node, Bytes body, std::uint8_t type = 0x20) {
+  int sent = 0;
+  for (std::uint32_t slot = 0; slot < 32; ++slot) {
+    for (std::uint32_t generation = 0; generation < 8; ++generation) {
+      const auto key = node::gossip_key(0, {.slot = slot, .generation = generation});
+      sent += node.shard().send_gossip(key, type, body);
+    }
+  }
+  return sent;
+}
+
+TEST(Balance, WhoReportsTooOftenIsNotHeard) {
+  Net net(7);
+  net.open(4);
+  SimNode& noisy = net.node(net.first_hops().begin()->first);
+  constexpr std::array<std::byte, 2> kFull{std::byte{0xff}, std::byte{0xff}};
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_GT(send_on_all_links(noisy, kFull), 0);
+    net.pass(100ms);
+  }
+  const auto loads = net.source().shard().report().loads;
+  EXPECT_LE(loads.heard, 4u + 6u) << "four at once, and one every two seconds of ten";
+  EXPECT_GE(loads.heard, 4u);
+  EXPECT_GE(loads.ignored_too_fast, 85u);
+}
+
+TEST(Balance, AReportThatIsNoneEndsTheLink) {
+  Net net(8);
+  net.open(4);
+  SimNode& broken = net.node(net.first_hops().begin()->first);
+  ASSERT_GT(net.first_hops()[broken.id()], 0);
+  EXPECT_GT(send_on_all_links(broken, std::array<std::byte, 3>{}), 0);
+  net.pass(200ms);
+  EXPECT_EQ(net.first_hops()[broken.id()], 0) << "the circuits went with the link";
+  EXPECT_EQ(net.source().shard().report().loads.heard, 0u);
+  net.open(4);
 }
 
 TEST(Balance, AnIdleNetworkSaysNothingOfItsLoad) {
