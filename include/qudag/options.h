@@ -75,7 +75,8 @@ struct Options {
   std::string cipher = "auto";
   /// Two hops of a route never lie in one /16 (IPv4) or /32 (IPv6); loopback is exempt.
   bool distinct_networks = true;
-  /// How many first hops a node keeps to; 0: any relay.
+  /// How many first hops a node keeps to, all its shards together; 0: any relay. New circuits go to
+  /// the least loaded of them.
   std::size_t guards = 2;
   std::chrono::seconds descriptor_lifetime{3 * 3600};  ///< renewed at half of it
   std::chrono::seconds onion_key_lifetime{24 * 3600};  ///< rotated at half of it
