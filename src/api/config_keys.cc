@@ -278,7 +278,9 @@ std::vector<Key> make_keys() {
       cipher(),
       truth("distinct_networks", "Never two hops of a route in one /16 (IPv4) or /32 (IPv6).",
             QUDAG_AT(node.distinct_networks)),
-      count("guards", 0, 16, "How many first hops to keep to; 0: any relay.",
+      count("guards", 0, 16,
+            "How many first hops to keep to; 0: any relay. New circuits go to the least loaded of "
+            "them.",
             QUDAG_AT(node.guards)),
       duration("descriptor_lifetime", 60s, 7 * 24h, "Renewed at half of it.",
                QUDAG_AT(node.descriptor_lifetime)),
