@@ -79,7 +79,7 @@ class Stream {
   Stream* all_next = nullptr;
   std::uint32_t round_bytes = 0;
   std::uint16_t window_kib = 0;  // that the peer may fill: link/path/window.h
-  std::uint16_t wanted_kib = 0;  // by the last round
+  std::uint16_t wanted_kib = 0;  // by the last rounds
   std::int16_t deficit = 0;      // of the scheduler
 
   bool in_turn : 1 = false;

@@ -104,9 +104,8 @@ std::size_t Connection::wanted_window(Stream& stream, std::size_t usual, std::si
   if (took < round_trip_) return std::max<std::size_t>(usual, stream.window_kib);
   stream.round_at = now;
   const WindowRound round{std::exchange(stream.round_bytes, 0), took, shortest_trip_};
-  const auto before =
-      std::exchange(stream.wanted_kib, static_cast<std::uint16_t>(wanted_in(round)));
-  return next_window(stream.window_kib, usual, before, stream.wanted_kib);
+  stream.wanted_kib = static_cast<std::uint16_t>(smoothed(stream.wanted_kib, wanted_in(round)));
+  return next_window(stream.window_kib, usual, stream.wanted_kib);
 }
 
 void Connection::give_held() {

@@ -35,13 +35,13 @@ inline std::size_t wanted_in(const WindowRound& round) {
   return static_cast<std::size_t>(std::min(wanted, 2.0 * kWindowKibMax));
 }
 
-/// From what the last two rounds wanted: after a loss a round brings what was held back in the one
-/// before, which is no rate. All in KiB.
-inline std::size_t next_window(std::size_t window, std::size_t usual, std::size_t before,
-                               std::size_t now) {
-  const auto [least, most] = std::minmax(before, now);
-  if (least > window) return std::max(usual, std::min({least, 2 * window, kWindowKibMax}));
-  if (most < window / 4) return std::max(usual, 2 * most);
+/// A round brings at once what a loss held back in the one before, so none counts alone.
+inline std::size_t smoothed(std::size_t before, std::size_t now) { return (3 * before + now) / 4; }
+
+/// `wanted`: smoothed. All in KiB.
+inline std::size_t next_window(std::size_t window, std::size_t usual, std::size_t wanted) {
+  if (wanted > window) return std::max(usual, std::min({wanted, 2 * window, kWindowKibMax}));
+  if (wanted < window / 4) return std::max(usual, 2 * wanted);
   return std::max(usual, window);
 }
 
