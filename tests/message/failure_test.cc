@@ -283,6 +283,70 @@ TEST(Failure, OldCircuitsAreReplacedWithoutAPause) {
   world.expect_empty();
 }
 
+TEST(Failure, ACircuitWhoseFirstLinkDrainsIsReplacedWithoutAPause) {
+  for (const bool stops : {false, true}) {
+    World world(2);
+    std::size_t sends = 0;
+    Duration slowest{};
+    for (int i = 0; i < 60; ++i) {
+      const auto id = world[0].send(1, sends++, 200, {.hops = 3});
+      if (i == 30) {
+        world[0].messages->on_draining(world.line(0)->ends[0].id, stops, world.now());
+      }
+      world.run_for(100ms);
+      if (i > 0) slowest = std::max(slowest, world[0].end_of(id).delivery.elapsed);
+    }
+    EXPECT_EQ(world[0].outcomes(Outcome::delivered), sends);
+    EXPECT_EQ(world.lines(), 2u);
+    EXPECT_LE(slowest, 41ms) << "the old circuit serves until the new one is ready";
+    EXPECT_EQ(world[0].refusals, stops ? 1u : 0u) << "who stops is passed over";
+    EXPECT_EQ(world[0].messages->stats().resent, 0u);
+    world.run_for(70s);
+    world.expect_empty();
+  }
+}
+
+TEST(Failure, ASuccessorIsThereBeforeAnythingWaits) {
+  World world(2);
+  ASSERT_TRUE(world[0].send(1, 1, 200, {.hops = 3}));
+  world.run_for(1s);
+  world[0].messages->on_draining(world.line(0)->ends[0].id, true, world.now());
+  world.run_for(1s);
+  EXPECT_EQ(world.lines(), 2u) << "the flow was used a second ago";
+  world.run_for(20s);
+  world[0].messages->on_draining(world.line(1)->ends[0].id, true, world.now());
+  world.run_for(1s);
+  EXPECT_EQ(world.lines(), 2u) << "nobody has asked for long: with the next message";
+  const auto id = world[0].send(1, 2, 200, {.hops = 3});
+  world.run_for(1s);
+  EXPECT_EQ(world[0].end_of(id).delivery.outcome, Outcome::delivered);
+  EXPECT_EQ(world.lines(), 3u);
+}
+
+TEST(Failure, ADestinationThatStopsKeepsItsOwnCircuits) {
+  World world(2);
+  ASSERT_TRUE(world[0].send(1, 1, 200, {.hops = 0}));
+  world.run_for(1s);
+  world[0].messages->on_draining(world.line(0)->ends[0].id, true, world.now());
+  ASSERT_TRUE(world[0].send(1, 2, 200, {.hops = 0}));
+  world.run_for(1s);
+  EXPECT_EQ(world.lines(), 1u) << "there is no other way to it";
+  EXPECT_EQ(world[0].outcomes(Outcome::delivered), 2u);
+}
+
+/// A first hop that may not be dialed yet: no attempt, until it may.
+TEST(Failure, AFirstHopThatIsNotDialedYetCostsNoAttempt) {
+  World world(2);
+  world.build_refused_at_once = Errc::unreachable;
+  const auto id = world[0].send(1, 1, 200, {.ttl = 60s, .hops = 3});
+  world.run_for(20s);  // more refusals than a message has attempts
+  EXPECT_GT(world[0].refusals, 8u);
+  EXPECT_EQ(world[0].outcomes(), 0u);
+  world.build_refused_at_once = Errc::ok;
+  world.run_for(3s);
+  EXPECT_EQ(world[0].end_of(id).delivery.outcome, Outcome::delivered);
+}
+
 TEST(Failure, WornByVolume) {
   WorldOptions options;
   options.messages.circuit_bytes_max = kMiB;
