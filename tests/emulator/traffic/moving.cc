@@ -5,7 +5,8 @@
 //   accepting   the destination moves: links that others dialed to it end
 //
 // Keys: bytes of the transfer (64,000,000), per_second (1,000), pause between changes (0.7 s: an
-// acceptor takes a second to give up the path that was left, and need not be given it).
+// acceptor takes a second to give up the path that was left, and need not be given it; of one
+// change 2 s, for what comes of it).
 #include "cases.h"
 #include "numbered.h"
 
@@ -85,7 +86,7 @@ json::object run(const Words& words, const std::vector<std::string>& lines, bool
   auto transfer = a.send(b.id(), file, {.cls = Class::low, .ttl = 90s, .hops = hops});
   Numbered stream(a, b.id(),
                   {.per_second = words.number("per_second", 1'000), .how = {.hops = hops}});
-  const auto pause = in_time(words.number("pause", 0.7));
+  const auto pause = in_time(words.number("pause", lines.size() > 1 ? 0.7 : 2));
   std::vector<Change> changes;
   for (const std::string& line : lines) {
     std::this_thread::sleep_for(pause);
