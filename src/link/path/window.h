@@ -2,11 +2,15 @@
 //
 // The usual window suits short paths and busy nodes: memory decides it
 // (Endpoint::set_stream_window). On a long path it would be the bound of one circuit: a window goes
-// in each round trip, 512 KiB in 100 ms is 41 Mbit/s. So once a round trip the window becomes twice
-// what was consumed in it, as TCP receivers do (Fisk and Feng, "Dynamic right-sizing in TCP",
-// 2001): a sender in slow start is never held back, and who consumes slowly gets nothing. It
-// doubles at most, and goes back to the usual size when a quarter of it would do. Pure. The sum of
-// what is granted beyond the first size is bounded: WindowSum.
+// in each round trip, 512 KiB in 100 ms is 41 Mbit/s. So the window follows what is consumed, twice
+// what a round trip brings, as TCP receivers do (Fisk and Feng, "Dynamic right-sizing in TCP",
+// 2001). Who consumes slowly gets nothing.
+//   1. A round ends when a round trip has passed: what did it bring?
+//   2. That is smoothed: behind a hole nothing is consumed, then all at once.
+//   3. The window grows to twice of it, or goes back when a quarter would do.
+// It is the path's own round trip that counts, without queues: however deep they are, a grown
+// window puts no more than another round trip into them. Pure. The sum of what is granted beyond
+// the first size is bounded: WindowSum.
 #pragma once
 
 #include "base/time.h"
