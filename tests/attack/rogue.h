@@ -96,9 +96,11 @@ class Rogue final : private node::LinkListener,
 
  private:
   // node::LinkListener
+  void link_asked(const NodeId&, node::LinkRequest, Now) override {}
   void link_ready(link::LinkId link, Now now) override;
   void link_closed(link::LinkId link, Now now) override;
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
+  void load_frame(link::LinkId, Bytes, Now) override {}
   // circuit::Events
   void on_built(circuit::CircuitId circuit, Duration, Now) override { built.push_back(circuit); }
   void on_incoming(circuit::CircuitId, Class, Now) override {}
