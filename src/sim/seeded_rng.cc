@@ -22,8 +22,8 @@ std::uint64_t splitmix(std::uint64_t& state) {
   return z ^ (z >> 31);
 }
 
-// OpenSSL's hook has no context argument, hence the one process-wide object, here only.
-std::unique_ptr<SeededRng> openssl_rng;
+// OpenSSL's hook has no context argument, hence the one process-wide pointer, here only.
+SeededRng* openssl_rng = nullptr;
 
 int draw(unsigned char* out, int size) {
   openssl_rng->fill({reinterpret_cast<std::byte*>(out), static_cast<std::size_t>(size)});
@@ -60,15 +60,15 @@ void SeededRng::fill(std::span<std::byte> out) {
   }
 }
 
-SeededOpenssl::SeededOpenssl(std::uint64_t seed) {
-  QUDAG_ASSERT(openssl_rng == nullptr);
-  openssl_rng = std::make_unique<SeededRng>(seed);
+SeededOpenssl::SeededOpenssl(std::uint64_t seed) : rng_(seed), before_(openssl_rng) {
   QUDAG_ASSERT(RAND_set_rand_method(&kMethod) == 1);
+  openssl_rng = &rng_;
 }
 
 SeededOpenssl::~SeededOpenssl() {
-  RAND_set_rand_method(nullptr);
-  openssl_rng.reset();
+  QUDAG_ASSERT(openssl_rng == &rng_);
+  openssl_rng = before_;
+  if (before_ == nullptr) RAND_set_rand_method(nullptr);
 }
 
 }  // namespace qudag::sim

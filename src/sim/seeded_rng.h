@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 
 namespace qudag::sim {
 
@@ -21,13 +20,18 @@ class SeededRng final : public Rng {
 };
 
 /// While it lives, OpenSSL in this process draws from the seed too (key generation, signatures,
-/// TLS), so that a whole run repeats. One at a time, one thread, simulations only.
+/// TLS), so that a whole run repeats. Of several the newest is drawn from, and they end in reverse
+/// order. One thread, simulations only.
 class SeededOpenssl {
  public:
   explicit SeededOpenssl(std::uint64_t seed);
   ~SeededOpenssl();
   SeededOpenssl(const SeededOpenssl&) = delete;
   SeededOpenssl& operator=(const SeededOpenssl&) = delete;
+
+ private:
+  SeededRng rng_;
+  SeededRng* const before_;
 };
 
 }  // namespace qudag::sim

@@ -76,7 +76,7 @@ bool Host::submit(std::function<void()> work, runtime::Executor& shard,
 // ---- World
 // ----------------------------------------------------------------------------------------
 
-World::World(std::uint64_t seed, Faults faults) : rng_(seed), faults_(faults) {}
+World::World(std::uint64_t seed, Faults faults) : openssl_(seed), rng_(seed), faults_(faults) {}
 World::~World() = default;
 
 Now World::now() const {

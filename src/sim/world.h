@@ -3,7 +3,8 @@
 // The world keeps one queue of events ordered by time: a datagram arrives, a shard's deadline is
 // due, a posted task runs, a test's own step. Time jumps from event to event. Every shard sees the
 // same seams as on a real machine: a DatagramSocket, an Executor, a WorkerPool, and `now`.
-// The same seed and the same calls give the same run, byte for byte.
+// OpenSSL draws from the seed as well: the same seed and the same calls give the same run, byte for
+// byte. So no key is made before it, and of several worlds the newest runs.
 #pragma once
 
 #include "base/rng.h"
@@ -137,6 +138,7 @@ class World {
   void turn(Host& host, bool timer);
   bool step(TimePoint end);
 
+  SeededOpenssl openssl_;
   SeededRng rng_;
   Faults faults_;
   WorldStats stats_;

@@ -1,6 +1,5 @@
 // Links that come and go under traffic, with whole nodes: a guard that stops, a guard that is dead,
 // many circuits over one link.
-#include "sim/seeded_rng.h"
 #include "sim/shift.h"
 #include "sim/sim_network.h"
 
@@ -18,7 +17,7 @@ using namespace std::chrono_literals;
 struct Net {
   Net(std::uint64_t seed, std::size_t relays, const Options& options = {},
       const Faults& faults = {})
-      : openssl(seed), world(seed, faults), network(world, relays + 2, options) {
+      : world(seed, faults), network(world, relays + 2, options) {
     for (std::size_t i = relays; i < relays + 2; ++i) network[i].set_relay(false);
     network.start();
     EXPECT_TRUE(network.settle(120s));
@@ -63,7 +62,6 @@ struct Net {
   }
   node::ShardReport report() { return source().shard().report(); }
 
-  SeededOpenssl openssl;
   World world;
   SimNetwork network;
   std::size_t sent = 0, ended = 0, delivered = 0;

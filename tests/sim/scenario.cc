@@ -322,7 +322,6 @@ ScenarioOptions crowd(std::uint64_t seed, std::size_t nodes) {
 }
 
 ScenarioResult run_scenario(const ScenarioOptions& options) {
-  const SeededOpenssl seeded(options.seed);
   return Scenario(options).run();
 }
 

@@ -1,6 +1,5 @@
 #include "sim/shift.h"
 
-#include "sim/seeded_rng.h"
 #include "sim/sim_network.h"
 
 #include <algorithm>
@@ -166,7 +165,6 @@ ShiftResult& ShiftResult::operator+=(const ShiftResult& other) {
 }
 
 ShiftResult run_shift(const ShiftOptions& options) {
-  const SeededOpenssl seeded(options.seed);
   return Shift(options).run();
 }
 
