@@ -1,46 +1,13 @@
 // Golden bytes of docs/protocol.md, sections 5 and 6, made by tests/vectors/reference.py, an
 // implementation that shares nothing with this one.
-#include "vectors/vectors.h"
 #include "crypto/kdf.h"
 #include "onion/key_schedule.h"
-#include "onion/support.h"
+#include "onion/vector_route.h"
 
 namespace qudag::onion {
 namespace {
 
 using namespace test;
-
-// The bytes that the source draws, as the vectors want them.
-class StreamRng final : public Rng {
- public:
-  explicit StreamRng(const Key256& key) : stream_(key) {}
-  void fill(std::span<std::byte> out) override { stream_.next(out); }
-
- private:
-  crypto::KeyStream stream_;
-};
-class BytesRng final : public Rng {
- public:
-  explicit BytesRng(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
-  void fill(std::span<std::byte> out) override {
-    ASSERT_EQ(out.size(), bytes_.size());
-    std::memcpy(out.data(), bytes_.data(), out.size());
-  }
-
- private:
-  std::vector<std::byte> bytes_;
-};
-
-using Vectors = qudag::test::Vectors;
-
-Vectors load(const std::string& file) { return Vectors(std::string(QUDAG_VECTORS "/") + file); }
-
-Key256 key(const Vectors& v, const std::string& name) {
-  Key256 out;
-  const auto raw = v.array<32>(name);
-  std::memcpy(out.span().data(), raw.data(), raw.size());
-  return out;
-}
 
 TEST(Vectors, KeySchedule) {
   const Vectors v = load("onion_keys.txt");
@@ -67,36 +34,13 @@ TEST(Vectors, KeySchedule) {
 
 TEST(Vectors, BuildAndReply) {
   const Vectors v = load("onion_build.txt");
-  const UnixSeconds now = load_be<std::uint64_t>(v.bytes("now").data());
-  const auto cls = static_cast<Class>(v.bytes("class")[0]);
-  std::vector<RouteHop> route;
-  std::vector<OnionKey> onion_keys;
-  std::vector<detail::HopChance> chance;
-  std::vector<crypto::KemPublicKey::Encapsulation> second;
-  for (const std::string hop : {"hop_0_", "hop_1_", "hop_2_"}) {
-    auto pair = std::make_shared<const crypto::KemKeyPair>(
-        crypto::KemKeyPair::from_seed(v.array<crypto::kKemSeedSize>(hop + "onion_seed")).value());
-    auto onion_public = std::make_shared<const crypto::KemPublicKey>(
-        crypto::KemPublicKey::import(pair->public_bytes()).value());
-    onion_keys.push_back({pair, now, now + 1});
-    auto ephemeral =
-        crypto::KemKeyPair::from_seed(v.array<crypto::kKemSeedSize>(hop + "ephemeral_seed"))
-            .value();
-    second.push_back(
-        crypto::KemPublicKey::import(ephemeral.public_bytes())
-            ->encapsulate_from(v.array<crypto::kKemEncapsulationSeedSize>(hop + "second_seed"))
-            .value());
-    auto first =
-        onion_public
-            ->encapsulate_from(v.array<crypto::kKemEncapsulationSeedSize>(hop + "first_seed"))
-            .value();
-    chance.push_back({std::move(ephemeral), std::move(first)});
-    route.push_back({NodeId{v.array<32>(hop + "id")}, onion_public});
-  }
+  VectorRoute given(v, 3);
+  const auto& [now, cls, route, onion_keys, chance, second] = given;
 
   StreamRng padding(key(v, "padding_key"));
   BuildMessage message;
-  auto pending = detail::start_build_with(route, cls, now, padding, std::move(chance), message);
+  auto pending =
+      detail::start_build_with(route, cls, now, padding, std::move(given.chance), message);
   ASSERT_TRUE(pending.has_value());
   EXPECT_TRUE(same(message, v.bytes("build_0")));
 

@@ -8,6 +8,7 @@ KEM is kem.py beside it); it shares nothing with src/. Not constant time, and sl
     python3 tests/vectors/reference.py            compares with the files, exit code 1 if different
     python3 tests/vectors/reference.py --write    makes the files
 """
+import functools
 import hashlib
 import pathlib
 import struct
@@ -44,11 +45,15 @@ def make_sbox():
 
 
 SBOX = make_sbox()
-MIX = [xtime(s) << 24 | s << 16 | s << 8 | xtime(s) ^ s for s in SBOX]  # SubBytes and MixColumns
 
 
 def rotate(word, bits):
     return (word >> bits | word << (32 - bits)) & 0xffffffff
+
+
+# SubBytes and MixColumns of a byte in each of the four rows.
+MIX = [xtime(s) << 24 | s << 16 | s << 8 | xtime(s) ^ s for s in SBOX]
+MIX1, MIX2, MIX3 = ([rotate(word, bits) for word in MIX] for bits in (8, 16, 24))
 
 
 def sub_word(word):
@@ -74,10 +79,15 @@ class Aes256:
 
     def block(self, data):
         s = [int.from_bytes(data[4 * i:4 * i + 4], "big") ^ self.w[i] for i in range(4)]
-        for r in range(1, 14):
-            s = [MIX[s[i] >> 24] ^ rotate(MIX[s[(i + 1) % 4] >> 16 & 255], 8)
-                 ^ rotate(MIX[s[(i + 2) % 4] >> 8 & 255], 16)
-                 ^ rotate(MIX[s[(i + 3) % 4] & 255], 24) ^ self.w[4 * r + i] for i in range(4)]
+        a, b, c, d = s
+        w = self.w
+        for r in range(4, 56, 4):
+            a, b, c, d = (
+                MIX[a >> 24] ^ MIX1[b >> 16 & 255] ^ MIX2[c >> 8 & 255] ^ MIX3[d & 255] ^ w[r],
+                MIX[b >> 24] ^ MIX1[c >> 16 & 255] ^ MIX2[d >> 8 & 255] ^ MIX3[a & 255] ^ w[r + 1],
+                MIX[c >> 24] ^ MIX1[d >> 16 & 255] ^ MIX2[a >> 8 & 255] ^ MIX3[b & 255] ^ w[r + 2],
+                MIX[d >> 24] ^ MIX1[a >> 16 & 255] ^ MIX2[b >> 8 & 255] ^ MIX3[c & 255] ^ w[r + 3])
+        s = [a, b, c, d]
         out = b""
         for i in range(4):
             word = (s[i] & 0xff000000 | s[(i + 1) % 4] & 0xff0000 | s[(i + 2) % 4] & 0xff00
@@ -98,6 +108,7 @@ def nonce(c):
     return bytes(4) + c.to_bytes(8, "big")
 
 
+@functools.lru_cache(maxsize=256)  # what was sealed is opened next
 def keystream(key, n, at, size):
     aes = Aes256(key)
     first, last = at // 16, (at + size + 15) // 16
@@ -112,23 +123,34 @@ def stream(key, at, size):
     return out[at - 16 * first:][:size]
 
 
-def gf_multiply(x, y):  # SP 800-38D, 6.3
-    z = 0
-    while y:
-        if y >> 127:
-            z ^= x
-        y = (y << 1) & (1 << 128) - 1
-        x = x >> 1 ^ (0xe1 << 120 if x & 1 else 0)
-    return z
+@functools.lru_cache(maxsize=64)
+def gf_tables(h):
+    """SP 800-38D, 6.3: the product of h and each value of each of the 16 bytes of a block."""
+    tables = []
+    for _ in range(16):
+        table = [0] * 256
+        for bit in range(7, -1, -1):  # the first bit of a byte is that of the lowest power
+            table[1 << bit] = h
+            h = h >> 1 ^ (0xe1 << 120 if h & 1 else 0)
+        for value in range(1, 256):
+            low = value & -value
+            table[value] = table[value ^ low] ^ table[low]
+        tables.append(table)
+    return tables
 
 
 def tag_of(key, n, ciphertext):
     aes = Aes256(key)
-    h = int.from_bytes(aes.block(bytes(16)), "big")
+    tables = gf_tables(int.from_bytes(aes.block(bytes(16)), "big"))
     y = 0
-    for at in range(0, len(ciphertext), 16):
-        y = gf_multiply(y ^ int.from_bytes(ciphertext[at:at + 16].ljust(16, b"\0"), "big"), h)
-    y = gf_multiply(y ^ 8 * len(ciphertext), h)
+    lengths = (8 * len(ciphertext)).to_bytes(16, "big")
+    padded = ciphertext + bytes(-len(ciphertext) % 16) + lengths
+    for at in range(0, len(padded), 16):
+        y ^= int.from_bytes(padded[at:at + 16], "big")
+        product = 0
+        for table, byte in zip(tables, y.to_bytes(16, "big")):
+            product ^= table[byte]
+        y = product
     return xor(y.to_bytes(16, "big"), aes.block(n + b"\0\0\0\1"))
 
 
@@ -149,6 +171,7 @@ def chacha_block(key, counter, n):  # RFC 8439, 2.3
     return struct.pack("<16I", *((x + y) & 0xffffffff for x, y in zip(state, first)))
 
 
+@functools.lru_cache(maxsize=256)
 def chacha_keystream(key, n, at, size):
     first, last = at // 64, (at + size + 63) // 64
     out = b"".join(chacha_block(key, 1 + k, n) for k in range(first, last))
@@ -232,28 +255,36 @@ def chains(hop):
 HOPS, NOW, CLASS = 3, 1800000007, 1
 
 
-def make_hops():
-    hops = []
-    for i in range(HOPS):
-        hop = {name: chosen(f"hop {i} {name}", size) for name, size in [
-            ("id", 32), ("onion_seed", 96), ("first_seed", 64), ("ephemeral_seed", 96),
-            ("second_seed", 64)]}
-        hop["onion_public"] = kem_keypair(hop["onion_seed"])
-        hop["ephemeral_public"] = kem_keypair(hop["ephemeral_seed"])
-        hop["kem_ct"], hop["ss1"] = kem_encapsulate(hop["onion_public"], hop["first_seed"])
-        hop["ct2"], hop["ss2"] = kem_encapsulate(hop["ephemeral_public"], hop["second_seed"])
-        hops.append(hop)
-    for i, hop in enumerate(hops):
-        end = i + 1 == HOPS
+def draw_hop(name):
+    """A hop's identity, keys and public-key work, from seeds."""
+    hop = {what: chosen(f"{name} {what}", size) for what, size in [
+        ("id", 32), ("onion_seed", 96), ("first_seed", 64), ("ephemeral_seed", 96),
+        ("second_seed", 64)]}
+    hop["onion_public"] = kem_keypair(hop["onion_seed"])
+    hop["ephemeral_public"] = kem_keypair(hop["ephemeral_seed"])
+    hop["kem_ct"], hop["ss1"] = kem_encapsulate(hop["onion_public"], hop["first_seed"])
+    hop["ct2"], hop["ss2"] = kem_encapsulate(hop["ephemeral_public"], hop["second_seed"])
+    prk1 = extract(b"qudag/1 build", hop["ss1"])
+    for what in ["build key", "build filler", "reply key"]:
+        hop[what.replace(" ", "_")] = expand(prk1, what.encode(), 32)
+    return hop
+
+
+def join_hops(hops):
+    """The hops on a route in this order: records and traffic keys."""
+    route = [dict(hop) for hop in hops]
+    for i, hop in enumerate(route):
+        end = i + 1 == len(route)
         expiry = -(-(NOW + 300) // 60)
         hop["record"] = (bytes([1, 2 if end else 1, CLASS, 0]) + expiry.to_bytes(4, "big")
-                         + (bytes(32) if end else hops[i + 1]["id"]) + hop["ephemeral_public"]
+                         + (bytes(32) if end else route[i + 1]["id"]) + hop["ephemeral_public"]
                          + bytes(8))
-        prk1 = extract(b"qudag/1 build", hop["ss1"])
-        for name in ["build key", "build filler", "reply key"]:
-            hop[name.replace(" ", "_")] = expand(prk1, name.encode(), 32)
         hop["forward_chain"], hop["backward_chain"] = chains(hop)
-    return hops
+    return route
+
+
+def make_hops():
+    return join_hops([draw_hop(f"hop {i}") for i in range(HOPS)])
 
 
 def key_vectors(hops):
@@ -269,50 +300,75 @@ def key_vectors(hops):
     return out
 
 
-def build_vectors(hops):
+def build_units(hops, padding_key):
+    """What each hop receives: sealed as the source does it, then opened as the hops do it."""
     n0, u, d, header = nonce(0), 14400, 2400, 1136
-    padding_key = chosen("build padding key", 32)
     keys = [hop["build_key"] for hop in hops]
     fillers = [stream(hop["build_filler"], 0, d) for hop in hops]
     tail = forward_text_tail(keys, n0, u - header, d, fillers)
     rest = stream(padding_key, 0, u - d - len(tail)) + tail
     for hop in reversed(hops):
         x, tag = seal(hop["build_key"], n0, hop["record"] + rest)
-        hop["build"] = hop["kem_ct"] + tag + x
-        rest = hop["build"][:u - d]
-    # As the hops do it: the same messages, and every tag.
-    unit = hops[0]["build"]
-    for i, hop in enumerate(hops):
-        assert len(unit) == u and (unit == hop["build"] or i > 0)
-        hop["build"] = unit
+        unit = hop["kem_ct"] + tag + x
+        rest = unit[:u - d]
+    units = []
+    for hop, filler in zip(hops, fillers):
+        assert len(unit) == u and unit[:1120] == hop["kem_ct"]
+        units.append(unit)
         text = open_(hop["build_key"], n0, unit[header:], unit[1120:header])
         assert text[:1264] == hop["record"]
-        unit = text[1264:] + stream(hop["build_filler"], 0, d)
+        unit = text[1264:] + filler
+    return units
 
+
+def reply_units(hops, last, status):
+    """What hops 0 to `last` send when hop `last` answers with that status."""
     u, d = 6912, 1152
-    rest = bytes(u - d)
-    for hop in reversed(hops):
-        y, tag = seal(hop["reply_key"], n0, hop["ct2"] + bytes(16) + rest)
-        hop["reply"] = tag + y
-        rest = hop["reply"][:u - d]
-    # As the source does it.
-    dropped = backward_dropped([hop["reply_key"] for hop in hops], n0, u - 16, d)
-    unit = hops[0]["reply"]
-    for i, hop in enumerate(hops):
-        assert unit == hop["reply"]
-        text = open_(hop["reply_key"], n0, unit[16:], unit[:16])
-        unit = text[1136:] + dropped.get(i, b"")
+    units, rest = [], bytes(u - d)
+    for i in range(last, -1, -1):
+        record = hops[i]["ct2"] + bytes([status if i == last else 0]) + bytes(15)
+        y, tag = seal(hops[i]["reply_key"], nonce(0), record + rest)
+        units.insert(0, tag + y)
+        rest = units[0][:u - d]
+    return units
+
+
+def open_reply(hops, reply):
+    """As the source does it: the hop that answered, and its status."""
+    u, d = 6912, 1152
+    for last in [len(hops) - 1, *range(len(hops) - 1)]:
+        keys = [hop["reply_key"] for hop in hops[:last + 1]]
+        dropped = backward_dropped(keys, nonce(0), u - 16, d)
+        unit = reply
+        for i, hop in enumerate(hops[:last + 1]):
+            try:
+                text = open_(hop["reply_key"], nonce(0), unit[16:], unit[:16])
+            except AssertionError:
+                assert i > 0, "layer 1 verifies in any case"
+                break
+            assert text[:1120] == hop["ct2"] and text[1121:1136] == bytes(15)
+            if text[1120] != 0 or i + 1 == len(hops):
+                return i, text[1120]
+            unit = text[1136:] + dropped.get(i, b"")
+    raise AssertionError("no tail fits")
+
+
+def build_vectors(hops):
+    padding_key = chosen("build padding key", 32)
+    builds = build_units(hops, padding_key)
+    replies = reply_units(hops, HOPS - 1, 0)
+    assert open_reply(hops, replies[0]) == (HOPS - 1, 0)
 
     out = [("now", NOW.to_bytes(8, "big")), ("class", bytes([CLASS])), ("padding_key", padding_key)]
     for i, hop in enumerate(hops):
         for name in ["id", "onion_seed", "first_seed", "ephemeral_seed", "second_seed",
                      "forward_chain", "backward_chain"]:
             out.append((f"hop_{i}_{name}", hop[name]))
-    out.append(("build_0", hops[0]["build"]))
-    out.append(("reply_0", hops[0]["reply"]))
+    out.append(("build_0", builds[0]))
+    out.append(("reply_0", replies[0]))
     for i in range(HOPS):
-        out.append((f"build_{i}_sha256", hashlib.sha256(hops[i]["build"]).digest()))
-        out.append((f"reply_{i}_sha256", hashlib.sha256(hops[i]["reply"]).digest()))
+        out.append((f"build_{i}_sha256", hashlib.sha256(builds[i]).digest()))
+        out.append((f"reply_{i}_sha256", hashlib.sha256(replies[i]).digest()))
     return out
 
 
@@ -321,6 +377,44 @@ def payload(c, size):
 
 
 CELLS = [(1024, 0), (1024, 1), (1024, 65535), (1024, 65536), (8192, 0), (8192, 1)]
+
+
+def forward_cells(keys, fillers, u, c, reserve_key, suites):
+    """Cell c on every link: sealed from the destination outwards, then the way of the hops."""
+    n = nonce(c % 65536)
+    tail = forward_text_tail(keys, n, u - 16, 16, fillers, suites)
+    text = payload(c, u - 96) + stream(reserve_key, 80 * c, 80 - len(tail)) + tail
+    assert len(text) == u - 16
+    for key, suite in reversed(list(zip(keys, suites))):
+        x, tag = seal(key, n, text, suite)
+        unit = tag + x
+        text = unit[:u - 16]
+    cells = []
+    for key, filler, suite in zip(keys, fillers, suites):
+        cells.append(unit)
+        text = open_(key, n, unit[16:], unit[:16], suite)
+        unit = text + filler
+    assert text[:u - 96] == payload(c, u - 96)
+    return cells
+
+
+def backward_cells(keys, u, c, suites):
+    """The hops seal, the source opens."""
+    n = nonce(c % 65536)
+    answers = []
+    text = payload(c + 100, u - 96) + bytes(80)
+    for key, suite in reversed(list(zip(keys, suites))):
+        y, tag = seal(key, n, text, suite)
+        answers.insert(0, tag + y)
+        text = answers[0][:u - 16]
+    dropped = backward_dropped(keys, n, u - 16, 16, suites)
+    unit = answers[0]
+    for i, key in enumerate(keys):
+        assert unit == answers[i]
+        text = open_(key, n, unit[16:], unit[:16], suites[i])
+        unit = text + dropped.get(i, b"")
+    assert text == payload(c + 100, u - 96) + bytes(80)
+    return answers
 
 
 def cell_vectors(suites):
@@ -333,53 +427,58 @@ def cell_vectors(suites):
         out += [(f"hop_{i}_forward_chain", forward[i]), (f"hop_{i}_backward_chain", backward[i])]
 
     for u, c in CELLS:
-        n = nonce(c % 65536)
         f_chains, b_chains = forward, backward
         if c >= 65536:
             f_chains = [expand(chain, b"next", 32) for chain in forward]
             b_chains = [expand(chain, b"next", 32) for chain in backward]
-
-        # Forward: seal from the destination outwards, then go the way of the hops.
         keys = [expand(chain, b"key", 32) for chain in f_chains]
         fillers = [stream(expand(chain, b"filler", 32), 16 * (c % 65536), 16)
                    for chain in f_chains]
-        tail = forward_text_tail(keys, n, u - 16, 16, fillers, suites)
-        reserve = stream(reserve_key, 80 * c, 80 - len(tail))
-        text = payload(c, u - 96) + reserve + tail
-        assert len(text) == u - 16
-        for key, suite in reversed(list(zip(keys, suites))):
-            x, tag = seal(key, n, text, suite)
-            unit = tag + x
-            text = unit[:u - 16]
-        cells = []
-        for i in range(HOPS):
-            cells.append(unit)
-            text = open_(keys[i], n, unit[16:], unit[:16], suites[i])
-            unit = text + fillers[i]
-        assert text[:u - 96] == payload(c, u - 96)
-
-        # Backward: the hops seal, the source opens.
-        keys = [expand(chain, b"key", 32) for chain in b_chains]
-        answers = []
-        text = payload(c + 100, u - 96) + bytes(80)
-        for key, suite in reversed(list(zip(keys, suites))):
-            y, tag = seal(key, n, text, suite)
-            answers.insert(0, tag + y)
-            text = answers[0][:u - 16]
-        dropped = backward_dropped(keys, n, u - 16, 16, suites)
-        unit = answers[0]
-        for i in range(HOPS):
-            assert unit == answers[i]
-            text = open_(keys[i], n, unit[16:], unit[:16], suites[i])
-            unit = text + dropped.get(i, b"")
-        assert text == payload(c + 100, u - 96) + bytes(80)
-
+        cells = forward_cells(keys, fillers, u, c, reserve_key, suites)
+        answers = backward_cells([expand(chain, b"key", 32) for chain in b_chains], u, c, suites)
         for direction, units in [("forward", cells), ("backward", answers)]:
             for i, unit in enumerate(units):
                 name = f"cell_{u}_{c}_{direction}_link_{i}"
                 if (u, c) == (1024, 0):
                     out.append((name, unit))
                 out.append((name + "_sha256", hashlib.sha256(unit).digest()))
+    return out
+
+
+# ---- Routes of every length, and replies of hops that cannot go on ----------------------------------
+
+
+def route_vectors():
+    hops = [draw_hop(f"route hop {i}") for i in range(6)]
+    padding_key, reserve_key = chosen("route padding key", 32), chosen("route reserve key", 32)
+    out = [("now", NOW.to_bytes(8, "big")), ("class", bytes([CLASS])),
+           ("padding_key", padding_key), ("reserve_key", reserve_key)]
+    for i, hop in enumerate(hops):
+        for name in ["id", "onion_seed", "first_seed", "ephemeral_seed", "second_seed"]:
+            out.append((f"hop_{i}_{name}", hop[name]))
+
+    def put(name, units):
+        for i, unit in enumerate(units):
+            out.append((f"{name}_link_{i}_sha256", hashlib.sha256(unit).digest()))
+
+    for n in range(1, 7):
+        route = join_hops(hops[:n])
+        put(f"route_{n}_build", build_units(route, padding_key))
+        replies = reply_units(route, n - 1, 0)
+        assert open_reply(route, replies[0]) == (n - 1, 0)
+        put(f"route_{n}_reply", replies)
+        for last in range(n - 1):
+            status = 1 + (n + last) % 4
+            replies = reply_units(route, last, status)
+            assert open_reply(route, replies[0]) == (last, status)
+            out.append((f"route_{n}_fails_at_{last}_status", bytes([status])))
+            put(f"route_{n}_fails_at_{last}", replies)
+        suites = (0,) * n
+        keys = [expand(hop["forward_chain"], b"key", 32) for hop in route]
+        fillers = [stream(expand(hop["forward_chain"], b"filler", 32), 0, 16) for hop in route]
+        put(f"route_{n}_cell_forward", forward_cells(keys, fillers, 1024, 0, reserve_key, suites))
+        keys = [expand(hop["backward_chain"], b"key", 32) for hop in route]
+        put(f"route_{n}_cell_backward", backward_cells(keys, 1024, 0, suites))
     return out
 
 
@@ -408,7 +507,8 @@ def main():
     files = {"onion_keys.txt": key_vectors(hops), "onion_build.txt": build_vectors(hops),
              "onion_cells.txt": cell_vectors((0, 0, 0)),
              "onion_cells_chacha20.txt": cell_vectors((1, 1, 1)),
-             "onion_cells_mixed.txt": cell_vectors((1, 0, 1))}
+             "onion_cells_mixed.txt": cell_vectors((1, 0, 1)),
+             "onion_routes.txt": route_vectors()}
     different = False
     for name, values in files.items():
         text = "# docs/protocol.md, sections 5 and 6. Made by tests/vectors/reference.py; see README.md.\n"

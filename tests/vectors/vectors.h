@@ -62,6 +62,11 @@ class Vectors {
   std::array<std::byte, N> array(const std::string& name) const {
     return unhex_array<N>(text(name));
   }
+  std::vector<std::string> names() const {
+    std::vector<std::string> out;
+    for (const auto& [name, value] : values_) out.push_back(name);
+    return out;
+  }
   std::string text(const std::string& name) const {
     const auto it = values_.find(name);
     EXPECT_NE(it, values_.end()) << name;

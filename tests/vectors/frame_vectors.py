@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Makes and checks tests/vectors/control.txt and gossip.txt with frames.py, the second
+implementation of the frames of docs/protocol.md.
+
+    python3 tests/vectors/frame_vectors.py            compares with the files, exit code 1 if different
+    python3 tests/vectors/frame_vectors.py --write    makes the files
+
+Names that begin with bad_ must be refused; what they break is the rest of the name. Those that begin
+with patch_ are laid over a descriptor, which must be refused then.
+"""
+import hashlib
+import pathlib
+import sys
+
+sys.dont_write_bytecode = True  # the source tree stays clean
+
+import frames as f
+import mldsa
+import reference
+
+HERE = pathlib.Path(__file__).resolve().parent
+NOW = 1800000000
+
+
+def chosen(text, size):
+    return hashlib.shake_256(b"qudag/1 vector: frames " + text.encode()).digest(size)
+
+
+# ---- control.txt ------------------------------------------------------------------------------------
+
+
+def control_vectors():
+    good = [
+        ("hello_known", f.frame(f.HELLO, f.hello(1, 1, True, False, 1))),
+        ("hello_known_relay", f.frame(f.HELLO, f.hello(1, 1, True, True, 1))),
+        ("hello_unknown", f.frame(f.HELLO, f.hello(1, 1, False, False, 0))),
+        ("hello_later_versions", f.frame(f.HELLO, f.hello(1, 7, True, False, 64))),
+        ("hello_later_flags", f.frame(f.HELLO, f.u16(1) + f.u16(1) + f.u32(0xffff0001))),
+        ("ping", f.frame(f.PING, f.u64(0x0102030405060708))),
+        ("pong", f.frame(f.PONG, f.u64(0x0102030405060708))),
+        ("goodbye_replaced", f.frame(f.GOODBYE, f.u8(0))),
+        ("goodbye_stops", f.frame(f.GOODBYE, f.u8(5))),
+        ("load_idle", f.frame(f.LOAD, f.u16(0))),
+        ("load_half", f.frame(f.LOAD, f.u16(32768))),
+        ("load_full", f.frame(f.LOAD, f.u16(65535))),
+        ("ignored_empty", f.frame(0x80, b"")),
+        ("ignored", f.frame(0xff, chosen("ignored", 16))),
+    ]
+    hello = f.hello(1, 1, True, False, 1)
+    bad = [
+        ("bad_hello_short", f.frame(f.HELLO, hello[:-1])),
+        ("bad_hello_long", f.frame(f.HELLO, hello + b"\0")),
+        ("bad_hello_empty_range", f.frame(f.HELLO, f.u16(2) + f.u16(1) + f.u32(0))),
+        ("bad_hello_no_common_version", f.frame(f.HELLO, f.hello(2, 7, True, False, 1))),
+        ("bad_ping_short", f.frame(f.PING, bytes(7))),
+        ("bad_ping_long", f.frame(f.PING, bytes(9))),
+        ("bad_pong_empty", f.frame(f.PONG, b"")),
+        ("bad_goodbye_empty", f.frame(f.GOODBYE, b"")),
+        ("bad_goodbye_long", f.frame(f.GOODBYE, bytes(2))),
+        ("bad_load_short", f.frame(f.LOAD, bytes(1))),
+        ("bad_load_long", f.frame(f.LOAD, bytes(3))),
+        ("bad_type_00", f.frame(0x00, b"")),
+        ("bad_type_05", f.frame(0x05, b"")),
+        ("bad_type_7f", f.frame(0x7f, bytes(8))),
+        ("bad_length", f.u8(0x80) + f.u16(16385)),
+    ]
+    check(good, bad, f.read_frame)
+    return good + bad
+
+
+# ---- gossip.txt -------------------------------------------------------------------------------------
+
+
+def onion_key(name):
+    return reference.kem_keypair(chosen(name, 96))
+
+
+def gossip_vectors():
+    seeds = [chosen(f"identity {i}", 32) for i in range(2)]
+    keys = [mldsa.Key(seed) for seed in seeds]
+    first = f.descriptor(
+        keys[0], NOW - 10, NOW + f.DAY, True, 0, (1, 1), [f.address("192.0.2.7", 4433)],
+        [(NOW - 300, NOW + 4 * 3600, onion_key("onion key 0"))])
+    fields = (NOW - 7200, NOW + 3600, False, 0x01020304, (1, 3),
+              [f.address("203.0.113.200", 65535), f.address("2001:db8::7", 1)],
+              [(NOW - 300, NOW + 4 * 3600, onion_key("onion key 1")),
+               (NOW - 2 * 3600, NOW + 2 * 3600, onion_key("onion key 2"))])
+    second = f.descriptor(keys[1], *fields)
+    ids = [hashlib.sha256(key.public).digest() for key in keys]
+    entries = sorted(zip(ids, [NOW - 10, NOW - 7200]))
+    one = min(entries)
+    good = [
+        ("digest_none", f.frame(f.DIGEST, f.digest(0, 255, []))),
+        ("digest_both", f.frame(f.DIGEST, f.digest(0, 255, entries))),
+        ("digest_narrow", f.frame(f.DIGEST, f.digest(one[0][0], one[0][0], [one]))),
+        ("want_none", f.frame(f.WANT, f.want([]))),
+        ("want_both", f.frame(f.WANT, f.want(ids))),
+        ("descriptor_0", f.frame(f.DESCRIPTOR, first)),
+        ("descriptor_1", f.frame(f.DESCRIPTOR, second)),
+    ]
+    low = one[0][0]
+    bad = [
+        ("bad_digest_empty_range", f.frame(f.DIGEST, f.digest(7, 6, []))),
+        ("bad_digest_outside", f.frame(f.DIGEST, f.digest(low + 1, 255, [one]))),
+        ("bad_digest_short", f.frame(f.DIGEST, f.digest(0, 255, entries)[:-1])),
+        ("bad_digest_long", f.frame(f.DIGEST, f.digest(0, 255, entries) + b"\0")),
+        ("bad_digest_count", f.frame(f.DIGEST, f.u8(0) + f.u8(255) + f.u16(401))),
+        ("bad_want_short", f.frame(f.WANT, f.want(ids)[:-1])),
+        ("bad_want_long", f.frame(f.WANT, f.want(ids) + b"\0")),
+        ("bad_want_count", f.frame(f.WANT, f.u16(401))),
+    ]
+    check(good, bad, f.read_frame)
+    for raw, key in [(first, keys[0]), (second, keys[1])]:
+        assert f.read_descriptor(raw, NOW)["public"] == key.public
+    # `offset u16 || bytes`, laid over the body of descriptor_1: its form is wrong then, which is
+    # seen before its signature.
+    def over(offset, data):
+        return f.u16(offset) + data
+
+    times = 1 + mldsa.PUBLIC_BYTES
+    patches = [
+        ("patch_expires_when_published", over(times + 8, f.u64(fields[0]))),
+        ("patch_eight_days", over(times + 8, f.u64(fields[0] + 7 * f.DAY + 1))),
+        ("patch_unknown_flag", over(times + 16, f.u32(2))),
+        ("patch_versions", over(times + 24, f.u16(2) + f.u16(1))),
+        ("patch_no_address", over(times + 28, f.u8(0))),
+        ("patch_five_addresses", over(times + 28, f.u8(5))),
+        ("patch_port_0", over(times + 29 + 16, f.u16(0))),
+        ("patch_no_onion_key", over(times + 29 + 36, f.u8(0))),
+        ("patch_three_onion_keys", over(times + 29 + 36, f.u8(3))),
+        ("patch_onion_key_times", over(times + 29 + 37, f.u64(NOW) + f.u64(NOW))),
+    ]
+    check([], [(name, patched(second, patch)) for name, patch in patches], f.read_descriptor)
+    # One bit of the signature: the form is right.
+    changed = ("patch_signature", over(len(second) - 1, f.u8(second[-1] ^ 1)))
+    assert f.read_descriptor(patched(second, changed[1]))["relay"] is False
+    check([], [(changed[0], patched(second, changed[1]))], lambda raw: f.read_descriptor(raw, NOW))
+    return [("now", f.u64(NOW)), ("seed_0", seeds[0]), ("seed_1", seeds[1]), ("id_0", ids[0]),
+            ("id_1", ids[1])] + good + bad + patches + [changed]
+
+
+def patched(raw, patch):
+    at, data = int.from_bytes(patch[:2], "big"), patch[2:]
+    return raw[:at] + data + raw[at + len(data):]
+
+
+# ---- All --------------------------------------------------------------------------------------------
+
+
+def check(good, bad, read):
+    """What is good is read, and what is bad refused, by the reader that knows only the text."""
+    for name, raw in good:
+        assert (read(raw) is None) == name.startswith("ignored"), name
+    for name, raw in bad:
+        try:
+            read(raw)
+        except f.Refused:
+            continue
+        raise AssertionError(f"{name} was taken")
+
+
+def check_descriptor_of_the_product():
+    """descriptor.txt was made and signed by the product: the other direction."""
+    lines = (HERE / "descriptor.txt").read_text().splitlines()
+    values = dict(line.split(" = ") for line in lines if " = " in line)
+    raw = bytes.fromhex(values["descriptor"])
+    assert mldsa.Key(bytes.fromhex(values["identity seed"])).public == raw[1:1953]
+    assert len(f.read_descriptor(raw, NOW)["onion_keys"]) == 2
+
+
+def main():
+    check_descriptor_of_the_product()
+    files = {"control.txt": ("section 4", control_vectors()),
+             "gossip.txt": ("section 8", gossip_vectors())}
+    different = False
+    for name, (where, values) in files.items():
+        text = f"# docs/protocol.md, {where}. Made by tests/vectors/frame_vectors.py; see README.md.\n"
+        text += "".join(f"{key} = {value.hex()}\n" for key, value in values)
+        path = HERE / name
+        if "--write" in sys.argv[1:]:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            print(f"{name} differs from what this implementation computes")
+            different = True
+    sys.exit(1 if different else 0)
+
+
+if __name__ == "__main__":
+    main()

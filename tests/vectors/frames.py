@@ -1,0 +1,295 @@
+"""The frames of docs/protocol.md a second time: every byte of sections 4, 7 and 8, read and written.
+
+Written from the protocol text with Python's standard library only; it shares nothing with src/. A
+reader takes exactly what the text allows and raises Refused for everything else, with the scope and
+the name of the code that the text gives (section 12).
+"""
+import hashlib
+import struct
+
+import mldsa
+
+HELLO, PING, PONG, GOODBYE, DIGEST, WANT, DESCRIPTOR, LOAD = 1, 2, 3, 4, 0x10, 0x11, 0x12, 0x20
+BODY_BYTES_MAX, ENTRIES_MAX, DESCRIPTOR_BYTES_MAX = 16384, 400, 8192
+DAY = 86400
+
+
+class Refused(Exception):
+
+    def __init__(self, scope, code, why):
+        super().__init__(f"{scope}: {code}: {why}")
+        self.scope, self.code = scope, code
+
+
+CODES = {"link": "protocol", "circuit": "destroyed"}
+
+
+def rule(kept, why, scope="link", code=None):
+    if not kept:
+        raise Refused(scope, code or CODES[scope], why)
+
+
+class Reader:
+
+    def __init__(self, raw, scope="link"):
+        self.raw, self.scope = raw, scope
+
+    def take(self, size):
+        rule(size <= len(self.raw), "short", self.scope)
+        out, self.raw = self.raw[:size], self.raw[size:]
+        return out
+
+    def number(self, size):
+        return int.from_bytes(self.take(size), "big")
+
+    def end(self):
+        rule(not self.raw, "long", self.scope)
+
+
+def u8(x):
+    return struct.pack(">B", x)
+
+
+def u16(x):
+    return struct.pack(">H", x)
+
+
+def u32(x):
+    return struct.pack(">I", x)
+
+
+def u64(x):
+    return struct.pack(">Q", x)
+
+
+# ---- Section 4: the control stream ------------------------------------------------------------------
+
+
+def frame(kind, body):
+    assert len(body) <= BODY_BYTES_MAX
+    return u8(kind) + u16(len(body)) + body
+
+
+def read_frame(raw):
+    """One whole frame; None for one that is ignored."""
+    reader = Reader(raw)
+    kind, length = reader.number(1), reader.number(2)
+    rule(length <= BODY_BYTES_MAX, "length")
+    body = reader.take(length)
+    reader.end()
+    if kind in BODIES:
+        return kind, BODIES[kind](body)
+    rule(kind >= 0x80, "unknown type")
+    return None
+
+
+def hello(version_min, version_max, known, relay, place):
+    return u16(version_min) + u16(version_max) + u32(known | relay << 1 | place << 8)
+
+
+def read_hello(body):
+    reader = Reader(body)
+    low, high, flags = reader.number(2), reader.number(2), reader.number(4)
+    reader.end()
+    rule(low <= high, "an empty range of versions")
+    rule(low <= 1 <= high, "no common version")
+    return {"versions": (low, high), "known": bool(flags & 1), "relay": bool(flags & 2),
+            "place": flags >> 8 & 255}
+
+
+def read_number(size):
+    def read(body):
+        reader = Reader(body)
+        out = reader.number(size)
+        reader.end()
+        return out
+    return read
+
+
+# ---- Section 8.1: descriptors -----------------------------------------------------------------------
+
+
+def address(text, port):
+    if ":" not in text:
+        return bytes(10) + b"\xff\xff" + bytes(map(int, text.split("."))) + u16(port)
+    left, _, right = text.partition("::")
+    groups = [[int(x, 16) for x in side.split(":") if x] for side in (left, right)]
+    whole = groups[0] + [0] * (8 - len(groups[0]) - len(groups[1])) + groups[1]
+    return b"".join(map(u16, whole)) + u16(port)
+
+
+def descriptor(key, published, expires, relay, capacity, versions, addresses, onion_keys):
+    """addresses: 18 bytes each; onion_keys: (not before, not after, 1216 bytes)."""
+    text = (u8(1) + key.public + u64(published) + u64(expires) + u32(relay) + u32(capacity)
+            + u16(versions[0]) + u16(versions[1]) + u8(len(addresses)) + b"".join(addresses)
+            + u8(len(onion_keys)))
+    for not_before, not_after, public in onion_keys:
+        text += u64(not_before) + u64(not_after) + public
+    return text + key.sign(b"qudag/1 descriptor", text)
+
+
+def read_descriptor(raw, now=None):
+    """The form; with `now` also the times and the signature, which only drop the descriptor."""
+    rule(len(raw) <= DESCRIPTOR_BYTES_MAX, "too long")
+    reader = Reader(raw)
+    rule(reader.number(1) == 1, "another version", "frame", "drop")
+    out = {"public": reader.take(1952), "published": reader.number(8), "expires": reader.number(8)}
+    flags = reader.number(4)
+    out["capacity"] = reader.number(4)
+    out["versions"] = reader.number(2), reader.number(2)
+    count = reader.number(1)
+    rule(1 <= count <= 4, "number of addresses")
+    out["addresses"] = [(reader.take(16), reader.number(2)) for _ in range(count)]
+    count = reader.number(1)
+    rule(1 <= count <= 2, "number of onion keys")
+    out["onion_keys"] = [(reader.number(8), reader.number(8), reader.take(1216))
+                         for _ in range(count)]
+    signature = reader.take(3309)
+    reader.end()
+    rule(flags & ~1 == 0, "flags")
+    out["relay"] = bool(flags)
+    out["id"] = hashlib.sha256(out["public"]).digest()
+    rule(out["published"] < out["expires"] <= out["published"] + 7 * DAY, "published and expires")
+    rule(out["versions"][0] <= out["versions"][1], "versions")
+    rule(all(port != 0 for _, port in out["addresses"]), "port 0")
+    rule(all(a < b for a, b, _ in out["onion_keys"]), "validity of an onion key")
+    if now is not None:
+        rule(out["expires"] > now, "expired", "frame", "drop")
+        rule(out["published"] <= now + 600, "published in the future", "frame", "drop")
+        rule(mldsa.verify(out["public"], b"qudag/1 descriptor", raw[:-3309], signature),
+             "signature")
+    return out
+
+
+# ---- Section 8.2: gossip ----------------------------------------------------------------------------
+
+
+def digest(low, high, entries):
+    """entries: (id, published)."""
+    return u8(low) + u8(high) + u16(len(entries)) + b"".join(i + u64(p) for i, p in entries)
+
+
+def read_digest(body):
+    reader = Reader(body)
+    low, high, count = reader.number(1), reader.number(1), reader.number(2)
+    rule(low <= high, "an empty range")
+    rule(count <= ENTRIES_MAX, "too many")
+    entries = [(reader.take(32), reader.number(8)) for _ in range(count)]
+    reader.end()
+    rule(all(low <= i[0] <= high for i, _ in entries), "outside of the range")
+    return low, high, entries
+
+
+def want(ids):
+    return u16(len(ids)) + b"".join(ids)
+
+
+def read_want(body):
+    reader = Reader(body)
+    count = reader.number(2)
+    rule(count <= ENTRIES_MAX, "too many")
+    ids = [reader.take(32) for _ in range(count)]
+    reader.end()
+    return ids
+
+
+BODIES = {HELLO: read_hello, PING: read_number(8), PONG: read_number(8), GOODBYE: read_number(1),
+          DIGEST: read_digest, WANT: read_want, DESCRIPTOR: read_descriptor, LOAD: read_number(2)}
+
+# ---- Section 7: the frames in a payload -------------------------------------------------------------
+
+DATA, ACK, CREDIT, MESSAGE_PING, MESSAGE_PONG, CLOSE, CANCEL = range(1, 8)
+FIRST, LAST, SIGNED, REPLY = 1, 2, 4, 8
+MESSAGE_BYTES_MAX, SIGNED_BYTES = 1 << 26, 1952 + 3309
+STATUS_MAX = 7
+
+
+def start(message_id, size, ttl_ms, cls):
+    return message_id + u32(size) + u32(ttl_ms) + u8(cls) + bytes(3)
+
+
+def data(flags, ref, first, in_reply_to, payload):
+    return u8(DATA) + u8(flags) + u32(ref) + first + in_reply_to + u16(len(payload)) + payload
+
+
+def ack(ref, status):
+    return u8(ACK) + u32(ref) + u8(status)
+
+
+def credit(offset):
+    return u8(CREDIT) + u64(offset)
+
+
+def message_ping(token):
+    return u8(MESSAGE_PING) + u64(token)
+
+
+def message_pong(token):
+    return u8(MESSAGE_PONG) + u64(token)
+
+
+def close(reason):
+    return u8(CLOSE) + u8(reason)
+
+
+def cancel(ref):
+    return u8(CANCEL) + u32(ref)
+
+
+def read_start(reader, flags):
+    out = {"id": reader.take(16), "size": reader.number(4), "ttl_ms": reader.number(4),
+           "class": reader.number(1)}
+    rule(reader.take(3) == bytes(3), "reserved bytes", "circuit")
+    rule(out["class"] <= 2, "class", "circuit")
+    least, most = 0, MESSAGE_BYTES_MAX
+    if flags & SIGNED:
+        least, most = SIGNED_BYTES, MESSAGE_BYTES_MAX + SIGNED_BYTES
+    rule(least <= out["size"] <= most, "size", "circuit")
+    if flags & REPLY:
+        out["in_reply_to"] = reader.take(16)
+    return out
+
+
+def read_data(reader):
+    flags, ref = reader.number(1), reader.number(4)
+    rule(flags < 16, "flags", "circuit")
+    rule(flags & FIRST or not flags & (SIGNED | REPLY), "SIGNED or REPLY without FIRST", "circuit")
+    rule(flags & (SIGNED | REPLY) != SIGNED | REPLY, "SIGNED and REPLY", "circuit")
+    first = read_start(reader, flags) if flags & FIRST else None
+    payload = reader.take(reader.number(2))
+    if first:
+        rule(len(payload) <= first["size"], "more than size", "circuit")
+        rule(bool(flags & LAST) == (len(payload) == first["size"]), "LAST", "circuit")
+    return flags, ref, first, payload
+
+
+def read_payload(raw):
+    """The frames before the padding: tuples that begin with the type."""
+    reader, out = Reader(raw, "circuit"), []
+    while reader.raw:
+        kind = reader.number(1)
+        if kind == 0:
+            break
+        rule(kind <= CANCEL, "unknown type", "circuit")
+        if kind == DATA:
+            out.append((DATA, *read_data(reader)))
+        elif kind == ACK:
+            ref, status = reader.number(4), reader.number(1)
+            rule(status <= STATUS_MAX, "status", "circuit")
+            out.append((ACK, ref, status))
+        else:
+            out.append((kind, reader.number({CLOSE: 1, CANCEL: 4}.get(kind, 8))))
+    return out
+
+
+def signed_message(key, destination, message_id, payload):
+    text = destination + message_id + hashlib.sha256(payload).digest()
+    return key.public + key.sign(b"qudag/1 message", text) + payload
+
+
+def read_signed(raw, destination, message_id):
+    """Who sent it, and what; a wrong signature is answered with status 6."""
+    public, signature, payload = raw[:1952], raw[1952:SIGNED_BYTES], raw[SIGNED_BYTES:]
+    text = destination + message_id + hashlib.sha256(payload).digest()
+    rule(mldsa.verify(public, b"qudag/1 message", text, signature), "signature", "message", 6)
+    return hashlib.sha256(public).digest(), payload
