@@ -262,7 +262,7 @@ TEST(Transcript, TransportParametersOfBothSides) {
     }
   }
   EXPECT_EQ(numbers_of(dialer),
-            (std::vector<std::uint64_t>{0x01, 0x04, 0x05, 0x06, 0x08, 0x0e, 0x0f}));
+            (std::vector<std::uint64_t>{0x01, 0x04, 0x05, 0x06, 0x08, 0x0e, 0x0f, 0x11}));
   EXPECT_EQ(numbers_of(acceptor), (std::vector<std::uint64_t>{0x00, 0x01, 0x02, 0x04, 0x05, 0x06,
                                                               0x08, 0x0e, 0x0f, 0x11}));
   EXPECT_EQ(hex(dialer[0x11]), "0000000100000001") << "version_information (RFC 9368)";
