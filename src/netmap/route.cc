@@ -1,9 +1,11 @@
 // Route choice. Steps of draw_route():
 //   1. the destination must be known and reachable by us;
-//   2. guards that are gone leave the list, and it is filled up with relays that do not fail;
-//   3. the first hop is, of the guards in use that suit this destination, the one with the least
+//   2. the list of guards is filled up with relays that do not fail;
+//   3. the first hop is, of the guards in use that are not the destination, the one with the least
 //      circuits of ours for its reliability and load;
-//   4. the other relays are drawn by weight.
+//   4. the other relays are drawn by weight, in other networks than the relays before them. Where
+//   the
+//      destination says that it is excludes nobody.
 // A relay's chance is what the history gives, times its share by the load that it reports: both at
 // most 1, so nobody gains by what it says.
 // A draw is rejection sampling: pick by claimed capacity (a binary search in the view), keep with
@@ -14,6 +16,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <utility>
 
 namespace qudag::netmap {
 namespace {
@@ -44,9 +47,15 @@ bool same_block(const SocketAddress& a, const SocketAddress& b) {
 
 class Draw {
  public:
-  Draw(const View& view, const NodeId& self, const RoutePolicy& policy, const RelayHistory& history,
-       Now now, Rng& rng)
-      : view_(view), self_(self), policy_(policy), history_(history), now_(now), rng_(rng) {}
+  Draw(const View& view, const NodeId& self, const NodeId& destination, const RoutePolicy& policy,
+       const RelayHistory& history, Now now, Rng& rng)
+      : view_(view),
+        self_(self),
+        destination_(destination),
+        policy_(policy),
+        history_(history),
+        now_(now),
+        rng_(rng) {}
 
   /// A relay that may stand beside all of `others`, by weight; null if there is none.
   EntryPtr relay(std::span<const EntryPtr> others) {
@@ -61,61 +70,58 @@ class Draw {
     return relay_by_sum(others);
   }
 
+  /// `others` in the order in which they were chosen; the destination's place is in no network.
   bool suits(const Entry& entry, std::span<const EntryPtr> others) const {
     const Descriptor& d = entry.descriptor;
-    if (d.id == self_ || !d.relay || !is_usable(entry, now_)) return false;
+    if (d.id == self_ || d.id == destination_ || !is_relay(entry)) return false;
     return std::ranges::none_of(others, [&](const EntryPtr& other) {
       return other->descriptor.id == d.id ||
-             (policy_.distinct_networks && share_network(other->descriptor, d));
+             (policy_.distinct_networks && share_network(d, other->descriptor));
     });
   }
 
-  /// The least loaded of the guards in use that suit the destination; or else another of the list;
-  /// or else any relay, which then joins the list if there is room.
-  EntryPtr first_hop(Guards& guards, const EntryPtr& destination) {
-    const std::array<EntryPtr, 1> others{destination};
-    if (policy_.guards == 0) return relay(others);
-    drop_gone(guards);
+  /// The least loaded of the guards in use; if only the destination is, another of the list; if all
+  /// fail, those in use nevertheless: they are what we come back to.
+  EntryPtr first_hop(Guards& guards) {
+    if (policy_.guards == 0) return relay({});
+    guards.update([this](const NodeId& id) { return is_relay(id); }, now_);
     fill_up(guards);
-    std::vector<EntryPtr> healthy = healthy_of(guards);
-    const auto in_use = std::min(healthy.size(), policy_.guards);
-    std::vector<EntryPtr> suited;
-    for (std::size_t i = 0; i < healthy.size(); ++i) {
-      if (i >= in_use && !suited.empty()) break;
-      if (suits(*healthy[i], others)) suited.push_back(healthy[i]);
+    const std::vector<EntryPtr> listed = entries_of(guards);
+    std::vector<EntryPtr> healthy = healthy_of(listed);
+    std::vector<EntryPtr> suited = not_destination(healthy, policy_.guards);
+    if (suited.empty()) {
+      ++guards.choices.other;
+      suited = not_destination(healthy, healthy.size());
+      if (suited.size() > 1) suited.resize(1);
     }
+    if (suited.empty()) suited = one_more(guards);
+    if (suited.empty()) suited = not_destination(listed, policy_.guards);
+    if (suited.empty()) suited = not_destination(listed, listed.size());
+    if (suited.empty()) return nullptr;
     // One that is busy keeps its place, but is asked only if all are.
     const auto is_busy = [this](const EntryPtr& guard) {
       return history_.busy(guard->descriptor.id, now_);
     };
     if (!std::ranges::all_of(suited, is_busy)) std::erase_if(suited, is_busy);
-    if (!suited.empty()) return one_of(suited, guards);
-    ++guards.choices.other;
-    EntryPtr drawn = relay(others);
-    if (drawn != nullptr && guards.ids.size() < guards_max()) add(guards, *drawn);
-    return drawn;
+    return one_of(suited, guards);
   }
 
   /// The relays of a route that begins at `first`: of two draws the one that should take less time
   /// to build. So no route is more than twice as likely as it was. Empty if there is none.
-  std::vector<EntryPtr> faster_of_two(const EntryPtr& first, const EntryPtr& destination,
-                                      unsigned relays) {
-    std::vector<EntryPtr> one = through(first, destination, relays);
+  std::vector<EntryPtr> faster_of_two(const EntryPtr& first, unsigned relays) {
+    std::vector<EntryPtr> one = through(first, relays);
     if (relays == 1 || !policy_.by_speed) return one;
-    std::vector<EntryPtr> other = through(first, destination, relays);
+    std::vector<EntryPtr> other = through(first, relays);
     const bool swap = one.empty() || (!other.empty() && expected(other) < expected(one));
     return swap ? other : one;
   }
 
  private:
-  std::vector<EntryPtr> through(const EntryPtr& first, const EntryPtr& destination,
-                                unsigned relays) {
-    std::vector<EntryPtr> chosen{first, destination};  // what the next one must stand beside
+  std::vector<EntryPtr> through(const EntryPtr& first, unsigned relays) {
     std::vector<EntryPtr> out{first};
     while (out.size() < relays) {
-      EntryPtr next = relay(chosen);
+      EntryPtr next = relay(out);
       if (next == nullptr) return {};
-      chosen.push_back(next);
       out.push_back(std::move(next));
     }
     return out;
@@ -153,55 +159,64 @@ class Draw {
     return equal[rng_.below(equal.size())];
   }
 
+  bool is_relay(const Entry& entry) const {
+    return entry.descriptor.relay && is_usable(entry, now_);
+  }
+  bool is_relay(const NodeId& id) const {
+    const Entry* entry = id == self_ ? nullptr : view_.find(id);
+    return entry != nullptr && is_relay(*entry);
+  }
+  bool is_healthy(const EntryPtr& entry) const {
+    return history_.reliability(entry->descriptor.id, now_) >= RelayHistory::kFailing;
+  }
+
   std::vector<EntryPtr> entries_of(const Guards& guards) const {
     std::vector<EntryPtr> out;
-    for (const NodeId& id : guards.ids) {
+    for (const NodeId& id : guards.ids()) {
       if (EntryPtr entry = view_.find_shared(id)) out.push_back(std::move(entry));
     }
     return out;
   }
 
-  bool is_healthy(const NodeId& id) const {
-    return history_.reliability(id, now_) >= RelayHistory::kFailing;
+  std::vector<EntryPtr> healthy_of(std::vector<EntryPtr> guards) const {
+    std::erase_if(guards, [this](const EntryPtr& guard) { return !is_healthy(guard); });
+    return guards;
   }
 
-  std::vector<EntryPtr> healthy_of(const Guards& guards) const {
-    std::vector<EntryPtr> out = entries_of(guards);
-    std::erase_if(out, [this](const EntryPtr& guard) { return !is_healthy(guard->descriptor.id); });
+  /// Of the first `count`.
+  std::vector<EntryPtr> not_destination(std::span<const EntryPtr> guards, std::size_t count) const {
+    std::vector<EntryPtr> out;
+    for (const EntryPtr& guard : guards.first(std::min(count, guards.size()))) {
+      if (!(guard->descriptor.id == destination_)) out.push_back(guard);
+    }
     return out;
   }
 
-  std::size_t guards_max() const { return 2 * policy_.guards; }
-
-  void drop_gone(Guards& guards) const {
-    std::erase_if(guards.ids, [this](const NodeId& id) {
-      const Entry* entry = view_.find(id);
-      return entry == nullptr || !suits(*entry, {});
-    });
-    if (guards.ids.size() > guards_max()) guards.ids.resize(guards_max());
-  }
+  std::size_t listed_max() const { return 2 * policy_.guards; }
 
   void fill_up(Guards& guards) {
-    while (healthy_of(guards).size() < policy_.guards) {
-      // In other networks than the guards we have, if that can be had: nobody should own them all.
-      const EntryPtr drawn = relay(entries_of(guards));
-      if (drawn == nullptr || !is_healthy(drawn->descriptor.id)) break;
-      if (guards.ids.size() >= guards_max()) drop_youngest_failing(guards);
-      add(guards, *drawn);
+    while (healthy_of(entries_of(guards)).size() < policy_.guards) {
+      if (draw_guard(guards) == nullptr) break;
     }
   }
 
-  /// There is one: fewer are healthy than half of a full list.
-  void drop_youngest_failing(Guards& guards) const {
-    const auto at = std::find_if(guards.ids.rbegin(), guards.ids.rend(),
-                                 [this](const NodeId& id) { return !is_healthy(id); });
-    QUDAG_ASSERT(at != guards.ids.rend());
-    guards.ids.erase(std::next(at).base());
+  std::vector<EntryPtr> one_more(Guards& guards) {
+    EntryPtr drawn = draw_guard(guards);
+    if (drawn == nullptr || drawn->descriptor.id == destination_) return {};
+    return {std::move(drawn)};
   }
 
-  static void add(Guards& guards, const Entry& entry) {
-    const NodeId& id = entry.descriptor.id;
-    if (std::ranges::find(guards.ids, id) == guards.ids.end()) guards.ids.push_back(id);
+  /// In another network than the guards we have, if that can be had: nobody should own them all.
+  /// Who the destination is does not matter here.
+  EntryPtr draw_guard(Guards& guards) {
+    if (!guards.has_place(Layer::first, listed_max(), now_)) return nullptr;
+    const NodeId destination = std::exchange(destination_, NodeId{});
+    EntryPtr drawn = relay(entries_of(guards));
+    destination_ = destination;
+    // When all fail we rather keep to those we have; but we need one.
+    if (drawn == nullptr || (!is_healthy(drawn) && !guards.ids().empty())) return nullptr;
+    guards.add(Layer::first, drawn->descriptor.id, listed_max(), now_, rng_);
+    return drawn;
   }
 
   EntryPtr relay_by_sum(std::span<const EntryPtr> others) {
@@ -223,6 +238,7 @@ class Draw {
 
   const View& view_;
   const NodeId& self_;
+  NodeId destination_;
   const RoutePolicy& policy_;
   const RelayHistory& history_;
   Now now_;
@@ -231,13 +247,12 @@ class Draw {
 
 }  // namespace
 
-bool share_network(const Descriptor& a, const Descriptor& b) {
-  for (const SocketAddress& one : a.addresses) {
-    for (const SocketAddress& other : b.addresses) {
-      if (same_block(one, other)) return true;
-    }
-  }
-  return false;
+bool share_network(const Descriptor& candidate, const Descriptor& chosen) {
+  if (chosen.addresses.empty()) return false;
+  const SocketAddress& beside = chosen.addresses.front();
+  return std::ranges::any_of(candidate.addresses, [&beside](const SocketAddress& address) {
+    return same_block(address, beside);
+  });
 }
 
 Result<std::vector<EntryPtr>> draw_route(const View& view, const NodeId& self,
@@ -249,12 +264,12 @@ Result<std::vector<EntryPtr>> draw_route(const View& view, const NodeId& self,
   EntryPtr last = view.find_shared(destination);
   if (last == nullptr || !is_usable(*last, now)) return fail(Errc::unknown_destination);
 
-  Draw draw(view, self, policy, history, now, rng);
+  Draw draw(view, self, destination, policy, history, now, rng);
   std::vector<EntryPtr> route;
   if (relays > 0) {
-    const EntryPtr first = draw.first_hop(guards, last);
+    const EntryPtr first = draw.first_hop(guards);
     if (first == nullptr) return fail(Errc::no_route);
-    route = draw.faster_of_two(first, last, relays);
+    route = draw.faster_of_two(first, relays);
     if (route.empty()) return fail(Errc::no_route);
   }
   route.push_back(std::move(last));

@@ -62,8 +62,8 @@ class Source {
   }
   double max_over_mean() const {
     double most = 0;
-    for (const NodeId& guard : guards.ids) most = std::max(most, count(guard));
-    return most * static_cast<double>(guards.ids.size()) / static_cast<double>(circuits.size());
+    for (const NodeId& guard : guards.ids()) most = std::max(most, count(guard));
+    return most * static_cast<double>(guards.ids().size()) / static_cast<double>(circuits.size());
   }
 
   Guards guards;
@@ -86,7 +86,7 @@ double spread(bool by_load, int circuits, bool ending, std::uint64_t seed = 7) {
     source.end_any(true);
     source.build();
   }
-  EXPECT_EQ(source.guards.ids.size(), 4u);
+  EXPECT_EQ(source.guards.ids().size(), 4u);
   return source.max_over_mean();
 }
 
@@ -116,7 +116,7 @@ TEST(Balance, AGuardThatSaysItIsFullGetsAQuarterOfTheOthers) {
   for (const bool by_load : {true, false}) {
     Source source(by_load);
     source.draw();
-    const NodeId full = source.guards.ids[2];
+    const NodeId full = source.guards.ids()[2];
     source.report(full, 65'535);
     for (int i = 0; i < kCircuits; ++i) source.build();
     const double share = source.count(full) / kCircuits;
@@ -128,7 +128,7 @@ TEST(Balance, AGuardThatSaysItIsFullGetsAQuarterOfTheOthers) {
       EXPECT_NEAR(share, 0.25, 0.05);
     }
     double others = 0;
-    for (const NodeId& guard : source.guards.ids) {
+    for (const NodeId& guard : source.guards.ids()) {
       if (!(guard == full)) others = std::max(others, source.count(guard));
     }
     if (by_load) {
@@ -160,12 +160,10 @@ TEST(Balance, NoReportRaisesARelaysShare) {
   const auto shares = [](std::uint16_t load) {
     Source source(true);
     source.draw();
-    const NodeId guard = source.guards.ids[0];
+    const NodeId guard = source.guards.ids()[0];
     const NodeId middle = [&] {
       for (std::uint64_t i = 1;; ++i) {
-        if (std::ranges::find(source.guards.ids, id_of(i)) == source.guards.ids.end()) {
-          return id_of(i);
-        }
+        if (!source.guards.contains(Layer::first, id_of(i))) return id_of(i);
       }
     }();
     for (const NodeId& relay : {guard, middle}) {
@@ -196,7 +194,7 @@ TEST(Balance, NoReportRaisesARelaysShare) {
 double share_when_ended(bool by_load) {
   Source source(by_load);
   for (int i = 0; i < 100; ++i) source.build();
-  const NodeId hit = source.guards.ids[0];
+  const NodeId hit = source.guards.ids()[0];
   int given = 0;
   constexpr int kBefore = 1'000;
   constexpr int kRounds = 4'000;

@@ -13,6 +13,10 @@ namespace qudag::node {
 
 class NodeGuards {
  public:
+  NodeGuards() = default;
+  /// As they were before a restart.
+  explicit NodeGuards(netmap::Guards guards) : guards_(std::move(guards)) {}
+
   template <class F>
   auto with(F&& use) {
     const std::lock_guard lock(mutex_);

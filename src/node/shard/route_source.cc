@@ -32,6 +32,8 @@ void RouteSource::report(std::span<const onion::RouteHop> route, bool ok, std::s
     QUDAG_ASSERT(route.size() <= ids.size());
     std::ranges::transform(route, ids.begin(), &onion::RouteHop::id);
     history_.succeeded(std::span(ids).first(route.size()), took, now);
+    if (route.size() < 2) return;
+    guards_->with([&](netmap::Guards& g) { g.confirmed(route.front().id, now); });
   } else if (failed_hop < route.size()) {
     history_.failed(route[failed_hop].id, now);
   } else {  // which one is unknown: all of them share the blame

@@ -22,7 +22,7 @@ class RouteSource final : public message::Routes {
   void set_view(netmap::ViewPtr view) { view_ = std::move(view); }
   /// First hops of the node's circuits, oldest first.
   std::vector<NodeId> guards() const {
-    return guards_->with([](const netmap::Guards& guards) { return guards.ids; });
+    return guards_->with([](const netmap::Guards& guards) { return guards.ids(); });
   }
   /// How long successful builds took, in microseconds.
   const Histogram& build_us() const { return build_us_; }
