@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes and checks tests/vectors/control.txt and gossip.txt with frames.py, the second
+"""Makes and checks tests/vectors/control.txt, gossip.txt and verdicts.txt with frames.py, the second
 implementation of the frames of docs/protocol.md.
 
     python3 tests/vectors/frame_vectors.py            compares with the files, exit code 1 if different
@@ -144,6 +144,51 @@ def patched(raw, patch):
     return raw[:at] + data + raw[at + len(data):]
 
 
+# ---- verdicts.txt: changed frames, and whether they are taken ------------------------------------------
+
+CHANGES = 24
+
+
+def changed(name, raw):
+    """Copies of a frame: other bits, shorter, longer, with another length in its header."""
+    for i in range(CHANGES):
+        a, b, how = chosen(f"{name} change {i}", 3)
+        out = bytearray(raw)
+        if how % 4 < 2:
+            at = a % min(len(raw), 16)  # the fields of a frame are at its front
+            out[at] ^= 1 << b % 8
+        elif how % 4 == 2:
+            out[1:3] = f.u16(max(0, len(raw) - 3 + b % 5 - 2))
+        else:
+            del out[len(raw) - 1 - a % min(len(raw), 8):]
+            out += bytes([b])[:how // 4 % 2]
+        yield bytes(out)
+
+
+def taken(read, raw):
+    try:
+        read(raw)
+        return True
+    except f.Refused:
+        return False
+
+
+def verdict_vectors(frames):
+    """A verdict, 1 for what is taken, and the frame. Descriptors have their own vectors."""
+    out, seen = [], set()
+    for name, raw in frames:
+        if name.startswith(("bad_", "descriptor_")) or len(raw) > 200:
+            continue
+        for one in changed(name, raw):
+            if one in seen or one[:1] == f.u8(f.DESCRIPTOR):
+                continue
+            seen.add(one)
+            out.append((f"frame_{len(out):03}", f.u8(taken(f.read_frame, one)) + one))
+    verdicts = [value[0] for _, value in out]
+    assert 50 < sum(verdicts) < len(verdicts) - 50
+    return out
+
+
 # ---- All --------------------------------------------------------------------------------------------
 
 
@@ -170,8 +215,10 @@ def check_descriptor_of_the_product():
 
 def main():
     check_descriptor_of_the_product()
-    files = {"control.txt": ("section 4", control_vectors()),
-             "gossip.txt": ("section 8", gossip_vectors())}
+    control, gossip = control_vectors(), gossip_vectors()
+    frames = control + [one for one in gossip if one[0].startswith(("digest_", "want_"))]
+    files = {"control.txt": ("section 4", control), "gossip.txt": ("section 8", gossip),
+             "verdicts.txt": ("sections 4 and 8", verdict_vectors(frames))}
     different = False
     for name, (where, values) in files.items():
         text = f"# docs/protocol.md, {where}. Made by tests/vectors/frame_vectors.py; see README.md.\n"
