@@ -20,7 +20,9 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kBefore = 700ms;  // honest traffic alone
+// Honest traffic alone. The full size is also for figures: a p99 wants hundreds of builds.
+constexpr auto kBefore = 700ms;
+constexpr auto kBeforeFull = 5s;
 
 std::string field(const std::string& json, const std::string& name) {
   const std::string key = "\"" + name + "\":\"";
@@ -41,6 +43,8 @@ std::unique_ptr<Node> honest_node(const PeerAddress& victim) {
   return node ? std::move(*node) : nullptr;
 }
 
+bool is_full() { return std::getenv("QUDAG_ATTACK_FULL") != nullptr; }
+
 double p99_us(const Histogram& h) { return static_cast<double>(h.percentile(99)) / 1e3; }
 
 }  // namespace
@@ -48,7 +52,7 @@ double p99_us(const Histogram& h) { return static_cast<double>(h.percentile(99))
 bool sanitized() { return QUDAG_SANITIZED; }
 
 std::size_t scaled(std::size_t full) {
-  if (std::getenv("QUDAG_ATTACK_FULL") != nullptr) return full;
+  if (is_full()) return full;
   return std::max<std::size_t>(1, full / (sanitized() ? 50 : 10));
 }
 
@@ -124,16 +128,22 @@ Arena::Arena(const std::vector<std::string>& more) : socket_(directory_ / "victi
     std::this_thread::sleep_for(5ms);
   }
   honest_ = std::make_unique<Honest>(*source_, destination_->id());
+  builder_ = std::make_unique<Builder>(victim_, destination_->id());
+  EXPECT_TRUE(builder_->wait_ready()) << "the honest builder gets no circuits";
 }
 
 Arena::~Arena() {
+  builder_.reset();
   honest_.reset();
   source_->stop(0s);
   destination_->stop(0s);
 }
 
 void Arena::begin() {
-  std::this_thread::sleep_for(kBefore);
+  (void)builder_->mark();
+  std::this_thread::sleep_for(is_full() ? Clock::duration(kBeforeFull) : kBefore);
+  builds_before_ = builder_->mark();
+  EXPECT_EQ(builds_before_.answered, builds_before_.asked);
   const Honest::Figures before = honest_->mark();
   EXPECT_EQ(before.delivered, before.sent);
   p99_before_ = p99_us(before.latency_ns);
@@ -146,6 +156,7 @@ void Arena::end(const std::string& attack, const std::string& told, double over)
   }
   EXPECT_EQ(during.delivered, during.sent);
   EXPECT_GT(during.sent, 0u);
+  judge_builds(attack);
   const double rss = peak_rss();
   EXPECT_GT(rss, 0) << "the victim is gone";
   if (!sanitized()) {
@@ -158,6 +169,22 @@ void Arena::end(const std::string& attack, const std::string& told, double over)
       p99_us(during.latency_ns) / p99_before_, rss / 1e6);
   process_->signal(15);
   EXPECT_EQ(process_->wait().exit, 0) << "the victim did not end in order";
+}
+
+/// How many is judged; how long they took is a figure.
+void Arena::judge_builds(const std::string& attack) {
+  const Builder::Figures during = builder_->finish();
+  std::string why;
+  for (const auto& [what, count] : during.otherwise) why += fmt::format(" {} x {};", count, what);
+  EXPECT_GT(during.asked, 0u);
+  EXPECT_GE(during.built_share(), built_share_least) << attack << ": new circuits failed:" << why;
+  const double build = p99_us(during.build_ns), before = p99_us(builds_before_.build_ns);
+  fmt::print(
+      "attack {}: {} of {} new circuits built, p99 {:.0f} us, before {:.0f} us ({:.2f} x{}); first "
+      "message p99 {:.0f} us, before {:.0f} us;{}\n",
+      attack, during.built, during.asked, build, before, build / before,
+      is_full() ? (build <= 2 * before ? ", held" : ", missed: 2 x is wanted") : "",
+      p99_us(during.message_ns), p99_us(builds_before_.message_ns), why);
 }
 
 double Arena::metric(const std::string& name, const std::string& label) const {

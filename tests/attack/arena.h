@@ -1,8 +1,10 @@
 // The scene of every attack: one `qudag node` process (the victim, a relay) and two honest nodes in
-// this process that exchange messages over it, before and during the attack.
+// this process that exchange messages over it, before and during the attack; and an honest peer
+// that needs a new circuit over it all the time (builder.h).
 #pragma once
 
 #include "app/run.h"
+#include "attack/builder.h"
 
 #include "base/histogram.h"
 
@@ -55,6 +57,8 @@ class Honest {
 class Arena {
  public:
   static constexpr std::uint64_t kMemory = std::uint64_t{64} << 20;
+  /// Of the new circuits that are asked for during an attack, so many are built.
+  double built_share_least = 0.99;
 
   /// More arguments of the victim.
   explicit Arena(const std::vector<std::string>& more = {});
@@ -65,7 +69,8 @@ class Arena {
 
   /// From here on the attack runs; before it, honest traffic had the victim for itself.
   void begin();
-  /// Everybody honest was served, the victim lives, inside its bound; prints the figures.
+  /// Everybody honest was served, old traffic and new circuits; the victim lives, inside its bound;
+  /// prints the figures.
   /// RSS may be `over` times the bound.
   void end(const std::string& attack, const std::string& told = {}, double over = 1.1);
 
@@ -76,13 +81,17 @@ class Arena {
   double peak_rss() const;
 
  private:
+  void judge_builds(const std::string& attack);
+
   app::test::Directory directory_;
   std::unique_ptr<app::test::Process> process_;
   PeerAddress victim_;
   std::string socket_;
   std::unique_ptr<Node> source_, destination_;
   std::unique_ptr<Honest> honest_;
+  std::unique_ptr<Builder> builder_;
   double p99_before_ = 0;
+  Builder::Figures builds_before_;
 };
 
 }  // namespace qudag::attack

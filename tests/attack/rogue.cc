@@ -19,13 +19,13 @@ T must(Result<T> result) {
   return std::move(*result);
 }
 
-circuit::CircuitsOptions circuit_options(const NodeId& self) {
+circuit::CircuitsOptions circuit_options(const NodeId& self, std::chrono::milliseconds timeout) {
   circuit::CircuitsOptions out;
   out.self = self;
   out.circuits_max = 100'000;
   out.building_max = 100'000;
   out.ahead_bytes = 4 << 20;
-  out.build_timeout = 20s;
+  out.build_timeout = timeout;
   return out;
 }
 
@@ -35,7 +35,7 @@ Rogue::Rogue(RogueOptions options)
     : identity_(must(crypto::Identity::generate())),
       joint_(identity_.id(), *this, {}),
       grip_(joint_),
-      circuits_(circuit_options(identity_.id()), pool_, rng_, grip_),
+      circuits_(circuit_options(identity_.id(), options.build_timeout), pool_, rng_, grip_),
       endpoint_(must(link::Endpoint::create(std::move(options.link), identity_, pool_, rng_, joint_,
                                             nullptr))),
       netmap_({.self = identity_.id(), .digest_interval = 1s}, rng_, *this) {
@@ -137,9 +137,10 @@ void Rogue::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now n
   (void)netmap_.on_frame(node::pack(link), type, body, now);
 }
 
-void Rogue::on_ended(circuit::CircuitId, const Error& why, Now) {
+void Rogue::on_ended(circuit::CircuitId circuit, const Error& why, Now) {
   ++ended_all;
   ++ended[why.message()];
+  on_end(circuit, why);
 }
 
 bool Rogue::send(std::uint64_t link, std::uint8_t type, Bytes body) {

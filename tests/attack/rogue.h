@@ -55,6 +55,7 @@ class Grip final : public circuit::Sink {
 struct RogueOptions {
   link::EndpointOptions link{.links_max = 50'000, .known = true};
   bool announce = false;  ///< publishes a descriptor: others may build circuits to it
+  std::chrono::milliseconds build_timeout{20'000};
 };
 
 class Rogue final : private node::LinkListener,
@@ -88,6 +89,11 @@ class Rogue final : private node::LinkListener,
   Grip& grip() { return grip_; }
   static Now now();
 
+  // What happens to circuits, for who wants it beside the counts.
+  std::function<void(circuit::CircuitId, Duration took)> on_ready = [](auto, auto) {};
+  std::function<void(circuit::CircuitId, Bytes payload)> on_cell = [](auto, auto) {};
+  std::function<void(circuit::CircuitId, const Error& why)> on_end = [](auto, const auto&) {};
+
   std::vector<circuit::CircuitId> built;     // in this order; they may have ended since
   std::map<std::string, std::size_t> ended;  // circuits, by what was said
   std::size_t ended_all = 0;
@@ -102,9 +108,15 @@ class Rogue final : private node::LinkListener,
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
   void load_frame(link::LinkId, Bytes, Now) override {}
   // circuit::Events
-  void on_built(circuit::CircuitId circuit, Duration, Now) override { built.push_back(circuit); }
+  void on_built(circuit::CircuitId circuit, Duration took, Now) override {
+    built.push_back(circuit);
+    on_ready(circuit, took);
+  }
   void on_incoming(circuit::CircuitId, Class, Now) override {}
-  void on_payload(circuit::CircuitId, memory::Block, Now) override { ++payloads; }
+  void on_payload(circuit::CircuitId circuit, memory::Block payload, Now) override {
+    ++payloads;
+    on_cell(circuit, payload.bytes());
+  }
   void on_room(circuit::CircuitId, Now) override {}
   void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
   // netmap::GossipSink

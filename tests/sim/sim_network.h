@@ -41,6 +41,7 @@ class SimNode final : public node::ShardHost {
   const memory::Bound& bound() const { return *bound_; }
   void set_bootstrap(std::vector<PeerAddress> peers) { options_.bootstrap = std::move(peers); }
   void set_relay(bool relay) { options_.relay = relay; }
+  void set_known(bool known) { options_.known = known; }
 
   /// Copies the payload, as Node::send does. Refused at the gate: `done` is told before it returns.
   void send(const NodeId& to, Bytes payload, const SendOptions& options, Completion done);

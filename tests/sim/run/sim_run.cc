@@ -3,10 +3,39 @@
 //   --nodes N  --minutes N             size and length of the run (virtual)
 //   --crowd                            100 nodes, slow receivers, crashes, small limits; caps
 //   checked
+//   --attackers                        fifty honest nodes and twelve attackers of every kind;
+//                                      --without KIND leaves one out, --short sends for 30 s
+#include "sim/attackers.h"
 #include "sim/scenario.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+int run_with_attackers(std::uint64_t seed, std::uint64_t count, bool short_run,
+                       std::vector<std::string> without) {
+  qudag::sim::AttackersSum sum;
+  qudag::sim::AttackersOptions options;
+  options.without = std::move(without);
+  if (short_run) options.traffic = std::chrono::seconds(30);
+  for (options.seed = seed; options.seed < seed + count; ++options.seed) {
+    const auto result = qudag::sim::run_attackers(options);
+    fmt::print("seed {}: {}\n", options.seed, result.summary());
+    std::fflush(stdout);
+    sum.add(result);
+  }
+  fmt::print("{}", sum.table());
+  const auto broken = sum.broken();
+  for (const std::string& what : broken) fmt::print("broken: {}\n", what);
+  return broken.empty() ? 0 : 1;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   qudag::sim::ScenarioOptions options;
@@ -19,11 +48,16 @@ int main(int argc, char** argv) {
   app.add_option("--nodes", options.nodes, "nodes in the network")->check(CLI::Range(7, 250));
   app.add_option("--minutes", minutes, "virtual minutes of traffic")->check(CLI::Range(1, 600));
   app.add_option("--partition", partition_seconds, "cut the network in half for so many seconds");
-  bool crowded = false;
+  bool crowded = false, attackers = false, short_run = false;
   std::size_t crowd_nodes = 100;
   app.add_option("--crowd-nodes", crowd_nodes, "so many of them")->check(CLI::Range(7, 250));
   app.add_flag("--crowd", crowded, "100 nodes with slow receivers; every cap is checked");
+  app.add_flag("--attackers", attackers, "fifty honest nodes, twelve attackers of every kind");
+  app.add_flag("--short", short_run, "with --attackers: half a minute of traffic");
+  std::vector<std::string> without;
+  app.add_option("--without", without, "with --attackers: kinds that stay away");
   CLI11_PARSE(app, argc, argv);
+  if (attackers) return run_with_attackers(options.seed, count, short_run, std::move(without));
 
   options.traffic = std::chrono::minutes(minutes);
   options.partition_lasts = std::chrono::seconds(partition_seconds);
