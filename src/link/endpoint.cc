@@ -94,6 +94,12 @@ Result<LinkId> Endpoint::Impl::dial(const NodeId& peer, const SocketAddress& at,
   shared_.now = now;
   absorb_greeted();
   if (const auto known = find(peer)) return least_used(peer, *known);
+  return dial_anew(peer, at, local, now);
+}
+
+Result<LinkId> Endpoint::Impl::dial_anew(const NodeId& peer, const SocketAddress& at,
+                                         const SocketAddress& local, Now now) {
+  shared_.now = now;
   if (stopping_) return fail(Errc::shutting_down);
   if (live_ >= shared_.options.links_max) {
     ++shared_.stats.links_refused;
@@ -111,8 +117,9 @@ Result<LinkId> Endpoint::Impl::dial(const NodeId& peer, const SocketAddress& at,
   auto made = Connection::dial(shared_, id, peer, at, local);
   if (!made) return std::unexpected(made.error());
   keep(id, std::move(*made));
+  const bool another = find(peer).has_value();
   by_peer_.emplace(peer, id);
-  peers_[peer] = id;
+  if (!another) peers_[peer] = id;
   return id;
 }
 
@@ -183,6 +190,19 @@ void Endpoint::Impl::forget_peer(const Connection& ended) {
   if (const auto other = another_to(*ended.peer())) peers_[*ended.peer()] = *other;
 }
 
+void Endpoint::Impl::keep_warm(LinkId id, bool warm) {
+  Connection* const found = link(id);
+  if (found == nullptr) return;
+  if (found->peer()) {
+    const auto [first, last] = by_peer_.equal_range(*found->peer());
+    for (auto entry = first; entry != last; ++entry) {
+      Connection* const other = link(entry->second);
+      if (other != nullptr && other != found) other->keep_warm(false);
+    }
+  }
+  found->keep_warm(warm);
+}
+
 /// Both may have dialed at the same time: the other link is as good.
 std::optional<LinkId> Endpoint::Impl::another_to(const NodeId& peer) const {
   const auto [first, last] = by_peer_.equal_range(peer);
@@ -238,7 +258,7 @@ void Endpoint::Impl::show(const runtime::DatagramSocket& socket, Now now) {
       if (from) link.move(*from);
       if (link.show()) ++shared_.stats.links_shown;
     } else if (!socket.has(link.here()) && link.leave_behind()) {
-      again.emplace_back(*link.peer(), link.remote());
+      if (shared_.options.dials_back) again.emplace_back(*link.peer(), link.remote());
     }
   }
   for (const auto& [peer, at] : again) {
@@ -414,6 +434,10 @@ Result<LinkId> Endpoint::dial(const NodeId& peer, const SocketAddress& at,
                               const SocketAddress& local, Now now) {
   return impl_->dial(peer, at, local, now);
 }
+Result<LinkId> Endpoint::dial_anew(const NodeId& peer, const SocketAddress& at,
+                                   const SocketAddress& local, Now now) {
+  return impl_->dial_anew(peer, at, local, now);
+}
 std::optional<LinkId> Endpoint::find(const NodeId& peer) const { return impl_->find(peer); }
 std::optional<LinkInfo> Endpoint::info(LinkId link) const {
   const Connection* const found = impl_->link(link);
@@ -423,9 +447,7 @@ std::vector<LinkInfo> Endpoint::links() const { return impl_->links(); }
 bool Endpoint::failed_lately(const NodeId& peer, Now now) const {
   return impl_->failed_lately(peer, now);
 }
-void Endpoint::keep_warm(LinkId link, bool warm) {
-  if (Connection* const found = impl_->link(link)) found->keep_warm(warm);
-}
+void Endpoint::keep_warm(LinkId link, bool warm) { impl_->keep_warm(link, warm); }
 void Endpoint::close(LinkId link, Code code, Now now) {
   impl_->shared().now = now;
   if (Connection* const found = impl_->link(link)) found->doom(Error(Errc::link_closed), code);

@@ -168,8 +168,9 @@ struct EndpointOptions {
   bool known = false;
   /// What this machine encrypts fastest with: the suite it offers first, and takes first.
   crypto::Cipher cipher = crypto::Cipher::aes_256_gcm;
-  /// Says in the hello that this node takes circuits.
-  bool relay = true;
+  /// Peers that dialed us at an address which is gone are dialed from here. A node that is no relay
+  /// dials only whom it chose.
+  bool dials_back = true;
   /// Signatures and key exchanges of handshakes run there, and come back through the shard's
   /// executor; both outlive the endpoint. Null: they run inside the turn (1.2 ms each).
   runtime::WorkerPool* workers = nullptr;
@@ -204,10 +205,10 @@ struct EndpointStats {
   std::uint64_t links_moved = 0;  // of those, how many took another connection id to a new path
   // To the address that the acceptor prefers: gone there; no answer from there; not believed.
   std::uint64_t preferred_moved = 0, preferred_unreachable = 0, preferred_refused = 0;
-  std::uint64_t links_redialed = 0;  // that others dialed at an address which is gone
-  std::uint64_t links_asked = 0;     // because their peer came anew from elsewhere
-  std::uint64_t bytes_copied = 0;    // into buffers of ours, outside packet sealing
-  std::uint64_t scratch_bytes = 0;   // the most that one turn needed
+  std::uint64_t links_redialed = 0;       // that others dialed at an address which is gone
+  std::uint64_t links_asked = 0;          // because their peer came anew from elsewhere
+  std::uint64_t bytes_copied = 0;         // into buffers of ours, outside packet sealing
+  std::uint64_t scratch_bytes = 0;        // the most that one turn needed
   std::uint64_t windows_grown_bytes = 0;  // of streams now, beyond their first size
   // By the allocator hooks of ngtcp2, and with the streams' own records:
   std::uint64_t quic_memory_bytes = 0;        // in use now
@@ -244,12 +245,17 @@ class Endpoint {
   /// or a new one. `unreachable` if it did not answer at that address a moment ago (pool/redial.h).
   Result<LinkId> dial(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
                       Now now);
+  /// A new link in any case, to see that the node is there. Nothing uses it while another one is
+  /// as good, so that it ends unused.
+  Result<LinkId> dial_anew(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
+                           Now now);
   std::optional<LinkId> find(const NodeId& peer) const;
   std::optional<LinkInfo> info(LinkId link) const;
   std::vector<LinkInfo> links() const;
   /// The peer did not answer a dial lately, and there was no link with it since.
   bool failed_lately(const NodeId& peer, Now now) const;
-  /// A warm link is asked for a sign of life even without streams, so that it does not end idle.
+  /// A warm link is asked for a sign of life even without streams, so that it does not end idle. Of
+  /// several links to a peer at most this one.
   void keep_warm(LinkId link, bool warm);
   void close(LinkId link, Code code, Now now);
   /// This node's own address changed: dialed links move there (RFC 9000, 9) and keep their streams.

@@ -41,6 +41,9 @@ class Endpoint::Impl {
   bool flush(runtime::DatagramSocket& socket, Now now);
   TimePoint next_deadline() const;
 
+  void keep_warm(LinkId id, bool warm);
+  Result<LinkId> dial_anew(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
+                           Now now);
   Result<LinkId> dial(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
                       Now now);
   std::optional<LinkId> find(const NodeId& peer) const;

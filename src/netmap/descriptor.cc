@@ -2,6 +2,8 @@
 // The rules stand once, in check_rules(), for the writer and the reader.
 #include "netmap/descriptor.h"
 
+#include "crypto/kdf.h"
+
 #include <algorithm>
 #include <string_view>
 #include <utility>
@@ -139,6 +141,7 @@ Result<Descriptor> parse(Bytes raw, UnixSeconds now) {
     return fail(Errc::expired, "published in the future");
   }
   d.id = crypto::id_of(d.identity);
+  d.rank = rank_of(d.published, load_be<std::uint32_t>(crypto::sha256(raw).data()));
   return d;
 }
 
@@ -168,7 +171,13 @@ std::shared_ptr<const crypto::KemPublicKey> Entry::onion_key(UnixSeconds now) co
   return best == nullptr ? nullptr : keys[best_index];
 }
 
-Result<EntryPtr> make_entry(Bytes raw, UnixSeconds now) {
+bool Entry::may_go_over(Reach path) const {
+  return std::ranges::none_of(descriptor.addresses, [&](const SocketAddress& address) {
+    return may_dial(address, path) && !dialable(address);
+  });
+}
+
+Result<EntryPtr> make_entry(Bytes raw, UnixSeconds now, Reach told_over) {
   auto descriptor = parse_and_verify(raw, now);
   if (!descriptor) return std::unexpected(std::move(descriptor.error()));
   auto entry = std::make_shared<Entry>();
@@ -179,6 +188,7 @@ Result<EntryPtr> make_entry(Bytes raw, UnixSeconds now) {
   }
   entry->descriptor = std::move(*descriptor);
   entry->raw.assign(raw.begin(), raw.end());
+  entry->told_over = told_over;
   return EntryPtr(std::move(entry));
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/limits.h"
+#include "base/reach.h"
 #include "base/time.h"
 #include "crypto/identity.h"
 #include "crypto/kem.h"
@@ -30,7 +31,8 @@ struct OnionKeyPublic {
 
 struct Descriptor {
   crypto::IdentityPublicBytes identity{};
-  NodeId id;  // derived, not on the wire
+  NodeId id;               // derived, not on the wire
+  std::uint64_t rank = 0;  // the same; of two descriptors of an id the one with the higher stands
   UnixSeconds published = 0;
   UnixSeconds expires = 0;
   bool relay = false;
@@ -40,6 +42,13 @@ struct Descriptor {
   std::vector<SocketAddress> addresses;
   std::vector<OnionKeyPublic> onion_keys;
 };
+
+/// `published`, and then the beginning of the SHA-256 of the whole descriptor: so of two that are
+/// equally old every node keeps the same one (8.1).
+inline constexpr int kRankHashBits = 24;
+constexpr std::uint64_t rank_of(UnixSeconds published, std::uint32_t hash) {
+  return published << kRankHashBits | hash >> (32 - kRankHashBits);
+}
 
 /// Everything before the signature. The fields must keep the rules of 8.1.
 std::vector<std::byte> encode_unsigned(const Descriptor& descriptor);
@@ -58,12 +67,17 @@ struct Entry {
   Descriptor descriptor;
   std::vector<std::byte> raw;                                     // as received, for gossip
   std::vector<std::shared_ptr<const crypto::KemPublicKey>> keys;  // imported, same order
+  /// Of the path by which it came. An address that reaches less far is not dialed.
+  Reach told_over = Reach::machine;
+  bool dialable(const SocketAddress& address) const { return may_dial(address, told_over); }
+  /// True if a receiver over a path of that reach would dial no address that we would not.
+  bool may_go_over(Reach path) const;
   /// The newest onion key valid now; null if none.
   std::shared_ptr<const crypto::KemPublicKey> onion_key(UnixSeconds now) const;
 };
 using EntryPtr = std::shared_ptr<const Entry>;  // owners: netmap, views, nobody longer than a turn
 
 /// parse_and_verify(), then the keys (25 us each): `malformed` for a key that does not import.
-Result<EntryPtr> make_entry(Bytes raw, UnixSeconds now);
+Result<EntryPtr> make_entry(Bytes raw, UnixSeconds now, Reach told_over = Reach::machine);
 
 }  // namespace qudag::netmap

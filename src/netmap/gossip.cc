@@ -58,9 +58,9 @@ TimePoint Allowance::ready_at(double amount, TimePoint now) const {
 // ---- Links
 // ----------------------------------------------------------------------------------------
 
-Gossip::Gossip(const NetmapOptions& options, Store& store, Rng& rng, GossipSink& sink,
-               NetmapStats& stats)
-    : options_(options), store_(store), rng_(rng), sink_(sink), stats_(stats) {}
+Gossip::Gossip(const NetmapOptions& options, Store& store, Belief& belief, Rng& rng,
+               GossipSink& sink, NetmapStats& stats)
+    : options_(options), store_(store), belief_(belief), rng_(rng), sink_(sink), stats_(stats) {}
 
 std::size_t Gossip::take_slot() {
   const auto unused = std::ranges::find(slots_used_, false);
@@ -70,17 +70,51 @@ std::size_t Gossip::take_slot() {
   return slot;
 }
 
-void Gossip::on_link_ready(std::uint64_t key, Now now) {
+void Gossip::on_link_ready(std::uint64_t key, Now now, const LinkFacts& facts) {
   if (links_.contains(key) || links_.size() >= options_.links_max) return;
   const double work = work_max(options_);
   const double interval =
       std::max<double>(1, static_cast<double>(options_.digest_interval.count()));
   const auto [at, is_new] =
       links_.try_emplace(key, Link{.slot = take_slot(),
+                                   .facts = facts,
                                    .work = Allowance(work, work / interval, now.mono),
                                    .sends = Allowance(kSendsBurst, kSendsPerSecond, now.mono),
                                    .next_digests = now.mono});
-  send_digests(key, at->second, now);
+  if (options_.passes_on) return send_digests(key, at->second, now);
+  if (Held* own = store_.find(options_.self)) owe(key, at->second, *own);
+}
+
+Reach Gossip::reach_of_link(std::uint64_t key) const {
+  const auto at = links_.find(key);
+  return at == links_.end() ? Reach::world : at->second.facts.reach;
+}
+
+std::optional<NodeId> Gossip::dialed_over(std::uint64_t key) const {
+  const auto at = links_.find(key);
+  return at == links_.end() ? std::nullopt : at->second.facts.dialed;
+}
+
+std::size_t Gossip::share_of_link(std::uint64_t key) const {
+  const auto dialed = dialed_over(key);
+  if (!dialed) return Store::kStrangerMax;
+  if (belief_.in(*dialed)) return store_.believed_max();
+  const Held* held = store_.find(*dialed);
+  return held != nullptr && held->reached ? store_.relay_max() : Store::kStrangerMax;
+}
+
+bool Gossip::is_linked_at(const Descriptor& d) const {
+  return std::ranges::any_of(links_, [&](const auto& one) {
+    const LinkFacts& facts = one.second.facts;
+    return facts.dialed == d.id &&
+           std::ranges::find(d.addresses, facts.remote) != d.addresses.end();
+  });
+}
+
+/// Whether a link may hear of a descriptor from us.
+bool Gossip::may_tell(const Held& held, const Link& link) const {
+  if (!options_.passes_on && held.entry->descriptor.id != options_.self) return false;
+  return store_.may_show(held) && held.entry->may_go_over(link.facts.reach);
 }
 
 void Gossip::on_link_closed(std::uint64_t key) {
@@ -92,7 +126,7 @@ void Gossip::on_link_closed(std::uint64_t key) {
   owed_ -= link.owed.size();
   std::erase_if(wanted_, [&](const auto& item) { return item.second.asked_of == key; });
   for (auto& [id, wanted] : wanted_) wanted.shown.erase(link.slot);
-  store_.forget_slot(link.slot);
+  store_.forget_link(key, link.slot);
   slots_used_[link.slot] = false;
   links_.erase(at);
 }
@@ -124,7 +158,7 @@ void Gossip::send_digests(std::uint64_t key, Link& link, Now now) {
   // Between three and five quarters of the interval: links of one start do not stay in step.
   link.next_digests = now.mono + std::chrono::duration_cast<Duration>(options_.digest_interval *
                                                                       (0.75 + 0.5 * rng_.unit()));
-  for (const auto& body : store_.digests()) {
+  for (const auto& body : store_.digests(link.facts.reach)) {
     if (send(key, wire::ControlType::digest, body)) continue;
     link.next_digests = now.mono + kBlockedRetry;
     break;
@@ -147,6 +181,9 @@ bool Gossip::on_digest(std::uint64_t key, Bytes body, Now now) {
     return true;
   }
   store_.for_range(digest->lo(), digest->hi(), [&](Held& held) { held.has.erase(link.slot); });
+  if (link.facts.dialed && options_.only_reached && belief_.in(*link.facts.dialed)) {
+    belief_.on_digest(*link.facts.dialed, *digest, now);
+  }
   scratch_.reset();
   const std::span<NodeId> room = scratch_.make<NodeId>(digest->size());
   std::size_t asked = 0;
@@ -168,7 +205,7 @@ bool Gossip::on_digest(std::uint64_t key, Bytes body, Now now) {
 
 void Gossip::note_shown(const wire::DigestEntry& entry, const Link& link) {
   Held* held = store_.find(entry.id);
-  if (held != nullptr && entry.published >= held->published()) held->has.insert(link.slot);
+  if (held != nullptr && entry.rank >= held->rank()) held->has.insert(link.slot);
 }
 
 /// Notes that we lack it, and says whether this link is to be asked for it now: one link is asked
@@ -176,12 +213,15 @@ void Gossip::note_shown(const wire::DigestEntry& entry, const Link& link) {
 bool Gossip::should_ask(const wire::DigestEntry& entry, std::uint64_t key, const Link& link,
                         Now now) {
   using enum Store::Judgement;
-  const Store::Judgement judgement = store_.judge(entry.id, entry.published);
+  const std::size_t share = share_of_link(key);
+  const Store::Judgement judgement = store_.judge(entry.id, entry.rank, key, share);
   if (judgement == old || judgement == full) return false;
   auto at = wanted_.find(entry.id);
   if (at == wanted_.end()) {
     const std::size_t wanted_max = 2 * options_.descriptors_max;
-    if (wanted_.size() >= wanted_max || link.asked >= options_.descriptors_max) return false;
+    const std::size_t asked_max = options_.only_reached ? std::min(share, options_.descriptors_max)
+                                                        : options_.descriptors_max;
+    if (wanted_.size() >= wanted_max || link.asked >= asked_max) return false;
     at = wanted_.emplace(entry.id, Wanted{}).first;
   } else {
     const Duration wait = at->second.asked_of == key ? kAskAgainAfter : kAskAnotherAfter;
@@ -190,7 +230,7 @@ bool Gossip::should_ask(const wire::DigestEntry& entry, std::uint64_t key, const
     --links_.at(at->second.asked_of).asked;
   }
   Wanted& wanted = at->second;
-  wanted.published = std::max<UnixSeconds>(wanted.published, entry.published);
+  wanted.rank = std::max(wanted.rank, entry.rank);
   wanted.shown.insert(link.slot);
   wanted.asked_of = key;
   wanted.asked_at = now.mono;
@@ -224,26 +264,26 @@ bool Gossip::on_want(std::uint64_t key, Bytes body, Now now) {
 // ---- Descriptors
 // ----------------------------------------------------------------------------------
 
-void Gossip::seen_from(std::uint64_t key, Held& held, UnixSeconds published) {
+void Gossip::seen_from(std::uint64_t key, Held& held, std::uint64_t rank) {
   const auto link = links_.find(key);
-  if (link != links_.end() && published >= held.published()) held.has.insert(link->second.slot);
+  if (link != links_.end() && rank >= held.rank()) held.has.insert(link->second.slot);
 }
 
 void Gossip::spread(std::uint64_t source, Held& held) {
   if (const auto at = wanted_.find(held.entry->descriptor.id); at != wanted_.end()) {
-    if (at->second.published <= held.published()) {
-      if (at->second.published == held.published()) held.has = at->second.shown;
+    if (at->second.rank <= held.rank()) {
+      if (at->second.rank == held.rank()) held.has = at->second.shown;
       forget_wanted(at);
     }
   }
-  seen_from(source, held, held.published());
+  seen_from(source, held, held.rank());
   for (auto& [key, link] : links_) {
     if (!held.has.contains(link.slot)) owe(key, link, held);
   }
 }
 
 void Gossip::owe(std::uint64_t key, Link& link, Held& held) {
-  if (held.owed.contains(link.slot)) return;
+  if (held.owed.contains(link.slot) || !may_tell(held, link)) return;
   if (owed_ >= kOwedMax) {
     ++stats_.owed_dropped;
     return;

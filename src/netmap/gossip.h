@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "memory/scratch.h"
 #include "netmap/netmap.h"
+#include "netmap/reached/belief.h"
 #include "netmap/store.h"
 #include "wire/control.h"
 
@@ -42,18 +43,26 @@ class Allowance {
 
 class Gossip {
  public:
-  Gossip(const NetmapOptions& options, Store& store, Rng& rng, GossipSink& sink,
+  Gossip(const NetmapOptions& options, Store& store, Belief& belief, Rng& rng, GossipSink& sink,
          NetmapStats& stats);
 
-  void on_link_ready(std::uint64_t link, Now now);
+  void on_link_ready(std::uint64_t link, Now now, const LinkFacts& facts);
   void on_link_closed(std::uint64_t link);
   bool knows(std::uint64_t link) const { return links_.contains(link); }
+  /// Of one that is gone nothing is known any more: its addresses must reach the world.
+  Reach reach_of_link(std::uint64_t link) const;
+  /// How many descriptors it may have brought that nobody proved.
+  std::size_t share_of_link(std::uint64_t link) const;
+  /// Whom we dialed there.
+  std::optional<NodeId> dialed_over(std::uint64_t link) const;
+  /// A link is ready that we dialed to that node at an address that it publishes.
+  bool is_linked_at(const Descriptor& descriptor) const;
   /// False: malformed.
   bool on_digest(std::uint64_t link, Bytes body, Now now);
   bool on_want(std::uint64_t link, Bytes body, Now now);
 
   /// The link sent us a descriptor that we hold, or an older one: it has at least that.
-  void seen_from(std::uint64_t link, Held& held, UnixSeconds published);
+  void seen_from(std::uint64_t link, Held& held, std::uint64_t rank);
   /// `held` is new: owed to every link that is not known to have it.
   void spread(std::uint64_t source, Held& held);
 
@@ -66,6 +75,7 @@ class Gossip {
  private:
   struct Link {
     std::size_t slot;
+    LinkFacts facts;
     Allowance work;
     Allowance sends;
     TimePoint next_digests;
@@ -77,7 +87,7 @@ class Gossip {
   using Links = std::map<std::uint64_t, Link>;
   /// A descriptor that digests show and that we lack.
   struct Wanted {
-    UnixSeconds published = 0;
+    std::uint64_t rank = 0;
     std::uint64_t asked_of = 0;
     TimePoint asked_at{};
     LinkSet shown;
@@ -85,6 +95,7 @@ class Gossip {
 
   bool send(std::uint64_t link, wire::ControlType type, Bytes body);
   void send_digests(std::uint64_t key, Link& link, Now now);
+  bool may_tell(const Held& held, const Link& link) const;
   void note_shown(const wire::DigestEntry& entry, const Link& link);
   bool should_ask(const wire::DigestEntry& entry, std::uint64_t key, const Link& link, Now now);
   void forget_wanted(std::map<NodeId, Wanted>::iterator at);
@@ -96,6 +107,7 @@ class Gossip {
 
   const NetmapOptions& options_;
   Store& store_;
+  Belief& belief_;
   Rng& rng_;
   GossipSink& sink_;
   NetmapStats& stats_;

@@ -2,6 +2,8 @@
 #include "netmap/netmap.h"
 
 #include "netmap/gossip.h"
+#include "netmap/reached/belief.h"
+#include "netmap/reached/tries.h"
 #include "netmap/store.h"
 #include "netmap/verify_queue.h"
 #include "wire/control.h"
@@ -14,30 +16,54 @@ namespace qudag::netmap {
 namespace {
 
 constexpr Duration kSweepInterval = std::chrono::seconds(10);  // for what has expired
-constexpr std::uint64_t kNoLink = UINT64_MAX;
+constexpr double kRenewalsAtOnce = 8;
+constexpr double kRenewalsPerSecond = 1.0 / 30;
+constexpr unsigned kFailedMax = 3;
+/// Who reached nobody lately may be cut off itself: nothing is held against those that it tries.
+constexpr Duration kConnected = std::chrono::minutes(10);
+
+bool share_address(const Descriptor& a, const Descriptor& b) {
+  return std::ranges::any_of(a.addresses, [&](const SocketAddress& address) {
+    return std::ranges::find(b.addresses, address) != b.addresses.end();
+  });
+}
 
 }  // namespace
 
 struct Netmap::Impl {
   Impl(NetmapOptions o, Rng& rng, GossipSink& sink)
       : options(std::move(o)),
-        store(options.self, options.descriptors_max, options.memory),
+        chance(rng),
+        store({.self = options.self,
+               .descriptors_max = options.descriptors_max,
+               .memory = options.memory,
+               .only_reached = options.only_reached}),
+        belief(store),
         queue(options.waiting_max),
-        gossip(options, store, rng, sink, stats) {}
+        tries(rng),
+        gossip(options, store, belief, rng, sink, stats) {}
 
   const NetmapOptions options;
   NetmapStats stats;
+  Rng& chance;
   Store store;
+  Belief belief;
   VerifyQueue queue;
+  Tries tries;
   Gossip gossip;
   std::set<std::uint64_t> broken;  // links that sent a wrong signature; closed at their next frame
   TimePoint next_sweep{};
   TimePoint last_now{};
+  TimePoint last_reached{};
 
   bool on_descriptor(std::uint64_t link, Bytes raw, Now now);
-  bool is_welcome(std::uint64_t link, const NodeId& id, UnixSeconds published);
+  bool is_welcome(std::uint64_t link, const Descriptor& descriptor, Now now);
   void count_rejected(Errc code);
-  Status accept(std::uint64_t link, EntryPtr entry);
+  Status accept(std::uint64_t link, EntryPtr entry, Now now);
+  void look_at_relay(std::uint64_t link, Held& held, Now now);
+  void reached(Held& held, Now now);
+  bool may_renew(Held& held, Now now, bool take);
+  std::size_t relays() { return store.view()->relays().size(); }
   void verify_some(Now now);
 };
 
@@ -61,14 +87,31 @@ void Netmap::Impl::count_rejected(Errc code) {
   }
 }
 
+/// An identity may renew its descriptor as often as it likes; who gets it takes a few at once, and
+/// then one in half a minute.
+bool Netmap::Impl::may_renew(Held& held, Now now, bool take) {
+  const std::chrono::duration<double> passed = now.mono - held.renewed_at;
+  held.renewals = std::min(kRenewalsAtOnce, held.renewals + passed.count() * kRenewalsPerSecond);
+  held.renewed_at = now.mono;
+  if (held.renewals < 1) return false;
+  if (take) held.renewals -= 1;
+  return true;
+}
+
 /// The checks that need no signature. What is refused here is counted.
-bool Netmap::Impl::is_welcome(std::uint64_t link, const NodeId& id, UnixSeconds published) {
-  switch (store.judge(id, published)) {
+bool Netmap::Impl::is_welcome(std::uint64_t link, const Descriptor& d, Now now) {
+  switch (store.judge(d.id, d.rank, link, gossip.share_of_link(link))) {
     case Store::Judgement::newcomer:
-    case Store::Judgement::newer:
       return true;
+    case Store::Judgement::newer:
+      if (may_renew(*store.find(d.id), now, false)) return true;
+      ++stats.rejected_rate;
+      return false;
     case Store::Judgement::old:
-      gossip.seen_from(link, *store.find(id), published);
+      gossip.seen_from(link, *store.find(d.id), d.rank);
+      if (const auto by = gossip.dialed_over(link); by && d.rank == store.find(d.id)->rank()) {
+        belief.on_shown(*by, *store.find(d.id), now);
+      }
       count_rejected(Errc::already_exists);
       return false;
     case Store::Judgement::full:
@@ -86,18 +129,54 @@ bool Netmap::Impl::on_descriptor(std::uint64_t link, Bytes raw, Now now) {
     // Clocks and versions may differ; a wrong form is the peer's fault.
     return code != Errc::malformed && code != Errc::too_large;
   }
-  if (is_welcome(link, descriptor->id, descriptor->published)) queue.push(link, raw, now.mono);
+  if (is_welcome(link, *descriptor, now)) queue.push(link, raw, now.mono);
   return true;
 }
 
-Status Netmap::Impl::accept(std::uint64_t link, EntryPtr entry) {
+Status Netmap::Impl::accept(std::uint64_t link, EntryPtr entry, Now now) {
   const Descriptor& d = entry->descriptor;
-  const Store::Judgement judgement = store.judge(d.id, d.published);
+  const std::uint64_t source = link == kOwnSource || gossip.knows(link) ? link : kGoneSource;
+  const Store::Judgement judgement = store.judge(d.id, d.rank, source, gossip.share_of_link(link));
   if (judgement == Store::Judgement::old) return fail(Errc::already_exists);
   if (judgement == Store::Judgement::full) return fail(Errc::refused_memory, "netmap is full");
-  ++(judgement == Store::Judgement::newer ? stats.replaced : stats.accepted);
-  gossip.spread(link, store.put(std::move(entry)));
+  const bool newer = judgement == Store::Judgement::newer;
+  if (Held* held = newer ? store.find(d.id) : nullptr) {
+    if (source != kOwnSource) static_cast<void>(may_renew(*held, now, true));
+    if (!share_address(held->entry->descriptor, d) || !d.relay) {
+      held->vouchers.clear();
+      store.set_reached(*held, false);
+    }
+  }
+  Held* held = store.put(std::move(entry), source, now.mono);
+  if (held == nullptr) return fail(Errc::refused_memory, "netmap is full");
+  ++(newer ? stats.replaced : stats.accepted);
+  look_at_relay(link, *held, now);
+  gossip.spread(link, *held);
   return {};
+}
+
+/// A new descriptor: is the relay there?
+void Netmap::Impl::look_at_relay(std::uint64_t link, Held& held, Now now) {
+  if (!options.only_reached) return;
+  const Descriptor& d = held.entry->descriptor;
+  if (const auto by = gossip.dialed_over(link)) belief.on_shown(*by, held, now);
+  belief.judge(held, now);
+  if (!d.relay || d.id == options.self) return tries.forget(d.id);
+  if (held.reached) return;
+  if (gossip.is_linked_at(d)) return reached(held, now);
+  if (options.passes_on && tries.size() < options.descriptors_max) {
+    tries.newcomer(d.id, held.source, !belief.is_believed(held), relays(), now);
+  }
+}
+
+void Netmap::Impl::reached(Held& held, Now now) {
+  last_reached = now.mono;
+  if (options.passes_on) tries.reached(held.entry->descriptor.id, relays(), now);
+  if (held.reached) return;
+  ++stats.reached;
+  store.set_reached(held, true);
+  belief.judge(held, now);
+  gossip.spread(kOwnSource, held);  // now others may hear of it
 }
 
 /// Copies of one descriptor wait from many links: the first that verifies makes the others cheap.
@@ -110,17 +189,18 @@ void Netmap::Impl::verify_some(Now now) {
       count_rejected(descriptor.error().code);
       continue;
     }
-    if (!is_welcome(waiting->link, descriptor->id, descriptor->published)) continue;
+    if (!is_welcome(waiting->link, *descriptor, now)) continue;
     ++verified;
-    auto entry = make_entry(waiting->raw, now.unix_seconds);
+    auto entry = make_entry(waiting->raw, now.unix_seconds, gossip.reach_of_link(waiting->link));
     if (!entry) {
       count_rejected(entry.error().code);
-      const bool forged = entry.error() == Errc::authentication_failed;
+      const bool forged = entry.error() == Errc::authentication_failed ||
+                          entry.error() == Errc::malformed;  // a key that is none
       if (forged && gossip.knows(waiting->link)) broken.insert(waiting->link);
       continue;
     }
-    const Status accepted = accept(waiting->link, std::move(*entry));
-    QUDAG_ASSERT(accepted.has_value());
+    const Status accepted = accept(waiting->link, std::move(*entry), now);
+    if (!accepted) count_rejected(accepted.error().code);
   }
 }
 
@@ -132,19 +212,25 @@ Netmap::~Netmap() = default;
 Status Netmap::add(Bytes raw, Now now) {
   impl_->last_now = std::max(impl_->last_now, now.mono);
   auto entry = make_entry(raw, now.unix_seconds);
-  const Status status = entry ? impl_->accept(kNoLink, std::move(*entry))
+  const Status status = entry ? impl_->accept(kOwnSource, std::move(*entry), now)
                               : Status(std::unexpected(std::move(entry.error())));
   if (!status) impl_->count_rejected(status.error().code);
   return status;
 }
 
-void Netmap::on_link_ready(std::uint64_t link, Now now) {
+void Netmap::on_link_ready(std::uint64_t link, Now now, const LinkFacts& facts) {
   impl_->last_now = std::max(impl_->last_now, now.mono);
-  impl_->gossip.on_link_ready(link, now);
+  impl_->gossip.on_link_ready(link, now, facts);
+  if (!impl_->options.only_reached || !facts.dialed) return;
+  Held* held = impl_->store.find(*facts.dialed);
+  if (held == nullptr || !held->entry->descriptor.relay) return;
+  const auto& addresses = held->entry->descriptor.addresses;
+  if (std::ranges::find(addresses, facts.remote) != addresses.end()) impl_->reached(*held, now);
 }
 
 void Netmap::on_link_closed(std::uint64_t link) {
   impl_->gossip.on_link_closed(link);
+  impl_->tries.source_gone(link);
   impl_->broken.erase(link);
 }
 
@@ -182,6 +268,10 @@ void Netmap::on_time(Now now) {
   if (now.mono >= impl.next_sweep) {
     impl.next_sweep = now.mono + kSweepInterval;
     impl.stats.expired += impl.store.expire(now.unix_seconds);
+    if (impl.options.only_reached) {
+      impl.belief.judge_all(now);
+      impl.tries.keep_if([&](const NodeId& id) { return impl.store.find(id) != nullptr; });
+    }
   }
   impl.verify_some(now);
   impl.gossip.on_time(now);
@@ -192,6 +282,79 @@ TimePoint Netmap::next_deadline() const {
   return std::min(impl_->next_sweep, impl_->gossip.next_deadline(impl_->last_now));
 }
 
+// ---- Relays that are there
+// ------------------------------------------------------------------------------
+
+void Netmap::believe(std::vector<NodeId> ids, Now now) {
+  std::set<NodeId> all(ids.begin(), ids.end());
+  impl_->store.keep(all);
+  impl_->belief.set(std::move(all));
+  if (impl_->options.only_reached) impl_->belief.judge_all(now);
+}
+
+std::optional<RelayTry> Netmap::next_try(Now now) {
+  Impl& impl = *impl_;
+  const auto network_of = [&](const NodeId& id) -> std::optional<std::uint64_t> {
+    const Held* held = impl.store.find(id);
+    if (held == nullptr) return std::nullopt;
+    return Store::network_of(held->entry->descriptor.addresses.front());
+  };
+  while (const auto next = impl.tries.next(network_of, now)) {
+    Held* held = impl.store.find(next->id);
+    if (held == nullptr) {
+      impl.tries.forget(next->id);
+      continue;
+    }
+    if (held->reached && next->failed >= kFailedMax && now.mono - impl.last_reached < kConnected) {
+      ++impl.stats.unreached;
+      impl.store.set_reached(*held, false);
+      impl.belief.judge(*held, now);
+    }
+    std::vector<SocketAddress> addresses;
+    std::ranges::copy_if(held->entry->descriptor.addresses, std::back_inserter(addresses),
+                         [&](const SocketAddress& at) { return held->entry->dialable(at); });
+    if (addresses.empty()) {
+      impl.tries.forget(next->id);
+      continue;
+    }
+    ++impl.stats.tried;
+    return RelayTry{next->id, addresses[next->failed % addresses.size()]};
+  }
+  return std::nullopt;
+}
+
+TimePoint Netmap::next_try_at() const { return impl_->tries.next_deadline(); }
+
+std::vector<Kept> Netmap::worth_keeping(std::size_t most) {
+  std::vector<Kept> first, others;
+  impl_->store.for_range(0, 255, [&](const Held& held) {
+    const NodeId& id = held.entry->descriptor.id;
+    if (id == impl_->options.self || !held.entry->descriptor.relay) return;
+    if (impl_->belief.in(id)) {
+      first.push_back({held.entry, held.reached});
+    } else if (held.counts || !impl_->options.only_reached) {
+      others.push_back({held.entry, held.reached});
+    }
+  });
+  while (first.size() < most && !others.empty()) {
+    const std::size_t i = impl_->chance.below(others.size());
+    first.push_back(std::exchange(others[i], others.back()));
+    others.pop_back();
+  }
+  return first;
+}
+
+void Netmap::restore(std::vector<Kept> kept, Now now) {
+  Impl& impl = *impl_;
+  for (Kept& one : kept) {
+    const Descriptor& d = one.entry->descriptor;
+    if (d.id == impl.options.self || d.expires <= now.unix_seconds) continue;
+    const NodeId id = d.id;
+    if (!impl.accept(kOwnSource, std::move(one.entry), now)) continue;
+    if (Held* held = impl.store.find(id); one.reached && held != nullptr) impl.reached(*held, now);
+  }
+}
+
 ViewPtr Netmap::view() const { return impl_->store.view(); }
 
 std::uint64_t Netmap::version() const { return impl_->store.version(); }
@@ -199,6 +362,8 @@ std::uint64_t Netmap::version() const { return impl_->store.version(); }
 NetmapStats Netmap::stats() const {
   NetmapStats stats = impl_->stats;
   stats.held = impl_->store.size();
+  stats.evicted = impl_->store.evicted();
+  stats.unproven = impl_->store.unproven();
   stats.waiting = impl_->queue.size();
   stats.owed = impl_->gossip.owed();
   stats.scratch_bytes = impl_->gossip.scratch().high_water_bytes();
@@ -211,6 +376,8 @@ void Netmap::report(BoundedList& out, Now now) const {
   out.push_back(bounded(Kind::table, "descriptors", "refuse", impl_->store.size(),
                         impl_->options.descriptors_max, limits::kDescriptorBytesMax));
   impl_->queue.report(out, now.mono);
+  out.push_back(bounded(Kind::table, "relays to be tried", "one for each that is held",
+                        impl_->tries.size(), impl_->options.descriptors_max));
   impl_->gossip.report(out);
 }
 

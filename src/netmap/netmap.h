@@ -22,8 +22,29 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <vector>
 
 namespace qudag::netmap {
+
+/// What the owner knows of a link when it is ready.
+struct LinkFacts {
+  Reach reach = Reach::machine;    // of the address at its other end
+  std::optional<NodeId> dialed{};  // whom we dialed, and who proved to be that one
+  SocketAddress remote{};
+};
+
+/// A relay to dial, in order to see whether it is there.
+struct RelayTry {
+  NodeId id;
+  SocketAddress at;
+};
+
+/// What is kept of a descriptor over a restart.
+struct Kept {
+  EntryPtr entry;
+  bool reached = false;
+};
 
 /// How gossip leaves: node joins it to the control streams. `link` is node's key for a link.
 class GossipSink {
@@ -35,6 +56,12 @@ class GossipSink {
 
 struct NetmapOptions {
   NodeId self{};
+  /// Shows its links what it holds and passes it on. A node that is no relay tells its links of
+  /// nothing but itself: what it holds, and since when, would be a mark to know it by.
+  bool passes_on = true;
+  /// Relays count for routes, and are shown to others, only when they were reached: by this node,
+  /// or (for routes) by who is believed (netmap/reached/belief.h). Off: in tests of other things.
+  bool only_reached = false;
   std::size_t descriptors_max = limits::kNetmapDescriptorsMax;
   memory::Budget* memory = nullptr;  // of descriptors; null: no bound
   std::chrono::seconds digest_interval{60};
@@ -49,7 +76,10 @@ struct NetmapStats {
   std::size_t owed = 0;     // to links
   std::uint64_t accepted = 0, replaced = 0, expired = 0;
   std::uint64_t rejected_malformed = 0, rejected_signature = 0, rejected_old = 0, rejected_full = 0,
-                rejected_expired = 0;
+                rejected_expired = 0, rejected_rate = 0;
+  std::uint64_t evicted = 0;  // gave their place to others
+  std::size_t unproven = 0;   // held, but neither reached nor ours to keep
+  std::uint64_t tried = 0, reached = 0, unreached = 0;  // relays dialed to see them; and the result
   std::uint64_t waiting_dropped = 0;  // the queue was full: the oldest of the link with most
   std::uint64_t owed_dropped = 0;     // too much owed already: the next digest makes up for it
   std::uint64_t frames_in = 0, frames_out = 0, frames_malformed = 0;
@@ -66,10 +96,21 @@ class Netmap {
   /// Our own descriptor, or one from a file: verified like any other, at once. Errors of
   /// parse_and_verify(); already_exists if an equal or newer one is held; refused_memory when full.
   Status add(Bytes raw, Now now);
-  void on_link_ready(std::uint64_t link, Now now);
+  void on_link_ready(std::uint64_t link, Now now, const LinkFacts& facts = {});
   void on_link_closed(std::uint64_t link);
   /// DIGEST, WANT, DESCRIPTOR. False: malformed, the caller closes the link with `protocol`.
   bool on_frame(std::uint64_t link, std::uint8_t type, Bytes body, Now now);
+  /// Our bootstrap entries and guards: they always have a place, and are believed.
+  void believe(std::vector<NodeId> ids, Now now);
+  /// A relay to be dialed now, anew, even if there is a link with it; it counts as reached when
+  /// that link is ready. Only for a node that passes on.
+  std::optional<RelayTry> next_try(Now now);
+  TimePoint next_try_at() const;
+  /// What is worth keeping over a restart, at most so many: who is believed, then relays that
+  /// count, drawn at random.
+  std::vector<Kept> worth_keeping(std::size_t most);
+  /// Such ones from an earlier run, verified by the caller. What is held already stays.
+  void restore(std::vector<Kept> kept, Now now);
   /// Verifies, sends what is owed, digests, expires: a bounded piece of each.
   void on_time(Now now);
   /// Not after the last `now` while work is left for the next turn.

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -19,18 +20,51 @@ std::uint8_t first_byte(const NodeId& id) { return std::to_integer<std::uint8_t>
 
 }  // namespace
 
-Store::Store(const NodeId& self, std::size_t descriptors_max, memory::Budget* memory)
-    : self_(self),
-      descriptors_max_(descriptors_max),
-      memory_(memory),
-      view_(std::make_shared<const View>()) {}
+Store::Store(const StoreRules& rules)
+    : rules_(rules), memory_(rules.memory), view_(std::make_shared<const View>()) {}
 
-Store::Judgement Store::judge(const NodeId& id, UnixSeconds published) const {
+// ---- Places
+// ---------------------------------------------------------------------------------------
+
+std::optional<Store::Network> Store::network_of(const SocketAddress& first) {
+  if (reach_of(first) != Reach::world) return std::nullopt;
+  const auto at = [&](std::size_t i) { return std::uint64_t{first.ip[i]}; };
+  if (first.is_v4()) return at(12) << 8 | at(13);
+  return std::uint64_t{1} << 32 | at(0) << 24 | at(1) << 16 | at(2) << 8 | at(3);
+}
+
+bool Store::is_proven(const Held& held) const {
+  return !rules_.only_reached || held.reached || is_kept(held.entry->descriptor.id) ||
+         (held.counts && held.entry->descriptor.relay) || held.source == kOwnSource;
+}
+
+void Store::count(const Held& held, bool in) {
+  if (is_proven(held)) return;
+  const auto change = [in](auto& of, const auto& key) {
+    if (in) {
+      ++of[key];
+    } else if (const auto at = of.find(key); at != of.end() && --at->second == 0) {
+      of.erase(at);
+    }
+  };
+  change(unproven_of_source_, held.source);
+  if (const auto network = network_of(held.entry->descriptor.addresses.front()))
+    change(unproven_of_network_, *network);
+  unproven_ += in ? 1 : SIZE_MAX;
+}
+
+Store::Judgement Store::judge(const NodeId& id, std::uint64_t rank, std::uint64_t source,
+                              std::size_t share) const {
   const Held* held = find(id);
-  if (held != nullptr) return published > held->published() ? Judgement::newer : Judgement::old;
-  if (id == self_) return Judgement::newcomer;
-  const bool room =
-      held_.size() < descriptors_max_ && per_byte_[first_byte(id)] < kPerByteMax && has_room();
+  if (held != nullptr) return rank > held->rank() ? Judgement::newer : Judgement::old;
+  if (is_kept(id)) return Judgement::newcomer;
+  if (rules_.only_reached && source != kOwnSource) {
+    const auto has = unproven_of_source_.find(source);
+    if (has != unproven_of_source_.end() && has->second >= share) return Judgement::full;
+    if (unproven_ > 0) return Judgement::newcomer;  // put() decides whose place it takes
+  }
+  const bool room = held_.size() < rules_.descriptors_max &&
+                    per_byte_[first_byte(id)] < kPerByteMax && has_room();
   return room ? Judgement::newcomer : Judgement::full;
 }
 
@@ -39,6 +73,64 @@ bool Store::has_room() const {
   if (!memory_.take(kEntryBytes)) return false;
   memory_.give(kEntryBytes);
   return true;
+}
+
+/// Of the unproven ones there that are `in`, one of the source that has most of them goes: the
+/// youngest. None if that would be the newcomer's own source: so who floods stands in its own way.
+template <class In>
+bool Store::evict_for(std::uint64_t source, std::uint8_t lo, std::uint8_t hi, In&& in) {
+  std::map<std::uint64_t, std::size_t> of_source;
+  for_range(lo, hi, [&](const Held& held) {
+    if (!is_proven(held) && in(held)) ++of_source[held.source];
+  });
+  if (of_source.empty()) return false;
+  const auto most =
+      std::ranges::max_element(of_source, {}, [](const auto& one) { return one.second; });
+  const auto own = of_source.find(source);
+  if (own != of_source.end() && own->second + 1 > most->second) return false;
+  const Held* youngest = nullptr;
+  for_range(lo, hi, [&](const Held& held) {
+    if (is_proven(held) || !in(held) || held.source != most->first) return;
+    if (youngest == nullptr || held.since >= youngest->since) youngest = &held;
+  });
+  remove(held_.find(youngest->entry->descriptor.id));
+  ++evicted_;
+  return true;
+}
+
+/// Places for one more, in its first byte, in the network that it names, and in all.
+bool Store::make_room(const Entry& entry, std::uint64_t source) {
+  const std::uint8_t byte = first_byte(entry.descriptor.id);
+  const auto any = [](const Held&) { return true; };
+  if (per_byte_[byte] >= kPerByteMax && !evict_for(source, byte, byte, any)) return false;
+  const auto network =
+      rules_.only_reached ? network_of(entry.descriptor.addresses.front()) : std::nullopt;
+  if (network && source != kOwnSource) {
+    const auto there = unproven_of_network_.find(*network);
+    const auto in = [&](const Held& held) {
+      return network_of(held.entry->descriptor.addresses.front()) == network;
+    };
+    if (there != unproven_of_network_.end() && there->second >= kNetworkMax &&
+        !evict_for(source, 0, 255, in)) {
+      return false;
+    }
+  }
+  if (held_.size() < rules_.descriptors_max && has_room()) return true;
+  return evict_for(source, 0, 255, any);
+}
+
+/// For one that is kept, where all the others are proven: the youngest of those goes.
+void Store::make_room_anyway(std::uint8_t byte) {
+  const bool in_byte = per_byte_[byte] >= kPerByteMax;
+  if (!in_byte && held_.size() < rules_.descriptors_max) return;  // only memory is short
+  const Held* youngest = nullptr;
+  for_range(in_byte ? byte : 0, in_byte ? byte : 255, [&](const Held& held) {
+    if (is_kept(held.entry->descriptor.id)) return;
+    if (youngest == nullptr || held.since >= youngest->since) youngest = &held;
+  });
+  if (youngest == nullptr) return;
+  remove(held_.find(youngest->entry->descriptor.id));
+  ++evicted_;
 }
 
 Held* Store::find(const NodeId& id) {
@@ -51,74 +143,139 @@ const Held* Store::find(const NodeId& id) const {
   return at == held_.end() ? nullptr : &at->second;
 }
 
-Held& Store::put(EntryPtr entry) {
-  const NodeId& id = entry->descriptor.id;
-  const auto [at, is_new] = held_.try_emplace(id);
-  QUDAG_ASSERT(is_new || at->second.published() < entry->descriptor.published);
-  if (is_new) {
-    ++per_byte_[first_byte(id)];
-    memory_.take_anyway(kEntryBytes);  // our own is never refused
+Held* Store::put(EntryPtr entry, std::uint64_t source, TimePoint now) {
+  const NodeId id = entry->descriptor.id;
+  if (Held* held = find(id)) {
+    QUDAG_ASSERT(held->rank() < entry->descriptor.rank);
+    count(*held, false);
+    held->entry = std::move(entry);
+    held->has = held->owed = held->sent = {};  // what links had, or were owed, was the old one
+    count(*held, true);
+    changed();
+    return held;
   }
-  // What links were known to have, or were owed, was the old one.
-  at->second = Held{std::move(entry), {}, {}, {}};
+  if (id != rules_.self && !make_room(*entry, source)) {
+    if (!is_kept(id)) return nullptr;
+    make_room_anyway(first_byte(id));
+  }
+  Held& held = held_.try_emplace(id).first->second;
+  held.entry = std::move(entry);
+  held.source = source;
+  held.since = now;
+  ++per_byte_[first_byte(id)];
+  memory_.take_anyway(kEntryBytes);  // our own is never refused
+  count(held, true);
   changed();
-  return at->second;
+  return &held;
+}
+
+void Store::set_reached(Held& held, bool reached) {
+  if (held.reached == reached) return;
+  count(held, false);
+  held.reached = reached;
+  count(held, true);
+  changed();
+}
+
+void Store::set_counts(Held& held, bool counts) {
+  if (held.counts == counts) return;
+  count(held, false);
+  held.counts = counts;
+  count(held, true);
+  changed();
+}
+
+void Store::keep(std::set<NodeId> ids) {
+  if (ids == kept_) return;
+  const auto recount = [this](const std::set<NodeId>& of, bool in) {
+    for (const NodeId& id : of) {
+      if (const Held* held = find(id)) count(*held, in);
+    }
+  };
+  std::set<NodeId> all = kept_;
+  all.insert(ids.begin(), ids.end());
+  recount(all, false);
+  kept_ = std::move(ids);
+  recount(all, true);
+}
+
+void Store::remove(Map::iterator at) {
+  count(at->second, false);
+  --per_byte_[first_byte(at->first)];
+  memory_.give(kEntryBytes);
+  held_.erase(at);
+  changed();
 }
 
 std::size_t Store::expire(UnixSeconds now) {
-  const std::size_t removed = std::erase_if(held_, [&](const auto& item) {
-    const Descriptor& d = item.second.entry->descriptor;
-    if (d.expires > now) return false;
-    --per_byte_[first_byte(d.id)];
-    memory_.give(kEntryBytes);
-    return true;
-  });
-  if (removed > 0) changed();
+  std::size_t removed = 0;
+  for (auto at = held_.begin(); at != held_.end();) {
+    const auto next = std::next(at);
+    if (at->second.entry->descriptor.expires <= now) {
+      remove(at);
+      ++removed;
+    }
+    at = next;
+  }
   return removed;
 }
 
-void Store::forget_slot(std::size_t slot) {
+void Store::forget_link(std::uint64_t link, std::size_t slot) {
   for (auto& [id, held] : held_) {
     held.has.erase(slot);
     held.owed.erase(slot);
     held.sent.erase(slot);
+    if (held.source != link) continue;
+    count(held, false);
+    held.source = kGoneSource;
+    count(held, true);
   }
 }
+
+// ---- What others see
+// ------------------------------------------------------------------------------
 
 std::size_t Store::count_range(std::uint8_t lo, std::uint8_t hi) const {
   return std::accumulate(per_byte_.begin() + lo, per_byte_.begin() + hi + 1, std::size_t{0});
 }
 
-const std::vector<std::vector<std::byte>>& Store::digests() {
-  if (digests_version_ != version_) {
-    digests_.clear();
-    append_digests(0, 255);
-    digests_version_ = version_;
+const std::vector<std::vector<std::byte>>& Store::digests(Reach path) {
+  Digests& made = digests_[static_cast<std::size_t>(path)];
+  if (made.version != version_) {
+    made.bodies.clear();
+    append_digests(0, 255, path, made.bodies);
+    made.version = version_;
   }
-  return digests_;
+  return made.bodies;
 }
 
-void Store::append_digests(std::uint8_t lo, std::uint8_t hi) {
+void Store::append_digests(std::uint8_t lo, std::uint8_t hi, Reach path,
+                           std::vector<std::vector<std::byte>>& out) {
   if (count_range(lo, hi) > wire::kDigestEntriesMax) {
     QUDAG_ASSERT(lo < hi);  // kPerByteMax
     const auto middle = static_cast<std::uint8_t>((lo + hi) / 2);
-    append_digests(lo, middle);
-    append_digests(static_cast<std::uint8_t>(middle + 1), hi);
+    append_digests(lo, middle, path, out);
+    append_digests(static_cast<std::uint8_t>(middle + 1), hi, path, out);
     return;
   }
   std::vector<wire::DigestEntry> entries;
   for_range(lo, hi, [&](const Held& held) {
-    entries.push_back({held.entry->descriptor.id, held.published()});
+    if (!held.entry->may_go_over(path) || !may_show(held)) return;
+    entries.push_back({held.entry->descriptor.id, held.rank()});
   });
-  digests_.push_back(wire::encode_digest(lo, hi, entries));
+  out.push_back(wire::encode_digest(lo, hi, entries));
 }
 
 ViewPtr Store::view() {
   if (view_version_ != version_) {
     std::vector<EntryPtr> entries;
+    std::vector<bool> counts;
     entries.reserve(held_.size());
-    for (const auto& [id, held] : held_) entries.push_back(held.entry);
-    view_ = std::make_shared<const View>(std::move(entries));
+    for (const auto& [id, held] : held_) {
+      entries.push_back(held.entry);
+      if (rules_.only_reached) counts.push_back(held.counts);
+    }
+    view_ = std::make_shared<const View>(std::move(entries), std::move(counts));
     view_version_ = version_;
   }
   return view_;

@@ -2,7 +2,12 @@
 //
 // Limits: `descriptors_max` in all, and of one first byte of the id as many as one DIGEST can list,
 // so that every digest is exact. Ids are hashes: an honest netmap has 40 of a byte when it holds
-// 10,000. There is always a place for our own descriptor.
+// 10,000. There is always a place for our own descriptor, and for those that are `kept`.
+//
+// Identities are free, so places are shared by who takes them. A descriptor of a relay that was
+// reached is *proven*; every other one counts against the link that brought it (its source), and
+// against the network that it claims to be in. When all is full, an unproven one of the source
+// that has most goes, the youngest first; what is proven never goes for a stranger's sake.
 #pragma once
 
 #include "memory/budget.h"
@@ -13,34 +18,87 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <vector>
 
 namespace qudag::netmap {
+
+/// A descriptor's source: the link that brought it, or one of these.
+inline constexpr std::uint64_t kOwnSource = UINT64_MAX;       // ourselves, a file
+inline constexpr std::uint64_t kGoneSource = UINT64_MAX - 1;  // links that are gone
 
 struct Held {
   EntryPtr entry;
   LinkSet has;   // links that hold this one or a newer one, as far as we know
   LinkSet owed;  // links in whose queue this id stands
   LinkSet sent;  // links that it was sent to a moment ago
-  std::uint64_t published() const { return entry->descriptor.published; }
+  // The rest stays when a newer descriptor of the id comes.
+  std::uint64_t source = kOwnSource;
+  TimePoint since{};               // first held
+  bool reached = false;            // a link to one of its addresses was completed by this node
+  bool counts = false;             // as a relay for routes
+  TimePoint believed_at{};         // when there was last reason to let it count
+  std::vector<NodeId> vouchers{};  // who showed it and is believed; at most kVouchersMax
+  double renewals = 8;             // that may come at once
+  TimePoint renewed_at{};
+  std::uint64_t rank() const { return entry->descriptor.rank; }
+};
+
+struct StoreRules {
+  NodeId self{};
+  std::size_t descriptors_max = limits::kNetmapDescriptorsMax;
+  memory::Budget* memory = nullptr;  // outlives the store; null: no bound but the number
+  /// Off: everything is proven.
+  bool only_reached = false;
 };
 
 class Store {
  public:
-  /// `memory` outlives the store; null: no bound but the number.
-  Store(const NodeId& self, std::size_t descriptors_max, memory::Budget* memory = nullptr);
+  explicit Store(const StoreRules& rules);
+
+  /// Unproven descriptors that a link may have brought: one whose peer is not known as a relay, one
+  /// to a relay that was reached, one to a node that is believed.
+  static constexpr std::size_t kStrangerMax = 64;
+  std::size_t relay_max() const { return rules_.descriptors_max / 8; }
+  std::size_t believed_max() const { return rules_.descriptors_max / 2; }
+  /// Unproven ones that claim to be in one network (/16, /32) of the world.
+  static constexpr std::size_t kNetworkMax = 64;
+  static constexpr std::size_t kVouchersMax = 8;
+
+  /// The first 16 bits of an IPv4 address, 32 of an IPv6 one; nothing for one that is not of the
+  /// world: those are no sign of who owns what.
+  using Network = std::uint64_t;
+  static std::optional<Network> network_of(const SocketAddress& address);
 
   enum class Judgement : std::uint8_t { newcomer, newer, old, full };
-  /// Whether a descriptor of that id and time would be taken.
-  Judgement judge(const NodeId& id, UnixSeconds published) const;
+  /// Whether a descriptor of that id and rank would be looked at. `share`: what its source may have
+  /// of unproven ones.
+  Judgement judge(const NodeId& id, std::uint64_t rank, std::uint64_t source = kOwnSource,
+                  std::size_t share = SIZE_MAX) const;
   Held* find(const NodeId& id);
   const Held* find(const NodeId& id) const;
-  /// Replaces what is held of its id. judge() said newcomer or newer.
-  Held& put(EntryPtr entry);
+  /// Replaces what is held of its id; a newcomer may take the place of another. judge() said
+  /// newcomer or newer. Null: there is no place for it.
+  Held* put(EntryPtr entry, std::uint64_t source = kOwnSource, TimePoint now = {});
+  /// Its proof, or whether it counts, may have changed.
+  void set_reached(Held& held, bool reached);
+  void set_counts(Held& held, bool counts);
+  /// Nodes that always have a place: guards and bootstrap entries.
+  void keep(std::set<NodeId> ids);
+  bool is_kept(const NodeId& id) const { return id == rules_.self || kept_.contains(id); }
   /// Removes what is over; the number removed.
   std::size_t expire(UnixSeconds now);
-  /// A link is gone: its slot may be used again.
-  void forget_slot(std::size_t slot);
+  std::uint64_t evicted() const { return evicted_; }
+  std::size_t unproven() const { return unproven_; }
+  /// A link is gone: its slot may be used again, and what it brought has no source any more.
+  void forget_link(std::uint64_t link, std::size_t slot);
+
+  /// Whether links may hear of it: a relay only when we have reached it.
+  bool may_show(const Held& held) const {
+    return !rules_.only_reached || held.reached || !held.entry->descriptor.relay ||
+           held.entry->descriptor.id == rules_.self;
+  }
 
   /// f(held) for every id whose first byte is in [lo, hi], by id.
   template <class F>
@@ -56,28 +114,46 @@ class Store {
   std::size_t count_range(std::uint8_t lo, std::uint8_t hi) const;
   std::size_t size() const { return held_.size(); }
 
-  /// DIGEST bodies that cover 0..255, each at most 400 entries. Valid until the next change.
-  const std::vector<std::vector<std::byte>>& digests();
+  /// DIGEST bodies for a link of that reach: they cover 0..255, each at most 400 entries. Valid
+  /// until the next change.
+  const std::vector<std::vector<std::byte>>& digests(Reach path = Reach::world);
   ViewPtr view();
   /// Counts up with every change of what is held.
   std::uint64_t version() const { return version_; }
 
  private:
+  struct Digests {
+    std::vector<std::vector<std::byte>> bodies;
+    std::uint64_t version = UINT64_MAX;
+  };
+  using Map = std::map<NodeId, Held>;
+
+  bool is_proven(const Held& held) const;
   bool has_room() const;
-  void append_digests(std::uint8_t lo, std::uint8_t hi);
+  void count(const Held& held, bool in);
+  void remove(Map::iterator at);
+  bool make_room(const Entry& entry, std::uint64_t source);
+  void make_room_anyway(std::uint8_t byte);
+  template <class In>
+  bool evict_for(std::uint64_t source, std::uint8_t lo, std::uint8_t hi, In&& in);
+  void append_digests(std::uint8_t lo, std::uint8_t hi, Reach path,
+                      std::vector<std::vector<std::byte>>& out);
   void changed() { ++version_; }
 
-  NodeId self_;
-  std::size_t descriptors_max_;
+  const StoreRules rules_;
   mutable memory::Allowance memory_;  // has_room() reserves ahead
-  std::map<NodeId, Held> held_;
+  Map held_;
+  std::set<NodeId> kept_;
   std::array<std::size_t, 256> per_byte_{};
+  std::map<std::uint64_t, std::size_t> unproven_of_source_;
+  std::map<Network, std::size_t> unproven_of_network_;
+  std::size_t unproven_ = 0;
+  std::uint64_t evicted_ = 0;
   std::uint64_t version_ = 0;
   // Made on demand, once per version.
   ViewPtr view_;
   std::uint64_t view_version_ = 0;
-  std::vector<std::vector<std::byte>> digests_;
-  std::uint64_t digests_version_ = UINT64_MAX;
+  std::array<Digests, kReachCount> digests_;
 };
 
 }  // namespace qudag::netmap

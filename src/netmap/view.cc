@@ -22,12 +22,21 @@ double median_capacity(std::span<const EntryPtr> relays) {
 
 const NodeId& id_of(const EntryPtr& entry) { return entry->descriptor.id; }
 
+std::vector<EntryPtr> sorted(std::vector<EntryPtr> entries) {
+  if (!std::ranges::is_sorted(entries, {}, id_of)) std::ranges::sort(entries, {}, id_of);
+  return entries;
+}
+
 }  // namespace
 
-View::View(std::vector<EntryPtr> entries) : entries_(std::move(entries)) {
-  if (!std::ranges::is_sorted(entries_, {}, id_of)) std::ranges::sort(entries_, {}, id_of);
-  std::ranges::copy_if(entries_, std::back_inserter(relays_),
-                       [](const EntryPtr& entry) { return entry->descriptor.relay; });
+View::View(std::vector<EntryPtr> entries) : View(sorted(std::move(entries)), {}) {}
+
+View::View(std::vector<EntryPtr> entries, std::vector<bool> counts) : entries_(std::move(entries)) {
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (entries_[i]->descriptor.relay && (counts.empty() || counts[i])) {
+      relays_.push_back(entries_[i]);
+    }
+  }
   const double median = median_capacity(relays_);
   double sum = 0;
   cumulative_.reserve(relays_.size());

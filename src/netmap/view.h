@@ -16,15 +16,18 @@ class View {
  public:
   View() = default;
   explicit View(std::vector<EntryPtr> entries);  // any order, ids distinct; sorts by id
+  /// Sorted by id already; `counts`: which of them may be relays of a route. Empty: all that say
+  /// so.
+  View(std::vector<EntryPtr> entries, std::vector<bool> counts);
 
   const Entry* find(const NodeId& id) const;
   /// The same, as a handle; null if there is none.
   EntryPtr find_shared(const NodeId& id) const;
   std::span<const EntryPtr> entries() const { return entries_; }
 
-  /// Entries that take relayed circuits, by id. Their weight is the capacity that they claim,
-  /// held between an eighth and eight times the median: nobody measured it, so nobody gains much
-  /// by claiming more, and the slowest still carries some.
+  /// Entries that take relayed circuits, and are there as far as this node knows, by id. Their
+  /// weight is the capacity that they claim, held between an eighth and eight times the median:
+  /// nobody measured it, so nobody gains much by claiming more, and the slowest still carries some.
   std::span<const EntryPtr> relays() const { return relays_; }
   double relay_weight(std::size_t index) const;
   /// The relay whose share of [0, 1) holds `unit`: a draw by weight. relays() must not be empty.

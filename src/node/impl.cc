@@ -93,6 +93,8 @@ Status Node::Impl::start() {
   workers_ = std::make_unique<runtime::ThreadWorkerPool>(worker_count());
   hub_ = std::make_unique<node::GossipHub>(
       netmap::NetmapOptions{.self = id(),
+                            .passes_on = options_.relay,
+                            .only_reached = true,
                             .memory = &bound_->part(memory::Part::netmap),
                             .digest_interval = options_.gossip_interval},
       rng_, *this);

@@ -97,7 +97,6 @@ struct Hello {
   std::uint16_t version_min = kVersionMin;
   std::uint16_t version_max = kVersionMax;
   bool known = false;  // the TLS key is the sender's identity
-  bool relay = false;  // the sender takes circuits
   /// Which shard of the sender the link ends at, from 1; 0: it does not say.
   std::uint8_t place = 0;
 
@@ -109,7 +108,7 @@ inline std::array<std::byte, kHelloBytes> encode_hello(const Hello& hello) {
   ByteWriter writer(out);
   writer.u16(hello.version_min);
   writer.u16(hello.version_max);
-  writer.u32((hello.known ? 1u : 0u) | (hello.relay ? 2u : 0u) | std::uint32_t{hello.place} << 8);
+  writer.u32((hello.known ? 1u : 0u) | std::uint32_t{hello.place} << 8);
   return out;
 }
 
@@ -122,7 +121,6 @@ inline std::optional<Hello> parse_hello(Bytes body) {
   const std::uint32_t flags = reader.u32();
   if (!reader.done() || hello.version_min > hello.version_max) return std::nullopt;
   hello.known = (flags & 1u) != 0;
-  hello.relay = (flags & 2u) != 0;
   hello.place = static_cast<std::uint8_t>(flags >> 8);
   return hello;
 }

@@ -65,7 +65,7 @@ std::vector<std::byte> encode_digest(std::uint8_t lo, std::uint8_t hi,
   for (const DigestEntry& entry : entries) {
     QUDAG_ASSERT(in_range(entry.id.bytes[0], lo, hi));
     out.put(entry.id.bytes);
-    out.u64(entry.published);
+    out.u64(entry.rank);
   }
   return body;
 }

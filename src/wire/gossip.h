@@ -1,6 +1,6 @@
 // The bodies of gossip frames (docs/protocol.md, 8.2), read in place.
 //
-//   DIGEST = lo u8 || hi u8 || count u16 || count * (id (32) || published u64)
+//   DIGEST = lo u8 || hi u8 || count u16 || count * (id (32) || rank u64)
 //   WANT   = count u16 || count * id (32)
 //
 // A view is made only from a body of exactly the right form, and lives as long as the body. The
@@ -32,7 +32,7 @@ static_assert(kWantHeaderBytes + kWantIdsMax * NodeId::kSize <= limits::kControl
 /// Whose descriptor, and how new it is.
 struct DigestEntry {
   NodeId id;
-  std::uint64_t published = 0;
+  std::uint64_t rank = 0;
   auto operator<=>(const DigestEntry&) const = default;
 };
 

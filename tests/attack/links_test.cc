@@ -10,7 +10,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <memory>
 
 namespace qudag::attack {
 namespace {
@@ -133,6 +135,18 @@ std::vector<std::byte> descriptor_of(const crypto::Identity& identity,
   return std::move(*raw);
 }
 
+/// An honest node that joins through the victim.
+std::unique_ptr<Node> newcomer_at(const PeerAddress& victim) {
+  Options options;
+  options.bootstrap = {victim};
+  options.shards = 1;
+  options.gossip_interval = 1s;
+  options.log_level = "off";
+  auto node = Node::start(options);
+  QUDAG_ASSERT(node.has_value());
+  return std::move(*node);
+}
+
 TEST(Descriptors, FloodOfInventedNodes) {
   Arena arena;
   arena.begin();
@@ -155,16 +169,30 @@ TEST(Descriptors, FloodOfInventedNodes) {
   EXPECT_EQ(wrong, 1);
   const std::size_t wanted = scaled(6'000);
   std::size_t sent = 0;
+  std::unique_ptr<Node> newcomer, sender;  // honest ones that come while it goes on
   for (; sent < wanted && rogue.links_closed == 0; ++sent) {
+    if (sent == wanted / 2) {
+      newcomer = newcomer_at(arena.victim());
+      sender = newcomer_at(arena.victim());
+    }
     const auto identity = crypto::Identity::generate();
     ASSERT_TRUE(identity.has_value());
     const std::vector<std::byte> raw = descriptor_of(*identity, key->public_bytes());
     rogue.run(2s, [&] { return rogue.endpoint().send_control(*link, type, raw); });
     rogue.turn();
   }
-  rogue.run_for(500ms);
+  // Sooner or later, with the flood's turns between.
+  const bool learned = rogue.run(10s, [&] {
+    return sender->status().get().relays_known >= 5;  // the victim, two honest ones, these two
+  });
+  EXPECT_TRUE(learned) << "an honest newcomer is learned while the flood runs";
+  newcomer->on_message([](Message&&) { return Accept::taken; });
+  auto through = sender->send(newcomer->id(), std::array<std::byte, 5>{}, {.ttl = 10s, .hops = 1});
+  rogue.run(10s, [&] { return through.wait_for(0s) == std::future_status::ready; });
+  EXPECT_EQ(through.get().outcome, Outcome::delivered) << "and used";
   const double held = arena.metric("qudag_descriptors");
   EXPECT_GT(held, 4);
+  EXPECT_LE(held, 5 + 2 * 64) << "two links of strangers have no more than their shares";
   EXPECT_LE(held, static_cast<double>(limits::kNetmapDescriptorsMax));
   const double full = arena.metric("qudag_descriptors_rejected_total", "reason=\"full\"");
   if (held < static_cast<double>(sent)) {

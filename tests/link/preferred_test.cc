@@ -1,5 +1,6 @@
 // An acceptor that would rather be elsewhere: its dialers go there, or stay if that does not work.
 #include "link/path/preferred.h"
+#include "base/reach.h"
 #include "net.h"
 
 #include <gtest/gtest.h>

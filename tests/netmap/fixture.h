@@ -75,9 +75,15 @@ inline std::vector<std::byte> signed_by(const crypto::Identity& identity, const 
   return raw ? std::move(*raw) : std::vector<std::byte>{};
 }
 
-inline std::vector<std::byte> raw_of(std::uint64_t number) {
-  return signed_by(identity_of(number), descriptor_of(number));
+/// The same every time: a signature has chance in it.
+inline const std::vector<std::byte>& raw_of(std::uint64_t number) {
+  static std::map<std::uint64_t, std::vector<std::byte>> made;
+  const auto [at, is_new] = made.try_emplace(number);
+  if (is_new) at->second = signed_by(identity_of(number), descriptor_of(number));
+  return at->second;
 }
+
+inline std::uint64_t rank_in(Bytes raw) { return parse(raw, kToday)->rank; }
 
 /// An entry that nobody signed, for views and routes: id and address follow from the number.
 inline std::shared_ptr<Entry> entry_of(std::uint64_t number, std::uint32_t capacity = 1000) {
@@ -87,6 +93,7 @@ inline std::shared_ptr<Entry> entry_of(std::uint64_t number, std::uint32_t capac
   entry->descriptor = descriptor_of(number);
   entry->descriptor.capacity_kib_s = capacity;
   store_be(entry->descriptor.id.bytes.data(), number);
+  entry->descriptor.rank = rank_of(entry->descriptor.published, 0);
   entry->keys = {kKey};
   return entry;
 }

@@ -84,7 +84,7 @@ TEST_F(NetmapTest, AReadyLinkGetsADigestAndThenOneEveryInterval) {
 TEST_F(NetmapTest, NewDescriptorGoesOnToLinksWhoseDigestDidNotShowIt) {
   for (const std::uint64_t link : {kA, kB, kC}) ready(link);
   const auto raw = raw_of(1);
-  const std::vector<wire::DigestEntry> shown{{identity_of(1).id(), descriptor_of(1).published}};
+  const std::vector<wire::DigestEntry> shown{{identity_of(1).id(), rank_in(raw)}};
   ASSERT_TRUE(netmap->on_frame(kC, kDigest, wire::encode_digest(0, 255, shown), now));
   EXPECT_EQ(sink.count(kC, wire::ControlType::want), 1u);
   ASSERT_TRUE(give(kA, raw));
@@ -111,9 +111,10 @@ TEST_F(NetmapTest, ADigestIsAnsweredWithWhatItLacksAndAWantForWhatWeLack) {
   ready(kA);
   sink.take();
   std::vector<wire::DigestEntry> shown{
-      {identity_of(2).id(), newer.published - 5},             // older than ours: send it
-      {identity_of(3).id(), descriptor_of(3).published + 1},  // newer than ours: want it
-      {identity_of(4).id(), 1},                               // not ours: want it
+      {identity_of(2).id(), rank_of(newer.published - 5, 0)},  // older than ours: send it
+      {identity_of(3).id(),
+       rank_of(descriptor_of(3).published + 1, 0)},  // newer than ours: want it
+      {identity_of(4).id(), 1},                      // not ours: want it
   };
   ASSERT_TRUE(netmap->on_frame(kA, kDigest, wire::encode_digest(0, 255, shown), now));
   settle();
@@ -174,13 +175,14 @@ TEST_F(NetmapTest, WantIsAnswered) {
   EXPECT_EQ(sent(kA), 2u);
 }
 
-TEST_F(NetmapTest, NewerReplacesOlderAndEqualKeepsHeld) {
+TEST_F(NetmapTest, NewerReplacesOlderAndOfEqualOnesAllKeepTheSame) {
   ready(kA);
   const auto identity = identity_of(1);
   Descriptor d = descriptor_of(1);
-  const auto first = signed_by(identity, d);
+  auto first = signed_by(identity, d);
   d.capacity_kib_s = 7;
-  const auto equal = signed_by(identity, d);
+  auto equal = signed_by(identity, d);
+  if (rank_in(first) < rank_in(equal)) std::swap(first, equal);
   d.published += 1;
   const auto newer = signed_by(identity, d);
 
@@ -190,10 +192,18 @@ TEST_F(NetmapTest, NewerReplacesOlderAndEqualKeepsHeld) {
   settle();
   EXPECT_EQ(netmap->view()->find(identity.id())->raw, first);
   EXPECT_EQ(netmap->stats().rejected_old, 1u);
+  make({});  // one that hears of them the other way round
+  ready(kA);
+  ASSERT_TRUE(give(kA, equal));
+  settle();
+  ASSERT_TRUE(give(kA, first));
+  settle();
+  EXPECT_EQ(netmap->view()->find(identity.id())->raw, first);
+  netmap->on_time(now);
   ASSERT_TRUE(give(kA, newer));
   settle();
   EXPECT_EQ(netmap->view()->find(identity.id())->raw, newer);
-  EXPECT_EQ(netmap->stats().replaced, 1u);
+  EXPECT_EQ(netmap->stats().replaced, 2u);
   ASSERT_TRUE(give(kA, first));
   settle();
   EXPECT_EQ(netmap->view()->find(identity.id())->raw, newer);

@@ -19,7 +19,7 @@ EntryPtr entry_with(std::uint8_t first, std::uint64_t number) {
 }
 
 TEST(Store, DigestsCoverEverythingAndFit) {
-  Store store({}, 5000);
+  Store store({.descriptors_max = 5000});
   SeededRng rng(3);
   std::set<NodeId> ids;
   for (std::uint64_t i = 0; i < 3000; ++i) {
@@ -44,7 +44,7 @@ TEST(Store, DigestsCoverEverythingAndFit) {
 
 TEST(Store, OneFirstByteHasABoundSoThatItsDigestFits) {
   const NodeId self = entry_with(5, 1'000'000)->descriptor.id;
-  Store store(self, 5000);
+  Store store({.self = self, .descriptors_max = 5000});
   std::size_t taken = 0;
   for (std::uint64_t i = 0; i < 500; ++i) {
     const EntryPtr entry = entry_with(5, i);
@@ -60,7 +60,7 @@ TEST(Store, OneFirstByteHasABoundSoThatItsDigestFits) {
 }
 
 TEST(Store, ExpireMakesRoom) {
-  Store store({}, 1);
+  Store store({.descriptors_max = 1});
   store.put(entry_with(5, 1));
   const NodeId other = entry_with(5, 2)->descriptor.id;
   EXPECT_EQ(store.judge(other, 1), Store::Judgement::full);

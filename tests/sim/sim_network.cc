@@ -35,7 +35,10 @@ void SimNode::start() {
   gate_ = std::make_unique<node::Gate>(node::messages_max(options_.limits, 1), &windows_);
   windows_.gates = {gate_.get()};
   hub_ = std::make_unique<node::GossipHub>(
-      netmap::NetmapOptions{.self = id(), .digest_interval = options_.gossip_interval},
+      netmap::NetmapOptions{.self = id(),
+                            .passes_on = options_.relay,
+                            .only_reached = true,
+                            .digest_interval = options_.gossip_interval},
       world_.rng(), *this);
   auto shard = node::Shard::create({.index = 0,
                                     .shards = 1,
@@ -51,7 +54,8 @@ void SimNode::start() {
   shard_ = std::move(*shard);
   hub_->attach({shard_.get()});
   world_.attach(host_, shard_.get());
-  shard_->start({host_.local()}, world_.now());
+  shard_->start(options_.publish.empty() ? std::vector{host_.local()} : options_.publish,
+                world_.now());
 }
 
 void SimNode::stop(Duration grace) {
@@ -125,9 +129,12 @@ void SimNetwork::start() {
 }
 
 bool SimNetwork::settle(Duration within) {
-  const auto settled = [this] {
-    return std::all_of(nodes_.begin(), nodes_.end(), [this](const auto& node) {
-      return !node->running() || node->shard().nodes_known() >= nodes_.size();
+  const auto relays = static_cast<std::size_t>(std::ranges::count_if(
+      nodes_, [](const auto& node) { return node->running() && node->options().relay; }));
+  const auto settled = [this, relays] {
+    return std::all_of(nodes_.begin(), nodes_.end(), [this, relays](const auto& node) {
+      return !node->running() || (node->shard().nodes_known() >= nodes_.size() &&
+                                  node->shard().relays_known() >= relays);
     });
   };
   return world_.run_until(world_.now().mono + within, settled);

@@ -40,8 +40,10 @@ class SimNode final : public node::ShardHost {
   const node::Gate& gate() const { return *gate_; }
   const memory::Bound& bound() const { return *bound_; }
   void set_bootstrap(std::vector<PeerAddress> peers) { options_.bootstrap = std::move(peers); }
+  void set_publish(std::vector<SocketAddress> at) { options_.publish = std::move(at); }
   void set_relay(bool relay) { options_.relay = relay; }
   void set_known(bool known) { options_.known = known; }
+  void set_gossip_interval(std::chrono::seconds time) { options_.gossip_interval = time; }
 
   /// Copies the payload, as Node::send does. Refused at the gate: `done` is told before it returns.
   void send(const NodeId& to, Bytes payload, const SendOptions& options, Completion done);

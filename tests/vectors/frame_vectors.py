@@ -31,10 +31,9 @@ def chosen(text, size):
 
 def control_vectors():
     good = [
-        ("hello_known", f.frame(f.HELLO, f.hello(1, 1, True, False, 1))),
-        ("hello_known_relay", f.frame(f.HELLO, f.hello(1, 1, True, True, 1))),
-        ("hello_unknown", f.frame(f.HELLO, f.hello(1, 1, False, False, 0))),
-        ("hello_later_versions", f.frame(f.HELLO, f.hello(1, 7, True, False, 64))),
+        ("hello_known", f.frame(f.HELLO, f.hello(1, 1, True, 1))),
+        ("hello_unknown", f.frame(f.HELLO, f.hello(1, 1, False, 0))),
+        ("hello_later_versions", f.frame(f.HELLO, f.hello(1, 7, True, 64))),
         ("hello_later_flags", f.frame(f.HELLO, f.u16(1) + f.u16(1) + f.u32(0xffff0001))),
         ("ping", f.frame(f.PING, f.u64(0x0102030405060708))),
         ("pong", f.frame(f.PONG, f.u64(0x0102030405060708))),
@@ -46,12 +45,12 @@ def control_vectors():
         ("ignored_empty", f.frame(0x80, b"")),
         ("ignored", f.frame(0xff, chosen("ignored", 16))),
     ]
-    hello = f.hello(1, 1, True, False, 1)
+    hello = f.hello(1, 1, True, 1)
     bad = [
         ("bad_hello_short", f.frame(f.HELLO, hello[:-1])),
         ("bad_hello_long", f.frame(f.HELLO, hello + b"\0")),
         ("bad_hello_empty_range", f.frame(f.HELLO, f.u16(2) + f.u16(1) + f.u32(0))),
-        ("bad_hello_no_common_version", f.frame(f.HELLO, f.hello(2, 7, True, False, 1))),
+        ("bad_hello_no_common_version", f.frame(f.HELLO, f.hello(2, 7, True, 1))),
         ("bad_ping_short", f.frame(f.PING, bytes(7))),
         ("bad_ping_long", f.frame(f.PING, bytes(9))),
         ("bad_pong_empty", f.frame(f.PONG, b"")),
@@ -87,7 +86,7 @@ def gossip_vectors():
                (NOW - 2 * 3600, NOW + 2 * 3600, onion_key("onion key 2"))])
     second = f.descriptor(keys[1], *fields)
     ids = [hashlib.sha256(key.public).digest() for key in keys]
-    entries = sorted(zip(ids, [NOW - 10, NOW - 7200]))
+    entries = sorted(zip(ids, [f.rank(first), f.rank(second)]))
     one = min(entries)
     good = [
         ("digest_none", f.frame(f.DIGEST, f.digest(0, 255, []))),

@@ -83,8 +83,8 @@ def read_frame(raw):
     return None
 
 
-def hello(version_min, version_max, known, relay, place):
-    return u16(version_min) + u16(version_max) + u32(known | relay << 1 | place << 8)
+def hello(version_min, version_max, known, place):
+    return u16(version_min) + u16(version_max) + u32(known | place << 8)
 
 
 def read_hello(body):
@@ -93,7 +93,7 @@ def read_hello(body):
     reader.end()
     rule(low <= high, "an empty range of versions")
     rule(low <= 1 <= high, "no common version")
-    return {"versions": (low, high), "known": bool(flags & 1), "relay": bool(flags & 2),
+    return {"versions": (low, high), "known": bool(flags & 1),
             "place": flags >> 8 & 255}
 
 
@@ -126,6 +126,12 @@ def descriptor(key, published, expires, relay, capacity, versions, addresses, on
     for not_before, not_after, public in onion_keys:
         text += u64(not_before) + u64(not_after) + public
     return text + key.sign(b"qudag/1 descriptor", text)
+
+
+def rank(raw):
+    """Of two descriptors of an id the one with the higher one stands."""
+    published = int.from_bytes(raw[1953:1961], "big")
+    return published << 24 | int.from_bytes(hashlib.sha256(raw).digest()[:3], "big")
 
 
 def read_descriptor(raw, now=None):

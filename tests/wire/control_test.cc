@@ -15,7 +15,7 @@ TEST(Control, GoldenBytes) {
   EXPECT_EQ(to_hex(encode_control_header(0x12, 0x1a2b)), "121a2b");
   EXPECT_EQ(to_hex(encode_hello({.version_min = 1, .version_max = 2})), "0001000200000000");
   EXPECT_EQ(to_hex(encode_hello({.known = true})), "0001000100000001");
-  EXPECT_EQ(to_hex(encode_hello({.relay = true})), "0001000100000002");
+  EXPECT_EQ(to_hex(encode_hello({})), "0001000100000000");
   EXPECT_EQ(to_hex(encode_ping(0x0102030405060708)), "0102030405060708");
   EXPECT_EQ(to_hex(encode_goodbye(5)), "05");
   EXPECT_EQ(to_hex(encode_load(0xfffe)), "fffe");
@@ -33,13 +33,13 @@ TEST(Control, HeaderNeedsThreeBytes) {
 }
 
 TEST(Control, HelloRoundTripAndRules) {
-  const Hello hello{.version_min = 1, .version_max = 3, .known = true, .relay = true};
+  const Hello hello{.version_min = 1, .version_max = 3, .known = true};
   EXPECT_EQ(parse_hello(encode_hello(hello)), hello);
   EXPECT_FALSE(parse_hello(from_hex("0002 0001 00000000"))) << "an empty range";
   EXPECT_FALSE(parse_hello(from_hex("0001 0001 000000")));
   EXPECT_FALSE(parse_hello(from_hex("0001 0001 00000000 00")));
   EXPECT_EQ(parse_hello(from_hex("0001 0001 ffff00fc")), Hello{}) << "later flags are ignored";
-  EXPECT_EQ(to_hex(encode_hello({.relay = true, .place = 3})), "0001000100000302");
+  EXPECT_EQ(to_hex(encode_hello({.known = true, .place = 3})), "0001000100000301");
   EXPECT_EQ(parse_hello(from_hex("0001 0001 0000ff00")), Hello{.place = 255});
 }
 

@@ -250,7 +250,7 @@ bool Connection::on_handshake_completed() {
   // Who stays unknown has no link that this one could be the double of.
   const bool known = !dialer_ || shared_.options.known;
   const auto place = static_cast<std::uint8_t>(known ? shared_.options.shard + 1 : 0);
-  const wire::Hello hello{.known = known, .relay = shared_.options.relay, .place = place};
+  const wire::Hello hello{.known = known, .place = place};
   if (!send_control(number_of(wire::ControlType::hello), wire::encode_hello(hello))) {
     doom(Error(Errc::refused_memory), Code::refused);
     return false;

@@ -1,35 +1,12 @@
 #include "link/path/preferred.h"
 
+#include "base/reach.h"
 #include "link/native_address.h"
 
 #include <array>
 #include <cstring>
 
 namespace qudag::link {
-namespace {
-
-Reach reach_of_v4(std::uint8_t a, std::uint8_t b) {
-  if (a == 0 || a >= 224) return Reach::nowhere;  // this network; multicast, reserved, broadcast
-  if (a == 127) return Reach::machine;
-  if (a == 169 && b == 254) return Reach::link;
-  const bool site = a == 10 || (a == 172 && (b & 0xf0) == 16) || (a == 192 && b == 168) ||
-                    (a == 100 && (b & 0xc0) == 64);
-  return site ? Reach::site : Reach::world;
-}
-
-}  // namespace
-
-Reach reach_of(const SocketAddress& address) {
-  const auto& ip = address.ip;
-  if (address.port == 0 || is_wildcard(address)) return Reach::nowhere;
-  if (address.is_v4()) return reach_of_v4(ip[12], ip[13]);
-  static constexpr std::array<std::uint8_t, 16> kLoopback{0, 0, 0, 0, 0, 0, 0, 0,
-                                                          0, 0, 0, 0, 0, 0, 0, 1};
-  if (ip == kLoopback) return Reach::machine;
-  if (ip[0] == 0xff) return Reach::nowhere;  // multicast
-  if (ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80) return Reach::link;
-  return (ip[0] & 0xfe) == 0xfc ? Reach::site : Reach::world;
-}
 
 bool tell_preferred(ngtcp2_preferred_addr& out, std::span<const SocketAddress> addresses,
                     const SocketAddress& here) {

@@ -13,17 +13,13 @@
 
 namespace qudag::link {
 
-/// How far an address reaches: who believes one that reaches less far than the one it dialed can be
-/// made to send to a machine that the teller cannot reach itself (RFC 9000, 21.5.3).
-enum class Reach : std::uint8_t { nowhere, machine, link, site, world };
-Reach reach_of(const SocketAddress& address);
-
 /// Fills in the addresses, the first of each family, with the port of `here` for 0; one that is
 /// `here` already is not told. False if there is nothing to tell.
 bool tell_preferred(ngtcp2_preferred_addr& out, std::span<const SocketAddress> addresses,
                     const SocketAddress& here);
 
-/// Where a dialer goes: the family that it dialed, and an address that reaches as far.
+/// Where a dialer goes: the family that it dialed, and an address that reaches as far
+/// (base/reach.h).
 std::optional<SocketAddress> choose_preferred(const ngtcp2_preferred_addr& told,
                                               const SocketAddress& dialed);
 

@@ -8,41 +8,38 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr Duration kFirstPause = 250ms;
-constexpr std::size_t kKnownPeersPerRound = 3;
+constexpr std::size_t kRelaysPerRound = 3;
 
 }  // namespace
 
-Bootstrap::Bootstrap(NodeId self, std::vector<PeerAddress> entries, Duration interval, Rng& rng,
-                     Dial dial)
-    : self_(self),
-      entries_(std::move(entries)),
-      interval_(interval),
+Bootstrap::Bootstrap(Parts parts, Rng& rng)
+    : parts_(std::move(parts)),
       rng_(rng),
-      dial_(std::move(dial)),
-      pause_(std::min<Duration>(kFirstPause, interval)) {}
+      pause_(std::min<Duration>(kFirstPause, parts_.interval)) {}
 
 void Bootstrap::on_time(Now now, const netmap::View& view, bool ahead) {
   if (now.mono < due_) return;
-  for (const PeerAddress& entry : entries_) {
-    if (entry.id != self_) dial_(entry, now);
+  parts_.begins_round(now);
+  for (const PeerAddress& entry : parts_.entries) {
+    if (entry.id != parts_.self) parts_.dial_entry(entry, now);
   }
-  if (ahead) dial_known(now, view);
+  for (const NodeId& guard : parts_.guards()) parts_.dial_known(guard, now);
+  if (ahead && parts_.relay) dial_relays(now, view);
 
   const bool alone = view.entries().size() <= 1;
-  pause_ = alone ? std::min(pause_ * 2, interval_) : interval_;
+  pause_ = alone ? std::min(pause_ * 2, parts_.interval) : parts_.interval;
   // A quarter of jitter, so that nodes started together do not stay in step.
   const auto jitter = Duration(
       static_cast<Duration::rep>(rng_.below(static_cast<std::uint64_t>(pause_.count() / 4 + 1))));
   due_ = now.mono + pause_ + jitter;
 }
 
-void Bootstrap::dial_known(Now now, const netmap::View& view) {
-  const auto entries = view.entries();
-  if (entries.size() <= 1) return;
-  for (std::size_t i = 0; i < kKnownPeersPerRound; ++i) {
-    const netmap::Descriptor& peer = entries[rng_.below(entries.size())]->descriptor;
-    if (peer.id == self_) continue;
-    dial_({.id = peer.id, .at = peer.addresses.front()}, now);
+void Bootstrap::dial_relays(Now now, const netmap::View& view) {
+  const auto relays = view.relays();
+  if (relays.empty()) return;
+  for (std::size_t i = 0; i < kRelaysPerRound; ++i) {
+    const NodeId& id = relays[rng_.below(relays.size())]->descriptor.id;
+    if (id != parts_.self) parts_.dial_known(id, now);
   }
 }
 

@@ -1,4 +1,5 @@
-// Keeps a node in the gossip: dials its bootstrap entries, and a few nodes it knows, now and then.
+// Keeps a node in the gossip: dials its bootstrap entries and its guards now and then; a relay also
+// a few other relays. A node that is no relay dials nobody else: whom it dials learns where it is.
 //
 // A dial is cheap when the link exists. A new link makes the netmap send its digest, which is all
 // that joining means. While nobody else is known the dials come faster, with growing pauses.
@@ -18,21 +19,27 @@ namespace qudag::node {
 
 class Bootstrap {
  public:
-  using Dial = std::function<void(const PeerAddress&, Now)>;
+  struct Parts {
+    NodeId self;
+    bool relay = false;
+    std::vector<PeerAddress> entries;
+    Duration interval{};
+    std::function<void(const PeerAddress& entry, Now now)> dial_entry;
+    std::function<void(const NodeId& known, Now now)> dial_known;
+    std::function<std::vector<NodeId>()> guards;
+    std::function<void(Now now)> begins_round;
+  };
+  Bootstrap(Parts parts, Rng& rng);
 
-  Bootstrap(NodeId self, std::vector<PeerAddress> entries, Duration interval, Rng& rng, Dial dial);
-
+  /// `ahead`: links may be opened before they are needed.
   void on_time(Now now, const netmap::View& view, bool ahead);
   TimePoint next_deadline() const { return due_; }
 
  private:
-  void dial_known(Now now, const netmap::View& view);
+  void dial_relays(Now now, const netmap::View& view);
 
-  const NodeId self_;
-  const std::vector<PeerAddress> entries_;
-  const Duration interval_;
+  const Parts parts_;
   Rng& rng_;
-  Dial dial_;
   Duration pause_;
   TimePoint due_{};  // at once
 };

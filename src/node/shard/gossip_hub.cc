@@ -26,9 +26,29 @@ Status GossipHub::add(Bytes raw, Now now) {
   return added;
 }
 
-void GossipHub::link_ready(unsigned shard, link::LinkId link, Now now) {
+void GossipHub::believe(std::vector<NodeId> ids, Now now) {
   now_ = now;
-  netmap_.on_link_ready(gossip_key(shard, link), now);
+  netmap_.believe(std::move(ids), now);
+  publish(now);
+}
+
+std::optional<netmap::RelayTry> GossipHub::next_try(Now now) {
+  now_ = now;
+  auto next = netmap_.next_try(now);
+  publish(now);
+  return next;
+}
+
+void GossipHub::restore(std::vector<netmap::Kept> kept, Now now) {
+  now_ = now;
+  netmap_.restore(std::move(kept), now);
+  publish(now);
+}
+
+void GossipHub::link_ready(unsigned shard, link::LinkId link, const netmap::LinkFacts& facts,
+                           Now now) {
+  now_ = now;
+  netmap_.on_link_ready(gossip_key(shard, link), now, facts);
   publish(now);
 }
 

@@ -44,9 +44,14 @@ class GossipHub final : public netmap::GossipSink {
 
   // On shard 0's thread.
   Status add(Bytes raw, Now now);
-  void link_ready(unsigned shard, link::LinkId link, Now now);
+  void link_ready(unsigned shard, link::LinkId link, const netmap::LinkFacts& facts, Now now);
   void link_closed(unsigned shard, link::LinkId link, Now now);
   void frame(unsigned shard, link::LinkId link, std::uint8_t type, Bytes body, Now now);
+  void believe(std::vector<NodeId> ids, Now now);
+  std::optional<netmap::RelayTry> next_try(Now now);
+  TimePoint next_try_at() const { return netmap_.next_try_at(); }
+  std::vector<netmap::Kept> worth_keeping(std::size_t most) { return netmap_.worth_keeping(most); }
+  void restore(std::vector<netmap::Kept> kept, Now now);
   /// Passes new onion keys on to another shard.
   void give_keys(unsigned shard, const std::vector<onion::OnionKey>& keys);
   void on_time(Now now);

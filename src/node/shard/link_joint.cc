@@ -49,12 +49,14 @@ void LinkJoint::note(const NodeId& peer, LinkRequest how, Now now) {
   listener_.link_asked(peer, how, now);
 }
 
-/// At its first address, or the next one while that has not answered lately.
+/// At its first address, or the next one while that has not answered lately. Addresses that reach
+/// less far than the path by which they came are a stranger's way to make us send somewhere.
 Result<link::LinkId> LinkJoint::dial(const NodeId& peer, Now now) {
   const netmap::Entry* entry = view_->find(peer);
   if (entry == nullptr) return fail(Errc::unknown_destination);
   Result<link::LinkId> link = fail(Errc::unreachable);
   for (const SocketAddress& at : entry->descriptor.addresses) {
+    if (!entry->dialable(at) && !endpoint_->find(peer)) continue;
     link = endpoint_->dial(peer, at, local_, now);
     if (link || link.error() != Errc::unreachable) break;
   }

@@ -90,6 +90,7 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.workers = &setup.host->workers();
   out.executor = &setup.host->executor(setup.index);
   out.known = setup.options->known;
+  out.dials_back = setup.options->relay;
   out.cipher = cipher_of(setup);
   out.packet_bytes_max = setup.options->packet_bytes_max;
   out.congestion = setup.options->congestion;

@@ -143,6 +143,7 @@ void Shard::on_time(Now now) {
   if (setup_.index == 0) {
     setup_.hub->on_time(now);
     if (bootstrap_ && phase_ == Phase::running) bootstrap_->on_time(now, *view_, may_open_ahead());
+    if (may_try_relays()) try_relays(now);
     if (now.mono >= renew_at_) renew(now);
   }
 }
@@ -165,6 +166,7 @@ TimePoint Shard::next_deadline() const {
   if (setup_.index == 0) {
     due = std::min({due, setup_.hub->next_deadline(), renew_at_});
     if (bootstrap_ && phase_ == Phase::running) due = std::min(due, bootstrap_->next_deadline());
+    if (may_try_relays()) due = std::min(due, setup_.hub->next_try_at());
   }
   return due;
 }
@@ -262,10 +264,22 @@ void Shard::post_to_hub(std::function<void(GossipHub&, Now)> task, Now now) {
   setup_.host->executor(0).post([&hub, task = std::move(task)](Now then) { task(hub, then); });
 }
 
+namespace {
+
+netmap::LinkFacts facts_of(const link::LinkInfo& info) {
+  return {.reach = reach_of(info.remote),
+          .dialed = info.dialer ? info.peer : std::nullopt,
+          .remote = info.remote};
+}
+
+}  // namespace
+
 void Shard::link_ready(link::LinkId link, Now now) {
-  post_to_hub(
-      [index = setup_.index, link](GossipHub& hub, Now then) { hub.link_ready(index, link, then); },
-      now);
+  netmap::LinkFacts facts;
+  if (const auto info = endpoint_->info(link)) facts = facts_of(*info);
+  post_to_hub([index = setup_.index, link, facts](
+                  GossipHub& hub, Now then) { hub.link_ready(index, link, facts, then); },
+              now);
 }
 
 void Shard::link_closed(link::LinkId link, Now now) {

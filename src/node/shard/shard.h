@@ -105,6 +105,11 @@ class Shard final : public runtime::Driven,
   Result<message::SendId> enqueue(SendRequest& request, Now now);
   void renew(Now now);
   void look_where_we_are(Now now);
+  void believe(Now now);
+  bool may_try_relays() const {
+    return setup_.options->relay && bootstrap_ && phase_ == Phase::running && may_open_ahead();
+  }
+  void try_relays(Now now);
   void maintain(Now now);
   void fill_stock();
   UnixSeconds published_before() const;

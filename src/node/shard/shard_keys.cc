@@ -21,13 +21,38 @@ constexpr Duration kAddressSettles = 20ms;
 void Shard::start(std::vector<SocketAddress> addresses, Now now) {
   addresses_ = std::move(addresses);
   if (setup_.options->publish.empty()) addresses_ = whereabouts(*setup_.options, *setup_.socket);
+  // A refusal or failure shows as no link; the next round tries again.
   bootstrap_.emplace(
-      setup_.identity->id(), setup_.options->bootstrap, setup_.options->gossip_interval,
-      *setup_.rng, [this](const PeerAddress& peer, Now then) {
-        // A refusal or failure shows as no link; the next round tries again.
-        static_cast<void>(endpoint_->dial(peer.id, peer.at, setup_.socket->local(), then));
-      });
+      Bootstrap::Parts{.self = setup_.identity->id(),
+                       .relay = setup_.options->relay,
+                       .entries = setup_.options->bootstrap,
+                       .interval = setup_.options->gossip_interval,
+                       .dial_entry =
+                           [this](const PeerAddress& peer, Now then) {
+                             static_cast<void>(
+                                 endpoint_->dial(peer.id, peer.at, setup_.socket->local(), then));
+                           },
+                       .dial_known = [this](const NodeId& id,
+                                            Now then) { static_cast<void>(joint_.dial(id, then)); },
+                       .guards = [this] { return routes_.guards(); },
+                       .begins_round = [this](Now then) { believe(then); }},
+      *setup_.rng);
   renew(now);
+}
+
+/// Our bootstrap entries and guards: what they show of relays is believed.
+void Shard::believe(Now now) {
+  std::vector<NodeId> ids = routes_.guards();
+  for (const PeerAddress& entry : setup_.options->bootstrap) ids.push_back(entry.id);
+  setup_.hub->believe(std::move(ids), now);
+}
+
+/// A relay that was heard of counts when it was reached, at an address that it publishes: a link
+/// that it dialed says nothing of that.
+void Shard::try_relays(Now now) {
+  while (const auto next = setup_.hub->next_try(now)) {
+    static_cast<void>(endpoint_->dial_anew(next->id, next->at, setup_.socket->local(), now));
+  }
 }
 
 /// Who looks for us hears of a new address at once.

@@ -6,11 +6,7 @@
 
 namespace qudag::node {
 
-std::size_t Shard::relays_known() const {
-  const auto entries = view_->entries();
-  return static_cast<std::size_t>(std::count_if(entries.begin(), entries.end(),
-                                                [](const auto& e) { return e->descriptor.relay; }));
-}
+std::size_t Shard::relays_known() const { return view_->relays().size(); }
 
 ShardReport Shard::report() const {
   ShardReport out;

@@ -1,0 +1,27 @@
+// How far an address reaches: the same machine, the same link, the same site, or the world.
+//
+// Who dials an address that reaches less far than the path by which it was told can be made to send
+// to a machine that the teller cannot reach itself: to its own loopback services, or into its LAN
+// (RFC 9000, 21.5.3). So every address that a stranger names is judged by this one function.
+#pragma once
+
+#include <qudag/address.h>
+
+#include <cstdint>
+
+namespace qudag {
+
+enum class Reach : std::uint8_t { nowhere, machine, link, site, world };
+inline constexpr std::size_t kReachCount = 5;
+
+/// `nowhere`: unspecified, multicast, broadcast, reserved, or port 0. Addresses of IPv6 that stand
+/// for one of IPv4 (RFC 6052 and 3056) reach as far as that one.
+Reach reach_of(const SocketAddress& address);
+
+/// May an address be dialed that came over a path of that reach?
+inline bool may_dial(const SocketAddress& address, Reach told_over) {
+  const Reach reach = reach_of(address);
+  return reach != Reach::nowhere && reach >= told_over;
+}
+
+}  // namespace qudag

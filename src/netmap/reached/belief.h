@@ -1,0 +1,51 @@
+// Which relays count: those that this node reached itself, and those that somebody it has reason to
+// believe says it reached.
+//
+// A node shows a relay in its DIGEST only when it completed a link to it (docs/protocol.md, 8.2).
+// So the digests of our bootstrap entries and our guards say who is there; digests of anybody else
+// say nothing. One of them is enough while we hear of fewer than three; then two must agree. Who
+// shows less than half as many relays as the others usually do has not looked at them yet, and does
+// not count among the three.
+//
+// Limits: as many as we chose to believe; Store::kVouchersMax of them for each relay.
+#pragma once
+
+#include "base/time.h"
+#include "netmap/store.h"
+#include "wire/gossip.h"
+
+#include <cstddef>
+#include <map>
+#include <set>
+
+namespace qudag::netmap {
+
+class Belief {
+ public:
+  explicit Belief(Store& store) : store_(store) {}
+
+  /// Bootstrap entries and guards.
+  void set(std::set<NodeId> ids);
+  bool in(const NodeId& id) const { return believed_.contains(id); }
+  /// What one of them shows of a range of ids.
+  void on_digest(const NodeId& of, const wire::DigestView& digest, Now now);
+  /// One of them passed that one on.
+  void on_shown(const NodeId& by, Held& held, Now now);
+  /// Whether it counts may have changed.
+  void judge(Held& held, Now now);
+  /// All of them: some are not heard of any more.
+  void judge_all(Now now);
+  bool is_believed(const Held& held) const;
+  std::size_t needed() const { return needed_; }
+
+ private:
+  void count_needed(Now now);
+  static void drop(Held& held, const NodeId& voucher);
+
+  Store& store_;
+  std::set<NodeId> believed_;
+  std::map<NodeId, TimePoint> heard_;  // of them: when they last sent a digest
+  std::size_t needed_ = 1;
+};
+
+}  // namespace qudag::netmap

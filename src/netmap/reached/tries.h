@@ -1,0 +1,87 @@
+// Which relays to dial in order to see that they are there, and when.
+//
+// A relay counts only after a link to it was completed (store.h), so a relay that hears of a new
+// one dials it. Whom it dials a stranger decides, so dials are few: of all, of those that one link
+// brought, and into one network; links take turns. One that does not answer is tried again later
+// and later. Who is believed to be there already (a trusted node has said so) is tried at a random
+// time, later in larger networks: else a newcomer would be dialed by all at once.
+//
+// Pure: time and chance are arguments. Limits: one entry for each relay that is held, kNetworksMax
+// networks.
+#pragma once
+
+#include "base/rng.h"
+#include "base/time.h"
+
+#include <qudag/address.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+namespace qudag::netmap {
+
+class Tries {
+ public:
+  static constexpr double kPerSecond = 8;  // in all
+  static constexpr double kAtOnce = 32;
+  static constexpr double kPerSecondOfSource = 2;  // that one link brought
+  static constexpr double kAtOnceOfSource = 16;
+  static constexpr double kPerSecondOfNetwork = 0.5;  // into one /16 or /32; loopback is exempt
+  static constexpr double kAtOnceOfNetwork = 8;
+  static constexpr std::size_t kNetworksMax = 1024;
+
+  explicit Tries(Rng& rng) : rng_(rng) {}
+
+  /// A relay that was not reached yet, or at other addresses. `soon`: nobody believed says that it
+  /// is there.
+  void newcomer(const NodeId& id, std::uint64_t source, bool soon, std::size_t relays, Now now);
+  /// It was reached: looked at again after some hours.
+  void reached(const NodeId& id, std::size_t relays, Now now);
+  void forget(const NodeId& id);
+  void source_gone(std::uint64_t source);
+  /// Forgets those that are not held any more.
+  void keep_if(const std::function<bool(const NodeId&)>& is_held);
+
+  struct Try {
+    NodeId id;
+    unsigned failed = 0;  // tries before this one, since it was reached
+  };
+  /// Whom to dial now; it is tried again later unless reached() or forget() comes.
+  /// `network_of`: of the address that would be dialed; nothing: exempt.
+  std::optional<Try> next(
+      const std::function<std::optional<std::uint64_t>(const NodeId&)>& network_of, Now now);
+  /// While there is nothing to dial; not after it.
+  TimePoint next_deadline() const;
+  std::size_t size() const { return waiting_.size(); }
+
+ private:
+  struct Rate {
+    double tokens;
+    TimePoint at;
+    bool take(double per_second, double at_once, TimePoint now);
+  };
+  struct Waiting {
+    std::uint64_t source = 0;
+    TimePoint due;
+    unsigned failed = 0;
+  };
+  struct Source {
+    std::set<std::pair<TimePoint, NodeId>> due;
+    Rate rate{kAtOnceOfSource, {}};
+  };
+  void put(const NodeId& id, std::uint64_t source, TimePoint due, unsigned failed);
+  Duration random_below(Duration most);
+
+  Rng& rng_;
+  std::map<NodeId, Waiting> waiting_;
+  std::map<std::uint64_t, Source> sources_;
+  std::map<std::uint64_t, Rate> networks_;
+  std::uint64_t last_served_ = 0;
+  Rate all_{kAtOnce, {}};
+};
+
+}  // namespace qudag::netmap
