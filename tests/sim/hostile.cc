@@ -29,14 +29,13 @@ circuit::CircuitsOptions circuit_options(const NodeId& self, bool relay) {
   return out;
 }
 
-link::EndpointOptions link_options(bool relay) {
+link::EndpointOptions link_options() {
   link::EndpointOptions out;
   out.links_max = kPlenty;
   out.half_open_max = kPlenty;
   out.idle_timeout = 30s;
   out.keepalive = 10s;
   out.known = true;
-  out.relay = relay;
   return out;
 }
 
@@ -50,8 +49,8 @@ Hostile::Hostile(World& world, const SocketAddress& at, HostileOptions options)
       identity_(must(crypto::Identity::generate())),
       joint_(identity_.id(), *this, {}),
       circuits_(circuit_options(identity_.id(), options_.relay), pool_, world.rng(), *this),
-      endpoint_(must(link::Endpoint::create(link_options(options_.relay), identity_, pool_,
-                                            world.rng(), joint_, nullptr))),
+      endpoint_(must(
+          link::Endpoint::create(link_options(), identity_, pool_, world.rng(), joint_, nullptr))),
       netmap_({.self = identity_.id(), .digest_interval = 10s}, world.rng(), *this) {
   joint_.attach(*endpoint_, circuits_);
   joint_.set_local(at_);
@@ -82,8 +81,7 @@ void Hostile::announce(const std::vector<SocketAddress>& claimed) {
   circuits_.set_onion_keys(keys_);
   netmap::Descriptor lie = must(netmap::parse(said.descriptor, now.unix_seconds));
   lie.capacity_kib_s = options_.capacity_kib_s;
-  lie.addresses = claimed;
-  lie.addresses.push_back(at_);
+  lie.addresses.insert(lie.addresses.end(), claimed.begin(), claimed.end());
   published_ = lie.published;
   const auto raw = must(netmap::encode_and_sign(lie, identity_));
   static_cast<void>(netmap_.add(raw, now));

@@ -85,7 +85,7 @@ class Hostile : public runtime::Driven,
   void kill(circuit::CircuitId circuit);
   std::optional<link::LinkId> link_to(const NodeId& id);
   void write_raw(link::LinkId link, Class cls, Bytes bytes);
-  /// A descriptor of ours with further addresses before our own.
+  /// A descriptor of ours with further addresses after our own.
   void announce(const std::vector<SocketAddress>& claimed);
   Status add_to_netmap(Bytes descriptor) { return netmap_.add(descriptor, world_.now()); }
   netmap::ViewPtr view() const { return netmap_.view(); }
