@@ -52,9 +52,12 @@ struct SendOptions {
   std::chrono::milliseconds ttl{60'000};
   /// Relays between here and the destination, 0 to 5. 0 is a direct link: fast, not anonymous.
   unsigned hops = kRelaysDefault;
-  /// Messages with different tags never share a circuit.
+  /// Messages with different tags never share a circuit, and the destination has no means to tell
+  /// that they are of one sender. All that a program sends without a tag has tag 0: the destination
+  /// may then see that messages came on one circuit, so from one sender.
   std::uint64_t isolation = 0;
-  /// Sign with the node's identity: the receiver then learns who sent it.
+  /// Sign with the node's identity: the receiver then learns who sent it. Signed messages never
+  /// share a circuit with others.
   bool sign = false;
   WhenFull when_full = WhenFull::refuse;
 };
@@ -104,11 +107,26 @@ class QUDAG_API Buffer {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Names the circuit and message that a reply goes back on. Says nothing about who asked.
-struct ReplyTo {
-  std::uint32_t shard = 0;
-  std::uint64_t circuit = 0;
-  std::array<std::byte, 16> message{};
+namespace node {
+struct ReplyAddress;
+}
+
+/// Where a reply to one message goes. Says nothing about who asked, nor which messages came on the
+/// same circuit.
+class QUDAG_API ReplyTo {
+ public:
+  /// For keeping outside of the program's memory: unlike that of any other message, not to be
+  /// guessed, and good for this process only.
+  using Handle = std::array<std::byte, 16>;
+
+  ReplyTo() = default;
+  /// Of bytes that are no handle, or another process's: one that no reply goes to.
+  explicit ReplyTo(const Handle& handle);
+  Handle handle() const;
+
+ private:
+  friend struct node::ReplyAddress;
+  Handle plain_{};
 };
 
 /// A message as the receiving application sees it.

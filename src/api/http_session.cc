@@ -155,7 +155,7 @@ asio::awaitable<bool> HttpSession::post_message(PostMessage post, HeaderParser& 
                    std::size_t done, std::size_t all) { outbox->push_progress(slot, done, all); };
   }
   const Status sent = hub_->node.send(
-      post.to, std::move(*body), post.options,
+      post.to, std::move(*body), entry_.isolated(post.options),
       [outbox](const Delivery& delivery) { outbox->push_outcome(0, delivery); },
       std::move(progress));
   if (!sent) outbox->push_outcome(0, refused_delivery(sent.error()));

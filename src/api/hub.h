@@ -6,6 +6,7 @@
 
 #include "api/outbox.h"
 #include "base/counters.h"
+#include "crypto/random.h"
 
 #include <qudag/node.h>
 
@@ -63,11 +64,14 @@ struct Hub {
   void report(std::vector<QueueStatus>& rows) const;
 };
 
-/// Keeps a session in the hub's list while it runs.
+/// Keeps a session in the hub's list while it runs, and its isolation tag: what clients send over
+/// different connections shares no circuit, unless they name a tag.
 class SessionEntry {
  public:
   SessionEntry(Hub& hub, std::function<void()> end)
-      : hub_(hub), at_(hub.sessions.insert(hub.sessions.end(), std::move(end))) {
+      : hub_(hub),
+        at_(hub.sessions.insert(hub.sessions.end(), std::move(end))),
+        isolation_(crypto::SystemRng().u64() | 1) {
     hub_.counters.add(ApiMetric::connections_open);
   }
   ~SessionEntry() {
@@ -77,10 +81,16 @@ class SessionEntry {
   SessionEntry(const SessionEntry&) = delete;
   SessionEntry& operator=(const SessionEntry&) = delete;
   void set_end(std::function<void()> end) { *at_ = std::move(end); }
+  /// With the connection's tag where the client named none (0).
+  SendOptions isolated(SendOptions options) const {
+    if (options.isolation == 0) options.isolation = isolation_;
+    return options;
+  }
 
  private:
   Hub& hub_;
   std::list<std::function<void()>>::iterator at_;
+  const std::uint64_t isolation_;  // not to be guessed, so that nobody else names it
 };
 
 /// An outbox with the timer that its wake-ups cancel. Lives in the session's coroutine frame.

@@ -22,19 +22,9 @@ ByteWriter open_record(std::vector<std::byte>& out, Op op, std::size_t body, std
   return writer;
 }
 
-void put(ByteWriter& writer, const ReplyTo& to) {
-  writer.u32(to.shard);
-  writer.u64(to.circuit);
-  writer.put(to.message);
-}
+void put(ByteWriter& writer, const ReplyTo& to) { writer.put(to.handle()); }
 
-ReplyTo take_reply_to(ByteReader& reader) {
-  ReplyTo to;
-  to.shard = reader.u32();
-  to.circuit = reader.u64();
-  to.message = reader.array<16>();
-  return to;
-}
+ReplyTo take_reply_to(ByteReader& reader) { return ReplyTo(reader.array<kReplyToBytes>()); }
 
 std::string_view as_text(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -258,20 +248,14 @@ Result<ServerRecord> parse_server_record(const RecordReader::Raw& raw) {
   }
 }
 
-std::string to_text(const ReplyTo& to) {
-  std::array<std::byte, kReplyToBytes> raw;
-  ByteWriter writer(raw);
-  put(writer, to);
-  return to_hex(raw);
-}
+std::string to_text(const ReplyTo& to) { return to_hex(to.handle()); }
 
 Result<ReplyTo> parse_reply_to(std::string_view text) {
   std::array<std::byte, kReplyToBytes> raw;
   if (!from_hex(text, raw)) {
-    return fail(Errc::malformed, "a reply handle is 56 hexadecimal characters");
+    return fail(Errc::malformed, "a reply handle is 32 hexadecimal characters");
   }
-  ByteReader in(raw);
-  return take_reply_to(in);
+  return ReplyTo(raw);
 }
 
 }  // namespace qudag::api

@@ -32,7 +32,7 @@ enum class Op : std::uint8_t {
 };
 
 inline constexpr std::size_t kRecordLengthBytes = 4;
-inline constexpr std::size_t kReplyToBytes = 4 + 8 + 16;
+inline constexpr std::size_t kReplyToBytes = sizeof(ReplyTo::Handle);
 /// op, request, destination, class, hops, flags, ttl_ms, isolation; then the payload.
 inline constexpr std::size_t kSendHeadBytes = 1 + 8 + NodeId::kSize + 1 + 1 + 1 + 4 + 8;
 /// op, request, reply handle, ttl_ms; then the payload.
@@ -144,7 +144,7 @@ class RecordReader {
 Result<ClientRecord> parse_client_record(const RecordReader::Raw& raw);
 Result<ServerRecord> parse_server_record(const RecordReader::Raw& raw);
 
-/// A reply handle as text for HTTP: 56 lower-case hexadecimal characters.
+/// A reply handle as text for HTTP: 32 lower-case hexadecimal characters.
 std::string to_text(const ReplyTo& to);
 Result<ReplyTo> parse_reply_to(std::string_view text);
 

@@ -116,8 +116,10 @@ void Batch::clear() {
 // Owners (shared_ptr): the reader's and the writer's coroutine.
 class StreamSession : public std::enable_shared_from_this<StreamSession> {
  public:
-  StreamSession(std::shared_ptr<Hub> hub, Stream stream)
+  /// `entry` outlives the session's reader, which is all that looks at it.
+  StreamSession(std::shared_ptr<Hub> hub, const SessionEntry& entry, Stream stream)
       : hub_(std::move(hub)),
+        entry_(entry),
         socket_(std::move(stream)),
         port_(*hub_, socket_.get_executor()),
         writer_ended_(socket_.get_executor(), asio::steady_timer::time_point::max()),
@@ -147,6 +149,7 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   bool admit(std::uint64_t request);
 
   std::shared_ptr<Hub> hub_;
+  const SessionEntry& entry_;
   websocket::stream<Stream> socket_;
   OutboxPort port_;
   asio::steady_timer writer_ended_;  // expires never, is cancelled by the writer's end
@@ -294,7 +297,7 @@ void StreamSession::handle(const SendRecord& record) {
                    std::size_t done, std::size_t all) { outbox->push_progress(slot, done, all); };
   }
   const Status sent = hub_->node.send(
-      record.destination, record.payload, record.options,
+      record.destination, record.payload, entry_.isolated(record.options),
       [outbox, request = record.request](const Delivery& delivery) {
         outbox->push_outcome(request, delivery);
       },
@@ -328,7 +331,7 @@ void StreamSession::handle(const SubscribeRecord& record) {
 asio::awaitable<void> serve_stream(std::shared_ptr<Hub> hub, SessionEntry& entry, Stream stream,
                                    Upgrade upgrade) {
   const auto executor = stream.get_executor();
-  const auto session = std::make_shared<StreamSession>(std::move(hub), std::move(stream));
+  const auto session = std::make_shared<StreamSession>(std::move(hub), entry, std::move(stream));
   entry.set_end([session] { session->end(); });
   if (co_await session->accept(upgrade)) {
     asio::co_spawn(

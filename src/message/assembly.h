@@ -1,9 +1,8 @@
 // The record of a message that is arriving.
 //
-// It stays until its last byte, its CANCEL or the end of its circuit, also when the message was
-// answered before (refused, expired, duplicate): then it is `answered`, holds no memory, and only
-// counts the bytes that still come. A signed one stays, when its last byte has come, until its
-// signature is verified; its ref is over by then.
+// It stays until its last byte, its CANCEL, its answer or the end of its circuit. What still comes
+// of one that was answered before (refused, expired) is counted in rests.h. A signed one stays,
+// when its last byte has come, until its signature is verified; its ref is over by then.
 #pragma once
 
 #include "base/slot_map.h"
@@ -20,7 +19,14 @@ namespace qudag::message {
 
 struct Channel;
 
-/// Spreads message ids, which a hostile peer chooses, over buckets that it cannot predict.
+/// What a destination remembers a message by: who does not know the scope cannot name it.
+inline wire::MessageId key_of(const wire::Scope& scope, const wire::MessageId& id) {
+  wire::MessageId key;
+  for (std::size_t i = 0; i < key.size(); ++i) key[i] = scope[i] ^ id[i];
+  return key;
+}
+
+/// Spreads message keys, which a hostile peer chooses, over buckets that it cannot predict.
 struct IdHash {
   std::uint64_t key0 = 0, key1 = 0;
 
@@ -48,8 +54,8 @@ struct Assembly : Timed {
   Channel* channel = nullptr;
   std::uint32_t ref = 0;
   wire::MessageStart start;
+  wire::MessageId key{};  // at a destination: key_of(). At a source: of what it is a reply to
   TimePoint expires{};
-  bool answered = false;
   Stage stage = Stage::arriving;
   std::uint32_t received = 0;
   std::uint32_t progress_at = 0;  // what was received when it last came on
@@ -62,7 +68,7 @@ struct Assembly : Timed {
   Links<Assembly> order;
   Links<Assembly> progress;
   Assembly* same_ref = nullptr;
-  Assembly* same_id = nullptr;
+  Assembly* same_key = nullptr;
 };
 
 using AssemblyOrder = List<Assembly, &Assembly::order>;
@@ -74,9 +80,9 @@ struct AssemblyRef {
 };
 using AssembliesByRef = Index<Assembly, &Assembly::same_ref, AssemblyRef>;
 
-struct AssemblyId : IdHash {
-  static const wire::MessageId& key(const Assembly& a) { return a.start.id; }
+struct AssemblyKey : IdHash {
+  static const wire::MessageId& key(const Assembly& a) { return a.key; }
 };
-using AssembliesById = Index<Assembly, &Assembly::same_id, AssemblyId>;
+using AssembliesByKey = Index<Assembly, &Assembly::same_key, AssemblyKey>;
 
 }  // namespace qudag::message

@@ -31,8 +31,15 @@ void Channels::retire(Channel& channel) {
   table_.erase(at);
 }
 
-bool Channels::queue(Channel& channel, const ControlFrame& frame) {
+bool Channels::queue(Channel& channel, const ControlFrame& frame, memory::Budget& budget) {
   if (channel.control.size() >= kControlMax) return false;
+  if (channel.control.size() >= channel.control_room) {
+    const std::size_t room = 2 * channel.control_room;
+    auto reserved = memory::Reservation::take(budget, room * sizeof(ControlFrame));
+    if (!reserved) return false;
+    channel.control_reserved = std::move(reserved);
+    channel.control_room = room;
+  }
   channel.control.push_back(frame);
   mark(channel);
   return true;
@@ -40,11 +47,13 @@ bool Channels::queue(Channel& channel, const ControlFrame& frame) {
 
 void Channels::report(BoundedList& out) const {
   using Kind = Bounded::Kind;
-  std::size_t frames = 0, marks = 0, started = 0;
+  std::size_t frames = 0, marks = 0, started = 0, taken = 0, rests = 0;
   for (const auto& [id, channel] : table_) {
     frames += channel->control.size();
     marks += channel->marks.size();
     started += channel->started.size();
+    taken += channel->taken.size();
+    rests += channel->rests.size();
   }
   // There is one for each circuit that ends here, and the circuits have their bound.
   const std::size_t channels = std::max<std::size_t>(1, table_.size());
@@ -54,6 +63,10 @@ void Channels::report(BoundedList& out) const {
                         channels * kControlMax, sizeof(ControlFrame)));
   out.push_back(bounded(Kind::table, "progress marks", "one for a part of a message", marks,
                         channels * kMarksMax, sizeof(ProgressMark)));
+  out.push_back(bounded(Kind::table, "ids that may be replied to", "forget the oldest", taken,
+                        channels * kTakenIdsMax, TakenIds::entry_bytes()));
+  out.push_back(bounded(Kind::table, "rests of refused messages", "count no more", rests,
+                        channels * wire::kInterleavedMessagesMax, sizeof(Rests::Rest)));
 }
 
 }  // namespace qudag::message

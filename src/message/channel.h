@@ -9,6 +9,8 @@
 #include "message/assembly.h"
 #include "message/envelope.h"
 #include "message/fifo.h"
+#include "message/rests.h"
+#include "message/taken_ids.h"
 
 #include <memory>
 #include <unordered_map>
@@ -21,6 +23,9 @@ namespace qudag::message {
 inline constexpr std::size_t kUnackedMax = limits::kUnackedMax;
 /// Frames waiting to be sent back, at most. More can only be owed to a peer that does not read.
 inline constexpr std::size_t kControlMax = limits::kControlFramesMax;
+
+/// So many are part of the circuit's record; the room for more is reserved.
+inline constexpr std::size_t kControlFirst = 512;
 
 /// Marks of one circuit: one for each 256 KiB of large messages, within a window of credit.
 inline constexpr std::size_t kMarksMax = limits::kProgressMarksMax;
@@ -48,7 +53,11 @@ struct Channel {
   bool ready = false;
   bool dead = false;     // out of the table, freed when the outermost call returns
   bool closing = false;  // the peer will end it: no new messages
-  TimePoint active{};    // the last payload in either direction
+  // Of the source: the scope of messages that are first sent here, and the one told last. At a
+  // destination: the one told last.
+  wire::Scope scope{};
+  std::optional<wire::Scope> told;
+  TimePoint active{};  // the last payload in either direction
 
   // The source's view of its circuit.
   std::vector<onion::RouteHop> route;
@@ -69,7 +78,10 @@ struct Channel {
   bool new_first = true;           // who fills the next payload first: new or partial messages
   bool cut = false;                // the last payload ended inside a small message
   Fifo<ControlFrame> control;
+  std::size_t control_room = kControlFirst;
+  memory::Reservation control_reserved;
   Fifo<ProgressMark> marks;
+  TakenIds taken;  // of the source: what may be replied to
 
   // Receiving.
   std::uint32_t next_ref_in = 0;
@@ -77,6 +89,7 @@ struct Channel {
   std::uint64_t announced = 0;  // the credit that the peer knows of
   AssemblyOrder arriving;
   AssembliesByRef arriving_by_ref;
+  Rests rests;
   AssemblyOrder to_verify;  // whole ones whose signature is to be verified, and is being verified
   AssemblyOrder being_verified;
   Links<Channel> verify_turn;  // something is to be verified
@@ -112,8 +125,9 @@ class Channels {
   Channel* take_marked() { return marked_.pop_front(); }
   std::size_t marked() const { return marked_.size(); }
 
-  /// Queues a frame and marks the channel. False if the peer lets too many pile up.
-  [[nodiscard]] bool queue(Channel& channel, const ControlFrame& frame);
+  /// Queues a frame and marks the channel. False if the peer lets too many pile up, or there is no
+  /// memory for so many.
+  [[nodiscard]] bool queue(Channel& channel, const ControlFrame& frame, memory::Budget& budget);
 
  private:
   struct Hash {

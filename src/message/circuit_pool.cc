@@ -194,6 +194,7 @@ void CircuitPool::build(Flow& flow, Now now) {
   Channel& channel =
       context_.channels.add(*circuit, flow.key.cls, context_.options.credit_bytes, now);
   channel.flow = &flow;
+  context_.rng.fill(channel.scope);
   channel.route = std::move(*route);
   flow.circuits.push_back(&channel);
   context_.routes.circuit_began(channel.route, now);

@@ -34,6 +34,7 @@ struct Context {
   bool stopping = false;
 
   memory::Budget& budget_of(Class cls) const { return claim(options, cls, budget); }
+  memory::Budget& tables() const { return options.tables == nullptr ? budget : *options.tables; }
 };
 
 inline std::size_t index(Class cls) { return static_cast<std::size_t>(cls); }

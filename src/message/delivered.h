@@ -1,5 +1,10 @@
-// The node's window of delivered message ids, shared by its shards: a message that was sent again
-// may come in over a circuit of another shard.
+// The node's window of messages that were delivered to it, shared by its shards: a message that was
+// sent again may come in over a circuit of another shard. By key_of(): only its sender finds it.
+//
+// Signed ones have a second window, by signer and id: who has one could bring it under any scope.
+// It fails closed: when one had to be forgotten before its time, whatever was signed before that
+// one came is refused from then on, so filling the window (each costs a signature verified) repeats
+// nothing.
 //
 // Threads: any; a short lock, twice per message. A message is claimed before the application sees
 // it, so that two shards never deliver the same one, and given back if the application refuses.
@@ -8,13 +13,18 @@
 #include "base/rng.h"
 #include "message/duplicates.h"
 
+#include <algorithm>
+#include <array>
 #include <mutex>
 
 namespace qudag::message {
 
 class Delivered {
  public:
-  Delivered(std::size_t ids_max, Rng& rng) : ids_(ids_max, {rng.u64() | 1, rng.u64() | 1}) {}
+  Delivered(std::size_t ids_max, Rng& rng)
+      : ids_(ids_max, {rng.u64() | 1, rng.u64() | 1}),
+        signed_(std::max<std::size_t>(ids_max / 4, 1), {rng.u64() | 1, rng.u64() | 1}),
+        lap_(signed_.ids_max() / kLaps + 1) {}
 
   /// An id that comes next; no lock.
   void fetch_ahead(const wire::MessageId& id) const { ids_.fetch_ahead(id); }
@@ -32,11 +42,37 @@ class Delivered {
     return true;
   }
 
+  enum class Signed : std::uint8_t { first, again, too_old };
+  /// The same for one that was signed then (seconds since 1970).
+  [[nodiscard]] Signed claim_signed(const wire::MessageId& key, std::uint64_t signed_at,
+                                    TimePoint expires, Now now) {
+    const std::lock_guard lock(mutex_);
+    if (signed_.contains(key, now.mono)) return Signed::again;
+    if (signed_at < forgotten_) return Signed::too_old;
+    const bool forgot = signed_.add(key, expires, now.mono);
+    if (added_ % lap_ == 0) came_[added_ / lap_ % came_.size()] = now.unix_seconds;
+    ++added_;
+    if (forgot) {  // it came before the lap after its own began
+      const std::uint64_t number = added_ - 1 - signed_.size();
+      forgotten_ = came_[(number / lap_ + 1) % came_.size()];
+    }
+    return Signed::first;
+  }
+  void give_back_signed(const wire::MessageId& key, TimePoint now) {
+    const std::lock_guard lock(mutex_);
+    signed_.forget(key, now);
+  }
+
   std::size_t size() const {
     const std::lock_guard lock(mutex_);
     return ids_.size();
   }
   std::size_t ids_max() const { return ids_.ids_max(); }
+  std::size_t signed_size() const {
+    const std::lock_guard lock(mutex_);
+    return signed_.size();
+  }
+  std::size_t signed_max() const { return signed_.ids_max(); }
 
   void give_back(const wire::MessageId& id, TimePoint now) {
     const std::lock_guard lock(mutex_);
@@ -44,8 +80,15 @@ class Delivered {
   }
 
  private:
+  static constexpr std::size_t kLaps = 64;
+
   mutable std::mutex mutex_;
   Duplicates ids_;
+  Duplicates signed_;
+  const std::uint64_t lap_;  // so many of them
+  std::uint64_t added_ = 0;
+  std::array<std::uint64_t, kLaps + 4> came_{};  // when the first of each lap came
+  std::uint64_t forgotten_ = 0;                  // what was signed before may be unknown here
 };
 
 }  // namespace qudag::message

@@ -30,20 +30,23 @@ void Duplicates::forget(const wire::MessageId& id, TimePoint now) {
   if (place < ring_.size()) ring_[place].expires = TimePoint::min();
 }
 
-void Duplicates::add(const wire::MessageId& id, TimePoint expires, TimePoint now) {
-  if (ids_max_ == 0) return;
+bool Duplicates::add(const wire::MessageId& id, TimePoint expires, TimePoint now) {
+  if (ids_max_ == 0) return true;
   while (size_ > 0 && ring_[first_].expires <= now) drop_oldest();
+  bool forgot = false;
   if (size_ == ring_.size()) {
     if (size_ < ids_max_) {
       grow();
     } else {
       drop_oldest();
+      forgot = true;
     }
   }
   const std::size_t place = (first_ + size_) % ring_.size();
   ring_[place] = {id, expires};
   link(place);
   ++size_;
+  return forgot;
 }
 
 void Duplicates::link(std::size_t place) {

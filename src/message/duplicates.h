@@ -27,7 +27,8 @@ class Duplicates {
   Duplicates(std::size_t ids_max, IdHash hash) : ids_max_(ids_max), hash_(hash) {}
 
   bool contains(const wire::MessageId& id, TimePoint now) const;
-  void add(const wire::MessageId& id, TimePoint expires, TimePoint now);
+  /// True: one had to go for it that was to be remembered still.
+  bool add(const wire::MessageId& id, TimePoint expires, TimePoint now);
   /// It was not delivered after all: contains() is false again. Its place is kept until its turn.
   void forget(const wire::MessageId& id, TimePoint now);
   /// Somebody will soon ask for this id: a full window is larger than the processor's caches. Any

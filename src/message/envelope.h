@@ -33,13 +33,15 @@ struct Envelope : Timed {
   SlotHandle handle;  // its value is the SendId
 
   wire::MessageId message{};
-  std::optional<wire::MessageId> in_reply_to;  // a reply: bound to its channel
+  std::optional<wire::Scope> scope;          // of the circuit that it was first sent on
+  std::optional<std::uint32_t> in_reply_to;  // a reply: to that ref, bound to its channel
   Class cls = Class::normal;
   bool is_signed = false;
   std::uint8_t attempts = 0;  // circuits that this message was waiting for or sent on, and ended
   TimePoint accepted{};
   Duration waited{};  // until its first byte was packed
   TimePoint expires{};
+  std::uint32_t ttl_ms = 0;  // as the receiver hears it
 
   memory::Chain bytes;  // all that DATA carries: signed prefix, then payload
   memory::Reservation reservation;

@@ -1,5 +1,6 @@
 // A flow: the messages to one destination with the same class, number of relays and isolation tag,
-// and the circuits that they share.
+// all of them signed or none, and the circuits that they share. Signed ones keep to themselves:
+// what shares a circuit with a signature has the signer's name.
 #pragma once
 
 #include "message/channel.h"
@@ -16,13 +17,15 @@ struct FlowKey {
   std::uint64_t isolation = 0;
   Class cls = Class::normal;
   unsigned hops = 0;
+  bool sign = false;
   auto operator<=>(const FlowKey&) const = default;
 };
 
 struct FlowKeyHash {
   std::size_t operator()(const FlowKey& key) const noexcept {
-    const std::size_t rest =
-        key.isolation * 0x9e3779b97f4a7c15u + static_cast<std::size_t>(key.cls) * 8 + key.hops;
+    const std::size_t rest = key.isolation * 0x9e3779b97f4a7c15u +
+                             static_cast<std::size_t>(key.cls) * 16 + key.hops * 2 +
+                             static_cast<std::size_t>(key.sign);
     return std::hash<NodeId>{}(key.destination) ^ (rest * 0xff51afd7ed558ccdu);
   }
 };

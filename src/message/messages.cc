@@ -110,7 +110,8 @@ bool Messages::Impl::on_frame(Channel& channel, const wire::Frame& frame, memory
     return sender.on_credit(channel, *credit);
   }
   if (const auto* ping = std::get_if<wire::PingFrame>(&frame)) {
-    return context.channels.queue(channel, {.type = wire::FrameType::pong, .token = ping->token});
+    return context.channels.queue(channel, {.type = wire::FrameType::pong, .token = ping->token},
+                                  context.tables());
   }
   if (std::holds_alternative<wire::CloseFrame>(frame)) {
     channel.closing = true;
@@ -119,6 +120,11 @@ bool Messages::Impl::on_frame(Channel& channel, const wire::Frame& frame, memory
   }
   if (const auto* cancel = std::get_if<wire::CancelFrame>(&frame)) {
     return receiver.on_cancel(channel, *cancel);
+  }
+  if (const auto* told = std::get_if<wire::ScopeFrame>(&frame)) {
+    if (channel.is_source()) return false;
+    channel.told = told->scope;
+    return true;
   }
   return true;  // PONG: we asked nothing
 }
@@ -132,7 +138,7 @@ bool Messages::Impl::read(Channel& channel, memory::Block payload, Now now) {
   wire::Frame frame;
   memory::Block* takable = &payload;
   while (frames.read(frame)) {
-    if (const std::byte* next = frames.peek_message_id()) receiver.expect(next);
+    if (const std::byte* next = frames.peek_message_id()) receiver.expect(channel, next);
     const auto* data = std::get_if<wire::DataFrame>(&frame);
     if (data == nullptr || takable == nullptr || data->bytes.size() * 2 < whole.size()) {
       if (!on_frame(channel, frame, nullptr, now)) return false;
@@ -226,13 +232,12 @@ Result<SendId> Messages::send(const NodeId& destination, memory::Chain payload,
   return impl_->sender.send(destination, std::move(payload), std::move(reservation), options, now);
 }
 
-Result<SendId> Messages::reply(circuit::CircuitId circuit,
-                               const std::array<std::byte, 16>& in_reply_to, memory::Chain payload,
+Result<SendId> Messages::reply(const ReplyPath& to, memory::Chain payload,
                                memory::Reservation reservation, std::chrono::milliseconds ttl,
                                Now now) {
-  Channel* channel = impl_->context.channels.find(circuit);
+  Channel* channel = impl_->context.channels.find(to.circuit);
   if (channel == nullptr) return fail(Errc::circuit_failed, "the circuit has ended");
-  return impl_->sender.reply(*channel, in_reply_to, std::move(payload), std::move(reservation), ttl,
+  return impl_->sender.reply(*channel, to.ref, std::move(payload), std::move(reservation), ttl,
                              now);
 }
 

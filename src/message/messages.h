@@ -67,13 +67,19 @@ struct SendId {
   auto operator<=>(const SendId&) const = default;
 };
 
+/// Where a reply goes: the circuit, and which message of it is answered.
+struct ReplyPath {
+  circuit::CircuitId circuit;
+  std::uint32_t ref = 0;
+};
+
 struct Received {
   std::array<std::byte, 16> id{};
   memory::Chain payload;
   memory::Reservation reservation;  // goes back when the application releases the message
   Class cls = Class::normal;
-  std::optional<NodeId> sender;                     // only if signed, and the signature verified
-  std::optional<circuit::CircuitId> reply_circuit;  // set at a destination
+  std::optional<NodeId> sender;       // only if signed, and the signature verified
+  std::optional<ReplyPath> reply_to;  // set at a destination
   std::optional<std::array<std::byte, 16>> in_reply_to;
 };
 
@@ -100,6 +106,7 @@ struct MessagesOptions {
   NodeId self{};
   /// What messages of a class reserve from; null: the budget that Messages was given.
   std::array<memory::Budget*, kClassCount> claims{};
+  memory::Budget* tables = nullptr;  // what circuits' tables reserve from; null: the same
   // Not ended, per class, in messages and in bytes.
   std::array<std::size_t, kClassCount> waiting_max{limits::kQueueHighMax, limits::kQueueNormalMax,
                                                    limits::kQueueLowMax};
@@ -126,7 +133,7 @@ struct MessagesStats {
   std::uint64_t bytes_sent = 0;      // bytes of messages in DATA frames, first transmissions only
   std::uint64_t bytes_received = 0;  // payload bytes taken by the application
   std::uint64_t resent = 0, duplicates = 0, assemblies_dropped = 0, assemblies_stalled = 0;
-  std::uint64_t frames_malformed = 0, credit_violations = 0, signatures_bad = 0;
+  std::uint64_t frames_malformed = 0, credit_violations = 0, signatures_bad = 0, signatures_old = 0;
   std::uint64_t signed_off_loop = 0, verified_off_loop = 0, signatures_put_off = 0;
   std::uint64_t refused_memory = 0, refused_queue = 0, refused_no_receiver = 0;
   std::uint64_t bytes_copied = 0;
@@ -151,8 +158,7 @@ class Messages final : public circuit::Events {
   Result<SendId> send(const NodeId& destination, memory::Chain payload,
                       memory::Reservation reservation, const SendOptions& options, Now now);
   /// On the circuit that the message came on. circuit_failed if it is gone.
-  Result<SendId> reply(circuit::CircuitId circuit, const std::array<std::byte, 16>& in_reply_to,
-                       memory::Chain payload, memory::Reservation reservation,
+  Result<SendId> reply(const ReplyPath& to, memory::Chain payload, memory::Reservation reservation,
                        std::chrono::milliseconds ttl, Now now);
   /// Ends the message as if its time to live were over now: the outcome is expired ("cancelled").
   /// Nothing if it has ended already.

@@ -7,7 +7,7 @@
 namespace qudag::message {
 namespace {
 
-/// No fragment is made for fewer bytes, unless it completes its message: its header costs 8 to 52.
+/// No fragment is made for fewer bytes, unless it completes its message: its header costs 8 to 51.
 constexpr std::size_t kFragmentBytesMin = 16;
 /// One place stays free, so that a small message always gets past 255 large ones.
 constexpr std::size_t kPartialMax = wire::kInterleavedMessagesMax - 1;
@@ -87,19 +87,18 @@ void copy_bytes(Envelope& envelope, MutableBytes out) {
   }
 }
 
-std::uint32_t ttl_left(const Envelope& envelope, Now now) {
-  using std::chrono::milliseconds;
-  const auto left = std::chrono::ceil<milliseconds>(envelope.expires - now.mono).count();
-  return static_cast<std::uint32_t>(std::max<std::int64_t>(left, 1));
-}
-
-wire::MessageStart start_of(const Envelope& envelope, Now now) {
+wire::MessageStart start_of(const Envelope& envelope) {
   return {.id = envelope.message,
           .size = envelope.size,
-          .ttl_ms = ttl_left(envelope, now),
+          .ttl_ms = envelope.ttl_ms,
           .cls = envelope.cls,
           .is_signed = envelope.is_signed,
           .in_reply_to = envelope.in_reply_to};
+}
+
+/// A message that was sent before keeps the scope under which the destination may know it.
+const wire::Scope& scope_of(const Channel& channel, const Envelope& envelope) {
+  return envelope.scope ? *envelope.scope : channel.scope;
 }
 
 void start(Channel& channel, Envelope& envelope, Context& context, Now now) {
@@ -109,6 +108,7 @@ void start(Channel& channel, Envelope& envelope, Context& context, Now now) {
   envelope.ref = channel.next_ref++;
   envelope.started = true;
   envelope.sent = 0;
+  if (channel.is_source() && !envelope.scope) envelope.scope = channel.scope;
   envelope.at = envelope.bytes.front();
   envelope.at_offset = 0;
   channel.started.push_back(envelope);
@@ -139,7 +139,9 @@ void count_sent(Channel& channel, Envelope& envelope, std::size_t n, Context& co
 bool put_fragment(Channel& channel, Envelope& envelope, ByteWriter& out, Context& context,
                   Now now) {
   const bool first = !envelope.started;
-  const std::size_t header = wire::data_header_bytes(first, envelope.in_reply_to.has_value());
+  const bool tells = first && channel.is_source() && channel.told != scope_of(channel, envelope);
+  const std::size_t header = wire::data_header_bytes(first, envelope.in_reply_to.has_value()) +
+                             (tells ? wire::kScopeFrameBytes : 0);
   const std::size_t left = first ? envelope.size : envelope.size - envelope.sent;
   if (out.remaining() < header + std::min(left, kFragmentBytesMin)) return false;
   std::size_t n = std::min(left, out.remaining() - header);
@@ -147,11 +149,15 @@ bool put_fragment(Channel& channel, Envelope& envelope, ByteWriter& out, Context
   const bool last = n == left;
   if (first && !last && channel.turns.size() >= kPartialMax) return false;
 
+  if (tells) {
+    channel.told = envelope.scope = scope_of(channel, envelope);
+    wire::append(out, wire::ScopeFrame{*channel.told});
+  }
   if (first) start(channel, envelope, context, now);
   wire::DataFrame frame;
   frame.ref = envelope.ref;
   frame.last = last;
-  if (first) frame.start = start_of(envelope, now);
+  if (first) frame.start = start_of(envelope);
   copy_bytes(envelope, wire::append_data_header(out, frame, n));
   count_sent(channel, envelope, n, context);
 
@@ -208,7 +214,8 @@ bool has_something_to_send(const Channel& channel, const Context& context) {
   if (may_continue(channel)) return true;
   if (!may_start(channel)) return false;
   // The one case that may_start does not see: 255 partial ones, and a next one that is large.
-  const std::size_t whole = onion::payload_bytes(channel.cls) - wire::kDataHeaderBytesMax;
+  const std::size_t whole =
+      onion::payload_bytes(channel.cls) - wire::kDataHeaderBytesMax - wire::kScopeFrameBytes;
   const Envelope& next = *waiting_of(channel).front();
   return channel.turns.size() < kPartialMax ||
          (next.size <= whole && next.size <= channel.credit - channel.sent);

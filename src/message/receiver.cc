@@ -1,8 +1,6 @@
 // Steps of a fragment: credit -> its assembly (begin: order, duplicate, reservation) -> store ->
-// complete: (to_verify -> a worker ->) application -> acknowledgement.
+// complete: (signed: verifying.cc ->) application -> acknowledgement.
 #include "message/receiver.h"
-
-#include "message/signing.h"
 
 #include <algorithm>
 #include <cstring>
@@ -15,14 +13,6 @@ using namespace std::chrono_literals;
 /// Larger messages that come in small cells are copied into bulk blocks: 1 KiB blocks would hold a
 /// third more memory than was reserved, and a message of 64 MiB needs more than a pool has.
 constexpr std::size_t kKeepSmallBlocksUpTo = 64 * 1024;
-/// Whole messages that wait for their signature to be verified: half a second of two workers.
-constexpr std::size_t kToVerifyMax = 4'096;
-/// One circuit's: more than its credit allows to be under way.
-constexpr std::size_t kToVerifyPerChannelMax = 1'024;
-/// At the workers at a time, so that their other work waits for no more than these: 7 ms of one.
-constexpr std::size_t kVerifyingMax = 32;
-/// After the workers had no room.
-constexpr Duration kRetry = 1ms;
 /// An id is remembered for so long beyond its message's time to live.
 constexpr auto kRememberedAfter = 2min;
 
@@ -50,7 +40,7 @@ IdHash draw_hash(Rng& rng) { return {rng.u64() | 1, rng.u64() | 1}; }
 Receiver::Receiver(Context& context)
     : context_(context),
       assemblies_(kAssembliesMax),
-      by_id_(AssemblyId{draw_hash(context.rng)}),
+      by_key_(AssemblyKey{draw_hash(context.rng)}),
       delivered_(context.options.delivered
                      ? context.options.delivered
                      : std::make_shared<Delivered>(context.options.duplicates_max, context.rng)) {}
@@ -69,33 +59,50 @@ bool Receiver::on_data(Channel& channel, const wire::DataFrame& frame, memory::B
   if (frame.start) return begin(channel, frame, payload, now);
 
   Assembly* assembly = channel.arriving_by_ref.find(frame.ref);
-  if (assembly == nullptr || n > assembly->start.size - assembly->received) return false;
+  if (assembly == nullptr) return frame.ref < channel.next_ref_in && channel.rests.count(frame);
+  if (n > assembly->start.size - assembly->received) return false;
   assembly->received += static_cast<std::uint32_t>(n);
   if (frame.last != (assembly->received == assembly->start.size)) return false;
-  if (!assembly->answered && !store(*assembly, frame.bytes, payload)) {
+  if (!store(*assembly, frame.bytes, payload)) {
     ++context_.stats.refused_memory;
     return refuse(*assembly, wire::AckStatus::refused_memory);
   }
   come_on(*assembly, now);
-  if (!frame.last) return true;
-  if (!assembly->answered) return deliver(*assembly, now);
-  erase(*assembly);
-  return true;
+  return !frame.last || deliver(*assembly, now);
+}
+
+/// At a destination what the message is remembered by. At a source the id of our message that it
+/// answers; none if nothing was taken there under that ref.
+std::optional<wire::MessageId> Receiver::key_of_new(const Channel& channel,
+                                                    const wire::MessageStart& start) const {
+  if (!channel.is_source()) return key_of(*channel.told, start.id);
+  if (!start.in_reply_to) return std::nullopt;
+  if (const Envelope* sent = channel.by_ref.find(*start.in_reply_to)) return sent->message;
+  const wire::MessageId* taken = channel.taken.find(*start.in_reply_to);
+  return taken != nullptr ? std::optional(*taken) : std::nullopt;
 }
 
 bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Block* payload,
                      Now now) {
   if (frame.ref != channel.next_ref_in) return false;
-  if (!frame.last && channel.arriving.size() >= wire::kInterleavedMessagesMax) return false;
-  ++channel.next_ref_in;
+  if (!frame.last &&
+      channel.arriving.size() + channel.rests.size() >= wire::kInterleavedMessagesMax) {
+    return false;
+  }
   const wire::MessageStart& start = *frame.start;
-  const bool wanted = channel.is_source() == start.in_reply_to.has_value() && start.ttl_ms > 0;
-  if (frame.last && wanted && !start.is_signed) return take_whole(channel, frame, payload, now);
-  if (const auto status = refusal_of(channel, start, now)) {
+  if (!channel.is_source() && !channel.told) return false;
+  if (channel.is_source() && start.in_reply_to >= channel.next_ref) return false;  // never sent
+  ++channel.next_ref_in;
+  const auto key = key_of_new(channel, start);
+  const bool wanted = key && channel.is_source() == start.in_reply_to.has_value();
+  if (frame.last && wanted && start.ttl_ms > 0 && !start.is_signed) {
+    return take_whole(channel, frame, *key, payload, now);
+  }
+  if (const auto status = refusal_of(channel, start, key, now)) {
     if (*status == wire::AckStatus::duplicate) ++context_.stats.duplicates;
     return refuse(channel, frame, *status);
   }
-  replace_older(start.id);
+  replace_older(channel, *key);
 
   // The record counts too, or a peer could have them for nothing.
   const auto take = [&] {
@@ -105,7 +112,10 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
   while (!reservation && end_stalled(start.cls, now)) reservation = take();
   Assembly* assembly = nullptr;
   if (reservation && (frame.last || channel.arriving.size() < context_.options.assemblies_max)) {
-    assembly = open(channel, frame, false, now);
+    assembly = open(channel, frame, *key, now);
+    while (assembly == nullptr && end_stalled(start.cls, now)) {
+      assembly = open(channel, frame, *key, now);
+    }
   }
   if (assembly == nullptr) {
     ++context_.stats.refused_memory;
@@ -125,15 +135,16 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
   return true;
 }
 
-void Receiver::expect(const std::byte* id) const {
+void Receiver::expect(const Channel& channel, const std::byte* id) const {
+  if (channel.is_source() || !channel.told) return;
   wire::MessageId copy;
   std::memcpy(copy.data(), id, copy.size());
-  delivered_->fetch_ahead(copy);
+  delivered_->fetch_ahead(key_of(*channel.told, copy));
 }
 
 /// A message in one fragment, as most are: it needs no record.
-bool Receiver::take_whole(Channel& channel, const wire::DataFrame& frame, memory::Block* payload,
-                          Now now) {
+bool Receiver::take_whole(Channel& channel, const wire::DataFrame& frame,
+                          const wire::MessageId& key, memory::Block* payload, Now now) {
   const wire::MessageStart& start = *frame.start;
   const std::uint32_t ref = frame.ref;
   Received message;
@@ -143,18 +154,25 @@ bool Receiver::take_whole(Channel& channel, const wire::DataFrame& frame, memory
     message.reservation = share.take(start.size);
   }
   if (!message.reservation || !keep_whole(channel.cls, frame.bytes, payload, message.payload)) {
-    const bool known = delivered_->contains(start.id, now.mono);
+    const bool known = !channel.is_source() && delivered_->contains(key, now.mono);
     ++(known ? context_.stats.duplicates : context_.stats.refused_memory);
     return answer(channel, ref,
                   known ? wire::AckStatus::duplicate : wire::AckStatus::refused_memory);
   }
-  if (!delivered_->claim(start.id, now.mono + ttl_of(start) + kRememberedAfter, now.mono)) {
+  if (!claim(channel, start, key, now)) {
     share.give(std::move(message.reservation));
     ++context_.stats.duplicates;
     return answer(channel, ref, wire::AckStatus::duplicate);
   }
-  replace_older(start.id);
-  return hand_out(channel, ref, start, std::move(message), now);
+  replace_older(channel, key);
+  return hand_out(channel, ref, start, key, std::nullopt, std::move(message), now);
+}
+
+/// False: it was delivered before, over this circuit or another one of its sender.
+bool Receiver::claim(const Channel& channel, const wire::MessageStart& start,
+                     const wire::MessageId& key, Now now) {
+  if (channel.is_source()) return true;
+  return delivered_->claim(key, now.mono + ttl_of(start) + kRememberedAfter, now.mono);
 }
 
 bool Receiver::keep_whole(Class cls, Bytes bytes, memory::Block* payload, memory::Chain& out) {
@@ -170,10 +188,16 @@ bool Receiver::keep_whole(Class cls, Bytes bytes, memory::Block* payload, memory
 /// What speaks against a message before any memory is given to it.
 std::optional<wire::AckStatus> Receiver::refusal_of(const Channel& channel,
                                                     const wire::MessageStart& start,
+                                                    const std::optional<wire::MessageId>& key,
                                                     Now now) const {
-  if (delivered_->contains(start.id, now.mono)) return wire::AckStatus::duplicate;
-  // Sources send messages and destinations send replies; nobody here waits for anything else.
-  if (channel.is_source() != start.in_reply_to.has_value()) return wire::AckStatus::no_receiver;
+  // Sources send messages and destinations send replies to those that were taken there; nobody here
+  // waits for anything else.
+  if (!key || channel.is_source() != start.in_reply_to.has_value()) {
+    return wire::AckStatus::no_receiver;
+  }
+  if (!channel.is_source() && delivered_->contains(*key, now.mono)) {
+    return wire::AckStatus::duplicate;
+  }
   if (start.ttl_ms == 0) return wire::AckStatus::expired;
   return std::nullopt;
 }
@@ -181,17 +205,19 @@ std::optional<wire::AckStatus> Receiver::refusal_of(const Channel& channel,
 bool Receiver::on_cancel(Channel& channel, const wire::CancelFrame& frame) {
   if (frame.ref >= channel.next_ref_in) return false;
   Assembly* assembly = channel.arriving_by_ref.find(frame.ref);
-  if (assembly == nullptr) return true;  // it crossed our acknowledgement
-  const bool open = !assembly->answered;
-  if (open) ++context_.stats.assemblies_dropped;
+  if (assembly == nullptr) {  // it crossed our acknowledgement
+    channel.rests.cancel(frame.ref);
+    return true;
+  }
+  ++context_.stats.assemblies_dropped;
   erase(*assembly);
-  return !open || answer(channel, frame.ref, wire::AckStatus::cancelled);
+  return answer(channel, frame.ref, wire::AckStatus::cancelled);
 }
 
 void Receiver::on_ended(Channel& channel) {
   for (AssemblyOrder* list : {&channel.arriving, &channel.to_verify, &channel.being_verified}) {
     while (Assembly* assembly = list->front()) {
-      if (!assembly->answered) ++context_.stats.assemblies_dropped;
+      ++context_.stats.assemblies_dropped;
       erase(*assembly);
     }
   }
@@ -206,16 +232,15 @@ void Receiver::on_expired(Assembly& assembly) {
 // ---- answers ------------------------------------------------------------------------------------
 
 bool Receiver::answer(Channel& channel, std::uint32_t ref, wire::AckStatus status) {
-  return context_.channels.queue(channel,
-                                 {.type = wire::FrameType::ack, .status = status, .ref = ref});
+  return context_.channels.queue(
+      channel, {.type = wire::FrameType::ack, .status = status, .ref = ref}, context_.tables());
 }
 
 /// Answers a message from its first fragment.
 bool Receiver::refuse(Channel& channel, const wire::DataFrame& frame, wire::AckStatus status) {
+  const auto came = static_cast<std::uint32_t>(frame.bytes.size());
   if (!frame.last) {
-    Assembly* rest = open(channel, frame, true, {});
-    if (rest == nullptr) return false;  // kAssembliesMax
-    rest->received = static_cast<std::uint32_t>(frame.bytes.size());
+    channel.rests.add(frame.ref, frame.start->size - came, context_.tables());
   }
   return answer(channel, frame.ref, status);
 }
@@ -224,22 +249,17 @@ bool Receiver::refuse(Channel& channel, const wire::DataFrame& frame, wire::AckS
 bool Receiver::refuse(Assembly& assembly, wire::AckStatus status) {
   Channel& channel = *assembly.channel;
   const std::uint32_t ref = assembly.ref;
-  if (assembly.received == assembly.start.size) {
-    erase(assembly);
-  } else {
-    by_id_.erase(assembly);
-    forget_progress(assembly);
-    assembly.answered = true;
-    drop_bytes(assembly);
-    context_.deadlines.clear(assembly);
-  }
+  const std::uint32_t rest = assembly.start.size - assembly.received;
+  erase(assembly);
+  if (rest > 0) channel.rests.add(ref, rest, context_.tables());
   return answer(channel, ref, status);
 }
 
 // ---- assemblies
 // -----------------------------------------------------------------------------------
 
-Assembly* Receiver::open(Channel& channel, const wire::DataFrame& frame, bool answered, Now now) {
+Assembly* Receiver::open(Channel& channel, const wire::DataFrame& frame, const wire::MessageId& key,
+                         Now now) {
   const SlotHandle handle = assemblies_.insert();
   Assembly* assembly = assemblies_.find(handle);
   if (assembly == nullptr) return nullptr;
@@ -248,16 +268,16 @@ Assembly* Receiver::open(Channel& channel, const wire::DataFrame& frame, bool an
   assembly->ref = frame.ref;
   assembly->start = *frame.start;
   assembly->expires = now.mono + ttl_of(*frame.start);
-  assembly->answered = answered;
+  assembly->key = key;
   channel.arriving.push_back(*assembly);
   channel.arriving_by_ref.insert(*assembly);
-  if (!answered) by_id_.insert(*assembly);
+  if (!channel.is_source()) by_key_.insert(*assembly);
   return assembly;
 }
 
 void Receiver::come_on(Assembly& assembly, Now now) {
   const std::uint32_t since = assembly.received - assembly.progress_at;
-  if (assembly.answered || since < assembly.start.size / kStalledShare) return;
+  if (since < assembly.start.size / kStalledShare) return;
   AssembliesByProgress& coming = coming_[index(assembly.start.cls)];
   assembly.progress_at = assembly.received;
   assembly.progressed = now.mono;
@@ -283,12 +303,6 @@ bool Receiver::end_stalled(Class cls, Now now) {
   return false;
 }
 
-void Receiver::drop_bytes(Assembly& assembly) {
-  assembly.bytes.clear();
-  assembly.tail.reset();
-  assembly.reservation.reset();
-}
-
 void Receiver::erase(Assembly& assembly) {
   context_.deadlines.clear(assembly);
   forget_progress(assembly);
@@ -307,13 +321,13 @@ void Receiver::erase(Assembly& assembly) {
       channel.being_verified.erase(assembly);
       break;
   }
-  if (!assembly.answered) by_id_.erase(assembly);
+  if (!channel.is_source()) by_key_.erase(assembly);
   assemblies_.erase(assembly.handle);
 }
 
 /// The sender has moved the message to another circuit: what came over the former one is void.
-void Receiver::replace_older(const wire::MessageId& id) {
-  Assembly* older = by_id_.find(id);
+void Receiver::replace_older(const Channel& channel, const wire::MessageId& key) {
+  Assembly* older = channel.is_source() ? nullptr : by_key_.find(key);
   if (older == nullptr) return;
   ++context_.stats.assemblies_dropped;
   static_cast<void>(refuse(*older, wire::AckStatus::cancelled));
@@ -348,77 +362,6 @@ bool Receiver::copy(Assembly& assembly, Bytes bytes) {
   return true;
 }
 
-// ---- signatures
-// -----------------------------------------------------------------------------------
-
-/// The message is whole, its ref is over; it keeps its place until the worker's word, its time to
-/// live or the end of its circuit.
-bool Receiver::verify_later(Assembly& assembly) {
-  Channel& channel = *assembly.channel;
-  if (to_verify_ >= kToVerifyMax || channel.to_verify.size() >= kToVerifyPerChannelMax) {
-    ++context_.stats.refused_queue;
-    return refuse(assembly, wire::AckStatus::refused_queue);
-  }
-  channel.arriving.erase(assembly);
-  channel.arriving_by_ref.erase(assembly);
-  forget_progress(assembly);
-  assembly.stage = Stage::to_verify;
-  channel.to_verify.push_back(assembly);
-  ++to_verify_;
-  if (!channel.verify_turn.linked) verify_turns_.push_back(channel);
-  context_.deadlines.set(assembly, assembly.expires);
-  return true;
-}
-
-/// Channels take turns, so that one that floods waits for itself.
-void Receiver::pump(Now now) {
-  retry_at_ = kNever;
-  while (!verify_turns_.empty() && verifying_ < kVerifyingMax) {
-    Channel& channel = *verify_turns_.front();
-    Assembly& next = *channel.to_verify.front();
-    if (!submit(next)) {
-      ++context_.stats.signatures_put_off;
-      retry_at_ = now.mono + kRetry;
-      return;
-    }
-    verify_turns_.erase(channel);
-    channel.to_verify.erase(next);
-    --to_verify_;
-    next.stage = Stage::being_verified;
-    channel.being_verified.push_back(next);
-    if (!channel.to_verify.empty()) verify_turns_.push_back(channel);
-  }
-}
-
-bool Receiver::submit(Assembly& assembly) {
-  const auto job = std::make_shared<Unverified>();  // owners: the worker's two steps
-  job->bytes = std::move(assembly.bytes);
-  job->reservation = std::move(assembly.reservation);
-  const bool taken = context_.offload(
-      [job, self = context_.options.self, id = assembly.start.id] {
-        job->sender = verify_signed(self, id, job->bytes);
-      },
-      [this, job, handle = assembly.handle](Now now) { on_verified(handle, *job, now); });
-  if (taken) {
-    ++verifying_;
-  } else {
-    assembly.bytes = std::move(job->bytes);
-    assembly.reservation = std::move(job->reservation);
-  }
-  return taken;
-}
-
-void Receiver::on_verified(SlotHandle handle, Unverified& job, Now now) {
-  --verifying_;
-  ++context_.stats.verified_off_loop;
-  Assembly* assembly = assemblies_.find(handle);
-  if (assembly == nullptr) return;  // it ended meanwhile, and now its bytes do
-  assembly->bytes = std::move(job.bytes);
-  assembly->reservation = std::move(job.reservation);
-  // A peer that lets answers pile up gets none for this one; its circuit ends by the next frame.
-  static_cast<void>(verified(*assembly, job.sender, now));
-}
-
 // ---- the application
 // ------------------------------------------------------------------------------
 
@@ -430,50 +373,51 @@ bool Receiver::deliver(Assembly& assembly, Now now) {
   if (assembly.tail) assembly.bytes.push_back(std::move(assembly.tail));
   if (!assembly.start.is_signed) return hand_out(assembly, std::nullopt, now);
   if (context_.offload) return verify_later(assembly);
-  return verified(assembly, verify_signed(context_.options.self, assembly.start.id, assembly.bytes),
-                  now);
+  return verified(assembly, verify_signed(fields_of(assembly), assembly.bytes), now);
 }
 
-bool Receiver::verified(Assembly& assembly, const Result<NodeId>& sender, Now now) {
-  if (!sender) {
-    ++context_.stats.signatures_bad;
-    return refuse(assembly, wire::AckStatus::bad_signature);
-  }
-  drop_prefix(assembly.bytes);
-  return hand_out(assembly, *sender, now);
-}
-
-bool Receiver::hand_out(Assembly& assembly, const std::optional<NodeId>& sender, Now now) {
+bool Receiver::hand_out(Assembly& assembly, const std::optional<Signer>& signer, Now now) {
   const wire::MessageStart start = assembly.start;
   Received message;
-  message.sender = sender;
   // Another shard may have delivered it since its first fragment came.
-  if (!delivered_->claim(start.id, now.mono + ttl_of(start) + kRememberedAfter, now.mono)) {
+  if (!claim(*assembly.channel, start, assembly.key, now)) {
     ++context_.stats.duplicates;
     return refuse(assembly, wire::AckStatus::duplicate);
   }
+  if (const auto status = signer ? refusal_of_signed(assembly, *signer, now) : std::nullopt) {
+    return refuse(assembly, *status);
+  }
   Channel& channel = *assembly.channel;
   const std::uint32_t ref = assembly.ref;
+  const wire::MessageId key = assembly.key;
   message.payload = std::move(assembly.bytes);
   message.reservation = std::move(assembly.reservation);
   message.reservation.shrink(message.reservation.bytes() - message.payload.bytes());
   erase(assembly);
-  return hand_out(channel, ref, start, std::move(message), now);
+  return hand_out(channel, ref, start, key, signer, std::move(message), now);
 }
 
 /// Gives the message, of which the payload is there, to the application, and answers what it says.
 bool Receiver::hand_out(Channel& channel, std::uint32_t ref, const wire::MessageStart& start,
+                        const wire::MessageId& key, const std::optional<Signer>& signer,
                         Received&& message, Now now) {
+  const bool is_reply = channel.is_source();
+  if (signer) message.sender = signer->id;
   message.id = start.id;
   message.cls = start.cls;
-  message.in_reply_to = start.in_reply_to;
-  if (!channel.is_source()) message.reply_circuit = channel.circuit;
+  if (is_reply) {
+    message.in_reply_to = key;
+  } else {
+    message.reply_to = {channel.circuit, ref};
+  }
 
   // From here on the application may have done anything to us but free us.
   const std::size_t bytes = message.payload.bytes();
   const Taken taken = context_.events.on_message(std::move(message), now);
   MessagesStats& stats = context_.stats;
-  if (taken != Taken::yes) delivered_->give_back(start.id, now.mono);
+  if (taken != Taken::yes && !is_reply) delivered_->give_back(key, now.mono);
+  if (taken != Taken::yes && signer)
+    delivered_->give_back_signed(key_of(*signer, start.id), now.mono);
   switch (taken) {
     case Taken::yes:
       ++stats.received[index(start.cls)];
@@ -498,6 +442,8 @@ void Receiver::report(BoundedList& out) const {
                         assemblies_.capacity(), sizeof(Assembly)));
   out.push_back(bounded(Kind::table, "ids of delivered messages", "forget the oldest",
                         delivered_->size(), delivered_->ids_max(), kDuplicateBytes));
+  out.push_back(bounded(Kind::table, "ids of signed messages", "refuse what may be one of them",
+                        delivered_->signed_size(), delivered_->signed_max(), kDuplicateBytes));
 }
 
 }  // namespace qudag::message

@@ -1,5 +1,9 @@
 // The receiving half: fragments -> assemblies -> the application, and what is answered.
 //
+// Nothing that came on one circuit changes an answer on another, but for a message that its sender
+// moved there: what is remembered of messages to this node is kept under a secret of their sender
+// (key_of), and replies, which never change circuit, are remembered nowhere.
+//
 // Memory: a message is reserved by its announced size before its first byte is kept. What is
 // refused is answered at once, and the bytes of it that still come are only counted. When memory is
 // short, messages that hold theirs and do not come on end first (kStalledAfter). Copies: a
@@ -9,6 +13,7 @@
 
 #include "message/context.h"
 #include "message/delivered.h"
+#include "message/signing.h"
 
 namespace qudag::message {
 
@@ -28,7 +33,7 @@ class Receiver {
   [[nodiscard]] bool on_data(Channel& channel, const wire::DataFrame& frame, memory::Block* payload,
                              Now now);
   /// A message with that id begins next in the payload.
-  void expect(const std::byte* id) const;
+  void expect(const Channel& channel, const std::byte* id) const;
   [[nodiscard]] bool on_cancel(Channel& channel, const wire::CancelFrame& frame);
   /// The channel is out of the table: what was arriving on it is dropped.
   void on_ended(Channel& channel);
@@ -45,14 +50,20 @@ class Receiver {
   struct Unverified {
     memory::Chain bytes;
     memory::Reservation reservation;
-    Result<NodeId> sender = fail(Errc::internal);  // the worker's
+    Result<Signer> signer = fail(Errc::internal);  // the worker's
   };
 
+  std::optional<wire::MessageId> key_of_new(const Channel& channel,
+                                            const wire::MessageStart& start) const;
   bool begin(Channel& channel, const wire::DataFrame& frame, memory::Block* payload, Now now);
-  bool take_whole(Channel& channel, const wire::DataFrame& frame, memory::Block* payload, Now now);
+  bool take_whole(Channel& channel, const wire::DataFrame& frame, const wire::MessageId& key,
+                  memory::Block* payload, Now now);
   bool keep_whole(Class cls, Bytes bytes, memory::Block* payload, memory::Chain& out);
   std::optional<wire::AckStatus> refusal_of(const Channel& channel, const wire::MessageStart& start,
+                                            const std::optional<wire::MessageId>& key,
                                             Now now) const;
+  bool claim(const Channel& channel, const wire::MessageStart& start, const wire::MessageId& key,
+             Now now);
   bool answer(Channel& channel, std::uint32_t ref, wire::AckStatus status);
   bool refuse(Channel& channel, const wire::DataFrame& frame, wire::AckStatus status);
   bool refuse(Assembly& assembly, wire::AckStatus status);
@@ -61,22 +72,26 @@ class Receiver {
   bool deliver(Assembly& assembly, Now now);
   bool verify_later(Assembly& assembly);
   bool submit(Assembly& assembly);
+  SignedFields fields_of(const Assembly& assembly) const;
   void on_verified(SlotHandle handle, Unverified& job, Now now);
-  bool verified(Assembly& assembly, const Result<NodeId>& sender, Now now);
-  bool hand_out(Assembly& assembly, const std::optional<NodeId>& sender, Now now);
+  bool verified(Assembly& assembly, const Result<Signer>& signer, Now now);
+  std::optional<wire::AckStatus> refusal_of_signed(const Assembly& assembly, const Signer& signer,
+                                                   Now now);
+  bool hand_out(Assembly& assembly, const std::optional<Signer>& signer, Now now);
   bool hand_out(Channel& channel, std::uint32_t ref, const wire::MessageStart& start,
-                Received&& message, Now now);
-  void replace_older(const wire::MessageId& id);
-  Assembly* open(Channel& channel, const wire::DataFrame& frame, bool answered, Now now);
+                const wire::MessageId& key, const std::optional<Signer>& signer, Received&& message,
+                Now now);
+  void replace_older(const Channel& channel, const wire::MessageId& key);
+  Assembly* open(Channel& channel, const wire::DataFrame& frame, const wire::MessageId& key,
+                 Now now);
   void come_on(Assembly& assembly, Now now);
   void forget_progress(Assembly& assembly);
   bool end_stalled(Class cls, Now now);
-  void drop_bytes(Assembly& assembly);
   void erase(Assembly& assembly);
 
   Context& context_;
   SlotMap<Assembly> assemblies_;
-  AssembliesById by_id_;                                  // those that are not answered yet
+  AssembliesByKey by_key_;                                // those at destinations
   std::array<AssembliesByProgress, kClassCount> coming_;  // with memory; stalled ones in front
   List<Channel, &Channel::verify_turn> verify_turns_;     // each has one to verify
   std::size_t to_verify_ = 0;                             // of all channels

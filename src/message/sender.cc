@@ -61,6 +61,9 @@ Ending ending_of(wire::AckStatus status) {
       return {Outcome::failed, {Errc::authentication_failed, "bad signature"}};
     case wire::AckStatus::cancelled:
       return {Outcome::refused, {Errc::refused_by_peer, "cancelled"}};
+    case wire::AckStatus::wrong_time:
+      return {Outcome::failed,
+              {Errc::authentication_failed, "signed at another time, by its clock"}};
   }
   return {Outcome::failed, Errc::internal};  // wire/ lets no other through
 }
@@ -103,6 +106,7 @@ Result<Envelope*> Sender::accept(memory::Chain payload, memory::Reservation rese
   envelope->cls = cls;
   envelope->accepted = now.mono;
   envelope->expires = now.mono + ttl;
+  envelope->ttl_ms = wire::ttl_on_wire(ttl);
   envelope->bytes = std::move(payload);
   envelope->reservation = std::move(reservation);
   envelope->size = static_cast<std::uint32_t>(envelope->bytes.bytes());
@@ -125,9 +129,9 @@ Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
   auto accepted = accept(std::move(payload), std::move(reservation), options.cls, options.ttl, now);
   if (!accepted) return std::unexpected(accepted.error());
   Envelope& envelope = **accepted;
-  const FlowKey key{destination, options.isolation, options.cls, options.hops};
+  const FlowKey key{destination, options.isolation, options.cls, options.hops, options.sign};
   if (options.sign) {
-    if (auto ok = sign(envelope, key); !ok) {
+    if (auto ok = sign(envelope, key, now); !ok) {
       forget(envelope);
       return std::unexpected(ok.error());
     }
@@ -150,10 +154,11 @@ void Sender::queue(Envelope& envelope, const FlowKey& key, Now now) {
   pool_.mark(*flow);
 }
 
-Result<SendId> Sender::reply(Channel& channel, const wire::MessageId& in_reply_to,
-                             memory::Chain payload, memory::Reservation reservation,
-                             std::chrono::milliseconds ttl, Now now) {
+Result<SendId> Sender::reply(Channel& channel, std::uint32_t in_reply_to, memory::Chain payload,
+                             memory::Reservation reservation, std::chrono::milliseconds ttl,
+                             Now now) {
   if (channel.is_source()) return fail(Errc::invalid_argument, "not a circuit that came to us");
+  if (in_reply_to >= channel.next_ref_in) return fail(Errc::invalid_argument, "no such message");
   if (channel.closing) return fail(Errc::circuit_failed, "the peer is closing the circuit");
   auto accepted = accept(std::move(payload), std::move(reservation), channel.cls, ttl, now);
   if (!accepted) return std::unexpected(accepted.error());
@@ -171,16 +176,19 @@ Result<SendId> Sender::reply(Channel& channel, const wire::MessageId& in_reply_t
 // ---- signing ------------------------------------------------------------------------------------
 
 /// Now, or, with workers, by the next pumps.
-Status Sender::sign(Envelope& envelope, const FlowKey& key) {
+Status Sender::sign(Envelope& envelope, const FlowKey& key, Now now) {
   auto whole = make_signed(std::move(envelope.bytes), context_.pool);
   if (!whole) return std::unexpected(whole.error());
   envelope.bytes = std::move(*whole);
   envelope.size = static_cast<std::uint32_t>(envelope.bytes.bytes());
   envelope.is_signed = true;
-  if (!context_.offload) {
-    return sign_in_place(*context_.identity, key.destination, envelope.message, envelope.bytes);
-  }
-  envelope.to_sign = std::make_shared<Unsigned>(key);
+  const SignedFields fields{.destination = key.destination,
+                            .id = envelope.message,
+                            .minute = minute_of(now.unix_seconds),
+                            .ttl_ms = envelope.ttl_ms,
+                            .cls = envelope.cls};
+  if (!context_.offload) return sign_in_place(*context_.identity, fields, envelope.bytes);
+  envelope.to_sign = std::make_shared<Unsigned>(key, fields);
   to_sign_.push_back(envelope);
   return {};
 }
@@ -192,8 +200,8 @@ void Sender::start_signing(Now now) {
     job->bytes = std::move(envelope.bytes);
     job->reservation = std::move(envelope.reservation);
     const bool taken = context_.offload(
-        [job, id = envelope.message, identity = context_.identity] {
-          job->result = sign_in_place(*identity, job->flow.destination, id, job->bytes);
+        [job, identity = context_.identity] {
+          job->result = sign_in_place(*identity, job->fields, job->bytes);
         },
         [this, job, handle = envelope.handle](Now then) { on_signed(handle, *job, then); });
     if (!taken) {
@@ -294,13 +302,19 @@ bool Sender::on_ack(Channel& channel, const wire::AckFrame& ack, Now now) {
   }
   fetch_ahead(*envelope);
   channel.proven = true;
+  const bool taken =
+      ack.status == wire::AckStatus::delivered || ack.status == wire::AckStatus::duplicate;
+  if (taken && channel.is_source()) {
+    channel.taken.add(ack.ref, envelope->message, context_.tables());
+  }
   if (channel.flow != nullptr) channel.flow->failures = 0;
   note_time(*envelope, now.mono - envelope->accepted - envelope->waited);
   const bool partial = EnvelopeTurns::contains(*envelope);
   detach(*envelope);
   // Answered early: what is left of it is not wanted, and the peer may forget it.
   if (partial &&
-      !context_.channels.queue(channel, {.type = wire::FrameType::cancel, .ref = ack.ref})) {
+      !context_.channels.queue(channel, {.type = wire::FrameType::cancel, .ref = ack.ref},
+                               context_.tables())) {
     return false;
   }
   Ending ending = ending_of(ack.status);
@@ -379,7 +393,7 @@ void Sender::give_up(Envelope& envelope) {
   detach(envelope);
   ++channel.answers_owed;
   // A full queue means that the peer reads nothing; it then ends the message by its own deadline.
-  if (partial) static_cast<void>(context_.channels.queue(channel, cancel));
+  if (partial) static_cast<void>(context_.channels.queue(channel, cancel, context_.tables()));
   context_.channels.mark(channel);  // a place is free
 }
 

@@ -11,6 +11,7 @@
 #include "message/context.h"
 #include "message/envelope.h"
 #include "message/fifo.h"
+#include "message/signing.h"
 #include "queue/ledger.h"
 
 #include <array>
@@ -38,8 +39,9 @@ class IdStock {
 /// A message that is to be signed. While a worker signs, it has the bytes and their reservation, so
 /// that the message may end without waiting for it.
 struct Unsigned {
-  explicit Unsigned(const FlowKey& key) : flow(key) {}
+  Unsigned(const FlowKey& key, const SignedFields& f) : flow(key), fields(f) {}
   FlowKey flow;
+  SignedFields fields;
   memory::Chain bytes;
   memory::Reservation reservation;
   Status result;  // the worker's
@@ -51,7 +53,7 @@ class Sender final : private CircuitPool::Listener {
 
   Result<SendId> send(const NodeId& destination, memory::Chain payload,
                       memory::Reservation reservation, const SendOptions& options, Now now);
-  Result<SendId> reply(Channel& channel, const wire::MessageId& in_reply_to, memory::Chain payload,
+  Result<SendId> reply(Channel& channel, std::uint32_t in_reply_to, memory::Chain payload,
                        memory::Reservation reservation, std::chrono::milliseconds ttl, Now now);
   void cancel(SendId id, Now now);
   std::size_t shed(Class cls, std::size_t count, const Error& why, Now now);
@@ -83,7 +85,7 @@ class Sender final : private CircuitPool::Listener {
     Delivery delivery;
   };
 
-  Status sign(Envelope& envelope, const FlowKey& key);
+  Status sign(Envelope& envelope, const FlowKey& key, Now now);
   void start_signing(Now now);
   void on_signed(SlotHandle handle, Unsigned& job, Now now);
   void queue(Envelope& envelope, const FlowKey& key, Now now);

@@ -1,23 +1,26 @@
 // Steps: make_signed puts an empty prefix in front of the payload, as a block of its own -> a
-// worker hashes the payload, signs destination || id || hash, and writes key and signature into
-// that block. The other end verifies over the same views, and drops the prefix. No byte of a
-// payload is copied.
+// worker hashes the payload, signs that with all that SignedFields has, and writes key, signature
+// and minute into that block. The other end verifies over the same views, and drops the prefix. No
+// byte of a payload is copied.
 #include "message/signing.h"
 
 #include "crypto/kdf.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace qudag::message {
 namespace {
 
 constexpr std::size_t kKeyBytes = crypto::kIdentityPublicSize;
-static_assert(kKeyBytes + crypto::kSignatureSize == wire::kSignedPrefixBytes);
+constexpr std::size_t kMinuteBytes = 4;
+static_assert(kKeyBytes + crypto::kSignatureSize + kMinuteBytes == wire::kSignedPrefixBytes);
 static_assert(wire::kSignedPrefixBytes <= limits::kBulkCellBytes, "one bulk block holds it");
 
 using Prefix = std::array<std::byte, wire::kSignedPrefixBytes>;
-using Text = std::array<std::byte, NodeId::kSize + wire::kMessageIdBytes + 32>;
+using Text = std::array<std::byte, NodeId::kSize + wire::kMessageIdBytes + kMinuteBytes + 1 + 1 +
+                                       4 + sizeof(crypto::Digest)>;
 
 /// f(view) for each block's part of what comes after the prefix.
 template <class F>
@@ -31,13 +34,17 @@ void for_payload(const memory::Chain& bytes, F&& f) {
   }
 }
 
-Text text_of(const NodeId& destination, const wire::MessageId& id, const memory::Chain& bytes) {
+Text text_of(const SignedFields& fields, const memory::Chain& bytes) {
   crypto::Sha256 hash;
   for_payload(bytes, [&hash](Bytes part) { hash.add(part); });
   Text text;
   ByteWriter out(text);
-  out.put(destination.bytes);
-  out.put(id);
+  out.put(fields.destination.bytes);
+  out.put(fields.id);
+  out.u32(fields.minute);
+  out.u8(static_cast<std::uint8_t>(std::countr_zero(fields.ttl_ms)));
+  out.u8(static_cast<std::uint8_t>(fields.cls));
+  out.u32(static_cast<std::uint32_t>(bytes.bytes() - wire::kSignedPrefixBytes));
   out.put(hash.finish());
   return text;
 }
@@ -66,26 +73,34 @@ Result<memory::Chain> make_signed(memory::Chain payload, memory::BlockPool& pool
   return whole;
 }
 
-Status sign_in_place(const crypto::Identity& identity, const NodeId& destination,
-                     const wire::MessageId& id, const memory::Chain& bytes) {
-  const auto signature = identity.sign(crypto::kMessageContext, text_of(destination, id, bytes));
+wire::MessageId key_of(const Signer& signer, const wire::MessageId& id) {
+  const crypto::Digest digest = crypto::sha256({Bytes(signer.id.bytes), Bytes(id)});
+  wire::MessageId key;
+  std::memcpy(key.data(), digest.data(), key.size());
+  return key;
+}
+
+Status sign_in_place(const crypto::Identity& identity, const SignedFields& fields,
+                     const memory::Chain& bytes) {
+  const auto signature = identity.sign(crypto::kMessageContext, text_of(fields, bytes));
   if (!signature) return std::unexpected(signature.error());
   ByteWriter out(memory::Chain::view(bytes.front()));
   out.put(identity.public_bytes());
   out.put(*signature);
+  out.u32(fields.minute);
   return {};
 }
 
-Result<NodeId> verify_signed(const NodeId& destination, const wire::MessageId& id,
-                             const memory::Chain& bytes) {
+Result<Signer> verify_signed(SignedFields fields, const memory::Chain& bytes) {
   QUDAG_ASSERT(bytes.bytes() >= wire::kSignedPrefixBytes);
   const Prefix prefix = prefix_of(bytes);
   const auto key = std::span(prefix).first<kKeyBytes>();
-  const auto signature = std::span(prefix).last<crypto::kSignatureSize>();
-  if (!crypto::verify(key, crypto::kMessageContext, text_of(destination, id, bytes), signature)) {
+  const auto signature = std::span(prefix).subspan<kKeyBytes, crypto::kSignatureSize>();
+  fields.minute = ByteReader(Bytes(prefix).last(kMinuteBytes)).u32();
+  if (!crypto::verify(key, crypto::kMessageContext, text_of(fields, bytes), signature)) {
     return fail(Errc::authentication_failed);
   }
-  return crypto::id_of(key);
+  return Signer{crypto::id_of(key), fields.minute};
 }
 
 void drop_prefix(memory::Chain& bytes) {

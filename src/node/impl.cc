@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kMessageIdBytes = 44;  // of a remembered one
+constexpr std::size_t kMessageIdBytes = 55;  // of a remembered one: 44, and a quarter for signed
 
 /// Slow work is mostly TLS of handshakes, 600 a second for a core. Half of the cores is ample, and
 /// a flood of handshakes leaves the other half to the loops.

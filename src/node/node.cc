@@ -1,5 +1,6 @@
 // The public Node: a thin face of Node::Impl.
 #include "node/impl.h"
+#include "node/reply_address.h"
 #include "node/report.h"
 
 #include <algorithm>
@@ -44,6 +45,12 @@ node::SendRequest reply_on(const ReplyTo& to, std::chrono::milliseconds ttl, Com
   return out;
 }
 
+Result<unsigned> shard_of(const ReplyTo& to, unsigned shards) {
+  const auto address = node::ReplyAddress::unpack(to);
+  if (address && address->shard < shards) return address->shard;
+  return fail(Errc::invalid_argument, "no such reply address");
+}
+
 void fill(node::SendRequest& request, Buffer& payload) {
   Buffer::Impl::Parts parts = Buffer::Impl::take(payload);
   request.payload = std::move(parts.chain);
@@ -77,16 +84,18 @@ std::future<Delivery> Node::send(const NodeId& destination, std::span<const std:
 
 Status Node::reply(const ReplyTo& to, Buffer payload, std::chrono::milliseconds ttl,
                    Completion done) {
-  if (to.shard >= impl_->shards()) return fail(Errc::invalid_argument, "no such reply address");
+  const auto shard = shard_of(to, impl_->shards());
+  if (!shard) return std::unexpected(shard.error());
   auto request = reply_on(to, ttl, std::move(done));
   fill(request, payload);
-  return impl_->send(std::move(request), to.shard);
+  return impl_->send(std::move(request), *shard);
 }
 
 Status Node::reply(const ReplyTo& to, std::span<const std::byte> payload,
                    std::chrono::milliseconds ttl, Completion done) {
-  if (to.shard >= impl_->shards()) return fail(Errc::invalid_argument, "no such reply address");
-  return impl_->send_copy(reply_on(to, ttl, std::move(done)), payload, to.shard);
+  const auto shard = shard_of(to, impl_->shards());
+  if (!shard) return std::unexpected(shard.error());
+  return impl_->send_copy(reply_on(to, ttl, std::move(done)), payload, *shard);
 }
 
 std::future<NodeStatus> Node::status() const {

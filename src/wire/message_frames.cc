@@ -23,16 +23,17 @@ bool size_is_valid(const MessageStart& start) {
   return start.size >= kSignedPrefixBytes && start.size <= kSignedSizeMax;
 }
 
-// Both write into place: a start is 60 bytes, and most payloads hold many.
+// Both write into place: a start is 48 bytes, and most payloads hold many.
 bool parse_start(ByteReader& in, std::uint8_t flags, MessageStart& start) {
   start.id = in.array<kMessageIdBytes>();
   start.size = in.u32();
-  start.ttl_ms = in.u32();
+  const std::uint8_t ttl = in.u8();
   const std::uint8_t cls = in.u8();
-  const bool reserved_zero = in.u8() == 0 && in.u16() == 0;
   start.is_signed = (flags & kSigned) != 0;
-  if ((flags & kReply) != 0) start.in_reply_to = in.array<kMessageIdBytes>();
-  if (!in.ok() || !reserved_zero || cls >= kClassCount || !size_is_valid(start)) return false;
+  if ((flags & kReply) != 0) start.in_reply_to = in.u32();
+  if (!in.ok() || cls >= kClassCount || !size_is_valid(start)) return false;
+  if (ttl < kTtlExponentMin || ttl > kTtlExponentMax) return false;
+  start.ttl_ms = 1u << ttl;
   start.cls = static_cast<Class>(cls);
   return true;
 }
@@ -108,6 +109,9 @@ bool FrameReader::read(Frame& out) {
     case FrameType::cancel:
       out.emplace<CancelFrame>(in_.u32());
       break;
+    case FrameType::scope:
+      out.emplace<ScopeFrame>(in_.array<sizeof(Scope)>());
+      break;
     default:
       return refuse();
   }
@@ -124,10 +128,9 @@ MutableBytes append_data_header(ByteWriter& out, const DataFrame& frame, std::si
     QUDAG_DCHECK(!(start.is_signed && start.in_reply_to) && size_is_valid(start));
     out.put(start.id);
     out.u32(start.size);
-    out.u32(start.ttl_ms);
+    out.u8(static_cast<std::uint8_t>(std::countr_zero(start.ttl_ms)));
     out.u8(static_cast<std::uint8_t>(start.cls));
-    out.zero(3);
-    if (start.in_reply_to) out.put(*start.in_reply_to);
+    if (start.in_reply_to) out.u32(*start.in_reply_to);
   }
   out.u16(static_cast<std::uint16_t>(length));
   return out.reserve(length);
@@ -167,6 +170,11 @@ void append(ByteWriter& out, const CloseFrame& frame) {
 void append(ByteWriter& out, const CancelFrame& frame) {
   append_type(out, FrameType::cancel);
   out.u32(frame.ref);
+}
+
+void append(ByteWriter& out, const ScopeFrame& frame) {
+  append_type(out, FrameType::scope);
+  out.put(frame.scope);
 }
 
 void append(ByteWriter& out, const Frame& frame) {

@@ -17,7 +17,10 @@
 
 #include <qudag/message.h>
 
+#include <algorithm>
 #include <array>
+#include <bit>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -34,13 +37,16 @@ enum class FrameType : std::uint8_t {
   pong = 0x05,
   close = 0x06,
   cancel = 0x07,
+  scope = 0x08,
 };
 
 inline constexpr std::size_t kMessageIdBytes = 16;
 using MessageId = std::array<std::byte, kMessageIdBytes>;
+/// A secret of the source: what a destination remembers of its messages is kept under it.
+using Scope = std::array<std::byte, 16>;
 
-/// What a SIGNED message's bytes begin with: public key (1952) || signature (3309).
-inline constexpr std::size_t kSignedPrefixBytes = 1952 + 3309;
+/// What a SIGNED message's bytes begin with: public key (1952) || signature (3309) || minute (4).
+inline constexpr std::size_t kSignedPrefixBytes = 1952 + 3309 + 4;
 /// The largest `size` of a message that is not SIGNED, and of one that is.
 inline constexpr std::size_t kPlainSizeMax = limits::kMessageBytesMax;
 inline constexpr std::size_t kSignedSizeMax = limits::kMessageBytesMax + kSignedPrefixBytes;
@@ -49,14 +55,26 @@ inline constexpr std::size_t kSignedSizeMax = limits::kMessageBytesMax + kSigned
 inline constexpr std::uint64_t kInitialCredit = 4'194'304;
 inline constexpr std::size_t kInterleavedMessagesMax = 256;
 
+/// Times to live are powers of two of a millisecond, of which the exponent is sent: what they would
+/// say beyond that is how long the sender took to build its circuit.
+inline constexpr unsigned kTtlExponentMin = 10;  // 1.024 s
+inline constexpr unsigned kTtlExponentMax = 27;  // 37 h
+static_assert((std::chrono::milliseconds(limits::kTtlMax).count() >> kTtlExponentMax) == 0);
+constexpr std::uint32_t ttl_on_wire(std::chrono::milliseconds ttl) {
+  const auto least = static_cast<std::uint32_t>(std::max<std::int64_t>(ttl.count(), 1));
+  return std::clamp(std::bit_ceil(least), 1u << kTtlExponentMin, 1u << kTtlExponentMax);
+}
+
 /// What the first fragment says of its message.
 struct MessageStart {
   MessageId id{};
-  std::uint32_t size = 0;    // bytes of all fragments together
-  std::uint32_t ttl_ms = 0;  // as the sender says; not bounded here
+  std::uint32_t size = 0;                        // bytes of all fragments together
+  std::uint32_t ttl_ms = 1u << kTtlExponentMin;  // as ttl_on_wire()
   Class cls = Class::normal;
   bool is_signed = false;
-  std::optional<MessageId> in_reply_to{};  // present: the message is a reply; never with is_signed
+  // Present: the message is a reply, to the one that the peer sent on this circuit under that ref.
+  // Never with is_signed.
+  std::optional<std::uint32_t> in_reply_to{};
 
   bool operator==(const MessageStart&) const = default;
 };
@@ -77,8 +95,9 @@ enum class AckStatus : std::uint8_t {
   expired = 5,
   bad_signature = 6,
   cancelled = 7,
+  wrong_time = 8,
 };
-inline constexpr std::uint8_t kAckStatusMax = 7;
+inline constexpr std::uint8_t kAckStatusMax = 8;
 
 struct AckFrame {
   std::uint32_t ref = 0;
@@ -106,8 +125,13 @@ struct CancelFrame {
   bool operator==(const CancelFrame&) const = default;
 };
 
-using Frame =
-    std::variant<DataFrame, AckFrame, CreditFrame, PingFrame, PongFrame, CloseFrame, CancelFrame>;
+struct ScopeFrame {
+  Scope scope{};
+  bool operator==(const ScopeFrame&) const = default;
+};
+
+using Frame = std::variant<DataFrame, AckFrame, CreditFrame, PingFrame, PongFrame, CloseFrame,
+                           CancelFrame, ScopeFrame>;
 
 class FrameReader {
  public:
@@ -139,21 +163,23 @@ class FrameReader {
 // ---- Sizes on the wire, type included -----------------------------------------------------------
 
 inline constexpr std::size_t kDataHeaderBytes = 1 + 1 + 4 + 2;  // 8, of a later fragment
-inline constexpr std::size_t kMessageStartBytes = kMessageIdBytes + 4 + 4 + 1 + 3;  // 28
+inline constexpr std::size_t kMessageStartBytes = kMessageIdBytes + 4 + 1 + 1;  // 22
 inline constexpr std::size_t kAckFrameBytes = 1 + 4 + 1;
 inline constexpr std::size_t kCreditFrameBytes = 1 + 8;
 inline constexpr std::size_t kPingFrameBytes = 1 + 8;
 inline constexpr std::size_t kPongFrameBytes = 1 + 8;
 inline constexpr std::size_t kCloseFrameBytes = 1 + 1;
 inline constexpr std::size_t kCancelFrameBytes = 1 + 4;
+inline constexpr std::size_t kScopeFrameBytes = 1 + 16;
+inline constexpr std::size_t kReplyRefBytes = 4;
 
-/// Everything of a DATA frame but its bytes: 8, 36 or 52.
+/// Everything of a DATA frame but its bytes: 8, 30 or 34.
 constexpr std::size_t data_header_bytes(bool first, bool reply) {
   return kDataHeaderBytes + (first ? kMessageStartBytes : 0) +
-         (first && reply ? kMessageIdBytes : 0);
+         (first && reply ? kReplyRefBytes : 0);
 }
 /// The largest header, and so the room below which it is not worth starting a message.
-inline constexpr std::size_t kDataHeaderBytesMax = data_header_bytes(true, true);  // 52
+inline constexpr std::size_t kDataHeaderBytesMax = data_header_bytes(true, true);  // 34
 
 // ---- Writing. The writer must have room for the frame. ------------------------------------------
 
@@ -167,6 +193,7 @@ void append(ByteWriter& out, const PingFrame& frame);
 void append(ByteWriter& out, const PongFrame& frame);
 void append(ByteWriter& out, const CloseFrame& frame);
 void append(ByteWriter& out, const CancelFrame& frame);
+void append(ByteWriter& out, const ScopeFrame& frame);
 void append(ByteWriter& out, const Frame& frame);
 /// Zeros to the end of the payload; nothing if it is full.
 void append_padding(ByteWriter& out);

@@ -39,7 +39,7 @@ TEST(Records, ManyOfAllKindsInOneMessage) {
   std::vector<std::byte> wire;
   append(wire, a_send(payload));
   append(wire, ReplyRecord{.request = 2,
-                           .to = {.shard = 1, .circuit = 5, .message = {}},
+                           .to = ReplyTo({std::byte{1}, std::byte{5}}),
                            .ttl = std::chrono::milliseconds(86'400'000),
                            .payload = {}});
   append(wire, SubscribeRecord{.on = true, .count = 12});
@@ -57,7 +57,7 @@ TEST(Records, ManyOfAllKindsInOneMessage) {
   EXPECT_TRUE(send.progress);
   EXPECT_TRUE(same(send.payload, payload));
   const auto reply = only<ReplyRecord>(parse_client_record(*reader.next()));
-  EXPECT_EQ(reply.to.circuit, 5u);
+  EXPECT_EQ(reply.to.handle(), (ReplyTo::Handle{std::byte{1}, std::byte{5}}));
   EXPECT_EQ(reply.ttl, std::chrono::hours(24));
   EXPECT_TRUE(reply.payload.empty());
   EXPECT_EQ(only<SubscribeRecord>(parse_client_record(*reader.next())).count, 12u);
@@ -71,7 +71,8 @@ TEST(Records, ServerRecordsRoundTrip) {
   message.id[3] = std::byte{4};
   message.cls = Class::high;
   message.sender.emplace().bytes[31] = std::byte{1};
-  message.reply_to = ReplyTo{.shard = 2, .circuit = 3, .message = message.id};
+  const ReplyTo::Handle handle{std::byte{3}, std::byte{2}};
+  message.reply_to = ReplyTo(handle);
   message.in_reply_to.emplace()[0] = std::byte{8};
   message.payload = payload;
   std::vector<std::byte> wire;
@@ -88,7 +89,7 @@ TEST(Records, ServerRecordsRoundTrip) {
   EXPECT_EQ(full.id, message.id);
   EXPECT_EQ(full.cls, Class::high);
   EXPECT_EQ(full.sender, message.sender);
-  EXPECT_EQ(full.reply_to->circuit, 3u);
+  EXPECT_EQ(full.reply_to->handle(), handle);
   EXPECT_EQ(full.in_reply_to, message.in_reply_to);
   EXPECT_TRUE(same(full.payload, payload));
   const auto bare = only<MessageRecord>(parse_server_record(*reader.next()));

@@ -92,16 +92,14 @@ TEST(Request, GetMessages) {
 }
 
 TEST(Request, ReplyHandleRoundTrip) {
-  ReplyTo to{.shard = 3, .circuit = 0x0123456789abcdef, .message = {}};
-  to.message[15] = std::byte{0x42};
-  const std::string text = to_text(to);
-  EXPECT_EQ(text.size(), 56u);
+  ReplyTo::Handle handle{std::byte{1}};
+  handle[15] = std::byte{0x42};
+  const std::string text = to_text(ReplyTo(handle));
+  EXPECT_EQ(text, "01000000000000000000000000000042");
   const auto request = parse_request("POST", "/v1/replies?to=" + text + "&ttl=5");
   ASSERT_TRUE(request);
   const auto& post = std::get<PostReply>(*request);
-  EXPECT_EQ(post.to.shard, 3u);
-  EXPECT_EQ(post.to.circuit, to.circuit);
-  EXPECT_EQ(post.to.message, to.message);
+  EXPECT_EQ(post.to.handle(), handle);
   EXPECT_EQ(post.ttl, 5s);
   EXPECT_EQ(refused("POST", "/v1/replies?to=" + text + "0").status, 400u);
 }

@@ -104,6 +104,17 @@ bool Rogue::build(std::span<const onion::RouteHop> route, Class cls) {
   return circuits_.build(route, cls, now()).has_value();
 }
 
+bool Rogue::say(circuit::CircuitId circuit, Class cls, Bytes frames) {
+  if (circuits_.room(circuit) == 0) return false;
+  memory::Block payload = circuits_.payload_block(cls);
+  if (!payload) return false;
+  QUDAG_ASSERT(frames.size() <= payload.size());
+  std::ranges::fill(payload.bytes(), std::byte{0});
+  std::ranges::copy(frames, payload.bytes().begin());
+  circuits_.send(circuit, std::move(payload), now());
+  return true;
+}
+
 std::size_t Rogue::fill(circuit::CircuitId circuit, Class cls, std::size_t most) {
   std::size_t sent = 0;
   while (sent < most && circuits_.room(circuit) > 0) {

@@ -58,8 +58,7 @@ class Host final : public message::Port, public message::Routes, public message:
     require(m.payload.bytes() <= limits::kMessageBytesMax, "a message over the limit");
     require(m.reservation.bytes() == m.payload.bytes(), "bytes that are not reserved");
     require(!m.sender, "a signature that cannot be right");
-    if (m.reply_circuit)
-      replied += messages->reply(*m.reply_circuit, m.id, {}, {}, 1s, now) ? 1 : 0;
+    if (m.reply_to) replied += messages->reply(*m.reply_to, {}, {}, 1s, now) ? 1 : 0;
     return message::Taken::yes;
   }
   void on_outcome(message::SendId, const Delivery&, Now) override { ++outcomes; }

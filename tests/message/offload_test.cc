@@ -131,11 +131,15 @@ TEST(Offload, ACircuitThatEndsDuringVerificationLosesNothing) {
 TEST(Offload, ExpiryDuringVerificationIsAnsweredOnce) {
   WorldOptions options = with_workers(1s);
   World world(2, options);
-  const auto id = world[0].send(1, 1, 1000, {.ttl = 1200ms, .sign = true});
+  ASSERT_TRUE(world[0].send(1, 0, 1000, {.sign = true}));  // builds the circuit
   ASSERT_TRUE(world.run_until([&] { return world[0].outcomes() == 1; }));
+  // Signed after 1 s, there at 1.02 s, with a worker at 1.2 s: over at 2.04 s.
+  const auto id = world[0].send(1, 1, 1000, {.ttl = 1024ms, .sign = true});
+  world.after(1010ms, [&] { world.works_to_refuse = 200; });
+  ASSERT_TRUE(world.run_until([&] { return world[0].outcomes() == 2; }));
   EXPECT_EQ(world[0].end_of(id).delivery.outcome, Outcome::expired);
   world.run_for(3s);
-  EXPECT_TRUE(world[1].got.empty());
+  EXPECT_EQ(world[1].got.size(), 1u);
   EXPECT_EQ(world[1].messages->stats().assemblies_dropped, 1u);
   world.expect_empty();
 }

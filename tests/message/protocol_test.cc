@@ -1,154 +1,14 @@
 // The wire, seen from a hand-made peer: what is refused, what is answered, and what credit allows.
 // docs/protocol.md, section 7.
-#include "wire/message_frames.h"
-#include "world.h"
+#include "peer.h"
 
 #include <algorithm>
 #include <cstring>
-#include <set>
 
 namespace qudag::message::testing {
 namespace {
 
 using wire::AckStatus;
-
-/// A port whose circuits end at the test: it reads what is sent and makes up what arrives.
-class Peer : public ::testing::Test, public Port, public Routes, public Events {
- protected:
-  Peer() { make({}); }
-
-  void make(MessagesOptions options) {
-    messages =
-        std::make_unique<Messages>(options, static_cast<Port&>(*this), static_cast<Routes&>(*this),
-                                   pool, budget, rng, nullptr, static_cast<Events&>(*this));
-    messages->on_incoming(kCircuit, cls, now);
-  }
-
-  // Port.
-  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Class, Now) override {
-    return circuit::CircuitId{kBuilt.value + builds++};
-  }
-  std::size_t room(circuit::CircuitId) const override { return room_now; }
-  memory::Block payload_block(Class c) override {
-    memory::Block block = pool.take(onion::block_size(c));
-    block.append(onion::payload_bytes(c));
-    return block;
-  }
-  void send(circuit::CircuitId, memory::Block payload, Now) override {
-    ++payloads;
-    --room_now;
-    wire::FrameReader frames(payload.bytes());
-    while (const auto frame = frames.next()) {
-      if (const auto* data = std::get_if<wire::DataFrame>(&*frame)) {
-        data_bytes += data->bytes.size();
-        data_frames.push_back(*data);
-        data_frames.back().bytes = {};
-      } else if (const auto* ack = std::get_if<wire::AckFrame>(&*frame)) {
-        EXPECT_TRUE(acks.emplace(ack->ref, ack->status).second) << "a second answer";
-      } else if (const auto* credit = std::get_if<wire::CreditFrame>(&*frame)) {
-        credits.push_back(credit->offset);
-      } else if (const auto* pong = std::get_if<wire::PongFrame>(&*frame)) {
-        pongs.push_back(pong->token);
-      } else if (const auto* cancel = std::get_if<wire::CancelFrame>(&*frame)) {
-        cancels.push_back(cancel->ref);
-      }
-    }
-    EXPECT_FALSE(frames.malformed());
-  }
-  std::size_t failed_hop() const override { return SIZE_MAX; }
-  void close(circuit::CircuitId circuit, Now) override { closed.insert(circuit); }
-
-  // Routes and events.
-  Result<std::vector<onion::RouteHop>> draw(const NodeId& to, unsigned, Now) override {
-    return std::vector<onion::RouteHop>{{to, nullptr}};
-  }
-  void report(std::span<const onion::RouteHop>, bool, std::size_t, Duration, Now) override {}
-  Taken on_message(Received&& message, Now) override {
-    got.push_back(message.payload.bytes());
-    circuits.push_back(message.reply_circuit);
-    return Taken::yes;
-  }
-  void on_outcome(SendId, const Delivery& delivery, Now) override { ends.push_back(delivery); }
-  void on_progress(SendId, std::size_t, std::size_t, Now) override {}
-
-  // What the peer does.
-  struct Data {
-    std::uint32_t ref = 0;
-    std::optional<std::uint32_t> size = {};  // with a start
-    std::size_t bytes = 0;
-    bool last = false;
-    std::uint32_t ttl = 60'000;
-    std::uint8_t id = 0;  // 0: made from ref
-    bool reply = false;
-    bool is_signed = false;
-  };
-  static wire::Frame frame(const Data& d) {
-    static const std::vector<std::byte> zeros(8192);
-    wire::DataFrame out{
-        .ref = d.ref, .start = {}, .last = d.last, .bytes = Bytes(zeros).first(d.bytes)};
-    if (d.size) {
-      wire::MessageStart start;
-      start.id[0] = static_cast<std::byte>(d.id != 0 ? d.id : 1 + d.ref % 200);
-      start.id[1] = static_cast<std::byte>(d.ref >> 8);
-      start.id[2] = static_cast<std::byte>(d.id != 0);
-      start.id[3] = static_cast<std::byte>(d.id != 0 ? 0 : d.ref);
-      start.size = *d.size;
-      start.ttl_ms = d.ttl;
-      start.is_signed = d.is_signed;
-      if (d.reply) start.in_reply_to = wire::MessageId{};
-      out.start = start;
-    }
-    return out;
-  }
-  void raw(Bytes bytes, circuit::CircuitId circuit = kCircuit) {
-    memory::Block block = pool.take(onion::block_size(cls));
-    block.append(onion::payload_bytes(cls));
-    std::memset(block.data(), 0, block.size());
-    std::memcpy(block.data(), bytes.data(), bytes.size());
-    messages->on_payload(circuit, std::move(block), now);
-    messages->pump(now);
-  }
-  void arrive(std::initializer_list<wire::Frame> frames, circuit::CircuitId circuit = kCircuit) {
-    std::vector<std::byte> bytes(onion::payload_bytes(cls));
-    ByteWriter out(bytes);
-    for (const auto& f : frames) wire::append(out, f);
-    raw(Bytes(bytes).first(out.written()), circuit);
-  }
-  bool ended(circuit::CircuitId circuit = kCircuit) const { return closed.contains(circuit); }
-  void let_pass(Duration time) {
-    now.mono += time;
-    messages->on_time(now);
-    messages->pump(now);
-  }
-  Result<SendId> send(std::size_t size) {
-    return messages->send(node_id(1), chain_of(pool, pattern(1, size), memory::BlockSize::bulk), {},
-                          {.cls = cls}, now);
-  }
-
-  static constexpr circuit::CircuitId kCircuit{8};
-  static constexpr circuit::CircuitId kBuilt{9};
-  static constexpr std::uint64_t kWindow = wire::kInitialCredit;
-
-  Class cls = Class::normal;
-  Now now{TimePoint(1h), 1'800'000'000};
-  memory::BlockPool pool;
-  memory::Budget budget{"test", 100 << 20};
-  TestRng rng{1};
-  std::unique_ptr<Messages> messages;
-  std::size_t room_now = 1'000'000;
-
-  std::uint64_t builds = 0;
-  std::size_t payloads = 0;
-  std::uint64_t data_bytes = 0;
-  std::vector<wire::DataFrame> data_frames;
-  std::map<std::uint32_t, AckStatus> acks;
-  std::vector<std::uint64_t> credits, pongs;
-  std::vector<std::uint32_t> cancels;
-  std::set<circuit::CircuitId> closed;
-  std::vector<std::size_t> got;
-  std::vector<std::optional<circuit::CircuitId>> circuits;
-  std::vector<Delivery> ends;
-};
 
 using Protocol = Peer;
 
@@ -204,7 +64,7 @@ TEST_F(Protocol, WhatBreaksTheRulesEndsTheCircuitOnly) {
   for (const auto& [name, frames] : cases) {
     SCOPED_TRACE(name);
     const circuit::CircuitId circuit{next++};
-    messages->on_incoming(circuit, cls, now);
+    come(circuit);
     const auto before = messages->stats().frames_malformed;
     acks.clear();
     std::vector<std::byte> bytes(onion::payload_bytes(cls));
@@ -226,7 +86,7 @@ TEST_F(Protocol, WhatBreaksTheRulesEndsTheCircuitOnly) {
 }
 
 TEST_F(Protocol, BytesThatAreNoFrames) {
-  const std::byte unknown[] = {std::byte{8}};
+  const std::byte unknown[] = {std::byte{9}};
   raw(unknown);
   EXPECT_TRUE(ended());
   EXPECT_EQ(messages->stats().frames_malformed, 1u);
@@ -311,8 +171,8 @@ TEST_F(Protocol, CancelEndsAnAssemblyAndIsAnsweredOnce) {
 }
 
 TEST_F(Protocol, TimeEndsAnAssembly) {
-  arrive({frame({.ref = 0, .size = 2000, .bytes = 800, .ttl = 1000})});
-  let_pass(999ms);
+  arrive({frame({.ref = 0, .size = 2000, .bytes = 800, .ttl = 1024})});
+  let_pass(1023ms);
   EXPECT_TRUE(acks.empty());
   EXPECT_EQ(messages->next_deadline(), now.mono + 1ms);
   let_pass(1ms);
@@ -322,15 +182,15 @@ TEST_F(Protocol, TimeEndsAnAssembly) {
       frame({.ref = 0, .bytes = 800}),
   });
   EXPECT_FALSE(ended()) << "its bytes may still come";
-  arrive({frame({.ref = 1, .size = 5, .bytes = 5, .last = true, .ttl = 0})});
-  EXPECT_EQ(acks.at(1), AckStatus::expired) << "no time at all";
+  arrive({frame({.ref = 1, .size = 5, .bytes = 5, .last = true, .ttl = 1})});
+  EXPECT_TRUE(ended()) << "no such time";
 }
 
 TEST_F(Protocol, DuplicatesForTheirTimeAndTwoMinutes) {
-  arrive({frame({.ref = 0, .size = 5, .bytes = 5, .last = true, .ttl = 1000, .id = 7})});
+  arrive({frame({.ref = 0, .size = 5, .bytes = 5, .last = true, .ttl = 1024, .id = 7})});
   arrive({frame({.ref = 1, .size = 5, .bytes = 5, .last = true, .id = 7})});
   EXPECT_EQ(acks.at(1), AckStatus::duplicate);
-  let_pass(2min + 999ms);
+  let_pass(2min + 1023ms);
   arrive({frame({.ref = 2, .size = 5, .bytes = 5, .last = true, .id = 7})});
   EXPECT_EQ(acks.at(2), AckStatus::duplicate);
   let_pass(1ms);
@@ -340,7 +200,7 @@ TEST_F(Protocol, DuplicatesForTheirTimeAndTwoMinutes) {
 }
 
 TEST_F(Protocol, ADuplicateOnAnotherCircuit) {
-  messages->on_incoming({50}, cls, now);
+  come({50});
   arrive({frame({.ref = 0, .size = 5, .bytes = 5, .last = true, .id = 7})});
   acks.clear();
   arrive({frame({.ref = 0, .size = 5, .bytes = 5, .last = true, .id = 7})}, {50});
@@ -510,7 +370,7 @@ TEST_F(Verifying, TooManyAreRefused) {
 TEST_F(Verifying, CircuitsTakeTurns) {
   for (std::uint32_t ref = 0; ref < 64; ++ref) arrive({whole(ref)});
   constexpr circuit::CircuitId kOther{100};
-  messages->on_incoming(kOther, cls, now);
+  come(kOther);
   arrive({whole(0, 7)}, kOther);
   EXPECT_EQ(messages->stats().verified_off_loop, 0u);
   works[0]();
@@ -624,7 +484,7 @@ TEST_F(Sending, CloseMeansNoNewMessages) {
 TEST_F(Sending, NoRepliesOnAClosingCircuit) {
   arrive({frame({.ref = 0, .size = 5, .bytes = 5, .last = true}), wire::CloseFrame{0}});
   ASSERT_EQ(circuits.size(), 1u);
-  const auto reply = messages->reply(kCircuit, {}, {}, {}, 1s, now);
+  const auto reply = messages->reply({kCircuit, 0}, {}, {}, 1s, now);
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error(), Errc::circuit_failed);
 }
@@ -640,14 +500,19 @@ TEST_F(Sending, OnlySourcesTakeReplies) {
   EXPECT_FALSE(circuits[0]);
 }
 
-TEST_F(Sending, TheTimeThatIsLeftIsAnnounced) {
+TEST_F(Sending, TheTimeToLiveSaysNothingOfQueuesAndBuilds) {
   ASSERT_TRUE(messages->send(node_id(1), {}, {}, {.cls = cls, .ttl = 10s}, now));
   messages->pump(now);
   let_pass(2500ms);
   messages->on_built(kBuilt, 1ms, now);
   messages->pump(now);
   ASSERT_EQ(data_frames.size(), 1u);
-  EXPECT_EQ(data_frames[0].start->ttl_ms, 7500u);
+  EXPECT_EQ(data_frames[0].start->ttl_ms, 16'384u);
+  let_pass(7499ms);
+  EXPECT_TRUE(ends.empty());
+  let_pass(1ms);
+  ASSERT_EQ(ends.size(), 1u) << "the sender counts the time that it was given";
+  EXPECT_EQ(ends[0].outcome, Outcome::expired);
 }
 
 }  // namespace

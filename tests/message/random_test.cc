@@ -81,10 +81,9 @@ struct Chaos {
     if (chance == 0) return Taken::no_receiver;
     if (chance == 1) return Taken::queue_full;
     EXPECT_EQ(++handed[serial], 1u) << "handed to the application twice: " << serial;
-    if (chance < 10 && got.reply_circuit) {
+    if (chance < 10 && got.reply_to) {
       const auto answer = serial | kReplyBit;
-      const auto id =
-          world[node].reply(*got.reply_circuit, got.id, pattern(answer, 8 + rng.below(3000)));
+      const auto id = world[node].reply(*got.reply_to, pattern(answer, 8 + rng.below(3000)));
       if (id) sends.emplace(std::pair{node, id->value}, answer);
     }
     if (chance == 19) world.after(0ns, [this] { kill_one(); });

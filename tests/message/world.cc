@@ -35,6 +35,7 @@ Node::Node(World& w, std::size_t i, MessagesOptions options, std::uint64_t budge
     : budget("test", budget_bytes), rng(w.options.seed * 1000 + i), world(w), index(i) {
   options.self = identity != nullptr ? identity->id() : node_id(i);
   options.offload = w.workers();
+  options.tables = &tables;
   messages =
       std::make_unique<Messages>(options, static_cast<Port&>(*this), static_cast<Routes&>(*this),
                                  pool, budget, rng, identity, static_cast<Events&>(*this));
@@ -52,9 +53,8 @@ Result<SendId> Node::send_bytes(const NodeId& to, Bytes bytes, SendOptions optio
                         world.now());
 }
 
-Result<SendId> Node::reply(circuit::CircuitId circuit, const std::array<std::byte, 16>& to,
-                           Bytes bytes, std::chrono::milliseconds ttl) {
-  return messages->reply(circuit, to, chain_of(pool, bytes, memory::BlockSize::cell),
+Result<SendId> Node::reply(const ReplyPath& to, Bytes bytes, std::chrono::milliseconds ttl) {
+  return messages->reply(to, chain_of(pool, bytes, memory::BlockSize::cell),
                          memory::Reservation::take(budget, bytes.size()), ttl, world.now());
 }
 
@@ -112,7 +112,7 @@ Taken Node::on_message(Received&& message, Now now) {
   EXPECT_EQ(message.reservation.bytes(), one.bytes.size());
   one.cls = message.cls;
   one.sender = message.sender;
-  one.reply_circuit = message.reply_circuit;
+  one.reply_to = message.reply_to;
   one.in_reply_to = message.in_reply_to;
   one.at = now.mono;
   const Taken taken = on_got ? on_got(one) : Taken::yes;

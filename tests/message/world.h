@@ -52,7 +52,7 @@ struct Got {
   std::vector<std::byte> bytes;
   Class cls = Class::normal;
   std::optional<NodeId> sender;
-  std::optional<circuit::CircuitId> reply_circuit;
+  std::optional<ReplyPath> reply_to;
   std::optional<std::array<std::byte, 16>> in_reply_to;
   TimePoint at{};
 };
@@ -77,8 +77,7 @@ class Node final : public Port, public Routes, public Events {
   Result<SendId> send(std::size_t to, std::uint64_t serial, std::size_t size,
                       SendOptions options = {});
   Result<SendId> send_bytes(const NodeId& to, Bytes bytes, SendOptions options);
-  Result<SendId> reply(circuit::CircuitId circuit, const std::array<std::byte, 16>& to, Bytes bytes,
-                       std::chrono::milliseconds ttl = 60s);
+  Result<SendId> reply(const ReplyPath& to, Bytes bytes, std::chrono::milliseconds ttl = 60s);
   std::vector<Got> got;
   std::map<std::uint64_t, Ended> ended;
   std::vector<Progress> progress;
@@ -120,6 +119,7 @@ class Node final : public Port, public Routes, public Events {
 
   memory::BlockPool pool;
   memory::Budget budget;
+  memory::Budget tables{"tables", 64 << 20};  // of circuits, back when they end
   TestRng rng;
   std::unique_ptr<Messages> messages;
   World& world;

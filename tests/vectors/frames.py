@@ -204,14 +204,14 @@ BODIES = {HELLO: read_hello, PING: read_number(8), PONG: read_number(8), GOODBYE
 
 # ---- Section 7: the frames in a payload -------------------------------------------------------------
 
-DATA, ACK, CREDIT, MESSAGE_PING, MESSAGE_PONG, CLOSE, CANCEL = range(1, 8)
+DATA, ACK, CREDIT, MESSAGE_PING, MESSAGE_PONG, CLOSE, CANCEL, SCOPE = range(1, 9)
 FIRST, LAST, SIGNED, REPLY = 1, 2, 4, 8
-MESSAGE_BYTES_MAX, SIGNED_BYTES = 1 << 26, 1952 + 3309
-STATUS_MAX = 7
+MESSAGE_BYTES_MAX, SIGNED_BYTES = 1 << 26, 1952 + 3309 + 4
+STATUS_MAX = 8
 
 
-def start(message_id, size, ttl_ms, cls):
-    return message_id + u32(size) + u32(ttl_ms) + u8(cls) + bytes(3)
+def start(message_id, size, ttl, cls):
+    return message_id + u32(size) + u8(ttl) + u8(cls)
 
 
 def data(flags, ref, first, in_reply_to, payload):
@@ -243,16 +243,16 @@ def cancel(ref):
 
 
 def read_start(reader, flags):
-    out = {"id": reader.take(16), "size": reader.number(4), "ttl_ms": reader.number(4),
+    out = {"id": reader.take(16), "size": reader.number(4), "ttl": reader.number(1),
            "class": reader.number(1)}
-    rule(reader.take(3) == bytes(3), "reserved bytes", "circuit")
+    rule(10 <= out["ttl"] <= 27, "ttl", "circuit")
     rule(out["class"] <= 2, "class", "circuit")
     least, most = 0, MESSAGE_BYTES_MAX
     if flags & SIGNED:
         least, most = SIGNED_BYTES, MESSAGE_BYTES_MAX + SIGNED_BYTES
     rule(least <= out["size"] <= most, "size", "circuit")
     if flags & REPLY:
-        out["in_reply_to"] = reader.take(16)
+        out["in_reply_to"] = reader.number(4)
     return out
 
 
@@ -276,26 +276,34 @@ def read_payload(raw):
         kind = reader.number(1)
         if kind == 0:
             break
-        rule(kind <= CANCEL, "unknown type", "circuit")
+        rule(kind <= SCOPE, "unknown type", "circuit")
         if kind == DATA:
             out.append((DATA, *read_data(reader)))
         elif kind == ACK:
             ref, status = reader.number(4), reader.number(1)
             rule(status <= STATUS_MAX, "status", "circuit")
             out.append((ACK, ref, status))
+        elif kind == SCOPE:
+            out.append((SCOPE, reader.take(16)))
         else:
             out.append((kind, reader.number({CLOSE: 1, CANCEL: 4}.get(kind, 8))))
     return out
 
 
-def signed_message(key, destination, message_id, payload):
-    text = destination + message_id + hashlib.sha256(payload).digest()
-    return key.public + key.sign(b"qudag/1 message", text) + payload
+def signed_text(destination, message_id, minute, ttl, cls, payload):
+    return (destination + message_id + u32(minute) + u8(ttl) + u8(cls) + u32(len(payload))
+            + hashlib.sha256(payload).digest())
 
 
-def read_signed(raw, destination, message_id):
-    """Who sent it, and what; a wrong signature is answered with status 6."""
-    public, signature, payload = raw[:1952], raw[1952:SIGNED_BYTES], raw[SIGNED_BYTES:]
-    text = destination + message_id + hashlib.sha256(payload).digest()
+def signed_message(key, destination, message_id, minute, ttl, cls, payload):
+    text = signed_text(destination, message_id, minute, ttl, cls, payload)
+    return key.public + key.sign(b"qudag/1 message", text) + u32(minute) + payload
+
+
+def read_signed(raw, destination, first):
+    """Who sent it, when, and what; a wrong signature is answered with status 6."""
+    public, signature, payload = raw[:1952], raw[1952:5261], raw[SIGNED_BYTES:]
+    minute = int.from_bytes(raw[5261:SIGNED_BYTES], "big")
+    text = signed_text(destination, first["id"], minute, first["ttl"], first["class"], payload)
     rule(mldsa.verify(public, b"qudag/1 message", text, signature), "signature", "message", 6)
-    return hashlib.sha256(public).digest(), payload
+    return hashlib.sha256(public).digest(), minute, payload

@@ -61,6 +61,8 @@ TEST(MessageFrames, GoldenBytesOfSmallFrames) {
   EXPECT_EQ(written(PongFrame{0x1122334455667788}), "051122334455667788");
   EXPECT_EQ(written(CloseFrame{5}), "0605");
   EXPECT_EQ(written(CancelFrame{0xfffffffe}), "07fffffffe");
+  EXPECT_EQ(written(ScopeFrame{id_of_byte(0xbb)}), "08" + kOther);
+  EXPECT_EQ(written(ScopeFrame{}).size(), 2 * kScopeFrameBytes);
   EXPECT_EQ(written(AckFrame{}).size(), 2 * kAckFrameBytes);
   EXPECT_EQ(written(CreditFrame{}).size(), 2 * kCreditFrameBytes);
   EXPECT_EQ(written(PingFrame{}).size(), 2 * kPingFrameBytes);
@@ -74,7 +76,7 @@ TEST(MessageFrames, GoldenBytesOfData) {
   DataFrame whole;
   whole.ref = 7;
   whole.start =
-      MessageStart{.id = id_of_byte(0xaa), .size = 5, .ttl_ms = 60'000, .cls = Class::low};
+      MessageStart{.id = id_of_byte(0xaa), .size = 5, .ttl_ms = 65'536, .cls = Class::low};
   whole.last = true;
   whole.bytes = text;
   EXPECT_EQ(written(whole),
@@ -83,24 +85,22 @@ TEST(MessageFrames, GoldenBytesOfData) {
             "00000007" +
                 kId +
                 "00000005"
-                "0000ea60"
+                "10"
                 "02"
-                "000000"
                 "0005"
                 "68656c6c6f");
 
   DataFrame reply = whole;
-  reply.start->in_reply_to = id_of_byte(0xbb);
+  reply.start->in_reply_to = 0x01020304;
   EXPECT_EQ(written(reply),
             "01"
             "0b"
             "00000007" +
                 kId +
                 "00000005"
-                "0000ea60"
+                "10"
                 "02"
-                "000000" +
-                kOther +
+                "01020304"
                 "0005"
                 "68656c6c6f");
 
@@ -113,10 +113,9 @@ TEST(MessageFrames, GoldenBytesOfData) {
             "05"
             "00000007" +
                 kId +
-                "0000148d"
-                "0000ea60"
+                "00001491"
+                "10"
                 "02"
-                "000000"
                 "0005"
                 "68656c6c6f");
 
@@ -137,7 +136,7 @@ TEST(MessageFrames, HeaderSizesAreWhatTheWriterWrites) {
   EXPECT_EQ(written(frame).size(), 2 * data_header_bytes(false, false));
   frame.start = MessageStart{.size = 1};
   EXPECT_EQ(written(frame).size(), 2 * data_header_bytes(true, false));
-  frame.start->in_reply_to = id_of_byte(1);
+  frame.start->in_reply_to = 1;
   EXPECT_EQ(written(frame).size(), 2 * kDataHeaderBytesMax);
 }
 
@@ -180,25 +179,24 @@ TEST(MessageFrames, ReadsASequenceUpToThePadding) {
 }
 
 TEST(MessageFrames, ReadsTheStartOfAMessage) {
-  const auto payload =
-      from_hex("01 0b 00000007" + kId + "00000002 0000ea60 01 000000" + kOther + "0002 4142");
+  const auto payload = from_hex("01 0b 00000007" + kId + "00000002 10 01 01020304 0002 4142");
   const Read result = read(payload);
   ASSERT_EQ(result.frames.size(), 1u);
   const DataFrame& data = std::get<DataFrame>(result.frames[0]);
   EXPECT_EQ(data.start, (MessageStart{.id = id_of_byte(0xaa),
                                       .size = 2,
-                                      .ttl_ms = 60'000,
+                                      .ttl_ms = 65'536,
                                       .cls = Class::normal,
                                       .is_signed = false,
-                                      .in_reply_to = id_of_byte(0xbb)}));
+                                      .in_reply_to = 0x01020304}));
   EXPECT_TRUE(data.last);
   EXPECT_FALSE(result.malformed);
 }
 
 TEST(MessageFrames, AnEmptyMessageIsOneLastFragment) {
-  const std::string head = "01 03 00000000" + kId + "00000000 00000001 00 000000 0000";
+  const std::string head = "01 03 00000000" + kId + "00000000 10 00 0000";
   EXPECT_EQ(read(from_hex(head)).frames.size(), 1u);
-  EXPECT_TRUE(refused("01 01 00000000" + kId + "00000000 00000001 00 000000 0000"));
+  EXPECT_TRUE(refused("01 01 00000000" + kId + "00000000 10 00 0000"));
 }
 
 TEST(MessageFrames, EndsWithoutPadding) {
@@ -209,28 +207,24 @@ TEST(MessageFrames, EndsWithoutPadding) {
 }
 
 TEST(MessageFrames, FramesBeforeAMalformedOneAreRead) {
-  const Read result = read(from_hex("0605 08 0605"));
+  const Read result = read(from_hex("0605 09 0605"));
   EXPECT_EQ(result.frames.size(), 1u);
   EXPECT_TRUE(result.malformed);
 }
 
 TEST(MessageFrames, RefusesEveryBrokenRule) {
-  const std::string start = kId + "00000002 0000ea60 00 000000";
+  const std::string start = kId + "00000002 10 00";
   EXPECT_FALSE(refused("01 03 00000000" + start + "0002 4142")) << "the valid form";
-  EXPECT_TRUE(refused("08")) << "unknown type";
+  EXPECT_TRUE(refused("09")) << "unknown type";
   EXPECT_TRUE(refused("ff 00000000")) << "unknown type";
-  EXPECT_TRUE(refused("02 00000000 08")) << "unknown status";
+  EXPECT_TRUE(refused("02 00000000 09")) << "unknown status";
   EXPECT_TRUE(refused("01 10 00000000 0000")) << "unknown flag";
   EXPECT_TRUE(refused("01 04 00000000 0000")) << "SIGNED without FIRST";
   EXPECT_TRUE(refused("01 08 00000000 0000")) << "REPLY without FIRST";
-  EXPECT_TRUE(refused("01 0f 00000000" + kId + "0000148d 0000ea60 00 000000" + kOther + "0000"))
-      << "a signed reply";
-  EXPECT_TRUE(refused("01 03 00000000" + kId + "00000002 0000ea60 03 000000 0002 4142"))
-      << "unknown class";
-  EXPECT_TRUE(refused("01 03 00000000" + kId + "00000002 0000ea60 00 010000 0002 4142"))
-      << "reserved bytes";
-  EXPECT_TRUE(refused("01 03 00000000" + kId + "00000002 0000ea60 00 000001 0002 4142"))
-      << "reserved bytes";
+  EXPECT_TRUE(refused("01 0f 00000000" + kId + "00001491 10 00 01020304 0000")) << "a signed reply";
+  EXPECT_TRUE(refused("01 03 00000000" + kId + "00000002 10 03 0002 4142")) << "unknown class";
+  EXPECT_TRUE(refused("01 03 00000000" + kId + "00000002 09 00 0002 4142")) << "less than a second";
+  EXPECT_TRUE(refused("01 03 00000000" + kId + "00000002 1c 00 0002 4142")) << "more than two days";
   EXPECT_TRUE(refused("01 01 00000000" + start + "0002 4142")) << "complete without LAST";
   EXPECT_TRUE(refused("01 03 00000000" + start + "0001 41")) << "LAST before the end";
   EXPECT_TRUE(refused("01 01 00000000" + start + "0003 414243")) << "more than the size";
@@ -240,14 +234,14 @@ TEST(MessageFrames, RefusesEveryBrokenRule) {
 TEST(MessageFrames, SizeHasABoundThatSigningRaises) {
   const auto first_of = [](unsigned flags, std::string_view size) {
     const std::string text = flags == 0 ? "01" : "05";
-    return "01" + text + "00000000" + kId + std::string(size) + "0000ea60 00 000000 0001 41";
+    return "01" + text + "00000000" + kId + std::string(size) + "10 00 0001 41";
   };
   EXPECT_FALSE(refused(first_of(0, "04000000")));
   EXPECT_TRUE(refused(first_of(0, "04000001")));
-  EXPECT_FALSE(refused(first_of(1, "0400148d")));
-  EXPECT_TRUE(refused(first_of(1, "0400148e")));
-  EXPECT_FALSE(refused(first_of(1, "0000148d")));
-  EXPECT_TRUE(refused(first_of(1, "0000148c"))) << "no room for key and signature";
+  EXPECT_FALSE(refused(first_of(1, "04001491")));
+  EXPECT_TRUE(refused(first_of(1, "04001492")));
+  EXPECT_FALSE(refused(first_of(1, "00001491")));
+  EXPECT_TRUE(refused(first_of(1, "00001490"))) << "no room for key and signature";
 }
 
 TEST(MessageFrames, EveryTruncationIsRefused) {
@@ -258,9 +252,10 @@ TEST(MessageFrames, EveryTruncationIsRefused) {
       "05 1122334455667788",
       "06 00",
       "07 00000001",
+      "08 " + kOther,
       "01 02 00000003 0002 4142",
-      "01 03 00000007" + kId + "00000002 0000ea60 01 000000 0002 4142",
-      "01 0b 00000007" + kId + "00000002 0000ea60 01 000000" + kOther + "0002 4142"};
+      "01 03 00000007" + kId + "00000002 10 01 0002 4142",
+      "01 0b 00000007" + kId + "00000002 10 01 01020304 0002 4142"};
   for (const std::string& text : frames) {
     const auto bytes = from_hex(text);
     EXPECT_EQ(read(bytes).frames.size(), 1u) << text;
@@ -269,6 +264,15 @@ TEST(MessageFrames, EveryTruncationIsRefused) {
       EXPECT_TRUE(result.malformed && result.frames.empty()) << text << " cut to " << n;
     }
   }
+}
+
+TEST(MessageFrames, TimesToLiveAreRoundedUpToPowersOfTwo) {
+  using std::chrono::milliseconds;
+  EXPECT_EQ(ttl_on_wire(milliseconds(1)), 1'024u);
+  EXPECT_EQ(ttl_on_wire(milliseconds(1'024)), 1'024u);
+  EXPECT_EQ(ttl_on_wire(milliseconds(1'025)), 2'048u);
+  EXPECT_EQ(ttl_on_wire(milliseconds(60'000)), 65'536u);
+  EXPECT_EQ(ttl_on_wire(limits::kTtlMax), 1u << kTtlExponentMax);
 }
 
 TEST(MessageFrames, SayWhichMessageBeginsNext) {

@@ -120,6 +120,7 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
   out.waiting_bytes_max = {bytes(limits.queue_high_bytes), bytes(limits.queue_normal_bytes),
                            bytes(limits.queue_low_bytes)};
   for (std::size_t i = 0; i < kClassCount; ++i) out.claims[i] = &setup.bound->claim(i);
+  out.tables = &setup.bound->part(memory::Part::tables);
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include "node/buffer.h"
 #include "node/cipher.h"
+#include "node/reply_address.h"
 
 #include <algorithm>
 #include <utility>
@@ -196,9 +197,10 @@ void Shard::send(SendRequest&& request, Now now) {
 
 Result<message::SendId> Shard::enqueue(SendRequest& request, Now now) {
   if (request.reply_to) {
-    return messages_->reply({request.reply_to->circuit}, request.reply_to->message,
-                            std::move(request.payload), std::move(request.reservation),
-                            request.options.ttl, now);
+    const auto to = ReplyAddress::unpack(*request.reply_to);
+    if (!to) return fail(Errc::invalid_argument, "no such reply address");
+    return messages_->reply({{to->circuit}, to->ref}, std::move(request.payload),
+                            std::move(request.reservation), request.options.ttl, now);
   }
   if (auto ok = protection_->admit(request.options.cls); !ok) return std::unexpected(ok.error());
   return messages_->send(request.destination, std::move(request.payload),
@@ -211,9 +213,11 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
   message.cls = received.cls;
   message.sender = received.sender;
   message.in_reply_to = received.in_reply_to;
-  if (received.reply_circuit) {
-    message.reply_to = ReplyTo{
-        .shard = setup_.index, .circuit = received.reply_circuit->value, .message = received.id};
+  if (received.reply_to) {
+    message.reply_to = ReplyAddress{.circuit = received.reply_to->circuit.value,
+                                    .ref = received.reply_to->ref,
+                                    .shard = setup_.index}
+                           .pack();
   }
   auto payload = Buffer::Impl::make(pool_, received.payload, received.reservation, setup_.bound,
                                     onion::block_use(received.cls));

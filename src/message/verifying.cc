@@ -1,0 +1,123 @@
+// The receiver's part for signed messages: whole -> to_verify -> a worker -> verified: signature,
+// time, and whether it came before -> hand_out.
+#include "message/receiver.h"
+
+namespace qudag::message {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Whole messages that wait for their signature to be verified: half a second of two workers.
+constexpr std::size_t kToVerifyMax = 4'096;
+/// One circuit's: more than its credit allows to be under way.
+constexpr std::size_t kToVerifyPerChannelMax = 1'024;
+/// At the workers at a time, so that their other work waits for no more than these: 7 ms of one.
+constexpr std::size_t kVerifyingMax = 32;
+/// After the workers had no room.
+constexpr Duration kRetry = 1ms;
+
+}  // namespace
+
+SignedFields Receiver::fields_of(const Assembly& assembly) const {
+  return {.destination = context_.options.self,
+          .id = assembly.start.id,
+          .minute = 0,
+          .ttl_ms = assembly.start.ttl_ms,
+          .cls = assembly.start.cls};
+}
+
+/// live or the end of its circuit.
+bool Receiver::verify_later(Assembly& assembly) {
+  Channel& channel = *assembly.channel;
+  if (to_verify_ >= kToVerifyMax || channel.to_verify.size() >= kToVerifyPerChannelMax) {
+    ++context_.stats.refused_queue;
+    return refuse(assembly, wire::AckStatus::refused_queue);
+  }
+  channel.arriving.erase(assembly);
+  channel.arriving_by_ref.erase(assembly);
+  forget_progress(assembly);
+  assembly.stage = Stage::to_verify;
+  channel.to_verify.push_back(assembly);
+  ++to_verify_;
+  if (!channel.verify_turn.linked) verify_turns_.push_back(channel);
+  context_.deadlines.set(assembly, assembly.expires);
+  return true;
+}
+
+/// Channels take turns, so that one that floods waits for itself.
+void Receiver::pump(Now now) {
+  retry_at_ = kNever;
+  while (!verify_turns_.empty() && verifying_ < kVerifyingMax) {
+    Channel& channel = *verify_turns_.front();
+    Assembly& next = *channel.to_verify.front();
+    if (!submit(next)) {
+      ++context_.stats.signatures_put_off;
+      retry_at_ = now.mono + kRetry;
+      return;
+    }
+    verify_turns_.erase(channel);
+    channel.to_verify.erase(next);
+    --to_verify_;
+    next.stage = Stage::being_verified;
+    channel.being_verified.push_back(next);
+    if (!channel.to_verify.empty()) verify_turns_.push_back(channel);
+  }
+}
+
+bool Receiver::submit(Assembly& assembly) {
+  const auto job = std::make_shared<Unverified>();  // owners: the worker's two steps
+  job->bytes = std::move(assembly.bytes);
+  job->reservation = std::move(assembly.reservation);
+  const bool taken = context_.offload(
+      [job, fields = fields_of(assembly)] { job->signer = verify_signed(fields, job->bytes); },
+      [this, job, handle = assembly.handle](Now now) { on_verified(handle, *job, now); });
+  if (taken) {
+    ++verifying_;
+  } else {
+    assembly.bytes = std::move(job->bytes);
+    assembly.reservation = std::move(job->reservation);
+  }
+  return taken;
+}
+
+void Receiver::on_verified(SlotHandle handle, Unverified& job, Now now) {
+  --verifying_;
+  ++context_.stats.verified_off_loop;
+  Assembly* assembly = assemblies_.find(handle);
+  if (assembly == nullptr) return;  // it ended meanwhile, and now its bytes do
+  assembly->bytes = std::move(job.bytes);
+  assembly->reservation = std::move(job.reservation);
+  // A peer that lets answers pile up gets none for this one; its circuit ends by the next frame.
+  static_cast<void>(verified(*assembly, job.signer, now));
+}
+
+bool Receiver::verified(Assembly& assembly, const Result<Signer>& signer, Now now) {
+  if (!signer) {
+    ++context_.stats.signatures_bad;
+    return refuse(assembly, wire::AckStatus::bad_signature);
+  }
+  drop_prefix(assembly.bytes);
+  return hand_out(assembly, *signer, now);
+}
+
+/// Whoever brings a signed message again: within its time it is known, and later it is too old.
+std::optional<wire::AckStatus> Receiver::refusal_of_signed(const Assembly& assembly,
+                                                           const Signer& signer, Now now) {
+  const wire::MessageStart& start = assembly.start;
+  auto claimed = Delivered::Signed::too_old;
+  if (is_of_now(signer.minute, start.ttl_ms, now.unix_seconds)) {
+    const std::uint64_t left = too_old_at(signer.minute, start.ttl_ms) - now.unix_seconds;
+    claimed = delivered_->claim_signed(key_of(signer, start.id), std::uint64_t{signer.minute} * 60,
+                                       now.mono + std::chrono::seconds(left + 1), now);
+  }
+  if (claimed == Delivered::Signed::first) return std::nullopt;
+  delivered_->give_back(assembly.key, now.mono);
+  if (claimed == Delivered::Signed::again) {
+    ++context_.stats.duplicates;
+    return wire::AckStatus::duplicate;
+  }
+  ++context_.stats.signatures_old;
+  return wire::AckStatus::wrong_time;
+}
+
+}  // namespace qudag::message
