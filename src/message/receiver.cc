@@ -95,7 +95,7 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
   ++channel.next_ref_in;
   const auto key = key_of_new(channel, start);
   const bool wanted = key && channel.is_source() == start.in_reply_to.has_value();
-  if (frame.last && wanted && start.ttl_ms > 0 && !start.is_signed) {
+  if (frame.last && wanted && !start.is_signed) {
     return take_whole(channel, frame, *key, payload, now);
   }
   if (const auto status = refusal_of(channel, start, key, now)) {
@@ -198,7 +198,6 @@ std::optional<wire::AckStatus> Receiver::refusal_of(const Channel& channel,
   if (!channel.is_source() && delivered_->contains(*key, now.mono)) {
     return wire::AckStatus::duplicate;
   }
-  if (start.ttl_ms == 0) return wire::AckStatus::expired;
   return std::nullopt;
 }
 
