@@ -303,6 +303,8 @@ asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
       auto* message = std::get_if<Message>(&item);
       if (message == nullptr || !open) continue;
       const std::uint64_t bytes = message->payload.size();
+      Held written;
+      written.add(*message);
       std::string text;
       if (get.raw) {
         text.reserve(bytes);
@@ -314,7 +316,7 @@ asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
         text = message_json(*message);
       }
       open = text.empty() || co_await write_chunk(std::move(text));
-      port.outbox()->written(1, bytes);
+      port.outbox()->written(written);
       hub_->counters.add(ApiMetric::messages_out);
       if (get.count != 0 && ++given >= get.count) open = false;
     }

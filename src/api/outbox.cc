@@ -74,17 +74,22 @@ void Outbox::push_progress(const std::shared_ptr<ProgressSlot>& slot, std::uint6
 }
 
 Accept Outbox::push_message(Message& message) {
-  const std::uint64_t bytes = message.payload.size();
+  Held after;
+  after.add(message);
+  const std::size_t kind = after.messages[1];
+  const std::uint64_t bytes = after.bytes[kind];
   std::unique_lock lock = lock_soon(mutex_);
   if (!open_) return Accept::no_receiver;
-  if (quota_ == 0 || messages_ >= messages_max_ || (bytes_ > 0 && bytes_ + bytes > bytes_max_)) {
+  std::size_t& messages = held_.messages[kind];
+  std::uint64_t& held = held_.bytes[kind];
+  if (quota_ == 0 || messages >= messages_max_ || (held > 0 && held + bytes > bytes_max_)) {
     ++refused_;
     return Accept::queue_full;
   }
   ++entered_;
   --quota_;
-  ++messages_;
-  bytes_ += bytes;
+  ++messages;
+  held += bytes;
   push(lock, std::move(message));
   return Accept::taken;
 }
@@ -97,21 +102,23 @@ bool Outbox::take(std::vector<OutItem>& out) {
   return scheduled_;
 }
 
-void Outbox::written(std::size_t messages, std::uint64_t bytes) {
+void Outbox::written(const Held& what) {
   const std::unique_lock lock = lock_soon(mutex_);
-  messages_ -= messages;
-  bytes_ -= bytes;
+  for (std::size_t kind = 0; kind < 2; ++kind) {
+    held_.messages[kind] -= what.messages[kind];
+    held_.bytes[kind] -= what.bytes[kind];
+  }
 }
 
 void Outbox::add_to(QueueStatus& row) {
   const std::unique_lock lock = lock_soon(mutex_);
-  row.items += messages_;
-  row.items_max += messages_max_;
-  row.bytes += bytes_;
+  row.items += held_.count();
+  row.items_max += 2 * messages_max_;
+  row.bytes += held_.bytes[0] + held_.bytes[1];
   // One message of any size always fits an empty queue.
-  row.bytes_max += std::max<std::uint64_t>(bytes_max_, kMessageBytesMax);
+  row.bytes_max += 2 * std::max<std::uint64_t>(bytes_max_, kMessageBytesMax);
   row.entered += entered_;
-  row.left += entered_ - messages_;
+  row.left += entered_ - held_.count();
   if (refused_ > 0) row.drops.push_back({"items_full", refused_});
 }
 

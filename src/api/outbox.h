@@ -5,8 +5,10 @@
 // messages cost one lock each, and a post only when the API thread had nothing to do.
 //
 // Threads: push_*() from any thread; open(), take(), written() and close() on the API thread only.
-// Bounds: messages by count and bytes (a full queue is answered Accept::queue_full); outcomes by
-// the client's outstanding sends; progress by one entry per send, which is overwritten in place.
+// Bounds: messages by count and bytes (a full queue is answered Accept::queue_full), and replies by
+// as many again: a destination that floods who asked it fills no place of those that write to this
+// node, or it could ask every node for a place and see who has none. Outcomes by the client's
+// outstanding sends; progress by one entry per send, which is overwritten in place.
 // Owners (shared_ptr): the session, the Subscribers list, and every completion still in flight,
 // because a message may end after its client has gone.
 #pragma once
@@ -18,6 +20,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -42,6 +45,19 @@ struct OutcomeItem {
 };
 
 struct SubscribedItem {};
+
+/// Received messages and their bytes: [0] messages to this node, [1] replies.
+struct Held {
+  std::array<std::size_t, 2> messages{};
+  std::array<std::uint64_t, 2> bytes{};
+
+  void add(const Message& message) {
+    const std::size_t kind = message.in_reply_to.has_value() ? 1 : 0;
+    ++messages[kind];
+    bytes[kind] += message.payload.size();
+  }
+  std::size_t count() const { return messages[0] + messages[1]; }
+};
 
 using OutItem = std::variant<OutcomeItem, std::shared_ptr<ProgressSlot>, Message, SubscribedItem>;
 
@@ -68,7 +84,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   /// All items in order; false if there is none, and only then the next push wakes: whoever got
   /// items comes back for more. Messages count against the bounds until written().
   bool take(std::vector<OutItem>& out);
-  void written(std::size_t messages, std::uint64_t bytes);
+  void written(const Held& what);
   /// Adds its books to a row.
   void add_to(QueueStatus& row);
 
@@ -82,8 +98,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   bool open_ = false;
   bool scheduled_ = false;
   std::vector<OutItem> items_;
-  std::size_t messages_ = 0;
-  std::uint64_t bytes_ = 0;
+  Held held_;
   std::uint64_t entered_ = 0;
   std::uint64_t refused_ = 0;
   std::uint64_t quota_ = UINT64_MAX;

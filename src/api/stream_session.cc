@@ -31,8 +31,7 @@ class Batch {
   void add(OutItem& item, std::size_t& outstanding);
   bool full() const { return bytes_.size() + viewed_ >= kStreamOutBytes; }
   bool empty() const { return bytes_.empty(); }
-  std::size_t messages() const { return messages_; }
-  std::uint64_t payload_bytes() const { return payload_bytes_; }
+  const Held& messages() const { return messages_; }
   /// Views into this batch, in order.
   const std::vector<asio::const_buffer>& buffers();
   void clear();
@@ -49,8 +48,7 @@ class Batch {
   std::vector<Buffer> kept_;  // what views_ look into
   std::vector<asio::const_buffer> buffers_;
   std::size_t viewed_ = 0;
-  std::size_t messages_ = 0;
-  std::uint64_t payload_bytes_ = 0;
+  Held messages_;
 };
 
 void Batch::add(OutItem& item, std::size_t& outstanding) {
@@ -73,6 +71,7 @@ void Batch::add(OutItem& item, std::size_t& outstanding) {
 
 void Batch::add_message(Message& message) {
   const std::size_t size = message.payload.size();
+  messages_.add(message);
   const MessageRecord head{message.id,       message.cls,         message.sender,
                            message.reply_to, message.in_reply_to, {}};
   append_message_head(bytes_, head, size);
@@ -88,8 +87,6 @@ void Batch::add_message(Message& message) {
     viewed_ += size;
     kept_.push_back(std::move(message.payload));
   }
-  ++messages_;
-  payload_bytes_ += size;
 }
 
 const std::vector<asio::const_buffer>& Batch::buffers() {
@@ -109,8 +106,7 @@ void Batch::clear() {
   kept_.clear();
   buffers_.clear();
   viewed_ = 0;
-  messages_ = 0;
-  payload_bytes_ = 0;
+  messages_ = {};
 }
 
 // Owners (shared_ptr): the reader's and the writer's coroutine.
@@ -228,8 +224,8 @@ asio::awaitable<void> StreamSession::write() {
       const auto [ec, bytes] = co_await socket_.async_write(batch.buffers(), kTuple);
       write_began_.reset();
       failed = ec;
-      hub_->counters.add(ApiMetric::messages_out, batch.messages());
-      port_.outbox()->written(batch.messages(), batch.payload_bytes());
+      hub_->counters.add(ApiMetric::messages_out, batch.messages().count());
+      port_.outbox()->written(batch.messages());
       batch.clear();
       go_on();
     }

@@ -45,7 +45,7 @@ node::SendRequest reply_on(const ReplyTo& to, std::chrono::milliseconds ttl, Com
   return out;
 }
 
-Result<unsigned> shard_of(const ReplyTo& to, unsigned shards) {
+Result<unsigned> shard_of(const ReplyTo& to, std::size_t shards) {
   const auto address = node::ReplyAddress::unpack(to);
   if (address && address->shard < shards) return address->shard;
   return fail(Errc::invalid_argument, "no such reply address");
