@@ -109,9 +109,10 @@ void Builder::say(circuit::CircuitId circuit) {
   if (!payload) return;
   static constexpr std::array<std::byte, kMessageBytes> kText{};
   wire::MessageStart start{
-      .size = kMessageBytes, .ttl_ms = 30'000, .cls = Class::normal, .in_reply_to = {}};
+      .size = kMessageBytes, .ttl_ms = 32'768, .cls = Class::normal, .in_reply_to = {}};
   rng_.fill(start.id);
   ByteWriter out(payload.bytes());
+  wire::append(out, wire::ScopeFrame{});
   wire::append(out, wire::DataFrame{.ref = 0, .start = start, .last = true, .bytes = kText});
   wire::append_padding(out);
   peer_->circuits().send(circuit, std::move(payload), Rogue::now());

@@ -61,7 +61,7 @@ class Unmasking : public ::testing::Test {
   }
 
   void TearDown() override {
-    rogue_->on_cell = [](circuit::CircuitId, Bytes) {};
+    rogue_->on_cell = [](auto, auto) {};
   }
 
   void read(circuit::CircuitId circuit, Bytes payload) {

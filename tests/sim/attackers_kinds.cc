@@ -15,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::uint32_t kLie = UINT32_MAX;   // KiB/s
-constexpr std::uint32_t kProbeTtl = 20'000;  // ms
+constexpr std::uint32_t kProbeTtl = 32'768;  // ms
 constexpr std::size_t kVictims = 6;          // relays that floods go to
 constexpr std::size_t kInvented = 40;        // identities
 constexpr Duration kReplyOnTheWay = 300ms;   // until the sender has our reply
@@ -95,7 +95,7 @@ class Ids final : public Prober {
                 .size = 32,
                 .ttl_ms = kProbeTtl,
                 .cls = arrival.cls,
-                .in_reply_to = arrival.id},
+                .in_reply_to = arrival.ref},
                32)) {
       return;
     }
@@ -163,7 +163,7 @@ class Partial final : public Prober {
                   .size = kWhole,
                   .ttl_ms = kProbeTtl,
                   .cls = target_->cls,
-                  .in_reply_to = target_->id},
+                  .in_reply_to = target_->ref},
                  kPiece);
     if (!ref_) return finish();
     next_ = world_.now().mono + kReplyOnTheWay;

@@ -116,6 +116,9 @@ std::optional<std::uint32_t> Hostile::begin(circuit::CircuitId circuit,
   if (known == known_.end()) return std::nullopt;
   const std::vector<std::byte> text(bytes, std::byte{0xff});  // no number of a message
   const std::uint32_t ref = known->second.next_ref;
+  if (ref == 0 && destination_.contains(circuit) && !say(circuit, wire::ScopeFrame{})) {
+    return std::nullopt;
+  }
   const bool said =
       say(circuit,
           wire::DataFrame{.ref = ref, .start = start, .last = bytes == start.size, .bytes = text});
