@@ -78,6 +78,8 @@ class Rogue final : private node::LinkListener,
   std::optional<onion::RouteHop> hop(const NodeId& id) const;
   /// Asks for a circuit; false if refused here.
   bool build(std::span<const onion::RouteHop> route, Class cls);
+  /// A cell with these frames. False if the circuit has no room for it.
+  bool say(circuit::CircuitId circuit, Class cls, Bytes frames);
   /// As many cells of nothing as the circuit has room for, at most so many. How many.
   std::size_t fill(circuit::CircuitId circuit, Class cls, std::size_t most = SIZE_MAX);
   memory::Block block(std::size_t bytes);
