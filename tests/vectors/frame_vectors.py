@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes and checks tests/vectors/control.txt, gossip.txt and verdicts.txt with frames.py, the second
+"""Makes and checks tests/vectors/control.txt, gossip.txt, verdicts.txt and payloads.txt with frames.py, the second
 implementation of the frames of docs/protocol.md.
 
     python3 tests/vectors/frame_vectors.py            compares with the files, exit code 1 if different
@@ -143,6 +143,92 @@ def patched(raw, patch):
     return raw[:at] + data + raw[at + len(data):]
 
 
+# ---- payloads.txt -------------------------------------------------------------------------------------
+
+
+def payload_vectors():
+    """What a payload of a cell may begin with, and what it may not (section 7). Padding is left out."""
+    message_id, scope, text = chosen("message id", 16), chosen("scope", 16), b"hello"
+    whole, part = f.start(message_id, 5, 16, 1), f.start(message_id, 6, 10, 2)
+    first, last = f.FIRST, f.LAST
+
+    def data(flags, start=b"", reply=b"", body=text, ref=7):
+        return f.data(flags, ref, start, reply, body)
+
+    good = [
+        ("nothing", b""),
+        ("padding_is_not_looked_at", b"\0\xff\xff"),
+        ("data_whole", data(first | last, whole)),
+        ("data_empty", data(first | last, f.start(message_id, 0, 27, 0), body=b"")),
+        ("data_first", data(first, part)),
+        ("data_first_empty", data(first, part, body=b"")),
+        ("data_middle", data(0)),
+        ("data_last", data(last, body=b"!")),
+        ("data_reply", data(first | last | f.REPLY, whole, f.u32(3))),
+        ("data_signed", data(first | f.SIGNED, f.start(message_id, f.SIGNED_BYTES, 16, 1))),
+        ("data_largest", data(first, f.start(message_id, f.MESSAGE_BYTES_MAX, 16, 1))),
+        ("data_largest_signed", data(first | f.SIGNED, f.start(
+            message_id, f.MESSAGE_BYTES_MAX + f.SIGNED_BYTES, 16, 1))),
+        *[(f"ack_{status}", f.ack(0x01020304, status)) for status in range(f.STATUS_MAX + 1)],
+        ("credit", f.credit(4194305)),
+        ("ping", f.message_ping(0x0102030405060708)),
+        ("pong", f.message_pong(0x0102030405060708)),
+        ("close", f.close(255)),
+        ("cancel", f.cancel(0x01020304)),
+        ("scope", f.scope(scope)),
+    ]
+    good.append(("several", b"".join(raw for name, raw in good[2:])))
+    bad = [
+        ("bad_type", f.u8(f.SCOPE + 1)),
+        ("bad_type_ff", b"\xff" + bytes(20)),
+        ("bad_flag", data(0x10)),
+        ("bad_signed_later", data(f.SIGNED)),
+        ("bad_reply_later", data(f.REPLY)),
+        ("bad_signed_reply", data(first | f.SIGNED | f.REPLY, f.start(
+            message_id, f.SIGNED_BYTES, 16, 1), f.u32(3))),
+        ("bad_length", data(0)[:-1]),
+        ("bad_more_than_size", data(first, f.start(message_id, 4, 16, 1))),
+        ("bad_last_too_early", data(first | last, part)),
+        ("bad_last_is_missing", data(first, whole)),
+        ("bad_class", data(first | last, f.start(message_id, 5, 16, 3))),
+        ("bad_ttl_short", data(first | last, f.start(message_id, 5, 9, 1))),
+        ("bad_ttl_long", data(first | last, f.start(message_id, 5, 28, 1))),
+        ("bad_size", data(first, f.start(message_id, f.MESSAGE_BYTES_MAX + 1, 16, 1))),
+        ("bad_size_signed", data(first | f.SIGNED, f.start(
+            message_id, f.SIGNED_BYTES - 1, 16, 1))),
+        ("bad_size_signed_long", data(first | f.SIGNED, f.start(
+            message_id, f.MESSAGE_BYTES_MAX + f.SIGNED_BYTES + 1, 16, 1))),
+        ("bad_status", f.ack(0, f.STATUS_MAX + 1)),
+        ("bad_second", f.close(0) + f.credit(1)[:-1]),
+    ]
+    check(good, bad, f.read_payload)
+    for name, raw in good:  # what was read is written the same
+        read = f.read_payload(raw)
+        assert name.startswith("padding") or b"".join(f.write(one) for one in read) == raw, name
+    seen = dict((raw, name) for name, raw in good + bad)
+    changes = []
+    for name, raw in good[2:-1]:
+        for one in changed_payload(name, raw):
+            if one not in seen:
+                seen[one] = name
+                verdict = f.u8(taken(f.read_payload, one))
+                changes.append((f"changed_{len(changes):03}", verdict + one))
+    assert 50 < sum(value[0] for _, value in changes) < len(changes) - 50
+    return good + bad + changes
+
+
+def changed_payload(name, raw):
+    for i in range(CHANGES):
+        a, b, how = chosen(f"{name} payload change {i}", 3)
+        out = bytearray(raw)
+        if how % 4:
+            out[a % min(len(raw), 36)] ^= 1 << b % 8
+        else:
+            del out[len(raw) - 1 - a % min(len(raw), 8):]
+            out += bytes([b])[:how // 4 % 2]
+        yield bytes(out)
+
+
 # ---- verdicts.txt: changed frames, and whether they are taken ------------------------------------------
 
 CHANGES = 24
@@ -217,7 +303,8 @@ def main():
     control, gossip = control_vectors(), gossip_vectors()
     frames = control + [one for one in gossip if one[0].startswith(("digest_", "want_"))]
     files = {"control.txt": ("section 4", control), "gossip.txt": ("section 8", gossip),
-             "verdicts.txt": ("sections 4 and 8", verdict_vectors(frames))}
+             "verdicts.txt": ("sections 4 and 8", verdict_vectors(frames)),
+             "payloads.txt": ("section 7", payload_vectors())}
     different = False
     for name, (where, values) in files.items():
         text = f"# docs/protocol.md, {where}. Made by tests/vectors/frame_vectors.py; see README.md.\n"

@@ -242,6 +242,25 @@ def cancel(ref):
     return u8(CANCEL) + u32(ref)
 
 
+def scope(value):
+    return u8(SCOPE) + value
+
+
+def write(frame):
+    """The bytes of a frame as read_payload gives it."""
+    kind, *fields = frame
+    if kind == DATA:
+        flags, ref, first, payload = fields
+        head, reply = b"", b""
+        if first:
+            head = start(first["id"], first["size"], first["ttl"], first["class"])
+            reply = u32(first["in_reply_to"]) if flags & REPLY else b""
+        return data(flags, ref, head, reply, payload)
+    writers = {ACK: ack, CREDIT: credit, MESSAGE_PING: message_ping, MESSAGE_PONG: message_pong,
+               CLOSE: close, CANCEL: cancel, SCOPE: scope}
+    return writers[kind](*fields)
+
+
 def read_start(reader, flags):
     out = {"id": reader.take(16), "size": reader.number(4), "ttl": reader.number(1),
            "class": reader.number(1)}

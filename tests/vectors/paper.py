@@ -75,8 +75,8 @@ ROWS = [
      r"kAskAnotherAfter = (\d+)s;\s*constexpr Duration kAskAgainAfter = (\d+)s", "{} s, {} s"),
     ("a WANT may stay unanswered after its descriptor was sent", "src/netmap/gossip.cc",
      r"kOnItsWay = (\d+)s", "{} s"),
-    ("time to live of a message", "src/base/limits.h", r"kTtlMax = (\d+)h", "to {} h"),
-    ("message ids remembered", "src/message/receiver.cc", r"kRememberedAfter = (\d+)min",
+    ("time to live of a message", "src/base/limits.h", r"kTtlMax = (\d+)h", "to {} h at its sender"),
+    ("(scope, message id) remembered", "src/message/receiver.cc", r"kRememberedAfter = (\d+)min",
      "{} min"),
     ("message without progress, when memory is short", "src/message/receiver.h",
      r"kStalledAfter = std::chrono::seconds\((\d+)\);\s*inline constexpr std::uint32_t kStalledShare "
