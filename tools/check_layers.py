@@ -36,7 +36,8 @@ ARROWS = {
     "message": ["circuit", "queue"],
     "netmap": ["wire", "crypto", "memory", "queue"],  # scratch memory, the books of a queue
     "govern": ["base", "queue"],
-    "node": ["link", "message", "netmap", "govern", "runtime"],
+    "store": ["crypto"],  # state files
+    "node": ["link", "message", "netmap", "govern", "runtime", "store"],
     "api": ["node"],
     "apps": ["api"],
 }

@@ -28,6 +28,12 @@ Result<api::Settings> settings_of(const NodeArgs& args) {
       return std::unexpected(set.error());
     }
   }
+  // A node with an identity keeps its guards beside it, unless told otherwise.
+  std::filesystem::path& state = settings.node.state_dir;
+  if (state.empty() && !settings.node.identity.empty()) {
+    state = settings.node.identity.string() + ".state";
+  }
+  if (state == "none") state.clear();
   if (settings.api.socket.empty()) settings.api.socket = api::default_socket();
   return settings;
 }

@@ -45,6 +45,10 @@ enum class Congestion : std::uint8_t { cubic, bbr };
 struct Options {
   /// The identity file (made by `qudag keygen`, mode 0600). Empty: a new identity for this run.
   std::filesystem::path identity;
+  /// Where the node keeps its guards and what it knows of the network, so that a restart draws no
+  /// new ones: a directory of its own, mode 0700, made if it is not there. One process at a time.
+  /// Empty: nothing is kept.
+  std::filesystem::path state_dir;
   /// Where to listen for QUIC over UDP. Port 0: the kernel chooses.
   SocketAddress listen = SocketAddress::v4(127, 0, 0, 1, 0);
   /// Addresses to publish in the descriptor; empty: `listen` as bound.

@@ -291,6 +291,11 @@ std::vector<Key> make_keys() {
       duration("link_lifetime", 60s, 90 * 24h, "A link dialed by this node is replaced by then.",
                QUDAG_AT(node.link_lifetime)),
       congestion(),
+      text(
+          "state.dir", "the path of a directory",
+          "Where guards and known relays are kept over a restart. Empty: beside the identity file; "
+          "none: nowhere.",
+          QUDAG_AT(node.state_dir)),
       size("limits.memory", std::uint64_t{32} << 20,
            "The memory bound of the whole process: QUIC, TLS, code and stacks included.",
            QUDAG_AT(node.limits.memory)),

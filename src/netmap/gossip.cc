@@ -103,6 +103,14 @@ std::size_t Gossip::share_of_link(std::uint64_t key) const {
   return held != nullptr && held->reached ? store_.relay_max() : Store::kStrangerMax;
 }
 
+std::vector<NodeId> Gossip::showed(const Held& held) const {
+  std::vector<NodeId> out;
+  for (const auto& [key, link] : links_) {
+    if (link.facts.dialed && held.has.contains(link.slot)) out.push_back(*link.facts.dialed);
+  }
+  return out;
+}
+
 bool Gossip::is_linked_at(const Descriptor& d) const {
   return std::ranges::any_of(links_, [&](const auto& one) {
     const LinkFacts& facts = one.second.facts;

@@ -55,6 +55,8 @@ class Gossip {
   std::size_t share_of_link(std::uint64_t link) const;
   /// Whom we dialed there.
   std::optional<NodeId> dialed_over(std::uint64_t link) const;
+  /// Nodes that we dialed and that have shown it, or passed it on.
+  std::vector<NodeId> showed(const Held& held) const;
   /// A link is ready that we dialed to that node at an address that it publishes.
   bool is_linked_at(const Descriptor& descriptor) const;
   /// False: malformed.

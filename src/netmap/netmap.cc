@@ -60,7 +60,7 @@ struct Netmap::Impl {
   bool is_welcome(std::uint64_t link, const Descriptor& descriptor, Now now);
   void count_rejected(Errc code);
   Status accept(std::uint64_t link, EntryPtr entry, Now now);
-  void look_at_relay(std::uint64_t link, Held& held, Now now);
+  void look_at_relay(Held& held, Now now);
   void reached(Held& held, Now now);
   bool may_renew(Held& held, Now now, bool take);
   std::size_t relays() { return store.view()->relays().size(); }
@@ -150,16 +150,16 @@ Status Netmap::Impl::accept(std::uint64_t link, EntryPtr entry, Now now) {
   Held* held = store.put(std::move(entry), source, now.mono);
   if (held == nullptr) return fail(Errc::refused_memory, "netmap is full");
   ++(newer ? stats.replaced : stats.accepted);
-  look_at_relay(link, *held, now);
-  gossip.spread(link, *held);
+  gossip.spread(link, *held);  // and takes over who has shown it
+  look_at_relay(*held, now);
   return {};
 }
 
 /// A new descriptor: is the relay there?
-void Netmap::Impl::look_at_relay(std::uint64_t link, Held& held, Now now) {
+void Netmap::Impl::look_at_relay(Held& held, Now now) {
   if (!options.only_reached) return;
   const Descriptor& d = held.entry->descriptor;
-  if (const auto by = gossip.dialed_over(link)) belief.on_shown(*by, held, now);
+  for (const NodeId& by : gossip.showed(held)) belief.on_shown(by, held, now);
   belief.judge(held, now);
   if (!d.relay || d.id == options.self) return tries.forget(d.id);
   if (held.reached) return;
@@ -331,9 +331,9 @@ std::vector<Kept> Netmap::worth_keeping(std::size_t most) {
     const NodeId& id = held.entry->descriptor.id;
     if (id == impl_->options.self || !held.entry->descriptor.relay) return;
     if (impl_->belief.in(id)) {
-      first.push_back({held.entry, held.reached});
+      first.push_back({held.entry, held.reached, held.counts});
     } else if (held.counts || !impl_->options.only_reached) {
-      others.push_back({held.entry, held.reached});
+      others.push_back({held.entry, held.reached, held.counts});
     }
   });
   while (first.size() < most && !others.empty()) {
@@ -351,7 +351,9 @@ void Netmap::restore(std::vector<Kept> kept, Now now) {
     if (d.id == impl.options.self || d.expires <= now.unix_seconds) continue;
     const NodeId id = d.id;
     if (!impl.accept(kOwnSource, std::move(one.entry), now)) continue;
-    if (Held* held = impl.store.find(id); one.reached && held != nullptr) impl.reached(*held, now);
+    Held* held = impl.store.find(id);
+    if (one.counts) impl.belief.remember(*held, now);
+    if (one.reached) impl.reached(*held, now);
   }
 }
 

@@ -44,6 +44,7 @@ struct RelayTry {
 struct Kept {
   EntryPtr entry;
   bool reached = false;
+  bool counts = false;
 };
 
 /// How gossip leaves: node joins it to the control streams. `link` is node's key for a link.

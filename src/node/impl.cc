@@ -4,6 +4,7 @@
 #include "node/impl.h"
 
 #include "message/delivered.h"
+#include "netmap/reached/kept.h"
 #include "node/key_file.h"
 #include "runtime/clock.h"
 
@@ -45,6 +46,33 @@ Status Node::Impl::load_identity() {
   return {};
 }
 
+Status Node::Impl::open_state() {
+  if (options_.state_dir.empty()) {
+    if (!options_.identity.empty()) {
+      log_.info("no state directory: guards are drawn anew at every start");
+    }
+    return {};
+  }
+  auto state = node::State::open(options_.state_dir, log_);
+  if (!state) return std::unexpected(state.error());
+  state_ = std::move(*state);
+  return {};
+}
+
+/// What was known at the last run is verified again, on a worker.
+void Node::Impl::restore_netmap(Now now) {
+  auto body = std::make_shared<std::vector<std::byte>>(state_->load_netmap(now.unix_seconds));
+  if (body->empty()) return;
+  auto kept = std::make_shared<std::vector<netmap::Kept>>();
+  static_cast<void>(workers_->submit(
+      [body, kept, now] {
+        if (const auto records = netmap::parse_kept(*body)) {
+          *kept = netmap::verify_kept(*records, now.unix_seconds);
+        }
+      },
+      *seats_[0].loop, [this, kept](Now then) { hub_->restore(std::move(*kept), then); }));
+}
+
 Status Node::Impl::open_sockets(unsigned shards) {
   SocketAddress at = options_.listen;
   send_windows_.bytes_max = node::send_windows(options_.limits, process_.floor());
@@ -84,6 +112,7 @@ void Node::Impl::watch_addresses() {
 Status Node::Impl::start() {
   if (auto ok = process_.check_memory(); !ok) return ok;
   if (auto ok = load_identity(); !ok) return ok;
+  if (auto ok = open_state(); !ok) return ok;
   const unsigned shards = shard_count(options_.shards);
   seats_.resize(shards);
   if (auto ok = open_sockets(shards); !ok) return ok;
@@ -105,7 +134,9 @@ Status Node::Impl::start() {
       std::min(limits::kReplayEntriesMax, remembered / onion::ReplayWindow::kEntryBytes));
   const auto delivered = std::make_shared<message::Delivered>(
       std::min(message::MessagesOptions{}.duplicates_max, remembered / kMessageIdBytes), rng_);
-  const auto guards = std::make_shared<node::NodeGuards>();
+  const UnixSeconds today = runtime::system_now().unix_seconds;
+  const auto guards =
+      std::make_shared<node::NodeGuards>(state_ ? state_->load_guards(today) : netmap::Guards{});
   std::vector<node::Shard*> all;
   for (unsigned i = 0; i < shards; ++i) {
     auto shard = node::Shard::create({.index = i,
@@ -119,6 +150,7 @@ Status Node::Impl::start() {
                                       .hub = hub_.get(),
                                       .replays = replays,
                                       .delivered = delivered,
+                                      .state = state_.get(),
                                       .guards = guards});
     if (!shard) return std::unexpected(shard.error());
     seats_[i].shard = std::move(*shard);
@@ -131,6 +163,7 @@ Status Node::Impl::start() {
   seats_[0].loop->post([shard = seats_[0].shard.get(), publish = std::move(publish)](Now now) {
     shard->start(publish, now);
   });
+  if (state_) restore_netmap(runtime::system_now());
   watch_addresses();
   for (node::Seat& seat : seats_) {
     seat.thread = std::thread([this, &seat] { run(seat); });
@@ -169,7 +202,11 @@ void Node::Impl::stop(Duration grace) {
     if (seat.inbox) answer_rest(seat);
   }
   workers_.reset();
+  if (state_ && !seats_.empty() && seats_[0].shard) {
+    seats_[0].shard->state_to_keep(true, runtime::system_now())();
+  }
   for (node::Seat& seat : seats_) seat.shard.reset();
+  state_.reset();
   if (identity_) log_.info("node {} has stopped", sensitive(id()));
 }
 

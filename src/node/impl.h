@@ -82,6 +82,8 @@ class Node::Impl final : public node::ShardHost {
   static unsigned shard_count(unsigned wanted);
   static LogLevel log_level(std::string_view name);
   Status load_identity();
+  Status open_state();
+  void restore_netmap(Now now);
   Status open_sockets(unsigned shards);
   void watch_addresses();
   void run(node::Seat& seat);
@@ -94,6 +96,7 @@ class Node::Impl final : public node::ShardHost {
   node::Process process_;
   std::shared_ptr<memory::Bound> bound_;  // owners: this, shards, pools, buffers given out
   node::AppPool app_pool_;
+  std::unique_ptr<node::State> state_;  // null: nothing is kept over a restart
   std::unique_ptr<runtime::ThreadWorkerPool> workers_;
   std::unique_ptr<node::GossipHub> hub_;              // used on shard 0's thread
   std::unique_ptr<runtime::AddressWatch> addresses_;  // outlives the loop that watches it

@@ -57,6 +57,34 @@ TEST(Node, PortAndSocketInUseAreSaid) {
   EXPECT_THAT(socket.err, HasSubstr("another node listens on this socket"));
 }
 
+// `kill -9` and a node that starts again; and a second one beside it.
+TEST(Node, KeepsItsStateBesideItsIdentityAndSharesItWithNobody) {
+  const Directory directory;
+  const std::string identity = directory / "id";
+  ASSERT_EQ(run({"keygen", identity}).exit, 0);
+  auto arguments = node_arguments(directory / "s");
+  arguments.insert(arguments.end(), {"--identity", identity});
+  for (int i = 0; i < 2; ++i) {
+    Process node(arguments);
+    ASSERT_THAT(node.line(), HasSubstr("\"ready\":true"));
+    const auto mode = std::filesystem::status(identity + ".state").permissions();
+    EXPECT_EQ(mode, std::filesystem::perms::owner_all);
+    auto beside = node_arguments(directory / "t");
+    beside.insert(beside.end(), {"--identity", identity});
+    const Ran second = run(beside);
+    EXPECT_NE(second.exit, 0);
+    EXPECT_THAT(second.err, HasSubstr("is in use by another process"));
+    node.signal(SIGKILL);
+    static_cast<void>(node.wait());
+  }
+  // Elsewhere, or nowhere.
+  arguments.insert(arguments.end(), {"--state.dir", "none"});
+  Process node(arguments);
+  ASSERT_THAT(node.line(), HasSubstr("\"ready\":true"));
+  node.signal(SIGTERM);
+  EXPECT_EQ(node.wait().exit, 0);
+}
+
 class Pair : public testing::Test {
  protected:
   void SetUp() override {

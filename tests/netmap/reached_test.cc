@@ -186,6 +186,16 @@ TEST_F(ReachedTest, OfThreeThatAreBelievedOneAloneIsNotEnough) {
   for (const std::uint64_t i : honest) EXPECT_TRUE(counts(i));
 }
 
+/// Descriptors come from one of them, long after the digests of all.
+TEST_F(ReachedTest, WhoShowedARelayBeforeItsDescriptorCameIsNotForgotten) {
+  make({.passes_on = false});
+  netmap->believe({identity_of(1).id(), identity_of(2).id(), identity_of(3).id()}, now);
+  for (const std::uint64_t i : {1, 2, 3}) dialed(100 + i, i);
+  for (const std::uint64_t i : {1, 2, 3}) show(100 + i, {10, 11});
+  for (const std::uint64_t i : {10, 11}) give(101, raw_of(i));
+  for (const std::uint64_t i : {10, 11}) EXPECT_TRUE(counts(i));
+}
+
 // ---- places
 // ---------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 #include "sim/sim_network.h"
 
+#include "netmap/reached/kept.h"
 #include "node/buffer.h"
 
 #include <algorithm>
@@ -40,6 +41,13 @@ void SimNode::start() {
                             .only_reached = true,
                             .digest_interval = options_.gossip_interval},
       world_.rng(), *this);
+  auto guards = std::make_shared<node::NodeGuards>();
+  if (!options_.state_dir.empty()) {
+    auto state = node::State::open(options_.state_dir, log_);
+    QUDAG_ASSERT(state.has_value());
+    state_ = std::move(*state);
+    guards = std::make_shared<node::NodeGuards>(state_->load_guards(world_.now().unix_seconds));
+  }
   auto shard = node::Shard::create({.index = 0,
                                     .shards = 1,
                                     .options = &options_,
@@ -49,11 +57,20 @@ void SimNode::start() {
                                     .socket = &host_,
                                     .host = this,
                                     .hub = hub_.get(),
-                                    .by_load = by_load});
+                                    .by_load = by_load,
+                                    .state = state_.get(),
+                                    .guards = guards});
   QUDAG_ASSERT(shard.has_value());
   shard_ = std::move(*shard);
   hub_->attach({shard_.get()});
   world_.attach(host_, shard_.get());
+  if (state_) {
+    const UnixSeconds today = world_.now().unix_seconds;
+    const auto body = state_->load_netmap(today);
+    if (const auto records = netmap::parse_kept(body)) {
+      hub_->restore(netmap::verify_kept(*records, today), world_.now());
+    }
+  }
   shard_->start(options_.publish.empty() ? std::vector{host_.local()} : options_.publish,
                 world_.now());
 }
@@ -68,6 +85,7 @@ void SimNode::crash() {
   world_.attach(host_, nullptr);
   shard_.reset();
   hub_.reset();
+  state_.reset();
 }
 
 Accept SimNode::on_message(Message&& message) {

@@ -43,6 +43,7 @@ class SimNode final : public node::ShardHost {
   void set_publish(std::vector<SocketAddress> at) { options_.publish = std::move(at); }
   void set_relay(bool relay) { options_.relay = relay; }
   void set_known(bool known) { options_.known = known; }
+  void set_state_dir(std::filesystem::path at) { options_.state_dir = std::move(at); }
   void set_gossip_interval(std::chrono::seconds time) { options_.gossip_interval = time; }
 
   /// Copies the payload, as Node::send does. Refused at the gate: `done` is told before it returns.
@@ -81,6 +82,8 @@ class SimNode final : public node::ShardHost {
   node::Gate::Windows windows_;
   std::unique_ptr<node::Gate> gate_;
   std::unique_ptr<memory::BlockPool> app_pool_;
+  Log log_{{.level = LogLevel::off, .scrub = true, .sink = {}}};
+  std::unique_ptr<node::State> state_;  // if options name a directory
   std::unique_ptr<node::GossipHub> hub_;
   std::unique_ptr<node::Shard> shard_;
   int life_ = 0;

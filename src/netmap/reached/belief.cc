@@ -65,7 +65,8 @@ void Belief::count_needed(Now now) {
   std::ranges::sort(counts);
   const std::size_t usual = counts.empty() ? 0 : counts[counts.size() / 2];
   const auto informed =
-      std::ranges::count_if(counts, [usual](std::size_t one) { return 2 * one >= usual; });
+      std::ranges::count_if(counts, [usual](std::size_t one) { return 4 * one >= 3 * usual; });
+  deaf_ = counts.empty();
   needed_ = static_cast<std::size_t>(informed) >= kAskTwoOf ? 2 : 1;
 }
 
@@ -77,12 +78,19 @@ bool Belief::is_believed(const Held& held) const {
   return static_cast<std::size_t>(vouched) >= needed_;
 }
 
+void Belief::remember(Held& held, Now now) {
+  if (!held.entry->descriptor.relay) return;
+  held.believed_at = now.mono;
+  store_.set_counts(held, true);
+}
+
 void Belief::judge(Held& held, Now now) {
   if (is_believed(held)) {
     held.believed_at = now.mono;
     return store_.set_counts(held, true);
   }
-  if (held.counts && now.mono - held.believed_at < kCountsOn) return;
+  const bool nobody_says = deaf_ && !believed_.empty();
+  if (held.counts && (nobody_says || now.mono - held.believed_at < kCountsOn)) return;
   store_.set_counts(held, false);
 }
 

@@ -4,7 +4,7 @@
 // A node shows a relay in its DIGEST only when it completed a link to it (docs/protocol.md, 8.2).
 // So the digests of our bootstrap entries and our guards say who is there; digests of anybody else
 // say nothing. One of them is enough while we hear of fewer than three; then two must agree. Who
-// shows less than half as many relays as the others usually do has not looked at them yet, and does
+// shows less than three quarters of what the others usually do has not looked at them yet, and does
 // not count among the three.
 //
 // Limits: as many as we chose to believe; Store::kVouchersMax of them for each relay.
@@ -36,6 +36,8 @@ class Belief {
   /// All of them: some are not heard of any more.
   void judge_all(Now now);
   bool is_believed(const Held& held) const;
+  /// It counted when this node ended: it goes on, until those that are believed tell otherwise.
+  void remember(Held& held, Now now);
   std::size_t needed() const { return needed_; }
 
  private:
@@ -46,6 +48,7 @@ class Belief {
   std::set<NodeId> believed_;
   std::map<NodeId, TimePoint> heard_;  // of them: when they last sent a digest
   std::size_t needed_ = 1;
+  bool deaf_ = true;  // none of them was heard of lately
 };
 
 }  // namespace qudag::netmap

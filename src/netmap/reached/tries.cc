@@ -10,7 +10,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kSoon = 50ms;
-constexpr Duration kLaterPerRelay = 10s;  // every relay is tried about six times a minute by all
+constexpr Duration kLaterPerRelay = 10s;   // every relay is tried about six times a minute by all
+constexpr Duration kLaterPerPair = 200ms;  // in small networks sooner
 constexpr Duration kLaterMax = 6h;
 constexpr Duration kAgainMin = 2h;
 constexpr Duration kWait = 250ms;  // for a rate
@@ -41,8 +42,9 @@ void Tries::put(const NodeId& id, std::uint64_t source, TimePoint due, unsigned 
 void Tries::newcomer(const NodeId& id, std::uint64_t source, bool soon, std::size_t relays,
                      Now now) {
   const auto many = static_cast<Duration::rep>(relays);
-  const Duration most = soon ? std::min<Duration>(kSoon * many / 8, 5s)
-                             : std::min<Duration>(kLaterPerRelay * many, kLaterMax);
+  const Duration most =
+      soon ? std::min<Duration>(kSoon * many / 8, 5s)
+           : std::min<Duration>({kLaterPerPair * many * many, kLaterPerRelay * many, kLaterMax});
   put(id, source, now.mono + random_below(most), 0);
 }
 

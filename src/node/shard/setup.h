@@ -10,6 +10,7 @@
 #include "node/shard/gossip_hub.h"
 #include "node/shard/host.h"
 #include "node/shard/node_guards.h"
+#include "node/state.h"
 #include "onion/key_stock.h"
 
 #include <qudag/options.h>
@@ -33,8 +34,9 @@ struct ShardSetup {
   ShardHost* host = nullptr;
   GossipHub* hub = nullptr;
   bool by_load = true;  // how hops are chosen (netmap::RoutePolicy); off only to compare
-  std::shared_ptr<onion::ReplayWindow> replays = nullptr;               // owners: all shards
-  std::shared_ptr<message::Delivered> delivered = nullptr;              // owners: all shards
+  std::shared_ptr<onion::ReplayWindow> replays = nullptr;   // owners: all shards
+  std::shared_ptr<message::Delivered> delivered = nullptr;  // owners: all shards
+  State* state = nullptr;  // what is kept over a restart; null: nothing
   std::shared_ptr<NodeGuards> guards = std::make_shared<NodeGuards>();  // owners: all shards
 };
 

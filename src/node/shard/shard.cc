@@ -281,6 +281,10 @@ netmap::LinkFacts facts_of(const link::LinkInfo& info) {
 void Shard::link_ready(link::LinkId link, Now now) {
   netmap::LinkFacts facts;
   if (const auto info = endpoint_->info(link)) facts = facts_of(*info);
+  if (facts.dialed) {
+    setup_.guards->with(
+        [&](netmap::Guards& guards) { guards.linked(*facts.dialed, facts.remote); });
+  }
   post_to_hub([index = setup_.index, link, facts](
                   GossipHub& hub, Now then) { hub.link_ready(index, link, facts, then); },
               now);

@@ -62,6 +62,9 @@ class Shard final : public runtime::Driven,
   void addresses_changed(Now now);
   /// Lets messages finish for `grace`, then ends circuits and links; stopped() when done.
   void stop(Duration grace, Now now);
+  /// Shard 0: writes what has changed since the last time and is worth keeping over a restart. The
+  /// result is for a worker, or for who stops the node; false if it was not written.
+  std::function<bool()> state_to_keep(bool all, Now now);
   /// Gives back what pools and heaps have free: another shard needs it.
   void give_free();
   bool stopped() const { return phase_ == Phase::stopped; }
@@ -106,12 +109,15 @@ class Shard final : public runtime::Driven,
   void renew(Now now);
   void look_where_we_are(Now now);
   void believe(Now now);
+  void dial_known(const NodeId& id, Now now);
+  std::vector<NodeId> guards_to_dial() const;
   bool may_try_relays() const {
     return setup_.options->relay && bootstrap_ && phase_ == Phase::running && may_open_ahead();
   }
   void try_relays(Now now);
   void maintain(Now now);
   void fill_stock();
+  void keep_state(Now now);
   UnixSeconds published_before() const;
   void advance_stop(Now now);
   void count_ended(Class cls, std::size_t bytes);
@@ -153,6 +159,9 @@ class Shard final : public runtime::Driven,
   std::vector<SocketAddress> addresses_;
   std::vector<onion::OnionKey> keys_;
   TimePoint renew_at_ = kNever;
+  bool keeping_state_ = false;     // a worker writes
+  std::uint64_t guards_kept_ = 0;  // version
+  TimePoint keep_netmap_at_ = kNever;
 
   Phase phase_ = Phase::running;
   TimePoint phase_end_ = kNever;

@@ -13,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kRenewRetry = 10s;
+constexpr Duration kKeepNetmapFirst = 60s;  // after a start
 /// An address that comes brings others, and a route; what is said before they are there is lost.
 constexpr Duration kAddressSettles = 20ms;
 
@@ -21,6 +22,8 @@ constexpr Duration kAddressSettles = 20ms;
 void Shard::start(std::vector<SocketAddress> addresses, Now now) {
   addresses_ = std::move(addresses);
   if (setup_.options->publish.empty()) addresses_ = whereabouts(*setup_.options, *setup_.socket);
+  setup_.guards->with([this](netmap::Guards& guards) { guards_kept_ = guards.version(); });
+  keep_netmap_at_ = now.mono + kKeepNetmapFirst;
   // A refusal or failure shows as no link; the next round tries again.
   bootstrap_.emplace(
       Bootstrap::Parts{.self = setup_.identity->id(),
@@ -32,17 +35,44 @@ void Shard::start(std::vector<SocketAddress> addresses, Now now) {
                              static_cast<void>(
                                  endpoint_->dial(peer.id, peer.at, setup_.socket->local(), then));
                            },
-                       .dial_known = [this](const NodeId& id,
-                                            Now then) { static_cast<void>(joint_.dial(id, then)); },
-                       .guards = [this] { return routes_.guards(); },
+                       .dial_known = [this](const NodeId& id, Now then) { dial_known(id, then); },
+                       .guards = [this] { return guards_to_dial(); },
                        .begins_round = [this](Now then) { believe(then); }},
       *setup_.rng);
   renew(now);
 }
 
+/// Those that circuits begin at; all of the list if no relay is known otherwise.
+std::vector<NodeId> Shard::guards_to_dial() const {
+  const bool alone = view_->relays().size() <= (setup_.options->relay ? 1 : 0);
+  return setup_.guards->with([&](const netmap::Guards& guards) {
+    std::vector<NodeId> out = guards.ids();
+    if (out.size() > setup_.options->guards) out.resize(setup_.options->guards);
+    if (!alone) return out;
+    out.clear();
+    for (const netmap::Guard& one : guards.all(netmap::Layer::first)) out.push_back(one.id);
+    return out;
+  });
+}
+
+/// A guard that the netmap lacks, as after a day without us, is dialed where it was.
+void Shard::dial_known(const NodeId& id, Now now) {
+  const auto link = joint_.dial(id, now);
+  if (link || link.error() != Errc::unknown_destination) return;
+  const SocketAddress at = setup_.guards->with([&](netmap::Guards& guards) {
+    const netmap::Guard* guard = guards.find(netmap::Layer::first, id);
+    return guard == nullptr ? SocketAddress{} : guard->at;
+  });
+  if (at.port != 0) static_cast<void>(endpoint_->dial(id, at, setup_.socket->local(), now));
+}
+
 /// Our bootstrap entries and guards: what they show of relays is believed.
 void Shard::believe(Now now) {
-  std::vector<NodeId> ids = routes_.guards();
+  std::vector<NodeId> ids = setup_.guards->with([](const netmap::Guards& guards) {
+    std::vector<NodeId> out;
+    for (const netmap::Guard& one : guards.all(netmap::Layer::first)) out.push_back(one.id);
+    return out;
+  });
   for (const PeerAddress& entry : setup_.options->bootstrap) ids.push_back(entry.id);
   setup_.hub->believe(std::move(ids), now);
 }

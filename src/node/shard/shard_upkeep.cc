@@ -2,6 +2,8 @@
 // memory bound is watched in protection.cc.
 #include "node/shard/shard.h"
 
+#include "netmap/reached/kept.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -13,7 +15,8 @@ using namespace std::chrono_literals;
 
 // Maintenance: what a burst needed goes back to the system (docs/design/memory.md).
 constexpr Duration kMaintainEvery = 5s;
-constexpr Duration kMaintainNext = 10ms;          // while there is more to trim
+constexpr Duration kMaintainNext = 10ms;  // while there is more to trim
+constexpr Duration kKeepNetmapEvery = 10min;
 constexpr std::size_t kTrimPieces = 1'024;        // at once, of each size: about 0.2 ms
 constexpr std::uint64_t kQuietDatagrams = 1'000;  // in kMaintainEvery: buffers may go
 // What ends leave behind in the process allocator, for the decision whether to trim that.
@@ -43,6 +46,38 @@ void Shard::fill_stock() {
       });
 }
 
+std::function<bool()> Shard::state_to_keep(bool all, Now now) {
+  auto guards = std::make_shared<std::vector<std::byte>>();
+  setup_.guards->with([&](netmap::Guards& now_held) {
+    if (std::exchange(guards_kept_, now_held.version()) == now_held.version()) return;
+    *guards = now_held.encode();
+  });
+  auto relays = std::make_shared<std::vector<netmap::Kept>>();
+  if (all || now.mono >= keep_netmap_at_) {
+    keep_netmap_at_ = now.mono + kKeepNetmapEvery;
+    *relays = setup_.hub->worth_keeping(netmap::kKeptMax);
+  }
+  return [state = setup_.state, guards, relays] {
+    bool ok = true;
+    if (!guards->empty()) ok = state->save_guards(*guards);
+    if (!relays->empty()) ok = state->save_netmap(netmap::encode_kept(*relays)) && ok;
+    return ok;
+  };
+}
+
+/// Guards a few seconds after they changed; of the netmap a part, now and then.
+void Shard::keep_state(Now now) {
+  if (setup_.state == nullptr || setup_.index != 0 || keeping_state_) return;
+  const auto ok = std::make_shared<bool>(true);
+  keeping_state_ = setup_.host->workers().submit(
+      [work = state_to_keep(false, now), ok] { *ok = work(); }, setup_.host->executor(0),
+      [this, ok](Now) {
+        keeping_state_ = false;
+        if (!*ok) guards_kept_ = UINT64_MAX;  // tried again the next time
+      });
+  if (!keeping_state_) guards_kept_ = UINT64_MAX;
+}
+
 void Shard::give_free() { protection_->give_free(); }
 
 // Trims in small parts, so that no turn is long. What is busy is left alone: pools keep what the
@@ -52,6 +87,7 @@ void Shard::maintain(Now now) {
   maintain_at_ = now.mono + (more ? kMaintainNext : kMaintainEvery);
   if (more) return;
   stock_.rest();
+  if (phase_ == Phase::running) keep_state(now);
 
   const link::EndpointStats links = endpoint_->stats();
   const runtime::SocketStats socket = setup_.socket->stats();

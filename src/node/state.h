@@ -1,0 +1,53 @@
+// What a node keeps over a restart: its guards and a part of its netmap, in its state directory.
+//
+//   start:  open (refused: another process has it, or others may read it) -> guards -> descriptors,
+//           which a worker verifies again
+//   run:    shard 0 says what has changed; a worker writes it, one file at a time
+//   stop:   what has changed since
+//
+// What cannot be read is named in the log, set aside and written anew; what cannot be written is
+// said once, and the node runs on. Threads: start and stop, or one worker at a time.
+#pragma once
+
+#include "base/log.h"
+#include "netmap/guards.h"
+#include "netmap/netmap.h"
+#include "store/directory.h"
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+namespace qudag::node {
+
+class State {
+ public:
+  /// Errors of store::Directory::open(), but where it cannot be made at all (a read-only or full
+  /// disk): that is said, and nothing is kept.
+  static Result<std::unique_ptr<State>> open(const std::filesystem::path& path, Log& log);
+
+  /// From the last run; empty if there is nothing, or nothing usable.
+  netmap::Guards load_guards(UnixSeconds now);
+  /// Not verified yet: see verify_kept(). Bytes of the file `netmap`.
+  std::vector<std::byte> load_netmap(UnixSeconds now);
+
+  /// False: it could not be written; the file of before is still there.
+  bool save_guards(Bytes body);
+  bool save_netmap(Bytes body);
+
+ private:
+  State(std::unique_ptr<store::Directory> directory, Log& log)
+      : directory_(std::move(directory)), log_(log) {}
+  std::vector<std::byte> load(const struct StateFile& file, UnixSeconds now);
+  bool save(const struct StateFile& file, Bytes body);
+  void set_aside(std::string_view name, const Error& why, UnixSeconds now);
+
+  const std::unique_ptr<store::Directory> directory_;  // null: nothing can be kept
+  Log& log_;
+  std::mutex mutex_;  // a worker, and stop
+  bool write_failed_ = false;
+};
+
+}  // namespace qudag::node

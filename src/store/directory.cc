@@ -1,0 +1,196 @@
+#include "store/directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace qudag::store {
+namespace {
+
+constexpr std::string_view kLockName = "lock";
+constexpr std::string_view kTemporarySuffix = ".new";
+
+class File {
+ public:
+  explicit File(int fd) : fd_(fd) {}
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  int fd() const { return fd_; }
+  /// Closing may be what reports that the disk is full.
+  bool close() { return ::close(std::exchange(fd_, -1)) == 0; }
+
+ private:
+  int fd_;
+};
+
+Errc code_of(int error) {
+  switch (error) {
+    case ENOENT:
+      return Errc::not_found;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return Errc::permission_denied;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return Errc::disk_full;
+    default:
+      return Errc::io_error;
+  }
+}
+
+std::unexpected<Error> failed(std::string_view what, const std::filesystem::path& path, int error) {
+  return fail(code_of(error),
+              std::string(what) + " " + path.string() + ": " + std::strerror(error));
+}
+
+/// Whatever the reason: a node can run without.
+std::unexpected<Error> no_use(std::string_view what, const std::filesystem::path& path, int error) {
+  return fail(Errc::io_error,
+              std::string(what) + " " + path.string() + ": " + std::strerror(error));
+}
+
+/// What is wrong with who may get at it; empty: nothing.
+std::string fault_of(const struct stat& info) {
+  if (info.st_uid != ::geteuid()) {
+    return "belongs to user " + std::to_string(info.st_uid) + ", and this is user " +
+           std::to_string(::geteuid());
+  }
+  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) return "is open to group or others";
+  return {};
+}
+
+bool write_all(int fd, Bytes data) {
+  while (!data.empty()) {
+    const ssize_t n = ::write(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    data = data.subspan(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Directory>> Directory::open(const std::filesystem::path& path) {
+  // Its parents as the umask says; itself for nobody else.
+  std::error_code ignored;
+  if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), ignored);
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return no_use("make", path, errno);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return no_use("open", path, errno);
+  std::unique_ptr<Directory> out(new Directory(path, fd));
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return no_use("stat", path, errno);
+  if (const std::string fault = fault_of(info); !fault.empty()) {
+    return fail(Errc::permission_denied, "the state directory " + path.string() + " " + fault +
+                                             "; chmod 700 it, or name another");
+  }
+  if (auto locked = out->lock(); !locked) return std::unexpected(std::move(locked.error()));
+  return out;
+}
+
+Directory::~Directory() {
+  if (lock_ >= 0) ::close(lock_);  // and with it the lock goes
+  ::close(fd_);
+}
+
+/// A lock file that cannot be made keeps nobody out; writing will say why.
+Status Directory::lock() {
+  const File file(::openat(fd_, kLockName.data(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (file.fd() < 0) return {};
+  if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return no_use("lock", path_, errno);
+    return fail(Errc::already_exists, "the state directory " + path_.string() +
+                                          " is in use by another process; end it, or name another");
+  }
+  lock_ = ::dup(file.fd());
+  ::fcntl(lock_, F_SETFD, FD_CLOEXEC);
+  return {};
+}
+
+Result<std::vector<std::byte>> Directory::read(std::string_view name, std::size_t bytes_max) const {
+  const std::filesystem::path whole = path_ / name;
+  // O_NONBLOCK: opening a FIFO must not hang; it is refused below.
+  const File file(
+      ::openat(fd_, std::string(name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+  if (file.fd() < 0) return failed("open", whole, errno);
+  struct stat info {};
+  if (::fstat(file.fd(), &info) != 0) return failed("stat", whole, errno);
+  if (!S_ISREG(info.st_mode)) {
+    return fail(Errc::permission_denied, whole.string() + " is not a regular file");
+  }
+  if (const std::string fault = fault_of(info); !fault.empty()) {
+    return fail(Errc::permission_denied, whole.string() + " " + fault);
+  }
+  if (static_cast<std::uint64_t>(info.st_size) > bytes_max) {
+    return fail(Errc::too_large,
+                whole.string() + " is larger than " + std::to_string(bytes_max) + " bytes");
+  }
+  std::vector<std::byte> out(static_cast<std::size_t>(info.st_size));
+  std::size_t have = 0;
+  while (have < out.size()) {
+    const ssize_t n = ::read(file.fd(), out.data() + have, out.size() - have);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed("read", whole, errno);
+    if (n == 0) break;
+    have += static_cast<std::size_t>(n);
+  }
+  out.resize(have);
+  return out;
+}
+
+Status Directory::write(std::string_view name, Bytes content) {
+  const std::string to(name);
+  const std::string temporary = to + std::string(kTemporarySuffix);
+  ::unlinkat(fd_, temporary.c_str(), 0);  // what a crash left
+  File file(
+      ::openat(fd_, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (file.fd() < 0) return failed("create", path_ / temporary, errno);
+  // The umask may have taken the owner's bits; what is wanted is exactly 0600.
+  if (::fchmod(file.fd(), 0600) != 0 || !write_all(file.fd(), content) || ::fsync(file.fd()) != 0 ||
+      !file.close() || ::renameat(fd_, temporary.c_str(), fd_, to.c_str()) != 0) {
+    const int error = errno;
+    ::unlinkat(fd_, temporary.c_str(), 0);
+    return failed("write", path_ / to, error);
+  }
+  if (::fsync(fd_) != 0) return failed("write", path_, errno);
+  return {};
+}
+
+Result<std::string> Directory::set_aside(std::string_view name, std::uint64_t unix_seconds) {
+  const std::string from(name);
+  const std::string to = from + ".bad-" + std::to_string(unix_seconds);
+  if (::renameat(fd_, from.c_str(), fd_, to.c_str()) != 0) {
+    return failed("rename", path_ / from, errno);
+  }
+  drop_old_bad(name);
+  return to;
+}
+
+void Directory::drop_old_bad(std::string_view name) {
+  const std::string prefix = std::string(name) + ".bad-";
+  std::vector<std::string> bad;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path_, error)) {
+    const std::string one = entry.path().filename().string();
+    if (one.starts_with(prefix)) bad.push_back(one);
+  }
+  // By time: of equal length until the year 2286.
+  std::ranges::sort(bad);
+  for (std::size_t i = 0; i + kBadFilesMax < bad.size(); ++i) {
+    ::unlinkat(fd_, bad[i].c_str(), 0);
+  }
+}
+
+}  // namespace qudag::store
