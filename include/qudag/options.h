@@ -58,7 +58,8 @@ struct Options {
   /// one IPv6; port 0: as bound. What arrives there must reach the socket of `listen`. Who cannot
   /// reach it stays.
   std::vector<SocketAddress> preferred_address;
-  /// Nodes to join through.
+  /// Relays to join through: a node that is none tells others of nothing but itself. Three or more,
+  /// so that none of them alone decides which relays this node knows.
   std::vector<PeerAddress> bootstrap;
   /// Take circuits that go on to other nodes.
   bool relay = true;

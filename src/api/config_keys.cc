@@ -261,7 +261,7 @@ std::vector<Key> make_keys() {
           "Where links to this node go on, as behind a balancer: one IPv4, one IPv6; port 0: as "
           "bound.",
           QUDAG_AT(node.preferred_address)),
-      addresses<PeerAddress>("bootstrap", kPeer, "Nodes to join the network through.",
+      addresses<PeerAddress>("bootstrap", kPeer, "Relays to join the network through: three or more.",
                              QUDAG_AT(node.bootstrap)),
       truth("relay", "Take circuits that go on to other nodes.", QUDAG_AT(node.relay)),
       truth("known", "Publish a descriptor, so that others can address this node.",

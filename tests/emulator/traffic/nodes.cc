@@ -71,7 +71,8 @@ void command(std::string_view line) {
 std::vector<NodeSpec> line_of(unsigned relays, bool publish) {
   const auto address = [](unsigned number) { return "10." + std::to_string(number) + ".0.1"; };
   std::vector<NodeSpec> out;
-  out.push_back({.space = "b", .address = address(relays + 2), .publish = publish});
+  // Everyone's bootstrap entry: only a relay passes on what it knows.
+  out.push_back({.space = "b", .address = address(relays + 2), .relay = true, .publish = publish});
   for (unsigned i = 1; i <= relays; ++i) {
     out.push_back({.space = "r" + std::to_string(i), .address = address(i + 1), .relay = true});
   }
