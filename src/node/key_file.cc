@@ -3,6 +3,8 @@
 //          the path; 3. read, parse strictly, wipe.
 #include "node/key_file.h"
 
+#include "store/file.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,67 +23,10 @@ constexpr std::size_t kHexSize = 2 * crypto::kIdentitySeedSize;
 constexpr std::size_t kFileSize = kTitle.size() + kHexSize + 1;
 using FileText = Secret<kFileSize>;
 
-class File {
- public:
-  explicit File(int fd) : fd_(fd) {}
-  ~File() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int fd() const { return fd_; }
-  /// Closing may be what reports that the disk is full.
-  bool close() { return ::close(std::exchange(fd_, -1)) == 0; }
-
- private:
-  int fd_;
-};
-
-Errc code_of(int error) {
-  switch (error) {
-    case ENOENT:
-    case ENOTDIR:
-      return Errc::not_found;
-    case EEXIST:
-      return Errc::already_exists;
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return Errc::permission_denied;
-    case ENOSPC:
-    case EDQUOT:
-      return Errc::disk_full;
-    default:
-      return Errc::io_error;
-  }
-}
-
-std::unexpected<Error> failed(const char* what, const std::string& path, int error) {
-  return fail(code_of(error), std::string(what) + " " + path + ": " + std::strerror(error));
-}
-
-bool write_all(int fd, Bytes data) {
-  while (!data.empty()) {
-    const ssize_t n = ::write(fd, data.data(), data.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    data = data.subspan(static_cast<std::size_t>(n));
-  }
-  return true;
-}
-
-/// Reads until `out` is full or the file ends; the number of bytes, or -1.
-ssize_t read_all(int fd, MutableBytes out) {
-  std::size_t have = 0;
-  while (have < out.size()) {
-    const ssize_t n = ::read(fd, out.data() + have, out.size() - have);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return -1;
-    if (n == 0) break;
-    have += static_cast<std::size_t>(n);
-  }
-  return static_cast<ssize_t>(have);
-}
+using store::failed;
+using store::File;
+using store::read_all;
+using store::write_all;
 
 /// So that a power cut does not lose the name of a file whose bytes are safe.
 bool sync_folder(const std::string& path) {

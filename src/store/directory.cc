@@ -1,5 +1,7 @@
 #include "store/directory.h"
 
+#include "store/file.h"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -16,44 +18,6 @@ namespace {
 constexpr std::string_view kLockName = "lock";
 constexpr std::string_view kTemporarySuffix = ".new";
 
-class File {
- public:
-  explicit File(int fd) : fd_(fd) {}
-  ~File() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int fd() const { return fd_; }
-  /// Closing may be what reports that the disk is full.
-  bool close() { return ::close(std::exchange(fd_, -1)) == 0; }
-
- private:
-  int fd_;
-};
-
-Errc code_of(int error) {
-  switch (error) {
-    case ENOENT:
-      return Errc::not_found;
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return Errc::permission_denied;
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-      return Errc::disk_full;
-    default:
-      return Errc::io_error;
-  }
-}
-
-std::unexpected<Error> failed(std::string_view what, const std::filesystem::path& path, int error) {
-  return fail(code_of(error),
-              std::string(what) + " " + path.string() + ": " + std::strerror(error));
-}
-
 /// Whatever the reason: a node can run without.
 std::unexpected<Error> no_use(std::string_view what, const std::filesystem::path& path, int error) {
   return fail(Errc::io_error,
@@ -68,16 +32,6 @@ std::string fault_of(const struct stat& info) {
   }
   if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) return "is open to group or others";
   return {};
-}
-
-bool write_all(int fd, Bytes data) {
-  while (!data.empty()) {
-    const ssize_t n = ::write(fd, data.data(), data.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    data = data.subspan(static_cast<std::size_t>(n));
-  }
-  return true;
 }
 
 }  // namespace
@@ -138,15 +92,9 @@ Result<std::vector<std::byte>> Directory::read(std::string_view name, std::size_
                 whole.string() + " is larger than " + std::to_string(bytes_max) + " bytes");
   }
   std::vector<std::byte> out(static_cast<std::size_t>(info.st_size));
-  std::size_t have = 0;
-  while (have < out.size()) {
-    const ssize_t n = ::read(file.fd(), out.data() + have, out.size() - have);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return failed("read", whole, errno);
-    if (n == 0) break;
-    have += static_cast<std::size_t>(n);
-  }
-  out.resize(have);
+  const ssize_t size = read_all(file.fd(), out);
+  if (size < 0) return failed("read", whole, errno);
+  out.resize(static_cast<std::size_t>(size));
   return out;
 }
 

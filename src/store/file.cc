@@ -1,0 +1,67 @@
+#include "store/file.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+namespace qudag::store {
+namespace {
+
+Errc code_of(int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return Errc::not_found;
+    case EEXIST:
+      return Errc::already_exists;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return Errc::permission_denied;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return Errc::disk_full;
+    default:
+      return Errc::io_error;
+  }
+}
+
+}  // namespace
+
+File::~File() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+bool File::close() { return ::close(std::exchange(fd_, -1)) == 0; }
+
+std::unexpected<Error> failed(std::string_view what, const std::filesystem::path& path, int error) {
+  return fail(code_of(error),
+              std::string(what) + " " + path.string() + ": " + std::strerror(error));
+}
+
+bool write_all(int fd, Bytes data) {
+  while (!data.empty()) {
+    const ssize_t n = ::write(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    data = data.subspan(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+ssize_t read_all(int fd, MutableBytes out) {
+  std::size_t have = 0;
+  while (have < out.size()) {
+    const ssize_t n = ::read(fd, out.data() + have, out.size() - have);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return -1;
+    if (n == 0) break;
+    have += static_cast<std::size_t>(n);
+  }
+  return static_cast<ssize_t>(have);
+}
+
+}  // namespace qudag::store
