@@ -22,7 +22,6 @@ Errc code_of(int error) {
       return Errc::permission_denied;
     case ENOSPC:
     case EDQUOT:
-    case EFBIG:
       return Errc::disk_full;
     default:
       return Errc::io_error;

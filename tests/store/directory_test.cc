@@ -5,6 +5,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -113,7 +115,7 @@ TEST_F(DirectoryTest, WhatCannotBeReadIsSetAsideAndOnlyTheLastFewOfIt) {
 }
 
 /// In a process of its own: the limit counts for all of it.
-TEST_F(DirectoryTest, AFullDiskLeavesTheOldFile) {
+TEST_F(DirectoryTest, AWriteThatFailsHalfWayLeavesTheOldFile) {
   ASSERT_TRUE(open()->write("guards", as_bytes("old")));
   const pid_t child = ::fork();
   if (child == 0) {
@@ -123,13 +125,36 @@ TEST_F(DirectoryTest, AFullDiskLeavesTheOldFile) {
     auto directory = Directory::open(path);
     if (!directory) ::_exit(1);
     const Status written = (*directory)->write("guards", std::vector<std::byte>(5'000));
-    ::_exit(!written && written.error().code == Errc::disk_full ? 0 : 2);
+    ::_exit(!written && written.error().code == Errc::io_error ? 0 : 2);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
   EXPECT_EQ(open()->read("guards", 100)->size(), 3u);
   EXPECT_EQ(files(), 1u);
+}
+
+/// A real one: a file system of a few pages, in a mount namespace of a process of its own.
+TEST_F(DirectoryTest, AFullDiskIsSaidAndLeavesTheOldFile) {
+  constexpr int kNoNamespace = 77;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+      ::_exit(kNoNamespace);
+    }
+    ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    if (::mount("tmpfs", parent.c_str(), "tmpfs", 0, "size=8k") != 0) ::_exit(kNoNamespace);
+    auto directory = Directory::open(path);
+    if (!directory || !(*directory)->write("guards", as_bytes("old"))) ::_exit(1);
+    const Status written = (*directory)->write("guards", std::vector<std::byte>(16'384));
+    if (written || written.error().code != Errc::disk_full) ::_exit(2);
+    const auto old = (*directory)->read("guards", 100);
+    ::_exit(old && old->size() == 3 ? 0 : 3);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNoNamespace) GTEST_SKIP() << "no namespaces";
+  EXPECT_EQ(status, 0);
 }
 
 /// As root nothing is read-only: then there is nothing to see here.
