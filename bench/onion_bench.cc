@@ -233,8 +233,8 @@ void BM_StartBuildWithKeysAhead(benchmark::State& state) {
     state.PauseTiming();
     auto chance = detail::draw_chance(route.hops).value();
     state.ResumeTiming();
-    benchmark::DoNotOptimize(detail::start_build_with(route.hops, Class::normal, kNow, route.rng,
-                                                      std::move(chance), message));
+    benchmark::DoNotOptimize(
+        detail::start_build_with(route.hops, Class::normal, route.rng, std::move(chance), message));
   }
 }
 BENCHMARK(BM_StartBuildWithKeysAhead)->Arg(4);

@@ -83,8 +83,11 @@ struct Options {
   /// How many first hops a node keeps to, all its shards together; 0: any relay. New circuits go to
   /// the least loaded of them.
   std::size_t guards = 2;
-  std::chrono::seconds descriptor_lifetime{3 * 3600};  ///< renewed at half of it
-  std::chrono::seconds onion_key_lifetime{24 * 3600};  ///< rotated at half of it
+  /// Renewed at half of it; a descriptor does not outlive the newest onion key in it.
+  std::chrono::seconds descriptor_lifetime{2 * 3600};
+  /// Rotated at half of it, and then accepted for the other half. Who seizes a node's keys learns
+  /// the next hops of builds that it recorded in that time, and no more.
+  std::chrono::seconds onion_key_lifetime{4 * 3600};
   std::chrono::seconds gossip_interval{60};
   /// How old a link gets that this node dialed, give or take an eighth; then a new one takes its
   /// place, with new keys from a new handshake, while the circuits on it end in their own time.

@@ -261,7 +261,8 @@ std::vector<Key> make_keys() {
           "Where links to this node go on, as behind a balancer: one IPv4, one IPv6; port 0: as "
           "bound.",
           QUDAG_AT(node.preferred_address)),
-      addresses<PeerAddress>("bootstrap", kPeer, "Relays to join the network through: three or more.",
+      addresses<PeerAddress>("bootstrap", kPeer,
+                             "Relays to join the network through: three or more.",
                              QUDAG_AT(node.bootstrap)),
       truth("relay", "Take circuits that go on to other nodes.", QUDAG_AT(node.relay)),
       truth("known", "Publish a descriptor, so that others can address this node.",
@@ -282,9 +283,11 @@ std::vector<Key> make_keys() {
             "How many first hops to keep to; 0: any relay. New circuits go to the least loaded of "
             "them.",
             QUDAG_AT(node.guards)),
-      duration("descriptor_lifetime", 60s, 7 * 24h, "Renewed at half of it.",
+      duration("descriptor_lifetime", 60s, 7 * 24h,
+               "Renewed at half of it; it does not outlive the newest onion key.",
                QUDAG_AT(node.descriptor_lifetime)),
-      duration("onion_key_lifetime", 120s, 90 * 24h, "Rotated at half of it.",
+      duration("onion_key_lifetime", 120s, 90 * 24h,
+               "Rotated at half of it; then still accepted for the other half, and wiped.",
                QUDAG_AT(node.onion_key_lifetime)),
       duration("gossip_interval", 1s, 1h, "How often neighbours compare their netmaps.",
                QUDAG_AT(node.gossip_interval)),

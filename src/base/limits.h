@@ -41,7 +41,28 @@ inline constexpr std::size_t kReplyRecordBytes = kKemCiphertextBytes + 16;      
 inline constexpr std::size_t kReplyLayerBytes = kTagBytes + kReplyRecordBytes;  // 1152
 inline constexpr std::size_t kReplyMessageBytes = kHopsMax * kReplyLayerBytes;  // 6912
 inline constexpr auto kBuildLifetimeMax = 10min;  // how far ahead a build message may expire
-inline constexpr std::size_t kReplayEntriesMax = 1u << 18;  // 262,144 builds remembered per window
+// A source draws the expiry of each record from a span that begins at its time plus the difference
+// between two clocks that is allowed for; rounded up to minutes. So a hop reads off the source's
+// clock no more than the span, and takes the record whichever of the two clocks is ahead.
+inline constexpr auto kClockDifferenceMax = 3min;
+inline constexpr auto kBuildExpirySpread = 3min;
+static_assert(2 * kClockDifferenceMax + kBuildExpirySpread + 1min <= kBuildLifetimeMax);
+// Every build that is let in is remembered until it expires, so the replay window has an entry for
+// each that the rate of admission lets in for so long, its burst of two seconds and a second of
+// rounding included. Where a node's share of memory for it is smaller, admission is lowered to what
+// fits (node/shard/setup.cc): a window that were full would refuse honest builds.
+inline constexpr std::uint64_t kBuildsPerSecond = 2'000;  // `limits.builds_per_second`
+inline constexpr std::uint64_t kReplaySeconds =
+    std::chrono::duration_cast<std::chrono::seconds>(kBuildLifetimeMax).count() + 2 + 1;
+inline constexpr std::size_t kReplayEntryBytes = 8;  // at most, with its part of the table
+constexpr std::size_t replay_entries(std::uint64_t builds_per_second) {
+  return static_cast<std::size_t>(builds_per_second * kReplaySeconds);
+}
+constexpr std::uint64_t builds_per_second(std::size_t replay_entries) {
+  return replay_entries / kReplaySeconds;
+}
+inline constexpr std::size_t kReplayEntriesMax = replay_entries(kBuildsPerSecond);  // 1,206,000
+inline constexpr std::size_t kReplayMemoryOneIn = 16;  // of limits.memory
 static_assert(kBuildLayerBytes % 16 == 0 && kReplyLayerBytes % 16 == 0,
               "keystream positions are whole AES blocks");
 
@@ -104,6 +125,11 @@ static_assert(kCreditBytes >= 2 * kBulkCellBytes * 16, "a window holds many cell
 static_assert(kInboxHighMax >= kQueueHighMax, "a burst of class high gets in at once");
 static_assert(kNetmapDescriptorsMax * kDescriptorBytesMax <= kMemoryBytes / 4,
               "a full netmap fits its part of the memory");
+static_assert(kReplayEntriesMax * kReplayEntryBytes <= kMemoryBytes / kReplayMemoryOneIn,
+              "the default rate of builds needs no lowering with the default memory");
+static_assert(builds_per_second((std::size_t{32} << 20) / kReplayMemoryOneIn / kReplayEntryBytes) >=
+                  400,
+              "the smallest node, 32 MiB, still takes builds");
 static_assert(kVerifiesWaitingMax * kDescriptorBytesMax <= kMemoryBytes / 64);
 
 }  // namespace qudag::limits

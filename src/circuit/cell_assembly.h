@@ -61,6 +61,8 @@ class UnitAssembly {
     return filled_ == N;
   }
 
+  std::size_t filled() const { return filled_; }
+
   std::unique_ptr<Unit> release() {
     filled_ = 0;
     return std::move(unit_);

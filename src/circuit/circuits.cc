@@ -94,6 +94,7 @@ void Circuits::Impl::due(Circuit& circuit, Now now) {
     ++core.stats.ended_idle;
     return core.end(circuit, {.why = {Errc::timed_out, "idle"}}, now);
   }
+  if (circuit.phase == Phase::opening) return incoming.on_due(circuit, now);
   if (circuit.phase != Phase::draining) ++core.stats.builds_timed_out;
   core.end(circuit, {.why = {Errc::timed_out, "not built in time"}}, now);
 }
@@ -180,6 +181,7 @@ std::vector<CircuitInfo> Circuits::list() const {
 }
 
 std::size_t Circuits::size() const { return impl_->core.size(); }
+std::size_t Circuits::building() const { return impl_->core.building(); }
 bool Circuits::relays_busily(Duration quiet, Now now) const {
   bool busy = false;
   impl_->core.for_each([&](const Circuit& circuit) {

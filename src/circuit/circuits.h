@@ -106,8 +106,9 @@ class Events {
   virtual void on_room(CircuitId circuit, Now now) = 0;
   /// The circuit is gone (not called after our own close(), nor if build() returned the error). For
   /// one that we asked for and that was never built, `why` says whether another route may help:
-  /// what Sink::extend answered, refused_by_peer, unreachable, authentication_failed, timed_out,
-  /// link_closed, circuit_failed, refused_memory; and Circuits::failed_hop() which hop it was.
+  /// what Sink::extend answered, refused_by_peer, unreachable, authentication_failed, malformed,
+  /// timed_out, link_closed, circuit_failed, refused_memory; and Circuits::failed_hop() which hop
+  /// it was.
   virtual void on_ended(CircuitId circuit, const Error& why, Now now) = 0;
 };
 
@@ -119,9 +120,13 @@ struct CircuitsOptions {
   bool relay = true;                  // take circuits that go on to another hop
   std::size_t circuits_max = 10'000;  // all roles together; the last sixteenth for class high
   std::size_t building_max = 256;     // of them not yet ready
+  // When there is no place, the link that holds most gives one up: the build that it began first,
+  // or the circuit that has carried nothing for longest. See core.h, places.
   std::size_t ahead_bytes =
       128 * 1024;  // payload cells queued on the first link before room() is 0
   std::chrono::milliseconds build_timeout{10'000};
+  /// For the preface of a stream that somebody opened, and then for each fifth of the build.
+  std::chrono::milliseconds opening_timeout{2'000};
   std::chrono::milliseconds idle_timeout{600'000};  // relay and destination: no cell for so long
   std::chrono::milliseconds rest_after{5'000};      // relay and destination: key contexts put away
 };
@@ -144,14 +149,16 @@ struct CircuitsStats {
   std::uint64_t accepted_relay = 0, accepted_destination = 0;
   std::uint64_t refused_limit = 0, refused_replay = 0, refused_malformed = 0, refused_auth = 0,
                 refused_expired = 0, refused_not_relay = 0, refused_memory = 0,
-                refused_overload = 0;
+                refused_overload = 0, refused_slow = 0, refused_place = 0;
   std::uint64_t extend_failed = 0;
   std::uint64_t cells_relayed = 0, cells_sent = 0, cells_received = 0;
   std::uint64_t cells_bad = 0;     // tags that did not verify
+  std::uint64_t tails_bad = 0;     // cells in which a destination left something behind the payload
   std::uint64_t bytes_copied = 0;  // payload bytes copied by this room
   std::uint64_t bytes_relayed = 0;
   std::uint64_t blocks_exhausted = 0;
   std::uint64_t ended_idle = 0, ended_peer = 0, ended_link = 0;
+  std::uint64_t ended_place = 0;                        // ready ones, for another link's circuit
   std::array<std::uint64_t, kClassCount> ended_shed{};  // relayed ones, by class
   std::uint64_t ended_reclaimed = 0;                    // because memory was short
   std::uint64_t rested = 0;  // times that an idle circuit's key contexts were put away
@@ -180,6 +187,8 @@ class Circuits {
   std::optional<CircuitInfo> info(CircuitId circuit) const;
   std::vector<CircuitInfo> list() const;
   std::size_t size() const;
+  /// Of them, those that others begin and that are not ready.
+  std::size_t building() const;
   /// Whether a circuit that goes on from here to another node carried a cell in the last `quiet`.
   bool relays_busily(Duration quiet, Now now) const;
   /// Inside Events::on_ended only: the index into the route of the hop that a build of ours failed

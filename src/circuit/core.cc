@@ -84,6 +84,7 @@ std::vector<CircuitId> Core::ids() {
 void Core::set_ready(Circuit& circuit, Now now) {
   --building_count(circuit);
   memory_.give(kBuildingBytes - kReadyBytes);
+  note_not_building(circuit);
   circuit.building = false;
   circuit.phase = Phase::ready;
   circuit.handshake = std::monostate{};
@@ -166,7 +167,13 @@ void Core::attach(Circuit& circuit, Direction which, StreamKey stream) {
   Side& side = circuit.side(which);
   side.stream = stream;
   side.context = context_of(circuit.id, which);
-  Side*& head = links_[stream.link];
+  LinkShare& share = links_[stream.link];
+  if (which == Direction::backward) {
+    ++share.asked;
+    ++share.building;
+    building_.push_back(circuit.id);
+  }
+  Side*& head = share.first;
   side.link_before = nullptr;
   side.link_after = head;
   if (head != nullptr) head->link_before = &side;
@@ -174,13 +181,23 @@ void Core::attach(Circuit& circuit, Direction which, StreamKey stream) {
   sink.set_context(stream, side.context);
 }
 
+void Core::note_not_building(Circuit& circuit) {
+  if (!circuit.building || !circuit.previous.open()) return;
+  --links_[circuit.previous.stream.link].building;
+  building_.erase(std::ranges::find(building_, circuit.id));
+}
+
 void Core::detach(Side& side) {
   if (!side.open()) return;
+  if (side_of(side.context) == Direction::backward) {
+    note_not_building(*find(circuit_of(side.context)));
+    --links_[side.stream.link].asked;
+  }
   if (side.link_after != nullptr) side.link_after->link_before = side.link_before;
   if (side.link_before != nullptr) {
     side.link_before->link_after = side.link_after;
   } else if (side.link_after != nullptr) {
-    links_[side.stream.link] = side.link_after;
+    links_[side.stream.link].first = side.link_after;
   } else {
     links_.erase(side.stream.link);
   }
@@ -191,7 +208,7 @@ std::vector<std::uint64_t> Core::sides_on(std::uint64_t link) const {
   std::vector<std::uint64_t> out;
   const auto at = links_.find(link);
   if (at == links_.end()) return out;
-  for (const Side* side = at->second; side != nullptr; side = side->link_after) {
+  for (const Side* side = at->second.first; side != nullptr; side = side->link_after) {
     out.push_back(side->context);
   }
   return out;
@@ -255,6 +272,11 @@ void Core::write_cell(Circuit& circuit, Direction to, memory::Block cell) {
 void Core::end_exhausted(Circuit& circuit, Now now) {
   ++stats.blocks_exhausted;
   end(circuit, {.why = {Errc::refused_memory, "no blocks for cells"}}, now);
+}
+
+void Core::end_bad_tail(Circuit& circuit, Now now) {
+  ++stats.tails_bad;
+  end(circuit, {.why = {Errc::malformed, "the destination left something behind a payload"}}, now);
 }
 
 void Core::end_bad_cell(Circuit& circuit, std::size_t hop, Now now) {

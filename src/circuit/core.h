@@ -18,6 +18,14 @@
 
 namespace qudag::circuit {
 
+/// What one link has here: all sides on it, and the circuits that came over it.
+struct LinkShare {
+  Side* first = nullptr;        // of its sides
+  std::size_t asked = 0;        // circuits that its peer began, in any state
+  std::size_t building = 0;     // of them, not yet ready
+  TimePoint none_idle_until{};  // a search for an idle one found none
+};
+
 /// How a circuit ends: what its streams are told, and what the layer above is.
 struct Ending {
   Error why;
@@ -38,9 +46,26 @@ class Core {
   std::size_t size() const { return table_.size(); }
   /// Whether the table with so many more is not too full for a class: the last places are high's.
   bool has_place(Class cls, std::size_t more) const {
-    const std::size_t kept = table_.capacity() / limits::kCircuitsKeptOneIn;
-    return cls == Class::high || table_.size() + more <= table_.capacity() - kept;
+    return cls == Class::high || table_.size() + more <= places(cls);
   }
+  std::size_t places(Class cls) const {
+    const std::size_t kept = table_.capacity() / limits::kCircuitsKeptOneIn;
+    return cls == Class::high ? table_.capacity() : table_.capacity() - kept;
+  }
+  bool full() const { return table_.size() >= table_.capacity(); }
+  std::size_t building() const { return building_.size(); }
+
+  // Places (places.cc). A link holds what it likes while nobody else wants it; then the one that
+  // holds most gives up.
+  /// For a build over that link: when all slots are taken, the build that began first, of the link
+  /// with most of them.
+  void make_build_place(std::uint64_t link, Now now);
+  /// For a circuit over that link (kOurOwn: of ours), so that with `more` the table is not too full
+  /// for its class: the circuits that have carried nothing for longest, of the link with most; of
+  /// the asking one itself only such that are idle.
+  void make_place(std::uint64_t link, Class cls, std::size_t more, Now now);
+  static constexpr std::uint64_t kOurOwn = UINT64_MAX;
+
   void report(BoundedList& out) const;
   template <class F>
   void for_each(F&& f) {
@@ -78,6 +103,8 @@ class Core {
   void write_cell(Circuit& circuit, Direction to, memory::Block cell);
   /// The pool had no block.
   void end_exhausted(Circuit& circuit, Now now);
+  /// The destination left something behind a payload: it breaks the protocol, and no relay did.
+  void end_bad_tail(Circuit& circuit, Now now);
   /// A tag did not verify.
   void end_bad_cell(Circuit& circuit, std::size_t hop, Now now);
 
@@ -114,12 +141,17 @@ class Core {
  private:
   std::size_t& building_count(const Circuit& circuit);
   void wake(Circuit& circuit);
+  void note_not_building(Circuit& circuit);
+  std::uint64_t link_with_most() const;
+  std::vector<CircuitId> quietest(std::uint64_t link, std::size_t needed, std::size_t busy_max,
+                                  Now now);
 
   memory::Allowance memory_;
   SlotMap<Circuit> table_;
   std::size_t building_own_ = 0;
   std::size_t building_incoming_ = 0;
-  std::unordered_map<std::uint64_t, Side*> links_;  // head of each link's list of sides
+  std::vector<CircuitId> building_;  // those of others that have a stream, the oldest first
+  std::unordered_map<std::uint64_t, LinkShare> links_;
   Deadlines<Circuit> deadlines_;
   std::uint32_t looked_at_ = 0;  // the place after the last of for_next()
 };

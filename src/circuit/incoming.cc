@@ -4,12 +4,16 @@
 #include "circuit/relay.h"
 #include "circuit/wire.h"
 
+#include <algorithm>
+
 namespace qudag::circuit {
 
 // At a limit the stream is reset and nothing read: a sealed refusal would cost a decapsulation for
 // every stream of a flood.
 void Incoming::on_opened(StreamKey stream, Now now) {
   if (core_.stopping) return core_.sink.reset(stream, End::shutdown);
+  core_.make_build_place(stream.link, now);
+  if (core_.full()) core_.make_place(stream.link, Class::high, 1, now);
   const std::uint64_t no_memory = core_.stats.refused_memory;
   Circuit* circuit = core_.add(CircuitRole::relay, Phase::opening, now);
   if (circuit == nullptr) {
@@ -18,6 +22,27 @@ void Incoming::on_opened(StreamKey stream, Now now) {
   }
   circuit->handshake = std::make_unique<Opening>();
   core_.attach(*circuit, Direction::backward, stream);
+  set_opening_deadline(*circuit, now);
+}
+
+// Two seconds for the preface and for each fifth of the build, and build_timeout for all of it.
+void Incoming::set_opening_deadline(Circuit& circuit, Now now) {
+  core_.set_deadline(circuit, std::min(circuit.created + core_.options.build_timeout,
+                                       now.mono + core_.options.opening_timeout));
+}
+
+void Incoming::on_due(Circuit& circuit, Now now) {
+  constexpr std::size_t kProgressBytes = limits::kBuildMessageBytes / 5;
+  Opening& opening = *std::get<std::unique_ptr<Opening>>(circuit.handshake);
+  const std::size_t come = opening.build.filled() - opening.seen_bytes;
+  if (come >= kProgressBytes && now.mono < circuit.created + core_.options.build_timeout) {
+    opening.seen_bytes = opening.build.filled();
+    return set_opening_deadline(circuit, now);
+  }
+  ++core_.stats.builds_timed_out;
+  ++core_.stats.refused_slow;
+  core_.end(circuit,
+            {.why = {Errc::timed_out, "the build came too slowly"}, .previous = End::refused}, now);
 }
 
 void Incoming::on_data(Circuit& circuit, Bytes& data, Now now) {
@@ -35,17 +60,19 @@ void Incoming::take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now
   if (++opening.preface_bytes < Preface{}.size()) return;
   circuit.cls = static_cast<Class>(value);
   core_.sink.set_class(circuit.previous.stream, circuit.cls);
-  if (!is_welcome(circuit)) refuse_class(circuit, now);
-}
-
-// Now the class is known, and the build of 14 KB is not there yet.
-bool Incoming::is_welcome(const Circuit& circuit) {
+  // Now the class is known, and the build of 14 KB is not there yet.
   const double chance = circuit.cls == Class::high ? core_.refusal_high : core_.refusal;
-  return core_.has_place(circuit.cls, 0) && !(chance > 0 && core_.rng.unit() < chance);
+  if (chance > 0 && core_.rng.unit() < chance) return refuse_class(circuit, true, now);
+  if (!core_.has_place(circuit.cls, 0)) {
+    const CircuitId id = circuit.id;
+    core_.make_place(circuit.previous.stream.link, circuit.cls, 0, now);
+    if (core_.find(id) == nullptr) return;
+    if (!core_.has_place(circuit.cls, 0)) return refuse_class(circuit, false, now);
+  }
+  set_opening_deadline(circuit, now);
 }
 
-void Incoming::refuse_class(Circuit& circuit, Now now) {
-  const bool place = core_.has_place(circuit.cls, 0);
+void Incoming::refuse_class(Circuit& circuit, bool place, Now now) {
   ++(place ? core_.stats.refused_overload : core_.stats.refused_limit);
   core_.end(circuit,
             {.why = {place ? Errc::refused_overload : Errc::refused_circuits},
@@ -55,6 +82,7 @@ void Incoming::refuse_class(Circuit& circuit, Now now) {
 
 void Incoming::accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> message, Now now) {
   circuit.handshake = std::monostate{};
+  core_.set_deadline(circuit, circuit.created + core_.options.build_timeout);
   auto accepted = onion::accept_build(core_.options.self, core_.onion_keys, *core_.replays,
                                       circuit.cls, now.unix_seconds, *message);
   if (!accepted) return refuse(circuit, accepted.error(), now);

@@ -2,7 +2,8 @@
 //
 //   1. the preface, 0x01 || class: checked byte by byte, before anything is buffered; below class
 //      high the stream may be reset here, because places are kept or the node sheds load;
-//   2. the build message, into a temporary of exactly its size;
+//   2. the build message, into a temporary of exactly its size; a fifth of it in every two seconds,
+//      as the preface, or the stream is reset: a build that dribbles holds a slot for nothing;
 //   3. our layer of it comes off (onion::accept_build), or the stream is reset with the reason
 //      counted;
 //   4. the role that the record names takes over: relay.h or destination.h.
@@ -23,11 +24,13 @@ class Incoming {
   void on_opened(StreamKey stream, Now now);
   /// Takes from `data` what belongs to preface and build.
   void on_data(Circuit& circuit, Bytes& data, Now now);
+  /// The deadline of a build that is being received.
+  void on_due(Circuit& circuit, Now now);
 
  private:
   void take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now now);
-  bool is_welcome(const Circuit& circuit);
-  void refuse_class(Circuit& circuit, Now now);
+  void set_opening_deadline(Circuit& circuit, Now now);
+  void refuse_class(Circuit& circuit, bool place, Now now);
   void accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> message, Now now);
   void refuse(Circuit& circuit, const Error& why, Now now);
 

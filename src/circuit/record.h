@@ -46,6 +46,7 @@ struct Side {
 /// A hop while it receives the build.
 struct Opening {
   std::uint8_t preface_bytes = 0;
+  std::size_t seen_bytes = 0;  // of the build, when its deadline was set
   UnitAssembly<limits::kBuildMessageBytes> build;
 };
 /// A relay between build and reply.

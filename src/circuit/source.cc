@@ -33,6 +33,7 @@ Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Class cl
   if (core_.stopping) return fail(Errc::shutting_down);
   if (route.empty() || route.size() > limits::kHopsMax) return fail(Errc::invalid_argument);
   const std::uint64_t no_memory = core_.stats.refused_memory;
+  if (!core_.has_place(cls, 1) || core_.full()) core_.make_place(Core::kOurOwn, cls, 1, now);
   if (!core_.has_place(cls, 1)) return fail(Errc::refused_circuits);
   Circuit* circuit = core_.add(CircuitRole::source, Phase::extending, now);
   if (circuit == nullptr) {
@@ -88,6 +89,12 @@ void Source::on_reply_data(Circuit& circuit, Bytes& data, Now now) {
   const std::unique_ptr<onion::ReplyMessage> reply = asking.reply.release();
   auto result = onion::finish_build(std::move(asking.pending), *reply);
   if (!result) return core_.end(circuit, {.why = result.error()}, now);
+  if (result->malformed) {
+    return core_.end(circuit,
+                     {.why = {Errc::malformed, "a reply has something behind its record"},
+                      .failed_hop = result->failed_hop},
+                     now);
+  }
   if (result->status != onion::BuildStatus::ready) {
     return core_.end(circuit, ending_of(*result), now);
   }
@@ -102,6 +109,7 @@ void Source::on_cell_data(Circuit& circuit, Bytes& data, Now now) {
   memory::Block cell = core_.take_cell(circuit, circuit.next, data, now);
   if (!cell) return;
   if (const auto bad = std::get<onion::SourceCrypto>(circuit.crypto).open(cell)) {
+    if (*bad == onion::SourceCrypto::kTailNotZero) return core_.end_bad_tail(circuit, now);
     return core_.end_bad_cell(circuit, *bad, now);
   }
   ++circuit.cells_backward;

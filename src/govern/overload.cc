@@ -25,6 +25,10 @@ std::string_view name_of(Pressure pressure) {
       return "descriptors";
     case Pressure::handshakes:
       return "handshakes";
+    case Pressure::circuits:
+      return "circuits";
+    case Pressure::builds:
+      return "builds";
   }
   return "unknown";
 }

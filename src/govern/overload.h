@@ -27,8 +27,10 @@ enum class Pressure : std::uint8_t {
   loop_lag,     // how late timers run / what is tolerated
   descriptors,  // file descriptors open / allowed
   handshakes,   // handshakes half open / allowed
+  circuits,     // circuits held / allowed
+  builds,       // circuits that others begin and that are not ready / allowed
 };
-inline constexpr std::size_t kPressureCount = 5;
+inline constexpr std::size_t kPressureCount = 7;
 using Pressures = std::array<double, kPressureCount>;
 
 /// What a node does about it, in this order.
@@ -56,14 +58,14 @@ struct OverloadRule {
 
 // clang-format off
 inline constexpr std::array<OverloadRule, kActionCount> kOverloadRules{{
-    // action                     memory       queue_delay  loop_lag     descriptors  handshakes
-    {Action::shrink,             {0.70,        0.60,        0.60,        0.70,        0.40}},
-    {Action::stop_opening_ahead, {0.75,        0.70,        0.70,        0.75,        0.45}},
-    {Action::refuse_circuits,    {0.80,        0.80,        0.80,        0.80,        kNotDriven}},
-    {Action::require_retry,      {0.85,        kNotDriven,  0.85,        0.85,        0.50}},
-    {Action::pause_low,          {0.90,        0.85,        0.90,        kNotDriven,  kNotDriven}},
-    {Action::drop_low,           {0.93,        0.90,        0.95,        kNotDriven,  kNotDriven}},
-    {Action::drop_normal,        {0.96,        0.97,        kNotDriven,  kNotDriven,  kNotDriven}},
+    // action                     memory       queue_delay  loop_lag     descriptors  handshakes   circuits     builds
+    {Action::shrink,             {0.70,        0.60,        0.60,        0.70,        0.40,        0.70,        kNotDriven}},
+    {Action::stop_opening_ahead, {0.75,        0.70,        0.70,        0.75,        0.45,        0.75,        0.50}},
+    {Action::refuse_circuits,    {0.80,        0.80,        0.80,        0.80,        kNotDriven,  kNotDriven,  kNotDriven}},
+    {Action::require_retry,      {0.85,        kNotDriven,  0.85,        0.85,        0.50,        0.85,        0.75}},
+    {Action::pause_low,          {0.90,        0.85,        0.90,        kNotDriven,  kNotDriven,  kNotDriven,  kNotDriven}},
+    {Action::drop_low,           {0.93,        0.90,        0.95,        kNotDriven,  kNotDriven,  kNotDriven,  kNotDriven}},
+    {Action::drop_normal,        {0.96,        0.97,        kNotDriven,  kNotDriven,  kNotDriven,  kNotDriven,  kNotDriven}},
 }};
 // clang-format on
 

@@ -124,6 +124,10 @@ void Connection::expire(Duration late) {
   if (doomed() || retired()) return;
   if (late > shared_.life.silence_max / 3) life_.forgive(shared_.now.mono);
   if (!follow_rule(life_.due(shared_.now.mono, probe_time()))) return;
+  if (hello_by_ <= shared_.now.mono) {
+    violation("no hello");
+    return;
+  }
   if (pay_at_ <= shared_.now.mono) pay_window();
   if (frozen()) return touch();  // an older deadline
   const int rv = ngtcp2_conn_handle_expiry(conn_, shared_.timestamp());
@@ -339,7 +343,8 @@ bool Connection::own_pacing() const { return shared_.options.congestion == Conge
 
 TimePoint Connection::deadline() const {
   if (retired() || doomed()) return kNever;
-  const TimePoint due = std::min({life_.deadline(probe_time()), pay_at_, answer_at_, pace_at_});
+  const TimePoint due =
+      std::min({life_.deadline(probe_time()), pay_at_, answer_at_, pace_at_, hello_by_});
   if (frozen()) return due;
   const ngtcp2_tstamp at = ngtcp2_conn_get_expiry(conn_);
   if (at == UINT64_MAX) return due;

@@ -12,6 +12,7 @@
 
 #include "base/deadline_heap.h"
 #include "link/control.h"
+#include "link/early.h"
 #include "link/lifecycle.h"
 #include "link/native_address.h"
 #include "link/path/pacer.h"
@@ -19,6 +20,7 @@
 #include "link/shared.h"
 #include "link/stream.h"
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -35,6 +37,9 @@ struct Incoming {
 
 /// Packets that ask for an acknowledgement until one leaves at once; its delay bound is 25 ms.
 inline constexpr std::size_t kAckEvery = 10;
+
+/// A link whose peer has not said HELLO so long after the handshake ends with `protocol`.
+inline constexpr Duration kHelloWithin = std::chrono::seconds(5);
 
 /// A datagram that came while a step of the handshake was under way.
 struct Held {
@@ -126,6 +131,10 @@ class Connection {
   bool is_at(const sockaddr_in6& remote) const;
   SocketAddress remote() const;
   const SocketAddress& dialed_at() const { return remote_; }
+  /// It was dialed for a circuit of others, and is not ready.
+  bool for_others() const { return for_others_; }
+  void begin_for_others();
+  void end_for_others();
   /// Writes CONNECTION_CLOSE if one is due; 0 bytes otherwise.
   bool write_close(MutableBytes room, TrainInfo& out);
   /// Frees the QUIC state; returns the reason. Retired links answer late packets until `until`.
@@ -189,6 +198,12 @@ class Connection {
   void on_preferred_address(ngtcp2_path& path, const ngtcp2_preferred_addr& told);
   void on_preferred_validated(bool success);
   bool on_stream_opened(std::int64_t index);
+  bool before_hello(const Stream& stream) const;
+  bool hold_early(Stream& stream);
+  void drop_early(Stream& stream, Code code);
+  void release_early();
+  void take_stream(Stream& stream);
+  void take_stream_data(Stream& stream, Bytes data);
   bool on_stream_data(Stream& stream, Bytes data, bool fin);
   void on_stream_ended(Stream& stream, std::uint64_t code);
   void on_stream_freed(Stream& stream, std::uint64_t code);
@@ -202,6 +217,7 @@ class Connection {
   void fail_with(int ngtcp2_error);
   void doom_silently(Error why);
   void add_doomed(Doom doom);
+  void leave_dials();
   void link_stream(Stream& stream);
   void free_stream(Stream* stream);
   void free_all_streams();
@@ -232,13 +248,17 @@ class Connection {
   memory::Reservation link_bytes_;
   memory::Reservation handshake_bytes_;  // until TLS is done
   bool half_open_ = false;               // counted in Shared::half_open
-  Admission::Block* seat_ = nullptr;     // of an accepted link, among those of its addresses
-  bool hello_made_ = false;              // a dialer's TLS has begun
+  bool for_others_ = false;
+  bool counted_for_others_ = false;   // in Shared::dials_for_others, until it ends
+  Admission::Block* seat_ = nullptr;  // of an accepted link, among those of its addresses
+  bool hello_made_ = false;           // a dialer's TLS has begun
   Step step_ = Step::none;
   bool tls_done_ = false;  // both sides know that the handshake is complete
   bool hello_seen_ = false;
-  bool control_open_ = false;  // ngtcp2 knows stream 0
-  bool paced_ = true;          // until the path has shown to be short
+  TimePoint hello_by_ = kNever;          // while it is ready and the peer has not said HELLO
+  std::unique_ptr<EarlyStreams> early_;  // what came before it
+  bool control_open_ = false;            // ngtcp2 knows stream 0
+  bool paced_ = true;                    // until the path has shown to be short
   std::uint8_t peer_place_ = 0;
   Lifecycle life_;
   SocketAddress local_;  // as ngtcp2 knows it

@@ -90,22 +90,25 @@ Connection* Endpoint::Impl::stream(StreamId id, Stream*& out) const {
 }
 
 Result<LinkId> Endpoint::Impl::dial(const NodeId& peer, const SocketAddress& at,
-                                    const SocketAddress& local, Now now) {
+                                    const SocketAddress& local, Now now, DialFor whom) {
   shared_.now = now;
   absorb_greeted();
   if (const auto known = find(peer)) return least_used(peer, *known);
-  return dial_anew(peer, at, local, now);
+  return dial_anew(peer, at, local, now, whom);
 }
 
 Result<LinkId> Endpoint::Impl::dial_anew(const NodeId& peer, const SocketAddress& at,
-                                         const SocketAddress& local, Now now) {
+                                         const SocketAddress& local, Now now, DialFor whom) {
   shared_.now = now;
   if (stopping_) return fail(Errc::shutting_down);
-  if (live_ >= shared_.options.links_max) {
+  const EndpointOptions& options = shared_.options;
+  const bool place = whom == DialFor::us ? links_held() < options.links_max
+                                         : shared_.dials_for_others < options.dials_max;
+  if (!place) {
     ++shared_.stats.links_refused;
     return fail(Errc::refused_links);
   }
-  switch (redial_.ask(peer, at, now.mono)) {
+  switch (whom == DialFor::others ? Redial::Answer::dial : redial_.ask(peer, at, now.mono)) {
     case Redial::Answer::dial:
       break;
     case Redial::Answer::too_soon:
@@ -116,6 +119,7 @@ Result<LinkId> Endpoint::Impl::dial_anew(const NodeId& peer, const SocketAddress
   const LinkId id = free_slot();
   auto made = Connection::dial(shared_, id, peer, at, local);
   if (!made) return std::unexpected(made.error());
+  if (whom == DialFor::others) (*made)->begin_for_others();
   keep(id, std::move(*made));
   const bool another = find(peer).has_value();
   by_peer_.emplace(peer, id);
@@ -262,7 +266,7 @@ void Endpoint::Impl::show(const runtime::DatagramSocket& socket, Now now) {
     }
   }
   for (const auto& [peer, at] : again) {
-    if (dial(peer, at, socket.local(), now)) ++shared_.stats.links_redialed;
+    if (dial(peer, at, socket.local(), now, DialFor::us)) ++shared_.stats.links_redialed;
   }
 }
 
@@ -331,16 +335,17 @@ EndpointStats Endpoint::Impl::stats() const {
 void Endpoint::Impl::report(BoundedList& out) const {
   using Kind = Bounded::Kind;
   const EndpointOptions& options = shared_.options;
-  out.push_back(bounded(Kind::table, "links", "refuse", live_, options.links_max));
+  const std::size_t most = options.links_max + options.dials_max;
+  out.push_back(bounded(Kind::table, "links", "refuse", live_, most));
   out.push_back(bounded(Kind::table, "links in the handshake", "Retry, then refuse",
                         shared_.half_open, options.half_open_max));
   out.push_back(
       bounded(Kind::table, "links that have ended", "forget", retired_.size(), kRetiredMax));
   // Every link has the ids that it gave out, and at first the one that its dialer chose.
   out.push_back(bounded(Kind::table, "connection ids", "with their links", shared_.routes.size(),
-                        (options.links_max + kRetiredMax) * kCidsPerLinkMax));
+                        (most + kRetiredMax) * kCidsPerLinkMax));
   out.push_back(bounded(Kind::table, "stateless reset tokens", "with their links",
-                        shared_.reset_tokens.size(), options.links_max * kCidsPerLinkMax));
+                        shared_.reset_tokens.size(), most * kCidsPerLinkMax));
   out.push_back(bounded(Kind::table, "blocks of addresses", "share one entry",
                         shared_.admission.blocks(), options.links_max + Admission::kBlocksMax));
   out.push_back(bounded(Kind::budget, "windows of streams beyond their first size", "grow no more",
@@ -359,11 +364,11 @@ void Endpoint::Impl::report(BoundedList& out) const {
   out.push_back(bounded(Kind::table, "streams of links", "the peer waits", streams,
                         options.links_max * options.streams_per_link_max));
   out.push_back(bounded(Kind::queue, "handshakes for a worker", "the handshake waits",
-                        shared_.steps_waiting.size(), options.links_max + options.half_open_max,
+                        shared_.steps_waiting.size(), most + options.half_open_max,
                         sizeof(LinkId)));
   out.back().age_max = options.handshake_timeout;
   out.push_back(bounded(Kind::queue, "datagrams for handshakes at a worker", "drop new", held,
-                        options.links_max * kHeldDatagramsMax, kHeldBytesMax / kHeldDatagramsMax));
+                        most * kHeldDatagramsMax, kHeldBytesMax / kHeldDatagramsMax));
   out.back().age_max = options.handshake_timeout;
   Bounded sending = bounded(Kind::buffer, "send queues of streams", "the circuit has no room",
                             streams, options.links_max * options.streams_per_link_max);
@@ -431,12 +436,19 @@ bool Endpoint::flush(runtime::DatagramSocket& socket, Now now) { return impl_->f
 TimePoint Endpoint::next_deadline() const { return impl_->next_deadline(); }
 
 Result<LinkId> Endpoint::dial(const NodeId& peer, const SocketAddress& at,
-                              const SocketAddress& local, Now now) {
-  return impl_->dial(peer, at, local, now);
+                              const SocketAddress& local, Now now, DialFor whom) {
+  return impl_->dial(peer, at, local, now, whom);
+}
+void Endpoint::adopt(LinkId link) {
+  if (Connection* const found = impl_->link(link)) found->end_for_others();
+}
+bool Endpoint::overfull() const { return impl_->links_held() > impl_->shared().options.links_max; }
+bool Endpoint::crowded() const {
+  return impl_->links_held() >= impl_->shared().options.links_max / 4 * 3;
 }
 Result<LinkId> Endpoint::dial_anew(const NodeId& peer, const SocketAddress& at,
                                    const SocketAddress& local, Now now) {
-  return impl_->dial_anew(peer, at, local, now);
+  return impl_->dial_anew(peer, at, local, now, DialFor::us);
 }
 std::optional<LinkId> Endpoint::find(const NodeId& peer) const { return impl_->find(peer); }
 std::optional<LinkInfo> Endpoint::info(LinkId link) const {

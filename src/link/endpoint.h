@@ -93,6 +93,9 @@ struct LinkInfo {
   std::size_t unacked_bytes = 0;
 };
 
+/// Whom a dial serves: this node, or a circuit of others that goes on to that peer.
+enum class DialFor : std::uint8_t { us, others };
+
 /// What the owner hears. Called inside receive(), on_time() and flush().
 class Events {
  public:
@@ -125,6 +128,8 @@ struct EndpointOptions {
   std::uint8_t shard = 0;  // written into connection ids: first byte % shards == shard
   std::uint8_t shards = 1;
   std::size_t links_max = 1024;
+  /// Dials for others under way, apart from links; the owner chooses which (pool/dial_places.h).
+  std::size_t dials_max = 64;
   std::size_t half_open_max = 256;  // above half of it, new peers must prove their address (Retry)
   /// Shares of one block of addresses, and rates of handshakes: link/entry/admission.h. 0: no
   /// bound.
@@ -175,6 +180,8 @@ struct EndpointOptions {
   /// executor; both outlive the endpoint. Null: they run inside the turn (1.2 ms each).
   runtime::WorkerPool* workers = nullptr;
   runtime::Executor* executor = nullptr;
+  /// False makes a peer that breaks the protocol, for a test; never in a node.
+  bool say_hello = true;
   /// Receives TLS secrets, for a packet capture in a test; never set in a node.
   std::function<void(std::string_view line)> keylog = {};
 };
@@ -199,6 +206,7 @@ struct EndpointStats {
   std::array<std::uint64_t, kClassCount> turns_writes_used_up{};
   std::uint64_t dropped_unknown = 0, dropped_malformed = 0, dropped_wrong_shard = 0;
   std::uint64_t control_frames_malformed = 0;
+  std::uint64_t streams_early = 0;  // that overtook the HELLO of their peer
   // Dials of peers that had not answered: done, and refused as too early or for lack of budget.
   std::uint64_t redials = 0, redials_too_soon = 0, redials_no_budget = 0;
   std::uint64_t links_shown = 0;  // after a change of address
@@ -242,13 +250,20 @@ class Endpoint {
 
   // Links. [in events] for all of them.
   /// The link to that node: of existing ones that are not draining the one with the fewest streams,
-  /// or a new one. `unreachable` if it did not answer at that address a moment ago (pool/redial.h).
+  /// or a new one. `unreachable` if it did not answer at that address a moment ago (pool/redial.h);
+  /// dials for others neither ask for that nor leave it behind.
   Result<LinkId> dial(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
-                      Now now);
+                      Now now, DialFor whom = DialFor::us);
   /// A new link in any case, to see that the node is there. Nothing uses it while another one is
   /// as good, so that it ends unused.
   Result<LinkId> dial_anew(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
                            Now now);
+  /// We want that link, too: a dial for others becomes ours.
+  void adopt(LinkId link);
+  /// Dials for others became links that there is no place for; three quarters of all places are
+  /// taken: the rest are for who dials us, and for us.
+  bool overfull() const;
+  bool crowded() const;
   std::optional<LinkId> find(const NodeId& peer) const;
   std::optional<LinkInfo> info(LinkId link) const;
   std::vector<LinkInfo> links() const;

@@ -43,9 +43,11 @@ class Endpoint::Impl {
 
   void keep_warm(LinkId id, bool warm);
   Result<LinkId> dial_anew(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
-                           Now now);
+                           Now now, DialFor whom);
   Result<LinkId> dial(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
-                      Now now);
+                      Now now, DialFor whom);
+  /// Links, but for dials for others, which have places of their own.
+  std::size_t links_held() const { return live_ - shared_.dials_for_others; }
   std::optional<LinkId> find(const NodeId& peer) const;
   bool failed_lately(const NodeId& peer, Now now) const {
     return redial_.failed_lately(peer, now.mono);

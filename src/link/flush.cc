@@ -104,7 +104,7 @@ void Endpoint::Impl::end(Connection& link) {
   const MutableBytes room = outbox_.packet_room(shared_.options.packet_bytes_max);
   if (!room.empty() && link.write_close(room, close)) outbox_.add(close);
 
-  if (link.dialer() && !was_ready && !stopping_) {
+  if (link.dialer() && !was_ready && !stopping_ && !link.for_others()) {
     redial_.failed(*link.peer(), link.dialed_at(), shared_.now.mono, shared_.rng);
   }
   const Error why = link.retire();

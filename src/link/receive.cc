@@ -177,7 +177,7 @@ bool Endpoint::Impl::admit(const runtime::Received& from, NativePath& path,
     }
     out.original_dcid = original;
   }
-  const Admission::Load load{.links = live_, .half_open = shared_.half_open};
+  const Admission::Load load{.links = links_held(), .half_open = shared_.half_open};
   const auto [answer, why] = shared_.admission.ask(from.from, proven, load, shared_.now.mono);
   // A burst of strangers in one turn costs everybody else that turn: the rest of them come again.
   const bool late = !proven && accepted_this_turn_ >= kAcceptsPerTurn;

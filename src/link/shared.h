@@ -8,9 +8,9 @@
 #include "link/entry/address_tokens.h"
 #include "link/entry/admission.h"
 #include "link/lifecycle.h"
+#include "link/path/window.h"
 #include "link/stream.h"
 #include "link/tls.h"
-#include "link/path/window.h"
 #include "memory/scratch.h"
 #include "memory/slab_heap.h"
 
@@ -95,6 +95,7 @@ struct Shared {
   std::uint16_t window_kib = 0;            // the usual window of a stream
   WindowSum grown;                         // windows of streams beyond their first size
   std::size_t half_open = 0;               // accepted, handshake not complete
+  std::size_t dials_for_others = 0;        // under way
   Key256 reset_secret;                     // of stateless reset tokens; the same after a restart
   Key256 retry_secret;                     // of Retry tokens; new with every endpoint
   MtuProbes probes;

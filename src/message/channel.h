@@ -62,6 +62,8 @@ struct Channel {
   // The source's view of its circuit.
   std::vector<onion::RouteHop> route;
   TimePoint asked{};
+  Duration age_max = Duration::max();  // its own: circuits of one hour do not end together
+  std::uint64_t bytes_max = UINT64_MAX;
   bool draining = false;  // replaced: no new messages, closed when quiet
   bool worn = false;      // its first link drains
   bool proven = false;    // something was acknowledged on it

@@ -17,6 +17,11 @@ constexpr Duration kInUse = 5s;
 /// Refs are 32 bits; a circuit that comes near their end is worn as well.
 constexpr std::uint32_t kRefsMax = 0xf000'0000;
 
+/// Between three quarters and five quarters of it.
+std::uint64_t about(std::uint64_t value, Rng& rng) {
+  return value - value / 4 + rng.below(value / 2 + 1);
+}
+
 /// A limit of this node, which says nothing about the route.
 bool is_local(const Error& why) {
   const auto group = static_cast<unsigned>(why.code) / 100;
@@ -103,9 +108,9 @@ void CircuitPool::wear(Channel& channel, bool stops, Now now) {
 }
 
 bool CircuitPool::worn(const Channel& channel, Now now) const {
-  return channel.worn || now.mono - channel.asked >= context_.options.circuit_age_max ||
-         channel.sent + channel.received >= context_.options.circuit_bytes_max ||
-         channel.next_ref >= kRefsMax || channel.next_ref_in >= kRefsMax;
+  return channel.worn || now.mono - channel.asked >= channel.age_max ||
+         channel.sent + channel.received >= channel.bytes_max || channel.next_ref >= kRefsMax ||
+         channel.next_ref_in >= kRefsMax;
 }
 
 void CircuitPool::drain_worn(Flow& flow, Now now) {
@@ -195,6 +200,10 @@ void CircuitPool::build(Flow& flow, Now now) {
       context_.channels.add(*circuit, flow.key.cls, context_.options.credit_bytes, now);
   channel.flow = &flow;
   context_.rng.fill(channel.scope);
+  const Duration age = context_.options.circuit_age_max;
+  channel.age_max = Duration(
+      static_cast<Duration::rep>(about(static_cast<std::uint64_t>(age.count()), context_.rng)));
+  channel.bytes_max = about(context_.options.circuit_bytes_max, context_.rng);
   channel.route = std::move(*route);
   flow.circuits.push_back(&channel);
   context_.routes.circuit_began(channel.route, now);
@@ -261,9 +270,9 @@ void CircuitPool::build_failed(Flow& flow, const Error& why, Now now) {
 void CircuitPool::wait_before_next(Flow& flow, Now now) {
   const Duration whole = std::min(kFirstWait * (1L << std::min(flow.failures, 8u)), kLongestWait);
   ++flow.failures;
-  // Between three quarters and five quarters of it, so that many flows do not try together.
-  const auto spread = context_.rng.below(static_cast<std::uint64_t>(whole.count() / 2));
-  flow.build_after = now.mono + whole * 3 / 4 + Duration(static_cast<Duration::rep>(spread));
+  // About so long, so that many flows do not try together.
+  const auto wait = about(static_cast<std::uint64_t>(whole.count()), context_.rng);
+  flow.build_after = now.mono + Duration(static_cast<Duration::rep>(wait));
 }
 
 void CircuitPool::set_deadline(Flow& flow, Now now) {

@@ -120,9 +120,11 @@ struct MessagesOptions {
   Offload offload = nullptr;                          // null: slow steps run inside the call
   unsigned circuits_per_flow_max = 1;                 // parallel circuits of one flow
   unsigned attempts_max = 5;                          // circuits tried for one message
-  std::chrono::seconds circuit_age_max{600};          // rotate by age ...
-  std::uint64_t circuit_bytes_max = std::uint64_t{16} << 30;  // ... and by volume
-  std::chrono::seconds flow_idle{60};                         // then the flow's circuits are closed
+  // Rotate by age and by volume: of each circuit something between three quarters and five quarters
+  // of it, drawn for it.
+  std::chrono::seconds circuit_age_max{600};
+  std::uint64_t circuit_bytes_max = std::uint64_t{16} << 30;
+  std::chrono::seconds flow_idle{60};  // then the flow's circuits are closed
 
   std::size_t sends_max() const { return waiting_max[0] + waiting_max[1] + waiting_max[2]; }
 };

@@ -130,8 +130,7 @@ Status Node::Impl::start() {
 
   // What is remembered of the past may grow to a sixteenth of the bound each.
   const std::size_t remembered = options_.limits.memory / 16;
-  const auto replays = std::make_shared<onion::ReplayWindow>(
-      std::min(limits::kReplayEntriesMax, remembered / onion::ReplayWindow::kEntryBytes));
+  const auto replays = std::make_shared<onion::ReplayWindow>(node::replay_entries(options_.limits));
   const auto delivered = std::make_shared<message::Delivered>(
       std::min(message::MessagesOptions{}.duplicates_max, remembered / kMessageIdBytes), rng_);
   const UnixSeconds today = runtime::system_now().unix_seconds;

@@ -5,6 +5,7 @@
 #include "base/histogram.h"
 #include "circuit/circuits.h"
 #include "link/endpoint.h"
+#include "link/pool/dial_places.h"
 #include "memory/block.h"
 #include "memory/bound.h"
 #include "message/messages.h"
@@ -47,6 +48,7 @@ struct ShardReport {
   LoadReportStats loads;
   netmap::Guards::Choices first_hops;  // shard 0 only: they are the node's
   BuildGateStats gate;
+  link::DialStats dials;  // for circuits of others
   ProtectionReport protection;
   std::uint64_t turns_reading_used_up = 0;
   runtime::SocketStats socket;

@@ -70,14 +70,15 @@ class PendingBuild {
 
 class KeyStock;
 
-/// `invalid_argument` unless 1 <= route.size() <= 6. `expiry` <= now + 10 min. Ephemeral keys come
-/// from the stock, while it has some.
+/// `invalid_argument` unless 1 <= route.size() <= 6. Each record expires at a time of its own, 3 to
+/// 7 minutes ahead. Ephemeral keys come from the stock, while it has some.
 Result<PendingBuild> start_build(std::span<const RouteHop> route, Class cls, UnixSeconds now,
                                  Rng& rng, BuildMessage& out, KeyStock* stock = nullptr);
 
 struct BuildResult {
   BuildStatus status = BuildStatus::ready;
-  std::size_t failed_hop = 0;    // index into the route, if status != ready
+  std::size_t failed_hop = 0;    // index into the route, if status != ready or malformed
+  bool malformed = false;        // that hop sealed first, and left something behind its record
   std::vector<HopSecrets> hops;  // one per hop, if ready
 };
 /// `authentication_failed` if a layer does not verify.
@@ -93,12 +94,13 @@ struct OnionKey {
   UnixSeconds not_after = 0;
 };
 
-/// Remembers builds until they expire. Bounded; when it is full new builds are refused.
+/// Remembers builds until they expire. Bounded; when it is full new builds are refused, which does
+/// not happen as long as admission lets in no more than limits::builds_per_second(entries_max).
 /// Any thread (a short lock, once per build): all shards that accept builds for the same onion key
 /// must share one window, or a build could be replayed to another shard.
 class ReplayWindow {
  public:
-  static constexpr std::size_t kEntryBytes = 8;  // a build at most, with its part of the table
+  static constexpr std::size_t kEntryBytes = limits::kReplayEntryBytes;
 
   explicit ReplayWindow(std::size_t entries_max = limits::kReplayEntriesMax);
   ~ReplayWindow();

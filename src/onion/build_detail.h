@@ -11,22 +11,24 @@ namespace qudag::onion::detail {
 struct HopChance {
   crypto::KemKeyPair ephemeral;               // fresh, for the hop's reply
   crypto::KemPublicKey::Encapsulation first;  // (kem_ct, ss1) to the hop's onion key
+  std::uint32_t expiry_minutes = 0;           // of the hop's record: draw_expiry()
 };
 
 Result<std::vector<HopChance>> draw_chance(std::span<const RouteHop> route,
                                            KeyStock* stock = nullptr);
 
+/// The expiry of one record: a minute between 3 and 7 from now. Each hop gets its own, or two hops
+/// could tell that they are on the same circuit, and when it was asked for.
+std::uint32_t draw_expiry(UnixSeconds now, Rng& rng);
+
 /// start_build() with chance[i] for route[i]; `rng` fills what no hop reads.
-Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls, UnixSeconds now,
-                                      Rng& rng, std::vector<HopChance> chance, BuildMessage& out);
+Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls, Rng& rng,
+                                      std::vector<HopChance> chance, BuildMessage& out);
 
 /// accept_build() with (ct2, ss2) given; null draws them.
 Result<AcceptedBuild> accept_build_with(const NodeId& self, std::span<const OnionKey> keys,
                                         ReplayWindow& window, Class preface_class, UnixSeconds now,
                                         const crypto::KemPublicKey::Encapsulation* second,
                                         BuildMessage& message);
-
-/// How long a source lets its builds live: half of what hops accept, so that clocks may differ.
-inline constexpr std::uint64_t kBuildLifetimeSeconds = 300;
 
 }  // namespace qudag::onion::detail

@@ -71,6 +71,7 @@ struct ReplyKeys {
 struct Opened {
   BuildStatus status = BuildStatus::ready;
   std::size_t layers = 0;  // that verified
+  bool tail_zero = true;   // behind the record of the last one
   std::vector<crypto::KemCiphertext> ct2;
 };
 
@@ -92,7 +93,11 @@ Result<Opened> open_layers(ReplyKeys& reply_keys, std::size_t last, ReplyMessage
     out.layers = hop + 1;
     out.status = record->status;
     std::memcpy(out.ct2.emplace_back().data(), record->ct2.data(), kKemCiphertextBytes);
-    if (out.status != BuildStatus::ready || hop == last) return out;
+    if (out.status != BuildStatus::ready || hop == last) {
+      const Bytes behind = Bytes(reply).subspan(kTagBytes + limits::kReplyRecordBytes);
+      out.tail_zero = std::ranges::all_of(behind, [](std::byte b) { return b == std::byte{0}; });
+      return out;
+    }
     std::memmove(reply.data(), reply.data() + kReplyLayerBytes, reply.size() - kReplyLayerBytes);
     std::memcpy(reply.data() + reply.size() - kReplyLayerBytes,
                 dropped.data() + hop * kReplyLayerBytes, kReplyLayerBytes);
@@ -126,8 +131,15 @@ Result<std::vector<HopChance>> draw_chance(std::span<const RouteHop> route, KeyS
   return chance;
 }
 
-Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls, UnixSeconds now,
-                                      Rng& rng, std::vector<HopChance> chance, BuildMessage& out) {
+std::uint32_t draw_expiry(UnixSeconds now, Rng& rng) {
+  using std::chrono::seconds;
+  constexpr std::uint64_t kLeast = seconds(limits::kClockDifferenceMax).count();
+  constexpr std::uint64_t kSpread = seconds(limits::kBuildExpirySpread).count();
+  return static_cast<std::uint32_t>((now + kLeast + rng.below(kSpread) + 59) / 60);
+}
+
+Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls, Rng& rng,
+                                      std::vector<HopChance> chance, BuildMessage& out) {
   const std::size_t n = route.size();
   if (n < 1 || n > limits::kHopsMax || chance.size() != n) return fail(Errc::invalid_argument);
 
@@ -140,7 +152,6 @@ Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls
   std::array<Bytes, limits::kHopsMax> filler_at{};
 
   // 1. Records and keys.
-  const auto expiry = static_cast<std::uint32_t>((now + kBuildLifetimeSeconds + 59) / 60);
   for (std::size_t i = 0; i < n; ++i) {
     const bool end = i + 1 == n;
     BuildKeys build = derive_build_keys(chance[i].first.secret);
@@ -155,7 +166,7 @@ Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls
     write_build_record({.role = end ? Role::destination : Role::relay,
                         .cls = cls,
                         .cipher = hop.cipher,
-                        .expiry_minutes = expiry,
+                        .expiry_minutes = chance[i].expiry_minutes,
                         .next = end ? NodeId{} : route[i + 1].id,
                         .ephemeral = hop.ephemeral.public_bytes()},
                        fixed<kBuildRecordBytes>(hop.record.span().data()));
@@ -197,7 +208,8 @@ Result<PendingBuild> start_build(std::span<const RouteHop> route, Class cls, Uni
   if (route.empty() || route.size() > limits::kHopsMax) return fail(Errc::invalid_argument);
   auto chance = detail::draw_chance(route, stock);
   if (!chance) return std::unexpected(chance.error());
-  return detail::start_build_with(route, cls, now, rng, std::move(*chance), out);
+  for (detail::HopChance& hop : *chance) hop.expiry_minutes = detail::draw_expiry(now, rng);
+  return detail::start_build_with(route, cls, rng, std::move(*chance), out);
 }
 
 Result<BuildResult> finish_build(PendingBuild pending, ReplyMessage& reply) {
@@ -218,10 +230,11 @@ Result<BuildResult> finish_build(PendingBuild pending, ReplyMessage& reply) {
     if (opened.layers == 0) return fail(Errc::authentication_failed);  // no other try can help
     if (opened.status != BuildStatus::ready || opened.layers == n) break;
   }
-  if (opened.status != BuildStatus::ready) {
-    return BuildResult{opened.status, opened.layers - 1, {}};
+  const bool refused = opened.status != BuildStatus::ready;
+  if (!refused && opened.layers != n) return fail(Errc::authentication_failed);
+  if (refused || !opened.tail_zero) {
+    return BuildResult{opened.status, opened.layers - 1, !opened.tail_zero, {}};
   }
-  if (opened.layers != n) return fail(Errc::authentication_failed);
 
   BuildResult result;
   result.hops.reserve(n);

@@ -92,7 +92,9 @@ class SourceCrypto {
   void seal(std::span<memory::Block> payloads);
   /// The window is a cell from hop 1; becomes the payload. nullopt on success, otherwise the index
   /// of the first layer that did not verify: the cell was changed behind the hop before that one,
-  /// and not necessarily next to it, so this blames no hop.
+  /// and not necessarily next to it, so this blames no hop. kTailNotZero: every layer verified, and
+  /// the destination left something behind the payload; that is its own doing and nobody else's.
+  static constexpr std::size_t kTailNotZero = SIZE_MAX;
   [[nodiscard]] std::optional<std::size_t> open(memory::Block& cell);
 
  private:

@@ -163,6 +163,8 @@ std::optional<std::size_t> SourceCrypto::open(memory::Block& cell) {
     }
     cell.drop_front(kTagBytes);
   }
+  const auto tail = cell.bytes().last(kCellReserveBytes);
+  if (std::ranges::any_of(tail, [](std::byte b) { return b != std::byte{0}; })) return kTailNotZero;
   cell.drop_back(kCellReserveBytes);
   s.count(s.backward);
   return std::nullopt;

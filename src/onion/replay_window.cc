@@ -22,6 +22,11 @@ namespace {
 
 constexpr std::size_t kEntryBytes = 6;
 constexpr std::size_t kPageBytes = 4'096;
+/// Then the minute goes on with another table: no growth is a long pause, or doubles what the
+/// window takes.
+constexpr std::size_t kTableEntriesMax = 65'536;
+constexpr std::uint64_t kLifetimeSeconds =
+    std::chrono::duration_cast<std::chrono::seconds>(limits::kBuildLifetimeMax).count();
 
 using Entry = std::uint64_t;  // of so many bytes; 0: a free slot
 
@@ -94,12 +99,17 @@ struct ReplayWindow::Impl {
   std::uint64_t forgotten = 0;  // entries that ended up to this minute are gone
 
   void forget(UnixSeconds now) {
+    const auto in_reach = [now](std::uint64_t ends) {
+      return ends * 60 <= now + 2 * kLifetimeSeconds;
+    };
     std::erase_if(minutes, [&](const Minute& m) {
-      if (m.ends * 60 > now) return false;
+      if (m.ends * 60 > now && in_reach(m.ends)) return false;
       entries -= m.seen.used();
-      forgotten = std::max(forgotten, m.ends);
+      if (m.ends * 60 <= now) forgotten = std::max(forgotten, m.ends);
       return true;
     });
+    // The clock went back by much more than a build lives, and what came then says nothing of now.
+    if (!in_reach(forgotten)) forgotten = 0;
   }
 };
 
@@ -120,7 +130,7 @@ ReplayWindow::Verdict ReplayWindow::check_and_add(std::span<const std::byte, 32>
   Table* table = nullptr;
   for (auto& minute : impl_->minutes) {
     if (minute.seen.contains(entry)) return Verdict::replayed;
-    if (minute.ends == ends) table = &minute.seen;
+    if (minute.ends == ends && minute.seen.used() < kTableEntriesMax) table = &minute.seen;
   }
   if (impl_->entries >= impl_->entries_max) return Verdict::full;
   if (table == nullptr) table = &impl_->minutes.emplace_back(Impl::Minute{ends, {}}).seen;

@@ -22,7 +22,6 @@ std::string said(const Rogue& rogue) {
 TEST(Circuits, BuildFlood) {
   constexpr double kCircuits = 300;
   Arena arena({"--limits.circuits", "300"});
-  arena.built_share_least = 0;  // until places are shared by link
   arena.begin();
   Rogue rogue;
   ASSERT_TRUE(rogue.join(arena.victim()));

@@ -51,7 +51,6 @@ TEST(Streams, OpenAndResetStorm) {
 // costs before its first real work. One byte more every turn keeps it alive.
 TEST(Streams, ManyThatNeverFinishTheirBuild) {
   Arena arena;
-  arena.built_share_least = 0;  // until places are shared by link
   arena.begin();
   Rogue rogue;
   const auto link = rogue.join(arena.victim());

@@ -61,9 +61,9 @@ void Rogue::announce() {
   QUDAG_ASSERT(netmap_.add(said.descriptor, now()).has_value());
 }
 
-void Rogue::turn() {
+void Rogue::turn(int wait_ms) {
   pollfd readable{wire.fd(), POLLIN, 0};
-  (void)::poll(&readable, 1, 1);
+  (void)::poll(&readable, 1, wait_ms);
   const Now at = now();
   for (int i = 0; i < 8; ++i) {
     const auto batch = wire.receive();

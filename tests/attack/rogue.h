@@ -65,7 +65,8 @@ class Rogue final : private node::LinkListener,
   explicit Rogue(RogueOptions options = {});
   ~Rogue() override;
 
-  void turn();
+  /// Waits at most so many milliseconds for something to read.
+  void turn(int wait_ms = 1);
   /// Turns until `done` or for so long in real time; whether done.
   bool run(std::chrono::milliseconds most, const std::function<bool()>& done);
   void run_for(std::chrono::milliseconds time) {
@@ -85,6 +86,8 @@ class Rogue final : private node::LinkListener,
   memory::Block block(std::size_t bytes);
 
   const NodeId& id() const { return identity_.id(); }
+  /// What announce() published.
+  std::vector<std::byte> descriptor() const { return netmap_.view()->find(id())->raw; }
   link::Endpoint& endpoint() { return *endpoint_; }
   circuit::Circuits& circuits() { return circuits_; }
   Wire wire;

@@ -39,9 +39,10 @@ TEST(Overload, NothingIsActiveAtRest) {
 TEST(Overload, TheTableIsWhatWasDecided) {
   const double no = kNotDriven;
   const double expected[kActionCount][kPressureCount] = {
-      {0.70, 0.60, 0.60, 0.70, 0.40}, {0.75, 0.70, 0.70, 0.75, 0.45}, {0.80, 0.80, 0.80, 0.80, no},
-      {0.85, no, 0.85, 0.85, 0.50},   {0.90, 0.85, 0.90, no, no},     {0.93, 0.90, 0.95, no, no},
-      {0.96, 0.97, no, no, no},
+      {0.70, 0.60, 0.60, 0.70, 0.40, 0.70, no}, {0.75, 0.70, 0.70, 0.75, 0.45, 0.75, 0.50},
+      {0.80, 0.80, 0.80, 0.80, no, no, no},     {0.85, no, 0.85, 0.85, 0.50, 0.85, 0.75},
+      {0.90, 0.85, 0.90, no, no, no, no},       {0.93, 0.90, 0.95, no, no, no, no},
+      {0.96, 0.97, no, no, no, no, no},
   };
   for (std::size_t row = 0; row < kActionCount; ++row) {
     for (std::size_t p = 0; p < kPressureCount; ++p) {

@@ -283,6 +283,33 @@ TEST(Failure, OldCircuitsAreReplacedWithoutAPause) {
   world.expect_empty();
 }
 
+// Twenty circuits that are asked for in the same moment: their ends lie apart, within a quarter of
+// the age.
+TEST(Failure, CircuitsOfOneHourDoNotEndTogether) {
+  WorldOptions options;
+  options.messages.circuit_age_max = 100s;
+  World world(2, options);
+  std::map<int, int> begun;  // by the second
+  std::size_t sends = 0, lines = 0;
+  for (int second = 0; second < 130; ++second) {
+    for (std::uint64_t i = 0; i < 20; ++i) {
+      world[0].send(1, sends++, 50, {.isolation = 1 + i});
+    }
+    world.run_for(1s);
+    if (const std::size_t now = world.lines(); now > lines) {
+      begun[second] = static_cast<int>(now - std::exchange(lines, now));
+    }
+  }
+  EXPECT_EQ(begun[0], 20);
+  EXPECT_EQ(world.lines(), 40u) << "each was replaced once";
+  begun.erase(0);
+  EXPECT_GE(begun.begin()->first, 74);
+  EXPECT_LE(begun.rbegin()->first, 127);
+  EXPECT_GE(begun.size(), 8u) << "seconds in which some ended";
+  EXPECT_GE(begun.rbegin()->first - begun.begin()->first, 25);
+  for (const auto& [second, count] : begun) EXPECT_LE(count, 5) << second;
+}
+
 TEST(Failure, ACircuitWhoseFirstLinkDrainsIsReplacedWithoutAPause) {
   for (const bool stops : {false, true}) {
     World world(2);

@@ -6,6 +6,7 @@
 #include "onion/support.h"
 
 #include <algorithm>
+#include <map>
 
 namespace qudag::onion {
 namespace {
@@ -187,7 +188,7 @@ TEST(Build, ExpiresAndIsNotTakenTooFarAhead) {
   TestRoute route(1, 3);
   BuildMessage message;
   const PendingBuild pending = route.start(message);
-  const UnixSeconds expiry = (kNow + detail::kBuildLifetimeSeconds + 59) / 60 * 60;
+  // Drawn: the first minute at which it has expired says when.
   route.nodes[0].onion_key.not_before = 0;
   route.nodes[0].onion_key.not_after = 2 * kNow;
   const auto at = [&](UnixSeconds now) {
@@ -196,10 +197,41 @@ TEST(Build, ExpiresAndIsNotTakenTooFarAhead) {
     const auto accepted = route.accept(0, copy, Class::normal, now);
     return accepted ? Errc::ok : accepted.error().code;
   };
+  UnixSeconds expiry = (kNow + 59) / 60 * 60;
+  while (expiry < kNow + 1'000 && at(expiry) == Errc::ok) expiry += 60;
+  EXPECT_GE(expiry, kNow + 180);
+  EXPECT_LE(expiry, kNow + 420);
   EXPECT_EQ(at(expiry - 1), Errc::ok);
   EXPECT_EQ(at(expiry), Errc::expired);
   EXPECT_EQ(at(expiry - 600), Errc::ok);
   EXPECT_EQ(at(expiry - 601), Errc::expired);
+}
+
+// What hops learn of the source's clock, and of being on one circuit: each record's expiry is drawn
+// for itself from three minutes, and a hop whose clock is three minutes ahead or behind takes it.
+TEST(Build, EachRecordExpiresAtATimeOfItsOwn) {
+  TestRng rng(7);
+  std::map<std::uint32_t, int> drawn;
+  int equal = 0;
+  constexpr int kDraws = 30'000;
+  constexpr UnixSeconds kStart = kNow / 60 * 60;
+  std::uint32_t last = 0;
+  for (int i = 0; i < kDraws; ++i) {
+    const std::uint32_t minute = detail::draw_expiry(kStart + 30, rng);
+    equal += minute == last;
+    last = minute;
+    ++drawn[minute - static_cast<std::uint32_t>(kStart / 60)];
+    const UnixSeconds expires = UnixSeconds{minute} * 60;
+    ASSERT_GE(expires, kStart + 30 + 180) << "a hop three minutes ahead takes it";
+    ASSERT_LE(expires + 180, kStart + 30 + 600) << "and one three minutes behind";
+  }
+  // 3.5 to 6.5 minutes ahead of the minute: half of minute 4, all of 5 and 6, half of 7.
+  ASSERT_EQ(drawn.size(), 4u);
+  EXPECT_NEAR(drawn[4], kDraws / 6.0, kDraws / 60.0);
+  EXPECT_NEAR(drawn[5], kDraws / 3.0, kDraws / 60.0);
+  EXPECT_NEAR(drawn[6], kDraws / 3.0, kDraws / 60.0);
+  EXPECT_NEAR(drawn[7], kDraws / 6.0, kDraws / 60.0);
+  EXPECT_LT(equal, kDraws / 3) << "two records of a build agree no more often than by chance";
 }
 
 TEST(Build, AnOnionKeyCountsOnlyWhileItIsValid) {

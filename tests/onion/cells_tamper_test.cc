@@ -155,5 +155,34 @@ TEST_P(CellTamper, CellsOfAnotherCircuitOrDirectionDoNotPass) {
   EXPECT_EQ(c->source->open(cell), 0u);
 }
 
+// A destination that leaves something behind its payload. What relays have not dropped the source
+// sees, and knows whose doing it is; the rest shows as a tag that does not verify, never at the
+// first layer: no guard looks guilty.
+TEST_P(CellTamper, ATailThatIsNotZeroIsTheDestinationsDoing) {
+  const std::size_t payload = payload_bytes(cls());
+  for (std::size_t at = 0; at < limits::kCellReserveBytes; at += 5) {
+    auto c = circuit();
+    memory::Block cell = c->random_payload();
+    cell.append(limits::kCellReserveBytes + limits::kTagBytes);
+    std::ranges::fill(cell.bytes().subspan(payload), std::byte{0});
+    cell.bytes()[payload + at] = std::byte{1};
+    c->hops.back().backward(cell);  // what seal() does, without its zeros
+    const auto bad = home(*c, n() - 1, cell);
+    const std::size_t from_end = (limits::kCellReserveBytes - 1 - at) / limits::kTagBytes;
+    if (from_end + 1 < n()) {
+      EXPECT_EQ(bad, n() - 1 - from_end) << "byte " << at;
+      EXPECT_GE(*bad, 1u);
+    } else {
+      EXPECT_EQ(bad, SourceCrypto::kTailNotZero) << "byte " << at;
+    }
+  }
+  auto c = circuit();
+  memory::Block cell = c->random_payload();
+  cell.append(limits::kCellReserveBytes + limits::kTagBytes);
+  std::ranges::fill(cell.bytes().subspan(payload), std::byte{0});
+  c->hops.back().backward(cell);
+  EXPECT_EQ(home(*c, n() - 1, cell), std::nullopt) << "control: with zeros it passes";
+}
+
 }  // namespace
 }  // namespace qudag::onion

@@ -73,8 +73,8 @@ TEST(ForwardSecrecy, OnionKeysAndIdentitiesOpenNoRecordedCell) {
             .value());
   }
   BuildMessage message;
-  auto pending = detail::start_build_with(route.hops(), Class::normal, kNow, route.rng,
-                                          std::move(chance), message);
+  auto pending =
+      detail::start_build_with(route.hops(), Class::normal, route.rng, std::move(chance), message);
   std::vector<BuildMessage> build_on_link;
   std::vector<AcceptedBuild> accepted;
   for (std::size_t i = 0; i < kHops; ++i) {

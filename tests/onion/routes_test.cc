@@ -22,9 +22,9 @@ struct GoldenBuild {
   GoldenBuild(const Vectors& v, std::size_t hops) : given(v, hops) {
     StreamRng padding(key(v, "padding_key"));
     BuildMessage message;
-    pending = detail::start_build_with(given.route, given.cls, given.now, padding,
-                                       std::move(given.chance), message)
-                  .value();
+    pending =
+        detail::start_build_with(given.route, given.cls, padding, std::move(given.chance), message)
+            .value();
     ReplayWindow window;
     for (std::size_t i = 0; i < hops; ++i) {
       expect_unit(v, name_of(hops, "build"), i, message);

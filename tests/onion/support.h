@@ -77,19 +77,20 @@ class TestRoute {
   }
 
   /// The public-key work of a build, from the seed.
-  std::vector<detail::HopChance> chance() {
+  std::vector<detail::HopChance> chance(UnixSeconds now = kNow) {
     std::vector<detail::HopChance> out;
     for (const auto& node : nodes) {
       out.push_back(
           {crypto::KemKeyPair::from_seed(rng.bytes<crypto::kKemSeedSize>()).value(),
            node.onion_public->encapsulate_from(rng.bytes<crypto::kKemEncapsulationSeedSize>())
-               .value()});
+               .value(),
+           detail::draw_expiry(now, rng)});
     }
     return out;
   }
 
   PendingBuild start(BuildMessage& out, Class cls = Class::normal, UnixSeconds now = kNow) {
-    auto pending = detail::start_build_with(hops(), cls, now, rng, chance(), out);
+    auto pending = detail::start_build_with(hops(), cls, rng, chance(now), out);
     EXPECT_TRUE(pending.has_value());
     return std::move(*pending);
   }

@@ -68,12 +68,13 @@ struct World {
     std::vector<detail::HopChance> chance;
     for (const RouteHop& hop : route) {
       chance.push_back({crypto::KemKeyPair::from_seed(ephemeral_seed).value(),
-                        hop.onion_key->encapsulate_from(first_seed).value()});
+                        hop.onion_key->encapsulate_from(first_seed).value(),
+                        static_cast<std::uint32_t>(kNow / 60 + 5)});
     }
     FixedRng padding;
     Started out;
     out.pending = std::move(
-        detail::start_build_with(route, Class::normal, kNow, padding, std::move(chance), out.build)
+        detail::start_build_with(route, Class::normal, padding, std::move(chance), out.build)
             .value());
     BuildMessage message = out.build;
     std::vector<AcceptedBuild> accepted;

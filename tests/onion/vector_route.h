@@ -73,7 +73,9 @@ struct VectorRoute {
         onion_public
             ->encapsulate_from(v.array<crypto::kKemEncapsulationSeedSize>(hop + "first_seed"))
             .value();
-    chance.push_back({std::move(ephemeral), std::move(first)});
+    // Within what a source may draw: its time and five minutes, rounded up.
+    chance.push_back({std::move(ephemeral), std::move(first),
+                      static_cast<std::uint32_t>((now + 300 + 59) / 60)});
     route.push_back({NodeId{v.array<32>(hop + "id")}, onion_public});
   }
 

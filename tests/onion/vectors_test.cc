@@ -39,8 +39,7 @@ TEST(Vectors, BuildAndReply) {
 
   StreamRng padding(key(v, "padding_key"));
   BuildMessage message;
-  auto pending =
-      detail::start_build_with(route, cls, now, padding, std::move(given.chance), message);
+  auto pending = detail::start_build_with(route, cls, padding, std::move(given.chance), message);
   ASSERT_TRUE(pending.has_value());
   EXPECT_TRUE(same(message, v.bytes("build_0")));
 

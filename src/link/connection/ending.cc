@@ -47,6 +47,7 @@ Error error_of(const ngtcp2_ccerr& close) {
 void Connection::add_doomed(Doom reason) {
   if (doomed() || retired()) return;
   doom_ = std::move(reason);
+  leave_dials();
   (void)life_.on(LifeEvent::ended, shared_.now.mono);  // in any state that is not closed
   shared_.doomed.push_back(this);
 }
@@ -125,11 +126,13 @@ Error Connection::retire() {
     std::erase(shared_.dirty, this);
   }
   leave_step();
+  leave_dials();
   std::erase(shared_.doomed, this);
   std::erase_if(shared_.reset_tokens, [this](const auto& entry) { return entry.second == this; });
   tls_.end();
   handshake_bytes_.reset();
   link_bytes_.reset();
+  early_.reset();
   if (conn_ != nullptr) ngtcp2_conn_del(conn_);
   conn_ = nullptr;
   free_all_streams();

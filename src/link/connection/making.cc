@@ -4,6 +4,7 @@
 
 #include "link/path/preferred.h"
 
+#include <utility>
 #include <vector>
 
 namespace qudag::link {
@@ -196,6 +197,21 @@ bool Connection::reserve() {
 Status Connection::start(ngtcp2_conn* conn, std::optional<NodeId> expected) {
   conn_ = conn;
   return tls_.start(shared_.tls, conn, expected, shared_.scratch);
+}
+
+void Connection::begin_for_others() {
+  for_others_ = counted_for_others_ = true;
+  ++shared_.dials_for_others;
+}
+
+void Connection::end_for_others() {
+  for_others_ = false;
+  leave_dials();
+}
+
+/// Its place among the dials is free.
+void Connection::leave_dials() {
+  if (std::exchange(counted_for_others_, false)) --shared_.dials_for_others;
 }
 
 bool Connection::add_route(const ngtcp2_cid& cid) {

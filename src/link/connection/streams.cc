@@ -239,6 +239,7 @@ bool Connection::on_handshake_completed() {
   }
   if (!life_.on(LifeEvent::completed, shared_.now.mono)) return false;
   facts_ = std::move(*facts);
+  end_for_others();
   ++shared_.stats.handshakes_done;
   if (half_open_) {
     half_open_ = false;
@@ -251,7 +252,9 @@ bool Connection::on_handshake_completed() {
   const bool known = !dialer_ || shared_.options.known;
   const auto place = static_cast<std::uint8_t>(known ? shared_.options.shard + 1 : 0);
   const wire::Hello hello{.known = known, .place = place};
-  if (!send_control(number_of(wire::ControlType::hello), wire::encode_hello(hello))) {
+  if (shared_.options.say_hello) hello_by_ = shared_.now.mono + kHelloWithin;
+  if (shared_.options.say_hello &&
+      !send_control(number_of(wire::ControlType::hello), wire::encode_hello(hello))) {
     doom(Error(Errc::refused_memory), Code::refused);
     return false;
   }
@@ -261,7 +264,7 @@ bool Connection::on_handshake_completed() {
       return violation("the peer allows no control stream");
     }
     control_open_ = true;
-    scheduler_.add(control_);
+    if (control_.queued_bytes() > 0) scheduler_.add(control_);
   }
   touch();
   shared_.events.on_link_ready(id_, shared_.now);
@@ -280,12 +283,17 @@ bool Connection::on_stream_opened(std::int64_t index) {
   if (!owned || ngtcp2_conn_set_stream_user_data(conn_, index, owned.get()) != 0) return false;
   Stream& stream = *owned.release();
   link_stream(stream);
-  if (!life_.takes_streams()) {
-    reset(stream, Code::shutdown);
+  if (before_hello(stream)) {
+    if (!hold_early(stream)) reset(stream, Code::refused);
     return true;
   }
-  shared_.events.on_stream_opened(name(stream), shared_.now);
+  take_stream(stream);
   return true;
+}
+
+void Connection::take_stream(Stream& stream) {
+  if (!life_.takes_streams()) return reset(stream, Code::shutdown);
+  shared_.events.on_stream_opened(name(stream), shared_.now);
 }
 
 bool Connection::on_stream_data(Stream& stream, Bytes data, bool fin) {
@@ -301,14 +309,20 @@ bool Connection::on_stream_data(Stream& stream, Bytes data, bool fin) {
     consume(stream, data.size());
     return true;
   }
-  if (!data.empty()) {
-    if (life_.note_used(shared_.now.mono)) update_keepalive();
-    shared_.stats.class_bytes_in[stream.level() - 1u] += data.size();
-    shared_.events.on_stream_data(name(stream), stream.context, data, shared_.now);
+  if (before_hello(stream)) {
+    if (fin || !early_ || !early_->add(stream.index(), data)) drop_early(stream, Code::refused);
+    return true;
   }
+  if (!data.empty()) take_stream_data(stream, data);
   // A circuit has one end for both directions.
   if (fin && !stream.gone) on_stream_ended(stream, static_cast<std::uint64_t>(Code::none));
   return true;
+}
+
+void Connection::take_stream_data(Stream& stream, Bytes data) {
+  if (life_.note_used(shared_.now.mono)) update_keepalive();
+  shared_.stats.class_bytes_in[stream.level() - 1u] += data.size();
+  shared_.events.on_stream_data(name(stream), stream.context, data, shared_.now);
 }
 
 void Connection::on_stream_ended(Stream& stream, std::uint64_t code) {
@@ -318,6 +332,7 @@ void Connection::on_stream_ended(Stream& stream, std::uint64_t code) {
     return;
   }
   if (stream.gone) return;
+  if (before_hello(stream)) return drop_early(stream, code_of(code));  // nobody knows of it yet
   reset(stream, code_of(code));
   shared_.events.on_stream_closed(name(stream), stream.context, code_of(code), shared_.now);
 }
@@ -334,7 +349,9 @@ void Connection::on_stream_freed(Stream& stream, std::uint64_t code) {
     ngtcp2_conn_extend_max_streams_bidi(conn_, 1);
   }
   touch();
-  const bool tell = !stream.gone && !doomed();
+  const bool early = before_hello(stream);
+  if (early && early_) early_->remove(stream.index());
+  const bool tell = !stream.gone && !doomed() && !early;
   const StreamId which = name(stream);
   const std::uint64_t context = stream.context;
   free_stream(&stream);
@@ -386,32 +403,6 @@ bool Connection::on_control_frame(const ControlFrame& in) {
     shared_.events.on_control_frame(id_, in.type, in.body, shared_.now);
   }
   return true;
-}
-
-bool Connection::on_hello(Bytes body) {
-  const auto hello = wire::parse_hello(body);
-  if (!hello || hello_seen_) return violation("hello");
-  if (!wire::common_version(*hello, {})) return violation("no common version");
-  hello_seen_ = true;
-  peer_place_ = hello->place;
-  if (!dialer_ && hello->known) {
-    peer_ = facts_.peer_key_id;
-    give_token();
-  }
-  if (peer_) shared_.greeted.push_back(id_);
-  return true;
-}
-
-/// Who says who it is may come again without being asked for its address.
-void Connection::give_token() {
-  const NativePath path({}, remote());
-  const std::vector<std::byte> token = shared_.address_keys->seal(path.remote, shared_.now);
-  if (!token.empty()) check(ngtcp2_conn_submit_new_token(conn_, u8(Bytes(token)), token.size()));
-}
-
-/// Shown again it would say that we are the same: a node that hides who it is forgets it.
-void Connection::on_new_token(Bytes token) {
-  if (shared_.options.known) shared_.address_tokens.put(*peer_, token);
 }
 
 // ---- Lists

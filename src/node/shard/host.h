@@ -23,6 +23,8 @@ struct Measured {
   double busy = 0;                              // share of the time, since the last look
   double descriptors = 0;                       // share of the files that the process may have open
   double handshakes = 0;                        // share of the half-open ones, or of their rate
+  double circuits = 0;                          // share of those that may be held
+  double builds = 0;                            // share of those that others may have under way
   std::array<Duration, kClassCount> waiting{};  // of messages that could be sent
   std::array<bool, kClassCount> in_use{};       // bytes of that class came
   Duration behind{};                            // datagrams have been waiting unread for so long

@@ -24,7 +24,7 @@ Result<Announcement> announce(const AnnouncementInput& input) {
   out.keys = input.keys;
   std::erase_if(out.keys, [&](const onion::OnionKey& key) { return key.not_after <= input.now; });
   const bool stale =
-      out.keys.empty() || out.keys.front().not_after < input.now + input.onion_key_lifetime_s / 2;
+      out.keys.empty() || out.keys.front().not_after <= input.now + input.onion_key_lifetime_s / 2;
   if (stale) {
     auto fresh = make_key(input.now, input.onion_key_lifetime_s);
     if (!fresh) return std::unexpected(fresh.error());
@@ -36,7 +36,10 @@ Result<Announcement> announce(const AnnouncementInput& input) {
   descriptor.identity = input.identity->public_bytes();
   descriptor.id = input.identity->id();
   descriptor.published = std::max(input.now, input.published_before + 1);
-  descriptor.expires = descriptor.published + input.descriptor_lifetime_s;
+  // Who holds the descriptor can always build: it does not outlive its newest key.
+  descriptor.expires = std::max(
+      descriptor.published + 1,
+      std::min(descriptor.published + input.descriptor_lifetime_s, out.keys.front().not_after));
   descriptor.relay = input.relay;
   descriptor.addresses = input.addresses;
   for (const onion::OnionKey& key : out.keys) {
@@ -47,7 +50,10 @@ Result<Announcement> announce(const AnnouncementInput& input) {
   auto raw = netmap::encode_and_sign(descriptor, *input.identity);
   if (!raw) return std::unexpected(raw.error());
   out.descriptor = std::move(*raw);
-  out.renew_at = input.now + std::min(input.descriptor_lifetime_s, input.onion_key_lifetime_s) / 2;
+  // In time for the next of each; and a key that has ended is wiped then, not some time later.
+  out.renew_at =
+      std::min(input.now + std::min(input.descriptor_lifetime_s, input.onion_key_lifetime_s) / 2,
+               std::max(input.now + 1, out.keys.back().not_after));
   return out;
 }
 

@@ -19,7 +19,7 @@ namespace qudag::node {
 struct Announcement {
   std::vector<onion::OnionKey> keys;  // what every shard accepts builds for
   std::vector<std::byte> descriptor;  // signed, for the netmap
-  UnixSeconds renew_at = 0;           // when the next announcement is due
+  UnixSeconds renew_at = 0;           // when the next announcement is due, or a key ends
 };
 
 struct AnnouncementInput {

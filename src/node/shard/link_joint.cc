@@ -2,6 +2,10 @@
 
 #include "wire/control.h"
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <tuple>
 #include <utility>
 
 namespace qudag::node {
@@ -33,7 +37,7 @@ void LinkJoint::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now 
     return circuits_->on_extended(ticket, fail(Errc::unreachable), now);
   }
   const bool known = endpoint_->find(next).has_value();
-  const auto link = dial(next, now);
+  const auto link = link_for(ticket, next, now);
   if (!link) {
     if (link.error() != Errc::unknown_destination) note(next, LinkRequest::refused, now);
     return circuits_->on_extended(ticket, std::unexpected(link.error()), now);
@@ -47,6 +51,66 @@ void LinkJoint::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now 
 void LinkJoint::note(const NodeId& peer, LinkRequest how, Now now) {
   ++requests_[static_cast<std::size_t>(how)];
   listener_.link_asked(peer, how, now);
+}
+
+/// For a circuit of ours as we like; for one of others if there is a link, or a place for a dial.
+Result<link::LinkId> LinkJoint::link_for(std::uint64_t ticket, const NodeId& next, Now now) {
+  const auto circuit = circuits_->info({ticket});
+  const bool ours = !circuit || circuit->role == circuit::CircuitRole::source;
+  if (!ours && !endpoint_->find(next)) return dial_for(circuit->previous.link, next, now);
+  const auto link = dial(next, now);
+  if (!link) return link;
+  if (!ours) {
+    dials_.joined(pack(*link), circuit->previous.link);
+  } else {
+    dials_.forget_link(pack(*link));
+    if (dials_.leave(pack(*link))) endpoint_->adopt(*link);
+  }
+  return link;
+}
+
+Result<link::LinkId> LinkJoint::dial_for(std::uint64_t asker, const NodeId& next, Now now) {
+  const netmap::Entry* entry = view_->find(next);
+  if (entry == nullptr) return fail(Errc::unknown_destination);
+  std::vector<SocketAddress> addresses;
+  std::ranges::copy_if(entry->descriptor.addresses, std::back_inserter(addresses),
+                       [&](const SocketAddress& at) { return entry->dialable(at); });
+  if (addresses.empty()) return fail(Errc::unreachable);
+  const auto verdict = dials_.ask(asker, next, addresses.size(), now.mono);
+  if (verdict.answer == link::DialPlaces::Answer::dead) return fail(Errc::unreachable);
+  if (verdict.answer == link::DialPlaces::Answer::too_many) return fail(Errc::refused_rate);
+  if (verdict.end) give_up(*verdict.end, now);
+  if (endpoint_->crowded() && !make_link_room(asker, now)) return fail(Errc::refused_links);
+  const auto link =
+      endpoint_->dial(next, addresses[verdict.address], local_, now, link::DialFor::others);
+  if (link) dials_.began(pack(*link), asker, next);
+  return link;
+}
+
+/// Most places of links are taken. The rest are for who dials us; of those that were dialed for
+/// others, the one that carries least of whom most were dialed for makes room.
+bool LinkJoint::make_link_room(std::uint64_t asker, Now now) {
+  std::optional<link::LinkId> least;
+  std::size_t carries = SIZE_MAX;
+  for (const std::uint64_t key : dials_.links_of_most(asker)) {
+    const auto info = endpoint_->info(unpack_link(key));
+    if (info && info->streams < carries)
+      std::tie(least, carries) = std::pair(info->id, info->streams);
+  }
+  if (!least) return false;
+  dials_.forget_link(pack(*least));
+  endpoint_->close(*least, link::Code::refused, now);
+  return true;
+}
+
+/// Another dial takes its place: that is this node's limit, and says nothing of who was dialed.
+void LinkJoint::give_up(std::uint64_t dial, Now now) {
+  const link::LinkId link = unpack_link(dial);
+  dials_.leave(dial);
+  endpoint_->close(link, link::Code::none, now);
+  for (const Waiting& waiting : take_waiting(link)) {
+    circuits_->on_extended(waiting.ticket, fail(Errc::refused_links), now);
+  }
 }
 
 /// At its first address, or the next one while that has not answered lately. Addresses that reach
@@ -112,12 +176,19 @@ void LinkJoint::report(BoundedList& out, std::size_t waiting_max) const {
   out.push_back(bounded(Bounded::Kind::queue, "circuits that wait for a link",
                         "the build is refused", waiting, waiting_max, sizeof(Waiting)));
   out.back().age_max = std::chrono::seconds(10);  // then the build times out
+  dials_.report(out);
 }
 
 // ---- link::Events
 // ---------------------------------------------------------------------------------
 
 void LinkJoint::on_link_ready(link::LinkId link, Now now) {
+  if (dials_.ready(pack(link)) && endpoint_->overfull()) {
+    for (const Waiting& waiting : take_waiting(link)) {
+      circuits_->on_extended(waiting.ticket, fail(Errc::refused_links), now);
+    }
+    return endpoint_->close(link, link::Code::refused, now);
+  }
   for (const Waiting& waiting : take_waiting(link)) {
     circuits_->on_extended(waiting.ticket, open_on(link, waiting.cls), now);
   }
@@ -131,6 +202,13 @@ void LinkJoint::on_link_draining(link::LinkId link, link::Drain why, Now now) {
 void LinkJoint::on_link_closed(link::LinkId link, const Error& why, Now now) {
   const bool plain = why.code == Errc::identity_mismatch || why.code == Errc::refused_by_peer;
   const Errc code = plain ? why.code : Errc::unreachable;
+  if (plain) {
+    dials_.leave(pack(link));
+  } else {
+    dials_.failed(pack(link), now.mono);
+  }
+  dials_.forget(pack(link));
+  dials_.forget_link(pack(link));
   for (const Waiting& waiting : take_waiting(link)) {
     const auto other = endpoint_->find(waiting.next);  // the peer may have dialed us meanwhile
     if (other && *other != link) {

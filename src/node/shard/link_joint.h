@@ -2,11 +2,13 @@
 //
 // A circuit asks for a stream to a node (extend). If there is a ready link the stream opens at
 // once; otherwise the link is dialed and the ticket waits here until it is ready or has failed.
-// Owned by a shard, used on its thread only.
+// Dials for circuits of others have places of their own (link/pool/dial_places.h). Owned by a
+// shard, used on its thread only.
 #pragma once
 
 #include "circuit/circuits.h"
 #include "link/endpoint.h"
+#include "link/pool/dial_places.h"
 #include "netmap/netmap.h"
 #include "node/shard/build_gate.h"
 #include "node/shard/warm_links.h"
@@ -40,8 +42,9 @@ constexpr link::LinkId unpack_link(std::uint64_t key) {
 
 class LinkJoint final : public link::Events, public circuit::Sink {
  public:
-  LinkJoint(const NodeId& self, LinkListener& listener, BuildGateOptions gate)
-      : self_(self), listener_(listener), gate_(gate) {}
+  LinkJoint(const NodeId& self, LinkListener& listener, BuildGateOptions gate,
+            link::DialRules dials = {})
+      : self_(self), listener_(listener), gate_(gate), dials_(dials) {}
 
   /// Both live longer than any event.
   void attach(link::Endpoint& endpoint, circuit::Circuits& circuits) {
@@ -51,6 +54,7 @@ class LinkJoint final : public link::Events, public circuit::Sink {
   void set_view(netmap::ViewPtr view) { view_ = std::move(view); }
   BuildGate& gate() { return gate_; }
   const BuildGate& gate() const { return gate_; }
+  const link::DialStats& dials() const { return dials_.stats(); }
   void set_local(const SocketAddress& local) { local_ = local; }
   void report(BoundedList& out, std::size_t waiting_max) const;
   const LinkRequests& requests() const { return requests_; }
@@ -86,6 +90,10 @@ class LinkJoint final : public link::Events, public circuit::Sink {
     Class cls;
   };
 
+  Result<link::LinkId> link_for(std::uint64_t ticket, const NodeId& next, Now now);
+  Result<link::LinkId> dial_for(std::uint64_t asker, const NodeId& next, Now now);
+  void give_up(std::uint64_t dial, Now now);
+  bool make_link_room(std::uint64_t asker, Now now);
   Result<circuit::StreamKey> open_on(link::LinkId link, Class cls);
   void answer(link::LinkId link, const Waiting& waiting, Result<circuit::StreamKey> stream,
               Now now);
@@ -95,6 +103,7 @@ class LinkJoint final : public link::Events, public circuit::Sink {
   const NodeId self_;
   LinkListener& listener_;
   BuildGate gate_;
+  link::DialPlaces dials_;
   link::Endpoint* endpoint_ = nullptr;
   circuit::Circuits* circuits_ = nullptr;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();

@@ -48,6 +48,10 @@ double share(Duration value, Duration bound) {
   return static_cast<double>(value.count()) / static_cast<double>(bound.count());
 }
 
+double share(std::size_t value, std::size_t bound) {
+  return static_cast<double>(value) / static_cast<double>(bound);
+}
+
 std::size_t at(Class cls) { return static_cast<std::size_t>(cls); }
 std::size_t at(Pressure pressure) { return static_cast<std::size_t>(pressure); }
 std::size_t at(Action action) { return static_cast<std::size_t>(action); }
@@ -77,6 +81,8 @@ govern::Pressures pressures_of(const Measured& measured) {
   out[at(Pressure::loop_lag)] = share(measured.loop_lag, kLagTarget);
   out[at(Pressure::descriptors)] = measured.descriptors;
   out[at(Pressure::handshakes)] = measured.handshakes;
+  out[at(Pressure::circuits)] = measured.circuits;
+  out[at(Pressure::builds)] = measured.builds;
   return out;
 }
 
@@ -145,14 +151,15 @@ Measured Protection::measure(Now now) {
   out.loop_lag = std::min(lag, last_lag_);
   last_lag_ = lag;
   out.handshakes = setup_.endpoint.handshake_pressure(now);
+  out.circuits = share(setup_.circuits.size(), setup_.circuits_max);
+  out.builds = share(setup_.circuits.building(), setup_.building_max);
   setup_.host.measure(setup_.shard, out);
   return out;
 }
 
 void Protection::weigh(const Measured& measured, Now now) {
   load_.add({.busy = measured.busy,
-             .circuits = static_cast<double>(setup_.circuits.size()) /
-                         static_cast<double>(setup_.circuits_max),
+             .circuits = measured.circuits,
              .memory = pressures_[at(Pressure::memory)],
              .queue_delay = pressures_[at(Pressure::queue_delay)],
              .loop_lag = pressures_[at(Pressure::loop_lag)],
@@ -211,8 +218,14 @@ double Protection::refusal(Action action) const {
 
 void Protection::shrink(Now now) {
   setup_.pool.trim(kTrimPieces);
-  setup_.endpoint.close_unused(kLinkQuiet, kLinksAtOnce, now);
   setup_.circuits.end_idle(kCircuitQuiet, kCircuitVisits, now);
+  // Idle circuits need nobody's link.
+  const auto& on = govern::kOverloadRules[at(Action::shrink)].on;
+  bool others = false;
+  for (std::size_t p = 0; p < govern::kPressureCount; ++p) {
+    others |= p != at(Pressure::circuits) && pressures_[p] >= on[p];
+  }
+  if (others) setup_.endpoint.close_unused(kLinkQuiet, kLinksAtOnce, now);
   if (now.mono < shrink_all_at_) return;
   shrink_all_at_ = now.mono + kShrinkAllEvery;
   setup_.endpoint.trim();

@@ -11,6 +11,9 @@ namespace {
 using namespace std::chrono_literals;
 
 /// The part of a bound that may be none.
+static_assert(Limits{}.builds_per_second == limits::kBuildsPerSecond &&
+              Limits{}.memory == limits::kMemoryBytes);
+
 template <class T>
 T share_of_bound(T total, unsigned shards) {
   return total == 0 ? 0 : std::max<T>(1, (total + shards - 1) / shards);
@@ -39,10 +42,27 @@ crypto::Cipher cipher_of(const ShardSetup& setup) {
   return cipher_named(setup.options->cipher).value_or(crypto::Cipher::aes_256_gcm);
 }
 
+std::size_t replay_entries(const Limits& limits) {
+  const std::size_t fit = limits.memory / limits::kReplayMemoryOneIn / limits::kReplayEntryBytes;
+  if (limits.builds_per_second == 0) return fit;
+  return std::min(fit, limits::replay_entries(limits.builds_per_second));
+}
+
+std::uint64_t builds_admitted(const Limits& limits) {
+  return std::max<std::uint64_t>(1, limits::builds_per_second(replay_entries(limits)));
+}
+
+// Rounded down: all shards together let in no more than the replay window holds.
 BuildGateOptions gate_options(const ShardSetup& setup) {
   const Limits& limits = setup.options->limits;
-  return {.per_second = share_of_bound(limits.builds_per_second, setup.shards),
+  return {.per_second = std::max<std::uint64_t>(1, builds_admitted(limits) / setup.shards),
           .per_link_per_second = limits.builds_per_link};
+}
+
+/// An eighth of the links, beside them.
+link::DialRules dial_rules(const ShardSetup& setup) {
+  return {.dials_max = std::clamp<std::size_t>(share(setup.options->limits.links, setup.shards) / 8,
+                                               4, 128)};
 }
 
 /// Never more than half of the links that a shard may have: the others are for who needs one now.
@@ -69,6 +89,7 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.shard = static_cast<std::uint8_t>(setup.index);
   out.shards = static_cast<std::uint8_t>(setup.shards);
   out.links_max = share(setup.options->limits.links, setup.shards);
+  out.dials_max = dial_rules(setup).dials_max;
   out.redial.retries_per_second /= setup.shards;
   out.redial.retries_at_once = std::max(4.0, out.redial.retries_at_once / setup.shards);
   out.half_open_max = share(setup.options->limits.half_open, setup.shards);

@@ -3,6 +3,7 @@
 
 #include "circuit/circuits.h"
 #include "link/endpoint.h"
+#include "link/pool/dial_places.h"
 #include "link/pool/warm_set.h"
 #include "memory/bound.h"
 #include "message/messages.h"
@@ -54,9 +55,15 @@ inline constexpr std::uint64_t kLongWindowsOneIn = 8;
 /// Messages of each class that one of so many shards has under way at most.
 std::array<std::uint64_t, kClassCount> messages_max(const Limits& limits, unsigned shards);
 
+/// Builds that the node remembers: as many as it lets in, or as its share of the memory holds.
+std::size_t replay_entries(const Limits& limits);
+/// Builds of others that the node lets in a second: what was set, or what it can remember.
+std::uint64_t builds_admitted(const Limits& limits);
+
 memory::PoolOptions pool_options(const ShardSetup& setup);
 crypto::Cipher cipher_of(const ShardSetup& setup);
 BuildGateOptions gate_options(const ShardSetup& setup);
+link::DialRules dial_rules(const ShardSetup& setup);
 link::WarmRules warm_rules(const ShardSetup& setup);
 circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStock& stock);
 link::EndpointOptions endpoint_options(const ShardSetup& setup);

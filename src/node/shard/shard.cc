@@ -45,7 +45,7 @@ Delivery refusal(const Error& error) {
 Shard::Shard(const ShardSetup& setup)
     : setup_(setup),
       pool_(pool_options(setup)),
-      joint_(setup.identity->id(), *this, gate_options(setup)),
+      joint_(setup.identity->id(), *this, gate_options(setup), dial_rules(setup)),
       routes_(setup.identity->id(), cipher_of(setup),
               {.distinct_networks = setup.options->distinct_networks,
                .guards = setup.options->guards,
@@ -79,6 +79,7 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
       ProtectionSetup{.shard = setup.index,
                       .shards = setup.shards,
                       .circuits_max = circuit_options(setup, shard->stock_).circuits_max,
+                      .building_max = circuit_options(setup, shard->stock_).building_max,
                       .bound = *setup.bound,
                       .pool = shard->pool_,
                       .endpoint = *shard->endpoint_,

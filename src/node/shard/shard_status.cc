@@ -30,6 +30,7 @@ ShardReport Shard::report() const {
     out.first_hops = setup_.guards->with([](const netmap::Guards& g) { return g.choices; });
   }
   out.gate = joint_.gate().stats();
+  out.dials = joint_.dials();
   out.protection = protection_->report();
   out.turns_reading_used_up = turns_reading_used_up_;
   out.socket = setup_.socket->stats();

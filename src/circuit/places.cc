@@ -1,0 +1,105 @@
+// Who gives up a place when there is none: by links, so that one peer cannot take what others want.
+//
+//   builds    all slots are taken: the link with most of them loses the one that it began first; a
+//             link that has as many itself, its own. A stream that dribbles is the first to go.
+//   circuits  the table is full: the link with most loses those that have carried nothing for
+//             longest, some at once if they are idle; a link that has as many itself only idle ones
+//             of its own, or its new circuit is refused.
+//
+// So whoever comes anew over a link that holds less gets a place, whatever one peer does. Which
+// link a circuit is of is decided by the stream that it came over: who is behind it nobody knows.
+#include "circuit/core.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace qudag::circuit {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A circuit without a cell for so long is idle.
+constexpr Duration kIdle = 5s;
+/// A link without an idle circuit is looked at again after this.
+constexpr Duration kLookAgain = 100ms;
+/// Idle circuits that end at once: a part of the table, so that a search serves many newcomers.
+constexpr std::size_t kAtOnceOneIn = 256;
+
+}  // namespace
+
+void Core::make_build_place(std::uint64_t link, Now now) {
+  if (building_incoming_ < options.building_max || building_.empty()) return;
+  std::uint64_t fullest = link;
+  std::size_t most = links_.contains(link) ? links_[link].building : 0;
+  for (const CircuitId id : building_) {
+    const std::uint64_t other = find(id)->previous.stream.link;
+    const std::size_t building = links_[other].building;
+    if (building > most) std::tie(fullest, most) = std::pair(other, building);
+  }
+  Circuit* first = nullptr;
+  for (const CircuitId id : building_) {
+    Circuit* const circuit = find(id);
+    if (circuit->previous.stream.link != fullest) continue;
+    if (first == nullptr || circuit->phase == Phase::opening) first = circuit;
+    if (circuit->phase == Phase::opening) break;
+  }
+  if (first == nullptr) return;
+  ++stats.refused_place;
+  end(*first,
+      {.why = {Errc::refused_circuits, "another build took its place"}, .previous = End::refused},
+      now);
+}
+
+std::uint64_t Core::link_with_most() const {
+  std::uint64_t fullest = kOurOwn;
+  std::size_t most = 0;
+  for (const auto& [link, share] : links_) {
+    if (share.asked > most) std::tie(fullest, most) = std::pair(link, share.asked);
+  }
+  return fullest;
+}
+
+// Idle ones: as many as are needed, or some more that serve the next newcomers. Busy ones only if
+// that is enough then, and no more of them than `busy_max`.
+std::vector<CircuitId> Core::quietest(std::uint64_t link, std::size_t needed, std::size_t busy_max,
+                                      Now now) {
+  std::vector<std::pair<TimePoint, CircuitId>> found;
+  for (const Side* side = links_[link].first; side != nullptr; side = side->link_after) {
+    if (side_of(side->context) != Direction::backward) continue;
+    const Circuit& circuit = *find(circuit_of(side->context));
+    if (circuit.phase == Phase::ready) found.emplace_back(circuit.last_cell, circuit.id);
+  }
+  const auto is_idle = [now](const auto& one) { return now.mono - one.first >= kIdle; };
+  const auto idle = static_cast<std::size_t>(std::ranges::count_if(found, is_idle));
+  std::size_t count = std::min(idle, std::max(needed, table_.capacity() / kAtOnceOneIn));
+  if (idle < needed && needed <= found.size() && needed - idle <= busy_max) count = needed;
+  std::ranges::partial_sort(found, found.begin() + static_cast<std::ptrdiff_t>(count));
+  std::vector<CircuitId> out;
+  for (std::size_t i = 0; i < count; ++i) out.push_back(found[i].second);
+  return out;
+}
+
+void Core::make_place(std::uint64_t link, Class cls, std::size_t more, Now now) {
+  const std::size_t wanted = table_.size() + more;
+  const std::uint64_t fullest = link_with_most();
+  if (wanted <= places(cls) || fullest == kOurOwn) return;
+  const auto asking = links_.find(link);
+  const std::size_t own = asking == links_.end() ? 0 : asking->second.asked;
+  const bool itself = own >= links_[fullest].asked;
+  LinkShare& from = itself ? asking->second : links_[fullest];
+  if (itself && from.none_idle_until > now.mono) return;
+  const std::size_t busy_max = itself ? 0 : (from.asked - own + 1) / 2;
+  const std::vector<CircuitId> ending =
+      quietest(itself ? link : fullest, wanted - places(cls), busy_max, now);
+  if (ending.empty()) from.none_idle_until = now.mono + kLookAgain;
+  for (const CircuitId id : ending) {
+    Circuit* const circuit = find(id);
+    if (circuit == nullptr) continue;
+    ++stats.ended_place;
+    end(*circuit, {.why = {Errc::refused_circuits, "another circuit took its place"}}, now);
+  }
+}
+
+}  // namespace qudag::circuit

@@ -1,0 +1,69 @@
+// Somebody honest who comes during an attack: a link of its own, and new circuits over the victim,
+// one after the other.
+#pragma once
+
+#include "attack/arena.h"
+#include "attack/rogue.h"
+
+#include <fmt/format.h>
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <chrono>
+
+namespace qudag::attack {
+
+class Newcomer {
+ public:
+  /// `beside` is done in every turn, that of the attack.
+  explicit Newcomer(const Arena& arena, const std::function<void()>& beside = {}) {
+    const TimePoint began = Rogue::now().mono;
+    const auto link = rogue_.endpoint().dial(arena.victim().id, arena.victim().at,
+                                             rogue_.wire.local(), Rogue::now());
+    if (!link) return;
+    known_ = rogue_.run(std::chrono::seconds(20), [&] {
+      if (beside) beside();
+      if (rogue_.links_closed > 0) return true;
+      return rogue_.hop(arena.victim().id) && rogue_.hop(arena.honest_destination());
+    }) && rogue_.links_closed == 0;
+    join_time = Rogue::now().mono - began;
+    if (known_) route_ = {*rogue_.hop(arena.victim().id), *rogue_.hop(arena.honest_destination())};
+  }
+
+  bool joined() const { return known_; }
+
+  /// So many circuits, one at a time, `beside` in every turn; each is closed when it is ready.
+  void build(std::size_t count, const std::function<void()>& beside) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t built = rogue_.built.size(), ended = rogue_.ended_all;
+      const TimePoint began = Rogue::now().mono;
+      ++asked;
+      if (!rogue_.build(route_, Class::normal)) continue;
+      rogue_.run(std::chrono::seconds(5), [&] {
+        beside();
+        return rogue_.built.size() > built || rogue_.ended_all > ended;
+      });
+      if (rogue_.built.size() == built) continue;
+      ++ready;
+      took_ns.record(static_cast<std::uint64_t>((Rogue::now().mono - began).count()));
+      rogue_.circuits().close(rogue_.built.back(), Rogue::now());
+    }
+  }
+  std::string figures() const {
+    return fmt::format("{} of {} new honest circuits built, p99 {:.0f} ms", ready, asked,
+                       ready == 0 ? 0 : static_cast<double>(took_ns.percentile(99)) / 1e6);
+  }
+
+  std::size_t asked = 0, ready = 0;
+  Histogram took_ns;
+  Duration join_time{};
+  Rogue& rogue() { return rogue_; }
+
+ private:
+  Rogue rogue_;
+  bool known_ = false;
+  std::vector<onion::RouteHop> route_;
+};
+
+}  // namespace qudag::attack

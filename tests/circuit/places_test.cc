@@ -1,0 +1,158 @@
+// Places when there are none left: the link that holds most gives up, and who comes anew gets one.
+#include "circuit/net.h"
+
+#include <gtest/gtest.h>
+
+namespace qudag::circuit::test {
+namespace {
+
+Data opening(std::size_t bytes) {
+  Data out(bytes);
+  out[0] = std::byte{0x01};
+  out[1] = static_cast<std::byte>(Class::normal);
+  return out;
+}
+
+TEST(Places, TheFullestLinkGivesUpTheBuildThatItBeganFirst) {
+  Net net({.seed = 51});
+  net.add({.circuits = {.building_max = 8}});
+  net.add_many(3);
+  Node& relay = net.node(0);
+  std::vector<Stream*> many;
+  for (int i = 0; i < 5; ++i) {
+    many.push_back(&net.connect(1, 0));
+    net.raw_write(*many.back(), opening(100));
+    net.run();
+  }
+  std::vector<Stream*> few;
+  for (int i = 0; i < 3; ++i) {
+    few.push_back(&net.connect(2, 0));
+    net.raw_write(*few.back(), opening(100));
+    net.run();
+  }
+  EXPECT_EQ(relay.circuits.building(), 8u);
+
+  Stream& newcomer = net.connect(3, 0);
+  net.raw_write(newcomer, opening(100));
+  net.run();
+  EXPECT_EQ(many[0]->end[0].ended, End::refused) << "the first of those that hold most";
+  EXPECT_TRUE(many[1]->end[1].open);
+  EXPECT_TRUE(newcomer.end[1].open);
+  for (const Stream* stream : few) EXPECT_TRUE(stream->end[1].open);
+
+  // Who holds most gets no more of them, but its last ones.
+  Stream& another = net.connect(1, 0);
+  net.raw_write(another, opening(100));
+  net.run();
+  EXPECT_EQ(many[1]->end[0].ended, End::refused);
+  EXPECT_TRUE(another.end[1].open);
+  EXPECT_EQ(relay.circuits.building(), 8u);
+  EXPECT_EQ(relay.circuits.stats().refused_place, 2u);
+}
+
+TEST(Places, ABuildThatDribblesIsGivenUpAfterTwoSeconds) {
+  Net net({.seed = 52});
+  net.add_many(2);
+  Stream& silent = net.connect(SIZE_MAX, 0);
+  net.raw_write(silent, Data{std::byte{0x01}});
+  Stream& dribbling = net.connect(SIZE_MAX, 0);
+  net.raw_write(dribbling, opening(2));
+  Stream& slow = net.connect(SIZE_MAX, 0);
+  net.raw_write(slow, opening(2));
+  for (int tenth = 0; tenth < 15; ++tenth) {
+    net.raw_write(dribbling, Data(100));
+    net.raw_write(slow, Data(150));
+    net.pass(100ms);
+  }
+  EXPECT_EQ(net.node(0).circuits.size(), 3u);
+  for (int tenth = 0; tenth < 10; ++tenth) {
+    net.raw_write(slow, Data(150));
+    net.pass(100ms);
+  }
+  EXPECT_EQ(silent.end[0].ended, End::refused) << "no preface";
+  EXPECT_EQ(dribbling.end[0].ended, End::refused) << "less than a fifth in two seconds";
+  EXPECT_TRUE(slow.end[1].open) << "a slow path is no attack";
+  EXPECT_EQ(net.node(0).circuits.stats().refused_slow, 2u);
+  for (int tenth = 0; tenth < 100; ++tenth) {
+    if (slow.end[0].open) net.raw_write(slow, Data(140));
+    net.pass(100ms);
+  }
+  EXPECT_FALSE(slow.end[1].open) << "and ten seconds are all that any has";
+  net.expect_empty();
+}
+
+/// Node 0 is full: so many circuits from node 1 end there, and `others` from node 2.
+struct Full {
+  Full(std::size_t most, std::size_t others) {
+    net.add({.circuits = {.circuits_max = 64}});
+    net.add_many(3);
+    for (std::size_t i = 0; i < most; ++i) from(1, Class::high);
+    for (std::size_t i = 0; i < others; ++i) from(2, Class::high);
+    EXPECT_EQ(net.node(0).circuits.size(), most + others);
+  }
+  bool from(std::size_t node, Class cls) {
+    const auto id = net.node(node).circuits.build(std::vector{net.node(0).hop()}, cls, net.now());
+    EXPECT_TRUE(id.has_value());
+    net.run();
+    const bool built = !net.node(node).built.empty() && net.node(node).built.back() == *id;
+    if (built) circuits[node].push_back(*id);
+    return built;
+  }
+  bool alive(std::size_t node, std::size_t i) {
+    return net.node(node).circuits.info(circuits[node][i]).has_value();
+  }
+  std::size_t held(std::size_t node) { return net.node(node).circuits.size(); }
+
+  Net net{{.seed = 53}};
+  std::map<std::size_t, std::vector<CircuitId>> circuits;
+};
+
+TEST(Places, IdleCircuitsOfTheFullestLinkEndForANewcomer) {
+  Full f(60, 4);
+  f.net.pass(6s);
+  ASSERT_TRUE(f.net.node(1).send(f.circuits[1][0], Class::high));
+  f.net.run();
+  EXPECT_TRUE(f.from(3, Class::normal)) << "below the places of class high, too";
+  EXPECT_TRUE(f.alive(1, 0)) << "it carries something";
+  EXPECT_FALSE(f.alive(1, 1));
+  EXPECT_EQ(f.held(2), 4u) << "who holds little keeps it";
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(f.from(3, Class::high));
+  EXPECT_EQ(f.held(2), 4u);
+  EXPECT_EQ(f.held(3), 21u);
+}
+
+TEST(Places, OfBusyOnesTheQuietestEndsForANewcomerAndForNobodyElse) {
+  Full f(60, 4);
+  f.net.pass(6s);
+  for (std::size_t i = 0; i < 60; ++i) {
+    ASSERT_TRUE(f.net.node(1).send(f.circuits[1][(i + 7) % 60], Class::high));
+    f.net.pass(10ms);
+  }
+  EXPECT_FALSE(f.from(1, Class::high)) << "the fullest link itself gets nothing for a busy one";
+  EXPECT_EQ(f.held(1), 60u);
+  EXPECT_TRUE(f.from(3, Class::high));
+  EXPECT_EQ(f.held(1), 59u);
+  EXPECT_FALSE(f.alive(1, 7)) << "its last cell came first";
+  EXPECT_EQ(f.net.node(0).circuits.stats().ended_place, 1u);
+}
+
+TEST(Places, TheFullestLinkGetsAPlaceFromItsOwnIdleOnes) {
+  Full f(60, 4);
+  f.net.pass(6s);
+  EXPECT_TRUE(f.from(1, Class::high));
+  EXPECT_EQ(f.held(2), 4u);
+  EXPECT_GE(f.net.node(0).circuits.stats().ended_place, 1u);
+}
+
+TEST(Places, OurOwnCircuitsGetAPlaceFromTheFullestLink) {
+  Full f(60, 4);
+  const auto id =
+      f.net.node(0).circuits.build(std::vector{f.net.node(3).hop()}, Class::normal, f.net.now());
+  ASSERT_TRUE(id.has_value());
+  f.net.run();
+  EXPECT_TRUE(f.net.node(0).circuits.info(*id)->ready);
+  EXPECT_EQ(f.held(2), 4u);
+}
+
+}  // namespace
+}  // namespace qudag::circuit::test
