@@ -41,7 +41,10 @@ def main():
         check(out["source"]["circuits_ended_with_link"] == 0, "and are the same links")
         check(out["source"]["messages_resent"] == 0, "so that nothing was sent again")
     else:
-        check(out["destination"]["links_redialed"] >= 1, "who moved dialed who had dialed it")
+        # Which of the two dialed the link is a matter of chance: relays dial each other to see that they are there.
+        # `link.Migration.*` tests each way by itself.
+        moved = out["destination"]["links_moved"] + out["destination"]["links_redialed"]
+        check(moved >= 1, "who moved took its links along, or dialed who had dialed it")
     return 0
 
 
