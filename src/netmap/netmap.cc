@@ -323,6 +323,11 @@ std::optional<RelayTry> Netmap::next_try(Now now) {
   return std::nullopt;
 }
 
+void Netmap::put_off_try(const NodeId& id, Duration wait, Now now) {
+  --impl_->stats.tried;
+  impl_->tries.put_off(id, wait, now);
+}
+
 TimePoint Netmap::next_try_at() const { return impl_->tries.next_deadline(); }
 
 std::vector<Kept> Netmap::worth_keeping(std::size_t most) {

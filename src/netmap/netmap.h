@@ -106,6 +106,8 @@ class Netmap {
   /// A relay to be dialed now, anew, even if there is a link with it; it counts as reached when
   /// that link is ready. Only for a node that passes on.
   std::optional<RelayTry> next_try(Now now);
+  /// That one is not to be dialed for so long yet.
+  void put_off_try(const NodeId& id, Duration wait, Now now);
   TimePoint next_try_at() const;
   /// What is worth keeping over a restart, at most so many: who is believed, then relays that
   /// count, drawn at random.

@@ -123,6 +123,13 @@ std::optional<Tries::Try> Tries::next(
   return std::nullopt;
 }
 
+void Tries::put_off(const NodeId& id, Duration wait, Now now) {
+  const auto at = waiting_.find(id);
+  if (at == waiting_.end()) return;
+  const Waiting waiting = at->second;
+  put(id, waiting.source, now.mono + wait, waiting.failed > 0 ? waiting.failed - 1 : 0);
+}
+
 TimePoint Tries::next_deadline() const {
   TimePoint next = kNever;
   for (const auto& [key, source] : sources_) {

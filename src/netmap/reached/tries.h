@@ -54,6 +54,8 @@ class Tries {
   /// `network_of`: of the address that would be dialed; nothing: exempt.
   std::optional<Try> next(
       const std::function<std::optional<std::uint64_t>(const NodeId&)>& network_of, Now now);
+  /// It could not be dialed yet: in a moment, as if nothing had been.
+  void put_off(const NodeId& id, Duration wait, Now now);
   /// While there is nothing to dial; not after it.
   TimePoint next_deadline() const;
   std::size_t size() const { return waiting_.size(); }

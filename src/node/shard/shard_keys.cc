@@ -13,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kRenewRetry = 10s;
+constexpr Duration kOnePairApart = 100ms;
 constexpr Duration kKeepNetmapFirst = 60s;  // after a start
 /// An address that comes brings others, and a route; what is said before they are there is lost.
 constexpr Duration kAddressSettles = 20ms;
@@ -81,6 +82,16 @@ void Shard::believe(Now now) {
 /// that it dialed says nothing of that.
 void Shard::try_relays(Now now) {
   while (const auto next = setup_.hub->next_try(now)) {
+    // So soon after it dialed us the two links would count as dialed at the same time, and one of
+    // them would be given up (docs/protocol.md, 4).
+    if (const auto link = endpoint_->find(next->id)) {
+      const auto info = endpoint_->info(*link);
+      const Duration wait = info ? kOnePairApart + 8 * info->smoothed_rtt - info->age : Duration{};
+      if (wait > Duration{}) {
+        setup_.hub->put_off_try(next->id, wait, now);
+        continue;
+      }
+    }
     static_cast<void>(endpoint_->dial_anew(next->id, next->at, setup_.socket->local(), now));
   }
 }
