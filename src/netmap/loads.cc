@@ -23,8 +23,8 @@ bool RelayLoads::heard(const NodeId& relay, std::uint64_t link, std::uint16_t lo
     const queue::TokenBucket full(1, kTokens * kAtOnce, now.mono);
     at = heard_.emplace(std::pair(relay, link), Heard{.bucket = full}).first;
   }
+  if (!heard_.lower_bound({relay, 0})->second.bucket.take(kTokens, now.mono)) return false;
   Heard& one = at->second;
-  if (!one.bucket.take(kTokens, now.mono)) return false;
   one.load = load / 65535.0;
   one.at = now.mono;
   return true;

@@ -26,7 +26,7 @@ class RelayLoads {
   static constexpr double kWeightOfLoad = 0.75;
   static constexpr Duration kHolds = std::chrono::seconds(30);
   static constexpr Duration kForgotten = std::chrono::seconds(60);
-  // What a link may report: so many at once, and one every two seconds.
+  // What a relay may report, over all its links: so many at once, and one every two seconds.
   static constexpr std::uint64_t kAtOnce = 4;
   static constexpr Duration kEvery = std::chrono::seconds(2);
 
@@ -45,7 +45,9 @@ class RelayLoads {
 
  private:
   struct Heard {
-    queue::TokenBucket bucket;  // in halves: one report takes two, one comes every second
+    /// In halves: one report takes two, one comes every second. The first link's counts for all of
+    /// the relay's.
+    queue::TokenBucket bucket;
     double load = 0;
     TimePoint at{};
   };

@@ -51,8 +51,13 @@ class Newcomer {
     }
   }
   std::string figures() const {
-    return fmt::format("{} of {} new honest circuits built, p99 {:.0f} ms", ready, asked,
-                       ready == 0 ? 0 : static_cast<double>(took_ns.percentile(99)) / 1e6);
+    std::string out =
+        fmt::format("{} of {} new honest circuits built, p99 {:.0f} ms", ready, asked,
+                    ready == 0 ? 0 : static_cast<double>(took_ns.percentile(99)) / 1e6);
+    for (const auto& [why, count] : rogue_.ended) {
+      if (ready < asked) out += fmt::format(", {} x {}", count, why);
+    }
+    return out;
   }
 
   std::size_t asked = 0, ready = 0;

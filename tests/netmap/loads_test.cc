@@ -58,6 +58,15 @@ TEST(RelayLoads, WhatComesFasterThanAgreedIsIgnored) {
   }
 }
 
+TEST(RelayLoads, SeveralLinksMayNotSayMoreThanOne) {
+  RelayLoads loads;
+  unsigned taken = 0;
+  for (int i = 0; i < 1000; ++i) {
+    taken += loads.heard(id_of(1), 7 + static_cast<std::uint64_t>(i % 5), 65'535, at(i * 10ms));
+  }
+  EXPECT_EQ(taken, 4u + 4u);
+}
+
 TEST(RelayLoads, ThereIsRoomForSoManyLinks) {
   RelayLoads loads(8);
   for (std::uint64_t link = 1; link <= 20; ++link) {

@@ -47,8 +47,8 @@ TEST(Guards, TheShardsOfANodeShareThem) {
     shards.insert(circuit.shard);
   }
   EXPECT_GT(shards.size(), 1u);
-  // On a machine that is too busy builds fail, and a guard that fails is passed over: then there are
-  // more circuits than flows, and the list holds at most as many again.
+  // On a machine that is too busy builds fail, and a guard that fails is passed over: then there
+  // are more circuits than flows, and the list holds at most as many again.
   EXPECT_LE(first.size(), circuits == 40 ? Options{}.guards : 2 * Options{}.guards);
 }
 

@@ -321,9 +321,7 @@ ScenarioOptions crowd(std::uint64_t seed, std::size_t nodes) {
   return out;
 }
 
-ScenarioResult run_scenario(const ScenarioOptions& options) {
-  return Scenario(options).run();
-}
+ScenarioResult run_scenario(const ScenarioOptions& options) { return Scenario(options).run(); }
 
 std::string ScenarioResult::summary() const {
   std::string out = fmt::format(

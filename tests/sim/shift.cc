@@ -164,8 +164,6 @@ ShiftResult& ShiftResult::operator+=(const ShiftResult& other) {
   return *this;
 }
 
-ShiftResult run_shift(const ShiftOptions& options) {
-  return Shift(options).run();
-}
+ShiftResult run_shift(const ShiftOptions& options) { return Shift(options).run(); }
 
 }  // namespace qudag::sim

@@ -49,9 +49,7 @@ class GossipHub final : public netmap::GossipSink {
   void frame(unsigned shard, link::LinkId link, std::uint8_t type, Bytes body, Now now);
   void believe(std::vector<NodeId> ids, Now now);
   std::optional<netmap::RelayTry> next_try(Now now);
-  void put_off_try(const NodeId& id, Duration wait, Now now) {
-    netmap_.put_off_try(id, wait, now);
-  }
+  void put_off_try(const NodeId& id, Duration wait, Now now) { netmap_.put_off_try(id, wait, now); }
   TimePoint next_try_at() const { return netmap_.next_try_at(); }
   std::vector<netmap::Kept> worth_keeping(std::size_t most) { return netmap_.worth_keeping(most); }
   void restore(std::vector<netmap::Kept> kept, Now now);

@@ -9,8 +9,7 @@ void LoadReports::tell(std::uint16_t load, link::Endpoint& endpoint, Now now) {
   load_ = load;
   if (!tells_ || now.mono < next_ || (load == 0 && told_.empty())) return;
   next_ = now.mono + netmap::RelayLoads::kEvery;
-  for (const link::LinkInfo& link : endpoint.links()) {
-    if (link.state != link::LinkState::ready || link.streams == 0) continue;
+  for (const link::LinkInfo& link : listeners(endpoint)) {
     const auto known = told_.find(link.id);
     const Told told = known == told_.end() ? Told{} : known->second;
     if (told.load == load && (load == 0 || now.mono - told.at < kRepeat)) continue;
@@ -23,6 +22,25 @@ void LoadReports::tell(std::uint16_t load, link::Endpoint& endpoint, Now now) {
   std::erase_if(told_, [now](const auto& one) {
     return one.second.load == 0 || now.mono - one.second.at >= netmap::RelayLoads::kForgotten;
   });
+}
+
+/// Links with circuits, of each peer one: rather that which was told before, so that nothing old
+/// stands on another.
+std::vector<link::LinkInfo> LoadReports::listeners(const link::Endpoint& endpoint) const {
+  std::vector<link::LinkInfo> out;
+  std::map<NodeId, std::size_t> place;
+  for (link::LinkInfo& link : endpoint.links()) {
+    if (link.state != link::LinkState::ready || link.streams == 0) continue;
+    if (link.peer) {
+      const auto [at, is_new] = place.try_emplace(*link.peer, out.size());
+      if (!is_new) {
+        if (told_.contains(link.id)) out[at->second] = std::move(link);
+        continue;
+      }
+    }
+    out.push_back(std::move(link));
+  }
+  return out;
 }
 
 bool LoadReports::heard(const link::Endpoint& endpoint, link::LinkId link, Bytes body, Now now) {

@@ -1,10 +1,10 @@
 // Load reports (LOAD, docs/protocol.md, 4.1): ours go to peers that have circuits here, theirs go
 // to route choice.
 //
-// Ours leave every two seconds at most, to links with circuits on them, when the number changed,
-// and again every 20 s while it is not 0; an idle node says nothing. Nothing is said on links
-// without circuits: it would keep them alive, and tell those who need not know. Owned by a shard,
-// used on its thread only. Limits: one entry for each link that was told.
+// Ours leave every two seconds at most, to peers with circuits here (over one of their links), when
+// the number changed, and again every 20 s while it is not 0; an idle node says nothing. Nothing is
+// said on links without circuits: it would keep them alive, and tell those who need not know. Owned
+// by a shard, used on its thread only. Limits: one entry for each link that was told.
 #pragma once
 
 #include "base/bounded.h"
@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <map>
+#include <vector>
 
 namespace qudag::node {
 
@@ -44,6 +45,8 @@ class LoadReports {
     std::uint16_t load = 0;
     TimePoint at{};
   };
+
+  std::vector<link::LinkInfo> listeners(const link::Endpoint& endpoint) const;
 
   const bool tells_;
   netmap::RelayLoads& loads_;

@@ -15,11 +15,8 @@ json::object beside(const Words& words);
 json::object rate(const Words& words);
 
 using Case = json::object (*)(const Words& words);
-inline const std::map<std::string, Case> kCases{{"migration", migration},
-                                                {"accepting", accepting},
-                                                {"circuit", circuit},
-                                                {"ttfb", first_byte},
-                                                {"beside", beside},
-                                                {"rate", rate}};
+inline const std::map<std::string, Case> kCases{{"migration", migration}, {"accepting", accepting},
+                                                {"circuit", circuit},     {"ttfb", first_byte},
+                                                {"beside", beside},       {"rate", rate}};
 
 }  // namespace qudag::traffic
