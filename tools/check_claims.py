@@ -6,7 +6,9 @@ A claim of protection is worth the program that fails to break it. So:
   1. every word in backticks that looks like a test (`room.Suite.Case`, `room.Suite.*`, `lint.x`,
      `fuzz.x`) is one, as ctest prints it;
   2. every word in backticks that looks like a path of the tree exists;
-  3. every row of a table that has a column `program` or `test` names a test in it.
+  3. every row of a table that has a column `program` or `test` names a test in it;
+  4. a word in backticks that begins with a folder of tests and has a star (`store.*`) names a suite,
+     and each document has a table with such a column: else nothing would be checked.
 
 Usage: check_claims.py [--root DIR]      exit code 0 clean, 1 violations, 2 a document is missing
 """
@@ -51,6 +53,8 @@ class Document:
                 header = [cell.lower() for cell in cells_of(line)]
             elif not set(line) <= set("|-: "):
                 self.check_row(number, header, cells_of(line))
+        if self.rows == 0:
+            self.error(1, "no table has a column 'program' or 'test'")
 
     def check_words(self, number, line):
         for word in TICKED.findall(line):
@@ -58,6 +62,8 @@ class Document:
                 self.tests.add(word)
                 if not self.tree.has_test(word):
                     self.error(number, f"there is no test '{word}'")
+            elif "*" in word and (self.root / "tests" / word.split(".")[0]).is_dir():
+                self.error(number, f"'{word}' names no suite")
             elif PATH.fullmatch(word) and not (self.root / word).exists():
                 self.error(number, f"there is no file '{word}'")
 

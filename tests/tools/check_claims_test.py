@@ -72,6 +72,13 @@ class CheckClaims(unittest.TestCase):
         self.refused("docs/threat-model.md", "`attack.Thing.Fails` and `lint.layers`", "a program",
                      "'a secret' names no test")
 
+    def test_star_without_a_suite(self):
+        self.refused("docs/attacks.md", "`base.Thing.*`", "`base.*`", "'base.*' names no suite")
+        self.refused("docs/attacks.md", "`base.Thing.*`", "`base.*Works*`", "'base.*Works*' names no suite")
+
+    def test_document_without_programs(self):
+        self.refused("docs/threat-model.md", "| what | program |", "| what | by |", "no table has a column")
+
     def test_missing_document_is_no_success(self):
         (self.root / "docs/attacks.md").unlink()
         self.assertEqual(self.check()[0], 2)
