@@ -182,6 +182,19 @@ void Endpoint::Impl::merge(Connection& greeted, Connection& twin) {
   loser.say_goodbye(Drain::replaced);
 }
 
+void Endpoint::Impl::give_up_spare(LinkId id) {
+  Connection* const spare = link(id);
+  if (spare == nullptr || !spare->peer() || spare->state() != LinkState::ready) return;
+  const auto [first, last] = by_peer_.equal_range(*spare->peer());
+  for (auto entry = first; entry != last; ++entry) {
+    const Connection* const other = link(entry->second);
+    if (other == nullptr || other == spare || other->state() != LinkState::ready) continue;
+    peers_[*spare->peer()] = other->id();
+    ++shared_.stats.replaced_spare;
+    return spare->say_goodbye(Drain::replaced);
+  }
+}
+
 void Endpoint::Impl::forget_peer(const Connection& ended) {
   if (!ended.peer()) return;
   const auto [first, last] = by_peer_.equal_range(*ended.peer());
@@ -463,6 +476,10 @@ void Endpoint::keep_warm(LinkId link, bool warm) { impl_->keep_warm(link, warm);
 void Endpoint::close(LinkId link, Code code, Now now) {
   impl_->shared().now = now;
   if (Connection* const found = impl_->link(link)) found->doom(Error(Errc::link_closed), code);
+}
+void Endpoint::give_up_spare(LinkId link, Now now) {
+  impl_->shared().now = now;
+  impl_->give_up_spare(link);
 }
 void Endpoint::move(const SocketAddress& local, Now now) { impl_->move(local, now); }
 void Endpoint::show(const runtime::DatagramSocket& socket, Now now) { impl_->show(socket, now); }

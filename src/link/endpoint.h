@@ -200,7 +200,8 @@ struct EndpointStats {
   std::array<std::uint64_t, kClassCount> class_bytes_in{};  // of streams, by class
   // Links, by clean-up.
   std::uint64_t ended_silent = 0, ended_stuck = 0, ended_unused = 0, ended_drained = 0;
-  std::uint64_t replaced_twin = 0, replaced_old = 0;  // links that drain for another
+  std::uint64_t replaced_twin = 0, replaced_old = 0,
+                replaced_spare = 0;  // links that drain for another
   // Turns in which a budget was used up, so that something waited for the next one.
   std::uint64_t turns_accepts_used_up = 0;
   std::array<std::uint64_t, kClassCount> turns_writes_used_up{};
@@ -273,6 +274,9 @@ class Endpoint {
   /// several links to a peer at most this one.
   void keep_warm(LinkId link, bool warm);
   void close(LinkId link, Code code, Now now);
+  /// It was dialed to see whether it can be (dial_anew); if there is another ready link with that
+  /// peer, this one takes nothing new, and ends when what is under way on it has (GOODBYE 0).
+  void give_up_spare(LinkId link, Now now);
   /// This node's own address changed: dialed links move there (RFC 9000, 9) and keep their streams.
   /// Needless for a socket on a wildcard address; links that others dialed cannot be moved.
   void move(const SocketAddress& local, Now now);

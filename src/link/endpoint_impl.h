@@ -41,6 +41,7 @@ class Endpoint::Impl {
   bool flush(runtime::DatagramSocket& socket, Now now);
   TimePoint next_deadline() const;
 
+  void give_up_spare(LinkId id);
   void keep_warm(LinkId id, bool warm);
   Result<LinkId> dial_anew(const NodeId& peer, const SocketAddress& at, const SocketAddress& local,
                            Now now, DialFor whom);

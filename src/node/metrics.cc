@@ -128,6 +128,8 @@ const std::vector<Row>& rows() {
                 counter, r.endpoint.replaced_twin),
       QUDAG_ROW("qudag_links_replaced_total", "reason=\"old\"", "links that drain for another one",
                 counter, r.endpoint.replaced_old),
+      QUDAG_ROW("qudag_links_replaced_total", "reason=\"spare\"",
+                "links that drain for another one", counter, r.endpoint.replaced_spare),
 
       QUDAG_ROW("qudag_turns_used_up_total", "budget=\"read\"",
                 "turns that left work for the next one", counter, r.turns_reading_used_up),

@@ -289,10 +289,12 @@ void Shard::link_ready(link::LinkId link, Now now) {
   post_to_hub([index = setup_.index, link, facts](
                   GossipHub& hub, Now then) { hub.link_ready(index, link, facts, then); },
               now);
+  if (tries_.erase(link) > 0) endpoint_->give_up_spare(link, now);
 }
 
 void Shard::link_closed(link::LinkId link, Now now) {
   load_reports_.link_closed(link);
+  tries_.erase(link);
   post_to_hub([index = setup_.index, link](GossipHub& hub,
                                            Now then) { hub.link_closed(index, link, then); },
               now);

@@ -29,6 +29,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 namespace qudag::node {
@@ -155,6 +156,7 @@ class Shard final : public runtime::Driven,
   } seen_;
 
   // Shard 0 only.
+  std::set<link::LinkId> tries_;  // dialed only to see whether a relay can be reached
   std::optional<Bootstrap> bootstrap_;
   std::vector<SocketAddress> addresses_;
   std::vector<onion::OnionKey> keys_;

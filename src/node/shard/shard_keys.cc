@@ -79,7 +79,8 @@ void Shard::believe(Now now) {
 }
 
 /// A relay that was heard of counts when it was reached, at an address that it publishes: a link
-/// that it dialed says nothing of that.
+/// that it dialed says nothing of that. Between two nodes one link is enough: the try's is given up
+/// when it is there, if there is another.
 void Shard::try_relays(Now now) {
   while (const auto next = setup_.hub->next_try(now)) {
     // So soon after it dialed us the two links would count as dialed at the same time, and one of
@@ -92,7 +93,8 @@ void Shard::try_relays(Now now) {
         continue;
       }
     }
-    static_cast<void>(endpoint_->dial_anew(next->id, next->at, setup_.socket->local(), now));
+    const auto link = endpoint_->dial_anew(next->id, next->at, setup_.socket->local(), now);
+    if (link) tries_.insert(*link);
   }
 }
 
