@@ -155,7 +155,7 @@ void add_bench(CLI::App& app, Command& chosen) {
       app.add_subcommand("bench", "Measure, in separate processes, beside what the machine allows");
   sub->add_option("scenario", args->scenario, "What; docs/bench.md describes each")
       ->check(CLI::IsMember({"all", "limit", "direct", "onion", "circuit", "relay", "idle", "alloc",
-                             "features", "overload", "soak"}))
+                             "features", "paths", "overload", "soak"}))
       ->capture_default_str();
   sub->add_option("--runs", args->runs, "Runs after one warm-up")
       ->check(CLI::Range(1u, 100u))

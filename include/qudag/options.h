@@ -83,6 +83,9 @@ struct Options {
   /// How many first hops a node keeps to, all its shards together; 0: any relay. New circuits go to
   /// the least loaded of them.
   std::size_t guards = 2;
+  /// How many second hops a node that is no relay keeps to, each for days: whoever makes it build
+  /// many circuits then sees these, and not its guards. 0: any relay. Relays always use any.
+  std::size_t second_guards = 4;
   /// Renewed at half of it; a descriptor does not outlive the newest onion key in it.
   std::chrono::seconds descriptor_lifetime{2 * 3600};
   /// Rotated at half of it, and then accepted for the other half. Who seizes a node's keys learns

@@ -283,6 +283,9 @@ std::vector<Key> make_keys() {
             "How many first hops to keep to; 0: any relay. New circuits go to the least loaded of "
             "them.",
             QUDAG_AT(node.guards)),
+      count("second_guards", 0, 16,
+            "How many second hops a node that is no relay keeps to, each for days; 0: any relay.",
+            QUDAG_AT(node.second_guards)),
       duration("descriptor_lifetime", 60s, 7 * 24h,
                "Renewed at half of it; it does not outlive the newest onion key.",
                QUDAG_AT(node.descriptor_lifetime)),

@@ -100,7 +100,7 @@ void CircuitPool::wear(Channel& channel, bool stops, Now now) {
   Flow& flow = *channel.flow;
   if (stops) {
     if (channel.route.size() == 1) return;  // it is the destination: there is no other way
-    context_.routes.refused(channel.route.front(), now);
+    context_.routes.refused(channel.route, 0, now);
   }
   channel.worn = true;
   flow.build_ahead = now.mono - std::max(flow.active, channel.active) < kInUse;
@@ -191,7 +191,7 @@ void CircuitPool::build(Flow& flow, Now now) {
   if (!circuit && circuit.error() == Errc::unreachable) {
     // The first hop did not answer a moment ago, and nothing was tried: so it is nobody's attempt,
     // and others are asked for a while.
-    context_.routes.refused(route->front(), now);
+    context_.routes.refused(*route, 0, now);
     return wait_before_next(flow, now);
   }
   if (!circuit) return build_failed(flow, circuit.error(), now);
@@ -245,12 +245,12 @@ void CircuitPool::on_ended(Channel& channel, const Error& why, std::size_t faile
   if (!channel.ready) {
     const bool told = failed_hop < channel.route.size();
     if (why == Errc::refused_by_peer && told) {
-      context_.routes.refused(channel.route[failed_hop], now);
+      context_.routes.refused(channel.route, failed_hop, now);
     } else if (!is_local(why)) {
       context_.routes.report(channel.route, false, failed_hop, now.mono - channel.asked, now);
       // Who asks for that link again waits for its dial: the next builds go elsewhere.
       if (failed_hop == 0 && why == Errc::unreachable) {
-        context_.routes.refused(channel.route.front(), now);
+        context_.routes.refused(channel.route, 0, now);
       }
     }
     build_failed(flow, why, now);

@@ -53,9 +53,10 @@ class Routes {
     static_cast<void>(route), static_cast<void>(by_us), static_cast<void>(lived);
     static_cast<void>(now);
   }
-  /// That hop said that it takes no circuit now: a limit, no defect.
-  virtual void refused(const onion::RouteHop& hop, Now now) {
-    static_cast<void>(hop), static_cast<void>(now);
+  /// That hop takes no circuit now: a limit, no defect. The first hop said so itself, of others
+  /// somebody before them may have.
+  virtual void refused(std::span<const onion::RouteHop> route, std::size_t hop, Now now) {
+    static_cast<void>(route), static_cast<void>(hop), static_cast<void>(now);
   }
 };
 

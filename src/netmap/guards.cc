@@ -154,6 +154,33 @@ void Guards::confirmed(const NodeId& id, Now now) {
   ++version_;
 }
 
+void Guards::not_reached(const NodeId& first, const NodeId& second, Now now) {
+  if (!contains(Layer::second, second)) return;
+  auto at = std::ranges::find_if(
+      breaks_, [&](const Break& one) { return one.first == first && one.second == second; });
+  if (at == breaks_.end()) {
+    if (breaks_.size() >= kBreaksMax) {
+      breaks_.erase(std::ranges::min_element(breaks_, {}, &Break::until));
+    }
+    at = breaks_.insert(breaks_.end(), {.first = first, .second = second});
+  } else if (now.mono < at->until) {
+    return;  // of a build that was under way
+  }
+  at->lasts = std::clamp(at->lasts * 2, kBreakMin, kBreakMax);
+  at->until = now.mono + at->lasts;
+}
+
+void Guards::reached(const NodeId& first, const NodeId& second) {
+  std::erase_if(breaks_,
+                [&](const Break& one) { return one.first == first && one.second == second; });
+}
+
+bool Guards::passed_over(const NodeId& first, const NodeId& second, Now now) const {
+  return std::ranges::any_of(breaks_, [&](const Break& one) {
+    return one.first == first && one.second == second && now.mono < one.until;
+  });
+}
+
 void Guards::linked(const NodeId& id, const SocketAddress& at) {
   for (Guard& guard : layer(Layer::first)) {
     if (!(guard.id == id) || guard.at == at) continue;

@@ -49,6 +49,8 @@ class Guards {
  public:
   static constexpr std::size_t kKeptMax = 128;  // of a layer, with those that are gone for a while
   static constexpr std::size_t kKeptForEach = 4;  // of those, for each that is wanted
+  static constexpr std::size_t kBreaksMax = 64;   // pairs of which the one does not reach the other
+  static constexpr Duration kBreakMin = std::chrono::seconds(30), kBreakMax = std::chrono::hours(1);
   static constexpr std::size_t kEncodedBytesMax = 32 * 1024;
 
   // Lives of guards: drawn evenly between these; of second guards the longer of two draws.
@@ -83,6 +85,12 @@ class Guards {
   void add(Layer layer, const NodeId& id, std::size_t wanted, Now now, Rng& rng);
   /// A circuit was built through this first hop.
   void confirmed(const NodeId& id, Now now);
+  /// That first hop says that it does not reach that second one: its word counts for circuits
+  /// through itself only, and for a while that grows.
+  void not_reached(const NodeId& first, const NodeId& second, Now now);
+  void reached(const NodeId& first, const NodeId& second);
+  bool passed_over(const NodeId& first, const NodeId& second, Now now) const;
+
   /// A link of ours to it was there.
   void linked(const NodeId& id, const SocketAddress& at);
 
@@ -109,8 +117,15 @@ class Guards {
   const Guard* longest_gone(Layer which, Now now) const;
 
   std::array<std::vector<Guard>, kLayers> layers_;  // in the order of use
-  std::array<TimePoint, kLayers> may_leave_{};      // by age
-  bool from_file_ = false;                          // and nobody asked yet
+  struct Break {
+    NodeId first, second;
+    TimePoint until{};
+    Duration lasts{};
+  };
+
+  std::vector<Break> breaks_;  // kBreaksMax, then the one that ends first makes room
+  std::array<TimePoint, kLayers> may_leave_{};  // by age
+  bool from_file_ = false;                      // and nobody asked yet
   TimePoint settled_{};
   std::uint64_t version_ = 0;
 };

@@ -2,7 +2,9 @@
 //
 // The first hop comes from a short list of guards: a source that drew a fresh first hop for every
 // circuit would sooner or later draw one that watches, for certain; with guards it draws rarely.
-// Which guard it is does not depend on the destination, unless that is itself the guard.
+// Which guard it is does not depend on the destination, unless that is itself the guard; nor does
+// the second hop, where that is kept to few as well: then whoever makes us build many circuits sees
+// the same few relays at the other side of the one that he owns, and not our guards.
 #pragma once
 
 #include "base/rng.h"
@@ -23,8 +25,10 @@ struct RoutePolicy {
   /// The least loaded guard instead of any, and relays that say they are loaded more rarely. Off
   /// only to compare.
   bool by_load = true;
-  /// Of two draws the route that should take less time to build. Off only to compare.
+  /// Relays that add less to builds more often. Off only to compare.
   bool by_speed = true;
+  /// Second hops are few too, of a node that is no relay; 0: any relay.
+  std::size_t second_guards = 0;
 };
 
 /// True if any address of the first lies in the network block of the second's first address, the

@@ -1,23 +1,24 @@
-// A View sorts once and sums the weights once, so that a draw is a binary search.
+// A View sorts once, so that who is asked for is found by a binary search.
 #include "netmap/view.h"
 
 #include "base/assert.h"
 
 #include <algorithm>
+#include <numbers>
 
 namespace qudag::netmap {
 namespace {
 
-constexpr double kWeightRange = 8;  // around the median, both ways
+constexpr double kClaimRange = std::numbers::sqrt2;  // around the median, both ways
 
 double median_capacity(std::span<const EntryPtr> relays) {
-  if (relays.empty()) return 1;
+  if (relays.empty()) return 0;
   std::vector<double> all;
   all.reserve(relays.size());
   for (const EntryPtr& relay : relays) all.push_back(relay->descriptor.capacity_kib_s);
   const auto middle = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2);
   std::nth_element(all.begin(), middle, all.end());
-  return std::max(1.0, *middle);
+  return *middle;
 }
 
 const NodeId& id_of(const EntryPtr& entry) { return entry->descriptor.id; }
@@ -37,14 +38,7 @@ View::View(std::vector<EntryPtr> entries, std::vector<bool> counts) : entries_(s
       relays_.push_back(entries_[i]);
     }
   }
-  const double median = median_capacity(relays_);
-  double sum = 0;
-  cumulative_.reserve(relays_.size());
-  for (const EntryPtr& relay : relays_) {
-    sum += std::clamp<double>(relay->descriptor.capacity_kib_s, median / kWeightRange,
-                              median * kWeightRange);
-    cumulative_.push_back(sum);
-  }
+  median_claim_ = median_capacity(relays_);
 }
 
 EntryPtr View::find_shared(const NodeId& id) const {
@@ -57,16 +51,11 @@ const Entry* View::find(const NodeId& id) const {
   return at != entries_.end() && id_of(*at) == id ? at->get() : nullptr;
 }
 
-double View::relay_weight(std::size_t index) const {
+double View::claim(std::size_t index) const {
   QUDAG_ASSERT(index < relays_.size());
-  return cumulative_[index] - (index == 0 ? 0.0 : cumulative_[index - 1]);
-}
-
-std::size_t View::relay_at(double unit) const {
-  QUDAG_ASSERT(!relays_.empty());
-  const auto at = std::ranges::upper_bound(cumulative_, unit * cumulative_.back());
-  // Rounding can put the product onto the total.
-  return std::min(static_cast<std::size_t>(at - cumulative_.begin()), relays_.size() - 1);
+  if (median_claim_ == 0) return 1;
+  return std::clamp(relays_[index]->descriptor.capacity_kib_s / median_claim_, 1 / kClaimRange,
+                    kClaimRange);
 }
 
 }  // namespace qudag::netmap

@@ -1,4 +1,4 @@
-// An immutable snapshot of the netmap, and the relays in it with their weights.
+// An immutable snapshot of the netmap, and the relays in it with what they claim.
 //
 // Any shard may hold a View and draw routes from it; a new one replaces it whole.
 #pragma once
@@ -25,18 +25,19 @@ class View {
   EntryPtr find_shared(const NodeId& id) const;
   std::span<const EntryPtr> entries() const { return entries_; }
 
-  /// Entries that take relayed circuits, and are there as far as this node knows, by id. Their
-  /// weight is the capacity that they claim, held between an eighth and eight times the median:
-  /// nobody measured it, so nobody gains much by claiming more, and the slowest still carries some.
+  /// Entries that take relayed circuits, and are there as far as this node knows, by id. Nothing
+  /// that they say of themselves makes one more likely than another before this node has measured
+  /// it.
   std::span<const EntryPtr> relays() const { return relays_; }
-  double relay_weight(std::size_t index) const;
-  /// The relay whose share of [0, 1) holds `unit`: a draw by weight. relays() must not be empty.
-  std::size_t relay_at(double unit) const;
+  /// By how much the capacity that it claims may then move its chance: twice as much for the
+  /// highest claim as for the lowest, 1 for the median's, and 1 for all if that is nothing: nobody
+  /// measured these claims.
+  double claim(std::size_t index) const;
 
  private:
   std::vector<EntryPtr> entries_;
   std::vector<EntryPtr> relays_;
-  std::vector<double> cumulative_;  // sums of weights, same order as relays_
+  double median_claim_ = 0;  // of the relays, KiB/s
 };
 using ViewPtr = std::shared_ptr<const View>;
 

@@ -79,6 +79,7 @@ Status validate(const Options& o) {
                           limits::kPacketBytesMax),
       within<unsigned>("awake_us", o.awake_us, 0, 1'000),
       within<std::size_t>("guards", o.guards, 0, 16),
+      within<std::size_t>("second_guards", o.second_guards, 0, 16),
       within<std::int64_t>("descriptor_lifetime (seconds)", o.descriptor_lifetime.count(), 60,
                            7 * 24 * 3600),
       within<std::int64_t>("onion_key_lifetime (seconds)", o.onion_key_lifetime.count(), 120,

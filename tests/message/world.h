@@ -99,7 +99,7 @@ class Node final : public Port, public Routes, public Events {
     std::size_t failed_hop = 0, hops = 0;
   };
   std::vector<Report> reports;
-  void refused(const onion::RouteHop&, Now) override { ++refusals; }
+  void refused(std::span<const onion::RouteHop>, std::size_t, Now) override { ++refusals; }
   std::size_t refusals = 0;
 
   // Port.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <set>
 #include <vector>
@@ -82,15 +83,14 @@ TEST(View, SortsFindsAndKeepsRelaysApart) {
 }
 
 TEST(View, ClaimedCapacityIsHeldAroundTheMedian) {
-  const View view({entry_of(1, 0), entry_of(2, 1000), entry_of(3, 1000), entry_of(4, 2000),
+  const View view({entry_of(1, 0), entry_of(2, 1000), entry_of(3, 1000), entry_of(4, 1200),
                    entry_of(5, UINT32_MAX)});
-  EXPECT_DOUBLE_EQ(view.relay_weight(0), 125);
-  EXPECT_DOUBLE_EQ(view.relay_weight(1), 1000);
-  EXPECT_DOUBLE_EQ(view.relay_weight(3), 2000);
-  EXPECT_DOUBLE_EQ(view.relay_weight(4), 8000);
-  EXPECT_EQ(view.relay_at(0), 0u);
-  EXPECT_EQ(view.relay_at(0.5), 4u);
-  EXPECT_EQ(view.relay_at(1), 4u);
+  EXPECT_DOUBLE_EQ(view.claim(0), 1 / std::sqrt(2));
+  EXPECT_DOUBLE_EQ(view.claim(1), 1);
+  EXPECT_DOUBLE_EQ(view.claim(3), 1.2);
+  EXPECT_DOUBLE_EQ(view.claim(4), std::sqrt(2));
+  const View silent({entry_of(1, 0), entry_of(2, 0), entry_of(3, UINT32_MAX)});
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(silent.claim(i), 1);
 }
 
 // ---- RelayHistory
@@ -381,9 +381,13 @@ TEST_F(RouteTest, RelaysAreDrawnByTheirWeight) {
   policy.guards = 0;
   std::vector<EntryPtr> all{entry_of(kTarget)};
   std::vector<double> weights;
+  // What they claim moves those that were measured, between 1 / sqrt(2) and sqrt(2) of the median.
   for (std::uint64_t i = 1; i <= 9; ++i) {
     all.push_back(entry_of(i, static_cast<std::uint32_t>(i * 500)));
-    weights.push_back(static_cast<double>(i * 500));
+    const bool measured = i % 2 == 0;
+    if (measured) history.succeeded(std::array{id_of(i)}, 1ms, now);
+    const double claim = static_cast<double>(i) / 5;
+    weights.push_back(measured ? std::clamp(claim, std::sqrt(0.5), std::sqrt(2)) : 1);
   }
   history.failed(id_of(9), now);
   weights.back() /= 2;

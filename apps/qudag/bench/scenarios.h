@@ -29,6 +29,9 @@ Status features_scenario(const BenchArgs& args, Results& out, Interrupt& interru
 
 /// Half to four times the capacity offered, memory bound at 64 MB: outcomes, latency, shares, RSS.
 Status overload_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
+/// How open the choice of each hop is, on the map that nodes really have and on maps with liars;
+/// what second guards cost. In this process; nothing is timed.
+Status paths_scenario(const BenchArgs& args, Results& out);
 /// RSS of a relay while circuits are opened, used and closed on it.
 Status soak_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 

@@ -26,19 +26,25 @@ Result<std::vector<onion::RouteHop>> RouteSource::draw(const NodeId& destination
 
 void RouteSource::report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
                          Duration took, Now now) {
+  std::array<NodeId, limits::kRelaysMax + 1> all;
+  QUDAG_ASSERT(!route.empty() && route.size() <= all.size());
+  std::ranges::transform(route, all.begin(), &onion::RouteHop::id);
+  const auto ids = std::span<const NodeId>(all).first(route.size());
   if (ok) {
     build_us_.record(static_cast<std::uint64_t>(took / std::chrono::microseconds(1)));
-    std::array<NodeId, limits::kRelaysMax + 1> ids;
-    QUDAG_ASSERT(route.size() <= ids.size());
-    std::ranges::transform(route, ids.begin(), &onion::RouteHop::id);
-    history_.succeeded(std::span(ids).first(route.size()), took, now);
-    if (route.size() < 2) return;
-    guards_->with([&](netmap::Guards& g) { g.confirmed(route.front().id, now); });
-  } else if (failed_hop < route.size()) {
-    history_.failed(route[failed_hop].id, now);
-  } else {  // which one is unknown: all of them share the blame
-    for (const auto& hop : route) history_.failed(hop.id, now);
+    history_.succeeded(ids, took, now);
+  } else {
+    history_.broke(ids, failed_hop, now);
   }
+  if (ids.size() < 2) return;
+  guards_->with([&](netmap::Guards& guards) {
+    if (ok) {
+      guards.confirmed(ids[0], now);
+      guards.reached(ids[0], ids[1]);
+    } else if (failed_hop == 1) {
+      guards.not_reached(ids[0], ids[1], now);
+    }
+  });
 }
 
 // A route without relays has no first hop to choose.

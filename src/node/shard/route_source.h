@@ -24,13 +24,19 @@ class RouteSource final : public message::Routes {
   std::vector<NodeId> guards() const {
     return guards_->with([](const netmap::Guards& guards) { return guards.ids(); });
   }
+  /// A link that we dialed is there.
+  void linked(const NodeId& peer, const SocketAddress& at) {
+    guards_->with([&](netmap::Guards& guards) { guards.linked(peer, at); });
+  }
   /// How long successful builds took, in microseconds.
   const Histogram& build_us() const { return build_us_; }
   netmap::RelayLoads& loads() { return history_.loads(); }
 
   Result<std::vector<onion::RouteHop>> draw(const NodeId& destination, unsigned relays,
                                             Now now) override;
-  void refused(const onion::RouteHop& hop, Now now) override { history_.refused(hop.id, now); }
+  void refused(std::span<const onion::RouteHop> route, std::size_t hop, Now now) override {
+    history_.refused(route[hop].id, now, hop == 0);
+  }
   void report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
               Duration took, Now now) override;
   void circuit_began(std::span<const onion::RouteHop> route, Now now) override;

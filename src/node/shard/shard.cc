@@ -49,7 +49,8 @@ Shard::Shard(const ShardSetup& setup)
       routes_(setup.identity->id(), cipher_of(setup),
               {.distinct_networks = setup.options->distinct_networks,
                .guards = setup.options->guards,
-               .by_load = setup.by_load},
+               .by_load = setup.by_load,
+               .second_guards = setup.options->relay ? 0 : setup.options->second_guards},
               setup.guards, *setup.rng),
       load_reports_(setup.options->relay, routes_.loads()),
       warm_(warm_rules(setup),
@@ -282,10 +283,7 @@ netmap::LinkFacts facts_of(const link::LinkInfo& info) {
 void Shard::link_ready(link::LinkId link, Now now) {
   netmap::LinkFacts facts;
   if (const auto info = endpoint_->info(link)) facts = facts_of(*info);
-  if (facts.dialed) {
-    setup_.guards->with(
-        [&](netmap::Guards& guards) { guards.linked(*facts.dialed, facts.remote); });
-  }
+  if (facts.dialed) routes_.linked(*facts.dialed, facts.remote);
   post_to_hub([index = setup_.index, link, facts](
                   GossipHub& hub, Now then) { hub.link_ready(index, link, facts, then); },
               now);

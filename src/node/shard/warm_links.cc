@@ -70,7 +70,7 @@ std::vector<link::Likely> WarmLinks::likely() {
   return out;
 }
 
-/// By weight, as sources draw: who is drawn most is asked for most.
+/// Evenly, as sources do that have measured nothing.
 void WarmLinks::draw_relays() {
   std::erase_if(relays_, [this](const NodeId& id) {
     const netmap::Entry* entry = view_->find(id);
@@ -80,7 +80,7 @@ void WarmLinks::draw_relays() {
   if (all.empty() || relays_.size() >= set_.places()) return;
   for (std::size_t i = 0; i < kDrawsForEachPlace * set_.places(); ++i) {
     if (relays_.size() >= set_.places()) return;
-    const NodeId& id = all[view_->relay_at(parts_.rng.unit())]->descriptor.id;
+    const NodeId& id = all[parts_.rng.below(all.size())]->descriptor.id;
     if (id != parts_.self && std::ranges::find(relays_, id) == relays_.end()) relays_.push_back(id);
   }
 }
