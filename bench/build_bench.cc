@@ -95,8 +95,9 @@ void hop(benchmark::State& state, bool on_worker) {
           took_us.record(static_cast<std::uint64_t>(microseconds(runtime::system_now().mono - at)));
           ++done;
         };
-        loop.post([&, finish](Now now) {
-          if (on_worker && workers.submit([&hop] { hop.accept(); }, loop, finish)) return;
+        (void)loop.post([&, finish](Now now) {
+          const auto back = [finish](WorkEnd, Now then) { finish(then); };
+          if (on_worker && workers.submit([&hop] { hop.accept(); }, loop, back)) return;
           hop.accept();
           finish(now);
         });

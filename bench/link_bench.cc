@@ -115,7 +115,7 @@ class Side final : public runtime::Driven, public Events {
 };
 
 void dial(Side& from, Side& to) {
-  from.loop.post([&](Now now) {
+  (void)from.loop.post([&](Now now) {
     (void)from.endpoint->dial(to.identity.id(), to.socket->local(), from.socket->local(), now);
   });
   from.ready.get_future().wait();
@@ -150,7 +150,8 @@ void through_relays(benchmark::State& state) {
   }
   for (std::size_t i = relays + 1; i-- > 0;) dial(*chain[i], *chain[i + 1]);
   Side& from = *chain.front();
-  from.loop.post([&](Now) { from.fill(from.endpoint->open(from.link, Class::low, 0).value()); });
+  (void)from.loop.post(
+      [&](Now) { from.fill(from.endpoint->open(from.link, Class::low, 0).value()); });
   measure(state, *chain.back());
 }
 BENCHMARK(through_relays)->Arg(1)->Arg(3)->UseRealTime()->Unit(benchmark::kMillisecond);
@@ -160,7 +161,7 @@ void one_direction(benchmark::State& state) {
   Side from;
   Side to;
   dial(from, to);
-  from.loop.post([&](Now) {
+  (void)from.loop.post([&](Now) {
     for (std::size_t i = 0; i < streams; ++i) {
       from.fill(from.endpoint->open(from.link, Class::low, 0).value());
     }
@@ -169,7 +170,7 @@ void one_direction(benchmark::State& state) {
   // Counters are the loops' own: they are asked for on their threads.
   const auto ask = [](Side& side, auto question) {
     std::promise<decltype(question())> answer;
-    side.loop.post([&](Now) { answer.set_value(question()); });
+    (void)side.loop.post([&](Now) { answer.set_value(question()); });
     return answer.get_future().get();
   };
   const auto in = ask(to, [&] { return to.socket->stats(); });

@@ -8,6 +8,8 @@ include, directly or through". The tool fails on
   cycle        a cycle between files or between rooms,
   third-party  a third-party header outside the rooms that own it,
   seam         a clock, thread, socket or random source in a room where they are arguments,
+  success      a Status or result that is a success before anything was done: give it a beginning
+               (none, a failure, or std::in_place where success is what is meant),
   path         an include that is not written from src/ ("room/file.h") or does not exist,
   size         a file over 800 lines, a folder over 30 files (a header over 300 lines: warning).
 
@@ -68,6 +70,10 @@ IMPURE_HEADERS = {"thread", "random", "fstream", "sys/socket.h", "netinet/in.h",
                   "sys/epoll.h", "poll.h", "unistd.h", "time.h", "ctime"}
 IMPURE_CALL = re.compile(r"\b(?:steady|system|high_resolution)_clock::now\s*\(|\bclock_gettime\s*\(")
 
+# A variable or member without a beginning: what was skipped would look as if it had worked.
+SILENT_SUCCESS = re.compile(r"^\s*(?:mutable\s+|static\s+)?(?:qudag::)?(?:Status|wire::AckStatus|AckStatus)"
+                            r"\s+\w+\s*(?:\{\s*\})?;")
+
 FILE_LINES_MAX = 800
 HEADER_LINES_WARN = 300
 FOLDER_FILES_MAX = 30
@@ -121,6 +127,8 @@ class Tree:
             where = f"{name}:{number}"
             if room in PURE_ROOMS and IMPURE_CALL.search(line.split("//")[0]):
                 self.error("seam", where, f"'{room}' takes the time as an argument, it reads no clock")
+            if SILENT_SUCCESS.match(line):
+                self.error("success", where, "a result that begins as a success; say what it is until it is known")
             match = INCLUDE.match(line)
             if match:
                 self.check_include(room, path, where, match[1] == '"', match[2])

@@ -5,6 +5,7 @@
 
 #include "api/config.h"
 #include "api/server.h"
+#include "node/process/hardening.h"
 
 #include <qudag/node.h>
 
@@ -34,7 +35,6 @@ Result<api::Settings> settings_of(const NodeArgs& args) {
     state = settings.node.identity.string() + ".state";
   }
   if (state == "none") state.clear();
-  if (settings.api.socket.empty()) settings.api.socket = api::default_socket();
   return settings;
 }
 
@@ -76,6 +76,7 @@ Exit run_node(const NodeArgs& args) {
   if (!settings) return report(settings.error(), false);
   settings->node.whole_process = true;
   bound_allocator();
+  node::harden_process(settings->debuggable);  // before there is a key
 
   Interrupt interrupt;  // before any thread
   auto node = Node::start(settings->node);

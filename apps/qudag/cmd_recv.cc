@@ -31,7 +31,7 @@ Status write_file(const std::filesystem::path& file, Bytes bytes) {
   const std::filesystem::path part = file.string() + ".part";
   const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return failed(part);
-  Status status;
+  Status status{std::in_place};  // nothing has failed yet
   while (!bytes.empty() && status) {
     const ssize_t n = ::write(fd, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
@@ -93,15 +93,18 @@ Exit recv(const RecvArgs& args) {
   std::uint64_t received = 0;
   std::optional<Error> failure;
   const auto enough = [&] { return args.count != 0 && received >= args.count; };
-  auto stream = api::StreamClient::open(loop, args.socket, [&](const api::ServerRecord& record) {
-    const auto* message = std::get_if<api::MessageRecord>(&record);
-    if (message == nullptr || failure || enough()) return;
-    if (const Status kept = keep(args, *message); !kept) {
-      failure = kept.error();
-    } else {
-      ++received;
-    }
-  });
+  auto stream = api::StreamClient::open(
+      loop, args.socket.path,
+      [&](const api::ServerRecord& record) {
+        const auto* message = std::get_if<api::MessageRecord>(&record);
+        if (message == nullptr || failure || enough()) return;
+        if (const Status kept = keep(args, *message); !kept) {
+          failure = kept.error();
+        } else {
+          ++received;
+        }
+      },
+      args.socket.owner);
   if (!stream) return report(stream.error(), args.json);
   if (const Status open = (*stream)->subscribe(args.count); !open) {
     return report(open.error(), args.json);

@@ -81,7 +81,7 @@ Exit send(const SendArgs& args) {
   Result<Delivery> delivery = fail(Errc::internal);
   {
     ProgressBar bar;
-    delivery = api::Client(args.socket)
+    delivery = api::Client(args.socket.path, args.socket.owner)
                    .send(*to, *payload, options, [&](std::size_t done, std::size_t all) {
                      if (!args.quiet) bar.update(done, all);
                    });

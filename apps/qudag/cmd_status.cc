@@ -112,7 +112,7 @@ Exit status(const StatusArgs& args) {
                                   : args.queues   ? "/v1/queues"
                                   : args.metrics  ? "/metrics"
                                                   : "/v1/status";
-  const Result<std::string> page = api::Client(args.socket).get(target);
+  const Result<std::string> page = api::Client(args.socket.path, args.socket.owner).get(target);
   if (!page) return report(page.error(), args.json);
   const Status printed = print(args.json || args.metrics ? *page : readable(args, *page));
   return printed ? Exit::ok : report(printed.error(), false);

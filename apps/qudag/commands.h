@@ -9,6 +9,7 @@
 #include <qudag/message.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,8 +36,14 @@ struct NodeArgs {
 };
 Exit run_node(const NodeArgs& args);
 
+/// Where a node's API is, and whose it is.
+struct SocketArgs {
+  std::filesystem::path path;
+  std::optional<unsigned> owner;  ///< beside this user and root
+};
+
 struct SendArgs {
-  std::filesystem::path socket;
+  SocketArgs socket;
   std::string to;
   std::filesystem::path file;  ///< empty or "-": standard input
   std::string cls = "normal";
@@ -48,7 +55,7 @@ struct SendArgs {
 Exit send(const SendArgs& args);
 
 struct RecvArgs {
-  std::filesystem::path socket;
+  SocketArgs socket;
   std::filesystem::path directory;  ///< empty: standard output
   std::uint64_t count = 0;          ///< 0: until interrupted
   std::string timeout;              ///< empty: none
@@ -57,7 +64,7 @@ struct RecvArgs {
 Exit recv(const RecvArgs& args);
 
 struct StatusArgs {
-  std::filesystem::path socket;
+  SocketArgs socket;
   bool peers = false;
   bool circuits = false;
   bool queues = false;

@@ -2,6 +2,8 @@
 #include "commands.h"
 
 #include "api/config.h"
+#include "api/socket/listen.h"
+#include "api/socket/place.h"
 
 #include <qudag/node.h>
 
@@ -14,9 +16,18 @@ namespace {
 
 using Command = std::function<Exit()>;
 
-void add_socket(CLI::App& app, std::filesystem::path& socket) {
-  socket = api::default_socket();
-  app.add_option("--socket", socket, "The node's local API")->capture_default_str();
+void add_socket(CLI::App& app, SocketArgs& args) {
+  // What is wrong with the default is told by the command, if it uses it.
+  args.path = api::default_socket().value_or(std::filesystem::path());
+  app.add_option("--socket", args.path, "The node's local API")->capture_default_str();
+  app.add_option_function<std::string>(
+      "--socket-owner",
+      [&args](const std::string& name) {
+        const Result<unsigned> user = api::user_number(name);
+        if (!user) throw CLI::ValidationError("--socket-owner", user.error().message());
+        args.owner = *user;
+      },
+      "The node's user, by name or number, if it is neither this one nor root");
 }
 
 void add_keygen(CLI::App& app, Command& chosen) {

@@ -22,6 +22,9 @@ struct NodeStatus {
   std::size_t circuits = 0;
   std::size_t nodes_known = 0;  ///< descriptors in the netmap, our own included
   std::size_t relays_known = 0;
+  /// By how much the wall clock is ahead of the peers' (behind: negative); nothing while fewer than
+  /// three networks have said what time it is.
+  std::optional<std::chrono::seconds> clock_off;
   std::uint64_t memory_used = 0;  ///< reserved bytes, and the bound they stand under
   std::uint64_t memory_limit = 0;
   std::uint64_t rss = 0;  ///< resident bytes of the process

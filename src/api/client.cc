@@ -1,7 +1,7 @@
 #include "api/client.h"
 
-#include "api/listen.h"
 #include "api/options.h"
+#include "api/socket/listen.h"
 
 #include <fmt/format.h>
 #include <boost/asio/as_tuple.hpp>
@@ -72,9 +72,8 @@ asio::awaitable<void> exchange(Stream& stream, http::request<Body>& request,
 }
 
 template <class Body>
-Result<Answer> call(const std::filesystem::path& socket, http::request<Body> request,
-                    std::chrono::milliseconds patience, LineHandler on_line = {}) {
-  const Result<int> fd = connect_to(socket);
+Result<Answer> call(Result<int> fd, http::request<Body> request, std::chrono::milliseconds patience,
+                    LineHandler on_line = {}) {
   if (!fd) return std::unexpected(fd.error());
   asio::io_context io(1);
   asio::local::stream_protocol::socket raw(io);
@@ -145,7 +144,7 @@ Error error_of(std::string_view json_text, Errc otherwise) {
 Result<std::string> Client::get(std::string_view target, std::chrono::milliseconds patience) const {
   http::request<http::empty_body> request(http::verb::get,
                                           beast::string_view(target.data(), target.size()), 11);
-  Result<Answer> answer = call(socket_, std::move(request), patience);
+  Result<Answer> answer = call(connect_to(socket_, owner_), std::move(request), patience);
   if (!answer) return std::unexpected(answer.error());
   if (answer->status != 200) return std::unexpected(error_of(answer->body, Errc::io_error));
   return std::move(answer->body);
@@ -185,7 +184,7 @@ Result<Delivery> Client::send(const NodeId& to, Bytes payload, const SendOptions
   request.prepare_payload();
   std::optional<Delivery> delivery;
   const Result<Answer> answer =
-      call(socket_, std::move(request), options.ttl + std::chrono::seconds(30),
+      call(connect_to(socket_, owner_), std::move(request), options.ttl + std::chrono::seconds(30),
            [&](std::string_view line) {
              if (auto outcome = read_line(line, progress)) delivery = std::move(outcome);
            });

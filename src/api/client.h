@@ -9,6 +9,7 @@
 #include <qudag/message.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,7 +17,9 @@ namespace qudag::api {
 
 class Client {
  public:
-  explicit Client(std::filesystem::path socket) : socket_(std::move(socket)) {}
+  /// `owner`: the user of the node, if that is neither this one nor root.
+  explicit Client(std::filesystem::path socket, std::optional<unsigned> owner = {})
+      : socket_(std::move(socket)), owner_(owner) {}
 
   /// The body of `GET target`. Not found, unreachable or permission_denied for the socket itself;
   /// timed_out after `patience`; else what the node answered.
@@ -33,6 +36,7 @@ class Client {
 
  private:
   std::filesystem::path socket_;
+  std::optional<unsigned> owner_;
 };
 
 /// A metric on a page of GET /metrics, summed over the rows whose labels contain `label`; 0 if

@@ -5,8 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
 
@@ -348,8 +346,10 @@ std::vector<Key> make_keys() {
            QUDAG_AT(node.limits.queue_low_bytes)),
       log_level(),
       truth("log.sensitive", "Show addresses and ids in logs.", QUDAG_AT(node.log_sensitive)),
+      truth("process.debuggable", "Let debuggers of the same user and core dumps see this process.",
+            QUDAG_AT(debuggable)),
       text("api.socket", "the path of a Unix socket",
-           "Unix socket of the local API; empty: $XDG_RUNTIME_DIR/qudag.sock.",
+           "Unix socket of the local API; empty: in a folder of the user's own (docs/api.md).",
            QUDAG_AT(api.socket)),
       file_mode("api.mode", "File mode of the socket: who may use this node."),
       count("api.connections", 1, 10'000, "API connections open at once.",
@@ -411,13 +411,6 @@ std::string_view closest_key(std::string_view name) {
     }
   }
   return best;
-}
-
-std::filesystem::path default_socket() {
-  if (const char* path = std::getenv("QUDAG_SOCKET")) return path;
-  if (const char* dir = std::getenv("XDG_RUNTIME_DIR"))
-    return std::filesystem::path(dir) / "qudag.sock";
-  return fmt::format("/tmp/qudag-{}.sock", ::getuid());
 }
 
 }  // namespace qudag::api

@@ -20,6 +20,7 @@ namespace qudag::api {
 struct Settings {
   Options node;
   ApiOptions api;
+  bool debuggable = false;  ///< the process: debuggers of its user, and core dumps
 };
 
 struct Key {

@@ -9,7 +9,8 @@
 namespace qudag::api {
 
 struct ApiOptions {
-  /// The Unix socket; its file mode is the access control. Empty: default_socket().
+  /// The Unix socket; its file mode is the access control. Empty: default_socket()
+  /// (socket/place.h).
   std::filesystem::path socket;
   unsigned mode = 0600;
   std::size_t connections = 64;      ///< open at once; more are closed at accept
@@ -22,9 +23,6 @@ struct ApiOptions {
   /// what waits for it does not wait for ever. Not a setting of operators.
   std::chrono::milliseconds stall_max = std::chrono::minutes(5);
 };
-
-/// $QUDAG_SOCKET, else $XDG_RUNTIME_DIR/qudag.sock, else /tmp/qudag-UID.sock.
-std::filesystem::path default_socket();
 
 // Bounds of the protocol, not for operators (docs/api.md).
 inline constexpr std::size_t kHeaderBytesMax = 8 * 1024;

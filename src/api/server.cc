@@ -1,8 +1,12 @@
 #include "api/server.h"
 
 #include "api/hub.h"
-#include "api/listen.h"
+#include "api/render.h"
+#include "api/socket/listen.h"
+#include "api/socket/place.h"
 
+#include <fmt/format.h>
+#include <sys/socket.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -18,6 +22,15 @@ namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kFlushPatience{200};
+
+/// The whole answer to somebody who may not ask.
+std::string refusal_of(const Error& error) {
+  const std::string body = error_json(error) + "\n";
+  return fmt::format(
+      "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"
+      "Connection: close\r\n\r\n{}",
+      body.size(), body);
+}
 
 }  // namespace
 
@@ -47,7 +60,10 @@ struct Server::Impl {
   template <class F>
   void on_thread(F task);
 
+  bool admit(asio::local::stream_protocol::socket& socket);
+
   std::shared_ptr<Hub> hub;
+  Listening listening;  // the file; the acceptor has the descriptor
   asio::io_context io{1};
   asio::local::stream_protocol::acceptor acceptor;
   std::thread thread;
@@ -69,9 +85,23 @@ asio::awaitable<void> Server::Impl::accept() {
       hub->counters.add(ApiMetric::connections_refused);
       continue;  // the socket closes here
     }
+    if (!admit(socket)) continue;
     Stream stream(std::move(socket));
     asio::co_spawn(io, serve_http(hub, std::move(stream)), asio::detached);
   }
+}
+
+/// The file's mode is the first lock; this is the second, for where that one was changed or the
+/// file system has none.
+bool Server::Impl::admit(asio::local::stream_protocol::socket& socket) {
+  const Status allowed = check_client(socket.native_handle(), hub->options.mode);
+  if (allowed) return true;
+  hub->counters.add(ApiMetric::connections_refused);
+  const std::string answer = refusal_of(allowed.error());
+  // What does not fit the buffer of a new socket at once is not worth a wait.
+  static_cast<void>(
+      ::send(socket.native_handle(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+  return false;
 }
 
 /// Runs `task` on the API thread and waits for it.
@@ -86,14 +116,21 @@ void Server::Impl::on_thread(F task) {
 }
 
 Result<std::unique_ptr<Server>> Server::start(Node& node, ApiOptions options) {
-  if (options.socket.empty()) options.socket = default_socket();
-  const Result<int> fd = listen_on(options.socket, options.mode);
-  if (!fd) return std::unexpected(fd.error());
+  if (options.socket.empty()) {
+    if (Status made = make_default_folder(); !made) return std::unexpected(made.error());
+    auto place = default_socket();
+    if (!place) return std::unexpected(place.error());
+    options.socket = std::move(*place);
+  }
+  Result<Listening> listening = listen_on(options.socket, options.mode);
+  if (!listening) return std::unexpected(listening.error());
 
   auto impl = std::make_unique<Impl>(node, std::move(options));
+  impl->listening = std::move(*listening);
   boost::system::error_code ec;
-  impl->acceptor.assign(asio::local::stream_protocol(), *fd, ec);
+  impl->acceptor.assign(asio::local::stream_protocol(), impl->listening.fd(), ec);
   if (ec) return fail(Errc::io_error, "api.socket: " + ec.message());
+  static_cast<void>(impl->listening.release());
   asio::co_spawn(impl->io, impl->accept(), asio::detached);
   node.on_message([hub = impl->hub](Message&& message) {
     const Accept answer = hub->subscribers.offer(std::move(message));
@@ -118,8 +155,7 @@ void Server::stop() {
   if (std::exchange(impl_->stopped, true)) return;
   Hub& hub = *impl_->hub;
   hub.node.on_message({});
-  std::error_code no_throw;
-  std::filesystem::remove(hub.options.socket, no_throw);
+  impl_->listening.remove_file();
 
   // Sessions get a moment to write what is queued, then each is told to end; the thread's loop runs
   // out of work when the last coroutine has returned.

@@ -1,7 +1,7 @@
 #include "api/stream_client.h"
 
-#include "api/listen.h"
 #include "api/options.h"
+#include "api/socket/listen.h"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -121,8 +121,9 @@ Status StreamClient::Impl::queue(const Record& record, std::size_t bytes) {
 
 Result<std::unique_ptr<StreamClient>> StreamClient::open(ClientLoop& loop,
                                                          const std::filesystem::path& path,
-                                                         Handler on_record) {
-  const Result<int> fd = connect_to(path);
+                                                         Handler on_record,
+                                                         std::optional<unsigned> owner) {
+  const Result<int> fd = connect_to(path, owner);
   if (!fd) return std::unexpected(fd.error());
   auto impl = std::make_shared<Impl>(loop, std::move(on_record));
   beast::get_lowest_layer(impl->socket).assign(asio::local::stream_protocol(), *fd);

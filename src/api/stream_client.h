@@ -35,10 +35,11 @@ class StreamClient {
  public:
   using Handler = std::function<void(const ServerRecord&)>;
 
-  /// Connects and upgrades. Errors as Client::get.
+  /// Connects and upgrades. Errors and `owner` as of Client.
   static Result<std::unique_ptr<StreamClient>> open(ClientLoop& loop,
                                                     const std::filesystem::path& socket,
-                                                    Handler on_record);
+                                                    Handler on_record,
+                                                    std::optional<unsigned> owner = {});
   ~StreamClient();
   StreamClient(const StreamClient&) = delete;
   StreamClient& operator=(const StreamClient&) = delete;

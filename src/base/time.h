@@ -9,8 +9,8 @@ namespace qudag {
 
 using Duration = std::chrono::nanoseconds;
 
-/// The clock that never jumps: real nodes feed it from CLOCK_MONOTONIC, the simulator from its
-/// event queue. There is no `now()` here on purpose.
+/// The clock that nobody sets and that goes on while the machine sleeps: CLOCK_BOOTTIME, or the
+/// simulator's queue of events. There is no `now()` here on purpose.
 struct MonotonicClock {
   using duration = Duration;
   using rep = duration::rep;

@@ -2,6 +2,7 @@
 #include "crypto/identity.h"
 
 #include "crypto/kdf.h"
+#include "crypto/key_memory.h"
 #include "crypto/openssl.h"
 
 #include <openssl/core_names.h>
@@ -60,7 +61,10 @@ Result<Identity> Identity::from_seed(std::span<const std::byte, kIdentitySeedSiz
   OSSL_PARAM params[] = {octets(OSSL_PKEY_PARAM_ML_DSA_SEED, seed), OSSL_PARAM_construct_end()};
   EVP_PKEY* key = nullptr;
   must(EVP_PKEY_fromdata_init(ctx.get()));
-  must(EVP_PKEY_fromdata(ctx.get(), &key, EVP_PKEY_KEYPAIR, params));
+  {
+    const KeyScope scope;
+    must(EVP_PKEY_fromdata(ctx.get(), &key, EVP_PKEY_KEYPAIR, params));
+  }
 
   Identity identity;
   identity.key_.reset(key);

@@ -102,7 +102,7 @@ class Connection {
   /// For a worker, which has it from begin_step() to finish_step().
   const std::shared_ptr<TlsEngine>& engine() const { return tls_.engine(); }
   void begin_step();
-  void finish_step();
+  void finish_step(WorkEnd how);
 
   // The end.
   bool doomed() const { return doom_.has_value(); }

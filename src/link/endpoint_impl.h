@@ -102,7 +102,7 @@ class Endpoint::Impl {
   // handshakes.cc
   void start_steps();
   bool submit_step(Connection& link);
-  void finish_step(LinkId id, Now now);
+  void finish_step(LinkId id, WorkEnd how, Now now);
   void prepare_key();
 
   // flush.cc

@@ -34,20 +34,20 @@ void Endpoint::Impl::start_steps() {
 bool Endpoint::Impl::submit_step(Connection& link) {
   const EndpointOptions& options = shared_.options;
   const std::shared_ptr<TlsEngine> engine = link.engine();
-  const bool taken =
-      options.workers->submit([engine] { engine->step(); }, *options.executor,
-                              [this, alive = std::weak_ptr(alive_), id = link.id()](Now now) {
-                                if (!alive.expired()) finish_step(id, now);
-                              });
+  const bool taken = options.workers->submit(
+      [engine] { engine->step(); }, *options.executor,
+      [this, alive = std::weak_ptr(alive_), id = link.id()](WorkEnd how, Now now) {
+        if (!alive.expired()) finish_step(id, how, now);
+      });
   if (!taken) return false;
   link.begin_step();
   ++shared_.stats.steps_off_loop;
   return true;
 }
 
-void Endpoint::Impl::finish_step(LinkId id, Now now) {
+void Endpoint::Impl::finish_step(LinkId id, WorkEnd how, Now now) {
   shared_.now = now;
-  if (Connection* const back = link(id)) back->finish_step();
+  if (Connection* const back = link(id)) back->finish_step(how);
   absorb_greeted();
   start_steps();
 }
@@ -63,7 +63,7 @@ void Endpoint::Impl::prepare_key() {
   }
   const auto key = std::make_shared<Result<TlsKey>>(fail(Errc::internal));
   making_key_ = options.workers->submit([key] { *key = TlsKey::throwaway(); }, *options.executor,
-                                        [this, alive = std::weak_ptr(alive_), key](Now) {
+                                        [this, alive = std::weak_ptr(alive_), key](WorkEnd, Now) {
                                           if (alive.expired()) return;
                                           making_key_ = false;
                                           if (*key) shared_.tls.keep_throwaway(std::move(**key));

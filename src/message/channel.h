@@ -33,7 +33,7 @@ inline constexpr std::size_t kMarksMax = limits::kProgressMarksMax;
 /// A frame that is not DATA and not CREDIT.
 struct ControlFrame {
   wire::FrameType type = wire::FrameType::padding;
-  wire::AckStatus status{};
+  wire::AckStatus status = wire::AckStatus::cancelled;  // of an ACK
   std::uint32_t ref = 0;
   std::uint64_t token = 0;
 };

@@ -86,13 +86,13 @@ class Visit {
 Offload Messages::Impl::wrap(Offload offload) {
   if (!offload) return nullptr;
   return [this, offload = std::move(offload)](std::function<void()> work,
-                                              std::function<void(Now)> done) {
-    return offload(std::move(work),
-                   [this, alive = std::weak_ptr(alive_), done = std::move(done)](Now now) {
-                     if (alive.expired()) return;
-                     const Visit visit(*this, now);
-                     done(now);
-                   });
+                                              std::function<void(WorkEnd, Now)> done) {
+    return offload(std::move(work), [this, alive = std::weak_ptr(alive_), done = std::move(done)](
+                                        WorkEnd how, Now now) {
+      if (alive.expired()) return;
+      const Visit visit(*this, now);
+      done(how, now);
+    });
   };
 }
 

@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/rng.h"
 #include "base/time.h"
+#include "base/work_end.h"
 #include "circuit/circuits.h"
 #include "crypto/identity.h"
 #include "memory/block.h"
@@ -100,8 +101,9 @@ class Events {
 class Delivered;
 
 /// How slow steps (signatures) leave the loop: `work` runs on another thread, then `done` on the
-/// loop's. False if there is no room now; then neither runs.
-using Offload = std::function<bool(std::function<void()> work, std::function<void(Now)> done)>;
+/// loop's, which hears whether the work was done. False if there is no room now; then neither runs.
+using Offload =
+    std::function<bool(std::function<void()> work, std::function<void(WorkEnd, Now)> done)>;
 
 struct MessagesOptions {
   NodeId self{};

@@ -15,6 +15,8 @@
 #include "message/delivered.h"
 #include "message/signing.h"
 
+#include <optional>
+
 namespace qudag::message {
 
 /// Messages that may be arriving at a time, on all circuits.
@@ -50,7 +52,7 @@ class Receiver {
   struct Unverified {
     memory::Chain bytes;
     memory::Reservation reservation;
-    Result<Signer> signer = fail(Errc::internal);  // the worker's
+    std::optional<Result<Signer>> signer;  // the worker's; none until it has verified
   };
 
   std::optional<wire::MessageId> key_of_new(const Channel& channel,
@@ -74,6 +76,7 @@ class Receiver {
   bool submit(Assembly& assembly);
   SignedFields fields_of(const Assembly& assembly) const;
   void on_verified(SlotHandle handle, Unverified& job, Now now);
+  void verify_again(Assembly& assembly);
   bool verified(Assembly& assembly, const Result<Signer>& signer, Now now);
   std::optional<wire::AckStatus> refusal_of_signed(const Assembly& assembly, const Signer& signer,
                                                    Now now);

@@ -203,7 +203,9 @@ void Sender::start_signing(Now now) {
         [job, identity = context_.identity] {
           job->result = sign_in_place(*identity, job->fields, job->bytes);
         },
-        [this, job, handle = envelope.handle](Now then) { on_signed(handle, *job, then); });
+        [this, job, handle = envelope.handle](WorkEnd, Now then) {
+          on_signed(handle, *job, then);
+        });
     if (!taken) {
       envelope.bytes = std::move(job->bytes);
       envelope.reservation = std::move(job->reservation);
@@ -216,16 +218,21 @@ void Sender::start_signing(Now now) {
   }
 }
 
-/// The message may have ended meanwhile: then what the worker had ends here.
+/// The message may have ended meanwhile: then what the worker had ends here. If the work was never
+/// begun there is no signature: the message is the next to be signed.
 void Sender::on_signed(SlotHandle handle, Unsigned& job, Now now) {
   --signing_;
-  ++context_.stats.signed_off_loop;
   Envelope* envelope = envelopes_.find(handle);
   if (envelope == nullptr) return;
   envelope->bytes = std::move(job.bytes);
   envelope->reservation = std::move(job.reservation);
+  if (!job.result) {
+    ++context_.stats.signatures_put_off;
+    return to_sign_.push_front(*envelope);
+  }
+  ++context_.stats.signed_off_loop;
   envelope->to_sign.reset();
-  if (!job.result) return finish(*envelope, Outcome::failed, job.result.error(), now);
+  if (!*job.result) return finish(*envelope, Outcome::failed, job.result->error(), now);
   queue(*envelope, job.flow, now);
 }
 

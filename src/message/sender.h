@@ -15,6 +15,7 @@
 #include "queue/ledger.h"
 
 #include <array>
+#include <optional>
 #include <span>
 
 namespace qudag::message {
@@ -44,7 +45,7 @@ struct Unsigned {
   SignedFields fields;
   memory::Chain bytes;
   memory::Reservation reservation;
-  Status result;  // the worker's
+  std::optional<Status> result;  // the worker's; none until it has signed
 };
 
 class Sender final : private CircuitPool::Listener {

@@ -67,6 +67,7 @@ Result<memory::Chain> make_signed(memory::Chain payload, memory::BlockPool& pool
   memory::Block prefix = pool.take(memory::BlockSize::bulk);
   if (!prefix) return fail(Errc::refused_memory);
   prefix.append(wire::kSignedPrefixBytes);
+  std::memset(prefix.data(), 0, prefix.size());  // another message was in this block before
   memory::Chain whole;
   whole.push_back(std::move(prefix));
   whole.append(std::move(payload));

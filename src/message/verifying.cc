@@ -26,6 +26,7 @@ SignedFields Receiver::fields_of(const Assembly& assembly) const {
           .cls = assembly.start.cls};
 }
 
+/// The message is whole, its ref is over; it keeps its place until the worker's word, its time to
 /// live or the end of its circuit.
 bool Receiver::verify_later(Assembly& assembly) {
   Channel& channel = *assembly.channel;
@@ -70,7 +71,7 @@ bool Receiver::submit(Assembly& assembly) {
   job->reservation = std::move(assembly.reservation);
   const bool taken = context_.offload(
       [job, fields = fields_of(assembly)] { job->signer = verify_signed(fields, job->bytes); },
-      [this, job, handle = assembly.handle](Now now) { on_verified(handle, *job, now); });
+      [this, job, handle = assembly.handle](WorkEnd, Now now) { on_verified(handle, *job, now); });
   if (taken) {
     ++verifying_;
   } else {
@@ -82,13 +83,25 @@ bool Receiver::submit(Assembly& assembly) {
 
 void Receiver::on_verified(SlotHandle handle, Unverified& job, Now now) {
   --verifying_;
-  ++context_.stats.verified_off_loop;
   Assembly* assembly = assemblies_.find(handle);
   if (assembly == nullptr) return;  // it ended meanwhile, and now its bytes do
   assembly->bytes = std::move(job.bytes);
   assembly->reservation = std::move(job.reservation);
+  if (!job.signer) return verify_again(*assembly);
+  ++context_.stats.verified_off_loop;
   // A peer that lets answers pile up gets none for this one; its circuit ends by the next frame.
-  static_cast<void>(verified(*assembly, job.signer, now));
+  static_cast<void>(verified(*assembly, *job.signer, now));
+}
+
+/// The work was never begun: nobody knows yet who signed.
+void Receiver::verify_again(Assembly& assembly) {
+  Channel& channel = *assembly.channel;
+  ++context_.stats.signatures_put_off;
+  channel.being_verified.erase(assembly);
+  assembly.stage = Stage::to_verify;
+  channel.to_verify.push_front(assembly);
+  ++to_verify_;
+  if (!channel.verify_turn.linked) verify_turns_.push_back(channel);
 }
 
 bool Receiver::verified(Assembly& assembly, const Result<Signer>& signer, Now now) {

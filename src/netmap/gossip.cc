@@ -179,6 +179,16 @@ void Gossip::send_digests(std::uint64_t key, Link& link, Now now) {
   digests_due_.insert(std::move(due));
 }
 
+void Gossip::digest_all(Now now) {
+  digests_due_.clear();
+  wanted_.clear();  // what came was refused for its time: it may be asked for again
+  for (auto& [key, link] : links_) {
+    link.asked = 0;
+    link.next_digests = now.mono;
+    digests_due_.emplace(now.mono, key);
+  }
+}
+
 bool Gossip::on_digest(std::uint64_t key, Bytes body, Now now) {
   const auto digest = wire::DigestView::parse(body);
   if (!digest) return false;
@@ -222,7 +232,8 @@ bool Gossip::should_ask(const wire::DigestEntry& entry, std::uint64_t key, const
                         Now now) {
   using enum Store::Judgement;
   const std::size_t share = share_of_link(key);
-  const Store::Judgement judgement = store_.judge(entry.id, entry.rank, key, share);
+  const Store::Judgement judgement =
+      store_.judge(entry.id, entry.rank, now.unix_seconds, key, share);
   if (judgement == old || judgement == full) return false;
   auto at = wanted_.find(entry.id);
   if (at == wanted_.end()) {

@@ -68,6 +68,8 @@ class Gossip {
   /// `held` is new: owed to every link that is not known to have it.
   void spread(std::uint64_t source, Held& held);
 
+  /// Digests go to all links in the next turns.
+  void digest_all(Now now);
   void on_time(Now now);
   TimePoint next_deadline(TimePoint now) const;
   std::size_t owed() const { return owed_; }

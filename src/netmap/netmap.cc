@@ -100,7 +100,7 @@ bool Netmap::Impl::may_renew(Held& held, Now now, bool take) {
 
 /// The checks that need no signature. What is refused here is counted.
 bool Netmap::Impl::is_welcome(std::uint64_t link, const Descriptor& d, Now now) {
-  switch (store.judge(d.id, d.rank, link, gossip.share_of_link(link))) {
+  switch (store.judge(d.id, d.rank, now.unix_seconds, link, gossip.share_of_link(link))) {
     case Store::Judgement::newcomer:
       return true;
     case Store::Judgement::newer:
@@ -136,7 +136,8 @@ bool Netmap::Impl::on_descriptor(std::uint64_t link, Bytes raw, Now now) {
 Status Netmap::Impl::accept(std::uint64_t link, EntryPtr entry, Now now) {
   const Descriptor& d = entry->descriptor;
   const std::uint64_t source = link == kOwnSource || gossip.knows(link) ? link : kGoneSource;
-  const Store::Judgement judgement = store.judge(d.id, d.rank, source, gossip.share_of_link(link));
+  const Store::Judgement judgement =
+      store.judge(d.id, d.rank, now.unix_seconds, source, gossip.share_of_link(link));
   if (judgement == Store::Judgement::old) return fail(Errc::already_exists);
   if (judgement == Store::Judgement::full) return fail(Errc::refused_memory, "netmap is full");
   const bool newer = judgement == Store::Judgement::newer;
@@ -147,7 +148,7 @@ Status Netmap::Impl::accept(std::uint64_t link, EntryPtr entry, Now now) {
       store.set_reached(*held, false);
     }
   }
-  Held* held = store.put(std::move(entry), source, now.mono);
+  Held* held = store.put(std::move(entry), now, source);
   if (held == nullptr) return fail(Errc::refused_memory, "netmap is full");
   ++(newer ? stats.replaced : stats.accepted);
   gossip.spread(link, *held);  // and takes over who has shown it
@@ -260,6 +261,12 @@ bool Netmap::on_frame(std::uint64_t link, std::uint8_t type, Bytes body, Now now
   }
   if (!well_formed) ++impl.stats.frames_malformed;
   return well_formed;
+}
+
+void Netmap::on_clock_set(Now now) {
+  impl_->last_now = std::max(impl_->last_now, now.mono);
+  impl_->next_sweep = now.mono;
+  impl_->gossip.digest_all(now);
 }
 
 void Netmap::on_time(Now now) {

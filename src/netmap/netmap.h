@@ -114,6 +114,8 @@ class Netmap {
   std::vector<Kept> worth_keeping(std::size_t most);
   /// Such ones from an earlier run, verified by the caller. What is held already stays.
   void restore(std::vector<Kept> kept, Now now);
+  /// The wall clock was set: digests go to all links now.
+  void on_clock_set(Now now);
   /// Verifies, sends what is owed, digests, expires: a bounded piece of each.
   void on_time(Now now);
   /// Not after the last `now` while work is left for the next turn.

@@ -16,6 +16,13 @@ constexpr std::size_t kPerByteMax = wire::kDigestEntriesMax - 1;
 // A descriptor with its onion keys as OpenSSL holds them, its places in the views and digests.
 constexpr std::uint64_t kEntryBytes = 18 * 1024;
 
+/// Of two valid ones the higher rank stands; but one that a wrong clock took, and that now lies
+/// further ahead than is valid, gives way to any.
+bool supersedes(std::uint64_t rank, const Held& held, UnixSeconds now) {
+  const UnixSeconds published = held.entry->descriptor.published;
+  return rank > held.rank() || (published > now && published - now > kPublishedAheadMax);
+}
+
 std::uint8_t first_byte(const NodeId& id) { return std::to_integer<std::uint8_t>(id.bytes[0]); }
 
 }  // namespace
@@ -53,10 +60,12 @@ void Store::count(const Held& held, bool in) {
   unproven_ += in ? 1 : SIZE_MAX;
 }
 
-Store::Judgement Store::judge(const NodeId& id, std::uint64_t rank, std::uint64_t source,
-                              std::size_t share) const {
+Store::Judgement Store::judge(const NodeId& id, std::uint64_t rank, UnixSeconds now,
+                              std::uint64_t source, std::size_t share) const {
   const Held* held = find(id);
-  if (held != nullptr) return rank > held->rank() ? Judgement::newer : Judgement::old;
+  if (held != nullptr) {
+    return supersedes(rank, *held, now) ? Judgement::newer : Judgement::old;
+  }
   if (is_kept(id)) return Judgement::newcomer;
   if (rules_.only_reached && source != kOwnSource) {
     const auto has = unproven_of_source_.find(source);
@@ -143,10 +152,10 @@ const Held* Store::find(const NodeId& id) const {
   return at == held_.end() ? nullptr : &at->second;
 }
 
-Held* Store::put(EntryPtr entry, std::uint64_t source, TimePoint now) {
+Held* Store::put(EntryPtr entry, Now now, std::uint64_t source) {
   const NodeId id = entry->descriptor.id;
   if (Held* held = find(id)) {
-    QUDAG_ASSERT(held->rank() < entry->descriptor.rank);
+    QUDAG_ASSERT(supersedes(entry->descriptor.rank, *held, now.unix_seconds));
     count(*held, false);
     held->entry = std::move(entry);
     held->has = held->owed = held->sent = {};  // what links had, or were owed, was the old one
@@ -161,7 +170,7 @@ Held* Store::put(EntryPtr entry, std::uint64_t source, TimePoint now) {
   Held& held = held_.try_emplace(id).first->second;
   held.entry = std::move(entry);
   held.source = source;
-  held.since = now;
+  held.since = now.mono;
   ++per_byte_[first_byte(id)];
   memory_.take_anyway(kEntryBytes);  // our own is never refused
   count(held, true);

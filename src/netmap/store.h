@@ -73,14 +73,15 @@ class Store {
 
   enum class Judgement : std::uint8_t { newcomer, newer, old, full };
   /// Whether a descriptor of that id and rank would be looked at. `share`: what its source may have
-  /// of unproven ones.
-  Judgement judge(const NodeId& id, std::uint64_t rank, std::uint64_t source = kOwnSource,
-                  std::size_t share = SIZE_MAX) const;
+  /// of unproven ones. One that is held and lies further ahead than is valid (a clock was wrong)
+  /// gives way to any other.
+  Judgement judge(const NodeId& id, std::uint64_t rank, UnixSeconds now,
+                  std::uint64_t source = kOwnSource, std::size_t share = SIZE_MAX) const;
   Held* find(const NodeId& id);
   const Held* find(const NodeId& id) const;
   /// Replaces what is held of its id; a newcomer may take the place of another. judge() said
   /// newcomer or newer. Null: there is no place for it.
-  Held* put(EntryPtr entry, std::uint64_t source = kOwnSource, TimePoint now = {});
+  Held* put(EntryPtr entry, Now now, std::uint64_t source = kOwnSource);
   /// Its proof, or whether it counts, may have changed.
   void set_reached(Held& held, bool reached);
   void set_counts(Held& held, bool counts);

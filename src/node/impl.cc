@@ -3,14 +3,18 @@
 // joined, what is left is answered.
 #include "node/impl.h"
 
+#include "crypto/key_memory.h"
 #include "message/delivered.h"
 #include "netmap/reached/kept.h"
 #include "node/key_file.h"
+#include "node/process/hardening.h"
 #include "runtime/clock.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 
 namespace qudag {
 
@@ -64,13 +68,27 @@ void Node::Impl::restore_netmap(Now now) {
   auto body = std::make_shared<std::vector<std::byte>>(state_->load_netmap(now.unix_seconds));
   if (body->empty()) return;
   auto kept = std::make_shared<std::vector<netmap::Kept>>();
+  // Refused: the network tells it anew.
   static_cast<void>(workers_->submit(
       [body, kept, now] {
         if (const auto records = netmap::parse_kept(*body)) {
           *kept = netmap::verify_kept(*records, now.unix_seconds);
         }
       },
-      *seats_[0].loop, [this, kept](Now then) { hub_->restore(std::move(*kept), then); }));
+      *seats_[0].loop,
+      [this, kept](WorkEnd how, Now then) {
+        if (how != WorkEnd::ran) return restore_netmap(then);
+        hub_->restore(std::move(*kept), then);
+      }));
+}
+
+/// Once: an operator may raise the limit, or encrypt what the machine swaps to.
+void Node::Impl::tell_key_memory() {
+  static_cast<void>(node::exclude_from_dumps());
+  const crypto::KeyMemory keys = crypto::key_memory();
+  if (!keys.in_use || keys.locked) return;
+  log_.warn("keys are not locked in memory ({}): {} KiB would do (ulimit -l, LimitMEMLOCK)",
+            std::strerror(keys.lock_error), crypto::kKeyMemoryBytes / 1024);
 }
 
 Status Node::Impl::open_sockets(unsigned shards) {
@@ -104,7 +122,9 @@ void Node::Impl::watch_addresses() {
   seats_[0].loop->watch(addresses_->native_handle(), [this](Now) {
     if (!addresses_->changed()) return;
     for (node::Seat& seat : seats_) {
-      seat.loop->post([shard = seat.shard.get()](Now now) { shard->addresses_changed(now); });
+      const bool told = seat.loop->post_or_keep(
+          [shard = seat.shard.get()](Now now) { shard->addresses_changed(now); });
+      if (!told) log_.warn("a shard is too far behind to hear that the addresses changed");
     }
   });
 }
@@ -113,6 +133,7 @@ Status Node::Impl::start() {
   if (auto ok = process_.check_memory(); !ok) return ok;
   if (auto ok = load_identity(); !ok) return ok;
   if (auto ok = open_state(); !ok) return ok;
+  if (options_.whole_process) tell_key_memory();
   const unsigned shards = shard_count(options_.shards);
   seats_.resize(shards);
   if (auto ok = open_sockets(shards); !ok) return ok;
@@ -159,9 +180,11 @@ Status Node::Impl::start() {
 
   started_ = runtime::system_now().mono;
   auto publish = options_.publish.empty() ? std::vector{address_} : options_.publish;
-  seats_[0].loop->post([shard = seats_[0].shard.get(), publish = std::move(publish)](Now now) {
-    shard->start(publish, now);
-  });
+  const bool first =
+      seats_[0].loop->post([shard = seats_[0].shard.get(), publish = std::move(publish)](Now now) {
+        shard->start(publish, now);
+      });
+  QUDAG_ASSERT(first);  // nothing else is there yet
   if (state_) restore_netmap(runtime::system_now());
   watch_addresses();
   for (node::Seat& seat : seats_) {
@@ -191,9 +214,9 @@ void Node::Impl::stop(Duration grace) {
     if (seat.gate) seat.gate->close();
     if (seat.inbox) seat.inbox->close();
     if (seat.thread.joinable()) {
-      const bool told =
-          seat.loop->post([shard = seat.shard.get(), grace](Now now) { shard->stop(grace, now); });
-      if (!told) seat.loop->stop();  // a mailbox that full will not be read in time
+      const bool told = seat.loop->post_or_keep(
+          [shard = seat.shard.get(), grace](Now now) { shard->stop(grace, now); });
+      if (!told) seat.loop->stop();  // one that far behind will not read it in time
     }
   }
   for (node::Seat& seat : seats_) {
@@ -213,8 +236,8 @@ void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
   process_.note_freed(freed);
   if (shard != 0) return;
   placement_->next_round();
-  static_cast<void>(
-      workers_->submit([this] { process_.trim(app_pool_); }, *seats_[0].loop, [](Now) {}));
+  static_cast<void>(  // again at the next maintenance
+      workers_->submit([this] { process_.trim(app_pool_); }, *seats_[0].loop, [](WorkEnd, Now) {}));
 }
 
 void Node::Impl::measure(unsigned shard, node::Measured& out) {
@@ -230,7 +253,9 @@ void Node::Impl::on_memory_watch(unsigned shard, bool short_of) {
     if (!process_.may_ask_all(runtime::system_now().mono)) return;
     for (unsigned i = 0; i < seats_.size(); ++i) {
       node::Shard* const other = seats_[i].shard.get();
-      if (i != shard) seats_[i].loop->post([other](Now) { other->give_free(); });
+      if (i == shard) continue;
+      // Asked again in 50 ms, if memory is still short then.
+      static_cast<void>(seats_[i].loop->post([other](Now) { other->give_free(); }));
     }
   }
   process_.look(short_of, *bound_, app_pool_, *workers_, *seats_[shard].loop);
@@ -240,6 +265,19 @@ void Node::Impl::on_action(unsigned shard, govern::Action action, bool active,
                            std::string_view worst, double pressure) {
   log_.warn("overload: shard {} {} {}, {} is at {:.2f}", shard, active ? "starts" : "ends",
             govern::name_of(action), worst, pressure);
+}
+
+void Node::Impl::on_clock_off(std::int64_t seconds, std::size_t networks) {
+  const std::int64_t off = std::abs(seconds);
+  if (off <= node::PeerClocks::kOffSeconds) {
+    log_.info("the clock of this machine agrees with its peers' again");
+    return;
+  }
+  log_.warn(
+      "the clock of this machine is {} s {} those of peers in {} networks: set it right (NTP); "
+      "from "
+      "10 minutes on others do not take what this node publishes, and circuits fail",
+      off, seconds > 0 ? "ahead of" : "behind", networks);
 }
 
 // ---- receiving
@@ -279,6 +317,9 @@ NodeStatus Node::Impl::status_of(std::vector<node::ShardReport>&& reports) const
     out.circuits += report.circuits;
     out.nodes_known = std::max(out.nodes_known, report.nodes_known);
     out.relays_known = std::max(out.relays_known, report.relays_known);
+  }
+  if (!reports.empty() && reports[0].clock_off_s) {
+    out.clock_off = std::chrono::seconds(*reports[0].clock_off_s);
   }
   out.memory_used = bound_->node().used();
   out.memory_limit = bound_->node().bytes_max();

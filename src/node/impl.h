@@ -9,7 +9,7 @@
 #include "node/buffer.h"
 #include "node/gathering.h"
 #include "node/placement.h"
-#include "node/process.h"
+#include "node/process/process.h"
 #include "node/seat.h"
 #include "runtime/address_watch.h"
 #include "runtime/worker_pool.h"
@@ -74,6 +74,7 @@ class Node::Impl final : public node::ShardHost {
   void on_maintained(unsigned shard, std::uint64_t freed) override;
   void on_memory_watch(unsigned shard, bool short_of) override;
   void measure(unsigned shard, node::Measured& out) override;
+  void on_clock_off(std::int64_t seconds, std::size_t networks) override;
   void on_action(unsigned shard, govern::Action action, bool active, std::string_view worst,
                  double pressure) override;
   runtime::Executor& executor(unsigned shard) override { return *seats_[shard].loop; }
@@ -84,6 +85,7 @@ class Node::Impl final : public node::ShardHost {
   Status load_identity();
   Status open_state();
   void restore_netmap(Now now);
+  void tell_key_memory();
   Status open_sockets(unsigned shards);
   void watch_addresses();
   void run(node::Seat& seat);

@@ -31,6 +31,7 @@ struct ShardReport {
   std::size_t circuits = 0;
   std::size_t nodes_known = 0;
   std::size_t relays_known = 0;
+  std::optional<std::int64_t> clock_off_s;  // shard 0 only
   std::uint64_t loop_turns = 0;
   std::uint64_t loop_sleeps = 0;
   std::uint64_t loop_rests_awake = 0;

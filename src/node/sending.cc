@@ -10,6 +10,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
+void clear(memory::Chain& chain) {
+  for (memory::BlockHeader* at = chain.front(); at != nullptr; at = at->next) {
+    std::ranges::fill(memory::Chain::view(at), std::byte{0});
+  }
+}
+
 std::unexpected<Error> memory_is_out() {
   return fail(Errc::refused_memory, "limits.memory is reached");
 }
@@ -35,6 +41,7 @@ Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
   if (auto ok = reserve(bytes, Class::normal, reservation); !ok) return std::unexpected(ok.error());
   memory::Chain chain;
   if (!app_pool_.take(bytes, chain)) return memory_is_out();
+  clear(chain);  // another message was there: what the application leaves out is zeros
   auto impl = Buffer::Impl::make(app_pool_.pool(), chain, reservation, bound_);
   if (!impl) return memory_is_out();
   return Buffer(std::move(impl));
@@ -123,9 +130,9 @@ void Node::Impl::on_ended(unsigned shard, const node::EndedByClass& ended) {
 }
 
 void Node::Impl::leave(node::Seat& seat, Class cls, const node::Ended& ended) {
-  // A full mailbox drops this: then the node is busier than anybody needs to hear.
+  // If this finds no room at all, the node is busier than anybody needs to hear.
   if (!seat.gate->leave(cls, ended.messages, ended.bytes)) return;
-  seat.loop->post([this, cls](Now) { tell_room(cls); });
+  static_cast<void>(seat.loop->post_or_keep([this, cls](Now) { tell_room(cls); }));
 }
 
 void Node::Impl::tell_room(Class cls) {

@@ -1,4 +1,5 @@
-// The real clocks: CLOCK_MONOTONIC and the wall clock, read together once per turn.
+// The real clocks: CLOCK_BOOTTIME, which goes on while the machine sleeps, and the wall clock, read
+// together once per turn.
 #pragma once
 
 #include "base/time.h"

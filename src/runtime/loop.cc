@@ -10,8 +10,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace qudag::runtime {
 namespace {
@@ -43,6 +45,7 @@ struct Loop::Impl {
 
   void turn(Driven& driven);
   void run_tasks(const Now& now);
+  void run_kept(const Now& now);
   void rest(const Driven& driven);
   bool stay_awake(TimePoint due);
   void take(const Poller::Ready& found);
@@ -63,6 +66,11 @@ struct Loop::Impl {
 
   std::atomic<bool> stopping{false};
   queue::Mailbox<Task> mailbox;
+  // Tasks that must not be lost: ends of work, some thousands a second at most.
+  std::atomic<std::size_t> kept{0};  // places in use
+  std::atomic<bool> any_kept{false};
+  std::mutex kept_mutex;
+  std::vector<Task> kept_tasks;  // under it; at most one for each place
   std::function<void(Now)> each_turn;
   std::function<bool()> sleep = [] { return true; };  // another mailbox's
 };
@@ -103,7 +111,50 @@ void Loop::at_each_turn(std::function<void(Now)> task, std::function<bool()> sle
   impl_->sleep = std::move(sleep);
 }
 
-void Loop::report(BoundedList& out) const { out.push_back(impl_->mailbox.report()); }
+void Loop::report(BoundedList& out) const {
+  out.push_back(impl_->mailbox.report());
+  out.push_back(bounded(Bounded::Kind::queue, "ends of work, under way or waiting", "refuse new",
+                        impl_->kept.load(std::memory_order_relaxed), impl_->options.kept_max,
+                        sizeof(Task)));
+}
+
+// ---- Tasks that must not be lost ----------------------------------------------------------------
+
+bool Loop::keep() {
+  std::size_t in_use = impl_->kept.load(std::memory_order_relaxed);
+  do {
+    if (in_use >= impl_->options.kept_max) return false;
+  } while (!impl_->kept.compare_exchange_weak(in_use, in_use + 1, std::memory_order_relaxed));
+  return true;
+}
+
+void Loop::give_back() { impl_->kept.fetch_sub(1, std::memory_order_relaxed); }
+
+void Loop::post_kept(std::function<void(Now)> task) {
+  if (impl_->stopping.load(std::memory_order_acquire)) return give_back();
+  {
+    const std::lock_guard lock(impl_->kept_mutex);
+    impl_->kept_tasks.push_back({std::move(task), system_now().mono});
+  }
+  impl_->any_kept.store(true);
+  wake();
+}
+
+/// Whoever kept a place has it back when its task is over, so that tasks cannot pile up.
+void Loop::Impl::run_kept(const Now& now) {
+  if (!any_kept.exchange(false)) return;
+  std::vector<Task> tasks;
+  {
+    const std::lock_guard lock(kept_mutex);
+    tasks.swap(kept_tasks);
+  }
+  for (const Task& task : tasks) {
+    stats.lag_us.record(microseconds(now.mono - task.posted));
+    kept.fetch_sub(1, std::memory_order_relaxed);
+    task.run(now);
+  }
+  stats.tasks += tasks.size();
+}
 
 void Loop::stop() noexcept {
   impl_->stopping.store(true, std::memory_order_release);
@@ -119,6 +170,8 @@ void Loop::run(Driven& driven) {
   }
   impl_->mailbox.close();
   impl_->mailbox.drain([](Task&&) {});
+  const std::lock_guard lock(impl_->kept_mutex);
+  impl_->kept_tasks.clear();
 }
 
 // ---- A turn -------------------------------------------------------------------------------------
@@ -155,6 +208,7 @@ void Loop::Impl::run_tasks(const Now& now) {
     mailbox.record_wait(waited, 1);
     task.run(now);
   });
+  run_kept(now);
   if (each_turn) each_turn(now);
 }
 

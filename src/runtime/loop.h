@@ -6,7 +6,7 @@
 // last rests were shorter than that; asleep otherwise.
 //
 // Threads: run() on one thread; post(), wake() and stop() from any. Limits: `tasks_max` waiting
-// tasks.
+// tasks, and beside them `kept_max` places for ends of work, which are kept before the work begins.
 #pragma once
 
 #include "base/bounded.h"
@@ -31,8 +31,13 @@ struct LoopStats {
   Histogram lag_us;  // how late a deadline or a posted task was served
 };
 
+/// Places for the ends of work: of jobs that wait or are done by workers, and as many that were
+/// done.
+inline constexpr std::size_t kLoopKeptMax = 2 * limits::kWorkerJobsMax;
+
 struct LoopOptions {
   std::size_t tasks_max = limits::kLoopTasksMax;
+  std::size_t kept_max = kLoopKeptMax;
   /// Rests shorter than this are spent awake: going to sleep and being woken takes about as long,
   /// and the core of whoever wakes us. 0: always asleep.
   Duration awake_max{};
@@ -53,7 +58,7 @@ class Loop final : public Executor {
   void run(Driven& driven);
   void stop() noexcept;
   /// Tasks of one thread run in the order of its posts.
-  bool post(std::function<void(Now)> task) override;
+  [[nodiscard]] bool post(std::function<void(Now)> task) override;
 
   /// What else every turn begins with, and what is asked before the loop sleeps; before run(). For
   /// a mailbox of the owner's (queue/mailbox.h): who puts something into it while it sleeps calls
@@ -70,6 +75,10 @@ class Loop final : public Executor {
   void report(BoundedList& out) const;
 
  private:
+  bool keep() override;
+  void give_back() override;
+  void post_kept(std::function<void(Now)> task) override;
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

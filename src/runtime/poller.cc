@@ -4,6 +4,7 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <array>
@@ -14,7 +15,7 @@
 namespace qudag::runtime {
 namespace {
 
-enum class Source : std::uint32_t { socket, watched, wake };
+enum class Source : std::uint32_t { socket, watched, wake, clock };
 
 void control(int epoll, int what, int fd, std::uint32_t events, Source source) {
   epoll_event event{};
@@ -31,11 +32,29 @@ Poller::Poller(int socket)
   QUDAG_ASSERT(epoll_ >= 0 && event_ >= 0);  // out of descriptors at the start
   control(epoll_, EPOLL_CTL_ADD, event_, EPOLLIN | EPOLLET, Source::wake);
   if (socket_ >= 0) control(epoll_, EPOLL_CTL_ADD, socket_, EPOLLIN, Source::socket);
+  watch_clock();
 }
 
 Poller::~Poller() {
+  if (clock_ >= 0) ::close(clock_);
   ::close(event_);
   ::close(epoll_);
+}
+
+/// Without it (a sandbox) a deadline may be served so much late as was left of it at the suspend.
+void Poller::watch_clock() {
+  clock_ = ::timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+  if (clock_ < 0) return;
+  control(epoll_, EPOLL_CTL_ADD, clock_, EPOLLIN, Source::clock);
+  rearm_clock();
+}
+
+void Poller::rearm_clock() noexcept {
+  constexpr std::time_t kFar = 9'000'000'000;  // in the year 2255
+  const itimerspec when{.it_interval = {}, .it_value = {.tv_sec = kFar, .tv_nsec = 0}};
+  // Says once more that the clock was set (ECANCELED), and waits for the next time.
+  static_cast<void>(
+      ::timerfd_settime(clock_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &when, nullptr));
 }
 
 void Poller::watch(int fd) {
@@ -105,6 +124,12 @@ Poller::Ready Poller::wait(const Duration* longest) {
         break;
       case Source::wake:
         break;
+      case Source::clock: {
+        std::uint64_t times = 0;  // the read fails: the timer was cancelled
+        static_cast<void>(::read(clock_, &times, sizeof times));
+        rearm_clock();
+        break;
+      }
     }
   }
   return out;

@@ -1,5 +1,9 @@
 // What a loop sleeps on: its socket, one more descriptor, a time, and other threads' calls.
 //
+// The kernel measures a sleep by a clock that stands still while the machine does. So the poller
+// also wakes when the wall clock was set, which the kernel says after every suspend: deadlines that
+// have passed meanwhile are served at once.
+//
 // One system call puts the loop to sleep and none arms anything before it: epoll reports a socket
 // as long as it is readable (level-triggered), and the time is an argument of the wait. Waking
 // costs a system call only if the loop sleeps.
@@ -45,11 +49,14 @@ class Poller {
 
  private:
   Ready wait(const Duration* longest);
+  void watch_clock();
+  void rearm_clock() noexcept;
 
   const int socket_;
   int watched_ = -1;
   int epoll_ = -1;
   int event_ = -1;  // an eventfd, told of by its edges: nobody reads it
+  int clock_ = -1;  // a timer that ends only when the wall clock is set; -1: the system has none
   bool wants_writable_ = false;
   bool fine_timeouts_ = true;  // epoll_pwait2 is there
   std::atomic<bool> woken_{false};

@@ -11,17 +11,21 @@ namespace qudag::runtime {
 namespace {
 
 constexpr int kWorkerNice = 5;  // above the process: a third of a loop's weight
-/// By then whoever wanted it has given up. Its end is told as if it had been done: what it should
-/// have made is not there.
+/// By then whoever wanted it has given up.
 constexpr auto kJobAgeMax = std::chrono::minutes(1);
 
 }  // namespace
 
-ThreadWorkerPool::ThreadWorkerPool(unsigned threads, std::size_t waiting_max)
-    : jobs_({"work for the worker pool",
+void ThreadWorkerPool::Job::end(WorkEnd how) && {
+  std::move(home).post([done = std::move(done), how](Now now) { done(how, now); });
+}
+
+ThreadWorkerPool::ThreadWorkerPool(unsigned threads, std::size_t waiting_max, Clock clock)
+    : clock_(clock ? std::move(clock) : [] { return system_now().mono; }),
+      jobs_({"work for the worker pool",
              {queue::LevelBounds(waiting_max, waiting_max * sizeof(Job), kJobAgeMax,
                                  queue::WhenFull::drop_expired)}},
-            [](Job&& job, std::size_t, DropReason) { job.shard->post(std::move(job.done)); }) {
+            [](Job&& job, std::size_t, DropReason) { std::move(job).end(WorkEnd::expired); }) {
   for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
@@ -35,13 +39,14 @@ ThreadWorkerPool::~ThreadWorkerPool() {
 }
 
 bool ThreadWorkerPool::submit(std::function<void()> work, Executor& shard,
-                              std::function<void(Now)> done) {
+                              std::function<void(WorkEnd, Now)> done) {
+  auto home = shard.keep_place();
+  if (!home) return false;
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return false;
-    const auto refused =
-        jobs_.push(0, {std::move(work), &shard, std::move(done)}, sizeof(Job), system_now().mono);
-    if (refused) return false;
+    Job job{std::move(work), std::move(*home), std::move(done)};
+    if (jobs_.push(0, std::move(job), sizeof(Job), clock_())) return false;
   }
   wake_.notify_one();
   return true;
@@ -49,7 +54,7 @@ bool ThreadWorkerPool::submit(std::function<void()> work, Executor& shard,
 
 void ThreadWorkerPool::report(BoundedList& out) const {
   const std::lock_guard lock(mutex_);
-  jobs_.report(out, system_now().mono);
+  jobs_.report(out, clock_());
 }
 
 void ThreadWorkerPool::run() {
@@ -63,12 +68,12 @@ void ThreadWorkerPool::run() {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
       if (stopping_) return;
-      popped = jobs_.pop(system_now().mono);
+      popped = jobs_.pop(clock_());
     }
     if (!popped) continue;
     Job& job = popped->item;
     job.work();
-    job.shard->post(std::move(job.done));  // a stopped shard drops it
+    std::move(job).end(WorkEnd::ran);  // a stopped shard drops it
   }
 }
 

@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 // 2026-01-01 00:00:00 UTC: the wall clock of every simulated run starts here.
 constexpr UnixSeconds kEpoch = 1'767'225'600;
 constexpr Duration kWorkerDelay = 2ms;
+constexpr std::size_t kKeptMax = 2 * limits::kWorkerJobsMax;
 
 }  // namespace
 
@@ -55,20 +56,64 @@ std::size_t Host::send(std::span<const runtime::Train> trains) {
 }
 
 bool Host::post(std::function<void(Now)> task) {
-  if (driven_ == nullptr) return false;
-  world_.at(world_.time_, [this, life = life_, task = std::move(task)] {
-    if (life != life_) return;
-    task(world_.now());
-    world_.turn(*this, false);
-  });
+  if (driven_ == nullptr || mailbox_full_) return false;
+  run_soon(std::move(task));
   return true;
 }
 
+void Host::run_soon(std::function<void(Now)> task) {
+  world_.at(world_.time_, [this, life = life_, task = std::move(task)] {
+    if (life != life_) return;
+    if (suspended_) return put_off_.push_back(task);
+    task(now());
+    world_.turn(*this, false);
+  });
+}
+
+Now Host::now() const {
+  Now out = world_.now();
+  out.unix_seconds += static_cast<UnixSeconds>(wall_ahead_.count());  // modulo 2^64: behind
+  return out;
+}
+
+/// As a kernel does: what waited runs, and timers that are due.
+void Host::resume() {
+  suspended_ = false;
+  if (driven_ == nullptr) return;
+  for (const auto& task : std::exchange(put_off_, {})) task(now());
+  world_.turn(*this, true);
+}
+
+bool Host::keep() {
+  if (kept_ >= kKeptMax) return false;
+  ++kept_;
+  return true;
+}
+
+void Host::post_kept(std::function<void(Now)> task) {
+  if (driven_ == nullptr) return give_back();
+  run_soon([this, task = std::move(task)](Now now) {
+    give_back();
+    task(now);
+  });
+}
+
 bool Host::submit(std::function<void()> work, runtime::Executor& shard,
-                  std::function<void(Now)> done) {
-  work();
-  world_.at(world_.time_ + kWorkerDelay, [&shard, life = life_, this, done = std::move(done)] {
-    if (life == life_) shard.post(done);
+                  std::function<void(WorkEnd, Now)> done) {
+  auto home = shard.keep_place();
+  if (!home) return false;
+  const bool expires = jobs_to_expire_ > 0;
+  if (expires) {
+    --jobs_to_expire_;
+  } else {
+    work();
+  }
+  const WorkEnd how = expires ? WorkEnd::expired : WorkEnd::ran;
+  // std::function wants what it holds to be copied; the place is not.
+  const auto place = std::make_shared<runtime::Executor::Place>(std::move(*home));
+  world_.at(world_.time_ + kWorkerDelay, [place, life = life_, this, how, done = std::move(done)] {
+    if (life != life_) return;
+    std::move(*place).post([how, done](Now now) { done(how, now); });
   });
   return true;
 }
@@ -77,7 +122,7 @@ bool Host::submit(std::function<void()> work, runtime::Executor& shard,
 // ----------------------------------------------------------------------------------------
 
 World::World(std::uint64_t seed, Faults faults) : openssl_(seed), rng_(seed), faults_(faults) {}
-World::~World() = default;
+World::~World() { events_ = {}; }  // some have a place at a host
 
 Now World::now() const {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time_.time_since_epoch());
@@ -96,6 +141,7 @@ void World::attach(Host& host, runtime::Driven* driven) {
   ++host.timer_generation_;
   host.timer_at_ = kNever;
   host.inbox_.clear();
+  host.put_off_.clear();
   if (driven != nullptr) wake(host);
 }
 
@@ -172,7 +218,7 @@ void World::deliver_after(Duration delay, const SocketAddress& from, const Socke
                           std::vector<std::byte> data) {
   at(time_ + delay, [this, from, to, data = std::move(data)]() mutable {
     const auto found = hosts_.find(to);
-    if (found == hosts_.end() || found->second->driven_ == nullptr ||
+    if (found == hosts_.end() || found->second->driven_ == nullptr || found->second->suspended_ ||
         found->second->inbox_.size() >= Host::kInboxMax) {
       ++stats_.no_listener;
       return;
@@ -184,12 +230,13 @@ void World::deliver_after(Duration delay, const SocketAddress& from, const Socke
 }
 
 void World::turn(Host& host, bool timer) {
-  if (host.driven_ == nullptr) return;
+  if (host.driven_ == nullptr || host.suspended_) return;
   runtime::Driven& driven = *host.driven_;
-  while (driven.on_readable(now())) {
+  const Now now = host.now();
+  while (driven.on_readable(now)) {
   }
-  if (timer || driven.next_deadline() <= time_) driven.on_time(now());
-  driven.flush(now());
+  if (timer || driven.next_deadline() <= time_) driven.on_time(now);
+  driven.flush(now);
 
   // A deadline that stays in the past would stop time: the shard gets another turn a little later.
   const TimePoint wanted = driven.next_deadline();

@@ -7,6 +7,7 @@
 // byte. So no key is made before it, and of several worlds the newest runs.
 #pragma once
 
+#include "base/limits.h"
 #include "base/rng.h"
 #include "base/time.h"
 #include "runtime/driver.h"
@@ -22,6 +23,7 @@
 #include <optional>
 #include <queue>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace qudag::sim {
@@ -55,12 +57,33 @@ class Host final : public runtime::DatagramSocket,
   SocketAddress local() const override { return local_; }
   runtime::SocketStats stats() const override { return stats_; }
   // runtime::Executor
-  bool post(std::function<void(Now)> task) override;
+  [[nodiscard]] bool post(std::function<void(Now)> task) override;
   // runtime::WorkerPool: the work is done at once, its end is told after `worker_delay`.
-  bool submit(std::function<void()> work, runtime::Executor& shard,
-              std::function<void(Now)> done) override;
+  [[nodiscard]] bool submit(std::function<void()> work, runtime::Executor& shard,
+                            std::function<void(WorkEnd, Now)> done) override;
+
+  /// What this machine's clocks say.
+  Now now() const;
+  /// Somebody sets the wall clock: so much ahead of the world's (behind, if negative).
+  void set_wall(std::chrono::seconds ahead) { wall_ahead_ = ahead; }
+  /// The machine sleeps: it hears nothing, and no deadline is served, until it wakes. Both clocks
+  /// go on.
+  void suspend() { suspended_ = true; }
+  void resume();
+
+  /// post() finds no room: a mailbox that others have filled.
+  void set_mailbox_full(bool full) { mailbox_full_ = full; }
+  /// So many jobs from now on wait for too long, and are never begun.
+  void expire_jobs(std::size_t jobs) { jobs_to_expire_ = jobs; }
+  /// Places that are kept for ends of work.
+  std::size_t kept() const { return kept_; }
 
  private:
+  bool keep() override;
+  void give_back() override { --kept_; }
+  void post_kept(std::function<void(Now)> task) override;
+  void run_soon(std::function<void(Now)> task);
+
   friend class World;
   struct Datagram {
     SocketAddress from;
@@ -80,6 +103,12 @@ class Host final : public runtime::DatagramSocket,
   std::vector<runtime::Received> views_;
   std::uint64_t timer_generation_ = 0;  // only the newest timer event counts
   TimePoint timer_at_ = kNever;
+  std::chrono::seconds wall_ahead_{0};
+  bool suspended_ = false;
+  std::vector<std::function<void(Now)>> put_off_;  // tasks, until it wakes
+  bool mailbox_full_ = false;
+  std::size_t jobs_to_expire_ = 0;
+  std::size_t kept_ = 0;
   std::uint64_t life_ = 0;  // grows at a crash: events for an earlier life are void
 };
 

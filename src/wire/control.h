@@ -26,6 +26,7 @@ enum class ControlType : std::uint8_t {
   want = 0x11,
   descriptor = 0x12,
   load = 0x20,
+  time = 0x21,
 };
 
 /// Types from here on are ignored when not known; an unknown one below closes the link.
@@ -79,6 +80,7 @@ constexpr bool is_known_control_type(std::uint8_t type) {
     case ControlType::want:
     case ControlType::descriptor:
     case ControlType::load:
+    case ControlType::time:
       return true;
   }
   return false;
@@ -133,7 +135,7 @@ inline std::optional<std::uint16_t> common_version(const Hello& a, const Hello& 
   return high;
 }
 
-// ---- PING, PONG, GOODBYE, LOAD
+// ---- PING, PONG, GOODBYE, LOAD, TIME
 // --------------------------------------------------------------------
 
 /// PING and PONG have the same body.
@@ -164,5 +166,9 @@ inline std::optional<std::uint16_t> parse_load(Bytes body) {
   if (body.size() != 2) return std::nullopt;
   return load_be<std::uint16_t>(body.data());
 }
+
+/// Seconds since 1970.
+inline std::array<std::byte, 8> encode_time(std::uint64_t seconds) { return encode_ping(seconds); }
+inline std::optional<std::uint64_t> parse_time(Bytes body) { return parse_ping(body); }
 
 }  // namespace qudag::wire

@@ -3,7 +3,7 @@
 #include "two_nodes.h"
 
 #include "api/encoding.h"
-#include "api/listen.h"
+#include "api/socket/listen.h"
 
 #include <fmt/format.h>
 #include <sys/socket.h>

@@ -56,8 +56,8 @@ void Rogue::announce() {
                                    .relay = false,
                                    .descriptor_lifetime_s = 3'600,
                                    .onion_key_lifetime_s = 3'600,
-                                   .now = now().unix_seconds}));
-  circuits_.set_onion_keys(said.keys);
+                                   .now = now()}));
+  circuits_.set_onion_keys(node::onion_keys(said.keys));
   QUDAG_ASSERT(netmap_.add(said.descriptor, now()).has_value());
 }
 

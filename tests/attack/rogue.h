@@ -112,6 +112,7 @@ class Rogue final : private node::LinkListener,
   void link_closed(link::LinkId link, Now now) override;
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
   void load_frame(link::LinkId, Bytes, Now) override {}
+  void time_frame(link::LinkId, Bytes, Now) override {}
   // circuit::Events
   void on_built(circuit::CircuitId circuit, Duration took, Now) override {
     built.push_back(circuit);

@@ -53,6 +53,11 @@ void check(std::uint8_t type, Bytes body) {
         QUDAG_ASSERT(same(wire::encode_load(*load), body));
       }
       break;
+    case wire::ControlType::time:
+      if (const auto seconds = wire::parse_time(body)) {
+        QUDAG_ASSERT(same(wire::encode_time(*seconds), body));
+      }
+      break;
     case wire::ControlType::digest:
       check_digest(body);
       break;

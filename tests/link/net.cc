@@ -72,7 +72,7 @@ bool Net::step(TimePoint end) {
 }
 
 bool Workers::submit(std::function<void()> work, runtime::Executor&,
-                     std::function<void(Now)> done) {
+                     std::function<void(WorkEnd, Now)> done) {
   if (jobs_.size() >= waiting_max) {
     ++refused;
     return false;
@@ -90,8 +90,13 @@ void Workers::run() {
   while (next() <= net_.now().mono) {
     Job job = std::move(jobs_.front());
     jobs_.pop_front();
-    job.work();
-    post(std::move(job.done));
+    const bool expires = to_expire > 0;
+    if (expires) {
+      --to_expire;
+    } else {
+      job.work();
+    }
+    job.done(expires ? WorkEnd::expired : WorkEnd::ran, net_.now());
   }
 }
 

@@ -103,7 +103,7 @@ class Workers final : public runtime::WorkerPool, public runtime::Executor {
   explicit Workers(Net& net) : net_(net) {}
 
   bool submit(std::function<void()> work, runtime::Executor& shard,
-              std::function<void(Now)> done) override;
+              std::function<void(WorkEnd, Now)> done) override;
   bool post(std::function<void(Now)> task) override;
   TimePoint next() const { return jobs_.empty() || held ? kNever : jobs_.front().at; }
   void run();
@@ -113,12 +113,17 @@ class Workers final : public runtime::WorkerPool, public runtime::Executor {
   std::size_t waiting_max = SIZE_MAX;
   bool held = false;
   std::uint64_t refused = 0;
+  std::size_t to_expire = 0;  // so many jobs wait for too long, and are never begun
 
  private:
+  bool keep() override { return true; }
+  void give_back() override {}
+  void post_kept(std::function<void(Now)> task) override { post(std::move(task)); }
+
   struct Job {
     TimePoint at;
     std::function<void()> work;
-    std::function<void(Now)> done;
+    std::function<void(WorkEnd, Now)> done;
   };
   Net& net_;
   std::deque<Job> jobs_;

@@ -83,6 +83,17 @@ TEST(Offload, SlowWorkersUnderHeavyLoss) {
   }
 }
 
+/// A pool that stood still for a minute ends jobs that it never began.
+TEST(Offload, AStepThatWasNeverBegunIsTakenAgain) {
+  Offloaded pair;
+  pair.net.workers.to_expire = 5;
+  const LinkId link = pair.dial();
+  ASSERT_TRUE(pair.net.run(10s, [&] { return pair.both_ready(); }));
+  EXPECT_EQ(pair.net.workers.to_expire, 0u);
+  for (Peer* peer : {pair.a, pair.b}) EXPECT_EQ((*peer)->stats().steps_waiting, 0u);
+  EXPECT_TRUE((*pair.a)->open(link, Class::normal, 0));
+}
+
 TEST(Offload, KeyLogLinesComeOnTheShardsThread) {
   std::vector<std::string> lines;
   Offloaded pair(
@@ -300,7 +311,7 @@ class Side final : public runtime::Driven, public Events {
     changed.wait(lock, [&] { return what >= wanted; });
   }
   void dial(const Side& to) {
-    loop.post([this, &to](Now now) {
+    (void)loop.post([this, &to](Now now) {
       static_cast<void>(endpoint->dial(to.identity.id(), to.socket->local(), socket->local(), now));
     });
   }

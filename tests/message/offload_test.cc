@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace qudag::message::testing {
 namespace {
@@ -56,6 +57,54 @@ TEST(Offload, AFullPoolIsAWaitAndNotAnEnd) {
   ASSERT_TRUE(world.run_until([&] { return world[0].outcomes() == 5; }));
   EXPECT_EQ(world[0].outcomes(Outcome::delivered), 5u);
   EXPECT_EQ(world[0].messages->stats().signatures_put_off, 7u);
+  world.expect_empty();
+}
+
+/// What another message left in the block that a signature will be written to must never leave the
+/// node: with jobs that were not begun, a process that was stopped for a minute sent 5,261 bytes of
+/// it instead of key and signature.
+TEST(Offload, WorkThatWasNeverBegunSendsNothingOfAnEarlierMessage) {
+  World world(2, with_workers());
+  {  // every block that the pool has was full of a secret
+    std::vector<memory::Block> blocks(64);
+    for (memory::Block& block : blocks) {
+      block = world[0].pool.take(memory::BlockSize::bulk);
+      std::ranges::fill(block.area(), std::byte{0xa5});
+    }
+  }
+  std::size_t leaked = 0;
+  world.on_cell = [&](Line&, unsigned from, Bytes payload) {
+    std::size_t in_a_row = 0;
+    for (const std::byte byte : payload) {
+      in_a_row = byte == std::byte{0xa5} ? in_a_row + 1 : 0;
+      if (from == 0 && in_a_row >= 16) ++leaked;
+    }
+    return true;
+  };
+  world.works_to_expire = 25;
+  for (std::size_t i = 0; i < 20; ++i) {
+    ASSERT_TRUE(world[0].send(1, i, 1'000, {.cls = Class::low, .sign = true}));
+  }
+  ASSERT_TRUE(world.run_until([&] { return world[0].outcomes() == 20; }));
+  EXPECT_EQ(leaked, 0u);
+  EXPECT_EQ(world[0].outcomes(Outcome::delivered), 20u) << "signed by the next worker";
+  EXPECT_EQ(world[1].messages->stats().signatures_bad, 0u);
+  EXPECT_EQ(world[0].messages->stats().signatures_put_off, 25u);
+  world.expect_empty();
+}
+
+TEST(Offload, AVerificationThatWasNeverBegunIsDoneLater) {
+  World world(2, with_workers());
+  bool sent = false;
+  world.on_cell = [&](Line&, unsigned from, Bytes) {
+    if (from == 0 && !std::exchange(sent, true)) world.works_to_expire = 40;  // the receiver's
+    return true;
+  };
+  for (std::size_t i = 0; i < 30; ++i) ASSERT_TRUE(world[0].send(1, i, 1'000, {.sign = true}));
+  ASSERT_TRUE(world.run_until([&] { return world[0].outcomes() == 30; }));
+  EXPECT_EQ(world[0].outcomes(Outcome::delivered), 30u);
+  EXPECT_EQ(world[1].messages->stats().signatures_bad, 0u);
+  EXPECT_GT(world[1].messages->stats().signatures_put_off, 0u);
   world.expect_empty();
 }
 

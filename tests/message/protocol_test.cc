@@ -305,7 +305,7 @@ class Verifying : public Peer {
   Verifying() {
     cls = Class::low;  // a prefix in one cell
     MessagesOptions options;
-    options.offload = [this](std::function<void()> work, std::function<void(Now)> done) {
+    options.offload = [this](std::function<void()> work, std::function<void(WorkEnd, Now)> done) {
       works.push_back(std::move(work));
       dones.push_back(std::move(done));
       return true;
@@ -319,14 +319,14 @@ class Verifying : public Peer {
   void work_off() {
     for (std::size_t i = 0; i < dones.size(); ++i) {
       works[i]();
-      dones[i](now);
+      dones[i](WorkEnd::ran, now);
       messages->pump(now);
     }
     works.clear();
     dones.clear();
   }
   std::vector<std::function<void()>> works;
-  std::vector<std::function<void(Now)>> dones;
+  std::vector<std::function<void(WorkEnd, Now)>> dones;
 };
 
 TEST_F(Verifying, TheLastByteIsTheLast) {
@@ -374,15 +374,15 @@ TEST_F(Verifying, CircuitsTakeTurns) {
   arrive({whole(0, 7)}, kOther);
   EXPECT_EQ(messages->stats().verified_off_loop, 0u);
   works[0]();
-  dones[0](now);  // a place is free: the other's, though 32 came before it
+  dones[0](WorkEnd::ran, now);  // a place is free: the other's, though 32 came before it
   messages->pump(now);
   works[1]();
-  dones[1](now);
+  dones[1](WorkEnd::ran, now);
   messages->pump(now);
   ASSERT_EQ(works.size(), 34u);
   messages->on_ended(kCircuit, Errc::circuit_failed, now);
   messages->on_ended(kOther, Errc::circuit_failed, now);
-  for (std::size_t i = 2; i < dones.size(); ++i) dones[i](now);
+  for (std::size_t i = 2; i < dones.size(); ++i) dones[i](WorkEnd::ran, now);
   messages->pump(now);
   EXPECT_EQ(works.size(), 34u) << "nothing waits any more";
   works.clear();

@@ -147,14 +147,19 @@ World::~World() { events_.clear(); }  // what workers hold is of the nodes
 
 Offload World::workers() {
   if (options.work_takes == Duration::zero()) return nullptr;
-  return [this](const std::function<void()>& work, std::function<void(Now)> done) {
+  return [this](const std::function<void()>& work, std::function<void(WorkEnd, Now)> done) {
     if (works_to_refuse > 0) {
       --works_to_refuse;
       return false;
     }
     ++works;
-    work();
-    after(options.work_takes, [this, done = std::move(done)] { done(now()); });
+    const WorkEnd how = works_to_expire > 0 ? WorkEnd::expired : WorkEnd::ran;
+    if (how == WorkEnd::ran) {
+      work();
+    } else {
+      --works_to_expire;
+    }
+    after(options.work_takes, [this, how, done = std::move(done)] { done(how, now()); });
     return true;
   };
 }

@@ -183,6 +183,7 @@ class World {
   std::size_t build_fails_at = SIZE_MAX;
   Errc build_refused_at_once = Errc::ok;
   unsigned works_to_refuse = 0;     // the workers have no room so often
+  unsigned works_to_expire = 0;     // and so many are never begun: they waited for too long
   std::size_t works = 0;            // taken by them
   bool hold_builds = false;         // builds never get ready
   bool fail_builds_inside = false;  // on_ended comes from inside build()

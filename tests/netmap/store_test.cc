@@ -11,6 +11,8 @@ namespace {
 
 using namespace test;
 
+constexpr Now kNow{.unix_seconds = kToday};
+
 EntryPtr entry_with(std::uint8_t first, std::uint64_t number) {
   auto entry = entry_of(number);
   entry->descriptor.id.bytes[0] = std::byte{first};
@@ -25,8 +27,8 @@ TEST(Store, DigestsCoverEverythingAndFit) {
   for (std::uint64_t i = 0; i < 3000; ++i) {
     const auto first = static_cast<std::uint8_t>(rng.below(i % 2 == 0 ? 256 : 8));
     const EntryPtr entry = entry_with(first, i);
-    ASSERT_EQ(store.judge(entry->descriptor.id, 1), Store::Judgement::newcomer);
-    store.put(entry);
+    ASSERT_EQ(store.judge(entry->descriptor.id, 1, kToday), Store::Judgement::newcomer);
+    store.put(entry, kNow);
     ids.insert(entry->descriptor.id);
   }
   unsigned next = 0;
@@ -48,26 +50,40 @@ TEST(Store, OneFirstByteHasABoundSoThatItsDigestFits) {
   std::size_t taken = 0;
   for (std::uint64_t i = 0; i < 500; ++i) {
     const EntryPtr entry = entry_with(5, i);
-    if (store.judge(entry->descriptor.id, 1) == Store::Judgement::full) continue;
-    store.put(entry);
+    if (store.judge(entry->descriptor.id, 1, kToday) == Store::Judgement::full) continue;
+    store.put(entry, kNow);
     ++taken;
   }
   EXPECT_EQ(taken, wire::kDigestEntriesMax - 1);
-  ASSERT_EQ(store.judge(self, 1), Store::Judgement::newcomer) << "our own place";
-  store.put(entry_with(5, 1'000'000));
+  ASSERT_EQ(store.judge(self, 1, kToday), Store::Judgement::newcomer) << "our own place";
+  store.put(entry_with(5, 1'000'000), kNow);
   EXPECT_EQ(store.count_range(5, 5), wire::kDigestEntriesMax);
   for (const auto& body : store.digests()) EXPECT_TRUE(wire::DigestView::parse(body));
 }
 
 TEST(Store, ExpireMakesRoom) {
   Store store({.descriptors_max = 1});
-  store.put(entry_with(5, 1));
+  store.put(entry_with(5, 1), kNow);
   const NodeId other = entry_with(5, 2)->descriptor.id;
-  EXPECT_EQ(store.judge(other, 1), Store::Judgement::full);
+  EXPECT_EQ(store.judge(other, 1, kToday), Store::Judgement::full);
   EXPECT_EQ(store.expire(kToday + kDay - 1), 0u);
   EXPECT_EQ(store.expire(kToday + kDay), 1u);
-  EXPECT_EQ(store.judge(other, 1), Store::Judgement::newcomer);
+  EXPECT_EQ(store.judge(other, 1, kToday), Store::Judgement::newcomer);
   EXPECT_EQ(store.count_range(0, 255), 0u);
+}
+
+/// A node's clock was two days ahead, ours too, and now both are right.
+TEST(Store, WhatLiesTooFarAheadGivesWayToAnything) {
+  Store store({.descriptors_max = 10});
+  const EntryPtr entry = entry_with(5, 1);
+  const UnixSeconds published = entry->descriptor.published;
+  const NodeId id = entry->descriptor.id;
+  const std::uint64_t lower = rank_of(published - 1, 0);
+  store.put(entry, {.unix_seconds = published});
+  EXPECT_EQ(store.judge(id, lower, published - kPublishedAheadMax), Store::Judgement::old);
+  EXPECT_EQ(store.judge(id, lower, published - kPublishedAheadMax - 1), Store::Judgement::newer);
+  EXPECT_EQ(store.judge(id, lower, published - 2 * kDay), Store::Judgement::newer);
+  EXPECT_EQ(store.judge(id, entry->descriptor.rank, published), Store::Judgement::old);
 }
 
 std::vector<std::byte> item(unsigned value) { return {static_cast<std::byte>(value)}; }

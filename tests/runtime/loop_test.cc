@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <future>
 #include <thread>
@@ -309,7 +310,7 @@ TEST(WorkerPool, WorkRunsElsewhereAndDoneComesHome) {
   std::promise<std::pair<std::thread::id, std::thread::id>> where;
   auto worked = std::make_shared<std::thread::id>();
   ASSERT_TRUE(pool.submit([worked] { *worked = std::this_thread::get_id(); }, loop,
-                          [&, worked](Now) {
+                          [&, worked](WorkEnd, Now) {
                             where.set_value({*worked, std::this_thread::get_id()});
                           }));
   auto result = where.get_future();
@@ -331,12 +332,114 @@ TEST(WorkerPool, IsBounded) {
         started.set_value();
         released.wait();
       },
-      loop, [](Now) {}));
+      loop, [](WorkEnd, Now) {}));
   started.get_future().wait();
-  EXPECT_TRUE(pool.submit([] {}, loop, [](Now) {}));
-  EXPECT_TRUE(pool.submit([] {}, loop, [](Now) {}));
-  EXPECT_FALSE(pool.submit([] {}, loop, [](Now) {}));
+  EXPECT_TRUE(pool.submit([] {}, loop, [](WorkEnd, Now) {}));
+  EXPECT_TRUE(pool.submit([] {}, loop, [](WorkEnd, Now) {}));
+  EXPECT_FALSE(pool.submit([] {}, loop, [](WorkEnd, Now) {}));
   release.set_value();
+}
+
+/// A thread that is held until it is let go.
+class Held {
+ public:
+  std::function<void()> work() {
+    return [this] {
+      started_.set_value();
+      released_.get_future().wait();
+    };
+  }
+  void wait_until_begun() { started_.get_future().wait(); }
+  void release() { released_.set_value(); }
+
+ private:
+  std::promise<void> started_;
+  std::promise<void> released_;
+};
+
+TEST(WorkerPool, AJobThatWaitedForAMinuteIsNotBegunAndItsEndSaysSo) {
+  Counting driven;
+  Loop loop(-1);
+  const Running running(loop, driven);
+  std::atomic<std::int64_t> minutes{0};  // as if the process had been stopped
+  Held first;
+  std::promise<WorkEnd> second;
+  std::promise<WorkEnd> third;
+  std::atomic<bool> begun{false};
+  ThreadWorkerPool pool(1, 8, [&] { return TimePoint(std::chrono::minutes(minutes.load())); });
+  ASSERT_TRUE(pool.submit(first.work(), loop, [](WorkEnd, Now) {}));
+  first.wait_until_begun();
+  ASSERT_TRUE(
+      pool.submit([&] { begun = true; }, loop, [&](WorkEnd how, Now) { second.set_value(how); }));
+  minutes = 2;
+  ASSERT_TRUE(pool.submit([] {}, loop, [&](WorkEnd how, Now) { third.set_value(how); }));
+  first.release();
+  EXPECT_EQ(second.get_future().get(), WorkEnd::expired);
+  EXPECT_EQ(third.get_future().get(), WorkEnd::ran);
+  EXPECT_FALSE(begun);
+}
+
+/// Sixteen ends of work that a full mailbox refused stopped signing for good.
+TEST(WorkerPool, AFullMailboxLosesNoEndOfWork) {
+  constexpr int kJobs = 64;
+  Counting driven;
+  Loop loop(-1, {.tasks_max = 4});
+  std::atomic<int> worked{0};
+  std::array<std::atomic<int>, kJobs> ended{};
+  std::promise<void> all;
+  std::atomic<int> left{kJobs};
+  ThreadWorkerPool pool(2, kJobs);
+  while (loop.post([](Now) {})) {
+  }
+  std::promise<void> all_worked;
+  for (int i = 0; i < kJobs; ++i) {
+    ASSERT_TRUE(pool.submit(
+        [&] {
+          if (++worked == kJobs) all_worked.set_value();
+        },
+        loop,
+        [&, i](WorkEnd how, Now) {
+          EXPECT_EQ(how, WorkEnd::ran);
+          ++ended[static_cast<std::size_t>(i)];
+          if (--left == 0) all.set_value();
+        }));
+  }
+  all_worked.get_future().wait();
+  EXPECT_FALSE(loop.post([](Now) {})) << "full all the time";
+  const Running running(loop, driven);
+  ASSERT_EQ(all.get_future().wait_for(kPatience), std::future_status::ready);
+  for (const auto& times : ended) EXPECT_EQ(times, 1);
+}
+
+TEST(WorkerPool, TakesNoMoreThanTheLoopHasPlacesForTheirEnds) {
+  Counting driven;
+  Loop loop(-1, {.kept_max = 2});
+  std::promise<void> both;
+  std::atomic<int> ended{0};
+  ThreadWorkerPool pool(1, 8);
+  const auto end = [&](WorkEnd, Now) {
+    if (++ended == 2) both.set_value();
+  };
+  ASSERT_TRUE(pool.submit([] {}, loop, end));
+  ASSERT_TRUE(pool.submit([] {}, loop, end));
+  EXPECT_FALSE(pool.submit([] {}, loop, end)) << "the loop has taken neither";
+  const Running running(loop, driven);
+  ASSERT_EQ(both.get_future().wait_for(kPatience), std::future_status::ready);
+  std::promise<void> third;
+  ASSERT_TRUE(pool.submit([] {}, loop, [&](WorkEnd, Now) { third.set_value(); }));
+  EXPECT_EQ(third.get_future().wait_for(kPatience), std::future_status::ready);
+}
+
+TEST(Loop, APlaceThatIsNotUsedIsGivenBack) {
+  Loop loop(-1, {.kept_max = 1});
+  for (int i = 0; i < 3; ++i) {
+    auto place = loop.keep_place();
+    EXPECT_TRUE(place);
+    EXPECT_FALSE(loop.keep_place());
+    auto moved = std::move(place);
+    EXPECT_FALSE(loop.keep_place());
+  }
+  EXPECT_TRUE(loop.keep_place());
 }
 
 TEST(Clock, BothClocksAreReal) {

@@ -75,10 +75,10 @@ void Hostile::announce(const std::vector<SocketAddress>& claimed) {
                                          .relay = options_.relay,
                                          .descriptor_lifetime_s = 3 * 3'600,
                                          .onion_key_lifetime_s = 2 * 3'600,
-                                         .now = now.unix_seconds,
+                                         .now = now,
                                          .published_before = published_}));
   keys_ = said.keys;
-  circuits_.set_onion_keys(keys_);
+  circuits_.set_onion_keys(node::onion_keys(keys_));
   netmap::Descriptor lie = must(netmap::parse(said.descriptor, now.unix_seconds));
   lie.capacity_kib_s = options_.capacity_kib_s;
   lie.addresses.insert(lie.addresses.end(), claimed.begin(), claimed.end());

@@ -9,6 +9,7 @@
 #include "crypto/identity.h"
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
+#include "node/shard/key_ring.h"
 #include "node/shard/link_joint.h"
 #include "sim/world.h"
 #include "wire/message_frames.h"
@@ -126,6 +127,7 @@ class Hostile : public runtime::Driven,
   void link_closed(link::LinkId link, Now now) override;
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
   void load_frame(link::LinkId, Bytes, Now) override {}
+  void time_frame(link::LinkId, Bytes, Now) override {}
   // circuit::Events
   void on_built(circuit::CircuitId circuit, Duration, Now) override { ready_.push_back(circuit); }
   void on_incoming(circuit::CircuitId circuit, Class cls, Now now) override;
@@ -155,7 +157,7 @@ class Hostile : public runtime::Driven,
   circuit::Circuits circuits_;
   std::unique_ptr<link::Endpoint> endpoint_;
   netmap::Netmap netmap_;
-  std::vector<onion::OnionKey> keys_;
+  std::vector<node::HeldKey> keys_;
   UnixSeconds published_ = 0;
   std::map<circuit::CircuitId, Circuit> known_;  // that end here, and that we built
   TimePoint tick_at_{};

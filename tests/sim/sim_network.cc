@@ -46,7 +46,7 @@ void SimNode::start() {
     auto state = node::State::open(options_.state_dir, log_);
     QUDAG_ASSERT(state.has_value());
     state_ = std::move(*state);
-    guards = std::make_shared<node::NodeGuards>(state_->load_guards(world_.now().unix_seconds));
+    guards = std::make_shared<node::NodeGuards>(state_->load_guards(host_.now().unix_seconds));
   }
   auto shard = node::Shard::create({.index = 0,
                                     .shards = 1,
@@ -65,18 +65,18 @@ void SimNode::start() {
   hub_->attach({shard_.get()});
   world_.attach(host_, shard_.get());
   if (state_) {
-    const UnixSeconds today = world_.now().unix_seconds;
+    const UnixSeconds today = host_.now().unix_seconds;
     const auto body = state_->load_netmap(today);
     if (const auto records = netmap::parse_kept(body)) {
-      hub_->restore(netmap::verify_kept(*records, today), world_.now());
+      hub_->restore(netmap::verify_kept(*records, today), host_.now());
     }
   }
   shard_->start(options_.publish.empty() ? std::vector{host_.local()} : options_.publish,
-                world_.now());
+                host_.now());
 }
 
 void SimNode::stop(Duration grace) {
-  shard_->stop(grace, world_.now());
+  shard_->stop(grace, host_.now());
   world_.wake(host_);
 }
 
@@ -114,7 +114,7 @@ void SimNode::submit(node::SendRequest request, Bytes payload) {
     return refuse(Errc::refused_memory);
   }
   request.payload.copy_from(payload);
-  shard_->send(std::move(request), world_.now());
+  shard_->send(std::move(request), host_.now());
   world_.wake(host_);
 }
 

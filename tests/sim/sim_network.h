@@ -35,6 +35,9 @@ class SimNode final : public node::ShardHost {
   const NodeId& id() const { return identity_->id(); }
   PeerAddress address() const { return {.id = id(), .at = host_.local()}; }
   node::Shard& shard() { return *shard_; }
+  /// Its clocks, its sleep, and what its mailbox and its workers do.
+  Host& machine() { return host_; }
+  netmap::ViewPtr view() const { return hub_->view(); }
   const Options& options() const { return options_; }
   memory::Bound& bound() { return *bound_; }
   const node::Gate& gate() const { return *gate_; }
@@ -55,6 +58,8 @@ class SimNode final : public node::ShardHost {
   std::function<void(node::Measured&)> on_measure;
   /// Off: hops are chosen without regard to load. Before start().
   bool by_load = true;
+  /// What it said of its clock: seconds ahead of its peers', in order.
+  std::vector<std::int64_t> clock_said;
   /// What it started (true) and ended, in order.
   std::vector<std::pair<govern::Action, bool>> actions;
 
@@ -69,6 +74,7 @@ class SimNode final : public node::ShardHost {
   void on_action(unsigned, govern::Action action, bool active, std::string_view, double) override {
     actions.emplace_back(action, active);
   }
+  void on_clock_off(std::int64_t seconds, std::size_t) override { clock_said.push_back(seconds); }
   runtime::Executor& executor(unsigned) override { return host_; }
   runtime::WorkerPool& workers() override { return host_; }
 

@@ -27,6 +27,8 @@ class CheckLayers(unittest.TestCase):
             "src/queue/clock.h:3: third-party: <openssl/evp.h> in 'queue'",
             "src/queue/clock.h:6: seam:",
             'src/wire/lost.h:3: path: "lost_too.h"',
+            "src/queue/clock.h:7: success:",
+            "src/queue/clock.h:8: success:",
             "include/qudag/node.h:3: third-party: <fmt/format.h> in a public header",
         ):
             self.assertIn(wanted, out)

@@ -42,6 +42,7 @@ def control_vectors():
         ("load_idle", f.frame(f.LOAD, f.u16(0))),
         ("load_half", f.frame(f.LOAD, f.u16(32768))),
         ("load_full", f.frame(f.LOAD, f.u16(65535))),
+        ("time", f.frame(f.TIME, f.u64(NOW))),
         ("ignored_empty", f.frame(0x80, b"")),
         ("ignored", f.frame(0xff, chosen("ignored", 16))),
     ]
@@ -58,6 +59,8 @@ def control_vectors():
         ("bad_goodbye_long", f.frame(f.GOODBYE, bytes(2))),
         ("bad_load_short", f.frame(f.LOAD, bytes(1))),
         ("bad_load_long", f.frame(f.LOAD, bytes(3))),
+        ("bad_time_short", f.frame(f.TIME, bytes(7))),
+        ("bad_time_long", f.frame(f.TIME, bytes(9))),
         ("bad_type_00", f.frame(0x00, b"")),
         ("bad_type_05", f.frame(0x05, b"")),
         ("bad_type_7f", f.frame(0x7f, bytes(8))),

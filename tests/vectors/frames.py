@@ -9,7 +9,7 @@ import struct
 
 import mldsa
 
-HELLO, PING, PONG, GOODBYE, DIGEST, WANT, DESCRIPTOR, LOAD = 1, 2, 3, 4, 0x10, 0x11, 0x12, 0x20
+HELLO, PING, PONG, GOODBYE, DIGEST, WANT, DESCRIPTOR, LOAD, TIME = 1, 2, 3, 4, 0x10, 0x11, 0x12, 0x20, 0x21
 BODY_BYTES_MAX, ENTRIES_MAX, DESCRIPTOR_BYTES_MAX = 16384, 400, 8192
 DAY = 86400
 
@@ -200,7 +200,8 @@ def read_want(body):
 
 
 BODIES = {HELLO: read_hello, PING: read_number(8), PONG: read_number(8), GOODBYE: read_number(1),
-          DIGEST: read_digest, WANT: read_want, DESCRIPTOR: read_descriptor, LOAD: read_number(2)}
+          DIGEST: read_digest, WANT: read_want, DESCRIPTOR: read_descriptor, LOAD: read_number(2),
+          TIME: read_number(8)}
 
 # ---- Section 7: the frames in a payload -------------------------------------------------------------
 

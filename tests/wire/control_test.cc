@@ -60,14 +60,18 @@ TEST(Control, SmallBodiesHaveExactLengths) {
   EXPECT_EQ(parse_load(encode_load(1000)), 1000);
   EXPECT_FALSE(parse_load(from_hex("05")));
   EXPECT_FALSE(parse_load(from_hex("050505")));
+  EXPECT_EQ(to_hex(encode_time(1'767'225'600)), "000000006955b900");
+  EXPECT_EQ(parse_time(encode_time(1'767'225'600)), 1'767'225'600u);
+  EXPECT_FALSE(parse_time(from_hex("01020304")));
+  EXPECT_FALSE(parse_time(from_hex("010203040506070809")));
 }
 
 TEST(Control, UnknownTypesBelow80AreForbidden) {
-  for (const unsigned known : {0x01, 0x02, 0x03, 0x04, 0x10, 0x11, 0x12, 0x20}) {
+  for (const unsigned known : {0x01, 0x02, 0x03, 0x04, 0x10, 0x11, 0x12, 0x20, 0x21}) {
     EXPECT_TRUE(is_known_control_type(static_cast<std::uint8_t>(known))) << known;
     EXPECT_FALSE(is_forbidden_control_type(static_cast<std::uint8_t>(known))) << known;
   }
-  for (const unsigned bad : {0x00, 0x05, 0x0f, 0x13, 0x21, 0x7f}) {
+  for (const unsigned bad : {0x00, 0x05, 0x0f, 0x13, 0x22, 0x7f}) {
     EXPECT_TRUE(is_forbidden_control_type(static_cast<std::uint8_t>(bad))) << bad;
   }
   EXPECT_FALSE(is_forbidden_control_type(0x80));

@@ -47,6 +47,8 @@ bool taken(const WholeFrame& frame) {
       return WantView::parse(frame.body).has_value();
     case ControlType::load:
       return parse_load(frame.body).has_value();
+    case ControlType::time:
+      return parse_time(frame.body).has_value();
     case ControlType::descriptor:
       return true;  // tests/netmap
   }
@@ -80,7 +82,7 @@ std::size_t expect_verdicts(const test::Vectors& vectors) {
   return seen;
 }
 
-TEST(Vectors, ControlFramesAreTakenOrRefused) { EXPECT_EQ(expect_verdicts(control()), 28u); }
+TEST(Vectors, ControlFramesAreTakenOrRefused) { EXPECT_EQ(expect_verdicts(control()), 31u); }
 TEST(Vectors, GossipFramesAreTakenOrRefused) { EXPECT_EQ(expect_verdicts(gossip()), 15u); }
 
 /// Frames that were changed: both implementations take the same ones.
@@ -106,6 +108,7 @@ TEST(Vectors, ControlFramesAreWrittenTheSame) {
   EXPECT_EQ(written(ControlType::pong, encode_ping(0x0102030405060708)), v.text("pong"));
   EXPECT_EQ(written(ControlType::goodbye, encode_goodbye(0)), v.text("goodbye_replaced"));
   EXPECT_EQ(written(ControlType::goodbye, encode_goodbye(5)), v.text("goodbye_stops"));
+  EXPECT_EQ(written(ControlType::time, encode_time(1'800'000'000)), v.text("time"));
   EXPECT_EQ(written(ControlType::load, encode_load(0)), v.text("load_idle"));
   EXPECT_EQ(written(ControlType::load, encode_load(32'768)), v.text("load_half"));
   EXPECT_EQ(written(ControlType::load, encode_load(65'535)), v.text("load_full"));

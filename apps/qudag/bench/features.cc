@@ -140,7 +140,7 @@ Status in_process(const BenchArgs& args, Results& out) {
   out.note(
       "P5 cipher_by_cpu: a relay's work for a cell with the cipher that the node chose by its CPU, "
       "and with the other of AES-256-GCM and ChaCha20-Poly1305");
-  Status failed;
+  Status failed{std::in_place};  // nothing has yet
   const auto udp = [&](bool merge) {
     const auto rate = udp_rate(merge, args.quick ? 0.2 : 1.0);
     if (!rate) failed = std::unexpected(rate.error());

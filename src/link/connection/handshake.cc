@@ -59,10 +59,14 @@ void Connection::begin_step() {
   ++shared_.steps_under_way;
 }
 
-void Connection::finish_step() {
+void Connection::finish_step(WorkEnd how) {
   QUDAG_DCHECK(step_ == Step::under_way);
   leave_step();
   if (doomed() || retired()) return;
+  if (how == WorkEnd::expired) {  // never begun, so the engine is as it was
+    static_cast<void>(take_step());
+    return;
+  }
   step_ = Step::done;
   const int rv = ngtcp2_conn_continue_handshake(conn_, shared_.timestamp());
   QUDAG_DCHECK(step_ != Step::done || rv != 0);

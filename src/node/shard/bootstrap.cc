@@ -34,6 +34,11 @@ void Bootstrap::on_time(Now now, const netmap::View& view, bool ahead) {
   due_ = now.mono + pause_ + jitter;
 }
 
+void Bootstrap::begin_again(Now now) {
+  due_ = now.mono;
+  pause_ = std::min<Duration>(kFirstPause, parts_.interval);
+}
+
 void Bootstrap::dial_relays(Now now, const netmap::View& view) {
   const auto relays = view.relays();
   if (relays.empty()) return;

@@ -33,6 +33,9 @@ class Bootstrap {
 
   /// `ahead`: links may be opened before they are needed.
   void on_time(Now now, const netmap::View& view, bool ahead);
+  /// The next round is at once, and those after it come as after a start: all that was known may be
+  /// worth nothing.
+  void begin_again(Now now);
   TimePoint next_deadline() const { return due_; }
 
  private:

@@ -90,16 +90,34 @@ void GossipHub::serve(unsigned shard, link::LinkId link, std::uint8_t type, Byte
     if (shard == 0) {
       owner->close_link(gossip_key(shard, link), link::Code::protocol, now);
     } else {
-      host_.executor(shard).post([owner, key = gossip_key(shard, link)](Now then) {
-        owner->close_link(key, link::Code::protocol, then);
-      });
+      // Should this be lost, the link's next frame says it again.
+      static_cast<void>(
+          host_.executor(shard).post([owner, key = gossip_key(shard, link)](Now then) {
+            owner->close_link(key, link::Code::protocol, then);
+          }));
     }
   }
 }
 
-void GossipHub::give_keys(unsigned shard, const std::vector<onion::OnionKey>& keys) {
+bool GossipHub::give_keys(unsigned shard, const std::vector<onion::OnionKey>& keys) {
   Shard* to = shards_[shard];
-  host_.executor(shard).post([to, keys](Now) { to->set_onion_keys(keys); });
+  return host_.executor(shard).post_or_keep([to, keys](Now) { to->set_onion_keys(keys); });
+}
+
+void GossipHub::clock_set(Now now) {
+  now_ = now;
+  netmap_.on_clock_set(now);
+  tell_clock(now);
+}
+
+void GossipHub::time_heard(const SocketAddress& from, UnixSeconds theirs, Now now) {
+  clocks_.heard(from, theirs, now);
+  tell_clock(now);
+}
+
+void GossipHub::tell_clock(Now now) {
+  clock_off_ = clocks_.off(now);
+  if (const auto off = clocks_.to_tell(now)) host_.on_clock_off(off->seconds, off->networks);
 }
 
 void GossipHub::on_time(Now now) {
@@ -142,6 +160,7 @@ void GossipHub::publish(Now now) {
 
 void GossipHub::report(BoundedList& out, Now now) const {
   netmap_.report(out, now);
+  clocks_.report(out);
   out.push_back(bounded(Bounded::Kind::queue, "gossip frames for the next turns", "drop new",
                         waiting_.size(), kFramesMax, limits::kControlFrameBytesMax));
   out.back().drops[static_cast<std::size_t>(DropReason::items_full)] = stats_.frames_dropped;

@@ -9,6 +9,7 @@
 
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
+#include "node/clocks.h"
 #include "node/shard/host.h"
 #include "onion/build.h"
 
@@ -53,8 +54,15 @@ class GossipHub final : public netmap::GossipSink {
   TimePoint next_try_at() const { return netmap_.next_try_at(); }
   std::vector<netmap::Kept> worth_keeping(std::size_t most) { return netmap_.worth_keeping(most); }
   void restore(std::vector<netmap::Kept> kept, Now now);
-  /// Passes new onion keys on to another shard.
-  void give_keys(unsigned shard, const std::vector<onion::OnionKey>& keys);
+  /// Passes new onion keys on to another shard. False: it has no room now.
+  [[nodiscard]] bool give_keys(unsigned shard, const std::vector<onion::OnionKey>& keys);
+  /// The wall clock was set: what was refused for its time may be right now, so all links are told
+  /// at once what is here, and say what they have.
+  void clock_set(Now now);
+  /// A peer that we dialed says what time it is.
+  void time_heard(const SocketAddress& from, UnixSeconds theirs, Now now);
+  /// As of the last of these two.
+  std::optional<PeerClocks::Off> clock_off() const { return clock_off_; }
   void on_time(Now now);
   TimePoint next_deadline() const {
     return waiting_.empty() ? netmap_.next_deadline() : TimePoint::min();
@@ -76,10 +84,13 @@ class GossipHub final : public netmap::GossipSink {
   void serve(unsigned shard, link::LinkId link, std::uint8_t type, Bytes body, Now now);
   bool send(std::uint64_t link, std::uint8_t type, Bytes body) override;
   void publish(Now now);
+  void tell_clock(Now now);
 
   ShardHost& host_;
   netmap::Netmap netmap_;
   std::vector<Shard*> shards_;
+  PeerClocks clocks_;
+  std::optional<PeerClocks::Off> clock_off_;
   std::deque<Frame> waiting_;
   std::map<std::uint64_t, std::size_t> waiting_of_;  // frames by link
   GossipHubStats stats_;

@@ -65,6 +65,11 @@ class ShardHost {
   virtual void on_memory_watch(unsigned shard, bool short_of) {
     static_cast<void>(shard), static_cast<void>(short_of);
   }
+  /// Our wall clock is so many seconds ahead of the clocks of peers in so many networks (behind, if
+  /// negative); near 0: it is right again. Once for each change. On shard 0's thread.
+  virtual void on_clock_off(std::int64_t seconds, std::size_t networks) {
+    static_cast<void>(seconds), static_cast<void>(networks);
+  }
   /// Adds what only the process knows; a test may change the rest. On the shard's thread.
   virtual void measure(unsigned shard, Measured& out) {
     static_cast<void>(shard), static_cast<void>(out);

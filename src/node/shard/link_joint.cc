@@ -227,6 +227,9 @@ void LinkJoint::on_control_frame(link::LinkId link, std::uint8_t type, Bytes bod
   if (type == static_cast<std::uint8_t>(wire::ControlType::load)) {
     listener_.load_frame(link, body, now);
   }
+  if (type == static_cast<std::uint8_t>(wire::ControlType::time)) {
+    listener_.time_frame(link, body, now);
+  }
 }
 
 void LinkJoint::on_stream_opened(link::StreamId stream, Now now) {

@@ -29,6 +29,7 @@ class LinkListener {
   virtual void link_closed(link::LinkId link, Now now) = 0;
   virtual void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) = 0;
   virtual void load_frame(link::LinkId link, Bytes body, Now now) = 0;
+  virtual void time_frame(link::LinkId link, Bytes body, Now now) = 0;
 };
 
 /// A LinkId as one number, for rooms that may not know link/.

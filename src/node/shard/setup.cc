@@ -129,7 +129,7 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
   out.self = setup.identity->id();
   out.delivered = setup.delivered;
   out.offload = [host = setup.host, index = setup.index](std::function<void()> work,
-                                                         std::function<void(Now)> done) {
+                                                         std::function<void(WorkEnd, Now)> done) {
     return host->workers().submit(std::move(work), host->executor(index), std::move(done));
   };
   const auto most = messages_max(limits, setup.shards);

@@ -122,10 +122,11 @@ void Shard::hand_over(std::uint8_t shard, const runtime::Received& datagram) {
   // Rare: the kernel steers by connection id; only a socket without that program gets here.
   Shard* owner = setup_.hub->shard(shard);
   auto copy = std::make_shared<std::vector<std::byte>>(datagram.data.begin(), datagram.data.end());
-  setup_.host->executor(shard).post([owner, copy, meta = datagram](Now now) mutable {
+  const auto receive = [owner, copy, meta = datagram](Now now) mutable {
     meta.data = *copy;
     owner->endpoint_->receive({&meta, 1}, owner->setup_.socket->local(), now);
-  });
+  };
+  static_cast<void>(setup_.host->executor(shard).post(receive));  // else lost, as on the way
 }
 
 void Shard::on_writable(Now) { wants_writable_ = false; }
@@ -147,11 +148,12 @@ void Shard::on_time(Now now) {
     setup_.hub->on_time(now);
     if (bootstrap_ && phase_ == Phase::running) bootstrap_->on_time(now, *view_, may_open_ahead());
     if (may_try_relays()) try_relays(now);
-    if (now.mono >= renew_at_) renew(now);
   }
+  look_at_clocks(now);
 }
 
 void Shard::flush(Now now) {
+  if (!hub_owed_.empty()) pay_hub();
   messages_->pump(now);
   if (may_open_ahead()) fill_stock();
   protection_->note_turn(now);
@@ -267,7 +269,8 @@ void Shard::post_to_hub(std::function<void(GossipHub&, Now)> task, Now now) {
   GossipHub& hub = *setup_.hub;
   if (setup_.index == 0) return task(hub, now);
   // A full mailbox drops this; the next digest repeats what it said.
-  setup_.host->executor(0).post([&hub, task = std::move(task)](Now then) { task(hub, then); });
+  static_cast<void>(
+      setup_.host->executor(0).post([&hub, task = std::move(task)](Now then) { task(hub, then); }));
 }
 
 namespace {
@@ -281,21 +284,45 @@ netmap::LinkFacts facts_of(const link::LinkInfo& info) {
 }  // namespace
 
 void Shard::link_ready(link::LinkId link, Now now) {
-  netmap::LinkFacts facts;
-  if (const auto info = endpoint_->info(link)) facts = facts_of(*info);
+  const auto info = endpoint_->info(link);
+  const netmap::LinkFacts facts = info ? facts_of(*info) : netmap::LinkFacts{};
   if (facts.dialed) routes_.linked(*facts.dialed, facts.remote);
-  post_to_hub([index = setup_.index, link, facts](
-                  GossipHub& hub, Now then) { hub.link_ready(index, link, facts, then); },
-              now);
+  if (info && !info->dialer) tell_time(link, now);
+  tell_hub({.link = link, .facts = facts}, now);
   if (tries_.erase(link) > 0) endpoint_->give_up_spare(link, now);
 }
 
 void Shard::link_closed(link::LinkId link, Now now) {
   load_reports_.link_closed(link);
   tries_.erase(link);
-  post_to_hub([index = setup_.index, link](GossipHub& hub,
-                                           Now then) { hub.link_closed(index, link, then); },
-              now);
+  const auto untold = std::ranges::find_if(
+      hub_owed_, [link](const LinkEvent& one) { return one.link == link && one.facts; });
+  if (untold != hub_owed_.end()) {  // the hub never heard of it
+    hub_owed_.erase(untold);
+    return;
+  }
+  tell_hub({.link = link}, now);
+}
+
+/// Comes and goes of links reach the hub in order and for certain: it would serve a link that it
+/// never heard of nothing, and one whose end it missed for ever. What finds shard 0's mailbox full
+/// is owed until there is room: at most one event for each link that is there, and one for each of
+/// those that the hub knows.
+void Shard::tell_hub(const LinkEvent& event, Now now) {
+  if (setup_.index == 0) return event.tell(*setup_.hub, 0, now);
+  hub_owed_.push_back(event);
+  pay_hub();
+}
+
+void Shard::pay_hub() {
+  std::size_t told = 0;
+  for (; told < hub_owed_.size(); ++told) {
+    const auto tell = [hub = setup_.hub, index = setup_.index, event = hub_owed_[told]](Now now) {
+      event.tell(*hub, index, now);
+    };
+    if (!setup_.host->executor(0).post(tell)) break;
+  }
+  hub_owed_.erase(hub_owed_.begin(), hub_owed_.begin() + static_cast<std::ptrdiff_t>(told));
 }
 
 void Shard::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
@@ -336,7 +363,7 @@ void Shard::set_view(netmap::ViewPtr view, Now now) {
   if (const netmap::Entry* own = view_->find(setup_.identity->id());
       own != nullptr && setup_.index == 0 && !keys_.empty() &&
       own->onion_key(now.unix_seconds) != nullptr &&
-      own->onion_key(now.unix_seconds)->bytes() != keys_.front().pair->public_bytes()) {
+      own->onion_key(now.unix_seconds)->bytes() != keys_.front().key.pair->public_bytes()) {
     renew_at_ = now.mono;
   }
   joint_.set_view(view);

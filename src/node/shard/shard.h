@@ -97,6 +97,7 @@ class Shard final : public runtime::Driven,
   void link_closed(link::LinkId link, Now now) override;
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
   void load_frame(link::LinkId link, Bytes body, Now now) override;
+  void time_frame(link::LinkId link, Bytes body, Now now) override;
 
   // link::WrongShard
   void hand_over(std::uint8_t shard, const runtime::Received& datagram) override;
@@ -108,6 +109,10 @@ class Shard final : public runtime::Driven,
 
   Result<message::SendId> enqueue(SendRequest& request, Now now);
   void renew(Now now);
+  void announced(const Announcement& made, Now now);
+  void look_at_clocks(Now now);
+  void tell_time(Now now);
+  void tell_time(link::LinkId link, Now now);
   void look_where_we_are(Now now);
   void believe(Now now);
   void dial_known(const NodeId& id, Now now);
@@ -124,6 +129,15 @@ class Shard final : public runtime::Driven,
   void count_ended(Class cls, std::size_t bytes);
   void tell_ended();
   void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
+  struct LinkEvent {
+    link::LinkId link;
+    std::optional<netmap::LinkFacts> facts{};  // of one that is ready; else it is closed
+    void tell(GossipHub& hub, unsigned shard, Now now) const {
+      facts ? hub.link_ready(shard, link, *facts, now) : hub.link_closed(shard, link, now);
+    }
+  };
+  void tell_hub(const LinkEvent& event, Now now);
+  void pay_hub();
 
   const ShardSetup setup_;
   memory::BlockPool pool_;
@@ -141,10 +155,12 @@ class Shard final : public runtime::Driven,
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
   Completions pending_;
   std::vector<std::pair<message::SendId, Delivery>> early_;  // outcomes from inside enqueue
+  std::vector<LinkEvent> hub_owed_;                          // until shard 0's mailbox has room
   bool enqueueing_ = false;
   bool wants_writable_ = false;
 
   TimePoint show_at_ = kNever;  // after a change of addresses
+  ClockWatch clock_watch_;
 
   // Maintenance: what is trimmed, and what had been done at the last time.
   TimePoint maintain_at_{};
@@ -159,11 +175,14 @@ class Shard final : public runtime::Driven,
   std::set<link::LinkId> tries_;  // dialed only to see whether a relay can be reached
   std::optional<Bootstrap> bootstrap_;
   std::vector<SocketAddress> addresses_;
-  std::vector<onion::OnionKey> keys_;
+  std::vector<HeldKey> keys_;
+  UnixSeconds published_ = 0;  // of our descriptor, the last one
   TimePoint renew_at_ = kNever;
   bool keeping_state_ = false;     // a worker writes
   std::uint64_t guards_kept_ = 0;  // version
   TimePoint keep_netmap_at_ = kNever;
+  static constexpr UnixSeconds kNeverByWall = UINT64_MAX;
+  UnixSeconds renew_wall_at_ = kNeverByWall;
 
   Phase phase_ = Phase::running;
   TimePoint phase_end_ = kNever;

@@ -3,7 +3,9 @@
 #include "node/shard/shard.h"
 
 #include "node/shard/whereabouts.h"
+#include "wire/control.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace qudag::node {
@@ -40,6 +42,7 @@ void Shard::start(std::vector<SocketAddress> addresses, Now now) {
                        .guards = [this] { return guards_to_dial(); },
                        .begins_round = [this](Now then) { believe(then); }},
       *setup_.rng);
+  static_cast<void>(clock_watch_.moved(now));  // from here on
   renew(now);
 }
 
@@ -108,11 +111,50 @@ void Shard::look_where_we_are(Now now) {
 
 UnixSeconds Shard::published_before() const {
   const netmap::Entry* own = view_->find(setup_.identity->id());
-  return own == nullptr ? 0 : own->descriptor.published;
+  return std::max(published_, own == nullptr ? 0 : own->descriptor.published);
+}
+
+/// Peers judge by wall time what we publish. So it is renewed by both clocks, and at once when they
+/// have moved against each other: somebody set the wall clock.
+void Shard::look_at_clocks(Now now) {
+  if (clock_watch_.moved(now)) {
+    tell_time(now);
+    if (bootstrap_) {
+      setup_.hub->clock_set(now);
+      bootstrap_->begin_again(now);
+      renew_at_ = now.mono;
+    }
+  }
+  if (now.mono >= renew_at_ || (bootstrap_ && now.unix_seconds >= renew_wall_at_)) renew(now);
+}
+
+/// Those who dialed us hear our time; we hear that of those whom we dial.
+void Shard::tell_time(Now now) {
+  for (const link::LinkInfo& info : endpoint_->links()) {
+    if (!info.dialer && info.state == link::LinkState::ready) tell_time(info.id, now);
+  }
+}
+
+void Shard::tell_time(link::LinkId link, Now now) {
+  // Without room it is not said: other links say it, and the next one.
+  static_cast<void>(endpoint_->send_control(link,
+                                            static_cast<std::uint8_t>(wire::ControlType::time),
+                                            wire::encode_time(now.unix_seconds)));
+}
+
+void Shard::time_frame(link::LinkId link, Bytes body, Now now) {
+  const auto theirs = wire::parse_time(body);
+  if (!theirs) return endpoint_->close(link, link::Code::protocol, now);
+  const auto info = endpoint_->info(link);
+  if (!info || !info->dialer) return;  // who dials us has no say
+  post_to_hub([from = info->remote, theirs = *theirs](
+                  GossipHub& hub, Now then) { hub.time_heard(from, theirs, then); },
+              now);
 }
 
 void Shard::renew(Now now) {
   renew_at_ = now.mono + kRenewRetry;  // until the announcement is there
+  renew_wall_at_ = kNeverByWall;
   auto input = std::make_shared<AnnouncementInput>(
       AnnouncementInput{.identity = setup_.identity,
                         .keys = keys_,
@@ -122,22 +164,30 @@ void Shard::renew(Now now) {
                             static_cast<std::uint64_t>(setup_.options->descriptor_lifetime.count()),
                         .onion_key_lifetime_s =
                             static_cast<std::uint64_t>(setup_.options->onion_key_lifetime.count()),
-                        .now = now.unix_seconds,
+                        .now = now,
                         .published_before = published_before()});
   auto result = std::make_shared<Result<Announcement>>(fail(Errc::internal));
-  setup_.host->workers().submit(
-      [input, result] { *result = announce(*input); }, setup_.host->executor(0),
-      [this, result](Now then) {
-        if (!*result) return;  // tried again at renew_at_
-        Announcement& made = **result;
-        keys_ = made.keys;
-        set_onion_keys(keys_);
-        for (unsigned i = 1; i < setup_.shards; ++i) setup_.hub->give_keys(i, keys_);
-        if (setup_.options->known) {
-          static_cast<void>(setup_.hub->add(made.descriptor, then));
-        }
-        renew_at_ = then.mono + std::chrono::seconds(made.renew_at - then.unix_seconds);
-      });
+  // Refused, expired or failed: tried again at renew_at_.
+  static_cast<void>(setup_.host->workers().submit([input, result] { *result = announce(*input); },
+                                                  setup_.host->executor(0),
+                                                  [this, result](WorkEnd, Now then) {
+                                                    if (*result) announced(**result, then);
+                                                  }));
+}
+
+void Shard::announced(const Announcement& made, Now now) {
+  keys_ = made.keys;
+  published_ = made.published;
+  const std::vector<onion::OnionKey> accepted = onion_keys(keys_);
+  set_onion_keys(accepted);
+  bool all = true;
+  for (unsigned i = 1; i < setup_.shards; ++i) all = setup_.hub->give_keys(i, accepted) && all;
+  // Refused if the clock was set just now.
+  if (setup_.options->known) all = setup_.hub->add(made.descriptor, now).has_value() && all;
+  // A shard without the new keys refuses circuits that name them: soon again.
+  const Duration next = all ? made.renew_in : kRenewRetry;
+  renew_at_ = now.mono + next;
+  renew_wall_at_ = now.unix_seconds + static_cast<UnixSeconds>(next / 1s);
 }
 
 void Shard::addresses_changed(Now now) {

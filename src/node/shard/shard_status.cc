@@ -21,6 +21,7 @@ ShardReport Shard::report() const {
   out.message = messages_->stats();
   if (setup_.index == 0) {
     out.netmap = setup_.hub->stats();
+    if (const auto off = setup_.hub->clock_off()) out.clock_off_s = off->seconds;
     out.gossip = setup_.hub->hub_stats();
   }
   out.link_requests = joint_.requests();

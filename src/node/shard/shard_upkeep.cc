@@ -40,7 +40,7 @@ void Shard::fill_stock() {
         }
       },
       setup_.host->executor(setup_.index),
-      [this, made](Now) {
+      [this, made](WorkEnd, Now) {
         filling_stock_ = false;
         for (crypto::KemKeyPair& pair : *made) stock_.put(std::move(pair));
       });
@@ -68,10 +68,10 @@ std::function<bool()> Shard::state_to_keep(bool all, Now now) {
 /// Guards a few seconds after they changed; of the netmap a part, now and then.
 void Shard::keep_state(Now now) {
   if (setup_.state == nullptr || setup_.index != 0 || keeping_state_) return;
-  const auto ok = std::make_shared<bool>(true);
+  const auto ok = std::make_shared<bool>(false);
   keeping_state_ = setup_.host->workers().submit(
       [work = state_to_keep(false, now), ok] { *ok = work(); }, setup_.host->executor(0),
-      [this, ok](Now) {
+      [this, ok](WorkEnd, Now) {
         keeping_state_ = false;
         if (!*ok) guards_kept_ = UINT64_MAX;  // tried again the next time
       });

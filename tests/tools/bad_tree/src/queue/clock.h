@@ -4,3 +4,5 @@
 
 #include <chrono>
 inline auto now() { return std::chrono::steady_clock::now(); }
+Status result;
+wire::AckStatus answer{};

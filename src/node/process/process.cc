@@ -1,5 +1,6 @@
-#include "node/process.h"
+#include "node/process/process.h"
 
+#include "node/process/hardening.h"
 #include "node/report.h"
 
 #include <fmt/format.h>
@@ -37,6 +38,7 @@ Status Process::check_memory() const {
 // What was freed lies in the process allocator, between what is in use, until its pages are given
 // back.
 void Process::trim(AppPool& pool) {
+  if (whole_process_) exclude_from_dumps();  // heaps have grown since the last time
   note_freed(pool.trim());
   if (freed_.load(std::memory_order_relaxed) < kTrimProcessAfter) return;
   freed_.store(0, std::memory_order_relaxed);
@@ -59,11 +61,9 @@ void Process::look(bool short_of, memory::Bound& bound, AppPool& pool, runtime::
       malloc_trim(0);
     }
     measure(bound);
-    measuring_.store(false, std::memory_order_relaxed);
   };
-  if (!workers.submit(task, executor, [](Now) {})) {
-    measuring_.store(false, std::memory_order_relaxed);
-  }
+  const auto over = [this] { measuring_.store(false, std::memory_order_relaxed); };
+  if (!workers.submit(task, executor, [over](WorkEnd, Now) { over(); })) over();
 }
 
 // What no part accounts for counts as the process's, so that the sum is what is resident: the bound
@@ -82,7 +82,7 @@ void Process::count_descriptors(TimePoint now, runtime::WorkerPool& workers,
   descriptors_due_ = now + kCountEvery;
   const bool taken = workers.submit(
       [this] { descriptors_.store(descriptors_used(), std::memory_order_relaxed); }, executor,
-      [this](Now) { descriptors_asked_.store(false, std::memory_order_relaxed); });
+      [this](WorkEnd, Now) { descriptors_asked_.store(false, std::memory_order_relaxed); });
   if (!taken) descriptors_asked_.store(false, std::memory_order_relaxed);
 }
 

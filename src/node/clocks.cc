@@ -1,0 +1,83 @@
+#include "node/clocks.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <vector>
+
+namespace qudag::node {
+namespace {
+
+std::int64_t whole_seconds(TimePoint at) {
+  return std::chrono::floor<std::chrono::seconds>(at.time_since_epoch()).count();
+}
+
+bool is_loopback(const SocketAddress& a) {
+  if (a.is_v4()) return a.ip[12] == 127;
+  return a.ip[15] == 1 && std::all_of(a.ip.begin(), a.ip.end() - 1, [](auto b) { return b == 0; });
+}
+
+std::int64_t apart(UnixSeconds wall, Now now) {
+  return static_cast<std::int64_t>(wall) - whole_seconds(now.mono);
+}
+
+}  // namespace
+
+bool ClockWatch::moved(Now now) {
+  const std::int64_t is = apart(now.unix_seconds, now);
+  const bool first = !apart_;
+  if (!first && std::abs(is - *apart_) < kMovedSeconds) return false;
+  apart_ = is;
+  return !first;
+}
+
+PeerClocks::Network PeerClocks::network_of(const SocketAddress& address) {
+  Network out{};
+  const bool loopback = is_loopback(address);
+  const std::size_t bytes = loopback ? 16 : address.is_v4() ? 14 : 4;
+  std::copy_n(address.ip.begin(), bytes, out.begin());
+  if (loopback) {
+    out[16] = static_cast<std::uint8_t>(address.port >> 8);
+    out[17] = static_cast<std::uint8_t>(address.port);
+  }
+  return out;
+}
+
+void PeerClocks::heard(const SocketAddress& from, UnixSeconds theirs, Now now) {
+  constexpr UnixSeconds kLast = 253'402'300'799;  // of the year 9999
+  if (theirs > kLast) return;
+  const Network network = network_of(from);
+  if (voices_.size() >= kNetworksMax && !voices_.contains(network)) {
+    voices_.erase(std::ranges::min_element(
+        voices_, [](const auto& a, const auto& b) { return a.second.at < b.second.at; }));
+  }
+  voices_[network] = {.apart = apart(theirs, now), .at = now.mono};
+}
+
+std::optional<PeerClocks::Off> PeerClocks::off(Now now) const {
+  std::vector<std::int64_t> said;
+  for (const auto& [network, voice] : voices_) {
+    if (now.mono - voice.at < kKept) said.push_back(voice.apart);
+  }
+  if (said.size() < kNetworksLeast) return std::nullopt;
+  const auto middle = said.begin() + static_cast<std::ptrdiff_t>(said.size() / 2);
+  std::ranges::nth_element(said, middle);
+  return Off{.seconds = apart(now.unix_seconds, now) - *middle, .networks = said.size()};
+}
+
+std::optional<PeerClocks::Off> PeerClocks::to_tell(Now now) {
+  const auto is = off(now);
+  if (!is) return std::nullopt;
+  const bool wrong = std::abs(is->seconds) > kOffSeconds;
+  const bool was_wrong = std::abs(told_) > kOffSeconds;
+  const bool other = wrong && std::abs(is->seconds - told_) > kOffSeconds;
+  if (wrong == was_wrong && !other) return std::nullopt;
+  told_ = is->seconds;
+  return is;
+}
+
+void PeerClocks::report(BoundedList& out) const {
+  out.push_back(bounded(Bounded::Kind::table, "clocks of peers", "the oldest goes", voices_.size(),
+                        kNetworksMax, sizeof(Network) + sizeof(Voice)));
+}
+
+}  // namespace qudag::node
