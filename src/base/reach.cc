@@ -42,4 +42,37 @@ Reach reach_of(const SocketAddress& address) {
   return reach_of_v6(std::span<const std::uint8_t, 16>(address.ip));
 }
 
+namespace {
+
+/// The bytes of the address in [begin, end) as a number, behind its family.
+std::uint64_t prefix(const SocketAddress& address, std::size_t begin, std::size_t end) {
+  std::uint64_t out = address.is_v4() ? 0 : 1;
+  for (std::size_t i = begin; i < end; ++i) out = out << 8 | address.ip[i];
+  return out;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> network_of(const SocketAddress& address) {
+  if (reach_of(address) != Reach::world) return std::nullopt;
+  return address.is_v4() ? prefix(address, 12, 14) : prefix(address, 0, 4);
+}
+
+// The family falls out of 64 bits of IPv6; no address of the world begins like one of IPv4 then.
+std::optional<std::uint64_t> host_of(const SocketAddress& address) {
+  if (reach_of(address) != Reach::world) return std::nullopt;
+  return address.is_v4() ? prefix(address, 12, 16) : prefix(address, 0, 8);
+}
+
+bool in_one_network(std::span<const SocketAddress> addresses) {
+  std::optional<std::uint64_t> v4, v6;
+  for (const SocketAddress& address : addresses) {
+    const auto network = network_of(address);
+    auto& known = address.is_v4() ? v4 : v6;
+    if (network && known && *known != *network) return false;
+    if (network) known = network;
+  }
+  return true;
+}
+
 }  // namespace qudag

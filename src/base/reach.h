@@ -8,6 +8,8 @@
 #include <qudag/address.h>
 
 #include <cstdint>
+#include <optional>
+#include <span>
 
 namespace qudag {
 
@@ -17,6 +19,17 @@ inline constexpr std::size_t kReachCount = 5;
 /// `nowhere`: unspecified, multicast, broadcast, reserved, or port 0. Addresses of IPv6 that stand
 /// for one of IPv4 (RFC 6052 and 3056) reach as far as that one.
 Reach reach_of(const SocketAddress& address);
+
+/// Who probably owns it: the first 16 bits of an IPv4 address, 32 of an IPv6 one; nothing for one
+/// that is not of the world, whose prefix is no sign of that.
+std::optional<std::uint64_t> network_of(const SocketAddress& address);
+
+/// One machine, or one that it can make: an IPv4 address, the first 64 bits of an IPv6 one; nothing
+/// for one that is not of the world.
+std::optional<std::uint64_t> host_of(const SocketAddress& address);
+
+/// Those of the world stand in one network of each family.
+bool in_one_network(std::span<const SocketAddress> addresses);
 
 /// May an address be dialed that came over a path of that reach?
 inline bool may_dial(const SocketAddress& address, Reach told_over) {

@@ -2,6 +2,8 @@
 // time, and whether it came before -> hand_out.
 #include "message/receiver.h"
 
+#include <algorithm>
+
 namespace qudag::message {
 namespace {
 
@@ -30,7 +32,9 @@ SignedFields Receiver::fields_of(const Assembly& assembly) const {
 /// live or the end of its circuit.
 bool Receiver::verify_later(Assembly& assembly) {
   Channel& channel = *assembly.channel;
-  if (to_verify_ >= kToVerifyMax || channel.to_verify.size() >= kToVerifyPerChannelMax) {
+  // No more than there are places left: so few circuits cannot take all, and who has none gets one.
+  const std::size_t most = std::min(kToVerifyPerChannelMax, kToVerifyMax - to_verify_);
+  if (channel.to_verify.size() >= most) {
     ++context_.stats.refused_queue;
     return refuse(assembly, wire::AckStatus::refused_queue);
   }

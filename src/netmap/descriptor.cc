@@ -39,6 +39,9 @@ std::string_view check_rules(const Descriptor& d) {
   for (const SocketAddress& address : d.addresses) {
     if (address.port == 0) return "port 0";
   }
+  // A relay stands in one network: else it would keep relays of several out of its circuits by
+  // naming addresses there, and count for none of its own.
+  if (!in_one_network(d.addresses)) return "addresses in one network of each family";
   for (const OnionKeyPublic& key : d.onion_keys) {
     if (key.not_before >= key.not_after) return "validity of an onion key";
   }

@@ -13,6 +13,7 @@
 
 #include <qudag/address.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -41,6 +42,10 @@ struct Descriptor {
   std::uint16_t version_max = 1;
   std::vector<SocketAddress> addresses;
   std::vector<OnionKeyPublic> onion_keys;
+
+  bool names(const SocketAddress& address) const {
+    return std::ranges::find(addresses, address) != addresses.end();
+  }
 };
 
 /// `published`, and then the beginning of the SHA-256 of the whole descriptor: so of two that are

@@ -111,12 +111,12 @@ std::vector<NodeId> Gossip::showed(const Held& held) const {
   return out;
 }
 
-bool Gossip::is_linked_at(const Descriptor& d) const {
-  return std::ranges::any_of(links_, [&](const auto& one) {
-    const LinkFacts& facts = one.second.facts;
-    return facts.dialed == d.id &&
-           std::ranges::find(d.addresses, facts.remote) != d.addresses.end();
-  });
+std::optional<SocketAddress> Gossip::linked_at(const Descriptor& d) const {
+  for (const auto& [key, link] : links_) {
+    const LinkFacts& facts = link.facts;
+    if (facts.dialed == d.id && d.names(facts.remote)) return facts.remote;
+  }
+  return std::nullopt;
 }
 
 /// Whether a link may hear of a descriptor from us.

@@ -58,7 +58,7 @@ class Gossip {
   /// Nodes that we dialed and that have shown it, or passed it on.
   std::vector<NodeId> showed(const Held& held) const;
   /// A link is ready that we dialed to that node at an address that it publishes.
-  bool is_linked_at(const Descriptor& descriptor) const;
+  std::optional<SocketAddress> linked_at(const Descriptor& descriptor) const;
   /// False: malformed.
   bool on_digest(std::uint64_t link, Bytes body, Now now);
   bool on_want(std::uint64_t link, Bytes body, Now now);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 namespace qudag::netmap {
 namespace {
@@ -17,6 +18,13 @@ constexpr std::uint16_t kVersion = 1;
 constexpr std::size_t kGuardBytes = NodeId::kSize + 16 + 2 + 4 * 8;
 constexpr std::size_t kFixedBytes = kMagic.size() + 2 + kLayers * 2 + sizeof(crypto::Digest);
 static_assert(kFixedBytes + kLayers * Guards::kKeptMax * kGuardBytes <= Guards::kEncodedBytesMax);
+
+constexpr std::chrono::seconds kClockMaySlip = std::chrono::minutes(10);
+
+// Clocks that show less were never set: times of the file say more than they do (2025-01-01).
+constexpr UnixSeconds kLongAgo = 1'735'689'600;
+constexpr UnixSeconds kYear = 365ull * 24 * 3600;
+constexpr UnixSeconds kSetMayBeBehind = 2 * kYear, kUnsetMayBeBehind = 100 * kYear;
 
 UnixSeconds seconds(std::chrono::seconds time) { return static_cast<UnixSeconds>(time.count()); }
 
@@ -83,8 +91,10 @@ void Guards::update(const std::function<bool(const NodeId&)>& listed, Now now) {
     settled_ = now.mono + kSettles;
     may_leave_.fill(now.mono + kLeaveEvery);
   }
+  const bool was_set = clock_was_set(now);
   for (const Layer which : {Layer::first, Layer::second}) {
     for (Guard& guard : layer(which)) {
+      if (was_set && guard.gone != 0) guard.gone = std::max<UnixSeconds>(now.unix_seconds, 1);
       const bool there = listed(guard.id);
       if (there == (guard.gone == 0)) continue;
       guard.gone = there ? 0 : std::max<UnixSeconds>(now.unix_seconds, 1);
@@ -92,6 +102,16 @@ void Guards::update(const std::function<bool(const NodeId&)>& listed, Now now) {
     }
     drop_old(which, now);
   }
+}
+
+/// Since the last look the wall clock went otherwise than time did: how long somebody has been gone
+/// cannot be told by it.
+bool Guards::clock_was_set(Now now) {
+  const std::optional<Now> before = std::exchange(updated_, now);
+  if (!before) return false;
+  const auto passed = std::chrono::duration_cast<std::chrono::seconds>(now.mono - before->mono);
+  const auto wall = static_cast<std::int64_t>(now.unix_seconds - before->unix_seconds);
+  return std::chrono::abs(std::chrono::seconds(wall) - passed) > kClockMaySlip;
 }
 
 void Guards::drop_old(Layer which, Now now) {
@@ -156,6 +176,12 @@ void Guards::confirmed(const NodeId& id, Now now) {
 
 void Guards::not_reached(const NodeId& first, const NodeId& second, Now now) {
   if (!contains(Layer::second, second)) return;
+  // Of half of them it is believed; of more we ask it nevertheless.
+  const auto said = std::ranges::count_if(breaks_, [&](const Break& one) {
+    return one.first == first && !(one.second == second) && now.mono < one.until &&
+           contains(Layer::second, one.second);
+  });
+  if (2 * (static_cast<std::size_t>(said) + 1) > ids(Layer::second).size()) return;
   auto at = std::ranges::find_if(
       breaks_, [&](const Break& one) { return one.first == first && one.second == second; });
   if (at == breaks_.end()) {
@@ -219,14 +245,15 @@ Result<Guards> Guards::parse(Bytes raw, UnixSeconds now) {
     return fail(Errc::malformed, "guards: changed, or cut off");
   }
   Guards out;
+  const UnixSeconds added_max = now + (now > kLongAgo ? kSetMayBeBehind : kUnsetMayBeBehind);
   for (const Layer which : {Layer::first, Layer::second}) {
     const std::size_t count = in.u16();
     if (count > kKeptMax) return fail(Errc::malformed, "guards: too many");
     for (std::size_t i = 0; i < count && in.ok(); ++i) {
       Guard guard = read(in);
       if (out.contains(which, guard.id)) return fail(Errc::malformed, "guards: one twice");
-      guard.added = std::min(guard.added, now);
-      guard.until = std::min(guard.until, now + life_max(which));
+      if (guard.added > added_max) guard.added = now;
+      guard.until = std::min(guard.until, guard.added + life_max(which));
       guard.confirmed = std::min(guard.confirmed, now);
       guard.gone = std::min(guard.gone, now);
       out.layer(which).push_back(guard);

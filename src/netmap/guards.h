@@ -25,6 +25,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -99,7 +100,7 @@ class Guards {
   /// docs/protocol.md has no part in this: the form is ours alone, and versioned.
   std::vector<std::byte> encode() const;
   /// malformed, with what is wrong. Times that cannot be (a clock was wrong when they were written,
-  /// or is now) are moved to where they can.
+  /// or is now) are held around each other, so that neither clock exchanges the guards.
   static Result<Guards> parse(Bytes raw, UnixSeconds now);
 
   FirstHops circuits;  // told by who builds them
@@ -112,6 +113,7 @@ class Guards {
  private:
   std::vector<Guard>& layer(Layer which) { return layers_[static_cast<std::size_t>(which)]; }
   void drop_old(Layer which, Now now);
+  bool clock_was_set(Now now);
   void remove(Layer which, const Guard& guard);
   /// Who may give its place to a newcomer when all are taken; null: nobody.
   const Guard* longest_gone(Layer which, Now now) const;
@@ -127,6 +129,7 @@ class Guards {
   std::array<TimePoint, kLayers> may_leave_{};  // by age
   bool from_file_ = false;                      // and nobody asked yet
   TimePoint settled_{};
+  std::optional<Now> updated_;  // last
   std::uint64_t version_ = 0;
 };
 

@@ -23,9 +23,8 @@ constexpr unsigned kFailedMax = 3;
 constexpr Duration kConnected = std::chrono::minutes(10);
 
 bool share_address(const Descriptor& a, const Descriptor& b) {
-  return std::ranges::any_of(a.addresses, [&](const SocketAddress& address) {
-    return std::ranges::find(b.addresses, address) != b.addresses.end();
-  });
+  return std::ranges::any_of(a.addresses,
+                             [&](const SocketAddress& address) { return b.names(address); });
 }
 
 }  // namespace
@@ -61,7 +60,7 @@ struct Netmap::Impl {
   void count_rejected(Errc code);
   Status accept(std::uint64_t link, EntryPtr entry, Now now);
   void look_at_relay(Held& held, Now now);
-  void reached(Held& held, Now now);
+  void reached(Held& held, const SocketAddress& at, Now now);
   bool may_renew(Held& held, Now now, bool take);
   std::size_t relays() { return store.view()->relays().size(); }
   void verify_some(Now now);
@@ -143,10 +142,11 @@ Status Netmap::Impl::accept(std::uint64_t link, EntryPtr entry, Now now) {
   const bool newer = judgement == Store::Judgement::newer;
   if (Held* held = newer ? store.find(d.id) : nullptr) {
     if (source != kOwnSource) static_cast<void>(may_renew(*held, now, true));
-    if (!share_address(held->entry->descriptor, d) || !d.relay) {
-      held->vouchers.clear();
-      store.set_reached(*held, false);
-    }
+    const Descriptor& before = held->entry->descriptor;
+    if (!share_address(before, d) || !d.relay) held->vouchers.clear();
+    const bool still_there =
+        held->reached_at.port != 0 ? d.names(held->reached_at) : d.addresses == before.addresses;
+    if (!still_there || !d.relay) store.set_reached(*held, false);
   }
   Held* held = store.put(std::move(entry), now, source);
   if (held == nullptr) return fail(Errc::refused_memory, "netmap is full");
@@ -164,16 +164,22 @@ void Netmap::Impl::look_at_relay(Held& held, Now now) {
   belief.judge(held, now);
   if (!d.relay || d.id == options.self) return tries.forget(d.id);
   if (held.reached) return;
-  if (gossip.is_linked_at(d)) return reached(held, now);
+  if (const auto at = gossip.linked_at(d)) return reached(held, *at, now);
   if (options.passes_on && tries.size() < options.descriptors_max) {
     tries.newcomer(d.id, held.source, !belief.is_believed(held), relays(), now);
   }
 }
 
-void Netmap::Impl::reached(Held& held, Now now) {
+/// `at`: port 0 if it is not known any more.
+void Netmap::Impl::reached(Held& held, const SocketAddress& at, Now now) {
   last_reached = now.mono;
   if (options.passes_on) tries.reached(held.entry->descriptor.id, relays(), now);
   if (held.reached) return;
+  if (!store.may_be_reached(held)) {
+    ++stats.reached_beyond_share;
+    return;
+  }
+  held.reached_at = at;
   ++stats.reached;
   store.set_reached(held, true);
   belief.judge(held, now);
@@ -225,8 +231,9 @@ void Netmap::on_link_ready(std::uint64_t link, Now now, const LinkFacts& facts) 
   if (!impl_->options.only_reached || !facts.dialed) return;
   Held* held = impl_->store.find(*facts.dialed);
   if (held == nullptr || !held->entry->descriptor.relay) return;
-  const auto& addresses = held->entry->descriptor.addresses;
-  if (std::ranges::find(addresses, facts.remote) != addresses.end()) impl_->reached(*held, now);
+  if (held->entry->descriptor.names(facts.remote)) {
+    impl_->reached(*held, facts.remote, now);
+  }
 }
 
 void Netmap::on_link_closed(std::uint64_t link) {
@@ -234,6 +241,8 @@ void Netmap::on_link_closed(std::uint64_t link) {
   impl_->tries.source_gone(link);
   impl_->broken.erase(link);
 }
+
+bool Netmap::knows(std::uint64_t link) const { return impl_->gossip.knows(link); }
 
 bool Netmap::on_frame(std::uint64_t link, std::uint8_t type, Bytes body, Now now) {
   Impl& impl = *impl_;
@@ -301,12 +310,20 @@ void Netmap::believe(std::vector<NodeId> ids, Now now) {
 
 std::optional<RelayTry> Netmap::next_try(Now now) {
   Impl& impl = *impl_;
-  const auto network_of = [&](const NodeId& id) -> std::optional<std::uint64_t> {
+  const auto address_of = [&](const NodeId& id, unsigned failed) -> std::optional<SocketAddress> {
     const Held* held = impl.store.find(id);
     if (held == nullptr) return std::nullopt;
-    return Store::network_of(held->entry->descriptor.addresses.front());
+    std::vector<SocketAddress> addresses;
+    std::ranges::copy_if(held->entry->descriptor.addresses, std::back_inserter(addresses),
+                         [&](const SocketAddress& at) { return held->entry->dialable(at); });
+    if (addresses.empty()) return std::nullopt;
+    return addresses[failed % addresses.size()];
   };
-  while (const auto next = impl.tries.next(network_of, now)) {
+  const auto network = [&](const NodeId& id, unsigned failed) {
+    const auto at = address_of(id, failed);
+    return at ? network_of(*at) : std::nullopt;
+  };
+  while (const auto next = impl.tries.next(network, now)) {
     Held* held = impl.store.find(next->id);
     if (held == nullptr) {
       impl.tries.forget(next->id);
@@ -317,15 +334,13 @@ std::optional<RelayTry> Netmap::next_try(Now now) {
       impl.store.set_reached(*held, false);
       impl.belief.judge(*held, now);
     }
-    std::vector<SocketAddress> addresses;
-    std::ranges::copy_if(held->entry->descriptor.addresses, std::back_inserter(addresses),
-                         [&](const SocketAddress& at) { return held->entry->dialable(at); });
-    if (addresses.empty()) {
+    const auto at = address_of(next->id, next->failed);
+    if (!at) {
       impl.tries.forget(next->id);
       continue;
     }
     ++impl.stats.tried;
-    return RelayTry{next->id, addresses[next->failed % addresses.size()]};
+    return RelayTry{next->id, *at};
   }
   return std::nullopt;
 }
@@ -365,7 +380,7 @@ void Netmap::restore(std::vector<Kept> kept, Now now) {
     if (!impl.accept(kOwnSource, std::move(one.entry), now)) continue;
     Held* held = impl.store.find(id);
     if (one.counts) impl.belief.remember(*held, now);
-    if (one.reached) impl.reached(*held, now);
+    if (one.reached) impl.reached(*held, {}, now);
   }
 }
 

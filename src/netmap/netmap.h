@@ -81,8 +81,9 @@ struct NetmapStats {
   std::uint64_t evicted = 0;  // gave their place to others
   std::size_t unproven = 0;   // held, but neither reached nor ours to keep
   std::uint64_t tried = 0, reached = 0, unreached = 0;  // relays dialed to see them; and the result
-  std::uint64_t waiting_dropped = 0;  // the queue was full: the oldest of the link with most
-  std::uint64_t owed_dropped = 0;     // too much owed already: the next digest makes up for it
+  std::uint64_t reached_beyond_share = 0;  // as many of their host or network were reached already
+  std::uint64_t waiting_dropped = 0;       // the queue was full: the oldest of the link with most
+  std::uint64_t owed_dropped = 0;          // too much owed already: the next digest makes up for it
   std::uint64_t frames_in = 0, frames_out = 0, frames_malformed = 0;
   std::uint64_t frames_ignored = 0;  // a link beyond links_max, or asking for more than its share
   std::uint64_t sends_refused = 0;   // by the sink
@@ -99,6 +100,8 @@ class Netmap {
   Status add(Bytes raw, Now now);
   void on_link_ready(std::uint64_t link, Now now, const LinkFacts& facts = {});
   void on_link_closed(std::uint64_t link);
+  /// Frames of others are ignored.
+  bool knows(std::uint64_t link) const;
   /// DIGEST, WANT, DESCRIPTOR. False: malformed, the caller closes the link with `protocol`.
   bool on_frame(std::uint64_t link, std::uint8_t type, Bytes body, Now now);
   /// Our bootstrap entries and guards: they always have a place, and are believed.

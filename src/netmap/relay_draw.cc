@@ -29,10 +29,9 @@ bool same_block(const SocketAddress& a, const SocketAddress& b) {
 }  // namespace
 
 bool share_network(const Descriptor& candidate, const Descriptor& chosen) {
-  if (chosen.addresses.empty()) return false;
-  const SocketAddress& beside = chosen.addresses.front();
-  return std::ranges::any_of(candidate.addresses, [&beside](const SocketAddress& address) {
-    return same_block(address, beside);
+  return std::ranges::any_of(candidate.addresses, [&](const SocketAddress& address) {
+    return std::ranges::any_of(
+        chosen.addresses, [&](const SocketAddress& beside) { return same_block(address, beside); });
   });
 }
 

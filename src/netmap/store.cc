@@ -23,6 +23,17 @@ bool supersedes(std::uint64_t rank, const Held& held, UnixSeconds now) {
   return rank > held.rank() || (published > now && published - now > kPublishedAheadMax);
 }
 
+/// Of its addresses, each once.
+template <class KeyOf>
+std::vector<std::uint64_t> keys_of(const Descriptor& d, KeyOf&& key_of) {
+  std::vector<std::uint64_t> out;
+  for (const SocketAddress& address : d.addresses) {
+    const auto key = key_of(address);
+    if (key && std::ranges::find(out, *key) == out.end()) out.push_back(*key);
+  }
+  return out;
+}
+
 std::uint8_t first_byte(const NodeId& id) { return std::to_integer<std::uint8_t>(id.bytes[0]); }
 
 }  // namespace
@@ -33,31 +44,42 @@ Store::Store(const StoreRules& rules)
 // ---- Places
 // ---------------------------------------------------------------------------------------
 
-std::optional<Store::Network> Store::network_of(const SocketAddress& first) {
-  if (reach_of(first) != Reach::world) return std::nullopt;
-  const auto at = [&](std::size_t i) { return std::uint64_t{first.ip[i]}; };
-  if (first.is_v4()) return at(12) << 8 | at(13);
-  return std::uint64_t{1} << 32 | at(0) << 24 | at(1) << 16 | at(2) << 8 | at(3);
-}
-
 bool Store::is_proven(const Held& held) const {
   return !rules_.only_reached || held.reached || is_kept(held.entry->descriptor.id) ||
          (held.counts && held.entry->descriptor.relay) || held.source == kOwnSource;
 }
 
 void Store::count(const Held& held, bool in) {
-  if (is_proven(held)) return;
-  const auto change = [in](auto& of, const auto& key) {
+  const auto change = [in](Counts& of, std::uint64_t key) {
     if (in) {
       ++of[key];
     } else if (const auto at = of.find(key); at != of.end() && --at->second == 0) {
       of.erase(at);
     }
   };
+  const Descriptor& d = held.entry->descriptor;
+  if (held.reached) {
+    for (const std::uint64_t one : keys_of(d, network_of)) change(reached_of_network_, one);
+    for (const std::uint64_t one : keys_of(d, host_of)) change(reached_of_host_, one);
+  }
+  if (is_proven(held)) return;
   change(unproven_of_source_, held.source);
-  if (const auto network = network_of(held.entry->descriptor.addresses.front()))
-    change(unproven_of_network_, *network);
+  for (const std::uint64_t one : keys_of(d, network_of)) change(unproven_of_network_, one);
   unproven_ += in ? 1 : SIZE_MAX;
+}
+
+bool Store::may_be_reached(const Held& held) const {
+  const Descriptor& d = held.entry->descriptor;
+  if (held.reached || is_kept(d.id)) return true;
+  const auto has_place = [](const Counts& counts, std::size_t most) {
+    return [&counts, most](std::uint64_t one) {
+      const auto at = counts.find(one);
+      return at == counts.end() || at->second < most;
+    };
+  };
+  return std::ranges::all_of(keys_of(d, network_of),
+                             has_place(reached_of_network_, kReachedOfNetworkMax)) &&
+         std::ranges::all_of(keys_of(d, host_of), has_place(reached_of_host_, kReachedOfHostMax));
 }
 
 Store::Judgement Store::judge(const NodeId& id, std::uint64_t rank, UnixSeconds now,
@@ -112,16 +134,15 @@ bool Store::make_room(const Entry& entry, std::uint64_t source) {
   const std::uint8_t byte = first_byte(entry.descriptor.id);
   const auto any = [](const Held&) { return true; };
   if (per_byte_[byte] >= kPerByteMax && !evict_for(source, byte, byte, any)) return false;
-  const auto network =
-      rules_.only_reached ? network_of(entry.descriptor.addresses.front()) : std::nullopt;
-  if (network && source != kOwnSource) {
-    const auto there = unproven_of_network_.find(*network);
-    const auto in = [&](const Held& held) {
-      return network_of(held.entry->descriptor.addresses.front()) == network;
-    };
-    if (there != unproven_of_network_.end() && there->second >= kNetworkMax &&
-        !evict_for(source, 0, 255, in)) {
-      return false;
+  if (rules_.only_reached && source != kOwnSource) {
+    for (const std::uint64_t network : keys_of(entry.descriptor, network_of)) {
+      const auto there = unproven_of_network_.find(network);
+      if (there == unproven_of_network_.end() || there->second < kNetworkMax) continue;
+      const auto in = [&](const Held& held) {
+        const auto has = keys_of(held.entry->descriptor, network_of);
+        return std::ranges::find(has, network) != has.end();
+      };
+      if (!evict_for(source, 0, 255, in)) return false;
     }
   }
   if (held_.size() < rules_.descriptors_max && has_room()) return true;

@@ -37,6 +37,7 @@ struct Held {
   std::uint64_t source = kOwnSource;
   TimePoint since{};               // first held
   bool reached = false;            // a link to one of its addresses was completed by this node
+  SocketAddress reached_at;        // this one; port 0: not known
   bool counts = false;             // as a relay for routes
   TimePoint believed_at{};         // when there was last reason to let it count
   std::vector<NodeId> vouchers{};  // who showed it and is believed; at most kVouchersMax
@@ -64,12 +65,11 @@ class Store {
   std::size_t believed_max() const { return rules_.descriptors_max / 2; }
   /// Unproven ones that claim to be in one network (/16, /32) of the world.
   static constexpr std::size_t kNetworkMax = 64;
+  /// Relays that were reached, in one network and at one address (/64) of the world. More are held
+  /// as if they had not been: whoever has one machine does not fill the netmap with it.
+  static constexpr std::size_t kReachedOfNetworkMax = 64;
+  static constexpr std::size_t kReachedOfHostMax = 8;
   static constexpr std::size_t kVouchersMax = 8;
-
-  /// The first 16 bits of an IPv4 address, 32 of an IPv6 one; nothing for one that is not of the
-  /// world: those are no sign of who owns what.
-  using Network = std::uint64_t;
-  static std::optional<Network> network_of(const SocketAddress& address);
 
   enum class Judgement : std::uint8_t { newcomer, newer, old, full };
   /// Whether a descriptor of that id and rank would be looked at. `share`: what its source may have
@@ -84,6 +84,8 @@ class Store {
   Held* put(EntryPtr entry, Now now, std::uint64_t source = kOwnSource);
   /// Its proof, or whether it counts, may have changed.
   void set_reached(Held& held, bool reached);
+  /// Whether there is a place for it among the reached ones of its networks and hosts.
+  bool may_be_reached(const Held& held) const;
   void set_counts(Held& held, bool counts);
   /// Nodes that always have a place: guards and bootstrap entries.
   void keep(std::set<NodeId> ids);
@@ -146,8 +148,11 @@ class Store {
   Map held_;
   std::set<NodeId> kept_;
   std::array<std::size_t, 256> per_byte_{};
-  std::map<std::uint64_t, std::size_t> unproven_of_source_;
-  std::map<Network, std::size_t> unproven_of_network_;
+  using Counts = std::map<std::uint64_t, std::size_t>;
+  Counts unproven_of_source_;
+  Counts unproven_of_network_;
+  Counts reached_of_network_;
+  Counts reached_of_host_;
   std::size_t unproven_ = 0;
   std::uint64_t evicted_ = 0;
   std::uint64_t version_ = 0;

@@ -397,6 +397,9 @@ const std::vector<Row>& rows() {
                 r.netmap.reached),
       QUDAG_ROW("qudag_relays_lost_total", "", "relays that were there once and do not answer",
                 counter, r.netmap.unreached),
+      QUDAG_ROW("qudag_relays_beyond_share_total", "",
+                "relays that are there and do not count: too many of their host or network",
+                counter, r.netmap.reached_beyond_share),
 
       QUDAG_ROW("qudag_pool_blocks", "size=\"cell\",state=\"used\"", "pooled blocks", gauge,
                 r.pool.in_use[0]),

@@ -2,6 +2,7 @@
 #include <qudag/options.h>
 
 #include "base/limits.h"
+#include "base/reach.h"
 #include "node/cipher.h"
 
 #include <fmt/format.h>
@@ -98,6 +99,12 @@ Status validate(const Options& o) {
   }
   for (const SocketAddress& address : o.publish) {
     if (address.port == 0) return fail(Errc::config_invalid, "publish: a port must not be 0");
+  }
+  if (!in_one_network(o.publish)) {
+    return fail(
+        Errc::config_invalid,
+        "publish: name addresses of one network: the first 16 bits of the IPv4 ones must be "
+        "the same, and the first 32 of the IPv6 ones");
   }
   for (const PeerAddress& peer : o.bootstrap) {
     if (peer.at.port == 0) return fail(Errc::config_invalid, "bootstrap: a port must not be 0");

@@ -12,7 +12,7 @@
 #include "netmap/netmap.h"
 #include "netmap/route.h"
 #include "node/shard/build_gate.h"
-#include "node/shard/gossip_hub.h"
+#include "node/shard/gossip/gossip_hub.h"
 #include "node/shard/load_reports.h"
 #include "node/shard/protection.h"
 #include "node/shard/warm_links.h"

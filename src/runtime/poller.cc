@@ -125,8 +125,9 @@ Poller::Ready Poller::wait(const Duration* longest) {
       case Source::wake:
         break;
       case Source::clock: {
-        std::uint64_t times = 0;  // the read fails: the timer was cancelled
-        static_cast<void>(::read(clock_, &times, sizeof times));
+        std::uint64_t times = 0;
+        // The read fails: the timer was cancelled.
+        if (::read(clock_, &times, sizeof times) >= 0) times = 0;
         rearm_clock();
         break;
       }

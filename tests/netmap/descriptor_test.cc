@@ -147,6 +147,10 @@ TEST(Descriptor, TheWriterKeepsTheRules) {
       {"no address", [](Descriptor& d) { d.addresses.clear(); }},
       {"five addresses", [](Descriptor& d) { d.addresses.resize(5, d.addresses[0]); }},
       {"port 0", [](Descriptor& d) { d.addresses[0].port = 0; }},
+      {"two networks of the world",
+       [](Descriptor& d) {
+         d.addresses = {SocketAddress::v4(45, 7, 1, 1, 1), SocketAddress::v4(45, 8, 1, 1, 1)};
+       }},
       {"no onion key", [](Descriptor& d) { d.onion_keys.clear(); }},
       {"three onion keys", [](Descriptor& d) { d.onion_keys.resize(3, d.onion_keys[0]); }},
       {"key without validity",

@@ -200,6 +200,47 @@ TEST_F(GuardsTest, TimesThatCannotBeAreMovedToWhereTheyCan) {
   EXPECT_EQ(guard.until, now.unix_seconds + 150 * kDay);
 }
 
+/// A machine that begins with a clock of long ago (no battery, forged time) and is set right later.
+TEST_F(GuardsTest, AClockThatWasBehindAtTheStartExchangesNobody) {
+  fill(Layer::first);
+  fill(Layer::second, 11);
+  const auto first = guards.ids();
+  const auto second = guards.ids(Layer::second);
+  const UnixSeconds right = now.unix_seconds;
+  for (const UnixSeconds behind : {20 * kDay, 80 * kDay}) {
+    now.unix_seconds = right - behind;
+    guards = again();
+    for (const auto& one : {first, second}) gone.insert(one.begin(), one.end());
+    update();  // the netmap is empty at first
+    pass(5min);
+    gone.clear();
+    now.unix_seconds = right;
+    for (int hour = 0; hour < 12; ++hour) pass(1h);
+    EXPECT_EQ(guards.ids(), first) << behind / kDay << " days behind";
+    EXPECT_EQ(guards.ids(Layer::second), second);
+  }
+}
+
+TEST_F(GuardsTest, OneThatIsGoneIsNotDroppedBecauseTheClockWasSet) {
+  fill(Layer::first);
+  gone = {id_of(1)};
+  update();
+  now.unix_seconds += 100 * kDay;
+  pass(1min);
+  EXPECT_TRUE(guards.contains(Layer::first, id_of(1)));
+}
+
+/// A first hop that says it reaches none of the second ones is believed of half of them.
+TEST_F(GuardsTest, WhatAFirstHopSaysTakesHalfOfTheSecondOnesAtMost) {
+  fill(Layer::first);
+  fill(Layer::second, 11);
+  for (std::uint64_t i = 11; i < 15; ++i) guards.not_reached(id_of(1), id_of(i), now);
+  std::size_t passed_over = 0;
+  for (std::uint64_t i = 11; i < 15; ++i)
+    passed_over += guards.passed_over(id_of(1), id_of(i), now);
+  EXPECT_EQ(passed_over, 2u);
+}
+
 /// Those of the file are waited for before others take their places.
 TEST_F(GuardsTest, AfterARestartNobodyIsDrawnUntilTheNetmapHadTimeToShowThem) {
   fill(Layer::first);

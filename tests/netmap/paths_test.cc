@@ -301,7 +301,7 @@ TEST_F(Client, WhatAFirstHopSaysOfASecondCountsBehindItselfOnly) {
     const auto route = ids_of(draw(id_of(kTarget)));
     behind[route[0]].insert(route[1]);
   }
-  EXPECT_EQ(behind[liar].size(), 1u);
+  EXPECT_EQ(behind[liar].size(), 2u) << "of half of them it is believed";
   EXPECT_EQ(behind[guards.ids()[1]].size(), 4u);
   EXPECT_EQ(guards.ids(Layer::second), seconds) << "nobody was exchanged";
   now.mono += 2h;
@@ -382,20 +382,36 @@ TEST(Suspicion, WhoFramesOthersLosesMost) {
   }
 }
 
-/// A relay that lists addresses in the networks of others keeps itself out of their company, and
-/// none of them out of routes.
+/// Relays of one machine, each with an address in front that is in a network of its own.
+TEST(Suspicion, AFalseAddressInFrontPutsNoTwoOfOneNetworkIntoOneRoute) {
+  const auto beside = [](std::uint64_t number) {
+    auto out = std::make_shared<Entry>(*plain(number));
+    const SocketAddress real = SocketAddress::v4(45, 7, 1, 1, static_cast<std::uint16_t>(number));
+    out->descriptor.addresses = {out->descriptor.addresses[0], real};
+    return out;
+  };
+  EXPECT_TRUE(share_network(beside(1)->descriptor, beside(2)->descriptor));
+  EXPECT_TRUE(share_network(beside(1)->descriptor, plain(1)->descriptor));
+  EXPECT_FALSE(share_network(beside(1)->descriptor, plain(2)->descriptor));
+}
+
+/// A relay that lists an address in the network of others keeps itself out of their company, and
+/// none of them out of other routes. It is one network: descriptors with more are not valid.
 TEST(Suspicion, ClaimedNetworksKeepOutTheirClaimantOnly) {
   std::vector<EntryPtr> all{target()};
-  for (std::uint64_t i = 1; i <= 12; ++i) all.push_back(plain(i));
-  auto claims = plain(13);
-  for (std::uint64_t i = 1; i <= 3; ++i) {
-    claims->descriptor.addresses.push_back(plain(i)->descriptor.addresses[0]);
-  }
-  all.push_back(claims);
+  const auto with_v6 = [](std::uint64_t number) {
+    auto out = plain(number);
+    out->descriptor.addresses.push_back(
+        *SocketAddress::parse("[2a01:1::" + std::to_string(number) + "]:1"));
+    return out;
+  };
+  for (std::uint64_t i = 1; i <= 12; ++i) all.push_back(i <= 3 ? with_v6(i) : plain(i));
+  all.push_back(with_v6(13));
   const View view(std::move(all));
   SeededRng rng(6);
   const RelayHistory history;
   std::map<NodeId, int> behind;  // the claimant
+  std::map<NodeId, int> all_seconds;
   int together = 0;
   for (int i = 0; i < 20'000; ++i) {
     Guards guards;
@@ -405,9 +421,12 @@ TEST(Suspicion, ClaimedNetworksKeepOutTheirClaimantOnly) {
     const NodeId first = (*route)[0]->descriptor.id;
     const NodeId second = (*route)[1]->descriptor.id;
     if (first == id_of(13)) ++behind[second];
-    together += second == id_of(13) && first <= id_of(3);
+    together +=
+        (second == id_of(13) && first <= id_of(3)) || (first == id_of(13) && second <= id_of(3));
+    ++all_seconds[second];
   }
-  for (std::uint64_t i = 1; i <= 12; ++i) EXPECT_GT(behind[id_of(i)], 80) << i;
+  for (std::uint64_t i = 4; i <= 12; ++i) EXPECT_GT(behind[id_of(i)], 80) << i;
+  for (std::uint64_t i = 1; i <= 13; ++i) EXPECT_GT(all_seconds[id_of(i)], 800) << i;
   EXPECT_EQ(together, 0);
 }
 

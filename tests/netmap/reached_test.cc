@@ -259,6 +259,65 @@ TEST_F(ReachedTest, OneNetworkHasAShareOfWhatNobodyProved) {
   EXPECT_LE(tried.size(), 8u + 30u) << "dials into one network are few";
 }
 
+/// One machine makes relays that really answer, as many as it likes.
+TEST_F(ReachedTest, RelaysThatAreThereHaveAShareByHostAndByNetwork) {
+  const auto at_host = [&](std::uint64_t number, SocketAddress at) {
+    Descriptor d = descriptor_of(number);
+    d.addresses = {at};
+    const std::uint64_t link = 5'000 + number;
+    netmap->on_link_ready(link, now, {.dialed = identity_of(number).id(), .remote = at});
+    give(link, signed_by(identity_of(number), d));
+  };
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    at_host(100 + i, SocketAddress::v4(45, 7, 1, 1, static_cast<std::uint16_t>(4'000 + i)));
+  }
+  EXPECT_EQ(netmap->stats().reached, Store::kReachedOfHostMax);
+  for (std::uint64_t i = 0; i < 80; ++i) {
+    at_host(200 + i, SocketAddress::v4(45, 7, 2, static_cast<std::uint8_t>(1 + i), 4'433));
+  }
+  EXPECT_EQ(netmap->stats().reached, Store::kReachedOfNetworkMax);
+  EXPECT_EQ(netmap->stats().reached_beyond_share, 100 - Store::kReachedOfNetworkMax);
+  at_host(300, SocketAddress::v4(45, 8, 1, 1, 4'433));
+  EXPECT_EQ(netmap->stats().reached, Store::kReachedOfNetworkMax + 1) << "one of another network";
+}
+
+/// An address where nobody is, in front of the one that answers: it opens no other shares.
+TEST_F(ReachedTest, AFalseAddressInFrontChangesNoShareAndNoRate) {
+  const auto false_front = [&](std::uint64_t number) {
+    Descriptor d = descriptor_of(number);
+    d.addresses = {*SocketAddress::parse("[2a0" + std::to_string(number % 10) + ":" +
+                                         std::to_string(number) + "::1]:1"),
+                   SocketAddress::v4(45, 7, 1, 1, static_cast<std::uint16_t>(4'000 + number))};
+    return signed_by(identity_of(number), d);
+  };
+  for (std::uint64_t link = 0; link < 5; ++link) {
+    ready(1'000 + link);
+    for (std::uint64_t i = 0; i < 20; ++i) give(1'000 + link, false_front(100 + 20 * link + i));
+  }
+  EXPECT_EQ(netmap->stats().held, Store::kNetworkMax);
+  std::size_t into_network = 0;
+  for (const auto& one : tries(60s)) into_network += one.at.is_v4();
+  EXPECT_LE(into_network, 8u + 30u);
+}
+
+/// It was there, and now says that it is elsewhere, beside an address that it keeps.
+TEST_F(ReachedTest, WhoLeavesTheAddressWhereItWasReachedWasNotReached) {
+  Descriptor d = descriptor_of(1);
+  const SocketAddress other = *SocketAddress::parse("[2001:db8::1]:4433");
+  d.addresses = {other, address_of(1)};
+  dialed(kHonest, 1);
+  give(kHonest, signed_by(identity_of(1), d));
+  EXPECT_EQ(netmap->stats().unproven, 0u);
+  netmap->on_link_closed(kHonest);
+  d.published += 60;
+  d.addresses = {other};
+  ready(kStranger);
+  give(kStranger, signed_by(identity_of(1), d));
+  const auto again = tries(60s);
+  ASSERT_FALSE(again.empty()) << "it is looked at anew";
+  EXPECT_EQ(again[0].at, other);
+}
+
 TEST_F(ReachedTest, RenewalsOfOneIdentityAreFew) {
   ready(kStranger);
   for (std::uint64_t i = 0; i < 100; ++i) {

@@ -4,7 +4,7 @@
 #include "crypto/identity.h"
 #include "memory/bound.h"
 #include "node/gate.h"
-#include "node/shard/gossip_hub.h"
+#include "node/shard/gossip/gossip_hub.h"
 #include "node/shard/host.h"
 #include "node/shard/shard.h"
 #include "sim/world.h"

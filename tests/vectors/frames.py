@@ -24,6 +24,24 @@ class Refused(Exception):
 CODES = {"link": "protocol", "circuit": "destroyed"}
 
 
+V4_MAPPED = bytes(10) + b"\xff\xff"
+
+
+def v4_of_the_world(a, b):
+    """8.1, Reach, of the first two bytes."""
+    return not (a == 0 or a >= 224 or a in (10, 127) or (a, b) in ((169, 254), (192, 168))
+                or (a == 172 and b & 0xf0 == 16) or (a == 100 and b & 0xc0 == 64))
+
+
+def of_the_world(ip):
+    if ip[:12] in (V4_MAPPED, bytes.fromhex("0064ff9b") + bytes(8)):
+        return v4_of_the_world(ip[12], ip[13])
+    if ip[:2] == b"\x20\x02":
+        return v4_of_the_world(ip[2], ip[3])
+    return not (ip[:12] == bytes(12) or ip[0] == 0xff or ip[0] & 0xfe == 0xfc
+                or (ip[0] == 0xfe and ip[1] & 0x80))
+
+
 def rule(kept, why, scope="link", code=None):
     if not kept:
         raise Refused(scope, code or CODES[scope], why)
@@ -158,6 +176,10 @@ def read_descriptor(raw, now=None):
     rule(out["published"] < out["expires"] <= out["published"] + 7 * DAY, "published and expires")
     rule(out["versions"][0] <= out["versions"][1], "versions")
     rule(all(port != 0 for _, port in out["addresses"]), "port 0")
+    for v4 in (True, False):
+        networks = {ip[12:14] if v4 else ip[:4] for ip, _ in out["addresses"]
+                    if (ip[:12] == V4_MAPPED) == v4 and of_the_world(ip)}
+        rule(len(networks) <= 1, "addresses in one network of each family")
     rule(all(a < b for a, b, _ in out["onion_keys"]), "validity of an onion key")
     if now is not None:
         rule(out["expires"] > now, "expired", "frame", "drop")

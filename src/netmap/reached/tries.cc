@@ -84,7 +84,8 @@ void Tries::keep_if(const std::function<bool(const NodeId&)>& is_held) {
 }
 
 std::optional<Tries::Try> Tries::next(
-    const std::function<std::optional<std::uint64_t>(const NodeId&)>& network_of, Now now) {
+    const std::function<std::optional<std::uint64_t>(const NodeId&, unsigned)>& network_of,
+    Now now) {
   for (std::size_t looked = 0; looked < sources_.size(); ++looked) {
     auto at = sources_.upper_bound(last_served_);
     if (at == sources_.end()) at = sources_.begin();
@@ -103,7 +104,7 @@ std::optional<Tries::Try> Tries::next(
       later(kWait);
       continue;
     }
-    if (const auto network = network_of(id)) {
+    if (const auto network = network_of(id, failed)) {
       if (networks_.size() >= kNetworksMax && !networks_.contains(*network)) {
         std::erase_if(networks_, [&](const auto& one) { return now.mono - one.second.at > 1min; });
         if (networks_.size() >= kNetworksMax) networks_.erase(networks_.begin());

@@ -51,9 +51,11 @@ class Tries {
     unsigned failed = 0;  // tries before this one, since it was reached
   };
   /// Whom to dial now; it is tried again later unless reached() or forget() comes.
-  /// `network_of`: of the address that would be dialed; nothing: exempt.
+  /// `network_of`: of the address that would be dialed after so many tries that failed; nothing:
+  /// exempt.
   std::optional<Try> next(
-      const std::function<std::optional<std::uint64_t>(const NodeId&)>& network_of, Now now);
+      const std::function<std::optional<std::uint64_t>(const NodeId&, unsigned)>& network_of,
+      Now now);
   /// It could not be dialed yet: in a moment, as if nothing had been.
   void put_off(const NodeId& id, Duration wait, Now now);
   /// While there is nothing to dial; not after it.

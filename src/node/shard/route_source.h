@@ -20,9 +20,11 @@ class RouteSource final : public message::Routes {
       : self_(self), cipher_(cipher), policy_(policy), guards_(std::move(guards)), rng_(rng) {}
 
   void set_view(netmap::ViewPtr view) { view_ = std::move(view); }
-  /// First hops of the node's circuits, oldest first.
+  /// First hops of the node's circuits: those in use, and not others of the list.
   std::vector<NodeId> guards() const {
-    return guards_->with([](const netmap::Guards& guards) { return guards.ids(); });
+    auto out = guards_->with([](const netmap::Guards& guards) { return guards.ids(); });
+    if (out.size() > policy_.guards) out.resize(policy_.guards);
+    return out;
   }
   /// A link that we dialed is there.
   void linked(const NodeId& peer, const SocketAddress& at) {
@@ -36,6 +38,8 @@ class RouteSource final : public message::Routes {
                                             Now now) override;
   void refused(std::span<const onion::RouteHop> route, std::size_t hop, Now now) override {
     history_.refused(route[hop].id, now, hop == 0);
+    // The hop before it said so, and is passed over for as long: who frames others gains nothing.
+    if (hop > 1) history_.refused(route[hop - 1].id, now, false);
   }
   void report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
               Duration took, Now now) override;

@@ -8,7 +8,7 @@
 #include "memory/bound.h"
 #include "message/messages.h"
 #include "node/shard/build_gate.h"
-#include "node/shard/gossip_hub.h"
+#include "node/shard/gossip/gossip_hub.h"
 #include "node/shard/host.h"
 #include "node/shard/node_guards.h"
 #include "node/state.h"

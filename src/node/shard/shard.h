@@ -11,9 +11,9 @@
 #include "memory/bound.h"
 #include "node/report.h"
 #include "node/request.h"
-#include "node/shard/bootstrap.h"
 #include "node/shard/completions.h"
-#include "node/shard/gossip_hub.h"
+#include "node/shard/gossip/bootstrap.h"
+#include "node/shard/gossip/gossip_hub.h"
 #include "node/shard/host.h"
 #include "node/shard/key_ring.h"
 #include "node/shard/link_joint.h"
@@ -55,6 +55,8 @@ class Shard final : public runtime::Driven,
   void send(SendRequest&& request, Now now);
   void set_view(netmap::ViewPtr view, Now now);
   void set_onion_keys(std::vector<onion::OnionKey> keys);
+  /// Unless newer ones came before them: posts may overtake each other.
+  void set_onion_keys(std::vector<onion::OnionKey> keys, std::uint64_t made_as);
   bool send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body);
   void close_link(std::uint64_t gossip_key, link::Code code, Now now);
   /// Shard 0: makes keys and a descriptor, joins the bootstrap nodes, renews both in time.
@@ -177,6 +179,8 @@ class Shard final : public runtime::Driven,
   std::vector<SocketAddress> addresses_;
   std::vector<HeldKey> keys_;
   UnixSeconds published_ = 0;  // of our descriptor, the last one
+  bool renewing_ = false, renew_again_ = false;
+  std::uint64_t keys_made_as_ = 0;  // the number of the keys in use
   TimePoint renew_at_ = kNever;
   bool keeping_state_ = false;     // a worker writes
   std::uint64_t guards_kept_ = 0;  // version

@@ -153,6 +153,11 @@ void Shard::time_frame(link::LinkId link, Bytes body, Now now) {
 }
 
 void Shard::renew(Now now) {
+  if (renewing_) {  // with what is true then
+    renew_again_ = true;
+    renew_at_ = now.mono + kRenewRetry;
+    return;
+  }
   renew_at_ = now.mono + kRenewRetry;  // until the announcement is there
   renew_wall_at_ = kNeverByWall;
   auto input = std::make_shared<AnnouncementInput>(
@@ -167,21 +172,27 @@ void Shard::renew(Now now) {
                         .now = now,
                         .published_before = published_before()});
   auto result = std::make_shared<Result<Announcement>>(fail(Errc::internal));
-  // Refused, expired or failed: tried again at renew_at_.
-  static_cast<void>(setup_.host->workers().submit([input, result] { *result = announce(*input); },
-                                                  setup_.host->executor(0),
-                                                  [this, result](WorkEnd, Now then) {
-                                                    if (*result) announced(**result, then);
-                                                  }));
+  // Refused, expired or failed: tried again at renew_at_. One at a time: two would each make a key,
+  // and one of them be lost.
+  renewing_ = setup_.host->workers().submit([input, result] { *result = announce(*input); },
+                                            setup_.host->executor(0),
+                                            [this, result](WorkEnd, Now then) {
+                                              renewing_ = false;
+                                              if (*result) announced(**result, then);
+                                              if (std::exchange(renew_again_, false)) renew(then);
+                                            });
 }
 
 void Shard::announced(const Announcement& made, Now now) {
   keys_ = made.keys;
   published_ = made.published;
   const std::vector<onion::OnionKey> accepted = onion_keys(keys_);
+  const std::uint64_t made_as = ++keys_made_as_;
   set_onion_keys(accepted);
   bool all = true;
-  for (unsigned i = 1; i < setup_.shards; ++i) all = setup_.hub->give_keys(i, accepted) && all;
+  for (unsigned i = 1; i < setup_.shards; ++i) {
+    all = setup_.hub->give_keys(i, accepted, made_as) && all;
+  }
   // Refused if the clock was set just now.
   if (setup_.options->known) all = setup_.hub->add(made.descriptor, now).has_value() && all;
   // A shard without the new keys refuses circuits that name them: soon again.

@@ -10,13 +10,12 @@
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
 #include "node/clocks.h"
+#include "node/shard/gossip/frame_queue.h"
 #include "node/shard/host.h"
 #include "onion/build.h"
 
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <map>
 #include <vector>
 
 namespace qudag::node {
@@ -55,7 +54,8 @@ class GossipHub final : public netmap::GossipSink {
   std::vector<netmap::Kept> worth_keeping(std::size_t most) { return netmap_.worth_keeping(most); }
   void restore(std::vector<netmap::Kept> kept, Now now);
   /// Passes new onion keys on to another shard. False: it has no room now.
-  [[nodiscard]] bool give_keys(unsigned shard, const std::vector<onion::OnionKey>& keys);
+  [[nodiscard]] bool give_keys(unsigned shard, const std::vector<onion::OnionKey>& keys,
+                               std::uint64_t made_as);
   /// The wall clock was set: what was refused for its time may be right now, so all links are told
   /// at once what is here, and say what they have.
   void clock_set(Now now);
@@ -67,21 +67,16 @@ class GossipHub final : public netmap::GossipSink {
   TimePoint next_deadline() const {
     return waiting_.empty() ? netmap_.next_deadline() : TimePoint::min();
   }
-  GossipHubStats hub_stats() const { return stats_; }
+  GossipHubStats hub_stats() const {
+    return {stats_.turns_used_up, stats_.frames_dropped + waiting_.gave_way()};
+  }
   netmap::NetmapStats stats() const { return netmap_.stats(); }
   netmap::ViewPtr view() const { return netmap_.view(); }
   void report(BoundedList& out, Now now) const;
 
  private:
-  /// A frame that waits for its turn: descriptors cost a signature each.
-  struct Frame {
-    unsigned shard;
-    link::LinkId link;
-    std::uint8_t type;
-    std::vector<std::byte> body;
-  };
   bool may_serve(Now now);
-  void serve(unsigned shard, link::LinkId link, std::uint8_t type, Bytes body, Now now);
+  void serve(std::uint64_t link, std::uint8_t type, Bytes body, Now now);
   bool send(std::uint64_t link, std::uint8_t type, Bytes body) override;
   void publish(Now now);
   void tell_clock(Now now);
@@ -91,8 +86,7 @@ class GossipHub final : public netmap::GossipSink {
   std::vector<Shard*> shards_;
   PeerClocks clocks_;
   std::optional<PeerClocks::Off> clock_off_;
-  std::deque<Frame> waiting_;
-  std::map<std::uint64_t, std::size_t> waiting_of_;  // frames by link
+  FrameQueue waiting_;  // descriptors cost a signature each
   GossipHubStats stats_;
   TimePoint turn_{};             // in which
   std::size_t served_ = 0;       // so many frames were served

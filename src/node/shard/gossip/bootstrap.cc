@@ -1,4 +1,4 @@
-#include "node/shard/bootstrap.h"
+#include "node/shard/gossip/bootstrap.h"
 
 #include <algorithm>
 

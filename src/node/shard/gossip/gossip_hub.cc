@@ -1,4 +1,4 @@
-#include "node/shard/gossip_hub.h"
+#include "node/shard/gossip/gossip_hub.h"
 
 #include "node/shard/shard.h"
 
@@ -9,8 +9,6 @@ namespace qudag::node {
 namespace {
 
 constexpr std::size_t kFramesPerTurn = 8;  // 0.2 ms each, if they are new descriptors
-constexpr std::size_t kFramesPerLink = 512;
-constexpr std::size_t kFramesMax = 2'048;
 
 unsigned shard_of(std::uint64_t key) { return static_cast<unsigned>(key >> 56); }
 
@@ -55,27 +53,23 @@ void GossipHub::link_ready(unsigned shard, link::LinkId link, const netmap::Link
 void GossipHub::link_closed(unsigned shard, link::LinkId link, Now now) {
   now_ = now;
   const std::uint64_t key = gossip_key(shard, link);
-  if (waiting_of_.erase(key) > 0) {
-    std::erase_if(waiting_, [&](const Frame& f) { return gossip_key(f.shard, f.link) == key; });
-  }
+  waiting_.forget(key);
   netmap_.on_link_closed(key);
 }
 
 void GossipHub::frame(unsigned shard, link::LinkId link, std::uint8_t type, Bytes body, Now now) {
   if (may_serve(now) && waiting_.empty()) {
     now_ = now;
-    serve(shard, link, type, body, now);
+    serve(gossip_key(shard, link), type, body, now);
     return publish(now);
   }
   const std::uint64_t key = gossip_key(shard, link);
-  const auto found = waiting_of_.find(key);
-  if (waiting_.size() >= kFramesMax ||
-      (found != waiting_of_.end() && found->second >= kFramesPerLink)) {
+  if (!netmap_.knows(key)) return;
+  if (!waiting_.make_place(key)) {
     ++stats_.frames_dropped;  // the next digest repeats what it said
     return;
   }
-  ++waiting_of_[key];
-  waiting_.push_back({shard, link, type, {body.begin(), body.end()}});
+  waiting_.push({.link = key, .type = type, .body = {body.begin(), body.end()}});
 }
 
 /// One of the frames that this turn has time for. Turns differ in their time.
@@ -84,24 +78,25 @@ bool GossipHub::may_serve(Now now) {
   return served_++ < kFramesPerTurn;
 }
 
-void GossipHub::serve(unsigned shard, link::LinkId link, std::uint8_t type, Bytes body, Now now) {
-  if (!netmap_.on_frame(gossip_key(shard, link), type, body, now)) {
+void GossipHub::serve(std::uint64_t link, std::uint8_t type, Bytes body, Now now) {
+  if (!netmap_.on_frame(link, type, body, now)) {
+    const unsigned shard = shard_of(link);
     Shard* owner = shards_[shard];
     if (shard == 0) {
-      owner->close_link(gossip_key(shard, link), link::Code::protocol, now);
+      owner->close_link(link, link::Code::protocol, now);
     } else {
       // Should this be lost, the link's next frame says it again.
-      static_cast<void>(
-          host_.executor(shard).post([owner, key = gossip_key(shard, link)](Now then) {
-            owner->close_link(key, link::Code::protocol, then);
-          }));
+      static_cast<void>(host_.executor(shard).post(
+          [owner, link](Now then) { owner->close_link(link, link::Code::protocol, then); }));
     }
   }
 }
 
-bool GossipHub::give_keys(unsigned shard, const std::vector<onion::OnionKey>& keys) {
+bool GossipHub::give_keys(unsigned shard, const std::vector<onion::OnionKey>& keys,
+                          std::uint64_t made_as) {
   Shard* to = shards_[shard];
-  return host_.executor(shard).post_or_keep([to, keys](Now) { to->set_onion_keys(keys); });
+  return host_.executor(shard).post_or_keep(
+      [to, keys, made_as](Now) { to->set_onion_keys(keys, made_as); });
 }
 
 void GossipHub::clock_set(Now now) {
@@ -123,11 +118,8 @@ void GossipHub::tell_clock(Now now) {
 void GossipHub::on_time(Now now) {
   now_ = now;
   while (!waiting_.empty() && may_serve(now)) {
-    const Frame frame = std::move(waiting_.front());
-    waiting_.pop_front();
-    const auto of_link = waiting_of_.find(gossip_key(frame.shard, frame.link));
-    if (--of_link->second == 0) waiting_of_.erase(of_link);
-    serve(frame.shard, frame.link, frame.type, frame.body, now);
+    const auto frame = waiting_.pop();
+    serve(frame->link, frame->type, frame->body, now);
   }
   if (!waiting_.empty()) ++stats_.turns_used_up;
   netmap_.on_time(now);
@@ -161,9 +153,10 @@ void GossipHub::publish(Now now) {
 void GossipHub::report(BoundedList& out, Now now) const {
   netmap_.report(out, now);
   clocks_.report(out);
-  out.push_back(bounded(Bounded::Kind::queue, "gossip frames for the next turns", "drop new",
-                        waiting_.size(), kFramesMax, limits::kControlFrameBytesMax));
-  out.back().drops[static_cast<std::size_t>(DropReason::items_full)] = stats_.frames_dropped;
+  out.push_back(bounded(Bounded::Kind::queue, "gossip frames for the next turns",
+                        "the newest of the link with most", waiting_.size(), FrameQueue::kMax,
+                        limits::kControlFrameBytesMax));
+  out.back().drops[static_cast<std::size_t>(DropReason::items_full)] = hub_stats().frames_dropped;
 }
 
 }  // namespace qudag::node
