@@ -64,6 +64,8 @@ class Core {
   /// for its class: the circuits that have carried nothing for longest, of the link with most; of
   /// the asking one itself only such that are idle.
   void make_place(std::uint64_t link, Class cls, std::size_t more, Now now);
+  /// Less than half of an even part of the circuits that links have asked for.
+  bool asks_little(std::uint64_t link) const;
   static constexpr std::uint64_t kOurOwn = UINT64_MAX;
 
   void report(BoundedList& out) const;

@@ -61,7 +61,8 @@ void Incoming::take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now
   circuit.cls = static_cast<Class>(value);
   core_.sink.set_class(circuit.previous.stream, circuit.cls);
   // Now the class is known, and the build of 14 KB is not there yet.
-  const double chance = circuit.cls == Class::high ? core_.refusal_high : core_.refusal;
+  const bool spared = circuit.cls == Class::high || core_.asks_little(circuit.previous.stream.link);
+  const double chance = spared ? core_.refusal_high : core_.refusal;
   if (chance > 0 && core_.rng.unit() < chance) return refuse_class(circuit, true, now);
   if (!core_.has_place(circuit.cls, 0)) {
     const CircuitId id = circuit.id;

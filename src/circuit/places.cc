@@ -6,6 +6,9 @@
 //             longest, some at once if they are idle; a link that has as many itself only idle ones
 //             of its own, or its new circuit is refused.
 //
+//   load      under pressure new circuits are refused by chance; a link that has less than half of
+//             an even part of the circuits is spared until urgent ones are refused, too.
+//
 // So whoever comes anew over a link that holds less gets a place, whatever one peer does. Which
 // link a circuit is of is decided by the stream that it came over: who is behind it nobody knows.
 #include "circuit/core.h"
@@ -50,6 +53,16 @@ void Core::make_build_place(std::uint64_t link, Now now) {
   end(*first,
       {.why = {Errc::refused_circuits, "another build took its place"}, .previous = End::refused},
       now);
+}
+
+bool Core::asks_little(std::uint64_t link) const {
+  std::size_t all = 0, links = 0;
+  for (const auto& [other, share] : links_) {
+    all += share.asked;
+    links += share.asked > 0 ? 1 : 0;
+  }
+  const auto own = links_.find(link);
+  return own != links_.end() && own->second.asked * 2 * links <= all;
 }
 
 std::uint64_t Core::link_with_most() const {

@@ -81,6 +81,7 @@ class Arena {
   double peak_rss() const;
 
  private:
+  static void step_back(bool attacks);
   void judge_builds(const std::string& attack);
 
   app::test::Directory directory_;

@@ -121,6 +121,18 @@ TEST(Places, IdleCircuitsOfTheFullestLinkEndForANewcomer) {
   EXPECT_EQ(f.held(3), 21u);
 }
 
+TEST(Places, WhoAsksLittleIsNotRefusedForTheLoadOfOthers) {
+  Full f(30, 4);
+  f.net.node(0).circuits.set_refusal(1, 0);
+  EXPECT_FALSE(f.from(1, Class::normal)) << "its share is what presses";
+  EXPECT_TRUE(f.from(2, Class::normal));
+  EXPECT_TRUE(f.from(3, Class::low));
+  for (int i = 0; i < 20; ++i) f.from(3, Class::low);
+  EXPECT_LT(f.held(3), 10u) << "until it asks for much itself";
+  f.net.node(0).circuits.set_refusal(1, 1);
+  EXPECT_FALSE(f.from(2, Class::normal)) << "an emergency spares nobody";
+}
+
 TEST(Places, OfBusyOnesTheQuietestEndsForANewcomerAndForNobodyElse) {
   Full f(60, 4);
   f.net.pass(6s);
