@@ -192,7 +192,10 @@ bool Circuits::relays_busily(Duration quiet, Now now) const {
 
 std::size_t Circuits::failed_hop() const { return impl_->core.failed_hop; }
 CircuitsStats Circuits::stats() const { return impl_->core.stats; }
-void Circuits::report(BoundedList& out) const { impl_->core.report(out); }
+void Circuits::report(BoundedList& out) const {
+  impl_->core.report(out);
+  impl_->incoming.report(out);
+}
 
 // ---- streams
 // --------------------------------------------------------------------------------------
@@ -379,9 +382,12 @@ void Circuits::on_time(Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;
   while (Circuit* circuit = core.pop_due(now)) impl_->due(*circuit, now);
+  impl_->incoming.on_time(now);
 }
 
-TimePoint Circuits::next_deadline() const { return impl_->core.next_deadline(); }
+TimePoint Circuits::next_deadline() const {
+  return std::min(impl_->core.next_deadline(), impl_->incoming.next_deadline());
+}
 
 void Circuits::shutdown(Now now) {
   Core& core = impl_->core;

@@ -122,6 +122,9 @@ struct CircuitsOptions {
   std::size_t building_max = 256;     // of them not yet ready
   // When there is no place, the link that holds most gives one up: the build that it began first,
   // or the circuit that has carried nothing for longest. See core.h, places.
+  /// Builds of others that are opened in one turn (0.25 ms each); links take turns. 0: all that are
+  /// there.
+  std::size_t builds_per_turn = 0;
   std::size_t ahead_bytes =
       128 * 1024;  // payload cells queued on the first link before room() is 0
   std::chrono::milliseconds build_timeout{10'000};

@@ -5,6 +5,7 @@
 #include "circuit/wire.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace qudag::circuit {
 
@@ -48,7 +49,69 @@ void Incoming::on_due(Circuit& circuit, Now now) {
 void Incoming::on_data(Circuit& circuit, Bytes& data, Now now) {
   Opening& opening = *std::get<std::unique_ptr<Opening>>(circuit.handshake);
   if (opening.preface_bytes < Preface{}.size()) return take_preface(circuit, opening, data, now);
-  if (opening.build.take(data)) accept(circuit, opening.build.release(), now);
+  if (opening.waits) {  // nothing may follow a build before its reply
+    return core_.end(circuit, {.why = Errc::malformed, .previous = End::protocol}, now);
+  }
+  if (opening.build.take(data)) whole(circuit, opening, now);
+}
+
+void Incoming::whole(Circuit& circuit, Opening& opening, Now now) {
+  if (waiting_ == 0 && has_turn(now)) return accept(circuit, opening.build.release(), now);
+  opening.waits = true;
+  core_.set_deadline(circuit, circuit.created + core_.options.build_timeout);
+  if (waiting_ >= core_.options.building_max) forget_gone();
+  lines_[circuit.previous.stream.link].push_back(circuit.id);
+  ++waiting_;
+}
+
+/// Those that ended while they waited.
+void Incoming::forget_gone() {
+  waiting_ = 0;
+  for (auto& [link, line] : lines_) {
+    std::erase_if(line, [this](CircuitId id) { return core_.find(id) == nullptr; });
+    waiting_ += line.size();
+  }
+  std::erase_if(lines_, [](const auto& line) { return line.second.empty(); });
+}
+
+/// Turns differ in their time.
+bool Incoming::has_turn(Now now) {
+  if (std::exchange(turn_, now.mono) != now.mono) opened_ = 0;
+  return core_.options.builds_per_turn == 0 || opened_++ < core_.options.builds_per_turn;
+}
+
+std::optional<CircuitId> Incoming::next() {
+  if (waiting_ == 0) return std::nullopt;
+  auto line = lines_.upper_bound(served_);
+  if (line == lines_.end()) line = lines_.begin();
+  served_ = line->first;
+  const CircuitId id = line->second.front();
+  line->second.pop_front();
+  --waiting_;
+  if (line->second.empty()) lines_.erase(line);
+  return id;
+}
+
+void Incoming::on_time(Now now) {
+  while (waiting_ > 0 && has_turn(now)) {
+    Circuit* circuit = nullptr;
+    while (circuit == nullptr) {
+      const auto id = next();
+      if (!id) return;
+      circuit = core_.find(*id);
+    }
+    const CircuitId id = circuit->id;
+    accept(*circuit, std::get<std::unique_ptr<Opening>>(circuit->handshake)->build.release(), now);
+    circuit = core_.find(id);
+    if (circuit != nullptr && circuit->role != CircuitRole::relay && circuit->previous.open()) {
+      core_.consume_all(circuit->previous);
+    }
+  }
+}
+
+void Incoming::report(BoundedList& out) const {
+  out.push_back(bounded(Bounded::Kind::queue, "builds that wait for their turn",
+                        "their places go to others", waiting_, core_.options.building_max));
 }
 
 void Incoming::take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now now) {
@@ -61,8 +124,9 @@ void Incoming::take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now
   circuit.cls = static_cast<Class>(value);
   core_.sink.set_class(circuit.previous.stream, circuit.cls);
   // Now the class is known, and the build of 14 KB is not there yet.
-  const bool spared = circuit.cls == Class::high || core_.asks_little(circuit.previous.stream.link);
-  const double chance = spared ? core_.refusal_high : core_.refusal;
+  // Who asks for little is refused only when there is really no memory.
+  double chance = circuit.cls == Class::high ? core_.refusal_high : core_.refusal;
+  if (chance > 0 && core_.asks_little(circuit.previous.stream.link)) chance = 0;
   if (chance > 0 && core_.rng.unit() < chance) return refuse_class(circuit, true, now);
   if (!core_.has_place(circuit.cls, 0)) {
     const CircuitId id = circuit.id;

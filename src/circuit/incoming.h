@@ -4,12 +4,18 @@
 //      high the stream may be reset here, because places are kept or the node sheds load;
 //   2. the build message, into a temporary of exactly its size; a fifth of it in every two seconds,
 //      as the preface, or the stream is reset: a build that dribbles holds a slot for nothing;
-//   3. our layer of it comes off (onion::accept_build), or the stream is reset with the reason
+//   3. its turn: opening it costs a decapsulation, so a turn opens a few, and links take turns: who
+//      asks for many waits for itself;
+//   4. our layer of it comes off (onion::accept_build), or the stream is reset with the reason
 //      counted;
-//   4. the role that the record names takes over: relay.h or destination.h.
+//   5. the role that the record names takes over: relay.h or destination.h.
 #pragma once
 
 #include "circuit/core.h"
+
+#include <deque>
+#include <map>
+#include <optional>
 
 namespace qudag::circuit {
 
@@ -26,8 +32,16 @@ class Incoming {
   void on_data(Circuit& circuit, Bytes& data, Now now);
   /// The deadline of a build that is being received.
   void on_due(Circuit& circuit, Now now);
+  /// Opens those whose turn it is.
+  void on_time(Now now);
+  TimePoint next_deadline() const { return waiting_ == 0 ? kNever : TimePoint::min(); }
+  void report(BoundedList& out) const;
 
  private:
+  void whole(Circuit& circuit, Opening& opening, Now now);
+  bool has_turn(Now now);
+  std::optional<CircuitId> next();
+  void forget_gone();
   void take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now now);
   void set_opening_deadline(Circuit& circuit, Now now);
   void refuse_class(Circuit& circuit, bool place, Now now);
@@ -37,6 +51,11 @@ class Incoming {
   Core& core_;
   Relay& relay_;
   Destination& destination_;
+  std::map<std::uint64_t, std::deque<CircuitId>> lines_;  // by link; some are gone meanwhile
+  std::size_t waiting_ = 0;
+  std::uint64_t served_ = 0;  // the link that had its turn last
+  TimePoint turn_{};
+  std::size_t opened_ = 0;  // in it
 };
 
 }  // namespace qudag::circuit

@@ -7,7 +7,7 @@
 //             of its own, or its new circuit is refused.
 //
 //   load      under pressure new circuits are refused by chance; a link that has less than half of
-//             an even part of the circuits is spared until urgent ones are refused, too.
+//             an even part of the circuits is spared.
 //
 // So whoever comes anew over a link that holds less gets a place, whatever one peer does. Which
 // link a circuit is of is decided by the stream that it came over: who is behind it nobody knows.

@@ -48,6 +48,7 @@ struct Opening {
   std::uint8_t preface_bytes = 0;
   std::size_t seen_bytes = 0;  // of the build, when its deadline was set
   UnitAssembly<limits::kBuildMessageBytes> build;
+  bool waits = false;  // whole, for its turn
 };
 /// A relay between build and reply.
 struct Joining {

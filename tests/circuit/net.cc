@@ -201,6 +201,8 @@ void Net::run() {
   while (!queue_.empty() && !testing::Test::HasFatalFailure()) step();
 }
 
+constexpr Duration kTurn = std::chrono::microseconds(100);
+
 void Net::pass(Duration duration) {
   const TimePoint until = time_ + duration;
   for (;;) {
@@ -216,7 +218,8 @@ void Net::pass(Duration duration) {
     if (due == nullptr) {
       step();
     } else {
-      time_ = std::max(time_, next);
+      // What waits for the next turn is due at once; a turn takes time.
+      time_ = next == TimePoint::min() ? time_ + kTurn : std::max(time_, next);
       due->circuits.on_time(now());
       check();
     }

@@ -130,7 +130,33 @@ TEST(Places, WhoAsksLittleIsNotRefusedForTheLoadOfOthers) {
   for (int i = 0; i < 20; ++i) f.from(3, Class::low);
   EXPECT_LT(f.held(3), 10u) << "until it asks for much itself";
   f.net.node(0).circuits.set_refusal(1, 1);
-  EXPECT_FALSE(f.from(2, Class::normal)) << "an emergency spares nobody";
+  EXPECT_FALSE(f.from(1, Class::high));
+  EXPECT_TRUE(f.from(2, Class::normal)) << "also in an emergency: its own part of it is small";
+}
+
+TEST(Places, BuildsWaitForTheirTurnAndLinksTakeTurns) {
+  Net net({.seed = 57});
+  net.add({.circuits = {.builds_per_turn = 2}});
+  net.add_many(2);
+  const auto ask = [&](std::size_t node) {
+    const auto id =
+        net.node(node).circuits.build(std::vector{net.node(0).hop()}, Class::normal, net.now());
+    EXPECT_TRUE(id.has_value());
+  };
+  for (int i = 0; i < 12; ++i) ask(1);
+  net.run();
+  EXPECT_EQ(net.node(1).built.size(), 2u) << "so many in a turn";
+  for (int i = 0; i < 2; ++i) ask(2);
+  net.run();
+  EXPECT_TRUE(net.node(2).built.empty());
+  EXPECT_EQ(net.node(0).circuits.next_deadline(), TimePoint::min()) << "others wait";
+  net.pass(1ms);
+  net.pass(1ms);
+  EXPECT_EQ(net.node(2).built.size(), 2u) << "not behind the twelve";
+  EXPECT_EQ(net.node(1).built.size(), 4u);
+  for (int i = 0; i < 8; ++i) net.pass(1ms);
+  EXPECT_EQ(net.node(1).built.size(), 12u);
+  EXPECT_EQ(net.node(0).circuits.size(), 14u);
 }
 
 TEST(Places, OfBusyOnesTheQuietestEndsForANewcomerAndForNobodyElse) {

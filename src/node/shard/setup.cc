@@ -8,6 +8,9 @@ namespace qudag::node {
 
 namespace {
 
+/// Builds of others that a turn opens: a millisecond of it.
+constexpr std::size_t kBuildsPerTurn = 4;
+
 using namespace std::chrono_literals;
 
 /// The part of a bound that may be none.
@@ -80,6 +83,7 @@ circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStoc
   out.relay = setup.options->relay;
   out.replays = setup.replays;
   out.circuits_max = share(setup.options->limits.circuits, setup.shards);
+  out.builds_per_turn = kBuildsPerTurn;
   out.building_max = share(setup.options->limits.circuits_building, setup.shards);
   return out;
 }
