@@ -214,12 +214,13 @@ void Net::pass(Duration duration) {
         due = each.get();
       }
     }
+    // What waits for the next turn is due at once; a turn takes time.
+    if (next == TimePoint::min()) next = time_ + kTurn;
     if (next > until) break;
     if (due == nullptr) {
       step();
     } else {
-      // What waits for the next turn is due at once; a turn takes time.
-      time_ = next == TimePoint::min() ? time_ + kTurn : std::max(time_, next);
+      time_ = std::max(time_, next);
       due->circuits.on_time(now());
       check();
     }

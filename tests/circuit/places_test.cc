@@ -150,11 +150,12 @@ TEST(Places, BuildsWaitForTheirTurnAndLinksTakeTurns) {
   net.run();
   EXPECT_TRUE(net.node(2).built.empty());
   EXPECT_EQ(net.node(0).circuits.next_deadline(), TimePoint::min()) << "others wait";
-  net.pass(1ms);
-  net.pass(1ms);
+  for (int turn = 0; turn < 2; ++turn) net.pass(100us);
+  net.run();
   EXPECT_EQ(net.node(2).built.size(), 2u) << "not behind the twelve";
   EXPECT_EQ(net.node(1).built.size(), 4u);
-  for (int i = 0; i < 8; ++i) net.pass(1ms);
+  net.pass(2ms);
+  net.run();
   EXPECT_EQ(net.node(1).built.size(), 12u);
   EXPECT_EQ(net.node(0).circuits.size(), 14u);
 }
