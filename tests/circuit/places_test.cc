@@ -135,7 +135,7 @@ TEST(Places, WhoAsksLittleIsNotRefusedForTheLoadOfOthers) {
 }
 
 TEST(Places, BuildsWaitForTheirTurnAndLinksTakeTurns) {
-  Net net({.seed = 57});
+  Net net({.seed = 57, .chunk_max = 20'000, .delay_max = 0ns});
   net.add({.circuits = {.builds_per_turn = 2}});
   net.add_many(2);
   const auto ask = [&](std::size_t node) {
