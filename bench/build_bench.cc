@@ -5,7 +5,7 @@
 // Counters: from arrival to its result, how late the loop served its 1 ms timer and tasks, how long
 // its turns took together, and the CPU of the process for each build (the timer's and the pacing
 // too: only the difference between the two counts).
-// rooms: onion runtime
+// modules: onion runtime
 #include "crypto/random.h"
 #include "onion/build_detail.h"
 #include "runtime/clock.h"

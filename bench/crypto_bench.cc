@@ -1,5 +1,5 @@
 // Cost of the cryptography of cells, builds and identities.
-// rooms: crypto
+// modules: crypto
 #include "crypto/aead.h"
 #include "crypto/identity.h"
 #include "crypto/kdf.h"

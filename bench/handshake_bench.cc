@@ -5,7 +5,7 @@
 //   loop_lag/pool   on a worker pool of half the cores, as a node has it
 // Counters: how late the loop served deadlines and tasks, in microseconds (LoopStats::lag_us), the
 // messages' one-way time, what the loop's thread used of its core, and what arrived.
-// rooms: link runtime
+// modules: link runtime
 #include "base/histogram.h"
 #include "crypto/identity.h"
 #include "crypto/random.h"
@@ -39,7 +39,7 @@ constexpr auto kDialEvery = 20ms;  // each: 200/s together
 constexpr auto kRun = 3s;
 
 /// An endpoint with everything around it.
-class Side : public runtime::Driven, public Events {
+class Side : public runtime::Driven, public LinkEvents {
  public:
   explicit Side(runtime::WorkerPool* workers)
       : identity(std::move(*crypto::Identity::generate())),

@@ -2,7 +2,7 @@
 //   one_direction/n   goodput of one link, n streams
 //   through_relays/n  goodput of one stream through n endpoints that copy each piece once and give
 //                     window back when it has left, as a relay does
-// rooms: link runtime
+// modules: link runtime
 #include "crypto/identity.h"
 #include "crypto/random.h"
 #include "link/endpoint.h"
@@ -25,7 +25,7 @@ constexpr std::size_t kAhead = 256 * 1024;  // queued per stream
 constexpr std::size_t kCellBytes = 8192;
 
 /// An endpoint with everything around it, as a shard has it.
-class Side final : public runtime::Driven, public Events {
+class Side final : public runtime::Driven, public LinkEvents {
  public:
   Side()
       : identity(std::move(*crypto::Identity::generate())),

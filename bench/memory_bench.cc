@@ -1,6 +1,6 @@
 // Pools against the system allocator: one piece, a burst of pieces, and pieces that end on another
 // thread.
-// rooms: memory
+// modules: memory
 #include "memory/block.h"
 
 #include <benchmark/benchmark.h>

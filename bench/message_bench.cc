@@ -1,7 +1,7 @@
 // Cost of messages alone: two nodes in one thread, joined by a port that passes payloads on at
 // once.
 //
-// rooms: message sim
+// modules: message sim
 //
 // Packed: 256-byte messages, a thousand waiting at a time, until all are acknowledged: both ends'
 // work, per message. allocs/msg counts operator new over the timed part.
@@ -36,20 +36,20 @@ namespace {
 using namespace qudag;
 using namespace std::chrono_literals;
 
-class Node final : public message::Port, public message::Routes, public message::Events {
+class Node final : public message::Port, public message::Routes, public message::MessageEvents {
  public:
   explicit Node(std::uint64_t seed)
       : budget("bench", std::uint64_t{1} << 30),
         rng(seed),
         messages(message::MessagesOptions{}, static_cast<message::Port&>(*this),
                  static_cast<message::Routes&>(*this), pool, budget, rng, nullptr,
-                 static_cast<message::Events&>(*this)) {}
+                 static_cast<message::MessageEvents&>(*this)) {}
 
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Class cls, Now) override {
     built_class = cls;
     return kCircuit;
   }
-  std::size_t room(circuit::CircuitId) const override { return 128; }
+  std::size_t sendable(circuit::CircuitId) const override { return 128; }
   memory::Block payload_block(Class cls) override {
     memory::Block block = pool.take(onion::block_size(cls));
     block.append(onion::payload_bytes(cls));

@@ -1,5 +1,5 @@
 // What a cell costs at each role, against the AEAD alone over the same bytes.
-// rooms: onion
+// modules: onion
 //
 // Counter `aead` is the cost of one bare AEAD pass in ns, measured beside; `ratio` is the time per
 // cell over the passes that the role must do (1 at a hop, one per hop at the source).

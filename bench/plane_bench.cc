@@ -8,7 +8,7 @@
 // For profiles and paired comparisons: no copies between processes blur the picture, and the CPU of
 // all hops is one number. Every flow has a circuit of its own. One line of JSON. On a machine that
 // others use too, run it with real-time priority (chrt -f 10) for a second, and alternate variants.
-// rooms: node
+// modules: node
 #include <qudag/node.h>
 
 #include <sys/resource.h>
@@ -33,7 +33,7 @@ constexpr long kBulkWindow = 3;  // bulk messages under way, each flow
 
 struct Setup {
   std::string mode;
-  unsigned hops = 3, shards = 1, flows = 1;
+  unsigned relays = 3, shards = 1, flows = 1;
   double seconds = 1;
   std::size_t bytes = kBulkBytes;
   std::size_t packet = Options{}.packet_bytes_max;
@@ -64,7 +64,7 @@ class Plane {
  private:
   SendOptions options(unsigned flow) const {
     return {.cls = setup_.bulk() ? Class::low : Class::normal,
-            .hops = setup_.hops,
+            .relays = setup_.relays,
             .isolation = flow + 1};
   }
   void one(std::size_t bytes, const SendOptions& how);
@@ -77,7 +77,7 @@ class Plane {
 };
 
 void Plane::start() {
-  const std::size_t count = setup_.hops + 2;
+  const std::size_t count = setup_.relays + 2;
   for (std::size_t i = 0; i < count; ++i) {
     Options how;
     how.shards = setup_.shards;
@@ -94,7 +94,7 @@ void Plane::start() {
   while (!std::ranges::all_of(nodes_, knows_all)) std::this_thread::sleep_for(10ms);
   nodes_.back()->on_message([](Message&&) { return Accept::taken; });
   for (unsigned flow = 0; flow < setup_.flows; ++flow) one(setup_.bytes, options(flow));
-  one(256, {.hops = setup_.hops, .isolation = 1});
+  one(256, {.relays = setup_.relays, .isolation = 1});
 }
 
 void Plane::one(std::size_t bytes, const SendOptions& how) {
@@ -113,7 +113,7 @@ std::vector<double> Plane::probe(const std::function<bool()>& go_on, std::size_t
   std::vector<double> out;
   while (go_on()) {
     const auto begin = Clock::now();
-    one(bytes, {.hops = setup_.hops, .isolation = 1});
+    one(bytes, {.relays = setup_.relays, .isolation = 1});
     out.push_back(seconds_since(begin) * 1e6);
     if (pause > 0ns) std::this_thread::sleep_for(pause);
   }
@@ -185,7 +185,7 @@ int run(int count, char** words) {
   }
   const auto number = [&](int i) { return static_cast<unsigned>(std::atoi(words[i])); };
   setup.mode = words[1];
-  setup.hops = number(2);
+  setup.relays = number(2);
   setup.shards = number(3);
   setup.flows = std::max(1u, number(4));
   setup.seconds = std::atof(words[5]);

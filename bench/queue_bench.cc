@@ -1,6 +1,6 @@
 // The queue at two depths, and the mailbox against queues of other libraries on the same work:
 // producers that push as fast as they can, one consumer that takes everything, 64-bit items.
-// rooms: queue
+// modules: queue
 #include "queue/mailbox.h"
 #include "queue/queue.h"
 

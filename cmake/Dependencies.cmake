@@ -43,7 +43,7 @@ find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(GTest REQUIRED)
 find_package(benchmark REQUIRED)
 
-# Our asio: no deprecated names, no exceptions hidden in headers of other rooms.
+# Our asio: no deprecated names, no exceptions hidden in headers of other modules.
 add_library(qudag_asio INTERFACE)
 target_link_libraries(qudag_asio INTERFACE Boost::headers Threads::Threads)
 target_compile_definitions(qudag_asio INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ERROR_CODE_HEADER_ONLY)

@@ -24,7 +24,7 @@ target_compile_options(qudag_flags INTERFACE
   -Wshadow -Wconversion -Wold-style-cast -Wnon-virtual-dtor -Woverloaded-virtual
   -Wimplicit-fallthrough -Wformat=2 -Wundef -Wextra-semi
   -fno-omit-frame-pointer -fstack-protector-strong
-  -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)  # __FILE__ is src/room/file.cc, wherever it was built
+  -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)  # __FILE__ is src/module/file.cc, wherever it was built
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(qudag_flags INTERFACE -Werror -Wduplicated-cond -Wlogical-op)
   if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)

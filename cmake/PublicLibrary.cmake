@@ -1,19 +1,19 @@
-# libqudag.so: the room `node` and everything below it in one shared library. Only what
+# libqudag.so: the module `node` and everything below it in one shared library. Only what
 # include/qudag/ marks QUDAG_API is exported; OpenSSL and ngtcp2 are inside and invisible.
-qudag_room_closure(public_rooms missing node)
+qudag_module_closure(public_modules missing node)
 if(missing)
   message(STATUS "libqudag: skipped, there is no '${missing}' yet")
   return()
 endif()
 add_library(qudag SHARED)
 add_library(qudag::qudag ALIAS qudag)
-foreach(room ${public_rooms})
-  get_target_property(kind qudag_${room} TYPE)
+foreach(module ${public_modules})
+  get_target_property(kind qudag_${module} TYPE)
   if(kind STREQUAL "STATIC_LIBRARY")
     # Objects, not archives: --exclude-libs below would hide our own symbols as well.
-    target_sources(qudag PRIVATE $<TARGET_OBJECTS:qudag_${room}>)
+    target_sources(qudag PRIVATE $<TARGET_OBJECTS:qudag_${module}>)
   endif()
-  get_target_property(third_party qudag_${room} QUDAG_THIRD_PARTY)
+  get_target_property(third_party qudag_${module} QUDAG_THIRD_PARTY)
   target_link_libraries(qudag PRIVATE ${third_party})
 endforeach()
 target_link_libraries(qudag PRIVATE Threads::Threads)

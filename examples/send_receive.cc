@@ -57,7 +57,7 @@ int main() {
   // The client has to learn the server's descriptor first.
   while ((*client)->status().get().nodes_known < 2) std::this_thread::yield();
 
-  const qudag::SendOptions direct{.ttl = std::chrono::seconds(10), .hops = 0};
+  const qudag::SendOptions direct{.ttl = std::chrono::seconds(10), .relays = 0};
   const qudag::Status sent = (*client)->send(
       answering.id(), bytes_of("hello"), direct, [](const qudag::Delivery& delivery) {
         std::printf("the question was %s\n", std::string(name_of(delivery.outcome)).c_str());

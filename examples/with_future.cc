@@ -25,7 +25,7 @@ int main() {
 
   // One copy, one call, one future.
   const std::vector<std::byte> small(100, std::byte{42});
-  const qudag::Delivery first = (*sender)->send((*receiver)->id(), small, {.hops = 0}).get();
+  const qudag::Delivery first = (*sender)->send((*receiver)->id(), small, {.relays = 0}).get();
 
   // No copy: ask for a buffer, fill its pieces, give it back by sending it.
   auto buffer = (*sender)->buffer(1'000'000);
@@ -35,9 +35,9 @@ int main() {
     std::memset(piece.data(), 7, piece.size());
   }
   std::promise<qudag::Delivery> done;
-  const qudag::Status sent =
-      (*sender)->send((*receiver)->id(), std::move(*buffer), {.cls = qudag::Class::low, .hops = 0},
-                      [&done](const qudag::Delivery& delivery) { done.set_value(delivery); });
+  const qudag::Status sent = (*sender)->send(
+      (*receiver)->id(), std::move(*buffer), {.cls = qudag::Class::low, .relays = 0},
+      [&done](const qudag::Delivery& delivery) { done.set_value(delivery); });
   if (!sent) return 1;
   const qudag::Delivery second = done.get_future().get();
 

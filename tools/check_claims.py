@@ -3,7 +3,7 @@
 
 A claim of protection is worth the program that fails to break it. So:
 
-  1. every word in backticks that looks like a test (`room.Suite.Case`, `room.Suite.*`, `lint.x`,
+  1. every word in backticks that looks like a test (`module.Suite.Case`, `module.Suite.*`, `lint.x`,
      `fuzz.x`) is one, as ctest prints it;
   2. every word in backticks that looks like a path of the tree exists;
   3. every row of a table that has a column `program` or `test` names a test in it;

@@ -53,10 +53,10 @@ class Tree:
 
     def gtest_names(self):
         for path in sorted((self.root / "tests").rglob("*_test.cc")):
-            room = path.relative_to(self.root / "tests").parts[0]
+            module = path.relative_to(self.root / "tests").parts[0]
             text = COMMENT.sub("", path.read_text(errors="replace"))
             for suite, case in re.findall(r"\b(?:TYPED_)?TEST(?:_F|_P)?\(\s*(\w+)\s*,\s*(\w+)\s*\)", text):
-                yield f"{room}.{suite}.{case}"
+                yield f"{module}.{suite}.{case}"
 
     def other_tests(self):
         for path in sorted((self.root / "tests").rglob("CMakeLists.txt")):

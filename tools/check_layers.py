@@ -5,12 +5,12 @@ The tables below are the order of dependence of DESIGN.md ("The house"). An arro
 include, directly or through". The tool fails on
 
   layer        an include that no arrow allows,
-  cycle        a cycle between files or between rooms,
-  third-party  a third-party header outside the rooms that own it,
-  seam         a clock, thread, socket or random source in a room where they are arguments,
+  cycle        a cycle between files or between modules,
+  third-party  a third-party header outside the modules that own it,
+  seam         a clock, thread, socket or random source in a module where they are arguments,
   success      a Status or result that is a success before anything was done: give it a beginning
                (none, a failure, or std::in_place where success is what is meant),
-  path         an include that is not written from src/ ("room/file.h") or does not exist,
+  path         an include that is not written from src/ ("module/file.h") or does not exist,
   size         a file over 800 lines, a folder over 30 files (a header over 300 lines: warning).
 
 Usage: check_layers.py [--root DIR] [--graph]      exit code 0 clean, 1 violations, 2 usage
@@ -23,7 +23,7 @@ import sys
 
 # --- The rules -------------------------------------------------------------------------------------
 
-# room -> rooms that it stands on; everything below those is allowed as well.
+# module -> modules that it stands on; everything below those is allowed as well.
 ARROWS = {
     "base": [],
     "crypto": ["base"],
@@ -44,7 +44,7 @@ ARROWS = {
     "apps": ["api"],
 }
 
-# Third-party headers (by the beginning of their path) and the rooms that own them.
+# Third-party headers (by the beginning of their path) and the modules that own them.
 THIRD_PARTY = {
     "ngtcp2/": {"link"},
     "openssl/": {"crypto", "link", "sim"},  # sim: the seeded generator
@@ -58,13 +58,13 @@ THIRD_PARTY = {
     "spdlog/": None,
 }
 
-# Public headers that are not for every room: the node's own interface is above the rest.
+# Public headers that are not for every module: the node's own interface is above the rest.
 PUBLIC_ABOVE = {"qudag/node.h": {"node", "api", "apps"}}
 
 # Headers of the system that have a directory in their name.
 SYSTEM = ("sys/", "netinet/", "arpa/", "net/", "linux/", "asm/", "sanitizer/")
 
-# Rooms in which time, chance and sockets are arguments.
+# Modules in which time, chance and sockets are arguments.
 PURE_ROOMS = {"wire", "onion", "circuit", "netmap", "message", "queue", "govern"}
 IMPURE_HEADERS = {"thread", "random", "fstream", "sys/socket.h", "netinet/in.h", "netinet/udp.h",
                   "sys/epoll.h", "poll.h", "unistd.h", "time.h", "ctime"}
@@ -84,9 +84,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 CODE = {".h", ".cc"}
 
 
-def closure(room):
-    """The room and all that it may include."""
-    seen, todo = {room}, list(ARROWS[room])
+def closure(module):
+    """The module and all that it may include."""
+    seen, todo = {module}, list(ARROWS[module])
     while todo:
         below = todo.pop()
         if below not in seen:
@@ -101,7 +101,7 @@ class Tree:
         self.errors = []
         self.warnings = []
         self.edges = {}  # file -> files, for cycles
-        self.room_edges = {}  # (room, room) -> the first file that needs it
+        self.room_edges = {}  # (module, module) -> the first file that needs it
 
     def error(self, kind, where, text):
         self.errors.append(f"{where}: {kind}: {text}")
@@ -117,68 +117,68 @@ class Tree:
         return {"include": "public", "apps": "apps"}[parts[0]]
 
     def check_file(self, path):
-        room = self.room_of(path)
+        module = self.room_of(path)
         name = str(path.relative_to(self.root))
         self.edges[name] = []
-        if room != "public" and room not in ARROWS:
-            self.error("layer", name, f"'{room}' is no room of the house (tools/check_layers.py)")
+        if module != "public" and module not in ARROWS:
+            self.error("layer", name, f"'{module}' is no module of the house (tools/check_layers.py)")
             return
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
             where = f"{name}:{number}"
-            if room in PURE_ROOMS and IMPURE_CALL.search(line.split("//")[0]):
-                self.error("seam", where, f"'{room}' takes the time as an argument, it reads no clock")
+            if module in PURE_ROOMS and IMPURE_CALL.search(line.split("//")[0]):
+                self.error("seam", where, f"'{module}' takes the time as an argument, it reads no clock")
             if SILENT_SUCCESS.match(line):
                 self.error("success", where, "a result that begins as a success; say what it is until it is known")
             match = INCLUDE.match(line)
             if match:
-                self.check_include(room, path, where, match[1] == '"', match[2])
+                self.check_include(module, path, where, match[1] == '"', match[2])
 
-    def check_include(self, room, path, where, quoted, target):
+    def check_include(self, module, path, where, quoted, target):
         if target.startswith("qudag/"):
-            return self.check_public(room, path, where, target)
+            return self.check_public(module, path, where, target)
         if quoted:
-            return self.check_room_include(room, path, where, target)
-        if room in PURE_ROOMS and target in IMPURE_HEADERS:
-            self.error("seam", where, f"<{target}> in '{room}', where time, chance and I/O are arguments")
+            return self.check_room_include(module, path, where, target)
+        if module in PURE_ROOMS and target in IMPURE_HEADERS:
+            self.error("seam", where, f"<{target}> in '{module}', where time, chance and I/O are arguments")
         owner = next((p for p in sorted(THIRD_PARTY, key=len, reverse=True) if target.startswith(p)), None)
         if owner:
-            rooms = THIRD_PARTY[owner]
-            if room == "public":
+            modules = THIRD_PARTY[owner]
+            if module == "public":
                 self.error("third-party", where, f"<{target}> in a public header")
-            elif rooms is not None and room not in rooms:
-                self.error("third-party", where, f"<{target}> in '{room}'; it belongs to {sorted(rooms)}")
+            elif modules is not None and module not in modules:
+                self.error("third-party", where, f"<{target}> in '{module}'; it belongs to {sorted(modules)}")
         elif "/" in target and not target.startswith(SYSTEM):
             self.error("third-party", where, f"<{target}>: unknown third-party header")
-        elif room == "public" and target.endswith(".h"):
+        elif module == "public" and target.endswith(".h"):
             self.error("third-party", where, f"<{target}>: public headers include std and qudag only")
 
-    def check_public(self, room, path, where, target):
+    def check_public(self, module, path, where, target):
         file = self.root / "include" / target
         if not file.exists():
             return self.error("path", where, f"<{target}> does not exist under include/")
-        rooms = PUBLIC_ABOVE.get(target)
-        if rooms is not None and room != "public" and room not in rooms:
-            self.error("layer", where, f"<{target}> in '{room}'; it is for {sorted(rooms)}")
+        modules = PUBLIC_ABOVE.get(target)
+        if modules is not None and module != "public" and module not in modules:
+            self.error("layer", where, f"<{target}> in '{module}'; it is for {sorted(modules)}")
         self.link(path, file)
 
-    def check_room_include(self, room, path, where, target):
-        if room == "public":
+    def check_room_include(self, module, path, where, target):
+        if module == "public":
             return self.error("layer", where, f'"{target}": public headers include std and qudag only')
-        if room == "apps":  # a program's own headers are relative to the program
+        if module == "apps":  # a program's own headers are relative to the program
             own = [path.parent / target, self.root / "apps" / path.relative_to(self.root / "apps").parts[0] / target]
             for file in own:
                 if file.exists():
                     return self.link(path, file.resolve())
         file = self.root / "src" / target
         if "/" not in target or not file.exists():
-            return self.error("path", where, f'"{target}": write it from src/, as "room/file.h"')
+            return self.error("path", where, f'"{target}": write it from src/, as "module/file.h"')
         below = target.split("/")[0]
         if below not in ARROWS:
-            return self.error("layer", where, f"'{below}' is no room of the house")
-        if below not in closure(room):
-            self.error("layer", where, f"'{room}' may not include '{below}' (\"{target}\")")
-        if below != room:
-            self.room_edges.setdefault((room, below), where)
+            return self.error("layer", where, f"'{below}' is no module of the house")
+        if below not in closure(module):
+            self.error("layer", where, f"'{module}' may not include '{below}' (\"{target}\")")
+        if below != module:
+            self.room_edges.setdefault((module, below), where)
         self.link(path, file)
 
     def link(self, path, file):
@@ -187,11 +187,11 @@ class Tree:
     def check_cycles(self):
         for cycle in cycles(self.edges):
             self.error("cycle", cycle[0], " -> ".join(cycle))
-        rooms = {}
+        modules = {}
         for above, below in self.room_edges:
-            rooms.setdefault(above, []).append(below)
-        for cycle in cycles(rooms):
-            self.error("cycle", self.room_edges[cycle[0], cycle[1]], "rooms " + " -> ".join(cycle))
+            modules.setdefault(above, []).append(below)
+        for cycle in cycles(modules):
+            self.error("cycle", self.room_edges[cycle[0], cycle[1]], "modules " + " -> ".join(cycle))
 
     def check_sizes(self):
         folders = {}
@@ -233,7 +233,7 @@ def cycles(graph):
 def main():
     parser = argparse.ArgumentParser(description="architecture check")
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).parent.parent)
-    parser.add_argument("--graph", action="store_true", help="print which room includes which")
+    parser.add_argument("--graph", action="store_true", help="print which module includes which")
     args = parser.parse_args()
 
     tree = Tree(args.root.resolve())

@@ -85,7 +85,7 @@ struct DemoArgs {
   std::uint64_t file_bytes = 64'000'000;
   std::uint64_t messages = 20'000;
   std::size_t message_bytes = 256;
-  unsigned hops = kRelaysDefault;
+  unsigned relays = kRelaysDefault;
   std::size_t window = 1'024;
 };
 Exit testnet_demo(const DemoArgs& args);

@@ -77,7 +77,8 @@ Status measure(const Network& network, DemoResult& result, Interrupt& interrupt)
   const Network::Member& from = network.members()[network.members().size() > 2 ? 1 : 0];
   const Network::Member& to = network.members().back();
   const auto stop = [&] { return interrupt.raised(); };
-  LoadSpec spec{.destination = to.id, .options = {.hops = args.hops}, .bytes = args.message_bytes};
+  LoadSpec spec{
+      .destination = to.id, .options = {.relays = args.relays}, .bytes = args.message_bytes};
 
   spec.count = std::min(kUnloadedMessages, args.messages);
   spec.window = 1;
@@ -86,7 +87,7 @@ Status measure(const Network& network, DemoResult& result, Interrupt& interrupt)
   result.unloaded = std::move(*unloaded);
 
   say(args, fmt::format("{} messages of {} bytes through {} relays", args.messages,
-                        args.message_bytes, args.hops));
+                        args.message_bytes, args.relays));
   spec.count = args.messages;
   spec.window = args.window;
   auto messages = run_load(from.socket, to.socket, spec, stop);
@@ -94,10 +95,10 @@ Status measure(const Network& network, DemoResult& result, Interrupt& interrupt)
   result.messages = std::move(*messages);
   if (interrupt.raised()) return fail(Errc::shutting_down, "interrupted");
 
-  say(args, fmt::format("a file of {} bytes through {} relays", args.file_bytes, args.hops));
+  say(args, fmt::format("a file of {} bytes through {} relays", args.file_bytes, args.relays));
   const auto file = network.directory() / "file.bin";
   if (Status made = make_file(file, args.file_bytes); !made) return made;
-  auto sent = send_file(network, from, to, file, args.hops, interrupt);
+  auto sent = send_file(network, from, to, file, args.relays, interrupt);
   if (!sent) return std::unexpected(sent.error());
   result.file = std::move(*sent);
 
@@ -131,7 +132,7 @@ bool DemoResult::ok() const {
 
 Result<FileResult> send_file(const Network& network, const Network::Member& from,
                              const Network::Member& to, const std::filesystem::path& file,
-                             unsigned hops, Interrupt& interrupt) {
+                             unsigned relays, Interrupt& interrupt) {
   const auto payload = read_file(file);
   if (!payload) return std::unexpected(payload.error());
   FileResult result;
@@ -156,8 +157,9 @@ Result<FileResult> send_file(const Network& network, const Network::Member& from
   const auto begin = Clock::now();
   Clock::time_point end;
   std::thread poster([&] {
-    delivery = api::Client(from.socket)
-                   .send(to.id, *payload, {.cls = Class::low, .ttl = kFilePatience, .hops = hops});
+    delivery =
+        api::Client(from.socket)
+            .send(to.id, *payload, {.cls = Class::low, .ttl = kFilePatience, .relays = relays});
     end = Clock::now();
     posted.store(true);
   });
@@ -210,9 +212,9 @@ Result<std::vector<RelayView>> relay_views(const Network& network) {
 }
 
 Exit testnet_demo(const DemoArgs& args) {
-  if (args.net.nodes < args.hops + 2) {
-    return report(Error(Errc::invalid_argument,
-                        fmt::format("{} relays need at least {} nodes", args.hops, args.hops + 2)),
+  if (args.net.nodes < args.relays + 2) {
+    return report(Error(Errc::invalid_argument, fmt::format("{} relays need at least {} nodes",
+                                                            args.relays, args.relays + 2)),
                   args.net.json);
   }
   Interrupt interrupt;

@@ -48,7 +48,7 @@ struct DemoResult {
 /// Sends `file` from one node to another as one message of class low and compares its SHA-256.
 Result<FileResult> send_file(const Network& network, const Network::Member& from,
                              const Network::Member& to, const std::filesystem::path& file,
-                             unsigned hops, Interrupt& interrupt);
+                             unsigned relays, Interrupt& interrupt);
 /// What relays say about circuits that carried cells.
 Result<std::vector<RelayView>> relay_views(const Network& network);
 

@@ -49,7 +49,7 @@ std::string demo_json(const DemoResult& r) {
     file["error"] = r.file.delivery.reason.message();
   }
   return json_text(json::object{{"ok", r.ok()},
-                                {"hops", r.args.hops},
+                                {"relays", r.args.relays},
                                 {"processes", r.args.net.nodes},
                                 {"file", std::move(file)},
                                 {"messages", std::move(messages)},
@@ -65,7 +65,7 @@ std::string demo_json(const DemoResult& r) {
 std::string demo_table(const DemoResult& r) {
   const LoadResult& m = r.messages;
   std::string out = fmt::format("\n{} processes, {} relays between sender and receiver\n\n",
-                                r.args.net.nodes, r.args.hops);
+                                r.args.net.nodes, r.args.relays);
   const auto line = [&out](std::string_view what, const std::string& value) {
     out += fmt::format("  {:<22} {}\n", what, value);
   };

@@ -84,7 +84,8 @@ void add_send(CLI::App& app, Command& chosen) {
   sub->add_option("--class", args->cls, "high, normal or low")->capture_default_str();
   sub->add_option("--ttl", args->ttl, "Give up after this time: 500ms, 30s, 10m, 24h")
       ->capture_default_str();
-  sub->add_option("--hops", args->options.hops, "Relays on the way; 0 is fast and not anonymous")
+  sub->add_option("--relays", args->options.relays,
+                  "Relays on the way; 0 is fast and not anonymous")
       ->check(CLI::Range(0u, kRelaysMax))
       ->capture_default_str();
   sub->add_option("--isolation", args->options.isolation,
@@ -151,7 +152,7 @@ void add_testnet(CLI::App& app, Command& chosen) {
   demo->add_option("--message-bytes", args->message_bytes, "Size of each")
       ->check(CLI::Range(std::size_t{24}, std::size_t{1} << 20))
       ->capture_default_str();
-  demo->add_option("--hops", args->hops, "Relays on the way")
+  demo->add_option("--relays", args->relays, "Relays on the way")
       ->check(CLI::Range(0u, kRelaysMax))
       ->capture_default_str();
   demo->add_option("--window", args->window, "Messages without an outcome at any time")

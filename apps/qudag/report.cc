@@ -19,7 +19,7 @@ std::string_view hint(Errc code) {
              "this node joined the same network (bootstrap)?";
     case Errc::no_route:
       return "the netmap has too few relays for that many hops: wait for gossip, or use fewer "
-             "--hops";
+             "--relays";
     case Errc::expired:
       return "no acknowledgement came in time: a relay or the destination may be unreachable; a "
              "longer --ttl may help";

@@ -51,7 +51,7 @@ struct SendOptions {
   /// From the call to the acknowledgement; the sender is told `expired` when it ends. 1 ms to 24 h.
   std::chrono::milliseconds ttl{60'000};
   /// Relays between here and the destination, 0 to 5. 0 is a direct link: fast, not anonymous.
-  unsigned hops = kRelaysDefault;
+  unsigned relays = kRelaysDefault;
   /// Messages with different tags never share a circuit, and the destination has no means to tell
   /// that they are of one sender. All that a program sends without a tag has tag 0: the destination
   /// may then see that messages came on one circuit, so from one sender.

@@ -82,7 +82,7 @@ class HttpSession {
   beast::flat_buffer in_;
   bool keep_alive_ = false;
   bool ended_ = false;
-  OutboxPort* port_ = nullptr;  // while a request waits for something
+  SubscriberPort* port_ = nullptr;  // while a request waits for something
   std::optional<Upgrade> upgrade_;
 };
 
@@ -146,19 +146,18 @@ asio::awaitable<bool> HttpSession::post_message(PostMessage post, HeaderParser& 
   Result<Buffer> body = co_await read_body(parser);
   if (!body) co_return co_await answer(body.error());
 
-  OutboxPort port(*hub_, stream_.get_executor());
+  SubscriberPort port(*hub_, stream_.get_executor());
   port_ = &port;
-  const std::shared_ptr<Outbox> outbox = port.outbox();
+  const std::shared_ptr<SubscriberQueue> queue = port.queue();
   Progress progress;
   if (post.progress) {
-    progress = [outbox, slot = std::make_shared<ProgressSlot>(0)](
-                   std::size_t done, std::size_t all) { outbox->push_progress(slot, done, all); };
+    progress = [queue, slot = std::make_shared<ProgressSlot>(0)](
+                   std::size_t done, std::size_t all) { queue->push_progress(slot, done, all); };
   }
   const Status sent = hub_->node.send(
       post.to, std::move(*body), entry_.isolated(post.options),
-      [outbox](const Delivery& delivery) { outbox->push_outcome(0, delivery); },
-      std::move(progress));
-  if (!sent) outbox->push_outcome(0, refused_delivery(sent.error()));
+      [queue](const Delivery& delivery) { queue->push_outcome(0, delivery); }, std::move(progress));
+  if (!sent) queue->push_outcome(0, refused_delivery(sent.error()));
   const bool more = co_await wait_and_answer(post.progress);
   port_ = nullptr;
   co_return more;
@@ -168,13 +167,13 @@ asio::awaitable<bool> HttpSession::post_reply(PostReply post, HeaderParser& pars
   Result<Buffer> body = co_await read_body(parser);
   if (!body) co_return co_await answer(body.error());
 
-  OutboxPort port(*hub_, stream_.get_executor());
+  SubscriberPort port(*hub_, stream_.get_executor());
   port_ = &port;
-  const std::shared_ptr<Outbox> outbox = port.outbox();
+  const std::shared_ptr<SubscriberQueue> queue = port.queue();
   const Status sent =
       hub_->node.reply(post.to, std::move(*body), post.ttl,
-                       [outbox](const Delivery& delivery) { outbox->push_outcome(0, delivery); });
-  if (!sent) outbox->push_outcome(0, refused_delivery(sent.error()));
+                       [queue](const Delivery& delivery) { queue->push_outcome(0, delivery); });
+  if (!sent) queue->push_outcome(0, refused_delivery(sent.error()));
   const bool more = co_await wait_and_answer(false);
   port_ = nullptr;
   co_return more;
@@ -276,7 +275,7 @@ asio::awaitable<Result<Buffer>> HttpSession::read_chunked(HeaderParser& header) 
 // --------------------------------------------------------------------------
 
 asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
-  OutboxPort port(*hub_, stream_.get_executor());
+  SubscriberPort port(*hub_, stream_.get_executor());
   port_ = &port;
   stream_.expires_never();
   if (!co_await begin_lines(get.raw ? "application/octet-stream" : "application/x-ndjson")) {
@@ -285,13 +284,13 @@ asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
   // The client sends nothing more: when its socket becomes readable, it has gone. Without this a
   // message would be taken for a client that is no longer there.
   stream_.socket().async_wait(asio::socket_base::wait_read,
-                              [hub = hub_, outbox = port.outbox()](beast::error_code) {
-                                hub->subscribers.remove(outbox.get());
-                                outbox->push_outcome(0, {});
+                              [hub = hub_, queue = port.queue()](beast::error_code) {
+                                hub->subscribers.remove(queue.get());
+                                queue->push_outcome(0, {});
                               });
   // What is taken beyond `count` would be told `delivered` and shown to nobody.
-  if (get.count != 0) port.outbox()->set_quota(get.count);
-  hub_->subscribers.add(port.outbox());
+  if (get.count != 0) port.queue()->set_quota(get.count);
+  hub_->subscribers.add(port.queue());
   std::vector<OutItem> items;
   std::uint64_t given = 0;
   bool open = true;
@@ -303,7 +302,7 @@ asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
       auto* message = std::get_if<Message>(&item);
       if (message == nullptr || !open) continue;
       const std::uint64_t bytes = message->payload.size();
-      Held written;
+      HeldMessage written;
       written.add(*message);
       std::string text;
       if (get.raw) {
@@ -316,12 +315,12 @@ asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
         text = message_json(*message);
       }
       open = text.empty() || co_await write_chunk(std::move(text));
-      port.outbox()->written(written);
+      port.queue()->written(written);
       hub_->counters.add(ApiMetric::messages_out);
       if (get.count != 0 && ++given >= get.count) open = false;
     }
   }
-  hub_->subscribers.remove(port.outbox().get());
+  hub_->subscribers.remove(port.queue().get());
   port_ = nullptr;
   keep_alive_ = false;
   co_return co_await end_lines();
@@ -431,8 +430,8 @@ asio::awaitable<bool> HttpSession::end_lines() {
 
 }  // namespace
 
-asio::awaitable<void> OutboxPort::wait(std::vector<OutItem>& items) {
-  while (!outbox_->take(items) && !ended_) {
+asio::awaitable<void> SubscriberPort::wait(std::vector<OutItem>& items) {
+  while (!queue_->take(items) && !ended_) {
     signal_.expires_at(asio::steady_timer::time_point::max());
     co_await signal_.async_wait(kTuple);
   }

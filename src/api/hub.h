@@ -4,7 +4,7 @@
 // Owners (shared_ptr): the server, every session, and the node's message handler.
 #pragma once
 
-#include "api/outbox.h"
+#include "api/subscriber_queue.h"
 #include "base/counters.h"
 #include "crypto/random.h"
 
@@ -58,7 +58,7 @@ struct Hub {
   bool draining = false;                      // no new sends
   bool ending = false;                        // every session has been told to end
   std::list<std::function<void()>> sessions;  // how to end each
-  std::list<Outbox*> outboxes;                // open ones
+  std::list<SubscriberQueue*> outboxes;       // open ones
 
   /// What the API adds to the node's bounded things.
   void report(std::vector<QueueStatus>& rows) const;
@@ -93,23 +93,23 @@ class SessionEntry {
   const std::uint64_t isolation_;  // not to be guessed, so that nobody else names it
 };
 
-/// An outbox with the timer that its wake-ups cancel. Lives in the session's coroutine frame.
-class OutboxPort {
+/// An queue with the timer that its wake-ups cancel. Lives in the session's coroutine frame.
+class SubscriberPort {
  public:
-  OutboxPort(Hub& hub, asio::any_io_executor executor)
-      : hub_(hub), signal_(executor), outbox_(std::make_shared<Outbox>(hub.options)) {
-    outbox_->open(std::move(executor), [this] { signal_.cancel(); });
-    at_ = hub_.outboxes.insert(hub_.outboxes.end(), outbox_.get());
+  SubscriberPort(Hub& hub, asio::any_io_executor executor)
+      : hub_(hub), signal_(executor), queue_(std::make_shared<SubscriberQueue>(hub.options)) {
+    queue_->open(std::move(executor), [this] { signal_.cancel(); });
+    at_ = hub_.outboxes.insert(hub_.outboxes.end(), queue_.get());
   }
-  ~OutboxPort() {
+  ~SubscriberPort() {
     hub_.outboxes.erase(at_);
-    hub_.subscribers.remove(outbox_.get());
-    outbox_->close();
+    hub_.subscribers.remove(queue_.get());
+    queue_->close();
   }
-  OutboxPort(const OutboxPort&) = delete;
-  OutboxPort& operator=(const OutboxPort&) = delete;
+  SubscriberPort(const SubscriberPort&) = delete;
+  SubscriberPort& operator=(const SubscriberPort&) = delete;
 
-  const std::shared_ptr<Outbox>& outbox() const { return outbox_; }
+  const std::shared_ptr<SubscriberQueue>& queue() const { return queue_; }
   /// Ends the wait of whoever waits, for good.
   void end() {
     ended_ = true;
@@ -122,8 +122,8 @@ class OutboxPort {
  private:
   Hub& hub_;
   asio::steady_timer signal_;
-  std::shared_ptr<Outbox> outbox_;
-  std::list<Outbox*>::iterator at_;
+  std::shared_ptr<SubscriberQueue> queue_;
+  std::list<SubscriberQueue*>::iterator at_;
   bool ended_ = false;
 };
 

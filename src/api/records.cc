@@ -40,14 +40,14 @@ Result<ClientRecord> parse_send(Bytes body) {
   record.request = in.u64();
   record.destination.bytes = in.array<NodeId::kSize>();
   const std::uint8_t cls = in.u8();
-  record.options.hops = in.u8();
+  record.options.relays = in.u8();
   const std::uint8_t flags = in.u8();
   record.options.ttl = std::chrono::milliseconds(in.u32());
   record.options.isolation = in.u64();
   record.payload = in.rest();
   if (!in.ok()) return fail(Errc::malformed, "SEND is too short");
   if (cls >= kClassCount) return fail(Errc::malformed, "SEND: class is 0, 1 or 2");
-  if (record.options.hops > kRelaysMax) return fail(Errc::malformed, "SEND: hops is 0 to 5");
+  if (record.options.relays > kRelaysMax) return fail(Errc::malformed, "SEND: relays is 0 to 5");
   if ((flags & ~(kFlagSign | kFlagProgress)) != 0) {
     return fail(Errc::malformed, "SEND: unknown flags");
   }
@@ -132,7 +132,7 @@ void append(std::vector<std::byte>& out, const SendRecord& record) {
   writer.u64(record.request);
   writer.put(record.destination.bytes);
   writer.u8(static_cast<std::uint8_t>(record.options.cls));
-  writer.u8(static_cast<std::uint8_t>(record.options.hops));
+  writer.u8(static_cast<std::uint8_t>(record.options.relays));
   writer.u8(static_cast<std::uint8_t>((record.options.sign ? kFlagSign : 0) |
                                       (record.progress ? kFlagProgress : 0)));
   writer.u32(static_cast<std::uint32_t>(record.options.ttl.count()));

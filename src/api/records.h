@@ -33,7 +33,7 @@ enum class Op : std::uint8_t {
 
 inline constexpr std::size_t kRecordLengthBytes = 4;
 inline constexpr std::size_t kReplyToBytes = sizeof(ReplyTo::Handle);
-/// op, request, destination, class, hops, flags, ttl_ms, isolation; then the payload.
+/// op, request, destination, class, relays, flags, ttl_ms, isolation; then the payload.
 inline constexpr std::size_t kSendHeadBytes = 1 + 8 + NodeId::kSize + 1 + 1 + 1 + 4 + 8;
 /// op, request, reply handle, ttl_ms; then the payload.
 inline constexpr std::size_t kReplyHeadBytes = 1 + 8 + kReplyToBytes + 4;

@@ -90,7 +90,7 @@ std::expected<Request, RequestError> post_message(std::string_view query) {
               {"class",
                [&](std::string_view text) { return assign(post.options.cls, parse_class(text)); }},
               {"ttl", ttl(post.options.ttl)},
-              {"hops", number(post.options.hops, 0, kRelaysMax)},
+              {"relays", number(post.options.relays, 0, kRelaysMax)},
               {"isolation", number(post.options.isolation, 0, UINT64_MAX)},
               {"sign", truth(post.options.sign)},
               {"progress", truth(post.progress)}});

@@ -12,7 +12,7 @@
 
 namespace qudag::api {
 
-/// POST /v1/messages?to=ID&class=&ttl=&hops=&isolation=&sign=&progress=
+/// POST /v1/messages?to=ID&class=&ttl=&relays=&isolation=&sign=&progress=
 struct PostMessage {
   NodeId to;
   SendOptions options;

@@ -48,7 +48,7 @@ void Hub::report(std::vector<QueueStatus>& rows) const {
   waiting.name = "messages to clients";
   waiting.when_full = "refuse new";
   waiting.age_max = options.stall_max;
-  for (Outbox* outbox : outboxes) outbox->add_to(waiting);
+  for (SubscriberQueue* queue : outboxes) queue->add_to(waiting);
   if (!outboxes.empty()) rows.push_back(std::move(waiting));
 }
 

@@ -2,7 +2,7 @@
 //
 // Reader: 1 read a WebSocket message, 2 take its records, 3 hand each send to the node. A record
 // that is not understood is answered with ERROR and ends the connection.
-// Writer: 1 wait for the outbox, 2 gather items into one WebSocket message: small payloads by copy,
+// Writer: 1 wait for the queue, 2 gather items into one WebSocket message: small payloads by copy,
 // large ones as views of their blocks, 3 write it, 4 again. A client that takes nothing for long is
 // closed.
 #include "api/hub.h"
@@ -31,7 +31,7 @@ class Batch {
   void add(OutItem& item, std::size_t& outstanding);
   bool full() const { return bytes_.size() + viewed_ >= kStreamOutBytes; }
   bool empty() const { return bytes_.empty(); }
-  const Held& messages() const { return messages_; }
+  const HeldMessage& messages() const { return messages_; }
   /// Views into this batch, in order.
   const std::vector<asio::const_buffer>& buffers();
   void clear();
@@ -48,7 +48,7 @@ class Batch {
   std::vector<Buffer> kept_;  // what views_ look into
   std::vector<asio::const_buffer> buffers_;
   std::size_t viewed_ = 0;
-  Held messages_;
+  HeldMessage messages_;
 };
 
 void Batch::add(OutItem& item, std::size_t& outstanding) {
@@ -147,7 +147,7 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   std::shared_ptr<Hub> hub_;
   const SessionEntry& entry_;
   websocket::stream<Stream> socket_;
-  OutboxPort port_;
+  SubscriberPort port_;
   asio::steady_timer writer_ended_;  // expires never, is cancelled by the writer's end
   bool writing_ = true;
   asio::steady_timer watch_;
@@ -191,7 +191,7 @@ asio::awaitable<void> StreamSession::read() {
     in.consume(in.size());
     co_await wait_for_room();
   }
-  hub_->subscribers.remove(port_.outbox().get());
+  hub_->subscribers.remove(port_.queue().get());
   if (!broken_) beast::get_lowest_layer(socket_).close();
   port_.end();
 }
@@ -225,7 +225,7 @@ asio::awaitable<void> StreamSession::write() {
       write_began_.reset();
       failed = ec;
       hub_->counters.add(ApiMetric::messages_out, batch.messages().count());
-      port_.outbox()->written(batch.messages());
+      port_.queue()->written(batch.messages());
       batch.clear();
       go_on();
     }
@@ -280,45 +280,44 @@ bool StreamSession::admit(std::uint64_t request) {
   } else if (outstanding_ > hub_->options.outstanding) {
     no.emplace(Errc::refused_queue_full, "api.outstanding sends have no outcome yet");
   }
-  if (no) port_.outbox()->push_outcome(request, refused_delivery(*no));
+  if (no) port_.queue()->push_outcome(request, refused_delivery(*no));
   return !no;
 }
 
 void StreamSession::handle(const SendRecord& record) {
   if (!admit(record.request)) return;
-  const std::shared_ptr<Outbox>& outbox = port_.outbox();
+  const std::shared_ptr<SubscriberQueue>& queue = port_.queue();
   Progress progress;
   if (record.progress) {
-    progress = [outbox, slot = std::make_shared<ProgressSlot>(record.request)](
-                   std::size_t done, std::size_t all) { outbox->push_progress(slot, done, all); };
+    progress = [queue, slot = std::make_shared<ProgressSlot>(record.request)](
+                   std::size_t done, std::size_t all) { queue->push_progress(slot, done, all); };
   }
   const Status sent = hub_->node.send(
       record.destination, record.payload, entry_.isolated(record.options),
-      [outbox, request = record.request](const Delivery& delivery) {
-        outbox->push_outcome(request, delivery);
+      [queue, request = record.request](const Delivery& delivery) {
+        queue->push_outcome(request, delivery);
       },
       std::move(progress));
-  if (!sent) outbox->push_outcome(record.request, refused_delivery(sent.error()));
+  if (!sent) queue->push_outcome(record.request, refused_delivery(sent.error()));
 }
 
 void StreamSession::handle(const ReplyRecord& record) {
   if (!admit(record.request)) return;
-  const std::shared_ptr<Outbox>& outbox = port_.outbox();
-  const Status sent =
-      hub_->node.reply(record.to, record.payload, record.ttl,
-                       [outbox, request = record.request](const Delivery& delivery) {
-                         outbox->push_outcome(request, delivery);
-                       });
-  if (!sent) outbox->push_outcome(record.request, refused_delivery(sent.error()));
+  const std::shared_ptr<SubscriberQueue>& queue = port_.queue();
+  const Status sent = hub_->node.reply(record.to, record.payload, record.ttl,
+                                       [queue, request = record.request](const Delivery& delivery) {
+                                         queue->push_outcome(request, delivery);
+                                       });
+  if (!sent) queue->push_outcome(record.request, refused_delivery(sent.error()));
 }
 
 void StreamSession::handle(const SubscribeRecord& record) {
   if (record.on) {
-    port_.outbox()->set_quota(record.count == 0 ? UINT64_MAX : record.count);
-    port_.outbox()->push_subscribed();  // in the queue before the first message
-    hub_->subscribers.add(port_.outbox());
+    port_.queue()->set_quota(record.count == 0 ? UINT64_MAX : record.count);
+    port_.queue()->push_subscribed();  // in the queue before the first message
+    hub_->subscribers.add(port_.queue());
   } else {
-    hub_->subscribers.remove(port_.outbox().get());
+    hub_->subscribers.remove(port_.queue().get());
   }
 }
 

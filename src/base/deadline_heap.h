@@ -22,7 +22,7 @@ struct DeadlineHook {
 
 /// `T` has a public member `deadline_hook` of type DeadlineHook.
 template <class T>
-class Deadlines {
+class DeadlineHeap {
  public:
   bool empty() const { return heap_.empty(); }
   TimePoint earliest() const { return heap_.empty() ? kNever : heap_.front().at; }

@@ -21,8 +21,9 @@ inline constexpr unsigned kHopsMax = kRelaysMax + 1;  // the destination include
 inline constexpr std::size_t kTagBytes = 16;
 inline constexpr std::size_t kSmallCellBytes = 1024;  // classes high and normal
 inline constexpr std::size_t kBulkCellBytes = 8192;   // class low
-// Each hop before the last replaces 16 bytes at the far end of a cell; the payload leaves that room
-// free for the longest route, so that the destination does not learn the length of the route.
+// Each hop before the last replaces 16 bytes at the far end of a cell; the payload leaves that
+// module free for the longest route, so that the destination does not learn the length of the
+// route.
 inline constexpr std::size_t kCellReserveBytes = kRelaysMax * kTagBytes;                 // 80
 inline constexpr std::size_t kCellOverheadBytes = kTagBytes + kCellReserveBytes;         // 96
 inline constexpr std::size_t kSmallPayloadBytes = kSmallCellBytes - kCellOverheadBytes;  // 928

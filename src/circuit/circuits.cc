@@ -115,7 +115,7 @@ Circuits::Circuits(CircuitsOptions options, memory::BlockPool& pool, Rng& rng, S
     : impl_(std::make_unique<Impl>(options, pool, rng, sink)) {}
 Circuits::~Circuits() = default;
 
-void Circuits::set_events(Events& events) { impl_->core.events = &events; }
+void Circuits::set_events(CircuitEvents& events) { impl_->core.events = &events; }
 void Circuits::set_onion_keys(std::vector<onion::OnionKey> keys) {
   impl_->core.onion_keys = std::move(keys);
 }
@@ -144,9 +144,9 @@ void Circuits::send(CircuitId id, memory::Block payload, Now now) {
   }
 }
 
-std::size_t Circuits::room(CircuitId id) const {
+std::size_t Circuits::sendable(CircuitId id) const {
   const Circuit* circuit = impl_->core.find(id);
-  return circuit == nullptr ? 0 : impl_->core.room(*circuit);
+  return circuit == nullptr ? 0 : impl_->core.sendable(*circuit);
 }
 
 memory::Block Circuits::payload_block(Class cls) {
@@ -330,7 +330,7 @@ std::size_t Circuits::reclaim(Class cls, std::size_t bytes, Now now) {
     Candidate out{{}, 0, c.id};
     for (const Side* side : {&c.previous, &c.next}) {
       if (!side->open()) continue;
-      const Sink::Held held = core.sink.held(side->stream);
+      const Sink::CellsHeld held = core.sink.held(side->stream);
       out.bytes += held.bytes;
       out.waited = std::max(out.waited, held.waited);
     }

@@ -1,15 +1,15 @@
 // All circuits of one shard, in the three roles: source, relay, destination.
 //
 // Below: a Sink that opens, writes, consumes and resets streams (node joins it to link). circuit
-// knows no link. Above: Events, heard by message/. A cell that arrives goes: bytes of the stream ->
-// a pooled block (the one copy) -> opened in place -> written to the other stream, or given up as a
-// payload. No payload is inspected here.
+// knows no link. Above: CircuitEvents, heard by message/. A cell that arrives goes: bytes of the
+// stream -> a pooled block (the one copy) -> opened in place -> written to the other stream, or
+// given up as a payload. No payload is inspected here.
 //
-// Contexts: every stream carries a 64-bit context that this room chose (which circuit, which side);
-// the Sink gives it back with each event, so that no table is searched on the hot path.
+// Contexts: every stream carries a 64-bit context that this module chose (which circuit, which
+// side); the Sink gives it back with each event, so that no table is searched on the hot path.
 //
-// Re-entry: Events and Sink functions may call back into Circuits; a circuit that ended inside is
-// noticed by its generation.
+// Re-entry: CircuitEvents and Sink functions may call back into Circuits; a circuit that ended
+// inside is noticed by its generation.
 #pragma once
 
 #include "base/bounded.h"
@@ -72,11 +72,11 @@ class Sink {
   /// Not yet in a packet. Bytes that Circuits::on_stream_sent reports are no longer counted.
   virtual std::size_t queued_bytes(StreamKey stream) const = 0;
   /// Bytes that the stream holds, in packets or not, and for how long the oldest has waited.
-  struct Held {
+  struct CellsHeld {
     std::size_t bytes = 0;
     std::chrono::milliseconds waited{};
   };
-  virtual Held held(StreamKey stream) const {
+  virtual CellsHeld held(StreamKey stream) const {
     static_cast<void>(stream);
     return {};
   }
@@ -86,9 +86,9 @@ class Sink {
   virtual void reset(StreamKey stream, End code) = 0;
 };
 
-class Events {
+class CircuitEvents {
  public:
-  virtual ~Events() = default;
+  virtual ~CircuitEvents() = default;
   /// A circuit that we asked for is ready for payloads.
   virtual void on_built(CircuitId circuit, Duration took, Now now) = 0;
   /// Somebody built a circuit that ends here.
@@ -102,8 +102,8 @@ class Events {
   virtual void on_draining(CircuitId circuit, bool stops, Now now) {
     static_cast<void>(circuit), static_cast<void>(stops), static_cast<void>(now);
   }
-  /// room() grew from zero.
-  virtual void on_room(CircuitId circuit, Now now) = 0;
+  /// sendable() grew from zero.
+  virtual void on_sendable(CircuitId circuit, Now now) = 0;
   /// The circuit is gone (not called after our own close(), nor if build() returned the error). For
   /// one that we asked for and that was never built, `why` says whether another route may help:
   /// what Sink::extend answered, refused_by_peer, unreachable, authentication_failed, malformed,
@@ -126,7 +126,7 @@ struct CircuitsOptions {
   /// there.
   std::size_t builds_per_turn = 0;
   std::size_t ahead_bytes =
-      128 * 1024;  // payload cells queued on the first link before room() is 0
+      128 * 1024;  // payload cells queued on the first link before sendable() is 0
   std::chrono::milliseconds build_timeout{10'000};
   /// For the preface of a stream that somebody opened, and then for each fifth of the build.
   std::chrono::milliseconds opening_timeout{2'000};
@@ -157,7 +157,7 @@ struct CircuitsStats {
   std::uint64_t cells_relayed = 0, cells_sent = 0, cells_received = 0;
   std::uint64_t cells_bad = 0;     // tags that did not verify
   std::uint64_t tails_bad = 0;     // cells in which a destination left something behind the payload
-  std::uint64_t bytes_copied = 0;  // payload bytes copied by this room
+  std::uint64_t bytes_copied = 0;  // payload bytes copied by this module
   std::uint64_t bytes_relayed = 0;
   std::uint64_t blocks_exhausted = 0;
   std::uint64_t ended_idle = 0, ended_peer = 0, ended_link = 0;
@@ -172,7 +172,7 @@ class Circuits {
   Circuits(CircuitsOptions options, memory::BlockPool& pool, Rng& rng, Sink& sink);
   ~Circuits();
   /// Must be set before the first event.
-  void set_events(Events& events);
+  void set_events(CircuitEvents& events);
   /// Onion keys that builds are accepted for; replaces the former set.
   void set_onion_keys(std::vector<onion::OnionKey> keys);
 
@@ -180,10 +180,11 @@ class Circuits {
   Result<CircuitId> build(std::span<const onion::RouteHop> route, Class cls, Now now);
 
   // Either end of a ready circuit.
-  /// The window is a payload of payload_bytes(cls); sealed and queued. The caller honours room().
+  /// The window is a payload of payload_bytes(cls); sealed and queued. The caller honours
+  /// sendable().
   void send(CircuitId circuit, memory::Block payload, Now now);
   /// Cells that may be sent now; 0 if the circuit is not ready or gone.
-  std::size_t room(CircuitId circuit) const;
+  std::size_t sendable(CircuitId circuit) const;
   /// A block with a window of payload_bytes(cls), to be filled; empty if the pool is exhausted.
   memory::Block payload_block(Class cls);
   void close(CircuitId circuit, Now now);
@@ -194,8 +195,8 @@ class Circuits {
   std::size_t building() const;
   /// Whether a circuit that goes on from here to another node carried a cell in the last `quiet`.
   bool relays_busily(Duration quiet, Now now) const;
-  /// Inside Events::on_ended only: the index into the route of the hop that a build of ours failed
-  /// at, or behind which a cell was changed; kHopUnknown if nothing told.
+  /// Inside CircuitEvents::on_ended only: the index into the route of the hop that a build of ours
+  /// failed at, or behind which a cell was changed; kHopUnknown if nothing told.
   static constexpr std::size_t kHopUnknown = SIZE_MAX;
   std::size_t failed_hop() const;
 

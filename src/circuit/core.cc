@@ -95,8 +95,8 @@ void Core::set_ready(Circuit& circuit, Now now) {
                timed ? now.mono + std::min(options.rest_after, options.idle_timeout) : kNever);
 }
 
-// Deadlines of ready circuits are only ever late by being early: busy circuits do not move theirs
-// with every cell, it is looked at again when it comes (Circuits::Impl::due).
+// DeadlineHeap of ready circuits are only ever late by being early: busy circuits do not move
+// theirs with every cell, it is looked at again when it comes (Circuits::Impl::due).
 void Core::rest(Circuit& circuit) {
   circuit.resting = true;
   memory_.give(kKeyBytes);
@@ -266,7 +266,7 @@ bool Core::write_unit(Circuit& circuit, Direction to, Bytes preface, Bytes unit)
 void Core::write_cell(Circuit& circuit, Direction to, memory::Block cell) {
   const CircuitId id = circuit.id;
   sink.write(circuit.side(to).stream, std::move(cell));
-  if (Circuit* still = find(id)) note_room(*still);
+  if (Circuit* still = find(id)) note_sendable(*still);
 }
 
 void Core::end_exhausted(Circuit& circuit, Now now) {
@@ -288,7 +288,7 @@ void Core::end_bad_cell(Circuit& circuit, std::size_t hop, Now now) {
 // ---- the two ends
 // ---------------------------------------------------------------------------------
 
-std::size_t Core::room(const Circuit& circuit) const {
+std::size_t Core::sendable(const Circuit& circuit) const {
   if (circuit.phase != Phase::ready || circuit.role == CircuitRole::relay) return 0;
   const Side& out = circuit.role == CircuitRole::source ? circuit.next : circuit.previous;
   const std::size_t cell = onion::cell_bytes(circuit.cls);
@@ -299,9 +299,9 @@ std::size_t Core::room(const Circuit& circuit) const {
 }
 
 void Core::offer_room(Circuit& circuit, Now now) {
-  if (!circuit.starved || room(circuit) == 0) return;
+  if (!circuit.starved || sendable(circuit) == 0) return;
   circuit.starved = false;
-  events->on_room(circuit.id, now);
+  events->on_sendable(circuit.id, now);
 }
 
 // ---- time

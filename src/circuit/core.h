@@ -1,7 +1,7 @@
 // What the three roles share: the table of circuits, their streams, deadlines, and their end.
 //
-// The rule of this room: Sink::write, extend and reset and every Event may call back into Circuits.
-// After such a call a Circuit& is not used again; it is looked up by its id with find().
+// The rule of this module: Sink::write, extend and reset and every Event may call back into
+// Circuits. After such a call a Circuit& is not used again; it is looked up by its id with find().
 #pragma once
 
 #include "circuit/record.h"
@@ -84,7 +84,7 @@ class Core {
   void rest(Circuit& circuit);
   /// The reply that ends the circuit is on its way: wait for it, but not long.
   void set_draining(Circuit& circuit, Now now);
-  /// Forgets the circuit, resets its streams, tells Events if it is an end of the circuit.
+  /// Forgets the circuit, resets its streams, tells CircuitEvents if it is an end of the circuit.
   void end(Circuit& circuit, const Ending& how, Now now);
 
   // ---- streams ----
@@ -111,9 +111,9 @@ class Core {
   void end_bad_cell(Circuit& circuit, std::size_t hop, Now now);
 
   // ---- the two ends ----
-  std::size_t room(const Circuit& circuit) const;
-  void note_room(Circuit& circuit) { circuit.starved = room(circuit) == 0; }
-  /// Tells Events if a starved end has room again.
+  std::size_t sendable(const Circuit& circuit) const;
+  void note_sendable(Circuit& circuit) { circuit.starved = sendable(circuit) == 0; }
+  /// Tells CircuitEvents if a starved end has room again.
   void offer_room(Circuit& circuit, Now now);
 
   // ---- time ----
@@ -131,7 +131,7 @@ class Core {
   memory::BlockPool& pool;
   Rng& rng;
   Sink& sink;
-  Events* events = nullptr;
+  CircuitEvents* events = nullptr;
   CircuitsStats stats;
   std::vector<onion::OnionKey> onion_keys;
   const std::shared_ptr<onion::ReplayWindow> replays;  // shared with the node's other shards
@@ -154,7 +154,7 @@ class Core {
   std::size_t building_incoming_ = 0;
   std::vector<CircuitId> building_;  // those of others that have a stream, the oldest first
   std::unordered_map<std::uint64_t, LinkShare> links_;
-  Deadlines<Circuit> deadlines_;
+  DeadlineHeap<Circuit> deadlines_;
   std::uint32_t looked_at_ = 0;  // the place after the last of for_next()
 };
 

@@ -16,7 +16,7 @@ void Destination::begin(Circuit& circuit, onion::AcceptedBuild accepted, Now now
   }
   Circuit* still = core_.find(id);
   if (still == nullptr) return;
-  core_.note_room(*still);
+  core_.note_sendable(*still);
   still->announced = true;
   core_.events->on_incoming(id, still->cls, now);
 }

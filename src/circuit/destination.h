@@ -2,7 +2,7 @@
 // into payloads, and payloads of ours go back the same way. Nothing here knows who is at the
 // source.
 //
-// Flow: the window is given back when Events::on_payload has returned.
+// Flow: the window is given back when CircuitEvents::on_payload has returned.
 #pragma once
 
 #include "circuit/core.h"

@@ -91,7 +91,7 @@ struct Circuit {
   Side& side(Direction towards) { return towards == Direction::forward ? next : previous; }
 };
 
-/// What a relay keeps per ready circuit in this room, besides the cipher contexts of HopCrypto.
+/// What a relay keeps per ready circuit in this module, besides the cipher contexts of HopCrypto.
 inline constexpr std::size_t kCircuitRecordBytes = sizeof(Circuit);
 static_assert(kCircuitRecordBytes <= 288, "a relay holds very many of these");
 

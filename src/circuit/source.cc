@@ -100,7 +100,7 @@ void Source::on_reply_data(Circuit& circuit, Bytes& data, Now now) {
   }
   circuit.crypto.emplace<onion::SourceCrypto>(std::move(result->hops), circuit.cls, core_.rng);
   core_.set_ready(circuit, now);
-  core_.note_room(circuit);
+  core_.note_sendable(circuit);
   ++core_.stats.builds_ready;
   core_.events->on_built(circuit.id, now.mono - circuit.created, now);
 }

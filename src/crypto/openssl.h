@@ -1,4 +1,5 @@
-// What the files of this room share about OpenSSL: owners for its objects, algorithms fetched once.
+// What the files of this module share about OpenSSL: owners for its objects, algorithms fetched
+// once.
 //
 // Fetched algorithms are immutable and live as long as the process. Operations that can only fail
 // for lack of memory or through a defect are asserted with must(); what a peer can cause is not.

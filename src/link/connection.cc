@@ -52,7 +52,7 @@ void Connection::touch_for_answer(std::size_t& bytes_since, std::size_t bytes) {
   shared_.deadlines.set(*this, deadline());
 }
 
-bool Connection::reusable() const { return !doomed() && !retired() && life_.usable(); }
+bool Connection::reusable() const { return !closing_soon() && !retired() && life_.usable(); }
 
 LinkInfo Connection::info() const {
   LinkInfo out;
@@ -91,7 +91,7 @@ LinkInfo Connection::info() const {
 // ------------------------------------------------------------------------------------
 
 Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
-  if (doomed() || retired()) return Verdict::keep;
+  if (closing_soon() || retired()) return Verdict::keep;
   if (frozen()) {
     hold(path, ecn, datagram);
     return Verdict::keep;
@@ -111,7 +111,7 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   if ((!dialer_ || is_at(path.remote)) && life_.note_heard(shared_.now.mono)) update_keepalive();
   touch_for_answer(heard_since_, datagram.size());
   if (rv == 0) {
-    if (owes_path_ && !doomed()) take_path();
+    if (owes_path_ && !closing_soon()) take_path();
     return Verdict::keep;
   }
   if (rv == NGTCP2_ERR_RETRY) return Verdict::retry;
@@ -121,7 +121,7 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
 }
 
 void Connection::expire(Duration late) {
-  if (doomed() || retired()) return;
+  if (closing_soon() || retired()) return;
   if (late > shared_.life.silence_max / 3) life_.forgive(shared_.now.mono);
   if (!follow_rule(life_.due(shared_.now.mono, probe_time()))) return;
   if (hello_by_ <= shared_.now.mono) {
@@ -133,7 +133,7 @@ void Connection::expire(Duration late) {
   const int rv = ngtcp2_conn_handle_expiry(conn_, shared_.timestamp());
   touch();
   if (rv != 0) return fail_with(rv);
-  if (waits_for_probe()) show();
+  if (waits_for_probe()) probe_peer();
 }
 
 /// What QUIC sends when no answer came (RFC 9002, 6.2.4) may be empty, or tell again what is known
@@ -141,7 +141,7 @@ void Connection::expire(Duration late) {
 /// is acknowledged; when they fill the window, nothing later can leave, for ever. So something new
 /// goes with them, unless something is there to go.
 bool Connection::waits_for_probe() const {
-  if (state() < LinkState::ready || doomed() || shared_.now.mono - asked_at_ < probe_time()) {
+  if (state() < LinkState::ready || closing_soon() || shared_.now.mono - asked_at_ < probe_time()) {
     return false;
   }
   if (control_.unacked_bytes() + control_.queued_bytes() > 0 || !scheduler_.empty()) return false;
@@ -160,19 +160,20 @@ bool Connection::follow_rule(Lifecycle::Rule rule) {
       return false;
     case Lifecycle::Rule::silent:
       ++shared_.stats.ended_silent;
-      doom(Error(Errc::unreachable, "silent"), Code::unreachable);
+      close_soon(Error(Errc::unreachable, "silent"), Code::unreachable);
       return false;
     case Lifecycle::Rule::stuck:
       ++shared_.stats.ended_stuck;
-      doom(Error(Errc::unreachable, "its window is full of what was lost"), Code::unreachable);
+      close_soon(Error(Errc::unreachable, "its window is full of what was lost"),
+                 Code::unreachable);
       return false;
     case Lifecycle::Rule::drain_too_long:
       ++shared_.stats.ended_drained;
-      doom(Error(Errc::link_closed, "its circuits did not end"), Code::shutdown);
+      close_soon(Error(Errc::link_closed, "its circuits did not end"), Code::shutdown);
       return false;
     case Lifecycle::Rule::drained:
       end_if_drained();
-      return !doomed();
+      return !closing_soon();
     case Lifecycle::Rule::old:
       ++shared_.stats.replaced_old;
       say_goodbye(Drain::replaced);
@@ -182,7 +183,7 @@ bool Connection::follow_rule(Lifecycle::Rule rule) {
 }
 
 bool Connection::write_train(MutableBytes room, TrainInfo& out) {
-  if (doomed() || retired() || frozen()) return false;
+  if (closing_soon() || retired() || frozen()) return false;
   ngtcp2_path_storage path;
   ngtcp2_path_storage_zero(&path);
   ngtcp2_pkt_info info{};
@@ -238,7 +239,7 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
         return rv;  // a packet, 0 when congestion or pacing says no, or a failure
     }
   }
-  // Held back is not the same as having nothing to send: ngtcp2 would let the window be.
+  // MemoryHeld back is not the same as having nothing to send: ngtcp2 would let the window be.
   if (!begun && self.wrote_ && !self.scheduler_.empty()) return 0;
   return ngtcp2_conn_writev_stream(conn, path, info, out, size, nullptr, padding, -1, nullptr, 0,
                                    now);
@@ -309,7 +310,7 @@ void Connection::end_writing(bool quantum_used) {
 }
 
 /// Pacing spreads a window over a round trip, for the sake of queues on a long path. Inside one
-/// machine or one room there are none to protect, while a small window and a round trip that is
+/// machine or one module there are none to protect, while a small window and a round trip that is
 /// mostly the scheduler's would hold each packet back for longer than its whole way takes. There
 /// bursts are bounded by the quantum and the congestion window, as TCP's are. Once for all: ngtcp2
 /// counts what was not paced, and would make up for it.
@@ -342,7 +343,7 @@ std::size_t Connection::begin_writing() {
 bool Connection::own_pacing() const { return shared_.options.congestion == Congestion::cubic; }
 
 TimePoint Connection::deadline() const {
-  if (retired() || doomed()) return kNever;
+  if (retired() || closing_soon()) return kNever;
   const TimePoint due =
       std::min({life_.deadline(probe_time()), pay_at_, answer_at_, pace_at_, hello_by_});
   if (frozen()) return due;
@@ -360,7 +361,7 @@ Duration Connection::probe_time() const {
 }
 
 void Connection::keep_warm(bool warm) {
-  if (doomed() || retired() || warm == life_.warm()) return;
+  if (closing_soon() || retired() || warm == life_.warm()) return;
   life_.keep_warm(warm);
   update_keepalive();
   touch();

@@ -1,11 +1,11 @@
 // One QUIC connection: ngtcp2 and TLS objects, streams, send schedule, control stream, its end.
 //
-// Life: link/lifecycle.h has the states and the rules of time. A link that ends is doomed until the
-// next flush, then retired: the QUIC state is freed, and what stays for a moment answers late
-// packets with the same close.
+// Life: link/lifecycle.h has the states and the rules of time. A link that ends is closing_soon
+// until the next flush, then retired: the QUIC state is freed, and what stays for a moment answers
+// late packets with the same close.
 //
-// ngtcp2 must not be entered again from its own callbacks (but for a few calls), so: Events that
-// come from reading packets are sent from the callbacks; what their receiver then asks for is
+// ngtcp2 must not be entered again from its own callbacks (but for a few calls), so: LinkEvents
+// that come from reading packets are sent from the callbacks; what their receiver then asks for is
 // queued or is one of the allowed calls; on_stream_sent is sent after a train is complete; deletion
 // is the endpoint's, between calls.
 #pragma once
@@ -42,7 +42,7 @@ inline constexpr std::size_t kAckEvery = 10;
 inline constexpr Duration kHelloWithin = std::chrono::seconds(5);
 
 /// A datagram that came while a step of the handshake was under way.
-struct Held {
+struct MemoryHeld {
   NativePath path;
   std::uint8_t ecn = 0;
   std::vector<std::byte> bytes;
@@ -98,18 +98,18 @@ class Connection {
   TimePoint deadline() const;
 
   // Steps of the handshake off the loop, see connection/handshake.cc.
-  bool wants_step() const { return step_ == Step::waiting && !doomed() && !retired(); }
+  bool wants_step() const { return step_ == Step::waiting && !closing_soon() && !retired(); }
   /// For a worker, which has it from begin_step() to finish_step().
   const std::shared_ptr<TlsEngine>& engine() const { return tls_.engine(); }
   void begin_step();
   void finish_step(WorkEnd how);
 
   // The end.
-  bool doomed() const { return doom_.has_value(); }
+  bool closing_soon() const { return doom_.has_value(); }
   /// The handshake was complete.
   bool was_ready() const { return !facts_.group.empty(); }
   /// Ends the link at the next flush; the first reason stays.
-  void doom(Error why, Code code);
+  void close_soon(Error why, Code code);
   void say_goodbye(Drain why);
   /// A warm link is asked for a sign of life even without streams, so that it does not end idle.
   void keep_warm(bool warm);
@@ -120,7 +120,7 @@ class Connection {
   /// A dialed link goes on from another local address; false if not by a path of its own.
   bool move(const SocketAddress& local);
   /// Sends a ping: any packet tells the peer where we are now. False unless ready.
-  bool show();
+  bool probe_peer();
   /// Ends soon, unless its peer says something. False if it was not asked.
   bool ask();
   /// The address is gone at which the peer dialed us: nothing new goes here. False if it cannot be
@@ -215,8 +215,8 @@ class Connection {
 
   bool violation(const char* what);
   void fail_with(int ngtcp2_error);
-  void doom_silently(Error why);
-  void add_doomed(Doom doom);
+  void close_silently_soon(Error why);
+  void add_doomed(Doom close_soon);
   void leave_dials();
   void link_stream(Stream& stream);
   void free_stream(Stream* stream);
@@ -302,7 +302,7 @@ class Connection {
   std::size_t heard_since_ = 0;  // bytes, since the last writing
   std::size_t given_since_ = 0;
 
-  std::vector<Held> held_;
+  std::vector<MemoryHeld> held_;
   std::vector<Cid> routes_;
   std::vector<std::byte> close_packet_;
   std::uint32_t late_packets_ = 0;

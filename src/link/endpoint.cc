@@ -42,7 +42,7 @@ MtuProbes probes_up_to(std::size_t packet_bytes_max) {
 }  // namespace
 
 Endpoint::Impl::Impl(EndpointOptions options, TlsContexts tls, const crypto::Identity& identity,
-                     memory::BlockPool& pool, Rng& rng, Events& events, WrongShard* wrong_shard)
+                     memory::BlockPool& pool, Rng& rng, LinkEvents& events, WrongShard* wrong_shard)
     : shared_(std::move(options), std::move(tls), pool, rng, events),
       self_(identity.id()),
       wrong_shard_(wrong_shard),
@@ -263,7 +263,7 @@ void Endpoint::Impl::move(const SocketAddress& local, Now now) {
   }
 }
 
-void Endpoint::Impl::show(const runtime::DatagramSocket& socket, Now now) {
+void Endpoint::Impl::probe_peers(const runtime::DatagramSocket& socket, Now now) {
   shared_.now = now;
   std::vector<std::pair<NodeId, SocketAddress>> again;
   for (const Slot& slot : slots_) {
@@ -273,7 +273,7 @@ void Endpoint::Impl::show(const runtime::DatagramSocket& socket, Now now) {
       auto from = socket.source_for(link.remote());
       if (from) from->port = link.here().port;
       if (from) link.move(*from);
-      if (link.show()) ++shared_.stats.links_shown;
+      if (link.probe_peer()) ++shared_.stats.links_shown;
     } else if (!socket.has(link.here()) && link.leave_behind()) {
       if (shared_.options.dials_back) again.emplace_back(*link.peer(), link.remote());
     }
@@ -310,7 +310,7 @@ std::size_t Endpoint::Impl::close_unused(Duration quiet, std::size_t links_max, 
   for (const Slot& slot : slots_) {
     if (ended == links_max) break;
     if (!slot.link || !slot.link->unused_for(quiet)) continue;
-    slot.link->doom(Error(Errc::timed_out, "unused"), Code::none);
+    slot.link->close_soon(Error(Errc::timed_out, "unused"), Code::none);
     ++ended;
   }
   shared_.stats.ended_unused += ended;
@@ -324,13 +324,13 @@ double Endpoint::Impl::handshake_pressure(Now now) {
 }
 
 void Endpoint::Impl::trim() {
-  outbox_.trim();
+  send_queue_.trim();
   shared_.heap.trim();
 }
 
 EndpointStats Endpoint::Impl::stats() const {
   EndpointStats out = shared_.stats;
-  out.datagrams_out = outbox_.datagrams();
+  out.datagrams_out = send_queue_.datagrams();
   out.redials = redial_.retries();
   out.redials_too_soon = redial_.too_soon();
   out.redials_no_budget = redial_.no_budget();
@@ -389,7 +389,7 @@ void Endpoint::Impl::report(BoundedList& out) const {
   sending.bytes_max = sending.items_max * options.stream_window_bytes;
   out.push_back(sending);
   Bounded packets = bounded(Kind::buffer, "packets for the socket", "writing pauses", 0, 1);
-  packets.bytes = outbox_.bytes();
+  packets.bytes = send_queue_.bytes();
   packets.bytes_max = kOutboxBytes;
   out.push_back(packets);
 }
@@ -414,7 +414,7 @@ void Endpoint::Impl::on_time(Now now) {
 }
 
 TimePoint Endpoint::Impl::next_deadline() const {
-  const bool work = !shared_.dirty.empty() || !shared_.doomed.empty();
+  const bool work = !shared_.dirty.empty() || !shared_.closing_soon.empty();
   if (work && !blocked_) return shared_.now.mono;
   return std::min(shared_.deadlines.earliest(), retry_steps_at_);
 }
@@ -428,7 +428,7 @@ Endpoint::~Endpoint() = default;
 Result<std::unique_ptr<Endpoint>> Endpoint::create(EndpointOptions options,
                                                    const crypto::Identity& identity,
                                                    memory::BlockPool& pool, Rng& rng,
-                                                   Events& events, WrongShard* wrong_shard) {
+                                                   LinkEvents& events, WrongShard* wrong_shard) {
   const bool sizes_ok = options.packet_bytes_max >= NGTCP2_MAX_UDP_PAYLOAD_SIZE &&
                         options.packet_bytes_max <= limits::kPacketBytesMax;
   if ((options.workers != nullptr && options.executor == nullptr) || !sizes_ok ||
@@ -475,14 +475,17 @@ bool Endpoint::failed_lately(const NodeId& peer, Now now) const {
 void Endpoint::keep_warm(LinkId link, bool warm) { impl_->keep_warm(link, warm); }
 void Endpoint::close(LinkId link, Code code, Now now) {
   impl_->shared().now = now;
-  if (Connection* const found = impl_->link(link)) found->doom(Error(Errc::link_closed), code);
+  if (Connection* const found = impl_->link(link))
+    found->close_soon(Error(Errc::link_closed), code);
 }
 void Endpoint::give_up_spare(LinkId link, Now now) {
   impl_->shared().now = now;
   impl_->give_up_spare(link);
 }
 void Endpoint::move(const SocketAddress& local, Now now) { impl_->move(local, now); }
-void Endpoint::show(const runtime::DatagramSocket& socket, Now now) { impl_->show(socket, now); }
+void Endpoint::probe_peers(const runtime::DatagramSocket& socket, Now now) {
+  impl_->probe_peers(socket, now);
+}
 void Endpoint::shutdown(Now now) { impl_->shutdown(now); }
 bool Endpoint::send_control(LinkId link, std::uint8_t type, Bytes body) {
   Connection* const found = impl_->link(link);
@@ -508,7 +511,7 @@ void Endpoint::write(StreamId stream, memory::Block block) {
   Stream* found = nullptr;
   if (Connection* const link = impl_->stream(stream, found)) link->write(*found, std::move(block));
 }
-Endpoint::Held Endpoint::held(StreamId stream) const {
+Endpoint::MemoryHeld Endpoint::held(StreamId stream) const {
   Stream* found = nullptr;
   if (impl_->stream(stream, found) == nullptr) return {};
   const std::size_t bytes = found->queued_bytes() + found->unacked_bytes();

@@ -1,14 +1,14 @@
-// All QUIC connections of one shard: the only room that knows ngtcp2.
+// All QUIC connections of one shard: the only module that knows ngtcp2.
 //
 // The steps of a turn, in order:
 //   1. receive() takes a batch of datagrams, routes each by connection id to its link, creates a
-//      link for an acceptable Initial, and calls Events for what came out of it;
+//      link for an acceptable Initial, and calls LinkEvents for what came out of it;
 //   2. the owner calls write(), consume(), reset()...; they only queue and mark the link dirty;
 //   3. on_time() runs expired QUIC timers, idle rules and dial timeouts;
 //   4. flush() writes packets of every dirty link, full-size and padded, in trains, round robin
 //      between links, and hands them to the socket; trains the socket refuses are kept and sent
 //      first next time.
-// No function of Endpoint may be called from inside Events but those marked [in events].
+// No function of Endpoint may be called from inside LinkEvents but those marked [in events].
 //
 // A stream is one circuit on this link. Its send queue is a chain of blocks; the endpoint keeps a
 // block until the peer acknowledged its bytes. Flow control is the owner's: bytes given to
@@ -97,9 +97,9 @@ struct LinkInfo {
 enum class DialFor : std::uint8_t { us, others };
 
 /// What the owner hears. Called inside receive(), on_time() and flush().
-class Events {
+class LinkEvents {
  public:
-  virtual ~Events() = default;
+  virtual ~LinkEvents() = default;
   /// Handshake confirmed; for a dialed link the peer's id was checked.
   virtual void on_link_ready(LinkId link, Now now) = 0;
   /// Nothing new begins on it: its peer stops, or another link takes its place (then either side
@@ -238,8 +238,8 @@ class Endpoint {
   /// The identity and rng must outlive the endpoint. Fails if TLS contexts cannot be made.
   static Result<std::unique_ptr<Endpoint>> create(EndpointOptions options,
                                                   const crypto::Identity& identity,
-                                                  memory::BlockPool& pool, Rng& rng, Events& events,
-                                                  WrongShard* wrong_shard);
+                                                  memory::BlockPool& pool, Rng& rng,
+                                                  LinkEvents& events, WrongShard* wrong_shard);
   ~Endpoint();
 
   // The turn.
@@ -284,7 +284,7 @@ class Endpoint {
   /// links that we dialed go on from the new one and say something, so that a peer that is sending
   /// learns where to; those whose own address is gone, and that a known peer dialed, are dialed
   /// from here.
-  void show(const runtime::DatagramSocket& socket, Now now);
+  void probe_peers(const runtime::DatagramSocket& socket, Now now);
   /// Stops accepting, says goodbye on every link; done when links() is empty or the deadline ends.
   void shutdown(Now now);
   bool send_control(LinkId link, std::uint8_t type, Bytes body);
@@ -298,11 +298,11 @@ class Endpoint {
   void write(StreamId stream, memory::Block block);
   std::size_t queued_bytes(StreamId stream) const;
   /// Bytes written and not yet acknowledged, and for how long the oldest has waited.
-  struct Held {
+  struct MemoryHeld {
     std::size_t bytes = 0;
     std::chrono::milliseconds waited{};
   };
-  Held held(StreamId stream) const;
+  MemoryHeld held(StreamId stream) const;
   void consume(StreamId stream, std::size_t bytes);
   /// Ends both directions at once; no more events for this stream.
   void reset(StreamId stream, Code code);

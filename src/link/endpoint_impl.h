@@ -2,11 +2,11 @@
 //   endpoint.cc   making, dialing, the table, timers, the owner's calls
 //   receive.cc    from datagrams to links; answers to what belongs to no link
 //   handshakes.cc hands the slow steps of handshakes to workers
-//   flush.cc      ends doomed links, writes dirty ones
+//   flush.cc      ends closing_soon links, writes dirty ones
 #pragma once
 
 #include "link/connection.h"
-#include "link/outbox.h"
+#include "link/send_queue.h"
 #include "link/shared.h"
 
 #include <memory>
@@ -33,7 +33,7 @@ inline constexpr std::size_t kCidsPerLinkMax = 16;
 class Endpoint::Impl {
  public:
   Impl(EndpointOptions options, TlsContexts tls, const crypto::Identity& identity,
-       memory::BlockPool& pool, Rng& rng, Events& events, WrongShard* wrong_shard);
+       memory::BlockPool& pool, Rng& rng, LinkEvents& events, WrongShard* wrong_shard);
   ~Impl();
 
   void receive(std::span<runtime::Received> batch, const SocketAddress& local, Now now);
@@ -55,7 +55,7 @@ class Endpoint::Impl {
   }
   std::vector<LinkInfo> links() const;
   void move(const SocketAddress& local, Now now);
-  void show(const runtime::DatagramSocket& socket, Now now);
+  void probe_peers(const runtime::DatagramSocket& socket, Now now);
   void shutdown(Now now);
   /// Null for a link that is gone.
   Connection* link(LinkId id) const;
@@ -116,7 +116,7 @@ class Endpoint::Impl {
   const NodeId self_;
   WrongShard* wrong_shard_;
   SocketAddress local_;  // of the socket, as receive() was told
-  Outbox outbox_;
+  SendQueue send_queue_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
   std::size_t live_ = 0;

@@ -1,5 +1,5 @@
 // The end of a turn:
-//   1. doomed links: write CONNECTION_CLOSE, free the QUIC state, tell the owner;
+//   1. closing_soon links: write CONNECTION_CLOSE, free the QUIC state, tell the owner;
 //   2. trains that the socket refused last time, or nothing else;
 //   3. every dirty link in turn, the urgent ones first, up to its quantum and the turn's budget of
 //      its level; the owner hears what left;
@@ -23,12 +23,12 @@ bool Endpoint::Impl::flush(runtime::DatagramSocket& socket, Now now) {
   end_doomed();
   accepted_this_turn_ = 0;
   write_left_ = kWriteBytesPerTurn;
-  blocked_ = !outbox_.send(socket);
+  blocked_ = !send_queue_.send(socket);
   for (int round = 0; !blocked_ && round < kRoundsMax && !shared_.dirty.empty(); ++round) {
     blocked_ = !write_dirty(socket);
   }
   end_doomed();
-  if (!blocked_) blocked_ = !outbox_.send(socket);
+  if (!blocked_) blocked_ = !send_queue_.send(socket);
   start_steps();  // of links that were dialed in this turn
   shared_.scratch.reset();
   return !blocked_;
@@ -47,7 +47,7 @@ bool Endpoint::Impl::write_dirty(runtime::DatagramSocket& socket) {
     link->dirty = true;
     shared_.dirty.push_back(link);
   }
-  return outbox_.send(socket);
+  return send_queue_.send(socket);
 }
 
 /// Links whose most urgent data is of that level. False if the socket is full.
@@ -72,16 +72,16 @@ bool Endpoint::Impl::write(Connection& link, std::uint8_t level, runtime::Datagr
   std::size_t budget = link.begin_writing();
   bool room_left = true;
   while (budget > 0) {
-    MutableBytes room = outbox_.train_room();
+    MutableBytes room = send_queue_.train_room();
     if (room.empty()) {
-      room_left = outbox_.send(socket);
+      room_left = send_queue_.send(socket);
       if (!room_left) break;
       continue;
     }
     TrainInfo train;
     room = room.first(std::min(room.size(), std::max(budget, packet_max)));
     if (!link.write_train(room, train)) break;
-    outbox_.add(train);
+    send_queue_.add(train);
     budget -= std::min(budget, train.bytes);
     write_left_[level] -= std::min(write_left_[level], train.bytes);
   }
@@ -92,7 +92,7 @@ bool Endpoint::Impl::write(Connection& link, std::uint8_t level, runtime::Datagr
 }
 
 void Endpoint::Impl::end_doomed() {
-  while (!shared_.doomed.empty()) end(*shared_.doomed.back());
+  while (!shared_.closing_soon.empty()) end(*shared_.closing_soon.back());
 }
 
 void Endpoint::Impl::end(Connection& link) {
@@ -101,8 +101,8 @@ void Endpoint::Impl::end(Connection& link) {
   const bool tell = link.dialer() || was_ready;
   if (!was_ready) ++shared_.stats.handshakes_failed;
   TrainInfo close;
-  const MutableBytes room = outbox_.packet_room(shared_.options.packet_bytes_max);
-  if (!room.empty() && link.write_close(room, close)) outbox_.add(close);
+  const MutableBytes room = send_queue_.packet_room(shared_.options.packet_bytes_max);
+  if (!room.empty() && link.write_close(room, close)) send_queue_.add(close);
 
   if (link.dialer() && !was_ready && !stopping_ && !link.for_others()) {
     redial_.failed(*link.peer(), link.dialed_at(), shared_.now.mono, shared_.rng);

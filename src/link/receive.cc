@@ -72,7 +72,7 @@ void Endpoint::Impl::receive_one(const runtime::Received& from, MutableBytes dat
   }
   if (link->retired()) {
     const Bytes again = link->late_answer();
-    const MutableBytes room = outbox_.packet_room(again.size());
+    const MutableBytes room = send_queue_.packet_room(again.size());
     if (again.empty() || room.empty()) return;
     std::memcpy(room.data(), again.data(), again.size());
     answer(from, room, static_cast<ngtcp2_ssize>(again.size()));
@@ -213,12 +213,12 @@ void Endpoint::Impl::answer(const runtime::Received& from, MutableBytes room,
   train.to = from.from;
   train.from = is_wildcard(from.to) ? local_ : from.to;
   train.bytes = train.segment = static_cast<std::size_t>(written);
-  outbox_.add(train);
+  send_queue_.add(train);
 }
 
 void Endpoint::Impl::send_version_negotiation(const runtime::Received& from,
                                               const ngtcp2_version_cid& ids) {
-  const MutableBytes room = outbox_.packet_room(kInitialBytesMin);
+  const MutableBytes room = send_queue_.packet_room(kInitialBytesMin);
   if (from.segment < kInitialBytesMin || room.empty() || !may_answer_stranger()) {
     ++shared_.stats.dropped_malformed;
     return;
@@ -235,7 +235,7 @@ void Endpoint::Impl::send_version_negotiation(const runtime::Received& from,
 }
 
 void Endpoint::Impl::send_stateless_reset(const runtime::Received& from, Bytes datagram) {
-  const MutableBytes room = outbox_.packet_room(kResetBytesMax);
+  const MutableBytes room = send_queue_.packet_room(kResetBytesMax);
   if (room.empty() || !may_answer_stranger()) return;
   ngtcp2_cid cid;
   ngtcp2_cid_init(&cid, u8(datagram) + 1, kCidBytes);
@@ -255,7 +255,7 @@ void Endpoint::Impl::send_stateless_reset(const runtime::Received& from, Bytes d
 
 void Endpoint::Impl::send_retry(const runtime::Received& from, NativePath& path,
                                 const ngtcp2_pkt_hd& header) {
-  const MutableBytes room = outbox_.packet_room(kInitialBytesMin);
+  const MutableBytes room = send_queue_.packet_room(kInitialBytesMin);
   if (room.empty()) return;
   const ngtcp2_cid source = make_cid(shared_.rng, shared_.options.shard, shared_.options.shards);
   std::array<std::uint8_t, NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN2> token;
@@ -276,7 +276,7 @@ void Endpoint::Impl::refuse(const runtime::Received& from, const ngtcp2_pkt_hd& 
   ++shared_.stats.links_refused;
   ++shared_.stats.refused_by[static_cast<std::size_t>(why)];
   const std::string_view reason = reason_of(why);
-  const MutableBytes room = outbox_.packet_room(kInitialBytesMin);
+  const MutableBytes room = send_queue_.packet_room(kInitialBytesMin);
   if (room.empty() || !may_answer_stranger()) return;
   answer(from, room,
          ngtcp2_crypto_write_connection_close(u8(room), room.size(), header.version, &header.scid,

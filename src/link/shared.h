@@ -51,7 +51,7 @@ inline AdmissionOptions admission_options(const EndpointOptions& o) {
 
 struct Shared {
   Shared(EndpointOptions endpoint_options, TlsContexts contexts, memory::BlockPool& block_pool,
-         Rng& random, Events& owner)
+         Rng& random, LinkEvents& owner)
       : heap(endpoint_options.memory),
         options(std::move(endpoint_options)),
         tls(std::move(contexts)),
@@ -74,7 +74,7 @@ struct Shared {
   TlsContexts tls;
   memory::BlockPool& pool;
   Rng& rng;
-  Events& events;
+  LinkEvents& events;
 
   Now now;  // of this turn
   Admission admission;
@@ -84,11 +84,11 @@ struct Shared {
   const LifeRules life;
   ResetTokens reset_tokens;
   std::vector<Connection*> dirty;  // something to write, or timers changed
-  Deadlines<Connection> deadlines;
-  std::vector<Connection*> doomed;   // to be ended by the next flush
-  std::vector<LinkId> greeted;       // links whose peer just said hello
-  std::deque<LinkId> steps_waiting;  // handshakes that a worker can take further; may be gone
-  std::size_t steps_under_way = 0;   // of links that are still there
+  DeadlineHeap<Connection> deadlines;
+  std::vector<Connection*> closing_soon;  // to be ended by the next flush
+  std::vector<LinkId> greeted;            // links whose peer just said hello
+  std::deque<LinkId> steps_waiting;       // handshakes that a worker can take further; may be gone
+  std::size_t steps_under_way = 0;        // of links that are still there
   memory::Scratch scratch{1'024, 64 * 1'024};  // for one turn
   EndpointStats stats;
   std::array<bool, kLevelCount> paused{};  // levels whose windows do not grow

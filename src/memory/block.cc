@@ -109,7 +109,7 @@ class PoolCore {
     return more;
   }
 
-  bool empty(std::size_t pieces_max) {
+  bool release_free(std::size_t pieces_max) {
     bool more = false;
     for (std::size_t i = 0; i < kBlockSizeCount; ++i) {
       Shelf& shelf = shelves_[i];
@@ -320,7 +320,7 @@ BlockPool::~BlockPool() { core_->close(); }
 Block BlockPool::take(BlockSize size, For whom) { return Block(core_->take(size, whom)); }
 void BlockPool::bind_to_this_thread() { core_->bind_to_this_thread(); }
 bool BlockPool::trim(std::size_t pieces_max) { return core_->trim(pieces_max); }
-bool BlockPool::empty(std::size_t pieces_max) { return core_->empty(pieces_max); }
+bool BlockPool::release_free(std::size_t pieces_max) { return core_->release_free(pieces_max); }
 PoolStats BlockPool::stats() const { return core_->stats(); }
 
 // ---- Chain

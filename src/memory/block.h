@@ -149,7 +149,7 @@ class BlockPool {
   bool trim(std::size_t pieces_max = SIZE_MAX);
   /// Memory is short: gives back everything that is free, at most `pieces_max` of each size. True:
   /// there is more.
-  bool empty(std::size_t pieces_max = SIZE_MAX);
+  bool release_free(std::size_t pieces_max = SIZE_MAX);
   /// Owner's thread.
   PoolStats stats() const;
 

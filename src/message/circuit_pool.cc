@@ -165,7 +165,7 @@ void CircuitPool::build_if_needed(Flow& flow, Now now) {
     building = building || !channel->ready;
     if (!channel->takes_new() || worn(*channel, now)) continue;
     ++young;
-    const bool full = context_.port.room(channel->circuit) == 0 ||
+    const bool full = context_.port.sendable(channel->circuit) == 0 ||
                       channel->sent >= channel->credit || channel->started.size() >= kUnackedMax;
     all_full = all_full && full;
   }
@@ -175,7 +175,7 @@ void CircuitPool::build_if_needed(Flow& flow, Now now) {
 }
 
 void CircuitPool::build(Flow& flow, Now now) {
-  auto route = context_.routes.draw(flow.key.destination, flow.key.hops, now);
+  auto route = context_.routes.draw(flow.key.destination, flow.key.relays, now);
   if (!route) {
     const bool served = std::ranges::any_of(
         flow.circuits, [](const Channel* channel) { return channel->takes_new(); });

@@ -1,4 +1,4 @@
-// What every part of this room works with, in one place. Owned by Messages.
+// What every part of this module works with, in one place. Owned by Messages.
 #pragma once
 
 #include "memory/share.h"
@@ -23,13 +23,13 @@ struct Context {
   memory::Budget& budget;
   Rng& rng;
   const crypto::Identity* identity;
-  Events& events;
+  MessageEvents& events;
   Offload offload;  // null, or the options' within a visit of Messages
 
   /// Of what messages reserve, by class; settled when the outermost call returns.
   std::array<memory::Share, kClassCount> shares;
   Channels channels;
-  Deadlines deadlines;
+  MessageDeadlines deadlines;
   MessagesStats stats;
   bool stopping = false;
 

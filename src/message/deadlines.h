@@ -1,5 +1,6 @@
-// Everything in this room that ends by time, on one timing wheel: set and cleared in O(1), which is
-// nearly always all that happens, because an acknowledgement is faster; expiry costs what expires.
+// Everything in this module that ends by time, on one timing wheel: set and cleared in O(1), which
+// is nearly always all that happens, because an acknowledgement is faster; expiry costs what
+// expires.
 #pragma once
 
 #include "base/time.h"
@@ -22,7 +23,7 @@ struct Timed : queue::Timer {
   bool timed() const { return is_set(); }
 };
 
-class Deadlines {
+class MessageDeadlines {
  public:
   /// Late by less than that, never early.
   static constexpr Duration kResolution = std::chrono::milliseconds(1);

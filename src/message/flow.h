@@ -16,7 +16,7 @@ struct FlowKey {
   NodeId destination;
   std::uint64_t isolation = 0;
   Class cls = Class::normal;
-  unsigned hops = 0;
+  unsigned relays = 0;
   bool sign = false;
   auto operator<=>(const FlowKey&) const = default;
 };
@@ -24,7 +24,7 @@ struct FlowKey {
 struct FlowKeyHash {
   std::size_t operator()(const FlowKey& key) const noexcept {
     const std::size_t rest = key.isolation * 0x9e3779b97f4a7c15u +
-                             static_cast<std::size_t>(key.cls) * 16 + key.hops * 2 +
+                             static_cast<std::size_t>(key.cls) * 16 + key.relays * 2 +
                              static_cast<std::size_t>(key.sign);
     return std::hash<NodeId>{}(key.destination) ^ (rest * 0xff51afd7ed558ccdu);
   }

@@ -16,7 +16,7 @@ class Messages::Impl {
  public:
   Impl(const MessagesOptions& options, std::unique_ptr<Port> own_port, Port& port, Routes& routes,
        memory::BlockPool& pool, memory::Budget& budget, Rng& rng, const crypto::Identity* identity,
-       message::Events& events)
+       message::MessageEvents& events)
       : own_port_(std::move(own_port)),
         context{.options = options,
                 .port = port,
@@ -211,7 +211,7 @@ void Messages::Impl::shutdown(Now now) {
 
 Messages::Messages(MessagesOptions options, circuit::Circuits& circuits, Routes& routes,
                    memory::BlockPool& pool, memory::Budget& budget, Rng& rng,
-                   const crypto::Identity* identity, message::Events& events) {
+                   const crypto::Identity* identity, message::MessageEvents& events) {
   auto port = std::make_unique<CircuitsPort>(circuits);
   Port& use = *port;
   impl_ = std::make_unique<Impl>(options, std::move(port), use, routes, pool, budget, rng, identity,
@@ -220,7 +220,7 @@ Messages::Messages(MessagesOptions options, circuit::Circuits& circuits, Routes&
 
 Messages::Messages(MessagesOptions options, Port& port, Routes& routes, memory::BlockPool& pool,
                    memory::Budget& budget, Rng& rng, const crypto::Identity* identity,
-                   message::Events& events)
+                   message::MessageEvents& events)
     : impl_(std::make_unique<Impl>(options, nullptr, port, routes, pool, budget, rng, identity,
                                    events)) {}
 
@@ -278,7 +278,7 @@ void Messages::on_draining(circuit::CircuitId circuit, bool stops, Now now) {
   if (channel != nullptr && channel->is_source()) impl_->sender.pool().wear(*channel, stops, now);
 }
 
-void Messages::on_room(circuit::CircuitId circuit, Now now) {
+void Messages::on_sendable(circuit::CircuitId circuit, Now now) {
   const Visit visit(*impl_, now);
   Channel* channel = impl_->context.channels.find(circuit);
   if (channel != nullptr) impl_->context.channels.mark(*channel);

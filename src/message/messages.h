@@ -6,7 +6,7 @@
 // payloads while the circuit has room and credit; ACK ends the envelope. If the circuit ends first,
 // the envelope waits in the flow for the next circuit and is sent again from its first byte.
 // Receiving: frames of a payload -> fragments -> assembly (reserved from the budget by its
-// announced size first) -> duplicate check -> Events::on_message -> ACK. docs/protocol.md,
+// announced size first) -> duplicate check -> MessageEvents::on_message -> ACK. docs/protocol.md,
 // section 7. No thread, clock or socket in here.
 #pragma once
 
@@ -88,9 +88,9 @@ struct Received {
 /// What the application side said to a received message: becomes the ACK status.
 enum class Taken : std::uint8_t { yes = 0, no_receiver = 2, memory = 3, queue_full = 4 };
 
-class Events {
+class MessageEvents {
  public:
-  virtual ~Events() = default;
+  virtual ~MessageEvents() = default;
   virtual Taken on_message(Received&& message, Now now) = 0;
   /// Exactly once per accepted send; `elapsed` since send().
   virtual void on_outcome(SendId id, const Delivery& delivery, Now now) = 0;
@@ -145,16 +145,16 @@ struct MessagesStats {
   std::uint64_t waiting = 0, in_flight = 0, flows = 0;
 };
 
-class Messages final : public circuit::Events {
+class Messages final : public circuit::CircuitEvents {
  public:
   /// `identity` may be null: then signing is refused. All references outlive this object.
   Messages(MessagesOptions options, circuit::Circuits& circuits, Routes& routes,
            memory::BlockPool& pool, memory::Budget& budget, Rng& rng,
-           const crypto::Identity* identity, message::Events& events);
+           const crypto::Identity* identity, message::MessageEvents& events);
   /// Over any port: how tests put a network of their own in the place of circuits.
   Messages(MessagesOptions options, Port& port, Routes& routes, memory::BlockPool& pool,
            memory::Budget& budget, Rng& rng, const crypto::Identity* identity,
-           message::Events& events);
+           message::MessageEvents& events);
   ~Messages() override;
 
   /// Refused at once (refused_queue_full, too_large, invalid_argument, shutting_down; signed also
@@ -177,12 +177,12 @@ class Messages final : public circuit::Events {
   /// that waits least: one slow destination is no overload of this node.
   Duration waiting_time(Class cls, Now now) const;
 
-  // circuit::Events
+  // circuit::CircuitEvents
   void on_built(circuit::CircuitId circuit, Duration took, Now now) override;
   void on_incoming(circuit::CircuitId circuit, Class cls, Now now) override;
   void on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) override;
   void on_draining(circuit::CircuitId circuit, bool stops, Now now) override;
-  void on_room(circuit::CircuitId circuit, Now now) override;
+  void on_sendable(circuit::CircuitId circuit, Now now) override;
   void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
 
   /// Packs and sends what became ready in this turn; call before the links flush.

@@ -12,7 +12,7 @@ class Port {
   virtual ~Port() = default;
   virtual Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Class cls,
                                            Now now) = 0;
-  virtual std::size_t room(circuit::CircuitId circuit) const = 0;
+  virtual std::size_t sendable(circuit::CircuitId circuit) const = 0;
   virtual memory::Block payload_block(Class cls) = 0;
   virtual void send(circuit::CircuitId circuit, memory::Block payload, Now now) = 0;
   /// Inside on_ended of a circuit that was being built: which hop failed; SIZE_MAX: unknown.
@@ -29,7 +29,9 @@ class CircuitsPort final : public Port {
                                    Now now) override {
     return circuits_.build(route, cls, now);
   }
-  std::size_t room(circuit::CircuitId circuit) const override { return circuits_.room(circuit); }
+  std::size_t sendable(circuit::CircuitId circuit) const override {
+    return circuits_.sendable(circuit);
+  }
   memory::Block payload_block(Class cls) override { return circuits_.payload_block(cls); }
   void send(circuit::CircuitId circuit, memory::Block payload, Now now) override {
     circuits_.send(circuit, std::move(payload), now);

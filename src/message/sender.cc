@@ -122,14 +122,14 @@ void Sender::forget(Envelope& envelope) {
 
 Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
                             memory::Reservation reservation, const SendOptions& options, Now now) {
-  if (options.hops > limits::kRelaysMax) return fail(Errc::invalid_argument, "hops");
+  if (options.relays > limits::kRelaysMax) return fail(Errc::invalid_argument, "relays");
   if (options.sign && context_.identity == nullptr) {
     return fail(Errc::invalid_argument, "no identity to sign with");
   }
   auto accepted = accept(std::move(payload), std::move(reservation), options.cls, options.ttl, now);
   if (!accepted) return std::unexpected(accepted.error());
   Envelope& envelope = **accepted;
-  const FlowKey key{destination, options.isolation, options.cls, options.hops, options.sign};
+  const FlowKey key{destination, options.isolation, options.cls, options.relays, options.sign};
   if (options.sign) {
     if (auto ok = sign(envelope, key, now); !ok) {
       forget(envelope);
@@ -275,8 +275,8 @@ void Sender::drop_late(Channel& channel, Now now) {
 void Sender::write(Channel& channel, Now now) {
   drop_late(channel, now);
   while (has_something_to_send(channel, context_)) {
-    const std::size_t room = context_.port.room(channel.circuit);
-    if (room == 0) {  // on_room marks it again
+    const std::size_t room = context_.port.sendable(channel.circuit);
+    if (room == 0) {  // on_sendable marks it again
       if (channel.flow != nullptr && context_.options.circuits_per_flow_max > 1) {
         pool_.mark(*channel.flow);  // it may want another circuit beside this one
       }

@@ -82,7 +82,7 @@ void Gossip::on_link_ready(std::uint64_t key, Now now, const LinkFacts& facts) {
                                    .sends = Allowance(kSendsBurst, kSendsPerSecond, now.mono),
                                    .next_digests = now.mono});
   if (options_.passes_on) return send_digests(key, at->second, now);
-  if (Held* own = store_.find(options_.self)) owe(key, at->second, *own);
+  if (Record* own = store_.find(options_.self)) owe(key, at->second, *own);
 }
 
 Reach Gossip::reach_of_link(std::uint64_t key) const {
@@ -99,11 +99,11 @@ std::size_t Gossip::share_of_link(std::uint64_t key) const {
   const auto dialed = dialed_over(key);
   if (!dialed) return Store::kStrangerMax;
   if (belief_.in(*dialed)) return store_.believed_max();
-  const Held* held = store_.find(*dialed);
+  const Record* held = store_.find(*dialed);
   return held != nullptr && held->reached ? store_.relay_max() : Store::kStrangerMax;
 }
 
-std::vector<NodeId> Gossip::showed(const Held& held) const {
+std::vector<NodeId> Gossip::showed(const Record& held) const {
   std::vector<NodeId> out;
   for (const auto& [key, link] : links_) {
     if (link.facts.dialed && held.has.contains(link.slot)) out.push_back(*link.facts.dialed);
@@ -120,7 +120,7 @@ std::optional<SocketAddress> Gossip::linked_at(const Descriptor& d) const {
 }
 
 /// Whether a link may hear of a descriptor from us.
-bool Gossip::may_tell(const Held& held, const Link& link) const {
+bool Gossip::may_tell(const Record& held, const Link& link) const {
   if (!options_.passes_on && held.entry->descriptor.id != options_.self) return false;
   return store_.may_show(held) && held.entry->may_go_over(link.facts.reach);
 }
@@ -198,7 +198,7 @@ bool Gossip::on_digest(std::uint64_t key, Bytes body, Now now) {
     ++stats_.frames_ignored;
     return true;
   }
-  store_.for_range(digest->lo(), digest->hi(), [&](Held& held) { held.has.erase(link.slot); });
+  store_.for_range(digest->lo(), digest->hi(), [&](Record& held) { held.has.erase(link.slot); });
   if (link.facts.dialed && options_.only_reached && belief_.in(*link.facts.dialed)) {
     belief_.on_digest(*link.facts.dialed, *digest, now);
   }
@@ -210,7 +210,7 @@ bool Gossip::on_digest(std::uint64_t key, Bytes body, Now now) {
     note_shown(entry, link);
     if (should_ask(entry, key, link, now)) room[asked++] = entry.id;
   }
-  store_.for_range(digest->lo(), digest->hi(), [&](Held& held) {
+  store_.for_range(digest->lo(), digest->hi(), [&](Record& held) {
     if (!held.has.contains(link.slot)) owe(key, link, held);
   });
   if (asked > 0) {
@@ -222,7 +222,7 @@ bool Gossip::on_digest(std::uint64_t key, Bytes body, Now now) {
 }
 
 void Gossip::note_shown(const wire::DigestEntry& entry, const Link& link) {
-  Held* held = store_.find(entry.id);
+  Record* held = store_.find(entry.id);
   if (held != nullptr && entry.rank >= held->rank()) held->has.insert(link.slot);
 }
 
@@ -274,7 +274,7 @@ bool Gossip::on_want(std::uint64_t key, Bytes body, Now now) {
   }
   forget_sent(link, now);
   for (std::size_t i = 0; i < want->size(); ++i) {
-    Held* held = store_.find(want->at(i));
+    Record* held = store_.find(want->at(i));
     if (held != nullptr && !held->sent.contains(link.slot)) owe(key, link, *held);
   }
   return true;
@@ -283,12 +283,12 @@ bool Gossip::on_want(std::uint64_t key, Bytes body, Now now) {
 // ---- Descriptors
 // ----------------------------------------------------------------------------------
 
-void Gossip::seen_from(std::uint64_t key, Held& held, std::uint64_t rank) {
+void Gossip::seen_from(std::uint64_t key, Record& held, std::uint64_t rank) {
   const auto link = links_.find(key);
   if (link != links_.end() && rank >= held.rank()) held.has.insert(link->second.slot);
 }
 
-void Gossip::spread(std::uint64_t source, Held& held) {
+void Gossip::spread(std::uint64_t source, Record& held) {
   if (const auto at = wanted_.find(held.entry->descriptor.id); at != wanted_.end()) {
     if (at->second.rank <= held.rank()) {
       if (at->second.rank == held.rank()) held.has = at->second.shown;
@@ -301,7 +301,7 @@ void Gossip::spread(std::uint64_t source, Held& held) {
   }
 }
 
-void Gossip::owe(std::uint64_t key, Link& link, Held& held) {
+void Gossip::owe(std::uint64_t key, Link& link, Record& held) {
   if (held.owed.contains(link.slot) || !may_tell(held, link)) return;
   if (owed_ >= kOwedMax) {
     ++stats_.owed_dropped;
@@ -336,7 +336,7 @@ bool Gossip::pay_one(std::uint64_t key, Link& link, Now now) {
   while (!link.owed.empty()) {
     if (link.blocked_until > now.mono || link.sends.ready_at(1, now.mono) > now.mono) return false;
     const NodeId id = link.owed.front();
-    Held* held = store_.find(id);
+    Record* held = store_.find(id);
     if (held != nullptr && held->owed.contains(link.slot)) {
       if (!send(key, wire::ControlType::descriptor, held->entry->raw)) {
         link.blocked_until = now.mono + kBlockedRetry;
@@ -360,7 +360,7 @@ bool Gossip::pay_one(std::uint64_t key, Link& link, Now now) {
 
 void Gossip::forget_sent(Link& link, Now now) {
   while (!link.sent.empty() && now.mono - link.sent.front().first >= kOnItsWay) {
-    if (Held* held = store_.find(link.sent.front().second)) held->sent.erase(link.slot);
+    if (Record* held = store_.find(link.sent.front().second)) held->sent.erase(link.slot);
     link.sent.pop_front();
   }
 }

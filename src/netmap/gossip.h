@@ -56,7 +56,7 @@ class Gossip {
   /// Whom we dialed there.
   std::optional<NodeId> dialed_over(std::uint64_t link) const;
   /// Nodes that we dialed and that have shown it, or passed it on.
-  std::vector<NodeId> showed(const Held& held) const;
+  std::vector<NodeId> showed(const Record& held) const;
   /// A link is ready that we dialed to that node at an address that it publishes.
   std::optional<SocketAddress> linked_at(const Descriptor& descriptor) const;
   /// False: malformed.
@@ -64,9 +64,9 @@ class Gossip {
   bool on_want(std::uint64_t link, Bytes body, Now now);
 
   /// The link sent us a descriptor that we hold, or an older one: it has at least that.
-  void seen_from(std::uint64_t link, Held& held, std::uint64_t rank);
+  void seen_from(std::uint64_t link, Record& held, std::uint64_t rank);
   /// `held` is new: owed to every link that is not known to have it.
-  void spread(std::uint64_t source, Held& held);
+  void spread(std::uint64_t source, Record& held);
 
   /// Digests go to all links in the next turns.
   void digest_all(Now now);
@@ -84,8 +84,8 @@ class Gossip {
     Allowance sends;
     TimePoint next_digests;
     TimePoint blocked_until{};  // the sink had no room
-    std::deque<NodeId> owed{};  // the bit in Held::owed decides; an id without it is skipped
-    std::deque<std::pair<TimePoint, NodeId>> sent{};  // the bits in Held::sent, oldest first
+    std::deque<NodeId> owed{};  // the bit in Record::owed decides; an id without it is skipped
+    std::deque<std::pair<TimePoint, NodeId>> sent{};  // the bits in Record::sent, oldest first
     std::size_t asked = 0;  // entries of wanted_ that were asked of this link
   };
   using Links = std::map<std::uint64_t, Link>;
@@ -99,11 +99,11 @@ class Gossip {
 
   bool send(std::uint64_t link, wire::ControlType type, Bytes body);
   void send_digests(std::uint64_t key, Link& link, Now now);
-  bool may_tell(const Held& held, const Link& link) const;
+  bool may_tell(const Record& held, const Link& link) const;
   void note_shown(const wire::DigestEntry& entry, const Link& link);
   bool should_ask(const wire::DigestEntry& entry, std::uint64_t key, const Link& link, Now now);
   void forget_wanted(std::map<NodeId, Wanted>::iterator at);
-  void owe(std::uint64_t key, Link& link, Held& held);
+  void owe(std::uint64_t key, Link& link, Record& held);
   void pay_owed(Now now);
   bool pay_one(std::uint64_t key, Link& link, Now now);
   void forget_sent(Link& link, Now now);

@@ -59,9 +59,9 @@ struct Netmap::Impl {
   bool is_welcome(std::uint64_t link, const Descriptor& descriptor, Now now);
   void count_rejected(Errc code);
   Status accept(std::uint64_t link, EntryPtr entry, Now now);
-  void look_at_relay(Held& held, Now now);
-  void reached(Held& held, const SocketAddress& at, Now now);
-  bool may_renew(Held& held, Now now, bool take);
+  void look_at_relay(Record& held, Now now);
+  void reached(Record& held, const SocketAddress& at, Now now);
+  bool may_renew(Record& held, Now now, bool take);
   std::size_t relays() { return store.view()->relays().size(); }
   void verify_some(Now now);
 };
@@ -88,7 +88,7 @@ void Netmap::Impl::count_rejected(Errc code) {
 
 /// An identity may renew its descriptor as often as it likes; who gets it takes a few at once, and
 /// then one in half a minute.
-bool Netmap::Impl::may_renew(Held& held, Now now, bool take) {
+bool Netmap::Impl::may_renew(Record& held, Now now, bool take) {
   const std::chrono::duration<double> passed = now.mono - held.renewed_at;
   held.renewals = std::min(kRenewalsAtOnce, held.renewals + passed.count() * kRenewalsPerSecond);
   held.renewed_at = now.mono;
@@ -140,7 +140,7 @@ Status Netmap::Impl::accept(std::uint64_t link, EntryPtr entry, Now now) {
   if (judgement == Store::Judgement::old) return fail(Errc::already_exists);
   if (judgement == Store::Judgement::full) return fail(Errc::refused_memory, "netmap is full");
   const bool newer = judgement == Store::Judgement::newer;
-  if (Held* held = newer ? store.find(d.id) : nullptr) {
+  if (Record* held = newer ? store.find(d.id) : nullptr) {
     if (source != kOwnSource) static_cast<void>(may_renew(*held, now, true));
     const Descriptor& before = held->entry->descriptor;
     if (!share_address(before, d) || !d.relay) held->vouchers.clear();
@@ -148,7 +148,7 @@ Status Netmap::Impl::accept(std::uint64_t link, EntryPtr entry, Now now) {
         held->reached_at.port != 0 ? d.names(held->reached_at) : d.addresses == before.addresses;
     if (!still_there || !d.relay) store.set_reached(*held, false);
   }
-  Held* held = store.put(std::move(entry), now, source);
+  Record* held = store.put(std::move(entry), now, source);
   if (held == nullptr) return fail(Errc::refused_memory, "netmap is full");
   ++(newer ? stats.replaced : stats.accepted);
   gossip.spread(link, *held);  // and takes over who has shown it
@@ -157,7 +157,7 @@ Status Netmap::Impl::accept(std::uint64_t link, EntryPtr entry, Now now) {
 }
 
 /// A new descriptor: is the relay there?
-void Netmap::Impl::look_at_relay(Held& held, Now now) {
+void Netmap::Impl::look_at_relay(Record& held, Now now) {
   if (!options.only_reached) return;
   const Descriptor& d = held.entry->descriptor;
   for (const NodeId& by : gossip.showed(held)) belief.on_shown(by, held, now);
@@ -171,7 +171,7 @@ void Netmap::Impl::look_at_relay(Held& held, Now now) {
 }
 
 /// `at`: port 0 if it is not known any more.
-void Netmap::Impl::reached(Held& held, const SocketAddress& at, Now now) {
+void Netmap::Impl::reached(Record& held, const SocketAddress& at, Now now) {
   last_reached = now.mono;
   if (options.passes_on) tries.reached(held.entry->descriptor.id, relays(), now);
   if (held.reached) return;
@@ -229,7 +229,7 @@ void Netmap::on_link_ready(std::uint64_t link, Now now, const LinkFacts& facts) 
   impl_->last_now = std::max(impl_->last_now, now.mono);
   impl_->gossip.on_link_ready(link, now, facts);
   if (!impl_->options.only_reached || !facts.dialed) return;
-  Held* held = impl_->store.find(*facts.dialed);
+  Record* held = impl_->store.find(*facts.dialed);
   if (held == nullptr || !held->entry->descriptor.relay) return;
   if (held->entry->descriptor.names(facts.remote)) {
     impl_->reached(*held, facts.remote, now);
@@ -311,7 +311,7 @@ void Netmap::believe(std::vector<NodeId> ids, Now now) {
 std::optional<RelayTry> Netmap::next_try(Now now) {
   Impl& impl = *impl_;
   const auto address_of = [&](const NodeId& id, unsigned failed) -> std::optional<SocketAddress> {
-    const Held* held = impl.store.find(id);
+    const Record* held = impl.store.find(id);
     if (held == nullptr) return std::nullopt;
     std::vector<SocketAddress> addresses;
     std::ranges::copy_if(held->entry->descriptor.addresses, std::back_inserter(addresses),
@@ -324,7 +324,7 @@ std::optional<RelayTry> Netmap::next_try(Now now) {
     return at ? network_of(*at) : std::nullopt;
   };
   while (const auto next = impl.tries.next(network, now)) {
-    Held* held = impl.store.find(next->id);
+    Record* held = impl.store.find(next->id);
     if (held == nullptr) {
       impl.tries.forget(next->id);
       continue;
@@ -354,7 +354,7 @@ TimePoint Netmap::next_try_at() const { return impl_->tries.next_deadline(); }
 
 std::vector<Kept> Netmap::worth_keeping(std::size_t most) {
   std::vector<Kept> first, others;
-  impl_->store.for_range(0, 255, [&](const Held& held) {
+  impl_->store.for_range(0, 255, [&](const Record& held) {
     const NodeId& id = held.entry->descriptor.id;
     if (id == impl_->options.self || !held.entry->descriptor.relay) return;
     if (impl_->belief.in(id)) {
@@ -378,7 +378,7 @@ void Netmap::restore(std::vector<Kept> kept, Now now) {
     if (d.id == impl.options.self || d.expires <= now.unix_seconds) continue;
     const NodeId id = d.id;
     if (!impl.accept(kOwnSource, std::move(one.entry), now)) continue;
-    Held* held = impl.store.find(id);
+    Record* held = impl.store.find(id);
     if (one.counts) impl.belief.remember(*held, now);
     if (one.reached) impl.reached(*held, {}, now);
   }

@@ -18,7 +18,7 @@ constexpr std::uint64_t kEntryBytes = 18 * 1024;
 
 /// Of two valid ones the higher rank stands; but one that a wrong clock took, and that now lies
 /// further ahead than is valid, gives way to any.
-bool supersedes(std::uint64_t rank, const Held& held, UnixSeconds now) {
+bool supersedes(std::uint64_t rank, const Record& held, UnixSeconds now) {
   const UnixSeconds published = held.entry->descriptor.published;
   return rank > held.rank() || (published > now && published - now > kPublishedAheadMax);
 }
@@ -44,12 +44,12 @@ Store::Store(const StoreRules& rules)
 // ---- Places
 // ---------------------------------------------------------------------------------------
 
-bool Store::is_proven(const Held& held) const {
+bool Store::is_proven(const Record& held) const {
   return !rules_.only_reached || held.reached || is_kept(held.entry->descriptor.id) ||
          (held.counts && held.entry->descriptor.relay) || held.source == kOwnSource;
 }
 
-void Store::count(const Held& held, bool in) {
+void Store::count(const Record& held, bool in) {
   const auto change = [in](Counts& of, std::uint64_t key) {
     if (in) {
       ++of[key];
@@ -68,7 +68,7 @@ void Store::count(const Held& held, bool in) {
   unproven_ += in ? 1 : SIZE_MAX;
 }
 
-bool Store::may_be_reached(const Held& held) const {
+bool Store::may_be_reached(const Record& held) const {
   const Descriptor& d = held.entry->descriptor;
   if (held.reached || is_kept(d.id)) return true;
   const auto has_place = [](const Counts& counts, std::size_t most) {
@@ -84,7 +84,7 @@ bool Store::may_be_reached(const Held& held) const {
 
 Store::Judgement Store::judge(const NodeId& id, std::uint64_t rank, UnixSeconds now,
                               std::uint64_t source, std::size_t share) const {
-  const Held* held = find(id);
+  const Record* held = find(id);
   if (held != nullptr) {
     return supersedes(rank, *held, now) ? Judgement::newer : Judgement::old;
   }
@@ -111,7 +111,7 @@ bool Store::has_room() const {
 template <class In>
 bool Store::evict_for(std::uint64_t source, std::uint8_t lo, std::uint8_t hi, In&& in) {
   std::map<std::uint64_t, std::size_t> of_source;
-  for_range(lo, hi, [&](const Held& held) {
+  for_range(lo, hi, [&](const Record& held) {
     if (!is_proven(held) && in(held)) ++of_source[held.source];
   });
   if (of_source.empty()) return false;
@@ -119,8 +119,8 @@ bool Store::evict_for(std::uint64_t source, std::uint8_t lo, std::uint8_t hi, In
       std::ranges::max_element(of_source, {}, [](const auto& one) { return one.second; });
   const auto own = of_source.find(source);
   if (own != of_source.end() && own->second + 1 > most->second) return false;
-  const Held* youngest = nullptr;
-  for_range(lo, hi, [&](const Held& held) {
+  const Record* youngest = nullptr;
+  for_range(lo, hi, [&](const Record& held) {
     if (is_proven(held) || !in(held) || held.source != most->first) return;
     if (youngest == nullptr || held.since >= youngest->since) youngest = &held;
   });
@@ -132,13 +132,13 @@ bool Store::evict_for(std::uint64_t source, std::uint8_t lo, std::uint8_t hi, In
 /// Places for one more, in its first byte, in the network that it names, and in all.
 bool Store::make_room(const Entry& entry, std::uint64_t source) {
   const std::uint8_t byte = first_byte(entry.descriptor.id);
-  const auto any = [](const Held&) { return true; };
+  const auto any = [](const Record&) { return true; };
   if (per_byte_[byte] >= kPerByteMax && !evict_for(source, byte, byte, any)) return false;
   if (rules_.only_reached && source != kOwnSource) {
     for (const std::uint64_t network : keys_of(entry.descriptor, network_of)) {
       const auto there = unproven_of_network_.find(network);
       if (there == unproven_of_network_.end() || there->second < kNetworkMax) continue;
-      const auto in = [&](const Held& held) {
+      const auto in = [&](const Record& held) {
         const auto has = keys_of(held.entry->descriptor, network_of);
         return std::ranges::find(has, network) != has.end();
       };
@@ -153,8 +153,8 @@ bool Store::make_room(const Entry& entry, std::uint64_t source) {
 void Store::make_room_anyway(std::uint8_t byte) {
   const bool in_byte = per_byte_[byte] >= kPerByteMax;
   if (!in_byte && held_.size() < rules_.descriptors_max) return;  // only memory is short
-  const Held* youngest = nullptr;
-  for_range(in_byte ? byte : 0, in_byte ? byte : 255, [&](const Held& held) {
+  const Record* youngest = nullptr;
+  for_range(in_byte ? byte : 0, in_byte ? byte : 255, [&](const Record& held) {
     if (is_kept(held.entry->descriptor.id)) return;
     if (youngest == nullptr || held.since >= youngest->since) youngest = &held;
   });
@@ -163,19 +163,19 @@ void Store::make_room_anyway(std::uint8_t byte) {
   ++evicted_;
 }
 
-Held* Store::find(const NodeId& id) {
+Record* Store::find(const NodeId& id) {
   const auto at = held_.find(id);
   return at == held_.end() ? nullptr : &at->second;
 }
 
-const Held* Store::find(const NodeId& id) const {
+const Record* Store::find(const NodeId& id) const {
   const auto at = held_.find(id);
   return at == held_.end() ? nullptr : &at->second;
 }
 
-Held* Store::put(EntryPtr entry, Now now, std::uint64_t source) {
+Record* Store::put(EntryPtr entry, Now now, std::uint64_t source) {
   const NodeId id = entry->descriptor.id;
-  if (Held* held = find(id)) {
+  if (Record* held = find(id)) {
     QUDAG_ASSERT(supersedes(entry->descriptor.rank, *held, now.unix_seconds));
     count(*held, false);
     held->entry = std::move(entry);
@@ -188,7 +188,7 @@ Held* Store::put(EntryPtr entry, Now now, std::uint64_t source) {
     if (!is_kept(id)) return nullptr;
     make_room_anyway(first_byte(id));
   }
-  Held& held = held_.try_emplace(id).first->second;
+  Record& held = held_.try_emplace(id).first->second;
   held.entry = std::move(entry);
   held.source = source;
   held.since = now.mono;
@@ -199,7 +199,7 @@ Held* Store::put(EntryPtr entry, Now now, std::uint64_t source) {
   return &held;
 }
 
-void Store::set_reached(Held& held, bool reached) {
+void Store::set_reached(Record& held, bool reached) {
   if (held.reached == reached) return;
   count(held, false);
   held.reached = reached;
@@ -207,7 +207,7 @@ void Store::set_reached(Held& held, bool reached) {
   changed();
 }
 
-void Store::set_counts(Held& held, bool counts) {
+void Store::set_counts(Record& held, bool counts) {
   if (held.counts == counts) return;
   count(held, false);
   held.counts = counts;
@@ -219,7 +219,7 @@ void Store::keep(std::set<NodeId> ids) {
   if (ids == kept_) return;
   const auto recount = [this](const std::set<NodeId>& of, bool in) {
     for (const NodeId& id : of) {
-      if (const Held* held = find(id)) count(*held, in);
+      if (const Record* held = find(id)) count(*held, in);
     }
   };
   std::set<NodeId> all = kept_;
@@ -289,7 +289,7 @@ void Store::append_digests(std::uint8_t lo, std::uint8_t hi, Reach path,
     return;
   }
   std::vector<wire::DigestEntry> entries;
-  for_range(lo, hi, [&](const Held& held) {
+  for_range(lo, hi, [&](const Record& held) {
     if (!held.entry->may_go_over(path) || !may_show(held)) return;
     entries.push_back({held.entry->descriptor.id, held.rank()});
   });

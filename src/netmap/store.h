@@ -28,7 +28,7 @@ namespace qudag::netmap {
 inline constexpr std::uint64_t kOwnSource = UINT64_MAX;       // ourselves, a file
 inline constexpr std::uint64_t kGoneSource = UINT64_MAX - 1;  // links that are gone
 
-struct Held {
+struct Record {
   EntryPtr entry;
   LinkSet has;   // links that hold this one or a newer one, as far as we know
   LinkSet owed;  // links in whose queue this id stands
@@ -77,16 +77,16 @@ class Store {
   /// gives way to any other.
   Judgement judge(const NodeId& id, std::uint64_t rank, UnixSeconds now,
                   std::uint64_t source = kOwnSource, std::size_t share = SIZE_MAX) const;
-  Held* find(const NodeId& id);
-  const Held* find(const NodeId& id) const;
+  Record* find(const NodeId& id);
+  const Record* find(const NodeId& id) const;
   /// Replaces what is held of its id; a newcomer may take the place of another. judge() said
   /// newcomer or newer. Null: there is no place for it.
-  Held* put(EntryPtr entry, Now now, std::uint64_t source = kOwnSource);
+  Record* put(EntryPtr entry, Now now, std::uint64_t source = kOwnSource);
   /// Its proof, or whether it counts, may have changed.
-  void set_reached(Held& held, bool reached);
+  void set_reached(Record& held, bool reached);
   /// Whether there is a place for it among the reached ones of its networks and hosts.
-  bool may_be_reached(const Held& held) const;
-  void set_counts(Held& held, bool counts);
+  bool may_be_reached(const Record& held) const;
+  void set_counts(Record& held, bool counts);
   /// Nodes that always have a place: guards and bootstrap entries.
   void keep(std::set<NodeId> ids);
   bool is_kept(const NodeId& id) const { return id == rules_.self || kept_.contains(id); }
@@ -98,7 +98,7 @@ class Store {
   void forget_link(std::uint64_t link, std::size_t slot);
 
   /// Whether links may hear of it: a relay only when we have reached it.
-  bool may_show(const Held& held) const {
+  bool may_show(const Record& held) const {
     return !rules_.only_reached || held.reached || !held.entry->descriptor.relay ||
            held.entry->descriptor.id == rules_.self;
   }
@@ -129,11 +129,11 @@ class Store {
     std::vector<std::vector<std::byte>> bodies;
     std::uint64_t version = UINT64_MAX;
   };
-  using Map = std::map<NodeId, Held>;
+  using Map = std::map<NodeId, Record>;
 
-  bool is_proven(const Held& held) const;
+  bool is_proven(const Record& held) const;
   bool has_room() const;
-  void count(const Held& held, bool in);
+  void count(const Record& held, bool in);
   void remove(Map::iterator at);
   bool make_room(const Entry& entry, std::uint64_t source);
   void make_room_anyway(std::uint8_t byte);

@@ -41,9 +41,9 @@ std::uint64_t AppPool::trim() {
   return pieces * memory::kBlockCapacity[0];
 }
 
-void AppPool::empty() {
+void AppPool::release_free() {
   const std::lock_guard lock(mutex_);
-  static_cast<void>(pool_.empty());
+  static_cast<void>(pool_.release_free());
 }
 
 void AppPool::report(BoundedList& out) {

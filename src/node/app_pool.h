@@ -23,7 +23,7 @@ class AppPool {
   /// Returns the bytes.
   std::uint64_t trim();
   /// Gives back all that is free.
-  void empty();
+  void release_free();
   /// Blocks find their way home by it.
   memory::BlockPool& pool() { return pool_; }
   void report(BoundedList& out);

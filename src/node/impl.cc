@@ -75,7 +75,7 @@ void Node::Impl::restore_netmap(Now now) {
           *kept = netmap::verify_kept(*records, now.unix_seconds);
         }
       },
-      *seats_[0].loop,
+      *threads_[0].loop,
       [this, kept](WorkEnd how, Now then) {
         if (how != WorkEnd::ran) return restore_netmap(then);
         hub_->restore(std::move(*kept), then);
@@ -97,16 +97,16 @@ Status Node::Impl::open_sockets(unsigned shards) {
   for (unsigned i = 0; i < shards; ++i) {
     auto socket = runtime::UdpSocket::open({.bind = at, .shard = i, .shards = shards});
     if (!socket) return std::unexpected(socket.error());
-    node::Seat& seat = seats_[i];
-    seat.socket = std::move(*socket);
-    seat.loop = std::make_unique<runtime::Loop>(
-        seat.socket->native_handle(),
+    node::ShardThread& thread = threads_[i];
+    thread.socket = std::move(*socket);
+    thread.loop = std::make_unique<runtime::Loop>(
+        thread.socket->native_handle(),
         runtime::LoopOptions{.awake_max = std::chrono::microseconds(options_.awake_us)});
-    seat.gate =
-        std::make_unique<node::Gate>(node::messages_max(options_.limits, shards), &send_windows_);
-    send_windows_.gates.push_back(seat.gate.get());
-    seat.inbox = std::make_unique<node::Inbox>(limits::kInboxHighMax, limits::kInboxRequestsMax);
-    at = seat.socket->local();  // the kernel chose the port; the others share it
+    thread.limiter = std::make_unique<node::SendLimiter>(
+        node::messages_max(options_.limits, shards), &send_windows_);
+    send_windows_.limiters.push_back(thread.limiter.get());
+    thread.inbox = std::make_unique<node::Inbox>(limits::kInboxHighMax, limits::kInboxRequestsMax);
+    at = thread.socket->local();  // the kernel chose the port; the others share it
   }
   address_ = at;
   return {};
@@ -119,11 +119,11 @@ void Node::Impl::watch_addresses() {
     return;
   }
   addresses_ = std::move(*watch);
-  seats_[0].loop->watch(addresses_->native_handle(), [this](Now) {
+  threads_[0].loop->watch(addresses_->native_handle(), [this](Now) {
     if (!addresses_->changed()) return;
-    for (node::Seat& seat : seats_) {
-      const bool told = seat.loop->post_or_keep(
-          [shard = seat.shard.get()](Now now) { shard->addresses_changed(now); });
+    for (node::ShardThread& thread : threads_) {
+      const bool told = thread.loop->post_or_keep(
+          [shard = thread.shard.get()](Now now) { shard->addresses_changed(now); });
       if (!told) log_.warn("a shard is too far behind to hear that the addresses changed");
     }
   });
@@ -135,10 +135,10 @@ Status Node::Impl::start() {
   if (auto ok = open_state(); !ok) return ok;
   if (options_.whole_process) tell_key_memory();
   const unsigned shards = shard_count(options_.shards);
-  seats_.resize(shards);
+  threads_.resize(shards);
   if (auto ok = open_sockets(shards); !ok) return ok;
   placement_ = std::make_unique<node::Placement>(
-      shards, [this](unsigned shard) { return seats_[shard].loop->busy(); },
+      shards, [this](unsigned shard) { return threads_[shard].loop->busy(); },
       [] { return runtime::system_now().mono; });
   workers_ = std::make_unique<runtime::ThreadWorkerPool>(worker_count());
   hub_ = std::make_unique<node::GossipHub>(
@@ -165,44 +165,43 @@ Status Node::Impl::start() {
                                       .identity = identity_.get(),
                                       .bound = bound_,
                                       .rng = &rng_,
-                                      .socket = seats_[i].socket.get(),
-                                      .host = this,
+                                      .socket = threads_[i].socket.get(),
+                                      .environment = this,
                                       .hub = hub_.get(),
                                       .replays = replays,
                                       .delivered = delivered,
                                       .state = state_.get(),
                                       .guards = guards});
     if (!shard) return std::unexpected(shard.error());
-    seats_[i].shard = std::move(*shard);
-    all.push_back(seats_[i].shard.get());
+    threads_[i].shard = std::move(*shard);
+    all.push_back(threads_[i].shard.get());
   }
   hub_->attach(std::move(all));
 
   started_ = runtime::system_now().mono;
   auto publish = options_.publish.empty() ? std::vector{address_} : options_.publish;
   const bool first =
-      seats_[0].loop->post([shard = seats_[0].shard.get(), publish = std::move(publish)](Now now) {
-        shard->start(publish, now);
-      });
+      threads_[0].loop->post([shard = threads_[0].shard.get(), publish = std::move(publish)](
+                                 Now now) { shard->start(publish, now); });
   QUDAG_ASSERT(first);  // nothing else is there yet
   if (state_) restore_netmap(runtime::system_now());
   watch_addresses();
-  for (node::Seat& seat : seats_) {
-    seat.thread = std::thread([this, &seat] { run(seat); });
+  for (node::ShardThread& thread : threads_) {
+    thread.thread = std::thread([this, &thread] { run(thread); });
   }
   log_.info("node {} listens on {} with {} shards", sensitive(id()), sensitive(address_), shards);
   return {};
 }
 
-void Node::Impl::run(node::Seat& seat) {
-  seat.loop->at_each_turn(
-      [&seat](Now now) {
-        seat.inbox->drain(now.mono, [&](node::SendRequest&& request) {
-          seat.shard->send(std::move(request), now);
+void Node::Impl::run(node::ShardThread& thread) {
+  thread.loop->at_each_turn(
+      [&thread](Now now) {
+        thread.inbox->drain(now.mono, [&](node::SendRequest&& request) {
+          thread.shard->send(std::move(request), now);
         });
       },
-      [&seat] { return seat.inbox->sleep(); });
-  seat.loop->run(*seat.shard);
+      [&thread] { return thread.inbox->sleep(); });
+  thread.loop->run(*thread.shard);
 }
 
 void Node::Impl::stop(Duration grace) {
@@ -210,24 +209,24 @@ void Node::Impl::stop(Duration grace) {
   if (stopped_) return;
   stopped_ = true;
   stopping_.store(true, std::memory_order_release);
-  for (node::Seat& seat : seats_) {
-    if (seat.gate) seat.gate->close();
-    if (seat.inbox) seat.inbox->close();
-    if (seat.thread.joinable()) {
-      const bool told = seat.loop->post_or_keep(
-          [shard = seat.shard.get(), grace](Now now) { shard->stop(grace, now); });
-      if (!told) seat.loop->stop();  // one that far behind will not read it in time
+  for (node::ShardThread& thread : threads_) {
+    if (thread.limiter) thread.limiter->close();
+    if (thread.inbox) thread.inbox->close();
+    if (thread.thread.joinable()) {
+      const bool told = thread.loop->post_or_keep(
+          [shard = thread.shard.get(), grace](Now now) { shard->stop(grace, now); });
+      if (!told) thread.loop->stop();  // one that far behind will not read it in time
     }
   }
-  for (node::Seat& seat : seats_) {
-    if (seat.thread.joinable()) seat.thread.join();
-    if (seat.inbox) answer_rest(seat);
+  for (node::ShardThread& thread : threads_) {
+    if (thread.thread.joinable()) thread.thread.join();
+    if (thread.inbox) answer_rest(thread);
   }
   workers_.reset();
-  if (state_ && !seats_.empty() && seats_[0].shard) {
-    seats_[0].shard->state_to_keep(true, runtime::system_now())();
+  if (state_ && !threads_.empty() && threads_[0].shard) {
+    threads_[0].shard->state_to_keep(true, runtime::system_now())();
   }
-  for (node::Seat& seat : seats_) seat.shard.reset();
+  for (node::ShardThread& thread : threads_) thread.shard.reset();
   state_.reset();
   if (identity_) log_.info("node {} has stopped", sensitive(id()));
 }
@@ -237,28 +236,29 @@ void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
   if (shard != 0) return;
   placement_->next_round();
   static_cast<void>(  // again at the next maintenance
-      workers_->submit([this] { process_.trim(app_pool_); }, *seats_[0].loop, [](WorkEnd, Now) {}));
+      workers_->submit([this] { process_.trim(app_pool_); }, *threads_[0].loop,
+                       [](WorkEnd, Now) {}));
 }
 
 void Node::Impl::measure(unsigned shard, node::Measured& out) {
   const TimePoint now = runtime::system_now().mono;
   out.descriptors = process_.descriptors();
-  out.busy = seats_[shard].busy_share(now);
+  out.busy = threads_[shard].busy_share(now);
   if (shard != 0) return;  // shard 0 keeps the time
-  process_.count_descriptors(now, *workers_, *seats_[0].loop);
+  process_.count_descriptors(now, *workers_, *threads_[0].loop);
 }
 
 void Node::Impl::on_memory_watch(unsigned shard, bool short_of) {
   if (short_of) {
     if (!process_.may_ask_all(runtime::system_now().mono)) return;
-    for (unsigned i = 0; i < seats_.size(); ++i) {
-      node::Shard* const other = seats_[i].shard.get();
+    for (unsigned i = 0; i < threads_.size(); ++i) {
+      node::Shard* const other = threads_[i].shard.get();
       if (i == shard) continue;
       // Asked again in 50 ms, if memory is still short then.
-      static_cast<void>(seats_[i].loop->post([other](Now) { other->give_free(); }));
+      static_cast<void>(threads_[i].loop->post([other](Now) { other->give_free(); }));
     }
   }
-  process_.look(short_of, *bound_, app_pool_, *workers_, *seats_[shard].loop);
+  process_.look(short_of, *bound_, app_pool_, *workers_, *threads_[shard].loop);
 }
 
 void Node::Impl::on_action(unsigned shard, govern::Action action, bool active,
@@ -310,7 +310,7 @@ NodeStatus Node::Impl::status_of(std::vector<node::ShardReport>&& reports) const
   out.id = id();
   out.listen = address_;
   out.version = std::string(qudag::version());
-  out.shards = static_cast<unsigned>(seats_.size());
+  out.shards = static_cast<unsigned>(threads_.size());
   out.uptime = runtime::system_now().mono - started_;
   for (const node::ShardReport& report : reports) {
     out.links += report.links;

@@ -1,4 +1,4 @@
-// What is behind the public Node: the seats of the shards, and what all of them share.
+// What is behind the public Node: the threads of the shards, and what all of them share.
 //
 // impl.cc: start, stop and what the shards ask for. sending.cc: the way in of a message.
 #pragma once
@@ -7,10 +7,10 @@
 #include "crypto/random.h"
 #include "node/app_pool.h"
 #include "node/buffer.h"
-#include "node/gathering.h"
 #include "node/placement.h"
 #include "node/process/process.h"
-#include "node/seat.h"
+#include "node/shard_query.h"
+#include "node/shard_thread.h"
 #include "runtime/address_watch.h"
 #include "runtime/worker_pool.h"
 
@@ -26,7 +26,7 @@
 
 namespace qudag {
 
-class Node::Impl final : public node::ShardHost {
+class Node::Impl final : public node::ShardEnvironment {
  public:
   explicit Impl(Options options)
       : options_(std::move(options)),
@@ -45,21 +45,22 @@ class Node::Impl final : public node::ShardHost {
   Status send(node::SendRequest request, unsigned shard);
   Status send_copy(node::SendRequest request, std::span<const std::byte> payload, unsigned shard);
   template <class Try>
-  Status when_room(const SendOptions& options, std::size_t bytes, node::Seat& seat, Try&& attempt);
-  Status put(node::SendRequest& request, node::Seat& seat);
+  Status when_room(const SendOptions& options, std::size_t bytes, node::ShardThread& thread,
+                   Try&& attempt);
+  Status put(node::SendRequest& request, node::ShardThread& thread);
   bool on_own_thread() const;
-  void leave(node::Seat& seat, Class cls, const node::Ended& ended);
+  void leave(node::ShardThread& thread, Class cls, const node::Ended& ended);
   void tell_room(Class cls);
   unsigned shard_for(const NodeId& destination, const SendOptions& options) const;
 
   template <class Whole, class Part>
-  std::future<Whole> gather(std::function<Part(node::Seat&)> part,
+  std::future<Whole> gather(std::function<Part(node::ShardThread&)> part,
                             std::function<Whole(std::vector<Part>&&)> combine);
 
   const NodeId& id() const { return identity_->id(); }
   const SocketAddress& address() const { return address_; }
   NodeStatus status_of(std::vector<node::ShardReport>&& reports) const;
-  std::size_t shards() const { return seats_.size(); }
+  std::size_t shards() const { return threads_.size(); }
   const memory::Bound& bound() const { return *bound_; }
   /// What belongs to no shard. Any thread.
   BoundedList bounded();
@@ -67,17 +68,17 @@ class Node::Impl final : public node::ShardHost {
   void set_room_handler(RoomHandler handler);
 
  private:
-  // node::ShardHost
+  // node::ShardEnvironment
   Accept on_message(Message&& message) override;
   void on_ended(unsigned shard, const node::EndedByClass& ended) override;
-  void on_stopped(unsigned shard) override { seats_[shard].loop->stop(); }
+  void on_stopped(unsigned shard) override { threads_[shard].loop->stop(); }
   void on_maintained(unsigned shard, std::uint64_t freed) override;
   void on_memory_watch(unsigned shard, bool short_of) override;
   void measure(unsigned shard, node::Measured& out) override;
   void on_clock_off(std::int64_t seconds, std::size_t networks) override;
   void on_action(unsigned shard, govern::Action action, bool active, std::string_view worst,
                  double pressure) override;
-  runtime::Executor& executor(unsigned shard) override { return *seats_[shard].loop; }
+  runtime::Executor& executor(unsigned shard) override { return *threads_[shard].loop; }
   runtime::WorkerPool& workers() override { return *workers_; }
 
   static unsigned shard_count(unsigned wanted);
@@ -88,8 +89,8 @@ class Node::Impl final : public node::ShardHost {
   void tell_key_memory();
   Status open_sockets(unsigned shards);
   void watch_addresses();
-  void run(node::Seat& seat);
-  void answer_rest(node::Seat& seat);
+  void run(node::ShardThread& thread);
+  void answer_rest(node::ShardThread& thread);
 
   Options options_;
   Log log_;
@@ -102,8 +103,8 @@ class Node::Impl final : public node::ShardHost {
   std::unique_ptr<runtime::ThreadWorkerPool> workers_;
   std::unique_ptr<node::GossipHub> hub_;              // used on shard 0's thread
   std::unique_ptr<runtime::AddressWatch> addresses_;  // outlives the loop that watches it
-  node::Gate::Windows send_windows_;                  // constant once the gates are there
-  std::vector<node::Seat> seats_;
+  node::SendLimiter::Windows send_windows_;           // constant once the limiters are there
+  std::vector<node::ShardThread> threads_;
   std::unique_ptr<node::Placement> placement_;
   SocketAddress address_;
   TimePoint started_{};
@@ -117,18 +118,18 @@ class Node::Impl final : public node::ShardHost {
 };
 
 template <class Whole, class Part>
-std::future<Whole> Node::Impl::gather(std::function<Part(node::Seat&)> part,
+std::future<Whole> Node::Impl::gather(std::function<Part(node::ShardThread&)> part,
                                       std::function<Whole(std::vector<Part>&&)> combine) {
-  auto gathering = std::make_shared<node::Gathering<Part, Whole>>();
-  gathering->parts.resize(seats_.size());
-  gathering->missing = seats_.size();
-  gathering->combine = std::move(combine);
-  auto future = gathering->promise.get_future();
-  for (std::size_t i = 0; i < seats_.size(); ++i) {
-    node::Seat& seat = seats_[i];
+  auto query = std::make_shared<node::ShardQuery<Part, Whole>>();
+  query->parts.resize(threads_.size());
+  query->missing = threads_.size();
+  query->combine = std::move(combine);
+  auto future = query->promise.get_future();
+  for (std::size_t i = 0; i < threads_.size(); ++i) {
+    node::ShardThread& thread = threads_[i];
     const bool posted =
-        seat.loop->post([gathering, i, &seat, part](Now) { gathering->put(i, part(seat)); });
-    if (!posted) gathering->put(i, Part{});
+        thread.loop->post([query, i, &thread, part](Now) { query->put(i, part(thread)); });
+    if (!posted) query->put(i, Part{});
   }
   return future;
 }

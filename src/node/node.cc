@@ -100,7 +100,7 @@ Status Node::reply(const ReplyTo& to, std::span<const std::byte> payload,
 
 std::future<NodeStatus> Node::status() const {
   return impl_->gather<NodeStatus, node::ShardReport>(
-      [](node::Seat& seat) { return seat.shard->report(); },
+      [](node::ShardThread& thread) { return thread.shard->report(); },
       [impl = impl_.get()](auto&& reports) { return impl->status_of(std::move(reports)); });
 }
 
@@ -117,18 +117,21 @@ std::vector<T> concatenate(std::vector<std::vector<T>>&& parts) {
 
 std::future<std::vector<PeerStatus>> Node::peers() const {
   return impl_->gather<std::vector<PeerStatus>, std::vector<PeerStatus>>(
-      [](node::Seat& seat) { return seat.shard->peers(); }, concatenate<PeerStatus>);
+      [](node::ShardThread& thread) { return thread.shard->peers(); }, concatenate<PeerStatus>);
 }
 
 std::future<std::vector<CircuitStatus>> Node::circuits() const {
   return impl_->gather<std::vector<CircuitStatus>, std::vector<CircuitStatus>>(
-      [](node::Seat& seat) { return seat.shard->circuits(); }, concatenate<CircuitStatus>);
+      [](node::ShardThread& thread) { return thread.shard->circuits(); },
+      concatenate<CircuitStatus>);
 }
 
 std::future<std::vector<QueueStatus>> Node::queues() const {
   using Rows = std::vector<QueueStatus>;
   return impl_->gather<Rows, Rows>(
-      [](node::Seat& seat) { return node::to_status(seat.bounded(), seat.shard->index()); },
+      [](node::ShardThread& thread) {
+        return node::to_status(thread.bounded(), thread.shard->index());
+      },
       [impl = impl_.get()](std::vector<Rows>&& parts) {
         parts.push_back(node::to_status(impl->bounded(), {}));
         return concatenate<QueueStatus>(std::move(parts));
@@ -137,14 +140,14 @@ std::future<std::vector<QueueStatus>> Node::queues() const {
 
 std::future<std::vector<MetricSample>> Node::metrics() const {
   return impl_->gather<std::vector<MetricSample>, node::ShardReport>(
-      [](node::Seat& seat) {
-        node::ShardReport report = seat.shard->report();
-        report.loop_lag_us = seat.loop->stats().lag_us;
-        report.loop_turns = seat.loop->stats().turns;
-        report.loop_sleeps = seat.loop->stats().sleeps;
-        report.loop_rests_awake = seat.loop->stats().rests_awake;
-        report.send_pauses = seat.gate->pauses();
-        report.bounded = seat.bounded();
+      [](node::ShardThread& thread) {
+        node::ShardReport report = thread.shard->report();
+        report.loop_lag_us = thread.loop->stats().lag_us;
+        report.loop_turns = thread.loop->stats().turns;
+        report.loop_sleeps = thread.loop->stats().sleeps;
+        report.loop_rests_awake = thread.loop->stats().rests_awake;
+        report.send_pauses = thread.limiter->pauses();
+        report.bounded = thread.bounded();
         return report;
       },
       [impl = impl_.get()](std::vector<node::ShardReport>&& reports) {

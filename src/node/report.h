@@ -11,7 +11,7 @@
 #include "message/messages.h"
 #include "netmap/netmap.h"
 #include "netmap/route.h"
-#include "node/shard/build_gate.h"
+#include "node/shard/build_limiter.h"
 #include "node/shard/gossip/gossip_hub.h"
 #include "node/shard/load_reports.h"
 #include "node/shard/protection.h"
@@ -35,7 +35,7 @@ struct ShardReport {
   std::uint64_t loop_turns = 0;
   std::uint64_t loop_sleeps = 0;
   std::uint64_t loop_rests_awake = 0;
-  std::array<std::uint64_t, kClassCount> send_pauses{};  // counted by the gate
+  std::array<std::uint64_t, kClassCount> send_pauses{};  // counted by the limiter
   Histogram loop_lag_us;
   link::EndpointStats endpoint;
   circuit::CircuitsStats circuit;
@@ -48,7 +48,7 @@ struct ShardReport {
   WarmStats warm;
   LoadReportStats loads;
   netmap::Guards::Choices first_hops;  // shard 0 only: they are the node's
-  BuildGateStats gate;
+  BuildLimiterStats limiter;
   link::DialStats dials;  // for circuits of others
   ProtectionReport protection;
   std::uint64_t turns_reading_used_up = 0;

@@ -1,5 +1,6 @@
-// The way in of a message, on the application's thread: gate -> reserve, copy or take the chain ->
-// inbox of the destination's shard. And the way out of what it counts: what has ended makes room.
+// The way in of a message, on the application's thread: limiter -> reserve, copy or take the chain
+// -> inbox of the destination's shard. And the way out of what it counts: what has ended makes
+// room.
 #include "node/impl.h"
 
 #include <algorithm>
@@ -25,7 +26,7 @@ std::unexpected<Error> memory_is_out() {
 unsigned Node::Impl::shard_for(const NodeId& destination, const SendOptions& options) const {
   // What may share a circuit must meet on one shard; the rest spreads by load.
   return placement_->shard_of(std::hash<NodeId>{}(destination) + options.isolation * 0x9e3779b9 +
-                              static_cast<std::size_t>(options.cls) * 31 + options.hops);
+                              static_cast<std::size_t>(options.cls) * 31 + options.relays);
 }
 
 Status Node::Impl::reserve(std::size_t bytes, Class cls, memory::Reservation& reservation) {
@@ -48,29 +49,30 @@ Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
 }
 
 Status Node::Impl::send(node::SendRequest request, unsigned shard) {
-  node::Seat& seat = seats_[shard];
+  node::ShardThread& thread = threads_[shard];
   const std::size_t bytes = request.payload.bytes();
-  return when_room(request.options, bytes, seat, [&] { return put(request, seat); });
+  return when_room(request.options, bytes, thread, [&] { return put(request, thread); });
 }
 
 Status Node::Impl::send_copy(node::SendRequest request, std::span<const std::byte> payload,
                              unsigned shard) {
-  node::Seat& seat = seats_[shard];
-  return when_room(request.options, payload.size(), seat, [&]() -> Status {
+  node::ShardThread& thread = threads_[shard];
+  return when_room(request.options, payload.size(), thread, [&]() -> Status {
     if (auto ok = reserve(payload.size(), request.options.cls, request.reservation); !ok) return ok;
     const bool high = request.options.cls == Class::high;
     const memory::For whom = high ? memory::For::high : memory::For::all;
     if (!app_pool_.take(payload.size(), request.payload, whom)) return memory_is_out();
     request.payload.copy_from(payload);
-    return put(request, seat);
+    return put(request, thread);
   });
 }
 
-/// Lets the message in and tries; what found no room pauses the gate, and waits there if it wishes.
+/// Lets the message in and tries; what found no room pauses the limiter, and waits there if it
+/// wishes.
 template <class Try>
-Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes, node::Seat& seat,
-                             Try&& attempt) {
-  if (options.hops > kRelaysMax) return fail(Errc::invalid_argument, "hops must be 0 to 5");
+Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes,
+                             node::ShardThread& thread, Try&& attempt) {
+  if (options.relays > kRelaysMax) return fail(Errc::invalid_argument, "relays must be 0 to 5");
   if (options.ttl < 1ms || options.ttl > limits::kTtlMax) {
     return fail(Errc::invalid_argument, "ttl must be 1 ms to 24 h");
   }
@@ -79,23 +81,24 @@ Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes, node
   }
   if (bytes > kMessageBytesMax) return fail(Errc::too_large, "a message has at most 64 MiB");
   const std::uint64_t held = node::chain_bytes(bytes);
-  std::optional<node::Gate::Clock::time_point> until;  // asking the time costs: when it waits
+  std::optional<node::SendLimiter::Clock::time_point>
+      until;  // asking the time costs: when it waits
   for (;;) {
     if (stopping_.load(std::memory_order_acquire)) return fail(Errc::shutting_down);
-    const bool entered = seat.gate->enter(options.cls, held);
-    Status done = entered ? attempt() : Status(fail(Errc::refused_queue_full, "at the gate"));
+    const bool entered = thread.limiter->enter(options.cls, held);
+    Status done = entered ? attempt() : Status(fail(Errc::refused_queue_full, "at the limiter"));
     if (done) return done;
     if (entered) {
-      leave(seat, options.cls, {.messages = 1, .bytes = held});
-      seat.gate->pause(options.cls);
+      leave(thread, options.cls, {.messages = 1, .bytes = held});
+      thread.limiter->pause(options.cls);
     }
     const bool for_room =
         done.error() == Errc::refused_queue_full || done.error() == Errc::refused_memory;
     if (options.when_full != WhenFull::wait || !for_room) return done;
-    seat.gate->pause(options.cls);  // it may have opened since
-    if (!seat.gate->paused(options.cls) || on_own_thread()) return done;
-    if (!until) until = node::Gate::Clock::now() + options.ttl;
-    if (seat.gate->wait(options.cls, *until) == node::Gate::Waited::too_long) {
+    thread.limiter->pause(options.cls);  // it may have opened since
+    if (!thread.limiter->paused(options.cls) || on_own_thread()) return done;
+    if (!until) until = node::SendLimiter::Clock::now() + options.ttl;
+    if (thread.limiter->wait(options.cls, *until) == node::SendLimiter::Waited::too_long) {
       return fail(Errc::expired, "no room");
     }
   }
@@ -103,17 +106,18 @@ Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes, node
 
 /// On a thread that calls back: who waits there waits for itself.
 bool Node::Impl::on_own_thread() const {
-  return std::ranges::any_of(seats_, [self = std::this_thread::get_id()](const node::Seat& seat) {
-    return seat.thread.get_id() == self;
-  });
+  return std::ranges::any_of(threads_,
+                             [self = std::this_thread::get_id()](const node::ShardThread& thread) {
+                               return thread.thread.get_id() == self;
+                             });
 }
 
-Status Node::Impl::put(node::SendRequest& request, node::Seat& seat) {
-  switch (seat.inbox->put(request, runtime::system_now().mono)) {
+Status Node::Impl::put(node::SendRequest& request, node::ShardThread& thread) {
+  switch (thread.inbox->put(request, runtime::system_now().mono)) {
     case queue::Pushed::queued:
       return {};
     case queue::Pushed::wake:
-      seat.loop->wake();
+      thread.loop->wake();
       return {};
     case queue::Pushed::full:
       return fail(Errc::refused_queue_full, "the shard's inbox is full");
@@ -125,14 +129,14 @@ Status Node::Impl::put(node::SendRequest& request, node::Seat& seat) {
 
 void Node::Impl::on_ended(unsigned shard, const node::EndedByClass& ended) {
   for (std::size_t i = 0; i < kClassCount; ++i) {
-    if (ended[i].messages > 0) leave(seats_[shard], static_cast<Class>(i), ended[i]);
+    if (ended[i].messages > 0) leave(threads_[shard], static_cast<Class>(i), ended[i]);
   }
 }
 
-void Node::Impl::leave(node::Seat& seat, Class cls, const node::Ended& ended) {
+void Node::Impl::leave(node::ShardThread& thread, Class cls, const node::Ended& ended) {
   // If this finds no room at all, the node is busier than anybody needs to hear.
-  if (!seat.gate->leave(cls, ended.messages, ended.bytes)) return;
-  static_cast<void>(seat.loop->post_or_keep([this, cls](Now) { tell_room(cls); }));
+  if (!thread.limiter->leave(cls, ended.messages, ended.bytes)) return;
+  static_cast<void>(thread.loop->post_or_keep([this, cls](Now) { tell_room(cls); }));
 }
 
 void Node::Impl::tell_room(Class cls) {
@@ -145,9 +149,9 @@ void Node::Impl::tell_room(Class cls) {
 }
 
 /// What came in after the shard's last turn.
-void Node::Impl::answer_rest(node::Seat& seat) {
-  seat.inbox->drain(runtime::system_now().mono, [&](node::SendRequest&& request) {
-    leave(seat, request.options.cls,
+void Node::Impl::answer_rest(node::ShardThread& thread) {
+  thread.inbox->drain(runtime::system_now().mono, [&](node::SendRequest&& request) {
+    leave(thread, request.options.cls,
           {.messages = 1, .bytes = node::chain_bytes(request.payload.bytes())});
     if (request.done) request.done(node::refusal(Errc::shutting_down));
   });

@@ -1,11 +1,12 @@
 // From any thread to one: a bounded lock-free queue that is emptied in batches.
 //
-// Every producing thread has a lane of its own (its seat, memory/thread_seat.h), so that producers
-// do not meet: item k of a lane lies at place k modulo N of the lane's block k / N. push() fills
-// the next place and says so by moving the lane's tail, one exchange; a new block every N items.
-// drain() takes what is up to the tails and gives blocks back that are done. All lanes share the
-// blocks, and there are as many as the bound says: so the bound is of all together, and because
-// blocks are used again before fresh ones, hardly more are ever touched than waited at one time.
+// Every producing thread has a lane of its own (its thread, memory/thread_index.h), so that
+// producers do not meet: item k of a lane lies at place k modulo N of the lane's block k / N.
+// push() fills the next place and says so by moving the lane's tail, one exchange; a new block
+// every N items. drain() takes what is up to the tails and gives blocks back that are done. All
+// lanes share the blocks, and there are as many as the bound says: so the bound is of all together,
+// and because blocks are used again before fresh ones, hardly more are ever touched than waited at
+// one time.
 //
 // Waking is the owner's business. A consumer that has nothing more to do says sleep(), and the
 // first push after that says `wake` (eventfd, a posted task, or the simulator's queue); while it is
@@ -19,7 +20,7 @@
 // System/370 manual). The closing bit sits in the tails, so after close() the set of accepted items
 // is known.
 //
-// Threads: push() and close() on any, the rest on the consumer's. Those that came when every seat
+// Threads: push() and close() on any, the rest on the consumer's. Those that came when every thread
 // but the last was taken (more than 63 at a time) share a lane and take turns in it. Limits:
 // `items_max`.
 #pragma once
@@ -27,7 +28,7 @@
 #include "base/assert.h"
 #include "base/bounded.h"
 #include "base/mapped_array.h"
-#include "memory/thread_seat.h"
+#include "memory/thread_index.h"
 #include "queue/ledger.h"
 
 #include <algorithm>
@@ -72,13 +73,13 @@ class Mailbox {
 
   /// Moves from `item` only if it is accepted.
   Pushed push(T&& item) {
-    const std::uint32_t seat = memory::thread_seat();
-    Lane& lane = lanes_[seat];
-    if (seat != memory::kSharedSeat) [[likely]] {
-      return push(lane, seat, item);
+    const std::uint32_t thread = memory::thread_index();
+    Lane& lane = lanes_[thread];
+    if (thread != memory::kSharedThreadIndex) [[likely]] {
+      return push(lane, thread, item);
     }
     while (lane.taken.test_and_set(std::memory_order_acquire)) lane.taken.wait(true);
-    const Pushed pushed = push(lane, seat, item);
+    const Pushed pushed = push(lane, thread, item);
     lane.taken.clear(std::memory_order_release);
     lane.taken.notify_one();
     return pushed;
@@ -96,8 +97,8 @@ class Mailbox {
     // Woken by something else: nothing came, or who pushed has yet to see it and then says `wake`.
     if (asleep_.load(std::memory_order_acquire) && !closed()) return 0;
     std::size_t taken = 0;
-    const std::uint32_t seats = seats_.load();
-    for (std::uint32_t i = 0; i < seats; ++i) taken += drain(i, f);
+    const std::uint32_t threads = threads_.load();
+    for (std::uint32_t i = 0; i < threads; ++i) taken += drain(i, f);
     left_ += taken;
     return taken;
   }
@@ -106,8 +107,8 @@ class Mailbox {
   bool sleep() {
     if (asleep_.load(std::memory_order_relaxed)) return true;
     asleep_.store(true);
-    const std::uint32_t seats = seats_.load();
-    for (std::uint32_t i = 0; i < seats; ++i) {
+    const std::uint32_t threads = threads_.load();
+    for (std::uint32_t i = 0; i < threads; ++i) {
       const std::uint64_t tail = lanes_[i].tail.load() & ~kClosed;
       if (tail == lanes_[i].head.load(std::memory_order_relaxed)) continue;
       asleep_.store(false);  // who has seen it in between says `wake`, which does no harm
@@ -120,7 +121,7 @@ class Mailbox {
   /// Items that wait or are being drained at this moment.
   std::size_t depth() const {
     std::uint64_t items = 0;
-    for (std::uint32_t i = 0; i < seats_.load(std::memory_order_relaxed); ++i) {
+    for (std::uint32_t i = 0; i < threads_.load(std::memory_order_relaxed); ++i) {
       const std::uint64_t head = lanes_[i].head.load(std::memory_order_acquire);
       items += (lanes_[i].tail.load(std::memory_order_relaxed) & ~kClosed) - head;
     }
@@ -152,7 +153,7 @@ class Mailbox {
  private:
   static constexpr std::uint64_t kClosed = std::uint64_t{1} << 63;
   static constexpr std::uint32_t kNone = 0;  // blocks are numbered from 1
-  static constexpr std::uint32_t kLanes = memory::kSeats;
+  static constexpr std::uint32_t kLanes = memory::kThreadIndices;
 
   struct Slot {
     alignas(T) std::byte room[sizeof(T)];
@@ -179,14 +180,14 @@ class Mailbox {
   }
   /// Which block holds an item of a lane. A lane cannot have more blocks than there are, so an
   /// entry is read, and its block given back, before that block can be the reason to write it.
-  std::uint32_t& block_of(std::uint32_t seat, std::uint64_t item) {
-    return places_[std::size_t{seat} * blocks_ + (item >> block_bits_) % blocks_];
+  std::uint32_t& block_of(std::uint32_t thread, std::uint64_t item) {
+    return places_[std::size_t{thread} * blocks_ + (item >> block_bits_) % blocks_];
   }
 
-  Pushed push(Lane& lane, std::uint32_t seat, T& item) {
+  Pushed push(Lane& lane, std::uint32_t thread, T& item) {
     std::uint64_t tail = lane.tail.load(std::memory_order_relaxed);
     if ((tail & kClosed) != 0) return Pushed::closed;
-    if (lane.block == kNone && !begin_block(lane, seat, tail)) {
+    if (lane.block == kNone && !begin_block(lane, thread, tail)) {
       refused_.fetch_add(1, std::memory_order_relaxed);
       return Pushed::full;
     }
@@ -201,12 +202,12 @@ class Mailbox {
     return asleep_.load() && asleep_.exchange(false) ? Pushed::wake : Pushed::queued;
   }
 
-  bool begin_block(Lane& lane, std::uint32_t seat, std::uint64_t item) {
+  bool begin_block(Lane& lane, std::uint32_t thread, std::uint64_t item) {
     lane.block = take_block();
     if (lane.block == kNone) return false;
-    block_of(seat, item) = lane.block;
-    std::uint32_t seats = seats_.load();
-    while (seats <= seat && !seats_.compare_exchange_weak(seats, seat + 1)) {
+    block_of(thread, item) = lane.block;
+    std::uint32_t threads = threads_.load();
+    while (threads <= thread && !threads_.compare_exchange_weak(threads, thread + 1)) {
     }
     return true;
   }
@@ -240,12 +241,12 @@ class Mailbox {
   }
 
   template <class F>
-  std::size_t drain(std::uint32_t seat, F& f) {
-    Lane& lane = lanes_[seat];
+  std::size_t drain(std::uint32_t thread, F& f) {
+    Lane& lane = lanes_[thread];
     const std::uint64_t first = lane.head.load(std::memory_order_relaxed);
     const std::uint64_t end = lane.tail.load() & ~kClosed;
     for (std::uint64_t item = first; item != end;) {
-      const std::uint32_t block = block_of(seat, item);
+      const std::uint32_t block = block_of(thread, item);
       T& taken = held(at(block, item));
       f(std::move(taken));
       taken.~T();
@@ -264,7 +265,7 @@ class Mailbox {
   MappedArray<std::uint32_t> places_;
   alignas(64) std::atomic<std::uint64_t> free_{0};  // block, and above it the number of takes
   std::atomic<std::uint32_t> fresh_{0};             // blocks that were used at least once
-  std::atomic<std::uint32_t> seats_{0};             // the highest in use, and one
+  std::atomic<std::uint32_t> threads_{0};           // the highest in use, and one
   std::atomic<std::uint64_t> refused_{0};
   alignas(64) std::atomic<bool> asleep_{true};  // the next push says `wake`
   // The consumer's:

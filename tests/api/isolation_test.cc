@@ -18,7 +18,7 @@ class Isolation : public TwoNodes {
         a_.node->circuits().get(), [](const CircuitStatus& one) { return one.role == "source"; }));
   }
   SendOptions with(std::uint64_t tag, bool sign = false) {
-    return {.ttl = std::chrono::seconds(20), .hops = 0, .isolation = tag, .sign = sign};
+    return {.ttl = std::chrono::seconds(20), .relays = 0, .isolation = tag, .sign = sign};
   }
   /// Over a new connection.
   void post(const SendOptions& options) {

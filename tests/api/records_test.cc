@@ -26,7 +26,7 @@ SendRecord a_send(Bytes payload) {
   send.destination.bytes[0] = std::byte{9};
   send.options = {.cls = Class::low,
                   .ttl = std::chrono::milliseconds(1),
-                  .hops = 5,
+                  .relays = 5,
                   .isolation = 77,
                   .sign = true};
   send.progress = true;
@@ -51,7 +51,7 @@ TEST(Records, ManyOfAllKindsInOneMessage) {
   EXPECT_EQ(send.destination.bytes[0], std::byte{9});
   EXPECT_EQ(send.options.cls, Class::low);
   EXPECT_EQ(send.options.ttl.count(), 1);
-  EXPECT_EQ(send.options.hops, 5u);
+  EXPECT_EQ(send.options.relays, 5u);
   EXPECT_EQ(send.options.isolation, 77u);
   EXPECT_TRUE(send.options.sign);
   EXPECT_TRUE(send.progress);
@@ -137,7 +137,7 @@ TEST(Records, FieldsOutOfRangeAreMalformed) {
   };
   EXPECT_TRUE(with(0, 1));
   EXPECT_FALSE(with(40, 3)) << "class";
-  EXPECT_FALSE(with(41, 6)) << "hops";
+  EXPECT_FALSE(with(41, 6)) << "relays";
   EXPECT_FALSE(with(42, 4)) << "flags";
   EXPECT_FALSE(with(46, 0)) << "ttl 0";
   EXPECT_FALSE(with(43, 255)) << "ttl over a day";

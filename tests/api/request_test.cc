@@ -22,13 +22,13 @@ TEST(Request, PostMessageTakesEveryParameter) {
   const auto request = parse_request(
       "POST",
       "/v1/messages?to=" + kId +
-          "&class=low&ttl=1500ms&hops=5&isolation=18446744073709551615&sign=true&progress=1");
+          "&class=low&ttl=1500ms&relays=5&isolation=18446744073709551615&sign=true&progress=1");
   ASSERT_TRUE(request);
   const auto& post = std::get<PostMessage>(*request);
   EXPECT_EQ(post.to, NodeId{});
   EXPECT_EQ(post.options.cls, Class::low);
   EXPECT_EQ(post.options.ttl, 1500ms);
-  EXPECT_EQ(post.options.hops, 5u);
+  EXPECT_EQ(post.options.relays, 5u);
   EXPECT_EQ(post.options.isolation, UINT64_MAX);
   EXPECT_TRUE(post.options.sign);
   EXPECT_TRUE(post.progress);
@@ -40,7 +40,7 @@ TEST(Request, PostMessageDefaults) {
   const auto& post = std::get<PostMessage>(*request);
   EXPECT_EQ(post.options.cls, Class::normal);
   EXPECT_EQ(post.options.ttl, 60s);
-  EXPECT_EQ(post.options.hops, kRelaysDefault);
+  EXPECT_EQ(post.options.relays, kRelaysDefault);
   EXPECT_FALSE(post.progress);
 }
 
@@ -52,16 +52,18 @@ TEST(Request, PercentEncodingIsDecoded) {
 
 TEST(Request, WrongParametersAreMalformed) {
   const std::string base = "/v1/messages?to=" + kId + "&";
-  for (const char* wrong : {"hops=6", "hops=", "hops=-1", "class=urgent", "ttl=0", "ttl=25h",
-                            "ttl=x", "sign=maybe", "colour=red", "class=%6", "class=%zz",
-                            "isolation=1x", "hops=1&hops=2", "isolation=18446744073709551616"}) {
+  for (const char* wrong :
+       {"relays=6", "relays=", "relays=-1", "class=urgent", "ttl=0", "ttl=25h", "ttl=x",
+        "sign=maybe", "colour=red", "class=%6", "class=%zz", "isolation=1x", "relays=1&relays=2",
+        "isolation=18446744073709551616"}) {
     const RequestError error = refused("POST", base + wrong);
     EXPECT_EQ(error.status, 400u) << wrong;
     EXPECT_EQ(error.error.code, Errc::malformed) << wrong;
   }
   EXPECT_EQ(refused("POST", "/v1/messages?to=short").status, 400u);
   EXPECT_EQ(refused("POST", "/v1/messages").error.detail, "parameter 'to' is missing");
-  EXPECT_EQ(refused("POST", base + "hops=6").error.detail, "hops: must be a number from 0 to 5");
+  EXPECT_EQ(refused("POST", base + "relays=6").error.detail,
+            "relays: must be a number from 0 to 5");
 }
 
 TEST(Request, Pages) {

@@ -265,7 +265,7 @@ TEST_F(TwoNodes, UnknownDestinationSaysSo) {
 
 TEST_F(TwoNodes, TooFewRelaysSaysSo) {
   SendOptions options = direct();
-  options.hops = 3;
+  options.relays = 3;
   options.ttl = std::chrono::seconds(1);
   const auto delivery = Client(a_.socket).send(b_.node->id(), pattern(5), options);
   ASSERT_TRUE(delivery) << delivery.error().message();
@@ -281,7 +281,7 @@ TEST_F(TwoNodes, ChunkedBodyAndRawReceiving) {
         raw_http(b_.socket, "GET /v1/messages?format=raw&count=1 HTTP/1.1\r\nHost: x\r\n\r\n");
   });
   const std::string post = fmt::format(
-      "POST /v1/messages?to={}&hops=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+      "POST /v1/messages?to={}&relays=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
       "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n",
       b_.node->id().to_string());
   // The receiver may not have subscribed yet: until then the message is refused.
@@ -332,13 +332,13 @@ TEST_F(TwoNodes, MalformedRecordEndsOnlyThatConnection) {
   auto bad = StreamClient::open(loop, a_.socket, [](const ServerRecord&) {});
   ASSERT_TRUE(bad);
   SendOptions options;
-  options.hops = 200;
+  options.relays = 200;
   ASSERT_TRUE((*bad)->send(
       {.request = 1, .destination = {}, .options = options, .progress = false, .payload = {}}));
   ASSERT_TRUE(
       loop.run_until([&] { return (*bad)->ended().has_value(); }, std::chrono::seconds(20)));
   EXPECT_EQ((*bad)->ended()->code, Errc::malformed);
-  EXPECT_EQ((*bad)->ended()->detail, "SEND: hops is 0 to 5");
+  EXPECT_EQ((*bad)->ended()->detail, "SEND: relays is 0 to 5");
   EXPECT_TRUE(Client(a_.socket).get("/v1/status"));
 }
 

@@ -90,7 +90,7 @@ class TwoNodes : public testing::Test {
 
   static SendOptions direct() {
     SendOptions options;
-    options.hops = 0;
+    options.relays = 0;
     options.ttl = std::chrono::seconds(20);
     return options;
   }

@@ -106,7 +106,7 @@ class Pair : public testing::Test {
   }
 
   Ran send(const std::string& text) {
-    return run({"send", b_id_, "--hops", "0", "--json", "--socket", directory_ / "a"}, text);
+    return run({"send", b_id_, "--relays", "0", "--json", "--socket", directory_ / "a"}, text);
   }
 
   Directory directory_;
@@ -139,7 +139,7 @@ TEST_F(Pair, FilesArriveInADirectoryAsJsonSays) {
   Ran sent;
   for (int i = 0; i < 500; ++i) {
     sent =
-        run({"send", b_id_, file, "--hops", "0", "--class", "low", "--socket", directory_ / "a"});
+        run({"send", b_id_, file, "--relays", "0", "--class", "low", "--socket", directory_ / "a"});
     if (sent.exit != 3) break;
   }
   EXPECT_EQ(sent.exit, 0) << sent.err;

@@ -77,7 +77,7 @@ void Honest::run() {
       ++under_way_;
     }
     const Status accepted =
-        from_.send(to_, payload, {.ttl = 30s, .hops = 1}, [this](const Delivery& d) { told(d); });
+        from_.send(to_, payload, {.ttl = 30s, .relays = 1}, [this](const Delivery& d) { told(d); });
     if (!accepted) told({.outcome = Outcome::refused, .reason = accepted.error()});
     std::this_thread::sleep_for(2ms);  // the pace of the traffic
   }

@@ -187,7 +187,8 @@ TEST(Descriptors, FloodOfInventedNodes) {
       10s, [&] { return arena.metric("qudag_relays_reached_total") >= reached_before + 2; });
   EXPECT_TRUE(learned) << "an honest newcomer is learned while the flood runs";
   newcomer->on_message([](Message&&) { return Accept::taken; });
-  auto through = sender->send(newcomer->id(), std::array<std::byte, 5>{}, {.ttl = 10s, .hops = 1});
+  auto through =
+      sender->send(newcomer->id(), std::array<std::byte, 5>{}, {.ttl = 10s, .relays = 1});
   rogue.run(10s, [&] { return through.wait_for(0s) == std::future_status::ready; });
   EXPECT_EQ(through.get().outcome, Outcome::delivered) << "and used";
   const double held = arena.metric("qudag_descriptors");

@@ -33,14 +33,14 @@ circuit::CircuitsOptions circuit_options(const NodeId& self, std::chrono::millis
 
 Rogue::Rogue(RogueOptions options)
     : identity_(must(crypto::Identity::generate())),
-      joint_(identity_.id(), *this, {}),
-      grip_(joint_),
+      transport_(identity_.id(), *this, {}),
+      grip_(transport_),
       circuits_(circuit_options(identity_.id(), options.build_timeout), pool_, rng_, grip_),
-      endpoint_(must(link::Endpoint::create(std::move(options.link), identity_, pool_, rng_, joint_,
-                                            nullptr))),
+      endpoint_(must(link::Endpoint::create(std::move(options.link), identity_, pool_, rng_,
+                                            transport_, nullptr))),
       netmap_({.self = identity_.id(), .digest_interval = 1s}, rng_, *this) {
-  joint_.attach(*endpoint_, circuits_);
-  joint_.set_local(wire.local());
+  transport_.attach(*endpoint_, circuits_);
+  transport_.set_local(wire.local());
   circuits_.set_events(*this);
   if (options.announce) announce();
 }
@@ -73,7 +73,7 @@ void Rogue::turn(int wait_ms) {
   if (endpoint_->next_deadline() <= at.mono) endpoint_->on_time(at);
   if (circuits_.next_deadline() <= at.mono) circuits_.on_time(at);
   if (netmap_.next_deadline() <= at.mono) netmap_.on_time(at);
-  joint_.set_view(netmap_.view());
+  transport_.set_view(netmap_.view());
   endpoint_->flush(wire, at);
 }
 
@@ -105,7 +105,7 @@ bool Rogue::build(std::span<const onion::RouteHop> route, Class cls) {
 }
 
 bool Rogue::say(circuit::CircuitId circuit, Class cls, Bytes frames) {
-  if (circuits_.room(circuit) == 0) return false;
+  if (circuits_.sendable(circuit) == 0) return false;
   memory::Block payload = circuits_.payload_block(cls);
   if (!payload) return false;
   QUDAG_ASSERT(frames.size() <= payload.size());
@@ -117,7 +117,7 @@ bool Rogue::say(circuit::CircuitId circuit, Class cls, Bytes frames) {
 
 std::size_t Rogue::fill(circuit::CircuitId circuit, Class cls, std::size_t most) {
   std::size_t sent = 0;
-  while (sent < most && circuits_.room(circuit) > 0) {
+  while (sent < most && circuits_.sendable(circuit) > 0) {
     memory::Block payload = circuits_.payload_block(cls);
     if (!payload) break;
     std::ranges::fill(payload.bytes(), std::byte{0});

@@ -2,7 +2,7 @@
 // the letter until it does not. Endpoint and streams for what happens on a link, circuits for
 // floods and for a destination that does not read, gossip for descriptors.
 //
-//   Wire -> link::Endpoint -> LinkJoint -> circuit::Circuits (through a Grip, which may keep
+//   Wire -> link::Endpoint -> CircuitTransport -> circuit::Circuits (through a Grip, which may keep
 //   windows)
 //
 // Threads: one; nothing happens but in turn() and run().
@@ -14,7 +14,7 @@
 #include "crypto/random.h"
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
-#include "node/shard/link_joint.h"
+#include "node/shard/circuit_transport.h"
 
 #include <functional>
 #include <map>
@@ -59,7 +59,7 @@ struct RogueOptions {
 };
 
 class Rogue final : private node::LinkListener,
-                    private circuit::Events,
+                    private circuit::CircuitEvents,
                     private netmap::GossipSink {
  public:
   explicit Rogue(RogueOptions options = {});
@@ -113,7 +113,7 @@ class Rogue final : private node::LinkListener,
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
   void load_frame(link::LinkId, Bytes, Now) override {}
   void time_frame(link::LinkId, Bytes, Now) override {}
-  // circuit::Events
+  // circuit::CircuitEvents
   void on_built(circuit::CircuitId circuit, Duration took, Now) override {
     built.push_back(circuit);
     on_ready(circuit, took);
@@ -123,7 +123,7 @@ class Rogue final : private node::LinkListener,
     ++payloads;
     on_cell(circuit, payload.bytes());
   }
-  void on_room(circuit::CircuitId, Now) override {}
+  void on_sendable(circuit::CircuitId, Now) override {}
   void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
   // netmap::GossipSink
   bool send(std::uint64_t link, std::uint8_t type, Bytes body) override;
@@ -133,7 +133,7 @@ class Rogue final : private node::LinkListener,
   crypto::SystemRng rng_;
   crypto::Identity identity_;
   memory::BlockPool pool_;
-  node::LinkJoint joint_;
+  node::CircuitTransport transport_;
   Grip grip_;
   circuit::Circuits circuits_;
   std::unique_ptr<link::Endpoint> endpoint_;

@@ -53,7 +53,7 @@ class Unmasking : public ::testing::Test {
     // Relays count when they were reached: there are routes of three when a message took one.
     std::future<Delivery> first;
     ASSERT_TRUE(rogue_->run(60s, [&first] {
-      if (!first.valid()) first = send({.hops = 3, .isolation = 99}, nodes_[0]->id());
+      if (!first.valid()) first = send({.relays = 3, .isolation = 99}, nodes_[0]->id());
       if (first.wait_for(0s) != std::future_status::ready) return false;
       return first.get().outcome == Outcome::delivered;
     }));
@@ -138,7 +138,7 @@ class Unmasking : public ::testing::Test {
 constexpr wire::MessageId kChosen{std::byte{0xc4}, std::byte{0x05}, std::byte{0xe2}};
 
 TEST_F(Unmasking, AReplyWithAChosenIdThenTheSameIdToEveryNode) {
-  auto sent = send({.hops = 3, .isolation = 1});
+  auto sent = send({.relays = 3, .isolation = 1});
   ASSERT_TRUE(until([this] { return !came_.empty(); })) << ended(sent);
   say(came_[0].circuit, message(kChosen, 10, 10, &came_[0]));
   EXPECT_EQ(answer(came_[0].circuit), AckStatus::delivered);
@@ -147,7 +147,7 @@ TEST_F(Unmasking, AReplyWithAChosenIdThenTheSameIdToEveryNode) {
 }
 
 TEST_F(Unmasking, APartOfAReplyThenTheSameIdToEveryNode) {
-  auto sent = send({.hops = 3, .isolation = 2});
+  auto sent = send({.relays = 3, .isolation = 2});
   ASSERT_TRUE(until([this] { return !came_.empty(); }));
   say(came_[0].circuit, message(kChosen, 2'000, 100, &came_[0]));
   const auto said = ask_all(message(kChosen, 10, 10, nullptr));
@@ -157,8 +157,8 @@ TEST_F(Unmasking, APartOfAReplyThenTheSameIdToEveryNode) {
 }
 
 TEST_F(Unmasking, IsolationTagsOfOneSender) {
-  auto first = send({.hops = 3, .isolation = 3});
-  auto second = send({.hops = 3, .isolation = 4});
+  auto first = send({.relays = 3, .isolation = 3});
+  auto second = send({.relays = 3, .isolation = 4});
   ASSERT_TRUE(until([this] { return came_.size() == 2; }));
   ASSERT_NE(came_[0].circuit, came_[1].circuit);
   for (const Came& came : came_) {
@@ -168,9 +168,9 @@ TEST_F(Unmasking, IsolationTagsOfOneSender) {
 }
 
 TEST_F(Unmasking, SignedAndUnsignedMessagesOfOneSender) {
-  auto plain = send({.hops = 3, .isolation = 5});
+  auto plain = send({.relays = 3, .isolation = 5});
   ASSERT_TRUE(until([this] { return came_.size() == 1; }));
-  auto named = send({.hops = 3, .isolation = 5, .sign = true});
+  auto named = send({.relays = 3, .isolation = 5, .sign = true});
   ASSERT_TRUE(until([this] { return came_.size() == 2; }));
   ASSERT_TRUE(came_[1].start.is_signed);
   EXPECT_NE(came_[0].circuit, came_[1].circuit) << "who signed has sent the other one too";

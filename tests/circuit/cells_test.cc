@@ -84,7 +84,7 @@ TEST_P(Traffic, ThousandsOfPayloadsBothWaysByteForByte) {
   EXPECT_TRUE(destination.payloads[in] == source.sent[out]);
   ASSERT_EQ(destination.sent[in].size(), count / 2);
   EXPECT_TRUE(source.payloads[out] == destination.sent[in]);
-  EXPECT_GT(source.rooms, 0u) << "the test must be long enough to fill the queue";
+  EXPECT_GT(source.times_sendable, 0u) << "the test must be long enough to fill the queue";
 
   net.expect_drained();
   const std::size_t cell = onion::cell_bytes(cls);
@@ -251,7 +251,7 @@ TEST(Flow, SlowReceiverStopsTheSourceAndRelaysHoldOneWindow) {
   net.run();
   const std::size_t stopped = net.node(0).sent[out].size();
   EXPECT_LT(stopped, 5000u);
-  EXPECT_EQ(net.node(0).circuits.room(out), 0u);
+  EXPECT_EQ(net.node(0).circuits.sendable(out), 0u);
   for (std::size_t i = 1; i < 4; ++i) {
     const memory::PoolStats pool = net.node(i).pool.stats();
     EXPECT_LE(pool.in_use[0] * 1024, kWindow + 2 * 1024) << "relay " << i;
@@ -274,21 +274,21 @@ TEST(Flow, RoomIsWhatFitsAhead) {
   net.add({.circuits = {.ahead_bytes = 10 * 1024 + 5}});
   net.add({.circuits = {.ahead_bytes = 10}});
   const auto id = net.node(0).circuits.build(net.route(1), Class::normal, net.now());
-  EXPECT_EQ(net.node(0).circuits.room(*id), 0u) << "not ready";
+  EXPECT_EQ(net.node(0).circuits.sendable(*id), 0u) << "not ready";
   net.run();
   const CircuitId in = net.node(1).incoming.at(0);
-  EXPECT_EQ(net.node(0).circuits.room(*id), 10u);
-  EXPECT_EQ(net.node(1).circuits.room(in), 1u) << "one cell, whatever the setting";
+  EXPECT_EQ(net.node(0).circuits.sendable(*id), 10u);
+  EXPECT_EQ(net.node(1).circuits.sendable(in), 1u) << "one cell, whatever the setting";
   for (std::size_t left = 10; left-- > 0;) {
     ASSERT_TRUE(net.node(0).send(*id, Class::normal));
-    EXPECT_EQ(net.node(0).circuits.room(*id), left);
+    EXPECT_EQ(net.node(0).circuits.sendable(*id), left);
   }
-  EXPECT_EQ(net.node(0).rooms, 0u);
+  EXPECT_EQ(net.node(0).times_sendable, 0u);
   net.run();
-  EXPECT_EQ(net.node(0).rooms, 1u) << "once, when it grew from zero";
-  EXPECT_EQ(net.node(0).circuits.room(*id), 10u);
+  EXPECT_EQ(net.node(0).times_sendable, 1u) << "once, when it grew from zero";
+  EXPECT_EQ(net.node(0).circuits.sendable(*id), 10u);
   net.node(0).circuits.close(*id, net.now());
-  EXPECT_EQ(net.node(0).circuits.room(*id), 0u) << "gone";
+  EXPECT_EQ(net.node(0).circuits.sendable(*id), 0u) << "gone";
   net.run();
   net.expect_empty();
 }

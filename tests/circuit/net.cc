@@ -57,7 +57,7 @@ void Node::stream(CircuitId circuit, Class cls, std::size_t count) {
 
 void Node::pump(CircuitId circuit, Class cls) {
   Plan& plan = plans_[circuit];
-  while (plan.left > 0 && circuits.room(circuit) > 0 && send(circuit, cls)) --plan.left;
+  while (plan.left > 0 && circuits.sendable(circuit) > 0 && send(circuit, cls)) --plan.left;
 }
 
 void Node::extend(std::uint64_t ticket, const NodeId& next, Class, Now) {
@@ -96,7 +96,7 @@ std::size_t Node::queued_bytes(StreamKey stream) const {
   return net.find(stream)->of(index).queued;
 }
 
-Sink::Held Node::held(StreamKey stream) const {
+Sink::CellsHeld Node::held(StreamKey stream) const {
   const StreamEnd& end = net.find(stream)->of(index);
   if (end.queue.empty()) return {};
   const auto now =
@@ -133,9 +133,9 @@ void Node::on_payload(CircuitId circuit, memory::Block payload, Now) {
   payloads[circuit].emplace_back(payload.bytes().begin(), payload.bytes().end());
   if (when_payload) when_payload(circuit);
 }
-void Node::on_room(CircuitId circuit, Now) {
-  ++rooms;
-  EXPECT_GT(circuits.room(circuit), 0u);
+void Node::on_sendable(CircuitId circuit, Now) {
+  ++times_sendable;
+  EXPECT_GT(circuits.sendable(circuit), 0u);
   if (auto plan = plans_.find(circuit); plan != plans_.end()) pump(circuit, plan->second.cls);
 }
 void Node::on_ended(CircuitId circuit, const Error& why, Now) {

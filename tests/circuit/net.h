@@ -74,8 +74,8 @@ struct Stream {
   StreamEnd& of(std::size_t node) { return end[0].node == node ? end[0] : end[1]; }
 };
 
-/// One node: its Circuits, the Sink below and the Events above, which it writes down.
-class Node final : public Sink, public Events {
+/// One node: its Circuits, the Sink below and the CircuitEvents above, which it writes down.
+class Node final : public Sink, public CircuitEvents {
  public:
   Node(Net& net, std::size_t index, NodeOptions options);
 
@@ -98,15 +98,15 @@ class Node final : public Sink, public Events {
   void set_class(StreamKey stream, Class cls) override;
   void write(StreamKey stream, memory::Block block) override;
   std::size_t queued_bytes(StreamKey stream) const override;
-  Held held(StreamKey stream) const override;
+  CellsHeld held(StreamKey stream) const override;
   void consume(StreamKey stream, std::size_t bytes) override;
   void reset(StreamKey stream, End code) override;
 
-  // Events
+  // CircuitEvents
   void on_built(CircuitId circuit, Duration took, Now now) override;
   void on_incoming(CircuitId circuit, Class cls, Now now) override;
   void on_payload(CircuitId circuit, memory::Block payload, Now now) override;
-  void on_room(CircuitId circuit, Now now) override;
+  void on_sendable(CircuitId circuit, Now now) override;
   void on_ended(CircuitId circuit, const Error& why, Now now) override;
 
   Net& net;
@@ -124,7 +124,7 @@ class Node final : public Sink, public Events {
   std::map<CircuitId, std::vector<Data>> sent;
   std::map<CircuitId, std::vector<Data>> payloads;
   std::vector<Ended> ended;
-  std::size_t rooms = 0;
+  std::size_t times_sendable = 0;
   std::function<void(CircuitId)> when_built, when_incoming, when_payload, when_ended;
 
   // How its Sink answers.
@@ -160,7 +160,7 @@ class Net {
   Now now() const {
     return {time_, kUnixStart + static_cast<UnixSeconds>(time_.time_since_epoch() / 1s)};
   }
-  /// Until nothing is on its way. Deadlines of circuits do not run.
+  /// Until nothing is on its way. DeadlineHeap of circuits do not run.
   void run();
   /// Lets that much time pass, deadlines included.
   void pass(Duration duration);

@@ -125,7 +125,7 @@ class Testbed:
         """The answer of `qudag send`; sent again while the receiver has not subscribed yet."""
         hops = len(self.names) - 2 if hops is None else hops
         while True:
-            answer = self.run("send", self.nodes["b"]["id"], file, "--class", cls, "--hops", hops, "--ttl", ttl,
+            answer = self.run("send", self.nodes["b"]["id"], file, "--class", cls, "--relays", hops, "--ttl", ttl,
                               "--quiet", "--json", "--socket", self.socket("a"))
             if answer.returncode != 3:
                 break

@@ -1,6 +1,6 @@
 // Ids, addresses and peers as text: no input crashes, and what parses prints to something that
 // parses to the same value.
-// rooms: base
+// modules: base
 #include "base/assert.h"
 
 #include <qudag/address.h>

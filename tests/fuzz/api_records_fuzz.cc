@@ -1,4 +1,4 @@
-// rooms: api
+// modules: api
 // One WebSocket message, as the server and as the client would read it. What parses must come out
 // of the encoder as it went in.
 #include "api/records.h"

@@ -1,4 +1,4 @@
-// rooms: api
+// modules: api
 // Bytes as a method, a space and a target: the parser must answer, and what it accepts is in range.
 #include "api/request.h"
 
@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   if (const auto* post = std::get_if<qudag::api::PostMessage>(&*request)) {
-    if (post->options.hops > qudag::kRelaysMax || post->options.ttl.count() < 1) std::abort();
+    if (post->options.relays > qudag::kRelaysMax || post->options.ttl.count() < 1) std::abort();
   }
   return 0;
 }

@@ -2,7 +2,7 @@
 // closed links and time, in any order. Each input byte pair (operation, argument) is one event; see
 // step(). The one check at the end: everything is given back.
 //
-// rooms: circuit onion memory crypto base
+// modules: circuit onion memory crypto base
 #include "circuit/circuits.h"
 
 #include "base/assert.h"
@@ -69,7 +69,7 @@ const Fixed& fixed() {
   return instance;
 }
 
-class Harness final : public circuit::Sink, public circuit::Events {
+class Harness final : public circuit::Sink, public circuit::CircuitEvents {
  public:
   Harness() : circuits_(options(), pool_, rng_, *this) {
     circuits_.set_events(*this);
@@ -228,7 +228,7 @@ class Harness final : public circuit::Sink, public circuit::Events {
   void on_built(CircuitId, Duration, Now) override {}
   void on_incoming(CircuitId circuit, Class, Now at) override { maybe_close(circuit, at); }
   void on_payload(CircuitId circuit, memory::Block, Now at) override { maybe_close(circuit, at); }
-  void on_room(CircuitId circuit, Now at) override { maybe_close(circuit, at); }
+  void on_sendable(CircuitId circuit, Now at) override { maybe_close(circuit, at); }
   void on_ended(CircuitId circuit, const Error&, Now) override {
     QUDAG_ASSERT(!circuits_.info(circuit).has_value());
   }

@@ -1,4 +1,4 @@
-// rooms: api
+// modules: api
 // Any text as a configuration file: accepted, or refused as config_invalid with a place.
 #include "api/config.h"
 

@@ -1,6 +1,6 @@
 // Control frames in whatever pieces: the first byte chooses the size of the pieces, the rest is the
 // stream. Cutting must not depend on the pieces, and nothing longer than a frame may be held.
-// rooms: link
+// modules: link
 #include "link/control.h"
 
 #include <cstdlib>

@@ -1,7 +1,7 @@
 // Arbitrary datagrams into an endpoint with one ready link. Input: records `kind u8, length u16,
 // bytes`. Kind 0: the bytes as they are, from a stranger. Kind 1: the same from the peer's address.
 // Kind 2: bytes XORed onto a datagram that really crossed the link. Kind 3: time passes.
-// rooms: link crypto
+// modules: link crypto
 #include "crypto/identity.h"
 #include "link/endpoint.h"
 
@@ -26,7 +26,7 @@ class CountingRng final : public Rng {
   std::uint64_t state_ = 1;
 };
 
-class Quiet : public Events {
+class Quiet : public LinkEvents {
  public:
   void on_link_ready(LinkId, Now) override { ready = true; }
   void on_link_closed(LinkId, const Error&, Now) override { closed = true; }

@@ -1,5 +1,5 @@
 // Payloads of a hostile peer, into a destination and into a source that has messages on their way.
-// rooms: message sim
+// modules: message sim
 //
 // Input: records of `what u8 || length u16 || bytes`. what: bit 0 which circuit; bits 1..7 nonzero:
 // so many times 10 ms pass first. At the end everything must be back: blocks, budget, outcomes.
@@ -23,7 +23,7 @@ void require(bool condition, const char* what) {
   std::abort();
 }
 
-class Host final : public message::Port, public message::Routes, public message::Events {
+class Host final : public message::Port, public message::Routes, public message::MessageEvents {
  public:
   Host()
       : budget("fuzz", 1 << 20),
@@ -31,12 +31,12 @@ class Host final : public message::Port, public message::Routes, public message:
         messages(std::make_unique<message::Messages>(
             message::MessagesOptions{}, static_cast<message::Port&>(*this),
             static_cast<message::Routes&>(*this), pool, budget, rng, nullptr,
-            static_cast<message::Events&>(*this))) {}
+            static_cast<message::MessageEvents&>(*this))) {}
 
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Class, Now) override {
     return circuit::CircuitId{next_circuit++};
   }
-  std::size_t room(circuit::CircuitId) const override { return 4; }
+  std::size_t sendable(circuit::CircuitId) const override { return 4; }
   memory::Block payload_block(Class cls) override {
     memory::Block block = pool.take(onion::block_size(cls));
     if (block) block.append(onion::payload_bytes(cls));

@@ -1,4 +1,4 @@
-// rooms: netmap
+// modules: netmap
 // Any bytes as a descriptor, at a time taken from themselves so that times do not hide the rest:
 // what parses is written again to the same bytes.
 #include "netmap/descriptor.h"

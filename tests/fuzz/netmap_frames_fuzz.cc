@@ -1,4 +1,4 @@
-// rooms: netmap
+// modules: netmap
 // Frames of gossip from three links, in any order, with time passing: `link u8 || type u8 || length
 // u16 || body` each; type 0xff is a turn, 0xfe closes or opens the link, others are 0x10 to 0x12.
 // The bounds hold, nothing is left when the links are gone, and a node with nothing to do is not

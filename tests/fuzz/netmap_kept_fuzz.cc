@@ -1,4 +1,4 @@
-// rooms: netmap
+// modules: netmap
 // Any bytes as the body of the state file `netmap`: what is parsed lies inside, in order, and what
 // verifies is written again.
 #include "netmap/reached/kept.h"

@@ -1,5 +1,5 @@
 // Arbitrary bytes and changed good builds into accept_build().
-// rooms: onion
+// modules: onion
 //
 // Byte 0 chooses: even, the rest (repeated) is the message; odd, the rest is a list of changes
 // (offset u16, xor u8) to a build that is good for the hop. Also record bytes alone, behind a tag

@@ -1,5 +1,5 @@
 // A script of cells over a circuit of 1 to 6 hops; the thief changes, repeats, swaps or drops.
-// rooms: onion
+// modules: onion
 //
 // Byte 0: hops and class. Then operations of one byte (and for changes offset u16, xor u8): what
 // was changed must not pass, what was not must arrive as it was sent.

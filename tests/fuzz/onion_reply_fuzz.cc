@@ -1,5 +1,5 @@
 // Arbitrary bytes and changed good replies into finish_build(); reply records into their parser.
-// rooms: onion
+// modules: onion
 #include "base/assert.h"
 #include "onion/record.h"
 #include "onion/support_fuzz.h"

@@ -1,4 +1,4 @@
-// rooms: store
+// modules: store
 // Any bytes as a state file: what passes is written again to the same bytes.
 #include "store/state_file.h"
 

@@ -1,4 +1,4 @@
-// rooms: wire
+// modules: wire
 // A control stream as it comes from a peer: frame by frame, each known body parsed and, when
 // accepted, encoded again to the same bytes (flags of HELLO that we ignore excepted).
 #include "wire/control.h"

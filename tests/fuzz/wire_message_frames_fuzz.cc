@@ -1,4 +1,4 @@
-// rooms: wire
+// modules: wire
 // Any payload: every frame that is read is written again and must give the same bytes, so that no
 // two byte strings mean the same frame. The frames lie in the payload without gaps.
 #include "wire/message_frames.h"

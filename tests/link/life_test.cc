@@ -132,7 +132,7 @@ bool hears_all_after_a_move(bool shows) {
   }
   pair.net.run_for(20ms);
   EXPECT_EQ(pair.a.events.bytes_in, 0u);
-  if (shows) pair.a->show(pair.a, pair.net.now());
+  if (shows) pair.a->probe_peers(pair.a, pair.net.now());
   const bool all = pair.net.run(1s, [&] { return pair.a.events.bytes_in == kBytes; });
   EXPECT_EQ((*pair.a).stats().links_shown, shows ? 1u : 0u);
   EXPECT_TRUE(pair.a.events.closed.empty());

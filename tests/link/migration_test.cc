@@ -39,7 +39,7 @@ void send_pieces(Pair& pair, StreamId stream, int count) {
 
 void move_a(Pair& pair, const SocketAddress& to) {
   pair.a.address = to;
-  pair.a->show(pair.a, pair.net.now());
+  pair.a->probe_peers(pair.a, pair.net.now());
 }
 
 TEST(Migration, AMovedLinkIsSeenWithOtherIds) {
@@ -149,7 +149,7 @@ TEST(Migration, NatsAndMovesInAnyOrder) {
       send_pieces(pair, stream, pieces);
       bytes += 1'000u * static_cast<unsigned>(pieces);
       pair.a.address = SocketAddress::v4(10, 7, 7, i, 999);
-      if (pair.net.chance().below(2) == 0) pair.a->show(pair.a, pair.net.now());
+      if (pair.net.chance().below(2) == 0) pair.a->probe_peers(pair.a, pair.net.now());
     }
     send_pieces(pair, stream, 1'000);
     bytes += 1'000'000;
@@ -162,8 +162,8 @@ TEST(Migration, NatsAndMovesInAnyOrder) {
 TEST(Migration, AnAddressThatStaysChangesNothing) {
   Pair pair;
   pair.connect();
-  pair.a->show(pair.a, pair.net.now());
-  pair.b->show(pair.b, pair.net.now());
+  pair.a->probe_peers(pair.a, pair.net.now());
+  pair.b->probe_peers(pair.b, pair.net.now());
   pair.net.run_for(1s);
   EXPECT_EQ((*pair.a).stats().links_moved, 0u);
   EXPECT_EQ((*pair.a).stats().links_shown, 1u);
@@ -183,7 +183,7 @@ TEST(Migration, AnAcceptorThatMovedDialsWhoDialedIt) {
 
   pair.b.address = kElsewhere;
   const TimePoint moved = pair.net.now().mono;
-  pair.b->show(pair.b, pair.net.now());
+  pair.b->probe_peers(pair.b, pair.net.now());
   pair.a->write(stream, pair.a.block(pattern(1'000, 1)));
   EXPECT_EQ((*pair.b).stats().links_redialed, 1u);
   ASSERT_TRUE(pair.net.run(5s, [&] { return !pair.a.events.closed.empty(); }));

@@ -36,8 +36,8 @@ class SeededRng final : public Rng {
   std::mt19937_64 engine_;
 };
 
-/// Events that remember, and do what a test hangs onto them.
-class Recorder : public Events {
+/// LinkEvents that remember, and do what a test hangs onto them.
+class Recorder : public LinkEvents {
  public:
   struct StreamLog {
     std::vector<std::byte> data;

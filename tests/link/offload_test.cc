@@ -261,7 +261,7 @@ TEST(Offload, HandshakesUnderWayAreBounded) {
 // ---- Real threads and sockets
 // --------------------------------------------------------------------
 
-class Side final : public runtime::Driven, public Events {
+class Side final : public runtime::Driven, public LinkEvents {
  public:
   explicit Side(runtime::WorkerPool& workers)
       : identity(std::move(*crypto::Identity::generate())),

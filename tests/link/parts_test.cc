@@ -260,8 +260,8 @@ struct Timer {
   TimePoint at = kNever;
 };
 
-TEST(Deadlines, IsASortedSetUnderRandomMoves) {
-  Deadlines<Timer> heap;
+TEST(DeadlineHeap, IsASortedSetUnderRandomMoves) {
+  DeadlineHeap<Timer> heap;
   std::vector<Timer> timers(200);
   SeededRng chance(5);
   for (int i = 0; i < 20'000; ++i) {

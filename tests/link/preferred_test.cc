@@ -160,7 +160,7 @@ TEST(Preferred, ALinkThatWentThereCanStillMove) {
   talk.all_of_it();
   ASSERT_EQ(talk.remote(), talk.there);
   talk.pair.a.address = SocketAddress::v4(10, 7, 7, 7, 999);
-  talk.pair.a->show(talk.pair.a, talk.pair.net.now());
+  talk.pair.a->probe_peers(talk.pair.a, talk.pair.net.now());
   talk.pieces();
   talk.pair.net.run_for(1s);
   EXPECT_EQ(talk.pair.b.events.bytes_in, 200'000u);

@@ -157,7 +157,7 @@ TEST(Bound, OneBusyPoolTakesNearlyAll) {
   held.clear();
   EXPECT_FALSE(idle.take(BlockSize::cell) && idle.take(BlockSize::cell) &&
                bound->part(Part::blocks).reserve(kMiB));
-  EXPECT_FALSE(busy.empty());
+  EXPECT_FALSE(busy.release_free());
   while (Block block = idle.take(BlockSize::bulk)) held.push_back(std::move(block));
   EXPECT_GT(held.size() * 8192, 64 * kMiB * 80 / 100);
 }
@@ -182,7 +182,7 @@ TEST(Bound, HighHasBlocksWhenAllOthersHaveNone) {
 
   high.clear();
   low.clear();
-  EXPECT_FALSE(pool.empty());
+  EXPECT_FALSE(pool.release_free());
   EXPECT_EQ(bound->accounted(), 0u);
 }
 

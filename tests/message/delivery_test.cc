@@ -192,7 +192,7 @@ TEST(Delivery, FlowsDoNotShareCircuits) {
   ASSERT_TRUE(world[0].send(1, 1, 10, {.isolation = 1}));
   ASSERT_TRUE(world[0].send(1, 2, 10, {.isolation = 2}));
   ASSERT_TRUE(world[0].send(1, 3, 10, {.cls = Class::high, .isolation = 1}));
-  ASSERT_TRUE(world[0].send(1, 4, 10, {.hops = 0, .isolation = 1}));
+  ASSERT_TRUE(world[0].send(1, 4, 10, {.relays = 0, .isolation = 1}));
   ASSERT_TRUE(world[0].send(2, 5, 10, {.isolation = 1}));
   ASSERT_TRUE(world[0].send(1, 6, 10, {.isolation = 1}));
   ASSERT_TRUE(world.run_until([&] { return world[0].outcomes() == 6; }));

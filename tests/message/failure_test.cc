@@ -316,7 +316,7 @@ TEST(Failure, ACircuitWhoseFirstLinkDrainsIsReplacedWithoutAPause) {
     std::size_t sends = 0;
     Duration slowest{};
     for (int i = 0; i < 60; ++i) {
-      const auto id = world[0].send(1, sends++, 200, {.hops = 3});
+      const auto id = world[0].send(1, sends++, 200, {.relays = 3});
       if (i == 30) {
         world[0].messages->on_draining(world.line(0)->ends[0].id, stops, world.now());
       }
@@ -335,7 +335,7 @@ TEST(Failure, ACircuitWhoseFirstLinkDrainsIsReplacedWithoutAPause) {
 
 TEST(Failure, ASuccessorIsThereBeforeAnythingWaits) {
   World world(2);
-  ASSERT_TRUE(world[0].send(1, 1, 200, {.hops = 3}));
+  ASSERT_TRUE(world[0].send(1, 1, 200, {.relays = 3}));
   world.run_for(1s);
   world[0].messages->on_draining(world.line(0)->ends[0].id, true, world.now());
   world.run_for(1s);
@@ -344,7 +344,7 @@ TEST(Failure, ASuccessorIsThereBeforeAnythingWaits) {
   world[0].messages->on_draining(world.line(1)->ends[0].id, true, world.now());
   world.run_for(1s);
   EXPECT_EQ(world.lines(), 2u) << "nobody has asked for long: with the next message";
-  const auto id = world[0].send(1, 2, 200, {.hops = 3});
+  const auto id = world[0].send(1, 2, 200, {.relays = 3});
   world.run_for(1s);
   EXPECT_EQ(world[0].end_of(id).delivery.outcome, Outcome::delivered);
   EXPECT_EQ(world.lines(), 3u);
@@ -352,10 +352,10 @@ TEST(Failure, ASuccessorIsThereBeforeAnythingWaits) {
 
 TEST(Failure, ADestinationThatStopsKeepsItsOwnCircuits) {
   World world(2);
-  ASSERT_TRUE(world[0].send(1, 1, 200, {.hops = 0}));
+  ASSERT_TRUE(world[0].send(1, 1, 200, {.relays = 0}));
   world.run_for(1s);
   world[0].messages->on_draining(world.line(0)->ends[0].id, true, world.now());
-  ASSERT_TRUE(world[0].send(1, 2, 200, {.hops = 0}));
+  ASSERT_TRUE(world[0].send(1, 2, 200, {.relays = 0}));
   world.run_for(1s);
   EXPECT_EQ(world.lines(), 1u) << "there is no other way to it";
   EXPECT_EQ(world[0].outcomes(Outcome::delivered), 2u);
@@ -365,7 +365,7 @@ TEST(Failure, ADestinationThatStopsKeepsItsOwnCircuits) {
 TEST(Failure, AFirstHopThatIsNotDialedYetCostsNoAttempt) {
   World world(2);
   world.build_refused_at_once = Errc::unreachable;
-  const auto id = world[0].send(1, 1, 200, {.ttl = 60s, .hops = 3});
+  const auto id = world[0].send(1, 1, 200, {.ttl = 60s, .relays = 3});
   world.run_for(20s);  // more refusals than a message has attempts
   EXPECT_GT(world[0].refusals, 8u);
   EXPECT_EQ(world[0].outcomes(), 0u);
@@ -513,9 +513,9 @@ TEST(Failure, ArgumentsAreChecked) {
   EXPECT_EQ(world[0].send(1, 1, 1, {.ttl = 0ms}).error(), Errc::invalid_argument);
   EXPECT_EQ(world[0].send(1, 1, 1, {.ttl = -5ms}).error(), Errc::invalid_argument);
   EXPECT_EQ(world[0].send(1, 1, 1, {.ttl = 24h + 1ms}).error(), Errc::invalid_argument);
-  EXPECT_EQ(world[0].send(1, 1, 1, {.hops = 6}).error(), Errc::invalid_argument);
+  EXPECT_EQ(world[0].send(1, 1, 1, {.relays = 6}).error(), Errc::invalid_argument);
   EXPECT_EQ(world[0].send(1, 1, 1, {.cls = static_cast<Class>(3)}).error(), Errc::invalid_argument);
-  EXPECT_TRUE(world[0].send(1, 1, 1, {.ttl = 24h, .hops = 5}));
+  EXPECT_TRUE(world[0].send(1, 1, 1, {.ttl = 24h, .relays = 5}));
   ASSERT_TRUE(all_over(world, 1));
   world.expect_empty();
 }

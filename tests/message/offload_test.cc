@@ -157,7 +157,7 @@ TEST(Offload, WhatComesBackAfterTheEndFindsNobody) {
   world.run_for(10ms);
   world[0].messages = std::make_unique<Messages>(
       MessagesOptions{}, static_cast<Port&>(world[0]), static_cast<Routes&>(world[0]),
-      world[0].pool, world[0].budget, world[0].rng, nullptr, static_cast<Events&>(world[0]));
+      world[0].pool, world[0].budget, world[0].rng, nullptr, static_cast<MessageEvents&>(world[0]));
   world.run_for(1s);
   EXPECT_TRUE(world[0].ended.empty());
   EXPECT_EQ(world[0].budget.used(), 0u);

@@ -13,14 +13,14 @@
 namespace qudag::message::testing {
 namespace {
 
-TEST(Deadlines, GivesWhatIsDueInOrderLikeAMultimap) {
+TEST(MessageDeadlines, GivesWhatIsDueInOrderLikeAMultimap) {
   TestRng rng(5);
   struct Thing : Timed {
     Thing() : Timed(TimedKind::envelope) {}
   };
   std::deque<Thing> things(500);
   std::set<std::pair<TimePoint, Thing*>> model;
-  Deadlines deadlines;
+  MessageDeadlines deadlines;
   TimePoint now{};
   for (int step = 0; step < 20'000; ++step) {
     Thing& thing = things[rng.below(things.size())];
@@ -28,7 +28,8 @@ TEST(Deadlines, GivesWhatIsDueInOrderLikeAMultimap) {
       case 0:
       case 1: {
         if (thing.timed()) model.erase({thing.deadline, &thing});
-        const TimePoint at = now + Deadlines::kResolution * static_cast<int>(rng.below(1000));
+        const TimePoint at =
+            now + MessageDeadlines::kResolution * static_cast<int>(rng.below(1000));
         deadlines.set(thing, at);
         model.insert({at, &thing});
         break;
@@ -38,7 +39,7 @@ TEST(Deadlines, GivesWhatIsDueInOrderLikeAMultimap) {
         deadlines.clear(thing);
         break;
       default: {
-        now += Deadlines::kResolution * static_cast<int>(rng.below(20));
+        now += MessageDeadlines::kResolution * static_cast<int>(rng.below(20));
         // What was set to the present moment comes first; the rest in the order of time.
         deadlines.expire(now, [&](Timed& due) {
           EXPECT_LE(due.deadline, now);
@@ -60,9 +61,9 @@ TEST(Deadlines, GivesWhatIsDueInOrderLikeAMultimap) {
 }
 
 // 100,000 wait; the few that are due are found without a look at the others, and told in order.
-TEST(Deadlines, AreExactAmongAHundredThousand) {
+TEST(MessageDeadlines, AreExactAmongAHundredThousand) {
   std::deque<Timed> things;
-  Deadlines deadlines;
+  MessageDeadlines deadlines;
   for (int i = 0; i < 100'000; ++i) {
     deadlines.set(things.emplace_back(TimedKind::envelope), TimePoint{} + 1h + i * 1ms);
   }
@@ -82,9 +83,9 @@ TEST(Deadlines, AreExactAmongAHundredThousand) {
   for (Timed& thing : things) deadlines.clear(thing);
 }
 
-TEST(Deadlines, NeverIsNoDeadline) {
+TEST(MessageDeadlines, NeverIsNoDeadline) {
   Timed thing(TimedKind::flow);
-  Deadlines deadlines;
+  MessageDeadlines deadlines;
   deadlines.set(thing, TimePoint{} + 5s);
   deadlines.set(thing, kNever);
   EXPECT_EQ(deadlines.size(), 0u);

@@ -12,14 +12,14 @@ namespace qudag::message::testing {
 
 using wire::AckStatus;
 
-class Peer : public ::testing::Test, public Port, public Routes, public Events {
+class Peer : public ::testing::Test, public Port, public Routes, public MessageEvents {
  protected:
   Peer() { make({}); }
 
   void make(MessagesOptions options) {
     messages =
         std::make_unique<Messages>(options, static_cast<Port&>(*this), static_cast<Routes&>(*this),
-                                   pool, budget, rng, nullptr, static_cast<Events&>(*this));
+                                   pool, budget, rng, nullptr, static_cast<MessageEvents&>(*this));
     come(kCircuit);
   }
   /// A circuit of a source with that scope.
@@ -34,7 +34,7 @@ class Peer : public ::testing::Test, public Port, public Routes, public Events {
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Class, Now) override {
     return circuit::CircuitId{kBuilt.value + builds++};
   }
-  std::size_t room(circuit::CircuitId) const override { return room_now; }
+  std::size_t sendable(circuit::CircuitId) const override { return room_now; }
   memory::Block payload_block(Class c) override {
     memory::Block block = pool.take(onion::block_size(c));
     block.append(onion::payload_bytes(c));

@@ -38,7 +38,7 @@ Node::Node(World& w, std::size_t i, MessagesOptions options, std::uint64_t budge
   options.tables = &tables;
   messages =
       std::make_unique<Messages>(options, static_cast<Port&>(*this), static_cast<Routes&>(*this),
-                                 pool, budget, rng, identity, static_cast<Events&>(*this));
+                                 pool, budget, rng, identity, static_cast<MessageEvents&>(*this));
 }
 
 Result<SendId> Node::send(std::size_t to, std::uint64_t serial, std::size_t size,
@@ -80,7 +80,7 @@ Result<circuit::CircuitId> Node::build(std::span<const onion::RouteHop> route, C
   return world.build(*this, route.back().id, cls);
 }
 
-std::size_t Node::room(circuit::CircuitId id) const {
+std::size_t Node::sendable(circuit::CircuitId id) const {
   Line* line = world.line_of(id);
   if (line == nullptr || !line->alive) return 0;
   End& end = line->ends[id.value & 1];
@@ -231,7 +231,7 @@ void World::send(circuit::CircuitId id, memory::Block payload) {
   const auto from = static_cast<unsigned>(id.value & 1);
   End& end = line->ends[from];
   ASSERT_EQ(payload.size(), onion::payload_bytes(line->cls));
-  ASSERT_LT(end.queued, options.ahead_cells) << "room() was not honoured";
+  ASSERT_LT(end.queued, options.ahead_cells) << "sendable() was not honoured";
   ++end.queued;
   end.free_at = std::max(end.free_at, now().mono) + options.cell_time;
   if (on_cell && !on_cell(*line, from, payload.bytes())) return;
@@ -241,7 +241,7 @@ void World::send(circuit::CircuitId id, memory::Block payload) {
     --e.queued;
     if (line->alive && e.was_full && e.queued * 2 <= options.ahead_cells) {
       e.was_full = false;
-      e.node->messages->on_room(e.id, now());
+      e.node->messages->on_sendable(e.id, now());
     }
   });
   at(end.free_at + options.latency, [this, line, from, bytes = std::move(bytes)] {

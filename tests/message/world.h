@@ -68,7 +68,7 @@ struct Progress {
   std::size_t done = 0, all = 0;
 };
 
-class Node final : public Port, public Routes, public Events {
+class Node final : public Port, public Routes, public MessageEvents {
  public:
   Node(World& world, std::size_t index, MessagesOptions options, std::uint64_t budget_bytes,
        const crypto::Identity* identity);
@@ -105,14 +105,14 @@ class Node final : public Port, public Routes, public Events {
   // Port.
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Class cls,
                                    Now now) override;
-  std::size_t room(circuit::CircuitId circuit) const override;
+  std::size_t sendable(circuit::CircuitId circuit) const override;
   memory::Block payload_block(Class cls) override;
   void send(circuit::CircuitId circuit, memory::Block payload, Now now) override;
   std::size_t failed_hop() const override { return failed_hop_now; }
   void close(circuit::CircuitId circuit, Now now) override;
   std::size_t failed_hop_now = SIZE_MAX;
 
-  // Events.
+  // MessageEvents.
   Taken on_message(Received&& message, Now now) override;
   void on_outcome(SendId id, const Delivery& delivery, Now now) override;
   void on_progress(SendId id, std::size_t done, std::size_t all, Now now) override;

@@ -93,7 +93,7 @@ class Network:
 
     def send(self, file, cls):
         source, destination = self.nodes[0], self.nodes[-1]
-        return self.run("send", destination["id"], file, "--class", cls, "--hops", str(RELAYS), "--quiet", "--json",
+        return self.run("send", destination["id"], file, "--class", cls, "--relays", str(RELAYS), "--quiet", "--json",
                         "--socket", source["socket"])
 
     def ports(self):

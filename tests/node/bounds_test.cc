@@ -38,7 +38,7 @@ class Bounds : public testing::Test {
     for (unsigned i = 0; i < 300; ++i) {
       const std::vector<std::byte> payload(1'000);
       sent.push_back(nodes_[1]->send(nodes_[0]->id(), payload,
-                                     {.cls = static_cast<Class>(i % kClassCount), .hops = 0}));
+                                     {.cls = static_cast<Class>(i % kClassCount), .relays = 0}));
     }
     for (auto& one : sent) ASSERT_EQ(one.get().outcome, Outcome::delivered);
   }

@@ -1,6 +1,6 @@
 // What admission lets in, the replay window remembers: no flood of builds makes it refuse honest
 // ones, whatever memory the node has.
-#include "node/shard/build_gate.h"
+#include "node/shard/build_limiter.h"
 #include "node/shard/setup.h"
 #include "onion/build.h"
 
@@ -30,8 +30,8 @@ std::array<std::byte, 32> digest(std::uint64_t number) {
 }
 
 struct Told {
-  std::uint64_t asked = 0, gate = 0, full = 0, replayed = 0;
-  std::uint64_t refused() const { return gate + full + replayed; }
+  std::uint64_t asked = 0, limiter = 0, full = 0, replayed = 0;
+  std::uint64_t refused() const { return limiter + full + replayed; }
 };
 
 /// A node of so much memory for half an hour: `floods` links ask for `flood_rate` builds a second
@@ -41,8 +41,8 @@ struct Flooded {
   Flooded(const Limits& limits, std::uint32_t floods, std::uint64_t flood_rate,
           std::uint64_t busy_rate)
       : window(replay_entries(limits)),
-        gate({.per_second = builds_admitted(limits),
-              .per_link_per_second = limits.builds_per_link}) {
+        limiter({.per_second = builds_admitted(limits),
+                 .per_link_per_second = limits.builds_per_link}) {
     constexpr std::uint64_t kTicks = 100;  // a second
     for (std::uint64_t tick = 0; tick < 1'800 * kTicks; ++tick) {
       const TimePoint mono(Duration(10ms) * tick);
@@ -66,8 +66,8 @@ struct Flooded {
 
   void build(std::uint32_t link, UnixSeconds expires, Told& told, Now now) {
     ++told.asked;
-    if (gate.ask({link, 1}, now) != link::Code::none) {
-      ++told.gate;
+    if (limiter.ask({link, 1}, now) != link::Code::none) {
+      ++told.limiter;
       return;
     }
     const Verdict verdict = window.check_and_add(digest(++number), expires, now.unix_seconds);
@@ -76,7 +76,7 @@ struct Flooded {
   }
 
   onion::ReplayWindow window;
-  BuildGate gate;
+  BuildLimiter limiter;
   Told flood, honest;
   std::size_t most = 0;
   std::uint64_t number = 0;
@@ -85,7 +85,7 @@ struct Flooded {
 TEST(Replays, AThousandBuildsASecondMakeNoHonestOneARefusal) {
   const Flooded node(Limits{}, 3, 400, 20);
   EXPECT_EQ(node.honest.refused(), 0u)
-      << node.honest.gate << " " << node.honest.full << " " << node.honest.replayed;
+      << node.honest.limiter << " " << node.honest.full << " " << node.honest.replayed;
   EXPECT_EQ(node.flood.refused(), 0u) << "within the rate: 1,200 of 2,000 a second";
   EXPECT_LE(node.most, limits::kReplayEntriesMax);
   EXPECT_GT(node.most, 650'000u) << "the attack did not happen";
@@ -98,9 +98,9 @@ TEST(Replays, ASmallNodeLowersWhatItAdmitsAndHonestOnesGoFirst) {
   EXPECT_EQ(builds_admitted(small), 434u);
   const Flooded node(small, 3, 400, 5);
   EXPECT_EQ(node.honest.refused(), 0u)
-      << node.honest.gate << " " << node.honest.full << " " << node.honest.replayed;
+      << node.honest.limiter << " " << node.honest.full << " " << node.honest.replayed;
   EXPECT_EQ(node.flood.full + node.flood.replayed, 0u);
-  EXPECT_GT(node.flood.gate, node.flood.asked / 2) << "the flood waits";
+  EXPECT_GT(node.flood.limiter, node.flood.asked / 2) << "the flood waits";
   EXPECT_LE(node.most, replay_entries(small));
 }
 
@@ -122,7 +122,7 @@ TEST(Replays, TheRateIsAtMostWhatTheWindowHolds) {
 
 // The heaviest links wait for the lighter ones, and a single one may have it all.
 TEST(Replays, TheGateIsFairByLink) {
-  BuildGate alone({.per_second = 100});
+  BuildLimiter alone({.per_second = 100});
   std::size_t welcome = 0;
   for (int ms = 0; ms < 10'000; ++ms) {
     const Now now{TimePoint(Duration(1ms) * ms), 0};

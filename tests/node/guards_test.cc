@@ -33,7 +33,7 @@ TEST(Guards, TheShardsOfANodeShareThem) {
   std::vector<std::future<Delivery>> sent;
   const std::vector<std::byte> payload(100);
   for (std::uint64_t i = 0; i < 40; ++i) {  // a circuit each; flows are spread over the shards
-    sent.push_back(source.send(nodes[7]->id(), payload, {.hops = 2, .isolation = i}));
+    sent.push_back(source.send(nodes[7]->id(), payload, {.relays = 2, .isolation = i}));
   }
   for (auto& one : sent) EXPECT_EQ(one.get().outcome, Outcome::delivered);
 

@@ -61,7 +61,7 @@ class Memory : public testing::Test {
     for (std::size_t i = 0; i < count; ++i) {
       while (under_way.load() >= 500) std::this_thread::yield();
       ++under_way;
-      const Status sent = source().send(destination().id(), payload, {.cls = cls, .hops = 1},
+      const Status sent = source().send(destination().id(), payload, {.cls = cls, .relays = 1},
                                         [&](const Delivery& delivery) {
                                           if (delivery.outcome == Outcome::delivered) ++delivered;
                                           --under_way;
@@ -195,7 +195,7 @@ TEST_F(Memory, BuffersOfAllSizesOutliveTheirNode) {
     EXPECT_EQ(at, size);
     std::promise<Delivery> done;
     const Status sent =
-        source().send(destination().id(), std::move(*buffer), {.cls = Class::low, .hops = 1},
+        source().send(destination().id(), std::move(*buffer), {.cls = Class::low, .relays = 1},
                       [&](const Delivery& delivery) { done.set_value(delivery); });
     ASSERT_TRUE(sent);
     ASSERT_EQ(done.get_future().get().outcome, Outcome::delivered);

@@ -93,7 +93,7 @@ TEST_P(Hops, AMessageArrivesAndItsReplyComesBack) {
     return Accept::taken;
   });
 
-  const auto delivery = net[1].send(net[6].id(), bytes_of("hello"), {.hops = GetParam()}).get();
+  const auto delivery = net[1].send(net[6].id(), bytes_of("hello"), {.relays = GetParam()}).get();
   EXPECT_EQ(delivery.outcome, Outcome::delivered) << delivery.reason.message();
   const Message reply = source.take();
   EXPECT_EQ(reply.in_reply_to, delivery.id);
@@ -109,7 +109,7 @@ TEST(Node, NodesWithAndWithoutFastAesReachEachOther) {
     Mailbox destination(net[5]);
     const std::string text(20'000, 'x');
     const auto delivery =
-        net[from].send(net[5].id(), bytes_of(text), {.hops = 3, .sign = true}).get();
+        net[from].send(net[5].id(), bytes_of(text), {.relays = 3, .sign = true}).get();
     EXPECT_EQ(delivery.outcome, Outcome::delivered) << delivery.reason.message();
     const Message message = destination.take();
     EXPECT_EQ(message.payload.to_vector().size(), text.size());
@@ -184,7 +184,7 @@ TEST_P(Large, NothingGrowsUnderAMessage) {
     const std::uint64_t before = test::reallocations();
     std::promise<Delivery> done;
     ASSERT_TRUE(net[1].send(net[2].id(), std::move(*buffer),
-                            {.cls = Class::low, .hops = 1, .sign = GetParam()},
+                            {.cls = Class::low, .relays = 1, .sign = GetParam()},
                             [&](const Delivery& d) { done.set_value(d); }));
     const Delivery delivery = done.get_future().get();
     ASSERT_EQ(delivery.outcome, Outcome::delivered) << delivery.reason.message();
@@ -248,12 +248,12 @@ TEST(Node, RefusalsSayWhy) {
   EXPECT_EQ(deaf.outcome, Outcome::refused) << deaf.reason.message();
   EXPECT_EQ(deaf.reason.code, Errc::refused_by_peer);
 
-  EXPECT_EQ(net[1].send(net[4].id(), bytes_of("x"), {.hops = 6}).get().reason.code,
+  EXPECT_EQ(net[1].send(net[4].id(), bytes_of("x"), {.relays = 6}).get().reason.code,
             Errc::invalid_argument);
   EXPECT_EQ(net[1].send(net[4].id(), bytes_of("x"), {.ttl = 0ms}).get().reason.code,
             Errc::invalid_argument);
   EXPECT_EQ(net[1].buffer(kMessageBytesMax + 1).error().code, Errc::too_large);
-  const auto far = net[1].send(net[4].id(), bytes_of("x"), {.hops = 5}).get();
+  const auto far = net[1].send(net[4].id(), bytes_of("x"), {.relays = 5}).get();
   EXPECT_EQ(far.reason.code, Errc::no_route) << far.reason.message();
 }
 
@@ -375,7 +375,7 @@ TEST(Node, LinksGoOnAtThePreferredAddress) {
   Mailbox inbox(**first);
   while ((*second)->status().get().nodes_known < 2) std::this_thread::yield();
   SendOptions direct;
-  direct.hops = 0;
+  direct.relays = 0;
   const auto sent = (*second)->send((*first)->id(), bytes_of("over there"), direct).get();
   EXPECT_EQ(sent.outcome, Outcome::delivered);
   double moved = 0;

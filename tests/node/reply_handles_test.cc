@@ -79,7 +79,7 @@ TEST(ReplyHandles, ComeBackAsTheyWent) {
   const std::vector<std::byte> payload(100);
   std::vector<std::array<std::byte, 16>> sent;
   for (int i = 0; i < 3; ++i) {
-    sent.push_back(nodes[1]->send(nodes[0]->id(), payload, {.hops = 0}).get().id);
+    sent.push_back(nodes[1]->send(nodes[0]->id(), payload, {.relays = 0}).get().id);
   }
   std::unique_lock lock(mutex);
   came.wait(lock, [&] { return replied.size() == sent.size(); });

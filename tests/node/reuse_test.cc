@@ -27,7 +27,7 @@ TEST(Reuse, AThousandCircuitsUseALinkForEachPairOfShardsAtMost) {
   const std::vector<std::byte> payload(100);
   std::vector<std::future<Delivery>> sent;
   for (std::uint64_t i = 1; i <= kCircuits; ++i) {
-    sent.push_back((*source)->send((*destination)->id(), payload, {.hops = 0, .isolation = i}));
+    sent.push_back((*source)->send((*destination)->id(), payload, {.relays = 0, .isolation = i}));
     if (i % 50 == 0) sent.back().wait();
   }
   for (auto& one : sent) EXPECT_EQ(one.get().outcome, Outcome::delivered);

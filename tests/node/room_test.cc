@@ -69,8 +69,8 @@ TEST(Room, ASendThatIsRefusedHearsWhenToGoOn) {
   Three net;
   std::promise<Class> room;
   net.source().on_room([&](Class cls) { room.set_value(cls); });
-  for (std::size_t i = 0; i < kRoom; ++i) ASSERT_TRUE(net.send({.hops = 0}));
-  const Status refused = net.send({.hops = 0});
+  for (std::size_t i = 0; i < kRoom; ++i) ASSERT_TRUE(net.send({.relays = 0}));
+  const Status refused = net.send({.relays = 0});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), Errc::refused_queue_full);
   auto told = room.get_future();
@@ -79,7 +79,7 @@ TEST(Room, ASendThatIsRefusedHearsWhenToGoOn) {
   net.open.count_down();
   EXPECT_EQ(told.get(), Class::normal);
   net.source().on_room({});
-  EXPECT_TRUE(net.send({.hops = 0}));
+  EXPECT_TRUE(net.send({.relays = 0}));
 }
 
 TEST(Room, SendersWhoWaitGetEverythingThrough) {
@@ -93,7 +93,7 @@ TEST(Room, SendersWhoWaitGetEverythingThrough) {
     senders.emplace_back([&] {
       for (std::size_t n = 0; n < kEach; ++n) {
         const Status sent =
-            net.send({.hops = 0, .when_full = WhenFull::wait}, [&](const Delivery& delivery) {
+            net.send({.relays = 0, .when_full = WhenFull::wait}, [&](const Delivery& delivery) {
               delivered += delivery.outcome == Outcome::delivered;
               ended.count_down();
             });
@@ -110,8 +110,8 @@ TEST(Room, SendersWhoWaitGetEverythingThrough) {
 
 TEST(Room, WhoWaitsIsToldWhenItsTimeIsOver) {
   Three net;
-  for (std::size_t i = 0; i < kRoom; ++i) ASSERT_TRUE(net.send({.hops = 0}));
-  const Status late = net.send({.ttl = 20ms, .hops = 0, .when_full = WhenFull::wait});
+  for (std::size_t i = 0; i < kRoom; ++i) ASSERT_TRUE(net.send({.relays = 0}));
+  const Status late = net.send({.ttl = 20ms, .relays = 0, .when_full = WhenFull::wait});
   ASSERT_FALSE(late);
   EXPECT_EQ(late.error(), Errc::expired);
   net.open.count_down();
@@ -119,9 +119,9 @@ TEST(Room, WhoWaitsIsToldWhenItsTimeIsOver) {
 
 TEST(Room, WhoWaitsIsToldThatTheNodeStops) {
   Three net;
-  for (std::size_t i = 0; i < kRoom; ++i) ASSERT_TRUE(net.send({.hops = 0}));
+  for (std::size_t i = 0; i < kRoom; ++i) ASSERT_TRUE(net.send({.relays = 0}));
   std::thread waiting([&] {
-    const Status sent = net.send({.hops = 0, .when_full = WhenFull::wait});
+    const Status sent = net.send({.relays = 0, .when_full = WhenFull::wait});
     EXPECT_FALSE(sent);
     EXPECT_EQ(sent.error(), Errc::shutting_down);
   });
@@ -133,14 +133,14 @@ TEST(Room, WhoWaitsIsToldThatTheNodeStops) {
 
 TEST(Room, ACallbackNeverWaits) {
   Three net;
-  for (std::size_t i = 0; i < kRoom; ++i) ASSERT_TRUE(net.send({.hops = 0}));
+  for (std::size_t i = 0; i < kRoom; ++i) ASSERT_TRUE(net.send({.relays = 0}));
   std::promise<Errc> said;
   net.source().on_message([&](Message&&) {
-    const Status sent = net.send({.hops = 0, .when_full = WhenFull::wait});
+    const Status sent = net.send({.relays = 0, .when_full = WhenFull::wait});
     said.set_value(sent ? Errc::ok : sent.error().code);
     return Accept::taken;
   });
-  ASSERT_TRUE(net.other().send(net.source().id(), std::span(net.payload), {.hops = 0}, {}));
+  ASSERT_TRUE(net.other().send(net.source().id(), std::span(net.payload), {.relays = 0}, {}));
   EXPECT_EQ(said.get_future().get(), Errc::refused_queue_full);
   net.open.count_down();
 }

@@ -64,16 +64,16 @@ TEST(Mailbox, OneWakeForEachSleep) {
   EXPECT_EQ(drained(box), (std::vector<int>{5, 6}));
 }
 
-/// More producers at a time than there are seats: some share a lane.
+/// More producers at a time than there are threads: some share a lane.
 TEST(Mailbox, MoreThreadsThanSeats) {
-  constexpr std::size_t kThreads = memory::kSeats + 8;
+  constexpr std::size_t kThreads = memory::kThreadIndices + 8;
   constexpr std::uint64_t kEach = 50;
   Mailbox<std::uint64_t> box("test", kThreads * kEach);
   std::barrier together(static_cast<std::ptrdiff_t>(kThreads));
   std::vector<std::thread> producers;
   for (std::size_t p = 0; p < kThreads; ++p) {
     producers.emplace_back([&, p] {
-      (void)memory::thread_seat();
+      (void)memory::thread_index();
       together.arrive_and_wait();
       for (std::uint64_t i = 0; i < kEach; ++i) {
         EXPECT_LE(box.push(std::uint64_t{p} << 32 | i), Pushed::wake);

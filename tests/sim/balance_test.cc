@@ -35,11 +35,11 @@ struct Net {
   SimNode& source() { return network[kSource]; }
 
   /// One message each, and none shares a circuit with another.
-  void open(unsigned circuits, unsigned hops = 2) {
+  void open(unsigned circuits, unsigned relays = 2) {
     for (unsigned i = 0; i < circuits; ++i) {
       ++sent;
       source().send(network[kNodes - 1].id(), std::vector<std::byte>(100),
-                    {.hops = hops, .isolation = sent}, [this](const Delivery& delivery) {
+                    {.relays = relays, .isolation = sent}, [this](const Delivery& delivery) {
                       EXPECT_EQ(delivery.outcome, Outcome::delivered) << delivery.reason.message();
                       ++ended;
                     });

@@ -32,14 +32,15 @@ TEST(Bound, ARelayEndsWholeCircuitsAndEveryMessageIsStillAccountedFor) {
 
   Ends high, low;
   const std::vector<std::byte> small(200), bulk(1 << 20);
-  source.send(destination.id(), small, {.cls = Class::high, .hops = 1}, high.count());
-  source.send(destination.id(), small, {.cls = Class::low, .hops = 1}, low.count());
+  source.send(destination.id(), small, {.cls = Class::high, .relays = 1}, high.count());
+  source.send(destination.id(), small, {.cls = Class::low, .relays = 1}, low.count());
   ASSERT_TRUE(world.run_until(world.now().mono + 30s,
                               [&] { return high.delivered == 1 && low.delivered == 1; }));
   world.set_group(destination.address().at, 1);
   for (int i = 0; i < 4; ++i) {
-    source.send(destination.id(), bulk, {.cls = Class::low, .ttl = 60s, .hops = 1}, low.count());
-    source.send(destination.id(), small, {.cls = Class::high, .ttl = 60s, .hops = 1}, high.count());
+    source.send(destination.id(), bulk, {.cls = Class::low, .ttl = 60s, .relays = 1}, low.count());
+    source.send(destination.id(), small, {.cls = Class::high, .ttl = 60s, .relays = 1},
+                high.count());
   }
   world.run_until(world.now().mono + 1s);  // a silence of 1.5 s would end the link
   const auto stats = [&] { return relay.shard().report().circuit; };
@@ -79,7 +80,7 @@ TEST(Bound, WithoutMemoryEverythingIsRefusedAtItsDoor) {
   Ends ends;
   const std::vector<std::byte> small(200);
   for (int i = 0; i < 5; ++i) {
-    network[1].send(network[2].id(), small, {.ttl = 20s, .hops = 1}, ends.count());
+    network[1].send(network[2].id(), small, {.ttl = 20s, .relays = 1}, ends.count());
   }
   ASSERT_TRUE(
       world.run_until(world.now().mono + 40s, [&] { return ends.delivered + ends.told == 5; }));
@@ -88,7 +89,7 @@ TEST(Bound, WithoutMemoryEverythingIsRefusedAtItsDoor) {
   EXPECT_GT(report.circuit.refused_memory + report.circuit.refused_overload, 0u);
   EXPECT_EQ(relay.shard().report().circuits, 0u) << "nothing half-dead is left";
   bound.set_process(0);
-  network[1].send(network[2].id(), small, {.ttl = 30s, .hops = 1}, ends.count());
+  network[1].send(network[2].id(), small, {.ttl = 30s, .relays = 1}, ends.count());
   ASSERT_TRUE(world.run_until(world.now().mono + 40s, [&] { return ends.delivered == 1; }));
 }
 

@@ -87,7 +87,7 @@ class Clocks {
   }
   void send(SimNode& from, SimNode& to) {
     ++sent;
-    from.send(to.id(), std::vector<std::byte>(100), {.ttl = 10s, .hops = 2},
+    from.send(to.id(), std::vector<std::byte>(100), {.ttl = 10s, .relays = 2},
               [this](const Delivery&) { ++ended; });
   }
 
@@ -154,7 +154,7 @@ TEST(Clock, KeysOutliveAWallClockThatIsSetAheadAndBack) {
   net.world.run_until(net.world.now().mono + 10ms);  // nothing was renewed yet
   const std::size_t before = net.ended;
   std::size_t delivered = 0;
-  net.other().send(net.odd().id(), std::vector<std::byte>(10), {.ttl = 5s, .hops = 0},
+  net.other().send(net.odd().id(), std::vector<std::byte>(10), {.ttl = 5s, .relays = 0},
                    [&](const Delivery& d) { delivered += d.outcome == Outcome::delivered; });
   net.world.run_until(net.world.now().mono + 5s);
   EXPECT_EQ(delivered, 1u);

@@ -56,7 +56,7 @@ TEST(Dials, AClientThatSendsDialsItsEntryAndItsGuardsAndNobodyElse) {
   std::set<NodeId> dialed;
   for (std::uint64_t i = 0; i < 30; ++i) {
     net.client().send(net.network[3].id(), std::vector<std::byte>(100),
-                      {.ttl = 60s, .hops = 3, .isolation = i}, [](const Delivery&) {});
+                      {.ttl = 60s, .relays = 3, .isolation = i}, [](const Delivery&) {});
     dialed.merge(net.dialed(60s));
   }
   dialed.erase(net.network[0].id());
@@ -123,7 +123,7 @@ TEST(Lies, NobodyDialsNearAddressesAndNobodyDrawsARelayThatIsNotThere) {
   std::size_t ended = 0, delivered = 0;
   for (std::uint64_t i = 0; i < 200; ++i) {
     net.client().send(destination.id(), std::vector<std::byte>(100),
-                      {.ttl = 30s, .hops = 3, .isolation = i}, [&](const Delivery& delivery) {
+                      {.ttl = 30s, .relays = 3, .isolation = i}, [&](const Delivery& delivery) {
                         ++ended;
                         if (delivery.outcome == Outcome::delivered) ++delivered;
                       });

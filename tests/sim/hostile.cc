@@ -45,23 +45,23 @@ Hostile::Hostile(World& world, const SocketAddress& at, HostileOptions options)
     : world_(world),
       options_(std::move(options)),
       at_(at),
-      host_(world.host(at)),
+      environment_(world.host(at)),
       identity_(must(crypto::Identity::generate())),
-      joint_(identity_.id(), *this, {}),
+      transport_(identity_.id(), *this, {}),
       circuits_(circuit_options(identity_.id(), options_.relay), pool_, world.rng(), *this),
-      endpoint_(must(
-          link::Endpoint::create(link_options(), identity_, pool_, world.rng(), joint_, nullptr))),
+      endpoint_(must(link::Endpoint::create(link_options(), identity_, pool_, world.rng(),
+                                            transport_, nullptr))),
       netmap_({.self = identity_.id(), .digest_interval = 10s}, world.rng(), *this) {
-  joint_.attach(*endpoint_, circuits_);
-  joint_.set_local(at_);
+  transport_.attach(*endpoint_, circuits_);
+  transport_.set_local(at_);
   circuits_.set_events(*this);
 }
 
-Hostile::~Hostile() { world_.attach(host_, nullptr); }
+Hostile::~Hostile() { world_.attach(environment_, nullptr); }
 
 void Hostile::start() {
   announce({});
-  world_.attach(host_, this);
+  world_.attach(environment_, this);
 }
 
 // ---- what kinds have
@@ -90,13 +90,13 @@ void Hostile::announce(const std::vector<SocketAddress>& claimed) {
 void Hostile::later(Duration after, std::function<void()> step) {
   world_.at(world_.now().mono + after, [this, step = std::move(step)] {
     step();
-    world_.wake(host_);
+    world_.wake(environment_);
   });
 }
 
 bool Hostile::say(circuit::CircuitId circuit, const wire::Frame& frame) {
   const auto known = known_.find(circuit);
-  if (known == known_.end() || circuits_.room(circuit) == 0) return false;
+  if (known == known_.end() || circuits_.sendable(circuit) == 0) return false;
   memory::Block payload = circuits_.payload_block(known->second.cls);
   if (!payload) return false;
   ByteWriter out(payload.bytes());
@@ -156,7 +156,7 @@ void Hostile::kill(circuit::CircuitId circuit) {
 }
 
 std::optional<link::LinkId> Hostile::link_to(const NodeId& id) {
-  const auto link = joint_.dial(id, world_.now());
+  const auto link = transport_.dial(id, world_.now());
   return link ? std::optional(*link) : std::nullopt;
 }
 
@@ -190,7 +190,7 @@ wire::MessageId Hostile::draw_id() {
 // ------------------------------------------------------------------------------------
 
 bool Hostile::on_readable(Now now) {
-  const auto batch = host_.receive();
+  const auto batch = environment_.receive();
   if (batch.empty()) return false;
   endpoint_->receive(batch, at_, now);
   return true;
@@ -212,8 +212,8 @@ void Hostile::on_time(Now now) {
 }
 
 void Hostile::flush(Now now) {
-  joint_.set_view(netmap_.view());
-  static_cast<void>(endpoint_->flush(host_, now));
+  transport_.set_view(netmap_.view());
+  static_cast<void>(endpoint_->flush(environment_, now));
 }
 
 TimePoint Hostile::next_deadline() const {
@@ -305,23 +305,25 @@ void Hostile::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now no
       info && info->role == circuit::CircuitRole::relay) {
     relayed({.at = now.mono, .relay = at_, .from = previous_of(circuit), .next = next}, circuit);
   }
-  joint_.extend(ticket, next, cls, now);
+  transport_.extend(ticket, next, cls, now);
 }
 
 void Hostile::set_context(circuit::StreamKey stream, std::uint64_t context) {
-  joint_.set_context(stream, context);
+  transport_.set_context(stream, context);
 }
-void Hostile::set_class(circuit::StreamKey stream, Class cls) { joint_.set_class(stream, cls); }
+void Hostile::set_class(circuit::StreamKey stream, Class cls) { transport_.set_class(stream, cls); }
 void Hostile::write(circuit::StreamKey stream, memory::Block block) {
   writes(stream, block);
-  joint_.write(stream, std::move(block));
+  transport_.write(stream, std::move(block));
 }
 std::size_t Hostile::queued_bytes(circuit::StreamKey stream) const {
-  return joint_.queued_bytes(stream);
+  return transport_.queued_bytes(stream);
 }
 void Hostile::consume(circuit::StreamKey stream, std::size_t bytes) {
-  joint_.consume(stream, bytes);
+  transport_.consume(stream, bytes);
 }
-void Hostile::reset(circuit::StreamKey stream, circuit::End code) { joint_.reset(stream, code); }
+void Hostile::reset(circuit::StreamKey stream, circuit::End code) {
+  transport_.reset(stream, code);
+}
 
 }  // namespace qudag::sim

@@ -2,15 +2,16 @@
 // shard, so that it speaks the protocol to the letter until it does not. What a kind of attacker
 // does differently is in its hooks (attackers_kinds.cc); what all of them see goes to one Ring.
 //
-//   Host -> link::Endpoint -> LinkJoint -> circuit::Circuits (through a tap) -> frames of messages
+//   Host -> link::Endpoint -> CircuitTransport -> circuit::Circuits (through a tap) -> frames of
+//   messages
 #pragma once
 
 #include "circuit/circuits.h"
 #include "crypto/identity.h"
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
+#include "node/shard/circuit_transport.h"
 #include "node/shard/key_ring.h"
-#include "node/shard/link_joint.h"
 #include "sim/world.h"
 #include "wire/message_frames.h"
 
@@ -50,7 +51,7 @@ struct Arrival {
 
 class Hostile : public runtime::Driven,
                 private node::LinkListener,
-                private circuit::Events,
+                private circuit::CircuitEvents,
                 private circuit::Sink,
                 private netmap::GossipSink {
  public:
@@ -128,11 +129,11 @@ class Hostile : public runtime::Driven,
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
   void load_frame(link::LinkId, Bytes, Now) override {}
   void time_frame(link::LinkId, Bytes, Now) override {}
-  // circuit::Events
+  // circuit::CircuitEvents
   void on_built(circuit::CircuitId circuit, Duration, Now) override { ready_.push_back(circuit); }
   void on_incoming(circuit::CircuitId circuit, Class cls, Now now) override;
   void on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) override;
-  void on_room(circuit::CircuitId, Now) override {}
+  void on_sendable(circuit::CircuitId, Now) override {}
   void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
   // circuit::Sink
   void extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) override;
@@ -140,7 +141,7 @@ class Hostile : public runtime::Driven,
   void set_class(circuit::StreamKey stream, Class cls) override;
   void write(circuit::StreamKey stream, memory::Block block) override;
   std::size_t queued_bytes(circuit::StreamKey stream) const override;
-  Held held(circuit::StreamKey stream) const override { return joint_.held(stream); }
+  CellsHeld held(circuit::StreamKey stream) const override { return transport_.held(stream); }
   void consume(circuit::StreamKey stream, std::size_t bytes) override;
   void reset(circuit::StreamKey stream, circuit::End code) override;
   // netmap::GossipSink
@@ -150,10 +151,10 @@ class Hostile : public runtime::Driven,
   SocketAddress previous_of(circuit::CircuitId circuit) const;
 
   const SocketAddress at_;
-  Host& host_;
+  Host& environment_;
   crypto::Identity identity_;
   memory::BlockPool pool_;
-  node::LinkJoint joint_;
+  node::CircuitTransport transport_;
   circuit::Circuits circuits_;
   std::unique_ptr<link::Endpoint> endpoint_;
   netmap::Netmap netmap_;

@@ -72,7 +72,7 @@ TEST(Drain, AGuardThatStopsInGoodOrderCostsNoMessageAndNoPause) {
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     SCOPED_TRACE(seed);
     Net net(seed, 6);
-    constexpr SendOptions kHow{.ttl = 30s, .hops = 3};
+    constexpr SendOptions kHow{.ttl = 30s, .relays = 3};
     net.send_for(2s, 20ms, kHow);
     ASSERT_TRUE(net.all_ended(5s));
     const auto before = net.report();
@@ -103,7 +103,7 @@ TEST(Drain, AGuardThatStopsInGoodOrderCostsNoMessageAndNoPause) {
 /// are sent again.
 TEST(Drain, AMiddleRelayThatStopsCostsTimeButNoMessage) {
   Net net(3, 6);
-  constexpr SendOptions kHow{.ttl = 30s, .hops = 3};
+  constexpr SendOptions kHow{.ttl = 30s, .relays = 3};
   net.send_for(1s, 20ms, kHow);
   const std::set<NodeId> guards = net.guards();
   const CircuitStatus through = net.node(*guards.begin()).shard().circuits().front();
@@ -123,7 +123,7 @@ TEST(Age, ALinkIsReplacedInTimeAndLosesNothing) {
     SCOPED_TRACE(seed);
     Net net(seed, 4, options);
     const std::uint64_t before = net.report().endpoint.replaced_old;
-    net.send_for(200s, 100ms, {.ttl = 30s, .hops = 3});
+    net.send_for(200s, 100ms, {.ttl = 30s, .relays = 3});
     ASSERT_TRUE(net.all_ended(30s));
     EXPECT_EQ(net.delivered, net.sent);
     const auto report = net.report();
@@ -137,7 +137,7 @@ TEST(Redial, ADeadGuardDelaysFewBuilds) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     SCOPED_TRACE(seed);
     Net net(seed, 6);
-    net.send_for(1s, 50ms, {.ttl = 60s, .hops = 1});
+    net.send_for(1s, 50ms, {.ttl = 60s, .relays = 1});
     ASSERT_TRUE(net.all_ended(5s));
     const std::set<NodeId> guards = net.guards();
     ASSERT_EQ(guards.size(), 1u);
@@ -148,7 +148,7 @@ TEST(Redial, ADeadGuardDelaysFewBuilds) {
     std::vector<Duration> took;
     for (std::uint64_t i = 0; i < 40; ++i) {
       net.slowest = {};
-      net.send({.ttl = 60s, .hops = 1, .isolation = 10 + i});
+      net.send({.ttl = 60s, .relays = 1, .isolation = 10 + i});
       ASSERT_TRUE(net.all_ended(60s));
       took.push_back(net.slowest);
     }
@@ -161,7 +161,7 @@ TEST(Redial, ADeadGuardDelaysFewBuilds) {
 TEST(Reuse, AThousandCircuitsBetweenTwoNodesUseOneLink) {
   Net net(1, 1);
   for (std::uint64_t i = 1; i <= 1'000; ++i) {
-    net.send({.ttl = 60s, .hops = 0, .isolation = i});
+    net.send({.ttl = 60s, .relays = 0, .isolation = i});
     if (i % 10 == 0) net.pass(40ms);  // a link may open 500 a second
   }
   ASSERT_TRUE(net.all_ended(60s));
@@ -191,8 +191,8 @@ TEST(Warm, ASourceKeepsItsGuardsAndItsDestinationsAndNobodyElse) {
   Net net(1, 8, quiet_gossip(16));
   net.pass(60s);
   EXPECT_TRUE(net.source().shard().peers().empty()) << "nothing before there is demand";
-  net.send({.ttl = 30s, .hops = 3});
-  net.send({.ttl = 30s, .hops = 0});
+  net.send({.ttl = 30s, .relays = 3});
+  net.send({.ttl = 30s, .relays = 0});
   net.pass(5s);
   std::set<NodeId> peers;
   for (const PeerStatus& link : net.source().shard().peers()) peers.insert(*link.id);
@@ -210,7 +210,7 @@ TEST(Warm, ASourceKeepsItsGuardsAndItsDestinationsAndNobodyElse) {
 
 TEST(Warm, WithoutPlacesLinksEndWithTheirCircuits) {
   Net net(1, 8, quiet_gossip(0));
-  net.send({.ttl = 30s, .hops = 0});
+  net.send({.ttl = 30s, .relays = 0});
   net.pass(110s);
   EXPECT_TRUE(net.source().shard().peers().empty());
   EXPECT_EQ(net.report().warm.opened, 0u);
@@ -218,7 +218,7 @@ TEST(Warm, WithoutPlacesLinksEndWithTheirCircuits) {
 
 TEST(Warm, ALinkThatIsLostIsOpenedAgainBeforeItIsAskedFor) {
   Net net(2, 8, quiet_gossip(16));
-  for (std::uint64_t i = 1; i <= 3; ++i) net.send({.ttl = 30s, .hops = 0, .isolation = i});
+  for (std::uint64_t i = 1; i <= 3; ++i) net.send({.ttl = 30s, .relays = 0, .isolation = i});
   net.pass(70s);
   ASSERT_TRUE(linked(net.source(), net.destination().id()));
   net.destination().crash();
@@ -226,7 +226,7 @@ TEST(Warm, ALinkThatIsLostIsOpenedAgainBeforeItIsAskedFor) {
   net.pass(40s);  // a stateless reset, or silence, ends the link
   EXPECT_TRUE(linked(net.source(), net.destination().id()));
   const auto before = net.report().link_requests;
-  net.send({.ttl = 30s, .hops = 0});
+  net.send({.ttl = 30s, .relays = 0});
   ASSERT_TRUE(net.all_ended(5s));
   const auto after = net.report().link_requests;
   EXPECT_EQ(after[0], before[0] + 1) << "it was ready";
@@ -237,7 +237,7 @@ TEST(Warm, NothingIsOpenedAheadUnderPressure) {
   net.source().on_measure = [](node::Measured& out) { out.memory = 0.87; };
   net.pass(2s);
   ASSERT_FALSE(net.source().shard().may_open_ahead());
-  net.send({.ttl = 30s, .hops = 3});
+  net.send({.ttl = 30s, .relays = 3});
   net.pass(10s);
   EXPECT_EQ(net.report().warm.opened, 0u);
   net.source().on_measure = nullptr;
@@ -250,7 +250,7 @@ TEST(Warm, ARelayOpensLinksToOtherRelaysWhileCircuitsGoThroughIt) {
   Net net(4, 12, quiet_gossip(4));
   net.pass(240s);  // relays have dialed each other to see that they are there; those links ended
   for (std::uint64_t i = 1; i <= 100; ++i) {
-    net.send({.ttl = 30s, .hops = 3, .isolation = i});
+    net.send({.ttl = 30s, .relays = 3, .isolation = i});
     net.pass(100ms);
   }
   std::uint64_t opened = 0;

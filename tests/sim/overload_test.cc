@@ -24,10 +24,12 @@ struct Net {
       network[i].on_message_handler = [](Message&&) { return Accept::taken; };
     }
   }
-  void send(Class cls, std::size_t bytes, unsigned hops = 1, std::chrono::milliseconds ttl = 30s) {
+  void send(Class cls, std::size_t bytes, unsigned relays = 1,
+            std::chrono::milliseconds ttl = 30s) {
     ++sent;
     network[1].send(network[2].id(), std::vector<std::byte>(bytes),
-                    {.cls = cls, .ttl = ttl, .hops = hops}, [this, cls](const Delivery& delivery) {
+                    {.cls = cls, .ttl = ttl, .relays = relays},
+                    [this, cls](const Delivery& delivery) {
                       ++ended;
                       const auto i = static_cast<std::size_t>(cls);
                       ++outcomes[i][static_cast<std::size_t>(delivery.outcome)];
@@ -185,7 +187,7 @@ TEST(RefuseCircuits, TheSourceGoesOverAnotherRelayAndHoldsNothingAgainstThisOne)
   net.pass(6s);
   for (int i = 0; i < 20; ++i) {
     net.network[1].send(net.network[2].id(), std::vector<std::byte>(10),
-                        {.hops = 1, .isolation = static_cast<std::uint64_t>(i + 1)},
+                        {.relays = 1, .isolation = static_cast<std::uint64_t>(i + 1)},
                         [&](const Delivery& d) {
                           ++net.ended;
                           net.outcomes[1][static_cast<std::size_t>(d.outcome)] += 1;
@@ -201,7 +203,7 @@ TEST(RefuseCircuits, TheSourceGoesOverAnotherRelayAndHoldsNothingAgainstThisOne)
   net.pass(10s);
   for (int i = 0; i < 40; ++i) {
     net.network[1].send(net.network[2].id(), std::vector<std::byte>(10),
-                        {.hops = 1, .isolation = static_cast<std::uint64_t>(i + 100)},
+                        {.relays = 1, .isolation = static_cast<std::uint64_t>(i + 100)},
                         [&](const Delivery&) { ++net.ended; });
     ++net.sent;
   }
@@ -232,7 +234,7 @@ TEST(RequireRetry, NewLinksProveTheirAddressAndWork) {
   };
   const std::uint64_t before = proofs();
   net.pass(60s);  // links without circuits end
-  net.network[1].send(acceptor.id(), std::vector<std::byte>(10), {.hops = 0},
+  net.network[1].send(acceptor.id(), std::vector<std::byte>(10), {.relays = 0},
                       [&](const Delivery& d) { net.last = d, ++net.ended; });
   ++net.sent;
   ASSERT_TRUE(net.all_ended(60s));
@@ -333,18 +335,18 @@ TEST(Builds, ALinkThatAsksForTooManyIsRefusedAndOthersAreNot) {
   std::size_t delivered = 0;
   for (std::uint64_t i = 1; i <= 100; ++i) {
     net.network[1].send(net.network[0].id(), std::vector<std::byte>(10),
-                        {.ttl = 60s, .hops = 0, .isolation = i}, [&](const Delivery& d) {
+                        {.ttl = 60s, .relays = 0, .isolation = i}, [&](const Delivery& d) {
                           ++done;
                           delivered += d.outcome == Outcome::delivered ? 1 : 0;
                         });
   }
   bool other = false;
-  net.network[2].send(net.network[0].id(), std::vector<std::byte>(10), {.hops = 0},
+  net.network[2].send(net.network[0].id(), std::vector<std::byte>(10), {.relays = 0},
                       [&](const Delivery& d) { other = d.outcome == Outcome::delivered; });
   net.pass(2s);
   EXPECT_TRUE(other);
-  EXPECT_GT(net.network[0].shard().report().gate.refused_link_rate, 0u);
-  EXPECT_EQ(net.network[0].shard().report().gate.refused_rate, 0u);
+  EXPECT_GT(net.network[0].shard().report().limiter.refused_link_rate, 0u);
+  EXPECT_EQ(net.network[0].shard().report().limiter.refused_rate, 0u);
   ASSERT_TRUE(net.world.run_until(net.world.now().mono + 120s, [&] { return done == 100; }));
   EXPECT_GT(delivered, 20u) << "a burst, and what the rate allows";
 }

@@ -33,7 +33,7 @@ struct Restarts {
 
   bool send() {
     bool ended = false, delivered = false;
-    client().send(destination().id(), std::vector<std::byte>(100), {.ttl = 60s, .hops = 3},
+    client().send(destination().id(), std::vector<std::byte>(100), {.ttl = 60s, .relays = 3},
                   [&](const Delivery& delivery) {
                     ended = true;
                     delivered = delivery.outcome == Outcome::delivered;

@@ -1,6 +1,6 @@
 // Above capacity: a source that offers up to four times what the network takes, with a small memory
 // bound, in virtual time. The capacity is a line to the destination. What is above it is refused at
-// the source's gate; memory stays calm, and no action of the overload manager is needed.
+// the source's limiter; memory stays calm, and no action of the overload manager is needed.
 // On real processes the same is measured by `qudag bench overload`.
 #include "sim/sim_network.h"
 
@@ -57,7 +57,7 @@ struct Load {
     const auto i = static_cast<std::size_t>(cls);
     ++tallies[i].offered;
     source().send(destination().id(), std::span(payload).first(kBytes[i]),
-                  {.cls = cls, .ttl = how_.ttl, .hops = 1}, [this, i](const Delivery& d) {
+                  {.cls = cls, .ttl = how_.ttl, .relays = 1}, [this, i](const Delivery& d) {
                     Tally& tally = tallies[i];
                     if (d.outcome == Outcome::delivered) {
                       ++tally.delivered;
@@ -122,8 +122,8 @@ TEST(Saturation, WhatIsAboveCapacityIsRefusedAtTheGateAndGoodputStays) {
     EXPECT_TRUE(load->source().actions.empty()) << "memory never came near the bound";
     EXPECT_LT(load->pressure, 0.7);
     for (const Class cls : {Class::high, Class::normal, Class::low}) {
-      EXPECT_EQ(load->source().gate().under_way(cls), 0u);
-      EXPECT_EQ(load->source().gate().bytes_under_way(cls), 0u);
+      EXPECT_EQ(load->source().limiter().under_way(cls), 0u);
+      EXPECT_EQ(load->source().limiter().bytes_under_way(cls), 0u);
     }
   }
 }

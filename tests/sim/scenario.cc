@@ -185,7 +185,7 @@ void Scenario::send_one() {
 
   SendOptions send;
   send.cls = static_cast<Class>(pick(kClassCount));
-  send.hops = kind < 60 ? kRelaysDefault : static_cast<unsigned>(pick(kRelaysMax + 1));
+  send.relays = kind < 60 ? kRelaysDefault : static_cast<unsigned>(pick(kRelaysMax + 1));
   send.ttl = std::chrono::milliseconds(
       5'000 + pick(static_cast<std::size_t>(options_.ttl_max / 1ms) - 5'000));
   send.isolation = pick(2);

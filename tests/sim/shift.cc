@@ -73,7 +73,7 @@ std::size_t Shift::draw() {
 void Shift::send() {
   ++result_.messages;
   source().send(net_[draw()].id(), std::vector<std::byte>(100),
-                {.ttl = 60s, .hops = options_.hops, .isolation = ++circuits_},
+                {.ttl = 60s, .relays = options_.relays, .isolation = ++circuits_},
                 [this](const Delivery& delivery) {
                   if (delivery.outcome != Outcome::delivered) return;
                   ++result_.delivered;
@@ -98,7 +98,7 @@ ShiftResult Shift::look() {
   double links = 0;
   std::size_t nodes = 0;
   for (std::size_t i = 0; i < net_.size(); ++i) {
-    if (options_.hops == 0 && &net_[i] != &source()) continue;
+    if (options_.relays == 0 && &net_[i] != &source()) continue;
     const node::ShardReport report = net_[i].shard().report();
     const node::LinkRequests& asked = report.link_requests;
     out.requests += std::accumulate(asked.begin(), asked.end(), std::uint64_t{0});

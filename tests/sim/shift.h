@@ -16,7 +16,7 @@ struct ShiftOptions {
   std::uint64_t seed = 1;
   std::size_t nodes = 40;  // besides the source
   std::size_t warm_links = 16;
-  unsigned hops = 0;
+  unsigned relays = 0;
   Duration lasts = std::chrono::minutes(60);
   Duration gap = std::chrono::seconds(15);         // mean, between circuits
   Duration delay = std::chrono::milliseconds(50);  // one way

@@ -17,7 +17,7 @@ SocketAddress address_of(std::size_t index) {
 }  // namespace
 
 SimNode::SimNode(World& world, const SocketAddress& at, Options options)
-    : world_(world), host_(world.host(at)), options_(std::move(options)) {
+    : world_(world), environment_(world.host(at)), options_(std::move(options)) {
   auto identity = crypto::Identity::generate();
   QUDAG_ASSERT(identity.has_value());
   identity_ = std::make_unique<crypto::Identity>(std::move(*identity));
@@ -32,9 +32,9 @@ void SimNode::start() {
   app_pool_ = std::make_unique<memory::BlockPool>(
       memory::PoolOptions{.budget = memory::share(bound_, memory::Part::blocks),
                           .high_budget = memory::share(bound_, memory::Part::high_blocks)});
-  windows_ = {.bytes_max = node::send_windows(options_.limits, 0), .gates = {}};
-  gate_ = std::make_unique<node::Gate>(node::messages_max(options_.limits, 1), &windows_);
-  windows_.gates = {gate_.get()};
+  windows_ = {.bytes_max = node::send_windows(options_.limits, 0), .limiters = {}};
+  limiter_ = std::make_unique<node::SendLimiter>(node::messages_max(options_.limits, 1), &windows_);
+  windows_.limiters = {limiter_.get()};
   hub_ = std::make_unique<node::GossipHub>(
       netmap::NetmapOptions{.self = id(),
                             .passes_on = options_.relay,
@@ -46,7 +46,8 @@ void SimNode::start() {
     auto state = node::State::open(options_.state_dir, log_);
     QUDAG_ASSERT(state.has_value());
     state_ = std::move(*state);
-    guards = std::make_shared<node::NodeGuards>(state_->load_guards(host_.now().unix_seconds));
+    guards =
+        std::make_shared<node::NodeGuards>(state_->load_guards(environment_.now().unix_seconds));
   }
   auto shard = node::Shard::create({.index = 0,
                                     .shards = 1,
@@ -54,8 +55,8 @@ void SimNode::start() {
                                     .identity = identity_.get(),
                                     .bound = bound_,
                                     .rng = &world_.rng(),
-                                    .socket = &host_,
-                                    .host = this,
+                                    .socket = &environment_,
+                                    .environment = this,
                                     .hub = hub_.get(),
                                     .by_load = by_load,
                                     .state = state_.get(),
@@ -63,26 +64,26 @@ void SimNode::start() {
   QUDAG_ASSERT(shard.has_value());
   shard_ = std::move(*shard);
   hub_->attach({shard_.get()});
-  world_.attach(host_, shard_.get());
+  world_.attach(environment_, shard_.get());
   if (state_) {
-    const UnixSeconds today = host_.now().unix_seconds;
+    const UnixSeconds today = environment_.now().unix_seconds;
     const auto body = state_->load_netmap(today);
     if (const auto records = netmap::parse_kept(body)) {
-      hub_->restore(netmap::verify_kept(*records, today), host_.now());
+      hub_->restore(netmap::verify_kept(*records, today), environment_.now());
     }
   }
-  shard_->start(options_.publish.empty() ? std::vector{host_.local()} : options_.publish,
-                host_.now());
+  shard_->start(options_.publish.empty() ? std::vector{environment_.local()} : options_.publish,
+                environment_.now());
 }
 
 void SimNode::stop(Duration grace) {
-  shard_->stop(grace, host_.now());
-  world_.wake(host_);
+  shard_->stop(grace, environment_.now());
+  world_.wake(environment_);
 }
 
 void SimNode::crash() {
   if (!shard_) return;
-  world_.attach(host_, nullptr);
+  world_.attach(environment_, nullptr);
   shard_.reset();
   hub_.reset();
   state_.reset();
@@ -94,7 +95,7 @@ Accept SimNode::on_message(Message&& message) {
 
 void SimNode::on_ended(unsigned, const node::EndedByClass& ended) {
   for (std::size_t i = 0; i < kClassCount; ++i) {
-    static_cast<void>(gate_->leave(static_cast<Class>(i), ended[i].messages, ended[i].bytes));
+    static_cast<void>(limiter_->leave(static_cast<Class>(i), ended[i].messages, ended[i].bytes));
   }
 }
 
@@ -102,20 +103,20 @@ void SimNode::submit(node::SendRequest request, Bytes payload) {
   const Class cls = request.options.cls;
   const std::size_t held = node::chain_bytes(payload.size());
   const auto refuse = [&](Errc why) {
-    if (request.done) request.done(node::refusal(Error(why, "at the gate")));
+    if (request.done) request.done(node::refusal(Error(why, "at the limiter")));
   };
-  if (!gate_->enter(cls, held)) return refuse(Errc::refused_queue_full);
+  if (!limiter_->enter(cls, held)) return refuse(Errc::refused_queue_full);
   request.reservation =
       memory::Reservation::take(bound_->claim(static_cast<std::size_t>(cls)), held);
   const bool has_memory =
       request.reservation && node::make_chain(*app_pool_, payload.size(), request.payload);
   if (!has_memory) {
-    static_cast<void>(gate_->leave(cls, 1, held));
+    static_cast<void>(limiter_->leave(cls, 1, held));
     return refuse(Errc::refused_memory);
   }
   request.payload.copy_from(payload);
-  shard_->send(std::move(request), host_.now());
-  world_.wake(host_);
+  shard_->send(std::move(request), environment_.now());
+  world_.wake(environment_);
 }
 
 void SimNode::send(const NodeId& to, Bytes payload, const SendOptions& options, Completion done) {

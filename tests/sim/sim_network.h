@@ -3,9 +3,9 @@
 
 #include "crypto/identity.h"
 #include "memory/bound.h"
-#include "node/gate.h"
+#include "node/send_limiter.h"
+#include "node/shard/environment.h"
 #include "node/shard/gossip/gossip_hub.h"
-#include "node/shard/host.h"
 #include "node/shard/shard.h"
 #include "sim/world.h"
 
@@ -19,7 +19,7 @@
 namespace qudag::sim {
 
 /// One machine: a node that can be started, crashed and started again with the same identity.
-class SimNode final : public node::ShardHost {
+class SimNode final : public node::ShardEnvironment {
  public:
   SimNode(World& world, const SocketAddress& at, Options options);
   ~SimNode() override;
@@ -33,14 +33,14 @@ class SimNode final : public node::ShardHost {
   int life() const { return life_; }
 
   const NodeId& id() const { return identity_->id(); }
-  PeerAddress address() const { return {.id = id(), .at = host_.local()}; }
+  PeerAddress address() const { return {.id = id(), .at = environment_.local()}; }
   node::Shard& shard() { return *shard_; }
   /// Its clocks, its sleep, and what its mailbox and its workers do.
-  Host& machine() { return host_; }
+  Host& machine() { return environment_; }
   netmap::ViewPtr view() const { return hub_->view(); }
   const Options& options() const { return options_; }
   memory::Bound& bound() { return *bound_; }
-  const node::Gate& gate() const { return *gate_; }
+  const node::SendLimiter& limiter() const { return *limiter_; }
   const memory::Bound& bound() const { return *bound_; }
   void set_bootstrap(std::vector<PeerAddress> peers) { options_.bootstrap = std::move(peers); }
   void set_publish(std::vector<SocketAddress> at) { options_.publish = std::move(at); }
@@ -49,7 +49,8 @@ class SimNode final : public node::ShardHost {
   void set_state_dir(std::filesystem::path at) { options_.state_dir = std::move(at); }
   void set_gossip_interval(std::chrono::seconds time) { options_.gossip_interval = time; }
 
-  /// Copies the payload, as Node::send does. Refused at the gate: `done` is told before it returns.
+  /// Copies the payload, as Node::send does. Refused at the limiter: `done` is told before it
+  /// returns.
   void send(const NodeId& to, Bytes payload, const SendOptions& options, Completion done);
   void reply(const ReplyTo& to, Bytes payload, std::chrono::milliseconds ttl, Completion done);
 
@@ -64,7 +65,7 @@ class SimNode final : public node::ShardHost {
   std::vector<std::pair<govern::Action, bool>> actions;
 
  private:
-  // node::ShardHost
+  // node::ShardEnvironment
   void on_ended(unsigned, const node::EndedByClass& ended) override;
   Accept on_message(Message&& message) override;
   void on_stopped(unsigned) override {}
@@ -75,18 +76,18 @@ class SimNode final : public node::ShardHost {
     actions.emplace_back(action, active);
   }
   void on_clock_off(std::int64_t seconds, std::size_t) override { clock_said.push_back(seconds); }
-  runtime::Executor& executor(unsigned) override { return host_; }
-  runtime::WorkerPool& workers() override { return host_; }
+  runtime::Executor& executor(unsigned) override { return environment_; }
+  runtime::WorkerPool& workers() override { return environment_; }
 
   void submit(node::SendRequest request, Bytes payload);
 
   World& world_;
-  Host& host_;
+  Host& environment_;
   Options options_;
   std::unique_ptr<crypto::Identity> identity_;
   std::shared_ptr<memory::Bound> bound_;
-  node::Gate::Windows windows_;
-  std::unique_ptr<node::Gate> gate_;
+  node::SendLimiter::Windows windows_;
+  std::unique_ptr<node::SendLimiter> limiter_;
   std::unique_ptr<memory::BlockPool> app_pool_;
   Log log_{{.level = LogLevel::off, .scrub = true, .sink = {}}};
   std::unique_ptr<node::State> state_;  // if options name a directory

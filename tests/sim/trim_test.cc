@@ -33,7 +33,7 @@ TEST(Trim, PoolsShrinkAfterABurst) {
   constexpr std::size_t kMessages = 12;
   std::size_t delivered = 0;
   for (std::size_t i = 0; i < kMessages; ++i) {
-    source.send(destination.id(), bulk, {.cls = Class::low, .hops = 1},
+    source.send(destination.id(), bulk, {.cls = Class::low, .relays = 1},
                 [&](const Delivery& delivery) {
                   delivered += delivery.outcome == Outcome::delivered ? 1 : 0;
                 });
@@ -51,7 +51,7 @@ TEST(Trim, PoolsShrinkAfterABurst) {
   EXPECT_LE(pool().free[0], memory::PoolOptions{}.keep[0]);
 
   // And it works as before.
-  source.send(destination.id(), bulk, {.cls = Class::low, .hops = 1},
+  source.send(destination.id(), bulk, {.cls = Class::low, .relays = 1},
               [&](const Delivery& delivery) {
                 delivered += delivery.outcome == Outcome::delivered ? 1 : 0;
               });
@@ -66,7 +66,7 @@ TEST(Trim, AnIdleRelayRests) {
   std::size_t delivered = 0;
   network[2].on_message_handler = [](Message&&) { return Accept::taken; };
   const std::vector<std::byte> small(100);
-  network[1].send(network[2].id(), small, {.hops = 1}, [&](const Delivery&) { ++delivered; });
+  network[1].send(network[2].id(), small, {.relays = 1}, [&](const Delivery&) { ++delivered; });
   ASSERT_TRUE(world.run_until(world.now().mono + 30s, [&] { return delivered == 1; }));
   EXPECT_EQ(network[0].shard().report().circuit.rested, 0u);
   world.run_until(world.now().mono + 12s);

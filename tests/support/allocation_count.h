@@ -1,5 +1,5 @@
 // Counts what a test binary takes from operator new and aligned_alloc, so that a test can prove
-// that it is nothing. For rooms that link qudag_allocation_count.
+// that it is nothing. For modules that link qudag_allocation_count.
 #pragma once
 
 #include <cstddef>

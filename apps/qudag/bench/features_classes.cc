@@ -51,7 +51,7 @@ class Flood {
         ++under_way_;
       }
       const SendOptions options{
-          .cls = what_.cls, .ttl = 60s, .hops = 3, .isolation = what_.isolation};
+          .cls = what_.cls, .ttl = 60s, .relays = 3, .isolation = what_.isolation};
       const Status sent = net_.source().send(net_.destination(), payload_, options,
                                              [this](const Delivery& d) { told(d); });
       if (!sent) told({.outcome = Outcome::refused, .reason = sent.error()});
@@ -81,7 +81,7 @@ Result<double> p99_of_small(Net& net, double seconds) {
   const auto begin = Clock::now();
   while (std::chrono::duration<double>(Clock::now() - begin).count() < seconds) {
     const Delivery d =
-        net.source().send(net.destination(), payload, {.cls = Class::normal, .hops = 3}).get();
+        net.source().send(net.destination(), payload, {.cls = Class::normal, .relays = 3}).get();
     if (d.outcome != Outcome::delivered) return std::unexpected(d.reason);
     took.record(static_cast<std::uint64_t>(d.elapsed.count()));
     std::this_thread::sleep_for(1ms);  // an interactive user, not a second flood

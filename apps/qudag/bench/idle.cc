@@ -35,7 +35,7 @@ Result<std::unique_ptr<Network>> start_subject(Interrupt& interrupt) {
                         interrupt);
 }
 
-class Quiet final : public link::Events {
+class Quiet final : public link::LinkEvents {
  public:
   void on_link_ready(link::LinkId, Now) override { ready = true; }
   void on_link_closed(link::LinkId, const Error&, Now) override { closed = true; }
@@ -225,7 +225,7 @@ Status Idle::circuits() {
       for (int i = 0; i < 16 && tag < count; ++i) {
         const std::byte one[16] = {};
         batch.push_back(
-            (*source)->send((*destination)->id(), one, {.hops = 1, .isolation = ++tag}));
+            (*source)->send((*destination)->id(), one, {.relays = 1, .isolation = ++tag}));
       }
       for (auto& delivery : batch) {
         const Delivery d = delivery.get();

@@ -21,7 +21,7 @@ class Messages {
            Interrupt& interrupt)
       : args_(args),
         name_(onion ? "onion" : "direct"),
-        hops_(onion ? 3 : 0),
+        relays_(onion ? 3 : 0),
         limit_(limit),
         out_(out),
         net_(net),
@@ -43,7 +43,7 @@ class Messages {
 
   const BenchArgs& args_;
   const std::string name_;
-  const unsigned hops_;
+  const unsigned relays_;
   const Limit& limit_;
   Results& out_;
   Net& net_;
@@ -52,7 +52,7 @@ class Messages {
 };
 
 void Messages::peers(std::size_t bytes) {
-  if (hops_ > 0) return;
+  if (relays_ > 0) return;
   if (const auto result = run_peer("zmq", bytes, args_.seconds)) zmq_[bytes].push_back(*result);
   if (const auto result = run_peer("nng", bytes, args_.seconds)) nng_[bytes].push_back(*result);
 }
@@ -66,7 +66,7 @@ std::vector<double> each(const std::vector<PeerResult>& all, double PeerResult::
 Status Messages::rates(std::size_t bytes, unsigned circuits) {
   const LoadSpec spec{.bytes = bytes,
                       .window = window_for(bytes),
-                      .hops = hops_,
+                      .relays = relays_,
                       .circuits = circuits,
                       .seconds = args_.seconds};
   std::vector<double> rate, mb, p50, p99, cpu;
@@ -83,7 +83,7 @@ Status Messages::rates(std::size_t bytes, unsigned circuits) {
     cpu.push_back(result->cpu_seconds / (bytes_moved / 1e9));
     if (circuits == 1) peers(bytes);
   }
-  const double limit = limit_.mb_per_s(hops_, bytes);
+  const double limit = limit_.mb_per_s(relays_, bytes);
   const auto per_circuits = [&](std::string_view what) {
     return row(bytes, circuits == 1 ? std::string(what) : fmt::format("{}/{}", what, circuits));
   };
@@ -103,7 +103,7 @@ Status Messages::rates(std::size_t bytes, unsigned circuits) {
   out_.add(row(bytes, "loaded_p99"), "us", false).runs = p99;
   Row& c = out_.add(row(bytes, "cpu_s_per_gb"), "s/GB", false);
   c.runs = cpu;
-  c.limit = limit_.cpu_s_per_gb(hops_, bytes);
+  c.limit = limit_.cpu_s_per_gb(relays_, bytes);
   if (!zmq_[bytes].empty()) c.peer = median_of(each(zmq_[bytes], &PeerResult::cpu_s_per_gb));
   for (const auto& [peer, results] :
        {std::pair{"zmq_curve", &zmq_[bytes]}, {"nng", &nng_[bytes]}}) {
@@ -120,7 +120,7 @@ Status Messages::round_trips(std::size_t bytes) {
   std::vector<double> p50, p99;
   for (unsigned i = 0; i <= args_.runs; ++i) {
     if (Status go = cancelled(); !go) return go;
-    const auto result = net_.round_trips(bytes, hops_, args_.seconds / 2);
+    const auto result = net_.round_trips(bytes, relays_, args_.seconds / 2);
     if (!result) return std::unexpected(result.error());
     if (i == 0) continue;
     p50.push_back(static_cast<double>(result->latency_ns.percentile(50)) / 1e3);
@@ -144,13 +144,13 @@ Status Messages::bulk(unsigned circuits) {
     if (Status go = cancelled(); !go) return go;
     const auto limit = measure_limit(0.4);  // beside every run: the machine changes
     if (!limit) return std::unexpected(limit.error());
-    const auto result = net_.bulk(bytes, hops_, circuits);
+    const auto result = net_.bulk(bytes, relays_, circuits);
     if (!result) return std::unexpected(result.error());
     if (i == 0) continue;
     const double moved = static_cast<double>(bytes) * circuits;
     rate.push_back(moved / 1e6 / result->seconds);
     cpu.push_back(result->cpu_seconds / (moved / 1e9));
-    limits.push_back(limit->mb_per_s(hops_, bytes));
+    limits.push_back(limit->mb_per_s(relays_, bytes));
   }
   Row& r = out_.add(fmt::format("{}/bulk/{}", name_, circuits), "MB/s", true);
   r.runs = rate;
@@ -158,7 +158,7 @@ Status Messages::bulk(unsigned circuits) {
   if (circuits > 1) return {};
   Row& c = out_.add(name_ + "/cpu_s_per_gb", "s/GB", false);
   c.runs = cpu;
-  c.limit = limit_.cpu_s_per_gb(hops_, bytes);
+  c.limit = limit_.cpu_s_per_gb(relays_, bytes);
   return {};
 }
 

@@ -185,7 +185,7 @@ Result<LoadResult> Net::load(const LoadSpec& spec) {
   while (offering() && !late) {
     if (outcomes.failed()) break;
     while (outcomes.under_way() < spec.window && offering()) {
-      SendOptions options{.cls = class_for(spec.bytes), .ttl = 60s, .hops = spec.hops};
+      SendOptions options{.cls = class_for(spec.bytes), .ttl = 60s, .relays = spec.relays};
       options.isolation = spec.isolate ? ++isolation_ : sent % spec.circuits;
       outcomes.begin_one();
       const Status accepted = source_->send(destination_id_, payload, options,
@@ -216,17 +216,20 @@ Result<LoadResult> Net::load(const LoadSpec& spec) {
   return result;
 }
 
-Result<LoadResult> Net::bulk(std::size_t bytes, unsigned hops, unsigned circuits) {
+Result<LoadResult> Net::bulk(std::size_t bytes, unsigned relays, unsigned circuits) {
   std::vector<std::byte> payload(bytes);
   Outcomes outcomes;
   const double cpu = cpu_all();
   const auto begin = Clock::now();
   for (unsigned i = 0; i < circuits; ++i) {
     outcomes.begin_one();
-    const Status accepted = source_->send(
-        destination_id_, payload,
-        {.cls = Class::low, .ttl = 120s, .hops = hops, .isolation = i, .when_full = WhenFull::wait},
-        [&outcomes](const Delivery& d) { outcomes.done(d); });
+    const Status accepted = source_->send(destination_id_, payload,
+                                          {.cls = Class::low,
+                                           .ttl = 120s,
+                                           .relays = relays,
+                                           .isolation = i,
+                                           .when_full = WhenFull::wait},
+                                          [&outcomes](const Delivery& d) { outcomes.done(d); });
     if (!accepted) {
       outcomes.take_back();
       outcomes.wait_for_at_most(0);
@@ -243,7 +246,7 @@ Result<LoadResult> Net::bulk(std::size_t bytes, unsigned hops, unsigned circuits
   return result;
 }
 
-Result<std::vector<std::byte>> Net::ask(std::span<const std::byte> payload, unsigned hops) {
+Result<std::vector<std::byte>> Net::ask(std::span<const std::byte> payload, unsigned relays) {
   struct Answer {
     std::mutex mutex;
     std::condition_variable changed;
@@ -261,7 +264,7 @@ Result<std::vector<std::byte>> Net::ask(std::span<const std::byte> payload, unsi
     return Accept::taken;
   });
   const Status accepted = source_->send(
-      destination_id_, payload, {.cls = class_for(payload.size()), .ttl = 30s, .hops = hops},
+      destination_id_, payload, {.cls = class_for(payload.size()), .ttl = 30s, .relays = relays},
       [answer](const Delivery& delivery) {
         if (delivery.outcome == Outcome::delivered) return;
         const std::lock_guard lock(answer->mutex);
@@ -275,7 +278,7 @@ Result<std::vector<std::byte>> Net::ask(std::span<const std::byte> payload, unsi
   return std::unexpected(answer->error.value_or(Error(Errc::timed_out, "a reply")));
 }
 
-Result<LoadResult> Net::round_trips(std::size_t bytes, unsigned hops, double seconds) {
+Result<LoadResult> Net::round_trips(std::size_t bytes, unsigned relays, double seconds) {
   std::vector<std::byte> payload(bytes);
   payload[0] = kEcho;
   LoadResult result;
@@ -283,7 +286,7 @@ Result<LoadResult> Net::round_trips(std::size_t bytes, unsigned hops, double sec
   const auto begin = Clock::now();
   while (since(begin) < seconds) {
     const auto sent = Clock::now();
-    const auto reply = ask(payload, hops);
+    const auto reply = ask(payload, relays);
     if (!reply) return std::unexpected(reply.error());
     if (reply->size() != bytes) return fail(Errc::internal, "a reply of another size");
     result.latency_ns.record(static_cast<std::uint64_t>((Clock::now() - sent).count()));

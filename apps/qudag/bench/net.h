@@ -25,7 +25,7 @@ struct NetSpec {
 struct LoadSpec {
   std::size_t bytes = 256;
   std::size_t window = 1'024;
-  unsigned hops = 3;
+  unsigned relays = 3;
   unsigned circuits = 1;  ///< messages take turns on so many circuits
   double seconds = 2;
   std::uint64_t count = 0;  ///< end after so many; 0: by time
@@ -49,9 +49,9 @@ class Net {
   /// Errors: a message was not delivered, or the destination counted others than were sent.
   Result<LoadResult> load(const LoadSpec& spec);
   /// A message and its reply, one at a time.
-  Result<LoadResult> round_trips(std::size_t bytes, unsigned hops, double seconds);
+  Result<LoadResult> round_trips(std::size_t bytes, unsigned relays, double seconds);
   /// `circuits` messages of `bytes` at once, class low, each on its own circuit.
-  Result<LoadResult> bulk(std::size_t bytes, unsigned hops, unsigned circuits);
+  Result<LoadResult> bulk(std::size_t bytes, unsigned relays, unsigned circuits);
 
   /// Messages that the destination's application has taken so far.
   Result<std::uint64_t> counted();
@@ -70,7 +70,7 @@ class Net {
 
  private:
   Net() = default;
-  Result<std::vector<std::byte>> ask(std::span<const std::byte> payload, unsigned hops);
+  Result<std::vector<std::byte>> ask(std::span<const std::byte> payload, unsigned relays);
 
   std::unique_ptr<Network> relays_;
   std::filesystem::path log_;

@@ -60,10 +60,10 @@ double Books::goodput() const {
   return goodput(Class::high) + goodput(Class::normal) + goodput(Class::low);
 }
 
-Offered::Offered(Node& source, const NodeId& to, unsigned hops, std::chrono::milliseconds ttl)
+Offered::Offered(Node& source, const NodeId& to, unsigned relays, std::chrono::milliseconds ttl)
     : source_(source),
       to_(to),
-      hops_(hops),
+      relays_(relays),
       ttl_(ttl),
       slots_{Slot{this, Class::high}, Slot{this, Class::normal}, Slot{this, Class::low}} {
   for (const Slot& slot : slots_) payloads_[index(slot.cls)].resize(mixed_bytes(slot.cls));
@@ -88,7 +88,7 @@ void Offered::send_next() {
   }
   const Slot* slot = &slots_[index(cls)];
   const Status accepted =
-      source_.send(to_, payloads_[index(cls)], {.cls = cls, .ttl = ttl_, .hops = hops_},
+      source_.send(to_, payloads_[index(cls)], {.cls = cls, .ttl = ttl_, .relays = relays_},
                    [slot](const Delivery& d) { slot->owner->told(slot->cls, d); });
   // Refused at once is an answer too.
   if (!accepted) told(cls, {.outcome = Outcome::refused, .reason = accepted.error()});

@@ -49,8 +49,8 @@ class Offered {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// Messages to `to` over `hops` relays; each has `ttl` from the moment it is offered.
-  Offered(Node& source, const NodeId& to, unsigned hops, std::chrono::milliseconds ttl);
+  /// Messages to `to` over so many relays; each has `ttl` from the moment it is offered.
+  Offered(Node& source, const NodeId& to, unsigned relays, std::chrono::milliseconds ttl);
 
   /// As much as is served with `under_way` messages without an outcome: the capacity.
   void closed_loop(double seconds, std::size_t under_way);
@@ -71,7 +71,7 @@ class Offered {
 
   Node& source_;
   const NodeId to_;
-  const unsigned hops_;
+  const unsigned relays_;
   const std::chrono::milliseconds ttl_;
   const std::array<Slot, kClassCount> slots_;  // what a completion needs, in one pointer
   std::array<std::vector<std::byte>, kClassCount> payloads_;

@@ -83,7 +83,7 @@ Status Soak::one_source(const PeerAddress& relay, const NodeId& destination) {
     std::vector<std::future<Delivery>> batch;
     for (std::size_t i = 0; i < kAtOnce && used + i < per_source_; ++i) {
       const std::byte one[64] = {};
-      batch.push_back((*source)->send(destination, one, {.hops = 1, .isolation = ++tag}));
+      batch.push_back((*source)->send(destination, one, {.relays = 1, .isolation = ++tag}));
     }
     for (auto& delivery : batch) {
       const Delivery d = delivery.get();

@@ -45,38 +45,38 @@ Error error_of(const ngtcp2_ccerr& close) {
 }  // namespace
 
 void Connection::add_doomed(Doom reason) {
-  if (doomed() || retired()) return;
+  if (closing_soon() || retired()) return;
   doom_ = std::move(reason);
   leave_dials();
   (void)life_.on(LifeEvent::ended, shared_.now.mono);  // in any state that is not closed
-  shared_.doomed.push_back(this);
+  shared_.closing_soon.push_back(this);
 }
 
-void Connection::doom(Error why, Code code) {
+void Connection::close_soon(Error why, Code code) {
   Doom reason{std::move(why), true, {}};
   ngtcp2_ccerr_set_application_error(&reason.close, static_cast<std::uint64_t>(code), nullptr, 0);
   add_doomed(std::move(reason));
 }
 
-void Connection::doom_silently(Error why) { add_doomed({std::move(why), false, {}}); }
+void Connection::close_silently_soon(Error why) { add_doomed({std::move(why), false, {}}); }
 
 void Connection::fail_with(int rv) {
-  if (doomed()) return;
+  if (closing_soon()) return;
   switch (rv) {
     case NGTCP2_ERR_DRAINING:
-      doom_silently(error_of(*ngtcp2_conn_get_ccerr(conn_)));
+      close_silently_soon(error_of(*ngtcp2_conn_get_ccerr(conn_)));
       return;
     case NGTCP2_ERR_IDLE_CLOSE:
-      doom_silently(Error(Errc::timed_out, "idle"));
+      close_silently_soon(Error(Errc::timed_out, "idle"));
       return;
     case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
-      doom_silently(Error(Errc::unreachable));
+      close_silently_soon(Error(Errc::unreachable));
       return;
     default:
       break;
   }
   if (tls_.identity_mismatch()) {
-    doom(Error(Errc::identity_mismatch), Code::identity);
+    close_soon(Error(Errc::identity_mismatch), Code::identity);
     return;
   }
   Doom reason{Error(Errc::link_closed, ngtcp2_strerror(rv)), true, {}};
@@ -91,12 +91,12 @@ void Connection::fail_with(int rv) {
 
 bool Connection::violation(const char* what) {
   ++shared_.stats.control_frames_malformed;
-  doom(Error(Errc::link_closed, what), Code::protocol);
+  close_soon(Error(Errc::link_closed, what), Code::protocol);
   return false;
 }
 
 bool Connection::write_close(MutableBytes room, TrainInfo& out) {
-  if (!doomed() || !doom_->send_close || conn_ == nullptr) return false;
+  if (!closing_soon() || !doom_->send_close || conn_ == nullptr) return false;
   ngtcp2_path_storage path;
   ngtcp2_path_storage_zero(&path);
   ngtcp2_pkt_info info{};
@@ -127,7 +127,7 @@ Error Connection::retire() {
   }
   leave_step();
   leave_dials();
-  std::erase(shared_.doomed, this);
+  std::erase(shared_.closing_soon, this);
   std::erase_if(shared_.reset_tokens, [this](const auto& entry) { return entry.second == this; });
   tls_.end();
   handshake_bytes_.reset();

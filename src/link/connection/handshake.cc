@@ -62,7 +62,7 @@ void Connection::begin_step() {
 void Connection::finish_step(WorkEnd how) {
   QUDAG_DCHECK(step_ == Step::under_way);
   leave_step();
-  if (doomed() || retired()) return;
+  if (closing_soon() || retired()) return;
   if (how == WorkEnd::expired) {  // never begun, so the engine is as it was
     static_cast<void>(take_step());
     return;
@@ -74,8 +74,9 @@ void Connection::finish_step(WorkEnd how) {
   touch();
   if (rv != 0) fail_with(rv);
   // What freezes the link again sends the rest back.
-  const std::vector<Held> waiting = std::exchange(held_, {});
-  for (const Held& held : waiting) static_cast<void>(receive(held.path, held.ecn, held.bytes));
+  const std::vector<MemoryHeld> waiting = std::exchange(held_, {});
+  for (const MemoryHeld& held : waiting)
+    static_cast<void>(receive(held.path, held.ecn, held.bytes));
 }
 
 void Connection::leave_step() {
@@ -85,7 +86,7 @@ void Connection::leave_step() {
 
 void Connection::hold(const NativePath& path, std::uint8_t ecn, Bytes datagram) {
   std::size_t bytes = datagram.size();
-  for (const Held& held : held_) bytes += held.bytes.size();
+  for (const MemoryHeld& held : held_) bytes += held.bytes.size();
   if (held_.size() >= kHeldDatagramsMax || bytes > kHeldBytesMax) {
     ++shared_.stats.held_dropped;  // as if the network had lost it
     return;

@@ -35,10 +35,11 @@ void Connection::release_early() {
   if (!held) return;
   for (const EarlyStreams::One& one : held->take()) {
     Stream* stream = find(one.index);
-    if (stream == nullptr || doomed()) continue;
+    if (stream == nullptr || closing_soon()) continue;
     take_stream(*stream);
     stream = find(one.index);
-    if (stream != nullptr && !one.bytes.empty() && !doomed()) take_stream_data(*stream, one.bytes);
+    if (stream != nullptr && !one.bytes.empty() && !closing_soon())
+      take_stream_data(*stream, one.bytes);
   }
 }
 
@@ -60,7 +61,7 @@ bool Connection::on_hello(Bytes body) {
   }
   if (peer_) shared_.greeted.push_back(id_);
   release_early();
-  return !doomed();
+  return !closing_soon();
 }
 
 /// Who says who it is may come again without being asked for its address.

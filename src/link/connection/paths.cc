@@ -14,7 +14,7 @@ namespace qudag::link {
 /// validated while data goes on. Without a spare id the old one goes on until one comes: late is
 /// better than lost.
 bool Connection::move(const SocketAddress& local) {
-  if (doomed() || retired() || local == from_) return false;
+  if (closing_soon() || retired() || local == from_) return false;
   from_ = local;
   return take_path();
 }
@@ -49,13 +49,15 @@ SocketAddress Connection::remote() const {
 
 /// Three probe times: one answer that is lost is asked for again.
 bool Connection::ask() {
-  if (!reusable() || frozen() || !show()) return false;
+  if (!reusable() || frozen() || !probe_peer()) return false;
   ++shared_.stats.links_asked;
   life_.ask_until(shared_.now.mono + 3 * probe_time());
   return true;
 }
 
-bool Connection::leave_behind() { return peer_ && !doomed() && !retired() && life_.leave_behind(); }
+bool Connection::leave_behind() {
+  return peer_ && !closing_soon() && !retired() && life_.leave_behind();
+}
 
 /// The acceptor says that it would rather be there: ngtcp2 asks whether the path works, and goes.
 void Connection::on_preferred_address(ngtcp2_path& path, const ngtcp2_preferred_addr& told) {

@@ -26,7 +26,7 @@ Code code_of(std::uint64_t code) {
 // --------------------------------------------------------------------------
 
 Result<std::int64_t> Connection::open(Class cls, std::uint64_t context) {
-  if (!life_.opens_streams() || doomed()) return fail(Errc::link_closed);
+  if (!life_.opens_streams() || closing_soon()) return fail(Errc::link_closed);
   std::unique_ptr<Stream> stream(new (shared_.heap) Stream(-1, level_of(cls)));
   if (!stream) return fail(Errc::refused_memory);
   std::int64_t index = -1;
@@ -143,7 +143,7 @@ void Connection::pay_window() {
 }
 
 bool Connection::unused_for(Duration quiet) const {
-  return !doomed() && life_.unused_for(quiet, shared_.now.mono);
+  return !closing_soon() && life_.unused_for(quiet, shared_.now.mono);
 }
 
 void Connection::reset(Stream& stream, Code code) {
@@ -160,12 +160,12 @@ void Connection::check(int rv) {
   if (rv == NGTCP2_ERR_NOMEM) fail_with(rv);
 }
 
-bool Connection::show() {
+bool Connection::probe_peer() {
   return send_control(number_of(wire::ControlType::ping), wire::encode_ping(shared_.rng.u64()));
 }
 
 bool Connection::send_control(std::uint8_t type, Bytes body) {
-  if (retired() || doomed() || state() < LinkState::ready) return false;
+  if (retired() || closing_soon() || state() < LinkState::ready) return false;
   if (body.size() > wire::kControlBodyBytesMax) return false;
   if (control_.queued_bytes() + body.size() > kControlQueueBytesMax) return false;
   const auto header = wire::encode_control_header(type, body.size());
@@ -195,10 +195,10 @@ bool Connection::send_control(std::uint8_t type, Bytes body) {
 }
 
 void Connection::say_goodbye(Drain why) {
-  if (retired() || doomed()) return;
+  if (retired() || closing_soon()) return;
   if (life_.said_goodbye() && (why == Drain::replaced || life_.drain() == why)) return;
   if (state() < LinkState::ready) {
-    doom(Error(Errc::shutting_down), Code::shutdown);
+    close_soon(Error(Errc::shutting_down), Code::shutdown);
     return;
   }
   const Code code = why == Drain::stopping ? Code::shutdown : Code::none;
@@ -218,13 +218,14 @@ void Connection::begin_drain(LifeEvent event, Drain why) {
 }
 
 void Connection::end_if_drained() {
-  if (doomed() || life_.due(shared_.now.mono, probe_time()) != Lifecycle::Rule::drained) return;
+  if (closing_soon() || life_.due(shared_.now.mono, probe_time()) != Lifecycle::Rule::drained)
+    return;
   if (control_.queued_bytes() > 0) {  // looked at again when it is sent
     if (life_.drain() == Drain::replaced) life_.linger(shared_.now.mono);
     return;
   }
-  if (life_.drain() == Drain::replaced) return doom(Error(Errc::link_closed), Code::none);
-  doom(Error(life_.said_goodbye() ? Errc::shutting_down : Errc::link_closed), Code::shutdown);
+  if (life_.drain() == Drain::replaced) return close_soon(Error(Errc::link_closed), Code::none);
+  close_soon(Error(life_.said_goodbye() ? Errc::shutting_down : Errc::link_closed), Code::shutdown);
 }
 
 // ---- What ngtcp2 reports
@@ -234,7 +235,7 @@ bool Connection::on_handshake_completed() {
   auto facts = tls_.check();
   if (!facts) {
     const bool wrong = facts.error() == Errc::identity_mismatch;
-    doom(facts.error(), wrong ? Code::identity : Code::protocol);
+    close_soon(facts.error(), wrong ? Code::identity : Code::protocol);
     return false;
   }
   if (!life_.on(LifeEvent::completed, shared_.now.mono)) return false;
@@ -255,7 +256,7 @@ bool Connection::on_handshake_completed() {
   if (shared_.options.say_hello) hello_by_ = shared_.now.mono + kHelloWithin;
   if (shared_.options.say_hello &&
       !send_control(number_of(wire::ControlType::hello), wire::encode_hello(hello))) {
-    doom(Error(Errc::refused_memory), Code::refused);
+    close_soon(Error(Errc::refused_memory), Code::refused);
     return false;
   }
   if (dialer_) {
@@ -272,7 +273,7 @@ bool Connection::on_handshake_completed() {
 }
 
 bool Connection::on_stream_opened(std::int64_t index) {
-  if (doomed()) return false;
+  if (closing_soon()) return false;
   if (index == control_.index()) {
     ngtcp2_conn_set_stream_user_data(conn_, index, &control_);
     control_open_ = true;
@@ -297,7 +298,7 @@ void Connection::take_stream(Stream& stream) {
 }
 
 bool Connection::on_stream_data(Stream& stream, Bytes data, bool fin) {
-  if (doomed()) return false;
+  if (closing_soon()) return false;
   stream.unconsumed += static_cast<std::uint32_t>(data.size());  // below the stream's window
   if (stream.control()) {
     const bool ok = on_control_data(data);
@@ -326,7 +327,7 @@ void Connection::take_stream_data(Stream& stream, Bytes data) {
 }
 
 void Connection::on_stream_ended(Stream& stream, std::uint64_t code) {
-  if (doomed()) return;
+  if (closing_soon()) return;
   if (stream.control()) {
     violation("control stream reset");
     return;
@@ -351,7 +352,7 @@ void Connection::on_stream_freed(Stream& stream, std::uint64_t code) {
   touch();
   const bool early = before_hello(stream);
   if (early && early_) early_->remove(stream.index());
-  const bool tell = !stream.gone && !doomed() && !early;
+  const bool tell = !stream.gone && !closing_soon() && !early;
   const StreamId which = name(stream);
   const std::uint64_t context = stream.context;
   free_stream(&stream);
@@ -370,7 +371,7 @@ bool Connection::on_control_data(Bytes data) {
       case ControlReader::Step::frame:
         break;
     }
-    if (!on_control_frame(frame) || doomed()) return false;
+    if (!on_control_frame(frame) || closing_soon()) return false;
   }
 }
 

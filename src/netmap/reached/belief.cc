@@ -22,9 +22,9 @@ void Belief::set(std::set<NodeId> ids) {
   std::erase_if(heard_, [this](const auto& one) { return !in(one.first); });
 }
 
-void Belief::drop(Held& held, const NodeId& voucher) { std::erase(held.vouchers, voucher); }
+void Belief::drop(Record& held, const NodeId& voucher) { std::erase(held.vouchers, voucher); }
 
-void Belief::on_shown(const NodeId& by, Held& held, Now now) {
+void Belief::on_shown(const NodeId& by, Record& held, Now now) {
   if (!held.entry->descriptor.relay || !in(by)) return;
   const bool is_there = std::ranges::find(held.vouchers, by) != held.vouchers.end();
   if (!is_there && held.vouchers.size() < Store::kVouchersMax) held.vouchers.push_back(by);
@@ -36,13 +36,13 @@ void Belief::on_digest(const NodeId& of, const wire::DigestView& digest, Now now
   std::set<NodeId> shown;
   for (std::size_t i = 0; i < digest.size(); ++i) {
     const wire::DigestEntry entry = digest.at(i);
-    const Held* held = store_.find(entry.id);
+    const Record* held = store_.find(entry.id);
     if (held == nullptr) continue;
     // An older one says nothing of new addresses; of the same ones it had said it before.
     const bool before = std::ranges::find(held->vouchers, of) != held->vouchers.end();
     if (entry.rank >= held->rank() || before) shown.insert(entry.id);
   }
-  store_.for_range(digest.lo(), digest.hi(), [&](Held& held) {
+  store_.for_range(digest.lo(), digest.hi(), [&](Record& held) {
     if (!shown.contains(held.entry->descriptor.id)) return drop(held, of);
     on_shown(of, held, now);
   });
@@ -55,7 +55,7 @@ void Belief::count_needed(Now now) {
   for (const auto& [id, at] : heard_) {
     if (now.mono - at < kHeard) shows[id] = 0;
   }
-  store_.for_range(0, 255, [&](const Held& held) {
+  store_.for_range(0, 255, [&](const Record& held) {
     for (const NodeId& id : held.vouchers) {
       if (const auto at = shows.find(id); at != shows.end()) ++at->second;
     }
@@ -70,7 +70,7 @@ void Belief::count_needed(Now now) {
   needed_ = static_cast<std::size_t>(informed) >= kAskTwoOf ? 2 : 1;
 }
 
-bool Belief::is_believed(const Held& held) const {
+bool Belief::is_believed(const Record& held) const {
   if (!held.entry->descriptor.relay) return false;
   if (held.reached || store_.is_kept(held.entry->descriptor.id)) return true;
   const auto vouched =
@@ -78,13 +78,13 @@ bool Belief::is_believed(const Held& held) const {
   return static_cast<std::size_t>(vouched) >= needed_;
 }
 
-void Belief::remember(Held& held, Now now) {
+void Belief::remember(Record& held, Now now) {
   if (!held.entry->descriptor.relay) return;
   held.believed_at = now.mono;
   store_.set_counts(held, true);
 }
 
-void Belief::judge(Held& held, Now now) {
+void Belief::judge(Record& held, Now now) {
   if (is_believed(held)) {
     held.believed_at = now.mono;
     return store_.set_counts(held, true);
@@ -96,7 +96,7 @@ void Belief::judge(Held& held, Now now) {
 
 void Belief::judge_all(Now now) {
   count_needed(now);
-  store_.for_range(0, 255, [&](Held& held) { judge(held, now); });
+  store_.for_range(0, 255, [&](Record& held) { judge(held, now); });
 }
 
 }  // namespace qudag::netmap

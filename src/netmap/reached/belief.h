@@ -30,19 +30,19 @@ class Belief {
   /// What one of them shows of a range of ids.
   void on_digest(const NodeId& of, const wire::DigestView& digest, Now now);
   /// One of them passed that one on.
-  void on_shown(const NodeId& by, Held& held, Now now);
+  void on_shown(const NodeId& by, Record& held, Now now);
   /// Whether it counts may have changed.
-  void judge(Held& held, Now now);
+  void judge(Record& held, Now now);
   /// All of them: some are not heard of any more.
   void judge_all(Now now);
-  bool is_believed(const Held& held) const;
+  bool is_believed(const Record& held) const;
   /// It counted when this node ended: it goes on, until those that are believed tell otherwise.
-  void remember(Held& held, Now now);
+  void remember(Record& held, Now now);
   std::size_t needed() const { return needed_; }
 
  private:
   void count_needed(Now now);
-  static void drop(Held& held, const NodeId& voucher);
+  static void drop(Record& held, const NodeId& voucher);
 
   Store& store_;
   std::set<NodeId> believed_;

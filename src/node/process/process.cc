@@ -14,7 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint64_t kShardBytes = 1'400 * 1024;      // receive buffers, outbox, stack
+constexpr std::uint64_t kShardBytes = 1'400 * 1024;      // receive buffers, send queue, stack
 constexpr std::uint64_t kTrimProcessAfter = 128 * 1024;  // freed bytes that are worth it
 constexpr Duration kAskAllEvery = 50ms;
 constexpr Duration kCountEvery = 1s;
@@ -57,7 +57,7 @@ void Process::look(bool short_of, memory::Bound& bound, AppPool& pool, runtime::
   if (measuring_.exchange(true, std::memory_order_relaxed)) return;
   const auto task = [this, short_of, &bound, &pool] {
     if (short_of) {
-      pool.empty();
+      pool.release_free();
       malloc_trim(0);
     }
     measure(bound);

@@ -1,6 +1,6 @@
 #include "node/shard/load_reports.h"
 
-#include "node/shard/link_joint.h"
+#include "node/shard/circuit_transport.h"
 #include "wire/control.h"
 
 namespace qudag::node {

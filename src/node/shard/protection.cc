@@ -104,7 +104,7 @@ void Protection::watch_memory(Now now) {
   const std::uint64_t used = setup_.bound.node().used();
   if (near || now.mono >= watch_at_) {
     watch_at_ = now.mono + (used >= max / 3 * 2 ? kWatchOften : kWatchEvery);
-    setup_.host.on_memory_watch(setup_.shard, near);
+    setup_.environment.on_memory_watch(setup_.shard, near);
   }
   const std::uint64_t room = max - std::min(max, used);
   setup_.endpoint.set_stream_window(
@@ -113,7 +113,7 @@ void Protection::watch_memory(Now now) {
 }
 
 void Protection::give_free() {
-  static_cast<void>(setup_.pool.empty(kGivePieces));
+  static_cast<void>(setup_.pool.release_free(kGivePieces));
   setup_.endpoint.trim_heap();
 }
 
@@ -153,7 +153,7 @@ Measured Protection::measure(Now now) {
   out.handshakes = setup_.endpoint.handshake_pressure(now);
   out.circuits = share(setup_.circuits.size(), setup_.circuits_max);
   out.builds = share(setup_.circuits.building(), setup_.building_max);
-  setup_.host.measure(setup_.shard, out);
+  setup_.environment.measure(setup_.shard, out);
   return out;
 }
 
@@ -193,8 +193,8 @@ void Protection::tell_changes() {
     const bool active = overload_.active(action);
     if (active == was_active_[i]) continue;
     was_active_[i] = active;
-    setup_.host.on_action(setup_.shard, action, active, worst(),
-                          *std::max_element(pressures_.begin(), pressures_.end()));
+    setup_.environment.on_action(setup_.shard, action, active, worst(),
+                                 *std::max_element(pressures_.begin(), pressures_.end()));
   }
 }
 
@@ -229,7 +229,7 @@ void Protection::shrink(Now now) {
   if (now.mono < shrink_all_at_) return;
   shrink_all_at_ = now.mono + kShrinkAllEvery;
   setup_.endpoint.trim();
-  setup_.host.on_maintained(setup_.shard, kFreedEnough);
+  setup_.environment.on_maintained(setup_.shard, kFreedEnough);
 }
 
 /// Only while a pressure still is where the action starts: in the hold time after it nothing more

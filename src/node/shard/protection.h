@@ -16,7 +16,7 @@
 #include "link/endpoint.h"
 #include "memory/bound.h"
 #include "message/messages.h"
-#include "node/shard/host.h"
+#include "node/shard/environment.h"
 
 #include <algorithm>
 #include <array>
@@ -58,7 +58,7 @@ struct ProtectionSetup {
   link::Endpoint& endpoint;
   circuit::Circuits& circuits;
   message::Messages& messages;
-  ShardHost& host;
+  ShardEnvironment& environment;
 };
 
 class Protection {

@@ -56,7 +56,7 @@ std::uint64_t builds_admitted(const Limits& limits) {
 }
 
 // Rounded down: all shards together let in no more than the replay window holds.
-BuildGateOptions gate_options(const ShardSetup& setup) {
+BuildLimiterOptions gate_options(const ShardSetup& setup) {
   const Limits& limits = setup.options->limits;
   return {.per_second = std::max<std::uint64_t>(1, builds_admitted(limits) / setup.shards),
           .per_link_per_second = limits.builds_per_link};
@@ -112,8 +112,8 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.stream_window_bytes = std::clamp<std::size_t>(memory / 1024, kWindowMin, kWindowMax);
   out.long_windows_bytes = memory / kLongWindowsOneIn / setup.shards;
   out.link_window_bytes = std::clamp<std::size_t>(memory / 16, 16 * kWindowMin, 32 * kWindowMax);
-  out.workers = &setup.host->workers();
-  out.executor = &setup.host->executor(setup.index);
+  out.workers = &setup.environment->workers();
+  out.executor = &setup.environment->executor(setup.index);
   out.known = setup.options->known;
   out.dials_back = setup.options->relay;
   out.cipher = cipher_of(setup);
@@ -132,8 +132,8 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
   message::MessagesOptions out;
   out.self = setup.identity->id();
   out.delivered = setup.delivered;
-  out.offload = [host = setup.host, index = setup.index](std::function<void()> work,
-                                                         std::function<void(WorkEnd, Now)> done) {
+  out.offload = [host = setup.environment, index = setup.index](
+                    std::function<void()> work, std::function<void(WorkEnd, Now)> done) {
     return host->workers().submit(std::move(work), host->executor(index), std::move(done));
   };
   const auto most = messages_max(limits, setup.shards);

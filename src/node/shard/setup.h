@@ -1,4 +1,4 @@
-// What a shard is made of, and what the node's options mean for each room in it.
+// What a shard is made of, and what the node's options mean for each module in it.
 #pragma once
 
 #include "circuit/circuits.h"
@@ -7,9 +7,9 @@
 #include "link/pool/warm_set.h"
 #include "memory/bound.h"
 #include "message/messages.h"
-#include "node/shard/build_gate.h"
+#include "node/shard/build_limiter.h"
+#include "node/shard/environment.h"
 #include "node/shard/gossip/gossip_hub.h"
-#include "node/shard/host.h"
 #include "node/shard/node_guards.h"
 #include "node/state.h"
 #include "onion/key_stock.h"
@@ -32,7 +32,7 @@ struct ShardSetup {
   std::shared_ptr<memory::Bound> bound;  // owners: node, shards, pools, buffers given out
   Rng* rng = nullptr;
   runtime::DatagramSocket* socket = nullptr;
-  ShardHost* host = nullptr;
+  ShardEnvironment* environment = nullptr;
   GossipHub* hub = nullptr;
   bool by_load = true;  // how hops are chosen (netmap::RoutePolicy); off only to compare
   std::shared_ptr<onion::ReplayWindow> replays = nullptr;   // owners: all shards
@@ -62,7 +62,7 @@ std::uint64_t builds_admitted(const Limits& limits);
 
 memory::PoolOptions pool_options(const ShardSetup& setup);
 crypto::Cipher cipher_of(const ShardSetup& setup);
-BuildGateOptions gate_options(const ShardSetup& setup);
+BuildLimiterOptions gate_options(const ShardSetup& setup);
 link::DialRules dial_rules(const ShardSetup& setup);
 link::WarmRules warm_rules(const ShardSetup& setup);
 circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStock& stock);

@@ -45,7 +45,7 @@ Delivery refusal(const Error& error) {
 Shard::Shard(const ShardSetup& setup)
     : setup_(setup),
       pool_(pool_options(setup)),
-      joint_(setup.identity->id(), *this, gate_options(setup), dial_rules(setup)),
+      transport_(setup.identity->id(), *this, gate_options(setup), dial_rules(setup)),
       routes_(setup.identity->id(), cipher_of(setup),
               {.distinct_networks = setup.options->distinct_networks,
                .guards = setup.options->guards,
@@ -58,8 +58,8 @@ Shard::Shard(const ShardSetup& setup)
              .relay = setup.options->relay,
              .rng = *setup.rng,
              .guards = [this] { return routes_.guards(); },
-             .dial = [this](const NodeId& peer, Now now) { return joint_.dial(peer, now); }}),
-      circuits_(circuit_options(setup, stock_), pool_, *setup.rng, joint_),
+             .dial = [this](const NodeId& peer, Now now) { return transport_.dial(peer, now); }}),
+      circuits_(circuit_options(setup, stock_), pool_, *setup.rng, transport_),
       pending_(message_options(setup).sends_max()) {}
 
 Shard::~Shard() = default;
@@ -67,14 +67,15 @@ Shard::~Shard() = default;
 Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
   std::unique_ptr<Shard> shard(new Shard(setup));
   auto endpoint = link::Endpoint::create(endpoint_options(setup), *setup.identity, shard->pool_,
-                                         *setup.rng, shard->joint_, shard.get());
+                                         *setup.rng, shard->transport_, shard.get());
   if (!endpoint) return std::unexpected(endpoint.error());
   shard->endpoint_ = std::move(*endpoint);
-  shard->joint_.attach(*shard->endpoint_, shard->circuits_);
-  shard->joint_.set_local(setup.socket->local());
+  shard->transport_.attach(*shard->endpoint_, shard->circuits_);
+  shard->transport_.set_local(setup.socket->local());
   shard->messages_ = std::make_unique<message::Messages>(
       message_options(setup), shard->circuits_, shard->routes_, shard->pool_,
-      setup.bound->messages(), *setup.rng, setup.identity, static_cast<message::Events&>(*shard));
+      setup.bound->messages(), *setup.rng, setup.identity,
+      static_cast<message::MessageEvents&>(*shard));
   shard->circuits_.set_events(*shard->messages_);
   shard->protection_ = std::make_unique<Protection>(
       ProtectionSetup{.shard = setup.index,
@@ -86,7 +87,7 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
                       .endpoint = *shard->endpoint_,
                       .circuits = shard->circuits_,
                       .messages = *shard->messages_,
-                      .host = *setup.host});
+                      .environment = *setup.environment});
   return shard;
 }
 
@@ -126,7 +127,7 @@ void Shard::hand_over(std::uint8_t shard, const runtime::Received& datagram) {
     meta.data = *copy;
     owner->endpoint_->receive({&meta, 1}, owner->setup_.socket->local(), now);
   };
-  static_cast<void>(setup_.host->executor(shard).post(receive));  // else lost, as on the way
+  static_cast<void>(setup_.environment->executor(shard).post(receive));  // else lost, as on the way
 }
 
 void Shard::on_writable(Now) { wants_writable_ = false; }
@@ -141,7 +142,7 @@ void Shard::on_time(Now now) {
   if (now.mono >= maintain_at_) maintain(now);
   if (now.mono >= show_at_) {
     show_at_ = kNever;
-    endpoint_->show(*setup_.socket, now);
+    endpoint_->probe_peers(*setup_.socket, now);
     if (bootstrap_) look_where_we_are(now);
   }
   if (setup_.index == 0) {
@@ -227,7 +228,7 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
                                     onion::block_use(received.cls));
   if (!payload) return message::Taken::memory;
   message.payload = Buffer(std::move(payload));
-  return to_taken(setup_.host->on_message(std::move(message)));
+  return to_taken(setup_.environment->on_message(std::move(message)));
 }
 
 void Shard::on_outcome(message::SendId id, const Delivery& delivery, Now) {
@@ -254,7 +255,7 @@ void Shard::count_ended(Class cls, std::size_t bytes) {
 
 void Shard::tell_ended() {
   if (std::ranges::all_of(ended_, [](const Ended& one) { return one.messages == 0; })) return;
-  setup_.host->on_ended(setup_.index, std::exchange(ended_, {}));
+  setup_.environment->on_ended(setup_.index, std::exchange(ended_, {}));
 }
 
 void Shard::on_progress(message::SendId id, std::size_t done, std::size_t all, Now) {
@@ -269,8 +270,8 @@ void Shard::post_to_hub(std::function<void(GossipHub&, Now)> task, Now now) {
   GossipHub& hub = *setup_.hub;
   if (setup_.index == 0) return task(hub, now);
   // A full mailbox drops this; the next digest repeats what it said.
-  static_cast<void>(
-      setup_.host->executor(0).post([&hub, task = std::move(task)](Now then) { task(hub, then); }));
+  static_cast<void>(setup_.environment->executor(0).post(
+      [&hub, task = std::move(task)](Now then) { task(hub, then); }));
 }
 
 namespace {
@@ -320,7 +321,7 @@ void Shard::pay_hub() {
     const auto tell = [hub = setup_.hub, index = setup_.index, event = hub_owed_[told]](Now now) {
       event.tell(*hub, index, now);
     };
-    if (!setup_.host->executor(0).post(tell)) break;
+    if (!setup_.environment->executor(0).post(tell)) break;
   }
   hub_owed_.erase(hub_owed_.begin(), hub_owed_.begin() + static_cast<std::ptrdiff_t>(told));
 }
@@ -366,7 +367,7 @@ void Shard::set_view(netmap::ViewPtr view, Now now) {
       own->onion_key(now.unix_seconds)->bytes() != keys_.front().key.pair->public_bytes()) {
     renew_at_ = now.mono;
   }
-  joint_.set_view(view);
+  transport_.set_view(view);
   warm_.set_view(view);
   routes_.set_view(std::move(view));
 }
@@ -418,7 +419,7 @@ void Shard::advance_stop(Now now) {
   if (phase_ == Phase::closing && (endpoint_->links().empty() || now.mono >= phase_end_)) {
     phase_ = Phase::stopped;
     phase_end_ = kNever;
-    setup_.host->on_stopped(setup_.index);
+    setup_.environment->on_stopped(setup_.index);
   }
 }
 

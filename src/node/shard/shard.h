@@ -1,6 +1,7 @@
 // One thread's worth of node: sockets, links, circuits and messages, joined.
 //
-//   socket -> link::Endpoint -> LinkJoint -> circuit::Circuits -> message::Messages -> ShardHost
+//   socket -> link::Endpoint -> CircuitTransport -> circuit::Circuits -> message::Messages ->
+//   ShardEnvironment
 //
 // and back the same way. Driven by a real loop or by the simulator (runtime::Driven); knows neither
 // threads nor clocks. Everything here runs on the shard's thread; other threads reach it through
@@ -11,12 +12,12 @@
 #include "memory/bound.h"
 #include "node/report.h"
 #include "node/request.h"
+#include "node/shard/circuit_transport.h"
 #include "node/shard/completions.h"
+#include "node/shard/environment.h"
 #include "node/shard/gossip/bootstrap.h"
 #include "node/shard/gossip/gossip_hub.h"
-#include "node/shard/host.h"
 #include "node/shard/key_ring.h"
-#include "node/shard/link_joint.h"
 #include "node/shard/load_reports.h"
 #include "node/shard/protection.h"
 #include "node/shard/route_source.h"
@@ -37,7 +38,7 @@ namespace qudag::node {
 class Shard final : public runtime::Driven,
                     private LinkListener,
                     private link::WrongShard,
-                    private message::Events {
+                    private message::MessageEvents {
  public:
   static Result<std::unique_ptr<Shard>> create(const ShardSetup& setup);
   ~Shard() override;
@@ -104,7 +105,7 @@ class Shard final : public runtime::Driven,
   // link::WrongShard
   void hand_over(std::uint8_t shard, const runtime::Received& datagram) override;
 
-  // message::Events
+  // message::MessageEvents
   message::Taken on_message(message::Received&& received, Now now) override;
   void on_outcome(message::SendId id, const Delivery& delivery, Now now) override;
   void on_progress(message::SendId id, std::size_t done, std::size_t all, Now now) override;
@@ -143,7 +144,7 @@ class Shard final : public runtime::Driven,
 
   const ShardSetup setup_;
   memory::BlockPool pool_;
-  LinkJoint joint_;
+  CircuitTransport transport_;
   RouteSource routes_;
   LoadReports load_reports_;
   WarmLinks warm_;

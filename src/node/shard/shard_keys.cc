@@ -2,7 +2,7 @@
 // shows its links a new address.
 #include "node/shard/shard.h"
 
-#include "node/shard/whereabouts.h"
+#include "node/shard/published_addresses.h"
 #include "wire/control.h"
 
 #include <algorithm>
@@ -24,7 +24,8 @@ constexpr Duration kAddressSettles = 20ms;
 
 void Shard::start(std::vector<SocketAddress> addresses, Now now) {
   addresses_ = std::move(addresses);
-  if (setup_.options->publish.empty()) addresses_ = whereabouts(*setup_.options, *setup_.socket);
+  if (setup_.options->publish.empty())
+    addresses_ = published_addresses(*setup_.options, *setup_.socket);
   setup_.guards->with([this](netmap::Guards& guards) { guards_kept_ = guards.version(); });
   keep_netmap_at_ = now.mono + kKeepNetmapFirst;
   // A refusal or failure shows as no link; the next round tries again.
@@ -61,7 +62,7 @@ std::vector<NodeId> Shard::guards_to_dial() const {
 
 /// A guard that the netmap lacks, as after a day without us, is dialed where it was.
 void Shard::dial_known(const NodeId& id, Now now) {
-  const auto link = joint_.dial(id, now);
+  const auto link = transport_.dial(id, now);
   if (link || link.error() != Errc::unknown_destination) return;
   const SocketAddress at = setup_.guards->with([&](netmap::Guards& guards) {
     const netmap::Guard* guard = guards.find(netmap::Layer::first, id);
@@ -103,7 +104,7 @@ void Shard::try_relays(Now now) {
 
 /// Who looks for us hears of a new address at once.
 void Shard::look_where_we_are(Now now) {
-  auto found = whereabouts(*setup_.options, *setup_.socket);
+  auto found = published_addresses(*setup_.options, *setup_.socket);
   if (found == addresses_) return;
   addresses_ = std::move(found);
   renew(now);
@@ -174,13 +175,14 @@ void Shard::renew(Now now) {
   auto result = std::make_shared<Result<Announcement>>(fail(Errc::internal));
   // Refused, expired or failed: tried again at renew_at_. One at a time: two would each make a key,
   // and one of them be lost.
-  renewing_ = setup_.host->workers().submit([input, result] { *result = announce(*input); },
-                                            setup_.host->executor(0),
-                                            [this, result](WorkEnd, Now then) {
-                                              renewing_ = false;
-                                              if (*result) announced(**result, then);
-                                              if (std::exchange(renew_again_, false)) renew(then);
-                                            });
+  renewing_ = setup_.environment->workers().submit([input, result] { *result = announce(*input); },
+                                                   setup_.environment->executor(0),
+                                                   [this, result](WorkEnd, Now then) {
+                                                     renewing_ = false;
+                                                     if (*result) announced(**result, then);
+                                                     if (std::exchange(renew_again_, false))
+                                                       renew(then);
+                                                   });
 }
 
 void Shard::announced(const Announcement& made, Now now) {

@@ -24,14 +24,14 @@ ShardReport Shard::report() const {
     if (const auto off = setup_.hub->clock_off()) out.clock_off_s = off->seconds;
     out.gossip = setup_.hub->hub_stats();
   }
-  out.link_requests = joint_.requests();
+  out.link_requests = transport_.requests();
   out.warm = warm_.stats();
   out.loads = load_reports_.stats();
   if (setup_.index == 0) {
     out.first_hops = setup_.guards->with([](const netmap::Guards& g) { return g.choices; });
   }
-  out.gate = joint_.gate().stats();
-  out.dials = joint_.dials();
+  out.limiter = transport_.limiter().stats();
+  out.dials = transport_.dials();
   out.protection = protection_->report();
   out.turns_reading_used_up = turns_reading_used_up_;
   out.socket = setup_.socket->stats();
@@ -47,7 +47,7 @@ void Shard::report(BoundedList& out, Now now) const {
   circuits_.report(out);
   endpoint_->report(out);
   load_reports_.report(out, share(setup_.options->limits.links, setup_.shards));
-  joint_.report(out, 2 * share(setup_.options->limits.circuits_building, setup_.shards));
+  transport_.report(out, 2 * share(setup_.options->limits.circuits_building, setup_.shards));
   warm_.report(out);
   memory::report("blocks of a shard", pool_options(setup_), pool_.stats(), out);
   const std::size_t sends = message_options(setup_).sends_max();

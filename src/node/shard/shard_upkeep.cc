@@ -31,7 +31,7 @@ void Shard::fill_stock() {
   const std::size_t wanted = std::min(stock_.wanted(), kPairsAtOnce);
   if (wanted == 0 || filling_stock_ || phase_ != Phase::running) return;
   const auto made = std::make_shared<std::vector<crypto::KemKeyPair>>();  // owners: the two steps
-  filling_stock_ = setup_.host->workers().submit(
+  filling_stock_ = setup_.environment->workers().submit(
       [made, wanted] {
         while (made->size() < wanted) {
           auto pair = crypto::KemKeyPair::generate();
@@ -39,7 +39,7 @@ void Shard::fill_stock() {
           made->push_back(std::move(*pair));
         }
       },
-      setup_.host->executor(setup_.index),
+      setup_.environment->executor(setup_.index),
       [this, made](WorkEnd, Now) {
         filling_stock_ = false;
         for (crypto::KemKeyPair& pair : *made) stock_.put(std::move(pair));
@@ -69,8 +69,8 @@ std::function<bool()> Shard::state_to_keep(bool all, Now now) {
 void Shard::keep_state(Now now) {
   if (setup_.state == nullptr || setup_.index != 0 || keeping_state_) return;
   const auto ok = std::make_shared<bool>(false);
-  keeping_state_ = setup_.host->workers().submit(
-      [work = state_to_keep(false, now), ok] { *ok = work(); }, setup_.host->executor(0),
+  keeping_state_ = setup_.environment->workers().submit(
+      [work = state_to_keep(false, now), ok] { *ok = work(); }, setup_.environment->executor(0),
       [this, ok](WorkEnd, Now) {
         keeping_state_ = false;
         if (!*ok) guards_kept_ = UINT64_MAX;  // tried again the next time
@@ -103,7 +103,7 @@ void Shard::maintain(Now now) {
                               (seen.rested - seen_.rested) * kRestedBytes +
                               (seen.trimmed - seen_.trimmed) * memory::kBlockCapacity[0];
   seen_ = seen;
-  setup_.host->on_maintained(setup_.index, freed);
+  setup_.environment->on_maintained(setup_.index, freed);
 }
 
 }  // namespace qudag::node

@@ -1,11 +1,11 @@
 // Links that are there before a circuit asks: joins the warm set (link/pool/warm_set.h) to the
 // endpoint, the netmap's view and the guards.
 //
-// LinkJoint tells each request for a link. Once a second, while there is demand, the set is chosen
-// anew: who has a place is kept alive, or dialed if there is no link; who lost its place is left to
-// the idle rule. Likely beside what was asked: our guards; for a relay also other relays, drawn
-// evenly. A node that is no relay never dials any but its
-// guards and whom it asked for itself: otherwise its first hops would be strangers.
+// CircuitTransport tells each request for a link. Once a second, while there is demand, the set is
+// chosen anew: who has a place is kept alive, or dialed if there is no link; who lost its place is
+// left to the idle rule. Likely beside what was asked: our guards; for a relay also other relays,
+// drawn evenly. A node that is no relay never dials any but its guards and whom it asked for
+// itself: otherwise its first hops would be strangers.
 //
 // Owned by a shard, used on its thread only. Who did not answer lately is not dialed ahead, and
 // nobody is while the overload manager says so.

@@ -26,9 +26,9 @@ json::object beside_bulk(Node& a, Node& b, const Book& book, const Words& words,
   for (std::uint64_t i = 1; i <= circuits; ++i) {
     loads.push_back(std::make_unique<Bulk>(
         a, b.id(), 65'536, 8,
-        SendOptions{.cls = *bulk, .ttl = 120s, .hops = 0, .isolation = 1'000 * stream + i}));
+        SendOptions{.cls = *bulk, .ttl = 120s, .relays = 0, .isolation = 1'000 * stream + i}));
   }
-  static_cast<void>(send_ms(a, b.id(), {.hops = 0}));
+  static_cast<void>(send_ms(a, b.id(), {.relays = 0}));
   std::this_thread::sleep_for(3s);  // until the link is at its rate
   const auto sum = [&] {
     std::uint64_t bytes = 0;
@@ -38,7 +38,7 @@ json::object beside_bulk(Node& a, Node& b, const Book& book, const Words& words,
   const std::uint64_t before = sum();
   const auto begin = Clock::now();
   Numbered messages(a, b.id(),
-                    {.stream = stream, .per_second = 200, .how = {.ttl = 120s, .hops = 0}});
+                    {.stream = stream, .per_second = 200, .how = {.ttl = 120s, .relays = 0}});
   std::this_thread::sleep_for(std::chrono::duration<double>(words.number("seconds", 4)));
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   const auto bytes = static_cast<double>(sum() - before);
@@ -62,14 +62,14 @@ json::object circuit(const Words& words) {
   Book book;
   book.keep(b);
   std::vector<double> ready, first;
-  const double cold = send_ms(a, b.id(), {.hops = relays, .isolation = 1'000});
+  const double cold = send_ms(a, b.id(), {.relays = relays, .isolation = 1'000});
   // Routes are drawn: until every link has been used.
   for (std::uint64_t i = 1; i <= 8; ++i) {
-    static_cast<void>(send_ms(a, b.id(), {.hops = relays, .isolation = 1'000 + i}));
+    static_cast<void>(send_ms(a, b.id(), {.relays = relays, .isolation = 1'000 + i}));
   }
   const auto count = static_cast<std::uint64_t>(words.number("count", 15));
   for (std::uint64_t i = 1; i <= count; ++i) {
-    const SendOptions how{.hops = relays, .isolation = i};
+    const SendOptions how{.relays = relays, .isolation = i};
     first.push_back(send_ms(a, b.id(), how));
     ready.push_back(first.back() - send_ms(a, b.id(), how));
   }

@@ -24,17 +24,17 @@ class FirstByte {
   ~FirstByte() { to_.on_message(nullptr); }
 
   /// Over a circuit of its own.
-  double ms(unsigned hops) {
+  double ms(unsigned relays) {
     const std::vector<std::byte> payload(100);
     const auto begin = Clock::now();
     const Delivery end =
-        from_.send(to_.id(), payload, {.hops = hops, .isolation = ++circuits_}).get();
+        from_.send(to_.id(), payload, {.relays = relays, .isolation = ++circuits_}).get();
     if (end.outcome != Outcome::delivered) give_up("not delivered: " + end.reason.message());
     return std::chrono::duration<double, std::milli>(arrived_.load() - begin).count();
   }
-  std::vector<double> several(unsigned hops, std::uint64_t count) {
+  std::vector<double> several(unsigned relays, std::uint64_t count) {
     std::vector<double> out;
-    for (std::uint64_t i = 0; i < count; ++i) out.push_back(ms(hops));
+    for (std::uint64_t i = 0; i < count; ++i) out.push_back(ms(relays));
     return out;
   }
 

@@ -29,10 +29,11 @@ std::chrono::nanoseconds in_time(double value) {
 }
 
 /// Circuits for both classes are there, so that what is measured is the change and nothing else.
-void warm_up(Node& source, const NodeId& to, unsigned hops) {
+void warm_up(Node& source, const NodeId& to, unsigned relays) {
   for (const Class cls : {Class::normal, Class::low}) {
     const std::vector<std::byte> payload(1'000);
-    if (source.send(to, payload, {.cls = cls, .hops = hops}).get().outcome != Outcome::delivered) {
+    if (source.send(to, payload, {.cls = cls, .relays = relays}).get().outcome !=
+        Outcome::delivered) {
       give_up("no circuit");
     }
   }
@@ -74,7 +75,7 @@ json::object run(const Words& words, const std::vector<std::string>& lines, bool
   nodes.wait_for_netmaps();
   Node& b = nodes[0];
   Node& a = nodes[relays + 1];
-  const auto hops = static_cast<unsigned>(words.number("hops", relays));
+  const auto hops = static_cast<unsigned>(words.number("relays", relays));
   Book book;
   book.keep(b);
   warm_up(a, b.id(), hops);
@@ -83,9 +84,9 @@ json::object run(const Words& words, const std::vector<std::string>& lines, bool
 
   const std::vector<std::byte> file(static_cast<std::size_t>(words.number("bytes", 64e6)));
   const auto begin = Clock::now();
-  auto transfer = a.send(b.id(), file, {.cls = Class::low, .ttl = 90s, .hops = hops});
+  auto transfer = a.send(b.id(), file, {.cls = Class::low, .ttl = 90s, .relays = hops});
   Numbered stream(a, b.id(),
-                  {.per_second = words.number("per_second", 1'000), .how = {.hops = hops}});
+                  {.per_second = words.number("per_second", 1'000), .how = {.relays = hops}});
   const auto pause = in_time(words.number("pause", lines.size() > 1 ? 0.7 : 2));
   std::vector<Change> changes;
   for (const std::string& line : lines) {

@@ -16,22 +16,22 @@ int main(int argc, char** argv) {
 
   fmt::print("[\n");
   const char* separator = "";
-  for (const unsigned hops : {0u, 3u}) {
+  for (const unsigned relays : {0u, 3u}) {
     for (const std::size_t warm_links : {0u, 4u, 16u}) {
       qudag::sim::ShiftResult sum;
       for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
         sum += qudag::sim::run_shift({.seed = seed,
                                       .warm_links = warm_links,
-                                      .hops = hops,
+                                      .relays = relays,
                                       .lasts = std::chrono::minutes(minutes)});
       }
       fmt::print(
-          "{}{{\"hops\": {}, \"warm_links\": {}, \"requests\": {}, \"hit_ratio\": {:.3f}, "
+          "{}{{\"relays\": {}, \"warm_links\": {}, \"requests\": {}, \"hit_ratio\": {:.3f}, "
           "\"hit_ratio_after_shift\": {:.3f}, \"links_mean\": {:.1f}, \"opened\": {}, \"used\": "
           "{}, "
           "\"unused\": {}, \"evicted\": {}, \"message_ms_mean\": {:.0f}, \"delivered\": {}, "
           "\"messages\": {}}}",
-          separator, hops, warm_links, sum.requests, sum.hit_ratio(), sum.shift_hit_ratio(),
+          separator, relays, warm_links, sum.requests, sum.hit_ratio(), sum.shift_hit_ratio(),
           sum.links_mean, sum.opened, sum.used, sum.unused, sum.evicted, sum.message_ms_mean,
           sum.delivered, sum.messages);
       std::fflush(stdout);

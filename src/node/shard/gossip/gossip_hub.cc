@@ -14,8 +14,8 @@ unsigned shard_of(std::uint64_t key) { return static_cast<unsigned>(key >> 56); 
 
 }  // namespace
 
-GossipHub::GossipHub(netmap::NetmapOptions options, Rng& rng, ShardHost& host)
-    : host_(host), netmap_(options, rng, *this) {}
+GossipHub::GossipHub(netmap::NetmapOptions options, Rng& rng, ShardEnvironment& environment)
+    : environment_(environment), netmap_(options, rng, *this) {}
 
 Status GossipHub::add(Bytes raw, Now now) {
   now_ = now;
@@ -86,7 +86,7 @@ void GossipHub::serve(std::uint64_t link, std::uint8_t type, Bytes body, Now now
       owner->close_link(link, link::Code::protocol, now);
     } else {
       // Should this be lost, the link's next frame says it again.
-      static_cast<void>(host_.executor(shard).post(
+      static_cast<void>(environment_.executor(shard).post(
           [owner, link](Now then) { owner->close_link(link, link::Code::protocol, then); }));
     }
   }
@@ -95,7 +95,7 @@ void GossipHub::serve(std::uint64_t link, std::uint8_t type, Bytes body, Now now
 bool GossipHub::give_keys(unsigned shard, const std::vector<onion::OnionKey>& keys,
                           std::uint64_t made_as) {
   Shard* to = shards_[shard];
-  return host_.executor(shard).post_or_keep(
+  return environment_.executor(shard).post_or_keep(
       [to, keys, made_as](Now) { to->set_onion_keys(keys, made_as); });
 }
 
@@ -112,7 +112,7 @@ void GossipHub::time_heard(const SocketAddress& from, UnixSeconds theirs, Now no
 
 void GossipHub::tell_clock(Now now) {
   clock_off_ = clocks_.off(now);
-  if (const auto off = clocks_.to_tell(now)) host_.on_clock_off(off->seconds, off->networks);
+  if (const auto off = clocks_.to_tell(now)) environment_.on_clock_off(off->seconds, off->networks);
 }
 
 void GossipHub::on_time(Now now) {
@@ -130,7 +130,7 @@ bool GossipHub::send(std::uint64_t link, std::uint8_t type, Bytes body) {
   const unsigned shard = shard_of(link);
   Shard* owner = shards_[shard];
   if (shard == 0) return owner->send_gossip(link, type, body);
-  return host_.executor(shard).post(
+  return environment_.executor(shard).post(
       [owner, link, type, copy = std::vector<std::byte>(body.begin(), body.end())](Now) {
         owner->send_gossip(link, type, copy);
       });
@@ -144,7 +144,7 @@ void GossipHub::publish(Now now) {
   for (unsigned i = 1; i < shards_.size(); ++i) {
     Shard* shard = shards_[i];
     // If the mailbox is full the shard keeps its older view until the next change.
-    if (!host_.executor(i).post([shard, view](Now then) { shard->set_view(view, then); })) {
+    if (!environment_.executor(i).post([shard, view](Now then) { shard->set_view(view, then); })) {
       published_ = 0;
     }
   }

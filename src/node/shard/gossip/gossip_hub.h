@@ -10,8 +10,8 @@
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
 #include "node/clocks.h"
+#include "node/shard/environment.h"
 #include "node/shard/gossip/frame_queue.h"
-#include "node/shard/host.h"
 #include "onion/build.h"
 
 #include <cstdint>
@@ -35,7 +35,7 @@ struct GossipHubStats {
 
 class GossipHub final : public netmap::GossipSink {
  public:
-  GossipHub(netmap::NetmapOptions options, Rng& rng, ShardHost& host);
+  GossipHub(netmap::NetmapOptions options, Rng& rng, ShardEnvironment& environment);
 
   /// All shards, in order; before the first event.
   void attach(std::vector<Shard*> shards) { shards_ = std::move(shards); }
@@ -81,7 +81,7 @@ class GossipHub final : public netmap::GossipSink {
   void publish(Now now);
   void tell_clock(Now now);
 
-  ShardHost& host_;
+  ShardEnvironment& environment_;
   netmap::Netmap netmap_;
   std::vector<Shard*> shards_;
   PeerClocks clocks_;

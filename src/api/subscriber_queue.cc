@@ -1,4 +1,4 @@
-#include "api/outbox.h"
+#include "api/subscriber_queue.h"
 
 #include <boost/asio/post.hpp>
 
@@ -22,14 +22,14 @@ std::unique_lock<std::mutex> lock_soon(std::mutex& mutex) {
 
 }  // namespace
 
-void Outbox::open(boost::asio::any_io_executor executor, std::function<void()> wake) {
+void SubscriberQueue::open(boost::asio::any_io_executor executor, std::function<void()> wake) {
   const std::lock_guard lock(mutex_);
   executor_ = std::move(executor);
   wake_ = std::move(wake);
   open_ = true;
 }
 
-void Outbox::close() {
+void SubscriberQueue::close() {
   std::vector<OutItem> dropped;  // ends after the lock: buffers go back to their pools
   const std::lock_guard lock(mutex_);
   open_ = false;
@@ -38,12 +38,12 @@ void Outbox::close() {
   dropped.swap(items_);
 }
 
-void Outbox::set_quota(std::uint64_t messages) {
+void SubscriberQueue::set_quota(std::uint64_t messages) {
   const std::lock_guard lock(mutex_);
   quota_ = messages;
 }
 
-void Outbox::push(std::unique_lock<std::mutex>& lock, OutItem item) {
+void SubscriberQueue::push(std::unique_lock<std::mutex>& lock, OutItem item) {
   items_.push_back(std::move(item));
   if (scheduled_) return;
   scheduled_ = true;
@@ -54,18 +54,18 @@ void Outbox::push(std::unique_lock<std::mutex>& lock, OutItem item) {
   lock.unlock();
 }
 
-void Outbox::push_subscribed() {
+void SubscriberQueue::push_subscribed() {
   std::unique_lock lock(mutex_);
   if (open_) push(lock, SubscribedItem{});
 }
 
-void Outbox::push_outcome(std::uint64_t request, const Delivery& delivery) {
+void SubscriberQueue::push_outcome(std::uint64_t request, const Delivery& delivery) {
   std::unique_lock lock = lock_soon(mutex_);
   if (open_) push(lock, OutcomeItem{request, delivery});
 }
 
-void Outbox::push_progress(const std::shared_ptr<ProgressSlot>& slot, std::uint64_t done,
-                           std::uint64_t all) {
+void SubscriberQueue::push_progress(const std::shared_ptr<ProgressSlot>& slot, std::uint64_t done,
+                                    std::uint64_t all) {
   slot->done.store(done, std::memory_order_relaxed);
   slot->all.store(all, std::memory_order_relaxed);
   if (slot->queued.exchange(true)) return;  // the entry in the queue will show the new values
@@ -73,8 +73,8 @@ void Outbox::push_progress(const std::shared_ptr<ProgressSlot>& slot, std::uint6
   if (open_) push(lock, slot);
 }
 
-Accept Outbox::push_message(Message& message) {
-  Held after;
+Accept SubscriberQueue::push_message(Message& message) {
+  HeldMessage after;
   after.add(message);
   const std::size_t kind = after.messages[1];
   const std::uint64_t bytes = after.bytes[kind];
@@ -94,7 +94,7 @@ Accept Outbox::push_message(Message& message) {
   return Accept::taken;
 }
 
-bool Outbox::take(std::vector<OutItem>& out) {
+bool SubscriberQueue::take(std::vector<OutItem>& out) {
   const std::unique_lock lock = lock_soon(mutex_);
   out.clear();
   out.swap(items_);
@@ -102,7 +102,7 @@ bool Outbox::take(std::vector<OutItem>& out) {
   return scheduled_;
 }
 
-void Outbox::written(const Held& what) {
+void SubscriberQueue::written(const HeldMessage& what) {
   const std::unique_lock lock = lock_soon(mutex_);
   for (std::size_t kind = 0; kind < 2; ++kind) {
     held_.messages[kind] -= what.messages[kind];
@@ -110,7 +110,7 @@ void Outbox::written(const Held& what) {
   }
 }
 
-void Outbox::add_to(QueueStatus& row) {
+void SubscriberQueue::add_to(QueueStatus& row) {
   const std::unique_lock lock = lock_soon(mutex_);
   row.items += held_.count();
   row.items_max += 2 * messages_max_;
@@ -122,17 +122,17 @@ void Outbox::add_to(QueueStatus& row) {
   if (refused_ > 0) row.drops.push_back({"items_full", refused_});
 }
 
-void Subscribers::add(std::shared_ptr<Outbox> outbox) {
+void Subscribers::add(std::shared_ptr<SubscriberQueue> queue) {
   const std::lock_guard lock(mutex_);
   for (const auto& known : outboxes_) {
-    if (known == outbox) return;
+    if (known == queue) return;
   }
-  outboxes_.push_back(std::move(outbox));
+  outboxes_.push_back(std::move(queue));
 }
 
-void Subscribers::remove(const Outbox* outbox) {
+void Subscribers::remove(const SubscriberQueue* queue) {
   const std::lock_guard lock(mutex_);
-  std::erase_if(outboxes_, [outbox](const auto& known) { return known.get() == outbox; });
+  std::erase_if(outboxes_, [queue](const auto& known) { return known.get() == queue; });
 }
 
 Accept Subscribers::offer(Message&& message) {

@@ -1,4 +1,4 @@
-#include "node/shard/link_joint.h"
+#include "node/shard/circuit_transport.h"
 
 #include "wire/control.h"
 
@@ -32,7 +32,7 @@ bool is_gossip(std::uint8_t type) { return type >= 0x10 && type <= 0x1f; }
 // ---- circuit::Sink
 // --------------------------------------------------------------------------------
 
-void LinkJoint::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) {
+void CircuitTransport::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) {
   if (next == self_) {  // a route that comes back to us would be a loop through our own socket
     return circuits_->on_extended(ticket, fail(Errc::unreachable), now);
   }
@@ -48,13 +48,13 @@ void LinkJoint::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now 
   answer(*link, {.ticket = ticket, .next = next, .cls = cls}, std::move(stream), now);
 }
 
-void LinkJoint::note(const NodeId& peer, LinkRequest how, Now now) {
+void CircuitTransport::note(const NodeId& peer, LinkRequest how, Now now) {
   ++requests_[static_cast<std::size_t>(how)];
   listener_.link_asked(peer, how, now);
 }
 
 /// For a circuit of ours as we like; for one of others if there is a link, or a place for a dial.
-Result<link::LinkId> LinkJoint::link_for(std::uint64_t ticket, const NodeId& next, Now now) {
+Result<link::LinkId> CircuitTransport::link_for(std::uint64_t ticket, const NodeId& next, Now now) {
   const auto circuit = circuits_->info({ticket});
   const bool ours = !circuit || circuit->role == circuit::CircuitRole::source;
   if (!ours && !endpoint_->find(next)) return dial_for(circuit->previous.link, next, now);
@@ -69,7 +69,7 @@ Result<link::LinkId> LinkJoint::link_for(std::uint64_t ticket, const NodeId& nex
   return link;
 }
 
-Result<link::LinkId> LinkJoint::dial_for(std::uint64_t asker, const NodeId& next, Now now) {
+Result<link::LinkId> CircuitTransport::dial_for(std::uint64_t asker, const NodeId& next, Now now) {
   const netmap::Entry* entry = view_->find(next);
   if (entry == nullptr) return fail(Errc::unknown_destination);
   std::vector<SocketAddress> addresses;
@@ -89,7 +89,7 @@ Result<link::LinkId> LinkJoint::dial_for(std::uint64_t asker, const NodeId& next
 
 /// Most places of links are taken. The rest are for who dials us; of those that were dialed for
 /// others, the one that carries least of whom most were dialed for makes room.
-bool LinkJoint::make_link_room(std::uint64_t asker, Now now) {
+bool CircuitTransport::make_link_room(std::uint64_t asker, Now now) {
   std::optional<link::LinkId> least;
   std::size_t carries = SIZE_MAX;
   for (const std::uint64_t key : dials_.links_of_most(asker)) {
@@ -104,7 +104,7 @@ bool LinkJoint::make_link_room(std::uint64_t asker, Now now) {
 }
 
 /// Another dial takes its place: that is this node's limit, and says nothing of who was dialed.
-void LinkJoint::give_up(std::uint64_t dial, Now now) {
+void CircuitTransport::give_up(std::uint64_t dial, Now now) {
   const link::LinkId link = unpack_link(dial);
   dials_.leave(dial);
   endpoint_->close(link, link::Code::none, now);
@@ -115,7 +115,7 @@ void LinkJoint::give_up(std::uint64_t dial, Now now) {
 
 /// At its first address, or the next one while that has not answered lately. Addresses that reach
 /// less far than the path by which they came are a stranger's way to make us send somewhere.
-Result<link::LinkId> LinkJoint::dial(const NodeId& peer, Now now) {
+Result<link::LinkId> CircuitTransport::dial(const NodeId& peer, Now now) {
   const netmap::Entry* entry = view_->find(peer);
   if (entry == nullptr) return fail(Errc::unknown_destination);
   Result<link::LinkId> link = fail(Errc::unreachable);
@@ -127,8 +127,8 @@ Result<link::LinkId> LinkJoint::dial(const NodeId& peer, Now now) {
   return link;
 }
 
-void LinkJoint::answer(link::LinkId link, const Waiting& waiting, Result<circuit::StreamKey> stream,
-                       Now now) {
+void CircuitTransport::answer(link::LinkId link, const Waiting& waiting,
+                              Result<circuit::StreamKey> stream, Now now) {
   if (waits(stream)) {
     waiting_[link].push_back(waiting);
     return;
@@ -136,41 +136,41 @@ void LinkJoint::answer(link::LinkId link, const Waiting& waiting, Result<circuit
   circuits_->on_extended(waiting.ticket, std::move(stream), now);
 }
 
-Result<circuit::StreamKey> LinkJoint::open_on(link::LinkId link, Class cls) {
+Result<circuit::StreamKey> CircuitTransport::open_on(link::LinkId link, Class cls) {
   auto stream = endpoint_->open(link, cls, 0);
   if (!stream) return std::unexpected(stream.error());
   return to_circuit(*stream);
 }
 
-std::vector<LinkJoint::Waiting> LinkJoint::take_waiting(link::LinkId link) {
+std::vector<CircuitTransport::Waiting> CircuitTransport::take_waiting(link::LinkId link) {
   auto node = waiting_.extract(link);
   return node ? std::move(node.mapped()) : std::vector<Waiting>{};
 }
 
-void LinkJoint::set_context(circuit::StreamKey stream, std::uint64_t context) {
+void CircuitTransport::set_context(circuit::StreamKey stream, std::uint64_t context) {
   endpoint_->set_context(to_link(stream), context);
 }
-void LinkJoint::set_class(circuit::StreamKey stream, Class cls) {
+void CircuitTransport::set_class(circuit::StreamKey stream, Class cls) {
   endpoint_->set_class(to_link(stream), cls);
 }
-void LinkJoint::write(circuit::StreamKey stream, memory::Block block) {
+void CircuitTransport::write(circuit::StreamKey stream, memory::Block block) {
   endpoint_->write(to_link(stream), std::move(block));
 }
-std::size_t LinkJoint::queued_bytes(circuit::StreamKey stream) const {
+std::size_t CircuitTransport::queued_bytes(circuit::StreamKey stream) const {
   return endpoint_->queued_bytes(to_link(stream));
 }
-circuit::Sink::Held LinkJoint::held(circuit::StreamKey stream) const {
-  const link::Endpoint::Held held = endpoint_->held(to_link(stream));
+circuit::Sink::CellsHeld CircuitTransport::held(circuit::StreamKey stream) const {
+  const link::Endpoint::MemoryHeld held = endpoint_->held(to_link(stream));
   return {.bytes = held.bytes, .waited = held.waited};
 }
-void LinkJoint::consume(circuit::StreamKey stream, std::size_t bytes) {
+void CircuitTransport::consume(circuit::StreamKey stream, std::size_t bytes) {
   endpoint_->consume(to_link(stream), bytes);
 }
-void LinkJoint::reset(circuit::StreamKey stream, circuit::End code) {
+void CircuitTransport::reset(circuit::StreamKey stream, circuit::End code) {
   endpoint_->reset(to_link(stream), static_cast<link::Code>(code));
 }
 
-void LinkJoint::report(BoundedList& out, std::size_t waiting_max) const {
+void CircuitTransport::report(BoundedList& out, std::size_t waiting_max) const {
   std::size_t waiting = 0;
   for (const auto& [link, tickets] : waiting_) waiting += tickets.size();
   out.push_back(bounded(Bounded::Kind::queue, "circuits that wait for a link",
@@ -179,10 +179,10 @@ void LinkJoint::report(BoundedList& out, std::size_t waiting_max) const {
   dials_.report(out);
 }
 
-// ---- link::Events
+// ---- link::LinkEvents
 // ---------------------------------------------------------------------------------
 
-void LinkJoint::on_link_ready(link::LinkId link, Now now) {
+void CircuitTransport::on_link_ready(link::LinkId link, Now now) {
   if (dials_.ready(pack(link)) && endpoint_->overfull()) {
     for (const Waiting& waiting : take_waiting(link)) {
       circuits_->on_extended(waiting.ticket, fail(Errc::refused_links), now);
@@ -195,11 +195,11 @@ void LinkJoint::on_link_ready(link::LinkId link, Now now) {
   listener_.link_ready(link, now);
 }
 
-void LinkJoint::on_link_draining(link::LinkId link, link::Drain why, Now now) {
+void CircuitTransport::on_link_draining(link::LinkId link, link::Drain why, Now now) {
   circuits_->on_link_draining(pack(link), why == link::Drain::stopping, now);
 }
 
-void LinkJoint::on_link_closed(link::LinkId link, const Error& why, Now now) {
+void CircuitTransport::on_link_closed(link::LinkId link, const Error& why, Now now) {
   const bool plain = why.code == Errc::identity_mismatch || why.code == Errc::refused_by_peer;
   const Errc code = plain ? why.code : Errc::unreachable;
   if (plain) {
@@ -217,12 +217,12 @@ void LinkJoint::on_link_closed(link::LinkId link, const Error& why, Now now) {
       circuits_->on_extended(waiting.ticket, fail(code), now);
     }
   }
-  gate_.forget(link);
+  limiter_.forget(link);
   circuits_->on_link_closed(pack(link), now);
   listener_.link_closed(link, now);
 }
 
-void LinkJoint::on_control_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
+void CircuitTransport::on_control_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
   if (is_gossip(type)) listener_.gossip_frame(link, type, body, now);
   if (type == static_cast<std::uint8_t>(wire::ControlType::load)) {
     listener_.load_frame(link, body, now);
@@ -232,20 +232,21 @@ void LinkJoint::on_control_frame(link::LinkId link, std::uint8_t type, Bytes bod
   }
 }
 
-void LinkJoint::on_stream_opened(link::StreamId stream, Now now) {
-  const link::Code code = gate_.ask(stream.link, now);
+void CircuitTransport::on_stream_opened(link::StreamId stream, Now now) {
+  const link::Code code = limiter_.ask(stream.link, now);
   if (code != link::Code::none) return endpoint_->reset(stream, code);
   circuits_->on_stream_opened(to_circuit(stream), now);
 }
-void LinkJoint::on_stream_data(link::StreamId stream, std::uint64_t context, Bytes data, Now now) {
+void CircuitTransport::on_stream_data(link::StreamId stream, std::uint64_t context, Bytes data,
+                                      Now now) {
   circuits_->on_stream_data(to_circuit(stream), context, data, now);
 }
-void LinkJoint::on_stream_sent(link::StreamId stream, std::uint64_t context, std::size_t bytes,
-                               Now now) {
+void CircuitTransport::on_stream_sent(link::StreamId stream, std::uint64_t context,
+                                      std::size_t bytes, Now now) {
   circuits_->on_stream_sent(to_circuit(stream), context, bytes, now);
 }
-void LinkJoint::on_stream_closed(link::StreamId stream, std::uint64_t context, link::Code code,
-                                 Now now) {
+void CircuitTransport::on_stream_closed(link::StreamId stream, std::uint64_t context,
+                                        link::Code code, Now now) {
   circuits_->on_stream_closed(to_circuit(stream), context, static_cast<circuit::End>(code), now);
 }
 

@@ -10,7 +10,7 @@
 #include "link/endpoint.h"
 #include "link/pool/dial_places.h"
 #include "netmap/netmap.h"
-#include "node/shard/build_gate.h"
+#include "node/shard/build_limiter.h"
 #include "node/shard/warm_links.h"
 
 #include <cstdint>
@@ -32,7 +32,7 @@ class LinkListener {
   virtual void time_frame(link::LinkId link, Bytes body, Now now) = 0;
 };
 
-/// A LinkId as one number, for rooms that may not know link/.
+/// A LinkId as one number, for modules that may not know link/.
 constexpr std::uint64_t pack(link::LinkId id) {
   return (std::uint64_t{id.generation} << 32) | id.slot;
 }
@@ -41,11 +41,11 @@ constexpr link::LinkId unpack_link(std::uint64_t key) {
           .generation = static_cast<std::uint32_t>(key >> 32)};
 }
 
-class LinkJoint final : public link::Events, public circuit::Sink {
+class CircuitTransport final : public link::LinkEvents, public circuit::Sink {
  public:
-  LinkJoint(const NodeId& self, LinkListener& listener, BuildGateOptions gate,
-            link::DialRules dials = {})
-      : self_(self), listener_(listener), gate_(gate), dials_(dials) {}
+  CircuitTransport(const NodeId& self, LinkListener& listener, BuildLimiterOptions limiter,
+                   link::DialRules dials = {})
+      : self_(self), listener_(listener), limiter_(limiter), dials_(dials) {}
 
   /// Both live longer than any event.
   void attach(link::Endpoint& endpoint, circuit::Circuits& circuits) {
@@ -53,8 +53,8 @@ class LinkJoint final : public link::Events, public circuit::Sink {
     circuits_ = &circuits;
   }
   void set_view(netmap::ViewPtr view) { view_ = std::move(view); }
-  BuildGate& gate() { return gate_; }
-  const BuildGate& gate() const { return gate_; }
+  BuildLimiter& limiter() { return limiter_; }
+  const BuildLimiter& limiter() const { return limiter_; }
   const link::DialStats& dials() const { return dials_.stats(); }
   void set_local(const SocketAddress& local) { local_ = local; }
   void report(BoundedList& out, std::size_t waiting_max) const;
@@ -68,11 +68,11 @@ class LinkJoint final : public link::Events, public circuit::Sink {
   void set_class(circuit::StreamKey stream, Class cls) override;
   void write(circuit::StreamKey stream, memory::Block block) override;
   std::size_t queued_bytes(circuit::StreamKey stream) const override;
-  Held held(circuit::StreamKey stream) const override;
+  CellsHeld held(circuit::StreamKey stream) const override;
   void consume(circuit::StreamKey stream, std::size_t bytes) override;
   void reset(circuit::StreamKey stream, circuit::End code) override;
 
-  // link::Events
+  // link::LinkEvents
   void on_link_ready(link::LinkId link, Now now) override;
   void on_link_draining(link::LinkId link, link::Drain why, Now now) override;
   void on_link_closed(link::LinkId link, const Error& why, Now now) override;
@@ -103,7 +103,7 @@ class LinkJoint final : public link::Events, public circuit::Sink {
 
   const NodeId self_;
   LinkListener& listener_;
-  BuildGate gate_;
+  BuildLimiter limiter_;
   link::DialPlaces dials_;
   link::Endpoint* endpoint_ = nullptr;
   circuit::Circuits* circuits_ = nullptr;

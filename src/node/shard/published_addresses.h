@@ -10,7 +10,7 @@
 
 namespace qudag::node {
 
-std::vector<SocketAddress> whereabouts(const Options& options,
-                                       const runtime::DatagramSocket& socket);
+std::vector<SocketAddress> published_addresses(const Options& options,
+                                               const runtime::DatagramSocket& socket);
 
 }  // namespace qudag::node

@@ -1,20 +1,20 @@
 // Backpressure to the sending application, at the door of a shard.
 //
-// The gate counts, for each class, the messages that were let in and have not ended, and the bytes
-// that they fill. A class is paused when it is at a limit, or when memory or the inbox refused one;
-// it goes on when half of what was under way then has ended. In between, senders who wish to wait
-// do, and the others may try: there may be room for a smaller message.
+// The limiter counts, for each class, the messages that were let in and have not ended, and the
+// bytes that they fill. A class is paused when it is at a limit, or when memory or the inbox
+// refused one; it goes on when half of what was under way then has ended. In between, senders who
+// wish to wait do, and the others may try: there may be room for a smaller message.
 //
 //   open -> (high watermark: a limit; or a refusal) -> paused -> (low: half of that) -> open
 //
 // The bytes of a class have a window (send_windows) that is far below the memory bound: what an
 // application offers above the network's rate is refused here, at once, and never becomes pressure
 // on memory. Every class has its own, so low cannot fill what normal needs, nor the other way
-// round. The gates of a node share the windows: each has an even part for itself, and what others
-// do not use.
+// round. The limiters of a node share the windows: each has an even part for itself, and what
+// others do not use.
 //
 // Threads: any, but for leave(), which is the shard's. Nothing here makes the shard wait: it takes
-// the lock only to open a gate that is paused.
+// the lock only to open a limiter that is paused.
 #pragma once
 
 #include <qudag/message.h>
@@ -34,19 +34,19 @@ namespace qudag::node {
 /// counts them. `process`: what is resident before any work.
 std::array<std::uint64_t, kClassCount> send_windows(const Limits& limits, std::uint64_t process);
 
-class Gate {
+class SendLimiter {
  public:
   using Clock = std::chrono::steady_clock;
   using ByClass = std::array<std::uint64_t, kClassCount>;
 
-  /// What the gates of a node share. Filled before the first message, and constant from then on.
+  /// What the limiters of a node share. Filled before the first message, and constant from then on.
   struct Windows {
     ByClass bytes_max{};
-    std::vector<const Gate*> gates;
+    std::vector<const SendLimiter*> limiters;
   };
 
-  /// `windows` outlives the gate; null: only messages are counted.
-  explicit Gate(const ByClass& messages_max, const Windows* windows = nullptr);
+  /// `windows` outlives the limiter; null: only messages are counted.
+  explicit SendLimiter(const ByClass& messages_max, const Windows* windows = nullptr);
 
   /// Counts a message in. False: a limit is reached, and the class is paused. A message that is
   /// larger than the window enters alone.

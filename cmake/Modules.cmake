@@ -1,33 +1,33 @@
-# The rooms of the house. Each declares itself in its own CMakeLists.txt; nothing central lists
-# rooms, tests, fuzzers or benches, so adding one means adding files only.
+# The modules of the house. Each declares itself in its own CMakeLists.txt; nothing central lists
+# modules, tests, fuzzers or benches, so adding one means adding files only.
 
-# qudag_room(<name> [DEPENDS <room>...] [PUBLIC <target>...] [PRIVATE <target>...])
-#   Library `qudag_<name>` from every *.cc below the directory. DEPENDS are rooms; PUBLIC and
-#   PRIVATE are third-party targets. A room without a .cc is header-only.
-function(qudag_room name)
+# qudag_module(<name> [DEPENDS <module>...] [PUBLIC <target>...] [PRIVATE <target>...])
+#   Library `qudag_<name>` from every *.cc below the directory. DEPENDS are modules; PUBLIC and
+#   PRIVATE are third-party targets. A module without a .cc is header-only.
+function(qudag_module name)
   cmake_parse_arguments(arg "" "" "DEPENDS;PUBLIC;PRIVATE" ${ARGN})
   if(arg_UNPARSED_ARGUMENTS)
-    message(FATAL_ERROR "qudag_room(${name}): what is '${arg_UNPARSED_ARGUMENTS}'?")
+    message(FATAL_ERROR "qudag_module(${name}): what is '${arg_UNPARSED_ARGUMENTS}'?")
   endif()
-  list(TRANSFORM arg_DEPENDS PREPEND qudag_ OUTPUT_VARIABLE rooms)
+  list(TRANSFORM arg_DEPENDS PREPEND qudag_ OUTPUT_VARIABLE modules)
   set(target qudag_${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cc")
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.h")
   if(sources)
     add_library(${target} STATIC ${sources} ${headers})
     target_link_libraries(${target}
-      PUBLIC qudag_flags ${rooms} ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
+      PUBLIC qudag_flags ${modules} ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
   else()
     add_library(${target} INTERFACE)
-    target_link_libraries(${target} INTERFACE qudag_flags ${rooms} ${arg_PUBLIC} ${arg_PRIVATE})
+    target_link_libraries(${target} INTERFACE qudag_flags ${modules} ${arg_PUBLIC} ${arg_PRIVATE})
   endif()
   set_target_properties(${target} PROPERTIES
-    QUDAG_ROOMS "${arg_DEPENDS}" QUDAG_THIRD_PARTY "${arg_PUBLIC};${arg_PRIVATE}")
+    QUDAG_MODULES "${arg_DEPENDS}" QUDAG_THIRD_PARTY "${arg_PUBLIC};${arg_PRIVATE}")
 endfunction()
 
-# qudag_room_closure(<out> <missing> <room>...): the rooms and all that they stand on, and which of
+# qudag_module_closure(<out> <missing> <module>...): the modules and all that they stand on, and which of
 # these do not exist (a tree may hold a part of the house only). A name may also be a target.
-function(qudag_room_closure out missing)
+function(qudag_module_closure out missing)
   set(found "")
   set(absent "")
   set(todo ${ARGN})
@@ -37,7 +37,7 @@ function(qudag_room_closure out missing)
       continue()
     elseif(TARGET qudag_${next})
       list(APPEND found ${next})
-      get_target_property(deps qudag_${next} QUDAG_ROOMS)
+      get_target_property(deps qudag_${next} QUDAG_MODULES)
       list(APPEND todo ${deps})
     elseif(NOT TARGET ${next})
       list(APPEND absent ${next})
@@ -48,7 +48,7 @@ function(qudag_room_closure out missing)
   set(${missing} "${absent}" PARENT_SCOPE)
 endfunction()
 
-# The library targets of rooms and targets given by name.
+# The library targets of modules and targets given by name.
 function(qudag_targets out)
   set(targets qudag_flags)
   foreach(name ${ARGN})
@@ -61,46 +61,46 @@ function(qudag_targets out)
   set(${out} ${targets} PARENT_SCOPE)
 endfunction()
 
-# qudag_room_tests(<room> [EXTRA_DEPENDS <room or target>...])
-#   One GoogleTest binary `qudag_<room>_test` from tests/<room>/*_test.cc (other *.cc there are
+# qudag_module_tests(<module> [EXTRA_DEPENDS <module or target>...])
+#   One GoogleTest binary `qudag_<module>_test` from tests/<module>/*_test.cc (other *.cc there are
 #   helpers of it); called for every folder of tests/ that has no CMakeLists.txt of its own.
-#   EXTRA_DEPENDS names rooms (sim) or targets (OpenSSL::Crypto). Tests get QUDAG_TEST_DATA, the
+#   EXTRA_DEPENDS names modules (sim) or targets (OpenSSL::Crypto). Tests get QUDAG_TEST_DATA, the
 #   path of their folder.
-function(qudag_room_tests room)
+function(qudag_module_tests module)
   cmake_parse_arguments(arg "" "" "EXTRA_DEPENDS" ${ARGN})
-  set(dir "${PROJECT_SOURCE_DIR}/tests/${room}")
+  set(dir "${PROJECT_SOURCE_DIR}/tests/${module}")
   file(GLOB sources CONFIGURE_DEPENDS "${dir}/*.cc")
   file(GLOB tests CONFIGURE_DEPENDS "${dir}/*_test.cc")
   if(NOT tests)
     return()
   endif()
   set(names ${arg_EXTRA_DEPENDS})
-  # A folder of tests may be about no room of its own: EXTRA_DEPENDS says then what it tests.
-  if(TARGET qudag_${room} OR EXISTS "${PROJECT_SOURCE_DIR}/src/${room}")
-    list(PREPEND names ${room})
+  # A folder of tests may be about no module of its own: EXTRA_DEPENDS says then what it tests.
+  if(TARGET qudag_${module} OR EXISTS "${PROJECT_SOURCE_DIR}/src/${module}")
+    list(PREPEND names ${module})
   endif()
-  qudag_room_closure(all missing ${names})
+  qudag_module_closure(all missing ${names})
   if(missing)
-    message(STATUS "tests/${room}: skipped, there is no '${missing}' yet")
+    message(STATUS "tests/${module}: skipped, there is no '${missing}' yet")
     return()
   endif()
   qudag_targets(libraries ${names})
-  set(target qudag_${room}_test)
+  set(target qudag_${module}_test)
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE ${libraries} GTest::gmock GTest::gtest_main)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
   target_compile_definitions(${target} PRIVATE QUDAG_TEST_DATA="${dir}")
-  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${room}."
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${module}."
     PROPERTIES TIMEOUT 300)
 endfunction()
 
-# The rooms named in a line `// rooms: wire crypto` near the top of a source file, as targets.
-function(qudag_rooms_of_file out missing file)
+# The modules named in a line `// modules: wire crypto` near the top of a source file, as targets.
+function(qudag_modules_of_file out missing file)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
-  file(STRINGS "${file}" line LIMIT_COUNT 1 REGEX "^// rooms:")
-  string(REGEX REPLACE "^// rooms:" "" line "${line}")
+  file(STRINGS "${file}" line LIMIT_COUNT 1 REGEX "^// modules:")
+  string(REGEX REPLACE "^// modules:" "" line "${line}")
   separate_arguments(names UNIX_COMMAND "${line}")
-  qudag_room_closure(all absent ${names})
+  qudag_module_closure(all absent ${names})
   qudag_targets(targets ${names})
   set(${out} ${targets} PARENT_SCOPE)
   set(${missing} "${absent}" PARENT_SCOPE)
@@ -115,14 +115,14 @@ function(qudag_fuzzers)
   foreach(source ${sources})
     get_filename_component(stem "${source}" NAME_WE)
     string(REGEX REPLACE "_fuzz$" "" name "${stem}")
-    qudag_rooms_of_file(rooms missing "${source}")
+    qudag_modules_of_file(modules missing "${source}")
     if(missing)
       message(STATUS "tests/fuzz/${stem}.cc: skipped, there is no '${missing}' yet")
       continue()
     endif()
     add_executable(fuzz_${name} "${source}")
     add_dependencies(fuzzers fuzz_${name})
-    target_link_libraries(fuzz_${name} PRIVATE ${rooms})
+    target_link_libraries(fuzz_${name} PRIVATE ${modules})
     target_include_directories(fuzz_${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
     if(QUDAG_FUZZ)
       target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
@@ -134,19 +134,19 @@ function(qudag_fuzzers)
   endforeach()
 endfunction()
 
-# bench/<name>_bench.cc -> Google Benchmark binary bench_<name>; rooms as for fuzzers.
+# bench/<name>_bench.cc -> Google Benchmark binary bench_<name>; modules as for fuzzers.
 function(qudag_benches)
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*_bench.cc")
   foreach(source ${sources})
     get_filename_component(stem "${source}" NAME_WE)
     string(REGEX REPLACE "_bench$" "" name "${stem}")
-    qudag_rooms_of_file(rooms missing "${source}")
+    qudag_modules_of_file(modules missing "${source}")
     if(missing)
       message(STATUS "bench/${stem}.cc: skipped, there is no '${missing}' yet")
       continue()
     endif()
     add_executable(bench_${name} "${source}")
     target_link_libraries(bench_${name} PRIVATE
-      ${rooms} benchmark::benchmark benchmark::benchmark_main)
+      ${modules} benchmark::benchmark benchmark::benchmark_main)
   endforeach()
 endfunction()

@@ -1,4 +1,4 @@
-#include "link/outbox.h"
+#include "link/send_queue.h"
 
 #include "memory/pages.h"
 
@@ -6,18 +6,18 @@
 
 namespace qudag::link {
 
-MutableBytes Outbox::train_room() {
+MutableBytes SendQueue::train_room() {
   const std::size_t left = kOutboxBytes - used_;
   if (left < kOutboxSpareBytes + kTrainBytesMax) return {};
   return {memory_.get() + used_, kTrainBytesMax};
 }
 
-MutableBytes Outbox::packet_room(std::size_t bytes) {
+MutableBytes SendQueue::packet_room(std::size_t bytes) {
   if (kOutboxBytes - used_ < bytes) return {};
   return {memory_.get() + used_, bytes};
 }
 
-void Outbox::add(const TrainInfo& train) {
+void SendQueue::add(const TrainInfo& train) {
   runtime::Train out;
   out.to = train.to;
   out.from = train.from;
@@ -29,7 +29,7 @@ void Outbox::add(const TrainInfo& train) {
   datagrams_ += (train.bytes + train.segment - 1) / train.segment;
 }
 
-bool Outbox::send(runtime::DatagramSocket& socket) {
+bool SendQueue::send(runtime::DatagramSocket& socket) {
   if (trains_.empty()) return true;
   const std::size_t taken = socket.send(trains_);
   trains_.erase(trains_.begin(), trains_.begin() + static_cast<std::ptrdiff_t>(taken));
@@ -37,7 +37,7 @@ bool Outbox::send(runtime::DatagramSocket& socket) {
   return trains_.empty();
 }
 
-void Outbox::trim() {
+void SendQueue::trim() {
   if (trains_.empty()) memory::drop_pages({memory_.get(), kOutboxBytes});
 }
 

@@ -13,7 +13,7 @@ namespace qudag::node {
 /// Collects one part from every shard and then keeps the promise. A part may stay empty (a shard
 /// that has stopped). Owners: the tasks under way.
 template <class Part, class Whole>
-struct Gathering {
+struct ShardQuery {
   std::mutex mutex;
   std::vector<Part> parts;
   std::size_t missing = 0;
@@ -21,7 +21,7 @@ struct Gathering {
   std::function<Whole(std::vector<Part>&&)> combine;
 
   /// A shard that stops drops its tasks: what the others said is the answer then.
-  ~Gathering() {
+  ~ShardQuery() {
     if (missing > 0) promise.set_value(combine(std::move(parts)));
   }
   void put(std::size_t index, Part part) {

@@ -32,16 +32,16 @@ struct Measured {
   Duration loop_lag{};                          // timers run so late
 };
 
-/// Messages of a class that have ended, and what they held at the gate.
+/// Messages of a class that have ended, and what they held at the limiter.
 struct Ended {
   std::uint64_t messages = 0;
   std::uint64_t bytes = 0;
 };
 using EndedByClass = std::array<Ended, kClassCount>;
 
-class ShardHost {
+class ShardEnvironment {
  public:
-  virtual ~ShardHost() = default;
+  virtual ~ShardEnvironment() = default;
   /// So many sends of each class have had their completion since the last call; once for each turn
   /// in which there were any. On the shard's thread.
   virtual void on_ended(unsigned shard, const EndedByClass& ended) {

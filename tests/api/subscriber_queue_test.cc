@@ -1,5 +1,5 @@
 // What waits for one client: messages to this node, and replies, each in places of their own.
-#include "api/outbox.h"
+#include "api/subscriber_queue.h"
 
 #include <boost/asio/io_context.hpp>
 
@@ -14,15 +14,15 @@ Message one(bool is_reply) {
   return message;
 }
 
-TEST(Outbox, RepliesFillNoPlaceOfMessages) {
+TEST(SubscriberQueue, RepliesFillNoPlaceOfMessages) {
   boost::asio::io_context io;
   ApiOptions options;
   options.queue_messages = 2;
-  const auto outbox = std::make_shared<Outbox>(options);
-  outbox->open(io.get_executor(), [] {});
+  const auto queue = std::make_shared<SubscriberQueue>(options);
+  queue->open(io.get_executor(), [] {});
   const auto push = [&](bool is_reply) {
     Message message = one(is_reply);
-    return outbox->push_message(message);
+    return queue->push_message(message);
   };
   // Who was asked floods who asked: others find the room that they would find without it.
   EXPECT_EQ(push(true), Accept::taken);
@@ -33,15 +33,15 @@ TEST(Outbox, RepliesFillNoPlaceOfMessages) {
   EXPECT_EQ(push(false), Accept::queue_full);
 
   QueueStatus row;
-  outbox->add_to(row);
+  queue->add_to(row);
   EXPECT_EQ(row.items, 4u);
   EXPECT_EQ(row.items_max, 4u);
-  Held read;
+  HeldMessage read;
   read.add(one(true));
-  outbox->written(read);
+  queue->written(read);
   EXPECT_EQ(push(false), Accept::queue_full);
   EXPECT_EQ(push(true), Accept::taken);
-  outbox->close();
+  queue->close();
 }
 
 }  // namespace

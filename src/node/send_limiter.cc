@@ -1,4 +1,4 @@
-#include "node/gate.h"
+#include "node/send_limiter.h"
 
 #include "memory/bound.h"
 
@@ -28,27 +28,27 @@ std::array<std::uint64_t, kClassCount> send_windows(const Limits& limits, std::u
           std::min(all - normal, limits.queue_low_bytes)};
 }
 
-Gate::Gate(const ByClass& messages_max, const Windows* windows) : windows_(windows) {
+SendLimiter::SendLimiter(const ByClass& messages_max, const Windows* windows) : windows_(windows) {
   for (std::size_t i = 0; i < kClassCount; ++i) lanes_[i].messages_max = messages_max[i];
 }
 
-bool Gate::has_room(Class cls, std::uint64_t under_way, std::uint64_t bytes) const {
+bool SendLimiter::has_room(Class cls, std::uint64_t under_way, std::uint64_t bytes) const {
   if (count_of(under_way) >= lanes_[index(cls)].messages_max) return false;
   if (windows_ == nullptr || under_way == 0) return true;
   const std::uint64_t window = windows_->bytes_max[index(cls)];
-  if (bytes_of(under_way) + bytes <= window / windows_->gates.size()) return true;
+  if (bytes_of(under_way) + bytes <= window / windows_->limiters.size()) return true;
   std::uint64_t all = 0;
-  for (const Gate* gate : windows_->gates) all += gate->bytes_under_way(cls);
+  for (const SendLimiter* limiter : windows_->limiters) all += limiter->bytes_under_way(cls);
   return all + bytes <= window;
 }
 
-bool Gate::enter(Class cls, std::uint64_t bytes) {
+bool SendLimiter::enter(Class cls, std::uint64_t bytes) {
   Lane& lane = lanes_[index(cls)];
   std::uint64_t before = lane.under_way.load(std::memory_order_relaxed);
   do {  // never above the limit, or leave() could take a visitor for a message
     if (!has_room(cls, before, bytes)) {
       if (!paused(cls))
-        pause(cls);  // no lock for those who knock at a gate that is known to be shut
+        pause(cls);  // no lock for those who knock at a limiter that is known to be shut
       return false;
     }
   } while (!lane.under_way.compare_exchange_weak(before, before + both(1, bytes)));
@@ -57,7 +57,7 @@ bool Gate::enter(Class cls, std::uint64_t bytes) {
 
 // Either leave() sees that the lane is paused, or this sees what leave() counted out: nobody waits
 // for messages that have ended already. With nothing under way nothing would end the pause.
-void Gate::pause(Class cls) {
+void SendLimiter::pause(Class cls) {
   Lane& lane = lanes_[index(cls)];
   const std::lock_guard lock(mutex_);
   if (closed_ || lane.paused.exchange(true)) return;
@@ -70,7 +70,7 @@ void Gate::pause(Class cls) {
   lane.pauses.fetch_add(1, std::memory_order_relaxed);
 }
 
-bool Gate::leave(Class cls, std::uint64_t count, std::uint64_t bytes) {
+bool SendLimiter::leave(Class cls, std::uint64_t count, std::uint64_t bytes) {
   Lane& lane = lanes_[index(cls)];
   lane.under_way.fetch_sub(both(count, bytes));
   if (!lane.paused.load()) return false;
@@ -81,7 +81,7 @@ bool Gate::leave(Class cls, std::uint64_t count, std::uint64_t bytes) {
   return true;
 }
 
-Gate::Waited Gate::wait(Class cls, Clock::time_point until) {
+SendLimiter::Waited SendLimiter::wait(Class cls, Clock::time_point until) {
   Lane& lane = lanes_[index(cls)];
   std::unique_lock lock(mutex_);
   const bool in_time =
@@ -90,13 +90,13 @@ Gate::Waited Gate::wait(Class cls, Clock::time_point until) {
   return in_time ? Waited::room : Waited::too_long;
 }
 
-void Gate::close() {
+void SendLimiter::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
   opened_.notify_all();
 }
 
-Gate::ByClass Gate::pauses() const {
+SendLimiter::ByClass SendLimiter::pauses() const {
   ByClass out{};
   for (std::size_t i = 0; i < kClassCount; ++i) {
     out[i] = lanes_[i].pauses.load(std::memory_order_relaxed);

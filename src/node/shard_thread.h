@@ -1,8 +1,8 @@
 // One shard and all that runs it: socket, loop, thread, and the ways in.
 #pragma once
 
-#include "node/gate.h"
 #include "node/inbox.h"
+#include "node/send_limiter.h"
 #include "node/shard/shard.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
@@ -14,10 +14,10 @@
 namespace qudag::node {
 
 /// Members end in reverse order: the shard before its socket.
-struct Seat {
+struct ShardThread {
   std::unique_ptr<runtime::UdpSocket> socket;
   std::unique_ptr<runtime::Loop> loop;
-  std::unique_ptr<Gate> gate;
+  std::unique_ptr<SendLimiter> limiter;
   std::unique_ptr<Inbox> inbox;
   std::unique_ptr<Shard> shard;
   std::thread thread;

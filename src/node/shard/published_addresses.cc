@@ -1,4 +1,4 @@
-#include "node/shard/whereabouts.h"
+#include "node/shard/published_addresses.h"
 
 #include <algorithm>
 
@@ -15,8 +15,8 @@ bool is_wildcard(const SocketAddress& address) {
 
 }  // namespace
 
-std::vector<SocketAddress> whereabouts(const Options& options,
-                                       const runtime::DatagramSocket& socket) {
+std::vector<SocketAddress> published_addresses(const Options& options,
+                                               const runtime::DatagramSocket& socket) {
   if (!options.publish.empty()) return options.publish;
   const SocketAddress bound = socket.local();
   if (!is_wildcard(bound)) return {bound};

@@ -10,7 +10,7 @@
 // nothing here, and the source may try another relay at once. The overload manager's refusals come
 // two bytes later, when the class is known (circuit/incoming.cc).
 //
-// Pure. Owned by LinkJoint. Limits: one entry for each link that opened a stream.
+// Pure. Owned by CircuitTransport. Limits: one entry for each link that opened a stream.
 #pragma once
 
 #include "link/endpoint.h"
@@ -24,19 +24,19 @@
 
 namespace qudag::node {
 
-struct BuildGateOptions {
+struct BuildLimiterOptions {
   std::uint64_t per_second = 0;           // of the shard; 0: no bound; bursts of twice as many
   std::uint64_t per_link_per_second = 0;  // the same for one link
 };
 
-struct BuildGateStats {
+struct BuildLimiterStats {
   std::uint64_t refused_link_rate = 0;
   std::uint64_t refused_rate = 0;
 };
 
-class BuildGate {
+class BuildLimiter {
  public:
-  explicit BuildGate(BuildGateOptions options) : options_(options) {}
+  explicit BuildLimiter(BuildLimiterOptions options) : options_(options) {}
 
   /// Code::none: welcome.
   link::Code ask(link::LinkId link, Now now) {
@@ -60,7 +60,7 @@ class BuildGate {
     parts_.erase(link);
   }
 
-  const BuildGateStats& stats() const { return stats_; }
+  const BuildLimiterStats& stats() const { return stats_; }
   std::size_t links() const { return links_.size(); }
 
   static constexpr std::uint64_t kBurst = 2;  // seconds
@@ -97,13 +97,13 @@ class BuildGate {
     return links_.try_emplace(link, rate, rate * 2, now.mono).first->second;
   }
 
-  const BuildGateOptions options_;
+  const BuildLimiterOptions options_;
   std::optional<queue::TokenBucket> all_;
   std::map<link::LinkId, queue::TokenBucket> links_;
   std::map<link::LinkId, Part> parts_;
   std::size_t asking_ = 0;  // links that asked lately
   TimePoint count_at_{};
-  BuildGateStats stats_;
+  BuildLimiterStats stats_;
 };
 
 }  // namespace qudag::node

@@ -1,6 +1,6 @@
 // What waits to go to one client: outcomes, progress and messages, handed over from shard threads.
 //
-// A shard pushes; the first push after the outbox was found empty posts one wake-up to the API
+// A shard pushes; the first push after the queue was found empty posts one wake-up to the API
 // thread, which then takes everything at once, and again until there is nothing. So many small
 // messages cost one lock each, and a post only when the API thread had nothing to do.
 //
@@ -47,7 +47,7 @@ struct OutcomeItem {
 struct SubscribedItem {};
 
 /// Received messages and their bytes: [0] messages to this node, [1] replies.
-struct Held {
+struct HeldMessage {
   std::array<std::size_t, 2> messages{};
   std::array<std::uint64_t, 2> bytes{};
 
@@ -61,9 +61,9 @@ struct Held {
 
 using OutItem = std::variant<OutcomeItem, std::shared_ptr<ProgressSlot>, Message, SubscribedItem>;
 
-class Outbox : public std::enable_shared_from_this<Outbox> {
+class SubscriberQueue : public std::enable_shared_from_this<SubscriberQueue> {
  public:
-  explicit Outbox(const ApiOptions& options)
+  explicit SubscriberQueue(const ApiOptions& options)
       : messages_max_(options.queue_messages), bytes_max_(options.queue_bytes) {}
 
   /// From now on pushes wake `wake` on `executor`.
@@ -84,7 +84,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   /// All items in order; false if there is none, and only then the next push wakes: whoever got
   /// items comes back for more. Messages count against the bounds until written().
   bool take(std::vector<OutItem>& out);
-  void written(const Held& what);
+  void written(const HeldMessage& what);
   /// Adds its books to a row.
   void add_to(QueueStatus& row);
 
@@ -98,7 +98,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   bool open_ = false;
   bool scheduled_ = false;
   std::vector<OutItem> items_;
-  Held held_;
+  HeldMessage held_;
   std::uint64_t entered_ = 0;
   std::uint64_t refused_ = 0;
   std::uint64_t quota_ = UINT64_MAX;
@@ -109,14 +109,14 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
 /// Who gets received messages: each message goes to one subscriber, in turn, skipping full ones.
 class Subscribers {
  public:
-  void add(std::shared_ptr<Outbox> outbox);
-  void remove(const Outbox* outbox);
+  void add(std::shared_ptr<SubscriberQueue> queue);
+  void remove(const SubscriberQueue* queue);
   /// From any shard. no_receiver when nobody listens, queue_full when all are full.
   Accept offer(Message&& message);
 
  private:
   std::mutex mutex_;
-  std::vector<std::shared_ptr<Outbox>> outboxes_;
+  std::vector<std::shared_ptr<SubscriberQueue>> outboxes_;
   std::size_t turn_ = 0;
 };
 

@@ -18,10 +18,10 @@ inline constexpr std::size_t kOutboxBytes = 4 * 65'536;
 /// Kept free by write() for single packets: refusals, Retry, CONNECTION_CLOSE.
 inline constexpr std::size_t kOutboxSpareBytes = 32 * 1024;
 
-class Outbox {
+class SendQueue {
  public:
   // Not zeroed: a page costs memory only once packets were written there.
-  Outbox() : memory_(std::make_unique_for_overwrite<std::byte[]>(kOutboxBytes)) {}
+  SendQueue() : memory_(std::make_unique_for_overwrite<std::byte[]>(kOutboxBytes)) {}
 
   /// Where the next train may be written; call add() with what was. Empty when there is no room.
   MutableBytes train_room();
@@ -32,7 +32,7 @@ class Outbox {
   bool send(runtime::DatagramSocket& socket);
   bool empty() const { return trains_.empty(); }
   std::size_t bytes() const { return used_; }
-  /// Gives the memory of an empty outbox back until it is used again.
+  /// Gives the memory of an empty send queue back until it is used again.
   void trim();
 
   std::uint64_t datagrams() const { return datagrams_; }
