@@ -53,9 +53,18 @@ std::uint64_t prefix(const SocketAddress& address, std::size_t begin, std::size_
 
 }  // namespace
 
+bool is_loopback(const SocketAddress& address) {
+  if (address.is_v4()) return address.ip[12] == 127;
+  return address.ip[15] == 1 && is_zero(std::span(address.ip).first<15>());
+}
+
+std::uint64_t network_prefix(const SocketAddress& address) {
+  return address.is_v4() ? prefix(address, 12, 14) : prefix(address, 0, 4);
+}
+
 std::optional<std::uint64_t> network_of(const SocketAddress& address) {
   if (reach_of(address) != Reach::world) return std::nullopt;
-  return address.is_v4() ? prefix(address, 12, 14) : prefix(address, 0, 4);
+  return network_prefix(address);
 }
 
 // The family falls out of 64 bits of IPv6; no address of the world begins like one of IPv4 then.

@@ -20,8 +20,15 @@ inline constexpr std::size_t kReachCount = 5;
 /// for one of IPv4 (RFC 6052 and 3056) reach as far as that one.
 Reach reach_of(const SocketAddress& address);
 
-/// Who probably owns it: the first 16 bits of an IPv4 address, 32 of an IPv6 one; nothing for one
-/// that is not of the world, whose prefix is no sign of that.
+/// 127/8 or ::1, whatever the port.
+bool is_loopback(const SocketAddress& address);
+
+/// The network that it is in, wherever that is: the first 16 bits of an IPv4 address, 32 of an IPv6
+/// one, apart by family; below 2^33.
+std::uint64_t network_prefix(const SocketAddress& address);
+
+/// The same as a sign of who owns it; nothing for one that is not of the world, whose prefix is no
+/// sign of that.
 std::optional<std::uint64_t> network_of(const SocketAddress& address);
 
 /// One machine, or one that it can make: an IPv4 address, the first 64 bits of an IPv6 one; nothing

@@ -3,7 +3,6 @@
 #include "netmap/share_cap.h"
 
 #include <algorithm>
-#include <array>
 #include <vector>
 
 namespace qudag::netmap {
@@ -12,26 +11,17 @@ namespace {
 constexpr std::uint16_t kSpokenVersion = 1;
 constexpr unsigned kQuickDraws = 64;
 
-bool is_loopback(const SocketAddress& a) {
-  if (a.is_v4()) return a.ip[12] == 127;
-  static constexpr std::array<std::uint8_t, 16> kLoopback{0, 0, 0, 0, 0, 0, 0, 0,
-                                                          0, 0, 0, 0, 0, 0, 0, 1};
-  return a.ip == kLoopback;
-}
-
-bool same_block(const SocketAddress& a, const SocketAddress& b) {
-  if (is_loopback(a) || is_loopback(b) || a.is_v4() != b.is_v4()) return false;
-  const std::size_t begin = a.is_v4() ? 12 : 0;  // of a mapped address the last four bytes count
-  const std::size_t size = a.is_v4() ? 2 : 4;
-  return std::equal(a.ip.begin() + begin, a.ip.begin() + begin + size, b.ip.begin() + begin);
+bool same_network(const SocketAddress& a, const SocketAddress& b) {
+  return !is_loopback(a) && !is_loopback(b) && network_prefix(a) == network_prefix(b);
 }
 
 }  // namespace
 
 bool share_network(const Descriptor& candidate, const Descriptor& chosen) {
   return std::ranges::any_of(candidate.addresses, [&](const SocketAddress& address) {
-    return std::ranges::any_of(
-        chosen.addresses, [&](const SocketAddress& beside) { return same_block(address, beside); });
+    return std::ranges::any_of(chosen.addresses, [&](const SocketAddress& beside) {
+      return same_network(address, beside);
+    });
   });
 }
 

@@ -1,5 +1,7 @@
 #include "node/clocks.h"
 
+#include "base/reach.h"
+
 #include <algorithm>
 #include <cstdlib>
 #include <vector>
@@ -9,11 +11,6 @@ namespace {
 
 std::int64_t whole_seconds(TimePoint at) {
   return std::chrono::floor<std::chrono::seconds>(at.time_since_epoch()).count();
-}
-
-bool is_loopback(const SocketAddress& a) {
-  if (a.is_v4()) return a.ip[12] == 127;
-  return a.ip[15] == 1 && std::all_of(a.ip.begin(), a.ip.end() - 1, [](auto b) { return b == 0; });
 }
 
 std::int64_t apart(UnixSeconds wall, Now now) {
@@ -30,22 +27,17 @@ bool ClockWatch::moved(Now now) {
   return !first;
 }
 
-PeerClocks::Network PeerClocks::network_of(const SocketAddress& address) {
-  Network out{};
-  const bool loopback = is_loopback(address);
-  const std::size_t bytes = loopback ? 16 : address.is_v4() ? 14 : 4;
-  std::copy_n(address.ip.begin(), bytes, out.begin());
-  if (loopback) {
-    out[16] = static_cast<std::uint8_t>(address.port >> 8);
-    out[17] = static_cast<std::uint8_t>(address.port);
-  }
-  return out;
+std::uint64_t PeerClocks::voice_of(const SocketAddress& address) {
+  if (!is_loopback(address)) return network_prefix(address);
+  std::uint64_t out = 1;  // above all prefixes
+  for (std::size_t i = 12; i < 16; ++i) out = out << 8 | address.ip[i];
+  return out << 16 | address.port;
 }
 
 void PeerClocks::heard(const SocketAddress& from, UnixSeconds theirs, Now now) {
   constexpr UnixSeconds kLast = 253'402'300'799;  // of the year 9999
   if (theirs > kLast) return;
-  const Network network = network_of(from);
+  const std::uint64_t network = voice_of(from);
   if (voices_.size() >= kNetworksMax && !voices_.contains(network)) {
     voices_.erase(std::ranges::min_element(
         voices_, [](const auto& a, const auto& b) { return a.second.at < b.second.at; }));
@@ -77,7 +69,7 @@ std::optional<PeerClocks::Off> PeerClocks::to_tell(Now now) {
 
 void PeerClocks::report(BoundedList& out) const {
   out.push_back(bounded(Bounded::Kind::table, "clocks of peers", "the oldest goes", voices_.size(),
-                        kNetworksMax, sizeof(Network) + sizeof(Voice)));
+                        kNetworksMax, sizeof(std::uint64_t) + sizeof(Voice)));
 }
 
 }  // namespace qudag::node

@@ -14,7 +14,6 @@
 
 #include <qudag/address.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -56,16 +55,14 @@ class PeerClocks {
   void report(BoundedList& out) const;
 
  private:
-  /// 16 bits of an IPv4 address, 32 of an IPv6 address, as for the hops of a route; all of a
-  /// loopback address, port included.
-  using Network = std::array<std::uint8_t, 18>;
-  static Network network_of(const SocketAddress& address);
+  /// Whose voice it is: the network's; of a loopback address the address and port.
+  static std::uint64_t voice_of(const SocketAddress& address);
   struct Voice {
     std::int64_t apart = 0;  // their wall clock less our monotonic one
     TimePoint at{};
   };
 
-  std::map<Network, Voice> voices_;
+  std::map<std::uint64_t, Voice> voices_;
   std::int64_t told_ = 0;
 };
 

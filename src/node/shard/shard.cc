@@ -375,10 +375,6 @@ void Shard::set_view(netmap::ViewPtr view, Now now) {
 void Shard::set_onion_keys(std::vector<onion::OnionKey> keys, std::uint64_t made_as) {
   if (made_as <= keys_made_as_) return;
   keys_made_as_ = made_as;
-  set_onion_keys(std::move(keys));
-}
-
-void Shard::set_onion_keys(std::vector<onion::OnionKey> keys) {
   circuits_.set_onion_keys(std::move(keys));
 }
 

@@ -55,7 +55,6 @@ class Shard final : public runtime::Driven,
   /// Every request gets its completion exactly once, now or later.
   void send(SendRequest&& request, Now now);
   void set_view(netmap::ViewPtr view, Now now);
-  void set_onion_keys(std::vector<onion::OnionKey> keys);
   /// Unless newer ones came before them: posts may overtake each other.
   void set_onion_keys(std::vector<onion::OnionKey> keys, std::uint64_t made_as);
   bool send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body);

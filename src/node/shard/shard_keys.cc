@@ -189,8 +189,8 @@ void Shard::announced(const Announcement& made, Now now) {
   keys_ = made.keys;
   published_ = made.published;
   const std::vector<onion::OnionKey> accepted = onion_keys(keys_);
-  const std::uint64_t made_as = ++keys_made_as_;
-  set_onion_keys(accepted);
+  const std::uint64_t made_as = keys_made_as_ + 1;
+  set_onion_keys(accepted, made_as);
   bool all = true;
   for (unsigned i = 1; i < setup_.shards; ++i) {
     all = setup_.hub->give_keys(i, accepted, made_as) && all;

@@ -4,7 +4,7 @@
 // netmap sends goes back to the shard that owns the link. Every change of the netmap goes out as a
 // new view to all shards. A mailbox that is full drops gossip: the next digest repeats it.
 // Frames wait for their turn, kFramesPerTurn of them in each, so that a flood of gossip delays
-// nothing else. Limits: kFramesPerLink waiting for each link, kFramesMax in all; more are dropped.
+// nothing else. Limits: those of FrameQueue.
 #pragma once
 
 #include "link/endpoint.h"
