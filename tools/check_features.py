@@ -3,17 +3,15 @@
 
 What the table says must exist; what does not exist yet must be called so. A row is
 
-  | id | feature | where | knob and default | metrics | tests | last figures | state |
+  | id | capability | where | how to see it | test | state |
 
 and every word in backticks in it is a claim, which is checked by its column:
 
-  where    a path of the tree: `src/link/`, `src/queue/wheel.h`
-  knob     `Struct::member` or `Struct::member = default` of a header, `kConstant` or
-           `kConstant = value` of the sources; a default that is written must be the one of the code
-  metrics  a name of src/node/metrics.cc, labels if wanted: `qudag_links`, `qudag_x_total{reason="y"}`
-  tests    a name as ctest prints it: `memory.Suite.Case`, `memory.Suite.*`, `lint.layers`
-  figures  "not measured yet", or figures with the machine and the commit in backticks
-  state    begins with works, part or not yet; `works` needs a test, and `part` a sentence
+  where          a path of the tree: `src/link/`, `src/sync/wheel.h`
+  how to see it  a metric of the node (`qudag_links`, labels if wanted), a key of the configuration
+                 (`limits.memory`), or a command (`./dev ...`, `qudag ...`, `GET ...`)
+  test           a name as ctest prints it: `memory.Suite.Case`, `memory.Suite.*`, `lint.layers`
+  state          works, part or not yet; part and not yet say what is missing; works names a test
 
 Usage: check_features.py [--root DIR]      exit code 0 clean, 1 violations, 2 no table
 """
@@ -23,10 +21,11 @@ import pathlib
 import re
 import sys
 
-COLUMNS = ("id", "feature", "where", "knob and default", "metrics", "tests", "last figures", "state")
+COLUMNS = ("id", "capability", "where", "how to see it", "test", "state")
 IDS = [f"{group}{number}" for group in "MPNL" for number in range(1, 13)]
 STATES = ("works", "part", "not yet")
-NOT_MEASURED = "not measured yet"
+COMMANDS = ("./dev ", "qudag ", "GET ")
+EXAMPLE = "docs/config.example.toml"
 
 TICKED = re.compile(r"`([^`]+)`")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
@@ -37,19 +36,26 @@ COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 class Tree:
     def __init__(self, root):
         self.root = root
-        self.headers = "\n".join(self.code("include", "src", suffixes={".h"}))
-        self.sources = "\n".join(self.code("include", "src", suffixes={".h", ".cc"}))
-        metrics = root / "src" / "node" / "metrics.cc"
-        self.metrics_text = metrics.read_text() if metrics.exists() else ""
-        self.metric_names = set(re.findall(r'"(qudag_[a-z0-9_]+)"', self.metrics_text))
+        self.sources = "\n".join(self.code("include", "src"))
+        self.metric_names = set(re.findall(r'"(qudag_[a-z0-9_]+)"', self.sources))
+        self.settings = set(self.keys())
         self.tests = set(self.gtest_names()) | set(self.other_tests())
 
-    def code(self, *parts, suffixes):
+    def code(self, *parts):
         """Texts without comments, so that only what is compiled counts."""
         for part in parts:
             for path in sorted((self.root / part).rglob("*")):
-                if path.suffix in suffixes:
+                if path.suffix in (".h", ".cc"):
                     yield COMMENT.sub("", path.read_text(errors="replace"))
+
+    def keys(self):
+        """Keys of the example configuration, which a test compares with the program's."""
+        path, section = self.root / EXAMPLE, ""
+        for line in path.read_text().splitlines() if path.exists() else ():
+            if found := re.fullmatch(r"\[([\w.]+)\]", line):
+                section = found[1] + "."
+            elif found := re.match(r"(\w+) =", line):
+                yield section + found[1]
 
     def gtest_names(self):
         for path in sorted((self.root / "tests").rglob("*_test.cc")):
@@ -75,31 +81,13 @@ class Tree:
         if name not in self.metric_names:
             return False
         # The table of the code writes labels as C++ text, with escaped quotes.
-        return all(label.replace('"', '\\"') in self.metrics_text
+        return all(label.replace('"', '\\"') in self.sources
                    for label in labels.rstrip("}").split(",") if label)
 
-    def knob_default(self, name):
-        """The initializer of a knob, "" for one without, None for one that does not exist."""
-        if "::" not in name:
-            found = re.search(rf"\bconstexpr\b[^;={{}}()]*\b{re.escape(name)}\b[^;={{}}()]*(?:=\s*([^;]+)|\{{([^}}]*))[;}}]",
-                              self.sources)
-        else:
-            struct, _, member = name.rpartition("::")
-            body = self.struct_body(struct)
-            if body is None:
-                return None
-            found = re.search(rf"\b{re.escape(member)}\b(?:\s*=\s*([^;,]+)|\{{([^}}]*)\}})?\s*[;,]", body)
-        return (found[1] or found[2] or "").strip() if found else None
-
-    def struct_body(self, name):
-        start = re.search(rf"\b(?:struct|class)\s+(?:QUDAG_API\s+)?{re.escape(name)}\b[^;{{]*\{{", self.headers)
-        if not start:
-            return None
-        depth, at = 1, start.end()
-        while depth and at < len(self.headers):
-            depth += {"{": 1, "}": -1}.get(self.headers[at], 0)
-            at += 1
-        return self.headers[start.end():at]
+    def can_be_seen(self, claim):
+        if claim.startswith(COMMANDS):
+            return True
+        return self.has_metric(claim) if claim.startswith("qudag_") else claim in self.settings
 
 
 # --- What the table says ---------------------------------------------------------------------------
@@ -133,31 +121,18 @@ class Table:
         self.seen[row] = line
         if len(cells) != len(COLUMNS):
             return self.error(line, row, f"{len(cells)} columns; there are {len(COLUMNS)}: {', '.join(COLUMNS)}")
-        _, _, where, knob, metrics, tests, figures, state = cells
+        _, capability, where, seen, tests, state = cells
+        if len(capability) < 10:
+            self.error(line, row, "says no capability")
         self.check_each(line, row, where, "file", lambda path: (self.tree.root / path).exists())
-        self.check_knobs(line, row, knob)
-        self.check_each(line, row, metrics, "metric", self.tree.has_metric)
+        self.check_each(line, row, seen, "metric, setting or command", self.tree.can_be_seen)
         self.check_each(line, row, tests, "test", self.tree.has_test)
-        self.check_figures(line, row, figures)
         self.check_state(line, row, state, where, tests)
 
     def check_each(self, line, row, cell, what, exists):
         for claim in TICKED.findall(cell):
             if not exists(claim):
                 self.error(line, row, f"there is no {what} '{claim}'")
-
-    def check_knobs(self, line, row, cell):
-        for claim in TICKED.findall(cell):
-            name, _, said = (part.strip() for part in claim.partition("="))
-            default = self.tree.knob_default(name)
-            if default is None:
-                self.error(line, row, f"there is no knob '{name}'")
-            elif said and said != default:
-                self.error(line, row, f"the default of '{name}' is '{default}', not '{said}'")
-
-    def check_figures(self, line, row, cell):
-        if cell != NOT_MEASURED and not any(re.fullmatch(r"[0-9a-f]{7,40}", word) for word in TICKED.findall(cell)):
-            self.error(line, row, f"figures name their machine and their commit in backticks, or are '{NOT_MEASURED}'")
 
     def check_state(self, line, row, cell, where, tests):
         state = next((word for word in STATES if cell == word or cell.startswith((word + ":", word + " ", word + "."))), None)
@@ -167,8 +142,8 @@ class Table:
             self.error(line, row, "works, but names no test")
         if state != "not yet" and not TICKED.search(where):
             self.error(line, row, f"{state}, but names no file")
-        if state == "part" and len(cell) < 20:
-            self.error(line, row, "says 'part' but not which part exists")
+        if state != "works" and len(cell) < 20:
+            self.error(line, row, f"says '{state}' but not what is missing")
 
 
 def main():

@@ -10,8 +10,8 @@ import unittest
 HERE = pathlib.Path(__file__).parent
 TOOL = HERE.parent.parent / "tools" / "check_features.py"
 
-GOOD_ROW = ("| {id} | a thing | `src/base/` | `Options::size = 64` and `kTurns = 3` | `qudag_links` "
-            "| `base.Thing.Works` | not measured yet | {state} |")
+GOOD_ROW = ("| {id} | a thing that it does | `src/base/` | `qudag_links`, `limits.size` and `./dev bench` "
+            "| `base.Thing.Works` | {state} |")
 IDS = [f"{group}{number}" for group in "MPNL" for number in range(1, 13)]
 
 
@@ -20,7 +20,7 @@ class CheckFeatures(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.root = pathlib.Path(folder.name)
-        self.write("include/qudag/options.h", "struct Options {\n  int size = 64;  // int gone = 1;\n};\n")
+        self.write("docs/config.example.toml", "[limits]\n# gone = 1\nsize = 64\n")
         self.write("src/base/turns.h", "inline constexpr int kTurns = 3;\n")
         self.write("src/node/metrics.cc", 'ROW("qudag_links", "kind=\\"open\\"", "links")\n')
         self.write("tests/base/thing_test.cc", "TEST(Thing, Works) {}\n// TEST(Thing, Dreams) {}\n")
@@ -81,28 +81,19 @@ class CheckFeatures(unittest.TestCase):
         self.refused("base.Thing.Works", "lint.gone", "no test 'lint.gone'")
 
     def test_metric(self):
-        self.refused("qudag_links", "qudag_dreams", "no metric 'qudag_dreams'")
+        self.refused("qudag_links", "qudag_dreams", "no metric, setting or command 'qudag_dreams'")
 
     def test_metric_label(self):
-        self.refused("`qudag_links`", '`qudag_links{kind="shut"}`', "no metric 'qudag_links{")
+        self.refused("`qudag_links`", '`qudag_links{kind="shut"}`', "no metric, setting or command 'qudag_links{")
 
-    def test_knob(self):
-        self.refused("Options::size = 64", "Options::colour", "no knob 'Options::colour'")
+    def test_setting(self):
+        self.refused("limits.size", "limits.colour", "no metric, setting or command 'limits.colour'")
 
-    def test_knob_in_a_comment(self):
-        self.refused("Options::size = 64", "Options::gone", "no knob 'Options::gone'")
+    def test_setting_in_a_comment(self):
+        self.refused("limits.size", "limits.gone", "no metric, setting or command 'limits.gone'")
 
-    def test_knob_of_another_struct(self):
-        self.refused("Options::size = 64", "Limits::size", "no knob 'Limits::size'")
-
-    def test_default(self):
-        self.refused("size = 64", "size = 65", "the default of 'Options::size' is '64', not '65'")
-
-    def test_constant(self):
-        self.refused("kTurns = 3", "kTurns = 4", "the default of 'kTurns' is '3', not '4'")
-
-    def test_figures_without_commit(self):
-        self.refused("not measured yet", "3 ns on some machine", "figures name their machine and their commit")
+    def test_capability(self):
+        self.refused("a thing that it does", "", "says no capability")
 
     def test_works_without_test(self):
         self.refused("`base.Thing.Works`", "none", "works, but names no test")
@@ -111,7 +102,10 @@ class CheckFeatures(unittest.TestCase):
         self.refused("| works |", "| perfect |", "the state is one of works, part, not yet")
 
     def test_part_says_which(self):
-        self.refused("| works |", "| part |", "says 'part' but not which part exists")
+        self.refused("| works |", "| part |", "says 'part' but not what is missing")
+
+    def test_not_yet_says_what(self):
+        self.refused("| works |", "| not yet |", "says 'not yet' but not what is missing")
 
     def test_no_table_is_no_success(self):
         run = subprocess.run([sys.executable, TOOL, "--root", self.root], capture_output=True, text=True)
