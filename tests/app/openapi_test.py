@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""docs/reference/openapi.json against a running node: every route, method, parameter and field of
+the one exists in the other.
+
+Usage: openapi_test.py QUDAG OPENAPI
+"""
+
+import json
+import re
+import sys
+import unittest
+
+from live_node import live_node
+
+METHODS = ("get", "post", "put", "delete", "patch")
+GOOD = {"to": None, "class": "low", "ttl": "1s", "relays": "0", "isolation": "7", "sign": "true",
+        "progress": "false", "format": "json", "count": "1"}
+
+
+class OpenApi(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        with open(OPENAPI) as file:
+            cls.document = json.load(file)
+        cls.running = live_node(PROGRAM)
+        cls.node = cls.running.__enter__()
+        cls.to = {"/v1/messages": "a" * 52, "/v1/replies": "0" * 32}  # well-formed, of nobody
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.running.__exit__(None, None, None)
+
+    def operations(self):
+        for path, methods in self.document["paths"].items():
+            for method, operation in methods.items():
+                yield path, method, operation
+
+    def query(self, path, operation, leave_out=()):
+        pairs = []
+        for parameter in operation.get("parameters", []):
+            name = parameter["name"]
+            if name not in leave_out:
+                pairs.append(f"{name}={self.to[path] if name == 'to' else GOOD[name]}")
+        return "?" + "&".join(pairs) if pairs else ""
+
+    def fields(self, value, schema, where):
+        """Every field of the answer is in the schema, and every required one of it in the answer."""
+        if "$ref" in schema:
+            schema = self.document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        if isinstance(value, dict) and "properties" in schema:
+            self.assertLessEqual(set(value), set(schema["properties"]), where)
+            self.assertLessEqual(set(schema["required"]), set(value), where)
+            for name, inner in value.items():
+                self.fields(inner, schema["properties"][name], f"{where}.{name}")
+        elif isinstance(value, list):
+            for inner in value:
+                self.fields(inner, schema["items"], where)
+        else:
+            types = {"string": str, "integer": int, "number": (int, float), "boolean": bool,
+                     "null": type(None), "object": dict}
+            wanted = schema.get("type", "object")
+            wanted = wanted if isinstance(wanted, list) else [wanted]
+            self.assertTrue(any(isinstance(value, types[name]) for name in wanted), f"{where}: {value!r}")
+            if "pattern" in schema and value is not None:
+                self.assertRegex(value, schema["pattern"], where)
+            if "enum" in schema:
+                self.assertIn(value, schema["enum"], where)
+
+    def test_every_route_has_exactly_its_methods(self):
+        for path, methods in self.document["paths"].items():
+            for method in METHODS:
+                if method in methods and method == "get" and path == "/v1/messages":
+                    continue  # would wait for a message; its parameters are tested below
+                status, _, text = self.node.ask(method.upper(), path, body=b"" if method != "get" else None)
+                if method in methods:
+                    self.assertNotIn(status, (404, 405), f"{method} {path}: {text}")
+                else:
+                    self.assertEqual(status, 405, f"{method} {path}: {text}")
+
+    def test_pages_have_the_fields(self):
+        for path, method, operation in self.operations():
+            content = operation["responses"].get("200", {}).get("content", {})
+            if method != "get" or "parameters" in operation or "application/json" not in content:
+                continue
+            status, kind, text = self.node.ask("GET", path)
+            self.assertEqual((status, kind.split(";")[0]), (200, "application/json"), path)
+            self.fields(json.loads(text), content["application/json"]["schema"], path)
+
+    def test_every_parameter_is_taken(self):
+        for path, method, operation in self.operations():
+            if method != "post":
+                continue
+            # What is not understood has no outcome.
+            _, _, text = self.node.ask("POST", path + self.query(path, operation), body=b"x")
+            self.fields(json.loads(text), {"$ref": "#/components/schemas/Outcome"}, path)
+
+    def test_no_other_parameter_is_taken(self):
+        for path, method, operation in self.operations():
+            query = self.query(path, operation)
+            status, _, text = self.node.ask(method.upper(), f"{path}{query}{'&' if query else '?'}other=1",
+                                            body=b"" if method == "post" else None)
+            self.assertEqual(status, 400, f"{method} {path}: {text}")
+            self.fields(json.loads(text), {"$ref": "#/components/schemas/ErrorAnswer"}, path)
+
+    def test_required_parameters_are_required(self):
+        for path, method, operation in self.operations():
+            for parameter in operation.get("parameters", []):
+                if parameter["required"]:
+                    query = self.query(path, operation, leave_out=(parameter["name"],))
+                    status = self.node.ask(method.upper(), path + query, body=b"")[0]
+                    self.assertEqual(status, 400, f"{path} without {parameter['name']}")
+
+    def test_bounds_of_numbers_are_those_of_the_server(self):
+        for path, method, operation in self.operations():
+            for parameter in operation.get("parameters", []):
+                schema = parameter["schema"]
+                wrong = [schema[key] + by for key, by in (("minimum", -1), ("maximum", 1)) if key in schema]
+                if "enum" in schema:
+                    wrong.append("other")
+                for value in wrong:
+                    query = self.query(path, operation, leave_out=(parameter["name"],))
+                    target = f"{path}{query}{'&' if query else '?'}{parameter['name']}={value}"
+                    status = self.node.ask(method.upper(), target, body=b"" if method == "post" else None)[0]
+                    self.assertEqual(status, 400, target)
+
+    def test_metrics_and_stream(self):
+        status, kind, _ = self.node.ask("GET", "/metrics")
+        self.assertEqual((status, kind.split(";")[0]), (200, "text/plain"))
+        self.assertEqual(self.node.ask("GET", "/v1/stream")[0], 426)
+
+    def test_no_route_is_missing(self):
+        """The server's own list of routes, from its answer to none of them."""
+        self.assertEqual(self.node.ask("GET", "/v1/nothing")[0], 404)
+        with open(REQUEST_SOURCE) as file:
+            routes = set(re.findall(r'path == "(/[\w/]+)"', file.read()))
+        self.assertEqual(routes, set(self.document["paths"]))
+
+
+if __name__ == "__main__":
+    PROGRAM, OPENAPI, REQUEST_SOURCE = sys.argv[1:4]
+    del sys.argv[1:]
+    unittest.main()
