@@ -23,6 +23,7 @@ import html
 import json
 import pathlib
 import sys
+import textwrap
 
 PAGE = "docs/reference/results.md"
 PLOT = "docs/reference/results.svg"
@@ -110,7 +111,10 @@ def section(report):
     for one in report.get("tables", []):
         lines += ["", *table(one["columns"], one["rows"])]
     if report.get("notes"):
-        lines += [""] + [f"* {note}" for note in report["notes"]]
+        lines.append("")
+        for note in report["notes"]:
+            lines += textwrap.wrap(f"* {note}", 100, subsequent_indent="  ", break_long_words=False,
+                                   break_on_hyphens=False)
     return lines
 
 
