@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs `qudag bench all --quick` and checks the form of its JSON; never how fast anything was."""
+"""Runs `qudag-bench all --quick` and checks the form of its JSON; never how fast anything was."""
 import json
 import math
 import subprocess
@@ -67,10 +67,10 @@ def faults(report):
 def main():
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "quick.json"
-        ran = subprocess.run([sys.argv[1], "bench", "all", "--quick", "--json", str(file)],
+        ran = subprocess.run([sys.argv[1], "all", "--quick", "--json", str(file)],
                              stdout=subprocess.DEVNULL, check=False)
         if ran.returncode != 0:
-            sys.exit(f"qudag bench ended with {ran.returncode}")
+            sys.exit(f"qudag-bench ended with {ran.returncode}")
         found = list(faults(json.loads(file.read_text())))
     if found:
         sys.exit("\n".join(found))

@@ -134,15 +134,15 @@ function(qudag_fuzzers)
   endforeach()
 endfunction()
 
-# bench/<name>_bench.cc -> Google Benchmark binary bench_<name>; modules as for fuzzers.
+# bench/micro/<name>_bench.cc -> Google Benchmark binary bench_<name>; modules as for fuzzers.
 function(qudag_benches)
-  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*_bench.cc")
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/micro/*_bench.cc")
   foreach(source ${sources})
     get_filename_component(stem "${source}" NAME_WE)
     string(REGEX REPLACE "_bench$" "" name "${stem}")
     qudag_modules_of_file(modules missing "${source}")
     if(missing)
-      message(STATUS "bench/${stem}.cc: skipped, there is no '${missing}' yet")
+      message(STATUS "bench/micro/${stem}.cc: skipped, there is no '${missing}' yet")
       continue()
     endif()
     add_executable(bench_${name} "${source}")

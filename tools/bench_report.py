@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Renders results of `qudag bench --json` as one HTML page with SVG bars and no other file.
+"""Renders results of `qudag-bench --json` as one HTML page with SVG bars and no other file.
 
     tools/bench_report.py <report.html> <results.json>...
 

@@ -29,43 +29,81 @@ ARROWS = {
     "crypto": ["base"],
     "wire": ["crypto"],
     "memory": ["base"],
-    "queue": ["memory"],
-    "runtime": ["base", "memory", "queue"],
+    "sync": ["memory"],
+    "runtime": ["base", "memory", "sync"],
     "link": ["runtime", "crypto", "wire"],  # OpenSSL keys, control-stream frames
-    "sim": ["runtime"],  # tests only: nothing below names it
     "onion": ["wire", "crypto", "memory"],
-    "circuit": ["onion", "queue"],
-    "message": ["circuit", "queue"],
-    "netmap": ["wire", "crypto", "memory", "queue"],  # scratch memory, the books of a queue
-    "govern": ["base", "queue"],
+    "circuit": ["onion", "sync"],
+    "message": ["circuit", "sync"],
+    "netmap": ["wire", "crypto", "memory", "sync"],  # scratch memory, the books of a queue
+    "overload": ["base", "sync"],
     "store": ["crypto"],  # state files
-    "node": ["link", "message", "netmap", "govern", "runtime", "store"],
-    "api": ["node"],
+    "shard": ["link", "message", "netmap", "overload", "runtime"],
+    "node": ["shard", "store"],
+    "config": ["base"],
+    "api": ["node", "config"],
+    "testing": ["runtime"],  # tests only: nothing else names it
     "apps": ["api"],
+    "bench": ["apps"],
+}
+
+# Inside a module: folder -> folders of the same module that it may include. "" is the module's own
+# folder. Every folder may include itself; a module that is not listed has no inner order.
+INNER = {
+    "link": {
+        "path": [],
+        "tls": [],
+        "dialing": [],
+        "stream": [],
+        "admission": ["path"],
+        "": ["admission", "dialing"],  # endpoint.h: what the module offers
+        "connection": ["", "admission", "path", "stream", "tls"],
+        "endpoint": ["", "admission", "connection", "path", "stream", "tls"],
+    },
+    "netmap": {
+        "map": [],
+        "routes": ["map"],
+        "reached": ["map"],
+        "": ["map", "routes"],  # netmap.h: what the module offers
+        "gossip": ["", "map", "reached", "routes"],
+    },
+    "shard": {
+        "seam": [],
+        "gossip": ["seam"],
+        "protection": ["seam"],
+        "": ["gossip", "protection", "seam"],
+    },
+    "node": {"process": [], "": ["process"]},
+    "api": {
+        "records": [],
+        "socket": [],
+        "client": ["records", "socket"],
+        "server": ["records", "socket"],
+    },
 }
 
 # Third-party headers (by the beginning of their path) and the modules that own them.
 THIRD_PARTY = {
     "ngtcp2/": {"link"},
-    "openssl/": {"crypto", "link", "sim"},  # sim: the seeded generator
-    "boost/beast": {"api", "apps"},
-    "boost/json": {"api", "apps"},
-    "boost/asio": {"runtime", "api", "apps"},
-    "boost/": {"runtime", "api", "apps"},
-    "toml++/": {"api"},
-    "CLI/": {"apps"},
+    "openssl/": {"crypto", "link", "testing"},  # testing: the seeded generator
+    "boost/beast": {"api"},
+    "boost/json": {"api", "apps", "bench"},
+    "boost/asio": {"runtime", "api"},
+    "boost/": {"runtime", "api", "apps", "bench"},
+    "toml++/": {"config"},
+    "CLI/": {"apps", "bench"},
     "fmt/": None,  # None: everybody
     "spdlog/": None,
 }
 
 # Public headers that are not for every module: the node's own interface is above the rest.
-PUBLIC_ABOVE = {"qudag/node.h": {"node", "api", "apps"}}
+PUBLIC_ABOVE = {"qudag/node.h": {"node", "api", "apps", "bench"}}
 
 # Headers of the system that have a directory in their name.
 SYSTEM = ("sys/", "netinet/", "arpa/", "net/", "linux/", "asm/", "sanitizer/")
 
 # Modules in which time, chance and sockets are arguments.
-PURE_ROOMS = {"wire", "onion", "circuit", "netmap", "message", "queue", "govern"}
+PURE_MODULES = {"wire", "onion", "circuit", "netmap", "message", "sync", "overload"}
 IMPURE_HEADERS = {"thread", "random", "fstream", "sys/socket.h", "netinet/in.h", "netinet/udp.h",
                   "sys/epoll.h", "poll.h", "unistd.h", "time.h", "ctime"}
 IMPURE_CALL = re.compile(r"\b(?:steady|system|high_resolution)_clock::now\s*\(|\bclock_gettime\s*\(")
@@ -101,7 +139,7 @@ class Tree:
         self.errors = []
         self.warnings = []
         self.edges = {}  # file -> files, for cycles
-        self.room_edges = {}  # (module, module) -> the first file that needs it
+        self.module_edges = {}  # (module, module) -> the first file that needs it
 
     def error(self, kind, where, text):
         self.errors.append(f"{where}: {kind}: {text}")
@@ -110,22 +148,28 @@ class Tree:
         for part in parts:
             yield from sorted(p for p in (self.root / part).rglob("*") if p.suffix in CODE)
 
-    def room_of(self, path):
+    def module_of(self, path):
         parts = path.relative_to(self.root).parts
         if parts[0] == "src":
             return parts[1] if len(parts) > 2 else None
-        return {"include": "public", "apps": "apps"}[parts[0]]
+        return {"include": "public"}.get(parts[0], parts[0])
+
+    def folder_of(self, path):
+        """Inside its module; "" is the module's own folder."""
+        parts = path.relative_to(self.root).parts
+        inner = parts[2:-1] if parts[0] == "src" else parts[1:-1]
+        return inner[0] if inner else ""
 
     def check_file(self, path):
-        module = self.room_of(path)
+        module = self.module_of(path)
         name = str(path.relative_to(self.root))
         self.edges[name] = []
         if module != "public" and module not in ARROWS:
-            self.error("layer", name, f"'{module}' is no module of the house (tools/check_layers.py)")
+            self.error("layer", name, f"'{module}' is no module (tools/check_layers.py)")
             return
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
             where = f"{name}:{number}"
-            if module in PURE_ROOMS and IMPURE_CALL.search(line.split("//")[0]):
+            if module in PURE_MODULES and IMPURE_CALL.search(line.split("//")[0]):
                 self.error("seam", where, f"'{module}' takes the time as an argument, it reads no clock")
             if SILENT_SUCCESS.match(line):
                 self.error("success", where, "a result that begins as a success; say what it is until it is known")
@@ -137,8 +181,8 @@ class Tree:
         if target.startswith("qudag/"):
             return self.check_public(module, path, where, target)
         if quoted:
-            return self.check_room_include(module, path, where, target)
-        if module in PURE_ROOMS and target in IMPURE_HEADERS:
+            return self.check_module_include(module, path, where, target)
+        if module in PURE_MODULES and target in IMPURE_HEADERS:
             self.error("seam", where, f"<{target}> in '{module}', where time, chance and I/O are arguments")
         owner = next((p for p in sorted(THIRD_PARTY, key=len, reverse=True) if target.startswith(p)), None)
         if owner:
@@ -161,25 +205,38 @@ class Tree:
             self.error("layer", where, f"<{target}> in '{module}'; it is for {sorted(modules)}")
         self.link(path, file)
 
-    def check_room_include(self, module, path, where, target):
+    def check_module_include(self, module, path, where, target):
         if module == "public":
             return self.error("layer", where, f'"{target}": public headers include std and qudag only')
-        if module == "apps":  # a program's own headers are relative to the program
-            own = [path.parent / target, self.root / "apps" / path.relative_to(self.root / "apps").parts[0] / target]
-            for file in own:
-                if file.exists():
-                    return self.link(path, file.resolve())
-        file = self.root / "src" / target
+        if module in ("apps", "bench"):  # a program's own headers are relative to the program
+            for folder in (path.parent, self.root / "apps", self.root / "bench" / "macro"):
+                if (folder / target).exists():
+                    return self.link(path, (folder / target).resolve())
+        file = self.root / target if target.startswith("testing/") else self.root / "src" / target
         if "/" not in target or not file.exists():
             return self.error("path", where, f'"{target}": write it from src/, as "module/file.h"')
         below = target.split("/")[0]
         if below not in ARROWS:
-            return self.error("layer", where, f"'{below}' is no module of the house")
+            return self.error("layer", where, f"'{below}' is no module")
         if below not in closure(module):
             self.error("layer", where, f"'{module}' may not include '{below}' (\"{target}\")")
+        if below == module:
+            self.check_inner(module, path, where, target, file)
         if below != module:
-            self.room_edges.setdefault((module, below), where)
+            self.module_edges.setdefault((module, below), where)
         self.link(path, file)
+
+    def check_inner(self, module, path, where, target, file):
+        order = INNER.get(module)
+        above, below = self.folder_of(path), self.folder_of(file)
+        if order is None or above == below:
+            return
+        for folder in (above, below):
+            if folder not in order:
+                return self.error("layer", where, f"'{module}/{folder}' has no place in the inner order of '{module}'")
+        if below not in order[above]:
+            name = f"{module}/{above}".rstrip("/")
+            self.error("layer", where, f"'{name}' may not include '{module}/{below}' (\"{target}\")")
 
     def link(self, path, file):
         self.edges[str(path.relative_to(self.root))].append(str(file.relative_to(self.root)))
@@ -188,14 +245,14 @@ class Tree:
         for cycle in cycles(self.edges):
             self.error("cycle", cycle[0], " -> ".join(cycle))
         modules = {}
-        for above, below in self.room_edges:
+        for above, below in self.module_edges:
             modules.setdefault(above, []).append(below)
         for cycle in cycles(modules):
-            self.error("cycle", self.room_edges[cycle[0], cycle[1]], "modules " + " -> ".join(cycle))
+            self.error("cycle", self.module_edges[cycle[0], cycle[1]], "modules " + " -> ".join(cycle))
 
     def check_sizes(self):
         folders = {}
-        for path in self.files("src", "include", "apps", "tests", "bench", "examples"):
+        for path in self.files("src", "include", "testing", "apps", "tests", "bench", "examples"):
             name = path.relative_to(self.root)
             if "bad_tree" in name.parts:
                 continue
@@ -238,7 +295,7 @@ def main():
 
     tree = Tree(args.root.resolve())
     count = 0
-    for path in tree.files("include", "src", "apps"):
+    for path in tree.files("include", "src", "testing", "apps", "bench/macro"):
         tree.check_file(path)
         count += 1
     tree.check_cycles()
@@ -246,7 +303,7 @@ def main():
 
     if args.graph:
         for above in ARROWS:
-            below = [b for (a, b) in tree.room_edges if a == above]
+            below = [b for (a, b) in tree.module_edges if a == above]
             print(f"{above:8} -> {' '.join(sorted(below, key=list(ARROWS).index)) or '-'}")
     for text in tree.warnings:
         print("warning:", text)

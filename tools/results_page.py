@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes docs/reference/results.md and results.svg from the files of bench/results/.
 
-A result is one JSON file, written by `qudag bench --json` or by hand from a program's output:
+A result is one JSON file, written by `qudag-bench --json` or by hand from a program's output:
 
   scenario, title       what was measured; the file's name is scenario.json
   date | recorded       when it ran, or when it was written down

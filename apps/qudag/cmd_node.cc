@@ -1,10 +1,10 @@
 // qudag node: 1 file and flags to settings, 2 node, 3 local API, 4 the ready line, 5 wait for a
 // signal, 6 stop in order: no new sends, messages in flight, the API last.
 #include "commands.h"
-#include "interrupt.h"
+#include "common/interrupt.h"
 
-#include "api/config.h"
-#include "api/server.h"
+#include "api/server/server.h"
+#include "config/file.h"
 #include "node/process/hardening.h"
 
 #include <qudag/node.h>
@@ -17,15 +17,15 @@
 namespace qudag::app {
 namespace {
 
-Result<api::Settings> settings_of(const NodeArgs& args) {
-  api::Settings settings;
+Result<config::Settings> settings_of(const NodeArgs& args) {
+  config::Settings settings;
   if (!args.config.empty()) {
-    if (Status loaded = api::load_config(settings, args.config); !loaded) {
+    if (Status loaded = config::load_config(settings, args.config); !loaded) {
       return std::unexpected(loaded.error());
     }
   }
   for (const auto& [name, values] : args.flags) {
-    if (Status set = api::apply_flag(settings, name, values); !set) {
+    if (Status set = config::apply_flag(settings, name, values); !set) {
       return std::unexpected(set.error());
     }
   }
@@ -69,10 +69,10 @@ Status tell_ready(const std::string& line, int fd) {
 
 Exit run_node(const NodeArgs& args) {
   if (args.print_config) {
-    const Status printed = print(api::example_config());
+    const Status printed = print(config::example_config());
     return printed ? Exit::ok : report(printed.error(), false);
   }
-  Result<api::Settings> settings = settings_of(args);
+  Result<config::Settings> settings = settings_of(args);
   if (!settings) return report(settings.error(), false);
   settings->node.whole_process = true;
   bound_allocator();

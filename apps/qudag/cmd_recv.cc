@@ -1,11 +1,11 @@
 // qudag recv: 1 subscribe, 2 write each message to its file or to standard output, 3 end after
 // --count, --timeout or a signal. A file appears under its name only when it is whole.
 #include "commands.h"
-#include "interrupt.h"
+#include "common/interrupt.h"
 
-#include "api/encoding.h"
-#include "api/quantity.h"
-#include "api/stream_client.h"
+#include "api/client/stream_client.h"
+#include "api/records/encoding.h"
+#include "config/quantity.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -77,7 +77,7 @@ Status keep(const RecvArgs& args, const api::MessageRecord& message) {
 Exit recv(const RecvArgs& args) {
   std::chrono::milliseconds patience = std::chrono::hours(24 * 365);
   if (!args.timeout.empty()) {
-    const auto parsed = api::parse_duration(args.timeout);
+    const auto parsed = config::parse_duration(args.timeout);
     if (!parsed)
       return report(Error(Errc::invalid_argument, "--timeout is a time such as 30s"), args.json);
     patience = *parsed;

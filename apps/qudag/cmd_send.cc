@@ -2,8 +2,8 @@
 #include "commands.h"
 #include "progress.h"
 
-#include "api/client.h"
-#include "api/request.h"
+#include "api/client/client.h"
+#include "api/server/request.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

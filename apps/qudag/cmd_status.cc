@@ -1,7 +1,7 @@
 // qudag status: the pages of the local API, as they are with --json, else as short tables.
 #include "commands.h"
 
-#include "api/client.h"
+#include "api/client/client.h"
 
 #include <fmt/format.h>
 #include <boost/json.hpp>

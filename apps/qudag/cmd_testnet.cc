@@ -1,7 +1,7 @@
 // qudag testnet run: a network to play with, until Ctrl-C.
 #include "commands.h"
-#include "interrupt.h"
-#include "network.h"
+#include "common/interrupt.h"
+#include "common/network.h"
 
 #include <fmt/format.h>
 #include <boost/json.hpp>

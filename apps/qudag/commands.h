@@ -2,9 +2,9 @@
 // output, everything else to standard error.
 #pragma once
 
-#include "exit_codes.h"
+#include "common/report.h"
 
-#include "api/config_keys.h"
+#include "config/keys.h"
 
 #include <qudag/message.h>
 
@@ -89,32 +89,5 @@ struct DemoArgs {
   std::size_t window = 1'024;
 };
 Exit testnet_demo(const DemoArgs& args);
-
-struct BenchArgs {
-  std::string scenario = "all";
-  unsigned runs = 3;
-  unsigned shards = 1;
-  double seconds = 2;          ///< of each measured rate
-  bool quick = false;          ///< as short as can be, for tests of the form
-  std::filesystem::path json;  ///< "-": standard output
-};
-Exit run_bench(const BenchArgs& args);
-
-/// The destination of a benchmark; started by bench, not for people.
-struct BenchEndArgs {
-  std::string bootstrap;
-  unsigned shards = 1;
-  std::uint64_t memory = 0;  ///< limits.memory; 0: end_options()
-  int ready_fd = -1;
-};
-Exit bench_end(const BenchEndArgs& args);
-
-// ---- Shared by the commands
-// -----------------------------------------------------------------------
-
-/// `qudag: message` on standard error, `{"error":...}` on standard output with --json.
-Exit report(const Error& error, bool json);
-/// Writes all of it to standard output or answers disk_full and io_error.
-Status print(std::string_view text);
 
 }  // namespace qudag::app

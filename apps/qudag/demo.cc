@@ -3,9 +3,9 @@
 // on circuits of their own, for the time of a build, 8 stop, 9 report.
 #include "demo.h"
 
-#include "interrupt.h"
+#include "common/interrupt.h"
 
-#include "api/client.h"
+#include "api/client/client.h"
 #include "crypto/kdf.h"
 #include "crypto/random.h"
 

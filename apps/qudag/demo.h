@@ -3,8 +3,8 @@
 #pragma once
 
 #include "commands.h"
+#include "common/network.h"
 #include "load.h"
-#include "network.h"
 
 namespace qudag::app {
 

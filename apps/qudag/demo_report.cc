@@ -1,6 +1,6 @@
 // The demo's result as JSON and as a short table.
+#include "common/json_text.h"
 #include "demo.h"
-#include "json_text.h"
 
 #include <fmt/format.h>
 #include <boost/json.hpp>

@@ -7,7 +7,7 @@
 // sent and not yet both received and acknowledged.
 #pragma once
 
-#include "api/stream_client.h"
+#include "api/client/stream_client.h"
 #include "base/histogram.h"
 
 #include <qudag/message.h>

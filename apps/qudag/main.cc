@@ -1,9 +1,9 @@
 // qudag: arguments to a command, and its exit code. What commands do is in their own files.
 #include "commands.h"
 
-#include "api/config.h"
 #include "api/socket/listen.h"
 #include "api/socket/place.h"
+#include "config/file.h"
 
 #include <qudag/node.h>
 
@@ -57,9 +57,9 @@ void add_node(CLI::App& app, Command& chosen) {
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
   // Every key of the configuration is a flag of the same name.
-  auto values = std::make_shared<std::vector<std::vector<std::string>>>(api::config_keys().size());
+  auto values = std::make_shared<std::vector<std::vector<std::string>>>(config::config_keys().size());
   for (std::size_t i = 0; i < values->size(); ++i) {
-    const api::Key& key = api::config_keys()[i];
+    const config::Key& key = config::config_keys()[i];
     CLI::Option* option =
         sub->add_option("--" + std::string(key.name), (*values)[i], std::string(key.help));
     if (!key.list) option->expected(1);
@@ -68,7 +68,7 @@ void add_node(CLI::App& app, Command& chosen) {
   sub->callback([&chosen, args, values, grace] {
     for (std::size_t i = 0; i < values->size(); ++i) {
       if (!(*values)[i].empty()) {
-        args->flags.emplace_back(std::string(api::config_keys()[i].name), (*values)[i]);
+        args->flags.emplace_back(std::string(config::config_keys()[i].name), (*values)[i]);
       }
     }
     args->grace = std::chrono::milliseconds(static_cast<std::int64_t>(*grace * 1000));
@@ -161,38 +161,6 @@ void add_testnet(CLI::App& app, Command& chosen) {
   demo->callback([&chosen, args] { chosen = [args] { return testnet_demo(*args); }; });
 }
 
-void add_bench(CLI::App& app, Command& chosen) {
-  auto args = std::make_shared<BenchArgs>();
-  CLI::App* sub =
-      app.add_subcommand("bench", "Measure, in separate processes, beside what the machine allows");
-  sub->add_option("scenario", args->scenario, "What; docs/bench.md describes each")
-      ->check(CLI::IsMember({"all", "limit", "direct", "onion", "circuit", "relay", "idle", "alloc",
-                             "features", "paths", "overload", "soak"}))
-      ->capture_default_str();
-  sub->add_option("--runs", args->runs, "Runs after one warm-up")
-      ->check(CLI::Range(1u, 100u))
-      ->capture_default_str();
-  sub->add_option("--seconds", args->seconds, "Length of each measured rate")
-      ->check(CLI::Range(0.1, 600.0))
-      ->capture_default_str();
-  sub->add_option("--shards", args->shards, "Threads of each node")
-      ->check(CLI::Range(0u, 64u))
-      ->capture_default_str();
-  sub->add_option("--json", args->json, "Write JSON to this file; -: standard output");
-  sub->add_flag("--quick", args->quick, "Once and short: shows that it works, not how well");
-  sub->callback([&chosen, args] { chosen = [args] { return run_bench(*args); }; });
-}
-
-void add_bench_end(CLI::App& app, Command& chosen) {
-  auto args = std::make_shared<BenchEndArgs>();
-  CLI::App* sub = app.add_subcommand("bench-end", "The destination of a benchmark")->group("");
-  sub->add_option("--bootstrap", args->bootstrap);
-  sub->add_option("--shards", args->shards);
-  sub->add_option("--memory", args->memory);
-  sub->add_option("--ready-fd", args->ready_fd)->required();
-  sub->callback([&chosen, args] { chosen = [args] { return bench_end(*args); }; });
-}
-
 int run(int argc, char** argv) {
   CLI::App app("QuDAG Net: messages through a post-quantum onion network", "qudag");
   app.footer("\n" + std::string(exit_codes_help()));
@@ -206,8 +174,6 @@ int run(int argc, char** argv) {
   add_recv(app, chosen);
   add_status(app, chosen);
   add_testnet(app, chosen);
-  add_bench(app, chosen);
-  add_bench_end(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

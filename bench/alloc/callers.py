@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Who allocated: the traces of count_alloc.cc, added up by caller.
 
-usage: QUDAG_TRACE_ALLOC=8 qudag bench alloc ...; callers.py FILE.trace [frames]
+usage: QUDAG_TRACE_ALLOC=8 qudag-bench alloc ...; callers.py FILE.trace [frames]
 """
 import collections
 import re

@@ -107,7 +107,7 @@ class QUDAG_API Buffer {
   std::unique_ptr<Impl> impl_;
 };
 
-namespace node {
+namespace shard {
 struct ReplyAddress;
 }
 
@@ -125,7 +125,7 @@ class QUDAG_API ReplyTo {
   Handle handle() const;
 
  private:
-  friend struct node::ReplyAddress;
+  friend struct shard::ReplyAddress;
   Handle plain_{};
 };
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/time.h"
-#include "queue/wheel.h"
+#include "sync/wheel.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace qudag::message {
 enum class TimedKind : std::uint8_t { envelope, assembly, flow };
 
 /// Base of a record with a deadline.
-struct Timed : queue::Timer {
+struct Timed : sync::Timer {
   explicit Timed(TimedKind k) : kind(k) {}
 
   TimePoint deadline = kNever;
@@ -40,12 +40,12 @@ class MessageDeadlines {
   /// f(record) for what is due; it has no deadline then.
   template <class F>
   void expire(TimePoint now, F&& f) {
-    wheel_.expire(now, [&f](queue::Timer& timer) { f(static_cast<Timed&>(timer)); });
+    wheel_.expire(now, [&f](sync::Timer& timer) { f(static_cast<Timed&>(timer)); });
   }
   std::size_t size() const { return wheel_.size(); }
 
  private:
-  queue::Wheel wheel_{kResolution};
+  sync::Wheel wheel_{kResolution};
 };
 
 }  // namespace qudag::message

@@ -68,9 +68,9 @@ Ending ending_of(wire::AckStatus status) {
   return {Outcome::failed, Errc::internal};  // wire/ lets no other through
 }
 
-queue::Ledger books_of(const MessagesOptions& options, std::size_t cls) {
-  return queue::Ledger({options.waiting_max[cls], options.waiting_bytes_max[cls], limits::kTtlMax,
-                        queue::WhenFull::refuse_new});
+sync::Ledger books_of(const MessagesOptions& options, std::size_t cls) {
+  return sync::Ledger({options.waiting_max[cls], options.waiting_bytes_max[cls], limits::kTtlMax,
+                       sync::WhenFull::refuse_new});
 }
 
 std::size_t bytes_of(const Envelope& envelope) { return envelope.size - envelope.prefix_bytes(); }
@@ -92,7 +92,7 @@ Result<Envelope*> Sender::accept(memory::Chain payload, memory::Reservation rese
   if (index(cls) >= kClassCount) return fail(Errc::invalid_argument, "class");
   if (ttl < 1ms || ttl > limits::kTtlMax) return fail(Errc::invalid_argument, "ttl");
   if (payload.bytes() > limits::kMessageBytesMax) return fail(Errc::too_large);
-  queue::Ledger& books = books_[index(cls)];
+  sync::Ledger& books = books_[index(cls)];
   if (const auto refusal = books.refusal(payload.bytes())) {
     books.refuse(*refusal);
     ++context_.stats.refused_queue;

@@ -12,7 +12,7 @@
 #include "message/envelope.h"
 #include "message/fifo.h"
 #include "message/signing.h"
-#include "queue/ledger.h"
+#include "sync/ledger.h"
 
 #include <array>
 #include <optional>
@@ -108,7 +108,7 @@ class Sender final : private CircuitPool::Listener {
   CircuitPool pool_;
   SlotMap<Envelope> envelopes_;
   IdStock ids_;
-  std::array<queue::Ledger, kClassCount> books_;  // of messages that have not ended
+  std::array<sync::Ledger, kClassCount> books_;  // of messages that have not ended
   EnvelopeOrder to_sign_;
   std::size_t signing_ = 0;  // with workers
   Fifo<Event> events_;

@@ -14,10 +14,10 @@
 #include "base/rng.h"
 #include "base/time.h"
 #include "memory/budget.h"
-#include "netmap/descriptor.h"
-#include "netmap/history.h"
-#include "netmap/route.h"
-#include "netmap/view.h"
+#include "netmap/map/descriptor.h"
+#include "netmap/map/view.h"
+#include "netmap/routes/history.h"
+#include "netmap/routes/route.h"
 
 #include <chrono>
 #include <cstdint>

@@ -3,9 +3,12 @@
 // joined, what is left is answered.
 #include "node/impl.h"
 
+#include "node/process/usage.h"
+#include "node/report.h"
+
 #include "crypto/key_memory.h"
 #include "message/delivered.h"
-#include "netmap/reached/kept.h"
+#include "netmap/kept.h"
 #include "node/key_file.h"
 #include "node/process/hardening.h"
 #include "runtime/clock.h"
@@ -103,7 +106,7 @@ Status Node::Impl::open_sockets(unsigned shards) {
         thread.socket->native_handle(),
         runtime::LoopOptions{.awake_max = std::chrono::microseconds(options_.awake_us)});
     thread.limiter = std::make_unique<node::SendLimiter>(
-        node::messages_max(options_.limits, shards), &send_windows_);
+        shard::messages_max(options_.limits, shards), &send_windows_);
     send_windows_.limiters.push_back(thread.limiter.get());
     thread.inbox = std::make_unique<node::Inbox>(limits::kInboxHighMax, limits::kInboxRequestsMax);
     at = thread.socket->local();  // the kernel chose the port; the others share it
@@ -141,7 +144,7 @@ Status Node::Impl::start() {
       shards, [this](unsigned shard) { return threads_[shard].loop->busy(); },
       [] { return runtime::system_now().mono; });
   workers_ = std::make_unique<runtime::ThreadWorkerPool>(worker_count());
-  hub_ = std::make_unique<node::GossipHub>(
+  hub_ = std::make_unique<shard::GossipHub>(
       netmap::NetmapOptions{.self = id(),
                             .passes_on = options_.relay,
                             .only_reached = true,
@@ -151,27 +154,28 @@ Status Node::Impl::start() {
 
   // What is remembered of the past may grow to a sixteenth of the bound each.
   const std::size_t remembered = options_.limits.memory / 16;
-  const auto replays = std::make_shared<onion::ReplayWindow>(node::replay_entries(options_.limits));
+  const auto replays =
+      std::make_shared<onion::ReplayWindow>(shard::replay_entries(options_.limits));
   const auto delivered = std::make_shared<message::Delivered>(
       std::min(message::MessagesOptions{}.duplicates_max, remembered / kMessageIdBytes), rng_);
   const UnixSeconds today = runtime::system_now().unix_seconds;
   const auto guards =
-      std::make_shared<node::NodeGuards>(state_ ? state_->load_guards(today) : netmap::Guards{});
-  std::vector<node::Shard*> all;
+      std::make_shared<shard::NodeGuards>(state_ ? state_->load_guards(today) : netmap::Guards{});
+  std::vector<shard::Sibling*> all;
   for (unsigned i = 0; i < shards; ++i) {
-    auto shard = node::Shard::create({.index = i,
-                                      .shards = shards,
-                                      .options = &options_,
-                                      .identity = identity_.get(),
-                                      .bound = bound_,
-                                      .rng = &rng_,
-                                      .socket = threads_[i].socket.get(),
-                                      .environment = this,
-                                      .hub = hub_.get(),
-                                      .replays = replays,
-                                      .delivered = delivered,
-                                      .state = state_.get(),
-                                      .guards = guards});
+    auto shard = shard::Shard::create({.index = i,
+                                       .shards = shards,
+                                       .options = &options_,
+                                       .identity = identity_.get(),
+                                       .bound = bound_,
+                                       .rng = &rng_,
+                                       .socket = threads_[i].socket.get(),
+                                       .environment = this,
+                                       .hub = hub_.get(),
+                                       .replays = replays,
+                                       .delivered = delivered,
+                                       .state = state_.get(),
+                                       .guards = guards});
     if (!shard) return std::unexpected(shard.error());
     threads_[i].shard = std::move(*shard);
     all.push_back(threads_[i].shard.get());
@@ -196,7 +200,7 @@ Status Node::Impl::start() {
 void Node::Impl::run(node::ShardThread& thread) {
   thread.loop->at_each_turn(
       [&thread](Now now) {
-        thread.inbox->drain(now.mono, [&](node::SendRequest&& request) {
+        thread.inbox->drain(now.mono, [&](shard::SendRequest&& request) {
           thread.shard->send(std::move(request), now);
         });
       },
@@ -240,7 +244,7 @@ void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
                        [](WorkEnd, Now) {}));
 }
 
-void Node::Impl::measure(unsigned shard, node::Measured& out) {
+void Node::Impl::measure(unsigned shard, shard::Measured& out) {
   const TimePoint now = runtime::system_now().mono;
   out.descriptors = process_.descriptors();
   out.busy = threads_[shard].busy_share(now);
@@ -252,7 +256,7 @@ void Node::Impl::on_memory_watch(unsigned shard, bool short_of) {
   if (short_of) {
     if (!process_.may_ask_all(runtime::system_now().mono)) return;
     for (unsigned i = 0; i < threads_.size(); ++i) {
-      node::Shard* const other = threads_[i].shard.get();
+      shard::Shard* const other = threads_[i].shard.get();
       if (i == shard) continue;
       // Asked again in 50 ms, if memory is still short then.
       static_cast<void>(threads_[i].loop->post([other](Now) { other->give_free(); }));
@@ -261,15 +265,15 @@ void Node::Impl::on_memory_watch(unsigned shard, bool short_of) {
   process_.look(short_of, *bound_, app_pool_, *workers_, *threads_[shard].loop);
 }
 
-void Node::Impl::on_action(unsigned shard, govern::Action action, bool active,
+void Node::Impl::on_action(unsigned shard, overload::Action action, bool active,
                            std::string_view worst, double pressure) {
   log_.warn("overload: shard {} {} {}, {} is at {:.2f}", shard, active ? "starts" : "ends",
-            govern::name_of(action), worst, pressure);
+            overload::name_of(action), worst, pressure);
 }
 
 void Node::Impl::on_clock_off(std::int64_t seconds, std::size_t networks) {
   const std::int64_t off = std::abs(seconds);
-  if (off <= node::PeerClocks::kOffSeconds) {
+  if (off <= shard::PeerClocks::kOffSeconds) {
     log_.info("the clock of this machine agrees with its peers' again");
     return;
   }
@@ -305,14 +309,14 @@ Accept Node::Impl::on_message(Message&& message) {
 
 // ---- what it tells
 //
-NodeStatus Node::Impl::status_of(std::vector<node::ShardReport>&& reports) const {
+NodeStatus Node::Impl::status_of(std::vector<shard::ShardReport>&& reports) const {
   NodeStatus out;
   out.id = id();
   out.listen = address_;
   out.version = std::string(qudag::version());
   out.shards = static_cast<unsigned>(threads_.size());
   out.uptime = runtime::system_now().mono - started_;
-  for (const node::ShardReport& report : reports) {
+  for (const shard::ShardReport& report : reports) {
     out.links += report.links;
     out.circuits += report.circuits;
     out.nodes_known = std::max(out.nodes_known, report.nodes_known);

@@ -5,14 +5,15 @@
 
 #include "base/log.h"
 #include "crypto/random.h"
-#include "node/app_pool.h"
-#include "node/buffer.h"
 #include "node/placement.h"
+#include "node/process/app_pool.h"
 #include "node/process/process.h"
 #include "node/shard_query.h"
 #include "node/shard_thread.h"
+#include "node/state.h"
 #include "runtime/address_watch.h"
 #include "runtime/worker_pool.h"
+#include "shard/buffer.h"
 
 #include <qudag/node.h>
 
@@ -26,7 +27,7 @@
 
 namespace qudag {
 
-class Node::Impl final : public node::ShardEnvironment {
+class Node::Impl final : public shard::ShardEnvironment {
  public:
   explicit Impl(Options options)
       : options_(std::move(options)),
@@ -42,14 +43,14 @@ class Node::Impl final : public node::ShardEnvironment {
 
   Result<Buffer> buffer(std::size_t bytes);
   Status reserve(std::size_t bytes, Class cls, memory::Reservation& reservation);
-  Status send(node::SendRequest request, unsigned shard);
-  Status send_copy(node::SendRequest request, std::span<const std::byte> payload, unsigned shard);
+  Status send(shard::SendRequest request, unsigned shard);
+  Status send_copy(shard::SendRequest request, std::span<const std::byte> payload, unsigned shard);
   template <class Try>
   Status when_room(const SendOptions& options, std::size_t bytes, node::ShardThread& thread,
                    Try&& attempt);
-  Status put(node::SendRequest& request, node::ShardThread& thread);
+  Status put(shard::SendRequest& request, node::ShardThread& thread);
   bool on_own_thread() const;
-  void leave(node::ShardThread& thread, Class cls, const node::Ended& ended);
+  void leave(node::ShardThread& thread, Class cls, const shard::Ended& ended);
   void tell_room(Class cls);
   unsigned shard_for(const NodeId& destination, const SendOptions& options) const;
 
@@ -59,7 +60,7 @@ class Node::Impl final : public node::ShardEnvironment {
 
   const NodeId& id() const { return identity_->id(); }
   const SocketAddress& address() const { return address_; }
-  NodeStatus status_of(std::vector<node::ShardReport>&& reports) const;
+  NodeStatus status_of(std::vector<shard::ShardReport>&& reports) const;
   std::size_t shards() const { return threads_.size(); }
   const memory::Bound& bound() const { return *bound_; }
   /// What belongs to no shard. Any thread.
@@ -68,15 +69,15 @@ class Node::Impl final : public node::ShardEnvironment {
   void set_room_handler(RoomHandler handler);
 
  private:
-  // node::ShardEnvironment
+  // shard::ShardEnvironment
   Accept on_message(Message&& message) override;
-  void on_ended(unsigned shard, const node::EndedByClass& ended) override;
+  void on_ended(unsigned shard, const shard::EndedByClass& ended) override;
   void on_stopped(unsigned shard) override { threads_[shard].loop->stop(); }
   void on_maintained(unsigned shard, std::uint64_t freed) override;
   void on_memory_watch(unsigned shard, bool short_of) override;
-  void measure(unsigned shard, node::Measured& out) override;
+  void measure(unsigned shard, shard::Measured& out) override;
   void on_clock_off(std::int64_t seconds, std::size_t networks) override;
-  void on_action(unsigned shard, govern::Action action, bool active, std::string_view worst,
+  void on_action(unsigned shard, overload::Action action, bool active, std::string_view worst,
                  double pressure) override;
   runtime::Executor& executor(unsigned shard) override { return *threads_[shard].loop; }
   runtime::WorkerPool& workers() override { return *workers_; }
@@ -101,7 +102,7 @@ class Node::Impl final : public node::ShardEnvironment {
   node::AppPool app_pool_;
   std::unique_ptr<node::State> state_;  // null: nothing is kept over a restart
   std::unique_ptr<runtime::ThreadWorkerPool> workers_;
-  std::unique_ptr<node::GossipHub> hub_;              // used on shard 0's thread
+  std::unique_ptr<shard::GossipHub> hub_;             // used on shard 0's thread
   std::unique_ptr<runtime::AddressWatch> addresses_;  // outlives the loop that watches it
   node::SendLimiter::Windows send_windows_;           // constant once the limiters are there
   std::vector<node::ShardThread> threads_;

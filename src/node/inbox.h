@@ -3,8 +3,8 @@
 // of the others, in one long turn, cannot shut it out.
 #pragma once
 
-#include "node/request.h"
-#include "queue/mailbox.h"
+#include "shard/request.h"
+#include "sync/mailbox.h"
 
 #include <cstddef>
 #include <utility>
@@ -18,7 +18,7 @@ class Inbox {
 
   /// Any thread. `wake`: the shard sleeps, and the caller wakes it. `request` is untouched when
   /// full or closed.
-  queue::Pushed put(SendRequest& request, TimePoint now) {
+  sync::Pushed put(shard::SendRequest& request, TimePoint now) {
     request.put = now;
     const bool high = request.options.cls == Class::high;
     return (high ? high_ : others_).push(std::move(request));
@@ -33,7 +33,7 @@ class Inbox {
   template <class F>
   void drain(TimePoint now, F&& f) {
     for (auto* requests : {&high_, &others_}) {
-      requests->drain([&](SendRequest&& request) {
+      requests->drain([&](shard::SendRequest&& request) {
         requests->record_wait(now - request.put, 1);
         f(std::move(request));
       });
@@ -48,8 +48,8 @@ class Inbox {
   }
 
  private:
-  queue::Mailbox<SendRequest> high_;
-  queue::Mailbox<SendRequest> others_;
+  sync::Mailbox<shard::SendRequest> high_;
+  sync::Mailbox<shard::SendRequest> others_;
 };
 
 }  // namespace qudag::node

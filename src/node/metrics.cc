@@ -3,11 +3,9 @@
 #include "node/report.h"
 
 #include "crypto/openssl_memory.h"
+#include "node/process/usage.h"
 
-#include <dirent.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -21,7 +19,7 @@ namespace qudag::node {
 
 namespace {
 
-using Read = double (*)(const ShardReport&);
+using Read = double (*)(const shard::ShardReport&);
 
 struct Row {
   std::string_view name;
@@ -31,11 +29,11 @@ struct Row {
   Read read;
 };
 
-std::uint64_t refused(const ShardReport& r, link::Refusal why) {
+std::uint64_t refused(const shard::ShardReport& r, link::Refusal why) {
   return r.endpoint.refused_by[static_cast<std::size_t>(why)];
 }
 
-std::uint64_t requested(const ShardReport& r, LinkRequest how) {
+std::uint64_t requested(const shard::ShardReport& r, shard::LinkRequest how) {
   return r.link_requests[static_cast<std::size_t>(how)];
 }
 
@@ -44,10 +42,10 @@ std::uint64_t sum(const Counts& counts) {
   return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
 }
 
-#define QUDAG_ROW(name, labels, help, kind, expr)                      \
-  Row {                                                                \
-    name, labels, help, SampleKind::kind,                              \
-        [](const ShardReport& r) { return static_cast<double>(expr); } \
+#define QUDAG_ROW(name, labels, help, kind, expr)                             \
+  Row {                                                                       \
+    name, labels, help, SampleKind::kind,                                     \
+        [](const shard::ShardReport& r) { return static_cast<double>(expr); } \
   }
 
 const std::vector<Row>& rows() {
@@ -102,16 +100,16 @@ const std::vector<Row>& rows() {
                 r.endpoint.ended_drained),
       QUDAG_ROW("qudag_link_requests_total", "result=\"ready\"",
                 "links that circuits asked for, and what there was", counter,
-                requested(r, LinkRequest::ready)),
+                requested(r, shard::LinkRequest::ready)),
       QUDAG_ROW("qudag_link_requests_total", "result=\"dialing\"",
                 "links that circuits asked for, and what there was", counter,
-                requested(r, LinkRequest::dialing)),
+                requested(r, shard::LinkRequest::dialing)),
       QUDAG_ROW("qudag_link_requests_total", "result=\"dialed\"",
                 "links that circuits asked for, and what there was", counter,
-                requested(r, LinkRequest::dialed)),
+                requested(r, shard::LinkRequest::dialed)),
       QUDAG_ROW("qudag_link_requests_total", "result=\"refused\"",
                 "links that circuits asked for, and what there was", counter,
-                requested(r, LinkRequest::refused)),
+                requested(r, shard::LinkRequest::refused)),
       QUDAG_ROW("qudag_warm_links", "", "kept or opened ahead of need, now", gauge, r.warm.now),
       QUDAG_ROW("qudag_warm_links_total", "event=\"opened\"", "links opened ahead of need", counter,
                 r.warm.opened),
@@ -426,10 +424,11 @@ const std::vector<Row>& rows() {
 
 #undef QUDAG_ROW
 
-void add_pause_rows(const std::vector<ShardReport>& reports, std::vector<MetricSample>& out) {
+void add_pause_rows(const std::vector<shard::ShardReport>& reports,
+                    std::vector<MetricSample>& out) {
   for (std::size_t c = 0; c < kClassCount; ++c) {
     double sum = 0;
-    for (const ShardReport& r : reports) sum += static_cast<double>(r.send_pauses[c]);
+    for (const shard::ShardReport& r : reports) sum += static_cast<double>(r.send_pauses[c]);
     out.push_back({.name = "qudag_send_pauses_total",
                    .labels = fmt::format("class=\"{}\"", name_of(static_cast<Class>(c))),
                    .help = "times that senders of the class were paused for want of room",
@@ -481,9 +480,10 @@ constexpr Family kFamilies[] = {
      [](const Bounded& q) { return number(q.left); }},
 };
 
-void add_queue_metrics(const std::vector<ShardReport>& reports, std::vector<MetricSample>& out) {
+void add_queue_metrics(const std::vector<shard::ShardReport>& reports,
+                       std::vector<MetricSample>& out) {
   std::map<std::pair<std::string_view, std::string_view>, Bounded> queues;
-  for (const ShardReport& report : reports) {
+  for (const shard::ShardReport& report : reports) {
     for (const Bounded& row : report.bounded) {
       if (row.kind != Bounded::Kind::queue) continue;
       const auto [at, first] = queues.try_emplace({row.name, row.level}, row);
@@ -509,7 +509,8 @@ void add_queue_metrics(const std::vector<ShardReport>& reports, std::vector<Metr
   }
 }
 
-void add_message_rows(const std::vector<ShardReport>& reports, std::vector<MetricSample>& out) {
+void add_message_rows(const std::vector<shard::ShardReport>& reports,
+                      std::vector<MetricSample>& out) {
   using Stats = message::MessagesStats;
   using PerClass = std::array<std::uint64_t, kClassCount> Stats::*;
   struct Result {
@@ -524,7 +525,7 @@ void add_message_rows(const std::vector<ShardReport>& reports, std::vector<Metri
   for (const Result& result : kResults) {
     for (std::size_t c = 0; c < kClassCount; ++c) {
       double sum = 0;
-      for (const ShardReport& r : reports)
+      for (const shard::ShardReport& r : reports)
         sum += static_cast<double>((r.message.*result.values)[c]);
       out.push_back({.name = "qudag_messages_total",
                      .labels = fmt::format("class=\"{}\",result=\"{}\"",
@@ -561,7 +562,8 @@ void add_memory_rows(const memory::Bound& bound, std::vector<MetricSample>& out)
 }
 
 // Of all shards the worst: an action counts that any of them takes.
-void add_overload_rows(const std::vector<ShardReport>& reports, std::vector<MetricSample>& out) {
+void add_overload_rows(const std::vector<shard::ShardReport>& reports,
+                       std::vector<MetricSample>& out) {
   const auto add = [&](std::string_view name, std::string labels, std::string_view help,
                        SampleKind kind, double value) {
     out.push_back({.name = std::string(name),
@@ -572,24 +574,25 @@ void add_overload_rows(const std::vector<ShardReport>& reports, std::vector<Metr
   };
   const auto worst = [&](auto&& value_of) {
     double out_value = 0;
-    for (const ShardReport& r : reports) out_value = std::max(out_value, value_of(r));
+    for (const shard::ShardReport& r : reports) out_value = std::max(out_value, value_of(r));
     return out_value;
   };
-  for (std::size_t i = 0; i < govern::kPressureCount; ++i) {
+  for (std::size_t i = 0; i < overload::kPressureCount; ++i) {
     add("qudag_overload_pressure",
-        fmt::format("pressure=\"{}\"", name_of(static_cast<govern::Pressure>(i))),
+        fmt::format("pressure=\"{}\"", name_of(static_cast<overload::Pressure>(i))),
         "what runs short: 0 idle, 1 the bound is reached; the worst shard", SampleKind::gauge,
-        worst([i](const ShardReport& r) { return r.protection.pressures[i]; }));
+        worst([i](const shard::ShardReport& r) { return r.protection.pressures[i]; }));
   }
   add("qudag_load", "", "what this node says of its load: 0 idle, 1 full; the highest shard",
-      SampleKind::gauge, worst([](const ShardReport& r) { return r.loads.own; }));
-  for (std::size_t i = 0; i < govern::kActionCount; ++i) {
+      SampleKind::gauge, worst([](const shard::ShardReport& r) { return r.loads.own; }));
+  for (std::size_t i = 0; i < overload::kActionCount; ++i) {
     const std::string labels =
-        fmt::format("action=\"{}\"", name_of(static_cast<govern::Action>(i)));
+        fmt::format("action=\"{}\"", name_of(static_cast<overload::Action>(i)));
     add("qudag_overload_action", labels, "0 not taken, up to 1; the worst shard", SampleKind::gauge,
-        worst([i](const ShardReport& r) { return r.protection.levels[i]; }));
+        worst([i](const shard::ShardReport& r) { return r.protection.levels[i]; }));
     double started = 0;
-    for (const ShardReport& r : reports) started += static_cast<double>(r.protection.started[i]);
+    for (const shard::ShardReport& r : reports)
+      started += static_cast<double>(r.protection.started[i]);
     add("qudag_overload_started_total", labels, "how often an action started", SampleKind::counter,
         started);
   }
@@ -613,12 +616,12 @@ void add_histogram(std::string_view name, std::string_view labels, std::string_v
 
 }  // namespace
 
-std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
+std::vector<MetricSample> to_metrics(const std::vector<shard::ShardReport>& reports,
                                      const memory::Bound& bound) {
   std::vector<MetricSample> out;
   for (const Row& row : rows()) {
     double sum = 0;
-    for (const ShardReport& report : reports) sum += row.read(report);
+    for (const shard::ShardReport& report : reports) sum += row.read(report);
     out.push_back({.name = std::string(row.name),
                    .labels = std::string(row.labels),
                    .help = std::string(row.help),
@@ -631,16 +634,16 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
   add_queue_metrics(reports, out);
 
   Histogram lag;
-  for (const ShardReport& report : reports) lag.merge(report.loop_lag_us);
+  for (const shard::ShardReport& report : reports) lag.merge(report.loop_lag_us);
   add_histogram("qudag_loop_lag_seconds", "", "how late a shard served a deadline or a task", lag,
                 out);
   Histogram build;
-  for (const ShardReport& report : reports) build.merge(report.build_us);
+  for (const shard::ShardReport& report : reports) build.merge(report.build_us);
   add_histogram("qudag_circuit_build_seconds", "", "from asking for a circuit to its reply", build,
                 out);
   for (std::size_t c = 0; c < kClassCount; ++c) {
     Histogram delivery;
-    for (const ShardReport& report : reports) delivery.merge(report.delivery_us[c]);
+    for (const shard::ShardReport& report : reports) delivery.merge(report.delivery_us[c]);
     add_histogram("qudag_delivery_seconds",
                   fmt::format("class=\"{}\"", name_of(static_cast<Class>(c))),
                   "from send to acknowledgement", delivery, out);
@@ -671,31 +674,6 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
   gauge("qudag_resident_bytes", "resident memory of the process",
         static_cast<double>(resident_bytes()));
   return out;
-}
-
-double descriptors_used() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
-      limit.rlim_cur == 0) {
-    return 0;
-  }
-  // Not by std::filesystem, which allocates for every entry.
-  DIR* const files = opendir("/proc/self/fd");
-  if (files == nullptr) return 0;
-  double open = -3;  // ".", ".." and the directory itself
-  while (readdir(files) != nullptr) ++open;
-  closedir(files);
-  return std::clamp(open / static_cast<double>(limit.rlim_cur), 0.0, 1.0);
-}
-
-std::uint64_t resident_bytes() {
-  std::FILE* file = std::fopen("/proc/self/statm", "re");
-  if (file == nullptr) return 0;
-  unsigned long size = 0;
-  unsigned long resident = 0;
-  const int read = std::fscanf(file, "%lu %lu", &size, &resident);
-  std::fclose(file);
-  return read == 2 ? resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
 }
 
 // ---- rows of bounded things, as the public interface shows them

@@ -1,7 +1,7 @@
 // The public Node: a thin face of Node::Impl.
 #include "node/impl.h"
-#include "node/reply_address.h"
 #include "node/report.h"
+#include "shard/reply_address.h"
 
 #include <algorithm>
 #include <iterator>
@@ -27,9 +27,9 @@ void Node::stop(std::chrono::milliseconds grace) { impl_->stop(grace); }
 
 namespace {
 
-node::SendRequest request_to(const NodeId& destination, const SendOptions& options, Completion done,
-                             Progress progress) {
-  node::SendRequest out;
+shard::SendRequest request_to(const NodeId& destination, const SendOptions& options,
+                              Completion done, Progress progress) {
+  shard::SendRequest out;
   out.destination = destination;
   out.options = options;
   out.done = std::move(done);
@@ -37,8 +37,8 @@ node::SendRequest request_to(const NodeId& destination, const SendOptions& optio
   return out;
 }
 
-node::SendRequest reply_on(const ReplyTo& to, std::chrono::milliseconds ttl, Completion done) {
-  node::SendRequest out;
+shard::SendRequest reply_on(const ReplyTo& to, std::chrono::milliseconds ttl, Completion done) {
+  shard::SendRequest out;
   out.reply_to = to;
   out.options.ttl = ttl;
   out.done = std::move(done);
@@ -46,12 +46,12 @@ node::SendRequest reply_on(const ReplyTo& to, std::chrono::milliseconds ttl, Com
 }
 
 Result<unsigned> shard_of(const ReplyTo& to, std::size_t shards) {
-  const auto address = node::ReplyAddress::unpack(to);
+  const auto address = shard::ReplyAddress::unpack(to);
   if (address && address->shard < shards) return address->shard;
   return fail(Errc::invalid_argument, "no such reply address");
 }
 
-void fill(node::SendRequest& request, Buffer& payload) {
+void fill(shard::SendRequest& request, Buffer& payload) {
   Buffer::Impl::Parts parts = Buffer::Impl::take(payload);
   request.payload = std::move(parts.chain);
   request.reservation = std::move(parts.reservation);
@@ -78,7 +78,7 @@ std::future<Delivery> Node::send(const NodeId& destination, std::span<const std:
   auto future = promise->get_future();
   const auto status = send(destination, payload, options,
                            [promise](const Delivery& delivery) { promise->set_value(delivery); });
-  if (!status) promise->set_value(node::refusal(status.error()));
+  if (!status) promise->set_value(shard::refusal(status.error()));
   return future;
 }
 
@@ -99,7 +99,7 @@ Status Node::reply(const ReplyTo& to, std::span<const std::byte> payload,
 }
 
 std::future<NodeStatus> Node::status() const {
-  return impl_->gather<NodeStatus, node::ShardReport>(
+  return impl_->gather<NodeStatus, shard::ShardReport>(
       [](node::ShardThread& thread) { return thread.shard->report(); },
       [impl = impl_.get()](auto&& reports) { return impl->status_of(std::move(reports)); });
 }
@@ -139,9 +139,9 @@ std::future<std::vector<QueueStatus>> Node::queues() const {
 }
 
 std::future<std::vector<MetricSample>> Node::metrics() const {
-  return impl_->gather<std::vector<MetricSample>, node::ShardReport>(
+  return impl_->gather<std::vector<MetricSample>, shard::ShardReport>(
       [](node::ShardThread& thread) {
-        node::ShardReport report = thread.shard->report();
+        shard::ShardReport report = thread.shard->report();
         report.loop_lag_us = thread.loop->stats().lag_us;
         report.loop_turns = thread.loop->stats().turns;
         report.loop_sleeps = thread.loop->stats().sleeps;
@@ -150,7 +150,7 @@ std::future<std::vector<MetricSample>> Node::metrics() const {
         report.bounded = thread.bounded();
         return report;
       },
-      [impl = impl_.get()](std::vector<node::ShardReport>&& reports) {
+      [impl = impl_.get()](std::vector<shard::ShardReport>&& reports) {
         reports.emplace_back().bounded = impl->bounded();  // a row of the node's own
         return node::to_metrics(reports, impl->bound());
       });

@@ -3,7 +3,7 @@
 
 #include "base/limits.h"
 #include "base/reach.h"
-#include "node/cipher.h"
+#include "shard/cipher.h"
 
 #include <fmt/format.h>
 
@@ -94,7 +94,7 @@ Status validate(const Options& o) {
   for (const Status& check : checks) {
     if (!check) return check;
   }
-  if (!node::cipher_named(o.cipher)) {
+  if (!shard::cipher_named(o.cipher)) {
     return fail(Errc::config_invalid, "cipher: auto, aes-256-gcm or chacha20-poly1305");
   }
   for (const SocketAddress& address : o.publish) {

@@ -1,76 +1,23 @@
-// What a shard tells about itself in one go; node adds the shards up into status and metrics.
+// What the shards' reports become: metrics, and rows of the status.
 #pragma once
 
 #include "base/bounded.h"
-#include "base/histogram.h"
-#include "circuit/circuits.h"
-#include "link/endpoint.h"
-#include "link/pool/dial_places.h"
-#include "memory/block.h"
 #include "memory/bound.h"
-#include "message/messages.h"
-#include "netmap/netmap.h"
-#include "netmap/route.h"
-#include "node/shard/build_limiter.h"
-#include "node/shard/gossip/gossip_hub.h"
-#include "node/shard/load_reports.h"
-#include "node/shard/protection.h"
-#include "node/shard/warm_links.h"
-#include "runtime/socket.h"
+#include "shard/report.h"
 
 #include <qudag/metrics.h>
 
-#include <array>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
 namespace qudag::node {
 
-struct ShardReport {
-  std::size_t links = 0;
-  std::size_t circuits = 0;
-  std::size_t nodes_known = 0;
-  std::size_t relays_known = 0;
-  std::optional<std::int64_t> clock_off_s;  // shard 0 only
-  std::uint64_t loop_turns = 0;
-  std::uint64_t loop_sleeps = 0;
-  std::uint64_t loop_rests_awake = 0;
-  std::array<std::uint64_t, kClassCount> send_pauses{};  // counted by the limiter
-  Histogram loop_lag_us;
-  link::EndpointStats endpoint;
-  circuit::CircuitsStats circuit;
-  std::uint64_t build_keys_ahead = 0;  // ephemeral keys of builds: from the stock, made in the turn
-  std::uint64_t build_keys_made = 0;
-  message::MessagesStats message;
-  netmap::NetmapStats netmap;  // shard 0 only
-  GossipHubStats gossip;       // shard 0 only
-  LinkRequests link_requests{};
-  WarmStats warm;
-  LoadReportStats loads;
-  netmap::Guards::Choices first_hops;  // shard 0 only: they are the node's
-  BuildLimiterStats limiter;
-  link::DialStats dials;  // for circuits of others
-  ProtectionReport protection;
-  std::uint64_t turns_reading_used_up = 0;
-  runtime::SocketStats socket;
-  memory::PoolStats pool;
-  BoundedList bounded;                             // queues, pools, tables
-  Histogram build_us;                              // circuit builds that succeeded
-  std::array<Histogram, kClassCount> delivery_us;  // send() to acknowledgement
-};
-
 /// The metrics table over all shards' reports.
-std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
+std::vector<MetricSample> to_metrics(const std::vector<shard::ShardReport>& reports,
                                      const memory::Bound& bound);
-
-/// Share of RLIMIT_NOFILE that the process has open, 0 to 1; 0 without a limit. Reads a directory
-/// of /proc: not for a loop's thread.
-double descriptors_used();
 
 /// Rows as the public interface has them; no shard: they are the node's.
 std::vector<QueueStatus> to_status(const BoundedList& rows, std::optional<unsigned> shard);
-
-/// Resident bytes of this process, from /proc; 0 if that cannot be read.
-std::uint64_t resident_bytes();
 
 }  // namespace qudag::node

@@ -32,7 +32,7 @@ unsigned Node::Impl::shard_for(const NodeId& destination, const SendOptions& opt
 Status Node::Impl::reserve(std::size_t bytes, Class cls, memory::Reservation& reservation) {
   if (bytes > kMessageBytesMax) return fail(Errc::too_large, "a message has at most 64 MiB");
   reservation = memory::Reservation::take(bound_->claim(static_cast<std::size_t>(cls)),
-                                          node::chain_bytes(bytes));
+                                          shard::chain_bytes(bytes));
   if (!reservation) return memory_is_out();
   return {};
 }
@@ -48,13 +48,13 @@ Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
   return Buffer(std::move(impl));
 }
 
-Status Node::Impl::send(node::SendRequest request, unsigned shard) {
+Status Node::Impl::send(shard::SendRequest request, unsigned shard) {
   node::ShardThread& thread = threads_[shard];
   const std::size_t bytes = request.payload.bytes();
   return when_room(request.options, bytes, thread, [&] { return put(request, thread); });
 }
 
-Status Node::Impl::send_copy(node::SendRequest request, std::span<const std::byte> payload,
+Status Node::Impl::send_copy(shard::SendRequest request, std::span<const std::byte> payload,
                              unsigned shard) {
   node::ShardThread& thread = threads_[shard];
   return when_room(request.options, payload.size(), thread, [&]() -> Status {
@@ -80,7 +80,7 @@ Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes,
     return fail(Errc::invalid_argument, "class");
   }
   if (bytes > kMessageBytesMax) return fail(Errc::too_large, "a message has at most 64 MiB");
-  const std::uint64_t held = node::chain_bytes(bytes);
+  const std::uint64_t held = shard::chain_bytes(bytes);
   std::optional<node::SendLimiter::Clock::time_point>
       until;  // asking the time costs: when it waits
   for (;;) {
@@ -112,28 +112,28 @@ bool Node::Impl::on_own_thread() const {
                              });
 }
 
-Status Node::Impl::put(node::SendRequest& request, node::ShardThread& thread) {
+Status Node::Impl::put(shard::SendRequest& request, node::ShardThread& thread) {
   switch (thread.inbox->put(request, runtime::system_now().mono)) {
-    case queue::Pushed::queued:
+    case sync::Pushed::queued:
       return {};
-    case queue::Pushed::wake:
+    case sync::Pushed::wake:
       thread.loop->wake();
       return {};
-    case queue::Pushed::full:
+    case sync::Pushed::full:
       return fail(Errc::refused_queue_full, "the shard's inbox is full");
-    case queue::Pushed::closed:
+    case sync::Pushed::closed:
       break;
   }
   return fail(Errc::shutting_down);
 }
 
-void Node::Impl::on_ended(unsigned shard, const node::EndedByClass& ended) {
+void Node::Impl::on_ended(unsigned shard, const shard::EndedByClass& ended) {
   for (std::size_t i = 0; i < kClassCount; ++i) {
     if (ended[i].messages > 0) leave(threads_[shard], static_cast<Class>(i), ended[i]);
   }
 }
 
-void Node::Impl::leave(node::ShardThread& thread, Class cls, const node::Ended& ended) {
+void Node::Impl::leave(node::ShardThread& thread, Class cls, const shard::Ended& ended) {
   // If this finds no room at all, the node is busier than anybody needs to hear.
   if (!thread.limiter->leave(cls, ended.messages, ended.bytes)) return;
   static_cast<void>(thread.loop->post_or_keep([this, cls](Now) { tell_room(cls); }));
@@ -150,10 +150,10 @@ void Node::Impl::tell_room(Class cls) {
 
 /// What came in after the shard's last turn.
 void Node::Impl::answer_rest(node::ShardThread& thread) {
-  thread.inbox->drain(runtime::system_now().mono, [&](node::SendRequest&& request) {
+  thread.inbox->drain(runtime::system_now().mono, [&](shard::SendRequest&& request) {
     leave(thread, request.options.cls,
-          {.messages = 1, .bytes = node::chain_bytes(request.payload.bytes())});
-    if (request.done) request.done(node::refusal(Errc::shutting_down));
+          {.messages = 1, .bytes = shard::chain_bytes(request.payload.bytes())});
+    if (request.done) request.done(shard::refusal(Errc::shutting_down));
   });
 }
 

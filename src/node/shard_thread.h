@@ -3,10 +3,10 @@
 
 #include "node/inbox.h"
 #include "node/send_limiter.h"
-#include "node/shard/shard.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
 #include "runtime/udp_socket.h"
+#include "shard/shard.h"
 
 #include <memory>
 #include <thread>
@@ -19,7 +19,7 @@ struct ShardThread {
   std::unique_ptr<runtime::Loop> loop;
   std::unique_ptr<SendLimiter> limiter;
   std::unique_ptr<Inbox> inbox;
-  std::unique_ptr<Shard> shard;
+  std::unique_ptr<shard::Shard> shard;
   std::thread thread;
 
   /// The part of the time since the last call that its loop was busy. On the shard's thread.

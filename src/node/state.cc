@@ -1,6 +1,6 @@
 #include "node/state.h"
 
-#include "netmap/reached/kept.h"
+#include "netmap/kept.h"
 #include "store/state_file.h"
 
 #include <utility>

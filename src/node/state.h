@@ -10,8 +10,9 @@
 #pragma once
 
 #include "base/log.h"
-#include "netmap/guards.h"
 #include "netmap/netmap.h"
+#include "netmap/routes/guards.h"
+#include "shard/seam/state_keeper.h"
 #include "store/directory.h"
 
 #include <filesystem>
@@ -22,7 +23,7 @@
 
 namespace qudag::node {
 
-class State {
+class State final : public shard::StateKeeper {
  public:
   /// Errors of store::Directory::open(), but where it cannot be made at all (a read-only or full
   /// disk): that is said, and nothing is kept.
@@ -34,8 +35,8 @@ class State {
   std::vector<std::byte> load_netmap(UnixSeconds now);
 
   /// False: it could not be written; the file of before is still there.
-  bool save_guards(Bytes body);
-  bool save_netmap(Bytes body);
+  bool save_guards(Bytes body) override;
+  bool save_netmap(Bytes body) override;
 
  private:
   State(std::unique_ptr<store::Directory> directory, Log& log)

@@ -2,9 +2,9 @@
 // been short, a sleep otherwise.
 #include "runtime/loop.h"
 
-#include "queue/mailbox.h"
 #include "runtime/clock.h"
 #include "runtime/poller.h"
+#include "sync/mailbox.h"
 
 #include <sys/prctl.h>
 
@@ -65,7 +65,7 @@ struct Loop::Impl {
   unsigned short_rests = 0;            // in a row
 
   std::atomic<bool> stopping{false};
-  queue::Mailbox<Task> mailbox;
+  sync::Mailbox<Task> mailbox;
   // Tasks that must not be lost: ends of work, some thousands a second at most.
   std::atomic<std::size_t> kept{0};  // places in use
   std::atomic<bool> any_kept{false};
@@ -87,13 +87,13 @@ const LoopStats& Loop::stats() const { return impl_->stats; }
 bool Loop::post(std::function<void(Now)> task) {
   if (impl_->stopping.load(std::memory_order_acquire)) return false;
   switch (impl_->mailbox.push({std::move(task), system_now().mono})) {
-    case queue::Pushed::wake:
+    case sync::Pushed::wake:
       wake();
       return true;
-    case queue::Pushed::queued:
+    case sync::Pushed::queued:
       return true;
-    case queue::Pushed::full:
-    case queue::Pushed::closed:
+    case sync::Pushed::full:
+    case sync::Pushed::closed:
       break;
   }
   return false;

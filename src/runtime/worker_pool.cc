@@ -23,8 +23,8 @@ void ThreadWorkerPool::Job::end(WorkEnd how) && {
 ThreadWorkerPool::ThreadWorkerPool(unsigned threads, std::size_t waiting_max, Clock clock)
     : clock_(clock ? std::move(clock) : [] { return system_now().mono; }),
       jobs_({"work for the worker pool",
-             {queue::LevelBounds(waiting_max, waiting_max * sizeof(Job), kJobAgeMax,
-                                 queue::WhenFull::drop_expired)}},
+             {sync::LevelBounds(waiting_max, waiting_max * sizeof(Job), kJobAgeMax,
+                                sync::WhenFull::drop_expired)}},
             [](Job&& job, std::size_t, DropReason) { std::move(job).end(WorkEnd::expired); }) {
   for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
 }
@@ -63,7 +63,7 @@ void ThreadWorkerPool::run() {
   static_cast<void>(
       ::setpriority(PRIO_PROCESS, self, ::getpriority(PRIO_PROCESS, self) + kWorkerNice));
   for (;;) {
-    std::optional<queue::Queue<Job, 1>::Popped> popped;
+    std::optional<sync::Queue<Job, 1>::Popped> popped;
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });

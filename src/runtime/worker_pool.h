@@ -6,8 +6,8 @@
 #pragma once
 
 #include "base/limits.h"
-#include "queue/queue.h"
 #include "runtime/driver.h"
+#include "sync/queue.h"
 
 #include <condition_variable>
 #include <cstddef>
@@ -49,7 +49,7 @@ class ThreadWorkerPool final : public WorkerPool {
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  queue::Queue<Job, 1> jobs_;  // under the mutex
+  sync::Queue<Job, 1> jobs_;  // under the mutex
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Place : public testing::Test {
+class Place : public ::testing::Test {
  protected:
   Place() {
     fs::create_directory(run());

@@ -1,5 +1,5 @@
 // WebSocket records: round trips, batches, and every way to be malformed.
-#include "api/records.h"
+#include "api/records/records.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // The request parser: routes, parameters, and what is refused with which HTTP status.
-#include "api/request.h"
+#include "api/server/request.h"
 
-#include "api/records.h"
+#include "api/records/records.h"
 
 #include <gtest/gtest.h>
 

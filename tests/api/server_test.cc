@@ -2,7 +2,7 @@
 // everything that a client can do wrong.
 #include "two_nodes.h"
 
-#include "api/encoding.h"
+#include "api/records/encoding.h"
 #include "api/socket/listen.h"
 
 #include <fmt/format.h>
@@ -363,7 +363,7 @@ TEST_F(TwoNodes, StopEndsOpenConnectionsAndRemovesTheSocket) {
 }
 
 TEST_F(TwoNodes, LiveSocketIsRefused) {
-  ApiOptions same;
+  config::ApiOptions same;
   same.socket = a_.socket;
   const auto second = Server::start(*b_.node, same);
   ASSERT_FALSE(second);

@@ -1,5 +1,5 @@
 // What waits for one client: messages to this node, and replies, each in places of their own.
-#include "api/subscriber_queue.h"
+#include "api/server/subscriber_queue.h"
 
 #include <boost/asio/io_context.hpp>
 
@@ -16,7 +16,7 @@ Message one(bool is_reply) {
 
 TEST(SubscriberQueue, RepliesFillNoPlaceOfMessages) {
   boost::asio::io_context io;
-  ApiOptions options;
+  config::ApiOptions options;
   options.queue_messages = 2;
   const auto queue = std::make_shared<SubscriberQueue>(options);
   queue->open(io.get_executor(), [] {});

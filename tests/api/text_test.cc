@@ -1,7 +1,7 @@
 // Text forms: base64 and hexadecimal against RFC 4648's vectors, sizes, times, the metrics page.
-#include "api/encoding.h"
-#include "api/quantity.h"
-#include "api/render.h"
+#include "api/records/encoding.h"
+#include "api/server/render.h"
+#include "config/quantity.h"
 
 #include <gtest/gtest.h>
 
@@ -42,20 +42,20 @@ TEST(Base64, PiecesOfAnySizeMakeTheSameText) {
 }
 
 TEST(Quantity, SizesAndTimes) {
-  EXPECT_EQ(parse_size("512MiB"), std::uint64_t{512} << 20);
-  EXPECT_EQ(parse_size("1_000 KB"), 1'000'000u);
-  EXPECT_EQ(parse_size("7"), 7u);
+  EXPECT_EQ(config::parse_size("512MiB"), std::uint64_t{512} << 20);
+  EXPECT_EQ(config::parse_size("1_000 KB"), 1'000'000u);
+  EXPECT_EQ(config::parse_size("7"), 7u);
   for (const char* wrong :
        {"", "MiB", "1 mib", "-1", "1.5GiB", "99999999999999999999", "18446744073709551615KB"}) {
-    EXPECT_FALSE(parse_size(wrong)) << wrong;
+    EXPECT_FALSE(config::parse_size(wrong)) << wrong;
   }
-  EXPECT_EQ(parse_duration("3h"), std::chrono::hours(3));
-  EXPECT_EQ(parse_duration("250ms"), std::chrono::milliseconds(250));
-  EXPECT_EQ(parse_duration("60"), std::chrono::seconds(60));
-  EXPECT_FALSE(parse_duration("1001d"));
-  EXPECT_EQ(size_text(std::uint64_t{1} << 30), "1GiB");
-  EXPECT_EQ(size_text(1500), "1500B");
-  EXPECT_EQ(duration_text(std::chrono::seconds(90)), "90s");
+  EXPECT_EQ(config::parse_duration("3h"), std::chrono::hours(3));
+  EXPECT_EQ(config::parse_duration("250ms"), std::chrono::milliseconds(250));
+  EXPECT_EQ(config::parse_duration("60"), std::chrono::seconds(60));
+  EXPECT_FALSE(config::parse_duration("1001d"));
+  EXPECT_EQ(config::size_text(std::uint64_t{1} << 30), "1GiB");
+  EXPECT_EQ(config::size_text(1500), "1500B");
+  EXPECT_EQ(config::duration_text(std::chrono::seconds(90)), "90s");
 }
 
 TEST(Render, ErrorAndOutcome) {

@@ -2,9 +2,9 @@
 // kernel chose. Waiting is for states, with a deadline; nothing sleeps.
 #pragma once
 
-#include "api/client.h"
-#include "api/server.h"
-#include "api/stream_client.h"
+#include "api/client/client.h"
+#include "api/client/stream_client.h"
+#include "api/server/server.h"
 
 #include <qudag/node.h>
 
@@ -20,7 +20,7 @@ namespace qudag::api::test {
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    std::string name = testing::TempDir() + "qudag-api-XXXXXX";
+    std::string name = ::testing::TempDir() + "qudag-api-XXXXXX";
     path_ = ::mkdtemp(name.data());
   }
   ~TemporaryDirectory() {
@@ -64,7 +64,7 @@ inline Options quiet_options() {
 }
 
 /// `a` and `b` know each other when this returns.
-class TwoNodes : public testing::Test {
+class TwoNodes : public ::testing::Test {
  protected:
   void SetUp() override {
     start(a_, "a.sock", {});
@@ -80,7 +80,7 @@ class TwoNodes : public testing::Test {
     auto node = Node::start(options);
     ASSERT_TRUE(node) << node.error().message();
     place.node = std::move(*node);
-    ApiOptions api = api_;
+    config::ApiOptions api = api_;
     api.socket = directory_.path() / name;
     auto server = Server::start(*place.node, api);
     ASSERT_TRUE(server) << server.error().message();
@@ -95,7 +95,7 @@ class TwoNodes : public testing::Test {
     return options;
   }
 
-  ApiOptions api_;  // of both
+  config::ApiOptions api_;  // of both
   TemporaryDirectory directory_;
   Place a_;
   Place b_;

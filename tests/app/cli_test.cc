@@ -14,8 +14,8 @@
 namespace qudag::app::test {
 namespace {
 
-using testing::HasSubstr;
-using testing::MatchesRegex;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 
 TEST(Keygen, MakesAFileThatOnlyTheOwnerMayRead) {
   const Directory directory;
@@ -120,7 +120,7 @@ TEST(Arguments, HelpListsExitCodes) {
   const Ran help = run({"--help"});
   EXPECT_EQ(help.exit, 0);
   for (const char* word :
-       {"keygen", "id", "node", "send", "recv", "status", "testnet", "bench", "Exit codes:"}) {
+       {"keygen", "id", "node", "send", "recv", "status", "testnet", "Exit codes:"}) {
     EXPECT_THAT(help.out, HasSubstr(word));
   }
 }

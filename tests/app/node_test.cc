@@ -11,8 +11,8 @@
 namespace qudag::app::test {
 namespace {
 
-using testing::HasSubstr;
-using testing::MatchesRegex;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 
 std::string field(const std::string& json, const std::string& name) {
   const std::string key = "\"" + name + "\":\"";
@@ -85,7 +85,7 @@ TEST(Node, KeepsItsStateBesideItsIdentityAndSharesItWithNobody) {
   EXPECT_EQ(node.wait().exit, 0);
 }
 
-class Pair : public testing::Test {
+class Pair : public ::testing::Test {
  protected:
   void SetUp() override {
     a_ = std::make_unique<Process>(node_arguments(directory_ / "a"));

@@ -100,7 +100,7 @@ Ran run(const std::vector<std::string>& arguments, const std::string& input) {
 }
 
 Directory::Directory() {
-  std::string name = testing::TempDir() + "qudag-app-XXXXXX";
+  std::string name = ::testing::TempDir() + "qudag-app-XXXXXX";
   path_ = ::mkdtemp(name.data());
 }
 

@@ -1,6 +1,6 @@
 #include "attack/arena.h"
 
-#include "api/client.h"
+#include "api/client/client.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

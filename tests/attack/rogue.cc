@@ -1,7 +1,7 @@
 #include "attack/rogue.h"
 
-#include "node/shard/key_ring.h"
 #include "runtime/clock.h"
+#include "shard/key_ring.h"
 
 #include <poll.h>
 
@@ -50,14 +50,14 @@ Rogue::~Rogue() = default;
 Now Rogue::now() { return runtime::system_now(); }
 
 void Rogue::announce() {
-  auto said = must(node::announce({.identity = &identity_,
-                                   .keys = {},
-                                   .addresses = {wire.local()},
-                                   .relay = false,
-                                   .descriptor_lifetime_s = 3'600,
-                                   .onion_key_lifetime_s = 3'600,
-                                   .now = now()}));
-  circuits_.set_onion_keys(node::onion_keys(said.keys));
+  auto said = must(shard::announce({.identity = &identity_,
+                                    .keys = {},
+                                    .addresses = {wire.local()},
+                                    .relay = false,
+                                    .descriptor_lifetime_s = 3'600,
+                                    .onion_key_lifetime_s = 3'600,
+                                    .now = now()}));
+  circuits_.set_onion_keys(shard::onion_keys(said.keys));
   QUDAG_ASSERT(netmap_.add(said.descriptor, now()).has_value());
 }
 
@@ -136,16 +136,16 @@ memory::Block Rogue::block(std::size_t bytes) {
 
 void Rogue::link_ready(link::LinkId link, Now now) {
   ready_.push_back(link);
-  netmap_.on_link_ready(node::pack(link), now);
+  netmap_.on_link_ready(shard::pack(link), now);
 }
 
 void Rogue::link_closed(link::LinkId link, Now) {
   ++links_closed;
-  netmap_.on_link_closed(node::pack(link));
+  netmap_.on_link_closed(shard::pack(link));
 }
 
 void Rogue::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
-  (void)netmap_.on_frame(node::pack(link), type, body, now);
+  (void)netmap_.on_frame(shard::pack(link), type, body, now);
 }
 
 void Rogue::on_ended(circuit::CircuitId circuit, const Error& why, Now) {
@@ -155,7 +155,7 @@ void Rogue::on_ended(circuit::CircuitId circuit, const Error& why, Now) {
 }
 
 bool Rogue::send(std::uint64_t link, std::uint8_t type, Bytes body) {
-  return endpoint_->send_control(node::unpack_link(link), type, body);
+  return endpoint_->send_control(shard::unpack_link(link), type, body);
 }
 
 }  // namespace qudag::attack

@@ -14,7 +14,7 @@
 #include "crypto/random.h"
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
-#include "node/shard/circuit_transport.h"
+#include "shard/circuit_transport.h"
 
 #include <functional>
 #include <map>
@@ -58,7 +58,7 @@ struct RogueOptions {
   std::chrono::milliseconds build_timeout{20'000};
 };
 
-class Rogue final : private node::LinkListener,
+class Rogue final : private shard::LinkListener,
                     private circuit::CircuitEvents,
                     private netmap::GossipSink {
  public:
@@ -106,8 +106,8 @@ class Rogue final : private node::LinkListener,
   std::size_t links_closed = 0;
 
  private:
-  // node::LinkListener
-  void link_asked(const NodeId&, node::LinkRequest, Now) override {}
+  // shard::LinkListener
+  void link_asked(const NodeId&, shard::LinkRequest, Now) override {}
   void link_ready(link::LinkId link, Now now) override;
   void link_closed(link::LinkId link, Now now) override;
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
@@ -133,7 +133,7 @@ class Rogue final : private node::LinkListener,
   crypto::SystemRng rng_;
   crypto::Identity identity_;
   memory::BlockPool pool_;
-  node::CircuitTransport transport_;
+  shard::CircuitTransport transport_;
   Grip grip_;
   circuit::Circuits circuits_;
   std::unique_ptr<link::Endpoint> endpoint_;

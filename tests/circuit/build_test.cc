@@ -24,7 +24,7 @@ Data valid_build(Net& net, std::size_t hops, Class cls) {
   return out;
 }
 
-class BuildLengths : public testing::TestWithParam<std::tuple<int, Class>> {};
+class BuildLengths : public ::testing::TestWithParam<std::tuple<int, Class>> {};
 
 TEST_P(BuildLengths, BuildsEndToEndInOneRoundTrip) {
   const auto [relays, cls] = GetParam();
@@ -62,8 +62,9 @@ TEST_P(BuildLengths, BuildsEndToEndInOneRoundTrip) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, BuildLengths,
-                         testing::Combine(testing::Range(0, 6),
-                                          testing::Values(Class::high, Class::normal, Class::low)));
+                         ::testing::Combine(::testing::Range(0, 6),
+                                            ::testing::Values(Class::high, Class::normal,
+                                                              Class::low)));
 
 TEST(Build, ManyAtOnceOverSharedLinks) {
   Net net({.seed = 7});
@@ -101,7 +102,7 @@ struct FailedExtend {
   std::size_t failed_after;  // 1: the hop behind the failing one is blamed
 };
 
-class ExtendFails : public testing::TestWithParam<std::tuple<FailedExtend, int, bool>> {};
+class ExtendFails : public ::testing::TestWithParam<std::tuple<FailedExtend, int, bool>> {};
 
 TEST_P(ExtendFails, SourceHearsWhichHopAndWhy) {
   const auto [fault, at, inside] = GetParam();
@@ -133,11 +134,12 @@ TEST_P(ExtendFails, SourceHearsWhichHopAndWhy) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, ExtendFails,
-    testing::Combine(testing::Values(FailedExtend{Errc::unknown_destination, Errc::unreachable, 1},
-                                     FailedExtend{Errc::unreachable, Errc::unreachable, 1},
-                                     FailedExtend{Errc::refused_links, Errc::refused_by_peer, 0},
-                                     FailedExtend{Errc::would_block, Errc::refused_by_peer, 0}),
-                     testing::Range(0, 4), testing::Bool()));
+    ::testing::Combine(
+        ::testing::Values(FailedExtend{Errc::unknown_destination, Errc::unreachable, 1},
+                          FailedExtend{Errc::unreachable, Errc::unreachable, 1},
+                          FailedExtend{Errc::refused_links, Errc::refused_by_peer, 0},
+                          FailedExtend{Errc::would_block, Errc::refused_by_peer, 0}),
+        ::testing::Range(0, 4), ::testing::Bool()));
 
 TEST(Build, NextHopThatResetsIsReportedByTheHopBeforeIt) {
   Net net({.seed = 3});

@@ -65,7 +65,7 @@ TEST(UnitAssembly, LeavesTheRest) {
 // ---- content
 // --------------------------------------------------------------------------------------
 
-class Traffic : public testing::TestWithParam<std::tuple<int, Class>> {};
+class Traffic : public ::testing::TestWithParam<std::tuple<int, Class>> {};
 
 TEST_P(Traffic, ThousandsOfPayloadsBothWaysByteForByte) {
   const auto [relays, cls] = GetParam();
@@ -111,8 +111,8 @@ TEST_P(Traffic, ThousandsOfPayloadsBothWaysByteForByte) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Traffic,
-                         testing::Combine(testing::Range(0, 6),
-                                          testing::Values(Class::normal, Class::low)));
+                         ::testing::Combine(::testing::Range(0, 6),
+                                            ::testing::Values(Class::normal, Class::low)));
 
 TEST(Cells, BlocksAreReusedInSteadyState) {
   Net net({.seed = 4});
@@ -155,7 +155,7 @@ void change_one(Net& net, const Change& change, Class cls) {
   };
 }
 
-class ChangedCell : public testing::TestWithParam<std::tuple<std::size_t, bool, Class>> {};
+class ChangedCell : public ::testing::TestWithParam<std::tuple<std::size_t, bool, Class>> {};
 
 TEST_P(ChangedCell, EndsTheCircuitEverywhere) {
   const auto [link, forward, cls] = GetParam();
@@ -210,8 +210,8 @@ TEST_P(ChangedCell, EndsTheCircuitEverywhere) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ChangedCell,
-                         testing::Combine(testing::Range<std::size_t>(0, 4), testing::Bool(),
-                                          testing::Values(Class::normal, Class::low)));
+                         ::testing::Combine(::testing::Range<std::size_t>(0, 4), ::testing::Bool(),
+                                            ::testing::Values(Class::normal, Class::low)));
 
 TEST(Cells, RepeatedAndDroppedCellsAreNoticed) {
   for (const bool drop : {false, true}) {

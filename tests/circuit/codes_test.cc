@@ -26,11 +26,11 @@ constexpr Meaning kMeanings[] = {
     {End::rate, Errc::refused_by_peer, Errc::refused_by_peer, true},
 };
 
-class ResetCodes : public testing::TestWithParam<Meaning> {};
-std::string name_of_code(const testing::TestParamInfo<Meaning>& meaning) {
+class ResetCodes : public ::testing::TestWithParam<Meaning> {};
+std::string name_of_code(const ::testing::TestParamInfo<Meaning>& meaning) {
   return "Code" + std::to_string(static_cast<int>(meaning.param.code));
 }
-INSTANTIATE_TEST_SUITE_P(All, ResetCodes, testing::ValuesIn(kMeanings), name_of_code);
+INSTANTIATE_TEST_SUITE_P(All, ResetCodes, ::testing::ValuesIn(kMeanings), name_of_code);
 
 /// Builds over `hops` nodes, of which the last says nothing but a reset of its stream.
 const Node::Ended* end_of_build(Net& net, std::size_t hops, End code) {

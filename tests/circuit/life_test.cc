@@ -455,7 +455,7 @@ TEST(Chaos, NothingIsLeftBehind) {
         }
       }
       net.pass(Duration(static_cast<Duration::rep>(net.chance() % 20'000'000)));
-      ASSERT_FALSE(testing::Test::HasFatalFailure()) << "seed " << seed;
+      ASSERT_FALSE(::testing::Test::HasFatalFailure()) << "seed " << seed;
     }
     net.run();
     net.expect_drained();
@@ -464,7 +464,7 @@ TEST(Chaos, NothingIsLeftBehind) {
     net.run();
     net.pass(20s);
     net.expect_empty();
-    ASSERT_FALSE(testing::Test::HasFailure()) << "seed " << seed;
+    ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed;
   }
 }
 

@@ -198,7 +198,7 @@ void Net::step() {
 }
 
 void Net::run() {
-  while (!queue_.empty() && !testing::Test::HasFatalFailure()) step();
+  while (!queue_.empty() && !::testing::Test::HasFatalFailure()) step();
 }
 
 constexpr Duration kTurn = std::chrono::microseconds(100);

@@ -1,7 +1,7 @@
 // modules: api
 // One WebSocket message, as the server and as the client would read it. What parses must come out
 // of the encoder as it went in.
-#include "api/records.h"
+#include "api/records/records.h"
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,6 +1,6 @@
 // modules: api
 // Bytes as a method, a space and a target: the parser must answer, and what it accepts is in range.
-#include "api/request.h"
+#include "api/server/request.h"
 
 #include <cstdlib>
 

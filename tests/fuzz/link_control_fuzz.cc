@@ -1,7 +1,7 @@
 // Control frames in whatever pieces: the first byte chooses the size of the pieces, the rest is the
 // stream. Cutting must not depend on the pieces, and nothing longer than a frame may be held.
 // modules: link
-#include "link/control.h"
+#include "link/stream/control.h"
 
 #include <cstdlib>
 #include <vector>

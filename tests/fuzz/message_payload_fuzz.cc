@@ -1,11 +1,11 @@
 // Payloads of a hostile peer, into a destination and into a source that has messages on their way.
-// modules: message sim
+// modules: message testing
 //
 // Input: records of `what u8 || length u16 || bytes`. what: bit 0 which circuit; bits 1..7 nonzero:
 // so many times 10 ms pass first. At the end everything must be back: blocks, budget, outcomes.
 #include "message/messages.h"
 #include "message/port.h"
-#include "sim/seeded_rng.h"
+#include "testing/seeded_rng.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -81,7 +81,7 @@ class Host final : public message::Port, public message::Routes, public message:
 
   memory::BlockPool pool;
   memory::Budget budget;
-  sim::SeededRng rng;
+  testing::SeededRng rng;
   std::uint64_t next_circuit = 10;
   std::size_t sent = 0;
   std::size_t outcomes = 0, replied = 0;

@@ -1,7 +1,7 @@
 // modules: netmap
 // Any bytes as a descriptor, at a time taken from themselves so that times do not hide the rest:
 // what parses is written again to the same bytes.
-#include "netmap/descriptor.h"
+#include "netmap/map/descriptor.h"
 
 #include <algorithm>
 

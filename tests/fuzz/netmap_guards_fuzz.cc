@@ -2,7 +2,7 @@
 // Any bytes as the file of guards; the checksum is put right first, so that the rest is reached.
 // What parses keeps its bounds, is written again to the same bytes when the times are possible, and
 // may be used.
-#include "netmap/guards.h"
+#include "netmap/routes/guards.h"
 
 #include "crypto/kdf.h"
 

@@ -1,7 +1,7 @@
 // modules: netmap
 // Any bytes as the body of the state file `netmap`: what is parsed lies inside, in order, and what
 // verifies is written again.
-#include "netmap/reached/kept.h"
+#include "netmap/kept.h"
 
 #include "base/assert.h"
 

@@ -1,11 +1,11 @@
 // Proofs of address that a peer keeps for the next time.
-#include "link/entry/address_tokens.h"
+#include "link/admission/address_tokens.h"
 
 #include "net.h"
 
 #include <gtest/gtest.h>
 
-#include "link/native_address.h"
+#include "link/path/native_address.h"
 
 namespace qudag::link::testing {
 namespace {

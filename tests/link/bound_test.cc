@@ -2,7 +2,7 @@
 // follow what there is.
 #include "link/net.h"
 
-#include "link/connection.h"
+#include "link/connection/connection.h"
 
 #include <malloc.h>
 #include <openssl/crypto.h>

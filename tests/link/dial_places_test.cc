@@ -1,5 +1,5 @@
 // Which dials for circuits of others may run: places, shares by asking link, dead next hops.
-#include "link/pool/dial_places.h"
+#include "link/dialing/dial_places.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // The ends of links, and what strangers and broken peers can do: nothing bad.
 #include "link/net.h"
 
-#include "link/control.h"
+#include "link/stream/control.h"
 
 namespace qudag::link::testing {
 namespace {

@@ -1,11 +1,11 @@
 // The parts of the room that need no connection: frames, schedule, timers, connection ids.
 #include "base/deadline_heap.h"
-#include "link/control.h"
 #include "link/path/pacer.h"
-#include "link/scheduler.h"
+#include "link/stream/control.h"
+#include "link/stream/scheduler.h"
 
-#include "link/cid.h"
 #include "link/net.h"
+#include "link/path/cid.h"
 
 #include <set>
 

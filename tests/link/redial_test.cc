@@ -1,5 +1,5 @@
 // When a peer that did not answer may be dialed again: as a rule of time, and over the network.
-#include "link/pool/redial.h"
+#include "link/dialing/redial.h"
 
 #include "link/net.h"
 

@@ -1,5 +1,5 @@
 // To whom links are kept, as a rule of time and demand.
-#include "link/pool/warm_set.h"
+#include "link/dialing/warm_set.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // New circuits go to the least loaded of the guards in use, and to loaded relays more rarely (P10).
 // Each figure stands beside the same circuits with the choice off, and is printed.
 #include "netmap/fixture.h"
-#include "netmap/route.h"
+#include "netmap/routes/route.h"
 
 #include <cmath>
 #include <map>

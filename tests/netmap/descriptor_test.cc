@@ -1,6 +1,6 @@
 // Descriptors: the golden vector, every rule of 8.1 broken once, every truncation and every flipped
 // byte refused.
-#include "netmap/descriptor.h"
+#include "netmap/map/descriptor.h"
 
 #include "netmap/fixture.h"
 

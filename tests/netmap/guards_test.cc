@@ -1,5 +1,5 @@
 // The lists of guards: what fills them, what takes somebody out of them, and their form in a file.
-#include "netmap/guards.h"
+#include "netmap/routes/guards.h"
 
 #include "netmap/fixture.h"
 

@@ -1,8 +1,8 @@
 // What relays report, and circuits counted by first hop.
-#include "netmap/loads.h"
+#include "netmap/routes/loads.h"
 
-#include "netmap/first_hops.h"
 #include "netmap/fixture.h"
+#include "netmap/routes/first_hops.h"
 
 #include <cmath>
 

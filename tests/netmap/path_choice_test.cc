@@ -3,7 +3,7 @@
 // same source drawing evenly from all beside it. Both figures are printed; the openness has a
 // floor.
 #include "netmap/fixture.h"
-#include "netmap/route.h"
+#include "netmap/routes/route.h"
 
 #include <cmath>
 #include <functional>

@@ -2,7 +2,7 @@
 // are fast on purpose and say that they are idle while others are slow, loaded and under suspicion;
 // destinations that claim networks; first hops that speak ill of the second.
 #include "netmap/fixture.h"
-#include "netmap/route.h"
+#include "netmap/routes/route.h"
 
 #include <cmath>
 #include <limits>

@@ -1,5 +1,5 @@
 // Views, relay history and route choice.
-#include "netmap/route.h"
+#include "netmap/routes/route.h"
 
 #include "netmap/fixture.h"
 

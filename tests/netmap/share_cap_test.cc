@@ -1,6 +1,6 @@
 // However unequal the chances are, nobody's share is above the bound, and equal ones are left
 // alone.
-#include "netmap/share_cap.h"
+#include "netmap/routes/share_cap.h"
 
 #include "netmap/fixture.h"
 

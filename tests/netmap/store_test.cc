@@ -1,8 +1,8 @@
 // The store and the verification queue alone: digests that always fit, bounds, turns.
-#include "netmap/store.h"
+#include "netmap/map/store.h"
 
 #include "netmap/fixture.h"
-#include "netmap/verify_queue.h"
+#include "netmap/gossip/verify_queue.h"
 
 #include <set>
 

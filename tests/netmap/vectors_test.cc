@@ -2,7 +2,7 @@
 // mldsa.py) wrote and signed: read, verified, and written again; and each rule of their form
 // broken.
 #include "vectors/vectors.h"
-#include "netmap/descriptor.h"
+#include "netmap/map/descriptor.h"
 #include "wire/control.h"
 
 #include <gtest/gtest.h>

@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 /// Two nodes of two shards, with a circuit between them and messages of every class delivered.
-class Bounds : public testing::Test {
+class Bounds : public ::testing::Test {
  protected:
   void SetUp() override {
     for (std::size_t i = 0; i < 2; ++i) {

@@ -2,7 +2,7 @@
 #include "node/process/hardening.h"
 #include "crypto/key_memory.h"
 #include "memory/bound.h"
-#include "node/app_pool.h"
+#include "node/process/app_pool.h"
 #include "node/process/process.h"
 
 #include <qudag/node.h>

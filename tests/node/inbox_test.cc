@@ -7,8 +7,8 @@
 namespace qudag::node {
 namespace {
 
-queue::Pushed put(Inbox& inbox, Class cls) {
-  SendRequest request;
+sync::Pushed put(Inbox& inbox, Class cls) {
+  shard::SendRequest request;
   request.options.cls = cls;
   return inbox.put(request, TimePoint{});
 }
@@ -17,18 +17,19 @@ TEST(Inbox, ClassHighHasPlacesOfItsOwnAndIsTakenFirst) {
   constexpr std::size_t kHigh = 64, kOthers = 128;
   Inbox inbox(kHigh, kOthers);
   std::size_t low = 0;
-  while (put(inbox, Class::low) != queue::Pushed::full) ASSERT_LE(++low, 2 * kOthers);
-  EXPECT_EQ(put(inbox, Class::normal), queue::Pushed::full);
-  EXPECT_NE(put(inbox, Class::high), queue::Pushed::full) << "a flood does not shut it out";
-  EXPECT_NE(put(inbox, Class::high), queue::Pushed::full);
+  while (put(inbox, Class::low) != sync::Pushed::full) ASSERT_LE(++low, 2 * kOthers);
+  EXPECT_EQ(put(inbox, Class::normal), sync::Pushed::full);
+  EXPECT_NE(put(inbox, Class::high), sync::Pushed::full) << "a flood does not shut it out";
+  EXPECT_NE(put(inbox, Class::high), sync::Pushed::full);
   std::vector<Class> taken;
-  inbox.drain(TimePoint{}, [&](SendRequest&& request) { taken.push_back(request.options.cls); });
+  inbox.drain(TimePoint{},
+              [&](shard::SendRequest&& request) { taken.push_back(request.options.cls); });
   ASSERT_EQ(taken.size(), low + 2);
   EXPECT_EQ(taken[0], Class::high);
   EXPECT_EQ(taken[1], Class::high);
   EXPECT_EQ(taken[2], Class::low);
   EXPECT_TRUE(inbox.sleep());
-  EXPECT_EQ(put(inbox, Class::high), queue::Pushed::wake);
+  EXPECT_EQ(put(inbox, Class::high), sync::Pushed::wake);
 }
 
 }  // namespace

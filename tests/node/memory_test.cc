@@ -28,7 +28,7 @@ struct Taken {
 };
 
 /// A source, the only relay and a destination, one shard each.
-class Memory : public testing::Test {
+class Memory : public ::testing::Test {
  protected:
   Memory() {
     test::do_not_count_this_thread();

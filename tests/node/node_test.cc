@@ -80,7 +80,7 @@ class Mailbox {
   std::deque<Message> messages_;
 };
 
-class Hops : public testing::TestWithParam<unsigned> {};
+class Hops : public ::testing::TestWithParam<unsigned> {};
 
 TEST_P(Hops, AMessageArrivesAndItsReplyComesBack) {
   Network net(7);
@@ -100,7 +100,7 @@ TEST_P(Hops, AMessageArrivesAndItsReplyComesBack) {
   const auto text = reply.payload.to_vector();
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(text.data()), text.size()), "hello");
 }
-INSTANTIATE_TEST_SUITE_P(ZeroToFive, Hops, testing::Range(0u, kRelaysMax + 1));
+INSTANTIATE_TEST_SUITE_P(ZeroToFive, Hops, ::testing::Range(0u, kRelaysMax + 1));
 
 TEST(Node, NodesWithAndWithoutFastAesReachEachOther) {
   Network net(6, 1, "chacha20-poly1305");
@@ -168,8 +168,8 @@ TEST(Node, ALargeMessageArrivesWhole) {
   EXPECT_EQ(wrong, 0u);
 }
 
-class Large : public testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(Signed, Large, testing::Bool());
+class Large : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Signed, Large, ::testing::Bool());
 
 // From the call to the handler a message is a chain of blocks, also where it is hashed, signed and
 // verified: nothing is made larger, and no piece of memory is near the message's size.

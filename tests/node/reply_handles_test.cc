@@ -1,5 +1,5 @@
 // What an application sees of where a reply goes: nothing, and nothing that it could make up.
-#include "node/reply_address.h"
+#include "shard/reply_address.h"
 
 #include <qudag/node.h>
 
@@ -21,10 +21,10 @@ TEST(ReplyHandles, ShowNothing) {
   std::array<std::set<std::byte>, sizeof(ReplyTo::Handle)> seen;
   constexpr std::uint32_t kMany = 1'000;
   for (std::uint32_t ref = 0; ref < kMany; ++ref) {
-    const ReplyTo to = node::ReplyAddress{.circuit = 77, .ref = ref, .shard = 1}.pack();
+    const ReplyTo to = shard::ReplyAddress{.circuit = 77, .ref = ref, .shard = 1}.pack();
     const ReplyTo::Handle handle = to.handle();
     for (std::size_t i = 0; i < handle.size(); ++i) seen[i].insert(handle[i]);
-    const auto back = node::ReplyAddress::unpack(ReplyTo(handle));
+    const auto back = shard::ReplyAddress::unpack(ReplyTo(handle));
     ASSERT_TRUE(back);
     EXPECT_EQ(back->circuit, 77u);
     EXPECT_EQ(back->ref, ref);
@@ -34,13 +34,13 @@ TEST(ReplyHandles, ShowNothing) {
 }
 
 TEST(ReplyHandles, AreNotMadeUp) {
-  EXPECT_FALSE(node::ReplyAddress::unpack(ReplyTo()));
-  ReplyTo::Handle handle = node::ReplyAddress{.circuit = 1, .ref = 2, .shard = 0}.pack().handle();
+  EXPECT_FALSE(shard::ReplyAddress::unpack(ReplyTo()));
+  ReplyTo::Handle handle = shard::ReplyAddress{.circuit = 1, .ref = 2, .shard = 0}.pack().handle();
   unsigned taken = 0;
   for (unsigned bit = 0; bit < 128; ++bit) {
     ReplyTo::Handle other = handle;
     other[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
-    const auto address = node::ReplyAddress::unpack(ReplyTo(other));
+    const auto address = shard::ReplyAddress::unpack(ReplyTo(other));
     if (address && (address->circuit == 1 || address->ref == 2)) ++taken;
   }
   EXPECT_EQ(taken, 0u) << "a handle turned into another of the same circuit";

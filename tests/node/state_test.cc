@@ -3,7 +3,7 @@
 #include "node/state.h"
 
 #include "netmap/fixture.h"
-#include "netmap/reached/kept.h"
+#include "netmap/kept.h"
 #include "store/state_file.h"
 
 #include <qudag/node.h>

@@ -18,8 +18,8 @@ std::vector<std::size_t> offsets(const Shape& shape) {
   return out;
 }
 
-class TamperOfHops : public testing::TestWithParam<std::size_t> {};
-INSTANTIATE_TEST_SUITE_P(Hops, TamperOfHops, testing::Values(1, 2, 4, 6));
+class TamperOfHops : public ::testing::TestWithParam<std::size_t> {};
+INSTANTIATE_TEST_SUITE_P(Hops, TamperOfHops, ::testing::Values(1, 2, 4, 6));
 
 TEST_P(TamperOfHops, AFlippedBitInABuildIsCaughtByTheHopThatReceivesIt) {
   const std::size_t n = GetParam();

@@ -17,8 +17,8 @@ std::size_t zero_bytes(Bytes bytes) {
   return static_cast<std::size_t>(std::count(bytes.begin(), bytes.end(), std::byte{0}));
 }
 
-class BuildOfHops : public testing::TestWithParam<std::size_t> {};
-INSTANTIATE_TEST_SUITE_P(Hops, BuildOfHops, testing::Range<std::size_t>(1, 7));
+class BuildOfHops : public ::testing::TestWithParam<std::size_t> {};
+INSTANTIATE_TEST_SUITE_P(Hops, BuildOfHops, ::testing::Range<std::size_t>(1, 7));
 
 TEST_P(BuildOfHops, RoundTripGivesBothSidesTheSameKeys) {
   const std::size_t n = GetParam();

@@ -12,7 +12,7 @@ namespace {
 using namespace test;
 
 using Param = std::tuple<std::size_t, Class>;
-class CellTamper : public testing::TestWithParam<Param> {
+class CellTamper : public ::testing::TestWithParam<Param> {
  protected:
   std::size_t n() const { return std::get<0>(GetParam()); }
   Class cls() const { return std::get<1>(GetParam()); }
@@ -61,8 +61,8 @@ class CellTamper : public testing::TestWithParam<Param> {
   }
 };
 INSTANTIATE_TEST_SUITE_P(Hops, CellTamper,
-                         testing::Combine(testing::Values<std::size_t>(1, 2, 4, 6),
-                                          testing::Values(Class::normal, Class::low)));
+                         ::testing::Combine(::testing::Values<std::size_t>(1, 2, 4, 6),
+                                            ::testing::Values(Class::normal, Class::low)));
 
 TEST_P(CellTamper, ForwardEveryChangeIsCaughtByTheNextHop) {
   for (std::size_t hop = 0; hop < n(); ++hop) {

@@ -11,14 +11,15 @@ namespace {
 using namespace test;
 
 using Param = std::tuple<std::size_t, Class>;
-class CellsOfHops : public testing::TestWithParam<Param> {
+class CellsOfHops : public ::testing::TestWithParam<Param> {
  protected:
   std::size_t n() const { return std::get<0>(GetParam()); }
   Class cls() const { return std::get<1>(GetParam()); }
 };
 INSTANTIATE_TEST_SUITE_P(Hops, CellsOfHops,
-                         testing::Combine(testing::Range<std::size_t>(1, 7),
-                                          testing::Values(Class::high, Class::normal, Class::low)));
+                         ::testing::Combine(::testing::Range<std::size_t>(1, 7),
+                                            ::testing::Values(Class::high, Class::normal,
+                                                              Class::low)));
 
 // One payload to the destination, hop by hop over links; the cell on each link is `seen`.
 bool send_forward(TestCircuit& c, memory::Block& cell, auto&& seen) {
@@ -123,8 +124,8 @@ TEST_P(CellsOfHops, TheDestinationSeesRandomBytesBehindThePayload) {
   }
 }
 
-class SmallCellsOfHops : public testing::TestWithParam<std::size_t> {};
-INSTANTIATE_TEST_SUITE_P(Hops, SmallCellsOfHops, testing::Range<std::size_t>(1, 7));
+class SmallCellsOfHops : public ::testing::TestWithParam<std::size_t> {};
+INSTANTIATE_TEST_SUITE_P(Hops, SmallCellsOfHops, ::testing::Range<std::size_t>(1, 7));
 
 TEST_P(SmallCellsOfHops, EveryByteOnEveryLinkLooksRandom) {
   const std::size_t n = GetParam();

@@ -53,8 +53,9 @@ struct GoldenBuild {
   std::vector<AcceptedBuild> accepted;
 };
 
-class RouteVectors : public testing::TestWithParam<std::size_t> {};
-INSTANTIATE_TEST_SUITE_P(Hops, RouteVectors, testing::Range<std::size_t>(1, limits::kHopsMax + 1));
+class RouteVectors : public ::testing::TestWithParam<std::size_t> {};
+INSTANTIATE_TEST_SUITE_P(Hops, RouteVectors,
+                         ::testing::Range<std::size_t>(1, limits::kHopsMax + 1));
 
 TEST_P(RouteVectors, BuildReplyAndCells) {
   const std::size_t hops = GetParam();

@@ -84,14 +84,14 @@ const Route kRoutes[] = {
     {"Mixed", "onion_cells_mixed.txt", {kChaCha, kAes, kChaCha}, 1},
 };
 
-class CellVectors : public testing::TestWithParam<std::tuple<Route, Class>> {};
-std::string name_of_cells(const testing::TestParamInfo<std::tuple<Route, Class>>& info) {
+class CellVectors : public ::testing::TestWithParam<std::tuple<Route, Class>> {};
+std::string name_of_cells(const ::testing::TestParamInfo<std::tuple<Route, Class>>& info) {
   const bool low = std::get<Class>(info.param) == Class::low;
   return std::string(std::get<Route>(info.param).name) + (low ? "Low" : "Normal");
 }
 INSTANTIATE_TEST_SUITE_P(Routes, CellVectors,
-                         testing::Combine(testing::ValuesIn(kRoutes),
-                                          testing::Values(Class::normal, Class::low)),
+                         ::testing::Combine(::testing::ValuesIn(kRoutes),
+                                            ::testing::Values(Class::normal, Class::low)),
                          name_of_cells);
 
 TEST_P(CellVectors, AllLinksBothWays) {

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <set>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -341,4 +341,4 @@ AttackersResult Attack::run() {
 
 AttackersResult run_attackers(const AttackersOptions& options) { return Attack(options).run(); }
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-namespace qudag::sim {
+namespace qudag::testing {
 
 struct AttackersOptions {
   std::uint64_t seed = 1;
@@ -93,4 +93,4 @@ class AttackersSum {
   std::vector<std::array<std::array<Guesses, 2>, kRules>> each_;  // by seed, rule; one end, both
 };
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -3,13 +3,13 @@
 
 #include "base/limits.h"
 #include "circuit/wire.h"
-#include "netmap/descriptor.h"
+#include "netmap/map/descriptor.h"
 #include "wire/control.h"
 
 #include <algorithm>
 #include <deque>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -460,4 +460,4 @@ std::unique_ptr<Hostile> make_attacker(Kind kind, World& world, const SocketAddr
   return node;
 }
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -96,4 +96,4 @@ void Ring::arrived(const Hostile& at, const Arrival& arrival) {
   on_arrival(at, *number, arrival);
 }
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

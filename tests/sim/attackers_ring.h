@@ -29,7 +29,7 @@
 #include <set>
 #include <string_view>
 
-namespace qudag::sim {
+namespace qudag::testing {
 
 enum class Rule : std::uint8_t { ids, partial, signing, killed, time, dials, best };
 inline constexpr std::size_t kRules = 7;
@@ -128,4 +128,4 @@ bool is_destination(Kind kind);
 std::unique_ptr<Hostile> make_attacker(Kind kind, World& world, const SocketAddress& at,
                                        const PeerAddress& bootstrap, Ring& ring);
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

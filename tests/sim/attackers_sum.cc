@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 constexpr double k95 = 1.96;
@@ -183,4 +183,4 @@ std::vector<std::string> AttackersSum::broken() const {
   return out;
 }
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -21,4 +21,4 @@ TEST(Attackers, OneSeedGivesOneRun) {
 }
 
 }  // namespace
-}  // namespace qudag::sim
+}  // namespace qudag::testing

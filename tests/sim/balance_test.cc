@@ -8,7 +8,7 @@
 #include <array>
 #include <map>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -92,7 +92,7 @@ double share_of_the_busy(bool by_load) {
   Net net(4, by_load);
   net.open(8);
   const NodeId busy = net.first_hops().begin()->first;
-  net.node(busy).on_measure = [](node::Measured& out) { out.busy = 1; };
+  net.node(busy).on_measure = [](shard::Measured& out) { out.busy = 1; };
   for (int i = 0; i < 15; ++i) {  // so that it measures, and says so
     net.open(2);
     net.pass(1s);
@@ -119,7 +119,7 @@ int send_on_all_links(SimNode& node, Bytes body, std::uint8_t type = 0x20) {
   int sent = 0;
   for (std::uint32_t slot = 0; slot < 32; ++slot) {
     for (std::uint32_t generation = 0; generation < 8; ++generation) {
-      const auto key = node::gossip_key(0, {.slot = slot, .generation = generation});
+      const auto key = shard::gossip_key(0, {.slot = slot, .generation = generation});
       sent += node.shard().send_gossip(key, type, body);
     }
   }
@@ -167,7 +167,7 @@ TEST(Balance, LoadIsToldInStepsNotOftenAndOnlyWhereCircuitsAre) {
   net.open(8);
   const NodeId busy = net.first_hops().begin()->first;
   double load = 0;
-  net.node(busy).on_measure = [&](node::Measured& out) { out.busy = load; };
+  net.node(busy).on_measure = [&](shard::Measured& out) { out.busy = load; };
   const auto sent = [&] { return net.node(busy).shard().report().loads.sent; };
   const auto told = [&] {  // the links of that node with circuits
     const auto peers = net.node(busy).shard().peers();
@@ -190,4 +190,4 @@ TEST(Balance, LoadIsToldInStepsNotOftenAndOnlyWhereCircuitsAre) {
 }
 
 }  // namespace
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -1,10 +1,10 @@
 // What a node does when its memory bound comes near, in virtual time; the real memory of processes
-// is measured by `qudag bench overload` and the attacks.
+// is measured by `qudag-bench overload` and the attacks.
 #include "sim/sim_network.h"
 
 #include <gtest/gtest.h>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -85,7 +85,7 @@ TEST(Bound, WithoutMemoryEverythingIsRefusedAtItsDoor) {
   ASSERT_TRUE(
       world.run_until(world.now().mono + 40s, [&] { return ends.delivered + ends.told == 5; }));
   EXPECT_EQ(ends.told, 5u);
-  const node::ShardReport report = relay.shard().report();
+  const shard::ShardReport report = relay.shard().report();
   EXPECT_GT(report.circuit.refused_memory + report.circuit.refused_overload, 0u);
   EXPECT_EQ(relay.shard().report().circuits, 0u) << "nothing half-dead is left";
   bound.set_process(0);
@@ -94,4 +94,4 @@ TEST(Bound, WithoutMemoryEverythingIsRefusedAtItsDoor) {
 }
 
 }  // namespace
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -6,7 +6,7 @@
 
 #include <numeric>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 class Caps {
@@ -20,7 +20,7 @@ class Caps {
   const Broke& broke_;
 };
 
-std::uint64_t blocks_of(const node::ShardReport& report) {
+std::uint64_t blocks_of(const shard::ShardReport& report) {
   return std::accumulate(report.pool.in_use.begin(), report.pool.in_use.end(), std::uint64_t{0});
 }
 
@@ -30,7 +30,7 @@ bool holds_no_block(SimNode& node) { return blocks_of(node.shard().report()) == 
 
 void check_caps(SimNode& node, const Broke& broke) {
   const Caps at_most(broke);
-  const node::ShardReport report = node.shard().report();
+  const shard::ShardReport report = node.shard().report();
   const Limits& limits = node.options().limits;
   at_most("links", report.links, limits.links);
   at_most("circuits", report.circuits, limits.circuits);
@@ -54,7 +54,7 @@ void check_caps(SimNode& node, const Broke& broke) {
 }
 
 void check_quiet(SimNode& node, const Broke& broke) {
-  const node::ShardReport report = node.shard().report();
+  const shard::ShardReport report = node.shard().report();
   const auto none = [&](std::string_view what, std::uint64_t left) {
     if (left > 0) broke(fmt::format("{} left when all is quiet: {}", what, left));
   };
@@ -67,4 +67,4 @@ void check_quiet(SimNode& node, const Broke& broke) {
   none("steps of handshakes", report.endpoint.steps_waiting);
 }
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-namespace qudag::sim {
+namespace qudag::testing {
 
 /// Told in words what does not hold.
 using Broke = std::function<void(std::string)>;
@@ -17,4 +17,4 @@ bool holds_no_block(SimNode& node);
 /// Nothing of traffic is left: no circuit, message, flow, or block of a pool, no reserved byte.
 void check_quiet(SimNode& node, const Broke& broke);
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

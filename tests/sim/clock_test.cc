@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -95,7 +95,7 @@ class Clocks {
   std::array<TimePoint, kNodes> heard_{};
 };
 
-class Jump : public testing::TestWithParam<std::chrono::seconds> {};
+class Jump : public ::testing::TestWithParam<std::chrono::seconds> {};
 
 TEST_P(Jump, OfTheWallClockAndBackAreOverSoonAfter) {
   Clocks net(1);
@@ -120,10 +120,10 @@ TEST_P(Jump, AtTheStartOfANodeIsOverSoonAfterItIsSetRight) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, Jump,
-                         testing::Values(-600s, 600s, 1200s, -86'400s, 86'400s, -2 * 86'400s,
-                                         2 * 86'400s, -31'536'000s, 31'536'000s));
+                         ::testing::Values(-600s, 600s, 1200s, -86'400s, 86'400s, -2 * 86'400s,
+                                           2 * 86'400s, -31'536'000s, 31'536'000s));
 
-class Suspend : public testing::TestWithParam<std::chrono::minutes> {};
+class Suspend : public ::testing::TestWithParam<std::chrono::minutes> {};
 
 TEST_P(Suspend, OfTheMachineIsOverSoonAfterItWakes) {
   Clocks net(3, 0s, 4);  // fewer make hours shorter
@@ -141,7 +141,7 @@ TEST_P(Suspend, OfTheMachineIsOverSoonAfterItWakes) {
   EXPECT_TRUE(net.all_ended());
 }
 
-INSTANTIATE_TEST_SUITE_P(For, Suspend, testing::Values(1min, 10min, 90min, 480min));
+INSTANTIATE_TEST_SUITE_P(For, Suspend, ::testing::Values(1min, 10min, 90min, 480min));
 
 /// Sources that have the descriptor from before build with its keys: they are good until they end
 /// by the clock that nobody sets.
@@ -195,4 +195,4 @@ TEST(Clock, AFullMailboxAndJobsThatExpireDelayNoRenewal) {
 }
 
 }  // namespace
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -8,7 +8,7 @@
 #include <set>
 #include <vector>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -143,4 +143,4 @@ TEST(Lies, NobodyDialsNearAddressesAndNobodyDrawsARelayThatIsNotThere) {
 }
 
 }  // namespace
-}  // namespace qudag::sim
+}  // namespace qudag::testing

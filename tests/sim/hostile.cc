@@ -1,11 +1,11 @@
 #include "sim/hostile.h"
 
-#include "node/shard/key_ring.h"
+#include "shard/key_ring.h"
 
 #include <algorithm>
 #include <cstring>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -69,16 +69,16 @@ void Hostile::start() {
 
 void Hostile::announce(const std::vector<SocketAddress>& claimed) {
   const Now now = world_.now();
-  const auto said = must(node::announce({.identity = &identity_,
-                                         .keys = keys_,
-                                         .addresses = {at_},
-                                         .relay = options_.relay,
-                                         .descriptor_lifetime_s = 3 * 3'600,
-                                         .onion_key_lifetime_s = 2 * 3'600,
-                                         .now = now,
-                                         .published_before = published_}));
+  const auto said = must(shard::announce({.identity = &identity_,
+                                          .keys = keys_,
+                                          .addresses = {at_},
+                                          .relay = options_.relay,
+                                          .descriptor_lifetime_s = 3 * 3'600,
+                                          .onion_key_lifetime_s = 2 * 3'600,
+                                          .now = now,
+                                          .published_before = published_}));
   keys_ = said.keys;
-  circuits_.set_onion_keys(node::onion_keys(keys_));
+  circuits_.set_onion_keys(shard::onion_keys(keys_));
   netmap::Descriptor lie = must(netmap::parse(said.descriptor, now.unix_seconds));
   lie.capacity_kib_s = options_.capacity_kib_s;
   lie.addresses.insert(lie.addresses.end(), claimed.begin(), claimed.end());
@@ -225,19 +225,19 @@ TimePoint Hostile::next_deadline() const {
 // ----------------------------------------------------------------------------
 
 void Hostile::link_ready(link::LinkId link, Now now) {
-  netmap_.on_link_ready(node::pack(link), now);
+  netmap_.on_link_ready(shard::pack(link), now);
   const auto info = endpoint_->info(link);
   if (info && !info->dialer) linked(info->remote);
 }
 
-void Hostile::link_closed(link::LinkId link, Now) { netmap_.on_link_closed(node::pack(link)); }
+void Hostile::link_closed(link::LinkId link, Now) { netmap_.on_link_closed(shard::pack(link)); }
 
 void Hostile::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
-  static_cast<void>(netmap_.on_frame(node::pack(link), type, body, now));
+  static_cast<void>(netmap_.on_frame(shard::pack(link), type, body, now));
 }
 
 bool Hostile::send(std::uint64_t link, std::uint8_t type, Bytes body) {
-  return endpoint_->send_control(node::unpack_link(link), type, body);
+  return endpoint_->send_control(shard::unpack_link(link), type, body);
 }
 
 // ---- circuits
@@ -246,7 +246,7 @@ bool Hostile::send(std::uint64_t link, std::uint8_t type, Bytes body) {
 SocketAddress Hostile::previous_of(circuit::CircuitId circuit) const {
   const auto info = circuits_.info(circuit);
   if (!info || info->previous.index < 0) return {};
-  const auto link = endpoint_->info(node::unpack_link(info->previous.link));
+  const auto link = endpoint_->info(shard::unpack_link(info->previous.link));
   return link ? link->remote : SocketAddress{};
 }
 
@@ -326,4 +326,4 @@ void Hostile::reset(circuit::StreamKey stream, circuit::End code) {
   transport_.reset(stream, code);
 }
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -10,9 +10,9 @@
 #include "crypto/identity.h"
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
-#include "node/shard/circuit_transport.h"
-#include "node/shard/key_ring.h"
-#include "sim/world.h"
+#include "shard/circuit_transport.h"
+#include "shard/key_ring.h"
+#include "testing/world.h"
 #include "wire/message_frames.h"
 
 #include <functional>
@@ -21,7 +21,7 @@
 #include <optional>
 #include <vector>
 
-namespace qudag::sim {
+namespace qudag::testing {
 
 struct HostileOptions {
   bool relay = false;
@@ -50,7 +50,7 @@ struct Arrival {
 };
 
 class Hostile : public runtime::Driven,
-                private node::LinkListener,
+                private shard::LinkListener,
                 private circuit::CircuitEvents,
                 private circuit::Sink,
                 private netmap::GossipSink {
@@ -122,8 +122,8 @@ class Hostile : public runtime::Driven,
   void flush(Now now) override;
   TimePoint next_deadline() const override;
   bool wants_writable() const override { return false; }
-  // node::LinkListener
-  void link_asked(const NodeId&, node::LinkRequest, Now) override {}
+  // shard::LinkListener
+  void link_asked(const NodeId&, shard::LinkRequest, Now) override {}
   void link_ready(link::LinkId link, Now now) override;
   void link_closed(link::LinkId link, Now now) override;
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
@@ -154,15 +154,15 @@ class Hostile : public runtime::Driven,
   Host& environment_;
   crypto::Identity identity_;
   memory::BlockPool pool_;
-  node::CircuitTransport transport_;
+  shard::CircuitTransport transport_;
   circuit::Circuits circuits_;
   std::unique_ptr<link::Endpoint> endpoint_;
   netmap::Netmap netmap_;
-  std::vector<node::HeldKey> keys_;
+  std::vector<shard::HeldKey> keys_;
   UnixSeconds published_ = 0;
   std::map<circuit::CircuitId, Circuit> known_;  // that end here, and that we built
   TimePoint tick_at_{};
   TimePoint join_at_{};
 };
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

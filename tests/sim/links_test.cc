@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <set>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -60,7 +60,7 @@ struct Net {
     }
     return network[0];
   }
-  node::ShardReport report() { return source().shard().report(); }
+  shard::ShardReport report() { return source().shard().report(); }
 
   World world;
   SimNetwork network;
@@ -234,7 +234,7 @@ TEST(Warm, ALinkThatIsLostIsOpenedAgainBeforeItIsAskedFor) {
 
 TEST(Warm, NothingIsOpenedAheadUnderPressure) {
   Net net(3, 8, quiet_gossip(16));
-  net.source().on_measure = [](node::Measured& out) { out.memory = 0.87; };
+  net.source().on_measure = [](shard::Measured& out) { out.memory = 0.87; };
   net.pass(2s);
   ASSERT_FALSE(net.source().shard().may_open_ahead());
   net.send({.ttl = 30s, .relays = 3});
@@ -255,7 +255,7 @@ TEST(Warm, ARelayOpensLinksToOtherRelaysWhileCircuitsGoThroughIt) {
   }
   std::uint64_t opened = 0;
   for (std::size_t i = 0; i < 12; ++i) {
-    const node::ShardReport report = net.network[i].shard().report();
+    const shard::ShardReport report = net.network[i].shard().report();
     EXPECT_LE(report.warm.now, 4u);
     opened += report.warm.opened;
   }
@@ -281,4 +281,4 @@ TEST(Warm, MorePlacesMeanMoreHitsWhenDemandShifts) {
 }
 
 }  // namespace
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -7,11 +7,11 @@
 
 #include <algorithm>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
-using govern::Action;
+using overload::Action;
 
 /// Nodes that know each other; node 1 sends to node 2, and node 0 is the relay if there are three.
 /// Without jitter: QUIC takes it for reordering, and that is another test's business.
@@ -46,7 +46,7 @@ struct Net {
   }
   void pass(Duration time) { world.run_until(world.now().mono + time); }
   static void press(SimNode& node, double memory) {
-    node.on_measure = [memory](node::Measured& out) { out.memory = memory; };
+    node.on_measure = [memory](shard::Measured& out) { out.memory = memory; };
   }
   static double level(SimNode& node, Action action) {
     return node.shard().report().protection.levels[static_cast<std::size_t>(action)];
@@ -65,23 +65,23 @@ TEST(Overload, ActionsStartInTheirOrderAreToldOnceAndEnd) {
   Net net(1);
   SimNode& node = net.network[0];
   double memory = 0;
-  node.on_measure = [&](node::Measured& out) { out.memory = memory; };
+  node.on_measure = [&](shard::Measured& out) { out.memory = memory; };
   net.pass(6s);
   for (; memory < 1; memory += 0.01) {
     net.send(Class::normal, 10);  // traffic, so that it is looked at
     net.pass(200ms);
   }
-  ASSERT_EQ(node.actions.size(), govern::kActionCount);
-  for (std::size_t i = 0; i < govern::kActionCount; ++i) {
+  ASSERT_EQ(node.actions.size(), overload::kActionCount);
+  for (std::size_t i = 0; i < overload::kActionCount; ++i) {
     EXPECT_EQ(node.actions[i], std::pair(static_cast<Action>(i), true));
   }
   memory = 0;
   net.pass(3s);
-  ASSERT_EQ(node.actions.size(), 2 * govern::kActionCount);
-  for (std::size_t i = govern::kActionCount; i < 2 * govern::kActionCount; ++i) {
+  ASSERT_EQ(node.actions.size(), 2 * overload::kActionCount);
+  for (std::size_t i = overload::kActionCount; i < 2 * overload::kActionCount; ++i) {
     EXPECT_FALSE(node.actions[i].second);
   }
-  for (std::size_t i = 0; i < govern::kActionCount; ++i) {
+  for (std::size_t i = 0; i < overload::kActionCount; ++i) {
     EXPECT_EQ(Net::level(node, static_cast<Action>(i)), 0);
     EXPECT_EQ(node.shard().report().protection.started[i], 1u);
   }
@@ -90,22 +90,22 @@ TEST(Overload, ActionsStartInTheirOrderAreToldOnceAndEnd) {
 TEST(Overload, EveryPressureReachesItsActions) {
   struct Row {
     const char* what;
-    void (*press)(node::Measured&);
+    void (*press)(shard::Measured&);
     Action action;
   };
   const Row rows[] = {
-      {"memory", [](node::Measured& m) { m.memory = 0.97; }, Action::drop_normal},
-      {"a wait of high", [](node::Measured& m) { m.waiting[0] = 990ms; }, Action::drop_normal},
-      {"a wait of low", [](node::Measured& m) { m.waiting[2] = 52s; }, Action::pause_low},
+      {"memory", [](shard::Measured& m) { m.memory = 0.97; }, Action::drop_normal},
+      {"a wait of high", [](shard::Measured& m) { m.waiting[0] = 990ms; }, Action::drop_normal},
+      {"a wait of low", [](shard::Measured& m) { m.waiting[2] = 52s; }, Action::pause_low},
       {"datagrams behind, high in use",
-       [](node::Measured& m) { m.in_use[0] = true, m.behind = 460ms; }, Action::drop_low},
+       [](shard::Measured& m) { m.in_use[0] = true, m.behind = 460ms; }, Action::drop_low},
       {"datagrams behind, normal in use",
-       [](node::Measured& m) { m.in_use[0] = false, m.in_use[1] = true, m.behind = 60s; },
+       [](shard::Measured& m) { m.in_use[0] = false, m.in_use[1] = true, m.behind = 60s; },
        Action::pause_low},
-      {"a blocked socket", [](node::Measured& m) { m.blocked = 1'750ms; }, Action::pause_low},
-      {"loop lag", [](node::Measured& m) { m.loop_lag = 192ms; }, Action::drop_low},
-      {"descriptors", [](node::Measured& m) { m.descriptors = 0.9; }, Action::require_retry},
-      {"handshakes", [](node::Measured& m) { m.handshakes = 0.6; }, Action::require_retry},
+      {"a blocked socket", [](shard::Measured& m) { m.blocked = 1'750ms; }, Action::pause_low},
+      {"loop lag", [](shard::Measured& m) { m.loop_lag = 192ms; }, Action::drop_low},
+      {"descriptors", [](shard::Measured& m) { m.descriptors = 0.9; }, Action::require_retry},
+      {"handshakes", [](shard::Measured& m) { m.handshakes = 0.6; }, Action::require_retry},
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(row.what);
@@ -122,10 +122,10 @@ TEST(Overload, EveryPressureReachesItsActions) {
 }
 
 TEST(Overload, BulkAloneMayKeepAShardBusy) {
-  node::Measured measured;
+  shard::Measured measured;
   measured.behind = 60s;
   measured.in_use = {false, false, true};
-  for (const double pressure : node::pressures_of(measured)) EXPECT_EQ(pressure, 0);
+  for (const double pressure : shard::pressures_of(measured)) EXPECT_EQ(pressure, 0);
 }
 
 // ---- Action by action ---------------------------------------------------------------------------
@@ -265,7 +265,7 @@ TEST(PauseLow, StopsBulkHopByHopAndNormalGoesOn) {
   EXPECT_GT(moved, 2u) << "low goes on, however long this lasts";
   net.send(Class::high, 1'000);
   net.send(Class::normal, 1'000);
-  relay.on_measure = [](node::Measured& out) { out.memory = 0.86; };
+  relay.on_measure = [](shard::Measured& out) { out.memory = 0.86; };
   net.pass(5s);
   EXPECT_EQ(net.outcome(Class::low, Outcome::refused) + net.outcome(Class::low, Outcome::failed),
             0u)
@@ -382,4 +382,4 @@ TEST(CleanUp, ARelayKilledMidTrafficLeavesNoCircuitAfterTwoSeconds) {
 }
 
 }  // namespace
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <set>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -105,4 +105,4 @@ TEST(Restart, AClientWhoseEntriesAreGoneComesBackThroughItsGuards) {
 }
 
 }  // namespace
-}  // namespace qudag::sim
+}  // namespace qudag::testing

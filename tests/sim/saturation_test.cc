@@ -1,14 +1,14 @@
 // Above capacity: a source that offers up to four times what the network takes, with a small memory
 // bound, in virtual time. The capacity is a line to the destination. What is above it is refused at
 // the source's limiter; memory stays calm, and no action of the overload manager is needed.
-// On real processes the same is measured by `qudag bench overload`.
+// On real processes the same is measured by `qudag-bench overload`.
 #include "sim/sim_network.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -143,4 +143,4 @@ TEST(Saturation, WhatCannotArriveInTimeIsNotSent) {
 }
 
 }  // namespace
-}  // namespace qudag::sim
+}  // namespace qudag::testing

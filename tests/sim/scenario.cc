@@ -12,7 +12,7 @@
 #include <optional>
 #include <set>
 
-namespace qudag::sim {
+namespace qudag::testing {
 
 namespace {
 
@@ -334,4 +334,4 @@ std::string ScenarioResult::summary() const {
   return out;
 }
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -2,7 +2,7 @@
 // balance at the end. One seed, one result. Used by the test suite and by `./dev sim SEED`.
 #pragma once
 
-#include "sim/world.h"
+#include "testing/world.h"
 
 #include <qudag/options.h>
 
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace qudag::sim {
+namespace qudag::testing {
 
 struct ScenarioOptions {
   std::uint64_t seed = 1;
@@ -49,4 +49,4 @@ struct ScenarioResult {
 
 ScenarioResult run_scenario(const ScenarioOptions& options);
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

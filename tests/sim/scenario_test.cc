@@ -4,12 +4,12 @@
 
 #include <gtest/gtest.h>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
 
-class SeededScenario : public testing::TestWithParam<std::uint64_t> {};
+class SeededScenario : public ::testing::TestWithParam<std::uint64_t> {};
 
 TEST_P(SeededScenario, EveryMessageIsDeliveredOnceOrReported) {
   ScenarioOptions options;
@@ -24,7 +24,7 @@ TEST_P(SeededScenario, EveryMessageIsDeliveredOnceOrReported) {
   EXPECT_GT(result.delivered, result.sent * 8 / 10) << result.summary();
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, SeededScenario, testing::Values(1, 2, 3, 4, 5, 6));
+INSTANTIATE_TEST_SUITE_P(Seeds, SeededScenario, ::testing::Values(1, 2, 3, 4, 5, 6));
 
 TEST(Scenario, FiftyNodes) {
   ScenarioOptions options;
@@ -37,7 +37,7 @@ TEST(Scenario, FiftyNodes) {
 }
 
 /// A hundred nodes take half a minute of CPU a seed: `./dev sim SEED --crowd`.
-class Crowd : public testing::TestWithParam<std::uint64_t> {};
+class Crowd : public ::testing::TestWithParam<std::uint64_t> {};
 
 TEST_P(Crowd, StaysInsideItsBoundsAndLeavesNothing) {
   const ScenarioResult result = run_scenario(crowd(GetParam(), 30));
@@ -49,7 +49,7 @@ TEST_P(Crowd, StaysInsideItsBoundsAndLeavesNothing) {
   EXPECT_GT(result.delivered, result.sent / 3) << result.summary();
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, Crowd, testing::Values(1, 2));
+INSTANTIATE_TEST_SUITE_P(Seeds, Crowd, ::testing::Values(1, 2));
 
 TEST(Scenario, APartitionHealsAndNothingIsLostSilently) {
   ScenarioOptions options;
@@ -87,4 +87,4 @@ TEST(Scenario, OneSeedGivesOneRun) {
 }
 
 }  // namespace
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -99,10 +99,10 @@ ShiftResult Shift::look() {
   std::size_t nodes = 0;
   for (std::size_t i = 0; i < net_.size(); ++i) {
     if (options_.relays == 0 && &net_[i] != &source()) continue;
-    const node::ShardReport report = net_[i].shard().report();
-    const node::LinkRequests& asked = report.link_requests;
+    const shard::ShardReport report = net_[i].shard().report();
+    const shard::LinkRequests& asked = report.link_requests;
     out.requests += std::accumulate(asked.begin(), asked.end(), std::uint64_t{0});
-    out.ready += asked[static_cast<std::size_t>(node::LinkRequest::ready)];
+    out.ready += asked[static_cast<std::size_t>(shard::LinkRequest::ready)];
     out.opened += report.warm.opened;
     out.used += report.warm.used;
     out.unused += report.warm.unused;
@@ -166,4 +166,4 @@ ShiftResult& ShiftResult::operator+=(const ShiftResult& other) {
 
 ShiftResult run_shift(const ShiftOptions& options) { return Shift(options).run(); }
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

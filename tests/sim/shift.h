@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace qudag::sim {
+namespace qudag::testing {
 
 struct ShiftOptions {
   std::uint64_t seed = 1;
@@ -40,4 +40,4 @@ struct ShiftResult {
 
 ShiftResult run_shift(const ShiftOptions& options);
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

@@ -1,11 +1,11 @@
 #include "sim/sim_network.h"
 
-#include "netmap/reached/kept.h"
-#include "node/buffer.h"
+#include "netmap/kept.h"
+#include "shard/buffer.h"
 
 #include <algorithm>
 
-namespace qudag::sim {
+namespace qudag::testing {
 
 namespace {
 
@@ -33,34 +33,35 @@ void SimNode::start() {
       memory::PoolOptions{.budget = memory::share(bound_, memory::Part::blocks),
                           .high_budget = memory::share(bound_, memory::Part::high_blocks)});
   windows_ = {.bytes_max = node::send_windows(options_.limits, 0), .limiters = {}};
-  limiter_ = std::make_unique<node::SendLimiter>(node::messages_max(options_.limits, 1), &windows_);
+  limiter_ =
+      std::make_unique<node::SendLimiter>(shard::messages_max(options_.limits, 1), &windows_);
   windows_.limiters = {limiter_.get()};
-  hub_ = std::make_unique<node::GossipHub>(
+  hub_ = std::make_unique<shard::GossipHub>(
       netmap::NetmapOptions{.self = id(),
                             .passes_on = options_.relay,
                             .only_reached = true,
                             .digest_interval = options_.gossip_interval},
       world_.rng(), *this);
-  auto guards = std::make_shared<node::NodeGuards>();
+  auto guards = std::make_shared<shard::NodeGuards>();
   if (!options_.state_dir.empty()) {
     auto state = node::State::open(options_.state_dir, log_);
     QUDAG_ASSERT(state.has_value());
     state_ = std::move(*state);
     guards =
-        std::make_shared<node::NodeGuards>(state_->load_guards(environment_.now().unix_seconds));
+        std::make_shared<shard::NodeGuards>(state_->load_guards(environment_.now().unix_seconds));
   }
-  auto shard = node::Shard::create({.index = 0,
-                                    .shards = 1,
-                                    .options = &options_,
-                                    .identity = identity_.get(),
-                                    .bound = bound_,
-                                    .rng = &world_.rng(),
-                                    .socket = &environment_,
-                                    .environment = this,
-                                    .hub = hub_.get(),
-                                    .by_load = by_load,
-                                    .state = state_.get(),
-                                    .guards = guards});
+  auto shard = shard::Shard::create({.index = 0,
+                                     .shards = 1,
+                                     .options = &options_,
+                                     .identity = identity_.get(),
+                                     .bound = bound_,
+                                     .rng = &world_.rng(),
+                                     .socket = &environment_,
+                                     .environment = this,
+                                     .hub = hub_.get(),
+                                     .by_load = by_load,
+                                     .state = state_.get(),
+                                     .guards = guards});
   QUDAG_ASSERT(shard.has_value());
   shard_ = std::move(*shard);
   hub_->attach({shard_.get()});
@@ -93,23 +94,23 @@ Accept SimNode::on_message(Message&& message) {
   return on_message_handler ? on_message_handler(std::move(message)) : Accept::no_receiver;
 }
 
-void SimNode::on_ended(unsigned, const node::EndedByClass& ended) {
+void SimNode::on_ended(unsigned, const shard::EndedByClass& ended) {
   for (std::size_t i = 0; i < kClassCount; ++i) {
     static_cast<void>(limiter_->leave(static_cast<Class>(i), ended[i].messages, ended[i].bytes));
   }
 }
 
-void SimNode::submit(node::SendRequest request, Bytes payload) {
+void SimNode::submit(shard::SendRequest request, Bytes payload) {
   const Class cls = request.options.cls;
-  const std::size_t held = node::chain_bytes(payload.size());
+  const std::size_t held = shard::chain_bytes(payload.size());
   const auto refuse = [&](Errc why) {
-    if (request.done) request.done(node::refusal(Error(why, "at the limiter")));
+    if (request.done) request.done(shard::refusal(Error(why, "at the limiter")));
   };
   if (!limiter_->enter(cls, held)) return refuse(Errc::refused_queue_full);
   request.reservation =
       memory::Reservation::take(bound_->claim(static_cast<std::size_t>(cls)), held);
   const bool has_memory =
-      request.reservation && node::make_chain(*app_pool_, payload.size(), request.payload);
+      request.reservation && shard::make_chain(*app_pool_, payload.size(), request.payload);
   if (!has_memory) {
     static_cast<void>(limiter_->leave(cls, 1, held));
     return refuse(Errc::refused_memory);
@@ -120,7 +121,7 @@ void SimNode::submit(node::SendRequest request, Bytes payload) {
 }
 
 void SimNode::send(const NodeId& to, Bytes payload, const SendOptions& options, Completion done) {
-  node::SendRequest request;
+  shard::SendRequest request;
   request.destination = to;
   request.options = options;
   request.done = std::move(done);
@@ -129,7 +130,7 @@ void SimNode::send(const NodeId& to, Bytes payload, const SendOptions& options, 
 
 void SimNode::reply(const ReplyTo& to, Bytes payload, std::chrono::milliseconds ttl,
                     Completion done) {
-  node::SendRequest request;
+  shard::SendRequest request;
   request.reply_to = to;
   request.options.ttl = ttl;
   request.done = std::move(done);
@@ -159,4 +160,4 @@ bool SimNetwork::settle(Duration within) {
   return world_.run_until(world_.now().mono + within, settled);
 }
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

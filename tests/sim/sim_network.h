@@ -4,10 +4,10 @@
 #include "crypto/identity.h"
 #include "memory/bound.h"
 #include "node/send_limiter.h"
-#include "node/shard/environment.h"
-#include "node/shard/gossip/gossip_hub.h"
-#include "node/shard/shard.h"
-#include "sim/world.h"
+#include "shard/gossip/gossip_hub.h"
+#include "shard/seam/environment.h"
+#include "shard/shard.h"
+#include "testing/world.h"
 
 #include <qudag/node.h>
 
@@ -16,10 +16,10 @@
 #include <string>
 #include <vector>
 
-namespace qudag::sim {
+namespace qudag::testing {
 
 /// One machine: a node that can be started, crashed and started again with the same identity.
-class SimNode final : public node::ShardEnvironment {
+class SimNode final : public shard::ShardEnvironment {
  public:
   SimNode(World& world, const SocketAddress& at, Options options);
   ~SimNode() override;
@@ -34,7 +34,7 @@ class SimNode final : public node::ShardEnvironment {
 
   const NodeId& id() const { return identity_->id(); }
   PeerAddress address() const { return {.id = id(), .at = environment_.local()}; }
-  node::Shard& shard() { return *shard_; }
+  shard::Shard& shard() { return *shard_; }
   /// Its clocks, its sleep, and what its mailbox and its workers do.
   Host& machine() { return environment_; }
   netmap::ViewPtr view() const { return hub_->view(); }
@@ -56,30 +56,31 @@ class SimNode final : public node::ShardEnvironment {
 
   std::function<Accept(Message&&)> on_message_handler;
   /// Changes what the overload manager sees: for what a simulation has none of.
-  std::function<void(node::Measured&)> on_measure;
+  std::function<void(shard::Measured&)> on_measure;
   /// Off: hops are chosen without regard to load. Before start().
   bool by_load = true;
   /// What it said of its clock: seconds ahead of its peers', in order.
   std::vector<std::int64_t> clock_said;
   /// What it started (true) and ended, in order.
-  std::vector<std::pair<govern::Action, bool>> actions;
+  std::vector<std::pair<overload::Action, bool>> actions;
 
  private:
-  // node::ShardEnvironment
-  void on_ended(unsigned, const node::EndedByClass& ended) override;
+  // shard::ShardEnvironment
+  void on_ended(unsigned, const shard::EndedByClass& ended) override;
   Accept on_message(Message&& message) override;
   void on_stopped(unsigned) override {}
-  void measure(unsigned, node::Measured& out) override {
+  void measure(unsigned, shard::Measured& out) override {
     if (on_measure) on_measure(out);
   }
-  void on_action(unsigned, govern::Action action, bool active, std::string_view, double) override {
+  void on_action(unsigned, overload::Action action, bool active, std::string_view,
+                 double) override {
     actions.emplace_back(action, active);
   }
   void on_clock_off(std::int64_t seconds, std::size_t) override { clock_said.push_back(seconds); }
   runtime::Executor& executor(unsigned) override { return environment_; }
   runtime::WorkerPool& workers() override { return environment_; }
 
-  void submit(node::SendRequest request, Bytes payload);
+  void submit(shard::SendRequest request, Bytes payload);
 
   World& world_;
   Host& environment_;
@@ -91,8 +92,8 @@ class SimNode final : public node::ShardEnvironment {
   std::unique_ptr<memory::BlockPool> app_pool_;
   Log log_{{.level = LogLevel::off, .scrub = true, .sink = {}}};
   std::unique_ptr<node::State> state_;  // if options name a directory
-  std::unique_ptr<node::GossipHub> hub_;
-  std::unique_ptr<node::Shard> shard_;
+  std::unique_ptr<shard::GossipHub> hub_;
+  std::unique_ptr<shard::Shard> shard_;
   int life_ = 0;
 };
 
@@ -112,4 +113,4 @@ class SimNetwork {
   std::vector<std::unique_ptr<SimNode>> nodes_;
 };
 
-}  // namespace qudag::sim
+}  // namespace qudag::testing

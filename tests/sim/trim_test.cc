@@ -1,12 +1,12 @@
 // What a burst needed goes back to the system, in virtual time; the process's real memory after a
-// burst is measured by `qudag bench idle`.
+// burst is measured by `qudag-bench idle`.
 #include "sim/sim_network.h"
 
 #include <gtest/gtest.h>
 
 #include <numeric>
 
-namespace qudag::sim {
+namespace qudag::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -74,4 +74,4 @@ TEST(Trim, AnIdleRelayRests) {
 }
 
 }  // namespace
-}  // namespace qudag::sim
+}  // namespace qudag::testing

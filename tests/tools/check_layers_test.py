@@ -24,11 +24,11 @@ class CheckLayers(unittest.TestCase):
             "src/base/low.h:3: layer: 'base' may not include 'crypto'",
             "cycle: src/base/low.h -> src/crypto/high.h -> src/base/low.h",
             "cycle: modules base -> crypto -> base",
-            "src/queue/clock.h:3: third-party: <openssl/evp.h> in 'queue'",
-            "src/queue/clock.h:6: seam:",
+            "src/sync/clock.h:3: third-party: <openssl/evp.h> in 'queue'",
+            "src/sync/clock.h:6: seam:",
             'src/wire/lost.h:3: path: "lost_too.h"',
-            "src/queue/clock.h:7: success:",
-            "src/queue/clock.h:8: success:",
+            "src/sync/clock.h:7: success:",
+            "src/sync/clock.h:8: success:",
             "include/qudag/node.h:3: third-party: <fmt/format.h> in a public header",
         ):
             self.assertIn(wanted, out)

@@ -1,5 +1,5 @@
 // The glue between ngtcp2's C callbacks and Connection: nothing is decided here.
-#include "link/connection.h"
+#include "link/connection/connection.h"
 
 #include <ngtcp2/ngtcp2_crypto.h>
 

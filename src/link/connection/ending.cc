@@ -1,6 +1,6 @@
 // How a connection ends: the reason, the last packet, what is freed, and the answers to late
 // packets.
-#include "link/connection.h"
+#include "link/connection/connection.h"
 
 #include <algorithm>
 

@@ -9,8 +9,8 @@
 //      and gets the effects of the step; then the held datagrams are read.
 //
 // Without a pool, a step runs inside 1. A link may end at any point: it only forgets its engine.
-#include "link/connection.h"
-#include "link/tls_engine.h"
+#include "link/connection/connection.h"
+#include "link/tls/tls_engine.h"
 
 #include "base/assert.h"
 

@@ -3,7 +3,7 @@
 //   1. the handshake is complete; the peer has kHelloWithin to say HELLO, as its first frame;
 //   2. streams that it opened and that overtook it wait (early.h);
 //   3. the HELLO is read: they are told to the owner as if they had come now.
-#include "link/connection.h"
+#include "link/connection/connection.h"
 
 #include <utility>
 

@@ -1,6 +1,6 @@
 // How a connection begins: dialed, or accepted from an Initial; what it tells ngtcp2 and the peer,
 // the memory that it takes, and the connection ids that lead to it.
-#include "link/connection.h"
+#include "link/connection/connection.h"
 
 #include "link/path/preferred.h"
 

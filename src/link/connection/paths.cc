@@ -2,7 +2,7 @@
 //   - a dialer moves by its own choice (move), or to the address that the acceptor prefers;
 //   - a dialer behind a NAT that forgets is seen elsewhere: ngtcp2 notices by itself;
 //   - an acceptor that has lost its address is left behind: it cannot move, and dials.
-#include "link/connection.h"
+#include "link/connection/connection.h"
 
 #include "link/path/preferred.h"
 

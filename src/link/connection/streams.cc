@@ -1,5 +1,5 @@
 // The streams of a connection, and the control stream's frames.
-#include "link/connection.h"
+#include "link/connection/connection.h"
 
 #include "base/assert.h"
 

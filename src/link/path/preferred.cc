@@ -1,7 +1,7 @@
 #include "link/path/preferred.h"
 
 #include "base/reach.h"
-#include "link/native_address.h"
+#include "link/path/native_address.h"
 
 #include <array>
 #include <cstring>

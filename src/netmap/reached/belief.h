@@ -11,7 +11,7 @@
 #pragma once
 
 #include "base/time.h"
-#include "netmap/store.h"
+#include "netmap/map/store.h"
 #include "wire/gossip.h"
 
 #include <cstddef>

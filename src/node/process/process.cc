@@ -1,7 +1,7 @@
 #include "node/process/process.h"
 
 #include "node/process/hardening.h"
-#include "node/report.h"
+#include "node/process/usage.h"
 
 #include <fmt/format.h>
 #include <malloc.h>

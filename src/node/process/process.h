@@ -6,7 +6,7 @@
 #include <qudag/error.h>
 #include "base/time.h"
 #include "memory/bound.h"
-#include "node/app_pool.h"
+#include "node/process/app_pool.h"
 #include "runtime/driver.h"
 
 #include <qudag/options.h>

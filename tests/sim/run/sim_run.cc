@@ -19,12 +19,12 @@ namespace {
 
 int run_with_attackers(std::uint64_t seed, std::uint64_t count, bool short_run,
                        std::vector<std::string> without) {
-  qudag::sim::AttackersSum sum;
-  qudag::sim::AttackersOptions options;
+  qudag::testing::AttackersSum sum;
+  qudag::testing::AttackersOptions options;
   options.without = std::move(without);
   if (short_run) options.traffic = std::chrono::seconds(30);
   for (options.seed = seed; options.seed < seed + count; ++options.seed) {
-    const auto result = qudag::sim::run_attackers(options);
+    const auto result = qudag::testing::run_attackers(options);
     fmt::print("seed {}: {}\n", options.seed, result.summary());
     std::fflush(stdout);
     sum.add(result);
@@ -38,7 +38,7 @@ int run_with_attackers(std::uint64_t seed, std::uint64_t count, bool short_run,
 }  // namespace
 
 int main(int argc, char** argv) {
-  qudag::sim::ScenarioOptions options;
+  qudag::testing::ScenarioOptions options;
   std::uint64_t count = 1;
   std::uint64_t minutes = 3;
   std::uint64_t partition_seconds = 0;
@@ -61,10 +61,10 @@ int main(int argc, char** argv) {
 
   options.traffic = std::chrono::minutes(minutes);
   options.partition_lasts = std::chrono::seconds(partition_seconds);
-  if (crowded) options = qudag::sim::crowd(options.seed, crowd_nodes);
+  if (crowded) options = qudag::testing::crowd(options.seed, crowd_nodes);
   int broken = 0;
   for (std::uint64_t i = 0; i < count; ++i, ++options.seed) {
-    const auto result = qudag::sim::run_scenario(options);
+    const auto result = qudag::testing::run_scenario(options);
     fmt::print("seed {}: {}\n", options.seed, result.summary());
     std::fflush(stdout);
     broken += result.broken.empty() ? 0 : 1;

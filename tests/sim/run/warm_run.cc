@@ -18,12 +18,12 @@ int main(int argc, char** argv) {
   const char* separator = "";
   for (const unsigned relays : {0u, 3u}) {
     for (const std::size_t warm_links : {0u, 4u, 16u}) {
-      qudag::sim::ShiftResult sum;
+      qudag::testing::ShiftResult sum;
       for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
-        sum += qudag::sim::run_shift({.seed = seed,
-                                      .warm_links = warm_links,
-                                      .relays = relays,
-                                      .lasts = std::chrono::minutes(minutes)});
+        sum += qudag::testing::run_shift({.seed = seed,
+                                          .warm_links = warm_links,
+                                          .relays = relays,
+                                          .lasts = std::chrono::minutes(minutes)});
       }
       fmt::print(
           "{}{{\"relays\": {}, \"warm_links\": {}, \"requests\": {}, \"hit_ratio\": {:.3f}, "

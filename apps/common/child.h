@@ -1,0 +1,53 @@
+// One node process of a test network: started, watched, ended.
+//
+// It dies with this process (PR_SET_PDEATHSIG), is in its own process group, so that Ctrl-C reaches
+// only us and we end it in order, and writes its log to a file.
+#pragma once
+
+#include <qudag/error.h>
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace qudag::app {
+
+class Interrupt;
+
+inline constexpr const char* kThisProgram = "/proc/self/exe";
+
+class Child {
+ public:
+  /// Starts `program` with `arguments` and `--ready-fd`. The caller has no other threads.
+  static Result<Child> start(const std::filesystem::path& program,
+                             const std::vector<std::string>& arguments,
+                             const std::filesystem::path& log);
+  Child(Child&& other) noexcept;
+  Child& operator=(Child&&) = delete;
+  ~Child();
+
+  /// The line that the child writes when it is ready. Its last log lines are in the error's detail.
+  Result<std::string> ready(std::chrono::milliseconds patience, Interrupt& interrupt);
+
+  void ask_to_end() const noexcept;  ///< SIGTERM
+  /// Waits for the end, then SIGKILL. True if it ended by itself with exit code 0.
+  bool reap(std::chrono::milliseconds patience) noexcept;
+  bool alive() noexcept;
+
+  int pid() const noexcept { return pid_; }
+  /// User and system time so far, from /proc (10 ms steps).
+  double cpu_seconds() const;
+
+ private:
+  Child(int pid, int ready_fd, std::filesystem::path log)
+      : pid_(pid), ready_fd_(ready_fd), log_(std::move(log)) {}
+  std::string log_tail() const;
+
+  int pid_ = -1;
+  int ready_fd_ = -1;
+  int status_ = -1;  // of waitpid, once reaped
+  std::filesystem::path log_;
+};
+
+}  // namespace qudag::app

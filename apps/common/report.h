@@ -1,0 +1,17 @@
+// How a program answers: an error for people and, if asked, for programs; and its exit code.
+#pragma once
+
+#include "common/exit_codes.h"
+
+#include <qudag/error.h>
+
+#include <string_view>
+
+namespace qudag::app {
+
+/// `qudag: message` on standard error, `{"error":...}` on standard output with `json`.
+Exit report(const Error& error, bool json);
+/// Writes all of it to standard output. disk_full, io_error.
+Status print(std::string_view text);
+
+}  // namespace qudag::app

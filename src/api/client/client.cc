@@ -1,0 +1,196 @@
+#include "api/client/client.h"
+
+#include "api/socket/listen.h"
+#include "config/api_options.h"
+
+#include <fmt/format.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+
+namespace qudag::api {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+namespace json = boost::json;
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+
+using Stream = beast::basic_stream<asio::local::stream_protocol>;
+using LineHandler = std::function<void(std::string_view)>;
+
+struct Answer {
+  unsigned status = 0;
+  std::string body;
+};
+
+Error gone(const beast::error_code& ec) {
+  if (ec == beast::error::timeout) return {Errc::timed_out, "the node did not answer in time"};
+  return {Errc::io_error, "the connection to the node ended: " + ec.message()};
+}
+
+/// Writes the request and reads the answer; `on_line` sees each complete line as it comes.
+template <class Body>
+asio::awaitable<void> exchange(Stream& stream, http::request<Body>& request,
+                               std::chrono::milliseconds patience, LineHandler on_line,
+                               Result<Answer>& out) {
+  stream.expires_after(patience);
+  {
+    // A refusal may come before the whole body has been read: the answer tells, not the write.
+    http::request_serializer<Body> serializer(request);
+    co_await http::async_write(stream, serializer, kTuple);
+  }
+  http::response_parser<http::string_body> parser;
+  parser.body_limit(boost::none);
+  beast::flat_buffer buffer;
+  std::size_t seen = 0;
+  while (!parser.is_done()) {
+    stream.expires_after(patience);
+    const auto [ec, n] = co_await http::async_read_some(stream, buffer, parser, kTuple);
+    if (ec) {
+      out = std::unexpected(gone(ec));
+      co_return;
+    }
+    const std::string& body = parser.get().body();
+    for (std::size_t end; on_line && (end = body.find('\n', seen)) != std::string::npos;) {
+      on_line(std::string_view(body).substr(seen, end - seen));
+      seen = end + 1;
+    }
+  }
+  out = Answer{parser.get().result_int(), std::move(parser.get().body())};
+}
+
+template <class Body>
+Result<Answer> call(Result<int> fd, http::request<Body> request, std::chrono::milliseconds patience,
+                    LineHandler on_line = {}) {
+  if (!fd) return std::unexpected(fd.error());
+  asio::io_context io(1);
+  asio::local::stream_protocol::socket raw(io);
+  raw.assign(asio::local::stream_protocol(), *fd);
+  Stream stream(std::move(raw));
+  request.set(http::field::host, "localhost");
+  Result<Answer> answer = fail(Errc::internal);
+  asio::co_spawn(io, exchange(stream, request, patience, std::move(on_line), answer),
+                 [](std::exception_ptr) {});
+  io.run();
+  return answer;
+}
+
+const json::object* error_object(const json::value& value) {
+  const json::object* object = value.if_object();
+  const json::value* error = object == nullptr ? nullptr : object->if_contains("error");
+  return error == nullptr ? nullptr : error->if_object();
+}
+
+std::int64_t number(const json::object& object, std::string_view name) {
+  const json::value* value = object.if_contains(json::string_view(name.data(), name.size()));
+  if (value == nullptr) return 0;
+  boost::system::error_code ec;
+  return value->to_number<std::int64_t>(ec);
+}
+
+/// One line of the answer to a send: progress, or the outcome.
+std::optional<Delivery> read_line(std::string_view line, const Progress& progress) {
+  boost::system::error_code ec;
+  const json::value value = json::parse(json::string_view(line.data(), line.size()), ec);
+  const json::object* object = ec ? nullptr : value.if_object();
+  if (object == nullptr) return std::nullopt;
+  if (const json::value* shown = object->if_contains("progress")) {
+    if (progress && shown->is_object()) {
+      progress(static_cast<std::size_t>(number(shown->get_object(), "bytes")),
+               static_cast<std::size_t>(number(shown->get_object(), "of")));
+    }
+    return std::nullopt;
+  }
+  const json::value* outcome = object->if_contains("outcome");
+  if (outcome == nullptr || !outcome->is_string()) return std::nullopt;
+  Delivery delivery;
+  delivery.elapsed = std::chrono::microseconds(number(*object, "elapsed_us"));
+  const json::string& name = outcome->get_string();
+  for (const Outcome one :
+       {Outcome::delivered, Outcome::expired, Outcome::refused, Outcome::failed}) {
+    if (name_of(one) == std::string_view(name.data(), name.size())) delivery.outcome = one;
+  }
+  delivery.reason =
+      delivery.outcome == Outcome::delivered ? Error(Errc::ok) : error_of(line, Errc::internal);
+  return delivery;
+}
+
+}  // namespace
+
+Error error_of(std::string_view json_text, Errc otherwise) {
+  boost::system::error_code ec;
+  const json::value value = json::parse(json::string_view(json_text.data(), json_text.size()), ec);
+  const json::object* error = ec ? nullptr : error_object(value);
+  if (error == nullptr) return otherwise;
+  Error out(static_cast<Errc>(number(*error, "number")));
+  if (const json::value* detail = error->if_contains("detail"); detail && detail->is_string()) {
+    out.detail.assign(detail->get_string().data(), detail->get_string().size());
+  }
+  return out;
+}
+
+Result<std::string> Client::get(std::string_view target, std::chrono::milliseconds patience) const {
+  http::request<http::empty_body> request(http::verb::get,
+                                          beast::string_view(target.data(), target.size()), 11);
+  Result<Answer> answer = call(connect_to(socket_, owner_), std::move(request), patience);
+  if (!answer) return std::unexpected(answer.error());
+  if (answer->status != 200) return std::unexpected(error_of(answer->body, Errc::io_error));
+  return std::move(answer->body);
+}
+
+Result<double> Client::metric(std::string_view name, std::string_view label,
+                              std::chrono::milliseconds patience) const {
+  const Result<std::string> page = get("/metrics", patience);
+  if (!page) return std::unexpected(page.error());
+  return metric_in(*page, name, label);
+}
+
+double metric_in(std::string_view page, std::string_view name, std::string_view label) {
+  double sum = 0;
+  while (!page.empty()) {
+    const std::string_view line = page.substr(0, page.find('\n'));
+    page.remove_prefix(std::min(page.size(), line.size() + 1));
+    if (!line.starts_with(name)) continue;
+    const std::string_view after = line.substr(name.size());
+    const std::size_t space = after.rfind(' ');
+    if (space == std::string_view::npos || (after[0] != ' ' && after[0] != '{')) continue;
+    if (after.substr(0, space).find(label) == std::string_view::npos) continue;
+    sum += std::strtod(std::string(after.substr(space + 1)).c_str(), nullptr);
+  }
+  return sum;
+}
+
+Result<Delivery> Client::send(const NodeId& to, Bytes payload, const SendOptions& options,
+                              const Progress& progress) const {
+  const std::string target = fmt::format(
+      "/v1/messages?to={}&class={}&ttl={}ms&relays={}&isolation={}&sign={}&progress=true",
+      to.to_string(), name_of(options.cls), options.ttl.count(), options.relays, options.isolation,
+      options.sign);
+  http::request<http::span_body<const char>> request(http::verb::post, target, 11);
+  request.body() =
+      beast::span<const char>(reinterpret_cast<const char*>(payload.data()), payload.size());
+  request.prepare_payload();
+  std::optional<Delivery> delivery;
+  const Result<Answer> answer =
+      call(connect_to(socket_, owner_), std::move(request), options.ttl + std::chrono::seconds(30),
+           [&](std::string_view line) {
+             if (auto outcome = read_line(line, progress)) delivery = std::move(outcome);
+           });
+  if (delivery) return *delivery;
+  if (!answer) return std::unexpected(answer.error());
+  return std::unexpected(error_of(answer->body, Errc::io_error));
+}
+
+}  // namespace qudag::api

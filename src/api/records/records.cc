@@ -1,0 +1,261 @@
+#include "api/records/records.h"
+
+#include "api/records/encoding.h"
+
+namespace qudag::api {
+namespace {
+
+constexpr std::uint8_t kFlagSign = 1;
+constexpr std::uint8_t kFlagProgress = 2;
+constexpr std::uint8_t kFlagSender = 1;
+constexpr std::uint8_t kFlagReply = 2;
+constexpr std::uint8_t kFlagInReplyTo = 4;
+
+/// Opens a record of `body` bytes after the op, and returns a writer for them (a payload that is
+/// appended afterwards is counted in `more`).
+ByteWriter open_record(std::vector<std::byte>& out, Op op, std::size_t body, std::size_t more = 0) {
+  const std::size_t at = out.size();
+  out.resize(at + kRecordLengthBytes + 1 + body);
+  ByteWriter writer(MutableBytes(out).subspan(at));
+  writer.u32(static_cast<std::uint32_t>(1 + body + more));
+  writer.u8(static_cast<std::uint8_t>(op));
+  return writer;
+}
+
+void put(ByteWriter& writer, const ReplyTo& to) { writer.put(to.handle()); }
+
+ReplyTo take_reply_to(ByteReader& reader) { return ReplyTo(reader.array<kReplyToBytes>()); }
+
+std::string_view as_text(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+bool ttl_in_range(std::chrono::milliseconds ttl) {
+  return ttl >= std::chrono::milliseconds(1) && ttl <= std::chrono::hours(24);
+}
+
+Result<ClientRecord> parse_send(Bytes body) {
+  ByteReader in(body);
+  SendRecord record;
+  record.request = in.u64();
+  record.destination.bytes = in.array<NodeId::kSize>();
+  const std::uint8_t cls = in.u8();
+  record.options.relays = in.u8();
+  const std::uint8_t flags = in.u8();
+  record.options.ttl = std::chrono::milliseconds(in.u32());
+  record.options.isolation = in.u64();
+  record.payload = in.rest();
+  if (!in.ok()) return fail(Errc::malformed, "SEND is too short");
+  if (cls >= kClassCount) return fail(Errc::malformed, "SEND: class is 0, 1 or 2");
+  if (record.options.relays > kRelaysMax) return fail(Errc::malformed, "SEND: relays is 0 to 5");
+  if ((flags & ~(kFlagSign | kFlagProgress)) != 0) {
+    return fail(Errc::malformed, "SEND: unknown flags");
+  }
+  if (!ttl_in_range(record.options.ttl)) {
+    return fail(Errc::malformed, "SEND: ttl_ms is 1 to 86400000");
+  }
+  record.options.cls = static_cast<Class>(cls);
+  record.options.sign = (flags & kFlagSign) != 0;
+  record.progress = (flags & kFlagProgress) != 0;
+  return record;
+}
+
+Result<ClientRecord> parse_reply(Bytes body) {
+  ByteReader in(body);
+  ReplyRecord record;
+  record.request = in.u64();
+  record.to = take_reply_to(in);
+  record.ttl = std::chrono::milliseconds(in.u32());
+  record.payload = in.rest();
+  if (!in.ok()) return fail(Errc::malformed, "REPLY is too short");
+  if (!ttl_in_range(record.ttl)) return fail(Errc::malformed, "REPLY: ttl_ms is 1 to 86400000");
+  return record;
+}
+
+Result<ClientRecord> parse_subscribe(Bytes body) {
+  ByteReader in(body);
+  const SubscribeRecord record{.on = true, .count = in.u64()};
+  if (!in.done()) return fail(Errc::malformed, "SUBSCRIBE is a count of 8 bytes");
+  return record;
+}
+
+Result<ServerRecord> parse_outcome(Bytes body) {
+  ByteReader in(body);
+  OutcomeRecord record;
+  record.request = in.u64();
+  const std::uint8_t outcome = in.u8();
+  record.reason = static_cast<Errc>(in.u16());
+  record.elapsed_ns = in.u64();
+  record.detail = as_text(in.rest());
+  if (!in.ok() || outcome > static_cast<std::uint8_t>(Outcome::failed)) {
+    return fail(Errc::malformed, "OUTCOME");
+  }
+  record.outcome = static_cast<Outcome>(outcome);
+  return record;
+}
+
+Result<ServerRecord> parse_progress(Bytes body) {
+  ByteReader in(body);
+  const ProgressRecord record{in.u64(), in.u64(), in.u64()};
+  if (!in.done()) return fail(Errc::malformed, "PROGRESS");
+  return record;
+}
+
+Result<ServerRecord> parse_message(Bytes body) {
+  ByteReader in(body);
+  MessageRecord record;
+  record.id = in.array<16>();
+  const std::uint8_t cls = in.u8();
+  const std::uint8_t flags = in.u8();
+  if ((flags & kFlagSender) != 0) record.sender.emplace().bytes = in.array<NodeId::kSize>();
+  if ((flags & kFlagReply) != 0) record.reply_to = take_reply_to(in);
+  if ((flags & kFlagInReplyTo) != 0) record.in_reply_to = in.array<16>();
+  record.payload = in.rest();
+  if (!in.ok() || cls >= kClassCount || flags > 7) return fail(Errc::malformed, "MESSAGE");
+  record.cls = static_cast<Class>(cls);
+  return record;
+}
+
+Result<ServerRecord> parse_error(Bytes body) {
+  ByteReader in(body);
+  ErrorRecord record;
+  record.code = static_cast<Errc>(in.u16());
+  record.detail = as_text(in.rest());
+  if (!in.ok()) return fail(Errc::malformed, "ERROR");
+  return record;
+}
+
+}  // namespace
+
+void append(std::vector<std::byte>& out, const SendRecord& record) {
+  ByteWriter writer = open_record(out, Op::send, kSendHeadBytes - 1 + record.payload.size());
+  writer.u64(record.request);
+  writer.put(record.destination.bytes);
+  writer.u8(static_cast<std::uint8_t>(record.options.cls));
+  writer.u8(static_cast<std::uint8_t>(record.options.relays));
+  writer.u8(static_cast<std::uint8_t>((record.options.sign ? kFlagSign : 0) |
+                                      (record.progress ? kFlagProgress : 0)));
+  writer.u32(static_cast<std::uint32_t>(record.options.ttl.count()));
+  writer.u64(record.options.isolation);
+  writer.put(record.payload);
+}
+
+void append(std::vector<std::byte>& out, const ReplyRecord& record) {
+  ByteWriter writer = open_record(out, Op::reply, kReplyHeadBytes - 1 + record.payload.size());
+  writer.u64(record.request);
+  put(writer, record.to);
+  writer.u32(static_cast<std::uint32_t>(record.ttl.count()));
+  writer.put(record.payload);
+}
+
+void append(std::vector<std::byte>& out, const SubscribeRecord& record) {
+  if (!record.on) {
+    open_record(out, Op::unsubscribe, 0);
+    return;
+  }
+  open_record(out, Op::subscribe, 8).u64(record.count);
+}
+
+void append(std::vector<std::byte>& out, const OutcomeRecord& record) {
+  ByteWriter writer = open_record(out, Op::outcome, 8 + 1 + 2 + 8 + record.detail.size());
+  writer.u64(record.request);
+  writer.u8(static_cast<std::uint8_t>(record.outcome));
+  writer.u16(static_cast<std::uint16_t>(record.reason));
+  writer.u64(record.elapsed_ns);
+  writer.put(as_bytes(record.detail));
+}
+
+void append(std::vector<std::byte>& out, const ProgressRecord& record) {
+  ByteWriter writer = open_record(out, Op::progress, 24);
+  writer.u64(record.request);
+  writer.u64(record.done);
+  writer.u64(record.all);
+}
+
+void append_message_head(std::vector<std::byte>& out, const MessageRecord& record,
+                         std::size_t payload_bytes) {
+  const std::size_t body = 16 + 1 + 1 + (record.sender ? NodeId::kSize : 0) +
+                           (record.reply_to ? kReplyToBytes : 0) + (record.in_reply_to ? 16 : 0);
+  ByteWriter writer = open_record(out, Op::message, body, payload_bytes);
+  writer.put(record.id);
+  writer.u8(static_cast<std::uint8_t>(record.cls));
+  writer.u8(static_cast<std::uint8_t>((record.sender ? kFlagSender : 0) |
+                                      (record.reply_to ? kFlagReply : 0) |
+                                      (record.in_reply_to ? kFlagInReplyTo : 0)));
+  if (record.sender) writer.put(record.sender->bytes);
+  if (record.reply_to) put(writer, *record.reply_to);
+  if (record.in_reply_to) writer.put(*record.in_reply_to);
+}
+
+void append(std::vector<std::byte>& out, const MessageRecord& record) {
+  append_message_head(out, record, record.payload.size());
+  out.insert(out.end(), record.payload.begin(), record.payload.end());
+}
+
+void append(std::vector<std::byte>& out, const ErrorRecord& record) {
+  ByteWriter writer = open_record(out, Op::error, 2 + record.detail.size());
+  writer.u16(static_cast<std::uint16_t>(record.code));
+  writer.put(as_bytes(record.detail));
+}
+
+void append(std::vector<std::byte>& out, const SubscribedRecord&) {
+  open_record(out, Op::subscribed, 0);
+}
+
+Result<RecordReader::Raw> RecordReader::next() {
+  ByteReader in(rest_);
+  const std::uint32_t length = in.u32();
+  const Bytes record = in.take(length);
+  if (!in.ok() || length == 0) {
+    rest_ = {};
+    return fail(Errc::malformed, "a record's length is wrong");
+  }
+  rest_ = in.rest();
+  return Raw{std::to_integer<std::uint8_t>(record[0]), record.subspan(1)};
+}
+
+Result<ClientRecord> parse_client_record(const RecordReader::Raw& raw) {
+  switch (static_cast<Op>(raw.op)) {
+    case Op::send:
+      return parse_send(raw.body);
+    case Op::reply:
+      return parse_reply(raw.body);
+    case Op::subscribe:
+      return parse_subscribe(raw.body);
+    case Op::unsubscribe:
+      if (!raw.body.empty()) return fail(Errc::malformed, "UNSUBSCRIBE has no body");
+      return SubscribeRecord{.on = false};
+    default:
+      return fail(Errc::unsupported, "unknown record");
+  }
+}
+
+Result<ServerRecord> parse_server_record(const RecordReader::Raw& raw) {
+  switch (static_cast<Op>(raw.op)) {
+    case Op::outcome:
+      return parse_outcome(raw.body);
+    case Op::progress:
+      return parse_progress(raw.body);
+    case Op::message:
+      return parse_message(raw.body);
+    case Op::error:
+      return parse_error(raw.body);
+    case Op::subscribed:
+      if (!raw.body.empty()) return fail(Errc::malformed, "SUBSCRIBED");
+      return SubscribedRecord{};
+    default:
+      return fail(Errc::unsupported, "unknown record");
+  }
+}
+
+std::string to_text(const ReplyTo& to) { return to_hex(to.handle()); }
+
+Result<ReplyTo> parse_reply_to(std::string_view text) {
+  std::array<std::byte, kReplyToBytes> raw;
+  if (!from_hex(text, raw)) {
+    return fail(Errc::malformed, "a reply handle is 32 hexadecimal characters");
+  }
+  return ReplyTo(raw);
+}
+
+}  // namespace qudag::api

@@ -1,0 +1,451 @@
+// One HTTP connection: 1 read a header, 2 parse the request line, 3 stream the body into buffers of
+// the node, 4 answer, 5 again, until the client goes or asks for a WebSocket.
+#include "api/server/hub.h"
+#include "api/server/render.h"
+#include "api/server/request.h"
+#include "api/server/upgrade.h"
+#include "base/bytes.h"
+#include "api/records/bounds.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
+
+#include <algorithm>
+#include <future>
+#include <optional>
+
+namespace qudag::api {
+namespace {
+
+namespace http = beast::http;
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+
+using HeaderParser = http::request_parser<http::empty_body>;
+
+class HttpSession {
+ public:
+  HttpSession(std::shared_ptr<Hub> hub, Stream stream)
+      : hub_(std::move(hub)),
+        stream_(std::move(stream)),
+        entry_(*hub_, [this] { end(); }),
+        in_(kHeaderBytesMax + 64 * 1024) {}
+
+  asio::awaitable<void> run() {
+    bool more = true;
+    while (more && !ended_ && !hub_->ending) more = co_await one_request();
+    if (upgrade_) {
+      co_await serve_stream(hub_, entry_, std::move(stream_), std::move(*upgrade_));
+      co_return;
+    }
+    beast::error_code ignored;
+    stream_.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+  }
+
+ private:
+  void end() {
+    ended_ = true;
+    if (port_ != nullptr) port_->end();
+    stream_.close();
+  }
+
+  // Each returns whether the connection may take another request.
+  asio::awaitable<bool> one_request();
+  asio::awaitable<bool> dispatch(Request request, HeaderParser& parser);
+  asio::awaitable<bool> post_message(PostMessage post, HeaderParser& parser);
+  asio::awaitable<bool> post_reply(PostReply post, HeaderParser& parser);
+  asio::awaitable<bool> get_messages(GetMessages get);
+  asio::awaitable<bool> get_page(Page page);
+  asio::awaitable<bool> wait_and_answer(bool lines);
+
+  asio::awaitable<Result<Buffer>> read_body(HeaderParser& parser);
+  asio::awaitable<Result<Buffer>> read_chunked(HeaderParser& parser);
+
+  asio::awaitable<bool> answer(unsigned status, std::string body,
+                               std::string_view type = "application/json");
+  asio::awaitable<bool> answer(const Error& error) {
+    return answer(http_status_of(error.code), error_json(error));
+  }
+  asio::awaitable<bool> begin_lines(std::string_view type);
+  asio::awaitable<bool> write_chunk(std::string text);
+  asio::awaitable<bool> end_lines();
+
+  template <class T>
+  asio::awaitable<std::optional<T>> settled(std::future<T> future);
+
+  std::shared_ptr<Hub> hub_;
+  Stream stream_;
+  SessionEntry entry_;
+  beast::flat_buffer in_;
+  bool keep_alive_ = false;
+  bool ended_ = false;
+  SubscriberPort* port_ = nullptr;  // while a request waits for something
+  std::optional<Upgrade> upgrade_;
+};
+
+asio::awaitable<bool> HttpSession::one_request() {
+  HeaderParser parser;
+  parser.header_limit(kHeaderBytesMax);
+  parser.body_limit(kMessageBytesMax);
+  stream_.expires_after(kClientPatience);
+  const auto [ec, bytes] = co_await http::async_read_header(stream_, in_, parser, kTuple);
+  if (ec == http::error::end_of_stream || ec == beast::error::timeout ||
+      (ec && ec.category() == asio::error::get_system_category())) {
+    co_return false;  // gone or silent: there is nobody to answer
+  }
+  hub_->counters.add(ApiMetric::requests);
+  keep_alive_ = !ec && parser.keep_alive();
+  if (ec) {
+    hub_->counters.add(ApiMetric::requests_malformed);
+    if (ec == http::error::body_limit) {
+      co_return co_await answer(Error(Errc::too_large, "a message has at most 64 MiB"));
+    }
+    if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
+      co_return co_await answer(431,
+                                error_json(Error(Errc::too_large, "the header is over 8 KiB")));
+    }
+    co_return co_await answer(Error(Errc::malformed, "this is not HTTP/1.1: " + ec.message()));
+  }
+  const auto method = parser.get().method_string();
+  const auto target = parser.get().target();
+  auto request = parse_request({method.data(), method.size()}, {target.data(), target.size()});
+  if (!request) {
+    hub_->counters.add(ApiMetric::requests_malformed);
+    keep_alive_ = keep_alive_ && parser.is_done();
+    co_return co_await answer(request.error().status, error_json(request.error().error));
+  }
+  co_return co_await dispatch(*request, parser);
+}
+
+asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parser) {
+  if (const auto* post = std::get_if<PostMessage>(&request)) {
+    co_return co_await post_message(*post, parser);
+  }
+  if (const auto* post = std::get_if<PostReply>(&request)) {
+    co_return co_await post_reply(*post, parser);
+  }
+  // A body where none belongs is not read: the connection ends after the answer.
+  keep_alive_ = keep_alive_ && parser.is_done();
+  if (const auto* get = std::get_if<GetMessages>(&request)) co_return co_await get_messages(*get);
+  if (const auto* get = std::get_if<GetPage>(&request)) co_return co_await get_page(get->page);
+  if (!beast::websocket::is_upgrade(parser.get())) {
+    co_return co_await answer(426,
+                              error_json(Error(Errc::unsupported, "this route is a WebSocket")));
+  }
+  upgrade_.emplace(Upgrade{parser.release()});
+  co_return false;
+}
+
+// ---- Sending
+// --------------------------------------------------------------------------------------
+
+asio::awaitable<bool> HttpSession::post_message(PostMessage post, HeaderParser& parser) {
+  Result<Buffer> body = co_await read_body(parser);
+  if (!body) co_return co_await answer(body.error());
+
+  SubscriberPort port(*hub_, stream_.get_executor());
+  port_ = &port;
+  const std::shared_ptr<SubscriberQueue> queue = port.queue();
+  Progress progress;
+  if (post.progress) {
+    progress = [queue, slot = std::make_shared<ProgressSlot>(0)](
+                   std::size_t done, std::size_t all) { queue->push_progress(slot, done, all); };
+  }
+  const Status sent = hub_->node.send(
+      post.to, std::move(*body), entry_.isolated(post.options),
+      [queue](const Delivery& delivery) { queue->push_outcome(0, delivery); }, std::move(progress));
+  if (!sent) queue->push_outcome(0, refused_delivery(sent.error()));
+  const bool more = co_await wait_and_answer(post.progress);
+  port_ = nullptr;
+  co_return more;
+}
+
+asio::awaitable<bool> HttpSession::post_reply(PostReply post, HeaderParser& parser) {
+  Result<Buffer> body = co_await read_body(parser);
+  if (!body) co_return co_await answer(body.error());
+
+  SubscriberPort port(*hub_, stream_.get_executor());
+  port_ = &port;
+  const std::shared_ptr<SubscriberQueue> queue = port.queue();
+  const Status sent =
+      hub_->node.reply(post.to, std::move(*body), post.ttl,
+                       [queue](const Delivery& delivery) { queue->push_outcome(0, delivery); });
+  if (!sent) queue->push_outcome(0, refused_delivery(sent.error()));
+  const bool more = co_await wait_and_answer(false);
+  port_ = nullptr;
+  co_return more;
+}
+
+/// Waits for the outcome in port_. With `lines` the answer is 200 at once, and JSON lines follow.
+asio::awaitable<bool> HttpSession::wait_and_answer(bool lines) {
+  stream_.expires_never();
+  if (lines && !co_await begin_lines("application/x-ndjson")) co_return false;
+  std::vector<OutItem> items;
+  for (;;) {
+    co_await port_->wait(items);
+    if (port_->ended()) co_return false;
+    for (const OutItem& item : items) {
+      if (const auto* progress = std::get_if<std::shared_ptr<ProgressSlot>>(&item)) {
+        ProgressSlot& slot = **progress;
+        slot.queued.store(false);
+        if (!co_await write_chunk(progress_json(slot.done.load(), slot.all.load()))) {
+          co_return false;
+        }
+      } else if (const auto* outcome = std::get_if<OutcomeItem>(&item)) {
+        if (!lines) {
+          co_return co_await answer(http_status_of(outcome->delivery),
+                                    outcome_json(outcome->delivery));
+        }
+        if (!co_await write_chunk(outcome_json(outcome->delivery))) co_return false;
+        co_return co_await end_lines();
+      }
+    }
+  }
+}
+
+asio::awaitable<Result<Buffer>> HttpSession::read_body(HeaderParser& parser) {
+  const bool keep_alive = keep_alive_;
+  keep_alive_ = false;  // until the whole body has been read
+  if (hub_->draining) co_return fail(Errc::shutting_down, "the node is stopping");
+  stream_.expires_after(kClientPatience);
+  if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+    static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+    const auto [ec, n] = co_await asio::async_write(stream_, asio::buffer(kContinue), kTuple);
+    if (ec) co_return fail(Errc::io_error, "the client went away");
+  }
+  if (parser.chunked()) {
+    Result<Buffer> body = co_await read_chunked(parser);
+    keep_alive_ = keep_alive && body;
+    co_return body;
+  }
+  const auto length = parser.content_length();
+  Result<Buffer> body = hub_->node.buffer(length ? static_cast<std::size_t>(*length) : 0);
+  if (!body) co_return body;
+
+  // Straight from the socket into the node's blocks, after what came along with the header.
+  constexpr std::size_t kPiecesAtOnce = 256;
+  std::vector<asio::mutable_buffer> pieces;
+  for (std::size_t i = 0; i < body->piece_count(); ++i) {
+    MutableBytes piece = body->piece(i);
+    const std::size_t early = std::min(piece.size(), in_.size());
+    if (early > 0) {
+      std::memcpy(piece.data(), in_.data().data(), early);
+      in_.consume(early);
+      piece = piece.subspan(early);
+    }
+    if (!piece.empty()) pieces.emplace_back(piece.data(), piece.size());
+    if (pieces.size() == kPiecesAtOnce || (i + 1 == body->piece_count() && !pieces.empty())) {
+      stream_.expires_after(kClientPatience);
+      const auto [ec, n] = co_await asio::async_read(stream_, pieces, kTuple);
+      if (ec) co_return fail(Errc::malformed, "the body is shorter than its Content-Length");
+      pieces.clear();
+    }
+  }
+  keep_alive_ = keep_alive;
+  co_return body;
+}
+
+/// A body of unknown length is gathered first: one copy more than with a Content-Length.
+asio::awaitable<Result<Buffer>> HttpSession::read_chunked(HeaderParser& header) {
+  http::request_parser<http::vector_body<std::uint8_t>> parser(std::move(header));
+  parser.body_limit(kMessageBytesMax);
+  while (!parser.is_done()) {
+    stream_.expires_after(kClientPatience);
+    const auto [ec, n] = co_await http::async_read_some(stream_, in_, parser, kTuple);
+    if (ec == http::error::body_limit) {
+      co_return fail(Errc::too_large, "a message has at most 64 MiB");
+    }
+    if (ec) co_return fail(Errc::malformed, "the chunked body is broken: " + ec.message());
+  }
+  const std::vector<std::uint8_t>& gathered = parser.get().body();
+  Result<Buffer> body = hub_->node.buffer(gathered.size());
+  std::size_t at = 0;
+  for (std::size_t i = 0; body && i < body->piece_count(); ++i) {
+    const MutableBytes piece = body->piece(i);
+    std::memcpy(piece.data(), gathered.data() + at, piece.size());
+    at += piece.size();
+  }
+  co_return body;
+}
+
+// ---- Receiving and pages
+// --------------------------------------------------------------------------
+
+asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
+  SubscriberPort port(*hub_, stream_.get_executor());
+  port_ = &port;
+  stream_.expires_never();
+  if (!co_await begin_lines(get.raw ? "application/octet-stream" : "application/x-ndjson")) {
+    co_return false;
+  }
+  // The client sends nothing more: when its socket becomes readable, it has gone. Without this a
+  // message would be taken for a client that is no longer there.
+  stream_.socket().async_wait(asio::socket_base::wait_read,
+                              [hub = hub_, queue = port.queue()](beast::error_code) {
+                                hub->subscribers.remove(queue.get());
+                                queue->push_outcome(0, {});
+                              });
+  // What is taken beyond `count` would be told `delivered` and shown to nobody.
+  if (get.count != 0) port.queue()->set_quota(get.count);
+  hub_->subscribers.add(port.queue());
+  std::vector<OutItem> items;
+  std::uint64_t given = 0;
+  bool open = true;
+  while (open) {
+    co_await port.wait(items);
+    if (port.ended()) break;
+    for (OutItem& item : items) {
+      if (std::holds_alternative<OutcomeItem>(item)) open = false;  // gone, see above
+      auto* message = std::get_if<Message>(&item);
+      if (message == nullptr || !open) continue;
+      const std::uint64_t bytes = message->payload.size();
+      HeldMessage written;
+      written.add(*message);
+      std::string text;
+      if (get.raw) {
+        text.reserve(bytes);
+        for (std::size_t i = 0; i < message->payload.piece_count(); ++i) {
+          const Bytes piece = std::as_const(message->payload).piece(i);
+          text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+        }
+      } else {
+        text = message_json(*message);
+      }
+      open = text.empty() || co_await write_chunk(std::move(text));
+      port.queue()->written(written);
+      hub_->counters.add(ApiMetric::messages_out);
+      if (get.count != 0 && ++given >= get.count) open = false;
+    }
+  }
+  hub_->subscribers.remove(port.queue().get());
+  port_ = nullptr;
+  keep_alive_ = false;
+  co_return co_await end_lines();
+}
+
+/// Waits for a snapshot without blocking the API thread; empty when the shards do not answer.
+template <class T>
+asio::awaitable<std::optional<T>> HttpSession::settled(std::future<T> future) {
+  asio::steady_timer timer(stream_.get_executor());
+  std::chrono::microseconds step{50};
+  std::chrono::microseconds waited{0};
+  while (future.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    if (waited > kSnapshotPatience || ended_) co_return std::nullopt;
+    timer.expires_after(step);
+    co_await timer.async_wait(kTuple);
+    waited += step;
+    step = std::min(step * 2, std::chrono::microseconds(2'000));
+  }
+  std::optional<T> value;
+  try {
+    value = future.get();
+  } catch (const std::future_error&) {
+    // The node stopped before its shards answered.
+  }
+  co_return value;
+}
+
+asio::awaitable<bool> HttpSession::get_page(Page page) {
+  stream_.expires_never();
+  std::optional<std::string> body;
+  std::string_view type = "application/json";
+  if (page == Page::status) {
+    const auto value = co_await settled(hub_->node.status());
+    if (value) body = status_json(*value);
+  } else if (page == Page::peers) {
+    const auto value = co_await settled(hub_->node.peers());
+    if (value) body = peers_json(*value);
+  } else if (page == Page::circuits) {
+    const auto value = co_await settled(hub_->node.circuits());
+    if (value) body = circuits_json(*value);
+  } else if (page == Page::queues) {
+    auto value = co_await settled(hub_->node.queues());
+    if (value) {
+      hub_->report(*value);
+      body = queues_json(*value);
+    }
+  } else {
+    auto value = co_await settled(hub_->node.metrics());
+    type = "text/plain; version=0.0.4";
+    if (value) {
+      const auto own = hub_->counters.snapshot();
+      for (std::size_t i = 0; i < own.size(); ++i) {
+        const bool counter = kApiMetrics[i].kind == MetricKind::counter;
+        value->push_back({"qudag_" + std::string(kApiMetrics[i].name) + (counter ? "_total" : ""),
+                          "", std::string(kApiMetrics[i].help),
+                          counter ? SampleKind::counter : SampleKind::gauge,
+                          static_cast<double>(own[i])});
+      }
+      body = metrics_text(std::move(*value));
+    }
+  }
+  if (!body) {
+    co_return co_await answer(503, error_json(Error(Errc::timed_out, "the shards do not answer")));
+  }
+  co_return co_await answer(200, std::move(*body), type);
+}
+
+// ---- Writing
+// --------------------------------------------------------------------------------------
+
+asio::awaitable<bool> HttpSession::answer(unsigned status, std::string body,
+                                          std::string_view type) {
+  http::response<http::string_body> response(static_cast<http::status>(status), 11);
+  response.set(http::field::server, "qudag");
+  response.set(http::field::content_type, beast::string_view(type.data(), type.size()));
+  response.body() = std::move(body);
+  response.keep_alive(keep_alive_);
+  response.prepare_payload();
+  stream_.expires_after(kClientPatience);
+  const auto [ec, bytes] = co_await http::async_write(stream_, response, kTuple);
+  co_return !ec && keep_alive_;
+}
+
+asio::awaitable<bool> HttpSession::begin_lines(std::string_view type) {
+  http::response<http::empty_body> response(http::status::ok, 11);
+  response.set(http::field::server, "qudag");
+  response.set(http::field::content_type, beast::string_view(type.data(), type.size()));
+  response.keep_alive(keep_alive_);
+  response.chunked(true);
+  http::response_serializer<http::empty_body> serializer(response);
+  const auto [ec, bytes] = co_await http::async_write_header(stream_, serializer, kTuple);
+  co_return !ec;
+}
+
+asio::awaitable<bool> HttpSession::write_chunk(std::string text) {
+  stream_.expires_after(kClientPatience);
+  const auto chunk = http::make_chunk(asio::const_buffer(text.data(), text.size()));
+  const auto [ec, bytes] = co_await asio::async_write(stream_, chunk, kTuple);
+  co_return !ec;
+}
+
+asio::awaitable<bool> HttpSession::end_lines() {
+  const auto last = http::make_chunk_last();
+  const auto [ec, bytes] = co_await asio::async_write(stream_, last, kTuple);
+  co_return !ec && keep_alive_;
+}
+
+}  // namespace
+
+asio::awaitable<void> SubscriberPort::wait(std::vector<OutItem>& items) {
+  while (!queue_->take(items) && !ended_) {
+    signal_.expires_at(asio::steady_timer::time_point::max());
+    co_await signal_.async_wait(kTuple);
+  }
+}
+
+Delivery refused_delivery(const Error& error) {
+  const bool limit = static_cast<unsigned>(error.code) / 100 == 2;
+  return {limit ? Outcome::refused : Outcome::failed, error, {}};
+}
+
+asio::awaitable<void> serve_http(std::shared_ptr<Hub> hub, Stream stream) {
+  HttpSession session(std::move(hub), std::move(stream));
+  co_await session.run();
+}
+
+}  // namespace qudag::api

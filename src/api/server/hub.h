@@ -1,0 +1,143 @@
+// What all sessions of one API server share, and how a session is told to end.
+//
+// Threads: the API thread, except `subscribers` and `counters` (see their own rules).
+// Owners (shared_ptr): the server, every session, and the node's message handler.
+#pragma once
+
+#include "api/server/subscriber_queue.h"
+#include "base/counters.h"
+#include "crypto/random.h"
+
+#include <qudag/node.h>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+
+#include <list>
+
+namespace qudag::api {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+
+enum class ApiMetric {
+  connections_open,
+  connections_refused,
+  requests,
+  requests_malformed,
+  records,
+  records_malformed,
+  messages_out,
+  messages_refused,
+  pauses,
+  kCount
+};
+inline constexpr MetricTable<ApiMetric> kApiMetrics{{
+    {"api_connections_open", "connections", "Connections open now", MetricKind::gauge},
+    {"api_connections_refused", "connections", "Closed at accept: the limit was reached"},
+    {"api_requests", "requests", "HTTP requests"},
+    {"api_requests_malformed", "requests", "HTTP requests that were not understood"},
+    {"api_records", "records", "WebSocket records from clients"},
+    {"api_records_malformed", "records",
+     "WebSocket messages with a record that was not understood"},
+    {"api_messages_out", "messages", "Received messages that were written to a subscriber"},
+    {"api_messages_refused", "messages", "Received messages with no subscriber that had room"},
+    {"api_pauses", "pauses", "Times that a client was not read because its sends had no outcome"},
+}};
+static_assert(metric_table_is_valid(kApiMetrics));
+
+struct Hub {
+  Hub(Node& n, config::ApiOptions o) : node(n), options(std::move(o)) {}
+
+  Node& node;
+  const config::ApiOptions options;
+  Subscribers subscribers;
+  Counters<ApiMetric> counters;
+  bool draining = false;                      // no new sends
+  bool ending = false;                        // every session has been told to end
+  std::list<std::function<void()>> sessions;  // how to end each
+  std::list<SubscriberQueue*> outboxes;       // open ones
+
+  /// What the API adds to the node's bounded things.
+  void report(std::vector<QueueStatus>& rows) const;
+};
+
+/// Keeps a session in the hub's list while it runs, and its isolation tag: what clients send over
+/// different connections shares no circuit, unless they name a tag.
+class SessionEntry {
+ public:
+  SessionEntry(Hub& hub, std::function<void()> end)
+      : hub_(hub),
+        at_(hub.sessions.insert(hub.sessions.end(), std::move(end))),
+        isolation_(crypto::SystemRng().u64() | 1) {
+    hub_.counters.add(ApiMetric::connections_open);
+  }
+  ~SessionEntry() {
+    hub_.counters.sub(ApiMetric::connections_open);
+    hub_.sessions.erase(at_);
+  }
+  SessionEntry(const SessionEntry&) = delete;
+  SessionEntry& operator=(const SessionEntry&) = delete;
+  void set_end(std::function<void()> end) { *at_ = std::move(end); }
+  /// With the connection's tag where the client named none (0).
+  SendOptions isolated(SendOptions options) const {
+    if (options.isolation == 0) options.isolation = isolation_;
+    return options;
+  }
+
+ private:
+  Hub& hub_;
+  std::list<std::function<void()>>::iterator at_;
+  const std::uint64_t isolation_;  // not to be guessed, so that nobody else names it
+};
+
+/// An queue with the timer that its wake-ups cancel. Lives in the session's coroutine frame.
+class SubscriberPort {
+ public:
+  SubscriberPort(Hub& hub, asio::any_io_executor executor)
+      : hub_(hub), signal_(executor), queue_(std::make_shared<SubscriberQueue>(hub.options)) {
+    queue_->open(std::move(executor), [this] { signal_.cancel(); });
+    at_ = hub_.outboxes.insert(hub_.outboxes.end(), queue_.get());
+  }
+  ~SubscriberPort() {
+    hub_.outboxes.erase(at_);
+    hub_.subscribers.remove(queue_.get());
+    queue_->close();
+  }
+  SubscriberPort(const SubscriberPort&) = delete;
+  SubscriberPort& operator=(const SubscriberPort&) = delete;
+
+  const std::shared_ptr<SubscriberQueue>& queue() const { return queue_; }
+  /// Ends the wait of whoever waits, for good.
+  void end() {
+    ended_ = true;
+    signal_.cancel();
+  }
+  bool ended() const { return ended_; }
+  /// Returns with at least one item, or with none after end().
+  asio::awaitable<void> wait(std::vector<OutItem>& items);
+
+ private:
+  Hub& hub_;
+  asio::steady_timer signal_;
+  std::shared_ptr<SubscriberQueue> queue_;
+  std::list<SubscriberQueue*>::iterator at_;
+  bool ended_ = false;
+};
+
+using Stream = beast::basic_stream<asio::local::stream_protocol>;
+
+/// An outcome for a send that was refused at once.
+Delivery refused_delivery(const Error& error);
+
+/// Serves one connection until it ends: http_session.cc.
+asio::awaitable<void> serve_http(std::shared_ptr<Hub> hub, Stream stream);
+
+/// Serves an upgraded connection until it ends: stream_session.cc.
+struct Upgrade;  // the request and the bytes read with it
+asio::awaitable<void> serve_stream(std::shared_ptr<Hub> hub, SessionEntry& entry, Stream stream,
+                                   Upgrade upgrade);
+
+}  // namespace qudag::api

@@ -1,0 +1,177 @@
+#include "api/server/server.h"
+
+#include "api/server/hub.h"
+#include "api/server/render.h"
+#include "api/socket/listen.h"
+#include "api/socket/place.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <future>
+#include <thread>
+
+namespace qudag::api {
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr std::chrono::milliseconds kFlushPatience{200};
+
+/// The whole answer to somebody who may not ask.
+std::string refusal_of(const Error& error) {
+  const std::string body = error_json(error) + "\n";
+  return fmt::format(
+      "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"
+      "Connection: close\r\n\r\n{}",
+      body.size(), body);
+}
+
+}  // namespace
+
+void Hub::report(std::vector<QueueStatus>& rows) const {
+  QueueStatus open;
+  open.kind = "table";
+  open.name = "connections of the API";
+  open.when_full = "close new";
+  open.items = sessions.size();
+  open.items_max = options.connections;
+  rows.push_back(std::move(open));
+
+  QueueStatus waiting;
+  waiting.kind = "queue";
+  waiting.name = "messages to clients";
+  waiting.when_full = "refuse new";
+  waiting.age_max = options.stall_max;
+  for (SubscriberQueue* queue : outboxes) queue->add_to(waiting);
+  if (!outboxes.empty()) rows.push_back(std::move(waiting));
+}
+
+struct Server::Impl {
+  Impl(Node& node, config::ApiOptions options)
+      : hub(std::make_shared<Hub>(node, std::move(options))), acceptor(io) {}
+
+  asio::awaitable<void> accept();
+  template <class F>
+  void on_thread(F task);
+
+  bool admit(asio::local::stream_protocol::socket& socket);
+
+  std::shared_ptr<Hub> hub;
+  Listening listening;  // the file; the acceptor has the descriptor
+  asio::io_context io{1};
+  asio::local::stream_protocol::acceptor acceptor;
+  std::thread thread;
+  bool stopped = false;
+};
+
+/// Takes connections until the acceptor is closed.
+asio::awaitable<void> Server::Impl::accept() {
+  asio::steady_timer pause(io);
+  for (;;) {
+    auto [ec, socket] = co_await acceptor.async_accept(kTuple);
+    if (ec == asio::error::operation_aborted || !acceptor.is_open()) co_return;
+    if (ec) {  // out of descriptors: those that wait stay in the backlog
+      pause.expires_after(std::chrono::milliseconds(50));
+      co_await pause.async_wait(kTuple);
+      continue;
+    }
+    if (hub->sessions.size() >= hub->options.connections) {
+      hub->counters.add(ApiMetric::connections_refused);
+      continue;  // the socket closes here
+    }
+    if (!admit(socket)) continue;
+    Stream stream(std::move(socket));
+    asio::co_spawn(io, serve_http(hub, std::move(stream)), asio::detached);
+  }
+}
+
+/// The file's mode is the first lock; this is the second, for where that one was changed or the
+/// file system has none.
+bool Server::Impl::admit(asio::local::stream_protocol::socket& socket) {
+  const Status allowed = check_client(socket.native_handle(), hub->options.mode);
+  if (allowed) return true;
+  hub->counters.add(ApiMetric::connections_refused);
+  const std::string answer = refusal_of(allowed.error());
+  // What does not fit the buffer of a new socket at once is not worth a wait.
+  static_cast<void>(
+      ::send(socket.native_handle(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+  return false;
+}
+
+/// Runs `task` on the API thread and waits for it.
+template <class F>
+void Server::Impl::on_thread(F task) {
+  std::promise<void> done;
+  asio::post(io, [&] {
+    task();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+Result<std::unique_ptr<Server>> Server::start(Node& node, config::ApiOptions options) {
+  if (options.socket.empty()) {
+    if (Status made = make_default_folder(); !made) return std::unexpected(made.error());
+    auto place = default_socket();
+    if (!place) return std::unexpected(place.error());
+    options.socket = std::move(*place);
+  }
+  Result<Listening> listening = listen_on(options.socket, options.mode);
+  if (!listening) return std::unexpected(listening.error());
+
+  auto impl = std::make_unique<Impl>(node, std::move(options));
+  impl->listening = std::move(*listening);
+  boost::system::error_code ec;
+  impl->acceptor.assign(asio::local::stream_protocol(), impl->listening.fd(), ec);
+  if (ec) return fail(Errc::io_error, "api.socket: " + ec.message());
+  static_cast<void>(impl->listening.release());
+  asio::co_spawn(impl->io, impl->accept(), asio::detached);
+  node.on_message([hub = impl->hub](Message&& message) {
+    const Accept answer = hub->subscribers.offer(std::move(message));
+    if (answer != Accept::taken) hub->counters.add(ApiMetric::messages_refused);
+    return answer;
+  });
+  impl->thread = std::thread([io = &impl->io] { io->run(); });
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Server::~Server() { stop(); }
+
+const std::filesystem::path& Server::socket() const noexcept { return impl_->hub->options.socket; }
+
+void Server::drain() {
+  if (!impl_->stopped) impl_->on_thread([this] { impl_->hub->draining = true; });
+}
+
+void Server::stop() {
+  if (std::exchange(impl_->stopped, true)) return;
+  Hub& hub = *impl_->hub;
+  hub.node.on_message({});
+  impl_->listening.remove_file();
+
+  // Sessions get a moment to write what is queued, then each is told to end; the thread's loop runs
+  // out of work when the last coroutine has returned.
+  asio::steady_timer grace(impl_->io);
+  impl_->on_thread([&] {
+    boost::system::error_code ignored;
+    hub.draining = true;
+    impl_->acceptor.close(ignored);
+    grace.expires_after(hub.sessions.empty() ? std::chrono::milliseconds(0) : kFlushPatience);
+    grace.async_wait([&hub](boost::system::error_code) {
+      hub.ending = true;
+      const auto sessions = hub.sessions;  // ending one takes it off the list
+      for (const auto& end : sessions) end();
+    });
+  });
+  impl_->thread.join();
+}
+
+}  // namespace qudag::api

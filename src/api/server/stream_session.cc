@@ -1,0 +1,345 @@
+// One WebSocket on /v1/stream: a reader and a writer, both on the API thread.
+//
+// Reader: 1 read a WebSocket message, 2 take its records, 3 hand each send to the node. A record
+// that is not understood is answered with ERROR and ends the connection.
+// Writer: 1 wait for the queue, 2 gather items into one WebSocket message: small payloads by copy,
+// large ones as views of their blocks, 3 write it, 4 again. A client that takes nothing for long is
+// closed.
+#include "api/records/records.h"
+#include "api/server/hub.h"
+#include "api/server/upgrade.h"
+#include "api/records/bounds.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/websocket.hpp>
+
+namespace qudag::api {
+namespace {
+
+namespace websocket = beast::websocket;
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+/// Below this a payload is copied beside its head; above, its blocks are written where they are.
+constexpr std::size_t kCopyBytesMax = 4096;
+
+/// One WebSocket message being put together.
+class Batch {
+ public:
+  /// Moves what it needs out of `item`.
+  void add(OutItem& item, std::size_t& outstanding);
+  bool full() const { return bytes_.size() + viewed_ >= kStreamOutBytes; }
+  bool empty() const { return bytes_.empty(); }
+  const HeldMessage& messages() const { return messages_; }
+  /// Views into this batch, in order.
+  const std::vector<asio::const_buffer>& buffers();
+  void clear();
+
+ private:
+  void add_message(Message& message);
+
+  struct View {
+    std::size_t at = 0;  // position in bytes_ in front of which it belongs
+    Bytes bytes;
+  };
+  std::vector<std::byte> bytes_;
+  std::vector<View> views_;
+  std::vector<Buffer> kept_;  // what views_ look into
+  std::vector<asio::const_buffer> buffers_;
+  std::size_t viewed_ = 0;
+  HeldMessage messages_;
+};
+
+void Batch::add(OutItem& item, std::size_t& outstanding) {
+  if (const auto* outcome = std::get_if<OutcomeItem>(&item)) {
+    const Delivery& d = outcome->delivery;
+    append(bytes_, OutcomeRecord{outcome->request, d.outcome, d.reason.code,
+                                 static_cast<std::uint64_t>(d.elapsed.count()),
+                                 std::string_view(d.reason.detail).substr(0, kDetailBytesMax)});
+    --outstanding;
+  } else if (const auto* progress = std::get_if<std::shared_ptr<ProgressSlot>>(&item)) {
+    ProgressSlot& slot = **progress;
+    slot.queued.store(false);
+    append(bytes_, ProgressRecord{slot.request, slot.done.load(), slot.all.load()});
+  } else if (std::holds_alternative<SubscribedItem>(item)) {
+    append(bytes_, SubscribedRecord{});
+  } else {
+    add_message(std::get<Message>(item));
+  }
+}
+
+void Batch::add_message(Message& message) {
+  const std::size_t size = message.payload.size();
+  messages_.add(message);
+  const MessageRecord head{message.id,       message.cls,         message.sender,
+                           message.reply_to, message.in_reply_to, {}};
+  append_message_head(bytes_, head, size);
+  for (std::size_t i = 0; i < message.payload.piece_count(); ++i) {
+    const Bytes piece = std::as_const(message.payload).piece(i);
+    if (size <= kCopyBytesMax) {
+      bytes_.insert(bytes_.end(), piece.begin(), piece.end());
+    } else {
+      views_.push_back({bytes_.size(), piece});
+    }
+  }
+  if (size > kCopyBytesMax) {
+    viewed_ += size;
+    kept_.push_back(std::move(message.payload));
+  }
+}
+
+const std::vector<asio::const_buffer>& Batch::buffers() {
+  std::size_t from = 0;
+  for (const View& view : views_) {
+    if (view.at > from) buffers_.emplace_back(bytes_.data() + from, view.at - from);
+    buffers_.emplace_back(view.bytes.data(), view.bytes.size());
+    from = view.at;
+  }
+  if (bytes_.size() > from) buffers_.emplace_back(bytes_.data() + from, bytes_.size() - from);
+  return buffers_;
+}
+
+void Batch::clear() {
+  bytes_.clear();
+  views_.clear();
+  kept_.clear();
+  buffers_.clear();
+  viewed_ = 0;
+  messages_ = {};
+}
+
+// Owners (shared_ptr): the reader's and the writer's coroutine.
+class StreamSession : public std::enable_shared_from_this<StreamSession> {
+ public:
+  /// `entry` outlives the session's reader, which is all that looks at it.
+  StreamSession(std::shared_ptr<Hub> hub, const SessionEntry& entry, Stream stream)
+      : hub_(std::move(hub)),
+        entry_(entry),
+        socket_(std::move(stream)),
+        port_(*hub_, socket_.get_executor()),
+        writer_ended_(socket_.get_executor(), asio::steady_timer::time_point::max()),
+        watch_(socket_.get_executor()),
+        room_(socket_.get_executor(), asio::steady_timer::time_point::max()) {}
+
+  void end() {
+    paused_ = false;
+    room_.cancel();
+    port_.end();
+    beast::get_lowest_layer(socket_).close();
+  }
+  asio::awaitable<bool> accept(Upgrade& upgrade);
+  asio::awaitable<void> read();
+  asio::awaitable<void> write();
+  asio::awaitable<void> wait_for_writer();
+  /// Closes a client that takes nothing, see config::ApiOptions::stall_max.
+  asio::awaitable<void> watch();
+
+ private:
+  asio::awaitable<void> wait_for_room();
+  void go_on();
+  Status take_records(Bytes message);
+  void handle(const SendRecord& record);
+  void handle(const ReplyRecord& record);
+  void handle(const SubscribeRecord& record);
+  bool admit(std::uint64_t request);
+
+  std::shared_ptr<Hub> hub_;
+  const SessionEntry& entry_;
+  websocket::stream<Stream> socket_;
+  SubscriberPort port_;
+  asio::steady_timer writer_ended_;  // expires never, is cancelled by the writer's end
+  bool writing_ = true;
+  asio::steady_timer watch_;
+  std::optional<std::chrono::steady_clock::time_point> write_began_;
+  asio::steady_timer room_;      // expires never, is cancelled when the reader may go on
+  bool paused_ = false;          // the reader waits for outcomes
+  std::size_t outstanding_ = 0;  // sends whose OUTCOME has not been put into a batch
+  std::optional<Error> broken_;  // what the client did wrong; the writer tells and closes
+};
+
+asio::awaitable<bool> StreamSession::accept(Upgrade& upgrade) {
+  beast::get_lowest_layer(socket_).expires_never();
+  websocket::stream_base::timeout timeouts;
+  timeouts.handshake_timeout = kClientPatience;
+  timeouts.idle_timeout = websocket::stream_base::none();
+  timeouts.keep_alive_pings = false;
+  socket_.set_option(timeouts);
+  socket_.read_message_max(kStreamInBytesMax);
+  socket_.auto_fragment(false);
+  socket_.binary(true);
+  const auto [ec] = co_await socket_.async_accept(upgrade.request, kTuple);
+  co_return !ec;
+}
+
+asio::awaitable<void> StreamSession::read() {
+  beast::flat_buffer in;
+  for (;;) {
+    const auto [ec, bytes] = co_await socket_.async_read(in, kTuple);
+    if (ec) break;
+    if (!socket_.got_binary()) {
+      broken_ = Error(Errc::malformed, "only binary WebSocket messages");
+    } else if (const Status taken = take_records(
+                   {static_cast<const std::byte*>(in.data().data()), in.data().size()});
+               !taken) {
+      broken_ = taken.error();
+    }
+    if (broken_) {
+      hub_->counters.add(ApiMetric::records_malformed);
+      break;
+    }
+    in.consume(in.size());
+    co_await wait_for_room();
+  }
+  hub_->subscribers.remove(port_.queue().get());
+  if (!broken_) beast::get_lowest_layer(socket_).close();
+  port_.end();
+}
+
+/// Backpressure to the client: while half of what it may have under way has no outcome, nothing is
+/// read from it, and its socket fills; at a quarter the session goes on.
+asio::awaitable<void> StreamSession::wait_for_room() {
+  if (outstanding_ < std::max<std::size_t>(1, hub_->options.outstanding / 2)) co_return;
+  hub_->counters.add(ApiMetric::pauses);
+  for (paused_ = true; paused_;) co_await room_.async_wait(kTuple);
+}
+
+void StreamSession::go_on() {
+  if (!paused_ || outstanding_ > hub_->options.outstanding / 4) return;
+  paused_ = false;
+  room_.cancel();
+}
+
+asio::awaitable<void> StreamSession::write() {
+  std::vector<OutItem> items;
+  Batch batch;
+  beast::error_code failed;
+  while (!failed) {
+    co_await port_.wait(items);
+    if (port_.ended()) break;
+    for (std::size_t i = 0; i < items.size() && !failed; ++i) {
+      batch.add(items[i], outstanding_);
+      if (!batch.full() && i + 1 < items.size()) continue;
+      write_began_ = std::chrono::steady_clock::now();
+      const auto [ec, bytes] = co_await socket_.async_write(batch.buffers(), kTuple);
+      write_began_.reset();
+      failed = ec;
+      hub_->counters.add(ApiMetric::messages_out, batch.messages().count());
+      port_.queue()->written(batch.messages());
+      batch.clear();
+      go_on();
+    }
+  }
+  if (broken_ && !failed) {
+    std::vector<std::byte> last;
+    append(last, ErrorRecord{broken_->code, broken_->detail});
+    const auto buffer = asio::buffer(last);
+    beast::get_lowest_layer(socket_).expires_after(kClientPatience);
+    co_await socket_.async_write(buffer, kTuple);
+    co_await socket_.async_close(websocket::close_code::policy_error, kTuple);
+  }
+  end();
+  writing_ = false;
+  writer_ended_.cancel();
+  watch_.cancel();
+}
+
+asio::awaitable<void> StreamSession::watch() {
+  const std::chrono::milliseconds most = hub_->options.stall_max;
+  while (writing_) {
+    watch_.expires_after(most / 4);
+    co_await watch_.async_wait(kTuple);
+    if (!write_began_ || std::chrono::steady_clock::now() - *write_began_ < most) continue;
+    beast::get_lowest_layer(socket_).close();  // the reader and the writer hear it
+  }
+}
+
+asio::awaitable<void> StreamSession::wait_for_writer() {
+  while (writing_) co_await writer_ended_.async_wait(kTuple);
+}
+
+Status StreamSession::take_records(Bytes message) {
+  RecordReader reader(message);
+  while (!reader.at_end()) {
+    const auto raw = reader.next();
+    if (!raw) return std::unexpected(raw.error());
+    const auto record = parse_client_record(*raw);
+    if (!record) return std::unexpected(record.error());
+    hub_->counters.add(ApiMetric::records);
+    std::visit([this](const auto& known) { handle(known); }, *record);
+  }
+  return {};
+}
+
+/// Counts a send in, or answers it with the limit that says no.
+bool StreamSession::admit(std::uint64_t request) {
+  ++outstanding_;
+  std::optional<Error> no;
+  if (hub_->draining) {
+    no.emplace(Errc::shutting_down);
+  } else if (outstanding_ > hub_->options.outstanding) {
+    no.emplace(Errc::refused_queue_full, "api.outstanding sends have no outcome yet");
+  }
+  if (no) port_.queue()->push_outcome(request, refused_delivery(*no));
+  return !no;
+}
+
+void StreamSession::handle(const SendRecord& record) {
+  if (!admit(record.request)) return;
+  const std::shared_ptr<SubscriberQueue>& queue = port_.queue();
+  Progress progress;
+  if (record.progress) {
+    progress = [queue, slot = std::make_shared<ProgressSlot>(record.request)](
+                   std::size_t done, std::size_t all) { queue->push_progress(slot, done, all); };
+  }
+  const Status sent = hub_->node.send(
+      record.destination, record.payload, entry_.isolated(record.options),
+      [queue, request = record.request](const Delivery& delivery) {
+        queue->push_outcome(request, delivery);
+      },
+      std::move(progress));
+  if (!sent) queue->push_outcome(record.request, refused_delivery(sent.error()));
+}
+
+void StreamSession::handle(const ReplyRecord& record) {
+  if (!admit(record.request)) return;
+  const std::shared_ptr<SubscriberQueue>& queue = port_.queue();
+  const Status sent = hub_->node.reply(record.to, record.payload, record.ttl,
+                                       [queue, request = record.request](const Delivery& delivery) {
+                                         queue->push_outcome(request, delivery);
+                                       });
+  if (!sent) queue->push_outcome(record.request, refused_delivery(sent.error()));
+}
+
+void StreamSession::handle(const SubscribeRecord& record) {
+  if (record.on) {
+    port_.queue()->set_quota(record.count == 0 ? UINT64_MAX : record.count);
+    port_.queue()->push_subscribed();  // in the queue before the first message
+    hub_->subscribers.add(port_.queue());
+  } else {
+    hub_->subscribers.remove(port_.queue().get());
+  }
+}
+
+}  // namespace
+
+asio::awaitable<void> serve_stream(std::shared_ptr<Hub> hub, SessionEntry& entry, Stream stream,
+                                   Upgrade upgrade) {
+  const auto executor = stream.get_executor();
+  const auto session = std::make_shared<StreamSession>(std::move(hub), entry, std::move(stream));
+  entry.set_end([session] { session->end(); });
+  if (co_await session->accept(upgrade)) {
+    asio::co_spawn(
+        executor, [session]() -> asio::awaitable<void> { co_await session->write(); },
+        asio::detached);
+    asio::co_spawn(
+        executor, [session]() -> asio::awaitable<void> { co_await session->watch(); },
+        asio::detached);
+    co_await session->read();
+    co_await session->wait_for_writer();
+  }
+  entry.set_end([] {});
+}
+
+}  // namespace qudag::api

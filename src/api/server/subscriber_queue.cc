@@ -1,0 +1,150 @@
+#include "api/server/subscriber_queue.h"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+
+namespace qudag::api {
+namespace {
+
+/// The lock is held for well under a microsecond, and a shard that sleeps on it costs both sides a
+/// system call: so it is tried for a moment first.
+std::unique_lock<std::mutex> lock_soon(std::mutex& mutex) {
+  constexpr int kTries = 200;
+  for (int i = 0; i < kTries; ++i) {
+    if (mutex.try_lock()) return {mutex, std::adopt_lock};
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+  }
+  return std::unique_lock(mutex);
+}
+
+}  // namespace
+
+void SubscriberQueue::open(boost::asio::any_io_executor executor, std::function<void()> wake) {
+  const std::lock_guard lock(mutex_);
+  executor_ = std::move(executor);
+  wake_ = std::move(wake);
+  open_ = true;
+}
+
+void SubscriberQueue::close() {
+  std::vector<OutItem> dropped;  // ends after the lock: buffers go back to their pools
+  const std::lock_guard lock(mutex_);
+  open_ = false;
+  wake_ = nullptr;
+  executor_ = {};
+  dropped.swap(items_);
+}
+
+void SubscriberQueue::set_quota(std::uint64_t messages) {
+  const std::lock_guard lock(mutex_);
+  quota_ = messages;
+}
+
+void SubscriberQueue::push(std::unique_lock<std::mutex>& lock, OutItem item) {
+  items_.push_back(std::move(item));
+  if (scheduled_) return;
+  scheduled_ = true;
+  // Under the lock, so that close() cannot come between: after it the executor may be gone.
+  boost::asio::post(executor_, [self = shared_from_this()] {
+    if (self->wake_) self->wake_();
+  });
+  lock.unlock();
+}
+
+void SubscriberQueue::push_subscribed() {
+  std::unique_lock lock(mutex_);
+  if (open_) push(lock, SubscribedItem{});
+}
+
+void SubscriberQueue::push_outcome(std::uint64_t request, const Delivery& delivery) {
+  std::unique_lock lock = lock_soon(mutex_);
+  if (open_) push(lock, OutcomeItem{request, delivery});
+}
+
+void SubscriberQueue::push_progress(const std::shared_ptr<ProgressSlot>& slot, std::uint64_t done,
+                                    std::uint64_t all) {
+  slot->done.store(done, std::memory_order_relaxed);
+  slot->all.store(all, std::memory_order_relaxed);
+  if (slot->queued.exchange(true)) return;  // the entry in the queue will show the new values
+  std::unique_lock lock = lock_soon(mutex_);
+  if (open_) push(lock, slot);
+}
+
+Accept SubscriberQueue::push_message(Message& message) {
+  HeldMessage after;
+  after.add(message);
+  const std::size_t kind = after.messages[1];
+  const std::uint64_t bytes = after.bytes[kind];
+  std::unique_lock lock = lock_soon(mutex_);
+  if (!open_) return Accept::no_receiver;
+  std::size_t& messages = held_.messages[kind];
+  std::uint64_t& held = held_.bytes[kind];
+  if (quota_ == 0 || messages >= messages_max_ || (held > 0 && held + bytes > bytes_max_)) {
+    ++refused_;
+    return Accept::queue_full;
+  }
+  ++entered_;
+  --quota_;
+  ++messages;
+  held += bytes;
+  push(lock, std::move(message));
+  return Accept::taken;
+}
+
+bool SubscriberQueue::take(std::vector<OutItem>& out) {
+  const std::unique_lock lock = lock_soon(mutex_);
+  out.clear();
+  out.swap(items_);
+  scheduled_ = !out.empty();
+  return scheduled_;
+}
+
+void SubscriberQueue::written(const HeldMessage& what) {
+  const std::unique_lock lock = lock_soon(mutex_);
+  for (std::size_t kind = 0; kind < 2; ++kind) {
+    held_.messages[kind] -= what.messages[kind];
+    held_.bytes[kind] -= what.bytes[kind];
+  }
+}
+
+void SubscriberQueue::add_to(QueueStatus& row) {
+  const std::unique_lock lock = lock_soon(mutex_);
+  row.items += held_.count();
+  row.items_max += 2 * messages_max_;
+  row.bytes += held_.bytes[0] + held_.bytes[1];
+  // One message of any size always fits an empty queue.
+  row.bytes_max += 2 * std::max<std::uint64_t>(bytes_max_, kMessageBytesMax);
+  row.entered += entered_;
+  row.left += entered_ - held_.count();
+  if (refused_ > 0) row.drops.push_back({"items_full", refused_});
+}
+
+void Subscribers::add(std::shared_ptr<SubscriberQueue> queue) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& known : outboxes_) {
+    if (known == queue) return;
+  }
+  outboxes_.push_back(std::move(queue));
+}
+
+void Subscribers::remove(const SubscriberQueue* queue) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(outboxes_, [queue](const auto& known) { return known.get() == queue; });
+}
+
+Accept Subscribers::offer(Message&& message) {
+  const std::lock_guard lock(mutex_);
+  Accept answer = Accept::no_receiver;
+  for (std::size_t i = 0; i < outboxes_.size(); ++i) {
+    turn_ = (turn_ + 1) % outboxes_.size();
+    const Accept one = outboxes_[turn_]->push_message(message);
+    if (one == Accept::taken) return one;
+    if (one == Accept::queue_full) answer = one;
+  }
+  return answer;
+}
+
+}  // namespace qudag::api

@@ -1,0 +1,123 @@
+// What waits to go to one client: outcomes, progress and messages, handed over from shard threads.
+//
+// A shard pushes; the first push after the queue was found empty posts one wake-up to the API
+// thread, which then takes everything at once, and again until there is nothing. So many small
+// messages cost one lock each, and a post only when the API thread had nothing to do.
+//
+// Threads: push_*() from any thread; open(), take(), written() and close() on the API thread only.
+// Bounds: messages by count and bytes (a full queue is answered Accept::queue_full), and replies by
+// as many again: a destination that floods who asked it fills no place of those that write to this
+// node, or it could ask every node for a place and see who has none. Outcomes by the client's
+// outstanding sends; progress by one entry per send, which is overwritten in place.
+// Owners (shared_ptr): the session, the Subscribers list, and every completion still in flight,
+// because a message may end after its client has gone.
+#pragma once
+
+#include "config/api_options.h"
+
+#include <qudag/message.h>
+#include <qudag/metrics.h>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <variant>
+#include <vector>
+
+namespace qudag::api {
+
+/// The latest progress of one send; written by a shard, read by the API thread.
+struct ProgressSlot {
+  explicit ProgressSlot(std::uint64_t r) : request(r) {}
+  std::uint64_t request;
+  std::atomic<std::uint64_t> done{0};
+  std::atomic<std::uint64_t> all{0};
+  std::atomic<bool> queued{false};
+};
+
+struct OutcomeItem {
+  std::uint64_t request = 0;
+  Delivery delivery;
+};
+
+struct SubscribedItem {};
+
+/// Received messages and their bytes: [0] messages to this node, [1] replies.
+struct HeldMessage {
+  std::array<std::size_t, 2> messages{};
+  std::array<std::uint64_t, 2> bytes{};
+
+  void add(const Message& message) {
+    const std::size_t kind = message.in_reply_to.has_value() ? 1 : 0;
+    ++messages[kind];
+    bytes[kind] += message.payload.size();
+  }
+  std::size_t count() const { return messages[0] + messages[1]; }
+};
+
+using OutItem = std::variant<OutcomeItem, std::shared_ptr<ProgressSlot>, Message, SubscribedItem>;
+
+class SubscriberQueue : public std::enable_shared_from_this<SubscriberQueue> {
+ public:
+  explicit SubscriberQueue(const config::ApiOptions& options)
+      : messages_max_(options.queue_messages), bytes_max_(options.queue_bytes) {}
+
+  /// From now on pushes wake `wake` on `executor`.
+  void open(boost::asio::any_io_executor executor, std::function<void()> wake);
+  /// No wake-up comes after this; what is pushed later is dropped.
+  void close();
+
+  /// Takes only so many messages more, then answers queue_full.
+  void set_quota(std::uint64_t messages);
+
+  void push_subscribed();
+  void push_outcome(std::uint64_t request, const Delivery& delivery);
+  void push_progress(const std::shared_ptr<ProgressSlot>& slot, std::uint64_t done,
+                     std::uint64_t all);
+  /// Moves from `message` only when it is taken.
+  Accept push_message(Message& message);
+
+  /// All items in order; false if there is none, and only then the next push wakes: whoever got
+  /// items comes back for more. Messages count against the bounds until written().
+  bool take(std::vector<OutItem>& out);
+  void written(const HeldMessage& what);
+  /// Adds its books to a row.
+  void add_to(QueueStatus& row);
+
+ private:
+  void push(std::unique_lock<std::mutex>& lock, OutItem item);
+
+  const std::size_t messages_max_;
+  const std::uint64_t bytes_max_;
+
+  std::mutex mutex_;  // guards all below but wake_
+  bool open_ = false;
+  bool scheduled_ = false;
+  std::vector<OutItem> items_;
+  HeldMessage held_;
+  std::uint64_t entered_ = 0;
+  std::uint64_t refused_ = 0;
+  std::uint64_t quota_ = UINT64_MAX;
+  boost::asio::any_io_executor executor_;
+  std::function<void()> wake_;  // API thread only
+};
+
+/// Who gets received messages: each message goes to one subscriber, in turn, skipping full ones.
+class Subscribers {
+ public:
+  void add(std::shared_ptr<SubscriberQueue> queue);
+  void remove(const SubscriberQueue* queue);
+  /// From any shard. no_receiver when nobody listens, queue_full when all are full.
+  Accept offer(Message&& message);
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<SubscriberQueue>> outboxes_;
+  std::size_t turn_ = 0;
+};
+
+}  // namespace qudag::api

@@ -1,0 +1,416 @@
+#include "config/keys.h"
+
+#include "base/limits.h"
+#include "config/quantity.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace qudag::config {
+namespace {
+
+using Values = std::vector<std::string>;
+
+std::string toml_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out.push_back('\\');
+    out.push_back(c);
+  }
+  return out + '"';
+}
+
+std::unexpected<Error> wrong(std::string_view takes, std::string_view text) {
+  return fail(Errc::config_invalid, fmt::format("must be {}, not {}", takes, toml_string(text)));
+}
+
+// ---- One maker per kind of value. `at` gives the field that the key stands for.
+// -------------------
+
+template <class At>
+Key text(std::string_view name, std::string_view takes, std::string_view help, At at) {
+  return {
+      name,
+      takes,
+      help,
+      false,
+      [at](Settings& s, const Values& v) -> Status {
+        at(s) = v.front();
+        return {};
+      },
+      [at](const Settings& s) { return toml_string(std::string(at(const_cast<Settings&>(s)))); }};
+}
+
+template <class At>
+Key truth(std::string_view name, std::string_view help, At at) {
+  return {name,
+          "true or false",
+          help,
+          false,
+          [at](Settings& s, const Values& v) -> Status {
+            const auto value = parse_truth(v.front());
+            if (!value) return wrong("true or false", v.front());
+            at(s) = *value;
+            return {};
+          },
+          [at](const Settings& s) -> std::string {
+            return at(const_cast<Settings&>(s)) ? "true" : "false";
+          }};
+}
+
+template <class At>
+Key count(std::string_view name, std::uint64_t low, std::uint64_t high, std::string_view help,
+          At at) {
+  return {name,
+          "a whole number",
+          help,
+          false,
+          [=](Settings& s, const Values& v) -> Status {
+            const auto value = parse_count(v.front());
+            if (!value || *value < low || *value > high) {
+              return wrong(fmt::format("a whole number from {} to {}", low, high), v.front());
+            }
+            auto& field = at(s);
+            field = static_cast<std::remove_reference_t<decltype(field)>>(*value);
+            return {};
+          },
+          [at](const Settings& s) { return fmt::format("{}", at(const_cast<Settings&>(s))); }};
+}
+
+template <class At>
+Key size(std::string_view name, std::uint64_t low, std::string_view help, At at) {
+  return {name,
+          "a size such as \"512MiB\"",
+          help,
+          false,
+          [=](Settings& s, const Values& v) -> Status {
+            const auto value = parse_size(v.front());
+            if (!value || *value < low) {
+              return wrong(fmt::format("a size of at least {}, such as \"512MiB\"", size_text(low)),
+                           v.front());
+            }
+            at(s) = *value;
+            return {};
+          },
+          [at](const Settings& s) { return toml_string(size_text(at(const_cast<Settings&>(s)))); }};
+}
+
+template <class At>
+Key duration(std::string_view name, std::chrono::seconds low, std::chrono::seconds high,
+             std::string_view help, At at) {
+  return {
+      name,
+      "a time such as \"60s\" or \"3h\"",
+      help,
+      false,
+      [=](Settings& s, const Values& v) -> Status {
+        const auto value = parse_duration(v.front());
+        if (!value || *value < low || *value > high) {
+          return wrong(fmt::format("a time from {} to {}, such as \"60s\" or \"3h\"",
+                                   duration_text(low), duration_text(high)),
+                       v.front());
+        }
+        at(s) = std::chrono::duration_cast<std::chrono::seconds>(*value);
+        return {};
+      },
+      [at](const Settings& s) { return toml_string(duration_text(at(const_cast<Settings&>(s)))); }};
+}
+
+/// An address form (SocketAddress or PeerAddress), or a list of them.
+template <class T, class At>
+Key address(std::string_view name, std::string_view takes, std::string_view help, At at) {
+  return {
+      name,
+      takes,
+      help,
+      false,
+      [=](Settings& s, const Values& v) -> Status {
+        const auto value = T::parse(v.front());
+        if (!value) return wrong(takes, v.front());
+        at(s) = *value;
+        return {};
+      },
+      [at](const Settings& s) { return toml_string(at(const_cast<Settings&>(s)).to_string()); }};
+}
+
+template <class T, class At>
+Key addresses(std::string_view name, std::string_view takes, std::string_view help, At at) {
+  return {name,
+          takes,
+          help,
+          true,
+          [=](Settings& s, const Values& v) -> Status {
+            std::vector<T> parsed;
+            for (const std::string& text : v) {
+              const auto value = T::parse(text);
+              if (!value) return wrong(takes, text);
+              parsed.push_back(*value);
+            }
+            at(s) = std::move(parsed);
+            return {};
+          },
+          [at](const Settings& s) {
+            std::string out = "[";
+            for (const T& one : at(const_cast<Settings&>(s))) {
+              out += (out.size() > 1 ? ", " : "") + toml_string(one.to_string());
+            }
+            return out + "]";
+          }};
+}
+
+Key file_mode(std::string_view name, std::string_view help) {
+  static constexpr std::string_view kTakes = "an octal file mode such as \"0600\" or \"0660\"";
+  return {name,
+          kTakes,
+          help,
+          false,
+          [](Settings& s, const Values& v) -> Status {
+            unsigned mode = 0;
+            for (const char c : v.front()) {
+              if (c < '0' || c > '7' || mode > 0777) return wrong(kTakes, v.front());
+              mode = mode * 8 + static_cast<unsigned>(c - '0');
+            }
+            if (v.front().empty() || mode > 0777 || (mode & 0600) != 0600) {
+              return wrong(kTakes, v.front());
+            }
+            s.api.mode = mode;
+            return {};
+          },
+          [](const Settings& s) { return fmt::format("\"{:04o}\"", s.api.mode); }};
+}
+
+Key log_level() {
+  static constexpr std::string_view kTakes =
+      "one of \"trace\", \"debug\", \"info\", \"warn\", \"error\", \"off\"";
+  return {
+      "log.level",
+      kTakes,
+      "How much goes to standard error: trace, debug, info, warn, error, off.",
+      false,
+      [](Settings& s, const Values& v) -> Status {
+        for (const std::string_view level : {"trace", "debug", "info", "warn", "error", "off"}) {
+          if (v.front() == level) {
+            s.node.log_level = level;
+            return {};
+          }
+        }
+        return wrong(kTakes, v.front());
+      },
+      [](const Settings& s) { return toml_string(s.node.log_level); }};
+}
+
+Key cipher() {
+  static constexpr std::string_view kTakes =
+      "one of \"auto\", \"aes-256-gcm\", \"chacha20-poly1305\"";
+  return {
+      "cipher",
+      kTakes,
+      "Of links and own circuits: aes-256-gcm, chacha20-poly1305, or auto, by what the CPU has.",
+      false,
+      [](Settings& s, const Values& v) -> Status {
+        for (const std::string_view name : {"auto", "aes-256-gcm", "chacha20-poly1305"}) {
+          if (v.front() == name) {
+            s.node.cipher = name;
+            return {};
+          }
+        }
+        return wrong(kTakes, v.front());
+      },
+      [](const Settings& s) { return toml_string(s.node.cipher); }};
+}
+
+Key congestion() {
+  static constexpr std::string_view kTakes = "one of \"cubic\", \"bbr\"";
+  return {"congestion",
+          kTakes,
+          "How fast links may send: cubic; or bbr, which keeps its rate where packets are lost.",
+          false,
+          [](Settings& s, const Values& v) -> Status {
+            if (v.front() != "cubic" && v.front() != "bbr") return wrong(kTakes, v.front());
+            s.node.congestion = v.front() == "bbr" ? Congestion::bbr : Congestion::cubic;
+            return {};
+          },
+          [](const Settings& s) {
+            return toml_string(s.node.congestion == Congestion::bbr ? "bbr" : "cubic");
+          }};
+}
+
+#define QUDAG_AT(field) \
+  [](Settings & s) -> auto& { return s.field; }
+
+std::vector<Key> make_keys() {
+  using namespace std::chrono_literals;
+  constexpr std::uint64_t kMany = 10'000'000;
+  constexpr std::string_view kAddress = "an address such as \"127.0.0.1:4433\" or \"[::1]:4433\"";
+  constexpr std::string_view kPeer = "\"id@host:port\" with the 52-character id of the node";
+  std::vector<Key> keys{
+      text("identity", "the path of a file made by `qudag keygen`",
+           "The identity file. Empty: a new identity for this run.", QUDAG_AT(node.identity)),
+      address<SocketAddress>("listen", kAddress,
+                             "UDP address to listen on. Port 0: the kernel chooses.",
+                             QUDAG_AT(node.listen)),
+      addresses<SocketAddress>("publish", kAddress,
+                               "Addresses to publish for others; empty: `listen` as bound.",
+                               QUDAG_AT(node.publish)),
+      addresses<SocketAddress>(
+          "preferred_address", kAddress,
+          "Where links to this node go on, as behind a balancer: one IPv4, one IPv6; port 0: as "
+          "bound.",
+          QUDAG_AT(node.preferred_address)),
+      addresses<PeerAddress>("bootstrap", kPeer,
+                             "Relays to join the network through: three or more.",
+                             QUDAG_AT(node.bootstrap)),
+      truth("relay", "Take circuits that go on to other nodes.", QUDAG_AT(node.relay)),
+      truth("known", "Publish a descriptor, so that others can address this node.",
+            QUDAG_AT(node.known)),
+      count("shards", 0, 64, "Threads with their own sockets and links; 0: one per core.",
+            QUDAG_AT(node.shards)),
+      count(
+          "packet_bytes_max", limits::kPacketBytesLeast, limits::kPacketBytesMax,
+          "The largest UDP payload to try on each path; 1452: never more than the internet takes.",
+          QUDAG_AT(node.packet_bytes_max)),
+      count("awake_us", 0, 1'000,
+            "Microseconds to look for work before sleeping, while rests are that short; 0: none.",
+            QUDAG_AT(node.awake_us)),
+      cipher(),
+      truth("distinct_networks", "Never two hops of a route in one /16 (IPv4) or /32 (IPv6).",
+            QUDAG_AT(node.distinct_networks)),
+      count("guards", 0, 16,
+            "How many first hops to keep to; 0: any relay. New circuits go to the least loaded of "
+            "them.",
+            QUDAG_AT(node.guards)),
+      count("second_guards", 0, 16,
+            "How many second hops a node that is no relay keeps to, each for days; 0: any relay.",
+            QUDAG_AT(node.second_guards)),
+      duration("descriptor_lifetime", 60s, 7 * 24h,
+               "Renewed at half of it; it does not outlive the newest onion key.",
+               QUDAG_AT(node.descriptor_lifetime)),
+      duration("onion_key_lifetime", 120s, 90 * 24h,
+               "Rotated at half of it; then still accepted for the other half, and wiped.",
+               QUDAG_AT(node.onion_key_lifetime)),
+      duration("gossip_interval", 1s, 1h, "How often neighbours compare their netmaps.",
+               QUDAG_AT(node.gossip_interval)),
+      duration("link_lifetime", 60s, 90 * 24h, "A link dialed by this node is replaced by then.",
+               QUDAG_AT(node.link_lifetime)),
+      congestion(),
+      text(
+          "state.dir", "the path of a directory",
+          "Where guards and known relays are kept over a restart. Empty: beside the identity file; "
+          "none: nowhere.",
+          QUDAG_AT(node.state_dir)),
+      size("limits.memory", std::uint64_t{32} << 20,
+           "The memory bound of the whole process: QUIC, TLS, code and stacks included.",
+           QUDAG_AT(node.limits.memory)),
+      count("limits.links", 4, 1'000'000, "QUIC connections.", QUDAG_AT(node.limits.links)),
+      count("limits.warm_links", 0, 10'000,
+            "Of them, kept or opened ahead of need while circuits ask for any; 0: none.",
+            QUDAG_AT(node.limits.warm_links)),
+      count("limits.half_open", 2, 100'000, "Links still in the handshake.",
+            QUDAG_AT(node.limits.half_open)),
+      count("limits.links_per_prefix", 0, 1'000'000,
+            "QUIC connections from one block of addresses (/24 or /48); 0: no bound.",
+            QUDAG_AT(node.limits.links_per_prefix)),
+      count("limits.half_open_per_prefix", 0, 100'000, "The same for links still in the handshake.",
+            QUDAG_AT(node.limits.half_open_per_prefix)),
+      count("limits.handshakes_per_second", 0, 1'000'000,
+            "Handshakes that others begin, in bursts of twice as many; 0: no bound.",
+            QUDAG_AT(node.limits.handshakes_per_second)),
+      count("limits.handshakes_per_prefix", 0, 1'000'000, "The same for one block of addresses.",
+            QUDAG_AT(node.limits.handshakes_per_prefix)),
+      size("limits.link_bytes_per_second", 0, "Bytes that one link may bring; 0: no bound.",
+           QUDAG_AT(node.limits.link_bytes_per_second)),
+      count("limits.circuits_per_link", 1, 1'000'000, "Circuits that one link may open.",
+            QUDAG_AT(node.limits.circuits_per_link)),
+      count("limits.builds_per_second", 0, 1'000'000,
+            "Circuits that others begin, in bursts of twice as many; 0: no bound.",
+            QUDAG_AT(node.limits.builds_per_second)),
+      count("limits.builds_per_link", 0, 1'000'000, "The same for one link.",
+            QUDAG_AT(node.limits.builds_per_link)),
+      count("limits.circuits", 4, kMany, "Circuits, in all roles.", QUDAG_AT(node.limits.circuits)),
+      count("limits.circuits_building", 2, 1'000'000, "Circuits being built.",
+            QUDAG_AT(node.limits.circuits_building)),
+      count("limits.queue_high", 1, kMany, "Messages of class high waiting to be sent.",
+            QUDAG_AT(node.limits.queue_high)),
+      count("limits.queue_normal", 1, kMany, "The same for class normal.",
+            QUDAG_AT(node.limits.queue_normal)),
+      count("limits.queue_low", 1, kMany, "The same for class low.",
+            QUDAG_AT(node.limits.queue_low)),
+      size("limits.queue_high_bytes", std::uint64_t{64} << 20,
+           "Bytes of messages of class high waiting to be sent.",
+           QUDAG_AT(node.limits.queue_high_bytes)),
+      size("limits.queue_normal_bytes", std::uint64_t{64} << 20, "The same for class normal.",
+           QUDAG_AT(node.limits.queue_normal_bytes)),
+      size("limits.queue_low_bytes", std::uint64_t{64} << 20, "The same for class low.",
+           QUDAG_AT(node.limits.queue_low_bytes)),
+      log_level(),
+      truth("log.sensitive", "Show addresses and ids in logs.", QUDAG_AT(node.log_sensitive)),
+      truth("process.debuggable", "Let debuggers of the same user and core dumps see this process.",
+            QUDAG_AT(debuggable)),
+      text("api.socket", "the path of a Unix socket",
+           "Unix socket of the local API; empty: in a folder of the user's own (docs/api.md).",
+           QUDAG_AT(api.socket)),
+      file_mode("api.mode", "File mode of the socket: who may use this node."),
+      count("api.connections", 1, 10'000, "API connections open at once.",
+            QUDAG_AT(api.connections)),
+      count("api.outstanding", 1, kMany, "Sends without an outcome on one WebSocket.",
+            QUDAG_AT(api.outstanding)),
+      count("api.queue_messages", 1, kMany, "Received messages waiting for one subscriber.",
+            QUDAG_AT(api.queue_messages)),
+      size("api.queue_bytes", std::uint64_t{1} << 16, "The same in bytes.",
+           QUDAG_AT(api.queue_bytes)),
+  };
+  return keys;
+}
+
+#undef QUDAG_AT
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j < row.size(); ++j) row[j] = j;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t swapped = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({swapped, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::span<const Key> config_keys() {
+  static const std::vector<Key> keys = make_keys();
+  return keys;
+}
+
+const Key* find_key(std::string_view name) {
+  for (const Key& key : config_keys()) {
+    if (key.name == name) return &key;
+  }
+  return nullptr;
+}
+
+std::string_view closest_key(std::string_view name) {
+  constexpr std::size_t kNameBytesMax = 64;  // no more work than that for hostile names
+  if (name.size() > kNameBytesMax) return {};
+  std::string_view best;
+  std::size_t best_distance = 4;
+  for (const Key& key : config_keys()) {
+    std::size_t distance = edit_distance(name, key.name);
+    // The right word in the wrong table (`memory` for `limits.memory`) counts as close.
+    const auto last = [](std::string_view full) { return full.substr(full.rfind('.') + 1); };
+    if (last(name) == last(key.name)) distance = std::min<std::size_t>(distance, 1);
+    if (distance < best_distance && distance < key.name.size()) {
+      best = key.name;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+}  // namespace qudag::config

@@ -1,0 +1,314 @@
+// One QUIC connection: ngtcp2 and TLS objects, streams, send schedule, control stream, its end.
+//
+// Life: link/lifecycle.h has the states and the rules of time. A link that ends is closing_soon
+// until the next flush, then retired: the QUIC state is freed, and what stays for a moment answers
+// late packets with the same close.
+//
+// ngtcp2 must not be entered again from its own callbacks (but for a few calls), so: LinkEvents
+// that come from reading packets are sent from the callbacks; what their receiver then asks for is
+// queued or is one of the allowed calls; on_stream_sent is sent after a train is complete; deletion
+// is the endpoint's, between calls.
+#pragma once
+
+#include "base/deadline_heap.h"
+#include "link/connection/shared.h"
+#include "link/lifecycle.h"
+#include "link/path/native_address.h"
+#include "link/path/pacer.h"
+#include "link/stream/control.h"
+#include "link/stream/early.h"
+#include "link/stream/scheduler.h"
+#include "link/stream/stream.h"
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace qudag::link {
+
+/// An Initial packet that may become a link.
+struct Incoming {
+  const ngtcp2_pkt_hd* header = nullptr;
+  std::optional<ngtcp2_cid> original_dcid;  // from a verified Retry token
+  bool came_before = false;                 // with a proof of its address from then
+  SocketAddress local;
+  SocketAddress remote;
+};
+
+/// Packets that ask for an acknowledgement until one leaves at once; its delay bound is 25 ms.
+inline constexpr std::size_t kAckEvery = 10;
+
+/// A link whose peer has not said HELLO so long after the handshake ends with `protocol`.
+inline constexpr Duration kHelloWithin = std::chrono::seconds(5);
+
+/// A datagram that came while a step of the handshake was under way.
+struct MemoryHeld {
+  NativePath path;
+  std::uint8_t ecn = 0;
+  std::vector<std::byte> bytes;
+};
+inline constexpr std::size_t kHeldDatagramsMax = 16;
+inline constexpr std::size_t kHeldBytesMax = 24 * 1024;
+
+/// What the endpoint must do after a packet was read.
+enum class Verdict : std::uint8_t { keep, retry, drop };
+
+/// Where a train of packets goes.
+struct TrainInfo {
+  SocketAddress to;
+  SocketAddress from;
+  std::size_t bytes = 0;
+  std::size_t segment = 0;
+  std::uint8_t ecn = 0;
+};
+
+class Connection {
+ public:
+  static Result<std::unique_ptr<Connection>> dial(Shared& shared, LinkId id, const NodeId& peer,
+                                                  const SocketAddress& at,
+                                                  const SocketAddress& local);
+  static Result<std::unique_ptr<Connection>> accept(Shared& shared, LinkId id,
+                                                    const Incoming& incoming);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  LinkId id() const { return id_; }
+  LinkState state() const { return life_.state(); }
+  const Lifecycle& life() const { return life_; }
+  bool dialer() const { return dialer_; }
+  const std::optional<NodeId>& peer() const { return peer_; }
+  /// Usable for dial(): not ending, and the peer did not say goodbye.
+  bool reusable() const;
+  LinkInfo info() const;
+  std::size_t held_datagrams() const { return held_.size(); }
+
+  // The turn.
+  Verdict receive(NativePath path, std::uint8_t ecn, Bytes datagram);
+  /// `late`: how long after its deadline it is called; this shard's own delay is no peer's silence.
+  void expire(Duration late);
+  /// Writes packets until the room, the quantum or ngtcp2's budget ends; false if nothing came.
+  bool write_train(MutableBytes room, TrainInfo& out);
+  /// Before the first train of a flush: the bytes that may leave in it (pacing).
+  std::size_t begin_writing();
+  /// After the last one: sets the pacing clock, frees TLS when it is done. A link that used its
+  /// whole quantum may have more to write.
+  void end_writing(bool quantum_used);
+  void report_sent();
+  TimePoint deadline() const;
+
+  // Steps of the handshake off the loop, see connection/handshake.cc.
+  bool wants_step() const { return step_ == Step::waiting && !closing_soon() && !retired(); }
+  /// For a worker, which has it from begin_step() to finish_step().
+  const std::shared_ptr<TlsEngine>& engine() const { return tls_.engine(); }
+  void begin_step();
+  void finish_step(WorkEnd how);
+
+  // The end.
+  bool closing_soon() const { return doom_.has_value(); }
+  /// The handshake was complete.
+  bool was_ready() const { return !facts_.group.empty(); }
+  /// Ends the link at the next flush; the first reason stays.
+  void close_soon(Error why, Code code);
+  void say_goodbye(Drain why);
+  /// A warm link is asked for a sign of life even without streams, so that it does not end idle.
+  void keep_warm(bool warm);
+  /// Both sides dialed before they heard of each other, or the same side dialed both.
+  bool is_twin_of(const Connection& other) const;
+  /// Which shard of the peer the link ends at, from 1; 0: it did not say.
+  std::uint8_t peer_place() const { return peer_place_; }
+  /// A dialed link goes on from another local address; false if not by a path of its own.
+  bool move(const SocketAddress& local);
+  /// Sends a ping: any packet tells the peer where we are now. False unless ready.
+  bool probe_peer();
+  /// Ends soon, unless its peer says something. False if it was not asked.
+  bool ask();
+  /// The address is gone at which the peer dialed us: nothing new goes here. False if it cannot be
+  /// dialed instead.
+  bool leave_behind();
+  /// Of this machine's addresses the one that is used; and the peer's.
+  SocketAddress here() const;
+  bool is_at(const sockaddr_in6& remote) const;
+  SocketAddress remote() const;
+  const SocketAddress& dialed_at() const { return remote_; }
+  /// It was dialed for a circuit of others, and is not ready.
+  bool for_others() const { return for_others_; }
+  void begin_for_others();
+  void end_for_others();
+  /// Writes CONNECTION_CLOSE if one is due; 0 bytes otherwise.
+  bool write_close(MutableBytes room, TrainInfo& out);
+  /// Frees the QUIC state; returns the reason. Retired links answer late packets until `until`.
+  Error retire();
+  bool retired() const { return conn_ == nullptr; }
+  /// The close packet again, for every 2^n-th late packet; empty otherwise.
+  Bytes late_answer();
+
+  // Streams.
+  Result<std::int64_t> open(Class cls, std::uint64_t context);
+  Stream* find(std::int64_t index);
+  std::size_t streams() const { return stream_count_; }
+  /// The most urgent level with something to send; control if there is none, as for
+  /// acknowledgements.
+  std::uint8_t urgency() const { return scheduler_.first_level(); }
+  /// Ready, without a stream for that long.
+  bool unused_for(Duration quiet) const;
+  /// Classes that are not paused any more get the windows that were held back.
+  void give_held();
+  void set_class(Stream& stream, Class cls);
+  void write(Stream& stream, memory::Block block);
+  void consume(Stream& stream, std::size_t bytes);
+  std::size_t granted_for(Stream& stream, std::size_t consumed);
+  std::size_t wanted_window(Stream& stream, std::size_t usual, std::size_t consumed);
+  void check(int rv);
+  void reset(Stream& stream, Code code);
+  bool send_control(std::uint8_t type, Bytes body);
+
+  DeadlineHook deadline_hook;
+  bool dirty = false;  // in Shared::dirty
+
+ private:
+  friend struct Callbacks;
+  enum class Step : std::uint8_t { none, waiting, under_way, done };
+  struct Doom {
+    Error why;
+    bool send_close = false;
+    ngtcp2_ccerr close{};
+  };
+
+  Connection(Shared& shared, LinkId id, bool dialer, const SocketAddress& local,
+             const SocketAddress& remote);
+  bool reserve();
+  Status start(ngtcp2_conn* conn, std::optional<NodeId> expected);
+  bool add_route(const ngtcp2_cid& cid);
+  void remove_route(const ngtcp2_cid& cid);
+  void drop_routes();
+  void touch();
+  void touch_for_answer(std::size_t& bytes_since, std::size_t bytes);
+
+  bool frozen() const { return step_ != Step::none; }
+  int take_step();
+  void hold(const NativePath& path, std::uint8_t ecn, Bytes datagram);
+  void leave_step();
+
+  // Callbacks of ngtcp2, see connection/callbacks.cc.
+  int on_client_initial();
+  int on_crypto_data(Bytes data);
+  bool on_handshake_completed();
+  void on_handshake_confirmed() { tls_done_ = true; }
+  void on_preferred_address(ngtcp2_path& path, const ngtcp2_preferred_addr& told);
+  void on_preferred_validated(bool success);
+  bool on_stream_opened(std::int64_t index);
+  bool before_hello(const Stream& stream) const;
+  bool hold_early(Stream& stream);
+  void drop_early(Stream& stream, Code code);
+  void release_early();
+  void take_stream(Stream& stream);
+  void take_stream_data(Stream& stream, Bytes data);
+  bool on_stream_data(Stream& stream, Bytes data, bool fin);
+  void on_stream_ended(Stream& stream, std::uint64_t code);
+  void on_stream_freed(Stream& stream, std::uint64_t code);
+  bool on_control_data(Bytes data);
+  bool on_control_frame(const ControlFrame& frame);
+  bool on_hello(Bytes body);
+  void give_token();
+  void on_new_token(Bytes token);
+
+  bool violation(const char* what);
+  void fail_with(int ngtcp2_error);
+  void close_silently_soon(Error why);
+  void add_doomed(Doom close_soon);
+  void leave_dials();
+  void link_stream(Stream& stream);
+  void free_stream(Stream* stream);
+  void free_all_streams();
+  void note_sent(Stream& stream, std::size_t bytes);
+  bool follow_rule(Lifecycle::Rule rule);
+  Duration probe_time() const;
+  void give_link_window(std::size_t bytes);
+  void pay_window();
+  void update_keepalive();
+  bool own_pacing() const;
+  Stream* next_stream();
+  std::size_t packet_bytes() const;
+  bool room_to_probe() const;
+  bool stuck() const;
+  bool waits_for_probe() const;
+  void begin_drain(LifeEvent event, Drain why);
+  void end_if_drained();
+  bool take_path();
+  void address(TrainInfo& train, const ngtcp2_path& path, const ngtcp2_pkt_info& info);
+  StreamId name(const Stream& stream) const { return {id_, stream.index()}; }
+  static ngtcp2_ssize write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtcp2_pkt_info* info,
+                                   std::uint8_t* out, std::size_t size, ngtcp2_tstamp now,
+                                   void* self);
+
+  Shared& shared_;
+  LinkId id_;
+  bool dialer_;
+  memory::Reservation link_bytes_;
+  memory::Reservation handshake_bytes_;  // until TLS is done
+  bool half_open_ = false;               // counted in Shared::half_open
+  bool for_others_ = false;
+  bool counted_for_others_ = false;   // in Shared::dials_for_others, until it ends
+  Admission::Block* seat_ = nullptr;  // of an accepted link, among those of its addresses
+  bool hello_made_ = false;           // a dialer's TLS has begun
+  Step step_ = Step::none;
+  bool tls_done_ = false;  // both sides know that the handshake is complete
+  bool hello_seen_ = false;
+  TimePoint hello_by_ = kNever;          // while it is ready and the peer has not said HELLO
+  std::unique_ptr<EarlyStreams> early_;  // what came before it
+  bool control_open_ = false;            // ngtcp2 knows stream 0
+  bool paced_ = true;                    // until the path has shown to be short
+  std::uint8_t peer_place_ = 0;
+  Lifecycle life_;
+  SocketAddress local_;  // as ngtcp2 knows it
+  // Of a dialer's packets. Dialed from a wildcard address, it is what the system chose then: no
+  // packet leaves from another address with a connection id that this one was seen with.
+  SocketAddress from_;
+  bool owes_path_ = false;  // from_ is another one, and has no connection id of its own yet
+  SocketAddress remote_;
+  std::optional<NodeId> peer_;
+  TlsFacts facts_;
+  TlsSession tls_;
+  ngtcp2_conn* conn_ = nullptr;
+  std::optional<Doom> doom_;
+
+  Scheduler scheduler_;
+  Stream control_;
+  ControlReader control_reader_;
+  Stream* all_first_ = nullptr;  // every stream but control
+  std::size_t stream_count_ = 0;
+  Stream* report_first_ = nullptr;
+
+  // Bytes a second: the link's window waits for the rate.
+  std::optional<sync::TokenBucket> rate_;
+  std::uint64_t window_owed_ = 0;
+  TimePoint pay_at_ = kNever;
+
+  // Smoothed, and the shortest; as of the last flush.
+  Duration round_trip_ = Duration(1'000'000);
+  Duration shortest_trip_ = Duration(1'000'000);
+  Pacer pacer_;
+  TimePoint pace_at_ = kNever;  // when more may leave
+  bool keep_last_ = false;      // packet of the window, for sparse streams: next_stream()
+  TimePoint sparse_at_{};       // when one of those sent last
+  bool wrote_ = false;          // in this flush
+
+  TimePoint asked_at_{};  // when a packet last left that the peer acknowledges
+
+  // What the peer waits for (acknowledgements, windows) and may ride on data, see
+  // touch_for_answer().
+  TimePoint answer_at_ = kNever;
+  std::size_t heard_since_ = 0;  // bytes, since the last writing
+  std::size_t given_since_ = 0;
+
+  std::vector<MemoryHeld> held_;
+  std::vector<Cid> routes_;
+  std::vector<std::byte> close_packet_;
+  std::uint32_t late_packets_ = 0;
+};
+
+/// The callbacks that ngtcp2 gets for every connection.
+const ngtcp2_callbacks& connection_callbacks();
+
+}  // namespace qudag::link

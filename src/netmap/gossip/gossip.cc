@@ -1,0 +1,398 @@
+// Gossip. A digest is answered in four steps: the range is cleared of what we thought the link has;
+// every entry marks what it has; what it has newer or alone is wanted; what it lacks is owed.
+#include "netmap/gossip/gossip.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace qudag::netmap {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr double kSendsPerSecond = 500;  // 3.3 MB/s: 10,000 descriptors in 20 s; below what the
+constexpr double kSendsBurst = 64;       // receiver can verify
+constexpr std::size_t kSendsPerTurnMax = 64;
+constexpr std::size_t kDigestLinksPerTurnMax = 8;
+constexpr std::size_t kOwedMax = 1u << 18;  // ids in all queues: 8 MB
+constexpr Duration kBlockedRetry = 250ms;
+// A WANT that crosses our answer to a DIGEST asks for what is on its way: not sent twice.
+constexpr Duration kOnItsWay = 2s;
+constexpr Duration kAskAnotherAfter = 5s;
+constexpr Duration kAskAgainAfter = 30s;
+constexpr Duration kWantedKept = 60s;
+constexpr double kFrameWork = 16;  // the least that a frame costs, in entries
+
+double as_double(std::size_t value) { return static_cast<double>(value); }
+
+/// Four complete exchanges per interval: twice as many as two honest nodes with full netmaps need.
+double work_max(const NetmapOptions& options) {
+  return 8 * as_double(options.descriptors_max) + 4096;
+}
+
+}  // namespace
+
+// ---- Allowance
+// ------------------------------------------------------------------------------------
+
+double Allowance::amount_at(TimePoint now) const {
+  const std::chrono::duration<double> passed = std::max(now, at_) - at_;
+  return std::min(amount_max_, amount_ + passed.count() * per_second_);
+}
+
+bool Allowance::take(double amount, TimePoint now) {
+  const double have = amount_at(now);
+  if (have < amount) return false;
+  amount_ = have - amount;
+  at_ = std::max(now, at_);
+  return true;
+}
+
+TimePoint Allowance::ready_at(double amount, TimePoint now) const {
+  const double missing = amount - amount_at(now);
+  if (missing <= 0) return now;
+  // One nanosecond more, so that rounding never gives a time at which it is still missing.
+  return now + Duration(static_cast<Duration::rep>(std::ceil(missing / per_second_ * 1e9)) + 1);
+}
+
+// ---- Links
+// ----------------------------------------------------------------------------------------
+
+Gossip::Gossip(const NetmapOptions& options, Store& store, Belief& belief, Rng& rng,
+               GossipSink& sink, NetmapStats& stats)
+    : options_(options), store_(store), belief_(belief), rng_(rng), sink_(sink), stats_(stats) {}
+
+std::size_t Gossip::take_slot() {
+  const auto unused = std::ranges::find(slots_used_, false);
+  const auto slot = static_cast<std::size_t>(unused - slots_used_.begin());
+  if (unused == slots_used_.end()) slots_used_.push_back(true);
+  slots_used_[slot] = true;
+  return slot;
+}
+
+void Gossip::on_link_ready(std::uint64_t key, Now now, const LinkFacts& facts) {
+  if (links_.contains(key) || links_.size() >= options_.links_max) return;
+  const double work = work_max(options_);
+  const double interval =
+      std::max<double>(1, static_cast<double>(options_.digest_interval.count()));
+  const auto [at, is_new] =
+      links_.try_emplace(key, Link{.slot = take_slot(),
+                                   .facts = facts,
+                                   .work = Allowance(work, work / interval, now.mono),
+                                   .sends = Allowance(kSendsBurst, kSendsPerSecond, now.mono),
+                                   .next_digests = now.mono});
+  if (options_.passes_on) return send_digests(key, at->second, now);
+  if (Record* own = store_.find(options_.self)) owe(key, at->second, *own);
+}
+
+Reach Gossip::reach_of_link(std::uint64_t key) const {
+  const auto at = links_.find(key);
+  return at == links_.end() ? Reach::world : at->second.facts.reach;
+}
+
+std::optional<NodeId> Gossip::dialed_over(std::uint64_t key) const {
+  const auto at = links_.find(key);
+  return at == links_.end() ? std::nullopt : at->second.facts.dialed;
+}
+
+std::size_t Gossip::share_of_link(std::uint64_t key) const {
+  const auto dialed = dialed_over(key);
+  if (!dialed) return Store::kStrangerMax;
+  if (belief_.in(*dialed)) return store_.believed_max();
+  const Record* held = store_.find(*dialed);
+  return held != nullptr && held->reached ? store_.relay_max() : Store::kStrangerMax;
+}
+
+std::vector<NodeId> Gossip::showed(const Record& held) const {
+  std::vector<NodeId> out;
+  for (const auto& [key, link] : links_) {
+    if (link.facts.dialed && held.has.contains(link.slot)) out.push_back(*link.facts.dialed);
+  }
+  return out;
+}
+
+std::optional<SocketAddress> Gossip::linked_at(const Descriptor& d) const {
+  for (const auto& [key, link] : links_) {
+    const LinkFacts& facts = link.facts;
+    if (facts.dialed == d.id && d.names(facts.remote)) return facts.remote;
+  }
+  return std::nullopt;
+}
+
+/// Whether a link may hear of a descriptor from us.
+bool Gossip::may_tell(const Record& held, const Link& link) const {
+  if (!options_.passes_on && held.entry->descriptor.id != options_.self) return false;
+  return store_.may_show(held) && held.entry->may_go_over(link.facts.reach);
+}
+
+void Gossip::on_link_closed(std::uint64_t key) {
+  const auto at = links_.find(key);
+  if (at == links_.end()) return;
+  Link& link = at->second;
+  digests_due_.erase({link.next_digests, key});
+  debtors_.erase(key);
+  owed_ -= link.owed.size();
+  std::erase_if(wanted_, [&](const auto& item) { return item.second.asked_of == key; });
+  for (auto& [id, wanted] : wanted_) wanted.shown.erase(link.slot);
+  store_.forget_link(key, link.slot);
+  slots_used_[link.slot] = false;
+  links_.erase(at);
+}
+
+bool Gossip::send(std::uint64_t link, wire::ControlType type, Bytes body) {
+  const bool sent = sink_.send(link, static_cast<std::uint8_t>(type), body);
+  ++(sent ? stats_.frames_out : stats_.sends_refused);
+  return sent;
+}
+
+void Gossip::report(BoundedList& out) const {
+  using Kind = Bounded::Kind;
+  out.push_back(bounded(Kind::table, "links in gossip", "serve no gossip", links_.size(),
+                        options_.links_max));
+  // An id that is owed stands there until it is sent or has been replaced by the next digest.
+  out.push_back(bounded(Kind::queue, "descriptors owed to links", "the next digest makes up for it",
+                        owed_, kOwedMax, sizeof(NodeId)));
+  out.back().age_max = std::chrono::duration_cast<Duration>(options_.digest_interval) * 2;
+  out.back().drops[static_cast<std::size_t>(DropReason::items_full)] = stats_.owed_dropped;
+  out.push_back(bounded(Kind::table, "descriptors asked for", "ask later", wanted_.size(),
+                        2 * options_.descriptors_max));
+}
+
+// ---- Digests
+// --------------------------------------------------------------------------------------
+
+void Gossip::send_digests(std::uint64_t key, Link& link, Now now) {
+  auto due = digests_due_.extract({link.next_digests, key});  // used again below
+  // Between three and five quarters of the interval: links of one start do not stay in step.
+  link.next_digests = now.mono + std::chrono::duration_cast<Duration>(options_.digest_interval *
+                                                                      (0.75 + 0.5 * rng_.unit()));
+  for (const auto& body : store_.digests(link.facts.reach)) {
+    if (send(key, wire::ControlType::digest, body)) continue;
+    link.next_digests = now.mono + kBlockedRetry;
+    break;
+  }
+  if (!due) {
+    digests_due_.emplace(link.next_digests, key);
+    return;
+  }
+  due.value() = {link.next_digests, key};
+  digests_due_.insert(std::move(due));
+}
+
+void Gossip::digest_all(Now now) {
+  digests_due_.clear();
+  wanted_.clear();  // what came was refused for its time: it may be asked for again
+  for (auto& [key, link] : links_) {
+    link.asked = 0;
+    link.next_digests = now.mono;
+    digests_due_.emplace(now.mono, key);
+  }
+}
+
+bool Gossip::on_digest(std::uint64_t key, Bytes body, Now now) {
+  const auto digest = wire::DigestView::parse(body);
+  if (!digest) return false;
+  Link& link = links_.at(key);
+  const std::size_t ours = store_.count_range(digest->lo(), digest->hi());
+  if (!link.work.take(kFrameWork + as_double(digest->size() + ours), now.mono)) {
+    ++stats_.frames_ignored;
+    return true;
+  }
+  store_.for_range(digest->lo(), digest->hi(), [&](Record& held) { held.has.erase(link.slot); });
+  if (link.facts.dialed && options_.only_reached && belief_.in(*link.facts.dialed)) {
+    belief_.on_digest(*link.facts.dialed, *digest, now);
+  }
+  scratch_.reset();
+  const std::span<NodeId> room = scratch_.make<NodeId>(digest->size());
+  std::size_t asked = 0;
+  for (std::size_t i = 0; i < digest->size(); ++i) {
+    const wire::DigestEntry entry = digest->at(i);
+    note_shown(entry, link);
+    if (should_ask(entry, key, link, now)) room[asked++] = entry.id;
+  }
+  store_.for_range(digest->lo(), digest->hi(), [&](Record& held) {
+    if (!held.has.contains(link.slot)) owe(key, link, held);
+  });
+  if (asked > 0) {
+    const std::span<std::byte> want = scratch_.make<std::byte>(wire::want_bytes(asked));
+    wire::write_want(room.first(asked), want);
+    send(key, wire::ControlType::want, want);
+  }
+  return true;
+}
+
+void Gossip::note_shown(const wire::DigestEntry& entry, const Link& link) {
+  Record* held = store_.find(entry.id);
+  if (held != nullptr && entry.rank >= held->rank()) held->has.insert(link.slot);
+}
+
+/// Notes that we lack it, and says whether this link is to be asked for it now: one link is asked
+/// at a time, and a second one if the first does not answer.
+bool Gossip::should_ask(const wire::DigestEntry& entry, std::uint64_t key, const Link& link,
+                        Now now) {
+  using enum Store::Judgement;
+  const std::size_t share = share_of_link(key);
+  const Store::Judgement judgement =
+      store_.judge(entry.id, entry.rank, now.unix_seconds, key, share);
+  if (judgement == old || judgement == full) return false;
+  auto at = wanted_.find(entry.id);
+  if (at == wanted_.end()) {
+    const std::size_t wanted_max = 2 * options_.descriptors_max;
+    const std::size_t asked_max = options_.only_reached ? std::min(share, options_.descriptors_max)
+                                                        : options_.descriptors_max;
+    if (wanted_.size() >= wanted_max || link.asked >= asked_max) return false;
+    at = wanted_.emplace(entry.id, Wanted{}).first;
+  } else {
+    const Duration wait = at->second.asked_of == key ? kAskAgainAfter : kAskAnotherAfter;
+    at->second.shown.insert(link.slot);
+    if (now.mono - at->second.asked_at < wait) return false;
+    --links_.at(at->second.asked_of).asked;
+  }
+  Wanted& wanted = at->second;
+  wanted.rank = std::max(wanted.rank, entry.rank);
+  wanted.shown.insert(link.slot);
+  wanted.asked_of = key;
+  wanted.asked_at = now.mono;
+  ++links_.at(key).asked;
+  return true;
+}
+
+void Gossip::forget_wanted(std::map<NodeId, Wanted>::iterator at) {
+  if (const auto link = links_.find(at->second.asked_of); link != links_.end()) {
+    --link->second.asked;
+  }
+  wanted_.erase(at);
+}
+
+bool Gossip::on_want(std::uint64_t key, Bytes body, Now now) {
+  const auto want = wire::WantView::parse(body);
+  if (!want) return false;
+  Link& link = links_.at(key);
+  if (!link.work.take(kFrameWork + as_double(want->size()), now.mono)) {
+    ++stats_.frames_ignored;
+    return true;
+  }
+  forget_sent(link, now);
+  for (std::size_t i = 0; i < want->size(); ++i) {
+    Record* held = store_.find(want->at(i));
+    if (held != nullptr && !held->sent.contains(link.slot)) owe(key, link, *held);
+  }
+  return true;
+}
+
+// ---- Descriptors
+// ----------------------------------------------------------------------------------
+
+void Gossip::seen_from(std::uint64_t key, Record& held, std::uint64_t rank) {
+  const auto link = links_.find(key);
+  if (link != links_.end() && rank >= held.rank()) held.has.insert(link->second.slot);
+}
+
+void Gossip::spread(std::uint64_t source, Record& held) {
+  if (const auto at = wanted_.find(held.entry->descriptor.id); at != wanted_.end()) {
+    if (at->second.rank <= held.rank()) {
+      if (at->second.rank == held.rank()) held.has = at->second.shown;
+      forget_wanted(at);
+    }
+  }
+  seen_from(source, held, held.rank());
+  for (auto& [key, link] : links_) {
+    if (!held.has.contains(link.slot)) owe(key, link, held);
+  }
+}
+
+void Gossip::owe(std::uint64_t key, Link& link, Record& held) {
+  if (held.owed.contains(link.slot) || !may_tell(held, link)) return;
+  if (owed_ >= kOwedMax) {
+    ++stats_.owed_dropped;
+    return;
+  }
+  held.owed.insert(link.slot);
+  link.owed.push_back(held.entry->descriptor.id);
+  ++owed_;
+  debtors_.insert(key);
+}
+
+/// Links take turns, one descriptor each.
+void Gossip::pay_owed(Now now) {
+  std::size_t waiting = 0;  // links in a row that cannot be served now
+  for (std::size_t sent = 0; sent < kSendsPerTurnMax && waiting < debtors_.size();) {
+    auto next = debtors_.upper_bound(last_paid_);
+    if (next == debtors_.end()) next = debtors_.begin();
+    last_paid_ = *next;
+    Link& link = links_.at(last_paid_);
+    if (pay_one(last_paid_, link, now)) {
+      ++sent;
+      waiting = 0;
+    } else {
+      ++waiting;
+    }
+    if (link.owed.empty()) debtors_.erase(last_paid_);
+  }
+}
+
+/// False if the link must wait or, with an empty queue, is owed nothing any more.
+bool Gossip::pay_one(std::uint64_t key, Link& link, Now now) {
+  while (!link.owed.empty()) {
+    if (link.blocked_until > now.mono || link.sends.ready_at(1, now.mono) > now.mono) return false;
+    const NodeId id = link.owed.front();
+    Record* held = store_.find(id);
+    if (held != nullptr && held->owed.contains(link.slot)) {
+      if (!send(key, wire::ControlType::descriptor, held->entry->raw)) {
+        link.blocked_until = now.mono + kBlockedRetry;
+        return false;
+      }
+      link.sends.take(1, now.mono);
+      held->owed.erase(link.slot);
+      held->has.insert(link.slot);
+      held->sent.insert(link.slot);
+      forget_sent(link, now);
+      link.sent.emplace_back(now.mono, id);
+      link.owed.pop_front();
+      --owed_;
+      return true;
+    }
+    link.owed.pop_front();  // expired, or replaced and owed once more further back
+    --owed_;
+  }
+  return false;
+}
+
+void Gossip::forget_sent(Link& link, Now now) {
+  while (!link.sent.empty() && now.mono - link.sent.front().first >= kOnItsWay) {
+    if (Record* held = store_.find(link.sent.front().second)) held->sent.erase(link.slot);
+    link.sent.pop_front();
+  }
+}
+
+// ---- Time
+// -----------------------------------------------------------------------------------------
+
+void Gossip::on_time(Now now) {
+  for (std::size_t i = 0; i < kDigestLinksPerTurnMax && !digests_due_.empty(); ++i) {
+    const auto [when, key] = *digests_due_.begin();
+    if (when > now.mono) break;
+    send_digests(key, links_.at(key), now);
+  }
+  if (now.mono - wanted_swept_ >= kWantedKept / 4) {
+    wanted_swept_ = now.mono;
+    for (auto at = wanted_.begin(); at != wanted_.end();) {
+      const auto next = std::next(at);
+      if (now.mono - at->second.asked_at >= kWantedKept) forget_wanted(at);
+      at = next;
+    }
+  }
+  pay_owed(now);
+}
+
+TimePoint Gossip::next_deadline(TimePoint now) const {
+  TimePoint next = digests_due_.empty() ? kNever : digests_due_.begin()->first;
+  for (const std::uint64_t key : debtors_) {
+    const Link& link = links_.at(key);
+    next = std::min(next, std::max(link.blocked_until, link.sends.ready_at(1, now)));
+    if (next <= now) break;
+  }
+  return next;
+}
+
+}  // namespace qudag::netmap

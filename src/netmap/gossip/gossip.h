@@ -1,0 +1,132 @@
+// Gossip with the links: digests, wants, and descriptors that are owed to links.
+//
+// Everything that a peer can ask for is paid from an allowance of its link, so that small frames
+// cannot make large work: `work` in entries looked at, `sends` in descriptors per second. What an
+// allowance does not cover is dropped; the next digest makes up for it.
+#pragma once
+
+#include "base/bounded.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "memory/scratch.h"
+#include "netmap/map/store.h"
+#include "netmap/netmap.h"
+#include "netmap/reached/belief.h"
+#include "wire/control.h"
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace qudag::netmap {
+
+/// Fills at a steady rate up to a bound; starts full.
+class Allowance {
+ public:
+  Allowance(double amount_max, double per_second, TimePoint now)
+      : amount_max_(amount_max), per_second_(per_second), amount_(amount_max), at_(now) {}
+  bool take(double amount, TimePoint now);
+  /// When `amount` will be there.
+  TimePoint ready_at(double amount, TimePoint now) const;
+
+ private:
+  double amount_at(TimePoint now) const;
+
+  double amount_max_;
+  double per_second_;
+  double amount_;
+  TimePoint at_;
+};
+
+class Gossip {
+ public:
+  Gossip(const NetmapOptions& options, Store& store, Belief& belief, Rng& rng, GossipSink& sink,
+         NetmapStats& stats);
+
+  void on_link_ready(std::uint64_t link, Now now, const LinkFacts& facts);
+  void on_link_closed(std::uint64_t link);
+  bool knows(std::uint64_t link) const { return links_.contains(link); }
+  /// Of one that is gone nothing is known any more: its addresses must reach the world.
+  Reach reach_of_link(std::uint64_t link) const;
+  /// How many descriptors it may have brought that nobody proved.
+  std::size_t share_of_link(std::uint64_t link) const;
+  /// Whom we dialed there.
+  std::optional<NodeId> dialed_over(std::uint64_t link) const;
+  /// Nodes that we dialed and that have shown it, or passed it on.
+  std::vector<NodeId> showed(const Record& held) const;
+  /// A link is ready that we dialed to that node at an address that it publishes.
+  std::optional<SocketAddress> linked_at(const Descriptor& descriptor) const;
+  /// False: malformed.
+  bool on_digest(std::uint64_t link, Bytes body, Now now);
+  bool on_want(std::uint64_t link, Bytes body, Now now);
+
+  /// The link sent us a descriptor that we hold, or an older one: it has at least that.
+  void seen_from(std::uint64_t link, Record& held, std::uint64_t rank);
+  /// `held` is new: owed to every link that is not known to have it.
+  void spread(std::uint64_t source, Record& held);
+
+  /// Digests go to all links in the next turns.
+  void digest_all(Now now);
+  void on_time(Now now);
+  TimePoint next_deadline(TimePoint now) const;
+  std::size_t owed() const { return owed_; }
+  const memory::Scratch& scratch() const { return scratch_; }
+  void report(BoundedList& out) const;
+
+ private:
+  struct Link {
+    std::size_t slot;
+    LinkFacts facts;
+    Allowance work;
+    Allowance sends;
+    TimePoint next_digests;
+    TimePoint blocked_until{};  // the sink had no room
+    std::deque<NodeId> owed{};  // the bit in Record::owed decides; an id without it is skipped
+    std::deque<std::pair<TimePoint, NodeId>> sent{};  // the bits in Record::sent, oldest first
+    std::size_t asked = 0;  // entries of wanted_ that were asked of this link
+  };
+  using Links = std::map<std::uint64_t, Link>;
+  /// A descriptor that digests show and that we lack.
+  struct Wanted {
+    std::uint64_t rank = 0;
+    std::uint64_t asked_of = 0;
+    TimePoint asked_at{};
+    LinkSet shown;
+  };
+
+  bool send(std::uint64_t link, wire::ControlType type, Bytes body);
+  void send_digests(std::uint64_t key, Link& link, Now now);
+  bool may_tell(const Record& held, const Link& link) const;
+  void note_shown(const wire::DigestEntry& entry, const Link& link);
+  bool should_ask(const wire::DigestEntry& entry, std::uint64_t key, const Link& link, Now now);
+  void forget_wanted(std::map<NodeId, Wanted>::iterator at);
+  void owe(std::uint64_t key, Link& link, Record& held);
+  void pay_owed(Now now);
+  bool pay_one(std::uint64_t key, Link& link, Now now);
+  void forget_sent(Link& link, Now now);
+  std::size_t take_slot();
+
+  const NetmapOptions& options_;
+  Store& store_;
+  Belief& belief_;
+  Rng& rng_;
+  GossipSink& sink_;
+  NetmapStats& stats_;
+
+  Links links_;
+  std::set<std::pair<TimePoint, std::uint64_t>> digests_due_;
+  std::set<std::uint64_t> debtors_;  // links to which something is owed
+  std::uint64_t last_paid_ = 0;
+  std::size_t owed_ = 0;
+  std::map<NodeId, Wanted> wanted_;
+  TimePoint wanted_swept_{};
+  std::vector<bool> slots_used_;
+  // For one frame: whom to ask for what, and the WANT that says so. A start and the most that a
+  // digest of 400 entries needs.
+  memory::Scratch scratch_{2 * 1024, 32 * 1024};
+};
+
+}  // namespace qudag::netmap

@@ -1,0 +1,52 @@
+// Descriptors that wait for their signature to be verified: bounded, and fair between links.
+//
+// Links take turns. When the queue is full, the link that has most in it loses its oldest, so a
+// link that floods loses its own.
+#pragma once
+
+#include "base/bytes.h"
+#include "sync/ledger.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <vector>
+
+namespace qudag::netmap {
+
+class VerifyQueue {
+ public:
+  struct Waiting {
+    std::uint64_t link = 0;
+    std::vector<std::byte> raw;
+  };
+
+  /// waiting_max 0: takes nothing.
+  explicit VerifyQueue(std::size_t waiting_max);
+
+  void push(std::uint64_t link, Bytes raw, TimePoint now);
+  /// The oldest of the link whose turn it is; what has waited too long is dropped.
+  std::optional<Waiting> pop(TimePoint now);
+
+  bool empty() const { return size() == 0; }
+  std::size_t size() const { return ledger_.items(); }
+  std::uint64_t dropped() const;
+  void report(BoundedList& out, TimePoint now) const;
+
+ private:
+  struct Item {
+    std::vector<std::byte> raw;
+    TimePoint since;
+  };
+  using Lines = std::map<std::uint64_t, std::deque<Item>>;
+  Item take_front(Lines::iterator at);
+
+  const bool takes_any_;
+  sync::Ledger ledger_;
+  Lines lines_;  // none is empty
+  std::uint64_t last_served_ = 0;
+};
+
+}  // namespace qudag::netmap

@@ -1,0 +1,165 @@
+// The descriptors that are held: one per id, by id, with what is known about the links of each.
+//
+// Limits: `descriptors_max` in all, and of one first byte of the id as many as one DIGEST can list,
+// so that every digest is exact. Ids are hashes: an honest netmap has 40 of a byte when it holds
+// 10,000. There is always a place for our own descriptor, and for those that are `kept`.
+//
+// Identities are free, so places are shared by who takes them. A descriptor of a relay that was
+// reached is *proven*; every other one counts against the link that brought it (its source), and
+// against the network that it claims to be in. When all is full, an unproven one of the source
+// that has most goes, the youngest first; what is proven never goes for a stranger's sake.
+#pragma once
+
+#include "memory/budget.h"
+#include "netmap/map/link_set.h"
+#include "netmap/map/view.h"
+#include "wire/gossip.h"
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+namespace qudag::netmap {
+
+/// A descriptor's source: the link that brought it, or one of these.
+inline constexpr std::uint64_t kOwnSource = UINT64_MAX;       // ourselves, a file
+inline constexpr std::uint64_t kGoneSource = UINT64_MAX - 1;  // links that are gone
+
+struct Record {
+  EntryPtr entry;
+  LinkSet has;   // links that hold this one or a newer one, as far as we know
+  LinkSet owed;  // links in whose queue this id stands
+  LinkSet sent;  // links that it was sent to a moment ago
+  // The rest stays when a newer descriptor of the id comes.
+  std::uint64_t source = kOwnSource;
+  TimePoint since{};               // first held
+  bool reached = false;            // a link to one of its addresses was completed by this node
+  SocketAddress reached_at;        // this one; port 0: not known
+  bool counts = false;             // as a relay for routes
+  TimePoint believed_at{};         // when there was last reason to let it count
+  std::vector<NodeId> vouchers{};  // who showed it and is believed; at most kVouchersMax
+  double renewals = 8;             // that may come at once
+  TimePoint renewed_at{};
+  std::uint64_t rank() const { return entry->descriptor.rank; }
+};
+
+struct StoreRules {
+  NodeId self{};
+  std::size_t descriptors_max = limits::kNetmapDescriptorsMax;
+  memory::Budget* memory = nullptr;  // outlives the store; null: no bound but the number
+  /// Off: everything is proven.
+  bool only_reached = false;
+};
+
+class Store {
+ public:
+  explicit Store(const StoreRules& rules);
+
+  /// Unproven descriptors that a link may have brought: one whose peer is not known as a relay, one
+  /// to a relay that was reached, one to a node that is believed.
+  static constexpr std::size_t kStrangerMax = 64;
+  std::size_t relay_max() const { return rules_.descriptors_max / 8; }
+  std::size_t believed_max() const { return rules_.descriptors_max / 2; }
+  /// Unproven ones that claim to be in one network (/16, /32) of the world.
+  static constexpr std::size_t kNetworkMax = 64;
+  /// Relays that were reached, in one network and at one address (/64) of the world. More are held
+  /// as if they had not been: whoever has one machine does not fill the netmap with it.
+  static constexpr std::size_t kReachedOfNetworkMax = 64;
+  static constexpr std::size_t kReachedOfHostMax = 8;
+  static constexpr std::size_t kVouchersMax = 8;
+
+  enum class Judgement : std::uint8_t { newcomer, newer, old, full };
+  /// Whether a descriptor of that id and rank would be looked at. `share`: what its source may have
+  /// of unproven ones. One that is held and lies further ahead than is valid (a clock was wrong)
+  /// gives way to any other.
+  Judgement judge(const NodeId& id, std::uint64_t rank, UnixSeconds now,
+                  std::uint64_t source = kOwnSource, std::size_t share = SIZE_MAX) const;
+  Record* find(const NodeId& id);
+  const Record* find(const NodeId& id) const;
+  /// Replaces what is held of its id; a newcomer may take the place of another. judge() said
+  /// newcomer or newer. Null: there is no place for it.
+  Record* put(EntryPtr entry, Now now, std::uint64_t source = kOwnSource);
+  /// Its proof, or whether it counts, may have changed.
+  void set_reached(Record& held, bool reached);
+  /// Whether there is a place for it among the reached ones of its networks and hosts.
+  bool may_be_reached(const Record& held) const;
+  void set_counts(Record& held, bool counts);
+  /// Nodes that always have a place: guards and bootstrap entries.
+  void keep(std::set<NodeId> ids);
+  bool is_kept(const NodeId& id) const { return id == rules_.self || kept_.contains(id); }
+  /// Removes what is over; the number removed.
+  std::size_t expire(UnixSeconds now);
+  std::uint64_t evicted() const { return evicted_; }
+  std::size_t unproven() const { return unproven_; }
+  /// A link is gone: its slot may be used again, and what it brought has no source any more.
+  void forget_link(std::uint64_t link, std::size_t slot);
+
+  /// Whether links may hear of it: a relay only when we have reached it.
+  bool may_show(const Record& held) const {
+    return !rules_.only_reached || held.reached || !held.entry->descriptor.relay ||
+           held.entry->descriptor.id == rules_.self;
+  }
+
+  /// f(held) for every id whose first byte is in [lo, hi], by id.
+  template <class F>
+  void for_range(std::uint8_t lo, std::uint8_t hi, F&& f) {
+    NodeId from;
+    from.bytes[0] = std::byte{lo};
+    for (auto at = held_.lower_bound(from); at != held_.end(); ++at) {
+      if (std::to_integer<std::uint8_t>(at->first.bytes[0]) > hi) break;
+      f(at->second);
+    }
+  }
+  /// How many for_range would visit.
+  std::size_t count_range(std::uint8_t lo, std::uint8_t hi) const;
+  std::size_t size() const { return held_.size(); }
+
+  /// DIGEST bodies for a link of that reach: they cover 0..255, each at most 400 entries. Valid
+  /// until the next change.
+  const std::vector<std::vector<std::byte>>& digests(Reach path = Reach::world);
+  ViewPtr view();
+  /// Counts up with every change of what is held.
+  std::uint64_t version() const { return version_; }
+
+ private:
+  struct Digests {
+    std::vector<std::vector<std::byte>> bodies;
+    std::uint64_t version = UINT64_MAX;
+  };
+  using Map = std::map<NodeId, Record>;
+
+  bool is_proven(const Record& held) const;
+  bool has_room() const;
+  void count(const Record& held, bool in);
+  void remove(Map::iterator at);
+  bool make_room(const Entry& entry, std::uint64_t source);
+  void make_room_anyway(std::uint8_t byte);
+  template <class In>
+  bool evict_for(std::uint64_t source, std::uint8_t lo, std::uint8_t hi, In&& in);
+  void append_digests(std::uint8_t lo, std::uint8_t hi, Reach path,
+                      std::vector<std::vector<std::byte>>& out);
+  void changed() { ++version_; }
+
+  const StoreRules rules_;
+  mutable memory::Allowance memory_;  // has_room() reserves ahead
+  Map held_;
+  std::set<NodeId> kept_;
+  std::array<std::size_t, 256> per_byte_{};
+  using Counts = std::map<std::uint64_t, std::size_t>;
+  Counts unproven_of_source_;
+  Counts unproven_of_network_;
+  Counts reached_of_network_;
+  Counts reached_of_host_;
+  std::size_t unproven_ = 0;
+  std::uint64_t evicted_ = 0;
+  std::uint64_t version_ = 0;
+  // Made on demand, once per version.
+  ViewPtr view_;
+  std::uint64_t view_version_ = 0;
+  std::array<Digests, kReachCount> digests_;
+};
+
+}  // namespace qudag::netmap

@@ -1,0 +1,61 @@
+// A View sorts once, so that who is asked for is found by a binary search.
+#include "netmap/map/view.h"
+
+#include "base/assert.h"
+
+#include <algorithm>
+#include <numbers>
+
+namespace qudag::netmap {
+namespace {
+
+constexpr double kClaimRange = std::numbers::sqrt2;  // around the median, both ways
+
+double median_capacity(std::span<const EntryPtr> relays) {
+  if (relays.empty()) return 0;
+  std::vector<double> all;
+  all.reserve(relays.size());
+  for (const EntryPtr& relay : relays) all.push_back(relay->descriptor.capacity_kib_s);
+  const auto middle = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2);
+  std::nth_element(all.begin(), middle, all.end());
+  return *middle;
+}
+
+const NodeId& id_of(const EntryPtr& entry) { return entry->descriptor.id; }
+
+std::vector<EntryPtr> sorted(std::vector<EntryPtr> entries) {
+  if (!std::ranges::is_sorted(entries, {}, id_of)) std::ranges::sort(entries, {}, id_of);
+  return entries;
+}
+
+}  // namespace
+
+View::View(std::vector<EntryPtr> entries) : View(sorted(std::move(entries)), {}) {}
+
+View::View(std::vector<EntryPtr> entries, std::vector<bool> counts) : entries_(std::move(entries)) {
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (entries_[i]->descriptor.relay && (counts.empty() || counts[i])) {
+      relays_.push_back(entries_[i]);
+    }
+  }
+  median_claim_ = median_capacity(relays_);
+}
+
+EntryPtr View::find_shared(const NodeId& id) const {
+  const auto at = std::ranges::lower_bound(entries_, id, {}, id_of);
+  return at != entries_.end() && id_of(*at) == id ? *at : nullptr;
+}
+
+const Entry* View::find(const NodeId& id) const {
+  const auto at = std::ranges::lower_bound(entries_, id, {}, id_of);
+  return at != entries_.end() && id_of(*at) == id ? at->get() : nullptr;
+}
+
+double View::claim(std::size_t index) const {
+  QUDAG_ASSERT(index < relays_.size());
+  if (median_claim_ == 0) return 1;
+  return std::clamp(relays_[index]->descriptor.capacity_kib_s / median_claim_, 1 / kClaimRange,
+                    kClaimRange);
+}
+
+}  // namespace qudag::netmap

@@ -1,0 +1,44 @@
+// An immutable snapshot of the netmap, and the relays in it with what they claim.
+//
+// Any shard may hold a View and draw routes from it; a new one replaces it whole.
+#pragma once
+
+#include "netmap/map/descriptor.h"
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace qudag::netmap {
+
+class View {
+ public:
+  View() = default;
+  explicit View(std::vector<EntryPtr> entries);  // any order, ids distinct; sorts by id
+  /// Sorted by id already; `counts`: which of them may be relays of a route. Empty: all that say
+  /// so.
+  View(std::vector<EntryPtr> entries, std::vector<bool> counts);
+
+  const Entry* find(const NodeId& id) const;
+  /// The same, as a handle; null if there is none.
+  EntryPtr find_shared(const NodeId& id) const;
+  std::span<const EntryPtr> entries() const { return entries_; }
+
+  /// Entries that take relayed circuits, and are there as far as this node knows, by id. Nothing
+  /// that they say of themselves makes one more likely than another before this node has measured
+  /// it.
+  std::span<const EntryPtr> relays() const { return relays_; }
+  /// By how much the capacity that it claims may then move its chance: twice as much for the
+  /// highest claim as for the lowest, 1 for the median's, and 1 for all if that is nothing: nobody
+  /// measured these claims.
+  double claim(std::size_t index) const;
+
+ private:
+  std::vector<EntryPtr> entries_;
+  std::vector<EntryPtr> relays_;
+  double median_claim_ = 0;  // of the relays, KiB/s
+};
+using ViewPtr = std::shared_ptr<const View>;
+
+}  // namespace qudag::netmap

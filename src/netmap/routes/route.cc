@@ -1,0 +1,246 @@
+// Route choice. Steps of draw_route():
+//   1. the destination must be known and reachable by us;
+//   2. the lists of guards are filled up with relays that do not fail;
+//   3. the first hop is, of the guards in use that are not the destination, the one with the least
+//      circuits of ours for its reliability and load;
+//   4. of a node that is no relay the second hop is one of the second guards, any;
+//   5. the other relays are drawn, in other networks than the relays before them. Where the
+//      destination says that it is excludes nobody.
+#include "netmap/routes/route.h"
+
+#include "netmap/routes/relay_draw.h"
+
+#include <algorithm>
+#include <span>
+
+namespace qudag::netmap {
+namespace {
+
+constexpr double kSame = 1e-9;        // loads that differ by less are equal
+constexpr double kGuardShareMax = 2;  // of the circuits that would be a guard's even part
+
+using Entries = std::vector<EntryPtr>;
+
+const NodeId& id_of(const EntryPtr& entry) { return entry->descriptor.id; }
+
+class Route {
+ public:
+  Route(const View& view, const NodeId& self, const NodeId& destination, const RoutePolicy& policy,
+        Guards& guards, const RelayHistory& history, Now now, Rng& rng)
+      : view_(view),
+        destination_(destination),
+        policy_(policy),
+        guards_(guards),
+        history_(history),
+        now_(now),
+        rng_(rng),
+        relays_(view, self, policy, history, now, rng) {}
+
+  /// Empty if there are not enough.
+  Entries draw(unsigned count) {
+    if (policy_.guards > 0 || policy_.second_guards > 0) {
+      guards_.update([this](const NodeId& id) { return relays_.is_relay(id); }, now_);
+    }
+    EntryPtr first = policy_.guards > 0 ? first_guard() : any({});
+    if (first == nullptr) return {};
+    const Entries begin{std::move(first)};
+    if (count == 1) return begin;
+    if (policy_.second_guards > 0) {
+      fill_up(Layer::second);
+      for (Entries rest = seconds(begin); !rest.empty();) {
+        Entries route = through({begin.front(), take_any(rest)}, count);
+        if (!route.empty()) return route;
+      }
+    }
+    return through(begin, count);
+  }
+
+ private:
+  Entries through(Entries route, unsigned count) {
+    while (route.size() < count) {
+      EntryPtr next = any(route);
+      if (next == nullptr) return {};
+      route.push_back(std::move(next));
+    }
+    return route;
+  }
+
+  EntryPtr any(const Entries& others) {
+    return relays_.draw(others, [this](const NodeId& id) { return id == destination_; });
+  }
+
+  EntryPtr take_any(Entries& from) {
+    std::swap(from[rng_.below(from.size())], from.back());
+    EntryPtr out = std::move(from.back());
+    from.pop_back();
+    return out;
+  }
+
+  // ---- the first hop
+
+  /// Of the guards in use; if only the destination is, another of the list; if all fail, those in
+  /// use nevertheless: they are what we come back to.
+  EntryPtr first_guard() {
+    fill_up(Layer::first);
+    const Entries listed = listed_in(Layer::first);
+    Entries healthy = listed;
+    std::erase_if(healthy, [this](const EntryPtr& guard) { return !is_healthy(guard); });
+    Entries suited = not_destination(healthy, policy_.guards);
+    if (suited.empty()) {
+      ++guards_.choices.other;
+      suited = not_destination(healthy, healthy.size());
+      if (suited.size() > 1) suited.resize(1);
+    }
+    if (suited.empty()) {
+      const EntryPtr more = draw_guard(Layer::first);
+      if (more != nullptr && !(id_of(more) == destination_)) suited = {more};
+    }
+    if (suited.empty()) suited = not_destination(listed, policy_.guards);
+    if (suited.empty()) suited = not_destination(listed, listed.size());
+    if (suited.empty()) return nullptr;
+    // One that is busy keeps its place, but is asked only if all are.
+    prefer(suited, [this](const EntryPtr& guard) { return !history_.busy(id_of(guard), now_); });
+    return least_loaded(suited);
+  }
+
+  /// Whose circuits of ours, and this one more, are the fewest for its reliability and load: so
+  /// their numbers become as those are. Equal ones have the same luck. How near a guard is does not
+  /// count: it would tell where we are. None gets more than twice its even part, whatever the
+  /// others say of themselves.
+  EntryPtr least_loaded(const Entries& suited) {
+    ++(suited.size() > 1 ? guards_.choices.least : guards_.choices.only);
+    if (!policy_.by_load) return suited[rng_.below(suited.size())];
+    double all = 1;
+    for (const EntryPtr& guard : suited) all += guards_.circuits.held(id_of(guard), now_);
+    const double most = kGuardShareMax * all / static_cast<double>(suited.size());
+    std::vector<double> loads;
+    for (const EntryPtr& guard : suited) {
+      const double held = guards_.circuits.held(id_of(guard), now_) + 1;
+      const double chance =
+          history_.reliability(id_of(guard), now_) * history_.loads().share(id_of(guard), now_);
+      loads.push_back(held / std::max(chance, RelayHistory::kWeightMin));
+      if (suited.size() > 2 && held > most) loads.back() += kPast;
+    }
+    const double least = *std::ranges::min_element(loads);
+    Entries equal;
+    for (std::size_t i = 0; i < suited.size(); ++i) {
+      if (loads[i] <= least * (1 + kSame)) equal.push_back(suited[i]);
+    }
+    return equal[rng_.below(equal.size())];
+  }
+
+  // ---- the second hop
+
+  /// Those in use that may come behind that first hop, or others of the list. What a first hop said
+  /// of them counts behind itself only.
+  Entries seconds(const Entries& begin) {
+    const Entries listed = listed_in(Layer::second);
+    Entries suited;
+    for (std::size_t i = 0; i < listed.size(); ++i) {
+      if (i >= policy_.second_guards && !suited.empty()) break;
+      if (id_of(listed[i]) == destination_ || !relays_.suits(*listed[i], begin)) continue;
+      suited.push_back(listed[i]);
+    }
+    const NodeId& first = id_of(begin.front());
+    prefer(suited, [&](const EntryPtr& second) {
+      return !guards_.passed_over(first, id_of(second), now_);
+    });
+    return suited;
+  }
+
+  // ---- the lists
+
+  /// Keeps only those, if there is any.
+  template <class Which>
+  static void prefer(Entries& entries, Which which) {
+    if (std::ranges::any_of(entries, which)) std::erase_if(entries, std::not_fn(which));
+  }
+
+  bool is_healthy(const EntryPtr& entry) const {
+    return history_.reliability(id_of(entry), now_) >= RelayHistory::kFailing;
+  }
+
+  Entries listed_in(Layer layer) const {
+    Entries out;
+    for (const NodeId& id : guards_.ids(layer)) {
+      if (EntryPtr entry = view_.find_shared(id)) out.push_back(std::move(entry));
+    }
+    return out;
+  }
+
+  /// Of the first `count`.
+  Entries not_destination(std::span<const EntryPtr> guards, std::size_t count) const {
+    Entries out;
+    for (const EntryPtr& guard : guards.first(std::min(count, guards.size()))) {
+      if (!(id_of(guard) == destination_)) out.push_back(guard);
+    }
+    return out;
+  }
+
+  /// First guards that fail have others beside them; of second ones nobody's word is good enough.
+  void fill_up(Layer layer) {
+    const auto enough = [&] {
+      const Entries listed = listed_in(layer);
+      if (layer == Layer::second) return listed.size() >= policy_.second_guards;
+      const auto healthy = std::ranges::count_if(
+          listed, [this](const EntryPtr& guard) { return is_healthy(guard); });
+      return static_cast<std::size_t>(healthy) >= policy_.guards;
+    };
+    while (!enough() && draw_guard(layer) != nullptr) {
+    }
+  }
+
+  /// In another network than the guards we have, if that can be had: nobody should own them all. In
+  /// one layer only, unless there are no others. Who the destination is does not matter here.
+  EntryPtr draw_guard(Layer layer) {
+    const bool first = layer == Layer::first;
+    const std::size_t wanted = first ? 2 * policy_.guards : policy_.second_guards;
+    if (!guards_.has_place(layer, wanted, now_)) return nullptr;
+    const Layer other = first ? Layer::second : Layer::first;
+    const Entries own = listed_in(layer);
+    const auto in_any = [&](const NodeId& id) {
+      return guards_.contains(layer, id) || guards_.contains(other, id);
+    };
+    EntryPtr drawn = relays_.draw(own, in_any);
+    if (drawn == nullptr && own.empty()) {
+      drawn = relays_.draw({}, [&](const NodeId& id) { return guards_.contains(layer, id); });
+    }
+    // When all fail we rather keep to those we have; but we need one.
+    if (drawn == nullptr || (!is_healthy(drawn) && !own.empty())) return nullptr;
+    guards_.add(layer, id_of(drawn), wanted, now_, rng_);
+    return drawn;
+  }
+
+  static constexpr double kPast = 1e12;  // behind all that are not
+
+  const View& view_;
+  const NodeId& destination_;
+  const RoutePolicy& policy_;
+  Guards& guards_;
+  const RelayHistory& history_;
+  const Now now_;
+  Rng& rng_;
+  const RelayDraw relays_;
+};
+
+}  // namespace
+
+Result<std::vector<EntryPtr>> draw_route(const View& view, const NodeId& self,
+                                         const NodeId& destination, unsigned relays,
+                                         const RoutePolicy& policy, Guards& guards,
+                                         const RelayHistory& history, Now now, Rng& rng) {
+  if (relays > limits::kRelaysMax) return fail(Errc::invalid_argument, "at most 5 relays");
+  if (destination == self) return fail(Errc::invalid_argument, "the destination is this node");
+  EntryPtr last = view.find_shared(destination);
+  if (last == nullptr || !is_usable(*last, now)) return fail(Errc::unknown_destination);
+
+  std::vector<EntryPtr> route;
+  if (relays > 0) {
+    route = Route(view, self, destination, policy, guards, history, now, rng).draw(relays);
+    if (route.empty()) return fail(Errc::no_route);
+  }
+  route.push_back(std::move(last));
+  return route;
+}
+
+}  // namespace qudag::netmap

@@ -1,0 +1,48 @@
+// Choosing the hops of a circuit: relays drawn by weight, then the destination.
+//
+// The first hop comes from a short list of guards: a source that drew a fresh first hop for every
+// circuit would sooner or later draw one that watches, for certain; with guards it draws rarely.
+// Which guard it is does not depend on the destination, unless that is itself the guard; nor does
+// the second hop, where that is kept to few as well: then whoever makes us build many circuits sees
+// the same few relays at the other side of the one that he owns, and not our guards.
+#pragma once
+
+#include "base/rng.h"
+#include "base/time.h"
+#include "netmap/map/view.h"
+#include "netmap/routes/guards.h"
+#include "netmap/routes/history.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace qudag::netmap {
+
+struct RoutePolicy {
+  bool distinct_networks =
+      true;                // not two relays in one /16 (IPv4) or /32 (IPv6); loopback is exempt
+  std::size_t guards = 2;  // first hops are few and long-lived; 0: any relay
+  /// The least loaded guard instead of any, and relays that say they are loaded more rarely. Off
+  /// only to compare.
+  bool by_load = true;
+  /// Relays that add less to builds more often. Off only to compare.
+  bool by_speed = true;
+  /// Second hops are few too, of a node that is no relay; 0: any relay.
+  std::size_t second_guards = 0;
+};
+
+/// True if any address of the first lies in the network block of the second's first address, the
+/// one at which links to it are made. So what one claims beyond that keeps only itself out of
+/// routes.
+bool share_network(const Descriptor& candidate, const Descriptor& chosen);
+
+/// `relays` distinct relays drawn by weight, then the destination. Never `self`, never a hop twice.
+/// Nothing but its id tells the relays of one destination from those of another.
+/// unknown_destination (or no valid onion key), no_route; invalid_argument for `relays` above 5 and
+/// for ourselves as the destination.
+Result<std::vector<EntryPtr>> draw_route(const View& view, const NodeId& self,
+                                         const NodeId& destination, unsigned relays,
+                                         const RoutePolicy& policy, Guards& guards,
+                                         const RelayHistory& history, Now now, Rng& rng);
+
+}  // namespace qudag::netmap

@@ -1,0 +1,51 @@
+#include "shard/gossip/bootstrap.h"
+
+#include <algorithm>
+
+namespace qudag::shard {
+
+namespace {
+
+using namespace std::chrono_literals;
+constexpr Duration kFirstPause = 250ms;
+constexpr std::size_t kRelaysPerRound = 3;
+
+}  // namespace
+
+Bootstrap::Bootstrap(Parts parts, Rng& rng)
+    : parts_(std::move(parts)),
+      rng_(rng),
+      pause_(std::min<Duration>(kFirstPause, parts_.interval)) {}
+
+void Bootstrap::on_time(Now now, const netmap::View& view, bool ahead) {
+  if (now.mono < due_) return;
+  parts_.begins_round(now);
+  for (const PeerAddress& entry : parts_.entries) {
+    if (entry.id != parts_.self) parts_.dial_entry(entry, now);
+  }
+  for (const NodeId& guard : parts_.guards()) parts_.dial_known(guard, now);
+  if (ahead && parts_.relay) dial_relays(now, view);
+
+  const bool alone = view.entries().size() <= 1;
+  pause_ = alone ? std::min(pause_ * 2, parts_.interval) : parts_.interval;
+  // A quarter of jitter, so that nodes started together do not stay in step.
+  const auto jitter = Duration(
+      static_cast<Duration::rep>(rng_.below(static_cast<std::uint64_t>(pause_.count() / 4 + 1))));
+  due_ = now.mono + pause_ + jitter;
+}
+
+void Bootstrap::begin_again(Now now) {
+  due_ = now.mono;
+  pause_ = std::min<Duration>(kFirstPause, parts_.interval);
+}
+
+void Bootstrap::dial_relays(Now now, const netmap::View& view) {
+  const auto relays = view.relays();
+  if (relays.empty()) return;
+  for (std::size_t i = 0; i < kRelaysPerRound; ++i) {
+    const NodeId& id = relays[rng_.below(relays.size())]->descriptor.id;
+    if (id != parts_.self) parts_.dial_known(id, now);
+  }
+}
+
+}  // namespace qudag::shard

@@ -1,0 +1,270 @@
+#include "shard/protection/protection.h"
+
+#include <algorithm>
+#include <string>
+
+namespace qudag::shard {
+namespace {
+
+using namespace std::chrono_literals;
+using overload::Action;
+using overload::Pressure;
+
+/// Below it, and without traffic, it is enough to look now and then.
+constexpr double kCalm = 0.3;
+
+// shrink: in small pieces, ten times a second.
+constexpr std::size_t kTrimPieces = 256;
+constexpr Duration kLinkQuiet = 5s;
+constexpr std::size_t kLinksAtOnce = 8;
+constexpr Duration kCircuitQuiet = 30s;
+constexpr std::size_t kCircuitVisits = 512;
+constexpr Duration kShrinkAllEvery = 1s;
+constexpr std::uint64_t kFreedEnough = 1 << 20;  // so that the process allocator is trimmed, too
+
+// Memory. From the first share on what is free goes back at every look; circuits that end because
+// of memory end until there is as much room as there.
+constexpr double kNear = overload::threshold(Action::refuse_circuits, Pressure::memory);
+constexpr std::size_t kGivePieces = 1'024;  // at once, of each size: about 0.2 ms
+constexpr Duration kWatchEvery = 1s;        // what the process holds
+constexpr Duration kWatchOften = 100ms;     // above two thirds
+constexpr Duration kReclaimEvery = 100ms;   // what a round freed is measured before the next
+
+constexpr std::uint64_t kWindowOneIn = 256;  // of the room there is: the window of a stream
+
+// pause_low: a sixteenth of the time is low's, as it has a sixteenth of every link, so that it goes
+// on however long the pressure lasts. What came through in that time is gone before the next.
+constexpr Duration kShareEvery = 1'600ms;
+constexpr Duration kShareTime = 100ms;
+bool is_share(Now now) { return now.mono.time_since_epoch() % kShareEvery < kShareTime; }
+
+// drop: so many at the threshold, and so many more when a pressure is at its bound.
+constexpr double kMessagesAtOnce = 64, kMessagesMore = 1'000;
+constexpr double kCircuitsAtOnce = 1, kCircuitsMore = 15;
+
+double share(Duration value, Duration bound) {
+  return static_cast<double>(value.count()) / static_cast<double>(bound.count());
+}
+
+double share(std::size_t value, std::size_t bound) {
+  return static_cast<double>(value) / static_cast<double>(bound);
+}
+
+std::size_t at(Class cls) { return static_cast<std::size_t>(cls); }
+std::size_t at(Pressure pressure) { return static_cast<std::size_t>(pressure); }
+std::size_t at(Action action) { return static_cast<std::size_t>(action); }
+
+double queue_delay_of(const Measured& m) {
+  double out = share(m.blocked, kBlockedTarget);
+  for (std::size_t i = 0; i < kClassCount; ++i) {
+    out = std::max(out, share(m.waiting[i], kWaitTargets[i]));
+  }
+  // Nobody can see whose datagrams wait unread: the most urgent class in use decides. Bulk alone
+  // may keep a shard as busy as it likes.
+  if (m.in_use[at(Class::high)]) {
+    out = std::max(out, share(m.behind, kBehindHighTarget));
+  } else if (m.in_use[at(Class::normal)]) {
+    const double normal = share(m.behind, kBehindNormalTarget);
+    out = std::max(out, std::min(normal, kBehindMaxNormal));
+  }
+  return out;
+}
+
+}  // namespace
+
+overload::Pressures pressures_of(const Measured& measured) {
+  overload::Pressures out{};
+  out[at(Pressure::memory)] = measured.memory;
+  out[at(Pressure::queue_delay)] = queue_delay_of(measured);
+  out[at(Pressure::loop_lag)] = share(measured.loop_lag, kLagTarget);
+  out[at(Pressure::descriptors)] = measured.descriptors;
+  out[at(Pressure::handshakes)] = measured.handshakes;
+  out[at(Pressure::circuits)] = measured.circuits;
+  out[at(Pressure::builds)] = measured.builds;
+  return out;
+}
+
+static std::uint64_t near_bytes(const memory::Bound& bound) {
+  return static_cast<std::uint64_t>(kNear * static_cast<double>(bound.node().bytes_max()));
+}
+
+Protection::Protection(const ProtectionSetup& setup)
+    : setup_(setup), near_bytes_(near_bytes(setup.bound)) {}
+
+// ---- Memory
+// -------------------------------------------------------------------------------------
+
+// What is free here and elsewhere goes back, so that only what is needed counts as pressure.
+void Protection::watch_memory(Now now) {
+  const bool near = setup_.bound.node().used() >= near_bytes_;
+  if (near) give_free();
+  const std::uint64_t max = setup_.bound.node().bytes_max();
+  const std::uint64_t used = setup_.bound.node().used();
+  if (near || now.mono >= watch_at_) {
+    watch_at_ = now.mono + (used >= max / 3 * 2 ? kWatchOften : kWatchEvery);
+    setup_.environment.on_memory_watch(setup_.shard, near);
+  }
+  const std::uint64_t room = max - std::min(max, used);
+  setup_.endpoint.set_stream_window(
+      std::clamp<std::size_t>(room / kWindowOneIn, kWindowMin, kWindowMax));
+  setup_.endpoint.set_long_windows(room / kLongWindowsOneIn / setup_.shards);
+}
+
+void Protection::give_free() {
+  static_cast<void>(setup_.pool.release_free(kGivePieces));
+  setup_.endpoint.trim_heap();
+}
+
+void Protection::reclaim(Class cls, Now now) {
+  const std::uint64_t used = setup_.bound.node().used();
+  if (used <= near_bytes_ || now.mono < reclaim_at_) return;
+  const std::size_t bytes =
+      setup_.circuits.reclaim(cls, (used - near_bytes_) / setup_.shards + 1, now);
+  if (bytes == 0) return;
+  reclaimed_bytes_ += bytes;
+  reclaim_at_ = now.mono + kReclaimEvery;
+  give_free();
+}
+
+// ---- Measuring
+// ----------------------------------------------------------------------------------
+
+Measured Protection::measure(Now now) {
+  Measured out;
+  out.memory = setup_.bound.pressure();
+  for (std::size_t i = 0; i < kClassCount; ++i) {
+    out.waiting[i] = setup_.messages.waiting_time(static_cast<Class>(i), now);
+  }
+  const link::EndpointStats links = setup_.endpoint.stats();
+  for (std::size_t i = 0; i < kClassCount; ++i) {
+    out.in_use[i] = links.class_bytes_in[i] != bytes_seen_[i];
+  }
+  bytes_seen_ = links.class_bytes_in;
+  quiet_ = links.datagrams_in == datagrams_seen_;
+  datagrams_seen_ = links.datagrams_in;
+  if (behind_since_ != kNever) out.behind = now.mono - behind_since_;
+  if (blocked_since_ != kNever) out.blocked = now.mono - blocked_since_;
+  // Late once may be anybody's fault; late twice in a row is ours.
+  const Duration lag = due_ == TimePoint{} ? Duration{} : std::max(now.mono - due_, Duration{});
+  out.loop_lag = std::min(lag, last_lag_);
+  last_lag_ = lag;
+  out.handshakes = setup_.endpoint.handshake_pressure(now);
+  out.circuits = share(setup_.circuits.size(), setup_.circuits_max);
+  out.builds = share(setup_.circuits.building(), setup_.building_max);
+  setup_.environment.measure(setup_.shard, out);
+  return out;
+}
+
+void Protection::weigh(const Measured& measured, Now now) {
+  load_.add({.busy = measured.busy,
+             .circuits = measured.circuits,
+             .memory = pressures_[at(Pressure::memory)],
+             .queue_delay = pressures_[at(Pressure::queue_delay)],
+             .loop_lag = pressures_[at(Pressure::loop_lag)],
+             .descriptors = pressures_[at(Pressure::descriptors)]},
+            now.mono);
+}
+
+void Protection::on_time(Now now) {
+  if (now.mono < due_) return;
+  watch_memory(now);
+  const Measured measured = measure(now);
+  pressures_ = pressures_of(measured);
+  weigh(measured, now);
+  overload_.update(pressures_, now.mono);
+  const bool calm = quiet_ && !overload_.active(Action::shrink) &&
+                    *std::max_element(pressures_.begin(), pressures_.end()) < kCalm;
+  looked_at_ = now.mono;
+  due_ = now.mono + (calm ? kEveryIdle : kEvery);
+  tell_changes();
+  act(now);
+}
+
+std::string_view Protection::worst() const {
+  const auto* const found = std::max_element(pressures_.begin(), pressures_.end());
+  return name_of(static_cast<Pressure>(found - pressures_.begin()));
+}
+
+void Protection::tell_changes() {
+  for (std::size_t i = 0; i < overload::kActionCount; ++i) {
+    const auto action = static_cast<Action>(i);
+    const bool active = overload_.active(action);
+    if (active == was_active_[i]) continue;
+    was_active_[i] = active;
+    setup_.environment.on_action(setup_.shard, action, active, worst(),
+                                 *std::max_element(pressures_.begin(), pressures_.end()));
+  }
+}
+
+// ---- Acting
+// -------------------------------------------------------------------------------------
+
+void Protection::act(Now now) {
+  if (overload_.active(Action::shrink)) shrink(now);
+  setup_.circuits.set_refusal(refusal(Action::refuse_circuits), refusal(Action::drop_normal));
+  setup_.endpoint.require_proof(overload_.active(Action::require_retry));
+  setup_.endpoint.pause(Class::low, overload_.active(Action::pause_low) && !is_share(now));
+  if (overload_.active(Action::drop_low)) drop(Class::low, Action::drop_low, now);
+  if (overload_.active(Action::drop_normal)) drop(Class::normal, Action::drop_normal, now);
+}
+
+/// The chance is how far the action's pressure is on its way to the bound; high is refused when all
+/// others are given up.
+double Protection::refusal(Action action) const {
+  return overload_.active(action) ? overload_.level(action) : 0;
+}
+
+void Protection::shrink(Now now) {
+  setup_.pool.trim(kTrimPieces);
+  setup_.circuits.end_idle(kCircuitQuiet, kCircuitVisits, now);
+  // Idle circuits need nobody's link.
+  const auto& on = overload::kOverloadRules[at(Action::shrink)].on;
+  bool others = false;
+  for (std::size_t p = 0; p < overload::kPressureCount; ++p) {
+    others |= p != at(Pressure::circuits) && pressures_[p] >= on[p];
+  }
+  if (others) setup_.endpoint.close_unused(kLinkQuiet, kLinksAtOnce, now);
+  if (now.mono < shrink_all_at_) return;
+  shrink_all_at_ = now.mono + kShrinkAllEvery;
+  setup_.endpoint.trim();
+  setup_.environment.on_maintained(setup_.shard, kFreedEnough);
+}
+
+/// Only while a pressure still is where the action starts: in the hold time after it nothing more
+/// is lost.
+void Protection::drop(Class cls, Action action, Now now) {
+  const double level = overload_.level(action);
+  const auto& on = overload::kOverloadRules[at(action)].on;
+  bool pressed = false;
+  for (std::size_t p = 0; p < overload::kPressureCount; ++p) pressed |= pressures_[p] >= on[p];
+  if (!pressed) return;
+  const Error why(Errc::refused_overload, "shed: " + std::string(worst()));
+  messages_dropped_[at(cls)] += setup_.messages.shed(
+      cls, static_cast<std::size_t>(kMessagesAtOnce + level * kMessagesMore), why, now);
+  if (pressures_[at(Pressure::memory)] >= on[at(Pressure::memory)]) return reclaim(cls, now);
+  setup_.circuits.shed(cls, static_cast<std::size_t>(kCircuitsAtOnce + level * kCircuitsMore), now);
+}
+
+Status Protection::admit(Class cls) {
+  const Action action = cls == Class::low ? Action::drop_low : Action::drop_normal;
+  if (cls == Class::high || !overload_.active(action)) return {};
+  ++sends_refused_[at(cls)];
+  return fail(Errc::refused_overload, std::string(worst()));
+}
+
+ProtectionReport Protection::report() const {
+  ProtectionReport out;
+  out.pressures = pressures_;
+  for (std::size_t i = 0; i < overload::kActionCount; ++i) {
+    const auto action = static_cast<Action>(i);
+    // An action at its threshold has level 0: visible all the same.
+    if (overload_.active(action)) out.levels[i] = std::max(0.01, overload_.level(action));
+    out.started[i] = overload_.started(action);
+  }
+  out.messages_dropped = messages_dropped_;
+  out.sends_refused = sends_refused_;
+  out.reclaimed_bytes = reclaimed_bytes_;
+  return out;
+}
+
+}  // namespace qudag::shard

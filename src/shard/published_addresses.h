@@ -1,0 +1,16 @@
+// Which addresses a node publishes: what the operator says; else what its socket is bound to; else,
+// behind a wildcard address, where the system would send from to the nodes that it joins through.
+#pragma once
+
+#include "runtime/socket.h"
+
+#include <qudag/options.h>
+
+#include <vector>
+
+namespace qudag::shard {
+
+std::vector<SocketAddress> published_addresses(const Options& options,
+                                               const runtime::DatagramSocket& socket);
+
+}  // namespace qudag::shard

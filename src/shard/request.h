@@ -1,0 +1,29 @@
+// What a send becomes on its way from the application's thread to a shard.
+#pragma once
+
+#include "base/time.h"
+#include "memory/block.h"
+#include "memory/budget.h"
+
+#include <qudag/message.h>
+
+#include <optional>
+
+namespace qudag::shard {
+
+/// Something to send: a message to a destination, or a reply on a circuit.
+struct SendRequest {
+  NodeId destination;
+  std::optional<ReplyTo> reply_to;
+  memory::Chain payload;
+  memory::Reservation reservation;
+  SendOptions options;
+  Completion done;
+  Progress progress;
+  TimePoint put{};  // into the shard's inbox
+};
+
+/// What a sender is told of a message that was not accepted: refused by a limit, or failed.
+Delivery refusal(const Error& error);
+
+}  // namespace qudag::shard

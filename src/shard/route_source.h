@@ -1,0 +1,61 @@
+// Routes for messages: drawn from the netmap's view, weighed by how relays behaved before.
+// Owned by a shard, used on its thread only.
+#pragma once
+
+#include "base/histogram.h"
+#include "base/rng.h"
+#include "message/messages.h"
+#include "netmap/netmap.h"
+#include "shard/node_guards.h"
+
+#include <memory>
+
+namespace qudag::shard {
+
+class RouteSource final : public message::Routes {
+ public:
+  /// `cipher`: what this node encrypts fastest with, for the cells of its circuits.
+  RouteSource(const NodeId& self, crypto::Cipher cipher, netmap::RoutePolicy policy,
+              std::shared_ptr<NodeGuards> guards, Rng& rng)
+      : self_(self), cipher_(cipher), policy_(policy), guards_(std::move(guards)), rng_(rng) {}
+
+  void set_view(netmap::ViewPtr view) { view_ = std::move(view); }
+  /// First hops of the node's circuits: those in use, and not others of the list.
+  std::vector<NodeId> guards() const {
+    auto out = guards_->with([](const netmap::Guards& guards) { return guards.ids(); });
+    if (out.size() > policy_.guards) out.resize(policy_.guards);
+    return out;
+  }
+  /// A link that we dialed is there.
+  void linked(const NodeId& peer, const SocketAddress& at) {
+    guards_->with([&](netmap::Guards& guards) { guards.linked(peer, at); });
+  }
+  /// How long successful builds took, in microseconds.
+  const Histogram& build_us() const { return build_us_; }
+  netmap::RelayLoads& loads() { return history_.loads(); }
+
+  Result<std::vector<onion::RouteHop>> draw(const NodeId& destination, unsigned relays,
+                                            Now now) override;
+  void refused(std::span<const onion::RouteHop> route, std::size_t hop, Now now) override {
+    history_.refused(route[hop].id, now, hop == 0);
+    // The hop before it said so, and is passed over for as long: who frames others gains nothing.
+    if (hop > 1) history_.refused(route[hop - 1].id, now, false);
+  }
+  void report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
+              Duration took, Now now) override;
+  void circuit_began(std::span<const onion::RouteHop> route, Now now) override;
+  void circuit_ended(std::span<const onion::RouteHop> route, bool by_us, Duration lived,
+                     Now now) override;
+
+ private:
+  const NodeId self_;
+  const crypto::Cipher cipher_;
+  const netmap::RoutePolicy policy_;
+  const std::shared_ptr<NodeGuards> guards_;  // owners: all shards
+  Rng& rng_;
+  netmap::ViewPtr view_ = std::make_shared<netmap::View>();
+  netmap::RelayHistory history_;
+  Histogram build_us_;
+};
+
+}  // namespace qudag::shard

@@ -1,0 +1,86 @@
+// What a shard needs from the process around it. Node implements it with threads and mailboxes, the
+// simulator with its event queue: the shard cannot tell.
+#pragma once
+
+#include "base/time.h"
+#include "netmap/netmap.h"
+#include "overload/rules.h"
+#include "runtime/driver.h"
+
+#include <qudag/message.h>
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace qudag::shard {
+
+/// One look at a shard, for the overload manager. Shares are of what is allowed.
+struct Measured {
+  double memory = 0;                            // share of the bound
+  double busy = 0;                              // share of the time, since the last look
+  double descriptors = 0;                       // share of the files that the process may have open
+  double handshakes = 0;                        // share of the half-open ones, or of their rate
+  double circuits = 0;                          // share of those that may be held
+  double builds = 0;                            // share of those that others may have under way
+  std::array<Duration, kClassCount> waiting{};  // of messages that could be sent
+  std::array<bool, kClassCount> in_use{};       // bytes of that class came
+  Duration behind{};                            // datagrams have been waiting unread for so long
+  Duration blocked{};                           // the socket has taken nothing for so long
+  Duration loop_lag{};                          // timers run so late
+};
+
+/// Messages of a class that have ended, and what they held at the limiter.
+struct Ended {
+  std::uint64_t messages = 0;
+  std::uint64_t bytes = 0;
+};
+using EndedByClass = std::array<Ended, kClassCount>;
+
+class ShardEnvironment {
+ public:
+  virtual ~ShardEnvironment() = default;
+  /// So many sends of each class have had their completion since the last call; once for each turn
+  /// in which there were any. On the shard's thread.
+  virtual void on_ended(unsigned shard, const EndedByClass& ended) {
+    static_cast<void>(shard), static_cast<void>(ended);
+  }
+  /// A message for the application. On the shard's thread.
+  virtual Accept on_message(Message&& message) = 0;
+  /// The shard has ended its links after stop(); its loop may end. On the shard's thread.
+  virtual void on_stopped(unsigned shard) = 0;
+  /// How to run something on a shard; index < shards.
+  virtual runtime::Executor& executor(unsigned shard) = 0;
+  virtual runtime::WorkerPool& workers() = 0;
+  /// A shard has done its maintenance and freed about so many bytes: time for that of the process.
+  /// On the shard's thread, every few seconds.
+  virtual void on_maintained(unsigned shard, std::uint64_t freed) {
+    static_cast<void>(shard), static_cast<void>(freed);
+  }
+  /// Time to look at what the process holds; `short_of` says that the memory bound is near, and
+  /// that everybody shall give back what is free. On the shard's thread, some times a second at
+  /// most.
+  virtual void on_memory_watch(unsigned shard, bool short_of) {
+    static_cast<void>(shard), static_cast<void>(short_of);
+  }
+  /// Our wall clock is so many seconds ahead of the clocks of peers in so many networks (behind, if
+  /// negative); near 0: it is right again. Once for each change. On shard 0's thread.
+  virtual void on_clock_off(std::int64_t seconds, std::size_t networks) {
+    static_cast<void>(seconds), static_cast<void>(networks);
+  }
+  /// Adds what only the process knows; a test may change the rest. On the shard's thread.
+  virtual void measure(unsigned shard, Measured& out) {
+    static_cast<void>(shard), static_cast<void>(out);
+  }
+  /// An action of the overload manager starts or ends; `worst` is the highest pressure. Once for
+  /// each change. On the shard's thread.
+  virtual void on_action(unsigned shard, overload::Action action, bool active,
+                         std::string_view worst, double pressure) {
+    static_cast<void>(shard), static_cast<void>(action), static_cast<void>(active);
+    static_cast<void>(worst), static_cast<void>(pressure);
+  }
+};
+
+}  // namespace qudag::shard

@@ -1,0 +1,66 @@
+// What a shard is made of, and what the node's options mean for each module in it.
+#pragma once
+
+#include "circuit/circuits.h"
+#include "link/dialing/dial_places.h"
+#include "link/dialing/warm_set.h"
+#include "link/endpoint.h"
+#include "memory/bound.h"
+#include "message/messages.h"
+#include "onion/key_stock.h"
+#include "shard/gossip/gossip_hub.h"
+#include "shard/node_guards.h"
+#include "shard/protection/build_limiter.h"
+#include "shard/seam/environment.h"
+#include "shard/seam/state_keeper.h"
+
+#include <qudag/options.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <memory>
+
+namespace qudag::shard {
+
+/// All references outlive the shard.
+struct ShardSetup {
+  unsigned index = 0;
+  unsigned shards = 1;
+  const Options* options = nullptr;
+  const crypto::Identity* identity = nullptr;
+  std::shared_ptr<memory::Bound> bound;  // owners: node, shards, pools, buffers given out
+  Rng* rng = nullptr;
+  runtime::DatagramSocket* socket = nullptr;
+  ShardEnvironment* environment = nullptr;
+  GossipHub* hub = nullptr;
+  bool by_load = true;  // how hops are chosen (netmap::RoutePolicy); off only to compare
+  std::shared_ptr<onion::ReplayWindow> replays = nullptr;   // owners: all shards
+  std::shared_ptr<message::Delivered> delivered = nullptr;  // owners: all shards
+  StateKeeper* state = nullptr;  // what is kept over a restart; null: nothing
+  std::shared_ptr<NodeGuards> guards = std::make_shared<NodeGuards>();  // owners: all shards
+};
+
+/// The part of a bound that one shard has; at least one.
+inline std::size_t share(std::size_t total, unsigned shards) {
+  return std::max<std::size_t>(1, (total + shards - 1) / shards);
+}
+
+/// Messages of each class that one of so many shards has under way at most.
+std::array<std::uint64_t, kClassCount> messages_max(const Limits& limits, unsigned shards);
+
+/// Builds that the node remembers: as many as it lets in, or as its share of the memory holds.
+std::size_t replay_entries(const Limits& limits);
+/// Builds of others that the node lets in a second: what was set, or what it can remember.
+std::uint64_t builds_admitted(const Limits& limits);
+
+memory::PoolOptions pool_options(const ShardSetup& setup);
+crypto::Cipher cipher_of(const ShardSetup& setup);
+BuildLimiterOptions gate_options(const ShardSetup& setup);
+link::DialRules dial_rules(const ShardSetup& setup);
+link::WarmRules warm_rules(const ShardSetup& setup);
+circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStock& stock);
+link::EndpointOptions endpoint_options(const ShardSetup& setup);
+message::MessagesOptions message_options(const ShardSetup& setup);
+
+}  // namespace qudag::shard

@@ -1,0 +1,426 @@
+#include "shard/shard.h"
+
+#include "shard/buffer.h"
+#include "shard/cipher.h"
+#include "shard/reply_address.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace qudag::shard {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// What a turn reads before timers and writes: about a millisecond's work, so that what is urgent
+// and came meanwhile does not wait for a flood.
+constexpr int kBatchesPerTurn = 64;
+constexpr std::size_t kReadBytesPerTurn = 1024 * 1024;
+constexpr std::size_t kReadDatagramsPerTurn = 4'096;  // of garbage, which is small
+constexpr Duration kClosingTime = 500ms;
+// A circuit through a node that stops has been left when it carried nothing for so long.
+constexpr Duration kLeftAfter = 500ms;
+constexpr Duration kLookAgain = 50ms;
+
+message::Taken to_taken(Accept accept) {
+  switch (accept) {
+    case Accept::taken:
+      return message::Taken::yes;
+    case Accept::no_receiver:
+      return message::Taken::no_receiver;
+    case Accept::queue_full:
+      return message::Taken::queue_full;
+  }
+  return message::Taken::no_receiver;
+}
+
+}  // namespace
+
+Delivery refusal(const Error& error) {
+  const bool limit = error.code >= Errc::refused_memory && error.code < Errc::unknown_destination;
+  return {.outcome = limit ? Outcome::refused : Outcome::failed, .reason = error};
+}
+
+Shard::Shard(const ShardSetup& setup)
+    : setup_(setup),
+      pool_(pool_options(setup)),
+      transport_(setup.identity->id(), *this, gate_options(setup), dial_rules(setup)),
+      routes_(setup.identity->id(), cipher_of(setup),
+              {.distinct_networks = setup.options->distinct_networks,
+               .guards = setup.options->guards,
+               .by_load = setup.by_load,
+               .second_guards = setup.options->relay ? 0 : setup.options->second_guards},
+              setup.guards, *setup.rng),
+      load_reports_(setup.options->relay, routes_.loads()),
+      warm_(warm_rules(setup),
+            {.self = setup.identity->id(),
+             .relay = setup.options->relay,
+             .rng = *setup.rng,
+             .guards = [this] { return routes_.guards(); },
+             .dial = [this](const NodeId& peer, Now now) { return transport_.dial(peer, now); }}),
+      circuits_(circuit_options(setup, stock_), pool_, *setup.rng, transport_),
+      pending_(message_options(setup).sends_max()) {}
+
+Shard::~Shard() = default;
+
+Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
+  std::unique_ptr<Shard> shard(new Shard(setup));
+  auto endpoint = link::Endpoint::create(endpoint_options(setup), *setup.identity, shard->pool_,
+                                         *setup.rng, shard->transport_, shard.get());
+  if (!endpoint) return std::unexpected(endpoint.error());
+  shard->endpoint_ = std::move(*endpoint);
+  shard->transport_.attach(*shard->endpoint_, shard->circuits_);
+  shard->transport_.set_local(setup.socket->local());
+  shard->messages_ = std::make_unique<message::Messages>(
+      message_options(setup), shard->circuits_, shard->routes_, shard->pool_,
+      setup.bound->messages(), *setup.rng, setup.identity,
+      static_cast<message::MessageEvents&>(*shard));
+  shard->circuits_.set_events(*shard->messages_);
+  shard->protection_ = std::make_unique<Protection>(
+      ProtectionSetup{.shard = setup.index,
+                      .shards = setup.shards,
+                      .circuits_max = circuit_options(setup, shard->stock_).circuits_max,
+                      .building_max = circuit_options(setup, shard->stock_).building_max,
+                      .bound = *setup.bound,
+                      .pool = shard->pool_,
+                      .endpoint = *shard->endpoint_,
+                      .circuits = shard->circuits_,
+                      .messages = *shard->messages_,
+                      .environment = *setup.environment});
+  return shard;
+}
+
+// ---- The turn
+// -------------------------------------------------------------------------------------
+
+bool Shard::on_readable(Now now) {
+  std::size_t bytes = 0;
+  std::size_t datagrams = 0;
+  for (int i = 0; i < kBatchesPerTurn; ++i) {
+    const auto batch = setup_.socket->receive();
+    if (batch.empty()) {
+      protection_->note_read(false, now);
+      return false;
+    }
+    endpoint_->receive(batch, setup_.socket->local(), now);
+    for (const runtime::Received& one : batch) {
+      bytes += one.data.size();
+      datagrams += one.segment == 0 ? 1 : (one.data.size() + one.segment - 1) / one.segment;
+    }
+    if (setup_.socket->emptied()) {
+      protection_->note_read(false, now);
+      return false;
+    }
+    if (bytes >= kReadBytesPerTurn || datagrams >= kReadDatagramsPerTurn) break;
+  }
+  ++turns_reading_used_up_;
+  protection_->note_read(true, now);
+  return true;
+}
+
+void Shard::hand_over(std::uint8_t shard, const runtime::Received& datagram) {
+  // Rare: the kernel steers by connection id; only a socket without that program gets here.
+  Sibling* owner = setup_.hub->shard(shard);
+  auto copy = std::make_shared<std::vector<std::byte>>(datagram.data.begin(), datagram.data.end());
+  const auto receive = [owner, copy, meta = datagram](Now now) mutable {
+    meta.data = *copy;
+    owner->take_datagram(meta, now);
+  };
+  static_cast<void>(setup_.environment->executor(shard).post(receive));  // else lost, as on the way
+}
+
+void Shard::take_datagram(runtime::Received datagram, Now now) {
+  endpoint_->receive({&datagram, 1}, setup_.socket->local(), now);
+}
+
+void Shard::on_writable(Now) { wants_writable_ = false; }
+
+void Shard::on_time(Now now) {
+  endpoint_->on_time(now);
+  circuits_.on_time(now);
+  messages_->on_time(now);
+  protection_->on_time(now);
+  load_reports_.tell(protection_->load(), *endpoint_, now);
+  if (phase_ == Phase::running) warm_.on_time(*endpoint_, may_open_ahead(), now);
+  if (now.mono >= maintain_at_) maintain(now);
+  if (now.mono >= show_at_) {
+    show_at_ = kNever;
+    endpoint_->probe_peers(*setup_.socket, now);
+    if (bootstrap_) look_where_we_are(now);
+  }
+  if (setup_.index == 0) {
+    setup_.hub->on_time(now);
+    if (bootstrap_ && phase_ == Phase::running) bootstrap_->on_time(now, *view_, may_open_ahead());
+    if (may_try_relays()) try_relays(now);
+  }
+  look_at_clocks(now);
+}
+
+void Shard::flush(Now now) {
+  if (!hub_owed_.empty()) pay_hub();
+  messages_->pump(now);
+  if (may_open_ahead()) fill_stock();
+  protection_->note_turn(now);
+  advance_stop(now);
+  tell_ended();
+  if (!wants_writable_) wants_writable_ = !endpoint_->flush(*setup_.socket, now);
+  protection_->note_written(wants_writable_, now);
+}
+
+TimePoint Shard::next_deadline() const {
+  TimePoint due =
+      std::min({endpoint_->next_deadline(), circuits_.next_deadline(), messages_->next_deadline(),
+                phase_end_, maintain_at_, show_at_, protection_->next_deadline()});
+  if (phase_ == Phase::running) due = std::min(due, warm_.next_deadline());
+  if (setup_.index == 0) {
+    due = std::min({due, setup_.hub->next_deadline(), renew_at_});
+    if (bootstrap_ && phase_ == Phase::running) due = std::min(due, bootstrap_->next_deadline());
+    if (may_try_relays()) due = std::min(due, setup_.hub->next_try_at());
+  }
+  return due;
+}
+
+// ---- Sending and receiving
+// ------------------------------------------------------------------------
+
+void Shard::send(SendRequest&& request, Now now) {
+  const Class cls = request.options.cls;
+  const std::size_t bytes = request.payload.bytes();
+  protection_->note_work(now);
+  enqueueing_ = true;
+  auto id = phase_ == Phase::running ? enqueue(request, now)
+                                     : Result<message::SendId>(fail(Errc::shutting_down));
+  enqueueing_ = false;
+  if (!id) {
+    count_ended(cls, bytes);
+    if (request.done) request.done(refusal(id.error()));
+    return;
+  }
+  pending_.put(*id, {std::move(request.done), std::move(request.progress), cls,
+                     static_cast<std::uint32_t>(bytes)});
+  if (early_.empty()) return;
+  // Outcomes that came before we knew the id.
+  for (auto& [early_id, delivery] : std::exchange(early_, {})) on_outcome(early_id, delivery, now);
+}
+
+Result<message::SendId> Shard::enqueue(SendRequest& request, Now now) {
+  if (request.reply_to) {
+    const auto to = ReplyAddress::unpack(*request.reply_to);
+    if (!to) return fail(Errc::invalid_argument, "no such reply address");
+    return messages_->reply({{to->circuit}, to->ref}, std::move(request.payload),
+                            std::move(request.reservation), request.options.ttl, now);
+  }
+  if (auto ok = protection_->admit(request.options.cls); !ok) return std::unexpected(ok.error());
+  return messages_->send(request.destination, std::move(request.payload),
+                         std::move(request.reservation), request.options, now);
+}
+
+message::Taken Shard::on_message(message::Received&& received, Now) {
+  Message message;
+  message.id = received.id;
+  message.cls = received.cls;
+  message.sender = received.sender;
+  message.in_reply_to = received.in_reply_to;
+  if (received.reply_to) {
+    message.reply_to = ReplyAddress{.circuit = received.reply_to->circuit.value,
+                                    .ref = received.reply_to->ref,
+                                    .shard = setup_.index}
+                           .pack();
+  }
+  auto payload = Buffer::Impl::make(pool_, received.payload, received.reservation, setup_.bound,
+                                    onion::block_use(received.cls));
+  if (!payload) return message::Taken::memory;
+  message.payload = Buffer(std::move(payload));
+  return to_taken(setup_.environment->on_message(std::move(message)));
+}
+
+void Shard::on_outcome(message::SendId id, const Delivery& delivery, Now) {
+  const std::optional<Pending> taken = pending_.take(id);
+  if (!taken) {
+    QUDAG_ASSERT(enqueueing_);
+    early_.emplace_back(id, delivery);
+    return;
+  }
+  const Pending& pending = *taken;
+  if (delivery.outcome == Outcome::delivered) {
+    delivery_us_[static_cast<std::size_t>(pending.cls)].record(
+        static_cast<std::uint64_t>(delivery.elapsed / 1us));
+  }
+  count_ended(pending.cls, pending.bytes);
+  if (pending.done) pending.done(delivery);
+}
+
+void Shard::count_ended(Class cls, std::size_t bytes) {
+  Ended& ended = ended_[static_cast<std::size_t>(cls)];
+  ++ended.messages;
+  ended.bytes += chain_bytes(bytes);
+}
+
+void Shard::tell_ended() {
+  if (std::ranges::all_of(ended_, [](const Ended& one) { return one.messages == 0; })) return;
+  setup_.environment->on_ended(setup_.index, std::exchange(ended_, {}));
+}
+
+void Shard::on_progress(message::SendId id, std::size_t done, std::size_t all, Now) {
+  const Pending* pending = pending_.find(id);
+  if (pending != nullptr && pending->progress) pending->progress(done, all);
+}
+
+// ---- Links and gossip
+// -----------------------------------------------------------------------------
+
+void Shard::post_to_hub(std::function<void(GossipHub&, Now)> task, Now now) {
+  GossipHub& hub = *setup_.hub;
+  if (setup_.index == 0) return task(hub, now);
+  // A full mailbox drops this; the next digest repeats what it said.
+  static_cast<void>(setup_.environment->executor(0).post(
+      [&hub, task = std::move(task)](Now then) { task(hub, then); }));
+}
+
+namespace {
+
+netmap::LinkFacts facts_of(const link::LinkInfo& info) {
+  return {.reach = reach_of(info.remote),
+          .dialed = info.dialer ? info.peer : std::nullopt,
+          .remote = info.remote};
+}
+
+}  // namespace
+
+void Shard::link_ready(link::LinkId link, Now now) {
+  const auto info = endpoint_->info(link);
+  const netmap::LinkFacts facts = info ? facts_of(*info) : netmap::LinkFacts{};
+  if (facts.dialed) routes_.linked(*facts.dialed, facts.remote);
+  if (info && !info->dialer) tell_time(link, now);
+  tell_hub({.link = link, .facts = facts}, now);
+  if (tries_.erase(link) > 0) endpoint_->give_up_spare(link, now);
+}
+
+void Shard::link_closed(link::LinkId link, Now now) {
+  load_reports_.link_closed(link);
+  tries_.erase(link);
+  const auto untold = std::ranges::find_if(
+      hub_owed_, [link](const LinkEvent& one) { return one.link == link && one.facts; });
+  if (untold != hub_owed_.end()) {  // the hub never heard of it
+    hub_owed_.erase(untold);
+    return;
+  }
+  tell_hub({.link = link}, now);
+}
+
+/// Comes and goes of links reach the hub in order and for certain: it would serve a link that it
+/// never heard of nothing, and one whose end it missed for ever. What finds shard 0's mailbox full
+/// is owed until there is room: at most one event for each link that is there, and one for each of
+/// those that the hub knows.
+void Shard::tell_hub(const LinkEvent& event, Now now) {
+  if (setup_.index == 0) return event.tell(*setup_.hub, 0, now);
+  hub_owed_.push_back(event);
+  pay_hub();
+}
+
+void Shard::pay_hub() {
+  std::size_t told = 0;
+  for (; told < hub_owed_.size(); ++told) {
+    const auto tell = [hub = setup_.hub, index = setup_.index, event = hub_owed_[told]](Now now) {
+      event.tell(*hub, index, now);
+    };
+    if (!setup_.environment->executor(0).post(tell)) break;
+  }
+  hub_owed_.erase(hub_owed_.begin(), hub_owed_.begin() + static_cast<std::ptrdiff_t>(told));
+}
+
+void Shard::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
+  if (setup_.index == 0) return setup_.hub->frame(0, link, type, body, now);
+  post_to_hub(
+      [index = setup_.index, link, type, copy = std::vector<std::byte>(body.begin(), body.end())](
+          GossipHub& hub, Now then) { hub.frame(index, link, type, copy, then); },
+      now);
+}
+
+void Shard::load_frame(link::LinkId link, Bytes body, Now now) {
+  if (!load_reports_.heard(*endpoint_, link, body, now)) {
+    endpoint_->close(link, link::Code::protocol, now);
+  }
+}
+
+namespace {
+
+link::LinkId link_of(std::uint64_t gossip_key) {
+  return {.slot = static_cast<std::uint32_t>(gossip_key & 0xff'ffff),
+          .generation = static_cast<std::uint32_t>(gossip_key >> 24)};
+}
+
+}  // namespace
+
+bool Shard::send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body) {
+  return endpoint_->send_control(link_of(gossip_key), type, body);
+}
+
+void Shard::close_link(std::uint64_t gossip_key, link::Code code, Now now) {
+  endpoint_->close(link_of(gossip_key), code, now);
+}
+
+void Shard::set_view(netmap::ViewPtr view, Now now) {
+  view_ = view;
+  // Gossip may hold a descriptor that an earlier run of this identity made a moment ago, or with a
+  // clock ahead of ours: its keys are gone, so ours must supersede it.
+  if (const netmap::Entry* own = view_->find(setup_.identity->id());
+      own != nullptr && setup_.index == 0 && !keys_.empty() &&
+      own->onion_key(now.unix_seconds) != nullptr &&
+      own->onion_key(now.unix_seconds)->bytes() != keys_.front().key.pair->public_bytes()) {
+    renew_at_ = now.mono;
+  }
+  transport_.set_view(view);
+  warm_.set_view(view);
+  routes_.set_view(std::move(view));
+}
+
+void Shard::set_onion_keys(std::vector<onion::OnionKey> keys, std::uint64_t made_as) {
+  if (made_as <= keys_made_as_) return;
+  keys_made_as_ = made_as;
+  circuits_.set_onion_keys(std::move(keys));
+}
+
+// ---- Stopping
+// -------------------------------------------------------------------------------------
+
+void Shard::stop(Duration grace, Now now) {
+  if (phase_ != Phase::running) return;
+  phase_ = Phase::draining;
+  phase_end_ = now.mono + grace / 2;
+  grace_end_ = now.mono + grace;
+}
+
+void Shard::advance_stop(Now now) {
+  const auto under_way = [this] {
+    const auto stats = messages_->stats();
+    return stats.waiting + stats.in_flight > 0;
+  };
+  if (phase_ == Phase::draining) {
+    if (under_way() && now.mono < phase_end_) return;
+    phase_ = Phase::leaving;
+    phase_end_ = now.mono;
+    endpoint_->shutdown(now);
+  }
+  if (phase_ == Phase::leaving) {
+    if (now.mono < phase_end_) return;
+    const bool busy = under_way() || circuits_.relays_busily(kLeftAfter, now);
+    if (busy && now.mono < grace_end_) {
+      phase_end_ = std::min(now.mono + kLookAgain, grace_end_);
+      return;
+    }
+    phase_ = Phase::closing;
+    phase_end_ = now.mono + kClosingTime;
+    messages_->shutdown(now);
+    circuits_.shutdown(now);
+    endpoint_->shutdown(now);
+  }
+  if (phase_ == Phase::closing && (endpoint_->links().empty() || now.mono >= phase_end_)) {
+    phase_ = Phase::stopped;
+    phase_end_ = kNever;
+    setup_.environment->on_stopped(setup_.index);
+  }
+}
+
+}  // namespace qudag::shard

@@ -1,0 +1,200 @@
+// One thread's worth of node: sockets, links, circuits and messages, joined.
+//
+//   socket -> link::Endpoint -> CircuitTransport -> circuit::Circuits -> message::Messages ->
+//   ShardEnvironment
+//
+// and back the same way. Driven by a real loop or by the simulator (runtime::Driven); knows neither
+// threads nor clocks. Everything here runs on the shard's thread; other threads reach it through
+// its executor.
+#pragma once
+
+#include "base/histogram.h"
+#include "memory/bound.h"
+#include "onion/key_stock.h"
+#include "shard/circuit_transport.h"
+#include "shard/completions.h"
+#include "shard/gossip/bootstrap.h"
+#include "shard/gossip/gossip_hub.h"
+#include "shard/key_ring.h"
+#include "shard/protection/load_reports.h"
+#include "shard/protection/protection.h"
+#include "shard/report.h"
+#include "shard/request.h"
+#include "shard/route_source.h"
+#include "shard/seam/environment.h"
+#include "shard/setup.h"
+#include "shard/warm_links.h"
+
+#include <qudag/metrics.h>
+#include <qudag/options.h>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <set>
+#include <vector>
+
+namespace qudag::shard {
+
+class Shard final : public runtime::Driven,
+                    public Sibling,
+                    private LinkListener,
+                    private link::WrongShard,
+                    private message::MessageEvents {
+ public:
+  static Result<std::unique_ptr<Shard>> create(const ShardSetup& setup);
+  ~Shard() override;
+
+  // runtime::Driven
+  bool on_readable(Now now) override;
+  void on_writable(Now now) override;
+  void on_time(Now now) override;
+  void flush(Now now) override;
+  TimePoint next_deadline() const override;
+  bool wants_writable() const override { return wants_writable_; }
+
+  // For node and the hub, on this shard's thread.
+  /// Every request gets its completion exactly once, now or later.
+  void send(SendRequest&& request, Now now);
+  void set_view(netmap::ViewPtr view, Now now) override;
+  void set_onion_keys(std::vector<onion::OnionKey> keys, std::uint64_t made_as) override;
+  bool send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body) override;
+  void close_link(std::uint64_t gossip_key, link::Code code, Now now) override;
+  void take_datagram(runtime::Received datagram, Now now) override;
+  /// Shard 0: makes keys and a descriptor, joins the bootstrap nodes, renews both in time.
+  void start(std::vector<SocketAddress> addresses, Now now);
+  /// This machine's addresses changed. Several changes in a row are one.
+  void addresses_changed(Now now);
+  /// Lets messages finish for `grace`, then ends circuits and links; stopped() when done.
+  void stop(Duration grace, Now now);
+  /// Shard 0: writes what has changed since the last time and is worth keeping over a restart. The
+  /// result is for a worker, or for who stops the node; false if it was not written.
+  std::function<bool()> state_to_keep(bool all, Now now);
+  /// Gives back what pools and heaps have free: another shard needs it.
+  void give_free();
+  bool stopped() const { return phase_ == Phase::stopped; }
+  unsigned index() const { return setup_.index; }
+
+  /// Whether links, circuits and keys may be made before they are needed.
+  bool may_open_ahead() const { return protection_->may_open_ahead(); }
+
+  ShardReport report() const;
+  /// Every queue, pool and table of the shard; on shard 0 also those that shards share.
+  void report(BoundedList& out, Now now) const;
+  std::vector<PeerStatus> peers() const;
+  std::vector<CircuitStatus> circuits() const;
+  std::size_t nodes_known() const { return view_->entries().size(); }
+  std::size_t relays_known() const;
+
+ private:
+  /// What stop() goes through: our own messages end; then the goodbye is said, and what others send
+  /// through here goes elsewhere; then all that is left ends.
+  enum class Phase : std::uint8_t { running, draining, leaving, closing, stopped };
+
+  explicit Shard(const ShardSetup& setup);
+
+  // LinkListener
+  void link_asked(const NodeId& peer, LinkRequest how, Now now) override {
+    warm_.asked(peer, how, now);
+  }
+  void link_ready(link::LinkId link, Now now) override;
+  void link_closed(link::LinkId link, Now now) override;
+  void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
+  void load_frame(link::LinkId link, Bytes body, Now now) override;
+  void time_frame(link::LinkId link, Bytes body, Now now) override;
+
+  // link::WrongShard
+  void hand_over(std::uint8_t shard, const runtime::Received& datagram) override;
+
+  // message::MessageEvents
+  message::Taken on_message(message::Received&& received, Now now) override;
+  void on_outcome(message::SendId id, const Delivery& delivery, Now now) override;
+  void on_progress(message::SendId id, std::size_t done, std::size_t all, Now now) override;
+
+  Result<message::SendId> enqueue(SendRequest& request, Now now);
+  void renew(Now now);
+  void announced(const Announcement& made, Now now);
+  void look_at_clocks(Now now);
+  void tell_time(Now now);
+  void tell_time(link::LinkId link, Now now);
+  void look_where_we_are(Now now);
+  void believe(Now now);
+  void dial_known(const NodeId& id, Now now);
+  std::vector<NodeId> guards_to_dial() const;
+  bool may_try_relays() const {
+    return setup_.options->relay && bootstrap_ && phase_ == Phase::running && may_open_ahead();
+  }
+  void try_relays(Now now);
+  void maintain(Now now);
+  void fill_stock();
+  void keep_state(Now now);
+  UnixSeconds published_before() const;
+  void advance_stop(Now now);
+  void count_ended(Class cls, std::size_t bytes);
+  void tell_ended();
+  void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
+  struct LinkEvent {
+    link::LinkId link;
+    std::optional<netmap::LinkFacts> facts{};  // of one that is ready; else it is closed
+    void tell(GossipHub& hub, unsigned shard, Now now) const {
+      facts ? hub.link_ready(shard, link, *facts, now) : hub.link_closed(shard, link, now);
+    }
+  };
+  void tell_hub(const LinkEvent& event, Now now);
+  void pay_hub();
+
+  const ShardSetup setup_;
+  memory::BlockPool pool_;
+  CircuitTransport transport_;
+  RouteSource routes_;
+  LoadReports load_reports_;
+  WarmLinks warm_;
+  onion::KeyStock stock_;
+  bool filling_stock_ = false;  // a worker makes keys for it
+  circuit::Circuits circuits_;
+  std::unique_ptr<link::Endpoint> endpoint_;
+  std::unique_ptr<message::Messages> messages_;
+  std::unique_ptr<Protection> protection_;
+  std::uint64_t turns_reading_used_up_ = 0;
+  netmap::ViewPtr view_ = std::make_shared<netmap::View>();
+  Completions pending_;
+  std::vector<std::pair<message::SendId, Delivery>> early_;  // outcomes from inside enqueue
+  std::vector<LinkEvent> hub_owed_;                          // until shard 0's mailbox has room
+  bool enqueueing_ = false;
+  bool wants_writable_ = false;
+
+  TimePoint show_at_ = kNever;  // after a change of addresses
+  ClockWatch clock_watch_;
+
+  // Maintenance: what is trimmed, and what had been done at the last time.
+  TimePoint maintain_at_{};
+  struct Seen {
+    std::uint64_t datagrams = 0;
+    std::uint64_t handshakes = 0;
+    std::uint64_t rested = 0;
+    std::uint64_t trimmed = 0;
+  } seen_;
+
+  // Shard 0 only.
+  std::set<link::LinkId> tries_;  // dialed only to see whether a relay can be reached
+  std::optional<Bootstrap> bootstrap_;
+  std::vector<SocketAddress> addresses_;
+  std::vector<HeldKey> keys_;
+  UnixSeconds published_ = 0;  // of our descriptor, the last one
+  bool renewing_ = false, renew_again_ = false;
+  std::uint64_t keys_made_as_ = 0;  // the number of the keys in use
+  TimePoint renew_at_ = kNever;
+  bool keeping_state_ = false;     // a worker writes
+  std::uint64_t guards_kept_ = 0;  // version
+  TimePoint keep_netmap_at_ = kNever;
+  static constexpr UnixSeconds kNeverByWall = UINT64_MAX;
+  UnixSeconds renew_wall_at_ = kNeverByWall;
+
+  Phase phase_ = Phase::running;
+  TimePoint phase_end_ = kNever;
+  TimePoint grace_end_ = kNever;
+  EndedByClass ended_{};  // since the host was told
+  std::array<Histogram, kClassCount> delivery_us_;
+};
+
+}  // namespace qudag::shard

@@ -1,0 +1,129 @@
+// What a shard tells of itself: to status, metrics and the list of everything bounded.
+#include "shard/shard.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace qudag::shard {
+
+std::size_t Shard::relays_known() const { return view_->relays().size(); }
+
+ShardReport Shard::report() const {
+  ShardReport out;
+  out.links = endpoint_->links().size();
+  out.circuits = circuits_.size();
+  out.nodes_known = nodes_known();
+  out.relays_known = relays_known();
+  out.endpoint = endpoint_->stats();
+  out.circuit = circuits_.stats();
+  out.build_keys_ahead = stock_.taken();
+  out.build_keys_made = stock_.missed();
+  out.message = messages_->stats();
+  if (setup_.index == 0) {
+    out.netmap = setup_.hub->stats();
+    if (const auto off = setup_.hub->clock_off()) out.clock_off_s = off->seconds;
+    out.gossip = setup_.hub->hub_stats();
+  }
+  out.link_requests = transport_.requests();
+  out.warm = warm_.stats();
+  out.loads = load_reports_.stats();
+  if (setup_.index == 0) {
+    out.first_hops = setup_.guards->with([](const netmap::Guards& g) { return g.choices; });
+  }
+  out.limiter = transport_.limiter().stats();
+  out.dials = transport_.dials();
+  out.protection = protection_->report();
+  out.turns_reading_used_up = turns_reading_used_up_;
+  out.socket = setup_.socket->stats();
+  out.pool = pool_.stats();
+  out.build_us = routes_.build_us();
+  out.delivery_us = delivery_us_;
+  return out;
+}
+
+void Shard::report(BoundedList& out, Now now) const {
+  using Kind = Bounded::Kind;
+  messages_->report(out, now);
+  circuits_.report(out);
+  endpoint_->report(out);
+  load_reports_.report(out, share(setup_.options->limits.links, setup_.shards));
+  transport_.report(out, 2 * share(setup_.options->limits.circuits_building, setup_.shards));
+  warm_.report(out);
+  memory::report("blocks of a shard", pool_options(setup_), pool_.stats(), out);
+  const std::size_t sends = message_options(setup_).sends_max();
+  out.push_back(bounded(Kind::table, "completions of sends", "one for each message",
+                        pending_.size(), sends, sizeof(Pending)));
+  setup_.socket->report(out);
+  if (setup_.index != 0) return;
+  setup_.hub->report(out, now);
+  const std::size_t first_hops =
+      setup_.guards->with([](const netmap::Guards& g) { return g.circuits.size(); });
+  out.push_back(bounded(Kind::table, "first hops of our circuits", "not counted", first_hops,
+                        netmap::FirstHops::kEntriesMax, sizeof(NodeId) + 48));
+  if (setup_.replays) {
+    out.push_back(bounded(Kind::table, "builds seen (replay window)", "refuse",
+                          setup_.replays->size(), setup_.replays->entries_max(),
+                          onion::ReplayWindow::kEntryBytes));
+  }
+}
+
+std::vector<PeerStatus> Shard::peers() const {
+  std::vector<PeerStatus> out;
+  for (const link::LinkInfo& info : endpoint_->links()) {
+    out.push_back({.id = info.peer,
+                   .address = info.remote,
+                   .state = std::string(link::name_of(info.state)),
+                   .dialed = info.dialer,
+                   .tls_group = info.tls_group,
+                   .tls_signature = info.tls_signature,
+                   .shard = setup_.index,
+                   .age = info.age,
+                   .rtt = info.smoothed_rtt,
+                   .bytes_in = info.bytes_in,
+                   .bytes_out = info.bytes_out,
+                   .circuits = info.streams});
+  }
+  return out;
+}
+
+std::vector<CircuitStatus> Shard::circuits() const {
+  const auto role_name = [](circuit::CircuitRole role) {
+    switch (role) {
+      case circuit::CircuitRole::source:
+        return "source";
+      case circuit::CircuitRole::relay:
+        return "relay";
+      case circuit::CircuitRole::destination:
+        return "destination";
+    }
+    return "";
+  };
+  std::vector<CircuitStatus> out;
+  for (const circuit::CircuitInfo& info : circuits_.list()) {
+    CircuitStatus status;
+    status.id = info.id.value;
+    status.shard = setup_.index;
+    status.role = role_name(info.role);
+    status.cls = info.cls;
+    status.ready = info.ready;
+    status.age = info.age;
+    status.cells_forward = info.cells_forward;
+    status.cells_backward = info.cells_backward;
+    if (info.previous.index >= 0) {
+      if (const auto link = endpoint_->info(unpack_link(info.previous.link))) {
+        status.previous = link->peer;
+        status.previous_address = link->remote;
+      }
+    }
+    if (info.next.index >= 0) {
+      if (const auto link = endpoint_->info(unpack_link(info.next.link))) {
+        status.next = link->peer;
+        status.next_address = link->remote;
+      }
+    }
+    out.push_back(std::move(status));
+  }
+  return out;
+}
+
+}  // namespace qudag::shard

@@ -1,0 +1,52 @@
+// What M1 promises, counted: a million operations on each queue, and nothing from the allocator.
+#include "support/allocation_count.h"
+#include "sync/mailbox.h"
+#include "sync/queue.h"
+
+#include <gtest/gtest.h>
+
+namespace qudag::sync {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t kOperations = 1'000'000;
+
+TEST(Allocations, NoneInAMillionOperationsOfAQueue) {
+  const LevelBounds level(10'000, 1'000'000, 1min, WhenFull::drop_oldest);
+  std::uint64_t dropped = 0;
+  Queue<std::uint64_t> queue(class_bounds("test", level, level, level),
+                             [&](std::uint64_t&&, std::size_t, DropReason) { ++dropped; });
+  TimePoint now{};
+  std::uint64_t popped = 0;
+  const std::uint64_t before = test::allocations();
+  for (std::uint64_t i = 0; i < kOperations; ++i) {
+    now += 1us;
+    // Three pushes for two pops, so that it fills up and drops; some by their time.
+    if (i % 5 < 3) {
+      queue.push(i % kClassCount, std::uint64_t{i}, 100, now, now + (i % 7 == 0 ? 1ms : 30s));
+    } else {
+      popped += queue.pop(now) ? 1 : 0;
+    }
+    if (i % 1'000 == 0) queue.expire(now);
+  }
+  queue.purge(2);
+  EXPECT_EQ(test::allocations(), before);
+  EXPECT_GT(popped, 0u);
+  EXPECT_GT(dropped, 0u);
+}
+
+TEST(Allocations, NoneInAMillionOperationsOfAMailbox) {
+  Mailbox<std::uint64_t> box("test", 1'000);
+  std::uint64_t taken = 0;
+  const std::uint64_t before = test::allocations();
+  for (std::uint64_t i = 0; i < kOperations; ++i) {
+    box.push(std::uint64_t{i});
+    if (i % 700 == 0) taken += box.drain([](std::uint64_t&&) {});
+  }
+  EXPECT_EQ(test::allocations(), before);
+  EXPECT_GT(taken, kOperations - 1'000);
+}
+
+}  // namespace
+}  // namespace qudag::sync
