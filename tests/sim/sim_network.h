@@ -4,6 +4,7 @@
 #include "crypto/identity.h"
 #include "memory/bound.h"
 #include "node/send_limiter.h"
+#include "node/state.h"
 #include "shard/gossip/gossip_hub.h"
 #include "shard/seam/environment.h"
 #include "shard/shard.h"
