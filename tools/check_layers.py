@@ -235,8 +235,8 @@ class Tree:
             if folder not in order:
                 return self.error("layer", where, f"'{module}/{folder}' has no place in the inner order of '{module}'")
         if below not in order[above]:
-            name = f"{module}/{above}".rstrip("/")
-            self.error("layer", where, f"'{name}' may not include '{module}/{below}' (\"{target}\")")
+            names = [f"{module}/{folder}".rstrip("/") for folder in (above, below)]
+            self.error("layer", where, f"'{names[0]}' may not include '{names[1]}' (\"{target}\")")
 
     def link(self, path, file):
         self.edges[str(path.relative_to(self.root))].append(str(file.relative_to(self.root)))

@@ -1,0 +1,2 @@
+// What the module offers; its folders below do not know it.
+#pragma once

@@ -1,0 +1,3 @@
+// An inner folder that looks up.
+#pragma once
+#include "link/endpoint.h"
