@@ -6,11 +6,30 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace qudag {
+
+/// Whether a node is *joined*: it can send, as far as it knows. At least one link is ready (dialed
+/// by it, or by somebody else: so a first node without bootstrap entries is joined when others
+/// come), and the netmap holds enough usable relays for a circuit with the number of relays asked
+/// for (kRelaysDefault unless said otherwise; with 0 relays, a link is enough). Usable: its
+/// descriptor is valid, it was reached as far as this node can know, and it may stand in one
+/// circuit with the others (Options::distinct_networks). A destination that is one of these relays
+/// needs one more of them; whether a destination is known at all is told by Node::is_known.
+struct JoinState {
+  bool joined = false;
+  std::size_t links = 0;          ///< ready now, of all shards
+  std::size_t relays = 0;         ///< usable together, counted up to kRelaysMax + 1
+  std::size_t relays_wanted = 0;  ///< for the circuit asked for
+  std::string reason;             ///< why not, for a person; empty when joined
+};
+
+/// Runs on a thread of the node; must not block.
+using JoinHandler = std::move_only_function<void(const JoinState&)>;
 
 struct NodeStatus {
   NodeId id;
@@ -22,6 +41,8 @@ struct NodeStatus {
   std::size_t circuits = 0;
   std::size_t nodes_known = 0;  ///< descriptors in the netmap, our own included
   std::size_t relays_known = 0;
+  bool joined = false;     ///< for circuits with kRelaysDefault relays, see JoinState
+  std::string not_joined;  ///< why not; empty when joined
   /// By how much the wall clock is ahead of the peers' (behind: negative); nothing while fewer than
   /// three networks have said what time it is.
   std::optional<std::chrono::seconds> clock_off;

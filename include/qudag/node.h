@@ -1,13 +1,14 @@
 // A node of the overlay, as a library.
 //
 //   auto node = qudag::Node::start(options);                       // threads run from here on
+//   (*node)->wait_until_joined(std::chrono::seconds(10));          // .joined, or .reason
 //   (*node)->on_message([](qudag::Message&& m) { ...; return qudag::Accept::taken; });
 //   (*node)->send(destination, payload, {.cls = qudag::Class::normal},
 //                 [](const qudag::Delivery& d) { ... });
 //
 // Threads: every function may be called from any thread, and none of them blocks but start(),
-// stop(), and a send that wishes to wait for room (SendOptions::when_full). Callbacks run on
-// threads of the node. Errors: by value; nothing throws.
+// stop(), wait_until_joined(), and a send that wishes to wait for room (SendOptions::when_full).
+// Callbacks run on threads of the node. Errors: by value; nothing throws.
 #pragma once
 
 #include <qudag/address.h>
@@ -28,8 +29,8 @@ namespace qudag {
 class QUDAG_API Node {
  public:
   /// Loads or makes the identity, binds the socket, starts the shards and joins the bootstrap
-  /// nodes in the background. Errors: config_invalid, not_found, permission_denied, malformed (key
-  /// file), address_in_use, io_error.
+  /// nodes in the background: see wait_until_joined(). Errors: config_invalid, not_found,
+  /// permission_denied, malformed (key file), address_in_use, io_error.
   static Result<std::unique_ptr<Node>> start(Options options);
   /// stop() with a second of grace, if it was not called.
   ~Node();
@@ -39,6 +40,20 @@ class QUDAG_API Node {
   const NodeId& id() const noexcept;
   /// As bound, with the port that the kernel chose.
   const SocketAddress& address() const noexcept;
+
+  /// Whether a circuit with so many relays (0 to kRelaysMax) can be tried, and if not, why.
+  [[nodiscard]] JoinState join_state(unsigned relays = kRelaysDefault) const;
+  /// Waits for that, for `timeout` at most (0 or less: not at all) or until the node stops; the
+  /// state then. On threads of the node (in callbacks) it does not wait.
+  [[nodiscard]] JoinState wait_until_joined(std::chrono::milliseconds timeout,
+                                            unsigned relays = kRelaysDefault) const;
+  /// Replaces the handler that is told each time that the node becomes joined for circuits with
+  /// kRelaysDefault relays, and once, soon, if it is when the handler is set. Empty: nobody is
+  /// told.
+  void on_joined(JoinHandler handler);
+  /// A descriptor of that node is held by every shard and is valid: a send to it does not fail with
+  /// unknown_destination at once. True of this node itself when it is known.
+  [[nodiscard]] bool is_known(const NodeId& id) const;
 
   /// A buffer of exactly `bytes` from the pool, for filling in place and sending without a copy.
   /// too_large above 64 MiB, refused_memory when the bound has no room.

@@ -139,6 +139,7 @@ Status Node::Impl::start() {
   if (options_.whole_process) tell_key_memory();
   const unsigned shards = shard_count(options_.shards);
   threads_.resize(shards);
+  joining_.begin(shards, !options_.bootstrap.empty());
   if (auto ok = open_sockets(shards); !ok) return ok;
   placement_ = std::make_unique<node::Placement>(
       shards, [this](unsigned shard) { return threads_[shard].loop->busy(); },
@@ -213,6 +214,7 @@ void Node::Impl::stop(Duration grace) {
   if (stopped_) return;
   stopped_ = true;
   stopping_.store(true, std::memory_order_release);
+  joining_.close();
   for (node::ShardThread& thread : threads_) {
     if (thread.limiter) thread.limiter->close();
     if (thread.inbox) thread.inbox->close();
@@ -298,6 +300,37 @@ void Node::Impl::set_room_handler(RoomHandler handler) {
   room_handler_ = std::move(held);
 }
 
+// ---- joining
+//
+void Node::Impl::on_means(unsigned shard, const shard::Means& means, const netmap::ViewPtr& view) {
+  if (joining_.update(shard, means, view)) tell_joined();
+}
+
+JoinState Node::Impl::wait_until_joined(Duration timeout, unsigned relays) const {
+  return joining_.wait(relays, on_own_thread() ? Duration{} : timeout);
+}
+
+void Node::Impl::set_join_handler(JoinHandler handler) {
+  {
+    auto held = handler ? std::make_shared<JoinHandler>(std::move(handler)) : nullptr;
+    const std::lock_guard lock(handler_mutex_);
+    join_handler_ = std::move(held);
+  }
+  joining_.tell_again();
+  // If there is no room, the next change tells it.
+  static_cast<void>(threads_[0].loop->post_or_keep([this](Now) { tell_joined(); }));
+}
+
+void Node::Impl::tell_joined() {
+  std::shared_ptr<JoinHandler> handler;
+  {
+    const std::lock_guard lock(handler_mutex_);
+    handler = join_handler_;
+  }
+  if (!handler) return;
+  if (const auto state = joining_.take_news()) (*handler)(*state);
+}
+
 Accept Node::Impl::on_message(Message&& message) {
   std::shared_ptr<const MessageHandler> handler;
   {
@@ -325,6 +358,9 @@ NodeStatus Node::Impl::status_of(std::vector<shard::ShardReport>&& reports) cons
   if (!reports.empty() && reports[0].clock_off_s) {
     out.clock_off = std::chrono::seconds(*reports[0].clock_off_s);
   }
+  const JoinState join = joining_.state(kRelaysDefault);
+  out.joined = join.joined;
+  out.not_joined = join.reason;
   out.memory_used = bound_->node().used();
   out.memory_limit = bound_->node().bytes_max();
   out.rss = node::resident_bytes();

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "crypto/random.h"
+#include "node/joining.h"
 #include "node/placement.h"
 #include "node/process/app_pool.h"
 #include "node/process/process.h"
@@ -67,10 +68,14 @@ class Node::Impl final : public shard::ShardEnvironment {
   BoundedList bounded();
   void set_handler(MessageHandler handler);
   void set_room_handler(RoomHandler handler);
+  const node::Joining& joining() const { return joining_; }
+  JoinState wait_until_joined(Duration timeout, unsigned relays) const;
+  void set_join_handler(JoinHandler handler);
 
  private:
   // shard::ShardEnvironment
   Accept on_message(Message&& message) override;
+  void on_means(unsigned shard, const shard::Means& means, const netmap::ViewPtr& view) override;
   void on_ended(unsigned shard, const shard::EndedByClass& ended) override;
   void on_stopped(unsigned shard) override { threads_[shard].loop->stop(); }
   void on_maintained(unsigned shard, std::uint64_t freed) override;
@@ -92,6 +97,7 @@ class Node::Impl final : public shard::ShardEnvironment {
   void watch_addresses();
   void run(node::ShardThread& thread);
   void answer_rest(node::ShardThread& thread);
+  void tell_joined();
 
   Options options_;
   Log log_;
@@ -113,9 +119,11 @@ class Node::Impl final : public shard::ShardEnvironment {
   std::mutex stop_mutex_;
   bool stopped_ = false;
 
+  node::Joining joining_;
   std::mutex handler_mutex_;
   std::shared_ptr<const MessageHandler> handler_;    // owners: this, calls under way
   std::shared_ptr<const RoomHandler> room_handler_;  // the same
+  std::shared_ptr<JoinHandler> join_handler_;        // the same
 };
 
 template <class Whole, class Part>

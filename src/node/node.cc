@@ -22,6 +22,13 @@ const NodeId& Node::id() const noexcept { return impl_->id(); }
 const SocketAddress& Node::address() const noexcept { return impl_->address(); }
 Result<Buffer> Node::buffer(std::size_t bytes) { return impl_->buffer(bytes); }
 void Node::on_message(MessageHandler handler) { impl_->set_handler(std::move(handler)); }
+JoinState Node::join_state(unsigned relays) const { return impl_->joining().state(relays); }
+JoinState Node::wait_until_joined(std::chrono::milliseconds timeout, unsigned relays) const {
+  constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24 * 365);
+  return impl_->wait_until_joined(std::min(timeout, kLongest), relays);
+}
+void Node::on_joined(JoinHandler handler) { impl_->set_join_handler(std::move(handler)); }
+bool Node::is_known(const NodeId& id) const { return impl_->joining().knows(id); }
 void Node::on_room(RoomHandler handler) { impl_->set_room_handler(std::move(handler)); }
 void Node::stop(std::chrono::milliseconds grace) { impl_->stop(grace); }
 
@@ -151,7 +158,9 @@ std::future<std::vector<MetricSample>> Node::metrics() const {
         return report;
       },
       [impl = impl_.get()](std::vector<shard::ShardReport>&& reports) {
-        reports.emplace_back().bounded = impl->bounded();  // a row of the node's own
+        shard::ShardReport& own = reports.emplace_back();  // a row of the node's own
+        own.bounded = impl->bounded();
+        own.joined = impl->joining().state(kRelaysDefault).joined;
         return node::to_metrics(reports, impl->bound());
       });
 }

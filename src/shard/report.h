@@ -29,6 +29,7 @@ struct ShardReport {
   std::size_t circuits = 0;
   std::size_t nodes_known = 0;
   std::size_t relays_known = 0;
+  bool joined = false;                      // of the row that is the node's own
   std::optional<std::int64_t> clock_off_s;  // shard 0 only
   std::uint64_t loop_turns = 0;
   std::uint64_t loop_sleeps = 0;

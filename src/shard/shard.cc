@@ -294,12 +294,14 @@ void Shard::link_ready(link::LinkId link, Now now) {
   if (facts.dialed) routes_.linked(*facts.dialed, facts.remote);
   if (info && !info->dialer) tell_time(link, now);
   tell_hub({.link = link, .facts = facts}, now);
+  if (ready_links_.insert(link).second) tell_means(now);
   if (tries_.erase(link) > 0) endpoint_->give_up_spare(link, now);
 }
 
 void Shard::link_closed(link::LinkId link, Now now) {
   load_reports_.link_closed(link);
   tries_.erase(link);
+  if (ready_links_.erase(link) > 0) tell_means(now);
   const auto untold = std::ranges::find_if(
       hub_owed_, [link](const LinkEvent& one) { return one.link == link && one.facts; });
   if (untold != hub_owed_.end()) {  // the hub never heard of it
@@ -374,6 +376,15 @@ void Shard::set_view(netmap::ViewPtr view, Now now) {
   transport_.set_view(view);
   warm_.set_view(view);
   routes_.set_view(std::move(view));
+  tell_means(now);
+}
+
+void Shard::tell_means(Now now) {
+  const std::size_t relays =
+      netmap::relays_together(*view_, setup_.identity->id(), setup_.options->distinct_networks,
+                              limits::kRelaysMax + 1, now);
+  setup_.environment->on_means(setup_.index, {.links = ready_links_.size(), .relays = relays},
+                               view_);
 }
 
 void Shard::set_onion_keys(std::vector<onion::OnionKey> keys, std::uint64_t made_as) {

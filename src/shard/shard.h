@@ -132,6 +132,7 @@ class Shard final : public runtime::Driven,
   void advance_stop(Now now);
   void count_ended(Class cls, std::size_t bytes);
   void tell_ended();
+  void tell_means(Now now);
   void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
   struct LinkEvent {
     link::LinkId link;
@@ -159,7 +160,8 @@ class Shard final : public runtime::Driven,
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
   Completions pending_;
   std::vector<std::pair<message::SendId, Delivery>> early_;  // outcomes from inside enqueue
-  std::vector<LinkEvent> hub_owed_;                          // until shard 0's mailbox has room
+  std::set<link::LinkId> ready_links_;
+  std::vector<LinkEvent> hub_owed_;  // until shard 0's mailbox has room
   bool enqueueing_ = false;
   bool wants_writable_ = false;
 

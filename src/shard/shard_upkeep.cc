@@ -87,6 +87,7 @@ void Shard::maintain(Now now) {
   maintain_at_ = now.mono + (more ? kMaintainNext : kMaintainEvery);
   if (more) return;
   stock_.rest();
+  tell_means(now);  // descriptors and keys end by the clock
   if (phase_ == Phase::running) keep_state(now);
 
   const link::EndpointStats links = endpoint_->stats();

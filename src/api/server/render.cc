@@ -68,22 +68,24 @@ std::string message_json(const Message& message) {
 }
 
 std::string status_json(const NodeStatus& s) {
-  return json::serialize(
-             json::object{{"id", text(s.id.to_string())},
-                          {"listen", text(s.listen.to_string())},
-                          {"version", text(s.version)},
-                          {"shards", s.shards},
-                          {"uptime_us", us(s.uptime)},
-                          {"links", s.links},
-                          {"circuits", s.circuits},
-                          {"nodes_known", s.nodes_known},
-                          {"relays_known", s.relays_known},
-                          {"clock_off_s",
-                           s.clock_off ? json::value(s.clock_off->count()) : json::value(nullptr)},
-                          {"memory_used", s.memory_used},
-                          {"memory_limit", s.memory_limit},
-                          {"rss", s.rss},
-                          {"stopping", s.stopping}}) +
+  return json::serialize(json::object{
+             {"id", text(s.id.to_string())},
+             {"listen", text(s.listen.to_string())},
+             {"version", text(s.version)},
+             {"shards", s.shards},
+             {"uptime_us", us(s.uptime)},
+             {"links", s.links},
+             {"circuits", s.circuits},
+             {"nodes_known", s.nodes_known},
+             {"relays_known", s.relays_known},
+             {"joined", s.joined},
+             {"not_joined", s.joined ? json::value(nullptr) : json::value(text(s.not_joined))},
+             {"clock_off_s",
+              s.clock_off ? json::value(s.clock_off->count()) : json::value(nullptr)},
+             {"memory_used", s.memory_used},
+             {"memory_limit", s.memory_limit},
+             {"rss", s.rss},
+             {"stopping", s.stopping}}) +
          "\n";
 }
 

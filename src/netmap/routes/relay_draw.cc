@@ -109,4 +109,18 @@ EntryPtr RelayDraw::draw_by_sum(Entries others, const Never& never) const {
   return relays[std::min(static_cast<std::size_t>(at), last)];
 }
 
+std::size_t relays_together(const View& view, const NodeId& self, bool distinct_networks,
+                            std::size_t most, Now now) {
+  std::vector<const Entry*> chosen;
+  for (const EntryPtr& entry : view.relays()) {
+    if (chosen.size() >= most) break;
+    if (entry->descriptor.id == self || !is_usable(*entry, now)) continue;
+    const bool apart = std::ranges::none_of(chosen, [&](const Entry* other) {
+      return distinct_networks && share_network(entry->descriptor, other->descriptor);
+    });
+    if (apart) chosen.push_back(entry.get());
+  }
+  return chosen.size();
+}
+
 }  // namespace qudag::netmap

@@ -36,6 +36,10 @@ struct RoutePolicy {
 /// routes.
 bool share_network(const Descriptor& candidate, const Descriptor& chosen);
 
+/// How many relays of the view could stand in one route of this node, counted up to `most`.
+std::size_t relays_together(const View& view, const NodeId& self, bool distinct_networks,
+                            std::size_t most, Now now);
+
 /// `relays` distinct relays drawn by weight, then the destination. Never `self`, never a hop twice.
 /// Nothing but its id tells the relays of one destination from those of another.
 /// unknown_destination (or no valid onion key), no_route; invalid_argument for `relays` above 5 and

@@ -39,6 +39,12 @@ struct Ended {
 };
 using EndedByClass = std::array<Ended, kClassCount>;
 
+/// What a shard can send over: enough to tell whether the node is joined.
+struct Means {
+  std::size_t links = 0;   // ready
+  std::size_t relays = 0;  // that may stand in one route, up to kRelaysMax + 1
+};
+
 class ShardEnvironment {
  public:
   virtual ~ShardEnvironment() = default;
@@ -46,6 +52,10 @@ class ShardEnvironment {
   /// in which there were any. On the shard's thread.
   virtual void on_ended(unsigned shard, const EndedByClass& ended) {
     static_cast<void>(shard), static_cast<void>(ended);
+  }
+  /// The shard has another view of the netmap, or another number of links. On its thread.
+  virtual void on_means(unsigned shard, const Means& means, const netmap::ViewPtr& view) {
+    static_cast<void>(shard), static_cast<void>(means), static_cast<void>(view);
   }
   /// A message for the application. On the shard's thread.
   virtual Accept on_message(Message&& message) = 0;

@@ -1,0 +1,93 @@
+#include "node/joining.h"
+
+#include "runtime/clock.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace qudag::node {
+
+void Joining::begin(unsigned shards, bool has_bootstrap) {
+  const std::lock_guard lock(mutex_);
+  shards_.resize(shards);
+  has_bootstrap_ = has_bootstrap;
+}
+
+bool Joining::update(unsigned shard, const shard::Means& means, netmap::ViewPtr view) {
+  const std::lock_guard lock(mutex_);
+  shards_[shard] = {means, std::move(view)};
+  changed_.notify_all();
+  if (!look(kRelaysDefault).joined) told_ = false;
+  return !told_;
+}
+
+void Joining::close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  changed_.notify_all();
+}
+
+JoinState Joining::look(unsigned relays) const {
+  JoinState out;
+  out.relays_wanted = relays;
+  out.relays = shards_.empty() ? 0 : kRelaysMax + 1;
+  for (const OfShard& one : shards_) {
+    out.links += one.means.links;
+    out.relays = std::min(out.relays, one.means.relays);
+  }
+  if (closed_) {
+    out.reason = "the node is stopping";
+  } else if (relays > kRelaysMax) {
+    out.reason = fmt::format("a circuit has at most {} relays", kRelaysMax);
+  } else if (out.links == 0) {
+    out.reason = has_bootstrap_
+                     ? "no link is ready: no bootstrap entry has answered yet"
+                     : "no link is ready: there is no bootstrap entry, and nobody dialed";
+  } else if (out.relays < relays) {
+    out.reason =
+        fmt::format("{} relays are wanted, {} known ones can be used together", relays, out.relays);
+  }
+  out.joined = out.reason.empty();
+  return out;
+}
+
+JoinState Joining::state(unsigned relays) const {
+  const std::lock_guard lock(mutex_);
+  return look(relays);
+}
+
+JoinState Joining::wait(unsigned relays, Duration timeout) const {
+  std::unique_lock lock(mutex_);
+  JoinState out = look(relays);
+  const auto over = [&] {
+    out = look(relays);
+    return out.joined || closed_ || relays > kRelaysMax;
+  };
+  if (timeout > Duration{}) changed_.wait_for(lock, timeout, over);
+  return out;
+}
+
+bool Joining::knows(const NodeId& id) const {
+  const UnixSeconds now = runtime::system_now().unix_seconds;
+  const std::lock_guard lock(mutex_);
+  return !shards_.empty() && std::ranges::all_of(shards_, [&](const OfShard& one) {
+    const netmap::Entry* entry = one.view ? one.view->find(id) : nullptr;
+    return entry != nullptr && entry->descriptor.expires > now;
+  });
+}
+
+void Joining::tell_again() {
+  const std::lock_guard lock(mutex_);
+  told_ = false;
+}
+
+std::optional<JoinState> Joining::take_news() {
+  const std::lock_guard lock(mutex_);
+  JoinState out = look(kRelaysDefault);
+  if (!out.joined || std::exchange(told_, true)) return std::nullopt;
+  return out;
+}
+
+}  // namespace qudag::node
