@@ -1,4 +1,4 @@
-// What the program's exit code says: the group of the error (docs/exit-codes.md).
+// What the program's exit code says: the group of the error (docs/reference/exit-codes.md).
 #pragma once
 
 #include <qudag/message.h>

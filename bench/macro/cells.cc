@@ -90,7 +90,7 @@ Status relay_scenario(const BenchArgs& args, Results& out) {
   out.add("relay/8192/aead_ratio", "x", false).runs = bulk_ratio;
   out.note(
       "relay: open, check and filler of a 1 KiB cell at one relay, QUIC apart, on one thread; "
-      "instructions per cell: docs/bench.md");
+      "instructions per cell: docs/internals/measuring.md");
   return {};
 }
 

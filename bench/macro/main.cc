@@ -15,7 +15,8 @@ using Command = std::function<Exit()>;
 
 void add_scenarios(CLI::App& app, Command& chosen) {
   auto args = std::make_shared<BenchArgs>();
-  app.add_option("scenario", args->scenario, "What to measure; docs/bench.md describes each")
+  app.add_option("scenario", args->scenario,
+                 "What to measure; docs/internals/measuring.md describes each")
       ->check(CLI::IsMember({"all", "limit", "direct", "onion", "circuit", "relay", "idle", "alloc",
                              "features", "paths", "overload", "soak"}))
       ->capture_default_str();

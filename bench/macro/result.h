@@ -1,4 +1,5 @@
-// What a scenario found, as rows of one form: the JSON of docs/bench.md and a table for people.
+// What a scenario found, as rows of one form: the JSON of docs/internals/measuring.md and a table
+// for people.
 #pragma once
 
 #include "args.h"

@@ -2,7 +2,7 @@
 //
 // Every function of libqudag that can fail for a reason outside the program returns
 // `Result<T>`; nothing throws. The number of a code is stable: programs may store it, and the
-// exit code of `qudag` is derived from its group (see docs/exit-codes in `qudag --help`).
+// exit code of `qudag` is derived from its group (see docs/reference/exit-codes.md).
 #pragma once
 
 #include <qudag/export.h>

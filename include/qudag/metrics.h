@@ -84,7 +84,7 @@ struct CircuitStatus {
 };
 
 /// One bounded thing of a node: a level of a queue, a pool, a table, a buffer, a budget of memory.
-/// docs/limits.md lists them all.
+/// docs/reference/limits.md lists them all.
 struct QueueStatus {
   std::string kind;   ///< queue, pool, table, buffer, budget
   std::string name;   ///< "messages to be sent"

@@ -41,7 +41,7 @@ struct Bounded {
   };
 
   Kind kind = Kind::queue;
-  std::string_view name;       // static text, as in docs/limits.md
+  std::string_view name;       // static text, as in docs/reference/limits.md
   std::string_view level;      // of a queue with several
   std::string_view when_full;  // what then happens, in a few words
   std::uint64_t items = 0;

@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 inline constexpr unsigned kRelaysMax = 5;
 inline constexpr unsigned kHopsMax = kRelaysMax + 1;  // the destination included
 
-// ---- Cells (docs/protocol.md, section 6)
+// ---- Cells (docs/reference/protocol.md, section 6)
 // ---------------------------------------------------------
 inline constexpr std::size_t kTagBytes = 16;
 inline constexpr std::size_t kSmallCellBytes = 1024;  // classes high and normal
@@ -85,8 +85,9 @@ inline constexpr std::size_t kNetmapDescriptorsMax = 10'000;  // 65 MB on the wi
 // ---- Links (section 3 and 4)
 // ---------------------------------------------------------------------
 inline constexpr std::size_t kControlFrameBytesMax = 16 * 1024;
-// UDP payloads (docs/protocol.md, section 3). The first fits the paths of the internet (1,500 less
-// the headers of IPv6 and UDP), the second those of one machine or a data centre (9,000, less 48).
+// UDP payloads (docs/reference/protocol.md, section 3). The first fits the paths of the internet
+// (1,500 less the headers of IPv6 and UDP), the second those of one machine or a data centre
+// (9,000, less 48).
 inline constexpr std::size_t kPacketBytesLeast = 1200;
 inline constexpr std::size_t kPacketBytesPlain = 1452;
 inline constexpr std::size_t kPacketBytesMax = 8952;  // `packet_bytes_max`
@@ -94,7 +95,7 @@ static_assert(kPacketBytesLeast < kPacketBytesPlain && kPacketBytesPlain < kPack
 inline constexpr std::size_t kShardsMax = 64;
 static_assert(kDescriptorBytesMax + 64 <= kControlFrameBytesMax, "a descriptor fits one frame");
 
-// ---- Waiting lines, of one shard (docs/limits.md)
+// ---- Waiting lines, of one shard (docs/reference/limits.md)
 // ---------------------------------------------------------------------
 inline constexpr std::size_t kLoopTasksMax = 16'384;      // posted by other threads
 inline constexpr std::size_t kInboxRequestsMax = 16'384;  // sends and replies of the application

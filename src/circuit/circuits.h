@@ -45,7 +45,7 @@ struct CircuitId {
   auto operator<=>(const CircuitId&) const = default;
 };
 
-/// Why a stream is reset: the codes of docs/protocol.md, 3.2.
+/// Why a stream is reset: the codes of docs/reference/protocol.md, 3.2.
 enum class End : std::uint8_t {
   none = 0,
   protocol = 1,

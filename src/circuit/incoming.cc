@@ -158,7 +158,8 @@ void Incoming::accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> mes
   }
 }
 
-// docs/protocol.md, 5.2: `protocol` for what breaks a rule, `refused` for what is right in itself.
+// docs/reference/protocol.md, 5.2: `protocol` for what breaks a rule, `refused` for what is right
+// in itself.
 void Incoming::refuse(Circuit& circuit, const Error& why, Now now) {
   CircuitsStats& stats = core_.stats;
   End code = End::protocol;

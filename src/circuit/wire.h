@@ -1,4 +1,4 @@
-// The two bytes in front of a build message (docs/protocol.md, section 5).
+// The two bytes in front of a build message (docs/reference/protocol.md, section 5).
 #pragma once
 
 #include <qudag/message.h>

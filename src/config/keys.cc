@@ -349,7 +349,8 @@ std::vector<Key> make_keys() {
       truth("process.debuggable", "Let debuggers of the same user and core dumps see this process.",
             QUDAG_AT(debuggable)),
       text("api.socket", "the path of a Unix socket",
-           "Unix socket of the local API; empty: in a folder of the user's own (docs/api.md).",
+           "Unix socket of the local API; empty: in a folder of the user's own "
+           "(docs/reference/api.md).",
            QUDAG_AT(api.socket)),
       file_mode("api.mode", "File mode of the socket: who may use this node."),
       count("api.connections", 1, 10'000, "API connections open at once.",

@@ -29,7 +29,7 @@ struct CipherContextDeleter {
 };
 using CipherContext = std::unique_ptr<evp_cipher_ctx_st, CipherContextDeleter>;
 
-/// The values are those of a build record (docs/protocol.md, 5.2).
+/// The values are those of a build record (docs/reference/protocol.md, 5.2).
 enum class Cipher : std::uint8_t { aes_256_gcm = 0, chacha20_poly1305 = 1 };
 inline constexpr std::size_t kCipherCount = 2;
 

@@ -6,8 +6,8 @@
 // payloads while the circuit has room and credit; ACK ends the envelope. If the circuit ends first,
 // the envelope waits in the flow for the next circuit and is sent again from its first byte.
 // Receiving: frames of a payload -> fragments -> assembly (reserved from the budget by its
-// announced size first) -> duplicate check -> MessageEvents::on_message -> ACK. docs/protocol.md,
-// section 7. No thread, clock or socket in here.
+// announced size first) -> duplicate check -> MessageEvents::on_message -> ACK.
+// docs/reference/protocol.md, section 7. No thread, clock or socket in here.
 #pragma once
 
 #include "base/bounded.h"

@@ -1,4 +1,5 @@
-// Messages that say who sent them (docs/protocol.md, 7.1): pk || signature || minute || payload.
+// Messages that say who sent them (docs/reference/protocol.md, 7.1): pk || signature || minute ||
+// payload.
 //
 // What is signed is short: the payload's hash, bound to destination, message id, time, time to live
 // and class. Who has such a message can show it to its destination for as long as that remembers

@@ -1,5 +1,5 @@
 // The build handshake: a source makes one build message; each hop takes its layer and passes on the
-// rest; replies come back layered the same way (docs/protocol.md, section 5).
+// rest; replies come back layered the same way (docs/reference/protocol.md, section 5).
 //
 // Source:  start_build() -> BuildMessage + PendingBuild; finish_build(reply) -> keys per hop.
 // Hop:     accept_build() -> record, next message, ReplyKey, traffic keys; seal_reply() for the end

@@ -1,5 +1,5 @@
 // The key schedule of a circuit, from shared secrets to the keys of an epoch
-// (docs/protocol.md, 5.2 and 5.5). Pure; every result wipes itself.
+// (docs/reference/protocol.md, 5.2 and 5.5). Pure; every result wipes itself.
 #pragma once
 
 #include "base/bytes.h"

@@ -1,4 +1,5 @@
-// The onion shape that build messages, replies and cells share (docs/protocol.md, 5.1 and 5.4).
+// The onion shape that build messages, replies and cells share (docs/reference/protocol.md, 5.1
+// and 5.4).
 //
 // A unit of `unit` bytes is `header || encrypted`, header being what a hop reads in clear (tag, or
 // KEM ciphertext and tag). A hop takes or adds `step` bytes at the front, and adds or takes as many

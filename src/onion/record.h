@@ -1,4 +1,4 @@
-// The two records of the build handshake as bytes (docs/protocol.md, 5.2 and 5.3).
+// The two records of the build handshake as bytes (docs/reference/protocol.md, 5.2 and 5.3).
 //
 // A build record tells one hop what it is and who comes next; a reply record carries the hop's
 // second KEM ciphertext and its status. Both have exactly one valid encoding.

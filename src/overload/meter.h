@@ -5,9 +5,9 @@
 //   3. it is rounded to sixteenths, and a step is left only when the smoothed value is three
 //      quarters of a step away from it: at the edge of a step nothing flaps.
 //
-// Peers hear it (LOAD, docs/protocol.md, 4.1). What is finer or faster would tell them who is
-// active here and when; what it tells is in docs/threat-model.md. Pure: the caller measures. One
-// per shard; its owner's thread.
+// Peers hear it (LOAD, docs/reference/protocol.md, 4.1). What is finer or faster would tell them
+// who is active here and when; what it tells is in docs/threat-model.md. Pure: the caller measures.
+// One per shard; its owner's thread.
 #pragma once
 
 #include "base/time.h"

@@ -55,7 +55,7 @@ Result<Announcement> announce(const AnnouncementInput& input);
 std::vector<onion::OnionKey> onion_keys(const std::vector<HeldKey>& held);
 
 /// After `before`, if peers can hold that one; else, when it lies further ahead than a right clock
-/// accepts, the present (docs/protocol.md, 8.1).
+/// accepts, the present (docs/reference/protocol.md, 8.1).
 UnixSeconds published_at(UnixSeconds now, UnixSeconds before);
 
 }  // namespace qudag::shard

@@ -88,7 +88,7 @@ void Shard::believe(Now now) {
 void Shard::try_relays(Now now) {
   while (const auto next = setup_.hub->next_try(now)) {
     // So soon after it dialed us the two links would count as dialed at the same time, and one of
-    // them would be given up (docs/protocol.md, 4).
+    // them would be given up (docs/reference/protocol.md, 4).
     if (const auto link = endpoint_->find(next->id)) {
       const auto info = endpoint_->info(*link);
       const Duration wait = info ? kOnePairApart + 8 * info->smoothed_rtt - info->age : Duration{};

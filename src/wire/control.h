@@ -1,4 +1,5 @@
-// The control stream of a link (docs/protocol.md, section 4): the framing, and the small frames.
+// The control stream of a link (docs/reference/protocol.md, section 4): the framing, and the small
+// frames.
 //
 //   type u8 || length u16 || body         length at most 16384; the first frame is HELLO
 //
@@ -34,7 +35,7 @@ inline constexpr std::uint8_t kControlIgnorableFrom = 0x80;
 inline constexpr std::size_t kControlBodyBytesMax = limits::kControlFrameBytesMax;
 static_assert(kControlBodyBytesMax == 16'384);
 
-/// The versions of docs/protocol.md that this build speaks.
+/// The versions of docs/reference/protocol.md that this build speaks.
 inline constexpr std::uint16_t kVersionMin = 1;
 inline constexpr std::uint16_t kVersionMax = 1;
 

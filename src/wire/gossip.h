@@ -1,4 +1,4 @@
-// The bodies of gossip frames (docs/protocol.md, 8.2), read in place.
+// The bodies of gossip frames (docs/reference/protocol.md, 8.2), read in place.
 //
 //   DIGEST = lo u8 || hi u8 || count u16 || count * (id (32) || rank u64)
 //   WANT   = count u16 || count * id (32)

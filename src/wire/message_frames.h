@@ -1,4 +1,4 @@
-// The frames inside a cell's payload (docs/protocol.md, section 7): reading and writing.
+// The frames inside a cell's payload (docs/reference/protocol.md, section 7): reading and writing.
 //
 // A payload is a sequence of frames, ended by a padding frame or by its own end. Reading:
 //

@@ -1,5 +1,5 @@
-// What a reset before the reply comes to, for each code (docs/protocol.md, 12.3): the status that a
-// relay answers with, and what a source takes from hop 1's own word.
+// What a reset before the reply comes to, for each code (docs/reference/protocol.md, 12.3): the
+// status that a relay answers with, and what a source takes from hop 1's own word.
 #include "circuit/net.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // The TLS messages of a handshake, taken from the packets that crossed the Net: what somebody who
-// implements docs/protocol.md, section 3, has to send and to take.
+// implements docs/reference/protocol.md, section 3, has to send and to take.
 //
 //   1. packets are unprotected (RFC 9001, 5): Initial ones with keys from the dialer's first
 //      connection id, Handshake ones with the secrets that the dialer's key log tells;

@@ -1,5 +1,5 @@
-// What section 3 of docs/protocol.md says of TLS and of transport parameters, seen in the bytes of
-// a handshake: a second implementation meets exactly this.
+// What section 3 of docs/reference/protocol.md says of TLS and of transport parameters, seen in the
+// bytes of a handshake: a second implementation meets exactly this.
 #include "link/transcript.h"
 
 #include "crypto/identity.h"

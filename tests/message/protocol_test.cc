@@ -1,5 +1,5 @@
 // The wire, seen from a hand-made peer: what is refused, what is answered, and what credit allows.
-// docs/protocol.md, section 7.
+// docs/reference/protocol.md, section 7.
 #include "peer.h"
 
 #include <algorithm>

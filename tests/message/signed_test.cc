@@ -1,4 +1,4 @@
-// What a signature binds, and for how long: docs/protocol.md, 7.1.
+// What a signature binds, and for how long: docs/reference/protocol.md, 7.1.
 #include "message/delivered.h"
 #include "message/signing.h"
 #include "peer.h"

@@ -1,5 +1,5 @@
-// Golden bytes of docs/protocol.md, section 7, made by tests/vectors/message.py, which shares
-// nothing with this implementation.
+// Golden bytes of docs/reference/protocol.md, section 7, made by tests/vectors/message.py, which
+// shares nothing with this implementation.
 #include "vectors/vectors.h"
 
 #include "message/delivered.h"

@@ -1,5 +1,5 @@
 // Walks every queue, pool and table of a running node: none without a bound, none beyond it, and
-// docs/limits.md names them all.
+// docs/reference/limits.md names them all.
 #include <qudag/node.h>
 
 #include <gtest/gtest.h>
@@ -105,7 +105,7 @@ TEST_F(Bounds, QueuesKeepBooks) {
 }
 
 TEST_F(Bounds, TheDocumentNamesThemAll) {
-  std::ifstream file(std::string(QUDAG_TEST_DATA) + "/../../docs/limits.md");
+  std::ifstream file(std::string(QUDAG_TEST_DATA) + "/../../docs/reference/limits.md");
   std::stringstream text;
   text << file.rdbuf();
   std::set<std::string> documented, reported;

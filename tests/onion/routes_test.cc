@@ -1,5 +1,5 @@
 // Routes of one to six hops, and replies of hops that cannot go on, byte by byte as
-// tests/vectors/reference.py has them (docs/protocol.md, sections 5 and 6).
+// tests/vectors/reference.py has them (docs/reference/protocol.md, sections 5 and 6).
 #include "crypto/kdf.h"
 #include "onion/vector_route.h"
 

@@ -1,5 +1,5 @@
-// Golden bytes of docs/protocol.md, sections 5 and 6, made by tests/vectors/reference.py, an
-// implementation that shares nothing with this one.
+// Golden bytes of docs/reference/protocol.md, sections 5 and 6, made by tests/vectors/reference.py,
+// an implementation that shares nothing with this one.
 #include "crypto/kdf.h"
 #include "onion/key_schedule.h"
 #include "onion/vector_route.h"

@@ -67,7 +67,7 @@ std::vector<Cell> cells(bool driven) {
 }
 
 TEST(Overload, DocumentationHasTheTable) {
-  std::ifstream in(QUDAG_TEST_DATA "/../../docs/limits.md");
+  std::ifstream in(QUDAG_TEST_DATA "/../../docs/reference/limits.md");
   std::vector<std::string> rows;
   for (std::string line; std::getline(in, line);) {
     if (line.starts_with("| action | memory |")) {

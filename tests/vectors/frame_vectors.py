@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes and checks tests/vectors/control.txt, gossip.txt, verdicts.txt and payloads.txt with frames.py, the second
-implementation of the frames of docs/protocol.md.
+implementation of the frames of docs/reference/protocol.md.
 
     python3 tests/vectors/frame_vectors.py            compares with the files, exit code 1 if different
     python3 tests/vectors/frame_vectors.py --write    makes the files
@@ -310,7 +310,7 @@ def main():
              "payloads.txt": ("section 7", payload_vectors())}
     different = False
     for name, (where, values) in files.items():
-        text = f"# docs/protocol.md, {where}. Made by tests/vectors/frame_vectors.py; see README.md.\n"
+        text = f"# docs/reference/protocol.md, {where}. Made by tests/vectors/frame_vectors.py; see README.md.\n"
         text += "".join(f"{key} = {value.hex()}\n" for key, value in values)
         path = HERE / name
         if "--write" in sys.argv[1:]:

@@ -1,4 +1,4 @@
-"""The frames of docs/protocol.md a second time: every byte of sections 4, 7 and 8, read and written.
+"""The frames of docs/reference/protocol.md a second time: every byte of sections 4, 7 and 8, read and written.
 
 Written from the protocol text with Python's standard library only; it shares nothing with src/. A
 reader takes exactly what the text allows and raises Refused for everything else, with the scope and

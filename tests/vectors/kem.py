@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes tests/vectors/kem.txt: the hybrid KEM of docs/protocol.md, section 2.1, a second time.
+"""Makes tests/vectors/kem.txt: the hybrid KEM of docs/reference/protocol.md, section 2.1, a second time.
 
-Written from FIPS 203, RFC 7748, RFC 5869 and docs/protocol.md with Python's standard library only;
+Written from FIPS 203, RFC 7748, RFC 5869 and docs/reference/protocol.md with Python's standard library only;
 it shares nothing with src/crypto and does not call OpenSSL's ML-KEM or X25519. Not constant time.
 
     python3 tests/vectors/kem.py > tests/vectors/kem.txt
@@ -191,7 +191,7 @@ def main():
     rejected = bytes(rejected)
     rejected_ss = hashlib.shake_256(z + rejected[32:]).digest(32)
 
-    print("# Hybrid KEM, docs/protocol.md section 2.1. Made by tests/vectors/kem.py; see README.md.")
+    print("# Hybrid KEM, docs/reference/protocol.md section 2.1. Made by tests/vectors/kem.py; see README.md.")
     for name, value in [
         ("key_seed", key_seed), ("encapsulation_seed", encapsulation_seed),
         ("public_key", public_key), ("ciphertext", ciphertext),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Messages of docs/protocol.md, section 7, a second time: frames, the keys that a destination
+"""Messages of docs/reference/protocol.md, section 7, a second time: frames, the keys that a destination
 remembers, and signed messages. Makes and checks message_frames.txt and signed_message.txt.
 
 Written from the protocol text with Python's standard library (ML-DSA is mldsa.py beside it); it

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""docs/protocol.md against the tree: the constants of section 10 are those of the code, every section
+"""docs/reference/protocol.md against the tree: the constants of section 10 are those of the code, every section
 that a comment names is there, and tables have no row twice.
 
 A constant that moved is named by what fails; put its new place into ROWS. Exit code 1 if anything
@@ -10,7 +10,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAPER = (ROOT / "docs/protocol.md").read_text()
+PAPER = (ROOT / "docs/reference/protocol.md").read_text()
 
 # Row of a table in section 10; file; what stands there, with the numbers as groups; what the row's
 # second column has to contain, with these numbers in it.
@@ -154,7 +154,7 @@ def wrong_references():
     own = re.sub(r"\((?:RFC|FIPS|SP|draft)[^)]*\)|RFC \d+(?:, [\d.]+)*|FIPS \d+, [\d.]+", "", PAPER)
     for number in re.findall(r"section (\d+(?:\.\d)?)", own) + re.findall(r"\((\d\.\d)\)", own):
         if number not in known:
-            yield f"docs/protocol.md names section {number}, which it does not have"
+            yield f"docs/reference/protocol.md names section {number}, which it does not have"
 
 
 def main():

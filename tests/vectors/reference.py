@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The onion layer of docs/protocol.md, sections 1, 5 and 6, a second time: key schedule, build
+"""The onion layer of docs/reference/protocol.md, sections 1, 5 and 6, a second time: key schedule, build
 message, reply and cells. Makes and checks tests/vectors/onion_*.txt.
 
 Written from the protocol text, SP 800-38D and FIPS 197 with Python's standard library only (the
@@ -511,7 +511,7 @@ def main():
              "onion_routes.txt": route_vectors()}
     different = False
     for name, values in files.items():
-        text = "# docs/protocol.md, sections 5 and 6. Made by tests/vectors/reference.py; see README.md.\n"
+        text = "# docs/reference/protocol.md, sections 5 and 6. Made by tests/vectors/reference.py; see README.md.\n"
         text += "".join(f"{key} = {value.hex()}\n" for key, value in values)
         path = HERE / name
         if "--write" in sys.argv[1:]:

@@ -1,5 +1,5 @@
-// Section 7 of docs/protocol.md against bytes written out by hand, and every rule of a frame broken
-// once.
+// Section 7 of docs/reference/protocol.md against bytes written out by hand, and every rule of a
+// frame broken once.
 #include "wire/message_frames.h"
 
 #include "wire/golden.h"

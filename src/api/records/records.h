@@ -1,5 +1,5 @@
-// The compact binary form of the WebSocket /v1/stream (docs/api.md): many records in one WebSocket
-// message, in both directions.
+// The compact binary form of the WebSocket /v1/stream (docs/reference/api.md): many records in one
+// WebSocket message, in both directions.
 //
 //   WebSocket message = record*        record = u32 length | u8 op | body, length counts op and
 //   body

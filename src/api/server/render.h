@@ -1,4 +1,4 @@
-// Answers as text: JSON objects of docs/api.md and the Prometheus page.
+// Answers as text: JSON objects of docs/reference/api.md and the Prometheus page.
 #pragma once
 
 #include <qudag/message.h>

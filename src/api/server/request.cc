@@ -160,7 +160,7 @@ std::expected<Request, RequestError> parse_request(std::string_view method,
                                        "/v1/circuits", "/v1/queues", "/metrics", "/v1/stream"}) {
     if (path == known) return refuse(405, Errc::unsupported, "this route has another method");
   }
-  return refuse(404, Errc::not_found, "no such route; docs/api.md lists them");
+  return refuse(404, Errc::not_found, "no such route; docs/reference/api.md lists them");
 }
 
 }  // namespace qudag::api

@@ -1,4 +1,4 @@
-// The local API of a node: HTTP/1.1 and WebSocket on a Unix socket (docs/api.md).
+// The local API of a node: HTTP/1.1 and WebSocket on a Unix socket (docs/reference/api.md).
 //
 // Threads: one of its own, with one io_context; every session runs there. The functions below may
 // be called from any one thread. Order of stopping: drain(), Node::stop(), stop(); then every

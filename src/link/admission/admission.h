@@ -23,7 +23,8 @@
 
 namespace qudag::link {
 
-/// Why a stranger is refused. The texts of reason_of() go to the peer (docs/protocol.md, 3.2).
+/// Why a stranger is refused. The texts of reason_of() go to the peer
+/// (docs/reference/protocol.md, 3.2).
 enum class Refusal : std::uint8_t {
   none,
   stopping,

@@ -1,5 +1,5 @@
-// The control stream (docs/protocol.md, section 4) as it comes in: its frames are those of
-// wire/control.h.
+// The control stream (docs/reference/protocol.md, section 4) as it comes in: its frames are those
+// of wire/control.h.
 //
 // ControlReader cuts the bytes of the stream into frames, whatever pieces they arrive in. It keeps
 // bytes only while a frame is incomplete, at most one frame.

@@ -1,4 +1,4 @@
-// A node's signed description of itself: encode, parse, verify (docs/protocol.md, 8.1).
+// A node's signed description of itself: encode, parse, verify (docs/reference/protocol.md, 8.1).
 //
 // The form is exact: one byte string per descriptor, every field inside its bounds, nothing after
 // the signature. parse() checks form and times, which is cheap; parse_and_verify() adds the

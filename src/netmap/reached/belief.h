@@ -1,11 +1,11 @@
 // Which relays count: those that this node reached itself, and those that somebody it has reason to
 // believe says it reached.
 //
-// A node shows a relay in its DIGEST only when it completed a link to it (docs/protocol.md, 8.2).
-// So the digests of our bootstrap entries and our guards say who is there; digests of anybody else
-// say nothing. One of them is enough while we hear of fewer than three; then two must agree. Who
-// shows less than three quarters of what the others usually do has not looked at them yet, and does
-// not count among the three.
+// A node shows a relay in its DIGEST only when it completed a link to it
+// (docs/reference/protocol.md, 8.2). So the digests of our bootstrap entries and our guards say who
+// is there; digests of anybody else say nothing. One of them is enough while we hear of fewer than
+// three; then two must agree. Who shows less than three quarters of what the others usually do has
+// not looked at them yet, and does not count among the three.
 //
 // Limits: as many as we chose to believe; Store::kVouchersMax of them for each relay.
 #pragma once

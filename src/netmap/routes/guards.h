@@ -97,7 +97,7 @@ class Guards {
 
   /// Grows whenever encode() would say something that is worth keeping.
   std::uint64_t version() const { return version_; }
-  /// docs/protocol.md has no part in this: the form is ours alone, and versioned.
+  /// docs/reference/protocol.md has no part in this: the form is ours alone, and versioned.
   std::vector<std::byte> encode() const;
   /// malformed, with what is wrong. Times that cannot be (a clock was wrong when they were written,
   /// or is now) are held around each other, so that neither clock exchanges the guards.

@@ -1,4 +1,4 @@
-// What relays say of their load (LOAD frames, docs/protocol.md, 4.1). Feeds route choice.
+// What relays say of their load (LOAD frames, docs/reference/protocol.md, 4.1). Feeds route choice.
 //
 // A relay's chance is multiplied by share(): 1 for who says nothing or that it is idle, down to a
 // quarter for who says that it is full. Never above 1, so nobody gains by what it says. A report

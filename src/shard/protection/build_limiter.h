@@ -6,9 +6,9 @@
 //
 // The shard's rate is also what the replay window is sized for (limits::replay_entries): what this
 // lets in fits there.
-// What is refused is reset unread, with the reason as its code (docs/protocol.md, 3.2): it costs
-// nothing here, and the source may try another relay at once. The overload manager's refusals come
-// two bytes later, when the class is known (circuit/incoming.cc).
+// What is refused is reset unread, with the reason as its code (docs/reference/protocol.md, 3.2):
+// it costs nothing here, and the source may try another relay at once. The overload manager's
+// refusals come two bytes later, when the class is known (circuit/incoming.cc).
 //
 // Pure. Owned by CircuitTransport. Limits: one entry for each link that opened a stream.
 #pragma once

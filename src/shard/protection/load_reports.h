@@ -1,5 +1,5 @@
-// Load reports (LOAD, docs/protocol.md, 4.1): ours go to peers that have circuits here, theirs go
-// to route choice.
+// Load reports (LOAD, docs/reference/protocol.md, 4.1): ours go to peers that have circuits here,
+// theirs go to route choice.
 //
 // Ours leave every two seconds at most, to peers with circuits here (over one of their links), when
 // the number changed, and again every 20 s while it is not 0; an idle node says nothing. Nothing is

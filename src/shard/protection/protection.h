@@ -3,11 +3,11 @@
 //
 //   measure -> pressures (0 idle, 1 the bound) -> Overload -> actions, from mild to hard
 //
-// docs/limits.md has the table and what each action does. Memory and descriptors are the node's,
-// the rest is the shard's own; every shard decides for itself, and no message crosses threads.
-// Nothing else in a node gives memory up: what is free goes back before it is measured, windows of
-// streams follow the room that is left, and near the bound it is looked at in every turn.
-// Owned by a shard, used on its thread only. No limits: constant memory.
+// docs/reference/limits.md has the table and what each action does. Memory and descriptors are the
+// node's, the rest is the shard's own; every shard decides for itself, and no message crosses
+// threads. Nothing else in a node gives memory up: what is free goes back before it is measured,
+// windows of streams follow the room that is left, and near the bound it is looked at in every
+// turn. Owned by a shard, used on its thread only. No limits: constant memory.
 #pragma once
 
 #include "circuit/circuits.h"
