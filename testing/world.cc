@@ -16,8 +16,7 @@ constexpr std::size_t kKeptMax = 2 * limits::kWorkerJobsMax;
 
 }  // namespace
 
-// ---- Host
-// -----------------------------------------------------------------------------------------
+// ---- Host ---------------------------------------------------------------------------------------
 
 std::span<runtime::Received> Host::receive() {
   reading_.clear();
@@ -118,8 +117,7 @@ bool Host::submit(std::function<void()> work, runtime::Executor& shard,
   return true;
 }
 
-// ---- World
-// ----------------------------------------------------------------------------------------
+// ---- World --------------------------------------------------------------------------------------
 
 World::World(std::uint64_t seed, Faults faults) : openssl_(seed), rng_(seed), faults_(faults) {}
 World::~World() { events_ = {}; }  // some have a place at a host

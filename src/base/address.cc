@@ -37,8 +37,7 @@ bool only(std::string_view text, std::string_view alphabet) {
 
 }  // namespace
 
-// ---- NodeId
-// ---------------------------------------------------------------------------------------
+// ---- NodeId -------------------------------------------------------------------------------------
 
 std::string NodeId::to_string() const {
   std::string out;
@@ -79,8 +78,7 @@ Result<NodeId> NodeId::parse(std::string_view text) {
   return id;
 }
 
-// ---- SocketAddress
-// --------------------------------------------------------------------------------
+// ---- SocketAddress ------------------------------------------------------------------------------
 
 bool SocketAddress::is_v4() const noexcept {
   return std::equal(kV4Prefix.begin(), kV4Prefix.end(), ip.begin());
@@ -129,8 +127,7 @@ Result<SocketAddress> SocketAddress::parse(std::string_view text) {
   return out;
 }
 
-// ---- PeerAddress
-// ----------------------------------------------------------------------------------
+// ---- PeerAddress --------------------------------------------------------------------------------
 
 std::string PeerAddress::to_string() const { return id.to_string() + "@" + at.to_string(); }
 

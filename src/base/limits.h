@@ -16,8 +16,7 @@ using namespace std::chrono_literals;
 inline constexpr unsigned kRelaysMax = 5;
 inline constexpr unsigned kHopsMax = kRelaysMax + 1;  // the destination included
 
-// ---- Cells (docs/reference/protocol.md, section 6)
-// ---------------------------------------------------------
+// ---- Cells (docs/reference/protocol.md, section 6) ----------------------------------------------
 inline constexpr std::size_t kTagBytes = 16;
 inline constexpr std::size_t kSmallCellBytes = 1024;  // classes high and normal
 inline constexpr std::size_t kBulkCellBytes = 8192;   // class low
@@ -30,8 +29,7 @@ inline constexpr std::size_t kSmallPayloadBytes = kSmallCellBytes - kCellOverhea
 inline constexpr std::size_t kBulkPayloadBytes = kBulkCellBytes - kCellOverheadBytes;    // 8096
 inline constexpr std::uint64_t kCellsPerKey = 1u << 16;  // then the keys of that direction move on
 
-// ---- Build (section 5)
-// ---------------------------------------------------------------------------
+// ---- Build (section 5) --------------------------------------------------------------------------
 inline constexpr std::size_t kKemPublicBytes = 1216;
 inline constexpr std::size_t kKemCiphertextBytes = 1120;
 inline constexpr std::size_t kBuildRecordBytes = 1264;
@@ -69,21 +67,18 @@ static_assert(kBuildLayerBytes % 16 == 0 && kReplyLayerBytes % 16 == 0,
 
 inline constexpr std::size_t kCircuitsKeptOneIn = 16;  // of limits.circuits, for class high
 
-// ---- Messages (section 7)
-// ------------------------------------------------------------------------
+// ---- Messages (section 7) -----------------------------------------------------------------------
 inline constexpr std::size_t kMessageBytesMax = std::size_t{64} << 20;
 inline constexpr auto kTtlMax = 24h;
 
-// ---- Netmap (section 8)
-// --------------------------------------------------------------------------
+// ---- Netmap (section 8) -------------------------------------------------------------------------
 inline constexpr std::size_t kDescriptorBytesMax = 8192;
 inline constexpr std::size_t kDescriptorAddressesMax = 4;
 inline constexpr std::size_t kDescriptorOnionKeysMax = 2;
 inline constexpr auto kDescriptorLifetimeMax = 7 * 24h;
 inline constexpr std::size_t kNetmapDescriptorsMax = 10'000;  // 65 MB on the wire, when full
 
-// ---- Links (section 3 and 4)
-// ---------------------------------------------------------------------
+// ---- Links (section 3 and 4) --------------------------------------------------------------------
 inline constexpr std::size_t kControlFrameBytesMax = 16 * 1024;
 // UDP payloads (docs/reference/protocol.md, section 3). The first fits the paths of the internet
 // (1,500 less the headers of IPv6 and UDP), the second those of one machine or a data centre
@@ -95,8 +90,7 @@ static_assert(kPacketBytesLeast < kPacketBytesPlain && kPacketBytesPlain < kPack
 inline constexpr std::size_t kShardsMax = 64;
 static_assert(kDescriptorBytesMax + 64 <= kControlFrameBytesMax, "a descriptor fits one frame");
 
-// ---- Waiting lines, of one shard (docs/reference/limits.md)
-// ---------------------------------------------------------------------
+// ---- Waiting lines, of one shard (docs/reference/limits.md) -------------------------------------
 inline constexpr std::size_t kLoopTasksMax = 16'384;      // posted by other threads
 inline constexpr std::size_t kInboxRequestsMax = 16'384;  // sends and replies of the application
 inline constexpr std::size_t kInboxHighMax = 10'240;      // and those of class high

@@ -120,8 +120,7 @@ void Circuits::set_onion_keys(std::vector<onion::OnionKey> keys) {
   impl_->core.onion_keys = std::move(keys);
 }
 
-// ---- the two ends
-// ---------------------------------------------------------------------------------
+// ---- the two ends -------------------------------------------------------------------------------
 
 Result<CircuitId> Circuits::build(std::span<const onion::RouteHop> route, Class cls, Now now) {
   impl_->core.latest = now.mono;
@@ -197,8 +196,7 @@ void Circuits::report(BoundedList& out) const {
   impl_->incoming.report(out);
 }
 
-// ---- streams
-// --------------------------------------------------------------------------------------
+// ---- streams ------------------------------------------------------------------------------------
 
 void Circuits::on_stream_opened(StreamKey stream, Now now) {
   impl_->core.latest = now.mono;
@@ -279,8 +277,7 @@ void Circuits::on_extended(std::uint64_t ticket, Result<StreamKey> stream, Now n
   }
 }
 
-// ---- protection
-// -----------------------------------------------------------------------------------
+// ---- protection ---------------------------------------------------------------------------------
 
 // A circuit that is stopped by backpressure holds cells and gets no new ones: the one whose last
 // cell came first has been stopped for longest.
@@ -375,8 +372,7 @@ std::size_t Circuits::end_idle(Duration quiet, std::size_t visits, Now now) {
   return ended;
 }
 
-// ---- time
-// -----------------------------------------------------------------------------------------
+// ---- time ---------------------------------------------------------------------------------------
 
 void Circuits::on_time(Now now) {
   Core& core = impl_->core;

@@ -33,8 +33,7 @@ Core::Core(CircuitsOptions opts, memory::BlockPool& block_pool, Rng& random, Sin
       memory_(options.memory),
       table_(table_capacity(options)) {}
 
-// ---- table
-// ----------------------------------------------------------------------------------------
+// ---- table --------------------------------------------------------------------------------------
 
 // Builds of our own are counted apart from those of others, so that strangers who open streams and
 // say nothing cannot stop us from building.
@@ -160,8 +159,7 @@ void Core::end(Circuit& circuit, const Ending& how, Now now) {
   }
 }
 
-// ---- streams
-// --------------------------------------------------------------------------------------
+// ---- streams ------------------------------------------------------------------------------------
 
 void Core::attach(Circuit& circuit, Direction which, StreamKey stream) {
   Side& side = circuit.side(which);
@@ -285,8 +283,7 @@ void Core::end_bad_cell(Circuit& circuit, std::size_t hop, Now now) {
       now);
 }
 
-// ---- the two ends
-// ---------------------------------------------------------------------------------
+// ---- the two ends -------------------------------------------------------------------------------
 
 std::size_t Core::sendable(const Circuit& circuit) const {
   if (circuit.phase != Phase::ready || circuit.role == CircuitRole::relay) return 0;
@@ -304,8 +301,7 @@ void Core::offer_room(Circuit& circuit, Now now) {
   events->on_sendable(circuit.id, now);
 }
 
-// ---- time
-// -----------------------------------------------------------------------------------------
+// ---- time ---------------------------------------------------------------------------------------
 
 // A circuit has one deadline. While it is ready a cell only notes the time, and the deadline moves
 // when it comes: nothing is allocated or searched per cell.

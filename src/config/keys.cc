@@ -26,8 +26,7 @@ std::unexpected<Error> wrong(std::string_view takes, std::string_view text) {
   return fail(Errc::config_invalid, fmt::format("must be {}, not {}", takes, toml_string(text)));
 }
 
-// ---- One maker per kind of value. `at` gives the field that the key stands for.
-// -------------------
+// ---- One maker per kind of value. `at` gives the field that the key stands for. -----------------
 
 template <class At>
 Key text(std::string_view name, std::string_view takes, std::string_view help, At at) {

@@ -99,8 +99,7 @@ Nonce counter_nonce(std::uint64_t counter) {
   return nonce;
 }
 
-// ---- Aead
-// -----------------------------------------------------------------------------------------
+// ---- Aead ---------------------------------------------------------------------------------------
 
 Cipher fastest_cipher() {
   // What OpenSSL's own code decides by: "OPENSSL_ia32cap=0x<first word>:0x<second>" on x86-64
@@ -214,8 +213,7 @@ void Aead::keystream_run(std::uint64_t first, std::size_t count, std::size_t off
   encrypt_in_place(block_.get(), out);
 }
 
-// ---- KeyStream
-// ------------------------------------------------------------------------------------
+// ---- KeyStream ----------------------------------------------------------------------------------
 
 KeyStream::KeyStream(const Key256& key) : ctx_(new_context()) {
   const std::array<std::uint8_t, kBlockSize> zero{};

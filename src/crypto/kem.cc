@@ -38,8 +38,7 @@ Key256 combine(const SharedSecrets& secrets, Bytes ciphertext, Bytes public_key)
   return hkdf_expand_key(prk, "secret", transcript);
 }
 
-// ---- X25519
-// ---------------------------------------------------------------------------------------
+// ---- X25519 -------------------------------------------------------------------------------------
 
 Pkey x25519_public(Bytes raw) {
   return Pkey(EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, u8(raw), raw.size()));
@@ -66,8 +65,7 @@ bool x25519_agree(const Pkey& own, const Pkey& peer, MutableBytes out) {
   return !equal_constant_time(out, std::array<std::byte, kX25519Size>{});
 }
 
-// ---- ML-KEM-768
-// -----------------------------------------------------------------------------------
+// ---- ML-KEM-768 ---------------------------------------------------------------------------------
 
 /// Null when the key is not in the form of FIPS 203 (7.2: modulus check).
 Pkey mlkem_public(Bytes raw) {
@@ -121,8 +119,7 @@ Secret<N> draw() {
 
 void PkeyDeleter::operator()(evp_pkey_st* key) const noexcept { EVP_PKEY_free(key); }
 
-// ---- KemPublicKey
-// ---------------------------------------------------------------------------------
+// ---- KemPublicKey -------------------------------------------------------------------------------
 
 Result<KemPublicKey> KemPublicKey::import(Bytes raw) {
   if (raw.size() != kKemPublicSize) return fail(Errc::malformed, "a KEM public key is 1216 bytes");
@@ -155,8 +152,7 @@ Result<KemPublicKey::Encapsulation> KemPublicKey::encapsulate_from(
   return out;
 }
 
-// ---- KemKeyPair
-// -----------------------------------------------------------------------------------
+// ---- KemKeyPair ---------------------------------------------------------------------------------
 
 Result<KemKeyPair> KemKeyPair::generate() {
   const auto seed = draw<kKemSeedSize>();

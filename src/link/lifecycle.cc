@@ -90,8 +90,7 @@ bool Lifecycle::on(LifeEvent event, TimePoint now, Drain why) {
   return true;
 }
 
-// ---- Signs of life
-// -------------------------------------------------------------------------------
+// ---- Signs of life ------------------------------------------------------------------------------
 //
 // While a link is in use its keepalive is a third of the longest silence, so a peer that lives says
 // something in time. In use it is from the first byte of a stream until the peer has been heard
@@ -138,8 +137,7 @@ Duration Lifecycle::keepalive() const {
   return streams_ > 0 || warm_ ? rules_->keepalive : Duration{};
 }
 
-// ---- Rules
-// ---------------------------------------------------------------------------------------
+// ---- Rules --------------------------------------------------------------------------------------
 
 TimePoint Lifecycle::drained_at(Duration probe) const {
   if (state_ != LinkState::draining || ended_ || streams_ > 0) return kNever;

@@ -65,8 +65,7 @@ class PoolCore {
         all_(options_.budget.get()),
         high_(options_.high_budget.get()) {}
 
-  // ---- owner's thread
-  // -----------------------------------------------------------------------------
+  // ---- owner's thread ---------------------------------------------------------------------------
 
   void bind_to_this_thread() { owner_.store(this_thread(), std::memory_order_relaxed); }
 
@@ -148,8 +147,7 @@ class PoolCore {
     leave();
   }
 
-  // ---- any thread
-  // ---------------------------------------------------------------------------------
+  // ---- any thread -------------------------------------------------------------------------------
 
   void give_back(BlockHeader* header) noexcept {
     Shelf& shelf = shelves_[index_of(header->size)];
@@ -255,8 +253,7 @@ class PoolCore {
   alignas(64) std::atomic<std::uint64_t> holders_{1};  // the pool, and every piece that is out
 };
 
-// ---- Block
-// ----------------------------------------------------------------------------------------
+// ---- Block --------------------------------------------------------------------------------------
 
 void Block::reset() noexcept {
   if (BlockHeader* header = release()) header->core->give_back(header);
@@ -311,8 +308,7 @@ void report(std::string_view name, const PoolOptions& options, const PoolStats& 
   }
 }
 
-// ---- BlockPool
-// ------------------------------------------------------------------------------------
+// ---- BlockPool ----------------------------------------------------------------------------------
 
 BlockPool::BlockPool(PoolOptions options) : core_(new PoolCore(std::move(options))) {}
 BlockPool::~BlockPool() { core_->close(); }
@@ -323,8 +319,7 @@ bool BlockPool::trim(std::size_t pieces_max) { return core_->trim(pieces_max); }
 bool BlockPool::release_free(std::size_t pieces_max) { return core_->release_free(pieces_max); }
 PoolStats BlockPool::stats() const { return core_->stats(); }
 
-// ---- Chain
-// ----------------------------------------------------------------------------------------
+// ---- Chain --------------------------------------------------------------------------------------
 
 void Chain::push_back(Block block) {
   BlockHeader* header = block.release();

@@ -206,8 +206,7 @@ void Messages::Impl::shutdown(Now now) {
   sender.pool().clear();
 }
 
-// ---- the interface
-// --------------------------------------------------------------------------------
+// ---- the interface ------------------------------------------------------------------------------
 
 Messages::Messages(MessagesOptions options, circuit::Circuits& circuits, Routes& routes,
                    memory::BlockPool& pool, memory::Budget& budget, Rng& rng,

@@ -35,8 +35,7 @@ bool may_continue(const Channel& channel) {
   return !channel.turns.empty() && channel.sent < channel.credit;
 }
 
-// ---- frames that are not DATA
-// ---------------------------------------------------------------------
+// ---- frames that are not DATA -------------------------------------------------------------------
 
 std::size_t size_of(const ControlFrame& frame) {
   switch (frame.type) {
@@ -70,8 +69,7 @@ void put_control(Channel& channel, ByteWriter& out, const Context& context) {
   }
 }
 
-// ---- DATA
-// -----------------------------------------------------------------------------------------
+// ---- DATA ---------------------------------------------------------------------------------------
 
 void copy_bytes(Envelope& envelope, MutableBytes out) {
   while (!out.empty()) {

@@ -254,8 +254,7 @@ bool Receiver::refuse(Assembly& assembly, wire::AckStatus status) {
   return answer(channel, ref, status);
 }
 
-// ---- assemblies
-// -----------------------------------------------------------------------------------
+// ---- assemblies ---------------------------------------------------------------------------------
 
 Assembly* Receiver::open(Channel& channel, const wire::DataFrame& frame, const wire::MessageId& key,
                          Now now) {
@@ -361,8 +360,7 @@ bool Receiver::copy(Assembly& assembly, Bytes bytes) {
   return true;
 }
 
-// ---- the application
-// ------------------------------------------------------------------------------
+// ---- the application ----------------------------------------------------------------------------
 
 bool Receiver::deliver(Assembly& assembly, Now now) {
   if (now.mono >= assembly.expires) {

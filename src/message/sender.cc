@@ -297,8 +297,7 @@ void Sender::write(Channel& channel, Now now) {
   }
 }
 
-// ---- what the peer says
-// ---------------------------------------------------------------------------
+// ---- what the peer says -------------------------------------------------------------------------
 
 bool Sender::on_ack(Channel& channel, const wire::AckFrame& ack, Now now) {
   Envelope* envelope = channel.by_ref.find(ack.ref);

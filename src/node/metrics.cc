@@ -679,8 +679,7 @@ std::vector<MetricSample> to_metrics(const std::vector<shard::ShardReport>& repo
   return out;
 }
 
-// ---- rows of bounded things, as the public interface shows them
-// ----------------------------------
+// ---- rows of bounded things, as the public interface shows them ---------------------------------
 
 namespace {
 

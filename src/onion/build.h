@@ -53,8 +53,7 @@ struct RouteHop {
   crypto::Cipher cipher = crypto::Cipher::aes_256_gcm;    // of this hop's layer of cells
 };
 
-// ---- source
-// ---------------------------------------------------------------------------------------
+// ---- source -------------------------------------------------------------------------------------
 
 /// What a source remembers between build and reply. Wiped when it ends.
 class PendingBuild {
@@ -84,8 +83,7 @@ struct BuildResult {
 /// `authentication_failed` if a layer does not verify.
 Result<BuildResult> finish_build(PendingBuild pending, ReplyMessage& reply);
 
-// ---- hop
-// ------------------------------------------------------------------------------------------
+// ---- hop ----------------------------------------------------------------------------------------
 
 /// The onion keys that a node accepts builds for (current and previous), with their validity.
 struct OnionKey {

@@ -193,8 +193,7 @@ struct UdpSocket::Impl {
   std::array<mmsghdr, kMessagesMax> out_messages{};
 };
 
-// ---- Opening
-// -------------------------------------------------------------------------------------
+// ---- Opening ------------------------------------------------------------------------------------
 
 Status UdpSocket::Impl::set_up(const UdpOptions& options) {
   family = options.bind.is_v4() ? AF_INET : AF_INET6;
@@ -285,8 +284,7 @@ void UdpSocket::report(BoundedList& out) const {
 int UdpSocket::native_handle() const { return impl_->fd; }
 bool UdpSocket::cuts_trains() const { return impl_->gso; }
 
-// ---- In
-// ------------------------------------------------------------------------------------------
+// ---- In -----------------------------------------------------------------------------------------
 
 std::span<Received> UdpSocket::receive() {
   Impl& self = *impl_;
@@ -335,8 +333,7 @@ void UdpSocket::Impl::read_details(const msghdr& header, Received& out) const {
   }
 }
 
-// ---- Out
-// -----------------------------------------------------------------------------------------
+// ---- Out ----------------------------------------------------------------------------------------
 
 /// `whole`: the kernel cuts the train; otherwise it is one datagram.
 void UdpSocket::Impl::fill(const Train& train, bool whole, mmsghdr& message,

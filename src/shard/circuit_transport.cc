@@ -29,8 +29,7 @@ bool is_gossip(std::uint8_t type) { return type >= 0x10 && type <= 0x1f; }
 
 }  // namespace
 
-// ---- circuit::Sink
-// --------------------------------------------------------------------------------
+// ---- circuit::Sink ------------------------------------------------------------------------------
 
 void CircuitTransport::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) {
   if (next == self_) {  // a route that comes back to us would be a loop through our own socket
@@ -179,8 +178,7 @@ void CircuitTransport::report(BoundedList& out, std::size_t waiting_max) const {
   dials_.report(out);
 }
 
-// ---- link::LinkEvents
-// ---------------------------------------------------------------------------------
+// ---- link::LinkEvents ---------------------------------------------------------------------------
 
 void CircuitTransport::on_link_ready(link::LinkId link, Now now) {
   if (dials_.ready(pack(link)) && endpoint_->overfull()) {

@@ -91,8 +91,7 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
   return shard;
 }
 
-// ---- The turn
-// -------------------------------------------------------------------------------------
+// ---- The turn -----------------------------------------------------------------------------------
 
 bool Shard::on_readable(Now now) {
   std::size_t bytes = 0;
@@ -181,8 +180,7 @@ TimePoint Shard::next_deadline() const {
   return due;
 }
 
-// ---- Sending and receiving
-// ------------------------------------------------------------------------
+// ---- Sending and receiving ----------------------------------------------------------------------
 
 void Shard::send(SendRequest&& request, Now now) {
   const Class cls = request.options.cls;
@@ -267,8 +265,7 @@ void Shard::on_progress(message::SendId id, std::size_t done, std::size_t all, N
   if (pending != nullptr && pending->progress) pending->progress(done, all);
 }
 
-// ---- Links and gossip
-// -----------------------------------------------------------------------------
+// ---- Links and gossip ---------------------------------------------------------------------------
 
 void Shard::post_to_hub(std::function<void(GossipHub&, Now)> task, Now now) {
   GossipHub& hub = *setup_.hub;
@@ -393,8 +390,7 @@ void Shard::set_onion_keys(std::vector<onion::OnionKey> keys, std::uint64_t made
   circuits_.set_onion_keys(std::move(keys));
 }
 
-// ---- Stopping
-// -------------------------------------------------------------------------------------
+// ---- Stopping -----------------------------------------------------------------------------------
 
 void Shard::stop(Duration grace, Now now) {
   if (phase_ != Phase::running) return;

@@ -39,8 +39,7 @@ static_assert(kControlBodyBytesMax == 16'384);
 inline constexpr std::uint16_t kVersionMin = 1;
 inline constexpr std::uint16_t kVersionMax = 1;
 
-// ---- Framing
-// --------------------------------------------------------------------------------------
+// ---- Framing ------------------------------------------------------------------------------------
 
 inline constexpr std::size_t kControlHeaderBytes = 3;
 
@@ -91,8 +90,7 @@ constexpr bool is_forbidden_control_type(std::uint8_t type) {
   return !is_known_control_type(type) && type < kControlIgnorableFrom;
 }
 
-// ---- HELLO
-// ----------------------------------------------------------------------------------------
+// ---- HELLO --------------------------------------------------------------------------------------
 
 inline constexpr std::size_t kHelloBytes = 8;
 
@@ -136,8 +134,7 @@ inline std::optional<std::uint16_t> common_version(const Hello& a, const Hello& 
   return high;
 }
 
-// ---- PING, PONG, GOODBYE, LOAD, TIME
-// --------------------------------------------------------------------
+// ---- PING, PONG, GOODBYE, LOAD, TIME ------------------------------------------------------------
 
 /// PING and PONG have the same body.
 inline std::array<std::byte, 8> encode_ping(std::uint64_t token) {

@@ -106,8 +106,7 @@ Honest::Figures Honest::finish() {
   return mark();
 }
 
-// ---- the scene
-// ----------------------------------------------------------------------------------
+// ---- the scene ----------------------------------------------------------------------------------
 
 Arena::Arena(const std::vector<std::string>& more) : socket_(directory_ / "victim") {
   // What a sanitizer keeps beside is more than the bound that is tested otherwise.

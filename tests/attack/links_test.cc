@@ -117,8 +117,7 @@ TEST(Streams, HolesThatWaitForTheirBytes) {
                                             opened, links, quic / 1e6));
 }
 
-// ---- descriptors
-// --------------------------------------------------------------------------------
+// ---- descriptors --------------------------------------------------------------------------------
 
 std::vector<std::byte> descriptor_of(const crypto::Identity& identity,
                                      const crypto::KemPublicBytes& key) {

@@ -93,8 +93,7 @@ TEST(Build, RefusesBadRoutes) {
   net.expect_empty();
 }
 
-// ---- a hop that cannot go on
-// ----------------------------------------------------------------------
+// ---- a hop that cannot go on --------------------------------------------------------------------
 
 struct FailedExtend {
   Errc answer;               // of the failing node's Sink
@@ -231,8 +230,7 @@ TEST(Build, ChangedBuildIsRefusedByTheNextHop) {
   }
 }
 
-// ---- what strangers send
-// --------------------------------------------------------------------------
+// ---- what strangers send ------------------------------------------------------------------------
 
 TEST(Incoming, ReplayedBuildIsRefused) {
   Net net({.seed = 5});
@@ -363,8 +361,7 @@ TEST(Incoming, BytesBeforeTheReplyAreAProtocolError) {
   net.expect_empty();
 }
 
-// ---- time and limits
-// ------------------------------------------------------------------------------
+// ---- time and limits ----------------------------------------------------------------------------
 
 TEST(Limits, BuildTimesOutAtTheSource) {
   Net net;

@@ -62,8 +62,7 @@ TEST(UnitAssembly, LeavesTheRest) {
   EXPECT_TRUE(std::ranges::equal(*assembly.release(), Bytes(data).first(100)));
 }
 
-// ---- content
-// --------------------------------------------------------------------------------------
+// ---- content ------------------------------------------------------------------------------------
 
 class Traffic : public ::testing::TestWithParam<std::tuple<int, Class>> {};
 
@@ -133,8 +132,7 @@ TEST(Cells, BlocksAreReusedInSteadyState) {
   net.expect_empty();
 }
 
-// ---- changed cells
-// --------------------------------------------------------------------------------
+// ---- changed cells ------------------------------------------------------------------------------
 
 struct Change {
   std::size_t link;  // 0: between source and hop 1
@@ -238,8 +236,7 @@ TEST(Cells, RepeatedAndDroppedCellsAreNoticed) {
   }
 }
 
-// ---- flow
-// -----------------------------------------------------------------------------------------
+// ---- flow ---------------------------------------------------------------------------------------
 
 TEST(Flow, SlowReceiverStopsTheSourceAndRelaysHoldOneWindow) {
   constexpr std::size_t kWindow = 20'000;

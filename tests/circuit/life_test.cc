@@ -283,8 +283,7 @@ TEST(Shutdown, EndsEverythingAndTakesNothingNew) {
   busy.net.expect_empty();
 }
 
-// ---- events that call back
-// ------------------------------------------------------------------------
+// ---- events that call back ----------------------------------------------------------------------
 
 TEST(Reentry, CloseInsidePayload) {
   for (const std::size_t closer : {std::size_t{0}, std::size_t{3}}) {
@@ -392,8 +391,7 @@ TEST(Reentry, ShutdownInsideAnything) {
   }
 }
 
-// ---- the same for many, at random
-// -----------------------------------------------------------------
+// ---- the same for many, at random ---------------------------------------------------------------
 
 /// What an end of a circuit got is what one other end sent, from its beginning and in order.
 void expect_prefixes(Net& net) {

@@ -15,8 +15,7 @@
 namespace qudag::link::testing {
 namespace {
 
-// ---- OpenSSL's allocations, of which one fails
-// ----------------------------------------------------
+// ---- OpenSSL's allocations, of which one fails --------------------------------------------------
 
 std::atomic<std::int64_t> until_failure{-1};  // counts down to 0, then that one fails
 

@@ -290,8 +290,7 @@ TEST(Life, DatagramsOfOtherShardsAreHandedOver) {
   EXPECT_EQ(peer->stats().dropped_unknown, 1u);
 }
 
-// ---- The control stream between endpoints
-// --------------------------------------------------------
+// ---- The control stream between endpoints -------------------------------------------------------
 
 TEST(Control, OwnersFramesArriveWholeAndInOrder) {
   Pair pair;

@@ -258,8 +258,7 @@ TEST(Offload, HandshakesUnderWayAreBounded) {
   EXPECT_EQ(target->stats().handshakes_done, static_cast<std::uint64_t>(ready));
 }
 
-// ---- Real threads and sockets
-// --------------------------------------------------------------------
+// ---- Real threads and sockets -------------------------------------------------------------------
 
 class Side final : public runtime::Driven, public LinkEvents {
  public:

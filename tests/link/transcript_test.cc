@@ -216,8 +216,7 @@ TEST(Transcript, RawKeysAndSignaturesWithAnEmptyContext) {
   }
 }
 
-// ---- Transport parameters (RFC 9000, 18.2)
-// --------------------------------------------------------
+// ---- Transport parameters (RFC 9000, 18.2) ------------------------------------------------------
 
 std::map<std::uint64_t, Bytes> parameters_of(Bytes list) {
   std::map<std::uint64_t, Bytes> out;

@@ -291,8 +291,7 @@ TEST(BlockPool, OwnershipMovesWhenItIsSaidSo) {
 #endif
 }
 
-// ---- Chain
-// ----------------------------------------------------------------------------------------
+// ---- Chain --------------------------------------------------------------------------------------
 
 TEST(Chain, CopiesInAndOutAnySize) {
   BlockPool pool;

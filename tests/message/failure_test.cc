@@ -145,8 +145,7 @@ TEST(Failure, AReplyFailsWithItsCircuit) {
   world.expect_empty();
 }
 
-// ---- builds that fail
-// -----------------------------------------------------------------------------
+// ---- builds that fail ---------------------------------------------------------------------------
 
 TEST(Failure, AnotherRouteIsTriedAfterAShortWait) {
   World world(2);
@@ -611,8 +610,7 @@ TEST(Failure, AnEmptyBlockPoolOnlyDelays) {
   EXPECT_EQ(world[0].outcomes(Outcome::delivered), 1u);
 }
 
-// ---- the end
-// --------------------------------------------------------------------------------------
+// ---- the end ------------------------------------------------------------------------------------
 
 TEST(Failure, ShutdownEndsEverything) {
   World world(3);

@@ -12,8 +12,7 @@ using wire::AckStatus;
 
 using Protocol = Peer;
 
-// ---- receiving
-// ------------------------------------------------------------------------------------
+// ---- receiving ----------------------------------------------------------------------------------
 
 TEST_F(Protocol, SeveralFramesInOnePayload) {
   arrive({frame({.ref = 0, .size = 10, .bytes = 10, .last = true}), wire::PingFrame{77},
@@ -297,8 +296,7 @@ TEST_F(Protocol, TheSenderKeepsToItsCredit) {
 
 // ---- sending ------------------------------------------------------------------------------------
 
-// ---- signed messages that wait for a worker
-// ---------------------------------------------------------
+// ---- signed messages that wait for a worker -----------------------------------------------------
 
 class Verifying : public Peer {
  protected:

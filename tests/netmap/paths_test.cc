@@ -336,8 +336,7 @@ TEST_F(Client, SmallNetworksStillHaveRoutes) {
   }
 }
 
-// ---- what relays say of each other
-// ----------------------------------------------------------------
+// ---- what relays say of each other --------------------------------------------------------------
 
 TEST(Suspicion, OneWitnessCountsThreeTimesAndThenNoMore) {
   RelayHistory history;

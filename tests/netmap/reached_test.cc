@@ -196,8 +196,7 @@ TEST_F(ReachedTest, WhoShowedARelayBeforeItsDescriptorCameIsNotForgotten) {
   for (const std::uint64_t i : {10, 11}) EXPECT_TRUE(counts(i));
 }
 
-// ---- places
-// ---------------------------------------------------------------------------------------
+// ---- places -------------------------------------------------------------------------------------
 
 TEST_F(ReachedTest, AFloodOfIdentitiesHasTheShareOfItsLinkAndNewcomersAreLearned) {
   ready(kStranger);
@@ -329,8 +328,7 @@ TEST_F(ReachedTest, RenewalsOfOneIdentityAreFew) {
   EXPECT_GE(netmap->stats().rejected_rate, 90u);
 }
 
-// ---- over a restart
-// -----------------------------------------------------------------------------
+// ---- over a restart -----------------------------------------------------------------------------
 
 TEST_F(ReachedTest, WhatWasReachedIsKeptOverARestart) {
   netmap->believe({identity_of(1).id()}, now);

@@ -65,8 +65,7 @@ class RouteTest : public ::testing::Test {
   SeededRng rng{42};
 };
 
-// ---- View
-// -----------------------------------------------------------------------------------------
+// ---- View ---------------------------------------------------------------------------------------
 
 TEST(View, SortsFindsAndKeepsRelaysApart) {
   auto plain = entry_of(5);
@@ -93,8 +92,7 @@ TEST(View, ClaimedCapacityIsHeldAroundTheMedian) {
   for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(silent.claim(i), 1);
 }
 
-// ---- RelayHistory
-// ---------------------------------------------------------------------------------
+// ---- RelayHistory -------------------------------------------------------------------------------
 
 TEST(RelayHistory, FailuresLowerTheWeightAndFade) {
   RelayHistory history;
@@ -167,8 +165,7 @@ TEST(RelayHistory, ForgetsWhatWasHeardOfLongestAgo) {
   EXPECT_LT(history.weight(id_of(3), at(5s)), 1);
 }
 
-// ---- Routes
-// ---------------------------------------------------------------------------------------
+// ---- Routes -------------------------------------------------------------------------------------
 
 TEST_F(RouteTest, HopsAreDistinctNeverSelfAndEndAtTheDestination) {
   const View view = network(12);

@@ -124,8 +124,7 @@ void Attack::set_up() {
   result_.last.honest.resize(options_.relays);
 }
 
-// ---- traffic
-// -------------------------------------------------------------------------------------
+// ---- traffic ------------------------------------------------------------------------------------
 
 void Attack::schedule(std::size_t from) {
   const auto gap = Duration(static_cast<Duration::rep>(
@@ -243,8 +242,7 @@ void Attack::arrived_at_honest(std::size_t at, std::uint64_t number) {
   }
 }
 
-// ---- what came out
-// -------------------------------------------------------------------------------
+// ---- what came out ------------------------------------------------------------------------------
 
 void Attack::score() {
   std::set<NodeId> bad;

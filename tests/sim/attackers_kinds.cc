@@ -45,8 +45,7 @@ class Attacker : public Hostile {
   Ring& ring_;
 };
 
-// ---- who sent this? (destinations)
-// -----------------------------------------------------------------
+// ---- who sent this? (destinations) --------------------------------------------------------------
 
 /// Keeps a direct circuit to every honest node that can be addressed.
 class Prober : public Attacker {
@@ -260,8 +259,7 @@ class Churner final : public Attacker {
   }
 };
 
-// ---- come to us (relays)
-// -----------------------------------------------------------------------------
+// ---- come to us (relays) ------------------------------------------------------------------------
 
 /// Claims much and says that it is idle.
 class Liar : public Attacker {
@@ -367,8 +365,7 @@ class Inventor final : public Attacker {
   std::size_t made_ = 0;
 };
 
-// ---- floods
-// ------------------------------------------------------------------------------------------
+// ---- floods -------------------------------------------------------------------------------------
 
 /// Builds that never end: more of them than a relay lets be under way.
 class Slots final : public Attacker {

@@ -63,8 +63,7 @@ TEST(Dials, AClientThatSendsDialsItsEntryAndItsGuardsAndNobodyElse) {
   EXPECT_LE(dialed.size(), net.client().options().guards) << "first hops, and not one more";
 }
 
-// ---- Descriptors that lie about where a relay is
-// --------------------------------------------------------
+// ---- Descriptors that lie about where a relay is ------------------------------------------------
 
 /// Nodes of the world, and two relays that publish other addresses than theirs.
 struct Lies {

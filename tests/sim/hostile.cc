@@ -64,8 +64,7 @@ void Hostile::start() {
   world_.attach(environment_, this);
 }
 
-// ---- what kinds have
-// -----------------------------------------------------------------------------
+// ---- what kinds have ----------------------------------------------------------------------------
 
 void Hostile::announce(const std::vector<SocketAddress>& claimed) {
   const Now now = world_.now();
@@ -186,8 +185,7 @@ wire::MessageId Hostile::draw_id() {
   return out;
 }
 
-// ---- the turn
-// ------------------------------------------------------------------------------------
+// ---- the turn -----------------------------------------------------------------------------------
 
 bool Hostile::on_readable(Now now) {
   const auto batch = environment_.receive();
@@ -221,8 +219,7 @@ TimePoint Hostile::next_deadline() const {
                    tick_at_, join_at_});
 }
 
-// ---- links and gossip
-// ----------------------------------------------------------------------------
+// ---- links and gossip ---------------------------------------------------------------------------
 
 void Hostile::link_ready(link::LinkId link, Now now) {
   netmap_.on_link_ready(shard::pack(link), now);
@@ -240,8 +237,7 @@ bool Hostile::send(std::uint64_t link, std::uint8_t type, Bytes body) {
   return endpoint_->send_control(shard::unpack_link(link), type, body);
 }
 
-// ---- circuits
-// ------------------------------------------------------------------------------------
+// ---- circuits -----------------------------------------------------------------------------------
 
 SocketAddress Hostile::previous_of(circuit::CircuitId circuit) const {
   const auto info = circuits_.info(circuit);

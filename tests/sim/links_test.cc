@@ -172,8 +172,7 @@ TEST(Reuse, AThousandCircuitsBetweenTwoNodesUseOneLink) {
   EXPECT_EQ(std::ranges::count(links, net.destination().id(), &PeerStatus::id), 1);
 }
 
-// ---- Links that are there before a circuit asks
-// -------------------------------------------------------
+// ---- Links that are there before a circuit asks -------------------------------------------------
 
 Options quiet_gossip(std::size_t warm_links) {
   Options out;

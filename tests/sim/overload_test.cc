@@ -324,8 +324,7 @@ TEST(DropNormal, HighIsNeverGivenUp) {
   EXPECT_EQ(net.outcome(Class::low, Outcome::refused), 50u);
 }
 
-// ---- Admission
-// -----------------------------------------------------------------------------------
+// ---- Admission ----------------------------------------------------------------------------------
 
 TEST(Builds, ALinkThatAsksForTooManyIsRefusedAndOthersAreNot) {
   Options options;
@@ -351,8 +350,7 @@ TEST(Builds, ALinkThatAsksForTooManyIsRefusedAndOthersAreNot) {
   EXPECT_GT(delivered, 20u) << "a burst, and what the rate allows";
 }
 
-// ---- Clean-up
-// ------------------------------------------------------------------------------------
+// ---- Clean-up -----------------------------------------------------------------------------------
 
 // L6: whoever used the relay knows within two seconds, at both ends and at every other relay.
 TEST(CleanUp, ARelayKilledMidTrafficLeavesNoCircuitAfterTwoSeconds) {

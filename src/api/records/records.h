@@ -41,8 +41,7 @@ inline constexpr std::size_t kReplyHeadBytes = 1 + 8 + kReplyToBytes + 4;
 inline constexpr std::size_t kMessageHeadBytesMax =
     kRecordLengthBytes + 1 + 16 + 1 + 1 + NodeId::kSize + kReplyToBytes + 16;
 
-// ---- Client to node
-// -------------------------------------------------------------------------------
+// ---- Client to node -----------------------------------------------------------------------------
 
 struct SendRecord {
   std::uint64_t request = 0;  ///< chosen by the client; comes back in OUTCOME and PROGRESS
@@ -68,8 +67,7 @@ struct SubscribeRecord {
 
 using ClientRecord = std::variant<SendRecord, ReplyRecord, SubscribeRecord>;
 
-// ---- Node to client
-// -------------------------------------------------------------------------------
+// ---- Node to client -----------------------------------------------------------------------------
 
 struct OutcomeRecord {
   std::uint64_t request = 0;
@@ -106,8 +104,7 @@ struct SubscribedRecord {};
 using ServerRecord =
     std::variant<OutcomeRecord, ProgressRecord, MessageRecord, ErrorRecord, SubscribedRecord>;
 
-// ---- Encoding: appends one record
-// -----------------------------------------------------------------
+// ---- Encoding: appends one record ---------------------------------------------------------------
 
 void append(std::vector<std::byte>& out, const SendRecord& record);
 void append(std::vector<std::byte>& out, const ReplyRecord& record);
@@ -121,8 +118,7 @@ void append(std::vector<std::byte>& out, const SubscribedRecord& record);
 void append_message_head(std::vector<std::byte>& out, const MessageRecord& record,
                          std::size_t payload_bytes);
 
-// ---- Parsing
-// --------------------------------------------------------------------------------------
+// ---- Parsing ------------------------------------------------------------------------------------
 
 /// Takes the records out of one WebSocket message, one by one.
 class RecordReader {

@@ -1,11 +1,11 @@
 // One HTTP connection: 1 read a header, 2 parse the request line, 3 stream the body into buffers of
 // the node, 4 answer, 5 again, until the client goes or asks for a WebSocket.
+#include "api/records/bounds.h"
 #include "api/server/hub.h"
 #include "api/server/render.h"
 #include "api/server/request.h"
 #include "api/server/upgrade.h"
 #include "base/bytes.h"
-#include "api/records/bounds.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/read.hpp>
@@ -140,8 +140,7 @@ asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parse
   co_return false;
 }
 
-// ---- Sending
-// --------------------------------------------------------------------------------------
+// ---- Sending ------------------------------------------------------------------------------------
 
 asio::awaitable<bool> HttpSession::post_message(PostMessage post, HeaderParser& parser) {
   Result<Buffer> body = co_await read_body(parser);
@@ -272,8 +271,7 @@ asio::awaitable<Result<Buffer>> HttpSession::read_chunked(HeaderParser& header) 
   co_return body;
 }
 
-// ---- Receiving and pages
-// --------------------------------------------------------------------------
+// ---- Receiving and pages ------------------------------------------------------------------------
 
 asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
   SubscriberPort port(*hub_, stream_.get_executor());
@@ -389,8 +387,7 @@ asio::awaitable<bool> HttpSession::get_page(Page page) {
   co_return co_await answer(200, std::move(*body), type);
 }
 
-// ---- Writing
-// --------------------------------------------------------------------------------------
+// ---- Writing ------------------------------------------------------------------------------------
 
 asio::awaitable<bool> HttpSession::answer(unsigned status, std::string body,
                                           std::string_view type) {

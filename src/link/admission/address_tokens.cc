@@ -24,8 +24,7 @@ std::uint64_t period_of(Now now) {
 
 }  // namespace
 
-// ---- The acceptor
-// --------------------------------------------------------------------------------
+// ---- The acceptor -------------------------------------------------------------------------------
 
 AddressKeys::AddressKeys(const crypto::Identity& identity) {
   const Secret<crypto::kIdentitySeedSize> seed = identity.seed();
@@ -69,8 +68,7 @@ bool AddressKeys::open(Bytes token, const sockaddr_in6& peer, Now now) {
   return false;
 }
 
-// ---- The dialer
-// ----------------------------------------------------------------------------------
+// ---- The dialer ---------------------------------------------------------------------------------
 
 void AddressTokens::put(const NodeId& peer, Bytes token) {
   if (token.empty() || token.size() > kTokenBytesMax) return;

@@ -87,8 +87,7 @@ LinkInfo Connection::info() const {
   return out;
 }
 
-// ---- The turn
-// ------------------------------------------------------------------------------------
+// ---- The turn -----------------------------------------------------------------------------------
 
 Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   if (closing_soon() || retired()) return Verdict::keep;

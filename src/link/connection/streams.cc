@@ -22,8 +22,7 @@ Code code_of(std::uint64_t code) {
 
 }  // namespace
 
-// ---- Calls of the owner
-// --------------------------------------------------------------------------
+// ---- Calls of the owner -------------------------------------------------------------------------
 
 Result<std::int64_t> Connection::open(Class cls, std::uint64_t context) {
   if (!life_.opens_streams() || closing_soon()) return fail(Errc::link_closed);
@@ -228,8 +227,7 @@ void Connection::end_if_drained() {
   close_soon(Error(life_.said_goodbye() ? Errc::shutting_down : Errc::link_closed), Code::shutdown);
 }
 
-// ---- What ngtcp2 reports
-// -------------------------------------------------------------------------
+// ---- What ngtcp2 reports ------------------------------------------------------------------------
 
 bool Connection::on_handshake_completed() {
   auto facts = tls_.check();
@@ -406,8 +404,7 @@ bool Connection::on_control_frame(const ControlFrame& in) {
   return true;
 }
 
-// ---- Lists
-// ---------------------------------------------------------------------------------------
+// ---- Lists --------------------------------------------------------------------------------------
 
 void Connection::link_stream(Stream& stream) {
   stream.window_kib = static_cast<std::uint16_t>(shared_.options.stream_window_bytes / 1024);

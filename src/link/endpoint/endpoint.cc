@@ -61,8 +61,7 @@ Endpoint::Impl::~Impl() {
   for (Slot& slot : slots_) slot.link.reset();
 }
 
-// ---- The table
-// -----------------------------------------------------------------------------------
+// ---- The table ----------------------------------------------------------------------------------
 
 LinkId Endpoint::Impl::free_slot() {
   if (free_.empty()) {
@@ -291,8 +290,7 @@ void Endpoint::Impl::shutdown(Now now) {
   }
 }
 
-// ---- Protection
-// ----------------------------------------------------------------------------------
+// ---- Protection ---------------------------------------------------------------------------------
 
 void Endpoint::Impl::pause(Class cls, bool paused) {
   bool& now = shared_.paused[level_of(cls)];
@@ -394,8 +392,7 @@ void Endpoint::Impl::report(BoundedList& out) const {
   out.push_back(packets);
 }
 
-// ---- Time
-// ----------------------------------------------------------------------------------------
+// ---- Time ---------------------------------------------------------------------------------------
 
 void Endpoint::Impl::on_time(Now now) {
   shared_.now = now;
@@ -419,8 +416,7 @@ TimePoint Endpoint::Impl::next_deadline() const {
   return std::min(shared_.deadlines.earliest(), retry_steps_at_);
 }
 
-// ---- Endpoint
-// ------------------------------------------------------------------------------------
+// ---- Endpoint -----------------------------------------------------------------------------------
 
 Endpoint::Endpoint(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Endpoint::~Endpoint() = default;

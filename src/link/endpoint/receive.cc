@@ -193,8 +193,7 @@ bool Endpoint::Impl::admit(const runtime::Received& from, NativePath& path,
   return false;
 }
 
-// ---- Answers without a link
-// ----------------------------------------------------------------------
+// ---- Answers without a link ---------------------------------------------------------------------
 
 bool Endpoint::Impl::may_answer_stranger() {
   const std::chrono::duration<double> passed = shared_.now.mono - allowance_at_;

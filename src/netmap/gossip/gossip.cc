@@ -32,8 +32,7 @@ double work_max(const NetmapOptions& options) {
 
 }  // namespace
 
-// ---- Allowance
-// ------------------------------------------------------------------------------------
+// ---- Allowance ----------------------------------------------------------------------------------
 
 double Allowance::amount_at(TimePoint now) const {
   const std::chrono::duration<double> passed = std::max(now, at_) - at_;
@@ -55,8 +54,7 @@ TimePoint Allowance::ready_at(double amount, TimePoint now) const {
   return now + Duration(static_cast<Duration::rep>(std::ceil(missing / per_second_ * 1e9)) + 1);
 }
 
-// ---- Links
-// ----------------------------------------------------------------------------------------
+// ---- Links --------------------------------------------------------------------------------------
 
 Gossip::Gossip(const NetmapOptions& options, Store& store, Belief& belief, Rng& rng,
                GossipSink& sink, NetmapStats& stats)
@@ -158,8 +156,7 @@ void Gossip::report(BoundedList& out) const {
                         2 * options_.descriptors_max));
 }
 
-// ---- Digests
-// --------------------------------------------------------------------------------------
+// ---- Digests ------------------------------------------------------------------------------------
 
 void Gossip::send_digests(std::uint64_t key, Link& link, Now now) {
   auto due = digests_due_.extract({link.next_digests, key});  // used again below
@@ -280,8 +277,7 @@ bool Gossip::on_want(std::uint64_t key, Bytes body, Now now) {
   return true;
 }
 
-// ---- Descriptors
-// ----------------------------------------------------------------------------------
+// ---- Descriptors --------------------------------------------------------------------------------
 
 void Gossip::seen_from(std::uint64_t key, Record& held, std::uint64_t rank) {
   const auto link = links_.find(key);
@@ -365,8 +361,7 @@ void Gossip::forget_sent(Link& link, Now now) {
   }
 }
 
-// ---- Time
-// -----------------------------------------------------------------------------------------
+// ---- Time ---------------------------------------------------------------------------------------
 
 void Gossip::on_time(Now now) {
   for (std::size_t i = 0; i < kDigestLinksPerTurnMax && !digests_due_.empty(); ++i) {

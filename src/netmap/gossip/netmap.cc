@@ -298,8 +298,7 @@ TimePoint Netmap::next_deadline() const {
   return std::min(impl_->next_sweep, impl_->gossip.next_deadline(impl_->last_now));
 }
 
-// ---- Relays that are there
-// ------------------------------------------------------------------------------
+// ---- Relays that are there ----------------------------------------------------------------------
 
 void Netmap::believe(std::vector<NodeId> ids, Now now) {
   std::set<NodeId> all(ids.begin(), ids.end());

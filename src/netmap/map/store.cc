@@ -41,8 +41,7 @@ std::uint8_t first_byte(const NodeId& id) { return std::to_integer<std::uint8_t>
 Store::Store(const StoreRules& rules)
     : rules_(rules), memory_(rules.memory), view_(std::make_shared<const View>()) {}
 
-// ---- Places
-// ---------------------------------------------------------------------------------------
+// ---- Places -------------------------------------------------------------------------------------
 
 bool Store::is_proven(const Record& held) const {
   return !rules_.only_reached || held.reached || is_kept(held.entry->descriptor.id) ||
@@ -262,8 +261,7 @@ void Store::forget_link(std::uint64_t link, std::size_t slot) {
   }
 }
 
-// ---- What others see
-// ------------------------------------------------------------------------------
+// ---- What others see ----------------------------------------------------------------------------
 
 std::size_t Store::count_range(std::uint8_t lo, std::uint8_t hi) const {
   return std::accumulate(per_byte_.begin() + lo, per_byte_.begin() + hi + 1, std::size_t{0});

@@ -91,8 +91,7 @@ static std::uint64_t near_bytes(const memory::Bound& bound) {
 Protection::Protection(const ProtectionSetup& setup)
     : setup_(setup), near_bytes_(near_bytes(setup.bound)) {}
 
-// ---- Memory
-// -------------------------------------------------------------------------------------
+// ---- Memory -------------------------------------------------------------------------------------
 
 // What is free here and elsewhere goes back, so that only what is needed counts as pressure.
 void Protection::watch_memory(Now now) {
@@ -126,8 +125,7 @@ void Protection::reclaim(Class cls, Now now) {
   give_free();
 }
 
-// ---- Measuring
-// ----------------------------------------------------------------------------------
+// ---- Measuring ----------------------------------------------------------------------------------
 
 Measured Protection::measure(Now now) {
   Measured out;
@@ -196,8 +194,7 @@ void Protection::tell_changes() {
   }
 }
 
-// ---- Acting
-// -------------------------------------------------------------------------------------
+// ---- Acting -------------------------------------------------------------------------------------
 
 void Protection::act(Now now) {
   if (overload_.active(Action::shrink)) shrink(now);

@@ -45,8 +45,7 @@ json::object to_json(const Percentiles& values) {
           {"max", rounded(values.max)}};
 }
 
-// ---- What arrived
-// --------------------------------------------------------------------------------
+// ---- What arrived -------------------------------------------------------------------------------
 
 void Book::keep(Node& destination) {
   destination.on_message([this](Message&& message) { return take(message); });
@@ -103,8 +102,7 @@ json::object summary(const Book::Stream& stream, std::uint64_t sent) {
            longest_gap_ms(stream, Clock::time_point::min(), Clock::time_point::max())}};
 }
 
-// ---- What is sent
-// --------------------------------------------------------------------------------
+// ---- What is sent -------------------------------------------------------------------------------
 
 Numbered::Numbered(Node& source, const NodeId& to, const Offer& offer)
     : source_(source),
