@@ -1,4 +1,4 @@
-# The modules of the house. Each declares itself in its own CMakeLists.txt; nothing central lists
+# Modules. Each declares itself in its own CMakeLists.txt; nothing central lists
 # modules, tests, fuzzers or benches, so adding one means adding files only.
 
 # qudag_module(<name> [DEPENDS <module>...] [PUBLIC <target>...] [PRIVATE <target>...])
@@ -26,7 +26,7 @@ function(qudag_module name)
 endfunction()
 
 # qudag_module_closure(<out> <missing> <module>...): the modules and all that they stand on, and which of
-# these do not exist (a tree may hold a part of the house only). A name may also be a target.
+# these do not exist. A name may also be a target.
 function(qudag_module_closure out missing)
   set(found "")
   set(absent "")
@@ -81,8 +81,7 @@ function(qudag_module_tests module)
   endif()
   qudag_module_closure(all missing ${names})
   if(missing)
-    message(STATUS "tests/${module}: skipped, there is no '${missing}' yet")
-    return()
+    message(FATAL_ERROR "tests/${module}: there is no module '${missing}'")
   endif()
   qudag_targets(libraries ${names})
   set(target qudag_${module}_test)
@@ -117,8 +116,7 @@ function(qudag_fuzzers)
     string(REGEX REPLACE "_fuzz$" "" name "${stem}")
     qudag_modules_of_file(modules missing "${source}")
     if(missing)
-      message(STATUS "tests/fuzz/${stem}.cc: skipped, there is no '${missing}' yet")
-      continue()
+      message(FATAL_ERROR "tests/fuzz/${stem}.cc: there is no module '${missing}'")
     endif()
     add_executable(fuzz_${name} "${source}")
     add_dependencies(fuzzers fuzz_${name})
@@ -142,8 +140,7 @@ function(qudag_benches)
     string(REGEX REPLACE "_bench$" "" name "${stem}")
     qudag_modules_of_file(modules missing "${source}")
     if(missing)
-      message(STATUS "bench/micro/${stem}.cc: skipped, there is no '${missing}' yet")
-      continue()
+      message(FATAL_ERROR "bench/micro/${stem}.cc: there is no module '${missing}'")
     endif()
     add_executable(bench_${name} "${source}")
     target_link_libraries(bench_${name} PRIVATE

@@ -2,8 +2,7 @@
 # include/qudag/ marks QUDAG_API is exported; OpenSSL and ngtcp2 are inside and invisible.
 qudag_module_closure(public_modules missing node)
 if(missing)
-  message(STATUS "libqudag: skipped, there is no '${missing}' yet")
-  return()
+  message(FATAL_ERROR "libqudag: there is no module '${missing}'")
 endif()
 add_library(qudag SHARED)
 add_library(qudag::qudag ALIAS qudag)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks the architecture of the source tree from its #include lines.
 
-The tables below are the order of dependence of DESIGN.md ("The house"). An arrow means "may
-include, directly or through". The tool fails on
+The tables below are the order of dependence that docs/internals/architecture.md draws. An arrow
+means "may include, directly or through". The tool fails on
 
   layer        an include that no arrow allows,
   cycle        a cycle between files or between modules,

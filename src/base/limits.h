@@ -49,7 +49,7 @@ static_assert(2 * kClockDifferenceMax + kBuildExpirySpread + 1min <= kBuildLifet
 // Every build that is let in is remembered until it expires, so the replay window has an entry for
 // each that the rate of admission lets in for so long, its burst of two seconds and a second of
 // rounding included. Where a node's share of memory for it is smaller, admission is lowered to what
-// fits (node/shard/setup.cc): a window that were full would refuse honest builds.
+// fits (shard/setup.cc): a window that were full would refuse honest builds.
 inline constexpr std::uint64_t kBuildsPerSecond = 2'000;  // `limits.builds_per_second`
 inline constexpr std::uint64_t kReplaySeconds =
     std::chrono::duration_cast<std::chrono::seconds>(kBuildLifetimeMax).count() + 2 + 1;

@@ -1,5 +1,5 @@
-// Time is an argument. Protocol code receives `now` and returns deadlines; only runtime/ and sim/
-// know where time comes from.
+// Time is an argument. Protocol code receives `now` and returns deadlines; only runtime/ and
+// testing/ know where time comes from.
 #pragma once
 
 #include <chrono>

@@ -131,7 +131,7 @@ struct EndpointOptions {
   /// Dials for others under way, apart from links; the owner chooses which (pool/dial_places.h).
   std::size_t dials_max = 64;
   std::size_t half_open_max = 256;  // above half of it, new peers must prove their address (Retry)
-  /// Shares of one block of addresses, and rates of handshakes: link/entry/admission.h. 0: no
+  /// Shares of one block of addresses, and rates of handshakes: link/admission/admission.h. 0: no
   /// bound.
   std::size_t prefix_links_max = 0;
   std::size_t prefix_half_open_max = 0;

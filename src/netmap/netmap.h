@@ -1,7 +1,7 @@
 // The set of signed descriptors that a node knows, its gossip, and routes drawn from it.
 //
 // One Netmap per node, on shard 0, owns and gossips. Every change makes a new View, an immutable
-// snapshot that any shard may hold and draw routes from (netmap/view.h, netmap/route.h).
+// snapshot that any shard may hold and draw routes from (netmap/map/view.h, netmap/routes/route.h).
 //
 // The way of a descriptor that comes from a link:
 //   1. form and times (cheap; a wrong form is the peer's fault and closes the link);

@@ -343,11 +343,11 @@ const std::vector<Row>& rows() {
       QUDAG_ROW("qudag_signatures_put_off_total", "", "the workers had no room, tried again",
                 counter, r.message.signatures_put_off),
 
-      QUDAG_ROW("qudag_bytes_copied_total", "room=\"link\"", "bytes copied, sealing apart", counter,
-                r.endpoint.bytes_copied),
-      QUDAG_ROW("qudag_bytes_copied_total", "room=\"circuit\"", "bytes copied, sealing apart",
+      QUDAG_ROW("qudag_bytes_copied_total", "module=\"link\"", "bytes copied, sealing apart",
+                counter, r.endpoint.bytes_copied),
+      QUDAG_ROW("qudag_bytes_copied_total", "module=\"circuit\"", "bytes copied, sealing apart",
                 counter, r.circuit.bytes_copied),
-      QUDAG_ROW("qudag_bytes_copied_total", "room=\"message\"", "bytes copied, sealing apart",
+      QUDAG_ROW("qudag_bytes_copied_total", "module=\"message\"", "bytes copied, sealing apart",
                 counter, r.message.bytes_copied),
 
       QUDAG_ROW("qudag_bytes_relayed_total", "", "bytes of cells passed on", counter,

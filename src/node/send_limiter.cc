@@ -9,7 +9,7 @@ namespace qudag::node {
 namespace {
 
 /// Of the bound, what all windows and everything that is there without load may fill together: the
-/// overload manager begins at 0.70 (govern/overload.h), and relaying needs room beside it.
+/// overload manager begins at 0.70 (overload/overload.h), and relaying needs room beside it.
 constexpr double kCalmShare = 0.62;
 /// And at least this, however small the bound is.
 constexpr std::uint64_t kWindowsOneIn = 8;

@@ -7,7 +7,8 @@
 //
 // The rows stand in the order in which a node gives things up: first what costs nobody anything,
 // last what applications notice. Messages of class high and control are never given up.
-// Pure: the caller measures, and does what the actions say. One per node; its owner's thread.
+// Pure: the caller measures, and does what the actions say. One for each shard; its
+// owner's thread.
 #pragma once
 
 #include "base/time.h"

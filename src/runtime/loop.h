@@ -61,7 +61,7 @@ class Loop final : public Executor {
   [[nodiscard]] bool post(std::function<void(Now)> task) override;
 
   /// What else every turn begins with, and what is asked before the loop sleeps; before run(). For
-  /// a mailbox of the owner's (queue/mailbox.h): who puts something into it while it sleeps calls
+  /// a mailbox of the owner's (sync/mailbox.h): who puts something into it while it sleeps calls
   /// wake(); if sleep() is false there is another turn at once.
   void at_each_turn(std::function<void(Now)> task, std::function<bool()> sleep);
   /// There will be a turn, soon.

@@ -2,7 +2,7 @@
 //
 // A circuit asks for a stream to a node (extend). If there is a ready link the stream opens at
 // once; otherwise the link is dialed and the ticket waits here until it is ready or has failed.
-// Dials for circuits of others have places of their own (link/pool/dial_places.h). Owned by a
+// Dials for circuits of others have places of their own (link/dialing/dial_places.h). Owned by a
 // shard, used on its thread only.
 #pragma once
 

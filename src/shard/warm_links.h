@@ -1,4 +1,4 @@
-// Links that are there before a circuit asks: joins the warm set (link/pool/warm_set.h) to the
+// Links that are there before a circuit asks: joins the warm set (link/dialing/warm_set.h) to the
 // endpoint, the netmap's view and the guards.
 //
 // CircuitTransport tells each request for a link. Once a second, while there is demand, the set is

@@ -4,7 +4,7 @@
 //   WANT   = count u16 || count * id (32)
 //
 // A view is made only from a body of exactly the right form, and lives as long as the body. The
-// third body, DESCRIPTOR, is one descriptor: netmap/descriptor.h.
+// third body, DESCRIPTOR, is one descriptor: netmap/map/descriptor.h.
 #pragma once
 
 #include "base/bytes.h"

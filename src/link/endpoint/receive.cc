@@ -152,7 +152,7 @@ void Endpoint::Impl::accept(const runtime::Received& from, MutableBytes datagram
   keep(id, std::move(*made));
 }
 
-/// The proof of address, if there is one; then link/entry/admission.h.
+/// The proof of address, if there is one; then link/admission/admission.h.
 bool Endpoint::Impl::admit(const runtime::Received& from, NativePath& path,
                            const ngtcp2_pkt_hd& header, Incoming& out) {
   if (stopping_) {
