@@ -24,7 +24,7 @@ def number(value):
 
 
 def faults(report):
-    for field, kind in {"scenario": str, "commit": str, "machine": dict, "settings": dict,
+    for field, kind in {"scenario": str, "date": str, "command": str, "commit": str, "machine": dict, "settings": dict,
                         "results": list}.items():
         if not isinstance(report.get(field), kind):
             yield f"{field} is not a {kind.__name__}"

@@ -8,8 +8,10 @@ A result is one JSON file, written by `qudag-bench --json` or by hand from a pro
   commit, command       what was run; left out where it is not known
   machine, conditions   cpu, cores, kernel; what else ran
   settings, notes       as the program tells them
-  results               rows of one figure: name, unit, median and, if known, min and max; a feature
-                        that was compared with its own "off" has id, on and off
+  results               rows of one figure: name, unit, median and, if known, min and max; the limit of
+                        the machine and the figure of a peer (ZeroMQ CURVE) in the same run, or how
+                        we compare with them (of_limit, of_zeromq_curve); a feature that was compared
+                        with its own "off" has id, on and off
   tables                columns and rows of text, for what is no list of figures
 
 Only the newest file of a scenario is kept in bench/results/; older ones are in the history.
@@ -66,8 +68,20 @@ def item(text):
                          break_on_hyphens=False)
 
 
+def compare(row):
+    """The row with what its limit and its peer make of it."""
+    row = dict(row)
+    if row.get("limit"):
+        ratio = row["median"] / row["limit"]
+        row["of_limit"] = f"{100 * ratio:.0f} %" if row["better"] == "higher" else f"{ratio:.1f} x"
+    if row.get("peer"):
+        row["of_zeromq_curve"] = f"{row['median'] / row['peer']:.2f}"
+    return row
+
+
 def figures(results):
     """Rows of one figure; columns that no row has are left out."""
+    results = [compare(row) for row in results]
     extra = [key for key in ("of_limit", "of_zeromq_curve", "wanted", "note")
              if any(key in row for row in results)]
     names = {"of_limit": "of the limit", "of_zeromq_curve": "over ZeroMQ CURVE"}

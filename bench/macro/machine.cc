@@ -45,6 +45,13 @@ std::string commit() {
                   own_directory().string()));
 }
 
+std::string date() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  return fmt::format("{:04}-{:02}-{:02}", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday);
+}
+
 boost::json::object machine() {
   std::ifstream in("/proc/cpuinfo");
   std::string cpu = "unknown";

@@ -1,4 +1,4 @@
-// What figures belong to (machine, commit), and what the kernel says about processes.
+// What figures belong to (machine, commit, date), and what the kernel says about processes.
 #pragma once
 
 #include <sys/types.h>
@@ -13,6 +13,8 @@ namespace qudag::app::bench {
 
 /// Of the tree that this program was built in, "-dirty" if files that git knows were changed.
 std::string commit();
+/// The day, in UTC: 2026-01-31.
+std::string date();
 boost::json::object machine();
 /// The program `qudag` whose nodes are measured.
 std::filesystem::path node_program();

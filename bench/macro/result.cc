@@ -86,6 +86,9 @@ std::string Results::json(const BenchArgs& args) const {
   }
   return json_text(json::object{
              {"scenario", args.scenario},
+             {"date", date()},
+             {"command", fmt::format("./dev bench {} --runs {} --seconds {} --shards {}",
+                                     args.scenario, args.runs, args.seconds, args.shards)},
              {"commit", commit()},
              {"machine", machine()},
              {"settings",

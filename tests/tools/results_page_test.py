@@ -42,6 +42,13 @@ class ResultsPage(unittest.TestCase):
         self.assertNotIn("Commit:", page)
         self.assertNotIn("Machine:", page)
 
+    def test_limit_and_peer(self):
+        row = {"name": "direct/rate", "unit": "/s", "better": "higher", "median": 30, "limit": 60, "peer": 20}
+        self.write({**REPORT, "results": [row, {**row, "name": "cpu", "better": "lower"}]})
+        page = self.page()
+        self.assertIn("| `direct/rate` | 30 | /s | 50 % | 1.50 |", page)
+        self.assertIn("| `cpu` | 30 | /s | 0.5 x | 1.50 |", page)
+
     def test_check(self):
         self.assertEqual(self.run_tool("--check")[0], 1)
         self.page()
