@@ -46,7 +46,7 @@ struct SocketAddress {
   QUDAG_API static Result<SocketAddress> parse(std::string_view text);
 };
 
-/// A node and where to reach it, written `id@host:port`: the form of a bootstrap entry.
+/// A node and where to reach it, written `id@address:port`: the form of a bootstrap entry.
 struct PeerAddress {
   NodeId id;
   SocketAddress at;

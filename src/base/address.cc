@@ -134,7 +134,7 @@ std::string PeerAddress::to_string() const { return id.to_string() + "@" + at.to
 Result<PeerAddress> PeerAddress::parse(std::string_view text) {
   if (text.size() <= NodeId::kTextSize || text.size() > kPeerTextMax ||
       text[NodeId::kTextSize] != '@') {
-    return fail(Errc::malformed, "a peer is id@host:port with an id of 52 characters");
+    return fail(Errc::malformed, "a peer is id@address:port with an id of 52 characters");
   }
   auto id = NodeId::parse(text.substr(0, NodeId::kTextSize));
   if (!id) return std::unexpected(std::move(id.error()));

@@ -1,6 +1,7 @@
 // What every bounded thing of the program tells of itself: queues, pools, tables, buffers.
 //
-// Rooms report theirs as rows of this one form; node gathers the rows of all shards. `qudag status
+// Modules report theirs as rows of this one form; node gathers the rows of all shards. `qudag
+// status
 // --queues` and the metrics show them, and a test fails on a row without a bound or beyond it.
 #pragma once
 

@@ -243,7 +243,7 @@ std::vector<Key> make_keys() {
   using namespace std::chrono_literals;
   constexpr std::uint64_t kMany = 10'000'000;
   constexpr std::string_view kAddress = "an address such as \"127.0.0.1:4433\" or \"[::1]:4433\"";
-  constexpr std::string_view kPeer = "\"id@host:port\" with the 52-character id of the node";
+  constexpr std::string_view kPeer = "\"id@address:port\" with the 52-character id of the node";
   std::vector<Key> keys{
       text("identity", "the path of a file made by `qudag keygen`",
            "The identity file. Empty: a new identity for this run.", QUDAG_AT(node.identity)),

@@ -92,7 +92,7 @@ TEST(Config, WrongValueNamesPlaceKeyAndWhatWouldBeRight) {
       "not \"2 weeks\"");
   EXPECT_EQ(
       fault("bootstrap = [\"here\"]\n"),
-      "q.toml:1:13: bootstrap: must be \"id@host:port\" with the 52-character id of the node, "
+      "q.toml:1:13: bootstrap: must be \"id@address:port\" with the 52-character id of the node, "
       "not \"here\"");
   EXPECT_EQ(fault("[api]\nmode = \"0999\"\n"),
             "q.toml:2:8: api.mode: must be an octal file mode such as \"0600\" or \"0660\", not "
