@@ -11,12 +11,13 @@ Usage: check_links.py [--root DIR]      exit code 0 clean, 1 violations, 2 no do
 """
 
 import argparse
+import os
 import pathlib
 import re
 import sys
 
 SUFFIXES = (".h", ".cc", ".py", ".sh", ".md", ".txt", ".cmake", ".toml", ".yaml")
-SKIPPED = ("build", ".git", ".mirror")
+SKIPPED = ("build", ".git")
 EXEMPT = ("tests/tools/",)  # trees that are broken on purpose
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
@@ -40,17 +41,24 @@ def outside_code(text):
             yield "" if fenced else re.sub(r"`[^`]*`", lambda span: " " * len(span[0]), line)
 
 
+def files_of(root):
+    """Every file of the tree, in order; build directories are not entered."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in SKIPPED)
+        for name in sorted(names):
+            path = pathlib.Path(folder, name)
+            if path.suffix in SUFFIXES and not path.relative_to(root).as_posix().startswith(EXEMPT):
+                yield path
+
+
 class Documents:
     def __init__(self, root):
         self.root = root
         self.errors = []
         self.links = 0
         self.linked = set()
-        self.pages = sorted(p for p in root.rglob("*.md") if self.is_ours(p))
-
-    def is_ours(self, path):
-        name = path.relative_to(self.root).as_posix()
-        return not name.startswith(EXEMPT) and not set(path.relative_to(self.root).parts) & set(SKIPPED)
+        self.files = list(files_of(root))
+        self.pages = [path for path in self.files if path.suffix == ".md"]
 
     def error(self, path, number, text):
         self.errors.append(f"{path.relative_to(self.root)}:{number}: {text}")
@@ -90,9 +98,8 @@ class Documents:
     def check(self):
         for page in self.pages:
             self.check_links(page)
-        for path in sorted(self.root.rglob("*")):
-            if path.suffix in SUFFIXES and path.is_file() and self.is_ours(path):
-                self.check_mentions(path)
+        for path in self.files:
+            self.check_mentions(path)
         self.check_reachable()
 
 

@@ -14,10 +14,10 @@ import pathlib
 import re
 import sys
 
+from check_links import files_of
+
 COLUMNS = 100
-SKIPPED = ("build", ".git", ".mirror")
 GENERATED = ("docs/reference/results.md",)
-EXEMPT = ("tests/tools/",)
 
 COMMIT = re.compile(r"`(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{7,12}`")
 LOAD = re.compile(r"\bload (?:of )?\d+|under other load|beside other work", re.I)
@@ -55,9 +55,8 @@ def main():
                         default=pathlib.Path(__file__).resolve().parent.parent)
     root = parser.parse_args().root.resolve()
     count, errors = 0, []
-    for path in sorted(root.rglob("*.md")):
-        name = path.relative_to(root)
-        if set(name.parts) & set(SKIPPED) or name.as_posix().startswith(EXEMPT):
+    for path in files_of(root):
+        if path.suffix != ".md":
             continue
         page = Page(root, path)
         page.check()
