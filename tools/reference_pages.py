@@ -74,6 +74,7 @@ def exit_codes(root):
 # --- metrics.md -------------------------------------------------------------------------------------
 
 QUANTILES = ("_p50", "_p90", "_p99", "_max", "_count")
+SERIES = re.compile(r"_(bucket|sum|count)$")  # of a histogram in Prometheus' own form
 
 
 def families(page):
@@ -85,7 +86,8 @@ def families(page):
         elif match := re.match(r"# TYPE (\w+) (\w+)", line):
             out[match[1]][0] = match[2]
         elif match := re.match(r"(\w+)(?:\{(.*)\})? ", line):
-            out[match[1]][2].update(re.findall(r'(\w+)="', match[2] or ""))
+            name = match[1] if match[1] in out else SERIES.sub("", match[1])
+            out[name][2].update(set(re.findall(r'(\w+)="', match[2] or "")) - {"le"})
     for name in sorted(out):
         base = name.removesuffix("_count")
         if base != name and all(base + part in out for part in QUANTILES):

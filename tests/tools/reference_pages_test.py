@@ -14,7 +14,10 @@ ERRORS = ("enum class Errc {\n  malformed = 101,  ///< wrong\n  full = 201,  ///
           "  internal = 599,  ///< a defect\n};\n")
 METRICS = ("# HELP qudag_links links\n# TYPE qudag_links gauge\nqudag_links{kind=\"a\",of=\"b\"} 1\n" +
            "".join(f"# HELP qudag_lag_{q} late\n# TYPE qudag_lag_{q} gauge\nqudag_lag_{q} 0\n"
-                   for q in ("p50", "p90", "p99", "max", "count")))
+                   for q in ("p50", "p90", "p99", "max", "count")) +
+           "# HELP qudag_wait waiting\n# TYPE qudag_wait histogram\n"
+           "qudag_wait_bucket{class=\"low\",le=\"1\"} 0\nqudag_wait_sum{class=\"low\"} 0\n"
+           "qudag_wait_count{class=\"low\"} 0\n")
 
 
 class ReferencePages(unittest.TestCase):
@@ -49,6 +52,7 @@ class ReferencePages(unittest.TestCase):
         self.assertIn("| `internal` | 599 | 1 | a defect |", self.read("exit-codes.md"))
         self.assertIn("| `qudag_links` | gauge | `kind`, `of` | links |", self.read("metrics.md"))
         self.assertIn("| `qudag_lag` | histogram |  | late |", self.read("metrics.md"))
+        self.assertIn("| `qudag_wait` | histogram | `class` | waiting |", self.read("metrics.md"))
         self.assertTrue(self.read("metrics.md").endswith("More by hand.\n"))
 
     def test_check(self):
