@@ -7,9 +7,10 @@ set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_C_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 
-# Dev: optimised a little (crypto-heavy tests must not crawl), debuggable, no NDEBUG.
-set(CMAKE_CXX_FLAGS_DEV "-O1 -g" CACHE STRING "" FORCE)
-set(CMAKE_C_FLAGS_DEV "-O1 -g" CACHE STRING "" FORCE)
+# Dev: optimised a little (crypto-heavy tests must not crawl), no NDEBUG; lines in a debugger, and
+# variables with QUDAG_DEBUG_LEVEL=2.
+set(CMAKE_CXX_FLAGS_DEV "-O1 -g${QUDAG_DEBUG_LEVEL}" CACHE STRING "" FORCE)
+set(CMAKE_C_FLAGS_DEV "-O1 -g${QUDAG_DEBUG_LEVEL}" CACHE STRING "" FORCE)
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -g1 -DNDEBUG" CACHE STRING "" FORCE)
 set(CMAKE_C_FLAGS_RELEASE "-O3 -g1 -DNDEBUG" CACHE STRING "" FORCE)
 
