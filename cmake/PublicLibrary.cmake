@@ -27,6 +27,7 @@ set_target_properties(qudag PROPERTIES
 include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/qudag")
 install(TARGETS qudag EXPORT qudag LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+qudag_install_binary(qudag "${CMAKE_INSTALL_LIBDIR}")
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/qudag" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
         FILES_MATCHING PATTERN "*.h")
 install(EXPORT qudag NAMESPACE qudag:: FILE qudagConfig.cmake DESTINATION "${package_dir}")

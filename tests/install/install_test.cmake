@@ -27,6 +27,42 @@ if(symbols MATCHES " T (SSL_|EVP_|ngtcp2_)")
   message(FATAL_ERROR "libqudag.so exports symbols of OpenSSL or ngtcp2")
 endif()
 
+# Stripped, and what a debugger needs beside it.
+foreach(file "${prefix}/bin/qudag" "${library}")
+  if(NOT EXISTS "${file}")
+    continue()   # a tree without the program
+  endif()
+  file(REAL_PATH "${file}" real)
+  get_filename_component(dir "${real}" DIRECTORY)
+  get_filename_component(name "${real}" NAME)
+  execute_process(COMMAND readelf -SW "${real}" OUTPUT_VARIABLE sections COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND readelf -SW "${dir}/.debug/${name}.debug" OUTPUT_VARIABLE debug
+                  COMMAND_ERROR_IS_FATAL ANY)
+  if(sections MATCHES " \\.debug_info " OR NOT sections MATCHES " \\.gnu_debuglink "
+     OR NOT debug MATCHES " \\.debug_info ")
+    message(FATAL_ERROR "${file}: debug information is not where it belongs")
+  endif()
+  file(SIZE "${real}" bytes)
+  if(bytes GREATER 15000000 AND NOT SANITIZE)
+    message(FATAL_ERROR "${file}: ${bytes} bytes, and 15 MB is the bound")
+  endif()
+endforeach()
+if(EXISTS "${prefix}/bin/qudag")
+  run("${prefix}/bin/qudag" --version)
+endif()
+
+# What ./dev demo builds (the target `installed`) is all that was installed of what is built.
+execute_process(COMMAND "${NINJA}" -C "${BUILD_DIR}" -t commands installed OUTPUT_VARIABLE commands
+                COMMAND_ERROR_IS_FATAL ANY)
+file(GLOB built LIST_DIRECTORIES false "${prefix}/bin/*" "${prefix}/${LIBDIR}/*.so.*.*")
+foreach(file ${built})
+  get_filename_component(name "${file}" NAME)
+  string(FIND "${commands}" "/${name} " found)
+  if(found EQUAL -1)
+    message(FATAL_ERROR "${name} is installed, and the target `installed` does not build it")
+  endif()
+endforeach()
+
 set(flags "")
 if(SANITIZE)
   set(flags "-DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE}")
