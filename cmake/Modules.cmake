@@ -26,6 +26,16 @@ function(qudag_module name)
     QUDAG_MODULES "${arg_DEPENDS}" QUDAG_THIRD_PARTY "${arg_PUBLIC};${arg_PRIVATE}")
 endfunction()
 
+# Files that no message passes and that libraries of templates make slow to optimise: -O1 for them.
+function(qudag_cold_sources)
+  foreach(source ${ARGN})
+    if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${source}")
+      message(FATAL_ERROR "qudag_cold_sources: no ${source}")
+    endif()
+  endforeach()
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:-O1>")
+endfunction()
+
 # qudag_module_closure(<out> <missing> <module>...): the modules and all that they stand on, and which of
 # these do not exist. A name may also be a target.
 function(qudag_module_closure out missing)
