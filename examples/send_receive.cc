@@ -7,7 +7,6 @@
 #include <future>
 #include <string>
 #include <string_view>
-#include <thread>
 
 namespace {
 
@@ -30,7 +29,7 @@ int failed(const qudag::Error& error) {
 int main() {
   qudag::Options options;
   options.shards = 1;
-  options.log_level = "warn";
+  options.log_level = qudag::LogLevel::warn;
   auto server = qudag::Node::start(options);
   if (!server) return failed(server.error());
 
@@ -39,7 +38,8 @@ int main() {
   answering.on_message([&answering](qudag::Message&& message) {
     if (message.reply_to) {
       const std::string answer = "you said: " + text_of(message.payload);
-      (void)answering.reply(*message.reply_to, bytes_of(answer), std::chrono::seconds(10), {});
+      (void)answering.reply(*message.reply_to, bytes_of(answer), {.ttl = std::chrono::seconds(10)},
+                            {});
     }
     return qudag::Accept::taken;
   });
@@ -55,10 +55,10 @@ int main() {
   });
 
   // The client has to learn the server's descriptor first.
-  while ((*client)->status().get().nodes_known < 2) std::this_thread::yield();
+  if (!(*client)->wait_until_known(answering.id(), std::chrono::seconds(20))) return 1;
 
   const qudag::SendOptions direct{.ttl = std::chrono::seconds(10), .relays = 0};
-  const qudag::Status sent = (*client)->send(
+  const auto sent = (*client)->send(
       answering.id(), bytes_of("hello"), direct, [](const qudag::Delivery& delivery) {
         std::printf("the question was %s\n", std::string(name_of(delivery.outcome)).c_str());
       });

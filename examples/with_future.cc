@@ -5,12 +5,11 @@
 #include <cstdio>
 #include <cstring>
 #include <future>
-#include <thread>
 
 int main() {
   qudag::Options options;
   options.shards = 1;
-  options.log_level = "warn";
+  options.log_level = qudag::LogLevel::warn;
   auto receiver = qudag::Node::start(options);
   if (!receiver) return 1;
   (*receiver)->on_message([](qudag::Message&& message) {
@@ -21,7 +20,7 @@ int main() {
   options.bootstrap = {{(*receiver)->id(), (*receiver)->address()}};
   auto sender = qudag::Node::start(options);
   if (!sender) return 1;
-  while ((*sender)->status().get().nodes_known < 2) std::this_thread::yield();
+  if (!(*sender)->wait_until_known((*receiver)->id(), std::chrono::seconds(20))) return 1;
 
   // One copy, one call, one future.
   const std::vector<std::byte> small(100, std::byte{42});
@@ -35,7 +34,7 @@ int main() {
     std::memset(piece.data(), 7, piece.size());
   }
   std::promise<qudag::Delivery> done;
-  const qudag::Status sent = (*sender)->send(
+  const auto sent = (*sender)->send(
       (*receiver)->id(), std::move(*buffer), {.cls = qudag::Class::low, .relays = 0},
       [&done](const qudag::Delivery& delivery) { done.set_value(delivery); });
   if (!sent) return 1;

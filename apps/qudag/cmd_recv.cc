@@ -49,7 +49,7 @@ Status write_file(const std::filesystem::path& file, Bytes bytes) {
 
 std::string json_line(const api::MessageRecord& message, const std::filesystem::path& file) {
   std::string out =
-      fmt::format("{{\"id\":\"{}\",\"class\":\"{}\",\"bytes\":{}", api::to_hex(message.id),
+      fmt::format("{{\"id\":\"{}\",\"class\":\"{}\",\"bytes\":{}", message.id.to_string(),
                   name_of(message.cls), message.payload.size());
   if (message.sender) out += fmt::format(",\"sender\":\"{}\"", message.sender->to_string());
   if (message.reply_to) out += fmt::format(",\"reply_to\":\"{}\"", api::to_text(*message.reply_to));
@@ -64,7 +64,7 @@ std::string json_line(const api::MessageRecord& message, const std::filesystem::
 Status keep(const RecvArgs& args, const api::MessageRecord& message) {
   std::filesystem::path file;
   if (!args.directory.empty()) {
-    file = args.directory / api::to_hex(message.id);
+    file = args.directory / message.id.to_string();
     if (Status written = write_file(file, message.payload); !written) return written;
   }
   if (args.json) return print(json_line(message, file));

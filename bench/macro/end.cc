@@ -18,7 +18,7 @@ Options end_options(unsigned shards, std::vector<PeerAddress> bootstrap) {
   options.relay = false;  // neither end relays for the other
   options.bootstrap = std::move(bootstrap);
   options.gossip_interval = std::chrono::seconds(1);
-  options.log_level = "warn";
+  options.log_level = LogLevel::warn;
   options.limits.memory = std::uint64_t{1} << 30;  // four bulk messages at once, at both ends
   return options;
 }
@@ -39,12 +39,13 @@ Exit run_end(const EndArgs& args) {
   (*node)->on_message([&node = **node, &count](Message&& message) {
     const std::byte kind = message.payload.size() > 0 ? message.payload.piece(0)[0] : std::byte{0};
     if (kind == kEcho && message.reply_to) {
-      (void)node.reply(*message.reply_to, std::move(message.payload), std::chrono::seconds(30), {});
+      (void)node.reply(*message.reply_to, std::move(message.payload),
+                       {.ttl = std::chrono::seconds(30)}, {});
     } else if (kind == kCount && message.reply_to) {
       std::byte text[8];
       ByteWriter(text).u64(count.load());
       (void)node.reply(*message.reply_to, std::span<const std::byte>(text),
-                       std::chrono::seconds(30), {});
+                       {.ttl = std::chrono::seconds(30)}, {});
     } else {
       count.fetch_add(1, std::memory_order_relaxed);
     }

@@ -194,7 +194,7 @@ Status Idle::circuits() {
   options.shards = 1;
   options.relay = false;
   options.bootstrap = {*relay};
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   options.gossip_interval = 10s;
   auto source = Node::start(options);
   if (!source) return std::unexpected(source.error());

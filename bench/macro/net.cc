@@ -190,8 +190,8 @@ Result<LoadResult> Net::load(const LoadSpec& spec) {
       SendOptions options{.cls = class_for(spec.bytes), .ttl = 60s, .relays = spec.relays};
       options.isolation = spec.isolate ? ++isolation_ : sent % spec.circuits;
       outcomes.begin_one();
-      const Status accepted = source_->send(destination_id_, payload, options,
-                                            [&outcomes](const Delivery& d) { outcomes.done(d); });
+      const auto accepted = source_->send(destination_id_, payload, options,
+                                          [&outcomes](const Delivery& d) { outcomes.done(d); });
       if (!accepted) {
         outcomes.take_back();
         if (sent == 0) return std::unexpected(accepted.error());
@@ -225,13 +225,10 @@ Result<LoadResult> Net::bulk(std::size_t bytes, unsigned relays, unsigned circui
   const auto begin = Clock::now();
   for (unsigned i = 0; i < circuits; ++i) {
     outcomes.begin_one();
-    const Status accepted = source_->send(destination_id_, payload,
-                                          {.cls = Class::low,
-                                           .ttl = 120s,
-                                           .relays = relays,
-                                           .isolation = i,
-                                           .when_full = WhenFull::wait},
-                                          [&outcomes](const Delivery& d) { outcomes.done(d); });
+    const auto accepted =
+        source_->send_wait(destination_id_, payload,
+                           {.cls = Class::low, .ttl = 120s, .relays = relays, .isolation = i}, 120s,
+                           [&outcomes](const Delivery& d) { outcomes.done(d); });
     if (!accepted) {
       outcomes.take_back();
       outcomes.wait_for_at_most(0);
@@ -265,7 +262,7 @@ Result<std::vector<std::byte>> Net::ask(std::span<const std::byte> payload, unsi
     answer->changed.notify_one();  // not under the lock, which the waiter takes first
     return Accept::taken;
   });
-  const Status accepted = source_->send(
+  const auto accepted = source_->send(
       destination_id_, payload, {.cls = class_for(payload.size()), .ttl = 30s, .relays = relays},
       [answer](const Delivery& delivery) {
         if (delivery.outcome == Outcome::delivered) return;

@@ -87,7 +87,7 @@ void Offered::send_next() {
     ++under_way_;
   }
   const Slot* slot = &slots_[index(cls)];
-  const Status accepted =
+  const auto accepted =
       source_.send(to_, payloads_[index(cls)], {.cls = cls, .ttl = ttl_, .relays = relays_},
                    [slot](const Delivery& d) { slot->owner->told(slot->cls, d); });
   // Refused at once is an answer too.

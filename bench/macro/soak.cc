@@ -62,7 +62,7 @@ Result<std::unique_ptr<Node>> Soak::start_node(const PeerAddress& relay, bool kn
   // Two hundred sources would leave as many descriptors, 20 KB each: not what is measured here.
   options.known = known;
   options.bootstrap = {relay};
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   options.gossip_interval = 10s;
   auto node = Node::start(options);
   if (!node) return node;

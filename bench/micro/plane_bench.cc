@@ -82,7 +82,7 @@ void Plane::start() {
     Options how;
     how.shards = setup_.shards;
     how.packet_bytes_max = setup_.packet;
-    how.log_level = "warn";
+    how.log_level = LogLevel::warn;
     if (i > 0) how.bootstrap = {{nodes_[0]->id(), nodes_[0]->address()}};
     auto node = Node::start(how);
     if (!node) std::abort();

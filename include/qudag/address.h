@@ -1,4 +1,6 @@
 // Who a node is (NodeId), where it listens (SocketAddress), and both together (PeerAddress).
+//
+// Plain values: copy them, use them on any thread. What cannot be parsed is `malformed`.
 #pragma once
 
 #include <qudag/error.h>
@@ -25,9 +27,9 @@ struct NodeId {
 
   auto operator<=>(const NodeId&) const = default;
 
-  QUDAG_API std::string to_string() const;
+  [[nodiscard]] QUDAG_API std::string to_string() const;
   /// `malformed` unless exactly 52 base32 characters (either case) with zero spare bits.
-  QUDAG_API static Result<NodeId> parse(std::string_view text);
+  [[nodiscard]] QUDAG_API static Result<NodeId> parse(std::string_view text);
 };
 
 /// An IP address and UDP port. IPv4 is held as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2).
@@ -37,13 +39,13 @@ struct SocketAddress {
 
   auto operator<=>(const SocketAddress&) const = default;
 
-  QUDAG_API bool is_v4() const noexcept;
+  [[nodiscard]] QUDAG_API bool is_v4() const noexcept;
   QUDAG_API static SocketAddress v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d,
                                     std::uint16_t port) noexcept;
   /// "127.0.0.1:4433" or "[::1]:4433".
-  QUDAG_API std::string to_string() const;
+  [[nodiscard]] QUDAG_API std::string to_string() const;
   /// Numeric addresses only: parsing never asks a name server. Port 0 is accepted.
-  QUDAG_API static Result<SocketAddress> parse(std::string_view text);
+  [[nodiscard]] QUDAG_API static Result<SocketAddress> parse(std::string_view text);
 };
 
 /// A node and where to reach it, written `id@address:port`: the form of a bootstrap entry.
@@ -53,8 +55,8 @@ struct PeerAddress {
 
   auto operator<=>(const PeerAddress&) const = default;
 
-  QUDAG_API std::string to_string() const;
-  QUDAG_API static Result<PeerAddress> parse(std::string_view text);
+  [[nodiscard]] QUDAG_API std::string to_string() const;
+  [[nodiscard]] QUDAG_API static Result<PeerAddress> parse(std::string_view text);
 };
 
 }  // namespace qudag

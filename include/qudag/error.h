@@ -45,6 +45,7 @@ enum class Errc : std::uint16_t {
   timed_out = 305,            ///< the time allowed for it is over
   expired = 306,              ///< the message's time to live ended first
   shutting_down = 307,        ///< the node is stopping
+  cancelled = 308,            ///< Node::cancel ended the message first
 
   // 400: a cryptographic check failed; the input is hostile or corrupt.
   authentication_failed = 400,  ///< a tag, a signature or an identity does not match
@@ -75,7 +76,7 @@ struct Error {
   Error(Errc c, std::string d) : code(c), detail(std::move(d)) {}
 
   /// "name: detail", or the name alone.
-  QUDAG_API std::string message() const;
+  [[nodiscard]] QUDAG_API std::string message() const;
 
   friend bool operator==(const Error& a, Errc b) { return a.code == b; }
 };

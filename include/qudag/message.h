@@ -1,4 +1,8 @@
 // What applications send and receive: classes, options, outcomes, buffers and messages.
+//
+// Sizes are bytes. Nothing here throws; what can fail returns a Result. Values may be copied and
+// moved between threads; Buffer, and so Message, is for one thread at a time and may outlive the
+// node that made it.
 #pragma once
 
 #include <qudag/address.h>
@@ -9,10 +13,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace qudag {
@@ -34,16 +41,22 @@ enum class Class : std::uint8_t {
 inline constexpr std::size_t kClassCount = 3;
 
 QUDAG_API std::string_view name_of(Class c) noexcept;
-QUDAG_API Result<Class> parse_class(std::string_view text);
+[[nodiscard]] QUDAG_API Result<Class> parse_class(std::string_view text);
 
-/// What a send does when there is no room for its message: its class has as many messages under way
-/// as `limits.queue_*` allows, or memory is at its bound.
-enum class WhenFull : std::uint8_t {
-  refuse,  ///< fails at once with the limit that said no; Node::on_room tells when to go on
-  /// The call blocks until half of what is under way in that class has ended, then tries again; for
-  /// `ttl` at most, then it fails with `expired`. On threads of the node (in callbacks), where
-  /// waiting would stop what it waits for, and when nothing is under way, as `refuse`.
-  wait,
+/// The name of one message, random and drawn by its sender: send() returns it, its outcome and its
+/// progress say it, the receiver sees it, and a reply names it in `in_reply_to`.
+struct MessageId {
+  static constexpr std::size_t kSize = 16;
+  static constexpr std::size_t kTextSize = 32;
+
+  std::array<std::byte, kSize> bytes{};
+
+  auto operator<=>(const MessageId&) const = default;
+
+  /// 32 lower-case hexadecimal digits.
+  [[nodiscard]] QUDAG_API std::string to_string() const;
+  /// `malformed` unless exactly 32 hexadecimal digits, of either case.
+  [[nodiscard]] QUDAG_API static Result<MessageId> parse(std::string_view text);
 };
 
 struct SendOptions {
@@ -59,7 +72,6 @@ struct SendOptions {
   /// Sign with the node's identity: the receiver then learns who sent it. Signed messages never
   /// share a circuit with others.
   bool sign = false;
-  WhenFull when_full = WhenFull::refuse;
 };
 
 /// How a message ended. Exactly one of these reaches the sender for every accepted send.
@@ -76,8 +88,14 @@ struct Delivery {
   Outcome outcome = Outcome::failed;
   Error reason;                        ///< Errc::ok when delivered
   std::chrono::nanoseconds elapsed{};  ///< from the send call to the outcome
-  /// The id that the receiver saw and that replies name in `in_reply_to`; zeros if refused at once.
-  std::array<std::byte, 16> id{};
+  MessageId id{};                      ///< as send() returned it; zeros if refused at once
+};
+
+/// How far a message is: for messages over 1 MiB, now and then.
+struct SendProgress {
+  MessageId id;
+  std::size_t bytes_done = 0;  ///< that the destination has taken
+  std::size_t bytes_all = 0;
 };
 
 /// Bytes in pooled blocks of the node: what `Node::buffer` gives out for filling and what a
@@ -96,14 +114,12 @@ class QUDAG_API Buffer {
   std::span<std::byte> piece(std::size_t index) noexcept;
   std::span<const std::byte> piece(std::size_t index) const noexcept;
   /// Copies all bytes out, for callers who want them in one place.
-  std::vector<std::byte> to_vector() const;
+  [[nodiscard]] std::vector<std::byte> to_vector() const;
 
   class Impl;
-  explicit Buffer(std::unique_ptr<Impl> impl) noexcept;
-  Impl* impl() noexcept { return impl_.get(); }
-  const Impl* impl() const noexcept { return impl_.get(); }
 
  private:
+  explicit Buffer(std::unique_ptr<Impl> impl) noexcept;
   std::unique_ptr<Impl> impl_;
 };
 
@@ -131,12 +147,12 @@ class QUDAG_API ReplyTo {
 
 /// A message as the receiving application sees it.
 struct Message {
-  std::array<std::byte, 16> id{};  ///< random, chosen by the sender
+  MessageId id;  ///< chosen by the sender
   Buffer payload;
   Class cls = Class::normal;
-  std::optional<NodeId> sender;                          ///< only if the sender signed
-  std::optional<ReplyTo> reply_to;                       ///< usable while the circuit lives
-  std::optional<std::array<std::byte, 16>> in_reply_to;  ///< set when this is a reply to our send
+  std::optional<NodeId> sender;          ///< only if the sender signed
+  std::optional<ReplyTo> reply_to;       ///< usable while the circuit lives
+  std::optional<MessageId> in_reply_to;  ///< set when this is a reply to our send
 };
 
 /// What a handler says to a message. All but `taken` are reported to its sender as refused.
@@ -146,12 +162,25 @@ enum class Accept : std::uint8_t {
   queue_full,   ///< not now
 };
 
-/// All of these run on a thread of the node (the shard that the message belongs to) and must not
-/// block; they may call any function of Node but stop().
-using Completion = std::function<void(const Delivery&)>;  ///< exactly once per accepted send
-using Progress = std::function<void(std::size_t bytes_done, std::size_t bytes_all)>;
-using MessageHandler = std::function<Accept(Message&&)>;
+/// All of these run on a thread of the node (the shard that the message belongs to; a handler may
+/// run on several at a time) and must not block; they may call any function of Node, also stop().
+/// One that throws is said once in the log, and the node goes on: a message whose handler threw is
+/// refused (`no receiver`). They are kept until they are replaced, or their message has ended, and
+/// end on a thread of the node.
+using Completion = std::move_only_function<void(const Delivery&)>;  ///< exactly once, per send
+using Progress = std::move_only_function<void(const SendProgress&)>;
+using MessageHandler = std::move_only_function<Accept(Message&&)>;
 /// There is room again for messages of the class, after sends were refused for want of it.
-using RoomHandler = std::function<void(Class)>;
+using RoomHandler = std::move_only_function<void(Class)>;
 
 }  // namespace qudag
+
+template <>
+struct std::hash<qudag::MessageId> {
+  /// For ids that this process drew: random, so eight of their bytes are a good hash.
+  std::size_t operator()(const qudag::MessageId& id) const noexcept {
+    std::size_t value = 0;
+    std::memcpy(&value, id.bytes.data(), sizeof value);
+    return value;
+  }
+};

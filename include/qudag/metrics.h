@@ -1,4 +1,7 @@
 // What a node tells about itself: status records and the metrics table.
+//
+// Plain values, snapshots of a moment: copy them, use them on any thread, keep them as long as you
+// like.
 #pragma once
 
 #include <qudag/address.h>
@@ -9,6 +12,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace qudag {
@@ -52,10 +56,27 @@ struct NodeStatus {
   bool stopping = false;
 };
 
+/// A link's life, in this order.
+enum class PeerState : std::uint8_t { dialing, handshaking, ready, draining, closed };
+/// What this node is on a circuit.
+enum class CircuitRole : std::uint8_t { source, relay, destination };
+/// What kind of bounded thing a row is about.
+enum class QueueKind : std::uint8_t {
+  queue,   ///< items that wait for their turn
+  pool,    ///< pieces of memory for reuse
+  table,   ///< records that are looked up
+  buffer,  ///< bytes on their way
+  budget,  ///< bytes that others reserve; no items
+};
+/// As they are written above. Never null.
+[[nodiscard]] QUDAG_API std::string_view name_of(PeerState state) noexcept;
+[[nodiscard]] QUDAG_API std::string_view name_of(CircuitRole role) noexcept;
+[[nodiscard]] QUDAG_API std::string_view name_of(QueueKind kind) noexcept;
+
 struct PeerStatus {
   std::optional<NodeId> id;  ///< unknown for a dialer that does not say
   SocketAddress address;
-  std::string state;          ///< dialing, handshaking, ready, draining, closed
+  PeerState state = PeerState::closed;
   bool dialed = false;        ///< by us
   std::string tls_group;      ///< "X25519MLKEM768"
   std::string tls_signature;  ///< "mldsa65"
@@ -70,7 +91,7 @@ struct PeerStatus {
 struct CircuitStatus {
   std::uint64_t id = 0;
   unsigned shard = 0;
-  std::string role;  ///< source, relay, destination
+  CircuitRole role = CircuitRole::relay;
   Class cls = Class::normal;
   bool ready = false;
   /// What this node sees of the route, and nothing else: its neighbours, if their ids are proven.
@@ -86,7 +107,7 @@ struct CircuitStatus {
 /// One bounded thing of a node: a level of a queue, a pool, a table, a buffer, a budget of memory.
 /// docs/reference/limits.md lists them all.
 struct QueueStatus {
-  std::string kind;   ///< queue, pool, table, buffer, budget
+  QueueKind kind = QueueKind::queue;
   std::string name;   ///< "messages to be sent"
   std::string level;  ///< of a queue with classes: high, normal, low; else a part, or ""
   std::optional<unsigned> shard;  ///< none: of the node

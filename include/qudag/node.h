@@ -6,9 +6,12 @@
 //   (*node)->send(destination, payload, {.cls = qudag::Class::normal},
 //                 [](const qudag::Delivery& d) { ... });
 //
-// Threads: every function may be called from any thread, and none of them blocks but start(),
-// stop(), wait_until_joined(), and a send that wishes to wait for room (SendOptions::when_full).
-// Callbacks run on threads of the node. Errors: by value; nothing throws.
+// Needs C++23 (std::expected, std::move_only_function). Threads: every function may be called from
+// any thread, also from callbacks, and none of them blocks but start(), stop(), wait_until_...()
+// and send_wait(); of these all but start() return at once on threads of the node, where waiting
+// would stop what it waits for. Callbacks run on threads of the node. Futures are kept, never
+// broken: every one has its value at the latest when stop() has returned. Errors: by value; nothing
+// throws.
 #pragma once
 
 #include <qudag/address.h>
@@ -31,15 +34,15 @@ class QUDAG_API Node {
   /// Loads or makes the identity, binds the socket, starts the shards and joins the bootstrap
   /// nodes in the background: see wait_until_joined(). Errors: config_invalid, not_found,
   /// permission_denied, malformed (key file), address_in_use, io_error.
-  static Result<std::unique_ptr<Node>> start(Options options);
-  /// stop() with a second of grace, if it was not called.
+  [[nodiscard]] static Result<std::unique_ptr<Node>> start(Options options);
+  /// stop() with a second of grace, if it was not called. Not on a thread of the node.
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  const NodeId& id() const noexcept;
+  [[nodiscard]] const NodeId& id() const noexcept;
   /// As bound, with the port that the kernel chose.
-  const SocketAddress& address() const noexcept;
+  [[nodiscard]] const SocketAddress& address() const noexcept;
 
   /// Whether a circuit with so many relays (0 to kRelaysMax) can be tried, and if not, why.
   [[nodiscard]] JoinState join_state(unsigned relays = kRelaysDefault) const;
@@ -54,25 +57,70 @@ class QUDAG_API Node {
   /// A descriptor of that node is held by every shard and is valid: a send to it does not fail with
   /// unknown_destination at once. True of this node itself when it is known.
   [[nodiscard]] bool is_known(const NodeId& id) const;
+  /// Waits for that, like wait_until_joined(); whether it is known then.
+  [[nodiscard]] bool wait_until_known(const NodeId& id, std::chrono::milliseconds timeout) const;
 
   /// A buffer of exactly `bytes` from the pool, for filling in place and sending without a copy.
   /// too_large above 64 MiB, refused_memory when the bound has no room.
-  Result<Buffer> buffer(std::size_t bytes);
+  [[nodiscard]] Result<Buffer> buffer(std::size_t bytes);
 
-  /// Accepted (then `done` runs exactly once) or refused at once with the limit that said no.
-  Status send(const NodeId& destination, Buffer payload, const SendOptions& options,
-              Completion done, Progress progress = {});
+  /// Accepted (then `done` runs exactly once) or refused at once with the limit that said no:
+  /// refused_queue_full, refused_memory (Node::on_room tells when to go on), refused_overload;
+  /// invalid_argument, too_large, shutting_down. Never blocks. An empty `done` is for who does not
+  /// care. `payload` is gone in both cases.
+  [[nodiscard]] Result<MessageId> send(const NodeId& destination, Buffer payload,
+                                       const SendOptions& options, Completion done,
+                                       Progress progress = {});
   /// The same with a copy of `payload`.
-  Status send(const NodeId& destination, std::span<const std::byte> payload,
-              const SendOptions& options, Completion done, Progress progress = {});
+  [[nodiscard]] Result<MessageId> send(const NodeId& destination,
+                                       std::span<const std::byte> payload,
+                                       const SendOptions& options, Completion done,
+                                       Progress progress = {});
   /// For scripts: the outcome as a future; a refusal is an outcome too.
-  std::future<Delivery> send(const NodeId& destination, std::span<const std::byte> payload,
-                             const SendOptions& options = {});
+  [[nodiscard]] std::future<Delivery> send(const NodeId& destination,
+                                           std::span<const std::byte> payload,
+                                           const SendOptions& options = {});
 
-  /// Answers on the circuit that the message came on, without knowing who asked.
-  Status reply(const ReplyTo& to, Buffer payload, std::chrono::milliseconds ttl, Completion done);
-  Status reply(const ReplyTo& to, std::span<const std::byte> payload, std::chrono::milliseconds ttl,
-               Completion done);
+  /// As send(), but where that is refused for want of room, this waits until half of what is under
+  /// way in that class has ended, and tries again: for `room_max` at most, then timed_out. When
+  /// nothing is under way, and on threads of the node, it does not wait.
+  [[nodiscard]] Result<MessageId> send_wait(const NodeId& destination, Buffer payload,
+                                            const SendOptions& options,
+                                            std::chrono::milliseconds room_max, Completion done,
+                                            Progress progress = {});
+  [[nodiscard]] Result<MessageId> send_wait(const NodeId& destination,
+                                            std::span<const std::byte> payload,
+                                            const SendOptions& options,
+                                            std::chrono::milliseconds room_max, Completion done,
+                                            Progress progress = {});
+
+  /// Answers on the circuit that the message came on, without knowing who asked. Of the options
+  /// `ttl` counts, and `cls` for the room that the reply takes here; relays and isolation are the
+  /// circuit's. invalid_argument for `sign`, and for what is no reply address of this process;
+  /// circuit_failed comes as the outcome. Else as send().
+  [[nodiscard]] Result<MessageId> reply(const ReplyTo& to, Buffer payload,
+                                        const SendOptions& options, Completion done,
+                                        Progress progress = {});
+  [[nodiscard]] Result<MessageId> reply(const ReplyTo& to, std::span<const std::byte> payload,
+                                        const SendOptions& options, Completion done,
+                                        Progress progress = {});
+  [[nodiscard]] std::future<Delivery> reply(const ReplyTo& to, std::span<const std::byte> payload,
+                                            const SendOptions& options = {});
+
+  /// A message, and the first reply to it: one answer, or why there is none. The reason of the
+  /// message's outcome when it was not delivered, timed_out when the answer did not come within
+  /// `timeout` (1 ms to 24 h; the message lives no longer either), shutting_down. At most 16,384
+  /// requests wait at a time, then refused_queue_full. Replies beyond the first, and late ones, go
+  /// to the handler of messages.
+  [[nodiscard]] std::future<Result<Message>> request(
+      const NodeId& destination, std::span<const std::byte> payload,
+      const SendOptions& options = {},
+      std::chrono::milliseconds timeout = std::chrono::seconds(60));
+
+  /// Ends a message of ours that has no outcome yet: it fails with `cancelled`, unless another
+  /// outcome was first. Nothing if it has ended, or is unknown. What was sent of it may arrive
+  /// nevertheless. refused_queue_full when a shard is too far behind to hear it.
+  [[nodiscard]] Status cancel(const MessageId& id);
 
   /// Replaces the handler that hears, once after sends of a class were refused for want of room
   /// (refused_queue_full, refused_memory), that half of what was under way then has ended.
@@ -82,17 +130,18 @@ class QUDAG_API Node {
   void on_message(MessageHandler handler);
 
   /// Snapshots, gathered on the shards.
-  std::future<NodeStatus> status() const;
-  std::future<std::vector<PeerStatus>> peers() const;
-  std::future<std::vector<CircuitStatus>> circuits() const;
+  [[nodiscard]] std::future<NodeStatus> status() const;
+  [[nodiscard]] std::future<std::vector<PeerStatus>> peers() const;
+  [[nodiscard]] std::future<std::vector<CircuitStatus>> circuits() const;
   /// Every waiting line, pool, table and buffer with its bounds; of queues also the books.
-  std::future<std::vector<QueueStatus>> queues() const;
+  [[nodiscard]] std::future<std::vector<QueueStatus>> queues() const;
   /// The metrics table, summed over shards.
-  std::future<std::vector<MetricSample>> metrics() const;
+  [[nodiscard]] std::future<std::vector<MetricSample>> metrics() const;
 
   /// Refuses new work, lets messages in flight finish, says goodbye on every link, waits for what
   /// others send through this node to go elsewhere, both within `grace`; ends all threads. Every
-  /// completion has run when it returns. Blocks; not from a callback.
+  /// completion has run when it returns. Blocks; the first call's grace counts. In a callback it
+  /// only begins this and returns: who calls it outside, or ends the Node, waits for the end.
   void stop(std::chrono::milliseconds grace = std::chrono::seconds(5));
 
   class Impl;
@@ -103,6 +152,6 @@ class QUDAG_API Node {
 };
 
 /// "0.1.0"
-QUDAG_API std::string_view version() noexcept;
+[[nodiscard]] QUDAG_API std::string_view version() noexcept;
 
 }  // namespace qudag

@@ -1,14 +1,19 @@
 // What an operator or embedder can set on a node. Every field has a bound and a default; names are
 // the same in the configuration file and on the command line (docs/config.example.toml).
+//
+// A plain value: start() takes a copy, and nothing that happens to the original later counts. Sizes
+// are bytes unless said otherwise.
 #pragma once
 
 #include <qudag/address.h>
+#include <qudag/log.h>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <string>
+#include <functional>
+#include <string_view>
 #include <vector>
 
 namespace qudag {
@@ -42,9 +47,21 @@ struct Limits {
 /// 9438) is fair to the traffic of others and needs less of the machine.
 enum class Congestion : std::uint8_t { cubic, bbr };
 
+/// What encrypts links and this node's own circuits: see Options::cipher.
+enum class Cipher : std::uint8_t {
+  automatic,  ///< AES if the CPU has instructions for it
+  aes_256_gcm,
+  chacha20_poly1305,
+};
+/// "auto", "aes-256-gcm", "chacha20-poly1305"
+[[nodiscard]] QUDAG_API std::string_view name_of(Cipher cipher) noexcept;
+
 struct Options {
   /// The identity file (made by `qudag keygen`, mode 0600). Empty: a new identity for this run.
   std::filesystem::path identity;
+  /// What such a file contains, for programs that keep it elsewhere; not together with `identity`.
+  /// The copy that start() was given is overwritten with zeros; the caller's own is the caller's.
+  std::vector<std::byte> identity_key;
   /// Where the node keeps its guards and what it knows of the network, so that a restart draws no
   /// new ones: a directory of its own, mode 0700, made if it is not there. One process at a time.
   /// Empty: nothing is kept.
@@ -75,9 +92,9 @@ struct Options {
   /// that: between a question and its answer sleeping and waking take longer than the work. An idle
   /// node sleeps. 0: it always does. At most 1,000.
   unsigned awake_us = 100;
-  /// Of links and of this node's own circuits: "aes-256-gcm", "chacha20-poly1305", or "auto": AES
-  /// if the CPU has instructions for it. Circuits tell every hop which; see docs/threat-model.md.
-  std::string cipher = "auto";
+  /// Of links and of this node's own circuits. Circuits tell every hop which; see
+  /// docs/threat-model.md.
+  Cipher cipher = Cipher::automatic;
   /// Two hops of a route never lie in one /16 (IPv4) or /32 (IPv6); loopback is exempt.
   bool distinct_networks = true;
   /// How many first hops a node keeps to, all its shards together; 0: any relay. New circuits go to
@@ -100,13 +117,16 @@ struct Options {
   /// The process is this node's alone, so all that it holds counts under limits.memory: code,
   /// stacks, the local API. A program that embeds a node among other things leaves it false.
   bool whole_process = false;
-  /// trace, debug, info, warn, error or off; lines go to standard error.
-  std::string log_level = "info";
+  LogLevel log_level = LogLevel::info;
+  /// Where lines of the log go: one line, without its end, valid during the call. Runs on any
+  /// thread of the node or of a caller, one at a time; must not block, throw, or call the node.
+  /// Empty: standard error.
+  std::function<void(LogLevel level, std::string_view line)> log_sink;
   /// Show addresses and ids in logs.
   bool log_sensitive = false;
 };
 
 /// Checks every bound; config_invalid with the field's name and what would be right.
-QUDAG_API Status validate(const Options& options);
+[[nodiscard]] QUDAG_API Status validate(const Options& options);
 
 }  // namespace qudag

@@ -50,6 +50,8 @@ std::string_view name_of(Errc code) noexcept {
       return "expired";
     case Errc::shutting_down:
       return "shutting_down";
+    case Errc::cancelled:
+      return "cancelled";
     case Errc::authentication_failed:
       return "authentication_failed";
     case Errc::replayed:

@@ -60,6 +60,11 @@ void Log::write(LogLevel level, std::string_view text) noexcept {
   }
 }
 
+std::string_view name_of(LogLevel level) noexcept {
+  const auto index = static_cast<std::size_t>(level);
+  return index < kLevelNames.size() ? kLevelNames[index] : "unknown";
+}
+
 bool parse_log_level(std::string_view text, LogLevel& out) {
   for (std::size_t i = 0; i < kLevelNames.size(); ++i) {
     if (text == kLevelNames[i]) {

@@ -10,6 +10,8 @@
 // kLineBytesMax. Lines below the level cost one comparison and format nothing.
 #pragma once
 
+#include <qudag/log.h>
+
 #include <fmt/format.h>
 
 #include <array>
@@ -22,8 +24,6 @@
 #include <type_traits>
 
 namespace qudag {
-
-enum class LogLevel : std::uint8_t { trace, debug, info, warn, error, off };
 
 struct LogOptions {
   LogLevel level = LogLevel::info;

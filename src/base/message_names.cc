@@ -1,4 +1,4 @@
-// Names of the classes and outcomes of include/qudag/message.h.
+// Names of the classes and outcomes of include/qudag/message.h, and ids as text.
 #include <qudag/message.h>
 
 namespace qudag {
@@ -34,6 +34,38 @@ std::string_view name_of(Outcome o) noexcept {
       return "failed";
   }
   return "unknown";
+}
+
+std::string MessageId::to_string() const {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out;
+  out.reserve(kTextSize);
+  for (const std::byte b : bytes) {
+    out += kDigits[std::to_integer<std::size_t>(b >> 4)];
+    out += kDigits[std::to_integer<std::size_t>(b & std::byte{15})];
+  }
+  return out;
+}
+
+Result<MessageId> MessageId::parse(std::string_view text) {
+  const auto wrong = [] { return fail(Errc::malformed, "a message id is 32 hexadecimal digits"); };
+  if (text.size() != kTextSize) return wrong();
+  MessageId out;
+  for (std::size_t i = 0; i < kTextSize; ++i) {
+    const char c = text[i];
+    unsigned value = 0;
+    if (c >= '0' && c <= '9') {
+      value = static_cast<unsigned>(c - '0');
+    } else if (c >= 'a' && c <= 'f') {
+      value = static_cast<unsigned>(c - 'a' + 10);
+    } else if (c >= 'A' && c <= 'F') {
+      value = static_cast<unsigned>(c - 'A' + 10);
+    } else {
+      return wrong();
+    }
+    out.bytes[i / 2] = out.bytes[i / 2] << 4 | static_cast<std::byte>(value);
+  }
+  return out;
 }
 
 }  // namespace qudag

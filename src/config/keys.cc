@@ -1,6 +1,7 @@
 #include "config/keys.h"
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "config/quantity.h"
 
 #include <fmt/format.h>
@@ -183,21 +184,15 @@ Key file_mode(std::string_view name, std::string_view help) {
 Key log_level() {
   static constexpr std::string_view kTakes =
       "one of \"trace\", \"debug\", \"info\", \"warn\", \"error\", \"off\"";
-  return {
-      "log.level",
-      kTakes,
-      "How much goes to standard error: trace, debug, info, warn, error, off.",
-      false,
-      [](Settings& s, const Values& v) -> Status {
-        for (const std::string_view level : {"trace", "debug", "info", "warn", "error", "off"}) {
-          if (v.front() == level) {
-            s.node.log_level = level;
+  return {"log.level",
+          kTakes,
+          "How much goes to standard error: trace, debug, info, warn, error, off.",
+          false,
+          [](Settings& s, const Values& v) -> Status {
+            if (!parse_log_level(v.front(), s.node.log_level)) return wrong(kTakes, v.front());
             return {};
-          }
-        }
-        return wrong(kTakes, v.front());
-      },
-      [](const Settings& s) { return toml_string(s.node.log_level); }};
+          },
+          [](const Settings& s) { return toml_string(name_of(s.node.log_level)); }};
 }
 
 Key cipher() {
@@ -209,15 +204,16 @@ Key cipher() {
       "Of links and own circuits: aes-256-gcm, chacha20-poly1305, or auto, by what the CPU has.",
       false,
       [](Settings& s, const Values& v) -> Status {
-        for (const std::string_view name : {"auto", "aes-256-gcm", "chacha20-poly1305"}) {
-          if (v.front() == name) {
-            s.node.cipher = name;
+        for (const Cipher cipher :
+             {Cipher::automatic, Cipher::aes_256_gcm, Cipher::chacha20_poly1305}) {
+          if (v.front() == name_of(cipher)) {
+            s.node.cipher = cipher;
             return {};
           }
         }
         return wrong(kTakes, v.front());
       },
-      [](const Settings& s) { return toml_string(s.node.cipher); }};
+      [](const Settings& s) { return toml_string(name_of(s.node.cipher)); }};
 }
 
 Key congestion() {

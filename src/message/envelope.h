@@ -18,6 +18,7 @@
 #include <qudag/message.h>
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 
@@ -63,6 +64,7 @@ struct Envelope : Timed {
   Links<Envelope> order;  // to be signed, waiting, or started
   Links<Envelope> turn;   // partial
   Envelope* same_ref = nullptr;
+  Envelope* same_id = nullptr;
 
   std::size_t prefix_bytes() const { return is_signed ? wire::kSignedPrefixBytes : 0; }
 };
@@ -75,5 +77,16 @@ struct EnvelopeRef {
   std::uint64_t hash(std::uint32_t ref) const { return ref; }  // refs are numbered in order
 };
 using EnvelopesByRef = Index<Envelope, &Envelope::same_ref, EnvelopeRef>;
+
+struct EnvelopeId {
+  static const wire::MessageId& key(const Envelope& e) { return e.message; }
+  /// They are random, and ours.
+  std::uint64_t hash(const wire::MessageId& id) const {
+    std::uint64_t value = 0;
+    std::memcpy(&value, id.data(), sizeof value);
+    return value;
+  }
+};
+using EnvelopesById = Index<Envelope, &Envelope::same_id, EnvelopeId>;
 
 }  // namespace qudag::message

@@ -226,21 +226,27 @@ Messages::Messages(MessagesOptions options, Port& port, Routes& routes, memory::
 Messages::~Messages() = default;
 
 Result<SendId> Messages::send(const NodeId& destination, memory::Chain payload,
-                              memory::Reservation reservation, const SendOptions& options,
-                              Now now) {
-  return impl_->sender.send(destination, std::move(payload), std::move(reservation), options, now);
+                              memory::Reservation reservation, const SendOptions& options, Now now,
+                              const std::optional<MessageId>& id) {
+  return impl_->sender.send(destination, std::move(payload), std::move(reservation), options, now,
+                            id);
 }
 
 Result<SendId> Messages::reply(const ReplyPath& to, memory::Chain payload,
                                memory::Reservation reservation, std::chrono::milliseconds ttl,
-                               Now now) {
+                               Now now, const std::optional<MessageId>& id) {
   Channel* channel = impl_->context.channels.find(to.circuit);
   if (channel == nullptr) return fail(Errc::circuit_failed, "the circuit has ended");
-  return impl_->sender.reply(*channel, to.ref, std::move(payload), std::move(reservation), ttl,
-                             now);
+  return impl_->sender.reply(*channel, to.ref, std::move(payload), std::move(reservation), ttl, now,
+                             id);
 }
 
 void Messages::cancel(SendId id, Now now) {
+  const Visit visit(*impl_, now);
+  impl_->sender.cancel(id, now);
+}
+
+void Messages::cancel(const MessageId& id, Now now) {
   const Visit visit(*impl_, now);
   impl_->sender.cancel(id, now);
 }

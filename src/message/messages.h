@@ -159,15 +159,18 @@ class Messages final : public circuit::CircuitEvents {
 
   /// Refused at once (refused_queue_full, too_large, invalid_argument, shutting_down; signed also
   /// refused_memory) or accepted: then exactly one on_outcome follows, never from inside this call.
-  /// The caller's reservation, if any, travels along.
+  /// The caller's reservation, if any, travels along. `id`: random, drawn by the caller; none:
+  /// drawn here.
   Result<SendId> send(const NodeId& destination, memory::Chain payload,
-                      memory::Reservation reservation, const SendOptions& options, Now now);
+                      memory::Reservation reservation, const SendOptions& options, Now now,
+                      const std::optional<MessageId>& id = {});
   /// On the circuit that the message came on. circuit_failed if it is gone.
   Result<SendId> reply(const ReplyPath& to, memory::Chain payload, memory::Reservation reservation,
-                       std::chrono::milliseconds ttl, Now now);
-  /// Ends the message as if its time to live were over now: the outcome is expired ("cancelled").
-  /// Nothing if it has ended already.
+                       std::chrono::milliseconds ttl, Now now,
+                       const std::optional<MessageId>& id = {});
+  /// Ends the message now: the outcome is failed (cancelled). Nothing if it has ended already.
   void cancel(SendId id, Now now);
+  void cancel(const MessageId& id, Now now);
 
   // Protection, for the overload manager.
   /// Ends up to `count` messages of that class that wait and of which nothing was sent, the oldest

@@ -87,7 +87,8 @@ Sender::Sender(Context& context)
 // ---- accepting ----------------------------------------------------------------------------------
 
 Result<Envelope*> Sender::accept(memory::Chain payload, memory::Reservation reservation, Class cls,
-                                 std::chrono::milliseconds ttl, Now now) {
+                                 std::chrono::milliseconds ttl, Now now,
+                                 const std::optional<MessageId>& id) {
   if (context_.stopping) return fail(Errc::shutting_down);
   if (index(cls) >= kClassCount) return fail(Errc::invalid_argument, "class");
   if (ttl < 1ms || ttl > limits::kTtlMax) return fail(Errc::invalid_argument, "ttl");
@@ -102,7 +103,8 @@ Result<Envelope*> Sender::accept(memory::Chain payload, memory::Reservation rese
   Envelope* envelope = envelopes_.find(handle);
   QUDAG_ASSERT(envelope != nullptr);  // its capacity is the sum of waiting_max
   envelope->handle = handle;
-  envelope->message = ids_.next(context_.rng);
+  envelope->message = id ? id->bytes : ids_.next(context_.rng);
+  by_id_.insert(*envelope);
   envelope->cls = cls;
   envelope->accepted = now.mono;
   envelope->expires = now.mono + ttl;
@@ -117,16 +119,19 @@ Result<Envelope*> Sender::accept(memory::Chain payload, memory::Reservation rese
 /// Accepted, and yet it cannot be sent.
 void Sender::forget(Envelope& envelope) {
   books_[index(envelope.cls)].drop(bytes_of(envelope), DropReason::purged);
+  by_id_.erase(envelope);
   envelopes_.erase(envelope.handle);
 }
 
 Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
-                            memory::Reservation reservation, const SendOptions& options, Now now) {
+                            memory::Reservation reservation, const SendOptions& options, Now now,
+                            const std::optional<MessageId>& id) {
   if (options.relays > limits::kRelaysMax) return fail(Errc::invalid_argument, "relays");
   if (options.sign && context_.identity == nullptr) {
     return fail(Errc::invalid_argument, "no identity to sign with");
   }
-  auto accepted = accept(std::move(payload), std::move(reservation), options.cls, options.ttl, now);
+  auto accepted =
+      accept(std::move(payload), std::move(reservation), options.cls, options.ttl, now, id);
   if (!accepted) return std::unexpected(accepted.error());
   Envelope& envelope = **accepted;
   const FlowKey key{destination, options.isolation, options.cls, options.relays, options.sign};
@@ -139,9 +144,9 @@ Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
   context_.deadlines.set(envelope, envelope.expires);
   ++context_.stats.accepted[index(options.cls)];
   ++context_.stats.waiting;
-  const SendId id{envelope.handle.value};
+  const SendId send{envelope.handle.value};
   if (envelope.to_sign == nullptr) queue(envelope, key, now);
-  return id;
+  return send;
 }
 
 void Sender::queue(Envelope& envelope, const FlowKey& key, Now now) {
@@ -156,11 +161,11 @@ void Sender::queue(Envelope& envelope, const FlowKey& key, Now now) {
 
 Result<SendId> Sender::reply(Channel& channel, std::uint32_t in_reply_to, memory::Chain payload,
                              memory::Reservation reservation, std::chrono::milliseconds ttl,
-                             Now now) {
+                             Now now, const std::optional<MessageId>& id) {
   if (channel.is_source()) return fail(Errc::invalid_argument, "not a circuit that came to us");
   if (in_reply_to >= channel.next_ref_in) return fail(Errc::invalid_argument, "no such message");
   if (channel.closing) return fail(Errc::circuit_failed, "the peer is closing the circuit");
-  auto accepted = accept(std::move(payload), std::move(reservation), channel.cls, ttl, now);
+  auto accepted = accept(std::move(payload), std::move(reservation), channel.cls, ttl, now, id);
   if (!accepted) return std::unexpected(accepted.error());
   Envelope& envelope = **accepted;
   envelope.in_reply_to = in_reply_to;
@@ -428,7 +433,8 @@ void Sender::finish(Envelope& envelope, Outcome outcome, Error reason, Now now) 
   }
   Event event;
   event.id = SendId{envelope.handle.value};
-  event.delivery = {outcome, std::move(reason), now.mono - envelope.accepted, envelope.message};
+  event.delivery = {outcome, std::move(reason), now.mono - envelope.accepted,
+                    MessageId{envelope.message}};
   events_.push_back(std::move(event));
   if (outcome == Outcome::expired) {
     books_[cls].drop(bytes_of(envelope), DropReason::expired);
@@ -436,6 +442,7 @@ void Sender::finish(Envelope& envelope, Outcome outcome, Error reason, Now now) 
     books_[cls].leave(bytes_of(envelope), envelope.waited);
   }
   context_.shares[cls].give(std::move(envelope.reservation));
+  by_id_.erase(envelope);
   envelopes_.erase(envelope.handle);
 }
 
@@ -447,11 +454,14 @@ void Sender::on_expired(Envelope& envelope, Now now) {
   finish(envelope, Outcome::expired, Errc::expired, now);
 }
 
-void Sender::cancel(SendId id, Now now) {
-  Envelope* envelope = envelopes_.find(SlotHandle(id.value));
+void Sender::cancel(SendId id, Now now) { cancel(envelopes_.find(SlotHandle(id.value)), now); }
+
+void Sender::cancel(const MessageId& id, Now now) { cancel(by_id_.find(id.bytes), now); }
+
+void Sender::cancel(Envelope* envelope, Now now) {
   if (envelope == nullptr) return;
   give_up(*envelope);
-  finish(*envelope, Outcome::expired, {Errc::expired, "cancelled"}, now);
+  finish(*envelope, Outcome::failed, {Errc::cancelled, "cancelled"}, now);
 }
 
 std::size_t Sender::shed(Class cls, std::size_t count, const Error& why, Now now) {

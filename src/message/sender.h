@@ -11,31 +11,14 @@
 #include "message/context.h"
 #include "message/envelope.h"
 #include "message/fifo.h"
+#include "message/id_stock.h"
 #include "message/signing.h"
 #include "sync/ledger.h"
 
 #include <array>
 #include <optional>
-#include <span>
 
 namespace qudag::message {
-
-/// Random message ids, drawn many at a time: a call of the system's generator costs as much as all
-/// else that the sender does for a small message.
-class IdStock {
- public:
-  wire::MessageId next(Rng& rng) {
-    if (used_ == ids_.size()) {
-      rng.fill(std::as_writable_bytes(std::span(ids_)));
-      used_ = 0;
-    }
-    return ids_[used_++];
-  }
-
- private:
-  std::array<wire::MessageId, 64> ids_;
-  std::size_t used_ = 64;
-};
 
 /// A message that is to be signed. While a worker signs, it has the bytes and their reservation, so
 /// that the message may end without waiting for it.
@@ -53,10 +36,13 @@ class Sender final : private CircuitPool::Listener {
   explicit Sender(Context& context);
 
   Result<SendId> send(const NodeId& destination, memory::Chain payload,
-                      memory::Reservation reservation, const SendOptions& options, Now now);
+                      memory::Reservation reservation, const SendOptions& options, Now now,
+                      const std::optional<MessageId>& id);
   Result<SendId> reply(Channel& channel, std::uint32_t in_reply_to, memory::Chain payload,
-                       memory::Reservation reservation, std::chrono::milliseconds ttl, Now now);
+                       memory::Reservation reservation, std::chrono::milliseconds ttl, Now now,
+                       const std::optional<MessageId>& id);
   void cancel(SendId id, Now now);
+  void cancel(const MessageId& id, Now now);
   std::size_t shed(Class cls, std::size_t count, const Error& why, Now now);
 
   /// False: the peer broke the protocol.
@@ -91,7 +77,9 @@ class Sender final : private CircuitPool::Listener {
   void on_signed(SlotHandle handle, Unsigned& job, Now now);
   void queue(Envelope& envelope, const FlowKey& key, Now now);
   Result<Envelope*> accept(memory::Chain payload, memory::Reservation reservation, Class cls,
-                           std::chrono::milliseconds ttl, Now now);
+                           std::chrono::milliseconds ttl, Now now,
+                           const std::optional<MessageId>& id);
+  void cancel(Envelope* envelope, Now now);
   void forget(Envelope& envelope);
   void write(Channel& channel, Now now);
   void note_time(Envelope& envelope, Duration took);
@@ -107,6 +95,7 @@ class Sender final : private CircuitPool::Listener {
   Context& context_;
   CircuitPool pool_;
   SlotMap<Envelope> envelopes_;
+  EnvelopesById by_id_;  // all of them
   IdStock ids_;
   std::array<sync::Ledger, kClassCount> books_;  // of messages that have not ended
   EnvelopeOrder to_sign_;

@@ -6,6 +6,7 @@
 #include "node/process/usage.h"
 #include "node/report.h"
 
+#include "base/secret.h"
 #include "crypto/key_memory.h"
 #include "message/delivered.h"
 #include "netmap/kept.h"
@@ -33,21 +34,17 @@ unsigned worker_count() { return std::max(1u, std::thread::hardware_concurrency(
 
 }  // namespace
 
-LogLevel Node::Impl::log_level(std::string_view name) {
-  constexpr std::string_view kNames[] = {"trace", "debug", "info", "warn", "error", "off"};
-  const auto* found = std::find(std::begin(kNames), std::end(kNames), name);
-  return found == std::end(kNames) ? LogLevel::info
-                                   : static_cast<LogLevel>(found - std::begin(kNames));
-}
-
 unsigned Node::Impl::shard_count(unsigned wanted) {
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   return std::min<unsigned>(wanted == 0 ? cores : wanted, limits::kShardsMax);
 }
 
 Status Node::Impl::load_identity() {
-  auto identity = options_.identity.empty() ? crypto::Identity::generate()
-                                            : node::load_identity(options_.identity);
+  auto identity = !options_.identity_key.empty() ? node::parse_identity(options_.identity_key)
+                  : options_.identity.empty()    ? crypto::Identity::generate()
+                                                 : node::load_identity(options_.identity);
+  wipe(options_.identity_key);
+  options_.identity_key.clear();
   if (!identity) return std::unexpected(identity.error());
   identity_ = std::make_unique<crypto::Identity>(std::move(*identity));
   return {};
@@ -108,6 +105,7 @@ Status Node::Impl::open_sockets(unsigned shards) {
     thread.limiter = std::make_unique<node::SendLimiter>(
         shard::messages_max(options_.limits, shards), &send_windows_);
     send_windows_.limiters.push_back(thread.limiter.get());
+    thread.ids = std::make_unique<node::MessageIds>(rng_);
     thread.inbox = std::make_unique<node::Inbox>(limits::kInboxHighMax, limits::kInboxRequestsMax);
     at = thread.socket->local();  // the kernel chose the port; the others share it
   }
@@ -198,36 +196,52 @@ Status Node::Impl::start() {
   return {};
 }
 
+namespace {
+
+thread_local const void* node_of_thread = nullptr;  // whose callbacks run here
+
+}  // namespace
+
+bool Node::Impl::on_own_thread() const { return node_of_thread == this; }
+
 void Node::Impl::run(node::ShardThread& thread) {
-  thread.loop->at_each_turn(
-      [&thread](Now now) {
-        thread.inbox->drain(now.mono, [&](shard::SendRequest&& request) {
-          thread.shard->send(std::move(request), now);
-        });
-      },
-      [&thread] { return thread.inbox->sleep(); });
-  thread.loop->run(*thread.shard);
+  node_of_thread = this;
+  thread.loop->at_each_turn([this, &thread](Now now) { take_in(thread, now); },
+                            [&thread] { return thread.inbox->sleep(); });
+  if (&thread != &threads_[0]) return thread.loop->run(*thread.shard);
+  node::WithRequests driven(*thread.shard, requests_);
+  thread.loop->run(driven);
 }
 
 void Node::Impl::stop(Duration grace) {
-  const std::lock_guard lock(stop_mutex_);
-  if (stopped_) return;
-  stopped_ = true;
-  stopping_.store(true, std::memory_order_release);
+  begin_stop(grace);
+  if (!on_own_thread()) finish_stop();
+}
+
+/// Once: no new work, and every shard is told.
+void Node::Impl::begin_stop(Duration grace) {
+  if (stopping_.exchange(true)) return;
   joining_.close();
   for (node::ShardThread& thread : threads_) {
     if (thread.limiter) thread.limiter->close();
     if (thread.inbox) thread.inbox->close();
-    if (thread.thread.joinable()) {
+    if (thread.shard) {
       const bool told = thread.loop->post_or_keep(
           [shard = thread.shard.get(), grace](Now now) { shard->stop(grace, now); });
       if (!told) thread.loop->stop();  // one that far behind will not read it in time
     }
   }
+}
+
+/// Waits for the threads, which end by themselves, and answers what is left.
+void Node::Impl::finish_stop() {
+  const std::lock_guard lock(stop_mutex_);
+  if (std::exchange(stopped_, true)) return;
   for (node::ShardThread& thread : threads_) {
     if (thread.thread.joinable()) thread.thread.join();
     if (thread.inbox) answer_rest(thread);
   }
+  requests_.end_all(Errc::shutting_down);
   workers_.reset();
   if (state_ && !threads_.empty() && threads_[0].shard) {
     threads_[0].shard->state_to_keep(true, runtime::system_now())();
@@ -289,13 +303,13 @@ void Node::Impl::on_clock_off(std::int64_t seconds, std::size_t networks) {
 // ---- receiving
 //
 void Node::Impl::set_handler(MessageHandler handler) {
-  auto held = handler ? std::make_shared<const MessageHandler>(std::move(handler)) : nullptr;
+  auto held = handler ? std::make_shared<MessageHandler>(std::move(handler)) : nullptr;
   const std::lock_guard lock(handler_mutex_);
   handler_ = std::move(held);
 }
 
 void Node::Impl::set_room_handler(RoomHandler handler) {
-  auto held = handler ? std::make_shared<const RoomHandler>(std::move(handler)) : nullptr;
+  auto held = handler ? std::make_shared<RoomHandler>(std::move(handler)) : nullptr;
   const std::lock_guard lock(handler_mutex_);
   room_handler_ = std::move(held);
 }
@@ -308,6 +322,10 @@ void Node::Impl::on_means(unsigned shard, const shard::Means& means, const netma
 
 JoinState Node::Impl::wait_until_joined(Duration timeout, unsigned relays) const {
   return joining_.wait(relays, on_own_thread() ? Duration{} : timeout);
+}
+
+bool Node::Impl::wait_until_known(const NodeId& id, Duration timeout) const {
+  return joining_.wait_known(id, on_own_thread() ? Duration{} : timeout);
 }
 
 void Node::Impl::set_join_handler(JoinHandler handler) {
@@ -328,16 +346,32 @@ void Node::Impl::tell_joined() {
     handler = join_handler_;
   }
   if (!handler) return;
-  if (const auto state = joining_.take_news()) (*handler)(*state);
+  if (const auto state = joining_.take_news()) call_out("joined", [&] { (*handler)(*state); });
 }
 
 Accept Node::Impl::on_message(Message&& message) {
-  std::shared_ptr<const MessageHandler> handler;
+  if (message.in_reply_to && requests_.answer(message)) return Accept::taken;
+  std::shared_ptr<MessageHandler> handler;
   {
     const std::lock_guard lock(handler_mutex_);
     handler = handler_;
   }
-  return handler ? (*handler)(std::move(message)) : Accept::no_receiver;
+  Accept answer = Accept::no_receiver;
+  if (handler) call_out("message", [&] { answer = (*handler)(std::move(message)); });
+  return answer;
+}
+
+/// Once, of the first: a handler that throws is a defect, and may throw for every message.
+void Node::Impl::on_threw(std::string_view callback) {
+  if (threw_.exchange(true)) return;
+  try {
+    throw;
+  } catch (const std::exception& what) {
+    log_.error("a callback ({}) of the program has thrown: {}; this is not said again", callback,
+               sensitive(std::string_view(what.what())));
+  } catch (...) {
+    log_.error("a callback ({}) of the program has thrown; this is not said again", callback);
+  }
 }
 
 // ---- what it tells
@@ -373,6 +407,7 @@ BoundedList Node::Impl::bounded() {
   workers_->report(out);
   bound_->report(out);
   app_pool_.report(out);
+  requests_.report(out);
   return out;
 }
 

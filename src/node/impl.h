@@ -9,6 +9,7 @@
 #include "node/placement.h"
 #include "node/process/app_pool.h"
 #include "node/process/process.h"
+#include "node/requests.h"
 #include "node/shard_query.h"
 #include "node/shard_thread.h"
 #include "node/state.h"
@@ -23,7 +24,9 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace qudag {
@@ -32,8 +35,9 @@ class Node::Impl final : public shard::ShardEnvironment {
  public:
   explicit Impl(Options options)
       : options_(std::move(options)),
-        log_(
-            {.level = log_level(options_.log_level), .scrub = !options_.log_sensitive, .sink = {}}),
+        log_({.level = options_.log_level,
+              .scrub = !options_.log_sensitive,
+              .sink = options_.log_sink}),
         process_(options_, shard_count(options_.shards)),
         bound_(std::make_shared<memory::Bound>(options_.limits.memory, process_.floor())),
         app_pool_(bound_) {}
@@ -44,11 +48,18 @@ class Node::Impl final : public shard::ShardEnvironment {
 
   Result<Buffer> buffer(std::size_t bytes);
   Status reserve(std::size_t bytes, Class cls, memory::Reservation& reservation);
-  Status send(shard::SendRequest request, unsigned shard);
-  Status send_copy(shard::SendRequest request, std::span<const std::byte> payload, unsigned shard);
+  /// How long a send may wait for room; nothing: not at all.
+  using RoomMax = std::optional<Duration>;
+  Result<MessageId> send(shard::SendRequest request, unsigned shard, RoomMax room_max);
+  Result<MessageId> send_copy(shard::SendRequest request, std::span<const std::byte> payload,
+                              unsigned shard, RoomMax room_max);
   template <class Try>
   Status when_room(const SendOptions& options, std::size_t bytes, node::ShardThread& thread,
-                   Try&& attempt);
+                   RoomMax room_max, Try&& attempt);
+  std::future<Result<Message>> request(const NodeId& destination,
+                                       std::span<const std::byte> payload, SendOptions options,
+                                       std::chrono::milliseconds timeout);
+  Status cancel(const MessageId& id);
   Status put(shard::SendRequest& request, node::ShardThread& thread);
   bool on_own_thread() const;
   void leave(node::ShardThread& thread, Class cls, const shard::Ended& ended);
@@ -70,12 +81,14 @@ class Node::Impl final : public shard::ShardEnvironment {
   void set_room_handler(RoomHandler handler);
   const node::Joining& joining() const { return joining_; }
   JoinState wait_until_joined(Duration timeout, unsigned relays) const;
+  bool wait_until_known(const NodeId& id, Duration timeout) const;
   void set_join_handler(JoinHandler handler);
 
  private:
   // shard::ShardEnvironment
   Accept on_message(Message&& message) override;
   void on_means(unsigned shard, const shard::Means& means, const netmap::ViewPtr& view) override;
+  void on_threw(std::string_view callback) override;
   void on_ended(unsigned shard, const shard::EndedByClass& ended) override;
   void on_stopped(unsigned shard) override { threads_[shard].loop->stop(); }
   void on_maintained(unsigned shard, std::uint64_t freed) override;
@@ -88,7 +101,6 @@ class Node::Impl final : public shard::ShardEnvironment {
   runtime::WorkerPool& workers() override { return *workers_; }
 
   static unsigned shard_count(unsigned wanted);
-  static LogLevel log_level(std::string_view name);
   Status load_identity();
   Status open_state();
   void restore_netmap(Now now);
@@ -97,7 +109,12 @@ class Node::Impl final : public shard::ShardEnvironment {
   void watch_addresses();
   void run(node::ShardThread& thread);
   void answer_rest(node::ShardThread& thread);
+  void take_in(node::ShardThread& thread, Now now);
   void tell_joined();
+  void begin_stop(Duration grace);
+  void finish_stop();
+  template <class F>
+  void call_out(std::string_view callback, F&& f);
 
   Options options_;
   Log log_;
@@ -120,11 +137,22 @@ class Node::Impl final : public shard::ShardEnvironment {
   bool stopped_ = false;
 
   node::Joining joining_;
+  node::Requests requests_;
   std::mutex handler_mutex_;
-  std::shared_ptr<const MessageHandler> handler_;    // owners: this, calls under way
-  std::shared_ptr<const RoomHandler> room_handler_;  // the same
-  std::shared_ptr<JoinHandler> join_handler_;        // the same
+  std::shared_ptr<MessageHandler> handler_;    // owners: this, calls under way
+  std::shared_ptr<RoomHandler> room_handler_;  // the same
+  std::shared_ptr<JoinHandler> join_handler_;  // the same
+  std::atomic<bool> threw_{false};             // and it was said
 };
+
+template <class F>
+void Node::Impl::call_out(std::string_view callback, F&& f) {
+  try {
+    f();
+  } catch (...) {
+    on_threw(callback);
+  }
+}
 
 template <class Whole, class Part>
 std::future<Whole> Node::Impl::gather(std::function<Part(node::ShardThread&)> part,

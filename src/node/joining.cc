@@ -69,13 +69,26 @@ JoinState Joining::wait(unsigned relays, Duration timeout) const {
   return out;
 }
 
-bool Joining::knows(const NodeId& id) const {
+bool Joining::find(const NodeId& id) const {
   const UnixSeconds now = runtime::system_now().unix_seconds;
-  const std::lock_guard lock(mutex_);
   return !shards_.empty() && std::ranges::all_of(shards_, [&](const OfShard& one) {
     const netmap::Entry* entry = one.view ? one.view->find(id) : nullptr;
     return entry != nullptr && entry->descriptor.expires > now;
   });
+}
+
+bool Joining::knows(const NodeId& id) const {
+  const std::lock_guard lock(mutex_);
+  return find(id);
+}
+
+bool Joining::wait_known(const NodeId& id, Duration timeout) const {
+  std::unique_lock lock(mutex_);
+  bool known = find(id);
+  if (!known && timeout > Duration{}) {
+    changed_.wait_for(lock, timeout, [&] { return (known = find(id)) || closed_; });
+  }
+  return known;
 }
 
 void Joining::tell_again() {

@@ -33,6 +33,7 @@ class Joining {
   JoinState wait(unsigned relays, Duration timeout) const;
   /// In the view of every shard.
   bool knows(const NodeId& id) const;
+  bool wait_known(const NodeId& id, Duration timeout) const;
 
   /// A handler is new: a node that is joined is news to it.
   void tell_again();
@@ -45,6 +46,7 @@ class Joining {
     netmap::ViewPtr view;
   };
   JoinState look(unsigned relays) const;
+  bool find(const NodeId& id) const;
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;

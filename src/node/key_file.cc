@@ -107,4 +107,11 @@ Result<crypto::Identity> load_identity(const std::string& path) {
       std::span<const std::byte, crypto::kIdentitySeedSize>(seed.span()));
 }
 
+Result<crypto::Identity> parse_identity(Bytes text) {
+  Secret<crypto::kIdentitySeedSize> seed;
+  if (!parse(text, seed)) return fail(Errc::malformed, "not an identity of version 1");
+  return crypto::Identity::from_seed(
+      std::span<const std::byte, crypto::kIdentitySeedSize>(seed.span()));
+}
+
 }  // namespace qudag::node

@@ -25,4 +25,7 @@ Status save_identity(const std::string& path, const crypto::Identity& identity);
 /// `malformed`, `io_error`.
 Result<crypto::Identity> load_identity(const std::string& path);
 
+/// From what such a file contains. `malformed`.
+Result<crypto::Identity> parse_identity(Bytes text);
+
 }  // namespace qudag::node

@@ -685,7 +685,7 @@ namespace {
 
 QueueStatus to_status(const Bounded& row, std::optional<unsigned> shard) {
   QueueStatus out;
-  out.kind = name_of(row.kind);
+  out.kind = static_cast<QueueKind>(row.kind);
   out.name = row.name;
   out.level = row.level;
   out.shard = shard;

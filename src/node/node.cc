@@ -1,4 +1,5 @@
 // The public Node: a thin face of Node::Impl.
+#include "base/secret.h"
 #include "node/impl.h"
 #include "node/report.h"
 #include "shard/reply_address.h"
@@ -8,11 +9,21 @@
 
 namespace qudag {
 
+namespace {
+
+/// Waits are no longer, so that sums of times stay what they are.
+constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24 * 365);
+
+}  // namespace
+
 Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Node::~Node() = default;
 
 Result<std::unique_ptr<Node>> Node::start(Options options) {
-  if (auto ok = validate(options); !ok) return std::unexpected(ok.error());
+  if (auto ok = validate(options); !ok) {
+    wipe(options.identity_key);
+    return std::unexpected(ok.error());
+  }
   auto impl = std::make_unique<Impl>(std::move(options));
   if (auto ok = impl->start(); !ok) return std::unexpected(ok.error());
   return std::unique_ptr<Node>(new Node(std::move(impl)));
@@ -24,11 +35,13 @@ Result<Buffer> Node::buffer(std::size_t bytes) { return impl_->buffer(bytes); }
 void Node::on_message(MessageHandler handler) { impl_->set_handler(std::move(handler)); }
 JoinState Node::join_state(unsigned relays) const { return impl_->joining().state(relays); }
 JoinState Node::wait_until_joined(std::chrono::milliseconds timeout, unsigned relays) const {
-  constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24 * 365);
   return impl_->wait_until_joined(std::min(timeout, kLongest), relays);
 }
 void Node::on_joined(JoinHandler handler) { impl_->set_join_handler(std::move(handler)); }
 bool Node::is_known(const NodeId& id) const { return impl_->joining().knows(id); }
+bool Node::wait_until_known(const NodeId& id, std::chrono::milliseconds timeout) const {
+  return impl_->wait_until_known(id, std::min(timeout, kLongest));
+}
 void Node::on_room(RoomHandler handler) { impl_->set_room_handler(std::move(handler)); }
 void Node::stop(std::chrono::milliseconds grace) { impl_->stop(grace); }
 
@@ -44,15 +57,29 @@ shard::SendRequest request_to(const NodeId& destination, const SendOptions& opti
   return out;
 }
 
-shard::SendRequest reply_on(const ReplyTo& to, std::chrono::milliseconds ttl, Completion done) {
+shard::SendRequest reply_on(const ReplyTo& to, const SendOptions& options, Completion done,
+                            Progress progress) {
   shard::SendRequest out;
   out.reply_to = to;
-  out.options.ttl = ttl;
+  out.options = options;
   out.done = std::move(done);
+  out.progress = std::move(progress);
   return out;
 }
 
-Result<unsigned> shard_of(const ReplyTo& to, std::size_t shards) {
+/// A send whose outcome is a future: `send` takes the completion.
+template <class Send>
+std::future<Delivery> as_future(Send&& send) {
+  auto promise = std::make_shared<std::promise<Delivery>>();  // owners: the completion, and this
+  auto future = promise->get_future();
+  const Result<MessageId> sent =
+      send([promise](const Delivery& delivery) { promise->set_value(delivery); });
+  if (!sent) promise->set_value(shard::refusal(sent.error()));
+  return future;
+}
+
+Result<unsigned> shard_of(const ReplyTo& to, const SendOptions& options, std::size_t shards) {
+  if (options.sign) return fail(Errc::invalid_argument, "a reply is not signed");
   const auto address = shard::ReplyAddress::unpack(to);
   if (address && address->shard < shards) return address->shard;
   return fail(Errc::invalid_argument, "no such reply address");
@@ -66,44 +93,72 @@ void fill(shard::SendRequest& request, Buffer& payload) {
 
 }  // namespace
 
-Status Node::send(const NodeId& destination, Buffer payload, const SendOptions& options,
-                  Completion done, Progress progress) {
+Result<MessageId> Node::send(const NodeId& destination, Buffer payload, const SendOptions& options,
+                             Completion done, Progress progress) {
   auto request = request_to(destination, options, std::move(done), std::move(progress));
   fill(request, payload);
-  return impl_->send(std::move(request), impl_->shard_for(destination, options));
+  return impl_->send(std::move(request), impl_->shard_for(destination, options), {});
 }
 
-Status Node::send(const NodeId& destination, std::span<const std::byte> payload,
-                  const SendOptions& options, Completion done, Progress progress) {
+Result<MessageId> Node::send(const NodeId& destination, std::span<const std::byte> payload,
+                             const SendOptions& options, Completion done, Progress progress) {
   return impl_->send_copy(request_to(destination, options, std::move(done), std::move(progress)),
-                          payload, impl_->shard_for(destination, options));
+                          payload, impl_->shard_for(destination, options), {});
 }
 
 std::future<Delivery> Node::send(const NodeId& destination, std::span<const std::byte> payload,
                                  const SendOptions& options) {
-  auto promise = std::make_shared<std::promise<Delivery>>();
-  auto future = promise->get_future();
-  const auto status = send(destination, payload, options,
-                           [promise](const Delivery& delivery) { promise->set_value(delivery); });
-  if (!status) promise->set_value(shard::refusal(status.error()));
-  return future;
+  return as_future(
+      [&](Completion done) { return send(destination, payload, options, std::move(done)); });
 }
 
-Status Node::reply(const ReplyTo& to, Buffer payload, std::chrono::milliseconds ttl,
-                   Completion done) {
-  const auto shard = shard_of(to, impl_->shards());
-  if (!shard) return std::unexpected(shard.error());
-  auto request = reply_on(to, ttl, std::move(done));
+Result<MessageId> Node::send_wait(const NodeId& destination, Buffer payload,
+                                  const SendOptions& options, std::chrono::milliseconds room_max,
+                                  Completion done, Progress progress) {
+  auto request = request_to(destination, options, std::move(done), std::move(progress));
   fill(request, payload);
-  return impl_->send(std::move(request), *shard);
+  return impl_->send(std::move(request), impl_->shard_for(destination, options),
+                     std::min(room_max, kLongest));
 }
 
-Status Node::reply(const ReplyTo& to, std::span<const std::byte> payload,
-                   std::chrono::milliseconds ttl, Completion done) {
-  const auto shard = shard_of(to, impl_->shards());
-  if (!shard) return std::unexpected(shard.error());
-  return impl_->send_copy(reply_on(to, ttl, std::move(done)), payload, *shard);
+Result<MessageId> Node::send_wait(const NodeId& destination, std::span<const std::byte> payload,
+                                  const SendOptions& options, std::chrono::milliseconds room_max,
+                                  Completion done, Progress progress) {
+  return impl_->send_copy(request_to(destination, options, std::move(done), std::move(progress)),
+                          payload, impl_->shard_for(destination, options),
+                          std::min(room_max, kLongest));
 }
+
+Result<MessageId> Node::reply(const ReplyTo& to, Buffer payload, const SendOptions& options,
+                              Completion done, Progress progress) {
+  const auto shard = shard_of(to, options, impl_->shards());
+  if (!shard) return std::unexpected(shard.error());
+  auto request = reply_on(to, options, std::move(done), std::move(progress));
+  fill(request, payload);
+  return impl_->send(std::move(request), *shard, {});
+}
+
+Result<MessageId> Node::reply(const ReplyTo& to, std::span<const std::byte> payload,
+                              const SendOptions& options, Completion done, Progress progress) {
+  const auto shard = shard_of(to, options, impl_->shards());
+  if (!shard) return std::unexpected(shard.error());
+  return impl_->send_copy(reply_on(to, options, std::move(done), std::move(progress)), payload,
+                          *shard, {});
+}
+
+std::future<Delivery> Node::reply(const ReplyTo& to, std::span<const std::byte> payload,
+                                  const SendOptions& options) {
+  return as_future([&](Completion done) { return reply(to, payload, options, std::move(done)); });
+}
+
+std::future<Result<Message>> Node::request(const NodeId& destination,
+                                           std::span<const std::byte> payload,
+                                           const SendOptions& options,
+                                           std::chrono::milliseconds timeout) {
+  return impl_->request(destination, payload, options, timeout);
+}
+
+Status Node::cancel(const MessageId& id) { return impl_->cancel(id); }
 
 std::future<NodeStatus> Node::status() const {
   return impl_->gather<NodeStatus, shard::ShardReport>(

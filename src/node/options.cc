@@ -3,7 +3,6 @@
 
 #include "base/limits.h"
 #include "base/reach.h"
-#include "shard/cipher.h"
 
 #include <fmt/format.h>
 
@@ -94,8 +93,10 @@ Status validate(const Options& o) {
   for (const Status& check : checks) {
     if (!check) return check;
   }
-  if (!shard::cipher_named(o.cipher)) {
-    return fail(Errc::config_invalid, "cipher: auto, aes-256-gcm or chacha20-poly1305");
+  if (o.cipher > Cipher::chacha20_poly1305) return fail(Errc::config_invalid, "cipher: no such");
+  if (o.log_level > LogLevel::off) return fail(Errc::config_invalid, "log_level: no such");
+  if (!o.identity.empty() && !o.identity_key.empty()) {
+    return fail(Errc::config_invalid, "identity: a file or its contents, not both");
   }
   for (const SocketAddress& address : o.publish) {
     if (address.port == 0) return fail(Errc::config_invalid, "publish: a port must not be 0");

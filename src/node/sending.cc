@@ -45,33 +45,44 @@ Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
   clear(chain);  // another message was there: what the application leaves out is zeros
   auto impl = Buffer::Impl::make(app_pool_.pool(), chain, reservation, bound_);
   if (!impl) return memory_is_out();
-  return Buffer(std::move(impl));
+  return Buffer::Impl::wrap(std::move(impl));
 }
 
-Status Node::Impl::send(shard::SendRequest request, unsigned shard) {
+Result<MessageId> Node::Impl::send(shard::SendRequest request, unsigned shard, RoomMax room_max) {
   node::ShardThread& thread = threads_[shard];
   const std::size_t bytes = request.payload.bytes();
-  return when_room(request.options, bytes, thread, [&] { return put(request, thread); });
+  if (!request.id) request.id = thread.ids->next();
+  const MessageId id = *request.id;
+  const Status sent =
+      when_room(request.options, bytes, thread, room_max, [&] { return put(request, thread); });
+  if (!sent) return std::unexpected(sent.error());
+  return id;
 }
 
-Status Node::Impl::send_copy(shard::SendRequest request, std::span<const std::byte> payload,
-                             unsigned shard) {
+Result<MessageId> Node::Impl::send_copy(shard::SendRequest request,
+                                        std::span<const std::byte> payload, unsigned shard,
+                                        RoomMax room_max) {
   node::ShardThread& thread = threads_[shard];
-  return when_room(request.options, payload.size(), thread, [&]() -> Status {
+  if (!request.id) request.id = thread.ids->next();
+  const MessageId id = *request.id;
+  const auto attempt = [&]() -> Status {
     if (auto ok = reserve(payload.size(), request.options.cls, request.reservation); !ok) return ok;
     const bool high = request.options.cls == Class::high;
     const memory::For whom = high ? memory::For::high : memory::For::all;
     if (!app_pool_.take(payload.size(), request.payload, whom)) return memory_is_out();
     request.payload.copy_from(payload);
     return put(request, thread);
-  });
+  };
+  const Status sent = when_room(request.options, payload.size(), thread, room_max, attempt);
+  if (!sent) return std::unexpected(sent.error());
+  return id;
 }
 
 /// Lets the message in and tries; what found no room pauses the limiter, and waits there if it
 /// wishes.
 template <class Try>
 Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes,
-                             node::ShardThread& thread, Try&& attempt) {
+                             node::ShardThread& thread, RoomMax room_max, Try&& attempt) {
   if (options.relays > kRelaysMax) return fail(Errc::invalid_argument, "relays must be 0 to 5");
   if (options.ttl < 1ms || options.ttl > limits::kTtlMax) {
     return fail(Errc::invalid_argument, "ttl must be 1 ms to 24 h");
@@ -94,22 +105,58 @@ Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes,
     }
     const bool for_room =
         done.error() == Errc::refused_queue_full || done.error() == Errc::refused_memory;
-    if (options.when_full != WhenFull::wait || !for_room) return done;
+    if (!room_max || !for_room) return done;
     thread.limiter->pause(options.cls);  // it may have opened since
     if (!thread.limiter->paused(options.cls) || on_own_thread()) return done;
-    if (!until) until = node::SendLimiter::Clock::now() + options.ttl;
+    if (!until) until = node::SendLimiter::Clock::now() + *room_max;
     if (thread.limiter->wait(options.cls, *until) == node::SendLimiter::Waited::too_long) {
-      return fail(Errc::expired, "no room");
+      return fail(Errc::timed_out, "no room");
     }
   }
 }
 
-/// On a thread that calls back: who waits there waits for itself.
-bool Node::Impl::on_own_thread() const {
-  return std::ranges::any_of(threads_,
-                             [self = std::this_thread::get_id()](const node::ShardThread& thread) {
-                               return thread.thread.get_id() == self;
-                             });
+std::future<Result<Message>> Node::Impl::request(const NodeId& destination,
+                                                 std::span<const std::byte> payload,
+                                                 SendOptions options,
+                                                 std::chrono::milliseconds timeout) {
+  if (timeout < 1ms || timeout > limits::kTtlMax) {
+    return node::Requests::refused(fail(Errc::invalid_argument, "timeout must be 1 ms to 24 h"));
+  }
+  const unsigned shard = shard_for(destination, options);
+  const MessageId id = threads_[shard].ids->next();
+  auto answer = requests_.add(id, runtime::system_now().mono + timeout);
+  if (!answer) return node::Requests::refused(std::unexpected(answer.error()));
+  options.ttl = std::min(options.ttl, timeout);
+  shard::SendRequest request;
+  request.destination = destination;
+  request.options = options;
+  request.id = id;
+  request.done = [this, id](const Delivery& delivery) {
+    if (delivery.outcome != Outcome::delivered) requests_.end(id, delivery.reason);
+  };
+  const auto sent = send_copy(std::move(request), payload, shard, {});
+  if (!sent) requests_.end(id, sent.error());
+  threads_[0].loop->wake();  // it keeps the time
+  return std::move(*answer);
+}
+
+Status Node::Impl::cancel(const MessageId& id) {
+  for (node::ShardThread& thread : threads_) {
+    const bool told = thread.loop->post([this, id, &thread](Now now) {
+      take_in(thread, now);  // it may be there still
+      thread.shard->cancel(id, now);
+    });
+    if (told) continue;
+    if (stopping_.load(std::memory_order_acquire)) return fail(Errc::shutting_down);
+    return fail(Errc::refused_queue_full, "a shard is too far behind");
+  }
+  return {};
+}
+
+/// On the shard's thread: what was put into its inbox.
+void Node::Impl::take_in(node::ShardThread& thread, Now now) {
+  thread.inbox->drain(
+      now.mono, [&](shard::SendRequest&& request) { thread.shard->send(std::move(request), now); });
 }
 
 Status Node::Impl::put(shard::SendRequest& request, node::ShardThread& thread) {
@@ -140,12 +187,12 @@ void Node::Impl::leave(node::ShardThread& thread, Class cls, const shard::Ended&
 }
 
 void Node::Impl::tell_room(Class cls) {
-  std::shared_ptr<const RoomHandler> handler;
+  std::shared_ptr<RoomHandler> handler;
   {
     const std::lock_guard lock(handler_mutex_);
     handler = room_handler_;
   }
-  if (handler) (*handler)(cls);
+  if (handler) call_out("room", [&] { (*handler)(cls); });
 }
 
 /// What came in after the shard's last turn.
@@ -153,7 +200,9 @@ void Node::Impl::answer_rest(node::ShardThread& thread) {
   thread.inbox->drain(runtime::system_now().mono, [&](shard::SendRequest&& request) {
     leave(thread, request.options.cls,
           {.messages = 1, .bytes = shard::chain_bytes(request.payload.bytes())});
-    if (request.done) request.done(shard::refusal(Errc::shutting_down));
+    if (!request.done) return;
+    const Delivery refused = shard::refusal(Errc::shutting_down, request.id.value_or(MessageId{}));
+    call_out("completion", [&] { request.done(refused); });
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "node/inbox.h"
+#include "node/message_ids.h"
 #include "node/send_limiter.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
@@ -19,6 +20,7 @@ struct ShardThread {
   std::unique_ptr<runtime::Loop> loop;
   std::unique_ptr<SendLimiter> limiter;
   std::unique_ptr<Inbox> inbox;
+  std::unique_ptr<MessageIds> ids;
   std::unique_ptr<shard::Shard> shard;
   std::thread thread;
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <utility>
 
 namespace qudag {
 
@@ -22,6 +23,7 @@ class Buffer::Impl {
                                     memory::Reservation& reservation,
                                     std::shared_ptr<const void> keep,
                                     memory::For whom = memory::For::all);
+  static Buffer wrap(std::unique_ptr<Impl> impl) { return Buffer(std::move(impl)); }
   static void operator delete(Impl* self, std::destroying_delete_t) noexcept;
 
   /// What a buffer consisted of; the buffer is empty afterwards.

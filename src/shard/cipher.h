@@ -3,17 +3,20 @@
 
 #include "crypto/aead.h"
 
-#include <optional>
-#include <string_view>
+#include <qudag/options.h>
 
 namespace qudag::shard {
 
-/// Nothing for an unknown name.
-inline std::optional<crypto::Cipher> cipher_named(std::string_view name) {
-  if (name == "auto") return crypto::fastest_cipher();
-  if (name == "aes-256-gcm") return crypto::Cipher::aes_256_gcm;
-  if (name == "chacha20-poly1305") return crypto::Cipher::chacha20_poly1305;
-  return std::nullopt;
+inline crypto::Cipher cipher_on_this_machine(Cipher wanted) {
+  switch (wanted) {
+    case Cipher::aes_256_gcm:
+      return crypto::Cipher::aes_256_gcm;
+    case Cipher::chacha20_poly1305:
+      return crypto::Cipher::chacha20_poly1305;
+    case Cipher::automatic:
+      break;
+  }
+  return crypto::fastest_cipher();
 }
 
 }  // namespace qudag::shard

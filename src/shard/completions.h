@@ -21,6 +21,7 @@ namespace qudag::shard {
 struct Pending {
   Completion done{};
   Progress progress{};
+  MessageId id{};
   Class cls = Class::normal;
   std::uint32_t bytes = 0;  // of the payload
 };
@@ -43,10 +44,10 @@ class Completions {
     ++size_;
   }
   /// Null if there is none of that id.
-  const Pending* find(message::SendId id) const {
+  Pending* find(message::SendId id) {
     const std::size_t place = id.place();
     if (place >= made_) return nullptr;
-    const Place& at = places_[place];
+    Place& at = places_[place];
     return at.id == id && at.pending ? &*at.pending : nullptr;
   }
   std::optional<Pending> take(message::SendId id) {

@@ -18,12 +18,13 @@ struct SendRequest {
   memory::Chain payload;
   memory::Reservation reservation;
   SendOptions options;
+  std::optional<MessageId> id{};  // as the caller was told; none: drawn with its outcome
   Completion done;
   Progress progress;
   TimePoint put{};  // into the shard's inbox
 };
 
 /// What a sender is told of a message that was not accepted: refused by a limit, or failed.
-Delivery refusal(const Error& error);
+Delivery refusal(const Error& error, const MessageId& id = {});
 
 }  // namespace qudag::shard

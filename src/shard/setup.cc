@@ -44,7 +44,7 @@ memory::PoolOptions pool_options(const ShardSetup& setup) {
 }
 
 crypto::Cipher cipher_of(const ShardSetup& setup) {
-  return cipher_named(setup.options->cipher).value_or(crypto::Cipher::aes_256_gcm);
+  return cipher_on_this_machine(setup.options->cipher);
 }
 
 std::size_t replay_entries(const Limits& limits) {

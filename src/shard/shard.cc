@@ -37,9 +37,9 @@ message::Taken to_taken(Accept accept) {
 
 }  // namespace
 
-Delivery refusal(const Error& error) {
+Delivery refusal(const Error& error, const MessageId& id) {
   const bool limit = error.code >= Errc::refused_memory && error.code < Errc::unknown_destination;
-  return {.outcome = limit ? Outcome::refused : Outcome::failed, .reason = error};
+  return {.outcome = limit ? Outcome::refused : Outcome::failed, .reason = error, .id = id};
 }
 
 Shard::Shard(const ShardSetup& setup)
@@ -192,11 +192,15 @@ void Shard::send(SendRequest&& request, Now now) {
   enqueueing_ = false;
   if (!id) {
     count_ended(cls, bytes);
-    if (request.done) request.done(refusal(id.error()));
+    const Delivery refused = refusal(id.error(), request.id.value_or(MessageId{}));
+    if (request.done) call_out("completion", [&] { request.done(refused); });
     return;
   }
-  pending_.put(*id, {std::move(request.done), std::move(request.progress), cls,
-                     static_cast<std::uint32_t>(bytes)});
+  pending_.put(*id, {.done = std::move(request.done),
+                     .progress = std::move(request.progress),
+                     .id = request.id.value_or(MessageId{}),
+                     .cls = cls,
+                     .bytes = static_cast<std::uint32_t>(bytes)});
   if (early_.empty()) return;
   // Outcomes that came before we knew the id.
   for (auto& [early_id, delivery] : std::exchange(early_, {})) on_outcome(early_id, delivery, now);
@@ -207,19 +211,19 @@ Result<message::SendId> Shard::enqueue(SendRequest& request, Now now) {
     const auto to = ReplyAddress::unpack(*request.reply_to);
     if (!to) return fail(Errc::invalid_argument, "no such reply address");
     return messages_->reply({{to->circuit}, to->ref}, std::move(request.payload),
-                            std::move(request.reservation), request.options.ttl, now);
+                            std::move(request.reservation), request.options.ttl, now, request.id);
   }
   if (auto ok = protection_->admit(request.options.cls); !ok) return std::unexpected(ok.error());
   return messages_->send(request.destination, std::move(request.payload),
-                         std::move(request.reservation), request.options, now);
+                         std::move(request.reservation), request.options, now, request.id);
 }
 
 message::Taken Shard::on_message(message::Received&& received, Now) {
   Message message;
-  message.id = received.id;
+  message.id = {received.id};
   message.cls = received.cls;
   message.sender = received.sender;
-  message.in_reply_to = received.in_reply_to;
+  if (received.in_reply_to) message.in_reply_to = MessageId{*received.in_reply_to};
   if (received.reply_to) {
     message.reply_to = ReplyAddress{.circuit = received.reply_to->circuit.value,
                                     .ref = received.reply_to->ref,
@@ -229,25 +233,37 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
   auto payload = Buffer::Impl::make(pool_, received.payload, received.reservation, setup_.bound,
                                     onion::block_use(received.cls));
   if (!payload) return message::Taken::memory;
-  message.payload = Buffer(std::move(payload));
+  message.payload = Buffer::Impl::wrap(std::move(payload));
   return to_taken(setup_.environment->on_message(std::move(message)));
 }
 
 void Shard::on_outcome(message::SendId id, const Delivery& delivery, Now) {
-  const std::optional<Pending> taken = pending_.take(id);
+  std::optional<Pending> taken = pending_.take(id);
   if (!taken) {
     QUDAG_ASSERT(enqueueing_);
     early_.emplace_back(id, delivery);
     return;
   }
-  const Pending& pending = *taken;
+  Pending& pending = *taken;
   if (delivery.outcome == Outcome::delivered) {
     delivery_us_[static_cast<std::size_t>(pending.cls)].record(
         static_cast<std::uint64_t>(delivery.elapsed / 1us));
   }
   count_ended(pending.cls, pending.bytes);
-  if (pending.done) pending.done(delivery);
+  if (pending.done) call_out("completion", [&] { pending.done(delivery); });
 }
+
+/// Into the application, which must not end us by an exception.
+template <class F>
+void Shard::call_out(std::string_view callback, F&& f) {
+  try {
+    f();
+  } catch (...) {
+    setup_.environment->on_threw(callback);
+  }
+}
+
+void Shard::cancel(const MessageId& id, Now now) { messages_->cancel(id, now); }
 
 void Shard::count_ended(Class cls, std::size_t bytes) {
   Ended& ended = ended_[static_cast<std::size_t>(cls)];
@@ -261,8 +277,10 @@ void Shard::tell_ended() {
 }
 
 void Shard::on_progress(message::SendId id, std::size_t done, std::size_t all, Now) {
-  const Pending* pending = pending_.find(id);
-  if (pending != nullptr && pending->progress) pending->progress(done, all);
+  Pending* pending = pending_.find(id);
+  if (pending == nullptr || !pending->progress) return;
+  call_out("progress",
+           [&] { pending->progress({.id = pending->id, .bytes_done = done, .bytes_all = all}); });
 }
 
 // ---- Links and gossip ---------------------------------------------------------------------------

@@ -32,6 +32,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <vector>
 
 namespace qudag::shard {
@@ -56,6 +57,8 @@ class Shard final : public runtime::Driven,
   // For node and the hub, on this shard's thread.
   /// Every request gets its completion exactly once, now or later.
   void send(SendRequest&& request, Now now);
+  /// One of those has its outcome now, if it had none.
+  void cancel(const MessageId& id, Now now);
   void set_view(netmap::ViewPtr view, Now now) override;
   void set_onion_keys(std::vector<onion::OnionKey> keys, std::uint64_t made_as) override;
   bool send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body) override;
@@ -111,6 +114,8 @@ class Shard final : public runtime::Driven,
   void on_outcome(message::SendId id, const Delivery& delivery, Now now) override;
   void on_progress(message::SendId id, std::size_t done, std::size_t all, Now now) override;
 
+  template <class F>
+  void call_out(std::string_view callback, F&& f);
   Result<message::SendId> enqueue(SendRequest& request, Now now);
   void renew(Now now);
   void announced(const Announcement& made, Now now);

@@ -67,12 +67,20 @@ void Shard::report(BoundedList& out, Now now) const {
   }
 }
 
+// The public states are the links' and circuits' own.
+static_assert(static_cast<int>(PeerState::ready) == static_cast<int>(link::LinkState::ready));
+static_assert(static_cast<int>(PeerState::closed) == static_cast<int>(link::LinkState::closed));
+static_assert(static_cast<int>(CircuitRole::source) ==
+              static_cast<int>(circuit::CircuitRole::source));
+static_assert(static_cast<int>(CircuitRole::destination) ==
+              static_cast<int>(circuit::CircuitRole::destination));
+
 std::vector<PeerStatus> Shard::peers() const {
   std::vector<PeerStatus> out;
   for (const link::LinkInfo& info : endpoint_->links()) {
     out.push_back({.id = info.peer,
                    .address = info.remote,
-                   .state = std::string(link::name_of(info.state)),
+                   .state = static_cast<PeerState>(info.state),
                    .dialed = info.dialer,
                    .tls_group = info.tls_group,
                    .tls_signature = info.tls_signature,
@@ -87,23 +95,12 @@ std::vector<PeerStatus> Shard::peers() const {
 }
 
 std::vector<CircuitStatus> Shard::circuits() const {
-  const auto role_name = [](circuit::CircuitRole role) {
-    switch (role) {
-      case circuit::CircuitRole::source:
-        return "source";
-      case circuit::CircuitRole::relay:
-        return "relay";
-      case circuit::CircuitRole::destination:
-        return "destination";
-    }
-    return "";
-  };
   std::vector<CircuitStatus> out;
   for (const circuit::CircuitInfo& info : circuits_.list()) {
     CircuitStatus status;
     status.id = info.id.value;
     status.shard = setup_.index;
-    status.role = role_name(info.role);
+    status.role = static_cast<CircuitRole>(info.role);
     status.cls = info.cls;
     status.ready = info.ready;
     status.age = info.age;

@@ -15,7 +15,8 @@ class Isolation : public TwoNodes {
   /// Circuits that a has built.
   std::size_t circuits() {
     return static_cast<std::size_t>(std::ranges::count_if(
-        a_.node->circuits().get(), [](const CircuitStatus& one) { return one.role == "source"; }));
+        a_.node->circuits().get(),
+        [](const CircuitStatus& one) { return one.role == CircuitRole::source; }));
   }
   SendOptions with(std::uint64_t tag, bool sign = false) {
     return {.ttl = std::chrono::seconds(20), .relays = 0, .isolation = tag, .sign = sign};

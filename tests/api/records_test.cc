@@ -68,12 +68,12 @@ TEST(Records, ManyOfAllKindsInOneMessage) {
 TEST(Records, ServerRecordsRoundTrip) {
   const auto payload = some_bytes(9);
   MessageRecord message;
-  message.id[3] = std::byte{4};
+  message.id.bytes[3] = std::byte{4};
   message.cls = Class::high;
   message.sender.emplace().bytes[31] = std::byte{1};
   const ReplyTo::Handle handle{std::byte{3}, std::byte{2}};
   message.reply_to = ReplyTo(handle);
-  message.in_reply_to.emplace()[0] = std::byte{8};
+  message.in_reply_to.emplace().bytes[0] = std::byte{8};
   message.payload = payload;
   std::vector<std::byte> wire;
   append(wire, message);

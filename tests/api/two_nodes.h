@@ -58,7 +58,7 @@ struct Place {
 inline Options quiet_options() {
   Options options;
   options.shards = 1;
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   options.gossip_interval = std::chrono::seconds(1);
   return options;
 }

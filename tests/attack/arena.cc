@@ -40,7 +40,7 @@ std::unique_ptr<Node> honest_node(const PeerAddress& victim) {
   options.relay = false;
   options.bootstrap = {victim};
   options.gossip_interval = 1s;
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   auto node = Node::start(options);
   EXPECT_TRUE(node.has_value());
   return node ? std::move(*node) : nullptr;
@@ -76,7 +76,7 @@ void Honest::run() {
       ++figures_.sent;
       ++under_way_;
     }
-    const Status accepted =
+    const auto accepted =
         from_.send(to_, payload, {.ttl = 30s, .relays = 1}, [this](const Delivery& d) { told(d); });
     if (!accepted) told({.outcome = Outcome::refused, .reason = accepted.error()});
     std::this_thread::sleep_for(2ms);  // the pace of the traffic

@@ -139,7 +139,7 @@ std::unique_ptr<Node> newcomer_at(const PeerAddress& victim) {
   options.bootstrap = {victim};
   options.shards = 1;
   options.gossip_interval = 1s;
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   auto node = Node::start(options);
   QUDAG_ASSERT(node.has_value());
   return std::move(*node);

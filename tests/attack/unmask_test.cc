@@ -35,7 +35,7 @@ class Unmasking : public ::testing::Test {
     for (std::size_t i = 0; i < kNodes; ++i) {
       Options options;
       options.shards = 1;
-      options.log_level = "off";
+      options.log_level = LogLevel::off;
       options.gossip_interval = 1s;
       if (i > 0) options.bootstrap = {{.id = nodes_[0]->id(), .at = nodes_[0]->address()}};
       auto node = Node::start(options);

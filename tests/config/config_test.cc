@@ -46,7 +46,7 @@ TEST(Config, SetsEveryKindOfValue) {
   EXPECT_EQ(s.node.onion_key_lifetime, 1h);
   EXPECT_EQ(s.node.limits.memory, std::uint64_t{1} << 30);
   EXPECT_EQ(s.node.limits.links, 1000u);
-  EXPECT_EQ(s.node.log_level, "debug");
+  EXPECT_EQ(s.node.log_level, LogLevel::debug);
   EXPECT_EQ(s.api.mode, 0660u);
   EXPECT_EQ(s.api.queue_bytes, std::uint64_t{1} << 20);
 }

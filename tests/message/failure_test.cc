@@ -498,7 +498,8 @@ TEST(Failure, CancelledAnywhere) {
   world[0].messages->cancel(*sending, world.now());
   world[0].messages->cancel(*waiting, world.now());
   world[0].messages->cancel(*waiting, world.now());  // nothing the second time
-  EXPECT_EQ(world[0].outcomes(Outcome::expired), 2u);
+  EXPECT_EQ(world[0].outcomes(Outcome::failed), 2u);
+  EXPECT_EQ(world[0].end_of(sending).delivery.reason, Errc::cancelled);
   EXPECT_EQ(world[0].end_of(sending).delivery.reason.detail, "cancelled");
   world.run_for(100ms);
   EXPECT_EQ(world[1].budget.used(), 0u);

@@ -129,6 +129,7 @@ TEST(Offload, AMessageMayExpireOrBeCancelledWhileItIsSigned) {
   }
   world.run_for(10ms);
   world[0].messages->cancel(*unwanted, world.now());
+  EXPECT_EQ(world[0].end_of(unwanted).delivery.reason, Errc::cancelled);
   EXPECT_EQ(world[0].end_of(unwanted).delivery.reason.detail, "cancelled");
   world.run_for(60ms);
   EXPECT_EQ(world[0].end_of(late).delivery.outcome, Outcome::expired);

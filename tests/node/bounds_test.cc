@@ -23,7 +23,7 @@ class Bounds : public ::testing::Test {
     for (std::size_t i = 0; i < 2; ++i) {
       Options options;
       options.shards = 2;
-      options.log_level = "off";
+      options.log_level = LogLevel::off;
       options.gossip_interval = 1s;
       if (i > 0) options.bootstrap = {{.id = nodes_[0]->id(), .at = nodes_[0]->address()}};
       auto node = Node::start(options);
@@ -64,7 +64,7 @@ TEST_F(Bounds, EverythingHasABoundAndKeepsIt) {
       if (row.bytes_max > 0) {
         EXPECT_LE(row.bytes, row.bytes_max);
       }
-      if (row.kind == "queue") {
+      if (row.kind == QueueKind::queue) {
         EXPECT_GT(row.items_max, 0u) << "a queue is bounded in items";
       }
       if (row.age_max > 0ns) {

@@ -18,7 +18,7 @@ TEST(Guards, TheShardsOfANodeShareThem) {
   for (std::size_t i = 0; i < kNodes; ++i) {
     Options options;
     options.shards = i == 1 ? 4 : 1;
-    options.log_level = "off";
+    options.log_level = LogLevel::off;
     options.gossip_interval = 1s;
     if (i > 0) options.bootstrap = {{.id = nodes[0]->id(), .at = nodes[0]->address()}};
     auto node = Node::start(options);
@@ -41,7 +41,7 @@ TEST(Guards, TheShardsOfANodeShareThem) {
   std::set<unsigned> shards;
   std::size_t circuits = 0;
   for (const CircuitStatus& circuit : source.circuits().get()) {
-    if (circuit.role != "source" || !circuit.next) continue;
+    if (circuit.role != CircuitRole::source || !circuit.next) continue;
     ++circuits;
     first.insert(*circuit.next);
     shards.insert(circuit.shard);

@@ -63,7 +63,7 @@ const Mapping* holding(const std::vector<Mapping>& all, const void* address) {
 Options whole_process() {
   Options options;
   options.shards = 1;
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   options.whole_process = true;
   return options;
 }

@@ -64,7 +64,7 @@ TEST(Joining, TheStopEndsEveryWait) {
 Options quiet(const Node* first = nullptr) {
   Options options;
   options.shards = 2;
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   options.gossip_interval = 1s;
   if (first != nullptr) options.bootstrap = {{.id = first->id(), .at = first->address()}};
   return options;
@@ -117,6 +117,8 @@ TEST(Join, EveryNodeOfANetworkJoins) {
   NodeId nobody;
   nobody.bytes.fill(std::byte{9});
   EXPECT_FALSE(nodes[1]->is_known(nobody));
+  EXPECT_FALSE(nodes[1]->wait_until_known(nobody, 1ms));
+  EXPECT_TRUE(nodes[1]->wait_until_known(nodes[4]->id(), 0ms));
   EXPECT_TRUE(nodes[1]->is_known(nodes[4]->id()));  // four relays beside itself: all of them
   nodes[4]->on_message([&](Message&&) {
     EXPECT_FALSE(nodes[4]->wait_until_joined(1h, kRelaysMax).joined);  // in a callback: at once

@@ -36,7 +36,7 @@ class Memory : public ::testing::Test {
       Options options;
       options.shards = 1;
       options.relay = i == 0;
-      options.log_level = "off";
+      options.log_level = LogLevel::off;
       if (i > 0) options.bootstrap = {{.id = nodes[0]->id(), .at = nodes[0]->address()}};
       auto node = Node::start(options);
       EXPECT_TRUE(node.has_value());
@@ -61,11 +61,11 @@ class Memory : public ::testing::Test {
     for (std::size_t i = 0; i < count; ++i) {
       while (under_way.load() >= 500) std::this_thread::yield();
       ++under_way;
-      const Status sent = source().send(destination().id(), payload, {.cls = cls, .relays = 1},
-                                        [&](const Delivery& delivery) {
-                                          if (delivery.outcome == Outcome::delivered) ++delivered;
-                                          --under_way;
-                                        });
+      const auto sent = source().send(destination().id(), payload, {.cls = cls, .relays = 1},
+                                      [&](const Delivery& delivery) {
+                                        if (delivery.outcome == Outcome::delivered) ++delivered;
+                                        --under_way;
+                                      });
       ASSERT_TRUE(sent) << sent.error().message();
     }
     while (under_way.load() > 0) std::this_thread::yield();
@@ -194,7 +194,7 @@ TEST_F(Memory, BuffersOfAllSizesOutliveTheirNode) {
     }
     EXPECT_EQ(at, size);
     std::promise<Delivery> done;
-    const Status sent =
+    const auto sent =
         source().send(destination().id(), std::move(*buffer), {.cls = Class::low, .relays = 1},
                       [&](const Delivery& delivery) { done.set_value(delivery); });
     ASSERT_TRUE(sent);

@@ -28,12 +28,12 @@ std::span<const std::byte> bytes_of(std::string_view text) {
 class Network {
  public:
   /// Every second node with that cipher, the others by what the CPU has.
-  explicit Network(std::size_t count, unsigned shards = 1, const char* cipher = "auto") {
+  explicit Network(std::size_t count, unsigned shards = 1, Cipher cipher = Cipher::automatic) {
     for (std::size_t i = 0; i < count; ++i) {
       Options options;
       if (i % 2 == 1) options.cipher = cipher;
       options.shards = shards;
-      options.log_level = "off";
+      options.log_level = LogLevel::off;
       options.gossip_interval = 1s;
       if (i > 0) options.bootstrap = {{.id = nodes_[0]->id(), .at = nodes_[0]->address()}};
       auto node = Node::start(options);
@@ -89,7 +89,7 @@ TEST_P(Hops, AMessageArrivesAndItsReplyComesBack) {
     EXPECT_FALSE(message.sender.has_value());
     EXPECT_TRUE(message.reply_to.has_value());
     const auto text = message.payload.to_vector();
-    EXPECT_TRUE(net[6].reply(*message.reply_to, text, 10s, {}).has_value());
+    EXPECT_TRUE(net[6].reply(*message.reply_to, text, {.ttl = 10s}, {}).has_value());
     return Accept::taken;
   });
 
@@ -103,7 +103,7 @@ TEST_P(Hops, AMessageArrivesAndItsReplyComesBack) {
 INSTANTIATE_TEST_SUITE_P(ZeroToFive, Hops, ::testing::Range(0u, kRelaysMax + 1));
 
 TEST(Node, NodesWithAndWithoutFastAesReachEachOther) {
-  Network net(6, 1, "chacha20-poly1305");
+  Network net(6, 1, Cipher::chacha20_poly1305);
   for (const std::size_t from : {1, 2}) {  // a source of each kind, over links of both
     Mailbox source(net[from]);
     Mailbox destination(net[5]);
@@ -114,7 +114,7 @@ TEST(Node, NodesWithAndWithoutFastAesReachEachOther) {
     const Message message = destination.take();
     EXPECT_EQ(message.payload.to_vector().size(), text.size());
     EXPECT_EQ(message.sender, net[from].id());
-    EXPECT_TRUE(net[5].reply(*message.reply_to, bytes_of("yes"), 10s, {}).has_value());
+    EXPECT_TRUE(net[5].reply(*message.reply_to, bytes_of("yes"), {.ttl = 10s}, {}).has_value());
     EXPECT_EQ(source.take().in_reply_to, delivery.id);
   }
 }
@@ -125,7 +125,7 @@ TEST(Node, LinksArePostQuantumOnly) {
   ASSERT_FALSE(peers.empty());
   std::size_t ready = 0;
   for (const PeerStatus& peer : peers) {
-    if (peer.state != "ready") continue;
+    if (peer.state != PeerState::ready) continue;
     ++ready;
     EXPECT_EQ(peer.tls_group, "X25519MLKEM768");
     EXPECT_EQ(peer.tls_signature, "mldsa65");
@@ -150,7 +150,7 @@ TEST(Node, ALargeMessageArrivesWhole) {
   ASSERT_TRUE(net[1].send(
       net[4].id(), std::move(*buffer), {.cls = Class::low},
       [&](const Delivery& d) { done.set_value(d); },
-      [&](std::size_t so_far, std::size_t) { progress = so_far; }));
+      [&](const SendProgress& now) { progress = now.bytes_done; }));
   const Delivery delivery = done.get_future().get();
   ASSERT_EQ(delivery.outcome, Outcome::delivered) << delivery.reason.message();
   EXPECT_GT(progress, 0u);
@@ -259,7 +259,7 @@ TEST(Node, RefusalsSayWhy) {
 
 TEST(Node, MemoryIsRefusedAtTheBoundAndComesBack) {
   Options options;
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   options.shards = 1;
   options.limits.memory = std::uint64_t{64} << 20;
   auto node = Node::start(options);
@@ -304,7 +304,7 @@ TEST(Node, AnUnknownNodeCanSendAndGetReplies) {
   Network net(5);
   Options options;
   options.shards = 1;
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   options.known = false;
   options.relay = false;
   options.bootstrap = {{.id = net[0].id(), .at = net[0].address()}};
@@ -313,7 +313,7 @@ TEST(Node, AnUnknownNodeCanSendAndGetReplies) {
   while ((*hidden)->status().get().nodes_known < 5) std::this_thread::yield();
   Mailbox inbox(**hidden);
   net[4].on_message([&](Message&& message) {
-    EXPECT_TRUE(net[4].reply(*message.reply_to, bytes_of("yes"), 10s, {}).has_value());
+    EXPECT_TRUE(net[4].reply(*message.reply_to, bytes_of("yes"), {.ttl = 10s}, {}).has_value());
     return Accept::taken;
   });
   EXPECT_EQ((*hidden)->send(net[4].id(), bytes_of("?")).get().outcome, Outcome::delivered);
@@ -329,12 +329,12 @@ TEST(Node, AnUnknownNodeCanSendAndGetReplies) {
 
 TEST(Node, StartSaysWhatIsWrong) {
   Options options;
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   options.limits.memory = 1;
   EXPECT_EQ(Node::start(options).error().code, Errc::config_invalid);
 
   options = {};
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   options.identity = "/nonexistent/node.key";
   EXPECT_EQ(Node::start(options).error().code, Errc::not_found);
 }
@@ -350,7 +350,7 @@ TEST(Node, APreferredAddressIsOfOneFamilyEach) {
 
 TEST(Node, LinksGoOnAtThePreferredAddress) {
   Options entrance;
-  entrance.log_level = "off";
+  entrance.log_level = LogLevel::off;
   entrance.shards = 2;
   entrance.listen = SocketAddress::v4(0, 0, 0, 0, 0);
   entrance.preferred_address = {SocketAddress::v4(127, 0, 0, 2, 0)};
@@ -358,7 +358,7 @@ TEST(Node, LinksGoOnAtThePreferredAddress) {
   ASSERT_TRUE(first) << first.error().message();
   const std::uint16_t port = (*first)->address().port;
   Options other;
-  other.log_level = "off";
+  other.log_level = LogLevel::off;
   other.shards = 1;
   other.bootstrap = {{.id = (*first)->id(), .at = SocketAddress::v4(127, 0, 0, 1, port)}};
   auto second = Node::start(other);

@@ -51,7 +51,7 @@ TEST(ReplyHandles, ComeBackAsTheyWent) {
   for (std::size_t i = 0; i < 2; ++i) {
     Options options;
     options.shards = 1;
-    options.log_level = "off";
+    options.log_level = LogLevel::off;
     options.gossip_interval = 1s;
     if (i > 0) options.bootstrap = {{.id = nodes[0]->id(), .at = nodes[0]->address()}};
     auto node = Node::start(options);
@@ -63,21 +63,22 @@ TEST(ReplyHandles, ComeBackAsTheyWent) {
   }
   std::mutex mutex;
   std::condition_variable came;
-  std::vector<std::array<std::byte, 16>> replied;
+  std::vector<MessageId> replied;
   nodes[0]->on_message([&](Message&& message) {
     const ReplyTo::Handle kept = message.reply_to->handle();
-    EXPECT_TRUE(nodes[0]->reply(ReplyTo(kept), message.payload.to_vector(), 10s, {}).has_value());
+    EXPECT_TRUE(
+        nodes[0]->reply(ReplyTo(kept), message.payload.to_vector(), {.ttl = 10s}, {}).has_value());
     return Accept::taken;
   });
   nodes[1]->on_message([&](Message&& message) {
     const std::lock_guard lock(mutex);
     EXPECT_TRUE(message.in_reply_to.has_value());
-    replied.push_back(message.in_reply_to.value_or(std::array<std::byte, 16>{}));
+    replied.push_back(message.in_reply_to.value_or(MessageId{}));
     came.notify_all();
     return Accept::taken;
   });
   const std::vector<std::byte> payload(100);
-  std::vector<std::array<std::byte, 16>> sent;
+  std::vector<MessageId> sent;
   for (int i = 0; i < 3; ++i) {
     sent.push_back(nodes[1]->send(nodes[0]->id(), payload, {.relays = 0}).get().id);
   }
@@ -86,7 +87,7 @@ TEST(ReplyHandles, ComeBackAsTheyWent) {
   std::ranges::sort(sent);
   std::ranges::sort(replied);
   EXPECT_EQ(sent, replied);
-  EXPECT_EQ(nodes[0]->reply(ReplyTo(ReplyTo::Handle{}), payload, 1s, {}).error(),
+  EXPECT_EQ(nodes[0]->reply(ReplyTo(ReplyTo::Handle{}), payload, {.ttl = 1s}, {}).error(),
             Errc::invalid_argument);
 }
 

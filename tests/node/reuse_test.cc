@@ -13,7 +13,7 @@ TEST(Reuse, AThousandCircuitsUseALinkForEachPairOfShardsAtMost) {
   constexpr std::uint64_t kCircuits = 1'000;
   Options options;
   options.shards = kShards;
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   options.limits.builds_per_link = options.limits.builds_per_second = 100'000;
   auto destination = Node::start(options);
   ASSERT_TRUE(destination.has_value()) << destination.error().message();

@@ -19,7 +19,7 @@ constexpr std::size_t kRoom = 8;
 std::unique_ptr<Node> start(const std::vector<PeerAddress>& bootstrap) {
   Options options;
   options.shards = 1;
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   options.gossip_interval = 1s;
   options.bootstrap = bootstrap;
   options.limits.queue_normal = kRoom;
@@ -48,8 +48,12 @@ struct Three {
   Node& source() { return *nodes[0]; }
   Node& destination() { return *nodes[1]; }
   Node& other() { return *nodes[2]; }
-  Status send(const SendOptions& options, Completion done = {}) {
+  Result<MessageId> send(const SendOptions& options, Completion done = {}) {
     return source().send(destination().id(), std::span(payload), options, std::move(done));
+  }
+  Result<MessageId> send_wait(std::chrono::milliseconds room_max, Completion done = {}) {
+    return source().send_wait(destination().id(), std::span(payload), {.relays = 0}, room_max,
+                              std::move(done));
   }
   double pauses() {
     double sum = 0;
@@ -70,7 +74,7 @@ TEST(Room, ASendThatIsRefusedHearsWhenToGoOn) {
   std::promise<Class> room;
   net.source().on_room([&](Class cls) { room.set_value(cls); });
   for (std::size_t i = 0; i < kRoom; ++i) ASSERT_TRUE(net.send({.relays = 0}));
-  const Status refused = net.send({.relays = 0});
+  const auto refused = net.send({.relays = 0});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), Errc::refused_queue_full);
   auto told = room.get_future();
@@ -92,11 +96,10 @@ TEST(Room, SendersWhoWaitGetEverythingThrough) {
   for (int i = 0; i < 2; ++i) {
     senders.emplace_back([&] {
       for (std::size_t n = 0; n < kEach; ++n) {
-        const Status sent =
-            net.send({.relays = 0, .when_full = WhenFull::wait}, [&](const Delivery& delivery) {
-              delivered += delivery.outcome == Outcome::delivered;
-              ended.count_down();
-            });
+        const auto sent = net.send_wait(1min, [&](const Delivery& delivery) {
+          delivered += delivery.outcome == Outcome::delivered;
+          ended.count_down();
+        });
         EXPECT_TRUE(sent) << sent.error().message();
         if (!sent) ended.count_down();
       }
@@ -111,9 +114,9 @@ TEST(Room, SendersWhoWaitGetEverythingThrough) {
 TEST(Room, WhoWaitsIsToldWhenItsTimeIsOver) {
   Three net;
   for (std::size_t i = 0; i < kRoom; ++i) ASSERT_TRUE(net.send({.relays = 0}));
-  const Status late = net.send({.ttl = 20ms, .relays = 0, .when_full = WhenFull::wait});
+  const auto late = net.send_wait(20ms);
   ASSERT_FALSE(late);
-  EXPECT_EQ(late.error(), Errc::expired);
+  EXPECT_EQ(late.error(), Errc::timed_out);
   net.open.count_down();
 }
 
@@ -121,7 +124,7 @@ TEST(Room, WhoWaitsIsToldThatTheNodeStops) {
   Three net;
   for (std::size_t i = 0; i < kRoom; ++i) ASSERT_TRUE(net.send({.relays = 0}));
   std::thread waiting([&] {
-    const Status sent = net.send({.relays = 0, .when_full = WhenFull::wait});
+    const auto sent = net.send_wait(1min);
     EXPECT_FALSE(sent);
     EXPECT_EQ(sent.error(), Errc::shutting_down);
   });
@@ -136,7 +139,7 @@ TEST(Room, ACallbackNeverWaits) {
   for (std::size_t i = 0; i < kRoom; ++i) ASSERT_TRUE(net.send({.relays = 0}));
   std::promise<Errc> said;
   net.source().on_message([&](Message&&) {
-    const Status sent = net.send({.relays = 0, .when_full = WhenFull::wait});
+    const auto sent = net.send_wait(1min);
     said.set_value(sent ? Errc::ok : sent.error().code);
     return Accept::taken;
   });

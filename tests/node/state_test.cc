@@ -140,7 +140,7 @@ TEST_F(StateTest, WhatCannotBeWrittenIsSaidOnceUntilItCanAgain) {
 Options quiet(const std::filesystem::path& state) {
   Options options;
   options.shards = 1;
-  options.log_level = "off";
+  options.log_level = LogLevel::off;
   options.state_dir = state;
   return options;
 }

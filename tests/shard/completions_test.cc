@@ -20,7 +20,7 @@ TEST(Completions, EachIsTakenOnce) {
   EXPECT_EQ(all.size(), 1u);
   EXPECT_EQ(all.find(id_of(0, 1)), nullptr);
   ASSERT_NE(all.find(id_of(2, 1)), nullptr);
-  const auto taken = all.take(id_of(2, 1));
+  auto taken = all.take(id_of(2, 1));
   ASSERT_TRUE(taken.has_value());
   EXPECT_EQ(taken->bytes, 7u);
   taken->done({});

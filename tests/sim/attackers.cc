@@ -176,7 +176,7 @@ void Attack::look() {
 
 void Attack::note_first_hops(std::size_t from) {
   for (const CircuitStatus& circuit : net_[from].shard().circuits()) {
-    if (circuit.role != "source" || !circuit.next) continue;
+    if (circuit.role != CircuitRole::source || !circuit.next) continue;
     first_hops_[from].try_emplace(circuit.id, world_.now().mono - circuit.age, *circuit.next);
   }
 }
@@ -185,7 +185,7 @@ void Attack::note_first_hops(std::size_t from) {
 std::optional<NodeId> Attack::newest_first_hop(std::size_t from, Duration age_max) {
   std::optional<CircuitStatus> newest;
   for (CircuitStatus& circuit : net_[from].shard().circuits()) {
-    if (circuit.role != "source" || !circuit.ready || !circuit.next) continue;
+    if (circuit.role != CircuitRole::source || !circuit.ready || !circuit.next) continue;
     if (circuit.age > age_max || (newest && newest->age <= circuit.age)) continue;
     newest = std::move(circuit);
   }
@@ -229,7 +229,7 @@ void Attack::arrived_at_honest(std::size_t at, std::uint64_t number) {
   if (!first) return;
   std::optional<CircuitStatus> newest;
   for (CircuitStatus& circuit : net_[at].shard().circuits()) {
-    if (circuit.role != "destination" || !circuit.previous_address) continue;
+    if (circuit.role != CircuitRole::destination || !circuit.previous_address) continue;
     if (newest && newest->age <= circuit.age) continue;
     newest = std::move(circuit);
   }

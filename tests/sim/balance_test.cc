@@ -52,7 +52,7 @@ struct Net {
   std::map<NodeId, int> first_hops() {
     std::map<NodeId, int> out;
     for (const CircuitStatus& circuit : source().shard().circuits()) {
-      if (circuit.role == "source" && circuit.next) ++out[*circuit.next];
+      if (circuit.role == CircuitRole::source && circuit.next) ++out[*circuit.next];
     }
     return out;
   }

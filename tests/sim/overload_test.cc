@@ -372,7 +372,7 @@ TEST(CleanUp, ARelayKilledMidTrafficLeavesNoCircuitAfterTwoSeconds) {
     for (std::size_t i : {0, 4, 2}) {
       for (const auto& circuit : net.network[i].shard().circuits()) {
         EXPECT_LT(circuit.age, 2s)
-            << "node " << i << ", " << circuit.role << ", ready " << circuit.ready;
+            << "node " << i << ", " << name_of(circuit.role) << ", ready " << circuit.ready;
       }
     }
     EXPECT_GE(delivered, 1u);

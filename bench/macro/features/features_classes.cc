@@ -52,8 +52,8 @@ class Flood {
       }
       const SendOptions options{
           .cls = what_.cls, .ttl = 60s, .relays = 3, .isolation = what_.isolation};
-      const Status sent = net_.source().send(net_.destination(), payload_, options,
-                                             [this](const Delivery& d) { told(d); });
+      const auto sent = net_.source().send(net_.destination(), payload_, options,
+                                           [this](const Delivery& d) { told(d); });
       if (!sent) told({.outcome = Outcome::refused, .reason = sent.error()});
     }
   }

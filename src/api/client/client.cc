@@ -101,7 +101,7 @@ std::int64_t number(const json::object& object, std::string_view name) {
 }
 
 /// One line of the answer to a send: progress, or the outcome.
-std::optional<Delivery> read_line(std::string_view line, const Progress& progress) {
+std::optional<Delivery> read_line(std::string_view line, const Client::OnProgress& progress) {
   boost::system::error_code ec;
   const json::value value = json::parse(json::string_view(line.data(), line.size()), ec);
   const json::object* object = ec ? nullptr : value.if_object();
@@ -173,7 +173,7 @@ double metric_in(std::string_view page, std::string_view name, std::string_view 
 }
 
 Result<Delivery> Client::send(const NodeId& to, Bytes payload, const SendOptions& options,
-                              const Progress& progress) const {
+                              const OnProgress& progress) const {
   const std::string target = fmt::format(
       "/v1/messages?to={}&class={}&ttl={}ms&relays={}&isolation={}&sign={}&progress=true",
       to.to_string(), name_of(options.cls), options.ttl.count(), options.relays, options.isolation,

@@ -9,6 +9,7 @@
 #include <qudag/message.h>
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,9 +31,11 @@ class Client {
   Result<double> metric(std::string_view name, std::string_view label = "",
                         std::chrono::milliseconds patience = std::chrono::seconds(10)) const;
 
+  /// Bytes that the destination has taken, and of how many.
+  using OnProgress = std::function<void(std::size_t bytes_done, std::size_t bytes_all)>;
   /// POST /v1/messages: blocks until the outcome is known. `progress` runs in this call.
   Result<Delivery> send(const NodeId& to, Bytes payload, const SendOptions& options,
-                        const Progress& progress = {}) const;
+                        const OnProgress& progress = {}) const;
 
  private:
   std::filesystem::path socket_;

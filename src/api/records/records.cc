@@ -104,12 +104,14 @@ Result<ServerRecord> parse_progress(Bytes body) {
 Result<ServerRecord> parse_message(Bytes body) {
   ByteReader in(body);
   MessageRecord record;
-  record.id = in.array<16>();
+  record.id = {in.array<16>()};
   const std::uint8_t cls = in.u8();
   const std::uint8_t flags = in.u8();
   if ((flags & kFlagSender) != 0) record.sender.emplace().bytes = in.array<NodeId::kSize>();
   if ((flags & kFlagReply) != 0) record.reply_to = take_reply_to(in);
-  if ((flags & kFlagInReplyTo) != 0) record.in_reply_to = in.array<16>();
+  if ((flags & kFlagInReplyTo) != 0) {
+    record.in_reply_to = MessageId{in.array<16>()};
+  }
   record.payload = in.rest();
   if (!in.ok() || cls >= kClassCount || flags > 7) return fail(Errc::malformed, "MESSAGE");
   record.cls = static_cast<Class>(cls);
@@ -177,14 +179,14 @@ void append_message_head(std::vector<std::byte>& out, const MessageRecord& recor
   const std::size_t body = 16 + 1 + 1 + (record.sender ? NodeId::kSize : 0) +
                            (record.reply_to ? kReplyToBytes : 0) + (record.in_reply_to ? 16 : 0);
   ByteWriter writer = open_record(out, Op::message, body, payload_bytes);
-  writer.put(record.id);
+  writer.put(record.id.bytes);
   writer.u8(static_cast<std::uint8_t>(record.cls));
   writer.u8(static_cast<std::uint8_t>((record.sender ? kFlagSender : 0) |
                                       (record.reply_to ? kFlagReply : 0) |
                                       (record.in_reply_to ? kFlagInReplyTo : 0)));
   if (record.sender) writer.put(record.sender->bytes);
   if (record.reply_to) put(writer, *record.reply_to);
-  if (record.in_reply_to) writer.put(*record.in_reply_to);
+  if (record.in_reply_to) writer.put(record.in_reply_to->bytes);
 }
 
 void append(std::vector<std::byte>& out, const MessageRecord& record) {

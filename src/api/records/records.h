@@ -84,11 +84,11 @@ struct ProgressRecord {
 };
 
 struct MessageRecord {
-  std::array<std::byte, 16> id{};
+  MessageId id{};
   Class cls = Class::normal;
   std::optional<NodeId> sender;
   std::optional<ReplyTo> reply_to;
-  std::optional<std::array<std::byte, 16>> in_reply_to;
+  std::optional<MessageId> in_reply_to;
   Bytes payload;
 };
 

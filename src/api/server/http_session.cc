@@ -151,10 +151,11 @@ asio::awaitable<bool> HttpSession::post_message(PostMessage post, HeaderParser& 
   const std::shared_ptr<SubscriberQueue> queue = port.queue();
   Progress progress;
   if (post.progress) {
-    progress = [queue, slot = std::make_shared<ProgressSlot>(0)](
-                   std::size_t done, std::size_t all) { queue->push_progress(slot, done, all); };
+    progress = [queue, slot = std::make_shared<ProgressSlot>(0)](const SendProgress& now) {
+      queue->push_progress(slot, now.bytes_done, now.bytes_all);
+    };
   }
-  const Status sent = hub_->node.send(
+  const auto sent = hub_->node.send(
       post.to, std::move(*body), entry_.isolated(post.options),
       [queue](const Delivery& delivery) { queue->push_outcome(0, delivery); }, std::move(progress));
   if (!sent) queue->push_outcome(0, refused_delivery(sent.error()));
@@ -170,8 +171,8 @@ asio::awaitable<bool> HttpSession::post_reply(PostReply post, HeaderParser& pars
   SubscriberPort port(*hub_, stream_.get_executor());
   port_ = &port;
   const std::shared_ptr<SubscriberQueue> queue = port.queue();
-  const Status sent =
-      hub_->node.reply(post.to, std::move(*body), post.ttl,
+  const auto sent =
+      hub_->node.reply(post.to, std::move(*body), {.ttl = post.ttl},
                        [queue](const Delivery& delivery) { queue->push_outcome(0, delivery); });
   if (!sent) queue->push_outcome(0, refused_delivery(sent.error()));
   const bool more = co_await wait_and_answer(false);

@@ -49,10 +49,10 @@ std::string progress_json(std::uint64_t bytes, std::uint64_t of) {
 }
 
 std::string message_json(const Message& message) {
-  json::object head{{"id", text(to_hex(message.id))}, {"class", text(name_of(message.cls))}};
+  json::object head{{"id", text(message.id.to_string())}, {"class", text(name_of(message.cls))}};
   if (message.sender) head["sender"] = text(message.sender->to_string());
   if (message.reply_to) head["reply_to"] = text(to_text(*message.reply_to));
-  if (message.in_reply_to) head["in_reply_to"] = text(to_hex(*message.in_reply_to));
+  if (message.in_reply_to) head["in_reply_to"] = text(message.in_reply_to->to_string());
   head["bytes"] = message.payload.size();
 
   std::string out = json::serialize(head);
@@ -94,7 +94,7 @@ std::string peers_json(const std::vector<PeerStatus>& peers) {
   for (const PeerStatus& p : peers) {
     out.push_back(json::object{{"id", text_or_null(p.id)},
                                {"address", text(p.address.to_string())},
-                               {"state", text(p.state)},
+                               {"state", text(name_of(p.state))},
                                {"dialed", p.dialed},
                                {"tls_group", text(p.tls_group)},
                                {"tls_signature", text(p.tls_signature)},
@@ -113,7 +113,7 @@ std::string circuits_json(const std::vector<CircuitStatus>& circuits) {
   for (const CircuitStatus& c : circuits) {
     out.push_back(json::object{{"id", c.id},
                                {"shard", c.shard},
-                               {"role", text(c.role)},
+                               {"role", text(name_of(c.role))},
                                {"class", text(name_of(c.cls))},
                                {"ready", c.ready},
                                {"previous", text_or_null(c.previous)},
@@ -135,7 +135,7 @@ std::string queues_json(const std::vector<QueueStatus>& queues) {
   for (const QueueStatus& q : queues) {
     json::object drops;
     for (const QueueStatus::Drops& d : q.drops) drops[d.reason] = d.count;
-    out.push_back(json::object{{"kind", text(q.kind)},
+    out.push_back(json::object{{"kind", text(name_of(q.kind))},
                                {"name", text(q.name)},
                                {"level", text(q.level)},
                                {"shard", q.shard ? json::value(*q.shard) : json::value(nullptr)},

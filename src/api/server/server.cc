@@ -36,7 +36,7 @@ std::string refusal_of(const Error& error) {
 
 void Hub::report(std::vector<QueueStatus>& rows) const {
   QueueStatus open;
-  open.kind = "table";
+  open.kind = QueueKind::table;
   open.name = "connections of the API";
   open.when_full = "close new";
   open.items = sessions.size();
@@ -44,7 +44,7 @@ void Hub::report(std::vector<QueueStatus>& rows) const {
   rows.push_back(std::move(open));
 
   QueueStatus waiting;
-  waiting.kind = "queue";
+  waiting.kind = QueueKind::queue;
   waiting.name = "messages to clients";
   waiting.when_full = "refuse new";
   waiting.age_max = options.stall_max;

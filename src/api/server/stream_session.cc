@@ -5,10 +5,10 @@
 // Writer: 1 wait for the queue, 2 gather items into one WebSocket message: small payloads by copy,
 // large ones as views of their blocks, 3 write it, 4 again. A client that takes nothing for long is
 // closed.
+#include "api/records/bounds.h"
 #include "api/records/records.h"
 #include "api/server/hub.h"
 #include "api/server/upgrade.h"
-#include "api/records/bounds.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -290,10 +290,12 @@ void StreamSession::handle(const SendRecord& record) {
   const std::shared_ptr<SubscriberQueue>& queue = port_.queue();
   Progress progress;
   if (record.progress) {
-    progress = [queue, slot = std::make_shared<ProgressSlot>(record.request)](
-                   std::size_t done, std::size_t all) { queue->push_progress(slot, done, all); };
+    progress = [queue,
+                slot = std::make_shared<ProgressSlot>(record.request)](const SendProgress& now) {
+      queue->push_progress(slot, now.bytes_done, now.bytes_all);
+    };
   }
-  const Status sent = hub_->node.send(
+  const auto sent = hub_->node.send(
       record.destination, record.payload, entry_.isolated(record.options),
       [queue, request = record.request](const Delivery& delivery) {
         queue->push_outcome(request, delivery);
@@ -305,10 +307,10 @@ void StreamSession::handle(const SendRecord& record) {
 void StreamSession::handle(const ReplyRecord& record) {
   if (!admit(record.request)) return;
   const std::shared_ptr<SubscriberQueue>& queue = port_.queue();
-  const Status sent = hub_->node.reply(record.to, record.payload, record.ttl,
-                                       [queue, request = record.request](const Delivery& delivery) {
-                                         queue->push_outcome(request, delivery);
-                                       });
+  const auto sent = hub_->node.reply(record.to, record.payload, {.ttl = record.ttl},
+                                     [queue, request = record.request](const Delivery& delivery) {
+                                       queue->push_outcome(request, delivery);
+                                     });
   if (!sent) queue->push_outcome(record.request, refused_delivery(sent.error()));
 }
 

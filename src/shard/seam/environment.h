@@ -57,6 +57,8 @@ class ShardEnvironment {
   virtual void on_means(unsigned shard, const Means& means, const netmap::ViewPtr& view) {
     static_cast<void>(shard), static_cast<void>(means), static_cast<void>(view);
   }
+  /// That callback of the application has thrown what std::current_exception() is. Any thread.
+  virtual void on_threw(std::string_view callback) { static_cast<void>(callback); }
   /// A message for the application. On the shard's thread.
   virtual Accept on_message(Message&& message) = 0;
   /// The shard has ended its links after stop(); its loop may end. On the shard's thread.

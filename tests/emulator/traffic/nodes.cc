@@ -99,7 +99,10 @@ void Nodes::start(const std::vector<NodeSpec>& specs) {
     options.guards = 0;
     options.gossip_interval = std::chrono::seconds(static_cast<int>(words_.number("gossip", 1)));
     options.limits.warm_links = static_cast<std::size_t>(words_.number("warm_links", 16));
-    options.log_level = words_.text("log", "off");
+    if (words_.text("log", "off") != "off")
+      options.log_level = LogLevel::trace;
+    else
+      options.log_level = LogLevel::off;
     options.packet_bytes_max = static_cast<std::size_t>(words_.number("packet_bytes_max", 1'452));
     options.congestion =
         words_.text("congestion", "cubic") == "bbr" ? Congestion::bbr : Congestion::cubic;

@@ -126,7 +126,7 @@ void Numbered::send_one() {
                   .number = sent_++,
                   .sent_ns = Clock::now().time_since_epoch() / std::chrono::nanoseconds(1)};
   std::memcpy(payload.data(), &head, sizeof head);
-  const Status taken = source_.send(to_, payload, offer_.how, [this](const Delivery& end) {
+  const auto taken = source_.send(to_, payload, offer_.how, [this](const Delivery& end) {
     if (end.outcome == Outcome::delivered) {
       const std::lock_guard lock(mutex_);
       round_trips_ms_.push_back(ms(end.elapsed));
@@ -165,7 +165,7 @@ void Bulk::next() {
   const auto count = [this, counted](std::size_t bytes) {
     delivered_bytes_ += bytes - std::exchange(*counted, bytes);
   };
-  const Status taken = source_.send(
+  const auto taken = source_.send(
       to_, std::span<const std::byte>(payload_), how_,
       [this, count](const Delivery& end) {
         const bool good = end.outcome == Outcome::delivered;
@@ -177,7 +177,7 @@ void Bulk::next() {
           next();
         }
       },
-      [count](std::size_t done, std::size_t) { count(done); });
+      [count](const SendProgress& now) { count(now.bytes_done); });
   if (taken) return;
   ++failed_;
   --under_way_;
