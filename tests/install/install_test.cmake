@@ -12,7 +12,7 @@ run(${CMAKE_COMMAND} --install "${BUILD_DIR}" --prefix "${prefix}")
 # Only our headers are installed, and the library needs nobody's OpenSSL or ngtcp2.
 file(GLOB_RECURSE headers RELATIVE "${prefix}/include" "${prefix}/include/*")
 foreach(header ${headers})
-  if(NOT header MATCHES "^qudag/[a-z_]+\\.h$")
+  if(NOT header MATCHES "^qudag/(testing/)?[a-z_]+\\.h$")
     message(FATAL_ERROR "installed by mistake: include/${header}")
   endif()
 endforeach()
@@ -63,12 +63,24 @@ foreach(file ${built})
   endif()
 endforeach()
 
+# The program that README.md shows, word for word.
+file(READ "${EXAMPLES_DIR}/../README.md" readme)
+string(REPLACE ";" "\\;" readme "${readme}")
+string(FIND "${readme}" "```cpp\n" begin)
+string(SUBSTRING "${readme}" ${begin} -1 program)
+string(SUBSTRING "${program}" 7 -1 program)
+string(FIND "${program}" "```" end)
+string(SUBSTRING "${program}" 0 ${end} program)
+string(REPLACE "\\;" ";" program "${program}")
+file(WRITE "${WORK_DIR}/readme.cc" "// run: in network\n${program}")
+
 set(flags "")
 if(SANITIZE)
   set(flags "-DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE}")
 endif()
 run(${CMAKE_COMMAND} -S "${EXAMPLES_DIR}" -B "${examples}" -G Ninja
-    "-DCMAKE_PREFIX_PATH=${prefix}" "-DCMAKE_CXX_COMPILER=${COMPILER}" ${flags})
+    "-DCMAKE_PREFIX_PATH=${prefix}" "-DCMAKE_CXX_COMPILER=${COMPILER}"
+    "-DREADME_PROGRAM=${WORK_DIR}/readme.cc" ${flags})
 run(${CMAKE_COMMAND} --build "${examples}")
 
 # An example that can run alone says so by a test of its own.
