@@ -51,6 +51,7 @@ std::string json_line(const api::MessageRecord& message, const std::filesystem::
   std::string out =
       fmt::format("{{\"id\":\"{}\",\"class\":\"{}\",\"bytes\":{}", message.id.to_string(),
                   name_of(message.cls), message.payload.size());
+  if (message.channel != 0) out += fmt::format(",\"channel\":{}", message.channel);
   if (message.sender) out += fmt::format(",\"sender\":\"{}\"", message.sender->to_string());
   if (message.reply_to) out += fmt::format(",\"reply_to\":\"{}\"", api::to_text(*message.reply_to));
   if (file.empty()) {
@@ -106,7 +107,7 @@ Exit recv(const RecvArgs& args) {
       },
       args.socket.owner);
   if (!stream) return report(stream.error(), args.json);
-  if (const Status open = (*stream)->subscribe(args.count); !open) {
+  if (const Status open = (*stream)->subscribe(args.count, args.channel); !open) {
     return report(open.error(), args.json);
   }
 

@@ -58,7 +58,8 @@ struct RecvArgs {
   SocketArgs socket;
   std::filesystem::path directory;  ///< empty: standard output
   std::uint64_t count = 0;          ///< 0: until interrupted
-  std::string timeout;              ///< empty: none
+  ChannelNumber channel = 0;
+  std::string timeout;  ///< empty: none
   bool json = false;
 };
 Exit recv(const RecvArgs& args);

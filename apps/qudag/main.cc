@@ -57,7 +57,8 @@ void add_node(CLI::App& app, Command& chosen) {
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
   // Every key of the configuration is a flag of the same name.
-  auto values = std::make_shared<std::vector<std::vector<std::string>>>(config::config_keys().size());
+  auto values =
+      std::make_shared<std::vector<std::vector<std::string>>>(config::config_keys().size());
   for (std::size_t i = 0; i < values->size(); ++i) {
     const config::Key& key = config::config_keys()[i];
     CLI::Option* option =
@@ -90,6 +91,8 @@ void add_send(CLI::App& app, Command& chosen) {
       ->capture_default_str();
   sub->add_option("--isolation", args->options.isolation,
                   "Messages with different numbers never share a circuit");
+  sub->add_option("--channel", args->options.channel,
+                  "Which of the destination's programs gets it; 0: the one without a number");
   sub->add_flag("--sign", args->options.sign, "Tell the receiver who we are");
   sub->add_flag("--quiet,-q", args->quiet, "No progress");
   sub->add_flag("--json", args->json, "Print JSON");
@@ -103,6 +106,7 @@ void add_recv(CLI::App& app, Command& chosen) {
   sub->add_option("--dir", args->directory, "One file per message, named by its id");
   sub->add_option("--count", args->count, "End after so many");
   sub->add_option("--timeout", args->timeout, "End with exit code 4 when none comes for so long");
+  sub->add_option("--channel", args->channel, "Messages that were sent to this channel");
   sub->add_flag("--json", args->json, "One JSON line per message");
   add_socket(*sub, args->socket);
   sub->callback([&chosen, args] { chosen = [args] { return recv(*args); }; });

@@ -59,6 +59,10 @@ struct MessageId {
   [[nodiscard]] QUDAG_API static Result<MessageId> parse(std::string_view text);
 };
 
+/// Which of a node's handlers a message is for: 0 is the one that every program has; the others are
+/// what programs that share a node, or a protocol, agree on. Only the two ends see it.
+using ChannelNumber = std::uint16_t;
+
 struct SendOptions {
   Class cls = Class::normal;
   /// From the call to the acknowledgement; the sender is told `expired` when it ends. 1 ms to 24 h.
@@ -72,6 +76,9 @@ struct SendOptions {
   /// Sign with the node's identity: the receiver then learns who sent it. Signed messages never
   /// share a circuit with others.
   bool sign = false;
+  /// At the destination. Messages of several channels share circuits. The reply comes to the
+  /// handler of the same channel here.
+  ChannelNumber channel = 0;
 };
 
 /// How a message ended. Exactly one of these reaches the sender for every accepted send.
@@ -150,6 +157,7 @@ struct Message {
   MessageId id;  ///< chosen by the sender
   Buffer payload;
   Class cls = Class::normal;
+  ChannelNumber channel = 0;             ///< of a reply: of the message that it answers
   std::optional<NodeId> sender;          ///< only if the sender signed
   std::optional<ReplyTo> reply_to;       ///< usable while the circuit lives
   std::optional<MessageId> in_reply_to;  ///< set when this is a reply to our send

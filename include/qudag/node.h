@@ -126,8 +126,10 @@ class QUDAG_API Node {
   /// (refused_queue_full, refused_memory), that half of what was under way then has ended.
   void on_room(RoomHandler handler);
 
-  /// Replaces the handler; an empty one refuses messages (`no receiver`).
+  /// Replaces the handler of a channel; an empty one refuses its messages (refused_by_peer, `no
+  /// receiver`), as does a channel that never had one. Without a channel: of channel 0.
   void on_message(MessageHandler handler);
+  void on_message(ChannelNumber channel, MessageHandler handler);
 
   /// Snapshots, gathered on the shards.
   [[nodiscard]] std::future<NodeStatus> status() const;

@@ -76,6 +76,7 @@ typedef struct {
   unsigned relays;    /* 0 to QUDAG_RELAYS_MAX; QUDAG_RELAYS_DEFAULT */
   uint64_t isolation; /* 0: none */
   int sign;           /* not 0: the receiver learns who sends; never for a reply */
+  uint16_t channel;   /* which handler of the destination; 0 */
 } qudag_send_options;
 
 typedef struct {
@@ -164,6 +165,9 @@ QUDAG_C_API int qudag_next_outcome(qudag_node *node, qudag_outcome *outcome);
 
 /* ---- receiving --------------------------------------------------------------------------------- */
 
+/* From now on messages of that channel wait here as well (`on` not 0), or are refused. Those of
+ * channel 0 do from the start. */
+QUDAG_C_API int qudag_listen(qudag_node *node, uint16_t channel, int on);
 /* Takes the oldest message; QUDAG_WOULD_BLOCK when there is none. Its sender was told `delivered`
  * when it came to wait here: at most 4,096 messages and 64 MiB do, then senders are refused. */
 QUDAG_C_API int qudag_receive(qudag_node *node, qudag_message **message);
@@ -177,6 +181,8 @@ QUDAG_C_API const void *qudag_message_piece(const qudag_message *message, size_t
                                             size_t *bytes);
 QUDAG_C_API int qudag_message_get_id(const qudag_message *message, qudag_message_id *id);
 QUDAG_C_API qudag_class qudag_message_class(const qudag_message *message);
+/* Of a reply: of the message that it answers. */
+QUDAG_C_API uint16_t qudag_message_channel(const qudag_message *message);
 /* 1 and the text if it was signed; else 0. */
 QUDAG_C_API int qudag_message_sender(const qudag_message *message,
                                      char text[QUDAG_ID_TEXT_BYTES]);

@@ -55,6 +55,7 @@ struct Assembly : Timed {
   std::uint32_t ref = 0;
   wire::MessageStart start;
   wire::MessageId key{};  // at a destination: key_of(). At a source: of what it is a reply to
+  ChannelNumber to_channel = 0;
   TimePoint expires{};
   Stage stage = Stage::arriving;
   std::uint32_t received = 0;

@@ -36,6 +36,7 @@ struct Envelope : Timed {
   wire::MessageId message{};
   std::optional<wire::Scope> scope;          // of the circuit that it was first sent on
   std::optional<std::uint32_t> in_reply_to;  // a reply: to that ref, bound to its channel
+  ChannelNumber to_channel = 0;              // at the destination; 0 of a reply
   Class cls = Class::normal;
   bool is_signed = false;
   std::uint8_t attempts = 0;  // circuits that this message was waiting for or sent on, and ended

@@ -80,6 +80,7 @@ struct Received {
   memory::Chain payload;
   memory::Reservation reservation;  // goes back when the application releases the message
   Class cls = Class::normal;
+  ChannelNumber channel = 0;          // of a reply: of the message that it answers
   std::optional<NodeId> sender;       // only if signed, and the signature verified
   std::optional<ReplyPath> reply_to;  // set at a destination
   std::optional<std::array<std::byte, 16>> in_reply_to;

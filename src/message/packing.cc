@@ -91,7 +91,8 @@ wire::MessageStart start_of(const Envelope& envelope) {
           .ttl_ms = envelope.ttl_ms,
           .cls = envelope.cls,
           .is_signed = envelope.is_signed,
-          .in_reply_to = envelope.in_reply_to};
+          .in_reply_to = envelope.in_reply_to,
+          .channel = envelope.to_channel};
 }
 
 /// A message that was sent before keeps the scope under which the destination may know it.
@@ -138,8 +139,9 @@ bool put_fragment(Channel& channel, Envelope& envelope, ByteWriter& out, Context
                   Now now) {
   const bool first = !envelope.started;
   const bool tells = first && channel.is_source() && channel.told != scope_of(channel, envelope);
-  const std::size_t header = wire::data_header_bytes(first, envelope.in_reply_to.has_value()) +
-                             (tells ? wire::kScopeFrameBytes : 0);
+  const std::size_t header =
+      wire::data_header_bytes(first, envelope.in_reply_to.has_value(), envelope.to_channel != 0) +
+      (tells ? wire::kScopeFrameBytes : 0);
   const std::size_t left = first ? envelope.size : envelope.size - envelope.sent;
   if (out.remaining() < header + std::min(left, kFragmentBytesMin)) return false;
   std::size_t n = std::min(left, out.remaining() - header);

@@ -71,14 +71,16 @@ bool Receiver::on_data(Channel& channel, const wire::DataFrame& frame, memory::B
   return !frame.last || deliver(*assembly, now);
 }
 
-/// At a destination what the message is remembered by. At a source the id of our message that it
-/// answers; none if nothing was taken there under that ref.
-std::optional<wire::MessageId> Receiver::key_of_new(const Channel& channel,
-                                                    const wire::MessageStart& start) const {
-  if (!channel.is_source()) return key_of(*channel.told, start.id);
+/// At a destination what the message is remembered by. At a source our message that it answers;
+/// none if nothing was taken there under that ref.
+std::optional<Receiver::Named> Receiver::name_of_new(const Channel& channel,
+                                                     const wire::MessageStart& start) const {
+  if (!channel.is_source()) return Named{key_of(*channel.told, start.id), start.channel};
   if (!start.in_reply_to) return std::nullopt;
-  if (const Envelope* sent = channel.by_ref.find(*start.in_reply_to)) return sent->message;
-  const wire::MessageId* taken = channel.taken.find(*start.in_reply_to);
+  if (const Envelope* sent = channel.by_ref.find(*start.in_reply_to)) {
+    return Named{sent->message, sent->to_channel};
+  }
+  const Asked* taken = channel.taken.find(*start.in_reply_to);
   return taken != nullptr ? std::optional(*taken) : std::nullopt;
 }
 
@@ -93,16 +95,16 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
   if (!channel.is_source() && !channel.told) return false;
   if (channel.is_source() && start.in_reply_to >= channel.next_ref) return false;  // never sent
   ++channel.next_ref_in;
-  const auto key = key_of_new(channel, start);
-  const bool wanted = key && channel.is_source() == start.in_reply_to.has_value();
+  const auto named = name_of_new(channel, start);
+  const bool wanted = named && channel.is_source() == start.in_reply_to.has_value();
   if (frame.last && wanted && !start.is_signed) {
-    return take_whole(channel, frame, *key, payload, now);
+    return take_whole(channel, frame, *named, payload, now);
   }
-  if (const auto status = refusal_of(channel, start, key, now)) {
+  if (const auto status = refusal_of(channel, start, named, now)) {
     if (*status == wire::AckStatus::duplicate) ++context_.stats.duplicates;
     return refuse(channel, frame, *status);
   }
-  replace_older(channel, *key);
+  replace_older(channel, named->id);
 
   // The record counts too, or a peer could have them for nothing.
   const auto take = [&] {
@@ -112,9 +114,9 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
   while (!reservation && end_stalled(start.cls, now)) reservation = take();
   Assembly* assembly = nullptr;
   if (reservation && (frame.last || channel.arriving.size() < context_.options.assemblies_max)) {
-    assembly = open(channel, frame, *key, now);
+    assembly = open(channel, frame, *named, now);
     while (assembly == nullptr && end_stalled(start.cls, now)) {
-      assembly = open(channel, frame, *key, now);
+      assembly = open(channel, frame, *named, now);
     }
   }
   if (assembly == nullptr) {
@@ -143,8 +145,9 @@ void Receiver::expect(const Channel& channel, const std::byte* id) const {
 }
 
 /// A message in one fragment, as most are: it needs no record.
-bool Receiver::take_whole(Channel& channel, const wire::DataFrame& frame,
-                          const wire::MessageId& key, memory::Block* payload, Now now) {
+bool Receiver::take_whole(Channel& channel, const wire::DataFrame& frame, const Named& named,
+                          memory::Block* payload, Now now) {
+  const wire::MessageId& key = named.id;
   const wire::MessageStart& start = *frame.start;
   const std::uint32_t ref = frame.ref;
   Received message;
@@ -165,7 +168,7 @@ bool Receiver::take_whole(Channel& channel, const wire::DataFrame& frame,
     return answer(channel, ref, wire::AckStatus::duplicate);
   }
   replace_older(channel, key);
-  return hand_out(channel, ref, start, key, std::nullopt, std::move(message), now);
+  return hand_out(channel, ref, start, named, std::nullopt, std::move(message), now);
 }
 
 /// False: it was delivered before, over this circuit or another one of its sender.
@@ -188,14 +191,14 @@ bool Receiver::keep_whole(Class cls, Bytes bytes, memory::Block* payload, memory
 /// What speaks against a message before any memory is given to it.
 std::optional<wire::AckStatus> Receiver::refusal_of(const Channel& channel,
                                                     const wire::MessageStart& start,
-                                                    const std::optional<wire::MessageId>& key,
+                                                    const std::optional<Named>& named,
                                                     Now now) const {
   // Sources send messages and destinations send replies to those that were taken there; nobody here
   // waits for anything else.
-  if (!key || channel.is_source() != start.in_reply_to.has_value()) {
+  if (!named || channel.is_source() != start.in_reply_to.has_value()) {
     return wire::AckStatus::no_receiver;
   }
-  if (!channel.is_source() && delivered_->contains(*key, now.mono)) {
+  if (!channel.is_source() && delivered_->contains(named->id, now.mono)) {
     return wire::AckStatus::duplicate;
   }
   return std::nullopt;
@@ -256,7 +259,7 @@ bool Receiver::refuse(Assembly& assembly, wire::AckStatus status) {
 
 // ---- assemblies ---------------------------------------------------------------------------------
 
-Assembly* Receiver::open(Channel& channel, const wire::DataFrame& frame, const wire::MessageId& key,
+Assembly* Receiver::open(Channel& channel, const wire::DataFrame& frame, const Named& named,
                          Now now) {
   const SlotHandle handle = assemblies_.insert();
   Assembly* assembly = assemblies_.find(handle);
@@ -266,7 +269,8 @@ Assembly* Receiver::open(Channel& channel, const wire::DataFrame& frame, const w
   assembly->ref = frame.ref;
   assembly->start = *frame.start;
   assembly->expires = now.mono + ttl_of(*frame.start);
-  assembly->key = key;
+  assembly->key = named.id;
+  assembly->to_channel = named.channel;
   channel.arriving.push_back(*assembly);
   channel.arriving_by_ref.insert(*assembly);
   if (!channel.is_source()) by_key_.insert(*assembly);
@@ -386,22 +390,24 @@ bool Receiver::hand_out(Assembly& assembly, const std::optional<Signer>& signer,
   }
   Channel& channel = *assembly.channel;
   const std::uint32_t ref = assembly.ref;
-  const wire::MessageId key = assembly.key;
+  const Named named{assembly.key, assembly.to_channel};
   message.payload = std::move(assembly.bytes);
   message.reservation = std::move(assembly.reservation);
   message.reservation.shrink(message.reservation.bytes() - message.payload.bytes());
   erase(assembly);
-  return hand_out(channel, ref, start, key, signer, std::move(message), now);
+  return hand_out(channel, ref, start, named, signer, std::move(message), now);
 }
 
 /// Gives the message, of which the payload is there, to the application, and answers what it says.
 bool Receiver::hand_out(Channel& channel, std::uint32_t ref, const wire::MessageStart& start,
-                        const wire::MessageId& key, const std::optional<Signer>& signer,
-                        Received&& message, Now now) {
+                        const Named& named, const std::optional<Signer>& signer, Received&& message,
+                        Now now) {
+  const wire::MessageId& key = named.id;
   const bool is_reply = channel.is_source();
   if (signer) message.sender = signer->id;
   message.id = start.id;
   message.cls = start.cls;
+  message.channel = named.channel;
   if (is_reply) {
     message.in_reply_to = key;
   } else {

@@ -55,15 +55,15 @@ class Receiver {
     std::optional<Result<Signer>> signer;  // the worker's; none until it has verified
   };
 
-  std::optional<wire::MessageId> key_of_new(const Channel& channel,
-                                            const wire::MessageStart& start) const;
+  /// Of a new message: what it is known by (Assembly::key), and which handler it is for.
+  using Named = Asked;
+  std::optional<Named> name_of_new(const Channel& channel, const wire::MessageStart& start) const;
   bool begin(Channel& channel, const wire::DataFrame& frame, memory::Block* payload, Now now);
-  bool take_whole(Channel& channel, const wire::DataFrame& frame, const wire::MessageId& key,
+  bool take_whole(Channel& channel, const wire::DataFrame& frame, const Named& named,
                   memory::Block* payload, Now now);
   bool keep_whole(Class cls, Bytes bytes, memory::Block* payload, memory::Chain& out);
   std::optional<wire::AckStatus> refusal_of(const Channel& channel, const wire::MessageStart& start,
-                                            const std::optional<wire::MessageId>& key,
-                                            Now now) const;
+                                            const std::optional<Named>& named, Now now) const;
   bool claim(const Channel& channel, const wire::MessageStart& start, const wire::MessageId& key,
              Now now);
   bool answer(Channel& channel, std::uint32_t ref, wire::AckStatus status);
@@ -82,11 +82,10 @@ class Receiver {
                                                    Now now);
   bool hand_out(Assembly& assembly, const std::optional<Signer>& signer, Now now);
   bool hand_out(Channel& channel, std::uint32_t ref, const wire::MessageStart& start,
-                const wire::MessageId& key, const std::optional<Signer>& signer, Received&& message,
+                const Named& named, const std::optional<Signer>& signer, Received&& message,
                 Now now);
   void replace_older(const Channel& channel, const wire::MessageId& key);
-  Assembly* open(Channel& channel, const wire::DataFrame& frame, const wire::MessageId& key,
-                 Now now);
+  Assembly* open(Channel& channel, const wire::DataFrame& frame, const Named& named, Now now);
   void come_on(Assembly& assembly, Now now);
   void forget_progress(Assembly& assembly);
   bool end_stalled(Class cls, Now now);

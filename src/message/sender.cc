@@ -134,6 +134,7 @@ Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
       accept(std::move(payload), std::move(reservation), options.cls, options.ttl, now, id);
   if (!accepted) return std::unexpected(accepted.error());
   Envelope& envelope = **accepted;
+  envelope.to_channel = options.channel;
   const FlowKey key{destination, options.isolation, options.cls, options.relays, options.sign};
   if (options.sign) {
     if (auto ok = sign(envelope, key, now); !ok) {
@@ -191,7 +192,8 @@ Status Sender::sign(Envelope& envelope, const FlowKey& key, Now now) {
                             .id = envelope.message,
                             .minute = minute_of(now.unix_seconds),
                             .ttl_ms = envelope.ttl_ms,
-                            .cls = envelope.cls};
+                            .cls = envelope.cls,
+                            .channel = envelope.to_channel};
   if (!context_.offload) return sign_in_place(*context_.identity, fields, envelope.bytes);
   envelope.to_sign = std::make_shared<Unsigned>(key, fields);
   to_sign_.push_back(envelope);
@@ -316,7 +318,7 @@ bool Sender::on_ack(Channel& channel, const wire::AckFrame& ack, Now now) {
   const bool taken =
       ack.status == wire::AckStatus::delivered || ack.status == wire::AckStatus::duplicate;
   if (taken && channel.is_source()) {
-    channel.taken.add(ack.ref, envelope->message, context_.tables());
+    channel.taken.add(ack.ref, {envelope->message, envelope->to_channel}, context_.tables());
   }
   if (channel.flow != nullptr) channel.flow->failures = 0;
   note_time(*envelope, now.mono - envelope->accepted - envelope->waited);
@@ -329,6 +331,9 @@ bool Sender::on_ack(Channel& channel, const wire::AckFrame& ack, Now now) {
     return false;
   }
   Ending ending = ending_of(ack.status);
+  if (ack.status == wire::AckStatus::no_receiver && envelope->to_channel != 0) {
+    ending.reason.detail = "no receiver on that channel";
+  }
   finish(*envelope, ending.outcome, std::move(ending.reason), now);
   // A place among kUnackedMax or among the partial ones is free.
   context_.channels.mark(channel);

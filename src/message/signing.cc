@@ -19,8 +19,13 @@ static_assert(kKeyBytes + crypto::kSignatureSize + kMinuteBytes == wire::kSigned
 static_assert(wire::kSignedPrefixBytes <= limits::kBulkCellBytes, "one bulk block holds it");
 
 using Prefix = std::array<std::byte, wire::kSignedPrefixBytes>;
-using Text = std::array<std::byte, NodeId::kSize + wire::kMessageIdBytes + kMinuteBytes + 1 + 1 +
-                                       4 + sizeof(crypto::Digest)>;
+constexpr std::size_t kTextBytesMax = NodeId::kSize + wire::kMessageIdBytes + kMinuteBytes + 1 + 1 +
+                                      4 + sizeof(crypto::Digest) + wire::kChannelBytes;
+struct Text {
+  std::array<std::byte, kTextBytesMax> bytes;
+  std::size_t size = 0;
+  Bytes view() const { return Bytes(bytes).first(size); }
+};
 
 /// f(view) for each block's part of what comes after the prefix.
 template <class F>
@@ -38,7 +43,7 @@ Text text_of(const SignedFields& fields, const memory::Chain& bytes) {
   crypto::Sha256 hash;
   for_payload(bytes, [&hash](Bytes part) { hash.add(part); });
   Text text;
-  ByteWriter out(text);
+  ByteWriter out(text.bytes);
   out.put(fields.destination.bytes);
   out.put(fields.id);
   out.u32(fields.minute);
@@ -46,6 +51,8 @@ Text text_of(const SignedFields& fields, const memory::Chain& bytes) {
   out.u8(static_cast<std::uint8_t>(fields.cls));
   out.u32(static_cast<std::uint32_t>(bytes.bytes() - wire::kSignedPrefixBytes));
   out.put(hash.finish());
+  if (fields.channel != 0) out.u16(fields.channel);
+  text.size = out.written();
   return text;
 }
 
@@ -83,7 +90,7 @@ wire::MessageId key_of(const Signer& signer, const wire::MessageId& id) {
 
 Status sign_in_place(const crypto::Identity& identity, const SignedFields& fields,
                      const memory::Chain& bytes) {
-  const auto signature = identity.sign(crypto::kMessageContext, text_of(fields, bytes));
+  const auto signature = identity.sign(crypto::kMessageContext, text_of(fields, bytes).view());
   if (!signature) return std::unexpected(signature.error());
   ByteWriter out(memory::Chain::view(bytes.front()));
   out.put(identity.public_bytes());
@@ -98,7 +105,7 @@ Result<Signer> verify_signed(SignedFields fields, const memory::Chain& bytes) {
   const auto key = std::span(prefix).first<kKeyBytes>();
   const auto signature = std::span(prefix).subspan<kKeyBytes, crypto::kSignatureSize>();
   fields.minute = ByteReader(Bytes(prefix).last(kMinuteBytes)).u32();
-  if (!crypto::verify(key, crypto::kMessageContext, text_of(fields, bytes), signature)) {
+  if (!crypto::verify(key, crypto::kMessageContext, text_of(fields, bytes).view(), signature)) {
     return fail(Errc::authentication_failed);
   }
   return Signer{crypto::id_of(key), fields.minute};

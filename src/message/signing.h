@@ -22,6 +22,7 @@ struct SignedFields {
   std::uint32_t minute = 0;  // when it was signed, since 1970
   std::uint32_t ttl_ms = 0;
   Class cls = Class::normal;
+  ChannelNumber channel = 0;
 };
 
 constexpr std::uint32_t minute_of(std::uint64_t unix_seconds) {

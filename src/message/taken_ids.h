@@ -15,19 +15,25 @@
 namespace qudag::message {
 
 inline constexpr std::size_t kTakenIdsFirst = 64;    // part of the circuit's record
-inline constexpr std::size_t kTakenIdsMax = 16'384;  // 320 KiB
+inline constexpr std::size_t kTakenIdsMax = 16'384;  // 384 KiB
+
+/// A message of ours, as a reply to it needs it.
+struct Asked {
+  wire::MessageId id{};
+  ChannelNumber channel = 0;
+};
 
 class TakenIds {
  public:
-  void add(std::uint32_t ref, const wire::MessageId& id, memory::Budget& budget) {
+  void add(std::uint32_t ref, const Asked& asked, memory::Budget& budget) {
     if (ids_.empty() || (at(ref).id_of != 0 && ids_.size() < kTakenIdsMax)) grow(budget);
-    at(ref) = {ref + 1, id};
+    at(ref) = {ref + 1, asked};
   }
   /// Null: it was never taken, or is forgotten.
-  const wire::MessageId* find(std::uint32_t ref) const {
+  const Asked* find(std::uint32_t ref) const {
     if (ids_.empty()) return nullptr;
     const Entry& entry = ids_[ref & (ids_.size() - 1)];
-    return entry.id_of == ref + 1 ? &entry.id : nullptr;
+    return entry.id_of == ref + 1 ? &entry.asked : nullptr;
   }
   /// For how many there is room now.
   std::size_t size() const { return ids_.size(); }
@@ -36,7 +42,7 @@ class TakenIds {
  private:
   struct Entry {
     std::uint32_t id_of = 0;  // ref + 1; 0: free
-    wire::MessageId id{};
+    Asked asked;
   };
 
   Entry& at(std::uint32_t ref) { return ids_[ref & (ids_.size() - 1)]; }

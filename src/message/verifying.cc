@@ -25,7 +25,8 @@ SignedFields Receiver::fields_of(const Assembly& assembly) const {
           .id = assembly.start.id,
           .minute = 0,
           .ttl_ms = assembly.start.ttl_ms,
-          .cls = assembly.start.cls};
+          .cls = assembly.start.cls,
+          .channel = assembly.start.channel};
 }
 
 /// The message is whole, its ref is over; it keeps its place until the worker's word, its time to

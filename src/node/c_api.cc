@@ -164,6 +164,12 @@ bool Waiting::take(std::unique_ptr<qudag_message>& out) {
   return true;
 }
 
+MessageHandler into(std::shared_ptr<Waiting> waiting) {
+  return [waiting = std::move(waiting)](Message&& message) {
+    return waiting->put(std::move(message));
+  };
+}
+
 void copy_text(std::string_view from, char* to, std::size_t room) {
   const std::size_t n = std::min(from.size(), room - 1);
   std::memcpy(to, from.data(), n);
@@ -183,6 +189,7 @@ Result<SendOptions> options_of(const qudag_send_options* from) {
   out.relays = from->relays;
   out.isolation = from->isolation;
   out.sign = from->sign != 0;
+  out.channel = from->channel;
   return out;
 }
 
@@ -334,9 +341,7 @@ int qudag_start(const qudag_options* options, qudag_node** out) {
     auto node = Node::start(options == nullptr ? Options() : options->value);
     if (!node) return std::unexpected(node.error());
     handle->node = std::move(*node);
-    handle->node->on_message([waiting = handle->waiting](Message&& message) {
-      return waiting->put(std::move(message));
-    });
+    handle->node->on_message(into(handle->waiting));
     *out = handle.release();
     return {};
   });
@@ -411,7 +416,8 @@ void qudag_send_options_init(qudag_send_options* options) {
               .ttl_ms = static_cast<uint32_t>(defaults.ttl.count()),
               .relays = defaults.relays,
               .isolation = defaults.isolation,
-              .sign = 0};
+              .sign = 0,
+              .channel = defaults.channel};
 }
 int qudag_send(qudag_node* node, const char* id, const void* payload, size_t bytes,
                const qudag_send_options* options, qudag_message_id* message) {
@@ -454,6 +460,13 @@ int qudag_next_outcome(qudag_node* node, qudag_outcome* outcome) {
 
 // ---- receiving
 
+int qudag_listen(qudag_node* node, uint16_t channel, int on) {
+  return call([&]() -> Status {
+    if (node == nullptr) return null();
+    node->node->on_message(channel, on != 0 ? into(node->waiting) : MessageHandler());
+    return {};
+  });
+}
 int qudag_receive(qudag_node* node, qudag_message** message) {
   return call([&]() -> Status {
     if (node == nullptr || message == nullptr) return null();
@@ -501,6 +514,9 @@ int qudag_message_get_id(const qudag_message* message, qudag_message_id* id) {
 }
 qudag_class qudag_message_class(const qudag_message* message) {
   return message == nullptr ? QUDAG_NORMAL : static_cast<qudag_class>(message->value.cls);
+}
+uint16_t qudag_message_channel(const qudag_message* message) {
+  return message == nullptr ? uint16_t{0} : message->value.channel;
 }
 int qudag_message_sender(const qudag_message* message, char text[QUDAG_ID_TEXT_BYTES]) {
   if (message == nullptr || text == nullptr || !message->value.sender) return 0;

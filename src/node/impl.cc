@@ -302,10 +302,15 @@ void Node::Impl::on_clock_off(std::int64_t seconds, std::size_t networks) {
 
 // ---- receiving
 //
-void Node::Impl::set_handler(MessageHandler handler) {
+void Node::Impl::set_handler(ChannelNumber channel, MessageHandler handler) {
   auto held = handler ? std::make_shared<MessageHandler>(std::move(handler)) : nullptr;
   const std::lock_guard lock(handler_mutex_);
-  handler_ = std::move(held);
+  if (held) {
+    handlers_[channel].swap(held);  // what was there ends after the lock
+  } else if (const auto at = handlers_.find(channel); at != handlers_.end()) {
+    held = std::move(at->second);
+    handlers_.erase(at);
+  }
 }
 
 void Node::Impl::set_room_handler(RoomHandler handler) {
@@ -354,7 +359,8 @@ Accept Node::Impl::on_message(Message&& message) {
   std::shared_ptr<MessageHandler> handler;
   {
     const std::lock_guard lock(handler_mutex_);
-    handler = handler_;
+    const auto at = handlers_.find(message.channel);
+    if (at != handlers_.end()) handler = at->second;
   }
   Accept answer = Accept::no_receiver;
   if (handler) call_out("message", [&] { answer = (*handler)(std::move(message)); });

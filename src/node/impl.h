@@ -27,11 +27,13 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace qudag {
 
-class Node::Impl final : public shard::ShardEnvironment {
+// Hidden: a class inside one that is exported would be as well.
+class __attribute__((visibility("hidden"))) Node::Impl final : public shard::ShardEnvironment {
  public:
   explicit Impl(Options options)
       : options_(std::move(options)),
@@ -77,7 +79,7 @@ class Node::Impl final : public shard::ShardEnvironment {
   const memory::Bound& bound() const { return *bound_; }
   /// What belongs to no shard. Any thread.
   BoundedList bounded();
-  void set_handler(MessageHandler handler);
+  void set_handler(ChannelNumber channel, MessageHandler handler);
   void set_room_handler(RoomHandler handler);
   const node::Joining& joining() const { return joining_; }
   JoinState wait_until_joined(Duration timeout, unsigned relays) const;
@@ -139,7 +141,8 @@ class Node::Impl final : public shard::ShardEnvironment {
   node::Joining joining_;
   node::Requests requests_;
   std::mutex handler_mutex_;
-  std::shared_ptr<MessageHandler> handler_;    // owners: this, calls under way
+  // By channel. Owners: this, calls under way.
+  std::unordered_map<ChannelNumber, std::shared_ptr<MessageHandler>> handlers_;
   std::shared_ptr<RoomHandler> room_handler_;  // the same
   std::shared_ptr<JoinHandler> join_handler_;  // the same
   std::atomic<bool> threw_{false};             // and it was said

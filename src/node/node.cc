@@ -32,7 +32,10 @@ Result<std::unique_ptr<Node>> Node::start(Options options) {
 const NodeId& Node::id() const noexcept { return impl_->id(); }
 const SocketAddress& Node::address() const noexcept { return impl_->address(); }
 Result<Buffer> Node::buffer(std::size_t bytes) { return impl_->buffer(bytes); }
-void Node::on_message(MessageHandler handler) { impl_->set_handler(std::move(handler)); }
+void Node::on_message(MessageHandler handler) { impl_->set_handler(0, std::move(handler)); }
+void Node::on_message(ChannelNumber channel, MessageHandler handler) {
+  impl_->set_handler(channel, std::move(handler));
+}
 JoinState Node::join_state(unsigned relays) const { return impl_->joining().state(relays); }
 JoinState Node::wait_until_joined(std::chrono::milliseconds timeout, unsigned relays) const {
   return impl_->wait_until_joined(std::min(timeout, kLongest), relays);

@@ -15,7 +15,8 @@
 
 namespace qudag {
 
-class Buffer::Impl {
+// Hidden: a class inside one that is exported would be as well.
+class __attribute__((visibility("hidden"))) Buffer::Impl {
  public:
   /// `keep` holds the budget that `reservation` belongs to: a Buffer may outlive its node. Null if
   /// the pool is exhausted; the arguments are then as they were.

@@ -222,6 +222,7 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
   Message message;
   message.id = {received.id};
   message.cls = received.cls;
+  message.channel = received.channel;
   message.sender = received.sender;
   if (received.in_reply_to) message.in_reply_to = MessageId{*received.in_reply_to};
   if (received.reply_to) {

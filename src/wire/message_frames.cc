@@ -9,13 +9,15 @@ constexpr std::uint8_t kFirst = 0x01;
 constexpr std::uint8_t kLast = 0x02;
 constexpr std::uint8_t kSigned = 0x04;
 constexpr std::uint8_t kReply = 0x08;
-constexpr std::uint8_t kKnownFlags = kFirst | kLast | kSigned | kReply;
+constexpr std::uint8_t kChannel = 0x10;
+constexpr std::uint8_t kKnownFlags = kFirst | kLast | kSigned | kReply | kChannel;
 
 bool flags_are_valid(std::uint8_t flags) {
   if ((flags & ~kKnownFlags) != 0) return false;
-  // SIGNED and REPLY say what a message is, so they stand where its start stands; never both.
-  if ((flags & kFirst) == 0) return (flags & (kSigned | kReply)) == 0;
-  return (flags & (kSigned | kReply)) != (kSigned | kReply);
+  // SIGNED, REPLY and CHANNEL say what a message is, so they stand where its start stands; REPLY
+  // never with another.
+  if ((flags & kFirst) == 0) return (flags & (kSigned | kReply | kChannel)) == 0;
+  return (flags & kReply) == 0 || (flags & (kSigned | kChannel)) == 0;
 }
 
 bool size_is_valid(const MessageStart& start) {
@@ -31,6 +33,10 @@ bool parse_start(ByteReader& in, std::uint8_t flags, MessageStart& start) {
   const std::uint8_t cls = in.u8();
   start.is_signed = (flags & kSigned) != 0;
   if ((flags & kReply) != 0) start.in_reply_to = in.u32();
+  if ((flags & kChannel) != 0) {
+    start.channel = in.u16();
+    if (start.channel == 0) return false;  // that is told by its absence
+  }
   if (!in.ok() || cls >= kClassCount || !size_is_valid(start)) return false;
   if (ttl < kTtlExponentMin || ttl > kTtlExponentMax) return false;
   start.ttl_ms = 1u << ttl;
@@ -58,6 +64,7 @@ std::uint8_t flags_of(const DataFrame& frame) {
     flags |= kFirst;
     if (frame.start->is_signed) flags |= kSigned;
     if (frame.start->in_reply_to) flags |= kReply;
+    if (frame.start->channel != 0) flags |= kChannel;
   }
   return static_cast<std::uint8_t>(flags);
 }
@@ -125,12 +132,14 @@ MutableBytes append_data_header(ByteWriter& out, const DataFrame& frame, std::si
   out.u32(frame.ref);
   if (frame.start) {
     const MessageStart& start = *frame.start;
-    QUDAG_DCHECK(!(start.is_signed && start.in_reply_to) && size_is_valid(start));
+    QUDAG_DCHECK(!((start.is_signed || start.channel != 0) && start.in_reply_to) &&
+                 size_is_valid(start));
     out.put(start.id);
     out.u32(start.size);
     out.u8(static_cast<std::uint8_t>(std::countr_zero(start.ttl_ms)));
     out.u8(static_cast<std::uint8_t>(start.cls));
     if (start.in_reply_to) out.u32(*start.in_reply_to);
+    if (start.channel != 0) out.u16(start.channel);
   }
   out.u16(static_cast<std::uint16_t>(length));
   return out.reserve(length);

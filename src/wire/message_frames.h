@@ -75,6 +75,8 @@ struct MessageStart {
   // Present: the message is a reply, to the one that the peer sent on this circuit under that ref.
   // Never with is_signed.
   std::optional<std::uint32_t> in_reply_to{};
+  // Which handler at the destination; never with in_reply_to. 0 is not sent.
+  ChannelNumber channel = 0;
 
   bool operator==(const MessageStart&) const = default;
 };
@@ -172,11 +174,15 @@ inline constexpr std::size_t kCloseFrameBytes = 1 + 1;
 inline constexpr std::size_t kCancelFrameBytes = 1 + 4;
 inline constexpr std::size_t kScopeFrameBytes = 1 + 16;
 inline constexpr std::size_t kReplyRefBytes = 4;
+inline constexpr std::size_t kChannelBytes = 2;
 
-/// Everything of a DATA frame but its bytes: 8, 30 or 34.
-constexpr std::size_t data_header_bytes(bool first, bool reply) {
-  return kDataHeaderBytes + (first ? kMessageStartBytes : 0) +
-         (first && reply ? kReplyRefBytes : 0);
+/// Everything of a DATA frame but its bytes: 8, 30, 32 or 34. A reply has no channel.
+constexpr std::size_t data_header_bytes(bool first, bool reply, bool channel = false) {
+  if (!first) return kDataHeaderBytes;
+  return kDataHeaderBytes + kMessageStartBytes +
+         (reply     ? kReplyRefBytes
+          : channel ? kChannelBytes
+                    : 0);
 }
 /// The largest header, and so the room below which it is not worth starting a message.
 inline constexpr std::size_t kDataHeaderBytesMax = data_header_bytes(true, true);  // 34

@@ -65,6 +65,36 @@ TEST(Records, ManyOfAllKindsInOneMessage) {
   EXPECT_TRUE(reader.at_end());
 }
 
+TEST(Records, ChannelsRoundTrip) {
+  SendRecord send;
+  send.options.channel = 65'535;
+  const auto payload = some_bytes(3);
+  send.payload = payload;
+  std::vector<std::byte> wire;
+  append(wire, send);
+  append(wire, SubscribeRecord{.on = true, .count = 3, .channel = 9});
+  RecordReader reader(wire);
+  const auto sent = only<SendRecord>(parse_client_record(*reader.next()));
+  EXPECT_EQ(sent.options.channel, 65'535);
+  EXPECT_TRUE(same(sent.payload, payload));
+  const auto subscribed = only<SubscribeRecord>(parse_client_record(*reader.next()));
+  EXPECT_EQ(subscribed.count, 3u);
+  EXPECT_EQ(subscribed.channel, 9);
+  EXPECT_TRUE(reader.at_end());
+  // There is one way to say channel 0 of a message, and no half of a channel.
+  const std::size_t at = kRecordLengthBytes + kSendHeadBytes;
+  wire[at] = wire[at + 1] = std::byte{0};
+  RecordReader again(wire);
+  EXPECT_FALSE(parse_client_record(*again.next()));
+  auto raw = *again.next();
+  raw.body = raw.body.first(9);
+  EXPECT_FALSE(parse_client_record(raw));
+  std::vector<std::byte> zero(raw.body.begin(), raw.body.begin() + 8);
+  zero.resize(10);
+  raw.body = zero;
+  EXPECT_FALSE(parse_client_record(raw));
+}
+
 TEST(Records, ServerRecordsRoundTrip) {
   const auto payload = some_bytes(9);
   MessageRecord message;
@@ -74,6 +104,7 @@ TEST(Records, ServerRecordsRoundTrip) {
   const ReplyTo::Handle handle{std::byte{3}, std::byte{2}};
   message.reply_to = ReplyTo(handle);
   message.in_reply_to.emplace().bytes[0] = std::byte{8};
+  message.channel = 0x1234;
   message.payload = payload;
   std::vector<std::byte> wire;
   append(wire, message);
@@ -91,9 +122,11 @@ TEST(Records, ServerRecordsRoundTrip) {
   EXPECT_EQ(full.sender, message.sender);
   EXPECT_EQ(full.reply_to->handle(), handle);
   EXPECT_EQ(full.in_reply_to, message.in_reply_to);
+  EXPECT_EQ(full.channel, 0x1234);
   EXPECT_TRUE(same(full.payload, payload));
   const auto bare = only<MessageRecord>(parse_server_record(*reader.next()));
   EXPECT_FALSE(bare.sender || bare.reply_to || bare.in_reply_to);
+  EXPECT_EQ(bare.channel, 0);
   const auto outcome = only<OutcomeRecord>(parse_server_record(*reader.next()));
   EXPECT_EQ(outcome.outcome, Outcome::refused);
   EXPECT_EQ(outcome.reason, Errc::refused_queue_full);

@@ -19,10 +19,10 @@ RequestError refused(std::string_view method, std::string_view target) {
 }
 
 TEST(Request, PostMessageTakesEveryParameter) {
-  const auto request = parse_request(
-      "POST",
-      "/v1/messages?to=" + kId +
-          "&class=low&ttl=1500ms&relays=5&isolation=18446744073709551615&sign=true&progress=1");
+  const auto request =
+      parse_request("POST", "/v1/messages?to=" + kId +
+                                "&class=low&ttl=1500ms&relays=5&isolation=18446744073709551615&"
+                                "sign=true&channel=65535&progress=1");
   ASSERT_TRUE(request);
   const auto& post = std::get<PostMessage>(*request);
   EXPECT_EQ(post.to, NodeId{});
@@ -30,6 +30,7 @@ TEST(Request, PostMessageTakesEveryParameter) {
   EXPECT_EQ(post.options.ttl, 1500ms);
   EXPECT_EQ(post.options.relays, 5u);
   EXPECT_EQ(post.options.isolation, UINT64_MAX);
+  EXPECT_EQ(post.options.channel, 65'535);
   EXPECT_TRUE(post.options.sign);
   EXPECT_TRUE(post.progress);
 }
@@ -55,7 +56,7 @@ TEST(Request, WrongParametersAreMalformed) {
   for (const char* wrong :
        {"relays=6", "relays=", "relays=-1", "class=urgent", "ttl=0", "ttl=25h", "ttl=x",
         "sign=maybe", "colour=red", "class=%6", "class=%zz", "isolation=1x", "relays=1&relays=2",
-        "isolation=18446744073709551616"}) {
+        "isolation=18446744073709551616", "channel=65536", "channel=news"}) {
     const RequestError error = refused("POST", base + wrong);
     EXPECT_EQ(error.status, 400u) << wrong;
     EXPECT_EQ(error.error.code, Errc::malformed) << wrong;

@@ -217,6 +217,32 @@ TEST_F(TwoNodes, SignedMessageNamesItsSender) {
   EXPECT_EQ(listener.messages[0].sender, a_.node->id());
 }
 
+TEST_F(TwoNodes, TwoProgramsOnOneNodeTakeTheirOwnMessages) {
+  Listener news(b_.socket);
+  Listener mail(b_.socket);
+  ASSERT_TRUE(news.client->subscribe(0, 7));
+  ASSERT_TRUE(mail.client->subscribe(0, 8));
+  const Client client(a_.socket);
+  SendOptions options = direct();
+  for (const ChannelNumber channel : std::array<ChannelNumber, 3>{7, 8, 7}) {
+    options.channel = channel;
+    const auto delivery = client.send(b_.node->id(), pattern(5), options);
+    ASSERT_TRUE(delivery) << delivery.error().message();
+    EXPECT_EQ(delivery->outcome, Outcome::delivered) << delivery->reason.message();
+  }
+  for (const ChannelNumber nobodys : std::array<ChannelNumber, 2>{0, 9}) {
+    options.channel = nobodys;
+    const auto delivery = client.send(b_.node->id(), pattern(5), options);
+    ASSERT_TRUE(delivery) << delivery.error().message();
+    EXPECT_EQ(delivery->outcome, Outcome::refused);
+    EXPECT_EQ(delivery->reason.code, Errc::refused_by_peer);
+  }
+  ASSERT_TRUE(news.until(2));
+  ASSERT_TRUE(mail.until(1));
+  EXPECT_EQ(news.messages.size(), 2u);
+  EXPECT_EQ(mail.messages.size(), 1u);
+}
+
 TEST_F(TwoNodes, NoSubscriberIsRefused) {
   const auto delivery = Client(a_.socket).send(b_.node->id(), pattern(5), direct());
   ASSERT_TRUE(delivery) << delivery.error().message();

@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 namespace qudag::api {
 namespace {
 
@@ -42,6 +45,47 @@ TEST(SubscriberQueue, RepliesFillNoPlaceOfMessages) {
   EXPECT_EQ(push(false), Accept::queue_full);
   EXPECT_EQ(push(true), Accept::taken);
   queue->close();
+}
+
+TEST(Subscribers, EachChannelHasItsOwn) {
+  boost::asio::io_context io;
+  Subscribers subscribers;
+  std::vector<std::pair<ChannelNumber, bool>> told;
+  subscribers.on_channel(
+      [&](ChannelNumber channel, bool wanted) { told.emplace_back(channel, wanted); });
+  std::vector<std::shared_ptr<SubscriberQueue>> queues;
+  for (int i = 0; i < 3; ++i) {
+    queues.push_back(std::make_shared<SubscriberQueue>(config::ApiOptions{}));
+    queues.back()->open(io.get_executor(), [] {});
+  }
+  const auto offer = [&](ChannelNumber channel) {
+    Message message;
+    message.channel = channel;
+    return subscribers.offer(std::move(message));
+  };
+  const auto count = [&](std::size_t i) {
+    QueueStatus row;
+    queues[i]->add_to(row);
+    return row.items;
+  };
+  EXPECT_EQ(offer(0), Accept::no_receiver);
+  subscribers.add(queues[0]);
+  subscribers.add(queues[1], 7);
+  subscribers.add(queues[2], 7);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(offer(7), Accept::taken);
+  EXPECT_EQ(offer(0), Accept::taken);
+  EXPECT_EQ(offer(8), Accept::no_receiver);
+  EXPECT_EQ(count(0), 1u);
+  EXPECT_EQ(count(1), 2u);
+  EXPECT_EQ(count(2), 2u);
+  subscribers.add(queues[1], 8);  // it leaves the other
+  subscribers.remove(queues[2].get());
+  EXPECT_EQ(offer(7), Accept::no_receiver);
+  EXPECT_EQ(offer(8), Accept::taken);
+  const std::vector<std::pair<ChannelNumber, bool>> wanted{
+      {0, true}, {7, true}, {8, true}, {7, false}};
+  EXPECT_EQ(told, wanted);
+  for (const auto& queue : queues) queue->close();
 }
 
 }  // namespace

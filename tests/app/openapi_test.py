@@ -13,8 +13,8 @@ import unittest
 from live_node import live_node
 
 METHODS = ("get", "post", "put", "delete", "patch")
-GOOD = {"to": None, "class": "low", "ttl": "1s", "relays": "0", "isolation": "7", "sign": "true",
-        "progress": "false", "format": "json", "count": "1"}
+GOOD = {"to": None, "class": "low", "ttl": "1s", "relays": "0", "isolation": "7", "channel": "7",
+        "sign": "true", "progress": "false", "format": "json", "count": "1"}
 
 
 class OpenApi(unittest.TestCase):

@@ -56,6 +56,9 @@ def check(library, include, list_file):
             if kind not in "WwVvu":
                 wrong.append(f"{text}: not ours")
             continue
+        if "::Impl" in text and "unique_ptr" not in text:
+            wrong.append(f"{text}: the inside of a class")
+            continue
         member = re.match(r"(?:(?:typeinfo|typeinfo name|vtable|guard variable) for )?"
                           r"qudag::(?:(\w+)::)?(~?\w+)", text)
         if member and (member[1] in classes or member[2] in classes and not member[1]):

@@ -45,7 +45,8 @@ class Signed : public Peer {
                              .size = static_cast<std::uint32_t>(bytes.size()),
                              .ttl_ms = as.ttl_ms,
                              .cls = as.cls,
-                             .is_signed = true};
+                             .is_signed = true,
+                             .channel = as.channel};
     acks.clear();
     arrive({wire::DataFrame{.ref = 0, .start = start, .last = true, .bytes = bytes}}, circuit);
     EXPECT_TRUE(acks.contains(0));
@@ -55,6 +56,18 @@ class Signed : public Peer {
   static constexpr NodeId kSelf{};
   std::uint64_t brought_ = 0;
 };
+
+TEST_F(Signed, IsForItsChannelOnly) {
+  auto as = fields();
+  as.channel = 7;
+  const auto bytes = sealed(as);
+  auto elsewhere = as;
+  elsewhere.channel = 8;
+  EXPECT_EQ(bring(elsewhere, bytes), AckStatus::bad_signature);
+  elsewhere.channel = 0;
+  EXPECT_EQ(bring(elsewhere, bytes), AckStatus::bad_signature);
+  EXPECT_EQ(bring(as, bytes), AckStatus::delivered);
+}
 
 TEST_F(Signed, OnceWhoeverBringsIt) {
   const auto as = fields();

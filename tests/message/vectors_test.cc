@@ -44,6 +44,10 @@ TEST(MessageVectors, Frames) {
             v.text("data_last"));
   EXPECT_EQ(written(wire::DataFrame{.ref = 9, .start = reply, .last = true, .bytes = text}),
             v.text("data_reply"));
+  wire::MessageStart to_channel = whole;
+  to_channel.channel = 0x1234;
+  EXPECT_EQ(written(wire::DataFrame{.ref = 10, .start = to_channel, .last = true, .bytes = text}),
+            v.text("data_channel"));
   EXPECT_EQ(written(wire::AckFrame{7, wire::AckStatus::wrong_time}), v.text("ack"));
   EXPECT_EQ(written(wire::CreditFrame{wire::kInitialCredit + 1}), v.text("credit"));
   EXPECT_EQ(written(wire::PingFrame{0x1122334455667788}), v.text("ping"));
@@ -104,6 +108,13 @@ TEST(MessageVectors, Signed) {
   const auto text = v.bytes("text");
   EXPECT_TRUE(crypto::verify(Bytes(made).first<1952>(), crypto::kMessageContext, text,
                              Bytes(made).subspan<1952, 3309>()));
+
+  SignedFields to_channel = fields;
+  to_channel.channel = ByteReader(v.bytes("channel")).u16();
+  ASSERT_TRUE(sign_in_place(*identity, to_channel, *ours));
+  ours->copy_out(made);
+  EXPECT_TRUE(crypto::verify(Bytes(made).first<1952>(), crypto::kMessageContext,
+                             v.bytes("text_for_channel"), Bytes(made).subspan<1952, 3309>()));
 
   const std::uint64_t first = ByteReader(v.bytes("first_second")).u64();
   const std::uint64_t last = ByteReader(v.bytes("last_second")).u64();

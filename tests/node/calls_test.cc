@@ -171,6 +171,58 @@ TEST_F(Calls, ARequestSaysWhyThereIsNoAnswer) {
   EXPECT_EQ(a_->request(b_->id(), bytes_of("?"), kDirect, 1h).get().error(), Errc::shutting_down);
 }
 
+/// Whole, in fragments, and signed: the channel decides who gets it, and who gets its reply.
+TEST_F(Calls, AChannelHasAHandlerOfItsOwnAtBothEnds) {
+  std::mutex mutex;
+  std::vector<std::string> seen;
+  const auto listen = [&](Node& node, ChannelNumber channel, std::string name, bool replies) {
+    node.on_message(channel, [&, channel, name, replies](Message&& message) {
+      {
+        const std::lock_guard lock(mutex);
+        seen.push_back(name);
+      }
+      EXPECT_EQ(message.channel, channel);
+      if (!replies) return Accept::taken;
+      EXPECT_TRUE(node.reply(*message.reply_to, bytes_of("r"), kDirect, {}));
+      return Accept::taken;
+    });
+  };
+  const auto wait_for = [&](std::vector<std::string> names) {
+    for (;;) {
+      const std::lock_guard lock(mutex);
+      if (seen.size() < names.size()) continue;
+      std::ranges::sort(seen);
+      EXPECT_EQ(seen, names);
+      seen.clear();
+      return;
+    }
+  };
+  listen(*b_, 0, "b0", true);
+  listen(*b_, 7, "b7", true);
+  listen(*a_, 0, "a0", false);
+  listen(*a_, 7, "a7", false);
+  for (const std::size_t bytes : {std::size_t{10}, std::size_t{100'000}}) {
+    for (const bool sign : {false, true}) {
+      const std::vector<std::byte> payload(bytes);
+      SendOptions options = kDirect;
+      options.sign = sign;
+      EXPECT_EQ(a_->send(b_->id(), payload, options).get().outcome, Outcome::delivered);
+      wait_for({"a0", "b0"});
+      options.channel = 7;
+      EXPECT_EQ(a_->send(b_->id(), payload, options).get().outcome, Outcome::delivered);
+      wait_for({"a7", "b7"});
+      options.channel = 8;
+      const Delivery refused = a_->send(b_->id(), payload, options).get();
+      EXPECT_EQ(refused.outcome, Outcome::refused);
+      EXPECT_EQ(refused.reason, Errc::refused_by_peer);
+      EXPECT_EQ(refused.reason.detail, "no receiver on that channel");
+    }
+  }
+  b_->on_message(7, {});
+  EXPECT_EQ(a_->send(b_->id(), bytes_of("x"), {.relays = 0, .channel = 7}).get().outcome,
+            Outcome::refused);
+}
+
 TEST_F(Calls, ARefusedReplySaysWhy) {
   EXPECT_EQ(a_->reply(ReplyTo(), bytes_of("x"), kDirect).get().reason, Errc::invalid_argument);
   std::promise<Delivery> ended;

@@ -168,6 +168,10 @@ def payload_vectors():
         ("data_middle", data(0)),
         ("data_last", data(last, body=b"!")),
         ("data_reply", data(first | last | f.REPLY, whole, f.u32(3))),
+        ("data_channel", data(first | last | f.CHANNEL, whole, f.u16(1))),
+        ("data_channel_highest", data(first | f.CHANNEL, part, f.u16(65535))),
+        ("data_channel_signed", data(first | f.SIGNED | f.CHANNEL, f.start(
+            message_id, f.SIGNED_BYTES, 16, 1), f.u16(2))),
         ("data_signed", data(first | f.SIGNED, f.start(message_id, f.SIGNED_BYTES, 16, 1))),
         ("data_largest", data(first, f.start(message_id, f.MESSAGE_BYTES_MAX, 16, 1))),
         ("data_largest_signed", data(first | f.SIGNED, f.start(
@@ -184,7 +188,10 @@ def payload_vectors():
     bad = [
         ("bad_type", f.u8(f.SCOPE + 1)),
         ("bad_type_ff", b"\xff" + bytes(20)),
-        ("bad_flag", data(0x10)),
+        ("bad_flag", data(0x20)),
+        ("bad_channel_later", data(f.CHANNEL, reply=f.u16(1))),
+        ("bad_channel_0", data(first | last | f.CHANNEL, whole, f.u16(0))),
+        ("bad_channel_reply", data(first | last | f.REPLY | f.CHANNEL, whole, f.u32(3) + f.u16(1))),
         ("bad_signed_later", data(f.SIGNED)),
         ("bad_reply_later", data(f.REPLY)),
         ("bad_signed_reply", data(first | f.SIGNED | f.REPLY, f.start(

@@ -228,7 +228,7 @@ BODIES = {HELLO: read_hello, PING: read_number(8), PONG: read_number(8), GOODBYE
 # ---- Section 7: the frames in a payload -------------------------------------------------------------
 
 DATA, ACK, CREDIT, MESSAGE_PING, MESSAGE_PONG, CLOSE, CANCEL, SCOPE = range(1, 9)
-FIRST, LAST, SIGNED, REPLY = 1, 2, 4, 8
+FIRST, LAST, SIGNED, REPLY, CHANNEL = 1, 2, 4, 8, 16
 MESSAGE_BYTES_MAX, SIGNED_BYTES = 1 << 26, 1952 + 3309 + 4
 STATUS_MAX = 8
 
@@ -278,6 +278,7 @@ def write(frame):
         if first:
             head = start(first["id"], first["size"], first["ttl"], first["class"])
             reply = u32(first["in_reply_to"]) if flags & REPLY else b""
+            reply += u16(first["channel"]) if flags & CHANNEL else b""
         return data(flags, ref, head, reply, payload)
     writers = {ACK: ack, CREDIT: credit, MESSAGE_PING: message_ping, MESSAGE_PONG: message_pong,
                CLOSE: close, CANCEL: cancel, SCOPE: scope}
@@ -295,14 +296,17 @@ def read_start(reader, flags):
     rule(least <= out["size"] <= most, "size", "circuit")
     if flags & REPLY:
         out["in_reply_to"] = reader.number(4)
+    if flags & CHANNEL:
+        out["channel"] = reader.number(2)
+        rule(out["channel"] != 0, "channel", "circuit")
     return out
 
 
 def read_data(reader):
     flags, ref = reader.number(1), reader.number(4)
-    rule(flags < 16, "flags", "circuit")
-    rule(flags & FIRST or not flags & (SIGNED | REPLY), "SIGNED or REPLY without FIRST", "circuit")
-    rule(flags & (SIGNED | REPLY) != SIGNED | REPLY, "SIGNED and REPLY", "circuit")
+    rule(flags < 32, "flags", "circuit")
+    rule(flags & FIRST or not flags & (SIGNED | REPLY | CHANNEL), "a flag without FIRST", "circuit")
+    rule(not flags & REPLY or not flags & (SIGNED | CHANNEL), "a flag with REPLY", "circuit")
     first = read_start(reader, flags) if flags & FIRST else None
     payload = reader.take(reader.number(2))
     if first:

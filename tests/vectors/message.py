@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True  # the source tree stays clean
 import mldsa
 
 HERE = pathlib.Path(__file__).resolve().parent
-FIRST, LAST, SIGNED, REPLY = 1, 2, 4, 8
+FIRST, LAST, SIGNED, REPLY, CHANNEL = 1, 2, 4, 8, 16
 CONTEXT = b"qudag/1 message"
 CLOCKS_APART = 300
 
@@ -27,8 +27,9 @@ def chosen(text, size):
     return hashlib.shake_256(b"qudag/1 vector: message " + text.encode()).digest(size)
 
 
-def data(flags, ref, body, start=b"", in_reply_to=None):
+def data(flags, ref, body, start=b"", in_reply_to=None, channel=0):
     reply = b"" if in_reply_to is None else struct.pack(">I", in_reply_to)
+    reply += struct.pack(">H", channel) if channel else b""
     return struct.pack(">BBI", 1, flags, ref) + start + reply + struct.pack(">H", len(body)) + body
 
 
@@ -50,6 +51,7 @@ def frame_vectors():
         "data_first": data(FIRST, 8, text[:2], start(message_id, 5, exponent(1), 2)),
         "data_last": data(LAST, 8, text[2:]),
         "data_reply": data(FIRST | LAST | REPLY, 9, text, whole, 3),
+        "data_channel": data(FIRST | LAST | CHANNEL, 10, text, whole, channel=0x1234),
         "ack": struct.pack(">BIB", 2, 7, 8),
         "credit": struct.pack(">BQ", 3, 4_194_304 + 1),
         "ping": struct.pack(">BQ", 4, 0x1122334455667788),
@@ -65,9 +67,9 @@ def frame_vectors():
             "ttl_on_the_wire": bytes(exponent(t) for t in ttls)}
 
 
-def signed_text(destination, message_id, minute, ttl, cls, payload):
+def signed_text(destination, message_id, minute, ttl, cls, payload, channel=0):
     return (destination + message_id + struct.pack(">IBBI", minute, ttl, cls, len(payload))
-            + hashlib.sha256(payload).digest())
+            + hashlib.sha256(payload).digest() + (struct.pack(">H", channel) if channel else b""))
 
 
 def of_now(minute, ttl, unix):
@@ -91,6 +93,8 @@ def signed_vectors():
             "minute": struct.pack(">I", minute), "ttl": bytes([ttl]), "class": bytes([cls]),
             "payload": payload, "text": text,
             "message": key.public + signature + struct.pack(">I", minute) + payload,
+            "channel": b"\x12\x34",
+            "text_for_channel": signed_text(destination, message_id, minute, ttl, cls, payload, 0x1234),
             "remembered_as": hashlib.sha256(signer + message_id).digest()[:16],
             "first_second": struct.pack(">Q", first), "last_second": struct.pack(">Q", last)}
 

@@ -1,8 +1,8 @@
 #include "api/client/stream_client.h"
 
+#include "api/records/bounds.h"
 #include "api/socket/listen.h"
 #include "config/api_options.h"
-#include "api/records/bounds.h"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -158,10 +158,10 @@ Status StreamClient::reply(const ReplyRecord& record) {
   return impl_->queue(record, kRecordLengthBytes + kReplyHeadBytes + record.payload.size());
 }
 
-Status StreamClient::subscribe(std::uint64_t count) {
+Status StreamClient::subscribe(std::uint64_t count, ChannelNumber channel) {
   impl_->subscribed = false;
-  if (Status queued =
-          impl_->queue(SubscribeRecord{.on = true, .count = count}, kRecordLengthBytes + 9);
+  if (Status queued = impl_->queue(SubscribeRecord{.on = true, .count = count, .channel = channel},
+                                   kRecordLengthBytes + 9 + kChannelBytes);
       !queued) {
     return queued;
   }

@@ -5,8 +5,8 @@
 // is under way go out together.
 #pragma once
 
-#include "api/records/records.h"
 #include "api/records/bounds.h"
+#include "api/records/records.h"
 
 #include <filesystem>
 #include <functional>
@@ -48,8 +48,9 @@ class StreamClient {
   /// Queue a record; the payload is copied. too_large over kStreamInBytesMax.
   Status send(const SendRecord& record);
   Status reply(const ReplyRecord& record);
-  /// Takes so many messages; 0: all. Waits until the node has said that they can come.
-  Status subscribe(std::uint64_t count = 0);
+  /// Takes so many messages of that channel; 0: all. Waits until the node has said that they can
+  /// come.
+  Status subscribe(std::uint64_t count = 0, ChannelNumber channel = 0);
   void unsubscribe();
 
   /// Set when the connection has ended; then nothing more comes.

@@ -7,9 +7,11 @@ namespace {
 
 constexpr std::uint8_t kFlagSign = 1;
 constexpr std::uint8_t kFlagProgress = 2;
+constexpr std::uint8_t kFlagSendChannel = 4;
 constexpr std::uint8_t kFlagSender = 1;
 constexpr std::uint8_t kFlagReply = 2;
 constexpr std::uint8_t kFlagInReplyTo = 4;
+constexpr std::uint8_t kFlagChannel = 8;
 
 /// Opens a record of `body` bytes after the op, and returns a writer for them (a payload that is
 /// appended afterwards is counted in `more`).
@@ -44,12 +46,17 @@ Result<ClientRecord> parse_send(Bytes body) {
   const std::uint8_t flags = in.u8();
   record.options.ttl = std::chrono::milliseconds(in.u32());
   record.options.isolation = in.u64();
+  const bool to_channel = (flags & kFlagSendChannel) != 0;
+  if (to_channel) record.options.channel = in.u16();
   record.payload = in.rest();
   if (!in.ok()) return fail(Errc::malformed, "SEND is too short");
   if (cls >= kClassCount) return fail(Errc::malformed, "SEND: class is 0, 1 or 2");
   if (record.options.relays > kRelaysMax) return fail(Errc::malformed, "SEND: relays is 0 to 5");
-  if ((flags & ~(kFlagSign | kFlagProgress)) != 0) {
+  if ((flags & ~(kFlagSign | kFlagProgress | kFlagSendChannel)) != 0) {
     return fail(Errc::malformed, "SEND: unknown flags");
+  }
+  if (to_channel && record.options.channel == 0) {
+    return fail(Errc::malformed, "SEND: channel 0 is told by no flag");
   }
   if (!ttl_in_range(record.options.ttl)) {
     return fail(Errc::malformed, "SEND: ttl_ms is 1 to 86400000");
@@ -74,8 +81,12 @@ Result<ClientRecord> parse_reply(Bytes body) {
 
 Result<ClientRecord> parse_subscribe(Bytes body) {
   ByteReader in(body);
-  const SubscribeRecord record{.on = true, .count = in.u64()};
-  if (!in.done()) return fail(Errc::malformed, "SUBSCRIBE is a count of 8 bytes");
+  SubscribeRecord record{.on = true, .count = in.u64()};
+  const bool of_channel = body.size() > 8;  // 0 is told by its absence
+  if (of_channel) record.channel = in.u16();
+  if (!in.done() || (of_channel && record.channel == 0)) {
+    return fail(Errc::malformed, "SUBSCRIBE is a count, and a channel or nothing");
+  }
   return record;
 }
 
@@ -112,8 +123,12 @@ Result<ServerRecord> parse_message(Bytes body) {
   if ((flags & kFlagInReplyTo) != 0) {
     record.in_reply_to = MessageId{in.array<16>()};
   }
+  const bool of_channel = (flags & kFlagChannel) != 0;
+  if (of_channel) record.channel = in.u16();
   record.payload = in.rest();
-  if (!in.ok() || cls >= kClassCount || flags > 7) return fail(Errc::malformed, "MESSAGE");
+  if (!in.ok() || cls >= kClassCount || flags > 15 || (of_channel && record.channel == 0)) {
+    return fail(Errc::malformed, "MESSAGE");
+  }
   record.cls = static_cast<Class>(cls);
   return record;
 }
@@ -130,15 +145,20 @@ Result<ServerRecord> parse_error(Bytes body) {
 }  // namespace
 
 void append(std::vector<std::byte>& out, const SendRecord& record) {
-  ByteWriter writer = open_record(out, Op::send, kSendHeadBytes - 1 + record.payload.size());
+  const ChannelNumber channel = record.options.channel;
+  ByteWriter writer =
+      open_record(out, Op::send,
+                  kSendHeadBytes - 1 + (channel != 0 ? kChannelBytes : 0) + record.payload.size());
   writer.u64(record.request);
   writer.put(record.destination.bytes);
   writer.u8(static_cast<std::uint8_t>(record.options.cls));
   writer.u8(static_cast<std::uint8_t>(record.options.relays));
   writer.u8(static_cast<std::uint8_t>((record.options.sign ? kFlagSign : 0) |
-                                      (record.progress ? kFlagProgress : 0)));
+                                      (record.progress ? kFlagProgress : 0) |
+                                      (channel != 0 ? kFlagSendChannel : 0)));
   writer.u32(static_cast<std::uint32_t>(record.options.ttl.count()));
   writer.u64(record.options.isolation);
+  if (channel != 0) writer.u16(channel);
   writer.put(record.payload);
 }
 
@@ -155,7 +175,10 @@ void append(std::vector<std::byte>& out, const SubscribeRecord& record) {
     open_record(out, Op::unsubscribe, 0);
     return;
   }
-  open_record(out, Op::subscribe, 8).u64(record.count);
+  const bool channel = record.channel != 0;
+  ByteWriter writer = open_record(out, Op::subscribe, 8 + (channel ? kChannelBytes : 0));
+  writer.u64(record.count);
+  if (channel) writer.u16(record.channel);
 }
 
 void append(std::vector<std::byte>& out, const OutcomeRecord& record) {
@@ -177,16 +200,18 @@ void append(std::vector<std::byte>& out, const ProgressRecord& record) {
 void append_message_head(std::vector<std::byte>& out, const MessageRecord& record,
                          std::size_t payload_bytes) {
   const std::size_t body = 16 + 1 + 1 + (record.sender ? NodeId::kSize : 0) +
-                           (record.reply_to ? kReplyToBytes : 0) + (record.in_reply_to ? 16 : 0);
+                           (record.reply_to ? kReplyToBytes : 0) + (record.in_reply_to ? 16 : 0) +
+                           (record.channel != 0 ? kChannelBytes : 0);
   ByteWriter writer = open_record(out, Op::message, body, payload_bytes);
   writer.put(record.id.bytes);
   writer.u8(static_cast<std::uint8_t>(record.cls));
-  writer.u8(static_cast<std::uint8_t>((record.sender ? kFlagSender : 0) |
-                                      (record.reply_to ? kFlagReply : 0) |
-                                      (record.in_reply_to ? kFlagInReplyTo : 0)));
+  writer.u8(static_cast<std::uint8_t>(
+      (record.sender ? kFlagSender : 0) | (record.reply_to ? kFlagReply : 0) |
+      (record.in_reply_to ? kFlagInReplyTo : 0) | (record.channel != 0 ? kFlagChannel : 0)));
   if (record.sender) writer.put(record.sender->bytes);
   if (record.reply_to) put(writer, *record.reply_to);
   if (record.in_reply_to) writer.put(record.in_reply_to->bytes);
+  if (record.channel != 0) writer.u16(record.channel);
 }
 
 void append(std::vector<std::byte>& out, const MessageRecord& record) {

@@ -35,11 +35,13 @@ inline constexpr std::size_t kRecordLengthBytes = 4;
 inline constexpr std::size_t kReplyToBytes = sizeof(ReplyTo::Handle);
 /// op, request, destination, class, relays, flags, ttl_ms, isolation; then the payload.
 inline constexpr std::size_t kSendHeadBytes = 1 + 8 + NodeId::kSize + 1 + 1 + 1 + 4 + 8;
+/// A channel, where a flag says that it follows; 0 is told by its absence.
+inline constexpr std::size_t kChannelBytes = 2;
 /// op, request, reply handle, ttl_ms; then the payload.
 inline constexpr std::size_t kReplyHeadBytes = 1 + 8 + kReplyToBytes + 4;
 /// The longest part of a MESSAGE in front of its payload, length included.
 inline constexpr std::size_t kMessageHeadBytesMax =
-    kRecordLengthBytes + 1 + 16 + 1 + 1 + NodeId::kSize + kReplyToBytes + 16;
+    kRecordLengthBytes + 1 + 16 + 1 + 1 + NodeId::kSize + kReplyToBytes + 16 + kChannelBytes;
 
 // ---- Client to node -----------------------------------------------------------------------------
 
@@ -58,11 +60,12 @@ struct ReplyRecord {
   Bytes payload;
 };
 
-/// SUBSCRIBE u64 count (0: no limit), or UNSUBSCRIBE. The node takes no more messages for this
-/// client than it asked for, so that none is acknowledged that nobody looks at.
+/// SUBSCRIBE u64 count (0: no limit), [u16 channel], or UNSUBSCRIBE. The node takes no more
+/// messages for this client than it asked for, so that none is acknowledged that nobody looks at.
 struct SubscribeRecord {
   bool on = true;
   std::uint64_t count = 0;
+  ChannelNumber channel = 0;
 };
 
 using ClientRecord = std::variant<SendRecord, ReplyRecord, SubscribeRecord>;
@@ -86,6 +89,7 @@ struct ProgressRecord {
 struct MessageRecord {
   MessageId id{};
   Class cls = Class::normal;
+  ChannelNumber channel = 0;
   std::optional<NodeId> sender;
   std::optional<ReplyTo> reply_to;
   std::optional<MessageId> in_reply_to;

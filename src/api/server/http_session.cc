@@ -290,7 +290,7 @@ asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
                               });
   // What is taken beyond `count` would be told `delivered` and shown to nobody.
   if (get.count != 0) port.queue()->set_quota(get.count);
-  hub_->subscribers.add(port.queue());
+  hub_->subscribers.add(port.queue(), get.channel);
   std::vector<OutItem> items;
   std::uint64_t given = 0;
   bool open = true;

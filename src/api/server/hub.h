@@ -48,7 +48,7 @@ inline constexpr MetricTable<ApiMetric> kApiMetrics{{
 }};
 static_assert(metric_table_is_valid(kApiMetrics));
 
-struct Hub {
+struct Hub : std::enable_shared_from_this<Hub> {
   Hub(Node& n, config::ApiOptions o) : node(n), options(std::move(o)) {}
 
   Node& node;
@@ -60,6 +60,8 @@ struct Hub {
   std::list<std::function<void()>> sessions;  // how to end each
   std::list<SubscriberQueue*> outboxes;       // open ones
 
+  /// A handler of the node's that gives messages to subscribers.
+  MessageHandler offer();
   /// What the API adds to the node's bounded things.
   void report(std::vector<QueueStatus>& rows) const;
 };

@@ -50,6 +50,7 @@ std::string progress_json(std::uint64_t bytes, std::uint64_t of) {
 
 std::string message_json(const Message& message) {
   json::object head{{"id", text(message.id.to_string())}, {"class", text(name_of(message.cls))}};
+  if (message.channel != 0) head["channel"] = message.channel;
   if (message.sender) head["sender"] = text(message.sender->to_string());
   if (message.reply_to) head["reply_to"] = text(to_text(*message.reply_to));
   if (message.in_reply_to) head["in_reply_to"] = text(message.in_reply_to->to_string());

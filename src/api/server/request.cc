@@ -93,6 +93,7 @@ std::expected<Request, RequestError> post_message(std::string_view query) {
               {"relays", number(post.options.relays, 0, kRelaysMax)},
               {"isolation", number(post.options.isolation, 0, UINT64_MAX)},
               {"sign", truth(post.options.sign)},
+              {"channel", number(post.options.channel, 0, UINT16_MAX)},
               {"progress", truth(post.progress)}});
   return checked(std::move(read), has_to, post);
 }
@@ -119,7 +120,8 @@ std::expected<Request, RequestError> get_messages(std::string_view query) {
                                       get.raw = text == "raw";
                                       return {};
                                     }},
-                                   {"count", number(get.count, 1, UINT64_MAX)}});
+                                   {"count", number(get.count, 1, UINT64_MAX)},
+                                   {"channel", number(get.channel, 0, UINT16_MAX)}});
   return checked(std::move(read), true, get);
 }
 

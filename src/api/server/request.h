@@ -12,7 +12,7 @@
 
 namespace qudag::api {
 
-/// POST /v1/messages?to=ID&class=&ttl=&relays=&isolation=&sign=&progress=
+/// POST /v1/messages?to=ID&class=&ttl=&relays=&isolation=&sign=&channel=&progress=
 struct PostMessage {
   NodeId to;
   SendOptions options;
@@ -25,10 +25,11 @@ struct PostReply {
   std::chrono::milliseconds ttl{60'000};
 };
 
-/// GET /v1/messages?format=json|raw&count=N
+/// GET /v1/messages?format=json|raw&count=N&channel=N
 struct GetMessages {
   bool raw = false;
   std::uint64_t count = 0;  ///< 0: until the client goes
+  ChannelNumber channel = 0;
 };
 
 enum class Page : std::uint8_t { status, peers, circuits, queues, metrics };

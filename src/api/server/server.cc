@@ -52,6 +52,14 @@ void Hub::report(std::vector<QueueStatus>& rows) const {
   if (!outboxes.empty()) rows.push_back(std::move(waiting));
 }
 
+MessageHandler Hub::offer() {
+  return [hub = shared_from_this()](Message&& message) {
+    const Accept answer = hub->subscribers.offer(std::move(message));
+    if (answer != Accept::taken) hub->counters.add(ApiMetric::messages_refused);
+    return answer;
+  };
+}
+
 struct Server::Impl {
   Impl(Node& node, config::ApiOptions options)
       : hub(std::make_shared<Hub>(node, std::move(options))), acceptor(io) {}
@@ -132,11 +140,13 @@ Result<std::unique_ptr<Server>> Server::start(Node& node, config::ApiOptions opt
   if (ec) return fail(Errc::io_error, "api.socket: " + ec.message());
   static_cast<void>(impl->listening.release());
   asio::co_spawn(impl->io, impl->accept(), asio::detached);
-  node.on_message([hub = impl->hub](Message&& message) {
-    const Accept answer = hub->subscribers.offer(std::move(message));
-    if (answer != Accept::taken) hub->counters.add(ApiMetric::messages_refused);
-    return answer;
-  });
+  // Another channel has a handler while somebody listens there: its messages are refused without us
+  // before and after.
+  impl->hub->subscribers.on_channel(
+      [&node, hub = impl->hub.get()](ChannelNumber channel, bool wanted) {
+        if (channel != 0) node.on_message(channel, wanted ? hub->offer() : MessageHandler());
+      });
+  node.on_message(impl->hub->offer());
   impl->thread = std::thread([io = &impl->io] { io->run(); });
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }

@@ -73,8 +73,13 @@ void Batch::add(OutItem& item, std::size_t& outstanding) {
 void Batch::add_message(Message& message) {
   const std::size_t size = message.payload.size();
   messages_.add(message);
-  const MessageRecord head{message.id,       message.cls,         message.sender,
-                           message.reply_to, message.in_reply_to, {}};
+  const MessageRecord head{.id = message.id,
+                           .cls = message.cls,
+                           .channel = message.channel,
+                           .sender = message.sender,
+                           .reply_to = message.reply_to,
+                           .in_reply_to = message.in_reply_to,
+                           .payload = {}};
   append_message_head(bytes_, head, size);
   for (std::size_t i = 0; i < message.payload.piece_count(); ++i) {
     const Bytes piece = std::as_const(message.payload).piece(i);
@@ -318,7 +323,7 @@ void StreamSession::handle(const SubscribeRecord& record) {
   if (record.on) {
     port_.queue()->set_quota(record.count == 0 ? UINT64_MAX : record.count);
     port_.queue()->push_subscribed();  // in the queue before the first message
-    hub_->subscribers.add(port_.queue());
+    hub_->subscribers.add(port_.queue(), record.channel);
   } else {
     hub_->subscribers.remove(port_.queue().get());
   }

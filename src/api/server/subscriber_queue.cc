@@ -122,25 +122,44 @@ void SubscriberQueue::add_to(QueueStatus& row) {
   if (refused_ > 0) row.drops.push_back({"items_full", refused_});
 }
 
-void Subscribers::add(std::shared_ptr<SubscriberQueue> queue) {
+bool Subscribers::has(ChannelNumber channel) const {
+  return std::ranges::any_of(entries_,
+                             [channel](const Entry& one) { return one.channel == channel; });
+}
+
+void Subscribers::drop(const SubscriberQueue* queue) {
+  const auto at = std::ranges::find_if(
+      entries_, [queue](const Entry& known) { return known.queue.get() == queue; });
+  if (at == entries_.end()) return;
+  const ChannelNumber channel = at->channel;
+  entries_.erase(at);
+  if (on_channel_ && !has(channel)) on_channel_(channel, false);
+}
+
+void Subscribers::add(std::shared_ptr<SubscriberQueue> queue, ChannelNumber channel) {
   const std::lock_guard lock(mutex_);
-  for (const auto& known : outboxes_) {
-    if (known == queue) return;
+  for (const Entry& known : entries_) {
+    if (known.queue == queue && known.channel == channel) return;
   }
-  outboxes_.push_back(std::move(queue));
+  drop(queue.get());
+  const bool first = !has(channel);
+  entries_.push_back({std::move(queue), channel});
+  if (on_channel_ && first) on_channel_(channel, true);
 }
 
 void Subscribers::remove(const SubscriberQueue* queue) {
   const std::lock_guard lock(mutex_);
-  std::erase_if(outboxes_, [queue](const auto& known) { return known.get() == queue; });
+  drop(queue);
 }
 
 Accept Subscribers::offer(Message&& message) {
   const std::lock_guard lock(mutex_);
   Accept answer = Accept::no_receiver;
-  for (std::size_t i = 0; i < outboxes_.size(); ++i) {
-    turn_ = (turn_ + 1) % outboxes_.size();
-    const Accept one = outboxes_[turn_]->push_message(message);
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    turn_ = (turn_ + 1) % entries_.size();
+    const Entry& entry = entries_[turn_];
+    if (entry.channel != message.channel) continue;
+    const Accept one = entry.queue->push_message(message);
     if (one == Accept::taken) return one;
     if (one == Accept::queue_full) answer = one;
   }

@@ -106,18 +106,32 @@ class SubscriberQueue : public std::enable_shared_from_this<SubscriberQueue> {
   std::function<void()> wake_;  // API thread only
 };
 
-/// Who gets received messages: each message goes to one subscriber, in turn, skipping full ones.
+/// Who gets received messages: each message goes to one subscriber of its channel, in turn,
+/// skipping full ones.
 class Subscribers {
  public:
-  void add(std::shared_ptr<SubscriberQueue> queue);
+  /// Told under the lock: somebody is there for that channel, or nobody is any more.
+  using OnChannel = std::function<void(ChannelNumber channel, bool wanted)>;
+  void on_channel(OnChannel told) { on_channel_ = std::move(told); }  // before the first add()
+
+  /// A queue has one channel at a time: the last one.
+  void add(std::shared_ptr<SubscriberQueue> queue, ChannelNumber channel = 0);
   void remove(const SubscriberQueue* queue);
   /// From any shard. no_receiver when nobody listens, queue_full when all are full.
   Accept offer(Message&& message);
 
  private:
+  struct Entry {
+    std::shared_ptr<SubscriberQueue> queue;
+    ChannelNumber channel = 0;
+  };
+  bool has(ChannelNumber channel) const;
+  void drop(const SubscriberQueue* queue);
+
   std::mutex mutex_;
-  std::vector<std::shared_ptr<SubscriberQueue>> outboxes_;
+  std::vector<Entry> entries_;
   std::size_t turn_ = 0;
+  OnChannel on_channel_;
 };
 
 }  // namespace qudag::api

@@ -1,0 +1,193 @@
+// The C interface: what it refuses, and what its descriptor says. examples/c_hello.c is the way
+// through, in C.
+#include <qudag/qudag.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <poll.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr uint32_t kPatience = 60'000;
+
+/// Frees it in the end.
+struct NodeOwner {
+  explicit NodeOwner(const char* bootstrap = nullptr) {
+    qudag_options* options = qudag_options_new();
+    EXPECT_EQ(qudag_options_set_shards(options, 1), 0);
+    EXPECT_EQ(qudag_options_set_gossip_interval(options, 1), 0);
+    EXPECT_EQ(qudag_options_set_log_level(options, "off"), 0);
+    if (bootstrap != nullptr) {
+      EXPECT_EQ(qudag_options_add_bootstrap(options, bootstrap), 0);
+    }
+    EXPECT_EQ(qudag_start(options, &node), 0) << qudag_last_error();
+    qudag_options_free(options);
+    EXPECT_EQ(qudag_id(node, id), 0);
+    EXPECT_EQ(qudag_address(node, address), 0);
+  }
+  ~NodeOwner() { qudag_free(node); }
+  NodeOwner(const NodeOwner&) = delete;
+  NodeOwner& operator=(const NodeOwner&) = delete;
+
+  /// Waits while nothing is there; false if nothing came.
+  bool readable(int timeout_ms = kPatience) const {
+    pollfd one{.fd = qudag_fd(node), .events = POLLIN, .revents = 0};
+    return ::poll(&one, 1, timeout_ms) == 1;
+  }
+  qudag_message* receive() const {
+    qudag_message* message = nullptr;
+    while (qudag_receive(node, &message) == QUDAG_WOULD_BLOCK) {
+      if (!readable()) break;
+    }
+    return message;
+  }
+  qudag_outcome outcome() const {
+    qudag_outcome out{};
+    while (qudag_next_outcome(node, &out) == QUDAG_WOULD_BLOCK) {
+      if (!readable()) break;
+    }
+    return out;
+  }
+
+  qudag_node* node = nullptr;
+  char id[QUDAG_ID_TEXT_BYTES];
+  char address[QUDAG_ADDRESS_TEXT_BYTES];
+};
+
+qudag_send_options direct() {
+  qudag_send_options out;
+  qudag_send_options_init(&out);
+  EXPECT_EQ(out.cls, QUDAG_NORMAL);
+  EXPECT_EQ(out.ttl_ms, 60'000u);
+  EXPECT_EQ(out.relays, static_cast<unsigned>(QUDAG_RELAYS_DEFAULT));
+  out.relays = 0;
+  return out;
+}
+
+TEST(CApi, RefusesNullAndNonsense) {
+  EXPECT_EQ(qudag_start(nullptr, nullptr), QUDAG_INVALID_ARGUMENT);
+  EXPECT_STREQ(qudag_last_error(), "invalid_argument: null");
+  EXPECT_EQ(qudag_fd(nullptr), -1);
+  EXPECT_EQ(qudag_receive(nullptr, nullptr), QUDAG_INVALID_ARGUMENT);
+  EXPECT_EQ(qudag_message_size(nullptr), 0u);
+  EXPECT_EQ(qudag_message_piece(nullptr, 0, nullptr), nullptr);
+  EXPECT_EQ(qudag_message_can_reply(nullptr), 0);
+  qudag_free(nullptr);
+  qudag_options_free(nullptr);
+  qudag_message_free(nullptr);
+  EXPECT_STREQ(qudag_error_name(QUDAG_CANCELLED), "cancelled");
+  EXPECT_STREQ(qudag_error_name(12'345), "unknown");
+
+  qudag_options* options = qudag_options_new();
+  EXPECT_EQ(qudag_options_add_bootstrap(options, "nowhere"), 101);
+  EXPECT_EQ(qudag_options_set_listen(options, "localhost:1"), 101);
+  EXPECT_EQ(qudag_options_set_listen(options, nullptr), QUDAG_INVALID_ARGUMENT);
+  EXPECT_EQ(qudag_options_set_log_level(options, "loud"), QUDAG_INVALID_ARGUMENT);
+  EXPECT_EQ(qudag_options_set_identity(options, "no key", 6), 0);
+  qudag_node* node = nullptr;
+  EXPECT_EQ(qudag_start(options, &node), 101);
+  EXPECT_EQ(node, nullptr);
+  EXPECT_EQ(qudag_options_set_memory(options, 1), 0);
+  EXPECT_EQ(qudag_start(options, &node), 104);
+  EXPECT_THAT(qudag_last_error(), HasSubstr("limits.memory"));
+  qudag_options_free(options);
+}
+
+TEST(CApi, TheDescriptorIsReadableWhileSomethingWaits) {
+  const NodeOwner server;
+  const std::string entry = std::string(server.id) + "@" + server.address;
+  const NodeOwner client(entry.c_str());
+  ASSERT_EQ(qudag_wait_joined(client.node, 0, kPatience), 0) << qudag_last_error();
+  ASSERT_EQ(qudag_wait_known(client.node, server.id, kPatience), 0) << qudag_last_error();
+  EXPECT_FALSE(server.readable(0));
+
+  const qudag_send_options how = direct();
+  qudag_message_id sent[2];
+  for (qudag_message_id& one : sent) {
+    ASSERT_EQ(qudag_send(client.node, server.id, "hello", 5, &how, &one), 0);
+  }
+  for (qudag_message_id& one : sent) {
+    qudag_message* message = server.receive();
+    ASSERT_NE(message, nullptr);
+    qudag_message_id id;
+    EXPECT_EQ(qudag_message_get_id(message, &id), 0);
+    EXPECT_EQ(std::memcmp(&id, &one, sizeof id), 0);
+    char text[8] = {};
+    EXPECT_EQ(qudag_message_copy(message, 1, text, 3), 3u);
+    EXPECT_STREQ(text, "ell");
+    EXPECT_EQ(qudag_message_copy(message, 9, text, 3), 0u);
+    EXPECT_EQ(qudag_message_class(message), QUDAG_NORMAL);
+    EXPECT_EQ(qudag_message_can_reply(message), 1);
+    char sender[QUDAG_ID_TEXT_BYTES];
+    EXPECT_EQ(qudag_message_sender(message, sender), 0);
+    EXPECT_EQ(qudag_message_in_reply_to(message, &id), 0);
+    qudag_message_free(message);
+  }
+  EXPECT_FALSE(server.readable(0));
+  for (qudag_message_id& one : sent) {
+    const qudag_outcome outcome = client.outcome();
+    EXPECT_EQ(outcome.kind, QUDAG_DELIVERED);
+    EXPECT_EQ(outcome.error, QUDAG_OK);
+    EXPECT_GT(outcome.elapsed_ns, 0u);
+    EXPECT_EQ(std::memcmp(&outcome.id, &one, sizeof one), 0);
+  }
+  EXPECT_FALSE(client.readable(0));
+
+  qudag_status_record status;
+  ASSERT_EQ(qudag_status(client.node, &status), 0);
+  EXPECT_EQ(status.nodes_known, 2u);
+  EXPECT_EQ(status.joined, 0);  // two nodes are too few for three relays
+  EXPECT_EQ(status.outcomes_waiting, 0u);
+  EXPECT_EQ(qudag_wait_joined(client.node, 3, 0), QUDAG_TIMED_OUT);
+  EXPECT_THAT(qudag_last_error(), HasSubstr("3 relays are wanted"));
+}
+
+TEST(CApi, ListensToChannels) {
+  const NodeOwner server;
+  const std::string entry = std::string(server.id) + "@" + server.address;
+  const NodeOwner client(entry.c_str());
+  ASSERT_EQ(qudag_wait_known(client.node, server.id, kPatience), 0) << qudag_last_error();
+  qudag_send_options how = direct();
+  how.channel = 7;
+  ASSERT_EQ(qudag_send(client.node, server.id, "x", 1, &how, nullptr), 0);
+  EXPECT_EQ(client.outcome().kind, QUDAG_REFUSED);
+  ASSERT_EQ(qudag_listen(server.node, 7, 1), 0);
+  ASSERT_EQ(qudag_send(client.node, server.id, "x", 1, &how, nullptr), 0);
+  EXPECT_EQ(client.outcome().kind, QUDAG_DELIVERED);
+  qudag_message* message = server.receive();
+  ASSERT_NE(message, nullptr);
+  EXPECT_EQ(qudag_message_channel(message), 7);
+  qudag_message_free(message);
+  ASSERT_EQ(qudag_listen(server.node, 7, 0), 0);
+  ASSERT_EQ(qudag_send(client.node, server.id, "x", 1, &how, nullptr), 0);
+  EXPECT_EQ(client.outcome().kind, QUDAG_REFUSED);
+}
+
+TEST(CApi, EverySendHasItsOutcomeAfterTheStop) {
+  const NodeOwner server;
+  const std::string entry = std::string(server.id) + "@" + server.address;
+  const NodeOwner client(entry.c_str());
+  ASSERT_EQ(qudag_wait_known(client.node, server.id, kPatience), 0) << qudag_last_error();
+  const qudag_send_options how = direct();
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_EQ(qudag_send(client.node, server.id, nullptr, 0, &how, nullptr), 0);
+  }
+  EXPECT_EQ(qudag_send(client.node, server.id, nullptr, 1, &how, nullptr), QUDAG_INVALID_ARGUMENT);
+  EXPECT_EQ(qudag_send(client.node, "nobody", "x", 1, &how, nullptr), 101);
+  EXPECT_EQ(qudag_stop(client.node, 0), 0);
+  qudag_outcome outcome;
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(qudag_next_outcome(client.node, &outcome), 0);
+  EXPECT_EQ(qudag_next_outcome(client.node, &outcome), QUDAG_WOULD_BLOCK);
+  EXPECT_EQ(qudag_send(client.node, server.id, "x", 1, &how, nullptr), QUDAG_SHUTTING_DOWN);
+  const qudag_message_id nothing{};
+  EXPECT_EQ(qudag_cancel(client.node, &nothing), QUDAG_SHUTTING_DOWN);
+}
+
+}  // namespace
