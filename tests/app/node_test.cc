@@ -129,6 +129,27 @@ TEST_F(Pair, StandardInputArrivesOnStandardOutput) {
   EXPECT_EQ(received.out, "hello, world");
 }
 
+TEST_F(Pair, AChannelHasItsOwnReceiver) {
+  Process receiver({"recv", "--channel", "7", "--count", "1", "--json", "--timeout", "60s",
+                    "--socket", directory_ / "b"});
+  const std::string file = directory_ / "in";
+  std::ofstream(file) << "for seven";
+  const auto send_to = [&](const char* channel) {
+    return run(
+        {"send", b_id_, file, "--relays", "0", "--channel", channel, "--socket", directory_ / "a"});
+  };
+  Ran sent;
+  for (int i = 0; i < 500; ++i) {  // refused until the receiver has subscribed
+    EXPECT_EQ(send_to("8").exit, 3);
+    sent = send_to("7");
+    if (sent.exit != 3) break;
+  }
+  EXPECT_EQ(sent.exit, 0) << sent.err;
+  const Ran received = receiver.wait();
+  EXPECT_EQ(received.exit, 0) << received.err;
+  EXPECT_THAT(received.out, HasSubstr("\"channel\":7"));
+}
+
 TEST_F(Pair, FilesArriveInADirectoryAsJsonSays) {
   const std::string file = directory_ / "in";
   const std::string content(300'000, 'q');
