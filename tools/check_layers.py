@@ -26,9 +26,10 @@ import sys
 # module -> modules that it stands on; everything below those is allowed as well.
 ARROWS = {
     "base": [],
+    "telemetry": ["base"],
     "crypto": ["base"],
     "wire": ["crypto"],
-    "memory": ["base"],
+    "memory": ["telemetry"],
     "sync": ["memory"],
     "runtime": ["base", "memory", "sync"],
     "link": ["runtime", "crypto", "wire"],  # OpenSSL keys, control-stream frames

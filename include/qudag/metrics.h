@@ -131,16 +131,18 @@ struct QueueStatus {
   std::vector<Drops> drops;  ///< those that happened
 };
 
-enum class SampleKind : std::uint8_t { counter, gauge };
+enum class SampleKind : std::uint8_t { counter, gauge, histogram };
 
-/// One line of the metrics table, summed over shards. A histogram comes as gauges with the suffixes
-/// _p50, _p90, _p99, _max and a counter with _count.
+/// One line of the metrics page, over all shards. A histogram is a line for each bucket
+/// (`..._bucket{le="0.000064"}`: how many took less than 64 us), `..._sum` in seconds and
+/// `..._count`, as Prometheus has it: such lines of several nodes may be added.
 struct MetricSample {
   std::string name;    ///< Prometheus style: qudag_cells_relayed_total
   std::string labels;  ///< "" or `class="high",reason="expired"`
-  std::string help;
+  std::string help;    ///< a sentence
   SampleKind kind = SampleKind::counter;
   double value = 0;
+  std::string family;  ///< the name without _bucket, _sum and _count
 };
 
 /// Counts OpenSSL's memory from now on, for the metrics `qudag_tls_...`, by hooks that are

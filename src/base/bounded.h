@@ -26,7 +26,7 @@ enum class DropReason : std::uint8_t {
   purged,      ///< dropped by its owner
 };
 inline constexpr std::size_t kDropReasonCount = 7;
-inline constexpr std::array<std::string_view, kDropReasonCount> kDropReasonNames{
+inline constexpr std::string_view kDropReasonNames[kDropReasonCount] = {
     "items_full", "bytes_full", "too_large", "oldest", "expired", "waited", "purged"};
 constexpr std::string_view name_of(DropReason reason) {
   return kDropReasonNames[static_cast<std::size_t>(reason)];

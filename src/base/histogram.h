@@ -46,6 +46,13 @@ class Histogram {
   /// 0 while nothing is recorded, as are max, mean and every percentile.
   std::uint64_t min() const { return count_ == 0 ? 0 : min_; }
   std::uint64_t max() const { return max_; }
+  double sum() const { return sum_; }
+  /// Records below `end`, a power of two: buckets begin at these, so this is exact.
+  std::uint64_t below(std::uint64_t end) const {
+    std::uint64_t out = 0;
+    for (std::size_t i = 0; i < bucket_of(end); ++i) out += buckets_[i];
+    return out;
+  }
   double mean() const { return count_ == 0 ? 0.0 : sum_ / static_cast<double>(count_); }
 
   /// The value that at least `percent` of the records do not exceed; percent in [0, 100].

@@ -15,6 +15,7 @@
 #include "base/bounded.h"
 #include "base/rng.h"
 #include "base/time.h"
+#include "circuit/stats.h"
 #include "memory/block.h"
 #include "onion/build.h"
 #include "onion/cells.h"
@@ -145,26 +146,6 @@ struct CircuitInfo {
   StreamKey next;      // relay and source: towards the destination
   Duration age{};
   std::uint64_t cells_forward = 0, cells_backward = 0;
-};
-
-struct CircuitsStats {
-  std::uint64_t builds_started = 0, builds_ready = 0, builds_failed = 0, builds_timed_out = 0;
-  std::uint64_t accepted_relay = 0, accepted_destination = 0;
-  std::uint64_t refused_limit = 0, refused_replay = 0, refused_malformed = 0, refused_auth = 0,
-                refused_expired = 0, refused_not_relay = 0, refused_memory = 0,
-                refused_overload = 0, refused_slow = 0, refused_place = 0;
-  std::uint64_t extend_failed = 0;
-  std::uint64_t cells_relayed = 0, cells_sent = 0, cells_received = 0;
-  std::uint64_t cells_bad = 0;     // tags that did not verify
-  std::uint64_t tails_bad = 0;     // cells in which a destination left something behind the payload
-  std::uint64_t bytes_copied = 0;  // payload bytes copied by this module
-  std::uint64_t bytes_relayed = 0;
-  std::uint64_t blocks_exhausted = 0;
-  std::uint64_t ended_idle = 0, ended_peer = 0, ended_link = 0;
-  std::uint64_t ended_place = 0;                        // ready ones, for another link's circuit
-  std::array<std::uint64_t, kClassCount> ended_shed{};  // relayed ones, by class
-  std::uint64_t ended_reclaimed = 0;                    // because memory was short
-  std::uint64_t rested = 0;  // times that an idle circuit's key contexts were put away
 };
 
 class Circuits {

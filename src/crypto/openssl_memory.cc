@@ -83,4 +83,6 @@ OpenSslMemory openssl_memory() noexcept {
           .allocations = allocations.load(std::memory_order_relaxed)};
 }
 
+const char* openssl_version() noexcept { return OpenSSL_version(OPENSSL_VERSION_STRING); }
+
 }  // namespace qudag::crypto

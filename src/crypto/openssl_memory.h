@@ -16,5 +16,7 @@ struct OpenSslMemory {
 bool count_openssl_memory() noexcept;
 /// Any thread.
 OpenSslMemory openssl_memory() noexcept;
+/// "3.5.4", of the library that runs.
+const char* openssl_version() noexcept;
 
 }  // namespace qudag::crypto

@@ -24,6 +24,7 @@
 #include "link/admission/admission.h"
 #include "link/dialing/redial.h"
 #include "link/lifecycle.h"
+#include "link/stats.h"
 #include "memory/block.h"
 #include "runtime/driver.h"
 #include "runtime/socket.h"
@@ -184,46 +185,6 @@ struct EndpointOptions {
   bool say_hello = true;
   /// Receives TLS secrets, for a packet capture in a test; never set in a node.
   std::function<void(std::string_view line)> keylog = {};
-};
-
-struct EndpointStats {
-  std::uint64_t datagrams_in = 0, datagrams_out = 0;
-  std::uint64_t handshakes_started = 0, handshakes_done = 0, handshakes_failed = 0;
-  std::uint64_t steps_off_loop = 0, steps_inline = 0;  // of TLS in handshakes
-  std::uint64_t steps_put_off = 0;                     // the worker pool was full
-  std::uint64_t steps_waiting = 0;                     // now: for a worker, or at one
-  std::uint64_t held_dropped = 0;  // datagrams for a handshake at a worker, beyond its bound
-  std::uint64_t links_refused = 0;
-  std::array<std::uint64_t, kRefusalCount> refused_by{};  // the same, by reason; own dials apart
-  std::uint64_t tokens_taken = 0;  // proofs of address from an earlier link, in place of a Retry
-  std::uint64_t retries_sent = 0, version_negotiations = 0, resets_sent = 0;
-  std::array<std::uint64_t, kClassCount> class_bytes_in{};  // of streams, by class
-  // Links, by clean-up.
-  std::uint64_t ended_silent = 0, ended_stuck = 0, ended_unused = 0, ended_drained = 0;
-  std::uint64_t replaced_twin = 0, replaced_old = 0,
-                replaced_spare = 0;  // links that drain for another
-  // Turns in which a budget was used up, so that something waited for the next one.
-  std::uint64_t turns_accepts_used_up = 0;
-  std::array<std::uint64_t, kClassCount> turns_writes_used_up{};
-  std::uint64_t dropped_unknown = 0, dropped_malformed = 0, dropped_wrong_shard = 0;
-  std::uint64_t control_frames_malformed = 0;
-  std::uint64_t streams_early = 0;  // that overtook the HELLO of their peer
-  // Dials of peers that had not answered: done, and refused as too early or for lack of budget.
-  std::uint64_t redials = 0, redials_too_soon = 0, redials_no_budget = 0;
-  std::uint64_t links_shown = 0;  // after a change of address
-  std::uint64_t links_moved = 0;  // of those, how many took another connection id to a new path
-  // To the address that the acceptor prefers: gone there; no answer from there; not believed.
-  std::uint64_t preferred_moved = 0, preferred_unreachable = 0, preferred_refused = 0;
-  std::uint64_t links_redialed = 0;       // that others dialed at an address which is gone
-  std::uint64_t links_asked = 0;          // because their peer came anew from elsewhere
-  std::uint64_t bytes_copied = 0;         // into buffers of ours, outside packet sealing
-  std::uint64_t scratch_bytes = 0;        // the most that one turn needed
-  std::uint64_t windows_grown_bytes = 0;  // of streams now, beyond their first size
-  // By the allocator hooks of ngtcp2, and with the streams' own records:
-  std::uint64_t quic_memory_bytes = 0;        // in use now
-  std::uint64_t quic_memory_held = 0;         // the same and what is kept free for it
-  std::uint64_t quic_allocations = 0;         // since the start
-  std::uint64_t quic_system_allocations = 0;  // of those, how many went to the system
 };
 
 /// Where a datagram goes whose connection id names another shard. May be null with one shard.

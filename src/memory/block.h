@@ -16,6 +16,7 @@
 #include "base/bounded.h"
 #include "base/bytes.h"
 #include "memory/budget.h"
+#include "telemetry/metric.h"
 
 #include <array>
 #include <atomic>
@@ -114,6 +115,8 @@ struct PoolOptions {
   std::shared_ptr<Budget> high_budget = nullptr;
 };
 
+inline constexpr std::string_view kBlockSizeNames[] = {"cell", "bulk", "small"};
+
 struct PoolStats {
   std::array<std::uint64_t, kBlockSizeCount> in_use{};
   std::array<std::uint64_t, kBlockSizeCount> free{};
@@ -122,6 +125,35 @@ struct PoolStats {
   std::uint64_t trimmed = 0;    // given back to the system allocator
   std::uint64_t exhausted = 0;  // refused because of blocks_max or the budget
 };
+
+namespace metrics {
+
+using telemetry::each, telemetry::Kind, telemetry::label, telemetry::no_label, telemetry::same;
+
+inline constexpr telemetry::Metric<PoolStats> kPool[] = {
+    {{"qudag_pool_blocks", "Pooled blocks of memory, by size and state.", Kind::gauge},
+     label("state", "used").each("size", kBlockSizeNames),
+     [](const PoolStats& s, std::size_t i) { return static_cast<double>(s.in_use[i]); }},
+    {same, label("state", "free").each("size", kBlockSizeNames),
+     [](const PoolStats& s, std::size_t i) { return static_cast<double>(s.free[i]); }},
+    {{"qudag_pool_taken_total", "Blocks taken from pools.", Kind::counter},
+     no_label,
+     &PoolStats::taken},
+    {{"qudag_pool_allocated_total", "Blocks that the pools had to get from the allocator.",
+      Kind::counter},
+     no_label,
+     &PoolStats::allocated},
+    {{"qudag_pool_trimmed_total", "Blocks given back to the allocator.", Kind::counter},
+     no_label,
+     &PoolStats::trimmed},
+    {{"qudag_pool_exhausted_total",
+      "Blocks refused because a pool or its memory budget was at its limit.", Kind::counter},
+     no_label,
+     &PoolStats::exhausted},
+};
+static_assert(telemetry::valid(kPool));
+
+}  // namespace metrics
 
 /// Of one piece, with what the allocator needs for itself.
 std::size_t piece_bytes(BlockSize size);

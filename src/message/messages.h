@@ -19,6 +19,7 @@
 #include "crypto/identity.h"
 #include "memory/block.h"
 #include "memory/budget.h"
+#include "message/stats.h"
 
 #include <qudag/message.h>
 
@@ -131,19 +132,6 @@ struct MessagesOptions {
   std::chrono::seconds flow_idle{60};  // then the flow's circuits are closed
 
   std::size_t sends_max() const { return waiting_max[0] + waiting_max[1] + waiting_max[2]; }
-};
-
-struct MessagesStats {
-  std::array<std::uint64_t, kClassCount> accepted{}, delivered{}, expired{}, refused{}, failed{};
-  std::array<std::uint64_t, kClassCount> received{};
-  std::uint64_t bytes_sent = 0;      // bytes of messages in DATA frames, first transmissions only
-  std::uint64_t bytes_received = 0;  // payload bytes taken by the application
-  std::uint64_t resent = 0, duplicates = 0, assemblies_dropped = 0, assemblies_stalled = 0;
-  std::uint64_t frames_malformed = 0, credit_violations = 0, signatures_bad = 0, signatures_old = 0;
-  std::uint64_t signed_off_loop = 0, verified_off_loop = 0, signatures_put_off = 0;
-  std::uint64_t refused_memory = 0, refused_queue = 0, refused_no_receiver = 0;
-  std::uint64_t bytes_copied = 0;
-  std::uint64_t waiting = 0, in_flight = 0, flows = 0;
 };
 
 class Messages final : public circuit::CircuitEvents {

@@ -18,6 +18,7 @@
 #include "netmap/map/view.h"
 #include "netmap/routes/history.h"
 #include "netmap/routes/route.h"
+#include "netmap/stats.h"
 
 #include <chrono>
 #include <cstdint>
@@ -69,25 +70,6 @@ struct NetmapOptions {
   std::size_t verifies_per_turn_max = 16;  // further descriptors wait in a bounded queue
   std::size_t waiting_max = limits::kVerifiesWaitingMax;
   std::size_t links_max = 4096;  // further links are served no gossip
-};
-
-struct NetmapStats {
-  std::size_t held = 0;
-  std::size_t waiting = 0;  // for their signature
-  std::size_t owed = 0;     // to links
-  std::uint64_t accepted = 0, replaced = 0, expired = 0;
-  std::uint64_t rejected_malformed = 0, rejected_signature = 0, rejected_old = 0, rejected_full = 0,
-                rejected_expired = 0, rejected_rate = 0;
-  std::uint64_t evicted = 0;  // gave their place to others
-  std::size_t unproven = 0;   // held, but neither reached nor ours to keep
-  std::uint64_t tried = 0, reached = 0, unreached = 0;  // relays dialed to see them; and the result
-  std::uint64_t reached_beyond_share = 0;  // as many of their host or network were reached already
-  std::uint64_t waiting_dropped = 0;       // the queue was full: the oldest of the link with most
-  std::uint64_t owed_dropped = 0;          // too much owed already: the next digest makes up for it
-  std::uint64_t frames_in = 0, frames_out = 0, frames_malformed = 0;
-  std::uint64_t frames_ignored = 0;  // a link beyond links_max, or asking for more than its share
-  std::uint64_t sends_refused = 0;   // by the sink
-  std::size_t scratch_bytes = 0;     // the most that one frame needed
 };
 
 class Netmap {

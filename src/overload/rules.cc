@@ -13,46 +13,6 @@ double in_range(double pressure) {
 
 }  // namespace
 
-std::string_view name_of(Pressure pressure) {
-  switch (pressure) {
-    case Pressure::memory:
-      return "memory";
-    case Pressure::queue_delay:
-      return "queue_delay";
-    case Pressure::loop_lag:
-      return "loop_lag";
-    case Pressure::descriptors:
-      return "descriptors";
-    case Pressure::handshakes:
-      return "handshakes";
-    case Pressure::circuits:
-      return "circuits";
-    case Pressure::builds:
-      return "builds";
-  }
-  return "unknown";
-}
-
-std::string_view name_of(Action action) {
-  switch (action) {
-    case Action::shrink:
-      return "shrink";
-    case Action::stop_opening_ahead:
-      return "stop_opening_ahead";
-    case Action::refuse_circuits:
-      return "refuse_circuits";
-    case Action::require_retry:
-      return "require_retry";
-    case Action::pause_low:
-      return "pause_low";
-    case Action::drop_low:
-      return "drop_low";
-    case Action::drop_normal:
-      return "drop_normal";
-  }
-  return "unknown";
-}
-
 void Overload::update(const Pressures& pressures, TimePoint now) {
   for (const OverloadRule& rule : kOverloadRules) {
     State& state = states_[static_cast<std::size_t>(rule.action)];

@@ -46,8 +46,18 @@ enum class Action : std::uint8_t {
 };
 inline constexpr std::size_t kActionCount = 7;
 
-std::string_view name_of(Pressure pressure);
-std::string_view name_of(Action action);
+/// In their order, as metrics and logs show them.
+inline constexpr std::string_view kPressureNames[kPressureCount] = {
+    "memory", "queue_delay", "loop_lag", "descriptors", "handshakes", "circuits", "builds"};
+inline constexpr std::string_view kActionNames[kActionCount] = {
+    "shrink",    "stop_opening_ahead", "refuse_circuits", "require_retry",
+    "pause_low", "drop_low",           "drop_normal"};
+constexpr std::string_view name_of(Pressure pressure) {
+  return kPressureNames[static_cast<std::size_t>(pressure)];
+}
+constexpr std::string_view name_of(Action action) {
+  return kActionNames[static_cast<std::size_t>(action)];
+}
 
 /// A threshold that is never reached: this pressure is not relieved by that action.
 inline constexpr double kNotDriven = std::numeric_limits<double>::infinity();

@@ -7,6 +7,7 @@
 #include "base/bounded.h"
 #include "base/bytes.h"
 #include "base/time.h"
+#include "telemetry/metric.h"
 
 #include <qudag/address.h>
 
@@ -45,6 +46,36 @@ struct SocketStats {
   std::uint64_t send_blocked = 0;  // EAGAIN: trains given back to the caller
   std::uint64_t send_errors = 0;   // dropped by the system; QUIC treats it as loss
 };
+
+namespace metrics {
+
+using telemetry::each, telemetry::Kind, telemetry::label, telemetry::no_label, telemetry::same;
+
+inline constexpr telemetry::Metric<SocketStats> kSocket[] = {
+    {{"qudag_datagrams_total", "UDP datagrams.", Kind::counter},
+     label("direction", "in"),
+     &SocketStats::received_datagrams},
+    {same, label("direction", "out"), &SocketStats::sent_datagrams},
+    {{"qudag_bytes_total", "Bytes of UDP payload.", Kind::counter},
+     label("direction", "in"),
+     &SocketStats::received_bytes},
+    {same, label("direction", "out"), &SocketStats::sent_bytes},
+    {{"qudag_syscalls_total", "Calls to the socket that read or write datagrams.", Kind::counter},
+     label("call", "recvmmsg"),
+     &SocketStats::receive_calls},
+    {same, label("call", "sendmmsg"), &SocketStats::send_calls},
+    {{"qudag_send_blocked_total", "Trains of datagrams for which the socket had no room.",
+      Kind::counter},
+     no_label,
+     &SocketStats::send_blocked},
+    {{"qudag_send_errors_total",
+      "Trains of datagrams that the system refused; QUIC treats them as lost.", Kind::counter},
+     no_label,
+     &SocketStats::send_errors},
+};
+static_assert(telemetry::valid(kSocket));
+
+}  // namespace metrics
 
 class DatagramSocket {
  public:

@@ -17,6 +17,7 @@
 #include "shard/protection/load_reports.h"
 #include "shard/protection/protection.h"
 #include "shard/warm_links.h"
+#include "telemetry/metric.h"
 
 #include <array>
 #include <optional>
@@ -57,5 +58,69 @@ struct ShardReport {
   Histogram build_us;                              // circuit builds that succeeded
   std::array<Histogram, kClassCount> delivery_us;  // send() to acknowledgement
 };
+
+namespace metrics {
+
+using telemetry::each, telemetry::kClassNames, telemetry::Kind, telemetry::label,
+    telemetry::no_label, telemetry::same;
+
+inline constexpr telemetry::Metric<ShardReport> kShard[] = {
+    {{"qudag_links", "Links that are held now.", Kind::gauge}, no_label, &ShardReport::links},
+    {{"qudag_circuits", "Circuits that are held now, in all roles.", Kind::gauge},
+     no_label,
+     &ShardReport::circuits},
+    {{"qudag_clock_off_seconds",
+      "How far the wall clock is ahead of the peers, by the median of their networks; 0 while it "
+      "is not known.",
+      Kind::gauge},
+     no_label,
+     [](const ShardReport& s) { return static_cast<double>(s.clock_off_s.value_or(0)); }},
+    {{"qudag_loop_turns_total", "Turns of the event loops.", Kind::counter},
+     no_label,
+     &ShardReport::loop_turns},
+    {{"qudag_loop_rests_total", "Times that an event loop had nothing to do, and how it waited.",
+      Kind::counter},
+     label("how", "asleep"),
+     &ShardReport::loop_sleeps},
+    {same, label("how", "awake"), &ShardReport::loop_rests_awake},
+    {{"qudag_loop_lag_seconds", "How late an event loop served a deadline or a task.",
+      Kind::seconds},
+     no_label,
+     &ShardReport::loop_lag_us},
+    {{"qudag_turns_used_up_total",
+      "Turns of the loop that left work for the next turn, by the budget that was used up.",
+      Kind::counter},
+     label("budget", "read"),
+     &ShardReport::turns_reading_used_up},
+    {{"qudag_send_pauses_total", "Times that senders were paused because their class had no room.",
+      Kind::counter},
+     each("class", kClassNames),
+     [](const ShardReport& s, std::size_t i) { return static_cast<double>(s.send_pauses[i]); }},
+    {{"qudag_build_keys_total",
+      "Ephemeral keys of circuits that this node built, by when they were made.", Kind::counter},
+     label("made", "ahead"),
+     &ShardReport::build_keys_ahead},
+    {same, label("made", "in_turn"), &ShardReport::build_keys_made},
+    {{"qudag_first_hops_total",
+      "First hops chosen: the least loaded guard, the only guard that suits, or no guard.",
+      Kind::counter},
+     label("by", "least"),
+     [](const ShardReport& s) { return static_cast<double>(s.first_hops.least); }},
+    {same, label("by", "only"),
+     [](const ShardReport& s) { return static_cast<double>(s.first_hops.only); }},
+    {same, label("by", "other"),
+     [](const ShardReport& s) { return static_cast<double>(s.first_hops.other); }},
+    {{"qudag_circuit_build_seconds", "Time from the request for a circuit until it is ready.",
+      Kind::seconds},
+     no_label,
+     &ShardReport::build_us},
+    {{"qudag_delivery_seconds", "Time from the send of a message until its acknowledgement.",
+      Kind::seconds},
+     each("class", kClassNames),
+     [](const ShardReport& s, std::size_t i) -> const Histogram& { return s.delivery_us[i]; }},
+};
+static_assert(telemetry::valid(kShard));
+
+}  // namespace metrics
 
 }  // namespace qudag::shard

@@ -15,6 +15,7 @@
 #include "link/dialing/warm_set.h"
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
+#include "telemetry/metric.h"
 
 #include <array>
 #include <cstdint>
@@ -33,6 +34,7 @@ enum class LinkRequest : std::uint8_t {
   refused,  // by a limit, or it did not answer a moment ago
 };
 inline constexpr std::size_t kLinkRequestKinds = 4;
+inline constexpr std::string_view kLinkRequestNames[] = {"ready", "dialing", "dialed", "refused"};
 using LinkRequests = std::array<std::uint64_t, kLinkRequestKinds>;
 
 struct WarmStats {
@@ -42,6 +44,34 @@ struct WarmStats {
   std::uint64_t unused = 0;   // how many lost their place, or ended, before that
   std::uint64_t evicted = 0;  // peers that lost their place
 };
+
+namespace metrics {
+
+using telemetry::each, telemetry::Kind, telemetry::label, telemetry::no_label, telemetry::same;
+
+inline constexpr telemetry::Metric<WarmStats> kWarm[] = {
+    {{"qudag_warm_links", "Links that are kept or were opened ahead of need.", Kind::gauge},
+     no_label,
+     &WarmStats::now},
+    {{"qudag_warm_links_total", "Links opened ahead of need, and what became of them.",
+      Kind::counter},
+     label("event", "opened"),
+     &WarmStats::opened},
+    {same, label("event", "used"), &WarmStats::used},
+    {same, label("event", "unused"), &WarmStats::unused},
+    {same, label("event", "evicted"), &WarmStats::evicted},
+};
+static_assert(telemetry::valid(kWarm));
+
+inline constexpr telemetry::Metric<LinkRequests> kLinkRequests[] = {
+    {{"qudag_link_requests_total", "Links that circuits asked for, by what there was.",
+      Kind::counter},
+     each("result", kLinkRequestNames),
+     [](const LinkRequests& s, std::size_t i) { return static_cast<double>(s[i]); }},
+};
+static_assert(telemetry::valid(kLinkRequests));
+
+}  // namespace metrics
 
 class WarmLinks {
  public:

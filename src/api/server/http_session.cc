@@ -97,10 +97,10 @@ asio::awaitable<bool> HttpSession::one_request() {
       (ec && ec.category() == asio::error::get_system_category())) {
     co_return false;  // gone or silent: there is nobody to answer
   }
-  hub_->counters.add(ApiMetric::requests);
+  ++hub_->stats.requests;
   keep_alive_ = !ec && parser.keep_alive();
   if (ec) {
-    hub_->counters.add(ApiMetric::requests_malformed);
+    ++hub_->stats.requests_malformed;
     if (ec == http::error::body_limit) {
       co_return co_await answer(Error(Errc::too_large, "a message has at most 64 MiB"));
     }
@@ -114,7 +114,7 @@ asio::awaitable<bool> HttpSession::one_request() {
   const auto target = parser.get().target();
   auto request = parse_request({method.data(), method.size()}, {target.data(), target.size()});
   if (!request) {
-    hub_->counters.add(ApiMetric::requests_malformed);
+    ++hub_->stats.requests_malformed;
     keep_alive_ = keep_alive_ && parser.is_done();
     co_return co_await answer(request.error().status, error_json(request.error().error));
   }
@@ -316,7 +316,7 @@ asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
       }
       open = text.empty() || co_await write_chunk(std::move(text));
       port.queue()->written(written);
-      hub_->counters.add(ApiMetric::messages_out);
+      ++hub_->stats.messages_out;
       if (get.count != 0 && ++given >= get.count) open = false;
     }
   }
@@ -371,15 +371,10 @@ asio::awaitable<bool> HttpSession::get_page(Page page) {
     auto value = co_await settled(hub_->node.metrics());
     type = "text/plain; version=0.0.4";
     if (value) {
-      const auto own = hub_->counters.snapshot();
-      for (std::size_t i = 0; i < own.size(); ++i) {
-        const bool counter = kApiMetrics[i].kind == MetricKind::counter;
-        value->push_back({"qudag_" + std::string(kApiMetrics[i].name) + (counter ? "_total" : ""),
-                          "", std::string(kApiMetrics[i].help),
-                          counter ? SampleKind::counter : SampleKind::gauge,
-                          static_cast<double>(own[i])});
-      }
-      body = metrics_text(std::move(*value));
+      telemetry::Page own;
+      own.add(metrics::kApi, hub_->stats);
+      for (MetricSample& sample : own.take()) value->push_back(std::move(sample));
+      body = telemetry::prometheus(std::move(*value));
     }
   }
   if (!body) {

@@ -5,8 +5,8 @@
 #pragma once
 
 #include "api/server/subscriber_queue.h"
-#include "base/counters.h"
 #include "crypto/random.h"
+#include "telemetry/page.h"
 
 #include <qudag/node.h>
 
@@ -22,31 +22,53 @@ namespace qudag::api {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 
-enum class ApiMetric {
-  connections_open,
-  connections_refused,
-  requests,
-  requests_malformed,
-  records,
-  records_malformed,
-  messages_out,
-  messages_refused,
-  pauses,
-  kCount
+/// What the server counts. Its thread only.
+struct ApiStats {
+  std::uint64_t connections_open = 0, connections_refused = 0;
+  std::uint64_t requests = 0, requests_malformed = 0;
+  std::uint64_t records = 0, records_malformed = 0;
+  std::uint64_t messages_out = 0, messages_refused = 0;
+  std::uint64_t pauses = 0;
 };
-inline constexpr MetricTable<ApiMetric> kApiMetrics{{
-    {"api_connections_open", "connections", "Connections open now", MetricKind::gauge},
-    {"api_connections_refused", "connections", "Closed at accept: the limit was reached"},
-    {"api_requests", "requests", "HTTP requests"},
-    {"api_requests_malformed", "requests", "HTTP requests that were not understood"},
-    {"api_records", "records", "WebSocket records from clients"},
-    {"api_records_malformed", "records",
-     "WebSocket messages with a record that was not understood"},
-    {"api_messages_out", "messages", "Received messages that were written to a subscriber"},
-    {"api_messages_refused", "messages", "Received messages with no subscriber that had room"},
-    {"api_pauses", "pauses", "Times that a client was not read because its sends had no outcome"},
-}};
-static_assert(metric_table_is_valid(kApiMetrics));
+
+namespace metrics {
+
+using telemetry::Kind, telemetry::no_label;
+
+inline constexpr telemetry::Metric<ApiStats> kApi[] = {
+    {{"qudag_api_connections_open", "Connections to the local API that are open.", Kind::gauge},
+     no_label,
+     &ApiStats::connections_open},
+    {{"qudag_api_connections_refused_total",
+      "Connections that were closed at once because api.connections were open."},
+     no_label,
+     &ApiStats::connections_refused},
+    {{"qudag_api_requests_total", "HTTP requests."}, no_label, &ApiStats::requests},
+    {{"qudag_api_requests_malformed_total", "HTTP requests that were not understood."},
+     no_label,
+     &ApiStats::requests_malformed},
+    {{"qudag_api_records_total", "Records that clients sent over WebSockets."},
+     no_label,
+     &ApiStats::records},
+    {{"qudag_api_records_malformed_total",
+      "WebSocket messages with a record that was not understood."},
+     no_label,
+     &ApiStats::records_malformed},
+    {{"qudag_api_messages_out_total", "Received messages that were written to a subscriber."},
+     no_label,
+     &ApiStats::messages_out},
+    {{"qudag_api_messages_refused_total",
+      "Received messages that were refused because no subscriber had room."},
+     no_label,
+     &ApiStats::messages_refused},
+    {{"qudag_api_pauses_total",
+      "Times that a client was not read because api.outstanding of its sends had no outcome."},
+     no_label,
+     &ApiStats::pauses},
+};
+static_assert(telemetry::valid(kApi));
+
+}  // namespace metrics
 
 struct Hub : std::enable_shared_from_this<Hub> {
   Hub(Node& n, config::ApiOptions o) : node(n), options(std::move(o)) {}
@@ -54,7 +76,7 @@ struct Hub : std::enable_shared_from_this<Hub> {
   Node& node;
   const config::ApiOptions options;
   Subscribers subscribers;
-  Counters<ApiMetric> counters;
+  ApiStats stats;
   bool draining = false;                      // no new sends
   bool ending = false;                        // every session has been told to end
   std::list<std::function<void()>> sessions;  // how to end each
@@ -74,10 +96,10 @@ class SessionEntry {
       : hub_(hub),
         at_(hub.sessions.insert(hub.sessions.end(), std::move(end))),
         isolation_(crypto::SystemRng().u64() | 1) {
-    hub_.counters.add(ApiMetric::connections_open);
+    ++hub_.stats.connections_open;
   }
   ~SessionEntry() {
-    hub_.counters.sub(ApiMetric::connections_open);
+    --hub_.stats.connections_open;
     hub_.sessions.erase(at_);
   }
   SessionEntry(const SessionEntry&) = delete;

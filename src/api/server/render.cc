@@ -157,25 +157,6 @@ std::string queues_json(const std::vector<QueueStatus>& queues) {
   return json::serialize(json::object{{"queues", std::move(out)}}) + "\n";
 }
 
-std::string metrics_text(std::vector<MetricSample> samples) {
-  // A family's lines must stand together, after its HELP and TYPE.
-  std::stable_sort(samples.begin(), samples.end(),
-                   [](const MetricSample& a, const MetricSample& b) { return a.name < b.name; });
-  std::string out;
-  std::string_view family;
-  for (const MetricSample& sample : samples) {
-    if (sample.name != family) {
-      family = sample.name;
-      out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", sample.name, sample.help, sample.name,
-                         sample.kind == SampleKind::counter ? "counter" : "gauge");
-    }
-    out += sample.name;
-    if (!sample.labels.empty()) out += fmt::format("{{{}}}", sample.labels);
-    out += fmt::format(" {}\n", sample.value);
-  }
-  return out;
-}
-
 unsigned http_status_of(Errc code) {
   switch (code) {
     case Errc::ok:

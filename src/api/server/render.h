@@ -1,4 +1,4 @@
-// Answers as text: JSON objects of docs/reference/api.md and the Prometheus page.
+// Answers as text: the JSON objects of docs/reference/api.md.
 #pragma once
 
 #include <qudag/message.h>
@@ -22,8 +22,6 @@ std::string status_json(const NodeStatus& status);
 std::string peers_json(const std::vector<PeerStatus>& peers);
 std::string circuits_json(const std::vector<CircuitStatus>& circuits);
 std::string queues_json(const std::vector<QueueStatus>& queues);
-/// Prometheus text format 0.0.4.
-std::string metrics_text(std::vector<MetricSample> samples);
 
 /// The HTTP status that goes with an error code, and with a delivery.
 unsigned http_status_of(Errc code);

@@ -90,7 +90,7 @@ asio::awaitable<void> Server::Impl::accept() {
       continue;
     }
     if (hub->sessions.size() >= hub->options.connections) {
-      hub->counters.add(ApiMetric::connections_refused);
+      ++hub->stats.connections_refused;
       continue;  // the socket closes here
     }
     if (!admit(socket)) continue;
@@ -104,7 +104,7 @@ asio::awaitable<void> Server::Impl::accept() {
 bool Server::Impl::admit(asio::local::stream_protocol::socket& socket) {
   const Status allowed = check_client(socket.native_handle(), hub->options.mode);
   if (allowed) return true;
-  hub->counters.add(ApiMetric::connections_refused);
+  ++hub->stats.connections_refused;
   const std::string answer = refusal_of(allowed.error());
   // What does not fit the buffer of a new socket at once is not worth a wait.
   static_cast<void>(

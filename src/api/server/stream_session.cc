@@ -191,7 +191,7 @@ asio::awaitable<void> StreamSession::read() {
       broken_ = taken.error();
     }
     if (broken_) {
-      hub_->counters.add(ApiMetric::records_malformed);
+      ++hub_->stats.records_malformed;
       break;
     }
     in.consume(in.size());
@@ -206,7 +206,7 @@ asio::awaitable<void> StreamSession::read() {
 /// read from it, and its socket fills; at a quarter the session goes on.
 asio::awaitable<void> StreamSession::wait_for_room() {
   if (outstanding_ < std::max<std::size_t>(1, hub_->options.outstanding / 2)) co_return;
-  hub_->counters.add(ApiMetric::pauses);
+  ++hub_->stats.pauses;
   for (paused_ = true; paused_;) co_await room_.async_wait(kTuple);
 }
 
@@ -230,7 +230,7 @@ asio::awaitable<void> StreamSession::write() {
       const auto [ec, bytes] = co_await socket_.async_write(batch.buffers(), kTuple);
       write_began_.reset();
       failed = ec;
-      hub_->counters.add(ApiMetric::messages_out, batch.messages().count());
+      hub_->stats.messages_out += batch.messages().count();
       port_.queue()->written(batch.messages());
       batch.clear();
       go_on();
@@ -271,7 +271,7 @@ Status StreamSession::take_records(Bytes message) {
     if (!raw) return std::unexpected(raw.error());
     const auto record = parse_client_record(*raw);
     if (!record) return std::unexpected(record.error());
-    hub_->counters.add(ApiMetric::records);
+    ++hub_->stats.records;
     std::visit([this](const auto& known) { handle(known); }, *record);
   }
   return {};

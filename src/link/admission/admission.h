@@ -37,6 +37,10 @@ enum class Refusal : std::uint8_t {
   memory,            // no room for another link
 };
 inline constexpr std::size_t kRefusalCount = 9;
+/// In their order, without `none`.
+inline constexpr std::string_view kRefusalNames[] = {
+    "stopping",         "links",       "half_open", "rate", "prefix_links",
+    "prefix_half_open", "prefix_rate", "memory"};
 std::string_view reason_of(Refusal refusal);
 /// Refusal::none for a text that is none of ours.
 Refusal refusal_of(std::string_view reason);

@@ -17,6 +17,7 @@
 #include "base/bounded.h"
 #include "base/time.h"
 #include "sync/token_bucket.h"
+#include "telemetry/metric.h"
 
 #include <qudag/address.h>
 
@@ -39,6 +40,23 @@ struct DialRules {
 struct DialStats {
   std::uint64_t begun = 0, given_up = 0, refused_rate = 0, known_dead = 0;
 };
+
+namespace metrics {
+
+using telemetry::each, telemetry::Kind, telemetry::label, telemetry::no_label, telemetry::same;
+
+inline constexpr telemetry::Metric<DialStats> kDials[] = {
+    {{"qudag_dials_for_others_total",
+      "Next hops that were dialed for circuits of others, by the result.", Kind::counter},
+     label("result", "begun"),
+     &DialStats::begun},
+    {same, label("result", "given_up"), &DialStats::given_up},
+    {same, label("result", "rate"), &DialStats::refused_rate},
+    {same, label("result", "dead"), &DialStats::known_dead},
+};
+static_assert(telemetry::valid(kDials));
+
+}  // namespace metrics
 
 class DialPlaces {
  public:

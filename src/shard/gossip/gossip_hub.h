@@ -15,6 +15,7 @@
 #include "shard/seam/environment.h"
 #include "shard/seam/link_key.h"
 #include "shard/seam/sibling.h"
+#include "telemetry/metric.h"
 
 #include <cstdint>
 #include <functional>
@@ -26,6 +27,25 @@ struct GossipHubStats {
   std::uint64_t turns_used_up = 0;   // frames were left for the next turn
   std::uint64_t frames_dropped = 0;  // more than a link, or all, may have waiting
 };
+
+namespace metrics {
+
+using telemetry::each, telemetry::Kind, telemetry::label, telemetry::no_label, telemetry::same;
+
+inline constexpr telemetry::Metric<GossipHubStats> kGossip[] = {
+    {{"qudag_turns_used_up_total",
+      "Turns of the loop that left work for the next turn, by the budget that was used up.",
+      Kind::counter},
+     label("budget", "gossip"),
+     &GossipHubStats::turns_used_up},
+    {{"qudag_gossip_dropped_total", "Gossip frames dropped because too many were waiting.",
+      Kind::counter},
+     no_label,
+     &GossipHubStats::frames_dropped},
+};
+static_assert(telemetry::valid(kGossip));
+
+}  // namespace metrics
 
 class GossipHub final : public netmap::GossipSink {
  public:

@@ -15,6 +15,7 @@
 
 #include "link/endpoint.h"
 #include "sync/token_bucket.h"
+#include "telemetry/metric.h"
 
 #include <algorithm>
 #include <chrono>
@@ -33,6 +34,20 @@ struct BuildLimiterStats {
   std::uint64_t refused_link_rate = 0;
   std::uint64_t refused_rate = 0;
 };
+
+namespace metrics {
+
+using telemetry::each, telemetry::Kind, telemetry::label, telemetry::no_label, telemetry::same;
+
+inline constexpr telemetry::Metric<BuildLimiterStats> kBuildLimiter[] = {
+    {{"qudag_circuits_refused_total", "Build messages refused, by the reason.", Kind::counter},
+     label("reason", "link_rate"),
+     &BuildLimiterStats::refused_link_rate},
+    {same, label("reason", "rate"), &BuildLimiterStats::refused_rate},
+};
+static_assert(telemetry::valid(kBuildLimiter));
+
+}  // namespace metrics
 
 class BuildLimiter {
  public:

@@ -10,6 +10,7 @@
 #include "base/bounded.h"
 #include "link/endpoint.h"
 #include "netmap/routes/loads.h"
+#include "telemetry/metric.h"
 
 #include <cstdint>
 #include <map>
@@ -24,6 +25,31 @@ struct LoadReportStats {
   std::uint64_t ignored_too_fast = 0;  // more than agreed, or no room
   std::uint64_t ignored_unknown = 0;   // from who does not say who it is
 };
+
+namespace metrics {
+
+using telemetry::each, telemetry::Kind, telemetry::label, telemetry::no_label, telemetry::same;
+
+inline constexpr telemetry::Metric<LoadReportStats> kLoadReports[] = {
+    {{"qudag_load", "The load that this node tells its peers: 0 idle, 1 full.", Kind::highest},
+     no_label,
+     [](const LoadReportStats& s) { return s.own; }},
+    {{"qudag_load_reports_total", "LOAD frames sent to peers, and heard from them and kept.",
+      Kind::counter},
+     label("way", "sent"),
+     &LoadReportStats::sent},
+    {same, label("way", "heard"), &LoadReportStats::heard},
+    {{"qudag_load_reports_ignored_total",
+      "LOAD frames that were ignored: more often than agreed, or from a peer that does not say who "
+      "it is.",
+      Kind::counter},
+     label("reason", "too_fast"),
+     &LoadReportStats::ignored_too_fast},
+    {same, label("reason", "unknown"), &LoadReportStats::ignored_unknown},
+};
+static_assert(telemetry::valid(kLoadReports));
+
+}  // namespace metrics
 
 class LoadReports {
  public:

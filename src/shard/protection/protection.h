@@ -17,6 +17,7 @@
 #include "overload/meter.h"
 #include "overload/rules.h"
 #include "shard/seam/environment.h"
+#include "telemetry/metric.h"
 
 #include <algorithm>
 #include <array>
@@ -52,6 +53,44 @@ struct ProtectionReport {
   std::array<std::uint64_t, kClassCount> sends_refused{};
   std::uint64_t reclaimed_bytes = 0;  // held by circuits that ended because memory was short
 };
+
+namespace metrics {
+
+using telemetry::each, telemetry::Kind, telemetry::label, telemetry::no_label, telemetry::same;
+
+inline constexpr telemetry::Metric<ProtectionReport> kProtection[] = {
+    {{"qudag_overload_pressure",
+      "What runs short, as a share of what is allowed: 0 idle, 1 at the limit.", Kind::highest},
+     each("pressure", overload::kPressureNames),
+     [](const ProtectionReport& s, std::size_t i) { return s.pressures[i]; }},
+    {{"qudag_overload_action",
+      "How strongly an action of the overload manager is taken: 0 not at all, 1 fully.",
+      Kind::highest},
+     each("action", overload::kActionNames),
+     [](const ProtectionReport& s, std::size_t i) { return s.levels[i]; }},
+    {{"qudag_overload_started_total", "Times that an action of the overload manager began.",
+      Kind::counter},
+     each("action", overload::kActionNames),
+     [](const ProtectionReport& s, std::size_t i) { return static_cast<double>(s.started[i]); }},
+    {{"qudag_messages_shed_total", "Waiting messages that the overload manager dropped.",
+      Kind::counter},
+     label("class", "normal"),
+     [](const ProtectionReport& s) { return static_cast<double>(s.messages_dropped[1]); }},
+    {same, label("class", "low"),
+     [](const ProtectionReport& s) { return static_cast<double>(s.messages_dropped[2]); }},
+    {{"qudag_sends_refused_total", "Messages that the overload manager refused.", Kind::counter},
+     label("class", "normal"),
+     [](const ProtectionReport& s) { return static_cast<double>(s.sends_refused[1]); }},
+    {same, label("class", "low"),
+     [](const ProtectionReport& s) { return static_cast<double>(s.sends_refused[2]); }},
+    {{"qudag_memory_reclaimed_bytes_total",
+      "Memory held by circuits that were ended because memory was short.", Kind::counter},
+     no_label,
+     &ProtectionReport::reclaimed_bytes},
+};
+static_assert(telemetry::valid(kProtection));
+
+}  // namespace metrics
 
 /// All outlive the object.
 struct ProtectionSetup {

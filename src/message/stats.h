@@ -1,0 +1,103 @@
+// What the message layer counts, and what the metrics page says of it.
+#pragma once
+
+#include "telemetry/metric.h"
+
+#include <qudag/message.h>
+#include <array>
+#include <cstdint>
+
+namespace qudag::message {
+
+struct MessagesStats {
+  std::array<std::uint64_t, kClassCount> accepted{}, delivered{}, expired{}, refused{}, failed{};
+  std::array<std::uint64_t, kClassCount> received{};
+  std::uint64_t bytes_sent = 0;      // bytes of messages in DATA frames, first transmissions only
+  std::uint64_t bytes_received = 0;  // payload bytes taken by the application
+  std::uint64_t resent = 0, duplicates = 0, assemblies_dropped = 0, assemblies_stalled = 0;
+  std::uint64_t frames_malformed = 0, credit_violations = 0, signatures_bad = 0, signatures_old = 0;
+  std::uint64_t signed_off_loop = 0, verified_off_loop = 0, signatures_put_off = 0;
+  std::uint64_t refused_memory = 0, refused_queue = 0, refused_no_receiver = 0;
+  std::uint64_t bytes_copied = 0;
+  std::uint64_t waiting = 0, in_flight = 0, flows = 0;
+};
+
+namespace metrics {
+
+using telemetry::kClassNames, telemetry::Kind, telemetry::label, telemetry::no_label,
+    telemetry::same;
+
+inline constexpr telemetry::Metric<MessagesStats> kMessages[] = {
+    {{"qudag_messages_total",
+      "Messages accepted from applications, by how they ended; received: taken by an application "
+      "here.",
+      Kind::counter},
+     label("result", "accepted").each("class", kClassNames),
+     [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.accepted[i]); }},
+    {same, label("result", "delivered").each("class", kClassNames),
+     [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.delivered[i]); }},
+    {same, label("result", "expired").each("class", kClassNames),
+     [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.expired[i]); }},
+    {same, label("result", "refused").each("class", kClassNames),
+     [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.refused[i]); }},
+    {same, label("result", "failed").each("class", kClassNames),
+     [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.failed[i]); }},
+    {same, label("result", "received").each("class", kClassNames),
+     [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.received[i]); }},
+    {{"qudag_messages_waiting", "Messages that wait to be sent.", Kind::gauge},
+     no_label,
+     &MessagesStats::waiting},
+    {{"qudag_messages_in_flight", "Messages that were sent and are not acknowledged yet.",
+      Kind::gauge},
+     no_label,
+     &MessagesStats::in_flight},
+    {{"qudag_message_bytes_total",
+      "Bytes of payloads, sent for the first time and taken by applications.", Kind::counter},
+     label("direction", "out"),
+     &MessagesStats::bytes_sent},
+    {same, label("direction", "in"), &MessagesStats::bytes_received},
+    {{"qudag_messages_resent_total", "Messages that were sent again over another circuit.",
+      Kind::counter},
+     no_label,
+     &MessagesStats::resent},
+    {{"qudag_messages_duplicate_total", "Messages that arrived again and were not delivered twice.",
+      Kind::counter},
+     no_label,
+     &MessagesStats::duplicates},
+    {{"qudag_messages_turned_away_total", "Messages for this node that it refused, by the reason.",
+      Kind::counter},
+     label("reason", "memory"),
+     &MessagesStats::refused_memory},
+    {same, label("reason", "queue"), &MessagesStats::refused_queue},
+    {same, label("reason", "no_receiver"), &MessagesStats::refused_no_receiver},
+    {same, label("reason", "stalled"), &MessagesStats::assemblies_stalled},
+    {{"qudag_frames_malformed_total",
+      "Payloads of cells that were malformed; each ended its circuit.", Kind::counter},
+     no_label,
+     &MessagesStats::frames_malformed},
+    {{"qudag_signatures_bad_total", "Signed messages whose signature did not verify.",
+      Kind::counter},
+     no_label,
+     &MessagesStats::signatures_bad},
+    {{"qudag_signatures_old_total",
+      "Signed messages whose time is too far from the clock of this node.", Kind::counter},
+     no_label,
+     &MessagesStats::signatures_old},
+    {{"qudag_signatures_total", "Signatures of messages that workers made or verified.",
+      Kind::counter},
+     label("of", "sent"),
+     &MessagesStats::signed_off_loop},
+    {same, label("of", "received"), &MessagesStats::verified_off_loop},
+    {{"qudag_signatures_put_off_total",
+      "Signatures that found the queue of the workers full and were tried again.", Kind::counter},
+     no_label,
+     &MessagesStats::signatures_put_off},
+    {{"qudag_bytes_copied_total", "Bytes copied by a module, sealing of cells and packets apart.",
+      Kind::counter},
+     label("module", "message"),
+     &MessagesStats::bytes_copied},
+};
+static_assert(telemetry::valid(kMessages));
+
+}  // namespace metrics
+}  // namespace qudag::message
