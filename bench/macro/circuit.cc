@@ -9,15 +9,16 @@ namespace qudag::app::bench {
 Status circuit_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt) {
   std::vector<double> p50, p99, first_p50, rate, source, relay, destination;
   for (unsigned i = 0; i < args.runs; ++i) {
-    // A network for each run: percentiles are the node's own, since its start.
+    // A network for each run: percentiles are the node's own.
     auto net = Net::start({.relays = 3, .shards = args.shards}, interrupt);
     if (!net) return std::unexpected(net.error());
     Net& n = **net;
     LoadSpec spec{.bytes = 64, .window = 1, .count = args.quick ? 20u : 200u, .isolate = true};
     const auto alone = n.load(spec);
     if (!alone) return std::unexpected(alone.error());
-    p50.push_back(n.source_metric("qudag_circuit_build_seconds_p50") * 1e3);
-    p99.push_back(n.source_metric("qudag_circuit_build_seconds_p99") * 1e3);
+    const Times build = n.source().status().get().circuit_build;
+    p50.push_back(static_cast<double>(build.p50.count()) / 1e3);
+    p99.push_back(static_cast<double>(build.p99.count()) / 1e3);
     first_p50.push_back(static_cast<double>(alone->latency_ns.percentile(50)) / 1e6);
 
     spec.window = 32;

@@ -7,6 +7,7 @@
 #include <qudag/address.h>
 #include <qudag/message.h>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -35,6 +36,12 @@ struct JoinState {
 /// Runs on a thread of the node; must not block.
 using JoinHandler = std::move_only_function<void(const JoinState&)>;
 
+/// How long something took, in the last one to two minutes; to about 3 %, never understated.
+struct Times {
+  std::uint64_t count = 0;
+  std::chrono::microseconds p50{}, p90{}, p99{}, max{};
+};
+
 struct NodeStatus {
   NodeId id;
   SocketAddress listen;
@@ -52,7 +59,9 @@ struct NodeStatus {
   std::optional<std::chrono::seconds> clock_off;
   std::uint64_t memory_used = 0;  ///< reserved bytes, and the bound they stand under
   std::uint64_t memory_limit = 0;
-  std::uint64_t rss = 0;  ///< resident bytes of the process
+  std::uint64_t rss = 0;                      ///< resident bytes of the process
+  Times circuit_build;                        ///< from the request for a circuit until it is ready
+  std::array<Times, kClassCount> delivery{};  ///< of messages, by class: send to acknowledgement
   bool stopping = false;
 };
 

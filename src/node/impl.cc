@@ -382,6 +382,15 @@ void Node::Impl::on_threw(std::string_view callback) {
 
 // ---- what it tells
 //
+static Times times_of(const Histogram& us) {
+  const auto time = [](std::uint64_t value) { return std::chrono::microseconds(value); };
+  return {.count = us.count(),
+          .p50 = time(us.percentile(50)),
+          .p90 = time(us.percentile(90)),
+          .p99 = time(us.percentile(99)),
+          .max = time(us.max())};
+}
+
 NodeStatus Node::Impl::status_of(std::vector<shard::ShardReport>&& reports) const {
   NodeStatus out;
   out.id = id();
@@ -395,6 +404,14 @@ NodeStatus Node::Impl::status_of(std::vector<shard::ShardReport>&& reports) cons
     out.nodes_known = std::max(out.nodes_known, report.nodes_known);
     out.relays_known = std::max(out.relays_known, report.relays_known);
   }
+  Histogram build;
+  std::array<Histogram, kClassCount> delivery;
+  for (const shard::ShardReport& report : reports) {
+    build.merge(report.recent_build_us);
+    for (std::size_t c = 0; c < kClassCount; ++c) delivery[c].merge(report.recent_delivery_us[c]);
+  }
+  out.circuit_build = times_of(build);
+  std::ranges::transform(delivery, out.delivery.begin(), times_of);
   if (!reports.empty() && reports[0].clock_off_s) {
     out.clock_off = std::chrono::seconds(*reports[0].clock_off_s);
   }

@@ -165,7 +165,11 @@ Status Node::cancel(const MessageId& id) { return impl_->cancel(id); }
 
 std::future<NodeStatus> Node::status() const {
   return impl_->gather<NodeStatus, shard::ShardReport>(
-      [](node::ShardThread& thread) { return thread.shard->report(); },
+      [](node::ShardThread& thread) {
+        shard::ShardReport report = thread.shard->report();
+        thread.shard->add_recent(report, runtime::system_now());
+        return report;
+      },
       [impl = impl_.get()](auto&& reports) { return impl->status_of(std::move(reports)); });
 }
 

@@ -57,6 +57,9 @@ struct ShardReport {
   BoundedList bounded;                             // queues, pools, tables
   Histogram build_us;                              // circuit builds that succeeded
   std::array<Histogram, kClassCount> delivery_us;  // send() to acknowledgement
+  // The same of the last one to two minutes: see Shard::add_recent().
+  Histogram recent_build_us;
+  std::array<Histogram, kClassCount> recent_delivery_us;
 };
 
 namespace metrics {

@@ -31,7 +31,7 @@ void RouteSource::report(std::span<const onion::RouteHop> route, bool ok, std::s
   std::ranges::transform(route, all.begin(), &onion::RouteHop::id);
   const auto ids = std::span<const NodeId>(all).first(route.size());
   if (ok) {
-    build_us_.record(static_cast<std::uint64_t>(took / std::chrono::microseconds(1)));
+    build_us_.record(static_cast<std::uint64_t>(took / std::chrono::microseconds(1)), now.mono);
     history_.succeeded(ids, took, now);
   } else {
     history_.broke(ids, failed_hop, now);

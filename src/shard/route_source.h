@@ -2,7 +2,7 @@
 // Owned by a shard, used on its thread only.
 #pragma once
 
-#include "base/histogram.h"
+#include "base/recent_histogram.h"
 #include "base/rng.h"
 #include "message/messages.h"
 #include "netmap/netmap.h"
@@ -31,7 +31,7 @@ class RouteSource final : public message::Routes {
     guards_->with([&](netmap::Guards& guards) { guards.linked(peer, at); });
   }
   /// How long successful builds took, in microseconds.
-  const Histogram& build_us() const { return build_us_; }
+  const RecentHistogram& build_us() const { return build_us_; }
   netmap::RelayLoads& loads() { return history_.loads(); }
 
   Result<std::vector<onion::RouteHop>> draw(const NodeId& destination, unsigned relays,
@@ -55,7 +55,7 @@ class RouteSource final : public message::Routes {
   Rng& rng_;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
   netmap::RelayHistory history_;
-  Histogram build_us_;
+  RecentHistogram build_us_;
 };
 
 }  // namespace qudag::shard

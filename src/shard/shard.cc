@@ -238,7 +238,7 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
   return to_taken(setup_.environment->on_message(std::move(message)));
 }
 
-void Shard::on_outcome(message::SendId id, const Delivery& delivery, Now) {
+void Shard::on_outcome(message::SendId id, const Delivery& delivery, Now now) {
   std::optional<Pending> taken = pending_.take(id);
   if (!taken) {
     QUDAG_ASSERT(enqueueing_);
@@ -248,7 +248,7 @@ void Shard::on_outcome(message::SendId id, const Delivery& delivery, Now) {
   Pending& pending = *taken;
   if (delivery.outcome == Outcome::delivered) {
     delivery_us_[static_cast<std::size_t>(pending.cls)].record(
-        static_cast<std::uint64_t>(delivery.elapsed / 1us));
+        static_cast<std::uint64_t>(delivery.elapsed / 1us), now.mono);
   }
   count_ended(pending.cls, pending.bytes);
   if (pending.done) call_out("completion", [&] { pending.done(delivery); });

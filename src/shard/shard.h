@@ -8,7 +8,7 @@
 // its executor.
 #pragma once
 
-#include "base/histogram.h"
+#include "base/recent_histogram.h"
 #include "memory/bound.h"
 #include "onion/key_stock.h"
 #include "shard/circuit_transport.h"
@@ -82,6 +82,8 @@ class Shard final : public runtime::Driven,
   bool may_open_ahead() const { return protection_->may_open_ahead(); }
 
   ShardReport report() const;
+  /// What took how long in the last minutes.
+  void add_recent(ShardReport& out, Now now) const;
   /// Every queue, pool and table of the shard; on shard 0 also those that shards share.
   void report(BoundedList& out, Now now) const;
   std::vector<PeerStatus> peers() const;
@@ -201,7 +203,7 @@ class Shard final : public runtime::Driven,
   TimePoint phase_end_ = kNever;
   TimePoint grace_end_ = kNever;
   EndedByClass ended_{};  // since the host was told
-  std::array<Histogram, kClassCount> delivery_us_;
+  std::array<RecentHistogram, kClassCount> delivery_us_;
 };
 
 }  // namespace qudag::shard

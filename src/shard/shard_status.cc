@@ -36,9 +36,16 @@ ShardReport Shard::report() const {
   out.turns_reading_used_up = turns_reading_used_up_;
   out.socket = setup_.socket->stats();
   out.pool = pool_.stats();
-  out.build_us = routes_.build_us();
-  out.delivery_us = delivery_us_;
+  out.build_us = routes_.build_us().all();
+  for (std::size_t c = 0; c < kClassCount; ++c) out.delivery_us[c] = delivery_us_[c].all();
   return out;
+}
+
+void Shard::add_recent(ShardReport& out, Now now) const {
+  out.recent_build_us = routes_.build_us().recent(now.mono);
+  for (std::size_t c = 0; c < kClassCount; ++c) {
+    out.recent_delivery_us[c] = delivery_us_[c].recent(now.mono);
+  }
 }
 
 void Shard::report(BoundedList& out, Now now) const {

@@ -31,6 +31,14 @@ json::object error_object(const Error& error) {
           {"detail", text(error.detail)}};
 }
 
+json::object times(const Times& t) {
+  return {{"count", t.count},
+          {"p50_us", t.p50.count()},
+          {"p90_us", t.p90.count()},
+          {"p99_us", t.p99.count()},
+          {"max_us", t.max.count()}};
+}
+
 }  // namespace
 
 std::string error_json(const Error& error) {
@@ -69,6 +77,10 @@ std::string message_json(const Message& message) {
 }
 
 std::string status_json(const NodeStatus& s) {
+  json::object delivery;
+  for (std::size_t c = 0; c < kClassCount; ++c) {
+    delivery[name_of(static_cast<Class>(c))] = times(s.delivery[c]);
+  }
   return json::serialize(json::object{
              {"id", text(s.id.to_string())},
              {"listen", text(s.listen.to_string())},
@@ -86,6 +98,8 @@ std::string status_json(const NodeStatus& s) {
              {"memory_used", s.memory_used},
              {"memory_limit", s.memory_limit},
              {"rss", s.rss},
+             {"circuit_build", times(s.circuit_build)},
+             {"delivery", std::move(delivery)},
              {"stopping", s.stopping}}) +
          "\n";
 }
