@@ -38,10 +38,11 @@ ARROWS = {
     "message": ["circuit", "sync"],
     "netmap": ["wire", "crypto", "memory", "sync"],  # scratch memory, the books of a queue
     "overload": ["base", "sync"],
+    "settings": ["base"],
     "store": ["crypto"],  # state files
     "shard": ["link", "message", "netmap", "overload", "runtime"],
-    "node": ["shard", "store"],
-    "config": ["base"],
+    "node": ["shard", "store", "settings"],
+    "config": ["settings"],
     "api": ["node", "config"],
     "testing": ["runtime"],  # tests only: nothing else names it
     "apps": ["api"],

@@ -1,8 +1,8 @@
 #include "config/keys.h"
 
-#include "base/limits.h"
 #include "base/log.h"
 #include "config/quantity.h"
+#include "settings/numbers.h"
 
 #include <fmt/format.h>
 
@@ -60,6 +60,20 @@ Key truth(std::string_view name, std::string_view help, At at) {
           }};
 }
 
+std::optional<std::uint64_t> parse_number(settings::Form form, std::string_view text) {
+  switch (form) {
+    case settings::Form::count:
+      return parse_count(text);
+    case settings::Form::size:
+      return parse_size(text);
+    case settings::Form::seconds:
+      break;
+  }
+  const auto time = parse_duration(text);
+  if (!time || *time % std::chrono::seconds(1) != std::chrono::milliseconds(0)) return {};
+  return static_cast<std::uint64_t>(*time / std::chrono::seconds(1));
+}
+
 template <class At>
 Key count(std::string_view name, std::uint64_t low, std::uint64_t high, std::string_view help,
           At at) {
@@ -97,25 +111,44 @@ Key size(std::string_view name, std::uint64_t low, std::string_view help, At at)
           [at](const Settings& s) { return toml_string(size_text(at(const_cast<Settings&>(s)))); }};
 }
 
-template <class At>
-Key duration(std::string_view name, std::chrono::seconds low, std::chrono::seconds high,
-             std::string_view help, At at) {
-  return {
-      name,
-      "a time such as \"60s\" or \"3h\"",
-      help,
-      false,
-      [=](Settings& s, const Values& v) -> Status {
-        const auto value = parse_duration(v.front());
-        if (!value || *value < low || *value > high) {
-          return wrong(fmt::format("a time from {} to {}, such as \"60s\" or \"3h\"",
-                                   duration_text(low), duration_text(high)),
-                       v.front());
-        }
-        at(s) = std::chrono::duration_cast<std::chrono::seconds>(*value);
-        return {};
-      },
-      [at](const Settings& s) { return toml_string(duration_text(at(const_cast<Settings&>(s)))); }};
+/// A number of Options, from the table of all of them.
+Key of_number(const settings::Number& number) {
+  using settings::Form;
+  const auto text_of = [form = number.form](std::uint64_t value) {
+    switch (form) {
+      case Form::count:
+        break;
+      case Form::size:
+        return size_text(value);
+      case Form::seconds:
+        return duration_text(std::chrono::seconds(static_cast<std::int64_t>(value)));
+    }
+    return fmt::format("{}", value);
+  };
+  static constexpr std::string_view kTakes[] = {"a whole number", "a size such as \"512MiB\"",
+                                                "a time such as \"60s\" or \"3h\""};
+  static constexpr std::string_view kSuch[] = {"", ", such as \"512MiB\"",
+                                               ", such as \"60s\" or \"3h\""};
+  static constexpr std::string_view kWhat[] = {"a whole number", "a size", "a time"};
+  const auto form = static_cast<std::size_t>(number.form);
+  const std::string range = fmt::format("{} from {} to {}{}", kWhat[form], text_of(number.least),
+                                        text_of(number.most), kSuch[form]);
+  return {number.name,
+          kTakes[form],
+          number.help,
+          false,
+          [&number, range](Settings& s, const Values& v) -> Status {
+            const auto value = parse_number(number.form, v.front());
+            if (!value || *value < number.least || *value > number.most) {
+              return wrong(range, v.front());
+            }
+            number.set(s.node, *value);
+            return {};
+          },
+          [&number, text_of](const Settings& s) {
+            const std::string text = text_of(number.get(s.node));
+            return number.form == Form::count ? text : toml_string(text);
+          }};
 }
 
 /// An address form (SocketAddress or PeerAddress), or a list of them.
@@ -235,8 +268,15 @@ Key congestion() {
 #define QUDAG_AT(field) \
   [](Settings & s) -> auto& { return s.field; }
 
+/// Those of one table of the file; "": of none.
+void add_numbers(std::vector<Key>& keys, std::string_view table) {
+  for (const settings::Number& number : settings::numbers()) {
+    if (number.name.substr(0, number.name.rfind('.') + 1) == table)
+      keys.push_back(of_number(number));
+  }
+}
+
 std::vector<Key> make_keys() {
-  using namespace std::chrono_literals;
   constexpr std::uint64_t kMany = 10'000'000;
   constexpr std::string_view kAddress = "an address such as \"127.0.0.1:4433\" or \"[::1]:4433\"";
   constexpr std::string_view kPeer = "\"id@address:port\" with the 52-character id of the node";
@@ -260,85 +300,24 @@ std::vector<Key> make_keys() {
       truth("relay", "Take circuits that go on to other nodes.", QUDAG_AT(node.relay)),
       truth("known", "Publish a descriptor, so that others can address this node.",
             QUDAG_AT(node.known)),
-      count("shards", 0, 64, "Threads with their own sockets and links; 0: one per core.",
-            QUDAG_AT(node.shards)),
-      count(
-          "packet_bytes_max", limits::kPacketBytesLeast, limits::kPacketBytesMax,
-          "The largest UDP payload to try on each path; 1452: never more than the internet takes.",
-          QUDAG_AT(node.packet_bytes_max)),
-      count("awake_us", 0, 1'000,
-            "Microseconds to look for work before sleeping, while rests are that short; 0: none.",
-            QUDAG_AT(node.awake_us)),
       cipher(),
       truth("distinct_networks", "Never two hops of a route in one /16 (IPv4) or /32 (IPv6).",
             QUDAG_AT(node.distinct_networks)),
-      count("guards", 0, 16,
-            "How many first hops to keep to; 0: any relay. New circuits go to the least loaded of "
-            "them.",
-            QUDAG_AT(node.guards)),
-      count("second_guards", 0, 16,
-            "How many second hops a node that is no relay keeps to, each for days; 0: any relay.",
-            QUDAG_AT(node.second_guards)),
-      duration("descriptor_lifetime", 60s, 7 * 24h,
-               "Renewed at half of it; it does not outlive the newest onion key.",
-               QUDAG_AT(node.descriptor_lifetime)),
-      duration("onion_key_lifetime", 120s, 90 * 24h,
-               "Rotated at half of it; then still accepted for the other half, and wiped.",
-               QUDAG_AT(node.onion_key_lifetime)),
-      duration("gossip_interval", 1s, 1h, "How often neighbours compare their netmaps.",
-               QUDAG_AT(node.gossip_interval)),
-      duration("link_lifetime", 60s, 90 * 24h, "A link dialed by this node is replaced by then.",
-               QUDAG_AT(node.link_lifetime)),
       congestion(),
+  };
+  add_numbers(keys, "");
+  const auto add = [&keys](std::initializer_list<Key> more) {
+    keys.insert(keys.end(), more.begin(), more.end());
+  };
+  add({
       text(
           "state.dir", "the path of a directory",
           "Where guards and known relays are kept over a restart. Empty: beside the identity file; "
           "none: nowhere.",
           QUDAG_AT(node.state_dir)),
-      size("limits.memory", std::uint64_t{32} << 20,
-           "The memory bound of the whole process: QUIC, TLS, code and stacks included.",
-           QUDAG_AT(node.limits.memory)),
-      count("limits.links", 4, 1'000'000, "QUIC connections.", QUDAG_AT(node.limits.links)),
-      count("limits.warm_links", 0, 10'000,
-            "Of them, kept or opened ahead of need while circuits ask for any; 0: none.",
-            QUDAG_AT(node.limits.warm_links)),
-      count("limits.half_open", 2, 100'000, "Links still in the handshake.",
-            QUDAG_AT(node.limits.half_open)),
-      count("limits.links_per_prefix", 0, 1'000'000,
-            "QUIC connections from one block of addresses (/24 or /48); 0: no bound.",
-            QUDAG_AT(node.limits.links_per_prefix)),
-      count("limits.half_open_per_prefix", 0, 100'000, "The same for links still in the handshake.",
-            QUDAG_AT(node.limits.half_open_per_prefix)),
-      count("limits.handshakes_per_second", 0, 1'000'000,
-            "Handshakes that others begin, in bursts of twice as many; 0: no bound.",
-            QUDAG_AT(node.limits.handshakes_per_second)),
-      count("limits.handshakes_per_prefix", 0, 1'000'000, "The same for one block of addresses.",
-            QUDAG_AT(node.limits.handshakes_per_prefix)),
-      size("limits.link_bytes_per_second", 0, "Bytes that one link may bring; 0: no bound.",
-           QUDAG_AT(node.limits.link_bytes_per_second)),
-      count("limits.circuits_per_link", 1, 1'000'000, "Circuits that one link may open.",
-            QUDAG_AT(node.limits.circuits_per_link)),
-      count("limits.builds_per_second", 0, 1'000'000,
-            "Circuits that others begin, in bursts of twice as many; 0: no bound.",
-            QUDAG_AT(node.limits.builds_per_second)),
-      count("limits.builds_per_link", 0, 1'000'000, "The same for one link.",
-            QUDAG_AT(node.limits.builds_per_link)),
-      count("limits.circuits", 4, kMany, "Circuits, in all roles.", QUDAG_AT(node.limits.circuits)),
-      count("limits.circuits_building", 2, 1'000'000, "Circuits being built.",
-            QUDAG_AT(node.limits.circuits_building)),
-      count("limits.queue_high", 1, kMany, "Messages of class high waiting to be sent.",
-            QUDAG_AT(node.limits.queue_high)),
-      count("limits.queue_normal", 1, kMany, "The same for class normal.",
-            QUDAG_AT(node.limits.queue_normal)),
-      count("limits.queue_low", 1, kMany, "The same for class low.",
-            QUDAG_AT(node.limits.queue_low)),
-      size("limits.queue_high_bytes", std::uint64_t{64} << 20,
-           "Bytes of messages of class high waiting to be sent.",
-           QUDAG_AT(node.limits.queue_high_bytes)),
-      size("limits.queue_normal_bytes", std::uint64_t{64} << 20, "The same for class normal.",
-           QUDAG_AT(node.limits.queue_normal_bytes)),
-      size("limits.queue_low_bytes", std::uint64_t{64} << 20, "The same for class low.",
-           QUDAG_AT(node.limits.queue_low_bytes)),
+  });
+  add_numbers(keys, "limits.");
+  add({
       log_level(),
       truth("log.sensitive", "Show addresses and ids in logs.", QUDAG_AT(node.log_sensitive)),
       truth("process.debuggable", "Let debuggers of the same user and core dumps see this process.",
@@ -356,7 +335,7 @@ std::vector<Key> make_keys() {
             QUDAG_AT(api.queue_messages)),
       size("api.queue_bytes", std::uint64_t{1} << 16, "The same in bytes.",
            QUDAG_AT(api.queue_bytes)),
-  };
+  });
   return keys;
 }
 

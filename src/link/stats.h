@@ -4,6 +4,8 @@
 #include "link/admission/admission.h"
 #include "telemetry/metric.h"
 
+#include <qudag/message.h>
+
 #include <array>
 #include <cstdint>
 #include <numeric>

@@ -4,6 +4,8 @@
 #include "node/report.h"
 #include "telemetry/page.h"
 
+#include <qudag/node.h>
+
 #include <fmt/format.h>
 
 #include <map>

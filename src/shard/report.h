@@ -72,6 +72,10 @@ inline constexpr telemetry::Metric<ShardReport> kShard[] = {
     {{"qudag_circuits", "Circuits that are held now, in all roles.", Kind::gauge},
      no_label,
      &ShardReport::circuits},
+    {{"qudag_joined",
+      "1 when a link is ready and relays for a circuit of default length are known.", Kind::gauge},
+     no_label,
+     [](const ShardReport& s) { return s.joined ? 1.0 : 0.0; }},
     {{"qudag_clock_off_seconds",
       "How far the wall clock is ahead of the peers, by the median of their networks; 0 while it "
       "is not known.",

@@ -68,14 +68,5 @@ TEST(Render, ErrorAndOutcome) {
   EXPECT_EQ(http_status_of(Errc::internal), 500u);
 }
 
-TEST(Render, MetricFamiliesStandTogether) {
-  const std::string page = metrics_text({{"b", "x=\"1\"", "bee", SampleKind::counter, 1},
-                                         {"a", "", "ay", SampleKind::gauge, 2.5},
-                                         {"b", "x=\"2\"", "bee", SampleKind::counter, 3}});
-  EXPECT_EQ(page,
-            "# HELP a ay\n# TYPE a gauge\na 2.5\n"
-            "# HELP b bee\n# TYPE b counter\nb{x=\"1\"} 1\nb{x=\"2\"} 3\n");
-}
-
 }  // namespace
 }  // namespace qudag::api

@@ -96,7 +96,7 @@ TEST(Config, FaultNamesFileLineAndKey) {
 TEST(Config, FlagFaultNamesTheFlag) {
   const Ran ran = run({"node", "--limits.memory", "lots"});
   EXPECT_EQ(ran.exit, 2);
-  EXPECT_THAT(ran.err, HasSubstr("--limits.memory: must be a size of at least 32MiB"));
+  EXPECT_THAT(ran.err, HasSubstr("--limits.memory: must be a size from 32MiB to 4096GiB"));
 }
 
 TEST(Config, MissingFile) {

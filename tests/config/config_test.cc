@@ -72,12 +72,14 @@ TEST(Config, WrongValueNamesPlaceKeyAndWhatWouldBeRight) {
   EXPECT_EQ(fault("\nlisten = \"nowhere\"\n"),
             "q.toml:2:10: listen: must be an address such as \"127.0.0.1:4433\" or \"[::1]:4433\", "
             "not \"nowhere\"");
-  EXPECT_EQ(fault("[limits]\nmemory = \"lots\"\n"),
-            "q.toml:2:10: limits.memory: must be a size of at least 32MiB, such as \"512MiB\", not "
-            "\"lots\"");
-  EXPECT_EQ(fault("[limits]\nmemory = \"1MiB\"\n"),
-            "q.toml:2:10: limits.memory: must be a size of at least 32MiB, such as \"512MiB\", not "
-            "\"1MiB\"");
+  EXPECT_EQ(
+      fault("[limits]\nmemory = \"lots\"\n"),
+      "q.toml:2:10: limits.memory: must be a size from 32MiB to 4096GiB, such as \"512MiB\", not "
+      "\"lots\"");
+  EXPECT_EQ(
+      fault("[limits]\nmemory = \"1MiB\"\n"),
+      "q.toml:2:10: limits.memory: must be a size from 32MiB to 4096GiB, such as \"512MiB\", not "
+      "\"1MiB\"");
   EXPECT_EQ(fault("shards = 65\n"),
             "q.toml:1:10: shards: must be a whole number from 0 to 64, not \"65\"");
   EXPECT_EQ(fault("shards = -1\n"),
