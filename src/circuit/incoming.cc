@@ -56,22 +56,16 @@ void Incoming::on_data(Circuit& circuit, Bytes& data, Now now) {
 }
 
 void Incoming::whole(Circuit& circuit, Opening& opening, Now now) {
-  if (waiting_ == 0 && has_turn(now)) return accept(circuit, opening.build.release(), now);
+  if (waiting_.empty() && has_turn(now)) return accept(circuit, opening.build.release(), now);
   opening.waits = true;
   core_.set_deadline(circuit, circuit.created + core_.options.build_timeout);
-  if (waiting_ >= core_.options.building_max) forget_gone();
-  lines_[circuit.previous.stream.link].push_back(circuit.id);
-  ++waiting_;
+  if (waiting_.size() >= core_.options.building_max) forget_gone();
+  waiting_.push(circuit.previous.stream.link, circuit.id);
 }
 
 /// Those that ended while they waited.
 void Incoming::forget_gone() {
-  waiting_ = 0;
-  for (auto& [link, line] : lines_) {
-    std::erase_if(line, [this](CircuitId id) { return core_.find(id) == nullptr; });
-    waiting_ += line.size();
-  }
-  std::erase_if(lines_, [](const auto& line) { return line.second.empty(); });
+  waiting_.erase_if([this](CircuitId id) { return core_.find(id) == nullptr; });
 }
 
 /// Turns differ in their time.
@@ -80,25 +74,13 @@ bool Incoming::has_turn(Now now) {
   return core_.options.builds_per_turn == 0 || opened_++ < core_.options.builds_per_turn;
 }
 
-std::optional<CircuitId> Incoming::next() {
-  if (waiting_ == 0) return std::nullopt;
-  auto line = lines_.upper_bound(served_);
-  if (line == lines_.end()) line = lines_.begin();
-  served_ = line->first;
-  const CircuitId id = line->second.front();
-  line->second.pop_front();
-  --waiting_;
-  if (line->second.empty()) lines_.erase(line);
-  return id;
-}
-
 void Incoming::on_time(Now now) {
-  while (waiting_ > 0 && has_turn(now)) {
+  while (!waiting_.empty() && has_turn(now)) {
     Circuit* circuit = nullptr;
     while (circuit == nullptr) {
-      const auto id = next();
-      if (!id) return;
-      circuit = core_.find(*id);
+      const auto next = waiting_.pop();
+      if (!next) return;
+      circuit = core_.find(next->item);
     }
     const CircuitId id = circuit->id;
     accept(*circuit, std::get<std::unique_ptr<Opening>>(circuit->handshake)->build.release(), now);
@@ -111,7 +93,7 @@ void Incoming::on_time(Now now) {
 
 void Incoming::report(BoundedList& out) const {
   out.push_back(bounded(Bounded::Kind::queue, "builds that wait for their turn",
-                        "their places go to others", waiting_, core_.options.building_max));
+                        "their places go to others", waiting_.size(), core_.options.building_max));
 }
 
 void Incoming::take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now now) {

@@ -12,10 +12,7 @@
 #pragma once
 
 #include "circuit/core.h"
-
-#include <deque>
-#include <map>
-#include <optional>
+#include "sync/fair_lines.h"
 
 namespace qudag::circuit {
 
@@ -34,13 +31,12 @@ class Incoming {
   void on_due(Circuit& circuit, Now now);
   /// Opens those whose turn it is.
   void on_time(Now now);
-  TimePoint next_deadline() const { return waiting_ == 0 ? kNever : TimePoint::min(); }
+  TimePoint next_deadline() const { return waiting_.empty() ? kNever : TimePoint::min(); }
   void report(BoundedList& out) const;
 
  private:
   void whole(Circuit& circuit, Opening& opening, Now now);
   bool has_turn(Now now);
-  std::optional<CircuitId> next();
   void forget_gone();
   void take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now now);
   void set_opening_deadline(Circuit& circuit, Now now);
@@ -51,9 +47,7 @@ class Incoming {
   Core& core_;
   Relay& relay_;
   Destination& destination_;
-  std::map<std::uint64_t, std::deque<CircuitId>> lines_;  // by link; some are gone meanwhile
-  std::size_t waiting_ = 0;
-  std::uint64_t served_ = 0;  // the link that had its turn last
+  sync::FairLines<CircuitId> waiting_;  // by link; some are gone meanwhile
   TimePoint turn_{};
   std::size_t opened_ = 0;  // in it
 };

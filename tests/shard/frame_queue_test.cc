@@ -8,7 +8,7 @@ namespace {
 
 bool put(FrameQueue& queue, std::uint64_t link) {
   if (!queue.make_place(link)) return false;
-  queue.push({.link = link, .type = 0x10, .body = {std::byte{1}}});
+  queue.push(link, {.type = 0x10, .body = {std::byte{1}}});
   return true;
 }
 
@@ -24,7 +24,7 @@ TEST(FrameQueue, ALinkHasItsShareAndWhoComesLaterHasAPlace) {
   EXPECT_EQ(queue.size(), FrameQueue::kMax);
   EXPECT_EQ(queue.gave_way(), 50u);
   std::size_t honest = 0;
-  for (int turn = 0; turn < 54; ++turn) honest += queue.pop()->link >= 10;
+  for (int turn = 0; turn < 54; ++turn) honest += queue.pop()->key >= 10;
   EXPECT_EQ(honest, 50u) << "links take turns: nobody waits for a flood";
 }
 
@@ -32,7 +32,7 @@ TEST(FrameQueue, LinksTakeTurnsAndEachKeepsItsOrder) {
   FrameQueue queue;
   for (const std::uint64_t link : {7, 7, 7, 3, 3}) put(queue, link);
   std::vector<std::uint64_t> order;
-  while (const auto frame = queue.pop()) order.push_back(frame->link);
+  while (const auto frame = queue.pop()) order.push_back(frame->key);
   EXPECT_EQ(order, (std::vector<std::uint64_t>{3, 7, 3, 7, 7}));
   EXPECT_TRUE(queue.empty());
 }

@@ -1,4 +1,3 @@
-// One line per link that has something waiting, served in the order of their keys.
 #include "netmap/gossip/verify_queue.h"
 
 #include "base/limits.h"
@@ -25,29 +24,22 @@ void VerifyQueue::push(std::uint64_t link, Bytes raw, TimePoint now) {
     return ledger_.refuse(DropReason::too_large);
   }
   while (ledger_.refusal(raw.size())) {
-    // The new one counts as its link's already.
-    const auto length = [link](const auto& line) {
-      return line.second.size() + (line.first == link ? 1 : 0);
-    };
-    const Item oldest = take_front(std::ranges::max_element(lines_, {}, length));
+    const Item oldest = lines_.drop_first(lines_.longest(link));
     ledger_.drop(oldest.raw.size(), DropReason::oldest);
   }
-  lines_[link].push_back({{raw.begin(), raw.end()}, now});
+  lines_.push(link, {{raw.begin(), raw.end()}, now});
   ledger_.enter(raw.size());
 }
 
 std::optional<VerifyQueue::Waiting> VerifyQueue::pop(TimePoint now) {
-  while (!empty()) {
-    auto at = lines_.upper_bound(last_served_);
-    if (at == lines_.end()) at = lines_.begin();
-    last_served_ = at->first;
-    Item item = take_front(at);
+  while (auto next = lines_.pop()) {
+    Item& item = next->item;
     if (now - item.since >= kAgeMax) {
       ledger_.drop(item.raw.size(), DropReason::expired);
       continue;
     }
     ledger_.leave(item.raw.size(), now - item.since);
-    return Waiting{last_served_, std::move(item.raw)};
+    return Waiting{next->key, std::move(item.raw)};
   }
   return std::nullopt;
 }
@@ -59,15 +51,8 @@ std::uint64_t VerifyQueue::dropped() const {
 
 void VerifyQueue::report(BoundedList& out, TimePoint now) const {
   Duration oldest{};
-  for (const auto& [link, line] : lines_) oldest = std::max(oldest, now - line.front().since);
+  lines_.for_each_first([&](const Item& first) { oldest = std::max(oldest, now - first.since); });
   out.push_back(ledger_.report("descriptors to be verified", {}, oldest));
-}
-
-VerifyQueue::Item VerifyQueue::take_front(Lines::iterator at) {
-  Item item = std::move(at->second.front());
-  at->second.pop_front();
-  if (at->second.empty()) lines_.erase(at);
-  return item;
 }
 
 }  // namespace qudag::netmap

@@ -5,12 +5,11 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "sync/fair_lines.h"
 #include "sync/ledger.h"
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <map>
 #include <optional>
 #include <vector>
 
@@ -40,13 +39,10 @@ class VerifyQueue {
     std::vector<std::byte> raw;
     TimePoint since;
   };
-  using Lines = std::map<std::uint64_t, std::deque<Item>>;
-  Item take_front(Lines::iterator at);
 
   const bool takes_any_;
   sync::Ledger ledger_;
-  Lines lines_;  // none is empty
-  std::uint64_t last_served_ = 0;
+  sync::FairLines<Item> lines_;  // by link
 };
 
 }  // namespace qudag::netmap

@@ -5,17 +5,16 @@
 // repeats. One owner.
 #pragma once
 
+#include "sync/fair_lines.h"
+
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <map>
 #include <optional>
 #include <vector>
 
 namespace qudag::shard {
 
 struct WaitingFrame {
-  std::uint64_t link = 0;  // gossip_key()
   std::uint8_t type = 0;
   std::vector<std::byte> body;
 };
@@ -27,18 +26,17 @@ class FrameQueue {
 
   /// Whether there is a place for one more of that link; then push() takes it.
   bool make_place(std::uint64_t link);
-  void push(WaitingFrame frame);
-  std::optional<WaitingFrame> pop();
-  void forget(std::uint64_t link);
+  void push(std::uint64_t link, WaitingFrame frame) { lines_.push(link, std::move(frame)); }
+  using Lines = sync::FairLines<WaitingFrame>;
+  std::optional<Lines::Popped> pop() { return lines_.pop(); }
+  void forget(std::uint64_t link) { lines_.forget(link); }
 
-  bool empty() const { return size_ == 0; }
-  std::size_t size() const { return size_; }
+  bool empty() const { return lines_.empty(); }
+  std::size_t size() const { return lines_.size(); }
   std::uint64_t gave_way() const { return gave_way_; }
 
  private:
-  std::map<std::uint64_t, std::deque<WaitingFrame>> lines_;  // none is empty
-  std::size_t size_ = 0;
-  std::uint64_t last_served_ = 0;  // link
+  Lines lines_;  // by link: gossip_key()
   std::uint64_t gave_way_ = 0;
 };
 

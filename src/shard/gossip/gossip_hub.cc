@@ -67,7 +67,7 @@ void GossipHub::frame(unsigned shard, link::LinkId link, std::uint8_t type, Byte
     ++stats_.frames_dropped;  // the next digest repeats what it said
     return;
   }
-  waiting_.push({.link = key, .type = type, .body = {body.begin(), body.end()}});
+  waiting_.push(key, {.type = type, .body = {body.begin(), body.end()}});
 }
 
 /// One of the frames that this turn has time for. Turns differ in their time.
@@ -117,7 +117,7 @@ void GossipHub::on_time(Now now) {
   now_ = now;
   while (!waiting_.empty() && may_serve(now)) {
     const auto frame = waiting_.pop();
-    serve(frame->link, frame->type, frame->body, now);
+    serve(frame->key, frame->item.type, frame->item.body, now);
   }
   if (!waiting_.empty()) ++stats_.turns_used_up;
   netmap_.on_time(now);
