@@ -1,5 +1,6 @@
 #include "common/child.h"
 
+#include "base/posix.h"
 #include "common/interrupt.h"
 
 #include <fcntl.h>
@@ -55,8 +56,7 @@ Result<Child> Child::start(const std::filesystem::path& program,
   const int log_fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   int ends[2] = {-1, -1};
   if (log_fd < 0 || ::pipe2(ends, O_CLOEXEC) != 0) {
-    const Errc code = errno == ENOSPC ? Errc::disk_full : Errc::io_error;
-    return fail(code, fmt::format("{}: {}", log.string(), std::strerror(errno)));
+    return system_failure(log.string());
   }
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();

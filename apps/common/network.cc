@@ -3,6 +3,7 @@
 #include "common/interrupt.h"
 
 #include "api/client/client.h"
+#include "base/posix.h"
 #include "crypto/identity.h"
 #include "node/key_file.h"
 
@@ -26,10 +27,7 @@ Result<std::filesystem::path> make_directory() {
   std::error_code no_throw;
   const std::filesystem::path base = std::filesystem::temp_directory_path(no_throw);
   std::string name = (no_throw ? "/tmp" : base.string()) + "/qudag-net-XXXXXX";
-  if (::mkdtemp(name.data()) == nullptr) {
-    return fail(errno == ENOSPC ? Errc::disk_full : Errc::io_error,
-                fmt::format("{}: {}", name, std::strerror(errno)));
-  }
+  if (::mkdtemp(name.data()) == nullptr) return system_failure(name);
   return name;
 }
 

@@ -1,6 +1,7 @@
 #include "common/report.h"
 
 #include "api/server/render.h"
+#include "base/posix.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -49,10 +50,7 @@ Status print(std::string_view text) {
   while (!text.empty()) {
     const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      return fail(errno == ENOSPC ? Errc::disk_full : Errc::io_error,
-                  fmt::format("standard output: {}", std::strerror(errno)));
-    }
+    if (n < 0) return system_failure("standard output");
     text.remove_prefix(static_cast<std::size_t>(n));
   }
   return {};

@@ -5,6 +5,7 @@
 
 #include "api/client/stream_client.h"
 #include "api/records/encoding.h"
+#include "base/posix.h"
 #include "config/quantity.h"
 
 #include <fcntl.h>
@@ -20,11 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 std::unexpected<Error> failed(const std::filesystem::path& file) {
-  const Errc code = errno == ENOSPC || errno == EDQUOT ? Errc::disk_full
-                    : errno == EACCES                  ? Errc::permission_denied
-                    : errno == ENOENT                  ? Errc::not_found
-                                                       : Errc::io_error;
-  return fail(code, fmt::format("{}: {}", file.string(), std::strerror(errno)));
+  return system_failure(file.string());
 }
 
 Status write_file(const std::filesystem::path& file, Bytes bytes) {

@@ -4,6 +4,7 @@
 
 #include "api/client/client.h"
 #include "api/server/request.h"
+#include "base/posix.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -19,12 +20,7 @@ namespace {
 Result<std::vector<std::byte>> read_all(const std::filesystem::path& file) {
   const bool standard_input = file.empty() || file == "-";
   const int fd = standard_input ? STDIN_FILENO : ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    const Errc code = errno == ENOENT   ? Errc::not_found
-                      : errno == EACCES ? Errc::permission_denied
-                                        : Errc::io_error;
-    return fail(code, fmt::format("{}: {}", file.string(), std::strerror(errno)));
-  }
+  if (fd < 0) return system_failure(file.string());
   std::vector<std::byte> out;
   std::optional<Error> error;
   for (;;) {

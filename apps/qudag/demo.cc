@@ -6,6 +6,7 @@
 #include "common/interrupt.h"
 
 #include "api/client/client.h"
+#include "base/posix.h"
 #include "crypto/kdf.h"
 #include "crypto/random.h"
 
@@ -37,7 +38,7 @@ Status make_file(const std::filesystem::path& path, std::uint64_t bytes) {
     bytes -= now;
   }
   out.flush();
-  if (!out) return fail(errno == ENOSPC ? Errc::disk_full : Errc::io_error, path.string());
+  if (!out) return system_failure(path.string());
   return {};
 }
 

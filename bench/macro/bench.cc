@@ -1,6 +1,7 @@
 // qudag-bench: scenarios in turn, the limit first, so that all others can be held against it.
 #include "common/interrupt.h"
 #include "scenarios.h"
+#include "base/posix.h"
 
 #include <fmt/format.h>
 
@@ -20,10 +21,7 @@ Status write_json(const std::filesystem::path& file, const std::string& text) {
   if (file == "-") return print(text);
   std::ofstream out(file, std::ios::binary);
   out << text << std::flush;
-  if (!out) {
-    return fail(errno == ENOSPC ? Errc::disk_full : Errc::io_error,
-                fmt::format("{}: {}", file.string(), std::strerror(errno)));
-  }
+  if (!out) return system_failure(file.string());
   return {};
 }
 

@@ -233,8 +233,7 @@ memory::Block Core::take_cell(Circuit& circuit, Side& from, Bytes& data, Now now
 }
 
 bool Core::write_unit(Circuit& circuit, Direction to, Bytes preface, Bytes unit) {
-  constexpr std::size_t kCapacity =
-      memory::kBlockCapacity[static_cast<std::size_t>(memory::BlockSize::bulk)];
+  constexpr std::size_t kCapacity = memory::capacity_of(memory::BlockSize::bulk);
   std::array<memory::Block, 2> blocks;
   QUDAG_ASSERT(preface.size() + unit.size() <= blocks.size() * kCapacity);
   // All blocks first: a build or a reply that is cut short would only waste the others' time.

@@ -1,6 +1,7 @@
 // 1 parse TOML (the only place that knows toml++), 2 walk the tables to dotted names, 3 look each
 // name up in the table of keys, 4 turn the value into texts, 5 let the key check and set it.
 #include "config/file.h"
+#include "base/posix.h"
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
@@ -109,12 +110,7 @@ Status load_config(Settings& settings, const std::filesystem::path& file) {
     return fail(Errc::io_error, file.string() + ": is a directory");
   }
   std::ifstream in(file, std::ios::binary);
-  if (!in) {
-    const Errc code = errno == EACCES   ? Errc::permission_denied
-                      : errno == ENOENT ? Errc::not_found
-                                        : Errc::io_error;
-    return fail(code, file.string() + ": " + std::strerror(errno));
-  }
+  if (!in) return system_failure(file.string());
   std::string text(kConfigBytesMax + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(in.gcount()));

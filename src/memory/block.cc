@@ -29,7 +29,7 @@ namespace {
 constexpr std::size_t index_of(BlockSize size) { return static_cast<std::size_t>(size); }
 
 constexpr std::size_t area_bytes(BlockSize size) {
-  return kHeadroomBytes + kBlockCapacity[index_of(size)] + kTailroomBytes;
+  return kHeadroomBytes + capacity_of(size) + kTailroomBytes;
 }
 
 BlockHeader* allocate(BlockSize size) {
@@ -371,7 +371,7 @@ void Chain::swap(Chain& other) noexcept {
 
 bool Chain::copy_in(BlockPool& pool, BlockSize size, Bytes in, Chain& out) {
   Chain chain;
-  const std::size_t capacity = kBlockCapacity[index_of(size)];
+  const std::size_t capacity = capacity_of(size);
   while (!in.empty()) {
     Block block = pool.take(size);
     if (!block) {

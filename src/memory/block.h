@@ -31,14 +31,17 @@ namespace qudag::memory {
 enum class BlockSize : std::uint8_t { cell = 0, bulk = 1, small = 2 };
 inline constexpr std::size_t kBlockSizeCount = 3;
 inline constexpr std::size_t kBlockCapacity[kBlockSizeCount] = {1024, 8192, 256};
+constexpr std::size_t capacity_of(BlockSize size) {
+  return kBlockCapacity[static_cast<std::size_t>(size)];
+}
 inline constexpr std::size_t kHeadroomBytes = 128;
 inline constexpr std::size_t kTailroomBytes = 128;
 
 /// The blocks for copies of so many bytes: several cells up to half of a bulk block, because much
 /// more memory than bytes would be held otherwise.
 inline constexpr BlockSize block_size_for(std::size_t bytes) {
-  if (bytes <= kBlockCapacity[2]) return BlockSize::small;
-  return bytes < kBlockCapacity[1] / 2 ? BlockSize::cell : BlockSize::bulk;
+  if (bytes <= capacity_of(BlockSize::small)) return BlockSize::small;
+  return bytes < capacity_of(BlockSize::bulk) / 2 ? BlockSize::cell : BlockSize::bulk;
 }
 
 class BlockPool;
@@ -81,7 +84,7 @@ class Block {
 
   std::size_t headroom() const { return header_->begin; }
   std::size_t tailroom() const;
-  std::size_t capacity() const { return kBlockCapacity[static_cast<std::size_t>(header_->size)]; }
+  std::size_t capacity() const { return capacity_of(header_->size); }
 
   /// Moves the window: grow by n at the front or back (room is asserted), or shrink.
   void prepend(std::size_t n);

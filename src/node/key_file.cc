@@ -32,8 +32,8 @@ using store::write_all;
 bool sync_folder(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const File dir(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return dir.fd() >= 0 && ::fsync(dir.fd()) == 0;
+  const Fd dir(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return dir.get() >= 0 && ::fsync(dir.get()) == 0;
 }
 
 FileText format(const Secret<crypto::kIdentitySeedSize>& seed) {
@@ -71,12 +71,12 @@ bool parse(Bytes text, Secret<crypto::kIdentitySeedSize>& seed) {
 }  // namespace
 
 Status save_identity(const std::string& path, const crypto::Identity& identity) {
-  File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (file.fd() < 0) return failed("create", path, errno);
+  Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (file.get() < 0) return failed("create", path, errno);
   const FileText text = format(identity.seed());
   // The umask may have taken the owner's bits; what is wanted is exactly 0600.
-  if (::fchmod(file.fd(), 0600) != 0 || !write_all(file.fd(), text.span()) ||
-      ::fsync(file.fd()) != 0 || !file.close() || !sync_folder(path)) {
+  if (::fchmod(file.get(), 0600) != 0 || !write_all(file.get(), text.span()) ||
+      ::fsync(file.get()) != 0 || !file.close() || !sync_folder(path)) {
     const int error = errno;
     ::unlink(path.c_str());
     return failed("write", path, error);
@@ -86,17 +86,17 @@ Status save_identity(const std::string& path, const crypto::Identity& identity) 
 
 Result<crypto::Identity> load_identity(const std::string& path) {
   // O_NONBLOCK: opening a FIFO must not hang; it is refused below.
-  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.fd() < 0) return failed("open", path, errno);
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) return failed("open", path, errno);
   struct stat info {};
-  if (::fstat(file.fd(), &info) != 0) return failed("stat", path, errno);
+  if (::fstat(file.get(), &info) != 0) return failed("stat", path, errno);
   if (!S_ISREG(info.st_mode)) return fail(Errc::malformed, path + " is not a regular file");
   if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return fail(Errc::permission_denied,
                 path + " is open to group or others; chmod 600 it, or make a new identity");
   }
   Secret<kFileSize + 1> text;  // one more, to see that the file does not go on
-  const ssize_t size = read_all(file.fd(), text.span());
+  const ssize_t size = read_all(file.get(), text.span());
   if (size < 0) return failed("read", path, errno);
   Secret<crypto::kIdentitySeedSize> seed;
   const Bytes seen = text.span();

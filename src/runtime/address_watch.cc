@@ -1,4 +1,5 @@
 #include "runtime/address_watch.h"
+#include "base/posix.h"
 
 #include <linux/if_addr.h>
 #include <linux/netlink.h>
@@ -13,12 +14,6 @@
 
 namespace qudag::runtime {
 namespace {
-
-std::unexpected<Error> failure(int number) {
-  const bool denied = number == EACCES || number == EPERM;
-  return fail(denied ? Errc::permission_denied : Errc::io_error,
-              "rtnetlink: " + std::generic_category().message(number));
-}
 
 /// The way to everywhere is another: addresses may stay, and packets leave elsewhere.
 bool is_default_route(const nlmsghdr& header, const char* body, std::size_t size) {
@@ -42,14 +37,14 @@ bool matters(const nlmsghdr& header, const char* body, std::size_t size) {
 
 Result<std::unique_ptr<AddressWatch>> AddressWatch::open() {
   const int fd = ::socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
-  if (fd < 0) return failure(errno);
+  if (fd < 0) return system_failure("rtnetlink", errno);
   std::unique_ptr<AddressWatch> out(new AddressWatch(fd));
   sockaddr_nl groups{};
   groups.nl_family = AF_NETLINK;
   groups.nl_groups =
       RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&groups), sizeof groups) != 0) {
-    return failure(errno);
+    return system_failure("rtnetlink", errno);
   }
   return out;
 }

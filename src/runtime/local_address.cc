@@ -2,6 +2,8 @@
 // a source, bind() makes it look whether the address is its own; 3. getsockname() tells.
 #include "runtime/local_address.h"
 
+#include "base/posix.h"
+
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -34,18 +36,13 @@ class Question {
       std::memcpy(&name_.v6.sin6_addr, about.ip.data(), 16);
     }
   }
-  ~Question() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Question(const Question&) = delete;
-  Question& operator=(const Question&) = delete;
 
-  bool connect() { return fd_ >= 0 && ::connect(fd_, &name_.any, size_) == 0; }
-  bool bind() { return fd_ >= 0 && ::bind(fd_, &name_.any, size_) == 0; }
+  bool connect() { return fd_ && ::connect(fd_.get(), &name_.any, size_) == 0; }
+  bool bind() { return fd_ && ::bind(fd_.get(), &name_.any, size_) == 0; }
   std::optional<SocketAddress> own_name() {
     Name name{};
     socklen_t size = sizeof name;
-    if (::getsockname(fd_, &name.any, &size) != 0) return std::nullopt;
+    if (::getsockname(fd_.get(), &name.any, &size) != 0) return std::nullopt;
     if (name.any.sa_family == AF_INET) {
       std::array<std::uint8_t, 4> ip{};
       std::memcpy(ip.data(), &name.v4.sin_addr, ip.size());
@@ -57,7 +54,7 @@ class Question {
   }
 
  private:
-  const int fd_;
+  const Fd fd_;
   Name name_;
   socklen_t size_ = 0;
 };

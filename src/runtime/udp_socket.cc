@@ -3,6 +3,7 @@
 #include "runtime/local_address.h"
 
 #include "memory/pages.h"
+#include "base/posix.h"
 
 #include <linux/filter.h>
 #include <linux/sock_diag.h>
@@ -94,14 +95,6 @@ bool set_flag(int fd, int level, int name, int value = 1) {
 void grow_buffer(int fd, int force, int plain, int bytes) {
   // Force needs a capability; without it the system's maximum applies.
   if (!set_flag(fd, SOL_SOCKET, force, bytes)) set_flag(fd, SOL_SOCKET, plain, bytes);
-}
-
-std::unexpected<Error> system_failure(const char* call) {
-  const int number = errno;
-  const Errc code = number == EADDRINUSE                  ? Errc::address_in_use
-                    : number == EACCES || number == EPERM ? Errc::permission_denied
-                                                          : Errc::io_error;
-  return fail(code, std::string(call) + ": " + std::generic_category().message(number));
 }
 
 /// Gives a datagram to the socket of the shard that its destination connection id names. A load

@@ -89,15 +89,15 @@ namespace {
 /// One block for all that fits in one: a message is filled once, and goes soon.
 memory::BlockSize block_for(std::size_t bytes) {
   using memory::BlockSize;
-  if (bytes <= memory::kBlockCapacity[2]) return BlockSize::small;
-  return bytes <= memory::kBlockCapacity[0] ? BlockSize::cell : BlockSize::bulk;
+  if (bytes <= memory::capacity_of(memory::BlockSize::small)) return BlockSize::small;
+  return bytes <= memory::capacity_of(memory::BlockSize::cell) ? BlockSize::cell : BlockSize::bulk;
 }
 
 }  // namespace
 
 std::size_t chain_bytes(std::size_t bytes) {
   constexpr std::size_t kRecords = 512;  // envelope, completion, and where the shard finds them
-  constexpr std::size_t kBulk = memory::kBlockCapacity[1];
+  constexpr std::size_t kBulk = memory::capacity_of(memory::BlockSize::bulk);
   const std::size_t rest = bytes % kBulk;
   return kRecords + bytes / kBulk * memory::piece_bytes(memory::BlockSize::bulk) +
          (rest == 0 ? 0 : memory::piece_bytes(block_for(rest)));

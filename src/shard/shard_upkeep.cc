@@ -100,9 +100,10 @@ void Shard::maintain(Now now) {
     endpoint_->trim();
     setup_.socket->trim();
   }
-  const std::uint64_t freed = (seen.handshakes - seen_.handshakes) * kHandshakeBytes +
-                              (seen.rested - seen_.rested) * kRestedBytes +
-                              (seen.trimmed - seen_.trimmed) * memory::kBlockCapacity[0];
+  const std::uint64_t freed =
+      (seen.handshakes - seen_.handshakes) * kHandshakeBytes +
+      (seen.rested - seen_.rested) * kRestedBytes +
+      (seen.trimmed - seen_.trimmed) * memory::capacity_of(memory::BlockSize::cell);
   seen_ = seen;
   setup_.environment->on_maintained(setup_.index, freed);
 }

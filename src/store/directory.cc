@@ -61,14 +61,14 @@ Directory::~Directory() {
 
 /// A lock file that cannot be made keeps nobody out; writing will say why.
 Status Directory::lock() {
-  const File file(::openat(fd_, kLockName.data(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (file.fd() < 0) return {};
-  if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0) {
+  const Fd file(::openat(fd_, kLockName.data(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (file.get() < 0) return {};
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return no_use("lock", path_, errno);
     return fail(Errc::already_exists, "the state directory " + path_.string() +
                                           " is in use by another process; end it, or name another");
   }
-  lock_ = ::dup(file.fd());
+  lock_ = ::dup(file.get());
   ::fcntl(lock_, F_SETFD, FD_CLOEXEC);
   return {};
 }
@@ -76,11 +76,11 @@ Status Directory::lock() {
 Result<std::vector<std::byte>> Directory::read(std::string_view name, std::size_t bytes_max) const {
   const std::filesystem::path whole = path_ / name;
   // O_NONBLOCK: opening a FIFO must not hang; it is refused below.
-  const File file(
+  const Fd file(
       ::openat(fd_, std::string(name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
-  if (file.fd() < 0) return failed("open", whole, errno);
+  if (file.get() < 0) return failed("open", whole, errno);
   struct stat info {};
-  if (::fstat(file.fd(), &info) != 0) return failed("stat", whole, errno);
+  if (::fstat(file.get(), &info) != 0) return failed("stat", whole, errno);
   if (!S_ISREG(info.st_mode)) {
     return fail(Errc::permission_denied, whole.string() + " is not a regular file");
   }
@@ -92,7 +92,7 @@ Result<std::vector<std::byte>> Directory::read(std::string_view name, std::size_
                 whole.string() + " is larger than " + std::to_string(bytes_max) + " bytes");
   }
   std::vector<std::byte> out(static_cast<std::size_t>(info.st_size));
-  const ssize_t size = read_all(file.fd(), out);
+  const ssize_t size = read_all(file.get(), out);
   if (size < 0) return failed("read", whole, errno);
   out.resize(static_cast<std::size_t>(size));
   return out;
@@ -102,12 +102,13 @@ Status Directory::write(std::string_view name, Bytes content) {
   const std::string to(name);
   const std::string temporary = to + std::string(kTemporarySuffix);
   ::unlinkat(fd_, temporary.c_str(), 0);  // what a crash left
-  File file(
+  Fd file(
       ::openat(fd_, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (file.fd() < 0) return failed("create", path_ / temporary, errno);
+  if (file.get() < 0) return failed("create", path_ / temporary, errno);
   // The umask may have taken the owner's bits; what is wanted is exactly 0600.
-  if (::fchmod(file.fd(), 0600) != 0 || !write_all(file.fd(), content) || ::fsync(file.fd()) != 0 ||
-      !file.close() || ::renameat(fd_, temporary.c_str(), fd_, to.c_str()) != 0) {
+  if (::fchmod(file.get(), 0600) != 0 || !write_all(file.get(), content) ||
+      ::fsync(file.get()) != 0 || !file.close() ||
+      ::renameat(fd_, temporary.c_str(), fd_, to.c_str()) != 0) {
     const int error = errno;
     ::unlinkat(fd_, temporary.c_str(), 0);
     return failed("write", path_ / to, error);

@@ -3,42 +3,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <string>
 
 namespace qudag::store {
-namespace {
-
-Errc code_of(int error) {
-  switch (error) {
-    case ENOENT:
-    case ENOTDIR:
-      return Errc::not_found;
-    case EEXIST:
-      return Errc::already_exists;
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return Errc::permission_denied;
-    case ENOSPC:
-    case EDQUOT:
-      return Errc::disk_full;
-    default:
-      return Errc::io_error;
-  }
-}
-
-}  // namespace
-
-File::~File() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-bool File::close() { return ::close(std::exchange(fd_, -1)) == 0; }
-
 std::unexpected<Error> failed(std::string_view what, const std::filesystem::path& path, int error) {
-  return fail(code_of(error),
-              std::string(what) + " " + path.string() + ": " + std::strerror(error));
+  return system_failure(std::string(what) + " " + path.string(), error);
 }
 
 bool write_all(int fd, Bytes data) {

@@ -167,7 +167,7 @@ struct Flood {
   void fill() {
     while (pair.a->queued_bytes(stream) < 64 * 1024) {
       memory::Block block = pair.a.pool.take(memory::BlockSize::bulk);
-      block.append(memory::kBlockCapacity[1]);
+      block.append(memory::capacity_of(memory::BlockSize::bulk));
       pair.a->write(stream, std::move(block));
     }
   }

@@ -35,7 +35,7 @@ TEST(Block, StartsEmptyWithFullHeadroom) {
     EXPECT_EQ(block.size(), 0u);
     EXPECT_EQ(block.headroom(), kHeadroomBytes);
     EXPECT_EQ(block.tailroom(), block.capacity() + kTailroomBytes);
-    EXPECT_EQ(block.capacity(), kBlockCapacity[static_cast<std::size_t>(size)]);
+    EXPECT_EQ(block.capacity(), capacity_of(size));
   }
 }
 

@@ -4,6 +4,7 @@
 #include "api/socket/listen.h"
 
 #include "api/socket/place.h"
+#include "base/posix.h"
 
 #include <fmt/format.h>
 
@@ -26,13 +27,7 @@ namespace qudag::api {
 namespace {
 
 std::unexpected<Error> failed(const char* what, const std::filesystem::path& path) {
-  const int number = errno;
-  const Errc code = number == EACCES || number == EPERM || number == EROFS ? Errc::permission_denied
-                    : number == ENOENT || number == ENOTDIR                ? Errc::not_found
-                    : number == ENOSPC                                     ? Errc::disk_full
-                    : number == EADDRINUSE                                 ? Errc::address_in_use
-                                                                           : Errc::io_error;
-  return fail(code, fmt::format("{}: {}: {}", path.string(), what, std::strerror(number)));
+  return system_failure(fmt::format("{}: {}", path.string(), what), errno);
 }
 
 Result<sockaddr_un> address_of(const std::filesystem::path& path) {
@@ -47,21 +42,6 @@ Result<sockaddr_un> address_of(const std::filesystem::path& path) {
   return address;
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
 int unix_socket() { return ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); }
 
 const sockaddr* as_generic(const sockaddr_un& address) {
@@ -71,7 +51,7 @@ const sockaddr* as_generic(const sockaddr_un& address) {
 Result<int> connect_to_anybody(const std::filesystem::path& path) {
   const auto address = address_of(path);
   if (!address) return std::unexpected(address.error());
-  Descriptor fd(unix_socket());
+  Fd fd(unix_socket());
   if (fd.get() < 0) return failed("socket", path);
   if (::connect(fd.get(), as_generic(*address), sizeof *address) == 0) return fd.release();
   if (errno == ECONNREFUSED) {
@@ -153,7 +133,7 @@ Result<Listening> listen_on(const std::filesystem::path& path, unsigned mode) {
   const std::filesystem::path own = path.string() + fmt::format(".{}", ::getpid() % 100'000);
   const auto address = address_of(own);
   if (!address) return std::unexpected(address.error());
-  Descriptor fd(unix_socket());
+  Fd fd(unix_socket());
   if (fd.get() < 0) return failed("socket", path);
   ::unlink(own.c_str());
   if (::bind(fd.get(), as_generic(*address), sizeof *address) != 0) return failed("bind", path);
@@ -176,7 +156,7 @@ Result<int> connect_to(const std::filesystem::path& path, std::optional<unsigned
   }
   auto connected = connect_to_anybody(path);
   if (!connected) return connected;
-  Descriptor fd(*connected);
+  Fd fd(*connected);
   const Result<unsigned> user = peer_user(fd.get());
   if (!user) return std::unexpected(user.error());
   if (!is_own_or_root(*user) && owner != *user) {

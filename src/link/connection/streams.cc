@@ -170,8 +170,8 @@ bool Connection::send_control(std::uint8_t type, Bytes body) {
   const auto header = wire::encode_control_header(type, body.size());
 
   const std::size_t total = header.size() + body.size();
-  const auto size =
-      total <= memory::kBlockCapacity[0] ? memory::BlockSize::cell : memory::BlockSize::bulk;
+  const auto size = total <= memory::capacity_of(memory::BlockSize::cell) ? memory::BlockSize::cell
+                                                                          : memory::BlockSize::bulk;
   memory::Chain frame;
   Bytes head(header);
   while (!head.empty() || !body.empty()) {

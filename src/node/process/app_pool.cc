@@ -38,7 +38,7 @@ std::uint64_t AppPool::trim() {
     more = pool_.trim(kPiecesAtOnce);
     pieces += pool_.stats().trimmed - before;
   }
-  return pieces * memory::kBlockCapacity[0];
+  return pieces * memory::capacity_of(memory::BlockSize::cell);
 }
 
 void AppPool::release_free() {
