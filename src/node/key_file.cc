@@ -24,7 +24,6 @@ constexpr std::size_t kFileSize = kTitle.size() + kHexSize + 1;
 using FileText = Secret<kFileSize>;
 
 using store::failed;
-using store::File;
 using store::read_all;
 using store::write_all;
 

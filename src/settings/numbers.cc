@@ -87,11 +87,11 @@ constexpr Number kNumbers[] = {
      QUDAG_FIELD(limits.queue_normal)},
     {"limits.queue_low", Form::count, 1, kMany, "The same for class low.",
      QUDAG_FIELD(limits.queue_low)},
-    {"limits.queue_high_bytes", Form::size, kMessageBytesMax, kBytesMax,
+    {"limits.queue_high_bytes", Form::size, limits::kMessageBytesMax, kBytesMax,
      "Bytes of messages of class high waiting to be sent.", QUDAG_FIELD(limits.queue_high_bytes)},
-    {"limits.queue_normal_bytes", Form::size, kMessageBytesMax, kBytesMax,
+    {"limits.queue_normal_bytes", Form::size, limits::kMessageBytesMax, kBytesMax,
      "The same for class normal.", QUDAG_FIELD(limits.queue_normal_bytes)},
-    {"limits.queue_low_bytes", Form::size, kMessageBytesMax, kBytesMax, "The same for class low.",
+    {"limits.queue_low_bytes", Form::size, limits::kMessageBytesMax, kBytesMax, "The same for class low.",
      QUDAG_FIELD(limits.queue_low_bytes)},
 };
 
