@@ -139,7 +139,7 @@ class Pipes {
         turn();
       }
       for (int i = 0; i < 20; ++i) turn();
-      const double now = arena.metric("qudag_pool_blocks", "size=\"bulk\",state=\"used\"");
+      const double now = arena.metric("qudag_pool_blocks", "state=\"used\",size=\"bulk\"");
       calm = now > out.most * 1.01 ? 0 : calm + (out.most > 0);
       out.most = std::max(out.most, now);
     }
@@ -186,7 +186,7 @@ TEST(Circuits, OneByteOfEachCell) {
     begun += pipe.source.fill(circuit, Class::low, 1);
   }
   pipe.run(500ms, [] { return false; });
-  const double blocks = arena.metric("qudag_pool_blocks", "size=\"bulk\",state=\"used\"");
+  const double blocks = arena.metric("qudag_pool_blocks", "state=\"used\",size=\"bulk\"");
   EXPECT_GT(begun, 0u);
   EXPECT_GT(blocks, static_cast<double>(begun) / 2) << "the attack did not happen";
   EXPECT_LE(blocks * 8'192, static_cast<double>(Arena::kMemory));
