@@ -394,7 +394,8 @@ TEST(Node, MetricsAreWellFormedAndCount) {
   std::set<std::string> names;
   double delivered = 0;
   for (const MetricSample& sample : net[1].metrics().get()) {
-    EXPECT_TRUE(sample.name.starts_with("qudag_")) << sample.name;
+    EXPECT_TRUE(sample.name.starts_with("qudag_") || sample.name.starts_with("process_"))
+        << sample.name;
     EXPECT_TRUE(names.insert(sample.name + "{" + sample.labels + "}").second) << sample.name;
     if (sample.name == "qudag_messages_total" &&
         sample.labels.find("result=\"delivered\"") != std::string::npos) {
