@@ -67,12 +67,12 @@ void Page::put(const Family& family, const std::string& labels, const Histogram&
   };
   for (unsigned bits = kBucketFirst; bits <= kBucketLast; ++bits) {
     const std::uint64_t end = std::uint64_t{1} << bits;
-    line("_bucket", joined(labels, fmt::format("le=\"{}\"", static_cast<double>(end) * 1e-6)),
+    line("_bucket", joined(labels, fmt::format("le=\"{}\"", static_cast<double>(end) / 1e6)),
          static_cast<double>(histogram.below(end)));
   }
   const auto count = static_cast<double>(histogram.count());
   line("_bucket", joined(labels, "le=\"+Inf\""), count);
-  line("_sum", labels, histogram.sum() * 1e-6);
+  line("_sum", labels, histogram.sum() / 1e6);
   line("_count", labels, count);
 }
 
