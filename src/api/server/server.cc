@@ -55,7 +55,7 @@ void Hub::report(std::vector<QueueStatus>& rows) const {
 MessageHandler Hub::offer() {
   return [hub = shared_from_this()](Message&& message) {
     const Accept answer = hub->subscribers.offer(std::move(message));
-    if (answer != Accept::taken) hub->counters.add(ApiMetric::messages_refused);
+    if (answer != Accept::taken) ++hub->stats.messages_refused;
     return answer;
   };
 }
