@@ -17,7 +17,7 @@
 
 namespace qudag::message {
 
-struct Channel;
+struct CircuitEnd;
 
 /// What a destination remembers a message by: who does not know the scope cannot name it.
 inline wire::MessageId key_of(const wire::Scope& scope, const wire::MessageId& id) {
@@ -42,16 +42,16 @@ struct IdHash {
 };
 
 enum class Stage : std::uint8_t {
-  arriving,       // in channel->arriving and arriving_by_ref
-  to_verify,      // whole, and signed: in channel->to_verify
-  being_verified  // with a worker, which has its bytes: in channel->being_verified
+  arriving,       // in circuit_end->arriving and arriving_by_ref
+  to_verify,      // whole, and signed: in circuit_end->to_verify
+  being_verified  // with a worker, which has its bytes: in circuit_end->being_verified
 };
 
 struct Assembly : Timed {
   Assembly() : Timed(TimedKind::assembly) {}
 
   SlotHandle handle;
-  Channel* channel = nullptr;
+  CircuitEnd* circuit_end = nullptr;
   std::uint32_t ref = 0;
   wire::MessageStart start;
   wire::MessageId key{};  // at a destination: key_of(). At a source: of what it is a reply to

@@ -1,5 +1,5 @@
 // Steps of serve(): close what has drained or is idle -> build what is missing -> give the ready
-// channels a turn -> set the flow's next deadline.
+// circuit ends a turn -> set the flow's next deadline.
 #include "message/circuit_pool.h"
 
 #include <algorithm>
@@ -60,8 +60,8 @@ Duration CircuitPool::waiting_time(Class cls, Now now) const {
   Duration least = Duration::max();
   for (const auto& [key, flow] : flows_) {
     if (key.cls != cls) continue;
-    const bool can_send = std::ranges::any_of(flow->circuits, [](const Channel* channel) {
-      return channel->takes_new() && channel->sent < channel->credit;
+    const bool can_send = std::ranges::any_of(flow->circuits, [](const CircuitEnd* circuit_end) {
+      return circuit_end->takes_new() && circuit_end->sent < circuit_end->credit;
     });
     const Envelope* first = flow->waiting.front();
     if (first == nullptr ? now.mono - flow->active > kLately : !can_send) continue;
@@ -87,8 +87,8 @@ void CircuitPool::serve(Flow& flow, Now now) {
   if (close_idle(flow, now)) return;
   build_if_needed(flow, now);
   if (!flow.waiting.empty()) {
-    for (Channel* channel : flow.circuits) {
-      if (channel->takes_new()) context_.channels.mark(*channel);
+    for (CircuitEnd* circuit_end : flow.circuits) {
+      if (circuit_end->takes_new()) context_.circuit_ends.mark(*circuit_end);
     }
   }
   set_deadline(flow, now);
@@ -96,35 +96,36 @@ void CircuitPool::serve(Flow& flow, Now now) {
 
 // ---- life ---------------------------------------------------------------------------------------
 
-void CircuitPool::wear(Channel& channel, bool stops, Now now) {
-  Flow& flow = *channel.flow;
+void CircuitPool::wear(CircuitEnd& circuit_end, bool stops, Now now) {
+  Flow& flow = *circuit_end.flow;
   if (stops) {
-    if (channel.route.size() == 1) return;  // it is the destination: there is no other way
-    context_.routes.refused(channel.route, 0, now);
+    if (circuit_end.route.size() == 1) return;  // it is the destination: there is no other way
+    context_.routes.refused(circuit_end.route, 0, now);
   }
-  channel.worn = true;
-  flow.build_ahead = now.mono - std::max(flow.active, channel.active) < kInUse;
+  circuit_end.worn = true;
+  flow.build_ahead = now.mono - std::max(flow.active, circuit_end.active) < kInUse;
   mark(flow);
 }
 
-bool CircuitPool::worn(const Channel& channel, Now now) const {
-  return channel.worn || now.mono - channel.asked >= channel.age_max ||
-         channel.sent + channel.received >= channel.bytes_max || channel.next_ref >= kRefsMax ||
-         channel.next_ref_in >= kRefsMax;
+bool CircuitPool::worn(const CircuitEnd& circuit_end, Now now) const {
+  return circuit_end.worn || now.mono - circuit_end.asked >= circuit_end.age_max ||
+         circuit_end.sent + circuit_end.received >= circuit_end.bytes_max ||
+         circuit_end.next_ref >= kRefsMax || circuit_end.next_ref_in >= kRefsMax;
 }
 
 void CircuitPool::drain_worn(Flow& flow, Now now) {
-  for (Channel* channel : flow.circuits) {
-    if (channel->ready && worn(*channel, now)) channel->draining = true;
+  for (CircuitEnd* circuit_end : flow.circuits) {
+    if (circuit_end->ready && worn(*circuit_end, now)) circuit_end->draining = true;
   }
 }
 
 void CircuitPool::close_drained(Flow& flow, Now now) {
   for (std::size_t i = 0; i < flow.circuits.size();) {
-    Channel& channel = *flow.circuits[i];
-    const bool over = channel.draining || channel.closing;
-    if (over && channel.quiet() && now.mono - channel.active >= context_.options.flow_idle) {
-      close(flow, channel, now);
+    CircuitEnd& circuit_end = *flow.circuits[i];
+    const bool over = circuit_end.draining || circuit_end.closing;
+    if (over && circuit_end.quiet() &&
+        now.mono - circuit_end.active >= context_.options.flow_idle) {
+      close(flow, circuit_end, now);
     } else {
       ++i;
     }
@@ -133,9 +134,9 @@ void CircuitPool::close_drained(Flow& flow, Now now) {
 
 bool CircuitPool::close_idle(Flow& flow, Now now) {
   if (!flow.waiting.empty()) return false;
-  for (const Channel* channel : flow.circuits) {
-    if (!channel->quiet()) return false;
-    flow.active = std::max(flow.active, channel->active);
+  for (const CircuitEnd* circuit_end : flow.circuits) {
+    if (!circuit_end->quiet()) return false;
+    flow.active = std::max(flow.active, circuit_end->active);
   }
   if (now.mono - flow.active < context_.options.flow_idle) return false;
   while (!flow.circuits.empty()) close(flow, *flow.circuits.back(), now);
@@ -146,11 +147,11 @@ bool CircuitPool::close_idle(Flow& flow, Now now) {
   return true;
 }
 
-void CircuitPool::close(Flow& flow, Channel& channel, Now now) {
-  std::erase(flow.circuits, &channel);
-  context_.routes.circuit_ended(channel.route, true, now.mono - channel.asked, now);
-  context_.channels.retire(channel);
-  context_.port.close(channel.circuit, now);
+void CircuitPool::close(Flow& flow, CircuitEnd& circuit_end, Now now) {
+  std::erase(flow.circuits, &circuit_end);
+  context_.routes.circuit_ended(circuit_end.route, true, now.mono - circuit_end.asked, now);
+  context_.circuit_ends.retire(circuit_end);
+  context_.port.close(circuit_end.circuit, now);
 }
 
 // ---- building -----------------------------------------------------------------------------------
@@ -161,12 +162,13 @@ void CircuitPool::build_if_needed(Flow& flow, Now now) {
   std::size_t young = 0;
   bool building = false;
   bool all_full = true;
-  for (const Channel* channel : flow.circuits) {
-    building = building || !channel->ready;
-    if (!channel->takes_new() || worn(*channel, now)) continue;
+  for (const CircuitEnd* circuit_end : flow.circuits) {
+    building = building || !circuit_end->ready;
+    if (!circuit_end->takes_new() || worn(*circuit_end, now)) continue;
     ++young;
-    const bool full = context_.port.sendable(channel->circuit) == 0 ||
-                      channel->sent >= channel->credit || channel->started.size() >= kUnackedMax;
+    const bool full = context_.port.sendable(circuit_end->circuit) == 0 ||
+                      circuit_end->sent >= circuit_end->credit ||
+                      circuit_end->started.size() >= kUnackedMax;
     all_full = all_full && full;
   }
   if (building) return;
@@ -178,7 +180,7 @@ void CircuitPool::build(Flow& flow, Now now) {
   auto route = context_.routes.draw(flow.key.destination, flow.key.relays, now);
   if (!route) {
     const bool served = std::ranges::any_of(
-        flow.circuits, [](const Channel* channel) { return channel->takes_new(); });
+        flow.circuits, [](const CircuitEnd* circuit_end) { return circuit_end->takes_new(); });
     wait_before_next(flow, now);
     if (!served) listener_.on_no_way(flow, route.error(), now);
     return;
@@ -196,41 +198,41 @@ void CircuitPool::build(Flow& flow, Now now) {
   }
   if (!circuit) return build_failed(flow, circuit.error(), now);
 
-  Channel& channel =
-      context_.channels.add(*circuit, flow.key.cls, context_.options.credit_bytes, now);
-  channel.flow = &flow;
-  context_.rng.fill(channel.scope);
+  CircuitEnd& circuit_end =
+      context_.circuit_ends.add(*circuit, flow.key.cls, context_.options.credit_bytes, now);
+  circuit_end.flow = &flow;
+  context_.rng.fill(circuit_end.scope);
   const Duration age = context_.options.circuit_age_max;
-  channel.age_max = Duration(
+  circuit_end.age_max = Duration(
       static_cast<Duration::rep>(about(static_cast<std::uint64_t>(age.count()), context_.rng)));
-  channel.bytes_max = about(context_.options.circuit_bytes_max, context_.rng);
-  channel.route = std::move(*route);
-  flow.circuits.push_back(&channel);
-  context_.routes.circuit_began(channel.route, now);
+  circuit_end.bytes_max = about(context_.options.circuit_bytes_max, context_.rng);
+  circuit_end.route = std::move(*route);
+  flow.circuits.push_back(&circuit_end);
+  context_.routes.circuit_began(circuit_end.route, now);
   for (const auto& [id, took] : built) {
     if (id == *circuit) on_built(id, took, now);
   }
   for (const auto& [id, why, hop] : ended) {
     if (id != *circuit) continue;
-    context_.channels.retire(channel);
-    on_ended(channel, why, hop, now);
+    context_.circuit_ends.retire(circuit_end);
+    on_ended(circuit_end, why, hop, now);
     return;
   }
 }
 
 void CircuitPool::on_built(circuit::CircuitId circuit, Duration took, Now now) {
-  Channel* channel = context_.channels.find(circuit);
-  if (channel == nullptr) {
+  CircuitEnd* circuit_end = context_.circuit_ends.find(circuit);
+  if (circuit_end == nullptr) {
     if (in_build_) built_early_.emplace_back(circuit, took);
     return;
   }
-  if (!channel->is_source() || channel->ready) return;
-  Flow& flow = *channel->flow;
-  channel->ready = true;
-  channel->active = now.mono;
+  if (!circuit_end->is_source() || circuit_end->ready) return;
+  Flow& flow = *circuit_end->flow;
+  circuit_end->ready = true;
+  circuit_end->active = now.mono;
   drain_worn(flow, now);  // they have a successor now
-  context_.routes.report(channel->route, true, SIZE_MAX, took, now);
-  context_.channels.mark(*channel);
+  context_.routes.report(circuit_end->route, true, SIZE_MAX, took, now);
+  context_.circuit_ends.mark(*circuit_end);
   mark(flow);
 }
 
@@ -238,23 +240,25 @@ void CircuitPool::on_ended_early(circuit::CircuitId circuit, const Error& why) {
   if (in_build_) ended_early_.push_back({circuit, why, context_.port.failed_hop()});
 }
 
-void CircuitPool::on_ended(Channel& channel, const Error& why, std::size_t failed_hop, Now now) {
-  Flow& flow = *channel.flow;
-  std::erase(flow.circuits, &channel);
-  context_.routes.circuit_ended(channel.route, false, now.mono - channel.asked, now);
-  if (!channel.ready) {
-    const bool told = failed_hop < channel.route.size();
+void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_t failed_hop,
+                           Now now) {
+  Flow& flow = *circuit_end.flow;
+  std::erase(flow.circuits, &circuit_end);
+  context_.routes.circuit_ended(circuit_end.route, false, now.mono - circuit_end.asked, now);
+  if (!circuit_end.ready) {
+    const bool told = failed_hop < circuit_end.route.size();
     if (why == Errc::refused_by_peer && told) {
-      context_.routes.refused(channel.route, failed_hop, now);
+      context_.routes.refused(circuit_end.route, failed_hop, now);
     } else if (!is_local(why)) {
-      context_.routes.report(channel.route, false, failed_hop, now.mono - channel.asked, now);
+      context_.routes.report(circuit_end.route, false, failed_hop, now.mono - circuit_end.asked,
+                             now);
       // Who asks for that link again waits for its dial: the next builds go elsewhere.
       if (failed_hop == 0 && why == Errc::unreachable) {
-        context_.routes.refused(channel.route, 0, now);
+        context_.routes.refused(circuit_end.route, 0, now);
       }
     }
     build_failed(flow, why, now);
-  } else if (!channel.proven && !channel.draining) {
+  } else if (!circuit_end.proven && !circuit_end.draining) {
     wait_before_next(flow, now);  // it never worked: do not try again at once
   }
   mark(flow);
@@ -263,7 +267,7 @@ void CircuitPool::on_ended(Channel& channel, const Error& why, std::size_t faile
 void CircuitPool::build_failed(Flow& flow, const Error& why, Now now) {
   wait_before_next(flow, now);
   const bool served = std::ranges::any_of(
-      flow.circuits, [](const Channel* channel) { return channel->takes_new(); });
+      flow.circuits, [](const CircuitEnd* circuit_end) { return circuit_end->takes_new(); });
   if (!served) listener_.on_build_failed(flow, why, now);
 }
 
@@ -277,9 +281,9 @@ void CircuitPool::wait_before_next(Flow& flow, Now now) {
 
 void CircuitPool::set_deadline(Flow& flow, Now now) {
   TimePoint wanted = flow.active + context_.options.flow_idle;
-  for (const Channel* channel : flow.circuits) {
-    const bool over = channel->draining || channel->closing;
-    const TimePoint idle = channel->active + context_.options.flow_idle;
+  for (const CircuitEnd* circuit_end : flow.circuits) {
+    const bool over = circuit_end->draining || circuit_end->closing;
+    const TimePoint idle = circuit_end->active + context_.options.flow_idle;
     wanted = over ? std::min(wanted, idle) : std::max(wanted, idle);
   }
   // Not quiet yet at its time: look again after another such while.

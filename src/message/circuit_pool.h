@@ -52,15 +52,15 @@ class CircuitPool {
     if (!flow.marked.linked) marked_.push_back(flow);
   }
   void serve_marked(Now now);
-  /// Does what the flow needs: circuits, turns for its channels, its next deadline. It may be gone
-  /// afterwards.
+  /// Does what the flow needs: circuits, turns for its circuit ends, its next deadline. It may be
+  /// gone afterwards.
   void serve(Flow& flow, Now now);
 
   /// The first link of that circuit drains. Takes note only.
-  void wear(Channel& channel, bool stops, Now now);
+  void wear(CircuitEnd& circuit_end, bool stops, Now now);
   void on_built(circuit::CircuitId circuit, Duration took, Now now);
   /// The circuit of a source is out of the table, its messages are back in the flow.
-  void on_ended(Channel& channel, const Error& why, std::size_t failed_hop, Now now);
+  void on_ended(CircuitEnd& circuit_end, const Error& why, std::size_t failed_hop, Now now);
   /// An end that came before build() had returned the circuit.
   void on_ended_early(circuit::CircuitId circuit, const Error& why);
   void clear();
@@ -72,7 +72,7 @@ class CircuitPool {
     std::size_t failed_hop;
   };
 
-  bool worn(const Channel& channel, Now now) const;
+  bool worn(const CircuitEnd& circuit_end, Now now) const;
   void drain_worn(Flow& flow, Now now);
   void close_drained(Flow& flow, Now now);
   bool close_idle(Flow& flow, Now now);
@@ -81,7 +81,7 @@ class CircuitPool {
   void build_failed(Flow& flow, const Error& why, Now now);
   void wait_before_next(Flow& flow, Now now);
   void set_deadline(Flow& flow, Now now);
-  void close(Flow& flow, Channel& channel, Now now);
+  void close(Flow& flow, CircuitEnd& circuit_end, Now now);
 
   Context& context_;
   Listener& listener_;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "memory/share.h"
-#include "message/channel.h"
+#include "message/circuit_end.h"
 #include "message/deadlines.h"
 #include "message/messages.h"
 #include "message/port.h"
@@ -28,7 +28,7 @@ struct Context {
 
   /// Of what messages reserve, by class; settled when the outermost call returns.
   std::array<memory::Share, kClassCount> shares;
-  Channels channels;
+  CircuitEnds circuit_ends;
   MessageDeadlines deadlines;
   MessagesStats stats;
   bool stopping = false;

@@ -1,9 +1,9 @@
 // The record of a message while it is in the sender's hands.
 //
 //   unsigned  in Sender's list of those to be signed, or with a worker, which then has its bytes
-//   waiting   in the list of its flow (or, a reply, of its channel); nothing of it is sent
-//   started   in channel->started and channel->by_ref; `sent` of `size` bytes are out
-//   partial   started and sent < size: also in channel->turns
+//   waiting   in the list of its flow (or, a reply, of its circuit end); nothing of it is sent
+//   started   in circuit_end->started and circuit_end->by_ref; `sent` of `size` bytes are out
+//   partial   started and sent < size: also in circuit_end->turns
 //   ended     erased; its outcome is queued
 #pragma once
 
@@ -25,7 +25,7 @@
 namespace qudag::message {
 
 struct Flow;
-struct Channel;
+struct CircuitEnd;
 struct Unsigned;
 
 struct Envelope : Timed {
@@ -35,7 +35,7 @@ struct Envelope : Timed {
 
   wire::MessageId message{};
   std::optional<wire::Scope> scope;          // of the circuit that it was first sent on
-  std::optional<std::uint32_t> in_reply_to;  // a reply: to that ref, bound to its channel
+  std::optional<std::uint32_t> in_reply_to;  // a reply: to that ref, bound to its circuit end
   ChannelNumber to_channel = 0;              // at the destination; 0 of a reply
   Class cls = Class::normal;
   bool is_signed = false;
@@ -51,8 +51,8 @@ struct Envelope : Timed {
 
   std::shared_ptr<Unsigned> to_sign;  // until it is signed. Owners: this, the worker
 
-  Flow* flow = nullptr;        // null for a reply, and until it is signed
-  Channel* channel = nullptr;  // set while started; for a reply always
+  Flow* flow = nullptr;               // null for a reply, and until it is signed
+  CircuitEnd* circuit_end = nullptr;  // set while started; for a reply always
 
   // This transmission.
   bool started = false;

@@ -3,7 +3,7 @@
 // what shares a circuit with a signature has the signer's name.
 #pragma once
 
-#include "message/channel.h"
+#include "message/circuit_end.h"
 #include "message/deadlines.h"
 #include "message/envelope.h"
 
@@ -34,11 +34,11 @@ struct Flow : Timed {
   explicit Flow(const FlowKey& k) : Timed(TimedKind::flow), key(k) {}
 
   FlowKey key;
-  EnvelopeOrder waiting;           // first in, first out; messages to be resent stand in front
-  std::vector<Channel*> circuits;  // being built, ready and draining; a handful
-  unsigned failures = 0;           // in a row
-  TimePoint build_after{};         // no new circuit before
-  bool build_ahead = false;        // its circuit is worn: another, though nothing waits
+  EnvelopeOrder waiting;              // first in, first out; messages to be resent stand in front
+  std::vector<CircuitEnd*> circuits;  // being built, ready and draining; a handful
+  unsigned failures = 0;              // in a row
+  TimePoint build_after{};            // no new circuit before
+  bool build_ahead = false;           // its circuit is worn: another, though nothing waits
   TimePoint active{};
   Duration takes{};    // smoothed: how long a small message is under way, until its answer
   Links<Flow> marked;  // to be served by the next pump

@@ -30,14 +30,14 @@ class Messages::Impl {
                 .shares = {memory::Share(claim(options, Class::high, budget)),
                            memory::Share(claim(options, Class::normal, budget)),
                            memory::Share(claim(options, Class::low, budget))},
-                .channels = {},
+                .circuit_ends = {},
                 .deadlines = {},
                 .stats = {}},
         sender(context),
         receiver(context) {}
 
-  void on_payload(Channel& channel, memory::Block payload, Now now);
-  void on_ended(Channel& channel, const Error& why, Now now);
+  void on_payload(CircuitEnd& circuit_end, memory::Block payload, Now now);
+  void on_ended(CircuitEnd& circuit_end, const Error& why, Now now);
   void on_time(Now now);
   void shutdown(Now now);
 
@@ -52,15 +52,15 @@ class Messages::Impl {
 
  private:
   Offload wrap(Offload offload);
-  bool on_frame(Channel& channel, const wire::Frame& frame, memory::Block* payload, Now now);
-  bool read(Channel& channel, memory::Block payload, Now now);
+  bool on_frame(CircuitEnd& circuit_end, const wire::Frame& frame, memory::Block* payload, Now now);
+  bool read(CircuitEnd& circuit_end, memory::Block payload, Now now);
 
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // what comes back late must see its end
 };
 
 namespace {
 
-/// One call from outside. Channels that end inside stay until the outermost one is over.
+/// One call from outside. CircuitEnds that end inside stay until the outermost one is over.
 class Visit {
  public:
   Visit(Messages::Impl& impl, Now now) : impl_(impl), now_(now) { ++impl_.depth; }
@@ -68,7 +68,7 @@ class Visit {
     if (impl_.depth == 1) {
       impl_.sender.flush(now_);
       for (memory::Share& share : impl_.context.shares) share.settle();
-      impl_.context.channels.bury();
+      impl_.context.circuit_ends.bury();
     }
     --impl_.depth;
   }
@@ -98,32 +98,32 @@ Offload Messages::Impl::wrap(Offload offload) {
 
 // ---- payloads -----------------------------------------------------------------------------------
 
-bool Messages::Impl::on_frame(Channel& channel, const wire::Frame& frame, memory::Block* payload,
-                              Now now) {
+bool Messages::Impl::on_frame(CircuitEnd& circuit_end, const wire::Frame& frame,
+                              memory::Block* payload, Now now) {
   if (const auto* data = std::get_if<wire::DataFrame>(&frame)) {
-    return receiver.on_data(channel, *data, payload, now);
+    return receiver.on_data(circuit_end, *data, payload, now);
   }
   if (const auto* ack = std::get_if<wire::AckFrame>(&frame)) {
-    return sender.on_ack(channel, *ack, now);
+    return sender.on_ack(circuit_end, *ack, now);
   }
   if (const auto* credit = std::get_if<wire::CreditFrame>(&frame)) {
-    return sender.on_credit(channel, *credit);
+    return sender.on_credit(circuit_end, *credit);
   }
   if (const auto* ping = std::get_if<wire::PingFrame>(&frame)) {
-    return context.channels.queue(channel, {.type = wire::FrameType::pong, .token = ping->token},
-                                  context.tables());
+    return context.circuit_ends.queue(
+        circuit_end, {.type = wire::FrameType::pong, .token = ping->token}, context.tables());
   }
   if (std::holds_alternative<wire::CloseFrame>(frame)) {
-    channel.closing = true;
-    if (channel.flow != nullptr) sender.pool().mark(*channel.flow);
+    circuit_end.closing = true;
+    if (circuit_end.flow != nullptr) sender.pool().mark(*circuit_end.flow);
     return true;
   }
   if (const auto* cancel = std::get_if<wire::CancelFrame>(&frame)) {
-    return receiver.on_cancel(channel, *cancel);
+    return receiver.on_cancel(circuit_end, *cancel);
   }
   if (const auto* told = std::get_if<wire::ScopeFrame>(&frame)) {
-    if (channel.is_source()) return false;
-    channel.told = told->scope;
+    if (circuit_end.is_source()) return false;
+    circuit_end.told = told->scope;
     return true;
   }
   return true;  // PONG: we asked nothing
@@ -131,18 +131,18 @@ bool Messages::Impl::on_frame(Channel& channel, const wire::Frame& frame, memory
 
 /// The frames of a payload, in order. A message may keep the block that they are in; then what
 /// follows, less than half of it, is read from a copy.
-bool Messages::Impl::read(Channel& channel, memory::Block payload, Now now) {
+bool Messages::Impl::read(CircuitEnd& circuit_end, memory::Block payload, Now now) {
   std::array<std::byte, limits::kBulkPayloadBytes / 2> aside;
   Bytes whole = payload.bytes();
   wire::FrameReader frames(whole);
   wire::Frame frame;
   memory::Block* takable = &payload;
   while (frames.read(frame)) {
-    if (const std::byte* next = frames.peek_message_id()) receiver.expect(channel, next);
+    if (const std::byte* next = frames.peek_message_id()) receiver.expect(circuit_end, next);
     const auto* data = std::get_if<wire::DataFrame>(&frame);
     if (data == nullptr || takable == nullptr || data->bytes.size() * 2 < whole.size()) {
-      if (!on_frame(channel, frame, nullptr, now)) return false;
-      if (channel.dead) return true;
+      if (!on_frame(circuit_end, frame, nullptr, now)) return false;
+      if (circuit_end.dead) return true;
       continue;
     }
     const std::byte* end = whole.data() + whole.size();
@@ -152,8 +152,8 @@ bool Messages::Impl::read(Channel& channel, memory::Block payload, Now now) {
     const Bytes rest = whole.last(rest_bytes);
     const bool goes_on = !rest.empty() && rest.front() != std::byte{0};
     if (goes_on) std::memcpy(aside.data(), rest.data(), rest.size());
-    if (!on_frame(channel, frame, takable, now)) return false;
-    if (channel.dead || !goes_on) return true;
+    if (!on_frame(circuit_end, frame, takable, now)) return false;
+    if (circuit_end.dead || !goes_on) return true;
     whole = Bytes(aside).first(rest_bytes);
     frames = wire::FrameReader(whole);
     takable = nullptr;
@@ -161,22 +161,22 @@ bool Messages::Impl::read(Channel& channel, memory::Block payload, Now now) {
   return !frames.malformed();
 }
 
-void Messages::Impl::on_payload(Channel& channel, memory::Block payload, Now now) {
-  channel.active = now.mono;
-  if (read(channel, std::move(payload), now) || channel.dead) return;
+void Messages::Impl::on_payload(CircuitEnd& circuit_end, memory::Block payload, Now now) {
+  circuit_end.active = now.mono;
+  if (read(circuit_end, std::move(payload), now) || circuit_end.dead) return;
   ++context.stats.frames_malformed;
-  context.port.close(channel.circuit, now);
-  on_ended(channel, {Errc::circuit_failed, "the peer broke the protocol"}, now);
+  context.port.close(circuit_end.circuit, now);
+  on_ended(circuit_end, {Errc::circuit_failed, "the peer broke the protocol"}, now);
 }
 
 // ---- ends ---------------------------------------------------------------------------------------
 
-void Messages::Impl::on_ended(Channel& channel, const Error& why, Now now) {
-  const std::size_t failed_hop = channel.ready ? SIZE_MAX : context.port.failed_hop();
-  context.channels.retire(channel);
-  receiver.on_ended(channel);
-  sender.on_ended(channel, why, now);
-  if (channel.is_source()) sender.pool().on_ended(channel, why, failed_hop, now);
+void Messages::Impl::on_ended(CircuitEnd& circuit_end, const Error& why, Now now) {
+  const std::size_t failed_hop = circuit_end.ready ? SIZE_MAX : context.port.failed_hop();
+  context.circuit_ends.retire(circuit_end);
+  receiver.on_ended(circuit_end);
+  sender.on_ended(circuit_end, why, now);
+  if (circuit_end.is_source()) sender.pool().on_ended(circuit_end, why, failed_hop, now);
 }
 
 void Messages::Impl::on_time(Now now) {
@@ -198,10 +198,10 @@ void Messages::Impl::on_time(Now now) {
 void Messages::Impl::shutdown(Now now) {
   context.stopping = true;
   sender.shutdown(now);
-  while (Channel* channel = context.channels.any()) {
-    context.channels.retire(*channel);
-    receiver.on_ended(*channel);
-    context.port.close(channel->circuit, now);
+  while (CircuitEnd* circuit_end = context.circuit_ends.any()) {
+    context.circuit_ends.retire(*circuit_end);
+    receiver.on_ended(*circuit_end);
+    context.port.close(circuit_end->circuit, now);
   }
   sender.pool().clear();
 }
@@ -235,10 +235,10 @@ Result<SendId> Messages::send(const NodeId& destination, memory::Chain payload,
 Result<SendId> Messages::reply(const ReplyPath& to, memory::Chain payload,
                                memory::Reservation reservation, std::chrono::milliseconds ttl,
                                Now now, const std::optional<MessageId>& id) {
-  Channel* channel = impl_->context.channels.find(to.circuit);
-  if (channel == nullptr) return fail(Errc::circuit_failed, "the circuit has ended");
-  return impl_->sender.reply(*channel, to.ref, std::move(payload), std::move(reservation), ttl, now,
-                             id);
+  CircuitEnd* circuit_end = impl_->context.circuit_ends.find(to.circuit);
+  if (circuit_end == nullptr) return fail(Errc::circuit_failed, "the circuit has ended");
+  return impl_->sender.reply(*circuit_end, to.ref, std::move(payload), std::move(reservation), ttl,
+                             now, id);
 }
 
 void Messages::cancel(SendId id, Now now) {
@@ -269,31 +269,32 @@ void Messages::on_incoming(circuit::CircuitId circuit, Class cls, Now now) {
   const Visit visit(*impl_, now);
   if (impl_->context.stopping) return impl_->context.port.close(circuit, now);
   Context& context = impl_->context;
-  context.channels.add(circuit, cls, context.options.credit_bytes, now).ready = true;
+  context.circuit_ends.add(circuit, cls, context.options.credit_bytes, now).ready = true;
 }
 
 void Messages::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {
   const Visit visit(*impl_, now);
-  Channel* channel = impl_->context.channels.find(circuit);
-  if (channel != nullptr) impl_->on_payload(*channel, std::move(payload), now);
+  CircuitEnd* circuit_end = impl_->context.circuit_ends.find(circuit);
+  if (circuit_end != nullptr) impl_->on_payload(*circuit_end, std::move(payload), now);
 }
 
 void Messages::on_draining(circuit::CircuitId circuit, bool stops, Now now) {
-  Channel* channel = impl_->context.channels.find(circuit);
-  if (channel != nullptr && channel->is_source()) impl_->sender.pool().wear(*channel, stops, now);
+  CircuitEnd* circuit_end = impl_->context.circuit_ends.find(circuit);
+  if (circuit_end != nullptr && circuit_end->is_source())
+    impl_->sender.pool().wear(*circuit_end, stops, now);
 }
 
 void Messages::on_sendable(circuit::CircuitId circuit, Now now) {
   const Visit visit(*impl_, now);
-  Channel* channel = impl_->context.channels.find(circuit);
-  if (channel != nullptr) impl_->context.channels.mark(*channel);
+  CircuitEnd* circuit_end = impl_->context.circuit_ends.find(circuit);
+  if (circuit_end != nullptr) impl_->context.circuit_ends.mark(*circuit_end);
 }
 
 void Messages::on_ended(circuit::CircuitId circuit, const Error& why, Now now) {
   const Visit visit(*impl_, now);
-  Channel* channel = impl_->context.channels.find(circuit);
-  if (channel == nullptr) return impl_->sender.pool().on_ended_early(circuit, why);
-  impl_->on_ended(*channel, why, now);
+  CircuitEnd* circuit_end = impl_->context.circuit_ends.find(circuit);
+  if (circuit_end == nullptr) return impl_->sender.pool().on_ended_early(circuit, why);
+  impl_->on_ended(*circuit_end, why, now);
 }
 
 void Messages::pump(Now now) {
@@ -330,7 +331,7 @@ void Messages::report(BoundedList& out, Now now) const {
   impl_->receiver.report(out);
   out.push_back(bounded(Kind::table, "flows", "refuse new", impl_->sender.pool().flows(),
                         context.options.flows_max, sizeof(Flow)));
-  context.channels.report(out);
+  context.circuit_ends.report(out);
   out.push_back(bounded(Kind::table, "deadlines of messages", "with their records",
                         context.deadlines.size(),
                         context.options.sends_max() + context.options.flows_max + kAssembliesMax));

@@ -15,24 +15,24 @@ constexpr std::size_t kPartialMax = wire::kInterleavedMessagesMax - 1;
 constexpr std::uint32_t kProgressStep = limits::kProgressStepBytes;
 constexpr std::uint32_t kProgressFrom = 1 << 20;
 
-bool credit_is_due(const Channel& channel, const Context& context) {
+bool credit_is_due(const CircuitEnd& circuit_end, const Context& context) {
   const std::uint64_t window = context.options.credit_bytes;
-  return channel.received + window - channel.announced >= window / 4;
+  return circuit_end.received + window - circuit_end.announced >= window / 4;
 }
 
-const EnvelopeOrder& waiting_of(const Channel& channel) {
-  return channel.is_source() ? channel.flow->waiting : channel.replies;
+const EnvelopeOrder& waiting_of(const CircuitEnd& circuit_end) {
+  return circuit_end.is_source() ? circuit_end.flow->waiting : circuit_end.replies;
 }
 
-bool may_start(const Channel& channel) {
-  if (!channel.takes_new() || channel.started.size() >= kUnackedMax) return false;
-  const EnvelopeOrder& waiting = waiting_of(channel);
+bool may_start(const CircuitEnd& circuit_end) {
+  if (!circuit_end.takes_new() || circuit_end.started.size() >= kUnackedMax) return false;
+  const EnvelopeOrder& waiting = waiting_of(circuit_end);
   if (waiting.empty()) return false;
-  return waiting.front()->size == 0 || channel.sent < channel.credit;
+  return waiting.front()->size == 0 || circuit_end.sent < circuit_end.credit;
 }
 
-bool may_continue(const Channel& channel) {
-  return !channel.turns.empty() && channel.sent < channel.credit;
+bool may_continue(const CircuitEnd& circuit_end) {
+  return !circuit_end.turns.empty() && circuit_end.sent < circuit_end.credit;
 }
 
 // ---- frames that are not DATA -------------------------------------------------------------------
@@ -59,13 +59,13 @@ void append(ByteWriter& out, const ControlFrame& frame) {
   }
 }
 
-void put_control(Channel& channel, ByteWriter& out, const Context& context) {
-  if (credit_is_due(channel, context)) {
-    channel.announced = channel.received + context.options.credit_bytes;
-    wire::append(out, wire::CreditFrame{channel.announced});
+void put_control(CircuitEnd& circuit_end, ByteWriter& out, const Context& context) {
+  if (credit_is_due(circuit_end, context)) {
+    circuit_end.announced = circuit_end.received + context.options.credit_bytes;
+    wire::append(out, wire::CreditFrame{circuit_end.announced});
   }
-  while (!channel.control.empty() && size_of(channel.control.front()) <= out.remaining()) {
-    append(out, channel.control.pop_front());
+  while (!circuit_end.control.empty() && size_of(circuit_end.control.front()) <= out.remaining()) {
+    append(out, circuit_end.control.pop_front());
   }
 }
 
@@ -96,29 +96,29 @@ wire::MessageStart start_of(const Envelope& envelope) {
 }
 
 /// A message that was sent before keeps the scope under which the destination may know it.
-const wire::Scope& scope_of(const Channel& channel, const Envelope& envelope) {
-  return envelope.scope ? *envelope.scope : channel.scope;
+const wire::Scope& scope_of(const CircuitEnd& circuit_end, const Envelope& envelope) {
+  return envelope.scope ? *envelope.scope : circuit_end.scope;
 }
 
-void start(Channel& channel, Envelope& envelope, Context& context, Now now) {
+void start(CircuitEnd& circuit_end, Envelope& envelope, Context& context, Now now) {
   if (envelope.waited == Duration{}) envelope.waited = now.mono - envelope.accepted;
-  waiting_for(channel).erase(envelope);
-  envelope.channel = &channel;
-  envelope.ref = channel.next_ref++;
+  waiting_for(circuit_end).erase(envelope);
+  envelope.circuit_end = &circuit_end;
+  envelope.ref = circuit_end.next_ref++;
   envelope.started = true;
   envelope.sent = 0;
-  if (channel.is_source() && !envelope.scope) envelope.scope = channel.scope;
+  if (circuit_end.is_source() && !envelope.scope) envelope.scope = circuit_end.scope;
   envelope.at = envelope.bytes.front();
   envelope.at_offset = 0;
-  channel.started.push_back(envelope);
-  channel.by_ref.insert(envelope);
+  circuit_end.started.push_back(envelope);
+  circuit_end.by_ref.insert(envelope);
   --context.stats.waiting;
   ++context.stats.in_flight;
 }
 
-void count_sent(Channel& channel, Envelope& envelope, std::size_t n, Context& context) {
+void count_sent(CircuitEnd& circuit_end, Envelope& envelope, std::size_t n, Context& context) {
   const std::uint32_t before = envelope.sent;
-  channel.sent += n;
+  circuit_end.sent += n;
   envelope.sent += static_cast<std::uint32_t>(n);
   context.stats.bytes_copied += n;
   if (envelope.sent > envelope.sent_before) {
@@ -127,49 +127,50 @@ void count_sent(Channel& channel, Envelope& envelope, std::size_t n, Context& co
   const bool step = envelope.sent / kProgressStep != before / kProgressStep;
   if (envelope.size > kProgressFrom && (step || envelope.sent == envelope.size)) {
     const std::size_t prefix = envelope.prefix_bytes();
-    channel.marks.push_back({.position = channel.sent,
-                             .send = envelope.handle.value,
-                             .done = std::max<std::size_t>(envelope.sent, prefix) - prefix,
-                             .all = envelope.size - prefix});
+    circuit_end.marks.push_back({.position = circuit_end.sent,
+                                 .send = envelope.handle.value,
+                                 .done = std::max<std::size_t>(envelope.sent, prefix) - prefix,
+                                 .all = envelope.size - prefix});
   }
 }
 
 /// Writes as much of the message as fits and may be sent. False if that is nothing.
-bool put_fragment(Channel& channel, Envelope& envelope, ByteWriter& out, Context& context,
+bool put_fragment(CircuitEnd& circuit_end, Envelope& envelope, ByteWriter& out, Context& context,
                   Now now) {
   const bool first = !envelope.started;
-  const bool tells = first && channel.is_source() && channel.told != scope_of(channel, envelope);
+  const bool tells =
+      first && circuit_end.is_source() && circuit_end.told != scope_of(circuit_end, envelope);
   const std::size_t header =
       wire::data_header_bytes(first, envelope.in_reply_to.has_value(), envelope.to_channel != 0) +
       (tells ? wire::kScopeFrameBytes : 0);
   const std::size_t left = first ? envelope.size : envelope.size - envelope.sent;
   if (out.remaining() < header + std::min(left, kFragmentBytesMin)) return false;
   std::size_t n = std::min(left, out.remaining() - header);
-  n = static_cast<std::size_t>(std::min<std::uint64_t>(n, channel.credit - channel.sent));
+  n = static_cast<std::size_t>(std::min<std::uint64_t>(n, circuit_end.credit - circuit_end.sent));
   const bool last = n == left;
-  if (first && !last && channel.turns.size() >= kPartialMax) return false;
+  if (first && !last && circuit_end.turns.size() >= kPartialMax) return false;
 
   if (tells) {
-    channel.told = envelope.scope = scope_of(channel, envelope);
-    wire::append(out, wire::ScopeFrame{*channel.told});
+    circuit_end.told = envelope.scope = scope_of(circuit_end, envelope);
+    wire::append(out, wire::ScopeFrame{*circuit_end.told});
   }
-  if (first) start(channel, envelope, context, now);
+  if (first) start(circuit_end, envelope, context, now);
   wire::DataFrame frame;
   frame.ref = envelope.ref;
   frame.last = last;
   if (first) frame.start = start_of(envelope);
   copy_bytes(envelope, wire::append_data_header(out, frame, n));
-  count_sent(channel, envelope, n, context);
+  count_sent(circuit_end, envelope, n, context);
 
   // Its turn is over: to the end of the round, or out of it. A message that was cut only because
   // the payload ended goes on first in the next one, so that small messages keep their order.
-  if (EnvelopeTurns::contains(envelope)) channel.turns.erase(envelope);
+  if (EnvelopeTurns::contains(envelope)) circuit_end.turns.erase(envelope);
   if (last) return true;
-  if (first && left - n <= onion::payload_bytes(channel.cls) - header) {
-    channel.turns.push_front(envelope);
-    channel.cut = true;
+  if (first && left - n <= onion::payload_bytes(circuit_end.cls) - header) {
+    circuit_end.turns.push_front(envelope);
+    circuit_end.cut = true;
   } else {
-    channel.turns.push_back(envelope);
+    circuit_end.turns.push_back(envelope);
   }
   return true;
 }
@@ -183,48 +184,48 @@ void fetch_ahead(const Envelope& envelope) {
   __builtin_prefetch(block->data() + memory::kHeadroomBytes);
 }
 
-void put_messages(Channel& channel, ByteWriter& out, Context& context, Now now) {
-  const bool new_first = channel.new_first;
+void put_messages(CircuitEnd& circuit_end, ByteWriter& out, Context& context, Now now) {
+  const bool new_first = circuit_end.new_first;
   bool any = false;
-  channel.cut = false;
+  circuit_end.cut = false;
   for (;;) {
-    const bool fresh = may_start(channel);
-    const bool partial = may_continue(channel);
+    const bool fresh = may_start(circuit_end);
+    const bool partial = may_continue(circuit_end);
     bool put = false;
     if (fresh && (new_first || !partial)) {
-      fetch_ahead(*waiting_for(channel).front());
-      put = put_fragment(channel, *waiting_for(channel).front(), out, context, now);
+      fetch_ahead(*waiting_for(circuit_end).front());
+      put = put_fragment(circuit_end, *waiting_for(circuit_end).front(), out, context, now);
       if (!put && partial) {
-        put = put_fragment(channel, *channel.turns.front(), out, context, now);
+        put = put_fragment(circuit_end, *circuit_end.turns.front(), out, context, now);
       }
     } else if (partial) {
-      put = put_fragment(channel, *channel.turns.front(), out, context, now);
+      put = put_fragment(circuit_end, *circuit_end.turns.front(), out, context, now);
     }
     if (!put) break;
     any = true;
   }
-  if (any) channel.new_first = !new_first && !channel.cut;
+  if (any) circuit_end.new_first = !new_first && !circuit_end.cut;
 }
 
 }  // namespace
 
-bool has_something_to_send(const Channel& channel, const Context& context) {
-  if (!channel.ready || channel.dead) return false;
-  if (!channel.control.empty() || credit_is_due(channel, context)) return true;
-  if (may_continue(channel)) return true;
-  if (!may_start(channel)) return false;
+bool has_something_to_send(const CircuitEnd& circuit_end, const Context& context) {
+  if (!circuit_end.ready || circuit_end.dead) return false;
+  if (!circuit_end.control.empty() || credit_is_due(circuit_end, context)) return true;
+  if (may_continue(circuit_end)) return true;
+  if (!may_start(circuit_end)) return false;
   // The one case that may_start does not see: 255 partial ones, and a next one that is large.
   const std::size_t whole =
-      onion::payload_bytes(channel.cls) - wire::kDataHeaderBytesMax - wire::kScopeFrameBytes;
-  const Envelope& next = *waiting_of(channel).front();
-  return channel.turns.size() < kPartialMax ||
-         (next.size <= whole && next.size <= channel.credit - channel.sent);
+      onion::payload_bytes(circuit_end.cls) - wire::kDataHeaderBytesMax - wire::kScopeFrameBytes;
+  const Envelope& next = *waiting_of(circuit_end).front();
+  return circuit_end.turns.size() < kPartialMax ||
+         (next.size <= whole && next.size <= circuit_end.credit - circuit_end.sent);
 }
 
-bool pack(Channel& channel, MutableBytes payload, Context& context, Now now) {
+bool pack(CircuitEnd& circuit_end, MutableBytes payload, Context& context, Now now) {
   ByteWriter out(payload);
-  put_control(channel, out, context);
-  put_messages(channel, out, context, now);
+  put_control(circuit_end, out, context);
+  put_messages(circuit_end, out, context, now);
   const bool any = out.written() > 0;
   wire::append_padding(out);
   return any;

@@ -47,19 +47,20 @@ Receiver::Receiver(Context& context)
 
 // ---- frames -------------------------------------------------------------------------------------
 
-bool Receiver::on_data(Channel& channel, const wire::DataFrame& frame, memory::Block* payload,
-                       Now now) {
+bool Receiver::on_data(CircuitEnd& circuit_end, const wire::DataFrame& frame,
+                       memory::Block* payload, Now now) {
   const std::size_t n = frame.bytes.size();
-  if (n > channel.announced - channel.received) {
+  if (n > circuit_end.announced - circuit_end.received) {
     ++context_.stats.credit_violations;
     return false;
   }
-  channel.received += n;
-  context_.channels.mark(channel);  // credit may be due, whatever becomes of the bytes
-  if (frame.start) return begin(channel, frame, payload, now);
+  circuit_end.received += n;
+  context_.circuit_ends.mark(circuit_end);  // credit may be due, whatever becomes of the bytes
+  if (frame.start) return begin(circuit_end, frame, payload, now);
 
-  Assembly* assembly = channel.arriving_by_ref.find(frame.ref);
-  if (assembly == nullptr) return frame.ref < channel.next_ref_in && channel.rests.count(frame);
+  Assembly* assembly = circuit_end.arriving_by_ref.find(frame.ref);
+  if (assembly == nullptr)
+    return frame.ref < circuit_end.next_ref_in && circuit_end.rests.count(frame);
   if (n > assembly->start.size - assembly->received) return false;
   assembly->received += static_cast<std::uint32_t>(n);
   if (frame.last != (assembly->received == assembly->start.size)) return false;
@@ -73,38 +74,39 @@ bool Receiver::on_data(Channel& channel, const wire::DataFrame& frame, memory::B
 
 /// At a destination what the message is remembered by. At a source our message that it answers;
 /// none if nothing was taken there under that ref.
-std::optional<Receiver::Named> Receiver::name_of_new(const Channel& channel,
+std::optional<Receiver::Named> Receiver::name_of_new(const CircuitEnd& circuit_end,
                                                      const wire::MessageStart& start) const {
-  if (!channel.is_source()) return Named{key_of(*channel.told, start.id), start.channel};
+  if (!circuit_end.is_source()) return Named{key_of(*circuit_end.told, start.id), start.channel};
   if (!start.in_reply_to) return std::nullopt;
-  if (const Envelope* sent = channel.by_ref.find(*start.in_reply_to)) {
+  if (const Envelope* sent = circuit_end.by_ref.find(*start.in_reply_to)) {
     return Named{sent->message, sent->to_channel};
   }
-  const Asked* taken = channel.taken.find(*start.in_reply_to);
+  const Asked* taken = circuit_end.taken.find(*start.in_reply_to);
   return taken != nullptr ? std::optional(*taken) : std::nullopt;
 }
 
-bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Block* payload,
+bool Receiver::begin(CircuitEnd& circuit_end, const wire::DataFrame& frame, memory::Block* payload,
                      Now now) {
-  if (frame.ref != channel.next_ref_in) return false;
+  if (frame.ref != circuit_end.next_ref_in) return false;
   if (!frame.last &&
-      channel.arriving.size() + channel.rests.size() >= wire::kInterleavedMessagesMax) {
+      circuit_end.arriving.size() + circuit_end.rests.size() >= wire::kInterleavedMessagesMax) {
     return false;
   }
   const wire::MessageStart& start = *frame.start;
-  if (!channel.is_source() && !channel.told) return false;
-  if (channel.is_source() && start.in_reply_to >= channel.next_ref) return false;  // never sent
-  ++channel.next_ref_in;
-  const auto named = name_of_new(channel, start);
-  const bool wanted = named && channel.is_source() == start.in_reply_to.has_value();
+  if (!circuit_end.is_source() && !circuit_end.told) return false;
+  if (circuit_end.is_source() && start.in_reply_to >= circuit_end.next_ref)
+    return false;  // never sent
+  ++circuit_end.next_ref_in;
+  const auto named = name_of_new(circuit_end, start);
+  const bool wanted = named && circuit_end.is_source() == start.in_reply_to.has_value();
   if (frame.last && wanted && !start.is_signed) {
-    return take_whole(channel, frame, *named, payload, now);
+    return take_whole(circuit_end, frame, *named, payload, now);
   }
-  if (const auto status = refusal_of(channel, start, named, now)) {
+  if (const auto status = refusal_of(circuit_end, start, named, now)) {
     if (*status == wire::AckStatus::duplicate) ++context_.stats.duplicates;
-    return refuse(channel, frame, *status);
+    return refuse(circuit_end, frame, *status);
   }
-  replace_older(channel, named->id);
+  replace_older(circuit_end, named->id);
 
   // The record counts too, or a peer could have them for nothing.
   const auto take = [&] {
@@ -113,15 +115,16 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
   memory::Reservation reservation = take();
   while (!reservation && end_stalled(start.cls, now)) reservation = take();
   Assembly* assembly = nullptr;
-  if (reservation && (frame.last || channel.arriving.size() < context_.options.assemblies_max)) {
-    assembly = open(channel, frame, *named, now);
+  if (reservation &&
+      (frame.last || circuit_end.arriving.size() < context_.options.assemblies_max)) {
+    assembly = open(circuit_end, frame, *named, now);
     while (assembly == nullptr && end_stalled(start.cls, now)) {
-      assembly = open(channel, frame, *named, now);
+      assembly = open(circuit_end, frame, *named, now);
     }
   }
   if (assembly == nullptr) {
     ++context_.stats.refused_memory;
-    return refuse(channel, frame, wire::AckStatus::refused_memory);
+    return refuse(circuit_end, frame, wire::AckStatus::refused_memory);
   }
   assembly->reservation = std::move(reservation);
   assembly->received = static_cast<std::uint32_t>(frame.bytes.size());
@@ -137,15 +140,15 @@ bool Receiver::begin(Channel& channel, const wire::DataFrame& frame, memory::Blo
   return true;
 }
 
-void Receiver::expect(const Channel& channel, const std::byte* id) const {
-  if (channel.is_source() || !channel.told) return;
+void Receiver::expect(const CircuitEnd& circuit_end, const std::byte* id) const {
+  if (circuit_end.is_source() || !circuit_end.told) return;
   wire::MessageId copy;
   std::memcpy(copy.data(), id, copy.size());
-  delivered_->fetch_ahead(key_of(*channel.told, copy));
+  delivered_->fetch_ahead(key_of(*circuit_end.told, copy));
 }
 
 /// A message in one fragment, as most are: it needs no record.
-bool Receiver::take_whole(Channel& channel, const wire::DataFrame& frame, const Named& named,
+bool Receiver::take_whole(CircuitEnd& circuit_end, const wire::DataFrame& frame, const Named& named,
                           memory::Block* payload, Now now) {
   const wire::MessageId& key = named.id;
   const wire::MessageStart& start = *frame.start;
@@ -156,25 +159,25 @@ bool Receiver::take_whole(Channel& channel, const wire::DataFrame& frame, const 
   while (!message.reservation && end_stalled(start.cls, now)) {
     message.reservation = share.take(start.size);
   }
-  if (!message.reservation || !keep_whole(channel.cls, frame.bytes, payload, message.payload)) {
-    const bool known = !channel.is_source() && delivered_->contains(key, now.mono);
+  if (!message.reservation || !keep_whole(circuit_end.cls, frame.bytes, payload, message.payload)) {
+    const bool known = !circuit_end.is_source() && delivered_->contains(key, now.mono);
     ++(known ? context_.stats.duplicates : context_.stats.refused_memory);
-    return answer(channel, ref,
+    return answer(circuit_end, ref,
                   known ? wire::AckStatus::duplicate : wire::AckStatus::refused_memory);
   }
-  if (!claim(channel, start, key, now)) {
+  if (!claim(circuit_end, start, key, now)) {
     share.give(std::move(message.reservation));
     ++context_.stats.duplicates;
-    return answer(channel, ref, wire::AckStatus::duplicate);
+    return answer(circuit_end, ref, wire::AckStatus::duplicate);
   }
-  replace_older(channel, key);
-  return hand_out(channel, ref, start, named, std::nullopt, std::move(message), now);
+  replace_older(circuit_end, key);
+  return hand_out(circuit_end, ref, start, named, std::nullopt, std::move(message), now);
 }
 
 /// False: it was delivered before, over this circuit or another one of its sender.
-bool Receiver::claim(const Channel& channel, const wire::MessageStart& start,
+bool Receiver::claim(const CircuitEnd& circuit_end, const wire::MessageStart& start,
                      const wire::MessageId& key, Now now) {
-  if (channel.is_source()) return true;
+  if (circuit_end.is_source()) return true;
   return delivered_->claim(key, now.mono + ttl_of(start) + kRememberedAfter, now.mono);
 }
 
@@ -189,35 +192,36 @@ bool Receiver::keep_whole(Class cls, Bytes bytes, memory::Block* payload, memory
 }
 
 /// What speaks against a message before any memory is given to it.
-std::optional<wire::AckStatus> Receiver::refusal_of(const Channel& channel,
+std::optional<wire::AckStatus> Receiver::refusal_of(const CircuitEnd& circuit_end,
                                                     const wire::MessageStart& start,
                                                     const std::optional<Named>& named,
                                                     Now now) const {
   // Sources send messages and destinations send replies to those that were taken there; nobody here
   // waits for anything else.
-  if (!named || channel.is_source() != start.in_reply_to.has_value()) {
+  if (!named || circuit_end.is_source() != start.in_reply_to.has_value()) {
     return wire::AckStatus::no_receiver;
   }
-  if (!channel.is_source() && delivered_->contains(named->id, now.mono)) {
+  if (!circuit_end.is_source() && delivered_->contains(named->id, now.mono)) {
     return wire::AckStatus::duplicate;
   }
   return std::nullopt;
 }
 
-bool Receiver::on_cancel(Channel& channel, const wire::CancelFrame& frame) {
-  if (frame.ref >= channel.next_ref_in) return false;
-  Assembly* assembly = channel.arriving_by_ref.find(frame.ref);
+bool Receiver::on_cancel(CircuitEnd& circuit_end, const wire::CancelFrame& frame) {
+  if (frame.ref >= circuit_end.next_ref_in) return false;
+  Assembly* assembly = circuit_end.arriving_by_ref.find(frame.ref);
   if (assembly == nullptr) {  // it crossed our acknowledgement
-    channel.rests.cancel(frame.ref);
+    circuit_end.rests.cancel(frame.ref);
     return true;
   }
   ++context_.stats.assemblies_dropped;
   erase(*assembly);
-  return answer(channel, frame.ref, wire::AckStatus::cancelled);
+  return answer(circuit_end, frame.ref, wire::AckStatus::cancelled);
 }
 
-void Receiver::on_ended(Channel& channel) {
-  for (AssemblyOrder* list : {&channel.arriving, &channel.to_verify, &channel.being_verified}) {
+void Receiver::on_ended(CircuitEnd& circuit_end) {
+  for (AssemblyOrder* list :
+       {&circuit_end.arriving, &circuit_end.to_verify, &circuit_end.being_verified}) {
     while (Assembly* assembly = list->front()) {
       ++context_.stats.assemblies_dropped;
       erase(*assembly);
@@ -233,47 +237,48 @@ void Receiver::on_expired(Assembly& assembly) {
 
 // ---- answers ------------------------------------------------------------------------------------
 
-bool Receiver::answer(Channel& channel, std::uint32_t ref, wire::AckStatus status) {
-  return context_.channels.queue(
-      channel, {.type = wire::FrameType::ack, .status = status, .ref = ref}, context_.tables());
+bool Receiver::answer(CircuitEnd& circuit_end, std::uint32_t ref, wire::AckStatus status) {
+  return context_.circuit_ends.queue(
+      circuit_end, {.type = wire::FrameType::ack, .status = status, .ref = ref}, context_.tables());
 }
 
 /// Answers a message from its first fragment.
-bool Receiver::refuse(Channel& channel, const wire::DataFrame& frame, wire::AckStatus status) {
+bool Receiver::refuse(CircuitEnd& circuit_end, const wire::DataFrame& frame,
+                      wire::AckStatus status) {
   const auto came = static_cast<std::uint32_t>(frame.bytes.size());
   if (!frame.last) {
-    channel.rests.add(frame.ref, frame.start->size - came, context_.tables());
+    circuit_end.rests.add(frame.ref, frame.start->size - came, context_.tables());
   }
-  return answer(channel, frame.ref, status);
+  return answer(circuit_end, frame.ref, status);
 }
 
 /// Answers a message of which something is stored; the rest of its bytes is only counted.
 bool Receiver::refuse(Assembly& assembly, wire::AckStatus status) {
-  Channel& channel = *assembly.channel;
+  CircuitEnd& circuit_end = *assembly.circuit_end;
   const std::uint32_t ref = assembly.ref;
   const std::uint32_t rest = assembly.start.size - assembly.received;
   erase(assembly);
-  if (rest > 0) channel.rests.add(ref, rest, context_.tables());
-  return answer(channel, ref, status);
+  if (rest > 0) circuit_end.rests.add(ref, rest, context_.tables());
+  return answer(circuit_end, ref, status);
 }
 
 // ---- assemblies ---------------------------------------------------------------------------------
 
-Assembly* Receiver::open(Channel& channel, const wire::DataFrame& frame, const Named& named,
+Assembly* Receiver::open(CircuitEnd& circuit_end, const wire::DataFrame& frame, const Named& named,
                          Now now) {
   const SlotHandle handle = assemblies_.insert();
   Assembly* assembly = assemblies_.find(handle);
   if (assembly == nullptr) return nullptr;
   assembly->handle = handle;
-  assembly->channel = &channel;
+  assembly->circuit_end = &circuit_end;
   assembly->ref = frame.ref;
   assembly->start = *frame.start;
   assembly->expires = now.mono + ttl_of(*frame.start);
   assembly->key = named.id;
   assembly->to_channel = named.channel;
-  channel.arriving.push_back(*assembly);
-  channel.arriving_by_ref.insert(*assembly);
-  if (!channel.is_source()) by_key_.insert(*assembly);
+  circuit_end.arriving.push_back(*assembly);
+  circuit_end.arriving_by_ref.insert(*assembly);
+  if (!circuit_end.is_source()) by_key_.insert(*assembly);
   return assembly;
 }
 
@@ -308,35 +313,35 @@ bool Receiver::end_stalled(Class cls, Now now) {
 void Receiver::erase(Assembly& assembly) {
   context_.deadlines.clear(assembly);
   forget_progress(assembly);
-  Channel& channel = *assembly.channel;
+  CircuitEnd& circuit_end = *assembly.circuit_end;
   switch (assembly.stage) {
     case Stage::arriving:
-      channel.arriving.erase(assembly);
-      channel.arriving_by_ref.erase(assembly);
+      circuit_end.arriving.erase(assembly);
+      circuit_end.arriving_by_ref.erase(assembly);
       break;
     case Stage::to_verify:
-      channel.to_verify.erase(assembly);
+      circuit_end.to_verify.erase(assembly);
       --to_verify_;
-      if (channel.to_verify.empty()) verify_turns_.erase(channel);
+      if (circuit_end.to_verify.empty()) verify_turns_.erase(circuit_end);
       break;
     case Stage::being_verified:
-      channel.being_verified.erase(assembly);
+      circuit_end.being_verified.erase(assembly);
       break;
   }
-  if (!channel.is_source()) by_key_.erase(assembly);
+  if (!circuit_end.is_source()) by_key_.erase(assembly);
   assemblies_.erase(assembly.handle);
 }
 
 /// The sender has moved the message to another circuit: what came over the former one is void.
-void Receiver::replace_older(const Channel& channel, const wire::MessageId& key) {
-  Assembly* older = channel.is_source() ? nullptr : by_key_.find(key);
+void Receiver::replace_older(const CircuitEnd& circuit_end, const wire::MessageId& key) {
+  Assembly* older = circuit_end.is_source() ? nullptr : by_key_.find(key);
   if (older == nullptr) return;
   ++context_.stats.assemblies_dropped;
   static_cast<void>(refuse(*older, wire::AckStatus::cancelled));
 }
 
 bool Receiver::store(Assembly& assembly, Bytes bytes, memory::Block* payload) {
-  if (!may_keep(assembly.channel->cls, assembly.start.size, bytes, payload)) {
+  if (!may_keep(assembly.circuit_end->cls, assembly.start.size, bytes, payload)) {
     return copy(assembly, bytes);
   }
   if (assembly.tail) assembly.bytes.push_back(std::move(assembly.tail));
@@ -381,29 +386,29 @@ bool Receiver::hand_out(Assembly& assembly, const std::optional<Signer>& signer,
   const wire::MessageStart start = assembly.start;
   Received message;
   // Another shard may have delivered it since its first fragment came.
-  if (!claim(*assembly.channel, start, assembly.key, now)) {
+  if (!claim(*assembly.circuit_end, start, assembly.key, now)) {
     ++context_.stats.duplicates;
     return refuse(assembly, wire::AckStatus::duplicate);
   }
   if (const auto status = signer ? refusal_of_signed(assembly, *signer, now) : std::nullopt) {
     return refuse(assembly, *status);
   }
-  Channel& channel = *assembly.channel;
+  CircuitEnd& circuit_end = *assembly.circuit_end;
   const std::uint32_t ref = assembly.ref;
   const Named named{assembly.key, assembly.to_channel};
   message.payload = std::move(assembly.bytes);
   message.reservation = std::move(assembly.reservation);
   message.reservation.shrink(message.reservation.bytes() - message.payload.bytes());
   erase(assembly);
-  return hand_out(channel, ref, start, named, signer, std::move(message), now);
+  return hand_out(circuit_end, ref, start, named, signer, std::move(message), now);
 }
 
 /// Gives the message, of which the payload is there, to the application, and answers what it says.
-bool Receiver::hand_out(Channel& channel, std::uint32_t ref, const wire::MessageStart& start,
+bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::MessageStart& start,
                         const Named& named, const std::optional<Signer>& signer, Received&& message,
                         Now now) {
   const wire::MessageId& key = named.id;
-  const bool is_reply = channel.is_source();
+  const bool is_reply = circuit_end.is_source();
   if (signer) message.sender = signer->id;
   message.id = start.id;
   message.cls = start.cls;
@@ -411,7 +416,7 @@ bool Receiver::hand_out(Channel& channel, std::uint32_t ref, const wire::Message
   if (is_reply) {
     message.in_reply_to = key;
   } else {
-    message.reply_to = {channel.circuit, ref};
+    message.reply_to = {circuit_end.circuit, ref};
   }
 
   // From here on the application may have done anything to us but free us.
@@ -436,7 +441,7 @@ bool Receiver::hand_out(Channel& channel, std::uint32_t ref, const wire::Message
       ++stats.refused_queue;
       break;
   }
-  return channel.dead || answer(channel, ref, static_cast<wire::AckStatus>(taken));
+  return circuit_end.dead || answer(circuit_end, ref, static_cast<wire::AckStatus>(taken));
 }
 
 void Receiver::report(BoundedList& out) const {

@@ -31,14 +31,14 @@ class Receiver {
 
   /// A fragment. `payload` is the block that frame.bytes points into, or null if that may not be
   /// taken; when it was taken it is empty afterwards. False: the peer broke the protocol.
-  /// The application may run inside: look the channel up again.
-  [[nodiscard]] bool on_data(Channel& channel, const wire::DataFrame& frame, memory::Block* payload,
-                             Now now);
+  /// The application may run inside: look the circuit end up again.
+  [[nodiscard]] bool on_data(CircuitEnd& circuit_end, const wire::DataFrame& frame,
+                             memory::Block* payload, Now now);
   /// A message with that id begins next in the payload.
-  void expect(const Channel& channel, const std::byte* id) const;
-  [[nodiscard]] bool on_cancel(Channel& channel, const wire::CancelFrame& frame);
-  /// The channel is out of the table: what was arriving on it is dropped.
-  void on_ended(Channel& channel);
+  void expect(const CircuitEnd& circuit_end, const std::byte* id) const;
+  [[nodiscard]] bool on_cancel(CircuitEnd& circuit_end, const wire::CancelFrame& frame);
+  /// The circuit end is out of the table: what was arriving on it is dropped.
+  void on_ended(CircuitEnd& circuit_end);
   void on_expired(Assembly& assembly);
   void report(BoundedList& out) const;
 
@@ -57,17 +57,20 @@ class Receiver {
 
   /// Of a new message: what it is known by (Assembly::key), and which handler it is for.
   using Named = Asked;
-  std::optional<Named> name_of_new(const Channel& channel, const wire::MessageStart& start) const;
-  bool begin(Channel& channel, const wire::DataFrame& frame, memory::Block* payload, Now now);
-  bool take_whole(Channel& channel, const wire::DataFrame& frame, const Named& named,
+  std::optional<Named> name_of_new(const CircuitEnd& circuit_end,
+                                   const wire::MessageStart& start) const;
+  bool begin(CircuitEnd& circuit_end, const wire::DataFrame& frame, memory::Block* payload,
+             Now now);
+  bool take_whole(CircuitEnd& circuit_end, const wire::DataFrame& frame, const Named& named,
                   memory::Block* payload, Now now);
   bool keep_whole(Class cls, Bytes bytes, memory::Block* payload, memory::Chain& out);
-  std::optional<wire::AckStatus> refusal_of(const Channel& channel, const wire::MessageStart& start,
+  std::optional<wire::AckStatus> refusal_of(const CircuitEnd& circuit_end,
+                                            const wire::MessageStart& start,
                                             const std::optional<Named>& named, Now now) const;
-  bool claim(const Channel& channel, const wire::MessageStart& start, const wire::MessageId& key,
-             Now now);
-  bool answer(Channel& channel, std::uint32_t ref, wire::AckStatus status);
-  bool refuse(Channel& channel, const wire::DataFrame& frame, wire::AckStatus status);
+  bool claim(const CircuitEnd& circuit_end, const wire::MessageStart& start,
+             const wire::MessageId& key, Now now);
+  bool answer(CircuitEnd& circuit_end, std::uint32_t ref, wire::AckStatus status);
+  bool refuse(CircuitEnd& circuit_end, const wire::DataFrame& frame, wire::AckStatus status);
   bool refuse(Assembly& assembly, wire::AckStatus status);
   bool store(Assembly& assembly, Bytes bytes, memory::Block* payload);
   bool copy(Assembly& assembly, Bytes bytes);
@@ -81,11 +84,12 @@ class Receiver {
   std::optional<wire::AckStatus> refusal_of_signed(const Assembly& assembly, const Signer& signer,
                                                    Now now);
   bool hand_out(Assembly& assembly, const std::optional<Signer>& signer, Now now);
-  bool hand_out(Channel& channel, std::uint32_t ref, const wire::MessageStart& start,
+  bool hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::MessageStart& start,
                 const Named& named, const std::optional<Signer>& signer, Received&& message,
                 Now now);
-  void replace_older(const Channel& channel, const wire::MessageId& key);
-  Assembly* open(Channel& channel, const wire::DataFrame& frame, const Named& named, Now now);
+  void replace_older(const CircuitEnd& circuit_end, const wire::MessageId& key);
+  Assembly* open(CircuitEnd& circuit_end, const wire::DataFrame& frame, const Named& named,
+                 Now now);
   void come_on(Assembly& assembly, Now now);
   void forget_progress(Assembly& assembly);
   bool end_stalled(Class cls, Now now);
@@ -93,11 +97,11 @@ class Receiver {
 
   Context& context_;
   SlotMap<Assembly> assemblies_;
-  AssembliesByKey by_key_;                                // those at destinations
-  std::array<AssembliesByProgress, kClassCount> coming_;  // with memory; stalled ones in front
-  List<Channel, &Channel::verify_turn> verify_turns_;     // each has one to verify
-  std::size_t to_verify_ = 0;                             // of all channels
-  std::size_t verifying_ = 0;                             // with workers
+  AssembliesByKey by_key_;                                   // those at destinations
+  std::array<AssembliesByProgress, kClassCount> coming_;     // with memory; stalled ones in front
+  List<CircuitEnd, &CircuitEnd::verify_turn> verify_turns_;  // each has one to verify
+  std::size_t to_verify_ = 0;                                // of all circuit ends
+  std::size_t verifying_ = 0;                                // with workers
   TimePoint retry_at_ = kNever;
   const std::shared_ptr<Delivered> delivered_;  // owners: the receivers of all shards
 };

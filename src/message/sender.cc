@@ -1,6 +1,6 @@
 // Steps: send -> accept (limits, id, deadline) -> (to_sign_ -> a worker ->) flow; pump -> serve
-// flows, write marked channels; on_ack, on_expired, cancel, on_ended -> detach -> finish -> flush
-// tells the application.
+// flows, write marked circuit ends; on_ack, on_expired, cancel, on_ended -> detach -> finish ->
+// flush tells the application.
 #include "message/sender.h"
 
 #include "message/packing.h"
@@ -160,21 +160,23 @@ void Sender::queue(Envelope& envelope, const FlowKey& key, Now now) {
   pool_.mark(*flow);
 }
 
-Result<SendId> Sender::reply(Channel& channel, std::uint32_t in_reply_to, memory::Chain payload,
-                             memory::Reservation reservation, std::chrono::milliseconds ttl,
-                             Now now, const std::optional<MessageId>& id) {
-  if (channel.is_source()) return fail(Errc::invalid_argument, "not a circuit that came to us");
-  if (in_reply_to >= channel.next_ref_in) return fail(Errc::invalid_argument, "no such message");
-  if (channel.closing) return fail(Errc::circuit_failed, "the peer is closing the circuit");
-  auto accepted = accept(std::move(payload), std::move(reservation), channel.cls, ttl, now, id);
+Result<SendId> Sender::reply(CircuitEnd& circuit_end, std::uint32_t in_reply_to,
+                             memory::Chain payload, memory::Reservation reservation,
+                             std::chrono::milliseconds ttl, Now now,
+                             const std::optional<MessageId>& id) {
+  if (circuit_end.is_source()) return fail(Errc::invalid_argument, "not a circuit that came to us");
+  if (in_reply_to >= circuit_end.next_ref_in)
+    return fail(Errc::invalid_argument, "no such message");
+  if (circuit_end.closing) return fail(Errc::circuit_failed, "the peer is closing the circuit");
+  auto accepted = accept(std::move(payload), std::move(reservation), circuit_end.cls, ttl, now, id);
   if (!accepted) return std::unexpected(accepted.error());
   Envelope& envelope = **accepted;
   envelope.in_reply_to = in_reply_to;
-  envelope.channel = &channel;
-  channel.replies.push_back(envelope);
-  context_.channels.mark(channel);
+  envelope.circuit_end = &circuit_end;
+  circuit_end.replies.push_back(envelope);
+  context_.circuit_ends.mark(circuit_end);
   context_.deadlines.set(envelope, envelope.expires);
-  ++context_.stats.accepted[index(channel.cls)];
+  ++context_.stats.accepted[index(circuit_end.cls)];
   ++context_.stats.waiting;
   return SendId{envelope.handle.value};
 }
@@ -249,10 +251,10 @@ void Sender::pump(Now now) {
   retry_at_ = kNever;
   start_signing(now);
   pool_.serve_marked(now);
-  for (std::size_t n = context_.channels.marked(); n > 0; --n) {
-    Channel* channel = context_.channels.take_marked();
-    if (channel == nullptr) break;
-    write(*channel, now);
+  for (std::size_t n = context_.circuit_ends.marked(); n > 0; --n) {
+    CircuitEnd* circuit_end = context_.circuit_ends.take_marked();
+    if (circuit_end == nullptr) break;
+    write(*circuit_end, now);
   }
 }
 
@@ -268,9 +270,9 @@ void Sender::note_time(Envelope& envelope, Duration took) {
 // live in it, and the first in line are those with hardly any left: sent, they would come too late,
 // one after the other, and nothing would arrive at all. One is always under way, so that it shows
 // when the way is free again.
-void Sender::drop_late(Channel& channel, Now now) {
-  if (channel.flow == nullptr || channel.started.empty()) return;
-  Flow& flow = *channel.flow;
+void Sender::drop_late(CircuitEnd& circuit_end, Now now) {
+  if (circuit_end.flow == nullptr || circuit_end.started.empty()) return;
+  Flow& flow = *circuit_end.flow;
   while (Envelope* const first = flow.waiting.front()) {
     const bool stands = now.mono - first->accepted >= flow.takes;
     if (!stands || first->expires - now.mono >= flow.takes) return;
@@ -279,55 +281,55 @@ void Sender::drop_late(Channel& channel, Now now) {
   }
 }
 
-void Sender::write(Channel& channel, Now now) {
-  drop_late(channel, now);
-  while (has_something_to_send(channel, context_)) {
-    const std::size_t room = context_.port.sendable(channel.circuit);
+void Sender::write(CircuitEnd& circuit_end, Now now) {
+  drop_late(circuit_end, now);
+  while (has_something_to_send(circuit_end, context_)) {
+    const std::size_t room = context_.port.sendable(circuit_end.circuit);
     if (room == 0) {  // on_sendable marks it again
-      if (channel.flow != nullptr && context_.options.circuits_per_flow_max > 1) {
-        pool_.mark(*channel.flow);  // it may want another circuit beside this one
+      if (circuit_end.flow != nullptr && context_.options.circuits_per_flow_max > 1) {
+        pool_.mark(*circuit_end.flow);  // it may want another circuit beside this one
       }
       return;
     }
-    for (std::size_t n = room; n > 0 && has_something_to_send(channel, context_); --n) {
-      memory::Block block = context_.port.payload_block(channel.cls);
+    for (std::size_t n = room; n > 0 && has_something_to_send(circuit_end, context_); --n) {
+      memory::Block block = context_.port.payload_block(circuit_end.cls);
       if (!block) {
-        context_.channels.mark(channel);
+        context_.circuit_ends.mark(circuit_end);
         retry_at_ = now.mono + kRetry;
         return;
       }
-      if (!pack(channel, block.bytes(), context_, now)) return;
-      drop_late(channel, now);
-      channel.active = now.mono;
-      context_.port.send(channel.circuit, std::move(block), now);
+      if (!pack(circuit_end, block.bytes(), context_, now)) return;
+      drop_late(circuit_end, now);
+      circuit_end.active = now.mono;
+      context_.port.send(circuit_end.circuit, std::move(block), now);
     }
   }
 }
 
 // ---- what the peer says -------------------------------------------------------------------------
 
-bool Sender::on_ack(Channel& channel, const wire::AckFrame& ack, Now now) {
-  Envelope* envelope = channel.by_ref.find(ack.ref);
+bool Sender::on_ack(CircuitEnd& circuit_end, const wire::AckFrame& ack, Now now) {
+  Envelope* envelope = circuit_end.by_ref.find(ack.ref);
   if (envelope == nullptr) {
-    if (channel.answers_owed == 0 || ack.ref >= channel.next_ref) return false;
-    --channel.answers_owed;
+    if (circuit_end.answers_owed == 0 || ack.ref >= circuit_end.next_ref) return false;
+    --circuit_end.answers_owed;
     return true;
   }
   fetch_ahead(*envelope);
-  channel.proven = true;
+  circuit_end.proven = true;
   const bool taken =
       ack.status == wire::AckStatus::delivered || ack.status == wire::AckStatus::duplicate;
-  if (taken && channel.is_source()) {
-    channel.taken.add(ack.ref, {envelope->message, envelope->to_channel}, context_.tables());
+  if (taken && circuit_end.is_source()) {
+    circuit_end.taken.add(ack.ref, {envelope->message, envelope->to_channel}, context_.tables());
   }
-  if (channel.flow != nullptr) channel.flow->failures = 0;
+  if (circuit_end.flow != nullptr) circuit_end.flow->failures = 0;
   note_time(*envelope, now.mono - envelope->accepted - envelope->waited);
   const bool partial = EnvelopeTurns::contains(*envelope);
   detach(*envelope);
   // Answered early: what is left of it is not wanted, and the peer may forget it.
   if (partial &&
-      !context_.channels.queue(channel, {.type = wire::FrameType::cancel, .ref = ack.ref},
-                               context_.tables())) {
+      !context_.circuit_ends.queue(circuit_end, {.type = wire::FrameType::cancel, .ref = ack.ref},
+                                   context_.tables())) {
     return false;
   }
   Ending ending = ending_of(ack.status);
@@ -336,18 +338,18 @@ bool Sender::on_ack(Channel& channel, const wire::AckFrame& ack, Now now) {
   }
   finish(*envelope, ending.outcome, std::move(ending.reason), now);
   // A place among kUnackedMax or among the partial ones is free.
-  context_.channels.mark(channel);
+  context_.circuit_ends.mark(circuit_end);
   return true;
 }
 
-bool Sender::on_credit(Channel& channel, const wire::CreditFrame& credit) {
-  if (credit.offset < channel.credit) return false;  // it never falls
-  channel.credit = credit.offset;
+bool Sender::on_credit(CircuitEnd& circuit_end, const wire::CreditFrame& credit) {
+  if (credit.offset < circuit_end.credit) return false;  // it never falls
+  circuit_end.credit = credit.offset;
   const std::uint64_t taken = credit.offset - context_.options.credit_bytes;
-  while (!channel.marks.empty() && channel.marks.front().position <= taken) {
-    const ProgressMark mark = channel.marks.pop_front();
-    const bool newer = !channel.marks.empty() && channel.marks.front().position <= taken &&
-                       channel.marks.front().send == mark.send;
+  while (!circuit_end.marks.empty() && circuit_end.marks.front().position <= taken) {
+    const ProgressMark mark = circuit_end.marks.pop_front();
+    const bool newer = !circuit_end.marks.empty() && circuit_end.marks.front().position <= taken &&
+                       circuit_end.marks.front().send == mark.send;
     if (newer || envelopes_.find(SlotHandle(mark.send)) == nullptr) continue;
     Event event;
     event.id = SendId{mark.send};
@@ -356,13 +358,13 @@ bool Sender::on_credit(Channel& channel, const wire::CreditFrame& credit) {
     event.all = mark.all;
     events_.push_back(std::move(event));
   }
-  context_.channels.mark(channel);
+  context_.circuit_ends.mark(circuit_end);
   return true;
 }
 
-void Sender::on_ended(Channel& channel, const Error& why, Now now) {
+void Sender::on_ended(CircuitEnd& circuit_end, const Error& why, Now now) {
   EnvelopeOrder again;
-  while (Envelope* envelope = channel.started.front()) {
+  while (Envelope* envelope = circuit_end.started.front()) {
     detach(*envelope);
     if (envelope->flow == nullptr) {
       finish(*envelope, Outcome::failed, {Errc::circuit_failed, why.detail}, now);
@@ -371,24 +373,24 @@ void Sender::on_ended(Channel& channel, const Error& why, Now now) {
       ++context_.stats.resent;
     }
   }
-  if (channel.flow != nullptr) channel.flow->waiting.splice_front(again);
-  while (Envelope* envelope = channel.replies.pop_front()) {
+  if (circuit_end.flow != nullptr) circuit_end.flow->waiting.splice_front(again);
+  while (Envelope* envelope = circuit_end.replies.pop_front()) {
     finish(*envelope, Outcome::failed, {Errc::circuit_failed, why.detail}, now);
   }
 }
 
 // ---- ends ---------------------------------------------------------------------------------------
 
-/// Takes a started message off its channel; its record is as if nothing had been sent.
+/// Takes a started message off its circuit end; its record is as if nothing had been sent.
 void Sender::detach(Envelope& envelope) {
-  Channel& channel = *envelope.channel;
-  channel.started.erase(envelope);
-  channel.by_ref.erase(envelope);
-  if (EnvelopeTurns::contains(envelope)) channel.turns.erase(envelope);
+  CircuitEnd& circuit_end = *envelope.circuit_end;
+  circuit_end.started.erase(envelope);
+  circuit_end.by_ref.erase(envelope);
+  if (EnvelopeTurns::contains(envelope)) circuit_end.turns.erase(envelope);
   envelope.sent_before = std::max(envelope.sent_before, envelope.sent);
   envelope.sent = 0;
   envelope.started = false;
-  envelope.channel = nullptr;
+  envelope.circuit_end = nullptr;
   --context_.stats.in_flight;
   ++context_.stats.waiting;
 }
@@ -400,17 +402,19 @@ void Sender::give_up(Envelope& envelope) {
     return;
   }
   if (!envelope.started) {
-    (envelope.flow != nullptr ? envelope.flow->waiting : envelope.channel->replies).erase(envelope);
+    (envelope.flow != nullptr ? envelope.flow->waiting : envelope.circuit_end->replies)
+        .erase(envelope);
     return;
   }
-  Channel& channel = *envelope.channel;
+  CircuitEnd& circuit_end = *envelope.circuit_end;
   const ControlFrame cancel{.type = wire::FrameType::cancel, .ref = envelope.ref};
   const bool partial = EnvelopeTurns::contains(envelope);
   detach(envelope);
-  ++channel.answers_owed;
+  ++circuit_end.answers_owed;
   // A full queue means that the peer reads nothing; it then ends the message by its own deadline.
-  if (partial) static_cast<void>(context_.channels.queue(channel, cancel, context_.tables()));
-  context_.channels.mark(channel);  // a place is free
+  if (partial)
+    static_cast<void>(context_.circuit_ends.queue(circuit_end, cancel, context_.tables()));
+  context_.circuit_ends.mark(circuit_end);  // a place is free
 }
 
 void Sender::finish(Envelope& envelope, Outcome outcome, Error reason, Now now) {

@@ -38,7 +38,7 @@ class Sender final : private CircuitPool::Listener {
   Result<SendId> send(const NodeId& destination, memory::Chain payload,
                       memory::Reservation reservation, const SendOptions& options, Now now,
                       const std::optional<MessageId>& id);
-  Result<SendId> reply(Channel& channel, std::uint32_t in_reply_to, memory::Chain payload,
+  Result<SendId> reply(CircuitEnd& circuit_end, std::uint32_t in_reply_to, memory::Chain payload,
                        memory::Reservation reservation, std::chrono::milliseconds ttl, Now now,
                        const std::optional<MessageId>& id);
   void cancel(SendId id, Now now);
@@ -46,10 +46,10 @@ class Sender final : private CircuitPool::Listener {
   std::size_t shed(Class cls, std::size_t count, const Error& why, Now now);
 
   /// False: the peer broke the protocol.
-  [[nodiscard]] bool on_ack(Channel& channel, const wire::AckFrame& ack, Now now);
-  [[nodiscard]] bool on_credit(Channel& channel, const wire::CreditFrame& credit);
-  /// The channel is out of the table: its messages wait again, or have failed.
-  void on_ended(Channel& channel, const Error& why, Now now);
+  [[nodiscard]] bool on_ack(CircuitEnd& circuit_end, const wire::AckFrame& ack, Now now);
+  [[nodiscard]] bool on_credit(CircuitEnd& circuit_end, const wire::CreditFrame& credit);
+  /// The circuit end is out of the table: its messages wait again, or have failed.
+  void on_ended(CircuitEnd& circuit_end, const Error& why, Now now);
   void on_expired(Envelope& envelope, Now now);
 
   /// Everything that can be sent now is.
@@ -81,9 +81,9 @@ class Sender final : private CircuitPool::Listener {
                            const std::optional<MessageId>& id);
   void cancel(Envelope* envelope, Now now);
   void forget(Envelope& envelope);
-  void write(Channel& channel, Now now);
+  void write(CircuitEnd& circuit_end, Now now);
   void note_time(Envelope& envelope, Duration took);
-  void drop_late(Channel& channel, Now now);
+  void drop_late(CircuitEnd& circuit_end, Now now);
   void detach(Envelope& envelope);
   void give_up(Envelope& envelope);
   void finish(Envelope& envelope, Outcome outcome, Error reason, Now now);

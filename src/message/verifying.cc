@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 /// Whole messages that wait for their signature to be verified: half a second of two workers.
 constexpr std::size_t kToVerifyMax = 4'096;
 /// One circuit's: more than its credit allows to be under way.
-constexpr std::size_t kToVerifyPerChannelMax = 1'024;
+constexpr std::size_t kToVerifyPerCircuitMax = 1'024;
 /// At the workers at a time, so that their other work waits for no more than these: 7 ms of one.
 constexpr std::size_t kVerifyingMax = 32;
 /// After the workers had no room.
@@ -32,41 +32,41 @@ SignedFields Receiver::fields_of(const Assembly& assembly) const {
 /// The message is whole, its ref is over; it keeps its place until the worker's word, its time to
 /// live or the end of its circuit.
 bool Receiver::verify_later(Assembly& assembly) {
-  Channel& channel = *assembly.channel;
+  CircuitEnd& circuit_end = *assembly.circuit_end;
   // No more than there are places left: so few circuits cannot take all, and who has none gets one.
-  const std::size_t most = std::min(kToVerifyPerChannelMax, kToVerifyMax - to_verify_);
-  if (channel.to_verify.size() >= most) {
+  const std::size_t most = std::min(kToVerifyPerCircuitMax, kToVerifyMax - to_verify_);
+  if (circuit_end.to_verify.size() >= most) {
     ++context_.stats.refused_queue;
     return refuse(assembly, wire::AckStatus::refused_queue);
   }
-  channel.arriving.erase(assembly);
-  channel.arriving_by_ref.erase(assembly);
+  circuit_end.arriving.erase(assembly);
+  circuit_end.arriving_by_ref.erase(assembly);
   forget_progress(assembly);
   assembly.stage = Stage::to_verify;
-  channel.to_verify.push_back(assembly);
+  circuit_end.to_verify.push_back(assembly);
   ++to_verify_;
-  if (!channel.verify_turn.linked) verify_turns_.push_back(channel);
+  if (!circuit_end.verify_turn.linked) verify_turns_.push_back(circuit_end);
   context_.deadlines.set(assembly, assembly.expires);
   return true;
 }
 
-/// Channels take turns, so that one that floods waits for itself.
+/// CircuitEnds take turns, so that one that floods waits for itself.
 void Receiver::pump(Now now) {
   retry_at_ = kNever;
   while (!verify_turns_.empty() && verifying_ < kVerifyingMax) {
-    Channel& channel = *verify_turns_.front();
-    Assembly& next = *channel.to_verify.front();
+    CircuitEnd& circuit_end = *verify_turns_.front();
+    Assembly& next = *circuit_end.to_verify.front();
     if (!submit(next)) {
       ++context_.stats.signatures_put_off;
       retry_at_ = now.mono + kRetry;
       return;
     }
-    verify_turns_.erase(channel);
-    channel.to_verify.erase(next);
+    verify_turns_.erase(circuit_end);
+    circuit_end.to_verify.erase(next);
     --to_verify_;
     next.stage = Stage::being_verified;
-    channel.being_verified.push_back(next);
-    if (!channel.to_verify.empty()) verify_turns_.push_back(channel);
+    circuit_end.being_verified.push_back(next);
+    if (!circuit_end.to_verify.empty()) verify_turns_.push_back(circuit_end);
   }
 }
 
@@ -100,13 +100,13 @@ void Receiver::on_verified(SlotHandle handle, Unverified& job, Now now) {
 
 /// The work was never begun: nobody knows yet who signed.
 void Receiver::verify_again(Assembly& assembly) {
-  Channel& channel = *assembly.channel;
+  CircuitEnd& circuit_end = *assembly.circuit_end;
   ++context_.stats.signatures_put_off;
-  channel.being_verified.erase(assembly);
+  circuit_end.being_verified.erase(assembly);
   assembly.stage = Stage::to_verify;
-  channel.to_verify.push_front(assembly);
+  circuit_end.to_verify.push_front(assembly);
   ++to_verify_;
-  if (!channel.verify_turn.linked) verify_turns_.push_back(channel);
+  if (!circuit_end.verify_turn.linked) verify_turns_.push_back(circuit_end);
 }
 
 bool Receiver::verified(Assembly& assembly, const Result<Signer>& signer, Now now) {

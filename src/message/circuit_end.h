@@ -46,7 +46,7 @@ struct ProgressMark {
   std::uint64_t all = 0;
 };
 
-struct Channel {
+struct CircuitEnd {
   circuit::CircuitId circuit;
   Class cls = Class::normal;
   Flow* flow = nullptr;  // set: we are the source
@@ -75,7 +75,7 @@ struct Channel {
   EnvelopeOrder started;  // by ref
   EnvelopeTurns turns;    // partial ones, in the order of their turns
   EnvelopesByRef by_ref;
-  EnvelopeOrder replies;           // at a destination: waiting for this channel
+  EnvelopeOrder replies;           // at a destination: waiting for this circuit end
   std::uint64_t answers_owed = 0;  // acknowledgements that will come for messages we gave up
   bool new_first = true;           // who fills the next payload first: new or partial messages
   bool cut = false;                // the last payload ended inside a small message
@@ -94,9 +94,9 @@ struct Channel {
   Rests rests;
   AssemblyOrder to_verify;  // whole ones whose signature is to be verified, and is being verified
   AssemblyOrder being_verified;
-  Links<Channel> verify_turn;  // something is to be verified
+  Links<CircuitEnd> verify_turn;  // something is to be verified
 
-  Links<Channel> marked;  // something may be ready to be sent
+  Links<CircuitEnd> marked;  // something may be ready to be sent
 
   bool is_source() const { return flow != nullptr; }
   bool takes_new() const { return ready && !closing && !draining && !dead; }
@@ -107,29 +107,30 @@ struct Channel {
   }
 };
 
-/// The channels of a shard, by circuit.
-class Channels {
+/// The circuit ends of a shard, by circuit.
+class CircuitEnds {
  public:
-  Channel& add(circuit::CircuitId circuit, Class cls, std::uint64_t credit, Now now);
-  Channel* find(circuit::CircuitId circuit) const;
+  CircuitEnd& add(circuit::CircuitId circuit, Class cls, std::uint64_t credit, Now now);
+  CircuitEnd* find(circuit::CircuitId circuit) const;
   /// Takes it out of the table. The record lives until bury().
-  void retire(Channel& channel);
+  void retire(CircuitEnd& circuit_end);
   void bury() { retired_.clear(); }
   std::size_t size() const { return table_.size(); }
   void report(BoundedList& out) const;
   /// Any one of them; null if there are none.
-  Channel* any() const { return table_.empty() ? nullptr : table_.begin()->second.get(); }
+  CircuitEnd* any() const { return table_.empty() ? nullptr : table_.begin()->second.get(); }
 
   /// The next pump looks at it.
-  void mark(Channel& channel) {
-    if (!channel.marked.linked && !channel.dead) marked_.push_back(channel);
+  void mark(CircuitEnd& circuit_end) {
+    if (!circuit_end.marked.linked && !circuit_end.dead) marked_.push_back(circuit_end);
   }
-  Channel* take_marked() { return marked_.pop_front(); }
+  CircuitEnd* take_marked() { return marked_.pop_front(); }
   std::size_t marked() const { return marked_.size(); }
 
-  /// Queues a frame and marks the channel. False if the peer lets too many pile up, or there is no
-  /// memory for so many.
-  [[nodiscard]] bool queue(Channel& channel, const ControlFrame& frame, memory::Budget& budget);
+  /// Queues a frame and marks the circuit end. False if the peer lets too many pile up, or there is
+  /// no memory for so many.
+  [[nodiscard]] bool queue(CircuitEnd& circuit_end, const ControlFrame& frame,
+                           memory::Budget& budget);
 
  private:
   struct Hash {
@@ -137,9 +138,9 @@ class Channels {
       return static_cast<std::size_t>(id ^ (id >> 32));
     }
   };
-  std::unordered_map<std::uint64_t, std::unique_ptr<Channel>, Hash> table_;
-  std::vector<std::unique_ptr<Channel>> retired_;
-  List<Channel, &Channel::marked> marked_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<CircuitEnd>, Hash> table_;
+  std::vector<std::unique_ptr<CircuitEnd>> retired_;
+  List<CircuitEnd, &CircuitEnd::marked> marked_;
 };
 
 }  // namespace qudag::message
