@@ -3,6 +3,8 @@
 #include "api/server/render.h"
 #include "base/posix.h"
 
+#include <qudag/metrics.h>
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -54,6 +56,16 @@ Status print(std::string_view text) {
     text.remove_prefix(static_cast<std::size_t>(n));
   }
   return {};
+}
+
+int guarded(const std::function<int()>& run) {
+  static_cast<void>(count_tls_memory());  // before anything uses OpenSSL
+  try {
+    return run();
+  } catch (const std::exception& error) {
+    static_cast<void>(report({Errc::internal, error.what()}, false));
+    return static_cast<int>(Exit::internal);
+  }
 }
 
 }  // namespace qudag::app

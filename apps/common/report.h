@@ -5,6 +5,7 @@
 
 #include <qudag/error.h>
 
+#include <functional>
 #include <string_view>
 
 namespace qudag::app {
@@ -13,5 +14,9 @@ namespace qudag::app {
 Exit report(const Error& error, bool json);
 /// Writes all of it to standard output. disk_full, io_error.
 Status print(std::string_view text);
+
+/// The body of a program's main: its exit code. Counts OpenSSL's memory from the beginning; what is
+/// thrown becomes a report.
+int guarded(const std::function<int()>& run);
 
 }  // namespace qudag::app

@@ -190,11 +190,5 @@ int run(int argc, char** argv) {
 }  // namespace qudag::app
 
 int main(int argc, char** argv) {
-  (void)qudag::count_tls_memory();  // before anything uses OpenSSL
-  try {
-    return qudag::app::run(argc, argv);
-  } catch (const std::exception& error) {
-    (void)qudag::app::report({qudag::Errc::internal, error.what()}, false);
-    return static_cast<int>(qudag::app::Exit::internal);
-  }
+  return qudag::app::guarded([&] { return qudag::app::run(argc, argv); });
 }
