@@ -2,8 +2,8 @@
 
 #include "runtime/local_address.h"
 
-#include "memory/pages.h"
 #include "base/posix.h"
+#include "memory/pages.h"
 
 #include <linux/filter.h>
 #include <linux/sock_diag.h>
@@ -188,8 +188,25 @@ struct UdpSocket::Impl {
 
 // ---- Opening ------------------------------------------------------------------------------------
 
+/// Sockets that share a port (SO_REUSEPORT) share it with another program of the same user too,
+/// which then takes a part of the packets. A socket that does not share is refused instead.
+Status nobody_has(const SocketAddress& bind, int family) {
+  const Fd probe(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP));
+  if (!probe) return system_failure("socket");
+  if (family == AF_INET6) {
+    set_flag(probe.get(), IPPROTO_IPV6, IPV6_V6ONLY, is_wildcard(bind) ? 0 : 1);
+  }
+  NativeAddress address;
+  const socklen_t size = to_native(bind, family, address);
+  if (::bind(probe.get(), &address.any, size) != 0) return system_failure("bind");
+  return {};
+}
+
 Status UdpSocket::Impl::set_up(const UdpOptions& options) {
   family = options.bind.is_v4() ? AF_INET : AF_INET6;
+  if (options.shards > 1 && options.shard == 0 && options.bind.port != 0) {
+    if (Status free = nobody_has(options.bind, family); !free) return free;
+  }
   fd = ::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
   if (fd < 0) return system_failure("socket");
   if (options.shards > 1 && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT)) {

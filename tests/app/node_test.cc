@@ -22,8 +22,9 @@ std::string field(const std::string& json, const std::string& name) {
   return json.substr(begin, json.find('"', begin) - begin);
 }
 
-std::vector<std::string> node_arguments(const std::string& socket) {
-  return {"node",  "--api.socket",      socket, "--shards", "1", "--log.level",
+std::vector<std::string> node_arguments(const std::string& socket,
+                                        const std::string& shards = "1") {
+  return {"node",  "--api.socket",      socket, "--shards", shards, "--log.level",
           "error", "--gossip_interval", "1s"};
 }
 
@@ -45,13 +46,19 @@ TEST(Node, TellsWhenReadyAndStopsOnSigterm) {
 
 TEST(Node, PortAndSocketInUseAreSaid) {
   const Directory directory;
+  // Shards share a port with each other, which must not let another node in.
+  for (const std::string shards : {"1", "2"}) {
+    Process node(node_arguments(directory / "s", shards));
+    auto other = node_arguments(directory / "t", shards);
+    other.insert(other.end(), {"--listen", field(node.line(), "address")});
+    const Ran port = run(other);
+    EXPECT_EQ(port.exit, 6) << shards;
+    EXPECT_THAT(port.err, HasSubstr("address_in_use")) << shards;
+    node.signal(SIGTERM);
+    EXPECT_EQ(node.wait().exit, 0);
+  }
   Process node(node_arguments(directory / "s"));
-  const std::string address = field(node.line(), "address");
-  auto other = node_arguments(directory / "t");
-  other.insert(other.end(), {"--listen", address});
-  const Ran port = run(other);
-  EXPECT_EQ(port.exit, 6);
-  EXPECT_THAT(port.err, HasSubstr("address_in_use"));
+  static_cast<void>(node.line());
   const Ran socket = run(node_arguments(directory / "s"));
   EXPECT_EQ(socket.exit, 6);
   EXPECT_THAT(socket.err, HasSubstr("another node listens on this socket"));

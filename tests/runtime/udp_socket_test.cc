@@ -136,6 +136,16 @@ TEST(UdpSocket, SecondUserOfAPortIsRefused) {
   EXPECT_EQ(again.error().code, Errc::address_in_use);
 }
 
+// Sockets of shards share their port with each other, and with no other node of the same user.
+TEST(UdpSocket, ThePortOfAnotherNodesShardsIsRefused) {
+  const auto first = open_socket({.bind = kAnyPort, .shard = 0, .shards = 2});
+  const auto second = open_socket({.bind = first->local(), .shard = 1, .shards = 2});
+  EXPECT_EQ(second->local(), first->local());
+  const auto other = UdpSocket::open({.bind = first->local(), .shard = 0, .shards = 2});
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Errc::address_in_use);
+}
+
 TEST(UdpSocket, Ipv6AndIpv4OnOneWildcard) {
   SocketAddress any;
   auto made = UdpSocket::open({.bind = any});
