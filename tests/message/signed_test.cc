@@ -46,7 +46,7 @@ class Signed : public Peer {
                              .ttl_ms = as.ttl_ms,
                              .cls = as.cls,
                              .is_signed = true,
-                             .channel = as.circuit_end};
+                             .channel = as.channel};
     acks.clear();
     arrive({wire::DataFrame{.ref = 0, .start = start, .last = true, .bytes = bytes}}, circuit);
     EXPECT_TRUE(acks.contains(0));
@@ -59,12 +59,12 @@ class Signed : public Peer {
 
 TEST_F(Signed, IsForItsChannelOnly) {
   auto as = fields();
-  as.circuit_end = 7;
+  as.channel = 7;
   const auto bytes = sealed(as);
   auto elsewhere = as;
-  elsewhere.circuit_end = 8;
+  elsewhere.channel = 8;
   EXPECT_EQ(bring(elsewhere, bytes), AckStatus::bad_signature);
-  elsewhere.circuit_end = 0;
+  elsewhere.channel = 0;
   EXPECT_EQ(bring(elsewhere, bytes), AckStatus::bad_signature);
   EXPECT_EQ(bring(as, bytes), AckStatus::delivered);
 }

@@ -45,7 +45,7 @@ TEST(MessageVectors, Frames) {
   EXPECT_EQ(written(wire::DataFrame{.ref = 9, .start = reply, .last = true, .bytes = text}),
             v.text("data_reply"));
   wire::MessageStart to_channel = whole;
-  to_channel.circuit_end = 0x1234;
+  to_channel.channel = 0x1234;
   EXPECT_EQ(written(wire::DataFrame{.ref = 10, .start = to_channel, .last = true, .bytes = text}),
             v.text("data_channel"));
   EXPECT_EQ(written(wire::AckFrame{7, wire::AckStatus::wrong_time}), v.text("ack"));
@@ -110,7 +110,7 @@ TEST(MessageVectors, Signed) {
                              Bytes(made).subspan<1952, 3309>()));
 
   SignedFields to_channel = fields;
-  to_channel.circuit_end = ByteReader(v.bytes("channel")).u16();
+  to_channel.channel = ByteReader(v.bytes("channel")).u16();
   ASSERT_TRUE(sign_in_place(*identity, to_channel, *ours));
   ours->copy_out(made);
   EXPECT_TRUE(crypto::verify(Bytes(made).first<1952>(), crypto::kMessageContext,
