@@ -1,6 +1,5 @@
 #include "common/child.h"
 
-#include "base/posix.h"
 #include "common/interrupt.h"
 
 #include <fcntl.h>
@@ -12,7 +11,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -53,26 +51,21 @@ Result<Child> Child::start(const std::filesystem::path& program,
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
 
-  const int log_fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const Fd log_fd(::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   int ends[2] = {-1, -1};
-  if (log_fd < 0 || ::pipe2(ends, O_CLOEXEC) != 0) {
-    return system_failure(log.string());
-  }
+  if (!log_fd || ::pipe2(ends, O_CLOEXEC) != 0) return system_failure(log.string());
+  Fd ready(ends[0]);
+  const Fd tells(ends[1]);
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
-  if (pid == 0) become(program.c_str(), argv.data(), ends[1], log_fd, parent);
-  ::close(log_fd);
-  ::close(ends[1]);
-  if (pid < 0) {
-    ::close(ends[0]);
-    return fail(Errc::io_error, fmt::format("fork: {}", std::strerror(errno)));
-  }
-  return Child(pid, ends[0], log);
+  if (pid == 0) become(program.c_str(), argv.data(), tells.get(), log_fd.get(), parent);
+  if (pid < 0) return system_failure("fork");
+  return Child(pid, std::move(ready), log);
 }
 
 Child::Child(Child&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
-      ready_fd_(std::exchange(other.ready_fd_, -1)),
+      ready_(std::move(other.ready_)),
       status_(other.status_),
       log_(std::move(other.log_)) {}
 
@@ -81,7 +74,6 @@ Child::~Child() {
     ::kill(pid_, SIGKILL);
     reap(std::chrono::milliseconds(0));
   }
-  if (ready_fd_ >= 0) ::close(ready_fd_);
 }
 
 Result<std::string> Child::ready(std::chrono::milliseconds patience, Interrupt& interrupt) {
@@ -92,10 +84,10 @@ Result<std::string> Child::ready(std::chrono::milliseconds patience, Interrupt& 
     if (Clock::now() > deadline) {
       return fail(Errc::timed_out, "a node did not become ready\n" + log_tail());
     }
-    pollfd wanted{ready_fd_, POLLIN, 0};
+    pollfd wanted{ready_.get(), POLLIN, 0};
     if (::poll(&wanted, 1, 100) <= 0) continue;
     char text[512];
-    const ssize_t n = ::read(ready_fd_, text, sizeof text);
+    const ssize_t n = ::read(ready_.get(), text, sizeof text);
     if (n <= 0) return fail(Errc::io_error, "a node ended before it was ready\n" + log_tail());
     line.append(text, static_cast<std::size_t>(n));
   }

@@ -4,6 +4,8 @@
 // only us and we end it in order, and writes its log to a file.
 #pragma once
 
+#include "base/posix.h"
+
 #include <qudag/error.h>
 
 #include <chrono>
@@ -40,12 +42,12 @@ class Child {
   double cpu_seconds() const;
 
  private:
-  Child(int pid, int ready_fd, std::filesystem::path log)
-      : pid_(pid), ready_fd_(ready_fd), log_(std::move(log)) {}
+  Child(int pid, Fd ready, std::filesystem::path log)
+      : pid_(pid), ready_(std::move(ready)), log_(std::move(log)) {}
   std::string log_tail() const;
 
   int pid_ = -1;
-  int ready_fd_ = -1;
+  Fd ready_;
   int status_ = -1;  // of waitpid, once reaped
   std::filesystem::path log_;
 };

@@ -24,6 +24,8 @@
 #endif
 
 namespace qudag::memory {
+
+static_assert(std::size(kBlockSizeNames) == kBlockSizeCount);
 namespace {
 
 constexpr std::size_t index_of(BlockSize size) { return static_cast<std::size_t>(size); }

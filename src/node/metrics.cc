@@ -14,7 +14,7 @@ namespace qudag::node {
 namespace {
 
 using shard::ShardReport;
-using telemetry::each, telemetry::Kind, telemetry::label, telemetry::no_label, telemetry::same;
+using telemetry::each, telemetry::Kind, telemetry::no_label;
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 namespace qudag::shard {
+
+static_assert(std::size(kLinkRequestNames) == kLinkRequestKinds);
 namespace {
 
 using namespace std::chrono_literals;

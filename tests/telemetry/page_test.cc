@@ -97,6 +97,13 @@ TEST(Page, FamiliesStandTogetherAndLabelsAreQuoted) {
   EXPECT_THAT(prometheus(odd.take()), HasSubstr(R"(qudag_odd_total{path="a\"b\\c\nd"} 1)"));
 }
 
+TEST(Metric, ClassesHaveTheNamesThatTheyHaveEverywhere) {
+  ASSERT_EQ(std::size(kClassNames), kClassCount);
+  for (std::size_t i = 0; i < kClassCount; ++i) {
+    EXPECT_EQ(kClassNames[i], name_of(static_cast<Class>(i)));
+  }
+}
+
 TEST(Metric, WhatIsWrongWithANameOrASentenceIsSaid) {
   EXPECT_EQ(fault_of({"qudag_things_total", "Things."}), "");
   EXPECT_NE(fault_of({"things_total", "Things."}), "") << "whose";

@@ -29,6 +29,8 @@ sync::TokenBucket bucket(std::uint64_t per_second, TimePoint now) {
 
 }  // namespace
 
+static_assert(std::size(kRefusalNames) == kRefusalCount - 1);  // without `none`
+
 std::string_view reason_of(Refusal refusal) { return kReasons[static_cast<std::size_t>(refusal)]; }
 
 Refusal refusal_of(std::string_view reason) {
