@@ -35,7 +35,7 @@ int main() {
   }
   std::promise<qudag::Delivery> done;
   const auto sent = (*sender)->send(
-      (*receiver)->id(), std::move(*buffer), {.cls = qudag::Class::low, .relays = 0},
+      (*receiver)->id(), std::move(*buffer), {.priority = qudag::Priority::low, .relays = 0},
       [&done](const qudag::Delivery& delivery) { done.set_value(delivery); });
   if (!sent) return 1;
   const qudag::Delivery second = done.get_future().get();

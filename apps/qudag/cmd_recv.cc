@@ -46,8 +46,8 @@ Status write_file(const std::filesystem::path& file, Bytes bytes) {
 
 std::string json_line(const api::MessageRecord& message, const std::filesystem::path& file) {
   std::string out =
-      fmt::format("{{\"id\":\"{}\",\"class\":\"{}\",\"bytes\":{}", message.id.to_string(),
-                  name_of(message.cls), message.payload.size());
+      fmt::format("{{\"id\":\"{}\",\"priority\":\"{}\",\"bytes\":{}", message.id.to_string(),
+                  name_of(message.priority), message.payload.size());
   if (message.channel != 0) out += fmt::format(",\"channel\":{}", message.channel);
   if (message.sender) out += fmt::format(",\"sender\":\"{}\"", message.sender->to_string());
   if (message.reply_to) out += fmt::format(",\"reply_to\":\"{}\"", api::to_text(*message.reply_to));

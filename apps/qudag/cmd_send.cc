@@ -63,10 +63,10 @@ Exit send(const SendArgs& args) {
     return report(Error(Errc::malformed, "the destination's id has 52 base32 characters"),
                   args.json);
   SendOptions options = args.options;
-  const auto cls = parse_class(args.cls);
-  if (!cls)
-    return report(Error(Errc::invalid_argument, "--class is high, normal or low"), args.json);
-  options.cls = *cls;
+  const auto priority = parse_priority(args.priority);
+  if (!priority)
+    return report(Error(Errc::invalid_argument, "--priority is high, normal or low"), args.json);
+  options.priority = *priority;
   const auto ttl = api::parse_ttl(args.ttl);
   if (!ttl) return report(Error(Errc::invalid_argument, "--ttl " + ttl.error().detail), args.json);
   options.ttl = *ttl;

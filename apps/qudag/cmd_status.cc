@@ -93,7 +93,7 @@ std::string readable(const StatusArgs& args, const std::string& page) {
   }
   if (args.circuits) {
     return table(value, "circuits",
-                 {"id", "role", "class", "ready", "previous_address", "next_address",
+                 {"id", "role", "priority", "ready", "previous_address", "next_address",
                   "cells_forward", "cells_backward"});
   }
   if (args.queues) return queue_table(value);

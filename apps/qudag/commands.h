@@ -46,7 +46,7 @@ struct SendArgs {
   SocketArgs socket;
   std::string to;
   std::filesystem::path file;  ///< empty or "-": standard input
-  std::string cls = "normal";
+  std::string priority = "normal";
   std::string ttl = "60s";
   SendOptions options;
   bool json = false;

@@ -165,9 +165,9 @@ Result<FileResult> send_file(const Network& network, const Network::Member& from
   const auto begin = Clock::now();
   Clock::time_point end;
   std::thread poster([&] {
-    delivery =
-        api::Client(from.socket)
-            .send(to.id, *payload, {.cls = Class::low, .ttl = kFilePatience, .relays = relays});
+    delivery = api::Client(from.socket)
+                   .send(to.id, *payload,
+                         {.priority = Priority::low, .ttl = kFilePatience, .relays = relays});
     end = Clock::now();
     posted.store(true);
   });
@@ -208,7 +208,7 @@ Result<std::vector<RelayView>> relay_views(const Network& network) {
         return "?";
       };
       RelayView view{.relay = network.name_of(member.address),
-                     .cls = circuit.at("class").as_string().c_str(),
+                     .priority = circuit.at("priority").as_string().c_str(),
                      .previous = neighbour("previous", "previous_address"),
                      .next = neighbour("next", "next_address"),
                      .cells_forward = circuit.at("cells_forward").to_number<std::uint64_t>(),

@@ -20,7 +20,7 @@ struct FileResult {
 /// A circuit as one relay sees it, and nothing else.
 struct RelayView {
   std::string relay;
-  std::string cls;
+  std::string priority;
   std::string previous;
   std::string next;
   std::uint64_t cells_forward = 0;
@@ -45,7 +45,7 @@ struct DemoResult {
   bool ok() const;
 };
 
-/// Sends `file` from one node to another as one message of class low and compares its SHA-256.
+/// Sends `file` from one node to another as one message of low priority and compares its SHA-256.
 Result<FileResult> send_file(const Network& network, const Network::Member& from,
                              const Network::Member& to, const std::filesystem::path& file,
                              unsigned relays, Interrupt& interrupt);

@@ -20,7 +20,7 @@ std::string demo_json(const DemoResult& r) {
   json::array relays;
   for (const RelayView& view : r.relays) {
     relays.push_back(json::object{{"relay", view.relay},
-                                  {"class", view.cls},
+                                  {"priority", view.priority},
                                   {"previous", view.previous},
                                   {"next", view.next},
                                   {"cells_forward", view.cells_forward},
@@ -87,10 +87,10 @@ std::string demo_table(const DemoResult& r) {
   line("stopped in order", r.stopped_in_order ? "yes" : "NO");
 
   out += "\n  What each relay saw of a circuit, and nothing else:\n";
-  out += fmt::format("  {:<10}{:<8}{:<26}{:<26}{:>12}{:>12}\n", "relay", "class", "previous hop",
+  out += fmt::format("  {:<10}{:<8}{:<26}{:<26}{:>12}{:>12}\n", "relay", "priority", "previous hop",
                      "next hop", "cells ->", "cells <-");
   for (const RelayView& view : r.relays) {
-    out += fmt::format("  {:<10}{:<8}{:<26}{:<26}{:>12}{:>12}\n", view.relay, view.cls,
+    out += fmt::format("  {:<10}{:<8}{:<26}{:<26}{:>12}{:>12}\n", view.relay, view.priority,
                        view.previous, view.next, view.cells_forward, view.cells_backward);
   }
   return out + fmt::format("\n  {}\n", r.ok() ? "ok" : "FAILED");

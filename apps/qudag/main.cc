@@ -82,7 +82,7 @@ void add_send(CLI::App& app, Command& chosen) {
   CLI::App* sub = app.add_subcommand("send", "Send a file or standard input as one message");
   sub->add_option("to", args->to, "Id of the destination, 52 characters")->required();
   sub->add_option("file", args->file, "At most 64 MiB; - or nothing: standard input");
-  sub->add_option("--class", args->cls, "high, normal or low")->capture_default_str();
+  sub->add_option("--priority", args->priority, "high, normal or low")->capture_default_str();
   sub->add_option("--ttl", args->ttl, "Give up after this time: 500ms, 30s, 10m, 24h")
       ->capture_default_str();
   sub->add_option("--relays", args->options.relays,

@@ -1,7 +1,7 @@
 // qudag-bench: scenarios in turn, the limit first, so that all others can be held against it.
+#include "base/posix.h"
 #include "common/interrupt.h"
 #include "scenarios.h"
-#include "base/posix.h"
 
 #include <fmt/format.h>
 

@@ -8,7 +8,7 @@
 
 namespace qudag::app::bench {
 
-Cells::Cells(std::size_t hops, Class cls, crypto::Cipher cipher) : cls_(cls) {
+Cells::Cells(std::size_t hops, Priority priority, crypto::Cipher cipher) : cls_(priority) {
   std::vector<onion::HopSecrets> secrets;
   for (std::size_t i = 0; i < hops; ++i) {
     onion::HopSecrets s;
@@ -16,10 +16,10 @@ Cells::Cells(std::size_t hops, Class cls, crypto::Cipher cipher) : cls_(cls) {
     rng_.fill(s.forward_chain.span());
     rng_.fill(s.backward_chain.span());
     hops_.emplace_back(onion::HopSecrets{s.forward_chain.clone(), s.backward_chain.clone(), cipher},
-                       cls);
+                       priority);
     secrets.push_back(std::move(s));
   }
-  source_ = std::make_unique<onion::SourceCrypto>(std::move(secrets), cls, rng_);
+  source_ = std::make_unique<onion::SourceCrypto>(std::move(secrets), priority, rng_);
 }
 
 void Cells::fill(std::size_t count) {
@@ -32,9 +32,9 @@ void Cells::fill(std::size_t count) {
   }
 }
 
-double relay_ns_per_cell(Class cls, double seconds, crypto::Cipher cipher) {
+double relay_ns_per_cell(Priority priority, double seconds, crypto::Cipher cipher) {
   constexpr std::size_t kTurn = 64;
-  Cells cells(2, cls, cipher);
+  Cells cells(2, priority, cipher);
   double spent = 0;
   std::uint64_t count = 0;
   while (spent < seconds) {
@@ -51,7 +51,7 @@ double relay_ns_per_cell(Class cls, double seconds, crypto::Cipher cipher) {
 }
 
 double source_ns_per_cell(std::size_t hops, std::size_t run, double seconds) {
-  Cells cells(hops, Class::normal);
+  Cells cells(hops, Priority::normal);
   double spent = 0;
   std::uint64_t count = 0;
   while (spent < seconds) {
@@ -72,9 +72,9 @@ Status relay_scenario(const BenchArgs& args, Results& out) {
   const double seconds = args.seconds / 4;
   for (unsigned i = 0; i <= args.runs; ++i) {
     const double bare = aead_ns_per_byte(1'008, seconds, true) * 1'008;
-    const double cell = relay_ns_per_cell(Class::normal, seconds);
+    const double cell = relay_ns_per_cell(Priority::normal, seconds);
     const double bare_bulk = aead_ns_per_byte(8'176, seconds, true) * 8'176;
-    const double bulk_cell = relay_ns_per_cell(Class::low, seconds);
+    const double bulk_cell = relay_ns_per_cell(Priority::low, seconds);
     if (cell <= 0 || bulk_cell <= 0) return fail(Errc::internal, "a relay refused a cell");
     if (i == 0) continue;
     small.push_back(cell);

@@ -12,7 +12,7 @@ namespace qudag::app::bench {
 /// The two halves of a circuit with `hops` hops, and pieces to work on.
 class Cells {
  public:
-  Cells(std::size_t hops, Class cls, crypto::Cipher cipher = crypto::Cipher::aes_256_gcm);
+  Cells(std::size_t hops, Priority priority, crypto::Cipher cipher = crypto::Cipher::aes_256_gcm);
 
   /// Payloads of a cell each, to be sealed.
   void fill(std::size_t count);
@@ -21,7 +21,7 @@ class Cells {
   onion::HopCrypto& hop(std::size_t i) { return hops_[i]; }
 
  private:
-  Class cls_;
+  Priority cls_;
   crypto::SystemRng rng_;
   memory::BlockPool pool_;
   std::vector<onion::HopCrypto> hops_;
@@ -30,7 +30,7 @@ class Cells {
 };
 
 /// ns of CPU per cell that one relay opens, in turns of 64 that a source has sealed; 0: refused.
-double relay_ns_per_cell(Class cls, double seconds,
+double relay_ns_per_cell(Priority priority, double seconds,
                          crypto::Cipher cipher = crypto::Cipher::aes_256_gcm);
 /// ns of CPU per cell that a source seals for `hops` hops, `run` cells in a call.
 double source_ns_per_cell(std::size_t hops, std::size_t run, double seconds);

@@ -47,7 +47,7 @@ class Quiet final : public link::LinkEvents {
   void on_stream_opened(link::StreamId, Now) override {}
   void on_stream_data(link::StreamId, std::uint64_t, Bytes, Now) override {}
   void on_stream_sent(link::StreamId, std::uint64_t, std::size_t, Now) override {}
-  void on_stream_closed(link::StreamId, std::uint64_t, link::Code, Now) override {}
+  void on_stream_closed(link::StreamId, std::uint64_t, wire::EndCode, Now) override {}
   bool ready = false;
   bool closed = false;
 };

@@ -85,7 +85,9 @@ class Outcomes {
   Histogram latency_;
 };
 
-Class class_for(std::size_t bytes) { return bytes >= 16'384 ? Class::low : Class::normal; }
+Priority priority_for(std::size_t bytes) {
+  return bytes >= 16'384 ? Priority::low : Priority::normal;
+}
 
 }  // namespace
 
@@ -187,7 +189,7 @@ Result<LoadResult> Net::load(const LoadSpec& spec) {
   while (offering() && !late) {
     if (outcomes.failed()) break;
     while (outcomes.under_way() < spec.window && offering()) {
-      SendOptions options{.cls = class_for(spec.bytes), .ttl = 60s, .relays = spec.relays};
+      SendOptions options{.priority = priority_for(spec.bytes), .ttl = 60s, .relays = spec.relays};
       options.isolation = spec.isolate ? ++isolation_ : sent % spec.circuits;
       outcomes.begin_one();
       const auto accepted = source_->send(destination_id_, payload, options,
@@ -225,10 +227,10 @@ Result<LoadResult> Net::bulk(std::size_t bytes, unsigned relays, unsigned circui
   const auto begin = Clock::now();
   for (unsigned i = 0; i < circuits; ++i) {
     outcomes.begin_one();
-    const auto accepted =
-        source_->send_wait(destination_id_, payload,
-                           {.cls = Class::low, .ttl = 120s, .relays = relays, .isolation = i}, 120s,
-                           [&outcomes](const Delivery& d) { outcomes.done(d); });
+    const auto accepted = source_->send_wait(
+        destination_id_, payload,
+        {.priority = Priority::low, .ttl = 120s, .relays = relays, .isolation = i}, 120s,
+        [&outcomes](const Delivery& d) { outcomes.done(d); });
     if (!accepted) {
       outcomes.take_back();
       outcomes.wait_for_at_most(0);
@@ -262,14 +264,15 @@ Result<std::vector<std::byte>> Net::ask(std::span<const std::byte> payload, unsi
     answer->changed.notify_one();  // not under the lock, which the waiter takes first
     return Accept::taken;
   });
-  const auto accepted = source_->send(
-      destination_id_, payload, {.cls = class_for(payload.size()), .ttl = 30s, .relays = relays},
-      [answer](const Delivery& delivery) {
-        if (delivery.outcome == Outcome::delivered) return;
-        const std::lock_guard lock(answer->mutex);
-        answer->error = delivery.reason;
-        answer->changed.notify_one();
-      });
+  const auto accepted =
+      source_->send(destination_id_, payload,
+                    {.priority = priority_for(payload.size()), .ttl = 30s, .relays = relays},
+                    [answer](const Delivery& delivery) {
+                      if (delivery.outcome == Outcome::delivered) return;
+                      const std::lock_guard lock(answer->mutex);
+                      answer->error = delivery.reason;
+                      answer->changed.notify_one();
+                    });
   if (!accepted) return std::unexpected(accepted.error());
   std::unique_lock lock(answer->mutex);
   answer->changed.wait_for(lock, kPatience, [&] { return answer->reply || answer->error; });

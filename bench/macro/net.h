@@ -50,7 +50,7 @@ class Net {
   Result<LoadResult> load(const LoadSpec& spec);
   /// A message and its reply, one at a time.
   Result<LoadResult> round_trips(std::size_t bytes, unsigned relays, double seconds);
-  /// `circuits` messages of `bytes` at once, class low, each on its own circuit.
+  /// `circuits` messages of `bytes` at once, low priority, each on its own circuit.
   Result<LoadResult> bulk(std::size_t bytes, unsigned relays, unsigned circuits);
 
   /// Messages that the destination's application has taken so far.

@@ -15,7 +15,7 @@ std::chrono::nanoseconds in_time(double seconds) {
   return std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
 }
 
-std::size_t index(Class cls) { return static_cast<std::size_t>(cls); }
+std::size_t index(Priority priority) { return static_cast<std::size_t>(priority); }
 
 std::string words(const Delivery& delivery) {
   return fmt::format("{}: {}", name_of(delivery.outcome), delivery.reason.message());
@@ -23,14 +23,14 @@ std::string words(const Delivery& delivery) {
 
 }  // namespace
 
-Class mixed_class(std::uint64_t number) {
-  if (number % 20 == 0) return Class::high;
-  return number % 4 == 1 ? Class::normal : Class::low;
+Priority mixed_priority(std::uint64_t number) {
+  if (number % 20 == 0) return Priority::high;
+  return number % 4 == 1 ? Priority::normal : Priority::low;
 }
 
-std::size_t mixed_bytes(Class cls) {
-  static constexpr std::array<std::size_t, kClassCount> kBytes{256, 1'024, 4'096};
-  return kBytes[index(cls)];
+std::size_t mixed_bytes(Priority priority) {
+  static constexpr std::array<std::size_t, kPriorityCount> kBytes{256, 1'024, 4'096};
+  return kBytes[index(priority)];
 }
 
 std::uint64_t Tally::accounted() const {
@@ -51,13 +51,13 @@ std::uint64_t Books::delivered() const {
   return sum;
 }
 
-double Books::goodput(Class cls) const {
-  const auto bytes = classes[index(cls)].delivered_in_window * mixed_bytes(cls);
+double Books::goodput(Priority priority) const {
+  const auto bytes = classes[index(priority)].delivered_in_window * mixed_bytes(priority);
   return static_cast<double>(bytes) / window_seconds;
 }
 
 double Books::goodput() const {
-  return goodput(Class::high) + goodput(Class::normal) + goodput(Class::low);
+  return goodput(Priority::high) + goodput(Priority::normal) + goodput(Priority::low);
 }
 
 Offered::Offered(Node& source, const NodeId& to, unsigned relays, std::chrono::milliseconds ttl)
@@ -65,8 +65,9 @@ Offered::Offered(Node& source, const NodeId& to, unsigned relays, std::chrono::m
       to_(to),
       relays_(relays),
       ttl_(ttl),
-      slots_{Slot{this, Class::high}, Slot{this, Class::normal}, Slot{this, Class::low}} {
-  for (const Slot& slot : slots_) payloads_[index(slot.cls)].resize(mixed_bytes(slot.cls));
+      slots_{Slot{this, Priority::high}, Slot{this, Priority::normal}, Slot{this, Priority::low}} {
+  for (const Slot& slot : slots_)
+    payloads_[index(slot.priority)].resize(mixed_bytes(slot.priority));
 }
 
 void Offered::begin(double seconds) {
@@ -80,23 +81,23 @@ void Offered::begin(double seconds) {
 }
 
 void Offered::send_next() {
-  const Class cls = mixed_class(sent_++);
+  const Priority priority = mixed_priority(sent_++);
   {
     const std::lock_guard lock(mutex_);
-    ++books_.classes[index(cls)].offered;
+    ++books_.classes[index(priority)].offered;
     ++under_way_;
   }
-  const Slot* slot = &slots_[index(cls)];
-  const auto accepted =
-      source_.send(to_, payloads_[index(cls)], {.cls = cls, .ttl = ttl_, .relays = relays_},
-                   [slot](const Delivery& d) { slot->owner->told(slot->cls, d); });
+  const Slot* slot = &slots_[index(priority)];
+  const auto accepted = source_.send(
+      to_, payloads_[index(priority)], {.priority = priority, .ttl = ttl_, .relays = relays_},
+      [slot](const Delivery& d) { slot->owner->told(slot->priority, d); });
   // Refused at once is an answer too.
-  if (!accepted) told(cls, {.outcome = Outcome::refused, .reason = accepted.error()});
+  if (!accepted) told(priority, {.outcome = Outcome::refused, .reason = accepted.error()});
 }
 
-void Offered::told(Class cls, const Delivery& delivery) {
+void Offered::told(Priority priority, const Delivery& delivery) {
   const std::lock_guard lock(mutex_);
-  Tally& tally = books_.classes[index(cls)];
+  Tally& tally = books_.classes[index(priority)];
   if (delivery.outcome == Outcome::delivered) {
     ++tally.delivered;
     tally.latency_ns.record(static_cast<std::uint64_t>(delivery.elapsed.count()));

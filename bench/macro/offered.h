@@ -1,6 +1,6 @@
-// Load that is offered whether or not the one before was served (an open loop), in three classes,
-// and the books about it: every message that was offered must be found again as delivered or as
-// told otherwise, with a reason.
+// Load that is offered whether or not the one before was served (an open loop), in three
+// priorities, and the books about it: every message that was offered must be found again as
+// delivered or as told otherwise, with a reason.
 //
 // Threads: offer() and settle() on one; outcomes come on the node's.
 #pragma once
@@ -18,11 +18,11 @@
 namespace qudag::app::bench {
 
 /// Of a hundred messages 5 are high, 25 normal and 70 low, evenly mixed.
-Class mixed_class(std::uint64_t number);
-/// 256, 1,024 and 4,096 bytes by class: low has nine tenths of the bytes.
-std::size_t mixed_bytes(Class cls);
+Priority mixed_priority(std::uint64_t number);
+/// 256, 1,024 and 4,096 bytes by priority: low has nine tenths of the bytes.
+std::size_t mixed_bytes(Priority priority);
 
-/// What became of the messages of one class.
+/// What became of the messages of one priority.
 struct Tally {
   std::uint64_t offered = 0;
   std::uint64_t delivered = 0;
@@ -35,14 +35,14 @@ struct Tally {
 };
 
 struct Books {
-  std::array<Tally, kClassCount> classes;
+  std::array<Tally, kPriorityCount> classes;
   double offered_seconds = 0;
   double window_seconds = 0;
 
   std::uint64_t offered() const;
   std::uint64_t delivered() const;
   double goodput() const;  ///< delivered bytes per second of the window
-  double goodput(Class cls) const;
+  double goodput(Priority priority) const;
 };
 
 class Offered {
@@ -63,18 +63,18 @@ class Offered {
  private:
   struct Slot {
     Offered* owner;
-    Class cls;
+    Priority priority;
   };
   void send_next();
-  void told(Class cls, const Delivery& delivery);
+  void told(Priority priority, const Delivery& delivery);
   void begin(double seconds);
 
   Node& source_;
   const NodeId to_;
   const unsigned relays_;
   const std::chrono::milliseconds ttl_;
-  const std::array<Slot, kClassCount> slots_;  // what a completion needs, in one pointer
-  std::array<std::vector<std::byte>, kClassCount> payloads_;
+  const std::array<Slot, kPriorityCount> slots_;  // what a completion needs, in one pointer
+  std::array<std::vector<std::byte>, kPriorityCount> payloads_;
   std::uint64_t sent_ = 0;
   Clock::time_point begin_{}, end_{};
 

@@ -1,7 +1,8 @@
 // What happens above capacity. In a network of five processes, each with limits.memory at 64 MB:
 //   1 the capacity: as much of the mix as a closed loop gets served
 //   2 a half, once, twice and four times that is offered in an open loop, one after the other
-//   3 after each: the books (every message delivered or told why not), latency and shares by class,
+//   3 after each: the books (every message delivered or told why not), latency and shares by
+//   priority,
 //     and the most that any process had resident meanwhile
 // Better to run it in a process of its own: the source is this process, and its memory counts.
 #include "machine.h"
@@ -88,17 +89,17 @@ void Overload::rows(const Load& what, const Measured& measured) {
   if (what.factor == 0.5) p99_at_half_ = p99;
   add(what, "high/p99", "us", false, p99);
   add(what, "high/p99_ratio", "x", false, ratio(p99, p99_at_half_));
-  for (const Class cls : {Class::normal, Class::low}) {
-    const Histogram& latency = books.classes[static_cast<std::size_t>(cls)].latency_ns;
-    add(what, fmt::format("{}/p99", name_of(cls)), "us", false,
+  for (const Priority priority : {Priority::normal, Priority::low}) {
+    const Histogram& latency = books.classes[static_cast<std::size_t>(priority)].latency_ns;
+    add(what, fmt::format("{}/p99", name_of(priority)), "us", false,
         static_cast<double>(latency.percentile(99)) / 1e3);
   }
-  for (const Class cls : {Class::high, Class::normal, Class::low}) {
-    const Tally& tally = books.classes[static_cast<std::size_t>(cls)];
-    add(what, fmt::format("{}/delivered_ratio", name_of(cls)), "x", true,
+  for (const Priority priority : {Priority::high, Priority::normal, Priority::low}) {
+    const Tally& tally = books.classes[static_cast<std::size_t>(priority)];
+    add(what, fmt::format("{}/delivered_ratio", name_of(priority)), "x", true,
         ratio(static_cast<double>(tally.delivered), static_cast<double>(tally.offered)));
   }
-  add(what, "low/share", "x", true, ratio(books.goodput(Class::low), books.goodput()));
+  add(what, "low/share", "x", true, ratio(books.goodput(Priority::low), books.goodput()));
   add(what, "goodput", "MB/s", true, books.goodput() / 1e6);
   double most = 0;
   for (const auto& [name, rss] : measured.rss) most = std::max(most, rss);
@@ -122,9 +123,9 @@ void Overload::tell(const Load& what, const Measured& measured) {
       fmt::format("overload {}: {} offered in {:.2f} s, {} delivered, {} arrived;", what.name,
                   measured.books.offered(), measured.books.offered_seconds,
                   measured.books.delivered(), measured.arrived);
-  for (const Class cls : {Class::high, Class::normal, Class::low}) {
-    const Tally& tally = measured.books.classes[static_cast<std::size_t>(cls)];
-    text += fmt::format(" {} {} of {}", name_of(cls), tally.delivered, tally.offered);
+  for (const Priority priority : {Priority::high, Priority::normal, Priority::low}) {
+    const Tally& tally = measured.books.classes[static_cast<std::size_t>(priority)];
+    text += fmt::format(" {} {} of {}", name_of(priority), tally.delivered, tally.offered);
     for (const auto& [reason, count] : tally.told) text += fmt::format(", {} {}", count, reason);
     text += ";";
   }

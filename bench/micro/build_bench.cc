@@ -56,14 +56,14 @@ class Hop {
  public:
   Hop() {
     const RouteHop hop{.id = {}, .onion_key = public_};
-    if (!start_build({&hop, 1}, Class::normal, kNow, rng_, *message_)) std::abort();
+    if (!start_build({&hop, 1}, Priority::normal, kNow, rng_, *message_)) std::abort();
   }
   /// One build from the message; the window is its own, so that the same one counts as fresh.
   void accept() const {
     ReplayWindow window(8);
     BuildMessage copy = *message_;
     const OnionKey key{pair_, 0, 2 * kNow};
-    if (!accept_build({}, {&key, 1}, window, Class::normal, kNow, copy)) std::abort();
+    if (!accept_build({}, {&key, 1}, window, Priority::normal, kNow, copy)) std::abort();
   }
 
  private:

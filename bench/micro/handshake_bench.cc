@@ -94,7 +94,7 @@ class Side : public runtime::Driven, public LinkEvents {
     endpoint->consume(stream, data.size());
   }
   void on_stream_sent(StreamId, std::uint64_t, std::size_t, Now) override {}
-  void on_stream_closed(StreamId, std::uint64_t, Code, Now) override {}
+  void on_stream_closed(StreamId, std::uint64_t, EndCode, Now) override {}
   virtual void tick(Now) {}
 
   crypto::Identity identity;
@@ -144,7 +144,7 @@ class Sender final : public Side {
     tick_at = runtime::system_now().mono;
   }
   void on_link_ready(LinkId id, Now) override {
-    stream_ = endpoint->open(id, Class::normal, 0).value();
+    stream_ = endpoint->open(id, Priority::normal, 0).value();
     ++ready;
   }
   void tick(Now now) override {
@@ -177,7 +177,7 @@ class Dialer final : public Side {
   }
   /// One link at a time, each with a fresh key: the old one goes when the next is due.
   void tick(Now now) override {
-    if (link_) endpoint->close(*link_, Code::none, now);
+    if (link_) endpoint->close(*link_, EndCode::none, now);
     link_.reset();
     auto dialed = endpoint->dial(to_.identity.id(), to_.socket->local(), socket->local(), now);
     if (!dialed) return;

@@ -65,7 +65,7 @@ class Side final : public runtime::Driven, public LinkEvents {
   void on_stream_opened(StreamId stream, Now) override {
     if (!relay) return;
     in_stream = stream;
-    out_stream = endpoint->open(link, Class::low, 0).value();
+    out_stream = endpoint->open(link, Priority::low, 0).value();
   }
   void on_stream_data(StreamId stream, std::uint64_t, Bytes data, Now) override {
     bytes_in.fetch_add(data.size(), std::memory_order_relaxed);
@@ -86,7 +86,7 @@ class Side final : public runtime::Driven, public LinkEvents {
   void on_stream_sent(StreamId stream, std::uint64_t, std::size_t bytes, Now) override {
     relay ? endpoint->consume(in_stream, bytes) : fill(stream);
   }
-  void on_stream_closed(StreamId, std::uint64_t, Code, Now) override {}
+  void on_stream_closed(StreamId, std::uint64_t, EndCode, Now) override {}
 
   void fill(StreamId stream) {
     while (endpoint->queued_bytes(stream) < kAhead) {
@@ -151,7 +151,7 @@ void through_relays(benchmark::State& state) {
   for (std::size_t i = relays + 1; i-- > 0;) dial(*chain[i], *chain[i + 1]);
   Side& from = *chain.front();
   (void)from.loop.post(
-      [&](Now) { from.fill(from.endpoint->open(from.link, Class::low, 0).value()); });
+      [&](Now) { from.fill(from.endpoint->open(from.link, Priority::low, 0).value()); });
   measure(state, *chain.back());
 }
 BENCHMARK(through_relays)->Arg(1)->Arg(3)->UseRealTime()->Unit(benchmark::kMillisecond);
@@ -163,7 +163,7 @@ void one_direction(benchmark::State& state) {
   dial(from, to);
   (void)from.loop.post([&](Now) {
     for (std::size_t i = 0; i < streams; ++i) {
-      from.fill(from.endpoint->open(from.link, Class::low, 0).value());
+      from.fill(from.endpoint->open(from.link, Priority::low, 0).value());
     }
   });
   measure(state, to);

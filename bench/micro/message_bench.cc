@@ -45,14 +45,15 @@ class Node final : public message::Port, public message::Routes, public message:
                  static_cast<message::Routes&>(*this), pool, budget, rng, nullptr,
                  static_cast<message::MessageEvents&>(*this)) {}
 
-  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Class cls, Now) override {
-    built_class = cls;
+  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority priority,
+                                   Now) override {
+    built_priority = priority;
     return kCircuit;
   }
   std::size_t sendable(circuit::CircuitId) const override { return 128; }
-  memory::Block payload_block(Class cls) override {
-    memory::Block block = pool.take(onion::block_size(cls));
-    block.append(onion::payload_bytes(cls));
+  memory::Block payload_block(Priority priority) override {
+    memory::Block block = pool.take(onion::block_size(priority));
+    block.append(onion::payload_bytes(priority));
     return block;
   }
   void send(circuit::CircuitId, memory::Block payload, Now) override {
@@ -81,7 +82,7 @@ class Node final : public message::Port, public message::Routes, public message:
   testing::SeededRng rng;
   std::deque<memory::Block> wire;
   std::uint64_t cells = 0, delivered = 0;
-  Class built_class = Class::normal;
+  Priority built_priority = Priority::normal;
   message::Messages messages;
 };
 
@@ -104,7 +105,7 @@ void run(Node& from, Node& to, Now now) {
   } while (!from.wire.empty());
 }
 
-void deliver(benchmark::State& state, std::size_t bytes, std::size_t batch, Class cls) {
+void deliver(benchmark::State& state, std::size_t bytes, std::size_t batch, Priority priority) {
   Node from(1), to(2);
   Now now{TimePoint(1h), 1'800'000'000};
   const std::vector<std::byte> payload(bytes);
@@ -113,15 +114,15 @@ void deliver(benchmark::State& state, std::size_t bytes, std::size_t batch, Clas
     for (std::size_t i = 0; i < batch; ++i) {
       memory::Chain chain;
       if (!memory::Chain::copy_in(from.pool, block, payload, chain)) std::abort();
-      if (!from.messages.send({}, std::move(chain), {}, {.cls = cls}, now)) std::abort();
+      if (!from.messages.send({}, std::move(chain), {}, {.priority = priority}, now)) std::abort();
     }
     run(from, to, now);
     now.mono += 1us;  // so slowly that the circuit does not grow old
   };
-  to.messages.on_incoming(Node::kCircuit, cls, now);
+  to.messages.on_incoming(Node::kCircuit, priority, now);
   {
     memory::Chain none;
-    if (!from.messages.send({}, std::move(none), {}, {.cls = cls}, now)) std::abort();
+    if (!from.messages.send({}, std::move(none), {}, {.priority = priority}, now)) std::abort();
     from.messages.pump(now);
     from.messages.on_built(Node::kCircuit, 1ms, now);
     run(from, to, now);
@@ -141,10 +142,10 @@ void deliver(benchmark::State& state, std::size_t bytes, std::size_t batch, Clas
   state.counters["cells/msg"] = static_cast<double>(from.cells - cells) / messages;
 }
 
-void Packed256(benchmark::State& state) { deliver(state, 256, 1000, Class::normal); }
-void Alone256(benchmark::State& state) { deliver(state, 256, 1, Class::normal); }
-void OneMebibyteNormal(benchmark::State& state) { deliver(state, 1 << 20, 1, Class::normal); }
-void OneMebibyteLow(benchmark::State& state) { deliver(state, 1 << 20, 1, Class::low); }
+void Packed256(benchmark::State& state) { deliver(state, 256, 1000, Priority::normal); }
+void Alone256(benchmark::State& state) { deliver(state, 256, 1, Priority::normal); }
+void OneMebibyteNormal(benchmark::State& state) { deliver(state, 1 << 20, 1, Priority::normal); }
+void OneMebibyteLow(benchmark::State& state) { deliver(state, 1 << 20, 1, Priority::low); }
 BENCHMARK(Packed256);
 BENCHMARK(Alone256);
 BENCHMARK(OneMebibyteNormal);

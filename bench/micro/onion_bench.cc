@@ -32,7 +32,9 @@ class BenchRng final : public Rng {
   std::uint64_t state_ = 1;
 };
 
-constexpr Class class_of(std::int64_t bytes) { return bytes == 8192 ? Class::low : Class::normal; }
+constexpr Priority priority_of(std::int64_t bytes) {
+  return bytes == 8192 ? Priority::low : Priority::normal;
+}
 
 // ns per bare seal of a cell's encrypted part.
 double bare_seal_ns(std::size_t bytes) {
@@ -51,23 +53,23 @@ double bare_seal_ns(std::size_t bytes) {
 }
 
 struct Circuit {
-  Circuit(std::size_t n, Class c) : cls(c) {
+  Circuit(std::size_t n, Priority c) : priority(c) {
     std::vector<HopSecrets> secrets;
     for (std::size_t i = 0; i < n; ++i) {
       HopSecrets s;
       rng.fill(s.forward_chain.span());
       rng.fill(s.backward_chain.span());
-      hops.emplace_back(HopSecrets{s.forward_chain.clone(), s.backward_chain.clone()}, cls);
+      hops.emplace_back(HopSecrets{s.forward_chain.clone(), s.backward_chain.clone()}, priority);
       secrets.push_back(std::move(s));
     }
-    source = std::make_unique<SourceCrypto>(std::move(secrets), cls, rng);
+    source = std::make_unique<SourceCrypto>(std::move(secrets), priority, rng);
   }
   void fill(memory::Block& block, std::size_t bytes) {
     block.clear();
     block.append(bytes);
   }
   memory::Block block(std::size_t bytes) {
-    memory::Block out = pool.take(block_size(cls));
+    memory::Block out = pool.take(block_size(priority));
     fill(out, bytes);
     std::memset(out.data(), 0, bytes);
     return out;
@@ -75,7 +77,7 @@ struct Circuit {
 
   memory::BlockPool pool;
   BenchRng rng;
-  Class cls;
+  Priority priority;
   std::vector<HopCrypto> hops;
   std::unique_ptr<SourceCrypto> source;
 };
@@ -106,7 +108,7 @@ BENCHMARK(BM_BareSeal)->Arg(1024)->Arg(8192);
 // The relay's backward direction, which needs no valid input.
 void BM_RelayBackward(benchmark::State& state) {
   const std::size_t bytes = static_cast<std::size_t>(state.range(0));
-  Circuit c(1, class_of(state.range(0)));
+  Circuit c(1, priority_of(state.range(0)));
   memory::Block cell = c.block(bytes);
   const auto from = std::chrono::steady_clock::now();
   for (auto _ : state) {
@@ -120,7 +122,7 @@ BENCHMARK(BM_RelayBackward)->Arg(1024)->Arg(8192);
 // The relay's forward direction over cells that a source sealed before, in batches.
 void BM_RelayForward(benchmark::State& state) {
   const std::size_t bytes = static_cast<std::size_t>(state.range(0));
-  Circuit c(2, class_of(state.range(0)));
+  Circuit c(2, priority_of(state.range(0)));
   constexpr std::size_t kBatch = 64;
   std::vector<memory::Block> cells;
   for (std::size_t i = 0; i < kBatch; ++i) cells.push_back(c.block(bytes - 96));
@@ -143,7 +145,7 @@ BENCHMARK(BM_RelayForward)->Arg(1024)->Arg(8192)->UseManualTime();
 void BM_SourceSeal(benchmark::State& state) {
   const std::size_t bytes = static_cast<std::size_t>(state.range(0));
   const std::size_t hops = static_cast<std::size_t>(state.range(1));
-  Circuit c(hops, class_of(state.range(0)));
+  Circuit c(hops, priority_of(state.range(0)));
   memory::Block cell = c.block(bytes - 96);
   const auto from = std::chrono::steady_clock::now();
   for (auto _ : state) {
@@ -157,7 +159,7 @@ BENCHMARK(BM_SourceSeal)->ArgsProduct({{1024, 8192}, {1, 4, 6}})->ArgNames({"byt
 void BM_SourceOpen(benchmark::State& state) {
   const std::size_t bytes = static_cast<std::size_t>(state.range(0));
   const std::size_t hops = static_cast<std::size_t>(state.range(1));
-  Circuit c(hops, class_of(state.range(0)));
+  Circuit c(hops, priority_of(state.range(0)));
   constexpr std::size_t kBatch = 64;
   std::vector<memory::Block> cells;
   for (std::size_t i = 0; i < kBatch; ++i) cells.push_back(c.block(bytes - 96));
@@ -205,7 +207,7 @@ void BM_StartBuild(benchmark::State& state) {
   Route route(static_cast<std::size_t>(state.range(0)));
   BuildMessage message;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(start_build(route.hops, Class::normal, kNow, route.rng, message));
+    benchmark::DoNotOptimize(start_build(route.hops, Priority::normal, kNow, route.rng, message));
   }
 }
 BENCHMARK(BM_StartBuild)->Arg(4);
@@ -220,7 +222,7 @@ void BM_StartBuildFromStock(benchmark::State& state) {
     while (stock.size() < route.hops.size()) stock.put(crypto::KemKeyPair::generate().value());
     state.ResumeTiming();
     benchmark::DoNotOptimize(
-        start_build(route.hops, Class::normal, kNow, route.rng, message, &stock));
+        start_build(route.hops, Priority::normal, kNow, route.rng, message, &stock));
   }
 }
 BENCHMARK(BM_StartBuildFromStock)->Arg(4);
@@ -233,8 +235,8 @@ void BM_StartBuildWithKeysAhead(benchmark::State& state) {
     state.PauseTiming();
     auto chance = detail::draw_chance(route.hops).value();
     state.ResumeTiming();
-    benchmark::DoNotOptimize(
-        detail::start_build_with(route.hops, Class::normal, route.rng, std::move(chance), message));
+    benchmark::DoNotOptimize(detail::start_build_with(route.hops, Priority::normal, route.rng,
+                                                      std::move(chance), message));
   }
 }
 BENCHMARK(BM_StartBuildWithKeysAhead)->Arg(4);
@@ -242,13 +244,13 @@ BENCHMARK(BM_StartBuildWithKeysAhead)->Arg(4);
 void BM_AcceptBuild(benchmark::State& state) {
   Route route(1);
   BuildMessage message;
-  const auto pending = start_build(route.hops, Class::normal, kNow, route.rng, message);
+  const auto pending = start_build(route.hops, Priority::normal, kNow, route.rng, message);
   const OnionKey key{route.pairs[0], 0, 2 * kNow};
   for (auto _ : state) {
     ReplayWindow window(8);
     BuildMessage copy = message;
     benchmark::DoNotOptimize(
-        accept_build(route.hops[0].id, {&key, 1}, window, Class::normal, kNow, copy));
+        accept_build(route.hops[0].id, {&key, 1}, window, Priority::normal, kNow, copy));
   }
 }
 BENCHMARK(BM_AcceptBuild);

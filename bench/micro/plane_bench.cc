@@ -1,8 +1,8 @@
 // The data plane inside one process: nodes on loopback, one sender, one receiver, the rest relays.
 //
-//   bench_plane bulk   HOPS SHARDS FLOWS SECONDS   8 MiB messages of class low, and a probe beside
-//   bench_plane rate   HOPS SHARDS FLOWS SECONDS BYTES
-//   bench_plane rtt    HOPS SHARDS FLOWS SECONDS BYTES
+//   bench_plane bulk   HOPS SHARDS FLOWS SECONDS   8 MiB messages of low priority, and a probe
+//   beside bench_plane rate   HOPS SHARDS FLOWS SECONDS BYTES bench_plane rtt    HOPS SHARDS FLOWS
+//   SECONDS BYTES
 //
 // A seventh word is `packet_bytes_max`.
 // For profiles and paired comparisons: no copies between processes blur the picture, and the CPU of
@@ -63,7 +63,7 @@ class Plane {
 
  private:
   SendOptions options(unsigned flow) const {
-    return {.cls = setup_.bulk() ? Class::low : Class::normal,
+    return {.priority = setup_.bulk() ? Priority::low : Priority::normal,
             .relays = setup_.relays,
             .isolation = flow + 1};
   }

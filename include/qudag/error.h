@@ -28,7 +28,7 @@ enum class Errc : std::uint16_t {
 
   // 200: refused because a bound is reached; trying later may succeed.
   refused_memory = 200,      ///< the memory bound (`limits.memory`) has no room
-  refused_queue_full = 201,  ///< the queue of that class is full
+  refused_queue_full = 201,  ///< the queue of that priority is full
   refused_circuits = 202,    ///< the circuit limit is reached
   refused_links = 203,       ///< the link limit is reached
   refused_overload = 204,    ///< the overload manager refuses new work

@@ -1,4 +1,4 @@
-// What applications send and receive: classes, options, outcomes, buffers and messages.
+// What applications send and receive: priorities, options, outcomes, buffers and messages.
 //
 // Sizes are bytes. Nothing here throws; what can fail returns a Result. Values may be copied and
 // moved between threads; Buffer, and so Message, is for one thread at a time and may outlive the
@@ -31,17 +31,17 @@ inline constexpr unsigned kRelaysMax = 5;
 /// The number of relays when the sender does not say.
 inline constexpr unsigned kRelaysDefault = 3;
 
-/// The class of a message decides its queue, its urgency on every link, and its cell size
+/// The priority of a message decides its queue, its urgency on every link, and its cell size
 /// (high and normal: 1 KiB; low: 8 KiB).
-enum class Class : std::uint8_t {
+enum class Priority : std::uint8_t {
   high = 0,    ///< control: first everywhere, last to be dropped
   normal = 1,  ///< interactive
   low = 2,     ///< bulk: first to be dropped
 };
-inline constexpr std::size_t kClassCount = 3;
+inline constexpr std::size_t kPriorityCount = 3;
 
-QUDAG_API std::string_view name_of(Class c) noexcept;
-[[nodiscard]] QUDAG_API Result<Class> parse_class(std::string_view text);
+QUDAG_API std::string_view name_of(Priority c) noexcept;
+[[nodiscard]] QUDAG_API Result<Priority> parse_priority(std::string_view text);
 
 /// The name of one message, random and drawn by its sender: send() returns it, its outcome and its
 /// progress say it, the receiver sees it, and a reply names it in `in_reply_to`.
@@ -64,7 +64,7 @@ struct MessageId {
 using ChannelNumber = std::uint16_t;
 
 struct SendOptions {
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   /// From the call to the acknowledgement; the sender is told `expired` when it ends. 1 ms to 24 h.
   std::chrono::milliseconds ttl{60'000};
   /// Relays between here and the destination, 0 to 5. 0 is a direct link: fast, not anonymous.
@@ -156,7 +156,7 @@ class QUDAG_API ReplyTo {
 struct Message {
   MessageId id;  ///< chosen by the sender
   Buffer payload;
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   ChannelNumber channel = 0;             ///< of a reply: of the message that it answers
   std::optional<NodeId> sender;          ///< only if the sender signed
   std::optional<ReplyTo> reply_to;       ///< usable while the circuit lives
@@ -178,8 +178,8 @@ enum class Accept : std::uint8_t {
 using Completion = std::move_only_function<void(const Delivery&)>;  ///< exactly once, per send
 using Progress = std::move_only_function<void(const SendProgress&)>;
 using MessageHandler = std::move_only_function<Accept(Message&&)>;
-/// There is room again for messages of the class, after sends were refused for want of it.
-using RoomHandler = std::move_only_function<void(Class)>;
+/// There is room again for messages of the priority, after sends were refused for want of it.
+using RoomHandler = std::move_only_function<void(Priority)>;
 
 }  // namespace qudag
 

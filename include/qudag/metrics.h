@@ -59,9 +59,10 @@ struct NodeStatus {
   std::optional<std::chrono::seconds> clock_off;
   std::uint64_t memory_used = 0;  ///< reserved bytes, and the bound they stand under
   std::uint64_t memory_limit = 0;
-  std::uint64_t rss = 0;                      ///< resident bytes of the process
-  Times circuit_build;                        ///< from the request for a circuit until it is ready
-  std::array<Times, kClassCount> delivery{};  ///< of messages, by class: send to acknowledgement
+  std::uint64_t rss = 0;  ///< resident bytes of the process
+  Times circuit_build;    ///< from the request for a circuit until it is ready
+  std::array<Times, kPriorityCount>
+      delivery{};  ///< of messages, by priority: send to acknowledgement
   bool stopping = false;
 };
 
@@ -101,7 +102,7 @@ struct CircuitStatus {
   std::uint64_t id = 0;
   unsigned shard = 0;
   CircuitRole role = CircuitRole::relay;
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   bool ready = false;
   /// What this node sees of the route, and nothing else: its neighbours, if their ids are proven.
   std::optional<NodeId> previous;
@@ -118,7 +119,7 @@ struct CircuitStatus {
 struct QueueStatus {
   QueueKind kind = QueueKind::queue;
   std::string name;   ///< "messages to be sent"
-  std::string level;  ///< of a queue with classes: high, normal, low; else a part, or ""
+  std::string level;  ///< of a queue with priorities: high, normal, low; else a part, or ""
   std::optional<unsigned> shard;  ///< none: of the node
   std::string when_full;          ///< what happens then: "refuse new"
   std::uint64_t items = 0;
@@ -147,7 +148,7 @@ enum class SampleKind : std::uint8_t { counter, gauge, histogram };
 /// `..._count`, as Prometheus has it: such lines of several nodes may be added.
 struct MetricSample {
   std::string name;    ///< Prometheus style: qudag_cells_relayed_total
-  std::string labels;  ///< "" or `class="high",reason="expired"`
+  std::string labels;  ///< "" or `priority="high",reason="expired"`
   std::string help;    ///< a sentence
   SampleKind kind = SampleKind::counter;
   double value = 0;

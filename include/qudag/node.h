@@ -3,7 +3,7 @@
 //   auto node = qudag::Node::start(options);                       // threads run from here on
 //   (*node)->wait_until_joined(std::chrono::seconds(10));          // .joined, or .reason
 //   (*node)->on_message([](qudag::Message&& m) { ...; return qudag::Accept::taken; });
-//   (*node)->send(destination, payload, {.cls = qudag::Class::normal},
+//   (*node)->send(destination, payload, {.priority = qudag::Priority::normal},
 //                 [](const qudag::Delivery& d) { ... });
 //
 // Needs C++23 (std::expected, std::move_only_function). Threads: every function may be called from
@@ -82,7 +82,7 @@ class QUDAG_API Node {
                                            const SendOptions& options = {});
 
   /// As send(), but where that is refused for want of room, this waits until half of what is under
-  /// way in that class has ended, and tries again: for `room_max` at most, then timed_out. When
+  /// way in that priority has ended, and tries again: for `room_max` at most, then timed_out. When
   /// nothing is under way, and on threads of the node, it does not wait.
   [[nodiscard]] Result<MessageId> send_wait(const NodeId& destination, Buffer payload,
                                             const SendOptions& options,
@@ -95,8 +95,8 @@ class QUDAG_API Node {
                                             Progress progress = {});
 
   /// Answers on the circuit that the message came on, without knowing who asked. Of the options
-  /// `ttl` counts, and `cls` for the room that the reply takes here; relays and isolation are the
-  /// circuit's. invalid_argument for `sign`, and for what is no reply address of this process;
+  /// `ttl` counts, and `priority` for the room that the reply takes here; relays and isolation are
+  /// the circuit's. invalid_argument for `sign`, and for what is no reply address of this process;
   /// circuit_failed comes as the outcome. Else as send().
   [[nodiscard]] Result<MessageId> reply(const ReplyTo& to, Buffer payload,
                                         const SendOptions& options, Completion done,
@@ -122,7 +122,7 @@ class QUDAG_API Node {
   /// nevertheless. refused_queue_full when a shard is too far behind to hear it.
   [[nodiscard]] Status cancel(const MessageId& id);
 
-  /// Replaces the handler that hears, once after sends of a class were refused for want of room
+  /// Replaces the handler that hears, once after sends of a priority were refused for want of room
   /// (refused_queue_full, refused_memory), that half of what was under way then has ended.
   void on_room(RoomHandler handler);
 

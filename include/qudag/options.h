@@ -34,7 +34,7 @@ struct Limits {
   std::size_t circuits_per_link = 4'096;    ///< that one link may open
   std::uint64_t builds_per_second = 2'000;  ///< that others begin; 0: no bound; bursts of twice
   std::uint64_t builds_per_link = 500;      ///< the same for one link
-  std::size_t queue_high = 10'000;          ///< messages waiting to be sent, per class
+  std::size_t queue_high = 10'000;          ///< messages waiting to be sent, per priority
   std::size_t queue_normal = 50'000;
   std::size_t queue_low = 100'000;
   /// The same in bytes; a shard has its part, but always room for one message of 64 MiB.

@@ -56,7 +56,7 @@ enum {
   QUDAG_CANCELLED = 308
 };
 
-typedef enum { QUDAG_HIGH = 0, QUDAG_NORMAL = 1, QUDAG_LOW = 2 } qudag_class;
+typedef enum { QUDAG_HIGH = 0, QUDAG_NORMAL = 1, QUDAG_LOW = 2 } qudag_priority;
 
 /* How a message ended, see qudag/message.h. */
 typedef enum {
@@ -71,12 +71,12 @@ typedef struct {
 } qudag_message_id;
 
 typedef struct {
-  qudag_class cls;    /* QUDAG_NORMAL */
-  uint32_t ttl_ms;    /* 1 ms to 24 h; 60 s */
-  unsigned relays;    /* 0 to QUDAG_RELAYS_MAX; QUDAG_RELAYS_DEFAULT */
-  uint64_t isolation; /* 0: none */
-  int sign;           /* not 0: the receiver learns who sends; never for a reply */
-  uint16_t channel;   /* which handler of the destination; 0 */
+  qudag_priority priority; /* QUDAG_NORMAL */
+  uint32_t ttl_ms;         /* 1 ms to 24 h; 60 s */
+  unsigned relays;         /* 0 to QUDAG_RELAYS_MAX; QUDAG_RELAYS_DEFAULT */
+  uint64_t isolation;      /* 0: none */
+  int sign;                /* not 0: the receiver learns who sends; never for a reply */
+  uint16_t channel;        /* which handler of the destination; 0 */
 } qudag_send_options;
 
 typedef struct {
@@ -95,101 +95,104 @@ typedef struct {
 } qudag_status_record;
 
 /* "0.1.0"; lives as long as the program. */
-QUDAG_C_API const char *qudag_version(void);
+QUDAG_C_API const char* qudag_version(void);
 /* "refused_memory"; "unknown" for no number of ours. Lives as long as the program. */
-QUDAG_C_API const char *qudag_error_name(int error);
+QUDAG_C_API const char* qudag_error_name(int error);
 /* What the last call of this thread that failed says; "" if none did. Valid until this thread's
  * next call that fails. */
-QUDAG_C_API const char *qudag_last_error(void);
+QUDAG_C_API const char* qudag_last_error(void);
 
-/* ---- options: as Options of qudag/options.h, with its defaults. Null when memory is out. ------- */
+/* ---- options: as Options of qudag/options.h, with its defaults. Null when memory is out. -------
+ */
 
-QUDAG_C_API qudag_options *qudag_options_new(void);
-QUDAG_C_API void qudag_options_free(qudag_options *options);
+QUDAG_C_API qudag_options* qudag_options_new(void);
+QUDAG_C_API void qudag_options_free(qudag_options* options);
 /* malformed (101): not "id@host:port", or "host:port". Bounds are checked by qudag_start(). */
-QUDAG_C_API int qudag_options_add_bootstrap(qudag_options *options, const char *peer);
-QUDAG_C_API int qudag_options_set_listen(qudag_options *options, const char *address);
-QUDAG_C_API int qudag_options_add_publish(qudag_options *options, const char *address);
-QUDAG_C_API int qudag_options_set_identity_file(qudag_options *options, const char *path);
+QUDAG_C_API int qudag_options_add_bootstrap(qudag_options* options, const char* peer);
+QUDAG_C_API int qudag_options_set_listen(qudag_options* options, const char* address);
+QUDAG_C_API int qudag_options_add_publish(qudag_options* options, const char* address);
+QUDAG_C_API int qudag_options_set_identity_file(qudag_options* options, const char* path);
 /* The contents of such a file; the copies in here are overwritten when they are done with. */
-QUDAG_C_API int qudag_options_set_identity(qudag_options *options, const void *key, size_t bytes);
-QUDAG_C_API int qudag_options_set_state_dir(qudag_options *options, const char *path);
-QUDAG_C_API int qudag_options_set_relay(qudag_options *options, int relay);
-QUDAG_C_API int qudag_options_set_known(qudag_options *options, int known);
-QUDAG_C_API int qudag_options_set_shards(qudag_options *options, unsigned shards);
-QUDAG_C_API int qudag_options_set_memory(qudag_options *options, uint64_t bytes);
-QUDAG_C_API int qudag_options_set_gossip_interval(qudag_options *options, uint32_t seconds);
+QUDAG_C_API int qudag_options_set_identity(qudag_options* options, const void* key, size_t bytes);
+QUDAG_C_API int qudag_options_set_state_dir(qudag_options* options, const char* path);
+QUDAG_C_API int qudag_options_set_relay(qudag_options* options, int relay);
+QUDAG_C_API int qudag_options_set_known(qudag_options* options, int known);
+QUDAG_C_API int qudag_options_set_shards(qudag_options* options, unsigned shards);
+QUDAG_C_API int qudag_options_set_memory(qudag_options* options, uint64_t bytes);
+QUDAG_C_API int qudag_options_set_gossip_interval(qudag_options* options, uint32_t seconds);
 /* "trace", "debug", "info", "warn", "error", "off". */
-QUDAG_C_API int qudag_options_set_log_level(qudag_options *options, const char *level);
+QUDAG_C_API int qudag_options_set_log_level(qudag_options* options, const char* level);
 
-/* ---- a node ------------------------------------------------------------------------------------ */
+/* ---- a node ------------------------------------------------------------------------------------
+ */
 
 /* Starts one; `options` stay the caller's, and null are the defaults. Errors of Node::start. */
-QUDAG_C_API int qudag_start(const qudag_options *options, qudag_node **node);
+QUDAG_C_API int qudag_start(const qudag_options* options, qudag_node** node);
 /* Ends all work, within `grace_ms`; blocks. What waits can still be taken, and every send has its
  * outcome there. */
-QUDAG_C_API int qudag_stop(qudag_node *node, uint32_t grace_ms);
+QUDAG_C_API int qudag_stop(qudag_node* node, uint32_t grace_ms);
 /* Stops it, if that was not done, and forgets what waits. Messages that were taken live on. */
-QUDAG_C_API void qudag_free(qudag_node *node);
+QUDAG_C_API void qudag_free(qudag_node* node);
 
-QUDAG_C_API int qudag_id(const qudag_node *node, char text[QUDAG_ID_TEXT_BYTES]);
-QUDAG_C_API int qudag_address(const qudag_node *node, char text[QUDAG_ADDRESS_TEXT_BYTES]);
+QUDAG_C_API int qudag_id(const qudag_node* node, char text[QUDAG_ID_TEXT_BYTES]);
+QUDAG_C_API int qudag_address(const qudag_node* node, char text[QUDAG_ADDRESS_TEXT_BYTES]);
 /* Waits until circuits with so many relays can be tried; timed_out, and the text says why not. */
-QUDAG_C_API int qudag_wait_joined(const qudag_node *node, unsigned relays, uint32_t timeout_ms);
+QUDAG_C_API int qudag_wait_joined(const qudag_node* node, unsigned relays, uint32_t timeout_ms);
 /* Waits until the node with that id can be found; timed_out. */
-QUDAG_C_API int qudag_wait_known(const qudag_node *node, const char *id, uint32_t timeout_ms);
+QUDAG_C_API int qudag_wait_known(const qudag_node* node, const char* id, uint32_t timeout_ms);
 /* A snapshot; waits for the node's threads, some microseconds. */
-QUDAG_C_API int qudag_status(const qudag_node *node, qudag_status_record *status);
+QUDAG_C_API int qudag_status(const qudag_node* node, qudag_status_record* status);
 
 /* A descriptor for poll(2): readable while qudag_receive() or qudag_next_outcome() have something.
  * The node's: do not read or close it. -1 for null. */
-QUDAG_C_API int qudag_fd(const qudag_node *node);
+QUDAG_C_API int qudag_fd(const qudag_node* node);
 
-/* ---- sending ----------------------------------------------------------------------------------- */
+/* ---- sending -----------------------------------------------------------------------------------
+ */
 
 /* The defaults, for who changes some. */
-QUDAG_C_API void qudag_send_options_init(qudag_send_options *options);
+QUDAG_C_API void qudag_send_options_init(qudag_send_options* options);
 /* Copies `bytes` bytes (at most 64 MiB) and sends them to the node `id`. 0: one outcome with that
  * id will be there; `message` may be null. Does not block. refused_queue_full also when 65,536
  * sends have an outcome to come or to be taken. Else errors of Node::send. */
-QUDAG_C_API int qudag_send(qudag_node *node, const char *id, const void *payload, size_t bytes,
-                           const qudag_send_options *options, qudag_message_id *message);
-/* Answers `to`, a message that was taken from this node; of the options ttl and class count. */
-QUDAG_C_API int qudag_reply(qudag_node *node, const qudag_message *to, const void *payload,
-                            size_t bytes, const qudag_send_options *options,
-                            qudag_message_id *message);
+QUDAG_C_API int qudag_send(qudag_node* node, const char* id, const void* payload, size_t bytes,
+                           const qudag_send_options* options, qudag_message_id* message);
+/* Answers `to`, a message that was taken from this node; of the options ttl and priority count. */
+QUDAG_C_API int qudag_reply(qudag_node* node, const qudag_message* to, const void* payload,
+                            size_t bytes, const qudag_send_options* options,
+                            qudag_message_id* message);
 /* The outcome is `failed` with QUDAG_CANCELLED then, unless another one was first. */
-QUDAG_C_API int qudag_cancel(qudag_node *node, const qudag_message_id *message);
+QUDAG_C_API int qudag_cancel(qudag_node* node, const qudag_message_id* message);
 /* Takes the oldest outcome; QUDAG_WOULD_BLOCK when there is none. */
-QUDAG_C_API int qudag_next_outcome(qudag_node *node, qudag_outcome *outcome);
+QUDAG_C_API int qudag_next_outcome(qudag_node* node, qudag_outcome* outcome);
 
-/* ---- receiving --------------------------------------------------------------------------------- */
+/* ---- receiving ---------------------------------------------------------------------------------
+ */
 
 /* From now on messages of that channel wait here as well (`on` not 0), or are refused. Those of
  * channel 0 do from the start. */
-QUDAG_C_API int qudag_listen(qudag_node *node, uint16_t channel, int on);
+QUDAG_C_API int qudag_listen(qudag_node* node, uint16_t channel, int on);
 /* Takes the oldest message; QUDAG_WOULD_BLOCK when there is none. Its sender was told `delivered`
  * when it came to wait here: at most 4,096 messages and 64 MiB do, then senders are refused. */
-QUDAG_C_API int qudag_receive(qudag_node *node, qudag_message **message);
-QUDAG_C_API void qudag_message_free(qudag_message *message);
-QUDAG_C_API size_t qudag_message_size(const qudag_message *message);
+QUDAG_C_API int qudag_receive(qudag_node* node, qudag_message** message);
+QUDAG_C_API void qudag_message_free(qudag_message* message);
+QUDAG_C_API size_t qudag_message_size(const qudag_message* message);
 /* Copies up to `bytes` bytes from `offset` on; how many it were. */
-QUDAG_C_API size_t qudag_message_copy(const qudag_message *message, size_t offset, void *out,
+QUDAG_C_API size_t qudag_message_copy(const qudag_message* message, size_t offset, void* out,
                                       size_t bytes);
 /* The payload without a copy: pieces in order, valid while the message lives. Null beyond them. */
-QUDAG_C_API const void *qudag_message_piece(const qudag_message *message, size_t index,
-                                            size_t *bytes);
-QUDAG_C_API int qudag_message_get_id(const qudag_message *message, qudag_message_id *id);
-QUDAG_C_API qudag_class qudag_message_class(const qudag_message *message);
+QUDAG_C_API const void* qudag_message_piece(const qudag_message* message, size_t index,
+                                            size_t* bytes);
+QUDAG_C_API int qudag_message_get_id(const qudag_message* message, qudag_message_id* id);
+QUDAG_C_API qudag_priority qudag_message_priority(const qudag_message* message);
 /* Of a reply: of the message that it answers. */
-QUDAG_C_API uint16_t qudag_message_channel(const qudag_message *message);
+QUDAG_C_API uint16_t qudag_message_channel(const qudag_message* message);
 /* 1 and the text if it was signed; else 0. */
-QUDAG_C_API int qudag_message_sender(const qudag_message *message,
-                                     char text[QUDAG_ID_TEXT_BYTES]);
+QUDAG_C_API int qudag_message_sender(const qudag_message* message, char text[QUDAG_ID_TEXT_BYTES]);
 /* 1 if qudag_reply() may be tried. */
-QUDAG_C_API int qudag_message_can_reply(const qudag_message *message);
+QUDAG_C_API int qudag_message_can_reply(const qudag_message* message);
 /* 1 and the id if it answers a message of ours; else 0. */
-QUDAG_C_API int qudag_message_in_reply_to(const qudag_message *message, qudag_message_id *id);
+QUDAG_C_API int qudag_message_in_reply_to(const qudag_message* message, qudag_message_id* id);
 
 #ifdef __cplusplus
 }

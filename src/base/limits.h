@@ -18,8 +18,8 @@ inline constexpr unsigned kHopsMax = kRelaysMax + 1;  // the destination include
 
 // ---- Cells (docs/reference/protocol.md, section 6) ----------------------------------------------
 inline constexpr std::size_t kTagBytes = 16;
-inline constexpr std::size_t kSmallCellBytes = 1024;  // classes high and normal
-inline constexpr std::size_t kBulkCellBytes = 8192;   // class low
+inline constexpr std::size_t kSmallCellBytes = 1024;  // high priority and normal
+inline constexpr std::size_t kBulkCellBytes = 8192;   // low priority
 // Each hop before the last replaces 16 bytes at the far end of a cell; the payload leaves that
 // module free for the longest route, so that the destination does not learn the length of the
 // route.
@@ -65,7 +65,7 @@ inline constexpr std::size_t kReplayMemoryOneIn = 16;  // of limits.memory
 static_assert(kBuildLayerBytes % 16 == 0 && kReplyLayerBytes % 16 == 0,
               "keystream positions are whole AES blocks");
 
-inline constexpr std::size_t kCircuitsKeptOneIn = 16;  // of limits.circuits, for class high
+inline constexpr std::size_t kCircuitsKeptOneIn = 16;  // of limits.circuits, for high priority
 
 // ---- Messages (section 7) -----------------------------------------------------------------------
 inline constexpr std::size_t kMessageBytesMax = std::size_t{64} << 20;
@@ -93,7 +93,7 @@ static_assert(kDescriptorBytesMax + 64 <= kControlFrameBytesMax, "a descriptor f
 // ---- Waiting lines, of one shard (docs/reference/limits.md) -------------------------------------
 inline constexpr std::size_t kLoopTasksMax = 16'384;      // posted by other threads
 inline constexpr std::size_t kInboxRequestsMax = 16'384;  // sends and replies of the application
-inline constexpr std::size_t kInboxHighMax = 10'240;      // and those of class high
+inline constexpr std::size_t kInboxHighMax = 10'240;      // and those of high priority
 inline constexpr std::size_t kWorkerJobsMax = 1'024;      // of the node: signatures, keys, files
 inline constexpr std::size_t kVerifiesWaitingMax = 512;   // descriptors of the node
 // On one circuit a sender may be so many bytes ahead, and start so many messages without an answer:
@@ -105,8 +105,8 @@ inline constexpr std::size_t kControlFramesMax = kUnackedMax + 1'024;
 // Marks for progress: one for each step within the window, and the ends of messages.
 inline constexpr std::size_t kProgressStepBytes = 256 * 1024;
 inline constexpr std::size_t kProgressMarksMax = 4 * (kCreditBytes / kProgressStepBytes);  // 64
-// Messages that have not ended, by class: `limits.queue_*`. All of them fit under the bound of the
-// memory together, and each holds at least one message of any size.
+// Messages that have not ended, by priority: `limits.queue_*`. All of them fit under the bound of
+// the memory together, and each holds at least one message of any size.
 inline constexpr std::size_t kQueueHighMax = 10'000;
 inline constexpr std::size_t kQueueNormalMax = 50'000;
 inline constexpr std::size_t kQueueLowMax = 100'000;
@@ -118,7 +118,7 @@ static_assert(kQueueHighBytes + kQueueNormalBytes + kQueueLowBytes < kMemoryByte
 static_assert(kQueueHighMax < kQueueNormalMax && kQueueNormalMax < kQueueLowMax);
 static_assert(kCreditBytes % kSmallMessageBytes == 0 && kCreditBytes % kProgressStepBytes == 0);
 static_assert(kCreditBytes >= 2 * kBulkCellBytes * 16, "a window holds many cells");
-static_assert(kInboxHighMax >= kQueueHighMax, "a burst of class high gets in at once");
+static_assert(kInboxHighMax >= kQueueHighMax, "a burst of high priority gets in at once");
 static_assert(kNetmapDescriptorsMax * kDescriptorBytesMax <= kMemoryBytes / 4,
               "a full netmap fits its part of the memory");
 static_assert(kReplayEntriesMax * kReplayEntryBytes <= kMemoryBytes / kReplayMemoryOneIn,

@@ -1,25 +1,25 @@
-// Names of the classes and outcomes of include/qudag/message.h, and ids as text.
+// Names of the priorities and outcomes of include/qudag/message.h, and ids as text.
 #include <qudag/message.h>
 
 namespace qudag {
 
-std::string_view name_of(Class c) noexcept {
+std::string_view name_of(Priority c) noexcept {
   switch (c) {
-    case Class::high:
+    case Priority::high:
       return "high";
-    case Class::normal:
+    case Priority::normal:
       return "normal";
-    case Class::low:
+    case Priority::low:
       return "low";
   }
   return "unknown";
 }
 
-Result<Class> parse_class(std::string_view text) {
-  for (const Class c : {Class::high, Class::normal, Class::low}) {
+Result<Priority> parse_priority(std::string_view text) {
+  for (const Priority c : {Priority::high, Priority::normal, Priority::low}) {
     if (text == name_of(c)) return c;
   }
-  return fail(Errc::invalid_argument, "class is high, normal or low");
+  return fail(Errc::invalid_argument, "priority is high, normal or low");
 }
 
 std::string_view name_of(Outcome o) noexcept {

@@ -25,18 +25,18 @@ class CellAssembly {
   enum class Step : std::uint8_t { partial, cell, exhausted };
 
   /// `cell`: one whole cell was put into `out`. `exhausted`: the pool gave no block, nothing taken.
-  Step take(memory::BlockPool& pool, Class cls, Bytes& data, memory::Block& out) {
+  Step take(memory::BlockPool& pool, Priority priority, Bytes& data, memory::Block& out) {
     if (!partial_) {
-      partial_ = pool.take(onion::block_size(cls), onion::block_use(cls));
+      partial_ = pool.take(onion::block_size(priority), onion::block_use(priority));
       if (!partial_) return Step::exhausted;
     }
     const std::size_t have = partial_.size();
-    const std::size_t more = std::min(onion::cell_bytes(cls) - have, data.size());
+    const std::size_t more = std::min(onion::cell_bytes(priority) - have, data.size());
     partial_.append(more);
     // The one copy of a cell on its way through a node: the stream's view ends with the call.
     if (more > 0) std::memcpy(partial_.data() + have, data.data(), more);
     data = data.subspan(more);
-    if (partial_.size() < onion::cell_bytes(cls)) return Step::partial;
+    if (partial_.size() < onion::cell_bytes(priority)) return Step::partial;
     out = std::move(partial_);
     return Step::cell;
   }

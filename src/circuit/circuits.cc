@@ -24,8 +24,8 @@ class Circuits::Impl {
         destination(core),
         incoming(core, relay, destination) {}
 
-  void take(Circuit& circuit, Direction from, Bytes& data, Now now);
-  void side_gone(std::uint64_t context, End code, const Error& why, Now now);
+  void take(Circuit& circuit, Neighbor from, Bytes& data, Now now);
+  void side_gone(std::uint64_t context, EndCode code, const Error& why, Now now);
   void due(Circuit& circuit, Now now);
   CircuitInfo describe(const Circuit& circuit) const;
 
@@ -37,12 +37,12 @@ class Circuits::Impl {
 };
 
 // Takes one unit, or less, from the front of `data`; afterwards the circuit may be gone.
-void Circuits::Impl::take(Circuit& circuit, Direction from, Bytes& data, Now now) {
+void Circuits::Impl::take(Circuit& circuit, Neighbor from, Bytes& data, Now now) {
   switch (circuit.phase) {
     case Phase::opening:
       return incoming.on_data(circuit, data, now);
     case Phase::awaiting_reply:
-      if (from == Direction::backward) break;
+      if (from == Neighbor::previous) break;
       return circuit.role == CircuitRole::source ? source.on_reply_data(circuit, data, now)
                                                  : relay.on_reply_data(circuit, data, now);
     case Phase::ready:
@@ -62,13 +62,13 @@ void Circuits::Impl::take(Circuit& circuit, Direction from, Bytes& data, Now now
       break;
   }
   // A source has no keys before the reply, so nothing that comes from it this early can be a cell.
-  core.end(circuit, {.why = Errc::malformed, .previous = End::protocol}, now);
+  core.end(circuit, {.why = Errc::malformed, .previous = EndCode::protocol}, now);
 }
 
-void Circuits::Impl::side_gone(std::uint64_t context, End code, const Error& why, Now now) {
+void Circuits::Impl::side_gone(std::uint64_t context, EndCode code, const Error& why, Now now) {
   Circuit* circuit = core.find(circuit_of(context));
   if (circuit == nullptr) return;
-  const Direction which = side_of(context);
+  const Neighbor which = side_of(context);
   if (!circuit->side(which).open()) return;
   core.detach(circuit->side(which));
   if (circuit->role == CircuitRole::relay) {
@@ -102,7 +102,7 @@ void Circuits::Impl::due(Circuit& circuit, Now now) {
 CircuitInfo Circuits::Impl::describe(const Circuit& circuit) const {
   return {.id = circuit.id,
           .role = circuit.role,
-          .cls = circuit.cls,
+          .priority = circuit.priority,
           .ready = circuit.phase == Phase::ready,
           .previous = circuit.previous.stream,
           .next = circuit.next.stream,
@@ -122,9 +122,10 @@ void Circuits::set_onion_keys(std::vector<onion::OnionKey> keys) {
 
 // ---- the two ends -------------------------------------------------------------------------------
 
-Result<CircuitId> Circuits::build(std::span<const onion::RouteHop> route, Class cls, Now now) {
+Result<CircuitId> Circuits::build(std::span<const onion::RouteHop> route, Priority priority,
+                                  Now now) {
   impl_->core.latest = now.mono;
-  return impl_->source.build(route, cls, now);
+  return impl_->source.build(route, priority, now);
 }
 
 void Circuits::send(CircuitId id, memory::Block payload, Now now) {
@@ -133,7 +134,7 @@ void Circuits::send(CircuitId id, memory::Block payload, Now now) {
   Circuit* circuit = core.find(id);
   if (circuit == nullptr || circuit->phase != Phase::ready) return;
   QUDAG_ASSERT(circuit->role != CircuitRole::relay);
-  QUDAG_ASSERT(payload && payload.size() == onion::payload_bytes(circuit->cls));
+  QUDAG_ASSERT(payload && payload.size() == onion::payload_bytes(circuit->priority));
   ++core.stats.cells_sent;
   core.note_cell(*circuit, now);
   if (circuit->role == CircuitRole::source) {
@@ -148,10 +149,11 @@ std::size_t Circuits::sendable(CircuitId id) const {
   return circuit == nullptr ? 0 : impl_->core.sendable(*circuit);
 }
 
-memory::Block Circuits::payload_block(Class cls) {
-  memory::Block block = impl_->core.pool.take(onion::block_size(cls), onion::block_use(cls));
+memory::Block Circuits::payload_block(Priority priority) {
+  memory::Block block =
+      impl_->core.pool.take(onion::block_size(priority), onion::block_use(priority));
   if (block) {
-    block.append(onion::payload_bytes(cls));
+    block.append(onion::payload_bytes(priority));
   } else {
     ++impl_->core.stats.blocks_exhausted;
   }
@@ -207,7 +209,7 @@ void Circuits::on_stream_data(StreamKey stream, std::uint64_t context, Bytes dat
   Core& core = impl_->core;
   core.latest = now.mono;
   const CircuitId id = circuit_of(context);
-  const Direction from = side_of(context);
+  const Neighbor from = side_of(context);
   Circuit* circuit = core.find(id);
   // A stream that we reset may have been on its way to us; the link gives its bytes back.
   if (circuit == nullptr || circuit->side(from).stream != stream) return;
@@ -224,14 +226,14 @@ void Circuits::on_stream_data(StreamKey stream, std::uint64_t context, Bytes dat
 void Circuits::on_stream_sent(StreamKey stream, std::uint64_t context, std::size_t bytes, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;
-  const Direction to = side_of(context);
+  const Neighbor to = side_of(context);
   Circuit* circuit = core.find(circuit_of(context));
   if (circuit == nullptr || circuit->side(to).stream != stream) return;
   if (circuit->role == CircuitRole::relay) return impl_->relay.on_sent(*circuit, to, bytes, now);
   core.offer_room(*circuit, now);
 }
 
-void Circuits::on_stream_closed(StreamKey stream, std::uint64_t context, End code, Now now) {
+void Circuits::on_stream_closed(StreamKey stream, std::uint64_t context, EndCode code, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;
   Circuit* circuit = core.find(circuit_of(context));
@@ -247,7 +249,7 @@ void Circuits::on_link_closed(std::uint64_t link, Now now) {
   for (const std::uint64_t context : core.sides_on(link)) {
     if (core.find(circuit_of(context)) == nullptr) continue;
     ++core.stats.ended_link;
-    impl_->side_gone(context, End::none, Errc::link_closed, now);
+    impl_->side_gone(context, EndCode::none, Errc::link_closed, now);
   }
 }
 
@@ -267,7 +269,7 @@ void Circuits::on_extended(std::uint64_t ticket, Result<StreamKey> stream, Now n
   Circuit* circuit = core.find({ticket});
   if (circuit == nullptr || circuit->phase != Phase::extending) {
     // Nobody waits any more.
-    if (stream) core.sink.reset(*stream, End::destroyed);
+    if (stream) core.sink.reset(*stream, EndCode::destroyed);
     return;
   }
   if (circuit->role == CircuitRole::source) {
@@ -286,14 +288,14 @@ void Circuits::set_refusal(double chance, double high) {
   impl_->core.refusal_high = high;
 }
 
-std::size_t Circuits::shed(Class cls, std::size_t count, Now now) {
+std::size_t Circuits::shed(Priority priority, std::size_t count, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;
   std::vector<std::pair<TimePoint, CircuitId>> stuck;
   core.for_each([&](const Circuit& circuit) {
     const std::size_t held = circuit.previous.unconsumed + circuit.next.unconsumed;
-    if (circuit.role == CircuitRole::relay && circuit.phase == Phase::ready && circuit.cls == cls &&
-        held >= onion::cell_bytes(cls)) {
+    if (circuit.role == CircuitRole::relay && circuit.phase == Phase::ready &&
+        circuit.priority == priority && held >= onion::cell_bytes(priority)) {
       stuck.emplace_back(circuit.last_cell, circuit.id);
     }
   });
@@ -303,16 +305,17 @@ std::size_t Circuits::shed(Class cls, std::size_t count, Now now) {
   for (auto at = stuck.begin(); at != end; ++at) {
     Circuit* circuit = core.find(at->second);
     if (circuit == nullptr) continue;
-    ++core.stats.ended_shed[static_cast<std::size_t>(cls)];
-    core.end(
-        *circuit,
-        {.why = {Errc::refused_overload, "shed"}, .previous = End::overload, .next = End::overload},
-        now);
+    ++core.stats.ended_shed[static_cast<std::size_t>(priority)];
+    core.end(*circuit,
+             {.why = {Errc::refused_overload, "shed"},
+              .previous = EndCode::overload,
+              .next = EndCode::overload},
+             now);
   }
   return count;
 }
 
-std::size_t Circuits::reclaim(Class cls, std::size_t bytes, Now now) {
+std::size_t Circuits::reclaim(Priority priority, std::size_t bytes, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;
   struct Candidate {
@@ -323,7 +326,7 @@ std::size_t Circuits::reclaim(Class cls, std::size_t bytes, Now now) {
   std::vector<Candidate> holding;
   core.for_each([&](const Circuit& c) {
     // What a source sends is a message that waits, whatever becomes of the circuit.
-    if (c.cls != cls || c.role == CircuitRole::source) return;
+    if (c.priority != priority || c.role == CircuitRole::source) return;
     Candidate out{{}, 0, c.id};
     for (const Side* side : {&c.previous, &c.next}) {
       if (!side->open()) continue;
@@ -344,8 +347,8 @@ std::size_t Circuits::reclaim(Class cls, std::size_t bytes, Now now) {
     freed += next.bytes;
     core.end(*circuit,
              {.why = {Errc::refused_memory, "memory is short"},
-              .previous = End::refused,
-              .next = End::refused},
+              .previous = EndCode::refused,
+              .next = EndCode::refused},
              now);
   }
   return freed;
@@ -391,8 +394,10 @@ void Circuits::shutdown(Now now) {
   core.stopping = true;
   for (const CircuitId id : core.ids()) {
     if (Circuit* circuit = core.find(id)) {
-      core.end(*circuit,
-               {.why = Errc::shutting_down, .previous = End::shutdown, .next = End::shutdown}, now);
+      core.end(
+          *circuit,
+          {.why = Errc::shutting_down, .previous = EndCode::shutdown, .next = EndCode::shutdown},
+          now);
     }
   }
 }

@@ -19,6 +19,7 @@
 #include "memory/block.h"
 #include "onion/build.h"
 #include "onion/cells.h"
+#include "wire/end_code.h"
 
 #include <qudag/message.h>
 
@@ -46,18 +47,7 @@ struct CircuitId {
   auto operator<=>(const CircuitId&) const = default;
 };
 
-/// Why a stream is reset: the codes of docs/reference/protocol.md, 3.2.
-enum class End : std::uint8_t {
-  none = 0,
-  protocol = 1,
-  refused = 2,
-  unreachable = 3,
-  destroyed = 4,
-  shutdown = 5,
-  internal = 7,
-  overload = 8,
-  rate = 9,
-};
+using wire::EndCode;
 
 class Sink {
  public:
@@ -65,9 +55,9 @@ class Sink {
   /// Opens a stream to `next` over a link that exists or is dialed for it. The answer is one call
   /// of Circuits::on_extended with the ticket, later or from inside this call. Errors that may
   /// come: unknown_destination, unreachable, refused_links, would_block.
-  virtual void extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) = 0;
+  virtual void extend(std::uint64_t ticket, const NodeId& next, Priority priority, Now now) = 0;
   virtual void set_context(StreamKey stream, std::uint64_t context) = 0;
-  virtual void set_class(StreamKey stream, Class cls) = 0;
+  virtual void set_priority(StreamKey stream, Priority priority) = 0;
   /// Queues a block (any window); always takes it.
   virtual void write(StreamKey stream, memory::Block block) = 0;
   /// Not yet in a packet. Bytes that Circuits::on_stream_sent reports are no longer counted.
@@ -84,7 +74,7 @@ class Sink {
   /// Gives the peer's window back. All that came is given back before reset(); for a stream that
   /// closed by itself, the rest is the link's.
   virtual void consume(StreamKey stream, std::size_t bytes) = 0;
-  virtual void reset(StreamKey stream, End code) = 0;
+  virtual void reset(StreamKey stream, EndCode code) = 0;
 };
 
 class CircuitEvents {
@@ -93,9 +83,9 @@ class CircuitEvents {
   /// A circuit that we asked for is ready for payloads.
   virtual void on_built(CircuitId circuit, Duration took, Now now) = 0;
   /// Somebody built a circuit that ends here.
-  virtual void on_incoming(CircuitId circuit, Class cls, Now now) = 0;
-  /// A payload of payload_bytes(cls) arrived, at a source or at a destination. The stream window
-  /// is given back when this returns.
+  virtual void on_incoming(CircuitId circuit, Priority priority, Now now) = 0;
+  /// A payload of payload_bytes(priority) arrived, at a source or at a destination. The stream
+  /// window is given back when this returns.
   virtual void on_payload(CircuitId circuit, memory::Block payload, Now now) = 0;
   /// The first link of a circuit that we asked for takes nothing new; the circuit works on for a
   /// while. `stops`: because its node stops; else another link to it is there. From inside any
@@ -119,7 +109,7 @@ struct CircuitsOptions {
   onion::KeyStock* stock = nullptr;   // ephemeral keys of our own builds; outlives this
   memory::Budget* memory = nullptr;   // of records and keys; null: no bound
   bool relay = true;                  // take circuits that go on to another hop
-  std::size_t circuits_max = 10'000;  // all roles together; the last sixteenth for class high
+  std::size_t circuits_max = 10'000;  // all roles together; the last sixteenth for high priority
   std::size_t building_max = 256;     // of them not yet ready
   // When there is no place, the link that holds most gives one up: the build that it began first,
   // or the circuit that has carried nothing for longest. See core.h, places.
@@ -140,7 +130,7 @@ enum class CircuitRole : std::uint8_t { source, relay, destination };
 struct CircuitInfo {
   CircuitId id;
   CircuitRole role = CircuitRole::relay;
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   bool ready = false;
   StreamKey previous;  // relay and destination: towards the source
   StreamKey next;      // relay and source: towards the destination
@@ -158,16 +148,17 @@ class Circuits {
   void set_onion_keys(std::vector<onion::OnionKey> keys);
 
   // Source.
-  Result<CircuitId> build(std::span<const onion::RouteHop> route, Class cls, Now now);
+  Result<CircuitId> build(std::span<const onion::RouteHop> route, Priority priority, Now now);
 
   // Either end of a ready circuit.
-  /// The window is a payload of payload_bytes(cls); sealed and queued. The caller honours
+  /// The window is a payload of payload_bytes(priority); sealed and queued. The caller honours
   /// sendable().
   void send(CircuitId circuit, memory::Block payload, Now now);
   /// Cells that may be sent now; 0 if the circuit is not ready or gone.
   std::size_t sendable(CircuitId circuit) const;
-  /// A block with a window of payload_bytes(cls), to be filled; empty if the pool is exhausted.
-  memory::Block payload_block(Class cls);
+  /// A block with a window of payload_bytes(priority), to be filled; empty if the pool is
+  /// exhausted.
+  memory::Block payload_block(Priority priority);
   void close(CircuitId circuit, Now now);
   std::optional<CircuitInfo> info(CircuitId circuit) const;
   std::vector<CircuitInfo> list() const;
@@ -185,24 +176,24 @@ class Circuits {
   void on_stream_opened(StreamKey stream, Now now);
   void on_stream_data(StreamKey stream, std::uint64_t context, Bytes data, Now now);
   void on_stream_sent(StreamKey stream, std::uint64_t context, std::size_t bytes, Now now);
-  void on_stream_closed(StreamKey stream, std::uint64_t context, End code, Now now);
+  void on_stream_closed(StreamKey stream, std::uint64_t context, EndCode code, Now now);
   void on_link_closed(std::uint64_t link, Now now);
   /// Our own circuits that begin there are told to their owner.
   void on_link_draining(std::uint64_t link, bool stops, Now now);
   void on_extended(std::uint64_t ticket, Result<StreamKey> stream, Now now);
 
   // Protection, for the overload manager.
-  /// The chance with which circuits that others begin are refused, 0 to 1, and that for class high
-  /// (anybody may say high, so it is not always welcome). The class is in the first two bytes of a
-  /// stream; no more is read.
+  /// The chance with which circuits that others begin are refused, 0 to 1, and that for high
+  /// priority (anybody may say high, so it is not always welcome). The priority is in the first two
+  /// bytes of a stream; no more is read.
   void set_refusal(double chance, double high);
-  /// Ends the `count` relayed circuits of that class that have held cells back for longest; how
+  /// Ends the `count` relayed circuits of that priority that have held cells back for longest; how
   /// many it ended. Looks at every circuit.
-  std::size_t shed(Class cls, std::size_t count, Now now);
-  /// Memory is short: ends relayed circuits of that class and those that end here, whole, until
+  std::size_t shed(Priority priority, std::size_t count, Now now);
+  /// Memory is short: ends relayed circuits of that priority and those that end here, whole, until
   /// about so many bytes are free, the one first whose oldest queued data waits the longest. Both
   /// neighbours hear `refused`. Returns the bytes that they held. Looks at every circuit.
-  std::size_t reclaim(Class cls, std::size_t bytes, Now now);
+  std::size_t reclaim(Priority priority, std::size_t bytes, Now now);
   /// Ends relayed and incoming circuits that nobody has used for so long. Looks at `visits` of them
   /// and goes on there with the next call.
   std::size_t end_idle(Duration quiet, std::size_t visits, Now now);

@@ -133,7 +133,7 @@ void Core::end(Circuit& circuit, const Ending& how, Now now) {
   struct Leaving {
     StreamKey stream;
     std::size_t unconsumed;
-    End code;
+    EndCode code;
   };
   const Leaving leaving[] = {
       {circuit.previous.stream, circuit.previous.unconsumed, how.previous},
@@ -161,12 +161,12 @@ void Core::end(Circuit& circuit, const Ending& how, Now now) {
 
 // ---- streams ------------------------------------------------------------------------------------
 
-void Core::attach(Circuit& circuit, Direction which, StreamKey stream) {
+void Core::attach(Circuit& circuit, Neighbor which, StreamKey stream) {
   Side& side = circuit.side(which);
   side.stream = stream;
   side.context = context_of(circuit.id, which);
   LinkShare& share = links_[stream.link];
-  if (which == Direction::backward) {
+  if (which == Neighbor::previous) {
     ++share.asked;
     ++share.building;
     building_.push_back(circuit.id);
@@ -187,7 +187,7 @@ void Core::note_not_building(Circuit& circuit) {
 
 void Core::detach(Side& side) {
   if (!side.open()) return;
-  if (side_of(side.context) == Direction::backward) {
+  if (side_of(side.context) == Neighbor::previous) {
     note_not_building(*find(circuit_of(side.context)));
     --links_[side.stream.link].asked;
   }
@@ -222,7 +222,7 @@ void Core::consume(Side& side, std::size_t bytes) {
 memory::Block Core::take_cell(Circuit& circuit, Side& from, Bytes& data, Now now) {
   memory::Block cell;
   const std::size_t before = data.size();
-  const CellAssembly::Step step = from.cells.take(pool, circuit.cls, data, cell);
+  const CellAssembly::Step step = from.cells.take(pool, circuit.priority, data, cell);
   stats.bytes_copied += before - data.size();
   if (step == CellAssembly::Step::exhausted) {
     end_exhausted(circuit, now);
@@ -232,14 +232,14 @@ memory::Block Core::take_cell(Circuit& circuit, Side& from, Bytes& data, Now now
   return cell;
 }
 
-bool Core::write_unit(Circuit& circuit, Direction to, Bytes preface, Bytes unit) {
+bool Core::write_unit(Circuit& circuit, Neighbor to, Bytes preface, Bytes unit) {
   constexpr std::size_t kCapacity = memory::capacity_of(memory::BlockSize::bulk);
   std::array<memory::Block, 2> blocks;
   QUDAG_ASSERT(preface.size() + unit.size() <= blocks.size() * kCapacity);
   // All blocks first: a build or a reply that is cut short would only waste the others' time.
   for (memory::Block& block : blocks) {
     if (preface.empty() && unit.empty()) break;
-    block = pool.take(memory::BlockSize::bulk, onion::block_use(circuit.cls));
+    block = pool.take(memory::BlockSize::bulk, onion::block_use(circuit.priority));
     if (!block) return false;
     for (Bytes* part : {&preface, &unit}) {
       const Bytes piece = part->first(std::min(part->size(), kCapacity - block.size()));
@@ -260,7 +260,7 @@ bool Core::write_unit(Circuit& circuit, Direction to, Bytes preface, Bytes unit)
   return true;
 }
 
-void Core::write_cell(Circuit& circuit, Direction to, memory::Block cell) {
+void Core::write_cell(Circuit& circuit, Neighbor to, memory::Block cell) {
   const CircuitId id = circuit.id;
   sink.write(circuit.side(to).stream, std::move(cell));
   if (Circuit* still = find(id)) note_sendable(*still);
@@ -287,7 +287,7 @@ void Core::end_bad_cell(Circuit& circuit, std::size_t hop, Now now) {
 std::size_t Core::sendable(const Circuit& circuit) const {
   if (circuit.phase != Phase::ready || circuit.role == CircuitRole::relay) return 0;
   const Side& out = circuit.role == CircuitRole::source ? circuit.next : circuit.previous;
-  const std::size_t cell = onion::cell_bytes(circuit.cls);
+  const std::size_t cell = onion::cell_bytes(circuit.priority);
   // One cell at least, or a small setting would stop bulk circuits for good.
   const std::size_t ahead = std::max(options.ahead_bytes, cell);
   const std::size_t queued = sink.queued_bytes(out.stream);

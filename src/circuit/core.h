@@ -29,8 +29,8 @@ struct LinkShare {
 /// How a circuit ends: what its streams are told, and what the layer above is.
 struct Ending {
   Error why;
-  End previous = End::destroyed;
-  End next = End::destroyed;
+  EndCode previous = EndCode::destroyed;
+  EndCode next = EndCode::destroyed;
   bool tell = true;                                // false after our own close()
   std::size_t failed_hop = Circuits::kHopUnknown;  // of a build of ours
 };
@@ -44,13 +44,14 @@ class Core {
   Circuit* add(CircuitRole role, Phase phase, Now now);
   Circuit* find(CircuitId id) { return table_.find(SlotHandle(id.value)); }
   std::size_t size() const { return table_.size(); }
-  /// Whether the table with so many more is not too full for a class: the last places are high's.
-  bool has_place(Class cls, std::size_t more) const {
-    return cls == Class::high || table_.size() + more <= places(cls);
+  /// Whether the table with so many more is not too full for a priority: the last places are
+  /// high's.
+  bool has_place(Priority priority, std::size_t more) const {
+    return priority == Priority::high || table_.size() + more <= places(priority);
   }
-  std::size_t places(Class cls) const {
+  std::size_t places(Priority priority) const {
     const std::size_t kept = table_.capacity() / limits::kCircuitsKeptOneIn;
-    return cls == Class::high ? table_.capacity() : table_.capacity() - kept;
+    return priority == Priority::high ? table_.capacity() : table_.capacity() - kept;
   }
   bool full() const { return table_.size() >= table_.capacity(); }
   std::size_t building() const { return building_.size(); }
@@ -61,9 +62,9 @@ class Core {
   /// with most of them.
   void make_build_place(std::uint64_t link, Now now);
   /// For a circuit over that link (kOurOwn: of ours), so that with `more` the table is not too full
-  /// for its class: the circuits that have carried nothing for longest, of the link with most; of
-  /// the asking one itself only such that are idle.
-  void make_place(std::uint64_t link, Class cls, std::size_t more, Now now);
+  /// for its priority: the circuits that have carried nothing for longest, of the link with most;
+  /// of the asking one itself only such that are idle.
+  void make_place(std::uint64_t link, Priority priority, std::size_t more, Now now);
   /// Less than half of an even part of the circuits that links have asked for.
   bool asks_little(std::uint64_t link) const;
   static constexpr std::uint64_t kOurOwn = UINT64_MAX;
@@ -88,7 +89,7 @@ class Core {
   void end(Circuit& circuit, const Ending& how, Now now);
 
   // ---- streams ----
-  void attach(Circuit& circuit, Direction side, StreamKey stream);
+  void attach(Circuit& circuit, Neighbor side, StreamKey stream);
   /// The stream is gone already, or is reset by the caller.
   void detach(Side& side);
   /// The contexts of all sides on that link.
@@ -100,9 +101,9 @@ class Core {
   /// then the circuit has ended.
   memory::Block take_cell(Circuit& circuit, Side& from, Bytes& data, Now now);
   /// Writes `preface || unit`; false, having written nothing, if the pool had no blocks.
-  [[nodiscard]] bool write_unit(Circuit& circuit, Direction to, Bytes preface, Bytes unit);
+  [[nodiscard]] bool write_unit(Circuit& circuit, Neighbor to, Bytes preface, Bytes unit);
   /// A sealed cell of an end of the circuit.
-  void write_cell(Circuit& circuit, Direction to, memory::Block cell);
+  void write_cell(Circuit& circuit, Neighbor to, memory::Block cell);
   /// The pool had no block.
   void end_exhausted(Circuit& circuit, Now now);
   /// The destination left something behind a payload: it breaks the protocol, and no relay did.

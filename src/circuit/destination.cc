@@ -7,18 +7,18 @@ void Destination::begin(Circuit& circuit, onion::AcceptedBuild accepted, Now now
   circuit.role = CircuitRole::destination;
   onion::ReplyMessage reply;
   onion::seal_reply(accepted, onion::BuildStatus::ready, reply);
-  circuit.crypto.emplace<onion::HopCrypto>(std::move(accepted.secrets), circuit.cls);
+  circuit.crypto.emplace<onion::HopCrypto>(std::move(accepted.secrets), circuit.priority);
   core_.set_ready(circuit, now);
 
   const CircuitId id = circuit.id;
-  if (!core_.write_unit(circuit, Direction::backward, {}, reply)) {
+  if (!core_.write_unit(circuit, Neighbor::previous, {}, reply)) {
     return core_.end_exhausted(circuit, now);
   }
   Circuit* still = core_.find(id);
   if (still == nullptr) return;
   core_.note_sendable(*still);
   still->announced = true;
-  core_.events->on_incoming(id, still->cls, now);
+  core_.events->on_incoming(id, still->priority, now);
 }
 
 void Destination::on_cell_data(Circuit& circuit, Bytes& data, Now now) {
@@ -35,7 +35,7 @@ void Destination::on_cell_data(Circuit& circuit, Bytes& data, Now now) {
 void Destination::send(Circuit& circuit, memory::Block payload) {
   std::get<onion::HopCrypto>(circuit.crypto).seal(payload);
   ++circuit.cells_backward;
-  core_.write_cell(circuit, Direction::backward, std::move(payload));
+  core_.write_cell(circuit, Neighbor::previous, std::move(payload));
 }
 
 }  // namespace qudag::circuit

@@ -12,17 +12,17 @@ namespace qudag::circuit {
 // At a limit the stream is reset and nothing read: a sealed refusal would cost a decapsulation for
 // every stream of a flood.
 void Incoming::on_opened(StreamKey stream, Now now) {
-  if (core_.stopping) return core_.sink.reset(stream, End::shutdown);
+  if (core_.stopping) return core_.sink.reset(stream, EndCode::shutdown);
   core_.make_build_place(stream.link, now);
-  if (core_.full()) core_.make_place(stream.link, Class::high, 1, now);
+  if (core_.full()) core_.make_place(stream.link, Priority::high, 1, now);
   const std::uint64_t no_memory = core_.stats.refused_memory;
   Circuit* circuit = core_.add(CircuitRole::relay, Phase::opening, now);
   if (circuit == nullptr) {
     if (core_.stats.refused_memory == no_memory) ++core_.stats.refused_limit;
-    return core_.sink.reset(stream, End::refused);
+    return core_.sink.reset(stream, EndCode::refused);
   }
   circuit->handshake = std::make_unique<Opening>();
-  core_.attach(*circuit, Direction::backward, stream);
+  core_.attach(*circuit, Neighbor::previous, stream);
   set_opening_deadline(*circuit, now);
 }
 
@@ -43,14 +43,15 @@ void Incoming::on_due(Circuit& circuit, Now now) {
   ++core_.stats.builds_timed_out;
   ++core_.stats.refused_slow;
   core_.end(circuit,
-            {.why = {Errc::timed_out, "the build came too slowly"}, .previous = End::refused}, now);
+            {.why = {Errc::timed_out, "the build came too slowly"}, .previous = EndCode::refused},
+            now);
 }
 
 void Incoming::on_data(Circuit& circuit, Bytes& data, Now now) {
   Opening& opening = *std::get<std::unique_ptr<Opening>>(circuit.handshake);
   if (opening.preface_bytes < Preface{}.size()) return take_preface(circuit, opening, data, now);
   if (opening.waits) {  // nothing may follow a build before its reply
-    return core_.end(circuit, {.why = Errc::malformed, .previous = End::protocol}, now);
+    return core_.end(circuit, {.why = Errc::malformed, .previous = EndCode::protocol}, now);
   }
   if (opening.build.take(data)) whole(circuit, opening, now);
 }
@@ -99,31 +100,32 @@ void Incoming::report(BoundedList& out) const {
 void Incoming::take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now now) {
   const std::byte value = data.front();
   data = data.subspan(1);
-  const bool good = opening.preface_bytes == 0 ? value == kPrefaceVersion
-                                               : std::to_integer<std::size_t>(value) < kClassCount;
+  const bool good = opening.preface_bytes == 0
+                        ? value == kPrefaceVersion
+                        : std::to_integer<std::size_t>(value) < kPriorityCount;
   if (!good) return refuse(circuit, Errc::malformed, now);
   if (++opening.preface_bytes < Preface{}.size()) return;
-  circuit.cls = static_cast<Class>(value);
-  core_.sink.set_class(circuit.previous.stream, circuit.cls);
-  // Now the class is known, and the build of 14 KB is not there yet.
+  circuit.priority = static_cast<Priority>(value);
+  core_.sink.set_priority(circuit.previous.stream, circuit.priority);
+  // Now the priority is known, and the build of 14 KB is not there yet.
   // Who asks for little is refused only when there is really no memory.
-  double chance = circuit.cls == Class::high ? core_.refusal_high : core_.refusal;
+  double chance = circuit.priority == Priority::high ? core_.refusal_high : core_.refusal;
   if (chance > 0 && core_.asks_little(circuit.previous.stream.link)) chance = 0;
-  if (chance > 0 && core_.rng.unit() < chance) return refuse_class(circuit, true, now);
-  if (!core_.has_place(circuit.cls, 0)) {
+  if (chance > 0 && core_.rng.unit() < chance) return refuse_priority(circuit, true, now);
+  if (!core_.has_place(circuit.priority, 0)) {
     const CircuitId id = circuit.id;
-    core_.make_place(circuit.previous.stream.link, circuit.cls, 0, now);
+    core_.make_place(circuit.previous.stream.link, circuit.priority, 0, now);
     if (core_.find(id) == nullptr) return;
-    if (!core_.has_place(circuit.cls, 0)) return refuse_class(circuit, false, now);
+    if (!core_.has_place(circuit.priority, 0)) return refuse_priority(circuit, false, now);
   }
   set_opening_deadline(circuit, now);
 }
 
-void Incoming::refuse_class(Circuit& circuit, bool place, Now now) {
+void Incoming::refuse_priority(Circuit& circuit, bool place, Now now) {
   ++(place ? core_.stats.refused_overload : core_.stats.refused_limit);
   core_.end(circuit,
             {.why = {place ? Errc::refused_overload : Errc::refused_circuits},
-             .previous = place ? End::overload : End::refused},
+             .previous = place ? EndCode::overload : EndCode::refused},
             now);
 }
 
@@ -131,7 +133,7 @@ void Incoming::accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> mes
   circuit.handshake = std::monostate{};
   core_.set_deadline(circuit, circuit.created + core_.options.build_timeout);
   auto accepted = onion::accept_build(core_.options.self, core_.onion_keys, *core_.replays,
-                                      circuit.cls, now.unix_seconds, *message);
+                                      circuit.priority, now.unix_seconds, *message);
   if (!accepted) return refuse(circuit, accepted.error(), now);
   if (accepted->role == onion::Role::destination) {
     destination_.begin(circuit, std::move(*accepted), now);
@@ -144,22 +146,22 @@ void Incoming::accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> mes
 // in itself.
 void Incoming::refuse(Circuit& circuit, const Error& why, Now now) {
   CircuitsStats& stats = core_.stats;
-  End code = End::protocol;
+  EndCode code = EndCode::protocol;
   switch (why.code) {
     case Errc::authentication_failed:
       ++stats.refused_auth;
       break;
     case Errc::replayed:
       ++stats.refused_replay;
-      code = End::refused;
+      code = EndCode::refused;
       break;
     case Errc::expired:
       ++stats.refused_expired;
-      code = End::refused;
+      code = EndCode::refused;
       break;
     case Errc::refused_overload:
       ++stats.refused_limit;
-      code = End::refused;
+      code = EndCode::refused;
       break;
     default:
       ++stats.refused_malformed;

@@ -1,6 +1,7 @@
 // A stream that somebody opened to us, until its build says which role we have on the circuit.
 //
-//   1. the preface, 0x01 || class: checked byte by byte, before anything is buffered; below class
+//   1. the preface, 0x01 || priority: checked byte by byte, before anything is buffered; below
+//   priority
 //      high the stream may be reset here, because places are kept or the node sheds load;
 //   2. the build message, into a temporary of exactly its size; a fifth of it in every two seconds,
 //      as the preface, or the stream is reset: a build that dribbles holds a slot for nothing;
@@ -40,7 +41,7 @@ class Incoming {
   void forget_gone();
   void take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now now);
   void set_opening_deadline(Circuit& circuit, Now now);
-  void refuse_class(Circuit& circuit, bool place, Now now);
+  void refuse_priority(Circuit& circuit, bool place, Now now);
   void accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> message, Now now);
   void refuse(Circuit& circuit, const Error& why, Now now);
 

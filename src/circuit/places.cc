@@ -51,7 +51,8 @@ void Core::make_build_place(std::uint64_t link, Now now) {
   if (first == nullptr) return;
   ++stats.refused_place;
   end(*first,
-      {.why = {Errc::refused_circuits, "another build took its place"}, .previous = End::refused},
+      {.why = {Errc::refused_circuits, "another build took its place"},
+       .previous = EndCode::refused},
       now);
 }
 
@@ -80,7 +81,7 @@ std::vector<CircuitId> Core::quietest(std::uint64_t link, std::size_t needed, st
                                       Now now) {
   std::vector<std::pair<TimePoint, CircuitId>> found;
   for (const Side* side = links_[link].first; side != nullptr; side = side->link_after) {
-    if (side_of(side->context) != Direction::backward) continue;
+    if (side_of(side->context) != Neighbor::previous) continue;
     const Circuit& circuit = *find(circuit_of(side->context));
     if (circuit.phase == Phase::ready) found.emplace_back(circuit.last_cell, circuit.id);
   }
@@ -94,10 +95,10 @@ std::vector<CircuitId> Core::quietest(std::uint64_t link, std::size_t needed, st
   return out;
 }
 
-void Core::make_place(std::uint64_t link, Class cls, std::size_t more, Now now) {
+void Core::make_place(std::uint64_t link, Priority priority, std::size_t more, Now now) {
   const std::size_t wanted = table_.size() + more;
   const std::uint64_t fullest = link_with_most();
-  if (wanted <= places(cls) || fullest == kOurOwn) return;
+  if (wanted <= places(priority) || fullest == kOurOwn) return;
   const auto asking = links_.find(link);
   const std::size_t own = asking == links_.end() ? 0 : asking->second.asked;
   const bool itself = own >= links_[fullest].asked;
@@ -105,7 +106,7 @@ void Core::make_place(std::uint64_t link, Class cls, std::size_t more, Now now) 
   if (itself && from.none_idle_until > now.mono) return;
   const std::size_t busy_max = itself ? 0 : (from.asked - own + 1) / 2;
   const std::vector<CircuitId> ending =
-      quietest(itself ? link : fullest, wanted - places(cls), busy_max, now);
+      quietest(itself ? link : fullest, wanted - places(priority), busy_max, now);
   if (ending.empty()) from.none_idle_until = now.mono + kLookAgain;
   for (const CircuitId id : ending) {
     Circuit* const circuit = find(id);

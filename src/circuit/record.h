@@ -28,7 +28,7 @@ enum class Phase : std::uint8_t {
   draining,        // over, but a reply that says so has yet to leave towards the source
 };
 
-enum class Direction : std::uint8_t { forward, backward };
+enum class Neighbor : std::uint8_t { previous, next };
 
 /// One stream of a circuit. Sides of one link form a list, so that a closed link finds its
 /// circuits.
@@ -37,7 +37,7 @@ struct Side {
   CellAssembly cells;           // what came from it and is not a whole cell yet
   std::size_t unconsumed = 0;   // bytes that came and whose window was not given back
   std::uint64_t context = 0;    // circuit and side, see context_of()
-  Side* link_before = nullptr;  // neighbours in the list of the link; owned by their records
+  Side* link_before = nullptr;  // neighbors in the list of the link; owned by their records
   Side* link_after = nullptr;
 
   bool open() const { return stream.index >= 0; }
@@ -71,7 +71,7 @@ struct Circuit {
 
   CircuitId id;
   CircuitRole role = CircuitRole::relay;  // of an incoming one: until its build says otherwise
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   Phase phase = Phase::opening;
   bool building = true;    // counts against building_max
   bool announced = false;  // the layer above knows its id, and hears of its end
@@ -88,7 +88,7 @@ struct Circuit {
   Handshake handshake;
   Crypto crypto;
 
-  Side& side(Direction towards) { return towards == Direction::forward ? next : previous; }
+  Side& side(Neighbor towards) { return towards == Neighbor::next ? next : previous; }
 };
 
 /// What a relay keeps per ready circuit in this module, besides the cipher contexts of HopCrypto.
@@ -98,12 +98,12 @@ static_assert(kCircuitRecordBytes <= 288, "a relay holds very many of these");
 // A stream's context: the circuit's handle, with the side in the top bit of the slot number.
 inline constexpr std::uint64_t kNextSideBit = std::uint64_t{1} << 31;
 
-constexpr std::uint64_t context_of(CircuitId id, Direction side) {
-  return id.value | (side == Direction::forward ? kNextSideBit : 0);
+constexpr std::uint64_t context_of(CircuitId id, Neighbor side) {
+  return id.value | (side == Neighbor::next ? kNextSideBit : 0);
 }
 constexpr CircuitId circuit_of(std::uint64_t context) { return {context & ~kNextSideBit}; }
-constexpr Direction side_of(std::uint64_t context) {
-  return (context & kNextSideBit) != 0 ? Direction::forward : Direction::backward;
+constexpr Neighbor side_of(std::uint64_t context) {
+  return (context & kNextSideBit) != 0 ? Neighbor::next : Neighbor::previous;
 }
 
 }  // namespace qudag::circuit

@@ -43,7 +43,7 @@ void Relay::begin(Circuit& circuit, onion::AcceptedBuild accepted,
   const NodeId next = joining->accepted.next;
   circuit.handshake = std::move(joining);
   circuit.phase = Phase::extending;
-  core_.sink.extend(circuit.id.value, next, circuit.cls, now);
+  core_.sink.extend(circuit.id.value, next, circuit.priority, now);
 }
 
 void Relay::on_extended(Circuit& circuit, Result<StreamKey> stream, Now now) {
@@ -54,8 +54,8 @@ void Relay::on_extended(Circuit& circuit, Result<StreamKey> stream, Now now) {
     return refuse(circuit, joining.accepted, status_of(stream.error()), now);
   }
   circuit.phase = Phase::awaiting_reply;
-  core_.attach(circuit, Direction::forward, *stream);
-  if (!core_.write_unit(circuit, Direction::forward, preface(circuit.cls), *message)) {
+  core_.attach(circuit, Neighbor::next, *stream);
+  if (!core_.write_unit(circuit, Neighbor::next, preface(circuit.priority), *message)) {
     core_.end_exhausted(circuit, now);
   }
 }
@@ -65,17 +65,17 @@ void Relay::on_reply_data(Circuit& circuit, Bytes& data, Now now) {
   if (!joining.reply.take(data)) return;
   const std::unique_ptr<onion::ReplyMessage> reply = joining.reply.release();
   onion::relay_reply(joining.accepted, *reply);
-  circuit.crypto.emplace<onion::HopCrypto>(std::move(joining.accepted.secrets), circuit.cls);
+  circuit.crypto.emplace<onion::HopCrypto>(std::move(joining.accepted.secrets), circuit.priority);
   core_.set_ready(circuit, now);
   write_reply(circuit, *reply, now);
 }
 
-void Relay::on_cell_data(Circuit& circuit, Direction from, Bytes& data, Now now) {
+void Relay::on_cell_data(Circuit& circuit, Neighbor from, Bytes& data, Now now) {
   memory::Block cell = core_.take_cell(circuit, circuit.side(from), data, now);
   if (!cell) return;
   auto& crypto = std::get<onion::HopCrypto>(circuit.crypto);
   StreamKey out;
-  if (from == Direction::backward) {
+  if (from == Neighbor::previous) {
     if (!crypto.forward(cell)) return core_.end_bad_cell(circuit, Circuits::kHopUnknown, now);
     ++circuit.cells_forward;
     out = circuit.next.stream;
@@ -89,8 +89,8 @@ void Relay::on_cell_data(Circuit& circuit, Direction from, Bytes& data, Now now)
   core_.sink.write(out, std::move(cell));
 }
 
-void Relay::on_sent(Circuit& circuit, Direction to, std::size_t bytes, Now now) {
-  if (to == Direction::forward) return core_.consume(circuit.previous, bytes);
+void Relay::on_sent(Circuit& circuit, Neighbor to, std::size_t bytes, Now now) {
+  if (to == Neighbor::next) return core_.consume(circuit.previous, bytes);
   circuit.reply_unsent -=
       static_cast<std::uint32_t>(std::min<std::size_t>(bytes, circuit.reply_unsent));
   if (circuit.phase == Phase::draining) {
@@ -102,13 +102,14 @@ void Relay::on_sent(Circuit& circuit, Direction to, std::size_t bytes, Now now) 
   core_.consume(circuit.next, bytes);
 }
 
-void Relay::on_side_gone(Circuit& circuit, Direction from, End code, const Error& why, Now now) {
-  if (from == Direction::backward) {
+void Relay::on_side_gone(Circuit& circuit, Neighbor from, EndCode code, const Error& why, Now now) {
+  if (from == Neighbor::previous) {
     return core_.end(circuit, {.why = why}, now);
   }
   if (circuit.phase == Phase::awaiting_reply) {
     Joining& joining = *std::get<std::unique_ptr<Joining>>(circuit.handshake);
-    const bool refused = code == End::refused || code == End::overload || code == End::rate;
+    const bool refused =
+        code == EndCode::refused || code == EndCode::overload || code == EndCode::rate;
     return refuse(circuit, joining.accepted,
                   refused ? onion::BuildStatus::next_refused : onion::BuildStatus::unreachable,
                   now);
@@ -128,7 +129,7 @@ void Relay::refuse(Circuit& circuit, const onion::AcceptedBuild& accepted,
 
 void Relay::write_reply(Circuit& circuit, const onion::ReplyMessage& reply, Now now) {
   circuit.reply_unsent = static_cast<std::uint32_t>(reply.size());
-  if (!core_.write_unit(circuit, Direction::backward, {}, reply)) {
+  if (!core_.write_unit(circuit, Neighbor::previous, {}, reply)) {
     core_.end_exhausted(circuit, now);
   }
 }

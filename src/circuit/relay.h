@@ -27,10 +27,10 @@ class Relay {
   /// Takes from `data`, which came from the next hop, what belongs to the reply.
   void on_reply_data(Circuit& circuit, Bytes& data, Now now);
   /// Takes at most one cell from `data`.
-  void on_cell_data(Circuit& circuit, Direction from, Bytes& data, Now now);
-  void on_sent(Circuit& circuit, Direction to, std::size_t bytes, Now now);
+  void on_cell_data(Circuit& circuit, Neighbor from, Bytes& data, Now now);
+  void on_sent(Circuit& circuit, Neighbor to, std::size_t bytes, Now now);
   /// `from` is gone and detached.
-  void on_side_gone(Circuit& circuit, Direction from, End code, const Error& why, Now now);
+  void on_side_gone(Circuit& circuit, Neighbor from, EndCode code, const Error& why, Now now);
 
  private:
   void refuse(Circuit& circuit, const onion::AcceptedBuild& accepted, onion::BuildStatus status,

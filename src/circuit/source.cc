@@ -29,25 +29,27 @@ Ending ending_of(const onion::BuildResult& result) {
 
 }  // namespace
 
-Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Class cls, Now now) {
+Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Priority priority,
+                                Now now) {
   if (core_.stopping) return fail(Errc::shutting_down);
   if (route.empty() || route.size() > limits::kHopsMax) return fail(Errc::invalid_argument);
   const std::uint64_t no_memory = core_.stats.refused_memory;
-  if (!core_.has_place(cls, 1) || core_.full()) core_.make_place(Core::kOurOwn, cls, 1, now);
-  if (!core_.has_place(cls, 1)) return fail(Errc::refused_circuits);
+  if (!core_.has_place(priority, 1) || core_.full())
+    core_.make_place(Core::kOurOwn, priority, 1, now);
+  if (!core_.has_place(priority, 1)) return fail(Errc::refused_circuits);
   Circuit* circuit = core_.add(CircuitRole::source, Phase::extending, now);
   if (circuit == nullptr) {
     const bool memory = core_.stats.refused_memory != no_memory;
     return fail(memory ? Errc::refused_memory : Errc::refused_circuits);
   }
   ++core_.stats.builds_started;
-  circuit->cls = cls;
+  circuit->priority = priority;
   circuit->announced = true;
 
   const CircuitId id = circuit->id;
   auto asking = std::make_unique<Asking>();
   asking->message = std::make_unique<onion::BuildMessage>();
-  auto pending = onion::start_build(route, cls, now.unix_seconds, core_.rng, *asking->message,
+  auto pending = onion::start_build(route, priority, now.unix_seconds, core_.rng, *asking->message,
                                     core_.options.stock);
   if (!pending) {
     core_.end(*circuit, {.why = pending.error(), .tell = false}, now);
@@ -60,7 +62,7 @@ Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Class cl
   Error failed(Errc::circuit_failed);
   asking->failed_inside = &failed;
   circuit->handshake = std::move(asking);
-  core_.sink.extend(id.value, route.front().id, cls, now);
+  core_.sink.extend(id.value, route.front().id, priority, now);
   circuit = core_.find(id);
   if (circuit == nullptr) return std::unexpected(failed);
   if (auto* held = std::get_if<std::unique_ptr<Asking>>(&circuit->handshake)) {
@@ -77,8 +79,8 @@ void Source::on_extended(Circuit& circuit, Result<StreamKey> stream, Now now) {
   Asking& asking = *std::get<std::unique_ptr<Asking>>(circuit.handshake);
   const std::unique_ptr<onion::BuildMessage> message = std::move(asking.message);
   circuit.phase = Phase::awaiting_reply;
-  core_.attach(circuit, Direction::forward, *stream);
-  if (!core_.write_unit(circuit, Direction::forward, preface(circuit.cls), *message)) {
+  core_.attach(circuit, Neighbor::next, *stream);
+  if (!core_.write_unit(circuit, Neighbor::next, preface(circuit.priority), *message)) {
     core_.end_exhausted(circuit, now);
   }
 }
@@ -98,7 +100,7 @@ void Source::on_reply_data(Circuit& circuit, Bytes& data, Now now) {
   if (result->status != onion::BuildStatus::ready) {
     return core_.end(circuit, ending_of(*result), now);
   }
-  circuit.crypto.emplace<onion::SourceCrypto>(std::move(result->hops), circuit.cls, core_.rng);
+  circuit.crypto.emplace<onion::SourceCrypto>(std::move(result->hops), circuit.priority, core_.rng);
   core_.set_ready(circuit, now);
   core_.note_sendable(circuit);
   ++core_.stats.builds_ready;
@@ -120,17 +122,18 @@ void Source::on_cell_data(Circuit& circuit, Bytes& data, Now now) {
 void Source::send(Circuit& circuit, memory::Block payload) {
   std::get<onion::SourceCrypto>(circuit.crypto).seal(payload);
   ++circuit.cells_forward;
-  core_.write_cell(circuit, Direction::forward, std::move(payload));
+  core_.write_cell(circuit, Neighbor::next, std::move(payload));
 }
 
-void Source::on_side_gone(Circuit& circuit, End code, Now now) {
+void Source::on_side_gone(Circuit& circuit, EndCode code, Now now) {
   Ending how{.why = {Errc::circuit_failed, "the circuit ended on the way"}};
   // A code other than `destroyed` is hop 1 speaking of itself.
-  if (circuit.building && code != End::destroyed) how.failed_hop = 0;
-  if (code == End::refused) how.why = {Errc::refused_by_peer, "hop 1 refused"};
-  if (code == End::overload) how.why = {Errc::refused_by_peer, "hop 1 sheds load"};
-  if (code == End::rate) how.why = {Errc::refused_by_peer, "hop 1: too many in a second"};
-  if (code == End::unreachable) how.why = {Errc::unreachable, "hop 1 does not reach the next hop"};
+  if (circuit.building && code != EndCode::destroyed) how.failed_hop = 0;
+  if (code == EndCode::refused) how.why = {Errc::refused_by_peer, "hop 1 refused"};
+  if (code == EndCode::overload) how.why = {Errc::refused_by_peer, "hop 1 sheds load"};
+  if (code == EndCode::rate) how.why = {Errc::refused_by_peer, "hop 1: too many in a second"};
+  if (code == EndCode::unreachable)
+    how.why = {Errc::unreachable, "hop 1 does not reach the next hop"};
   core_.end(circuit, how, now);
 }
 

@@ -18,7 +18,7 @@ class Source {
  public:
   explicit Source(Core& core) : core_(core) {}
 
-  Result<CircuitId> build(std::span<const onion::RouteHop> route, Class cls, Now now);
+  Result<CircuitId> build(std::span<const onion::RouteHop> route, Priority priority, Now now);
   void on_extended(Circuit& circuit, Result<StreamKey> stream, Now now);
   /// Takes from `data` what belongs to the reply.
   void on_reply_data(Circuit& circuit, Bytes& data, Now now);
@@ -26,7 +26,7 @@ class Source {
   void on_cell_data(Circuit& circuit, Bytes& data, Now now);
   void send(Circuit& circuit, memory::Block payload);
   /// Hop 1 ended the stream and it is detached.
-  void on_side_gone(Circuit& circuit, End code, Now now);
+  void on_side_gone(Circuit& circuit, EndCode code, Now now);
 
  private:
   Core& core_;

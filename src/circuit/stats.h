@@ -23,9 +23,9 @@ struct CircuitsStats {
   std::uint64_t bytes_relayed = 0;
   std::uint64_t blocks_exhausted = 0;
   std::uint64_t ended_idle = 0, ended_peer = 0, ended_link = 0;
-  std::uint64_t ended_place = 0;                        // ready ones, for another link's circuit
-  std::array<std::uint64_t, kClassCount> ended_shed{};  // relayed ones, by class
-  std::uint64_t ended_reclaimed = 0;                    // because memory was short
+  std::uint64_t ended_place = 0;                           // ready ones, for another link's circuit
+  std::array<std::uint64_t, kPriorityCount> ended_shed{};  // relayed ones, by priority
+  std::uint64_t ended_reclaimed = 0;                       // because memory was short
   std::uint64_t rested = 0;  // times that an idle circuit's key contexts were put away
 };
 

@@ -11,6 +11,8 @@ namespace qudag::circuit {
 inline constexpr std::byte kPrefaceVersion{0x01};
 using Preface = std::array<std::byte, 2>;
 
-constexpr Preface preface(Class cls) { return {kPrefaceVersion, static_cast<std::byte>(cls)}; }
+constexpr Preface preface(Priority priority) {
+  return {kPrefaceVersion, static_cast<std::byte>(priority)};
+}
 
 }  // namespace qudag::circuit

@@ -28,6 +28,7 @@
 #include "memory/block.h"
 #include "runtime/driver.h"
 #include "runtime/socket.h"
+#include "wire/end_code.h"
 
 #include <qudag/message.h>
 #include <qudag/options.h>
@@ -59,20 +60,7 @@ struct StreamId {
   auto operator<=>(const StreamId&) const = default;
 };
 
-/// QUIC application error codes, used to reset streams and close links (protocol.md, section 3.2).
-enum class Code : std::uint64_t {
-  none = 0x00,
-  protocol = 0x01,     // the peer broke a rule of this protocol
-  refused = 0x02,      // a limit
-  unreachable = 0x03,  // the next hop does not answer
-  destroyed = 0x04,    // the circuit ended
-  shutdown = 0x05,     // the node stops
-  identity = 0x06,     // not the node that was dialed
-  internal = 0x07,
-  overload = 0x08,  // the node sheds load: another may help, or this one later
-  rate = 0x09,      // too many in a second
-};
-inline constexpr Code kLastCode = Code::rate;
+using wire::EndCode;
 
 struct LinkInfo {
   LinkId id;
@@ -122,7 +110,7 @@ class LinkEvents {
   virtual void on_stream_sent(StreamId stream, std::uint64_t context, std::size_t bytes,
                               Now now) = 0;
   /// Reset by the peer, or finished in both directions. The stream is gone afterwards.
-  virtual void on_stream_closed(StreamId stream, std::uint64_t context, Code code, Now now) = 0;
+  virtual void on_stream_closed(StreamId stream, std::uint64_t context, EndCode code, Now now) = 0;
 };
 
 struct EndpointOptions {
@@ -234,7 +222,7 @@ class Endpoint {
   /// A warm link is asked for a sign of life even without streams, so that it does not end idle. Of
   /// several links to a peer at most this one.
   void keep_warm(LinkId link, bool warm);
-  void close(LinkId link, Code code, Now now);
+  void close(LinkId link, EndCode code, Now now);
   /// It was dialed to see whether it can be (dial_anew); if there is another ready link with that
   /// peer, this one takes nothing new, and ends when what is under way on it has (GOODBYE 0).
   void give_up_spare(LinkId link, Now now);
@@ -252,9 +240,9 @@ class Endpoint {
 
   // Streams. [in events] for all of them.
   /// `would_block` when the peer's stream limit is reached, `link_closed` unless ready.
-  Result<StreamId> open(LinkId link, Class cls, std::uint64_t context);
+  Result<StreamId> open(LinkId link, Priority priority, std::uint64_t context);
   void set_context(StreamId stream, std::uint64_t context);
-  void set_class(StreamId stream, Class cls);
+  void set_priority(StreamId stream, Priority priority);
   /// Queues; always takes it. The owner watches queued_bytes() or on_stream_sent.
   void write(StreamId stream, memory::Block block);
   std::size_t queued_bytes(StreamId stream) const;
@@ -266,7 +254,7 @@ class Endpoint {
   MemoryHeld held(StreamId stream) const;
   void consume(StreamId stream, std::size_t bytes);
   /// Ends both directions at once; no more events for this stream.
-  void reset(StreamId stream, Code code);
+  void reset(StreamId stream, EndCode code);
 
   /// What the windows of streams grow or shrink to, as their bytes are consumed; whole KiB, at
   /// least half of EndpointOptions::stream_window_bytes, with which a new stream begins. On a long
@@ -277,9 +265,9 @@ class Endpoint {
   // Protection, for the overload manager. Between turns.
   /// New peers must prove their address before they get any state here.
   void require_proof(bool required);
-  /// While paused, windows of streams of that class do not grow: their senders stop. What is
+  /// While paused, windows of streams of that priority do not grow: their senders stop. What is
   /// consumed meanwhile counts when it is over.
-  void pause(Class cls, bool paused);
+  void pause(Priority priority, bool paused);
   /// Ends up to `links_max` links that have had no stream for so long; how many it ended.
   std::size_t close_unused(Duration quiet, std::size_t links_max, Now now);
   /// Accepted links in the handshake / allowed, and handshakes / allowed rate: the larger.

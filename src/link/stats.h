@@ -23,14 +23,14 @@ struct EndpointStats {
   std::array<std::uint64_t, kRefusalCount> refused_by{};  // the same, by reason; own dials apart
   std::uint64_t tokens_taken = 0;  // proofs of address from an earlier link, in place of a Retry
   std::uint64_t retries_sent = 0, version_negotiations = 0, resets_sent = 0;
-  std::array<std::uint64_t, kClassCount> class_bytes_in{};  // of streams, by class
+  std::array<std::uint64_t, kPriorityCount> priority_bytes_in{};  // of streams, by priority
   // Links, by clean-up.
   std::uint64_t ended_silent = 0, ended_stuck = 0, ended_unused = 0, ended_drained = 0;
   std::uint64_t replaced_twin = 0, replaced_old = 0,
                 replaced_spare = 0;  // links that drain for another
   // Turns in which a budget was used up, so that something waited for the next one.
   std::uint64_t turns_accepts_used_up = 0;
-  std::array<std::uint64_t, kClassCount> turns_writes_used_up{};
+  std::array<std::uint64_t, kPriorityCount> turns_writes_used_up{};
   std::uint64_t dropped_unknown = 0, dropped_malformed = 0, dropped_wrong_shard = 0;
   std::uint64_t control_frames_malformed = 0;
   std::uint64_t streams_early = 0;  // that overtook the HELLO of their peer

@@ -2,8 +2,8 @@
 //
 // take():  1. from the owner's free list; 2. else everything that other threads gave back since the
 //          last time, popped as one stack; 3. else from the system, up to blocks_max and the
-//          budget. For class high there is a share behind the budget; so many pieces stay free for
-//          it from then on, until trim() gives them back, first of all.
+//          budget. For high priority there is a share behind the budget; so many pieces stay free
+//          for it from then on, until trim() gives them back, first of all.
 // trim():  the fewest free pieces there were since the last round are those that nobody needed.
 // return:  on the owner's thread onto the free list, elsewhere onto the lock-free stack.
 // The core counts the pieces that are out, and the pool itself; the last to go frees the core.

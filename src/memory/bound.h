@@ -3,7 +3,7 @@
 //   node (limits.memory)
 //   |- process      code, stacks, libraries, and what nobody below accounts for; never refused
 //   |- blocks       pools of payload bytes, of all shards and of the application
-//   |- high_blocks  the same, for class high and control only                     keeps 1/16
+//   |- high_blocks  the same, for high priority and control only                     keeps 1/16
 //   |- quic         ngtcp2 and streams: also what peers sent out of order         keeps 1/16
 //   |- handshakes   TLS of links that are not ready                      keeps 1/32, and no more
 //   |- links        TLS keys and records of links
@@ -12,7 +12,7 @@
 //   '- tables       queues, records of messages, what is remembered of the past
 //
 // These count what is taken from the system, once, before it is taken. Beside them stand the
-// claims: which part of the blocks the messages of a class may fill, at both ends. Claims add
+// claims: which part of the blocks the messages of a priority may fill, at both ends. Claims add
 // nothing to the node, because their bytes lie in blocks.
 //
 //   messages        all claims
@@ -46,7 +46,7 @@ enum class Part : std::uint8_t {
   tables,
 };
 inline constexpr std::size_t kPartCount = 9;
-inline constexpr std::size_t kClaimCount = 3;  // classes, in the order of qudag::Class
+inline constexpr std::size_t kClaimCount = 3;  // priorities, in the order of qudag::Priority
 
 class Bound {
  public:
@@ -64,17 +64,17 @@ class Bound {
   const Budget& node() const { return node_; }
   Budget& part(Part part) { return parts_[static_cast<std::size_t>(part)]; }
   const Budget& part(Part part) const { return parts_[static_cast<std::size_t>(part)]; }
-  /// All messages, and those of one class (0 high, 1 normal, 2 low).
+  /// All messages, and those of one priority (0 high, 1 normal, 2 low).
   Budget& messages() { return messages_; }
   const Budget& messages() const { return messages_; }
-  Budget& claim(std::size_t cls) { return claims_[cls]; }
-  const Budget& claim(std::size_t cls) const { return claims_[cls]; }
+  Budget& claim(std::size_t priority) { return claims_[priority]; }
+  const Budget& claim(std::size_t priority) const { return claims_[priority]; }
 
   /// used / bound, what is kept for somebody included: 1 when an ordinary request is refused.
   double pressure() const {
     return static_cast<double>(node_.used()) / static_cast<double>(node_.bytes_max());
   }
-  /// What messages hold, without what is kept for classes that do not use it.
+  /// What messages hold, without what is kept for priorities that do not use it.
   std::uint64_t claimed() const;
   /// What the parts other than `process` really hold now.
   std::uint64_t accounted() const;

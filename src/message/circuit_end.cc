@@ -4,12 +4,13 @@
 
 namespace qudag::message {
 
-CircuitEnd& CircuitEnds::add(circuit::CircuitId circuit, Class cls, std::uint64_t credit, Now now) {
+CircuitEnd& CircuitEnds::add(circuit::CircuitId circuit, Priority priority, std::uint64_t credit,
+                             Now now) {
   auto& entry = table_[circuit.value];
   QUDAG_ASSERT(entry == nullptr);
   entry = std::make_unique<CircuitEnd>();
   entry->circuit = circuit;
-  entry->cls = cls;
+  entry->priority = priority;
   entry->credit = credit;
   entry->announced = credit;
   entry->active = now.mono;

@@ -48,7 +48,7 @@ struct ProgressMark {
 
 struct CircuitEnd {
   circuit::CircuitId circuit;
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   Flow* flow = nullptr;  // set: we are the source
   bool ready = false;
   bool dead = false;     // out of the table, freed when the outermost call returns
@@ -110,7 +110,7 @@ struct CircuitEnd {
 /// The circuit ends of a shard, by circuit.
 class CircuitEnds {
  public:
-  CircuitEnd& add(circuit::CircuitId circuit, Class cls, std::uint64_t credit, Now now);
+  CircuitEnd& add(circuit::CircuitId circuit, Priority priority, std::uint64_t credit, Now now);
   CircuitEnd* find(circuit::CircuitId circuit) const;
   /// Takes it out of the table. The record lives until bury().
   void retire(CircuitEnd& circuit_end);

@@ -46,20 +46,20 @@ Flow* CircuitPool::flow(const FlowKey& key, Now now) {
   return last_;
 }
 
-Duration CircuitPool::oldest_waiting(Class cls, Now now) const {
+Duration CircuitPool::oldest_waiting(Priority priority, Now now) const {
   Duration oldest{};
   for (const auto& [key, flow] : flows_) {
-    if (key.cls != cls || flow->waiting.empty()) continue;
+    if (key.priority != priority || flow->waiting.empty()) continue;
     oldest = std::max(oldest, now.mono - flow->waiting.front()->accepted);
   }
   return oldest;
 }
 
-Duration CircuitPool::waiting_time(Class cls, Now now) const {
+Duration CircuitPool::waiting_time(Priority priority, Now now) const {
   constexpr Duration kLately = 1s;
   Duration least = Duration::max();
   for (const auto& [key, flow] : flows_) {
-    if (key.cls != cls) continue;
+    if (key.priority != priority) continue;
     const bool can_send = std::ranges::any_of(flow->circuits, [](const CircuitEnd* circuit_end) {
       return circuit_end->takes_new() && circuit_end->sent < circuit_end->credit;
     });
@@ -186,7 +186,7 @@ void CircuitPool::build(Flow& flow, Now now) {
     return;
   }
   in_build_ = true;
-  auto circuit = context_.port.build(*route, flow.key.cls, now);
+  auto circuit = context_.port.build(*route, flow.key.priority, now);
   in_build_ = false;
   const auto ended = std::exchange(ended_early_, {});
   const auto built = std::exchange(built_early_, {});
@@ -199,7 +199,7 @@ void CircuitPool::build(Flow& flow, Now now) {
   if (!circuit) return build_failed(flow, circuit.error(), now);
 
   CircuitEnd& circuit_end =
-      context_.circuit_ends.add(*circuit, flow.key.cls, context_.options.credit_bytes, now);
+      context_.circuit_ends.add(*circuit, flow.key.priority, context_.options.credit_bytes, now);
   circuit_end.flow = &flow;
   context_.rng.fill(circuit_end.scope);
   const Duration age = context_.options.circuit_age_max;

@@ -43,9 +43,9 @@ class CircuitPool {
     for (auto& [key, flow] : flows_) f(*flow);
   }
   /// Messages::waiting_time.
-  Duration waiting_time(Class cls, Now now) const;
-  /// How long the first message of that class has waited.
-  Duration oldest_waiting(Class cls, Now now) const;
+  Duration waiting_time(Priority priority, Now now) const;
+  /// How long the first message of that priority has waited.
+  Duration oldest_waiting(Priority priority, Now now) const;
 
   /// The next serve_marked() looks at the flow.
   void mark(Flow& flow) {

@@ -9,9 +9,10 @@
 
 namespace qudag::message {
 
-/// What messages of the class reserve from.
-inline memory::Budget& claim(const MessagesOptions& options, Class cls, memory::Budget& budget) {
-  memory::Budget* const own = options.claims[static_cast<std::size_t>(cls)];
+/// What messages of the priority reserve from.
+inline memory::Budget& claim(const MessagesOptions& options, Priority priority,
+                             memory::Budget& budget) {
+  memory::Budget* const own = options.claims[static_cast<std::size_t>(priority)];
   return own == nullptr ? budget : *own;
 }
 
@@ -26,17 +27,17 @@ struct Context {
   MessageEvents& events;
   Offload offload;  // null, or the options' within a visit of Messages
 
-  /// Of what messages reserve, by class; settled when the outermost call returns.
-  std::array<memory::Share, kClassCount> shares;
+  /// Of what messages reserve, by priority; settled when the outermost call returns.
+  std::array<memory::Share, kPriorityCount> shares;
   CircuitEnds circuit_ends;
   MessageDeadlines deadlines;
   MessagesStats stats;
   bool stopping = false;
 
-  memory::Budget& budget_of(Class cls) const { return claim(options, cls, budget); }
+  memory::Budget& budget_of(Priority priority) const { return claim(options, priority, budget); }
   memory::Budget& tables() const { return options.tables == nullptr ? budget : *options.tables; }
 };
 
-inline std::size_t index(Class cls) { return static_cast<std::size_t>(cls); }
+inline std::size_t index(Priority priority) { return static_cast<std::size_t>(priority); }
 
 }  // namespace qudag::message

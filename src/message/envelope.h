@@ -37,7 +37,7 @@ struct Envelope : Timed {
   std::optional<wire::Scope> scope;          // of the circuit that it was first sent on
   std::optional<std::uint32_t> in_reply_to;  // a reply: to that ref, bound to its circuit end
   ChannelNumber to_channel = 0;              // at the destination; 0 of a reply
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   bool is_signed = false;
   std::uint8_t attempts = 0;  // circuits that this message was waiting for or sent on, and ended
   TimePoint accepted{};

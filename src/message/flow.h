@@ -1,6 +1,6 @@
-// A flow: the messages to one destination with the same class, number of relays and isolation tag,
-// all of them signed or none, and the circuits that they share. Signed ones keep to themselves:
-// what shares a circuit with a signature has the signer's name.
+// A flow: the messages to one destination with the same priority, number of relays and isolation
+// tag, all of them signed or none, and the circuits that they share. Signed ones keep to
+// themselves: what shares a circuit with a signature has the signer's name.
 #pragma once
 
 #include "message/circuit_end.h"
@@ -15,7 +15,7 @@ namespace qudag::message {
 struct FlowKey {
   NodeId destination;
   std::uint64_t isolation = 0;
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   unsigned relays = 0;
   bool sign = false;
   auto operator<=>(const FlowKey&) const = default;
@@ -24,7 +24,7 @@ struct FlowKey {
 struct FlowKeyHash {
   std::size_t operator()(const FlowKey& key) const noexcept {
     const std::size_t rest = key.isolation * 0x9e3779b97f4a7c15u +
-                             static_cast<std::size_t>(key.cls) * 16 + key.relays * 2 +
+                             static_cast<std::size_t>(key.priority) * 16 + key.relays * 2 +
                              static_cast<std::size_t>(key.sign);
     return std::hash<NodeId>{}(key.destination) ^ (rest * 0xff51afd7ed558ccdu);
   }

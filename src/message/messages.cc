@@ -27,9 +27,9 @@ class Messages::Impl {
                 .identity = identity,
                 .events = events,
                 .offload = wrap(options.offload),
-                .shares = {memory::Share(claim(options, Class::high, budget)),
-                           memory::Share(claim(options, Class::normal, budget)),
-                           memory::Share(claim(options, Class::low, budget))},
+                .shares = {memory::Share(claim(options, Priority::high, budget)),
+                           memory::Share(claim(options, Priority::normal, budget)),
+                           memory::Share(claim(options, Priority::low, budget))},
                 .circuit_ends = {},
                 .deadlines = {},
                 .stats = {}},
@@ -251,13 +251,13 @@ void Messages::cancel(const MessageId& id, Now now) {
   impl_->sender.cancel(id, now);
 }
 
-std::size_t Messages::shed(Class cls, std::size_t count, const Error& why, Now now) {
+std::size_t Messages::shed(Priority priority, std::size_t count, const Error& why, Now now) {
   const Visit visit(*impl_, now);
-  return impl_->sender.shed(cls, count, why, now);
+  return impl_->sender.shed(priority, count, why, now);
 }
 
-Duration Messages::waiting_time(Class cls, Now now) const {
-  return impl_->sender.pool().waiting_time(cls, now);
+Duration Messages::waiting_time(Priority priority, Now now) const {
+  return impl_->sender.pool().waiting_time(priority, now);
 }
 
 void Messages::on_built(circuit::CircuitId circuit, Duration took, Now now) {
@@ -265,11 +265,11 @@ void Messages::on_built(circuit::CircuitId circuit, Duration took, Now now) {
   impl_->sender.pool().on_built(circuit, took, now);
 }
 
-void Messages::on_incoming(circuit::CircuitId circuit, Class cls, Now now) {
+void Messages::on_incoming(circuit::CircuitId circuit, Priority priority, Now now) {
   const Visit visit(*impl_, now);
   if (impl_->context.stopping) return impl_->context.port.close(circuit, now);
   Context& context = impl_->context;
-  context.circuit_ends.add(circuit, cls, context.options.credit_bytes, now).ready = true;
+  context.circuit_ends.add(circuit, priority, context.options.credit_bytes, now).ready = true;
 }
 
 void Messages::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {

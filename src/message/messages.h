@@ -1,6 +1,6 @@
 // Messages of one shard: envelopes, fragments, acknowledgements, credit, duplicates, replies.
 //
-// Sending: send() makes an envelope, puts it into the flow of its (destination, class, hops,
+// Sending: send() makes an envelope, puts it into the flow of its (destination, priority, hops,
 // isolation); the flow keeps a circuit from its CircuitPool (built when needed, reused while young
 // and healthy, rotated, replaced on failure); pump() packs fragments of waiting envelopes into
 // payloads while the circuit has room and credit; ACK ends the envelope. If the circuit ends first,
@@ -80,7 +80,7 @@ struct Received {
   std::array<std::byte, 16> id{};
   memory::Chain payload;
   memory::Reservation reservation;  // goes back when the application releases the message
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   ChannelNumber channel = 0;          // of a reply: of the message that it answers
   std::optional<NodeId> sender;       // only if signed, and the signature verified
   std::optional<ReplyPath> reply_to;  // set at a destination
@@ -109,13 +109,13 @@ using Offload =
 
 struct MessagesOptions {
   NodeId self{};
-  /// What messages of a class reserve from; null: the budget that Messages was given.
-  std::array<memory::Budget*, kClassCount> claims{};
+  /// What messages of a priority reserve from; null: the budget that Messages was given.
+  std::array<memory::Budget*, kPriorityCount> claims{};
   memory::Budget* tables = nullptr;  // what circuits' tables reserve from; null: the same
-  // Not ended, per class, in messages and in bytes.
-  std::array<std::size_t, kClassCount> waiting_max{limits::kQueueHighMax, limits::kQueueNormalMax,
-                                                   limits::kQueueLowMax};
-  std::array<std::size_t, kClassCount> waiting_bytes_max{
+  // Not ended, per priority, in messages and in bytes.
+  std::array<std::size_t, kPriorityCount> waiting_max{
+      limits::kQueueHighMax, limits::kQueueNormalMax, limits::kQueueLowMax};
+  std::array<std::size_t, kPriorityCount> waiting_bytes_max{
       limits::kQueueHighBytes, limits::kQueueNormalBytes, limits::kQueueLowBytes};
   std::size_t flows_max = 65'536;
   std::uint64_t credit_bytes = limits::kCreditBytes;  // protocol.md: the initial credit is fixed
@@ -162,16 +162,16 @@ class Messages final : public circuit::CircuitEvents {
   void cancel(const MessageId& id, Now now);
 
   // Protection, for the overload manager.
-  /// Ends up to `count` messages of that class that wait and of which nothing was sent, the oldest
-  /// of each flow first: outcome refused, `why`. How many it ended.
-  std::size_t shed(Class cls, std::size_t count, const Error& why, Now now);
-  /// How long messages of that class wait for a turn on circuits that could take them, in the flow
-  /// that waits least: one slow destination is no overload of this node.
-  Duration waiting_time(Class cls, Now now) const;
+  /// Ends up to `count` messages of that priority that wait and of which nothing was sent, the
+  /// oldest of each flow first: outcome refused, `why`. How many it ended.
+  std::size_t shed(Priority priority, std::size_t count, const Error& why, Now now);
+  /// How long messages of that priority wait for a turn on circuits that could take them, in the
+  /// flow that waits least: one slow destination is no overload of this node.
+  Duration waiting_time(Priority priority, Now now) const;
 
   // circuit::CircuitEvents
   void on_built(circuit::CircuitId circuit, Duration took, Now now) override;
-  void on_incoming(circuit::CircuitId circuit, Class cls, Now now) override;
+  void on_incoming(circuit::CircuitId circuit, Priority priority, Now now) override;
   void on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) override;
   void on_draining(circuit::CircuitId circuit, bool stops, Now now) override;
   void on_sendable(circuit::CircuitId circuit, Now now) override;

@@ -89,7 +89,7 @@ wire::MessageStart start_of(const Envelope& envelope) {
   return {.id = envelope.message,
           .size = envelope.size,
           .ttl_ms = envelope.ttl_ms,
-          .cls = envelope.cls,
+          .priority = envelope.priority,
           .is_signed = envelope.is_signed,
           .in_reply_to = envelope.in_reply_to,
           .channel = envelope.to_channel};
@@ -166,7 +166,7 @@ bool put_fragment(CircuitEnd& circuit_end, Envelope& envelope, ByteWriter& out, 
   // the payload ended goes on first in the next one, so that small messages keep their order.
   if (EnvelopeTurns::contains(envelope)) circuit_end.turns.erase(envelope);
   if (last) return true;
-  if (first && left - n <= onion::payload_bytes(circuit_end.cls) - header) {
+  if (first && left - n <= onion::payload_bytes(circuit_end.priority) - header) {
     circuit_end.turns.push_front(envelope);
     circuit_end.cut = true;
   } else {
@@ -215,8 +215,8 @@ bool has_something_to_send(const CircuitEnd& circuit_end, const Context& context
   if (may_continue(circuit_end)) return true;
   if (!may_start(circuit_end)) return false;
   // The one case that may_start does not see: 255 partial ones, and a next one that is large.
-  const std::size_t whole =
-      onion::payload_bytes(circuit_end.cls) - wire::kDataHeaderBytesMax - wire::kScopeFrameBytes;
+  const std::size_t whole = onion::payload_bytes(circuit_end.priority) - wire::kDataHeaderBytesMax -
+                            wire::kScopeFrameBytes;
   const Envelope& next = *waiting_of(circuit_end).front();
   return circuit_end.turns.size() < kPartialMax ||
          (next.size <= whole && next.size <= circuit_end.credit - circuit_end.sent);

@@ -10,10 +10,10 @@ namespace qudag::message {
 class Port {
  public:
   virtual ~Port() = default;
-  virtual Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Class cls,
-                                           Now now) = 0;
+  virtual Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route,
+                                           Priority priority, Now now) = 0;
   virtual std::size_t sendable(circuit::CircuitId circuit) const = 0;
-  virtual memory::Block payload_block(Class cls) = 0;
+  virtual memory::Block payload_block(Priority priority) = 0;
   virtual void send(circuit::CircuitId circuit, memory::Block payload, Now now) = 0;
   /// Inside on_ended of a circuit that was being built: which hop failed; SIZE_MAX: unknown.
   virtual std::size_t failed_hop() const = 0;
@@ -25,14 +25,16 @@ class CircuitsPort final : public Port {
  public:
   explicit CircuitsPort(circuit::Circuits& circuits) : circuits_(circuits) {}
 
-  Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Class cls,
+  Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Priority priority,
                                    Now now) override {
-    return circuits_.build(route, cls, now);
+    return circuits_.build(route, priority, now);
   }
   std::size_t sendable(circuit::CircuitId circuit) const override {
     return circuits_.sendable(circuit);
   }
-  memory::Block payload_block(Class cls) override { return circuits_.payload_block(cls); }
+  memory::Block payload_block(Priority priority) override {
+    return circuits_.payload_block(priority);
+  }
   void send(circuit::CircuitId circuit, memory::Block payload, Now now) override {
     circuits_.send(circuit, std::move(payload), now);
   }

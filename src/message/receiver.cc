@@ -21,8 +21,9 @@ Duration ttl_of(const wire::MessageStart& start) {
 }
 
 /// May `bytes`, a part of the payload's block, stay in it?
-bool may_keep(Class cls, std::size_t message_bytes, Bytes bytes, const memory::Block* payload) {
-  const bool fits_blocks = cls == Class::low || message_bytes <= kKeepSmallBlocksUpTo;
+bool may_keep(Priority priority, std::size_t message_bytes, Bytes bytes,
+              const memory::Block* payload) {
+  const bool fits_blocks = priority == Priority::low || message_bytes <= kKeepSmallBlocksUpTo;
   return payload != nullptr && fits_blocks && bytes.size() * 2 >= payload->size();
 }
 
@@ -110,15 +111,16 @@ bool Receiver::begin(CircuitEnd& circuit_end, const wire::DataFrame& frame, memo
 
   // The record counts too, or a peer could have them for nothing.
   const auto take = [&] {
-    return memory::Reservation::take(context_.budget_of(start.cls), start.size + sizeof(Assembly));
+    return memory::Reservation::take(context_.budget_of(start.priority),
+                                     start.size + sizeof(Assembly));
   };
   memory::Reservation reservation = take();
-  while (!reservation && end_stalled(start.cls, now)) reservation = take();
+  while (!reservation && end_stalled(start.priority, now)) reservation = take();
   Assembly* assembly = nullptr;
   if (reservation &&
       (frame.last || circuit_end.arriving.size() < context_.options.assemblies_max)) {
     assembly = open(circuit_end, frame, *named, now);
-    while (assembly == nullptr && end_stalled(start.cls, now)) {
+    while (assembly == nullptr && end_stalled(start.priority, now)) {
       assembly = open(circuit_end, frame, *named, now);
     }
   }
@@ -130,7 +132,7 @@ bool Receiver::begin(CircuitEnd& circuit_end, const wire::DataFrame& frame, memo
   assembly->received = static_cast<std::uint32_t>(frame.bytes.size());
   assembly->progress_at = assembly->received;
   assembly->progressed = now.mono;
-  coming_[index(start.cls)].push_back(*assembly);
+  coming_[index(start.priority)].push_back(*assembly);
   if (!store(*assembly, frame.bytes, payload)) {
     ++context_.stats.refused_memory;
     return refuse(*assembly, wire::AckStatus::refused_memory);
@@ -154,12 +156,13 @@ bool Receiver::take_whole(CircuitEnd& circuit_end, const wire::DataFrame& frame,
   const wire::MessageStart& start = *frame.start;
   const std::uint32_t ref = frame.ref;
   Received message;
-  memory::Share& share = context_.shares[index(start.cls)];
+  memory::Share& share = context_.shares[index(start.priority)];
   message.reservation = share.take(start.size);
-  while (!message.reservation && end_stalled(start.cls, now)) {
+  while (!message.reservation && end_stalled(start.priority, now)) {
     message.reservation = share.take(start.size);
   }
-  if (!message.reservation || !keep_whole(circuit_end.cls, frame.bytes, payload, message.payload)) {
+  if (!message.reservation ||
+      !keep_whole(circuit_end.priority, frame.bytes, payload, message.payload)) {
     const bool known = !circuit_end.is_source() && delivered_->contains(key, now.mono);
     ++(known ? context_.stats.duplicates : context_.stats.refused_memory);
     return answer(circuit_end, ref,
@@ -181,9 +184,10 @@ bool Receiver::claim(const CircuitEnd& circuit_end, const wire::MessageStart& st
   return delivered_->claim(key, now.mono + ttl_of(start) + kRememberedAfter, now.mono);
 }
 
-bool Receiver::keep_whole(Class cls, Bytes bytes, memory::Block* payload, memory::Chain& out) {
+bool Receiver::keep_whole(Priority priority, Bytes bytes, memory::Block* payload,
+                          memory::Chain& out) {
   if (bytes.empty()) return true;
-  if (may_keep(cls, bytes.size(), bytes, payload)) {
+  if (may_keep(priority, bytes.size(), bytes, payload)) {
     keep(bytes, *payload, out);
     return true;
   }
@@ -285,7 +289,7 @@ Assembly* Receiver::open(CircuitEnd& circuit_end, const wire::DataFrame& frame, 
 void Receiver::come_on(Assembly& assembly, Now now) {
   const std::uint32_t since = assembly.received - assembly.progress_at;
   if (since < assembly.start.size / kStalledShare) return;
-  AssembliesByProgress& coming = coming_[index(assembly.start.cls)];
+  AssembliesByProgress& coming = coming_[index(assembly.start.priority)];
   assembly.progress_at = assembly.received;
   assembly.progressed = now.mono;
   coming.erase(assembly);
@@ -293,13 +297,14 @@ void Receiver::come_on(Assembly& assembly, Now now) {
 }
 
 void Receiver::forget_progress(Assembly& assembly) {
-  if (AssembliesByProgress::contains(assembly)) coming_[index(assembly.start.cls)].erase(assembly);
+  if (AssembliesByProgress::contains(assembly))
+    coming_[index(assembly.start.priority)].erase(assembly);
 }
 
-/// Memory is short for a message of that class: one that has its memory, is worth no more and does
-/// not come on makes room. False: there is none.
-bool Receiver::end_stalled(Class cls, Now now) {
-  for (std::size_t worth = kClassCount; worth-- > index(cls);) {
+/// Memory is short for a message of that priority: one that has its memory, is worth no more and
+/// does not come on makes room. False: there is none.
+bool Receiver::end_stalled(Priority priority, Now now) {
+  for (std::size_t worth = kPriorityCount; worth-- > index(priority);) {
     Assembly* slowest = coming_[worth].front();
     if (slowest == nullptr || now.mono - slowest->progressed < kStalledAfter) continue;
     ++context_.stats.assemblies_stalled;
@@ -341,7 +346,7 @@ void Receiver::replace_older(const CircuitEnd& circuit_end, const wire::MessageI
 }
 
 bool Receiver::store(Assembly& assembly, Bytes bytes, memory::Block* payload) {
-  if (!may_keep(assembly.circuit_end->cls, assembly.start.size, bytes, payload)) {
+  if (!may_keep(assembly.circuit_end->priority, assembly.start.size, bytes, payload)) {
     return copy(assembly, bytes);
   }
   if (assembly.tail) assembly.bytes.push_back(std::move(assembly.tail));
@@ -353,7 +358,7 @@ bool Receiver::copy(Assembly& assembly, Bytes bytes) {
   while (!bytes.empty()) {
     if (!assembly.tail) {
       const std::size_t left = assembly.start.size - assembly.bytes.bytes();
-      const bool high = assembly.start.cls == Class::high;
+      const bool high = assembly.start.priority == Priority::high;
       assembly.tail = context_.pool.take(memory::block_size_for(left),
                                          high ? memory::For::high : memory::For::all);
       if (!assembly.tail) return false;
@@ -411,7 +416,7 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
   const bool is_reply = circuit_end.is_source();
   if (signer) message.sender = signer->id;
   message.id = start.id;
-  message.cls = start.cls;
+  message.priority = start.priority;
   message.channel = named.channel;
   if (is_reply) {
     message.in_reply_to = key;
@@ -428,7 +433,7 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
     delivered_->give_back_signed(key_of(*signer, start.id), now.mono);
   switch (taken) {
     case Taken::yes:
-      ++stats.received[index(start.cls)];
+      ++stats.received[index(start.priority)];
       stats.bytes_received += bytes;
       break;
     case Taken::no_receiver:

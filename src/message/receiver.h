@@ -63,7 +63,7 @@ class Receiver {
              Now now);
   bool take_whole(CircuitEnd& circuit_end, const wire::DataFrame& frame, const Named& named,
                   memory::Block* payload, Now now);
-  bool keep_whole(Class cls, Bytes bytes, memory::Block* payload, memory::Chain& out);
+  bool keep_whole(Priority priority, Bytes bytes, memory::Block* payload, memory::Chain& out);
   std::optional<wire::AckStatus> refusal_of(const CircuitEnd& circuit_end,
                                             const wire::MessageStart& start,
                                             const std::optional<Named>& named, Now now) const;
@@ -92,13 +92,13 @@ class Receiver {
                  Now now);
   void come_on(Assembly& assembly, Now now);
   void forget_progress(Assembly& assembly);
-  bool end_stalled(Class cls, Now now);
+  bool end_stalled(Priority priority, Now now);
   void erase(Assembly& assembly);
 
   Context& context_;
   SlotMap<Assembly> assemblies_;
   AssembliesByKey by_key_;                                   // those at destinations
-  std::array<AssembliesByProgress, kClassCount> coming_;     // with memory; stalled ones in front
+  std::array<AssembliesByProgress, kPriorityCount> coming_;  // with memory; stalled ones in front
   List<CircuitEnd, &CircuitEnd::verify_turn> verify_turns_;  // each has one to verify
   std::size_t to_verify_ = 0;                                // of all circuit ends
   std::size_t verifying_ = 0;                                // with workers

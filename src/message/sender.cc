@@ -68,9 +68,9 @@ Ending ending_of(wire::AckStatus status) {
   return {Outcome::failed, Errc::internal};  // wire/ lets no other through
 }
 
-sync::Ledger books_of(const MessagesOptions& options, std::size_t cls) {
-  return sync::Ledger({options.waiting_max[cls], options.waiting_bytes_max[cls], limits::kTtlMax,
-                       sync::WhenFull::refuse_new});
+sync::Ledger books_of(const MessagesOptions& options, std::size_t priority) {
+  return sync::Ledger({options.waiting_max[priority], options.waiting_bytes_max[priority],
+                       limits::kTtlMax, sync::WhenFull::refuse_new});
 }
 
 std::size_t bytes_of(const Envelope& envelope) { return envelope.size - envelope.prefix_bytes(); }
@@ -86,14 +86,14 @@ Sender::Sender(Context& context)
 
 // ---- accepting ----------------------------------------------------------------------------------
 
-Result<Envelope*> Sender::accept(memory::Chain payload, memory::Reservation reservation, Class cls,
-                                 std::chrono::milliseconds ttl, Now now,
+Result<Envelope*> Sender::accept(memory::Chain payload, memory::Reservation reservation,
+                                 Priority priority, std::chrono::milliseconds ttl, Now now,
                                  const std::optional<MessageId>& id) {
   if (context_.stopping) return fail(Errc::shutting_down);
-  if (index(cls) >= kClassCount) return fail(Errc::invalid_argument, "class");
+  if (index(priority) >= kPriorityCount) return fail(Errc::invalid_argument, "priority");
   if (ttl < 1ms || ttl > limits::kTtlMax) return fail(Errc::invalid_argument, "ttl");
   if (payload.bytes() > limits::kMessageBytesMax) return fail(Errc::too_large);
-  sync::Ledger& books = books_[index(cls)];
+  sync::Ledger& books = books_[index(priority)];
   if (const auto refusal = books.refusal(payload.bytes())) {
     books.refuse(*refusal);
     ++context_.stats.refused_queue;
@@ -105,7 +105,7 @@ Result<Envelope*> Sender::accept(memory::Chain payload, memory::Reservation rese
   envelope->handle = handle;
   envelope->message = id ? id->bytes : ids_.next(context_.rng);
   by_id_.insert(*envelope);
-  envelope->cls = cls;
+  envelope->priority = priority;
   envelope->accepted = now.mono;
   envelope->expires = now.mono + ttl;
   envelope->ttl_ms = wire::ttl_on_wire(ttl);
@@ -118,7 +118,7 @@ Result<Envelope*> Sender::accept(memory::Chain payload, memory::Reservation rese
 
 /// Accepted, and yet it cannot be sent.
 void Sender::forget(Envelope& envelope) {
-  books_[index(envelope.cls)].drop(bytes_of(envelope), DropReason::purged);
+  books_[index(envelope.priority)].drop(bytes_of(envelope), DropReason::purged);
   by_id_.erase(envelope);
   envelopes_.erase(envelope.handle);
 }
@@ -131,11 +131,11 @@ Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
     return fail(Errc::invalid_argument, "no identity to sign with");
   }
   auto accepted =
-      accept(std::move(payload), std::move(reservation), options.cls, options.ttl, now, id);
+      accept(std::move(payload), std::move(reservation), options.priority, options.ttl, now, id);
   if (!accepted) return std::unexpected(accepted.error());
   Envelope& envelope = **accepted;
   envelope.to_channel = options.channel;
-  const FlowKey key{destination, options.isolation, options.cls, options.relays, options.sign};
+  const FlowKey key{destination, options.isolation, options.priority, options.relays, options.sign};
   if (options.sign) {
     if (auto ok = sign(envelope, key, now); !ok) {
       forget(envelope);
@@ -143,7 +143,7 @@ Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
     }
   }
   context_.deadlines.set(envelope, envelope.expires);
-  ++context_.stats.accepted[index(options.cls)];
+  ++context_.stats.accepted[index(options.priority)];
   ++context_.stats.waiting;
   const SendId send{envelope.handle.value};
   if (envelope.to_sign == nullptr) queue(envelope, key, now);
@@ -168,7 +168,8 @@ Result<SendId> Sender::reply(CircuitEnd& circuit_end, std::uint32_t in_reply_to,
   if (in_reply_to >= circuit_end.next_ref_in)
     return fail(Errc::invalid_argument, "no such message");
   if (circuit_end.closing) return fail(Errc::circuit_failed, "the peer is closing the circuit");
-  auto accepted = accept(std::move(payload), std::move(reservation), circuit_end.cls, ttl, now, id);
+  auto accepted =
+      accept(std::move(payload), std::move(reservation), circuit_end.priority, ttl, now, id);
   if (!accepted) return std::unexpected(accepted.error());
   Envelope& envelope = **accepted;
   envelope.in_reply_to = in_reply_to;
@@ -176,7 +177,7 @@ Result<SendId> Sender::reply(CircuitEnd& circuit_end, std::uint32_t in_reply_to,
   circuit_end.replies.push_back(envelope);
   context_.circuit_ends.mark(circuit_end);
   context_.deadlines.set(envelope, envelope.expires);
-  ++context_.stats.accepted[index(circuit_end.cls)];
+  ++context_.stats.accepted[index(circuit_end.priority)];
   ++context_.stats.waiting;
   return SendId{envelope.handle.value};
 }
@@ -194,7 +195,7 @@ Status Sender::sign(Envelope& envelope, const FlowKey& key, Now now) {
                             .id = envelope.message,
                             .minute = minute_of(now.unix_seconds),
                             .ttl_ms = envelope.ttl_ms,
-                            .cls = envelope.cls,
+                            .priority = envelope.priority,
                             .channel = envelope.to_channel};
   if (!context_.offload) return sign_in_place(*context_.identity, fields, envelope.bytes);
   envelope.to_sign = std::make_shared<Unsigned>(key, fields);
@@ -292,7 +293,7 @@ void Sender::write(CircuitEnd& circuit_end, Now now) {
       return;
     }
     for (std::size_t n = room; n > 0 && has_something_to_send(circuit_end, context_); --n) {
-      memory::Block block = context_.port.payload_block(circuit_end.cls);
+      memory::Block block = context_.port.payload_block(circuit_end.priority);
       if (!block) {
         context_.circuit_ends.mark(circuit_end);
         retry_at_ = now.mono + kRetry;
@@ -419,19 +420,19 @@ void Sender::give_up(Envelope& envelope) {
 
 void Sender::finish(Envelope& envelope, Outcome outcome, Error reason, Now now) {
   MessagesStats& stats = context_.stats;
-  const std::size_t cls = index(envelope.cls);
+  const std::size_t priority = index(envelope.priority);
   switch (outcome) {
     case Outcome::delivered:
-      ++stats.delivered[cls];
+      ++stats.delivered[priority];
       break;
     case Outcome::expired:
-      ++stats.expired[cls];
+      ++stats.expired[priority];
       break;
     case Outcome::refused:
-      ++stats.refused[cls];
+      ++stats.refused[priority];
       break;
     case Outcome::failed:
-      ++stats.failed[cls];
+      ++stats.failed[priority];
       break;
   }
   --stats.waiting;
@@ -446,11 +447,11 @@ void Sender::finish(Envelope& envelope, Outcome outcome, Error reason, Now now) 
                     MessageId{envelope.message}};
   events_.push_back(std::move(event));
   if (outcome == Outcome::expired) {
-    books_[cls].drop(bytes_of(envelope), DropReason::expired);
+    books_[priority].drop(bytes_of(envelope), DropReason::expired);
   } else {
-    books_[cls].leave(bytes_of(envelope), envelope.waited);
+    books_[priority].leave(bytes_of(envelope), envelope.waited);
   }
-  context_.shares[cls].give(std::move(envelope.reservation));
+  context_.shares[priority].give(std::move(envelope.reservation));
   by_id_.erase(envelope);
   envelopes_.erase(envelope.handle);
 }
@@ -473,10 +474,10 @@ void Sender::cancel(Envelope* envelope, Now now) {
   finish(*envelope, Outcome::failed, {Errc::cancelled, "cancelled"}, now);
 }
 
-std::size_t Sender::shed(Class cls, std::size_t count, const Error& why, Now now) {
+std::size_t Sender::shed(Priority priority, std::size_t count, const Error& why, Now now) {
   std::size_t ended = 0;
   pool_.for_each([&](Flow& flow) {
-    Envelope* next = flow.key.cls == cls ? flow.waiting.front() : nullptr;
+    Envelope* next = flow.key.priority == priority ? flow.waiting.front() : nullptr;
     while (next != nullptr && ended < count) {
       Envelope& envelope = *next;
       next = EnvelopeOrder::next(envelope);
@@ -535,10 +536,10 @@ void Sender::flush(Now now) {
 }
 
 void Sender::report(BoundedList& out, Now now) const {
-  for (std::size_t cls = 0; cls < kClassCount; ++cls) {
-    const Duration oldest = pool_.oldest_waiting(static_cast<Class>(cls), now);
-    out.push_back(
-        books_[cls].report("messages to be sent", name_of(static_cast<Class>(cls)), oldest));
+  for (std::size_t priority = 0; priority < kPriorityCount; ++priority) {
+    const Duration oldest = pool_.oldest_waiting(static_cast<Priority>(priority), now);
+    out.push_back(books_[priority].report("messages to be sent",
+                                          name_of(static_cast<Priority>(priority)), oldest));
   }
   out.push_back(bounded(Bounded::Kind::queue, "messages to be signed", "the message waits",
                         to_sign_.size() + signing_, context_.options.sends_max()));

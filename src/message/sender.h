@@ -43,7 +43,7 @@ class Sender final : private CircuitPool::Listener {
                        const std::optional<MessageId>& id);
   void cancel(SendId id, Now now);
   void cancel(const MessageId& id, Now now);
-  std::size_t shed(Class cls, std::size_t count, const Error& why, Now now);
+  std::size_t shed(Priority priority, std::size_t count, const Error& why, Now now);
 
   /// False: the peer broke the protocol.
   [[nodiscard]] bool on_ack(CircuitEnd& circuit_end, const wire::AckFrame& ack, Now now);
@@ -76,8 +76,8 @@ class Sender final : private CircuitPool::Listener {
   void start_signing(Now now);
   void on_signed(SlotHandle handle, Unsigned& job, Now now);
   void queue(Envelope& envelope, const FlowKey& key, Now now);
-  Result<Envelope*> accept(memory::Chain payload, memory::Reservation reservation, Class cls,
-                           std::chrono::milliseconds ttl, Now now,
+  Result<Envelope*> accept(memory::Chain payload, memory::Reservation reservation,
+                           Priority priority, std::chrono::milliseconds ttl, Now now,
                            const std::optional<MessageId>& id);
   void cancel(Envelope* envelope, Now now);
   void forget(Envelope& envelope);
@@ -97,7 +97,7 @@ class Sender final : private CircuitPool::Listener {
   SlotMap<Envelope> envelopes_;
   EnvelopesById by_id_;  // all of them
   IdStock ids_;
-  std::array<sync::Ledger, kClassCount> books_;  // of messages that have not ended
+  std::array<sync::Ledger, kPriorityCount> books_;  // of messages that have not ended
   EnvelopeOrder to_sign_;
   std::size_t signing_ = 0;  // with workers
   Fifo<Event> events_;

@@ -48,7 +48,7 @@ Text text_of(const SignedFields& fields, const memory::Chain& bytes) {
   out.put(fields.id);
   out.u32(fields.minute);
   out.u8(static_cast<std::uint8_t>(std::countr_zero(fields.ttl_ms)));
-  out.u8(static_cast<std::uint8_t>(fields.cls));
+  out.u8(static_cast<std::uint8_t>(fields.priority));
   out.u32(static_cast<std::uint32_t>(bytes.bytes() - wire::kSignedPrefixBytes));
   out.put(hash.finish());
   if (fields.channel != 0) out.u16(fields.channel);

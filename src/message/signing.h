@@ -2,7 +2,7 @@
 // payload.
 //
 // What is signed is short: the payload's hash, bound to destination, message id, time, time to live
-// and class. Who has such a message can show it to its destination for as long as that remembers
+// and priority. Who has such a message can show it to its destination for as long as that remembers
 // it, and then it is too old. Signing (1.2 ms) and verifying (0.22 ms), and the hash before both (1
 // ms for 1 to 2 MB), are for a worker: they touch nothing but their arguments, which nobody else
 // uses meanwhile.
@@ -21,7 +21,7 @@ struct SignedFields {
   wire::MessageId id{};
   std::uint32_t minute = 0;  // when it was signed, since 1970
   std::uint32_t ttl_ms = 0;
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   ChannelNumber channel = 0;
 };
 

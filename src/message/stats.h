@@ -10,8 +10,8 @@
 namespace qudag::message {
 
 struct MessagesStats {
-  std::array<std::uint64_t, kClassCount> accepted{}, delivered{}, expired{}, refused{}, failed{};
-  std::array<std::uint64_t, kClassCount> received{};
+  std::array<std::uint64_t, kPriorityCount> accepted{}, delivered{}, expired{}, refused{}, failed{};
+  std::array<std::uint64_t, kPriorityCount> received{};
   std::uint64_t bytes_sent = 0;      // bytes of messages in DATA frames, first transmissions only
   std::uint64_t bytes_received = 0;  // payload bytes taken by the application
   std::uint64_t resent = 0, duplicates = 0, assemblies_dropped = 0, assemblies_stalled = 0;
@@ -24,7 +24,7 @@ struct MessagesStats {
 
 namespace metrics {
 
-using telemetry::kClassNames, telemetry::Kind, telemetry::label, telemetry::no_label,
+using telemetry::kPriorityNames, telemetry::Kind, telemetry::label, telemetry::no_label,
     telemetry::same;
 
 inline constexpr telemetry::Metric<MessagesStats> kMessages[] = {
@@ -32,17 +32,17 @@ inline constexpr telemetry::Metric<MessagesStats> kMessages[] = {
       "Messages accepted from applications, by how they ended; received: taken by an application "
       "here.",
       Kind::counter},
-     label("result", "accepted").each("class", kClassNames),
+     label("result", "accepted").each("priority", kPriorityNames),
      [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.accepted[i]); }},
-    {same, label("result", "delivered").each("class", kClassNames),
+    {same, label("result", "delivered").each("priority", kPriorityNames),
      [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.delivered[i]); }},
-    {same, label("result", "expired").each("class", kClassNames),
+    {same, label("result", "expired").each("priority", kPriorityNames),
      [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.expired[i]); }},
-    {same, label("result", "refused").each("class", kClassNames),
+    {same, label("result", "refused").each("priority", kPriorityNames),
      [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.refused[i]); }},
-    {same, label("result", "failed").each("class", kClassNames),
+    {same, label("result", "failed").each("priority", kPriorityNames),
      [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.failed[i]); }},
-    {same, label("result", "received").each("class", kClassNames),
+    {same, label("result", "received").each("priority", kPriorityNames),
      [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.received[i]); }},
     {{"qudag_messages_waiting", "Messages that wait to be sent.", Kind::gauge},
      no_label,

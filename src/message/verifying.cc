@@ -25,7 +25,7 @@ SignedFields Receiver::fields_of(const Assembly& assembly) const {
           .id = assembly.start.id,
           .minute = 0,
           .ttl_ms = assembly.start.ttl_ms,
-          .cls = assembly.start.cls,
+          .priority = assembly.start.priority,
           .channel = assembly.start.channel};
 }
 

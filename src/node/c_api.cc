@@ -183,8 +183,9 @@ void copy_id(const MessageId& from, qudag_message_id& to) {
 Result<SendOptions> options_of(const qudag_send_options* from) {
   SendOptions out;
   if (from == nullptr) return out;
-  if (static_cast<unsigned>(from->cls) >= kClassCount) return fail(Errc::invalid_argument, "cls");
-  out.cls = static_cast<Class>(from->cls);
+  if (static_cast<unsigned>(from->priority) >= kPriorityCount)
+    return fail(Errc::invalid_argument, "priority");
+  out.priority = static_cast<Priority>(from->priority);
   out.ttl = std::chrono::milliseconds(from->ttl_ms);
   out.relays = from->relays;
   out.isolation = from->isolation;
@@ -412,7 +413,7 @@ int qudag_fd(const qudag_node* node) { return node == nullptr ? -1 : node->waiti
 void qudag_send_options_init(qudag_send_options* options) {
   if (options == nullptr) return;
   const SendOptions defaults;
-  *options = {.cls = static_cast<qudag_class>(defaults.cls),
+  *options = {.priority = static_cast<qudag_priority>(defaults.priority),
               .ttl_ms = static_cast<uint32_t>(defaults.ttl.count()),
               .relays = defaults.relays,
               .isolation = defaults.isolation,
@@ -512,8 +513,8 @@ int qudag_message_get_id(const qudag_message* message, qudag_message_id* id) {
     return {};
   });
 }
-qudag_class qudag_message_class(const qudag_message* message) {
-  return message == nullptr ? QUDAG_NORMAL : static_cast<qudag_class>(message->value.cls);
+qudag_priority qudag_message_priority(const qudag_message* message) {
+  return message == nullptr ? QUDAG_NORMAL : static_cast<qudag_priority>(message->value.priority);
 }
 uint16_t qudag_message_channel(const qudag_message* message) {
   return message == nullptr ? uint16_t{0} : message->value.channel;

@@ -405,10 +405,11 @@ NodeStatus Node::Impl::status_of(std::vector<shard::ShardReport>&& reports) cons
     out.relays_known = std::max(out.relays_known, report.relays_known);
   }
   Histogram build;
-  std::array<Histogram, kClassCount> delivery;
+  std::array<Histogram, kPriorityCount> delivery;
   for (const shard::ShardReport& report : reports) {
     build.merge(report.recent_build_us);
-    for (std::size_t c = 0; c < kClassCount; ++c) delivery[c].merge(report.recent_delivery_us[c]);
+    for (std::size_t c = 0; c < kPriorityCount; ++c)
+      delivery[c].merge(report.recent_delivery_us[c]);
   }
   out.circuit_build = times_of(build);
   std::ranges::transform(delivery, out.delivery.begin(), times_of);

@@ -49,7 +49,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   void stop(Duration grace);
 
   Result<Buffer> buffer(std::size_t bytes);
-  Status reserve(std::size_t bytes, Class cls, memory::Reservation& reservation);
+  Status reserve(std::size_t bytes, Priority priority, memory::Reservation& reservation);
   /// How long a send may wait for room; nothing: not at all.
   using RoomMax = std::optional<Duration>;
   Result<MessageId> send(shard::SendRequest request, unsigned shard, RoomMax room_max);
@@ -64,8 +64,8 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   Status cancel(const MessageId& id);
   Status put(shard::SendRequest& request, node::ShardThread& thread);
   bool on_own_thread() const;
-  void leave(node::ShardThread& thread, Class cls, const shard::Ended& ended);
-  void tell_room(Class cls);
+  void leave(node::ShardThread& thread, Priority priority, const shard::Ended& ended);
+  void tell_room(Priority priority);
   unsigned shard_for(const NodeId& destination, const SendOptions& options) const;
 
   template <class Whole, class Part>
@@ -91,7 +91,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   Accept on_message(Message&& message) override;
   void on_means(unsigned shard, const shard::Means& means, const netmap::ViewPtr& view) override;
   void on_threw(std::string_view callback) override;
-  void on_ended(unsigned shard, const shard::EndedByClass& ended) override;
+  void on_ended(unsigned shard, const shard::EndedByPriority& ended) override;
   void on_stopped(unsigned shard) override { threads_[shard].loop->stop(); }
   void on_maintained(unsigned shard, std::uint64_t freed) override;
   void on_memory_watch(unsigned shard, bool short_of) override;

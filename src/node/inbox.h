@@ -1,6 +1,6 @@
 // Messages on their way from any thread to a shard, without a lock: the shard takes all of them at
-// the beginning of a turn, those of class high first. High has places of its own, so that a flood
-// of the others, in one long turn, cannot shut it out.
+// the beginning of a turn, those of high priority first. High has places of its own, so that a
+// flood of the others, in one long turn, cannot shut it out.
 #pragma once
 
 #include "shard/request.h"
@@ -20,7 +20,7 @@ class Inbox {
   /// full or closed.
   sync::Pushed put(shard::SendRequest& request, TimePoint now) {
     request.put = now;
-    const bool high = request.options.cls == Class::high;
+    const bool high = request.options.priority == Priority::high;
     return (high ? high_ : others_).push(std::move(request));
   }
   /// Any thread. Nothing more comes in.
@@ -43,7 +43,7 @@ class Inbox {
   bool sleep() { return high_.sleep() && others_.sleep(); }
   void report(BoundedList& out) const {
     out.push_back(high_.report());
-    out.back().level = name_of(Class::high);
+    out.back().level = name_of(Priority::high);
     out.push_back(others_.report());
   }
 

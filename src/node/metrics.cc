@@ -78,7 +78,7 @@ constexpr telemetry::Metric<memory::Budget> kBudget[] = {
       Kind::gauge},
      no_label,
      [](const memory::Budget& b) { return static_cast<double>(b.used()); }},
-    {{"qudag_memory_kept_bytes", "Memory kept for a part or a class alone.", Kind::gauge},
+    {{"qudag_memory_kept_bytes", "Memory kept for a part or a priority alone.", Kind::gauge},
      no_label,
      [](const memory::Budget& b) { return static_cast<double>(b.kept()); }},
     {{"qudag_memory_refused_total", "Requests for memory that the bound refused."},

@@ -19,7 +19,8 @@ constexpr std::uint64_t kNormalEighths = 3;
 
 }  // namespace
 
-std::array<std::uint64_t, kClassCount> send_windows(const Limits& limits, std::uint64_t process) {
+std::array<std::uint64_t, kPriorityCount> send_windows(const Limits& limits,
+                                                       std::uint64_t process) {
   const auto calm = static_cast<std::uint64_t>(static_cast<double>(limits.memory) * kCalmShare);
   const std::uint64_t there = process + memory::Bound::reserved_bytes(limits.memory);
   const std::uint64_t all = std::max(calm - std::min(calm, there), limits.memory / kWindowsOneIn);
@@ -28,27 +29,28 @@ std::array<std::uint64_t, kClassCount> send_windows(const Limits& limits, std::u
           std::min(all - normal, limits.queue_low_bytes)};
 }
 
-SendLimiter::SendLimiter(const ByClass& messages_max, const Windows* windows) : windows_(windows) {
-  for (std::size_t i = 0; i < kClassCount; ++i) lanes_[i].messages_max = messages_max[i];
+SendLimiter::SendLimiter(const ByPriority& messages_max, const Windows* windows)
+    : windows_(windows) {
+  for (std::size_t i = 0; i < kPriorityCount; ++i) lanes_[i].messages_max = messages_max[i];
 }
 
-bool SendLimiter::has_room(Class cls, std::uint64_t under_way, std::uint64_t bytes) const {
-  if (count_of(under_way) >= lanes_[index(cls)].messages_max) return false;
+bool SendLimiter::has_room(Priority priority, std::uint64_t under_way, std::uint64_t bytes) const {
+  if (count_of(under_way) >= lanes_[index(priority)].messages_max) return false;
   if (windows_ == nullptr || under_way == 0) return true;
-  const std::uint64_t window = windows_->bytes_max[index(cls)];
+  const std::uint64_t window = windows_->bytes_max[index(priority)];
   if (bytes_of(under_way) + bytes <= window / windows_->limiters.size()) return true;
   std::uint64_t all = 0;
-  for (const SendLimiter* limiter : windows_->limiters) all += limiter->bytes_under_way(cls);
+  for (const SendLimiter* limiter : windows_->limiters) all += limiter->bytes_under_way(priority);
   return all + bytes <= window;
 }
 
-bool SendLimiter::enter(Class cls, std::uint64_t bytes) {
-  Lane& lane = lanes_[index(cls)];
+bool SendLimiter::enter(Priority priority, std::uint64_t bytes) {
+  Lane& lane = lanes_[index(priority)];
   std::uint64_t before = lane.under_way.load(std::memory_order_relaxed);
   do {  // never above the limit, or leave() could take a visitor for a message
-    if (!has_room(cls, before, bytes)) {
-      if (!paused(cls))
-        pause(cls);  // no lock for those who knock at a limiter that is known to be shut
+    if (!has_room(priority, before, bytes)) {
+      if (!paused(priority))
+        pause(priority);  // no lock for those who knock at a limiter that is known to be shut
       return false;
     }
   } while (!lane.under_way.compare_exchange_weak(before, before + both(1, bytes)));
@@ -57,8 +59,8 @@ bool SendLimiter::enter(Class cls, std::uint64_t bytes) {
 
 // Either leave() sees that the lane is paused, or this sees what leave() counted out: nobody waits
 // for messages that have ended already. With nothing under way nothing would end the pause.
-void SendLimiter::pause(Class cls) {
-  Lane& lane = lanes_[index(cls)];
+void SendLimiter::pause(Priority priority) {
+  Lane& lane = lanes_[index(priority)];
   const std::lock_guard lock(mutex_);
   if (closed_ || lane.paused.exchange(true)) return;
   const std::uint64_t under_way = lane.under_way.load();
@@ -70,8 +72,8 @@ void SendLimiter::pause(Class cls) {
   lane.pauses.fetch_add(1, std::memory_order_relaxed);
 }
 
-bool SendLimiter::leave(Class cls, std::uint64_t count, std::uint64_t bytes) {
-  Lane& lane = lanes_[index(cls)];
+bool SendLimiter::leave(Priority priority, std::uint64_t count, std::uint64_t bytes) {
+  Lane& lane = lanes_[index(priority)];
   lane.under_way.fetch_sub(both(count, bytes));
   if (!lane.paused.load()) return false;
   const std::lock_guard lock(mutex_);
@@ -81,8 +83,8 @@ bool SendLimiter::leave(Class cls, std::uint64_t count, std::uint64_t bytes) {
   return true;
 }
 
-SendLimiter::Waited SendLimiter::wait(Class cls, Clock::time_point until) {
-  Lane& lane = lanes_[index(cls)];
+SendLimiter::Waited SendLimiter::wait(Priority priority, Clock::time_point until) {
+  Lane& lane = lanes_[index(priority)];
   std::unique_lock lock(mutex_);
   const bool in_time =
       opened_.wait_until(lock, until, [&] { return closed_ || !lane.paused.load(); });
@@ -96,9 +98,9 @@ void SendLimiter::close() {
   opened_.notify_all();
 }
 
-SendLimiter::ByClass SendLimiter::pauses() const {
-  ByClass out{};
-  for (std::size_t i = 0; i < kClassCount; ++i) {
+SendLimiter::ByPriority SendLimiter::pauses() const {
+  ByPriority out{};
+  for (std::size_t i = 0; i < kPriorityCount; ++i) {
     out[i] = lanes_[i].pauses.load(std::memory_order_relaxed);
   }
   return out;

@@ -1,15 +1,15 @@
 // Backpressure to the sending application, at the door of a shard.
 //
-// The limiter counts, for each class, the messages that were let in and have not ended, and the
-// bytes that they fill. A class is paused when it is at a limit, or when memory or the inbox
+// The limiter counts, for each priority, the messages that were let in and have not ended, and the
+// bytes that they fill. A priority is paused when it is at a limit, or when memory or the inbox
 // refused one; it goes on when half of what was under way then has ended. In between, senders who
 // wish to wait do, and the others may try: there may be room for a smaller message.
 //
 //   open -> (high watermark: a limit; or a refusal) -> paused -> (low: half of that) -> open
 //
-// The bytes of a class have a window (send_windows) that is far below the memory bound: what an
+// The bytes of a priority have a window (send_windows) that is far below the memory bound: what an
 // application offers above the network's rate is refused here, at once, and never becomes pressure
-// on memory. Every class has its own, so low cannot fill what normal needs, nor the other way
+// on memory. Every priority has its own, so low cannot fill what normal needs, nor the other way
 // round. The limiters of a node share the windows: each has an even part for itself, and what
 // others do not use.
 //
@@ -30,44 +30,48 @@
 
 namespace qudag::node {
 
-/// Bytes of messages of each class that senders of a node may have under way, as memory::Bound
+/// Bytes of messages of each priority that senders of a node may have under way, as memory::Bound
 /// counts them. `process`: what is resident before any work.
-std::array<std::uint64_t, kClassCount> send_windows(const Limits& limits, std::uint64_t process);
+std::array<std::uint64_t, kPriorityCount> send_windows(const Limits& limits, std::uint64_t process);
 
 class SendLimiter {
  public:
   using Clock = std::chrono::steady_clock;
-  using ByClass = std::array<std::uint64_t, kClassCount>;
+  using ByPriority = std::array<std::uint64_t, kPriorityCount>;
 
   /// What the limiters of a node share. Filled before the first message, and constant from then on.
   struct Windows {
-    ByClass bytes_max{};
+    ByPriority bytes_max{};
     std::vector<const SendLimiter*> limiters;
   };
 
   /// `windows` outlives the limiter; null: only messages are counted.
-  explicit SendLimiter(const ByClass& messages_max, const Windows* windows = nullptr);
+  explicit SendLimiter(const ByPriority& messages_max, const Windows* windows = nullptr);
 
-  /// Counts a message in. False: a limit is reached, and the class is paused. A message that is
+  /// Counts a message in. False: a limit is reached, and the priority is paused. A message that is
   /// larger than the window enters alone.
-  [[nodiscard]] bool enter(Class cls, std::uint64_t bytes = 0);
+  [[nodiscard]] bool enter(Priority priority, std::uint64_t bytes = 0);
   /// Something further on had no room for a message (which then leaves first). Not paused if
   /// nothing is under way: nothing would end the pause.
-  void pause(Class cls);
-  /// So many messages have ended. True: the class was paused and goes on.
-  [[nodiscard]] bool leave(Class cls, std::uint64_t count, std::uint64_t bytes = 0);
+  void pause(Priority priority);
+  /// So many messages have ended. True: the priority was paused and goes on.
+  [[nodiscard]] bool leave(Priority priority, std::uint64_t count, std::uint64_t bytes = 0);
 
-  bool paused(Class cls) const { return lanes_[index(cls)].paused.load(); }
+  bool paused(Priority priority) const { return lanes_[index(priority)].paused.load(); }
   enum class Waited : std::uint8_t { room, too_long, closed };
-  /// Until the class is not paused. Not on the shard's thread.
-  Waited wait(Class cls, Clock::time_point until);
+  /// Until the priority is not paused. Not on the shard's thread.
+  Waited wait(Priority priority, Clock::time_point until);
   /// Wakes all who wait, for good.
   void close();
 
-  std::uint64_t under_way(Class cls) const { return count_of(lanes_[index(cls)].under_way); }
-  std::uint64_t bytes_under_way(Class cls) const { return bytes_of(lanes_[index(cls)].under_way); }
-  /// How often each class was paused.
-  ByClass pauses() const;
+  std::uint64_t under_way(Priority priority) const {
+    return count_of(lanes_[index(priority)].under_way);
+  }
+  std::uint64_t bytes_under_way(Priority priority) const {
+    return bytes_of(lanes_[index(priority)].under_way);
+  }
+  /// How often each priority was paused.
+  ByPriority pauses() const;
 
  private:
   // Messages and their bytes are one number, so that both change together: the bytes are below.
@@ -87,10 +91,10 @@ class SendLimiter {
     std::atomic<std::uint64_t> pauses{0};  // written under the lock
   };
 
-  static std::size_t index(Class cls) { return static_cast<std::size_t>(cls); }
-  bool has_room(Class cls, std::uint64_t under_way, std::uint64_t bytes) const;
+  static std::size_t index(Priority priority) { return static_cast<std::size_t>(priority); }
+  bool has_room(Priority priority, std::uint64_t under_way, std::uint64_t bytes) const;
 
-  std::array<Lane, kClassCount> lanes_;
+  std::array<Lane, kPriorityCount> lanes_;
   const Windows* const windows_;
   std::mutex mutex_;
   std::condition_variable opened_;

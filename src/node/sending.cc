@@ -26,12 +26,12 @@ std::unexpected<Error> memory_is_out() {
 unsigned Node::Impl::shard_for(const NodeId& destination, const SendOptions& options) const {
   // What may share a circuit must meet on one shard; the rest spreads by load.
   return placement_->shard_of(std::hash<NodeId>{}(destination) + options.isolation * 0x9e3779b9 +
-                              static_cast<std::size_t>(options.cls) * 31 + options.relays);
+                              static_cast<std::size_t>(options.priority) * 31 + options.relays);
 }
 
-Status Node::Impl::reserve(std::size_t bytes, Class cls, memory::Reservation& reservation) {
+Status Node::Impl::reserve(std::size_t bytes, Priority priority, memory::Reservation& reservation) {
   if (bytes > kMessageBytesMax) return fail(Errc::too_large, "a message has at most 64 MiB");
-  reservation = memory::Reservation::take(bound_->claim(static_cast<std::size_t>(cls)),
+  reservation = memory::Reservation::take(bound_->claim(static_cast<std::size_t>(priority)),
                                           shard::chain_bytes(bytes));
   if (!reservation) return memory_is_out();
   return {};
@@ -39,7 +39,8 @@ Status Node::Impl::reserve(std::size_t bytes, Class cls, memory::Reservation& re
 
 Result<Buffer> Node::Impl::buffer(std::size_t bytes) {
   memory::Reservation reservation;
-  if (auto ok = reserve(bytes, Class::normal, reservation); !ok) return std::unexpected(ok.error());
+  if (auto ok = reserve(bytes, Priority::normal, reservation); !ok)
+    return std::unexpected(ok.error());
   memory::Chain chain;
   if (!app_pool_.take(bytes, chain)) return memory_is_out();
   clear(chain);  // another message was there: what the application leaves out is zeros
@@ -66,8 +67,9 @@ Result<MessageId> Node::Impl::send_copy(shard::SendRequest request,
   if (!request.id) request.id = thread.ids->next();
   const MessageId id = *request.id;
   const auto attempt = [&]() -> Status {
-    if (auto ok = reserve(payload.size(), request.options.cls, request.reservation); !ok) return ok;
-    const bool high = request.options.cls == Class::high;
+    if (auto ok = reserve(payload.size(), request.options.priority, request.reservation); !ok)
+      return ok;
+    const bool high = request.options.priority == Priority::high;
     const memory::For whom = high ? memory::For::high : memory::For::all;
     if (!app_pool_.take(payload.size(), request.payload, whom)) return memory_is_out();
     request.payload.copy_from(payload);
@@ -87,8 +89,8 @@ Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes,
   if (options.ttl < 1ms || options.ttl > limits::kTtlMax) {
     return fail(Errc::invalid_argument, "ttl must be 1 ms to 24 h");
   }
-  if (static_cast<std::size_t>(options.cls) >= kClassCount) {
-    return fail(Errc::invalid_argument, "class");
+  if (static_cast<std::size_t>(options.priority) >= kPriorityCount) {
+    return fail(Errc::invalid_argument, "priority");
   }
   if (bytes > kMessageBytesMax) return fail(Errc::too_large, "a message has at most 64 MiB");
   const std::uint64_t held = shard::chain_bytes(bytes);
@@ -96,20 +98,20 @@ Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes,
       until;  // asking the time costs: when it waits
   for (;;) {
     if (stopping_.load(std::memory_order_acquire)) return fail(Errc::shutting_down);
-    const bool entered = thread.limiter->enter(options.cls, held);
+    const bool entered = thread.limiter->enter(options.priority, held);
     Status done = entered ? attempt() : Status(fail(Errc::refused_queue_full, "at the limiter"));
     if (done) return done;
     if (entered) {
-      leave(thread, options.cls, {.messages = 1, .bytes = held});
-      thread.limiter->pause(options.cls);
+      leave(thread, options.priority, {.messages = 1, .bytes = held});
+      thread.limiter->pause(options.priority);
     }
     const bool for_room =
         done.error() == Errc::refused_queue_full || done.error() == Errc::refused_memory;
     if (!room_max || !for_room) return done;
-    thread.limiter->pause(options.cls);  // it may have opened since
-    if (!thread.limiter->paused(options.cls) || on_own_thread()) return done;
+    thread.limiter->pause(options.priority);  // it may have opened since
+    if (!thread.limiter->paused(options.priority) || on_own_thread()) return done;
     if (!until) until = node::SendLimiter::Clock::now() + *room_max;
-    if (thread.limiter->wait(options.cls, *until) == node::SendLimiter::Waited::too_long) {
+    if (thread.limiter->wait(options.priority, *until) == node::SendLimiter::Waited::too_long) {
       return fail(Errc::timed_out, "no room");
     }
   }
@@ -174,31 +176,31 @@ Status Node::Impl::put(shard::SendRequest& request, node::ShardThread& thread) {
   return fail(Errc::shutting_down);
 }
 
-void Node::Impl::on_ended(unsigned shard, const shard::EndedByClass& ended) {
-  for (std::size_t i = 0; i < kClassCount; ++i) {
-    if (ended[i].messages > 0) leave(threads_[shard], static_cast<Class>(i), ended[i]);
+void Node::Impl::on_ended(unsigned shard, const shard::EndedByPriority& ended) {
+  for (std::size_t i = 0; i < kPriorityCount; ++i) {
+    if (ended[i].messages > 0) leave(threads_[shard], static_cast<Priority>(i), ended[i]);
   }
 }
 
-void Node::Impl::leave(node::ShardThread& thread, Class cls, const shard::Ended& ended) {
+void Node::Impl::leave(node::ShardThread& thread, Priority priority, const shard::Ended& ended) {
   // If this finds no room at all, the node is busier than anybody needs to hear.
-  if (!thread.limiter->leave(cls, ended.messages, ended.bytes)) return;
-  static_cast<void>(thread.loop->post_or_keep([this, cls](Now) { tell_room(cls); }));
+  if (!thread.limiter->leave(priority, ended.messages, ended.bytes)) return;
+  static_cast<void>(thread.loop->post_or_keep([this, priority](Now) { tell_room(priority); }));
 }
 
-void Node::Impl::tell_room(Class cls) {
+void Node::Impl::tell_room(Priority priority) {
   std::shared_ptr<RoomHandler> handler;
   {
     const std::lock_guard lock(handler_mutex_);
     handler = room_handler_;
   }
-  if (handler) call_out("room", [&] { (*handler)(cls); });
+  if (handler) call_out("room", [&] { (*handler)(priority); });
 }
 
 /// What came in after the shard's last turn.
 void Node::Impl::answer_rest(node::ShardThread& thread) {
   thread.inbox->drain(runtime::system_now().mono, [&](shard::SendRequest&& request) {
-    leave(thread, request.options.cls,
+    leave(thread, request.options.priority,
           {.messages = 1, .bytes = shard::chain_bytes(request.payload.bytes())});
     if (!request.done) return;
     const Delivery refused = shard::refusal(Errc::shutting_down, request.id.value_or(MessageId{}));

@@ -71,8 +71,9 @@ class KeyStock;
 
 /// `invalid_argument` unless 1 <= route.size() <= 6. Each record expires at a time of its own, 3 to
 /// 7 minutes ahead. Ephemeral keys come from the stock, while it has some.
-Result<PendingBuild> start_build(std::span<const RouteHop> route, Class cls, UnixSeconds now,
-                                 Rng& rng, BuildMessage& out, KeyStock* stock = nullptr);
+Result<PendingBuild> start_build(std::span<const RouteHop> route, Priority priority,
+                                 UnixSeconds now, Rng& rng, BuildMessage& out,
+                                 KeyStock* stock = nullptr);
 
 struct BuildResult {
   BuildStatus status = BuildStatus::ready;
@@ -115,7 +116,7 @@ class ReplayWindow {
 
 struct AcceptedBuild {
   Role role = Role::relay;
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   NodeId next;  // zero for the destination
   HopSecrets secrets;
   Key256 reply_key;
@@ -126,7 +127,7 @@ struct AcceptedBuild {
 /// `authentication_failed` (tag, low-order point), `malformed` (record), `expired`, `replayed`,
 /// `refused_overload` (replay window full). One decapsulation per key tried; two keys at most.
 Result<AcceptedBuild> accept_build(const NodeId& self, std::span<const OnionKey> keys,
-                                   ReplayWindow& window, Class preface_class, UnixSeconds now,
+                                   ReplayWindow& window, Priority preface_priority, UnixSeconds now,
                                    BuildMessage& message);
 
 /// One of the next two, once per accepted build: the reply key has a single nonce.

@@ -22,12 +22,13 @@ Result<std::vector<HopChance>> draw_chance(std::span<const RouteHop> route,
 std::uint32_t draw_expiry(UnixSeconds now, Rng& rng);
 
 /// start_build() with chance[i] for route[i]; `rng` fills what no hop reads.
-Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls, Rng& rng,
+Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Priority priority, Rng& rng,
                                       std::vector<HopChance> chance, BuildMessage& out);
 
 /// accept_build() with (ct2, ss2) given; null draws them.
 Result<AcceptedBuild> accept_build_with(const NodeId& self, std::span<const OnionKey> keys,
-                                        ReplayWindow& window, Class preface_class, UnixSeconds now,
+                                        ReplayWindow& window, Priority preface_priority,
+                                        UnixSeconds now,
                                         const crypto::KemPublicKey::Encapsulation* second,
                                         BuildMessage& message);
 

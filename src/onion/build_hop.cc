@@ -1,9 +1,10 @@
 // A hop's side of the build handshake.
 //
 // accept: 1. an onion key that is valid now opens the layer (decapsulate, derive, verify the tag);
-//         2. the record has the one valid form, our class, and a time in bounds; 3. it was not seen
-//         before; 4. encapsulate to the source's ephemeral key, derive the traffic keys; 5. shift
-//         the message to what the next hop gets. Nothing of 2 to 5 happens before the tag verified.
+//         2. the record has the one valid form, our priority, and a time in bounds; 3. it was not
+//         seen before; 4. encapsulate to the source's ephemeral key, derive the traffic keys; 5.
+//         shift the message to what the next hop gets. Nothing of 2 to 5 happens before the tag
+//         verified.
 #include "base/assert.h"
 #include "crypto/aead.h"
 #include "crypto/kdf.h"
@@ -67,8 +68,8 @@ std::optional<Unlocked> unlock(std::span<const OnionKey> keys, UnixSeconds now,
   return std::nullopt;
 }
 
-Status check_record(const BuildRecord& record, Class preface_class, UnixSeconds now) {
-  if (record.cls != preface_class) return fail(Errc::malformed);
+Status check_record(const BuildRecord& record, Priority preface_priority, UnixSeconds now) {
+  if (record.priority != preface_priority) return fail(Errc::malformed);
   constexpr UnixSeconds kAheadMax =
       std::chrono::duration_cast<std::chrono::seconds>(limits::kBuildLifetimeMax).count();
   if (record.expires() <= now || record.expires() > now + kAheadMax) return fail(Errc::expired);
@@ -95,7 +96,8 @@ void shift(const Key256& build_filler, BuildMessage& message) {
 namespace detail {
 
 Result<AcceptedBuild> accept_build_with(const NodeId& self, std::span<const OnionKey> keys,
-                                        ReplayWindow& window, Class preface_class, UnixSeconds now,
+                                        ReplayWindow& window, Priority preface_priority,
+                                        UnixSeconds now,
                                         const crypto::KemPublicKey::Encapsulation* second,
                                         BuildMessage& message) {
   auto unlocked = unlock(keys, now, message);
@@ -105,7 +107,7 @@ Result<AcceptedBuild> accept_build_with(const NodeId& self, std::span<const Onio
   const auto record_bytes = fixed<kBuildRecordBytes>(message.data() + kBuildShape.header);
   const auto record = parse_build_record(record_bytes);
   if (!record) return std::unexpected(record.error());
-  if (const Status ok = check_record(*record, preface_class, now); !ok) {
+  if (const Status ok = check_record(*record, preface_priority, now); !ok) {
     return std::unexpected(ok.error());
   }
   switch (window.check_and_add(crypto::sha256(kem_ct), record->expires(), now)) {
@@ -124,7 +126,7 @@ Result<AcceptedBuild> accept_build_with(const NodeId& self, std::span<const Onio
     second = &drawn.emplace(std::move(*made));
   }
   AcceptedBuild out{.role = record->role,
-                    .cls = record->cls,
+                    .priority = record->priority,
                     .next = record->next,
                     .secrets = derive_hop_secrets({.id = self,
                                                    .onion_key = unlocked->key->public_bytes(),
@@ -142,9 +144,9 @@ Result<AcceptedBuild> accept_build_with(const NodeId& self, std::span<const Onio
 }  // namespace detail
 
 Result<AcceptedBuild> accept_build(const NodeId& self, std::span<const OnionKey> keys,
-                                   ReplayWindow& window, Class preface_class, UnixSeconds now,
+                                   ReplayWindow& window, Priority preface_priority, UnixSeconds now,
                                    BuildMessage& message) {
-  return detail::accept_build_with(self, keys, window, preface_class, now, nullptr, message);
+  return detail::accept_build_with(self, keys, window, preface_priority, now, nullptr, message);
 }
 
 namespace {

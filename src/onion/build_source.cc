@@ -138,7 +138,7 @@ std::uint32_t draw_expiry(UnixSeconds now, Rng& rng) {
   return static_cast<std::uint32_t>((now + kLeast + rng.below(kSpread) + 59) / 60);
 }
 
-Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls, Rng& rng,
+Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Priority priority, Rng& rng,
                                       std::vector<HopChance> chance, BuildMessage& out) {
   const std::size_t n = route.size();
   if (n < 1 || n > limits::kHopsMax || chance.size() != n) return fail(Errc::invalid_argument);
@@ -164,7 +164,7 @@ Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls
                                                                   route[i].cipher,
                                                                   {}});
     write_build_record({.role = end ? Role::destination : Role::relay,
-                        .cls = cls,
+                        .priority = priority,
                         .cipher = hop.cipher,
                         .expiry_minutes = chance[i].expiry_minutes,
                         .next = end ? NodeId{} : route[i + 1].id,
@@ -203,13 +203,13 @@ Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Class cls
 
 }  // namespace detail
 
-Result<PendingBuild> start_build(std::span<const RouteHop> route, Class cls, UnixSeconds now,
-                                 Rng& rng, BuildMessage& out, KeyStock* stock) {
+Result<PendingBuild> start_build(std::span<const RouteHop> route, Priority priority,
+                                 UnixSeconds now, Rng& rng, BuildMessage& out, KeyStock* stock) {
   if (route.empty() || route.size() > limits::kHopsMax) return fail(Errc::invalid_argument);
   auto chance = detail::draw_chance(route, stock);
   if (!chance) return std::unexpected(chance.error());
   for (detail::HopChance& hop : *chance) hop.expiry_minutes = detail::draw_expiry(now, rng);
-  return detail::start_build_with(route, cls, rng, std::move(*chance), out);
+  return detail::start_build_with(route, priority, rng, std::move(*chance), out);
 }
 
 Result<BuildResult> finish_build(PendingBuild pending, ReplyMessage& reply) {

@@ -19,21 +19,21 @@
 
 namespace qudag::onion {
 
-constexpr std::size_t cell_bytes(Class cls) {
-  return cls == Class::low ? limits::kBulkCellBytes : limits::kSmallCellBytes;
+constexpr std::size_t cell_bytes(Priority priority) {
+  return priority == Priority::low ? limits::kBulkCellBytes : limits::kSmallCellBytes;
 }
-constexpr std::size_t payload_bytes(Class cls) {
-  return cell_bytes(cls) - limits::kCellOverheadBytes;
+constexpr std::size_t payload_bytes(Priority priority) {
+  return cell_bytes(priority) - limits::kCellOverheadBytes;
 }
-constexpr memory::BlockSize block_size(Class cls) {
-  return cls == Class::low ? memory::BlockSize::bulk : memory::BlockSize::cell;
+constexpr memory::BlockSize block_size(Priority priority) {
+  return priority == Priority::low ? memory::BlockSize::bulk : memory::BlockSize::cell;
 }
-/// Class high has a share of the blocks for itself.
-constexpr memory::For block_use(Class cls) {
-  return cls == Class::high ? memory::For::high : memory::For::all;
+/// High priority has a share of the blocks for itself.
+constexpr memory::For block_use(Priority priority) {
+  return priority == Priority::high ? memory::For::high : memory::For::all;
 }
-constexpr const Shape& cell_shape(Class cls) {
-  return cls == Class::low ? kBulkCellShape : kSmallCellShape;
+constexpr const Shape& cell_shape(Priority priority) {
+  return priority == Priority::low ? kBulkCellShape : kSmallCellShape;
 }
 
 /// A hop's half of a circuit, relay or destination: two directions, their keys and counters.
@@ -42,7 +42,7 @@ constexpr const Shape& cell_shape(Class cls) {
 /// rest(), this object is all the memory that the crypto of a circuit takes.
 class HopCrypto {
  public:
-  HopCrypto(HopSecrets secrets, Class cls);
+  HopCrypto(HopSecrets secrets, Priority priority);
 
   /// Relay, forward: verifies, opens, drops the tag, appends the filler. Window stays U bytes.
   [[nodiscard]] bool forward(memory::Block& cell);
@@ -74,14 +74,14 @@ class HopCrypto {
   std::unique_ptr<Sealer, ContextDeleter> sealer_;
   std::uint32_t forward_cells_ = 0;  // in this epoch
   std::uint32_t backward_cells_ = 0;
-  Class cls_;
+  Priority cls_;
   crypto::Cipher cipher_;
 };
 
 /// The source's half: all hops' keys in route order.
 class SourceCrypto {
  public:
-  SourceCrypto(std::vector<HopSecrets> hops, Class cls, Rng& rng);
+  SourceCrypto(std::vector<HopSecrets> hops, Priority priority, Rng& rng);
   ~SourceCrypto();
   SourceCrypto(SourceCrypto&&) noexcept;
   SourceCrypto& operator=(SourceCrypto&&) noexcept;

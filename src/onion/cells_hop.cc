@@ -66,10 +66,10 @@ struct HopCrypto::Sealer {
 void HopCrypto::ContextDeleter::operator()(Opener* opener) const noexcept { delete opener; }
 void HopCrypto::ContextDeleter::operator()(Sealer* sealer) const noexcept { delete sealer; }
 
-HopCrypto::HopCrypto(HopSecrets secrets, Class cls)
+HopCrypto::HopCrypto(HopSecrets secrets, Priority priority)
     : forward_chain_(std::move(secrets.forward_chain)),
       backward_chain_(std::move(secrets.backward_chain)),
-      cls_(cls),
+      cls_(priority),
       cipher_(secrets.cipher) {}
 
 void HopCrypto::rest() noexcept {

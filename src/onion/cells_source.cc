@@ -30,7 +30,8 @@ struct SourceCrypto::State {
     std::array<std::byte, kRunMax * kCellReserveBytes> units;
   };
 
-  State(std::vector<HopSecrets> hops, Class c, Rng& rng) : cls(c), reserve(random_key(rng)) {
+  State(std::vector<HopSecrets> hops, Priority c, Rng& rng)
+      : priority(c), reserve(random_key(rng)) {
     for (auto& hop : hops) {
       ciphers.push_back(hop.cipher);
       forward.chains.push_back(std::move(hop.forward_chain));
@@ -45,7 +46,7 @@ struct SourceCrypto::State {
   }
 
   std::size_t hops() const { return forward.chains.size(); }
-  const Shape& shape() const { return cell_shape(cls); }
+  const Shape& shape() const { return cell_shape(priority); }
 
   void make_keys(Direction& d, crypto::Aead::Uses use, bool with_fillers) const {
     d.keys.reserve(hops());
@@ -109,16 +110,16 @@ struct SourceCrypto::State {
     return d.units.data() + d.used * stride;
   }
 
-  Class cls;
+  Priority priority;
   std::vector<crypto::Cipher> ciphers;  // of the hops
   crypto::KeyStream reserve;            // random bytes that nobody else can compute
   Direction forward;
   Direction backward;
 };
 
-SourceCrypto::SourceCrypto(std::vector<HopSecrets> hops, Class cls, Rng& rng) {
+SourceCrypto::SourceCrypto(std::vector<HopSecrets> hops, Priority priority, Rng& rng) {
   QUDAG_ASSERT(!hops.empty() && hops.size() <= kHopsMax);
-  state_ = std::make_unique<State>(std::move(hops), cls, rng);
+  state_ = std::make_unique<State>(std::move(hops), priority, rng);
 }
 
 SourceCrypto::~SourceCrypto() = default;
@@ -127,10 +128,10 @@ SourceCrypto& SourceCrypto::operator=(SourceCrypto&&) noexcept = default;
 
 void SourceCrypto::seal(memory::Block& payload) {
   State& s = *state_;
-  QUDAG_ASSERT(payload.size() == payload_bytes(s.cls));
+  QUDAG_ASSERT(payload.size() == payload_bytes(s.priority));
   const std::byte* reserve = s.next_reserve();
   payload.append(kCellReserveBytes);
-  std::memcpy(payload.data() + payload_bytes(s.cls), reserve, kCellReserveBytes);
+  std::memcpy(payload.data() + payload_bytes(s.priority), reserve, kCellReserveBytes);
 
   const crypto::Nonce nonce = crypto::counter_nonce(s.forward.cells);
   for (std::size_t hop = s.hops(); hop-- > 0;) {
@@ -148,7 +149,7 @@ void SourceCrypto::seal(std::span<memory::Block> payloads) {
 
 std::optional<std::size_t> SourceCrypto::open(memory::Block& cell) {
   State& s = *state_;
-  if (cell.size() != cell_bytes(s.cls)) return 0;
+  if (cell.size() != cell_bytes(s.priority)) return 0;
   const std::byte* dropped = s.next_dropped();
   const crypto::Nonce nonce = crypto::counter_nonce(s.backward.cells);
   for (std::size_t hop = 0; hop < s.hops(); ++hop) {

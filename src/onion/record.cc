@@ -20,7 +20,7 @@ void write_build_record(const BuildRecord& record,
   ByteWriter w(out);
   w.u8(kVersion);
   w.u8(static_cast<std::uint8_t>(record.role));
-  w.u8(static_cast<std::uint8_t>(record.cls));
+  w.u8(static_cast<std::uint8_t>(record.priority));
   w.u8(static_cast<std::uint8_t>(record.cipher));
   w.u32(record.expiry_minutes);
   w.put(record.next.bytes);
@@ -33,7 +33,7 @@ Result<BuildRecord> parse_build_record(std::span<const std::byte, limits::kBuild
   ByteReader r(in);
   const std::uint8_t version = r.u8();
   const std::uint8_t role = r.u8();
-  const std::uint8_t cls = r.u8();
+  const std::uint8_t priority = r.u8();
   const std::uint8_t cipher = r.u8();
   BuildRecord record;
   record.expiry_minutes = r.u32();
@@ -41,7 +41,7 @@ Result<BuildRecord> parse_build_record(std::span<const std::byte, limits::kBuild
   record.ephemeral = r.take(limits::kKemPublicBytes);
   const bool tail_zero = all_zero(r.take(kBuildTailZeros));
   if (!r.done() || version != kVersion || cipher >= crypto::kCipherCount || !tail_zero ||
-      cls >= kClassCount) {
+      priority >= kPriorityCount) {
     return fail(Errc::malformed);
   }
   if (role != static_cast<std::uint8_t>(Role::relay) &&
@@ -49,7 +49,7 @@ Result<BuildRecord> parse_build_record(std::span<const std::byte, limits::kBuild
     return fail(Errc::malformed);
   }
   record.role = static_cast<Role>(role);
-  record.cls = static_cast<Class>(cls);
+  record.priority = static_cast<Priority>(priority);
   record.cipher = static_cast<crypto::Cipher>(cipher);
   // A relay needs a next hop, and a destination must not have one.
   if (all_zero(record.next.bytes) != (record.role == Role::destination)) {

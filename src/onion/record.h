@@ -17,7 +17,7 @@ namespace qudag::onion {
 
 struct BuildRecord {
   Role role = Role::relay;
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   crypto::Cipher cipher = crypto::Cipher::aes_256_gcm;
   std::uint32_t expiry_minutes = 0;  // since 1970-01-01
   NodeId next;                       // zero for the destination

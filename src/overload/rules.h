@@ -6,7 +6,7 @@
 //   4. it ends when all have been kHysteresis below their thresholds for kHoldTime.
 //
 // The rows stand in the order in which a node gives things up: first what costs nobody anything,
-// last what applications notice. Messages of class high and control are never given up.
+// last what applications notice. Messages of high priority and control are never given up.
 // Pure: the caller measures, and does what the actions say. One for each shard; its
 // owner's thread.
 #pragma once
@@ -40,9 +40,9 @@ enum class Action : std::uint8_t {
   stop_opening_ahead,  // no circuits and links before they are needed
   refuse_circuits,     // new ones, with a probability that rises with the level
   require_retry,       // new links must prove their address first
-  pause_low,           // do not read streams of class low
-  drop_low,            // drop waiting messages of class low, and circuits that hold its data back
-  drop_normal,         // and of class normal
+  pause_low,           // do not read streams of low priority
+  drop_low,     // drop waiting messages of low priority, and circuits that hold its data back
+  drop_normal,  // and of normal priority
 };
 inline constexpr std::size_t kActionCount = 7;
 

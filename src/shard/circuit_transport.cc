@@ -31,7 +31,8 @@ bool is_gossip(std::uint8_t type) { return type >= 0x10 && type <= 0x1f; }
 
 // ---- circuit::Sink ------------------------------------------------------------------------------
 
-void CircuitTransport::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) {
+void CircuitTransport::extend(std::uint64_t ticket, const NodeId& next, Priority priority,
+                              Now now) {
   if (next == self_) {  // a route that comes back to us would be a loop through our own socket
     return circuits_->on_extended(ticket, fail(Errc::unreachable), now);
   }
@@ -41,10 +42,10 @@ void CircuitTransport::extend(std::uint64_t ticket, const NodeId& next, Class cl
     if (link.error() != Errc::unknown_destination) note(next, LinkRequest::refused, now);
     return circuits_->on_extended(ticket, std::unexpected(link.error()), now);
   }
-  auto stream = open_on(*link, cls);
+  auto stream = open_on(*link, priority);
   const LinkRequest else_how = known ? LinkRequest::dialing : LinkRequest::dialed;
   note(next, waits(stream) ? else_how : LinkRequest::ready, now);
-  answer(*link, {.ticket = ticket, .next = next, .cls = cls}, std::move(stream), now);
+  answer(*link, {.ticket = ticket, .next = next, .priority = priority}, std::move(stream), now);
 }
 
 void CircuitTransport::note(const NodeId& peer, LinkRequest how, Now now) {
@@ -98,7 +99,7 @@ bool CircuitTransport::make_link_room(std::uint64_t asker, Now now) {
   }
   if (!least) return false;
   dials_.forget_link(pack(*least));
-  endpoint_->close(*least, link::Code::refused, now);
+  endpoint_->close(*least, wire::EndCode::refused, now);
   return true;
 }
 
@@ -106,7 +107,7 @@ bool CircuitTransport::make_link_room(std::uint64_t asker, Now now) {
 void CircuitTransport::give_up(std::uint64_t dial, Now now) {
   const link::LinkId link = unpack_link(dial);
   dials_.leave(dial);
-  endpoint_->close(link, link::Code::none, now);
+  endpoint_->close(link, wire::EndCode::none, now);
   for (const Waiting& waiting : take_waiting(link)) {
     circuits_->on_extended(waiting.ticket, fail(Errc::refused_links), now);
   }
@@ -135,8 +136,8 @@ void CircuitTransport::answer(link::LinkId link, const Waiting& waiting,
   circuits_->on_extended(waiting.ticket, std::move(stream), now);
 }
 
-Result<circuit::StreamKey> CircuitTransport::open_on(link::LinkId link, Class cls) {
-  auto stream = endpoint_->open(link, cls, 0);
+Result<circuit::StreamKey> CircuitTransport::open_on(link::LinkId link, Priority priority) {
+  auto stream = endpoint_->open(link, priority, 0);
   if (!stream) return std::unexpected(stream.error());
   return to_circuit(*stream);
 }
@@ -149,8 +150,8 @@ std::vector<CircuitTransport::Waiting> CircuitTransport::take_waiting(link::Link
 void CircuitTransport::set_context(circuit::StreamKey stream, std::uint64_t context) {
   endpoint_->set_context(to_link(stream), context);
 }
-void CircuitTransport::set_class(circuit::StreamKey stream, Class cls) {
-  endpoint_->set_class(to_link(stream), cls);
+void CircuitTransport::set_priority(circuit::StreamKey stream, Priority priority) {
+  endpoint_->set_priority(to_link(stream), priority);
 }
 void CircuitTransport::write(circuit::StreamKey stream, memory::Block block) {
   endpoint_->write(to_link(stream), std::move(block));
@@ -165,8 +166,8 @@ circuit::Sink::CellsHeld CircuitTransport::held(circuit::StreamKey stream) const
 void CircuitTransport::consume(circuit::StreamKey stream, std::size_t bytes) {
   endpoint_->consume(to_link(stream), bytes);
 }
-void CircuitTransport::reset(circuit::StreamKey stream, circuit::End code) {
-  endpoint_->reset(to_link(stream), static_cast<link::Code>(code));
+void CircuitTransport::reset(circuit::StreamKey stream, wire::EndCode code) {
+  endpoint_->reset(to_link(stream), code);
 }
 
 void CircuitTransport::report(BoundedList& out, std::size_t waiting_max) const {
@@ -185,10 +186,10 @@ void CircuitTransport::on_link_ready(link::LinkId link, Now now) {
     for (const Waiting& waiting : take_waiting(link)) {
       circuits_->on_extended(waiting.ticket, fail(Errc::refused_links), now);
     }
-    return endpoint_->close(link, link::Code::refused, now);
+    return endpoint_->close(link, wire::EndCode::refused, now);
   }
   for (const Waiting& waiting : take_waiting(link)) {
-    circuits_->on_extended(waiting.ticket, open_on(link, waiting.cls), now);
+    circuits_->on_extended(waiting.ticket, open_on(link, waiting.priority), now);
   }
   listener_.link_ready(link, now);
 }
@@ -210,7 +211,7 @@ void CircuitTransport::on_link_closed(link::LinkId link, const Error& why, Now n
   for (const Waiting& waiting : take_waiting(link)) {
     const auto other = endpoint_->find(waiting.next);  // the peer may have dialed us meanwhile
     if (other && *other != link) {
-      answer(*other, waiting, open_on(*other, waiting.cls), now);
+      answer(*other, waiting, open_on(*other, waiting.priority), now);
     } else {
       circuits_->on_extended(waiting.ticket, fail(code), now);
     }
@@ -231,8 +232,8 @@ void CircuitTransport::on_control_frame(link::LinkId link, std::uint8_t type, By
 }
 
 void CircuitTransport::on_stream_opened(link::StreamId stream, Now now) {
-  const link::Code code = limiter_.ask(stream.link, now);
-  if (code != link::Code::none) return endpoint_->reset(stream, code);
+  const wire::EndCode code = limiter_.ask(stream.link, now);
+  if (code != wire::EndCode::none) return endpoint_->reset(stream, code);
   circuits_->on_stream_opened(to_circuit(stream), now);
 }
 void CircuitTransport::on_stream_data(link::StreamId stream, std::uint64_t context, Bytes data,
@@ -244,8 +245,8 @@ void CircuitTransport::on_stream_sent(link::StreamId stream, std::uint64_t conte
   circuits_->on_stream_sent(to_circuit(stream), context, bytes, now);
 }
 void CircuitTransport::on_stream_closed(link::StreamId stream, std::uint64_t context,
-                                        link::Code code, Now now) {
-  circuits_->on_stream_closed(to_circuit(stream), context, static_cast<circuit::End>(code), now);
+                                        wire::EndCode code, Now now) {
+  circuits_->on_stream_closed(to_circuit(stream), context, code, now);
 }
 
 }  // namespace qudag::shard

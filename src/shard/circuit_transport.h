@@ -55,14 +55,14 @@ class CircuitTransport final : public link::LinkEvents, public circuit::Sink {
   Result<link::LinkId> dial(const NodeId& peer, Now now);
 
   // circuit::Sink
-  void extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) override;
+  void extend(std::uint64_t ticket, const NodeId& next, Priority priority, Now now) override;
   void set_context(circuit::StreamKey stream, std::uint64_t context) override;
-  void set_class(circuit::StreamKey stream, Class cls) override;
+  void set_priority(circuit::StreamKey stream, Priority priority) override;
   void write(circuit::StreamKey stream, memory::Block block) override;
   std::size_t queued_bytes(circuit::StreamKey stream) const override;
   CellsHeld held(circuit::StreamKey stream) const override;
   void consume(circuit::StreamKey stream, std::size_t bytes) override;
-  void reset(circuit::StreamKey stream, circuit::End code) override;
+  void reset(circuit::StreamKey stream, wire::EndCode code) override;
 
   // link::LinkEvents
   void on_link_ready(link::LinkId link, Now now) override;
@@ -73,21 +73,21 @@ class CircuitTransport final : public link::LinkEvents, public circuit::Sink {
   void on_stream_data(link::StreamId stream, std::uint64_t context, Bytes data, Now now) override;
   void on_stream_sent(link::StreamId stream, std::uint64_t context, std::size_t bytes,
                       Now now) override;
-  void on_stream_closed(link::StreamId stream, std::uint64_t context, link::Code code,
+  void on_stream_closed(link::StreamId stream, std::uint64_t context, wire::EndCode code,
                         Now now) override;
 
  private:
   struct Waiting {
     std::uint64_t ticket;
     NodeId next;
-    Class cls;
+    Priority priority;
   };
 
   Result<link::LinkId> link_for(std::uint64_t ticket, const NodeId& next, Now now);
   Result<link::LinkId> dial_for(std::uint64_t asker, const NodeId& next, Now now);
   void give_up(std::uint64_t dial, Now now);
   bool make_link_room(std::uint64_t asker, Now now);
-  Result<circuit::StreamKey> open_on(link::LinkId link, Class cls);
+  Result<circuit::StreamKey> open_on(link::LinkId link, Priority priority);
   void answer(link::LinkId link, const Waiting& waiting, Result<circuit::StreamKey> stream,
               Now now);
   void note(const NodeId& peer, LinkRequest how, Now now);

@@ -22,7 +22,7 @@ struct Pending {
   Completion done{};
   Progress progress{};
   MessageId id{};
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   std::uint32_t bytes = 0;  // of the payload
 };
 

@@ -35,7 +35,7 @@ struct ShardReport {
   std::uint64_t loop_turns = 0;
   std::uint64_t loop_sleeps = 0;
   std::uint64_t loop_rests_awake = 0;
-  std::array<std::uint64_t, kClassCount> send_pauses{};  // counted by the limiter
+  std::array<std::uint64_t, kPriorityCount> send_pauses{};  // counted by the limiter
   Histogram loop_lag_us;
   link::EndpointStats endpoint;
   circuit::CircuitsStats circuit;
@@ -54,17 +54,17 @@ struct ShardReport {
   std::uint64_t turns_reading_used_up = 0;
   runtime::SocketStats socket;
   memory::PoolStats pool;
-  BoundedList bounded;                             // queues, pools, tables
-  Histogram build_us;                              // circuit builds that succeeded
-  std::array<Histogram, kClassCount> delivery_us;  // send() to acknowledgement
+  BoundedList bounded;                                // queues, pools, tables
+  Histogram build_us;                                 // circuit builds that succeeded
+  std::array<Histogram, kPriorityCount> delivery_us;  // send() to acknowledgement
   // The same of the last one to two minutes: see Shard::add_recent().
   Histogram recent_build_us;
-  std::array<Histogram, kClassCount> recent_delivery_us;
+  std::array<Histogram, kPriorityCount> recent_delivery_us;
 };
 
 namespace metrics {
 
-using telemetry::each, telemetry::kClassNames, telemetry::Kind, telemetry::label,
+using telemetry::each, telemetry::kPriorityNames, telemetry::Kind, telemetry::label,
     telemetry::no_label, telemetry::same;
 
 inline constexpr telemetry::Metric<ShardReport> kShard[] = {
@@ -100,9 +100,9 @@ inline constexpr telemetry::Metric<ShardReport> kShard[] = {
       Kind::counter},
      label("budget", "read"),
      &ShardReport::turns_reading_used_up},
-    {{"qudag_send_pauses_total", "Times that senders were paused because their class had no room.",
-      Kind::counter},
-     each("class", kClassNames),
+    {{"qudag_send_pauses_total",
+      "Times that senders were paused because their priority had no room.", Kind::counter},
+     each("priority", kPriorityNames),
      [](const ShardReport& s, std::size_t i) { return static_cast<double>(s.send_pauses[i]); }},
     {{"qudag_build_keys_total",
       "Ephemeral keys of circuits that this node built, by when they were made.", Kind::counter},
@@ -124,7 +124,7 @@ inline constexpr telemetry::Metric<ShardReport> kShard[] = {
      &ShardReport::build_us},
     {{"qudag_delivery_seconds", "Time from the send of a message until its acknowledgement.",
       Kind::seconds},
-     each("class", kClassNames),
+     each("priority", kPriorityNames),
      [](const ShardReport& s, std::size_t i) -> const Histogram& { return s.delivery_us[i]; }},
 };
 static_assert(telemetry::valid(kShard));

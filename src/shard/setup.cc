@@ -26,7 +26,7 @@ T share_of_bound(T total, unsigned shards) {
 
 }  // namespace
 
-std::array<std::uint64_t, kClassCount> messages_max(const Limits& limits, unsigned shards) {
+std::array<std::uint64_t, kPriorityCount> messages_max(const Limits& limits, unsigned shards) {
   return {share(limits.queue_high, shards), share(limits.queue_normal, shards),
           share(limits.queue_low, shards)};
 }
@@ -58,7 +58,7 @@ std::uint64_t builds_admitted(const Limits& limits) {
 }
 
 // Rounded down: all shards together let in no more than the replay window holds.
-BuildLimiterOptions gate_options(const ShardSetup& setup) {
+BuildLimiterOptions build_limiter_options(const ShardSetup& setup) {
   const Limits& limits = setup.options->limits;
   return {.per_second = std::max<std::uint64_t>(1, builds_admitted(limits) / setup.shards),
           .per_link_per_second = limits.builds_per_link};
@@ -146,7 +146,7 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
   };
   out.waiting_bytes_max = {bytes(limits.queue_high_bytes), bytes(limits.queue_normal_bytes),
                            bytes(limits.queue_low_bytes)};
-  for (std::size_t i = 0; i < kClassCount; ++i) out.claims[i] = &setup.bound->claim(i);
+  for (std::size_t i = 0; i < kPriorityCount; ++i) out.claims[i] = &setup.bound->claim(i);
   out.tables = &setup.bound->part(memory::Part::tables);
   return out;
 }

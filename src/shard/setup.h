@@ -46,8 +46,8 @@ inline std::size_t share(std::size_t total, unsigned shards) {
   return std::max<std::size_t>(1, (total + shards - 1) / shards);
 }
 
-/// Messages of each class that one of so many shards has under way at most.
-std::array<std::uint64_t, kClassCount> messages_max(const Limits& limits, unsigned shards);
+/// Messages of each priority that one of so many shards has under way at most.
+std::array<std::uint64_t, kPriorityCount> messages_max(const Limits& limits, unsigned shards);
 
 /// Builds that the node remembers: as many as it lets in, or as its share of the memory holds.
 std::size_t replay_entries(const Limits& limits);
@@ -56,7 +56,7 @@ std::uint64_t builds_admitted(const Limits& limits);
 
 memory::PoolOptions pool_options(const ShardSetup& setup);
 crypto::Cipher cipher_of(const ShardSetup& setup);
-BuildLimiterOptions gate_options(const ShardSetup& setup);
+BuildLimiterOptions build_limiter_options(const ShardSetup& setup);
 link::DialRules dial_rules(const ShardSetup& setup);
 link::WarmRules warm_rules(const ShardSetup& setup);
 circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStock& stock);

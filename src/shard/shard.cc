@@ -45,7 +45,7 @@ Delivery refusal(const Error& error, const MessageId& id) {
 Shard::Shard(const ShardSetup& setup)
     : setup_(setup),
       pool_(pool_options(setup)),
-      transport_(setup.identity->id(), *this, gate_options(setup), dial_rules(setup)),
+      transport_(setup.identity->id(), *this, build_limiter_options(setup), dial_rules(setup)),
       routes_(setup.identity->id(), cipher_of(setup),
               {.distinct_networks = setup.options->distinct_networks,
                .guards = setup.options->guards,
@@ -183,7 +183,7 @@ TimePoint Shard::next_deadline() const {
 // ---- Sending and receiving ----------------------------------------------------------------------
 
 void Shard::send(SendRequest&& request, Now now) {
-  const Class cls = request.options.cls;
+  const Priority priority = request.options.priority;
   const std::size_t bytes = request.payload.bytes();
   protection_->note_work(now);
   enqueueing_ = true;
@@ -191,7 +191,7 @@ void Shard::send(SendRequest&& request, Now now) {
                                      : Result<message::SendId>(fail(Errc::shutting_down));
   enqueueing_ = false;
   if (!id) {
-    count_ended(cls, bytes);
+    count_ended(priority, bytes);
     const Delivery refused = refusal(id.error(), request.id.value_or(MessageId{}));
     if (request.done) call_out("completion", [&] { request.done(refused); });
     return;
@@ -199,7 +199,7 @@ void Shard::send(SendRequest&& request, Now now) {
   pending_.put(*id, {.done = std::move(request.done),
                      .progress = std::move(request.progress),
                      .id = request.id.value_or(MessageId{}),
-                     .cls = cls,
+                     .priority = priority,
                      .bytes = static_cast<std::uint32_t>(bytes)});
   if (early_.empty()) return;
   // Outcomes that came before we knew the id.
@@ -213,7 +213,8 @@ Result<message::SendId> Shard::enqueue(SendRequest& request, Now now) {
     return messages_->reply({{to->circuit}, to->ref}, std::move(request.payload),
                             std::move(request.reservation), request.options.ttl, now, request.id);
   }
-  if (auto ok = protection_->admit(request.options.cls); !ok) return std::unexpected(ok.error());
+  if (auto ok = protection_->admit(request.options.priority); !ok)
+    return std::unexpected(ok.error());
   return messages_->send(request.destination, std::move(request.payload),
                          std::move(request.reservation), request.options, now, request.id);
 }
@@ -221,7 +222,7 @@ Result<message::SendId> Shard::enqueue(SendRequest& request, Now now) {
 message::Taken Shard::on_message(message::Received&& received, Now) {
   Message message;
   message.id = {received.id};
-  message.cls = received.cls;
+  message.priority = received.priority;
   message.channel = received.channel;
   message.sender = received.sender;
   if (received.in_reply_to) message.in_reply_to = MessageId{*received.in_reply_to};
@@ -232,7 +233,7 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
                            .pack();
   }
   auto payload = Buffer::Impl::make(pool_, received.payload, received.reservation, setup_.bound,
-                                    onion::block_use(received.cls));
+                                    onion::block_use(received.priority));
   if (!payload) return message::Taken::memory;
   message.payload = Buffer::Impl::wrap(std::move(payload));
   return to_taken(setup_.environment->on_message(std::move(message)));
@@ -247,10 +248,10 @@ void Shard::on_outcome(message::SendId id, const Delivery& delivery, Now now) {
   }
   Pending& pending = *taken;
   if (delivery.outcome == Outcome::delivered) {
-    delivery_us_[static_cast<std::size_t>(pending.cls)].record(
+    delivery_us_[static_cast<std::size_t>(pending.priority)].record(
         static_cast<std::uint64_t>(delivery.elapsed / 1us), now.mono);
   }
-  count_ended(pending.cls, pending.bytes);
+  count_ended(pending.priority, pending.bytes);
   if (pending.done) call_out("completion", [&] { pending.done(delivery); });
 }
 
@@ -266,8 +267,8 @@ void Shard::call_out(std::string_view callback, F&& f) {
 
 void Shard::cancel(const MessageId& id, Now now) { messages_->cancel(id, now); }
 
-void Shard::count_ended(Class cls, std::size_t bytes) {
-  Ended& ended = ended_[static_cast<std::size_t>(cls)];
+void Shard::count_ended(Priority priority, std::size_t bytes) {
+  Ended& ended = ended_[static_cast<std::size_t>(priority)];
   ++ended.messages;
   ended.bytes += chain_bytes(bytes);
 }
@@ -358,7 +359,7 @@ void Shard::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now n
 
 void Shard::load_frame(link::LinkId link, Bytes body, Now now) {
   if (!load_reports_.heard(*endpoint_, link, body, now)) {
-    endpoint_->close(link, link::Code::protocol, now);
+    endpoint_->close(link, wire::EndCode::protocol, now);
   }
 }
 
@@ -375,7 +376,7 @@ bool Shard::send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body)
   return endpoint_->send_control(link_of(gossip_key), type, body);
 }
 
-void Shard::close_link(std::uint64_t gossip_key, link::Code code, Now now) {
+void Shard::close_link(std::uint64_t gossip_key, wire::EndCode code, Now now) {
   endpoint_->close(link_of(gossip_key), code, now);
 }
 

@@ -62,7 +62,7 @@ class Shard final : public runtime::Driven,
   void set_view(netmap::ViewPtr view, Now now) override;
   void set_onion_keys(std::vector<onion::OnionKey> keys, std::uint64_t made_as) override;
   bool send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body) override;
-  void close_link(std::uint64_t gossip_key, link::Code code, Now now) override;
+  void close_link(std::uint64_t gossip_key, wire::EndCode code, Now now) override;
   void take_datagram(runtime::Received datagram, Now now) override;
   /// Shard 0: makes keys and a descriptor, joins the bootstrap nodes, renews both in time.
   void start(std::vector<SocketAddress> addresses, Now now);
@@ -137,7 +137,7 @@ class Shard final : public runtime::Driven,
   void keep_state(Now now);
   UnixSeconds published_before() const;
   void advance_stop(Now now);
-  void count_ended(Class cls, std::size_t bytes);
+  void count_ended(Priority priority, std::size_t bytes);
   void tell_ended();
   void tell_means(Now now);
   void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
@@ -202,8 +202,8 @@ class Shard final : public runtime::Driven,
   Phase phase_ = Phase::running;
   TimePoint phase_end_ = kNever;
   TimePoint grace_end_ = kNever;
-  EndedByClass ended_{};  // since the host was told
-  std::array<RecentHistogram, kClassCount> delivery_us_;
+  EndedByPriority ended_{};  // since the host was told
+  std::array<RecentHistogram, kPriorityCount> delivery_us_;
 };
 
 }  // namespace qudag::shard

@@ -145,7 +145,7 @@ void Shard::tell_time(link::LinkId link, Now now) {
 
 void Shard::time_frame(link::LinkId link, Bytes body, Now now) {
   const auto theirs = wire::parse_time(body);
-  if (!theirs) return endpoint_->close(link, link::Code::protocol, now);
+  if (!theirs) return endpoint_->close(link, wire::EndCode::protocol, now);
   const auto info = endpoint_->info(link);
   if (!info || !info->dialer) return;  // who dials us has no say
   post_to_hub([from = info->remote, theirs = *theirs](

@@ -37,13 +37,13 @@ ShardReport Shard::report() const {
   out.socket = setup_.socket->stats();
   out.pool = pool_.stats();
   out.build_us = routes_.build_us().all();
-  for (std::size_t c = 0; c < kClassCount; ++c) out.delivery_us[c] = delivery_us_[c].all();
+  for (std::size_t c = 0; c < kPriorityCount; ++c) out.delivery_us[c] = delivery_us_[c].all();
   return out;
 }
 
 void Shard::add_recent(ShardReport& out, Now now) const {
   out.recent_build_us = routes_.build_us().recent(now.mono);
-  for (std::size_t c = 0; c < kClassCount; ++c) {
+  for (std::size_t c = 0; c < kPriorityCount; ++c) {
     out.recent_delivery_us[c] = delivery_us_[c].recent(now.mono);
   }
 }
@@ -108,7 +108,7 @@ std::vector<CircuitStatus> Shard::circuits() const {
     status.id = info.id.value;
     status.shard = setup_.index;
     status.role = static_cast<CircuitRole>(info.role);
-    status.cls = info.cls;
+    status.priority = info.priority;
     status.ready = info.ready;
     status.age = info.age;
     status.cells_forward = info.cells_forward;

@@ -74,9 +74,10 @@ struct Bounds {
 inline constexpr std::uint32_t kNormalServedOneIn = 8;
 inline constexpr std::uint32_t kLowServedOneIn = 16;
 
-/// The levels of the message classes, with their guaranteed shares.
-constexpr Bounds<kClassCount> class_bounds(std::string_view name, const LevelBounds& high,
-                                           const LevelBounds& normal, const LevelBounds& low) {
+/// The levels of the message priorities, with their guaranteed shares.
+constexpr Bounds<kPriorityCount> priority_bounds(std::string_view name, const LevelBounds& high,
+                                                 const LevelBounds& normal,
+                                                 const LevelBounds& low) {
   return {name, {high, normal.sharing(kNormalServedOneIn), low.sharing(kLowServedOneIn)}};
 }
 

@@ -33,7 +33,7 @@
 
 namespace qudag::sync {
 
-template <class T, std::size_t kLevels = kClassCount>
+template <class T, std::size_t kLevels = kPriorityCount>
 class Queue {
  public:
   struct Popped {
@@ -199,7 +199,7 @@ class Queue {
     return sum;
   }
   static constexpr std::string_view level_name(std::size_t level) {
-    if constexpr (kLevels == kClassCount) return qudag::name_of(static_cast<Class>(level));
+    if constexpr (kLevels == kPriorityCount) return qudag::name_of(static_cast<Priority>(level));
     return {};
   }
 

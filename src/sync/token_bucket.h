@@ -34,13 +34,14 @@ class TokenBucket {
   }
 
   /// When take(n) would succeed if nobody else takes: `now` if at once, kNever if it cannot.
-  TimePoint ready_at(std::uint64_t n, TimePoint now) {
-    refill(now);
+  TimePoint ready_at(std::uint64_t n, TimePoint now) const {
+    TokenBucket then = *this;
+    then.refill(now);
     if (n > full_ / kParts) return kNever;
-    if (n * kParts <= level_) return now;
+    if (n * kParts <= then.level_) return now;
     if (rate_ == 0) return kNever;
-    const std::uint64_t missing = n * kParts - level_;
-    return at_ + Duration(static_cast<Duration::rep>((missing - 1) / rate_ + 1));
+    const std::uint64_t missing = n * kParts - then.level_;
+    return then.at_ + Duration(static_cast<Duration::rep>((missing - 1) / rate_ + 1));
   }
 
   /// Changes the rate from now on; the level stays, cut to the new burst.

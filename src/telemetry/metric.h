@@ -57,7 +57,7 @@ constexpr Labels each(std::string_view of, const std::string_view (&names)[N]) {
   return no_label.each(of, names);
 }
 
-inline constexpr std::string_view kClassNames[] = {"high", "normal", "low"};
+inline constexpr std::string_view kPriorityNames[] = {"high", "normal", "low"};
 
 /// Where the number stands in a record.
 template <class Stats>

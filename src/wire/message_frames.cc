@@ -30,17 +30,17 @@ bool parse_start(ByteReader& in, std::uint8_t flags, MessageStart& start) {
   start.id = in.array<kMessageIdBytes>();
   start.size = in.u32();
   const std::uint8_t ttl = in.u8();
-  const std::uint8_t cls = in.u8();
+  const std::uint8_t priority = in.u8();
   start.is_signed = (flags & kSigned) != 0;
   if ((flags & kReply) != 0) start.in_reply_to = in.u32();
   if ((flags & kChannel) != 0) {
     start.channel = in.u16();
     if (start.channel == 0) return false;  // that is told by its absence
   }
-  if (!in.ok() || cls >= kClassCount || !size_is_valid(start)) return false;
+  if (!in.ok() || priority >= kPriorityCount || !size_is_valid(start)) return false;
   if (ttl < kTtlExponentMin || ttl > kTtlExponentMax) return false;
   start.ttl_ms = 1u << ttl;
-  start.cls = static_cast<Class>(cls);
+  start.priority = static_cast<Priority>(priority);
   return true;
 }
 
@@ -137,7 +137,7 @@ MutableBytes append_data_header(ByteWriter& out, const DataFrame& frame, std::si
     out.put(start.id);
     out.u32(start.size);
     out.u8(static_cast<std::uint8_t>(std::countr_zero(start.ttl_ms)));
-    out.u8(static_cast<std::uint8_t>(start.cls));
+    out.u8(static_cast<std::uint8_t>(start.priority));
     if (start.in_reply_to) out.u32(*start.in_reply_to);
     if (start.channel != 0) out.u16(start.channel);
   }

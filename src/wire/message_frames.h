@@ -7,9 +7,9 @@
 //   if (frames.malformed()) ...destroy the circuit
 //
 // Everything that one frame alone can show wrong is refused here: types, flags, lengths, sizes,
-// classes, reserved bytes. What needs the history of the circuit (the order of refs, sums of sizes,
-// credit) is for message/. Views point into the payload and live as long as it does.
-// Writing appends to a ByteWriter; the caller asks for the size first.
+// priorities, reserved bytes. What needs the history of the circuit (the order of refs, sums of
+// sizes, credit) is for message/. Views point into the payload and live as long as it does. Writing
+// appends to a ByteWriter; the caller asks for the size first.
 #pragma once
 
 #include "base/bytes.h"
@@ -70,7 +70,7 @@ struct MessageStart {
   MessageId id{};
   std::uint32_t size = 0;                        // bytes of all fragments together
   std::uint32_t ttl_ms = 1u << kTtlExponentMin;  // as ttl_on_wire()
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   bool is_signed = false;
   // Present: the message is a reply, to the one that the peer sent on this circuit under that ref.
   // Never with is_signed.

@@ -24,7 +24,7 @@ SendRecord a_send(Bytes payload) {
   SendRecord send;
   send.request = 0xfedcba9876543210;
   send.destination.bytes[0] = std::byte{9};
-  send.options = {.cls = Class::low,
+  send.options = {.priority = Priority::low,
                   .ttl = std::chrono::milliseconds(1),
                   .relays = 5,
                   .isolation = 77,
@@ -49,7 +49,7 @@ TEST(Records, ManyOfAllKindsInOneMessage) {
   const auto send = only<SendRecord>(parse_client_record(*reader.next()));
   EXPECT_EQ(send.request, 0xfedcba9876543210);
   EXPECT_EQ(send.destination.bytes[0], std::byte{9});
-  EXPECT_EQ(send.options.cls, Class::low);
+  EXPECT_EQ(send.options.priority, Priority::low);
   EXPECT_EQ(send.options.ttl.count(), 1);
   EXPECT_EQ(send.options.relays, 5u);
   EXPECT_EQ(send.options.isolation, 77u);
@@ -99,7 +99,7 @@ TEST(Records, ServerRecordsRoundTrip) {
   const auto payload = some_bytes(9);
   MessageRecord message;
   message.id.bytes[3] = std::byte{4};
-  message.cls = Class::high;
+  message.priority = Priority::high;
   message.sender.emplace().bytes[31] = std::byte{1};
   const ReplyTo::Handle handle{std::byte{3}, std::byte{2}};
   message.reply_to = ReplyTo(handle);
@@ -118,7 +118,7 @@ TEST(Records, ServerRecordsRoundTrip) {
   RecordReader reader(wire);
   const auto full = only<MessageRecord>(parse_server_record(*reader.next()));
   EXPECT_EQ(full.id, message.id);
-  EXPECT_EQ(full.cls, Class::high);
+  EXPECT_EQ(full.priority, Priority::high);
   EXPECT_EQ(full.sender, message.sender);
   EXPECT_EQ(full.reply_to->handle(), handle);
   EXPECT_EQ(full.in_reply_to, message.in_reply_to);
@@ -169,7 +169,7 @@ TEST(Records, FieldsOutOfRangeAreMalformed) {
     return parse_client_record(*reader.next());
   };
   EXPECT_TRUE(with(0, 1));
-  EXPECT_FALSE(with(40, 3)) << "class";
+  EXPECT_FALSE(with(40, 3)) << "priority";
   EXPECT_FALSE(with(41, 6)) << "relays";
   EXPECT_FALSE(with(42, 4)) << "flags";
   EXPECT_FALSE(with(46, 0)) << "ttl 0";

@@ -21,12 +21,12 @@ RequestError refused(std::string_view method, std::string_view target) {
 TEST(Request, PostMessageTakesEveryParameter) {
   const auto request =
       parse_request("POST", "/v1/messages?to=" + kId +
-                                "&class=low&ttl=1500ms&relays=5&isolation=18446744073709551615&"
+                                "&priority=low&ttl=1500ms&relays=5&isolation=18446744073709551615&"
                                 "sign=true&channel=65535&progress=1");
   ASSERT_TRUE(request);
   const auto& post = std::get<PostMessage>(*request);
   EXPECT_EQ(post.to, NodeId{});
-  EXPECT_EQ(post.options.cls, Class::low);
+  EXPECT_EQ(post.options.priority, Priority::low);
   EXPECT_EQ(post.options.ttl, 1500ms);
   EXPECT_EQ(post.options.relays, 5u);
   EXPECT_EQ(post.options.isolation, UINT64_MAX);
@@ -39,24 +39,24 @@ TEST(Request, PostMessageDefaults) {
   const auto request = parse_request("POST", "/v1/messages?to=" + kId);
   ASSERT_TRUE(request);
   const auto& post = std::get<PostMessage>(*request);
-  EXPECT_EQ(post.options.cls, Class::normal);
+  EXPECT_EQ(post.options.priority, Priority::normal);
   EXPECT_EQ(post.options.ttl, 60s);
   EXPECT_EQ(post.options.relays, kRelaysDefault);
   EXPECT_FALSE(post.progress);
 }
 
 TEST(Request, PercentEncodingIsDecoded) {
-  const auto request = parse_request("POST", "/v1/messages?class=%6cow&to=" + kId);
+  const auto request = parse_request("POST", "/v1/messages?priority=%6cow&to=" + kId);
   ASSERT_TRUE(request);
-  EXPECT_EQ(std::get<PostMessage>(*request).options.cls, Class::low);
+  EXPECT_EQ(std::get<PostMessage>(*request).options.priority, Priority::low);
 }
 
 TEST(Request, WrongParametersAreMalformed) {
   const std::string base = "/v1/messages?to=" + kId + "&";
   for (const char* wrong :
-       {"relays=6", "relays=", "relays=-1", "class=urgent", "ttl=0", "ttl=25h", "ttl=x",
-        "sign=maybe", "colour=red", "class=%6", "class=%zz", "isolation=1x", "relays=1&relays=2",
-        "isolation=18446744073709551616", "channel=65536", "channel=news"}) {
+       {"relays=6", "relays=", "relays=-1", "priority=urgent", "ttl=0", "ttl=25h", "ttl=x",
+        "sign=maybe", "colour=red", "priority=%6", "priority=%zz", "isolation=1x",
+        "relays=1&relays=2", "isolation=18446744073709551616", "channel=65536", "channel=news"}) {
     const RequestError error = refused("POST", base + wrong);
     EXPECT_EQ(error.status, 400u) << wrong;
     EXPECT_EQ(error.error.code, Errc::malformed) << wrong;

@@ -41,7 +41,7 @@ std::vector<std::byte> pattern(std::size_t n) {
 
 struct Received {
   std::vector<std::byte> payload;
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   std::optional<NodeId> sender;
   std::optional<ReplyTo> reply_to;
   bool is_reply = false;
@@ -53,7 +53,7 @@ struct Listener {
     auto opened = StreamClient::open(loop, socket, [this](const ServerRecord& record) {
       if (const auto* m = std::get_if<MessageRecord>(&record)) {
         messages.push_back({{m->payload.begin(), m->payload.end()},
-                            m->cls,
+                            m->priority,
                             m->sender,
                             m->reply_to,
                             m->in_reply_to.has_value()});
@@ -132,7 +132,7 @@ TEST_F(TwoNodes, PostedBodiesOfManySizesArriveWhole) {
     std::atomic<bool> done{false};
     std::thread poster([&] {
       SendOptions options = direct();
-      options.cls = size > 10'000 ? Class::low : Class::normal;
+      options.priority = size > 10'000 ? Priority::low : Priority::normal;
       delivery = client.send(b_.node->id(), payload, options);
       done = true;
     });

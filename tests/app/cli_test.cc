@@ -112,7 +112,7 @@ TEST(Arguments, WrongOnesAreUsageErrors) {
   EXPECT_EQ(run({"send", "short-id"}).exit, 2);
   EXPECT_EQ(run({"send", std::string(52, 'a'), "--relays", "6"}).exit, 2);
   EXPECT_EQ(run({"send", std::string(52, 'a'), "--ttl", "soon"}).exit, 2);
-  EXPECT_EQ(run({"send", std::string(52, 'a'), "--class", "urgent"}).exit, 2);
+  EXPECT_EQ(run({"send", std::string(52, 'a'), "--priority", "urgent"}).exit, 2);
   EXPECT_EQ(run({"testnet", "demo", "-n", "3"}).exit, 2) << "too few nodes for three relays";
 }
 

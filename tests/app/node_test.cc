@@ -166,8 +166,8 @@ TEST_F(Pair, FilesArriveInADirectoryAsJsonSays) {
                     "60s", "--socket", directory_ / "b"});
   Ran sent;
   for (int i = 0; i < 500; ++i) {
-    sent =
-        run({"send", b_id_, file, "--relays", "0", "--class", "low", "--socket", directory_ / "a"});
+    sent = run(
+        {"send", b_id_, file, "--relays", "0", "--priority", "low", "--socket", directory_ / "a"});
     if (sent.exit != 3) break;
   }
   EXPECT_EQ(sent.exit, 0) << sent.err;

@@ -13,7 +13,7 @@ import unittest
 from live_node import live_node
 
 METHODS = ("get", "post", "put", "delete", "patch")
-GOOD = {"to": None, "class": "low", "ttl": "1s", "relays": "0", "isolation": "7", "channel": "7",
+GOOD = {"to": None, "priority": "low", "ttl": "1s", "relays": "0", "isolation": "7", "channel": "7",
         "sign": "true", "progress": "false", "format": "json", "count": "1"}
 
 

@@ -92,7 +92,7 @@ void Builder::ask() {
   if (under_way_.size() >= kUnderWayMax) return;
   const std::array route{*peer_->hop(relay_.id), *peer_->hop(to_)};
   const Now now = Rogue::now();
-  const auto circuit = peer_->circuits().build(route, Class::normal, now);
+  const auto circuit = peer_->circuits().build(route, Priority::normal, now);
   const std::lock_guard lock(mutex_);
   ++figures_.asked;
   if (!circuit) {
@@ -105,11 +105,11 @@ void Builder::ask() {
 
 /// One message of one fragment.
 void Builder::say(circuit::CircuitId circuit) {
-  memory::Block payload = peer_->circuits().payload_block(Class::normal);
+  memory::Block payload = peer_->circuits().payload_block(Priority::normal);
   if (!payload) return;
   static constexpr std::array<std::byte, kMessageBytes> kText{};
   wire::MessageStart start{
-      .size = kMessageBytes, .ttl_ms = 32'768, .cls = Class::normal, .in_reply_to = {}};
+      .size = kMessageBytes, .ttl_ms = 32'768, .priority = Priority::normal, .in_reply_to = {}};
   rng_.fill(start.id);
   ByteWriter out(payload.bytes());
   wire::append(out, wire::ScopeFrame{});

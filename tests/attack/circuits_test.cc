@@ -34,7 +34,7 @@ TEST(Circuits, BuildFlood) {
     // No more under way than a flood needs: our own KEM work is as dear as the victim's.
     while (asked < wanted && asked < rogue.built.size() + rogue.ended_all + 400) {
       if (!rogue.build(asked % 2 == 0 ? std::span(route) : std::span(route).first(1),
-                       Class::normal)) {
+                       Priority::normal)) {
         break;
       }
       ++asked;
@@ -76,19 +76,20 @@ struct Pipe {
     });
   }
   /// So many circuits are ready, or as many as are granted.
-  void open(std::size_t count, Class cls) {
+  void open(std::size_t count, Priority priority) {
     std::size_t asked = 0;
     run(20s, [&] {
       while (asked < count && asked < source.built.size() + source.ended_all + 32) {
-        if (!source.build(route, cls)) return true;
+        if (!source.build(route, priority)) return true;
         ++asked;
       }
       return source.built.size() + source.ended_all >= count;
     });
   }
-  std::size_t fill(Class cls, std::size_t most = 64) {
+  std::size_t fill(Priority priority, std::size_t most = 64) {
     std::size_t cells = 0;
-    for (const circuit::CircuitId circuit : source.built) cells += source.fill(circuit, cls, most);
+    for (const circuit::CircuitId circuit : source.built)
+      cells += source.fill(circuit, priority, most);
     return cells;
   }
 
@@ -108,7 +109,7 @@ class Pipes {
       auto pipe = std::make_unique<Pipe>(arena, 16 * 1024);
       joined_ = joined_ && pipe->joined;
       pipe->beside = [this] { turn(); };
-      pipe->open(circuits, Class::low);
+      pipe->open(circuits, Priority::low);
       pipe->sink.grip().keep_windows = true;
       pipes_.push_back(std::move(pipe));
     }
@@ -135,7 +136,7 @@ class Pipes {
     Pinned out;
     for (int round = 0, calm = 0; round < kRounds && calm < kCalmRounds; ++round) {
       for (auto& pipe : pipes_) {
-        out.cells += pipe->fill(Class::low, 8);
+        out.cells += pipe->fill(Priority::low, 8);
         turn();
       }
       for (int i = 0; i < 20; ++i) turn();
@@ -178,12 +179,12 @@ TEST(Circuits, OneByteOfEachCell) {
   arena.begin();
   Pipe pipe(arena);
   ASSERT_TRUE(pipe.joined);
-  pipe.open(scaled(4'000), Class::low);
+  pipe.open(scaled(4'000), Priority::low);
   // One byte each of a cell of 8 KiB: the victim keeps a block for it.
   pipe.source.grip().first_bytes_only = 1;
   std::size_t begun = 0;
   for (const circuit::CircuitId circuit : pipe.source.built) {
-    begun += pipe.source.fill(circuit, Class::low, 1);
+    begun += pipe.source.fill(circuit, Priority::low, 1);
   }
   pipe.run(500ms, [] { return false; });
   const double blocks = arena.metric("qudag_pool_blocks", "state=\"used\",size=\"bulk\"");
@@ -201,11 +202,11 @@ TEST(Circuits, FloodOfCellsByOnePeer) {
   Pipe pipe(arena);
   ASSERT_TRUE(pipe.joined);
   arena.begin();
-  pipe.open(8, Class::low);
+  pipe.open(8, Priority::low);
   ASSERT_FALSE(pipe.source.built.empty()) << said(pipe.source);
   std::size_t cells = 0;
   pipe.run(std::chrono::milliseconds(scaled(20'000)), [&] {
-    cells += pipe.fill(Class::low);
+    cells += pipe.fill(Priority::low);
     return false;
   });
   EXPECT_GT(pipe.sink.payloads, 0u);

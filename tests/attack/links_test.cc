@@ -29,12 +29,12 @@ TEST(Streams, OpenAndResetStorm) {
   std::size_t opened = 0;
   const bool all = rogue.run(60s, [&] {
     for (int i = 0; i < 64 && opened < wanted; ++i) {
-      const auto stream = rogue.endpoint().open(*link, Class::normal, 0);
+      const auto stream = rogue.endpoint().open(*link, Priority::normal, 0);
       if (!stream) break;  // the peer's limit of streams: more when it has closed some
       ++opened;
       rogue.endpoint().write(*stream, rogue.block(2));
       if (opened % 2 == 0) rogue.endpoint().flush(rogue.wire, Rogue::now());
-      rogue.endpoint().reset(*stream, link::Code::destroyed);
+      rogue.endpoint().reset(*stream, wire::EndCode::destroyed);
     }
     return opened >= wanted || rogue.links_closed > 0;
   });
@@ -59,11 +59,11 @@ TEST(Streams, ManyThatNeverFinishTheirBuild) {
   std::size_t opened = 0;
   rogue.run(20s, [&] {
     for (int i = 0; i < 32 && opened < wanted; ++i) {
-      const auto stream = rogue.endpoint().open(*link, Class::low, 0);
+      const auto stream = rogue.endpoint().open(*link, Priority::low, 0);
       if (!stream) return false;
       ++opened;
       memory::Block first = rogue.block(limits::kBuildMessageBytes / 2);
-      const circuit::Preface preface = circuit::preface(Class::low);
+      const circuit::Preface preface = circuit::preface(Priority::low);
       std::memcpy(first.data(), preface.data(), preface.size());
       rogue.endpoint().write(*stream, std::move(first));
     }
@@ -99,7 +99,7 @@ TEST(Streams, HolesThatWaitForTheirBytes) {
     std::size_t here = 0;
     rogue->run(700ms, [&] {
       for (int i = 0; i < 64 && here < wanted / 4; ++i, ++here) {
-        const auto stream = rogue->endpoint().open(*link, Class::low, 0);
+        const auto stream = rogue->endpoint().open(*link, Priority::low, 0);
         if (!stream) break;
         for (int piece = 0; piece < 2; ++piece) {
           rogue->endpoint().write(*stream, rogue->block(8'000));

@@ -39,7 +39,7 @@ class Newcomer {
       const std::size_t built = rogue_.built.size(), ended = rogue_.ended_all;
       const TimePoint began = Rogue::now().mono;
       ++asked;
-      if (!rogue_.build(route_, Class::normal)) continue;
+      if (!rogue_.build(route_, Priority::normal)) continue;
       rogue_.run(std::chrono::seconds(5), [&] {
         beside();
         return rogue_.built.size() > built || rogue_.ended_all > ended;

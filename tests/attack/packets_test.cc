@@ -35,7 +35,7 @@ TEST(Packets, HalfOpenHandshakesFromManyAddresses) {
     }
     rogue.endpoint().flush(rogue.wire, Rogue::now());
     for (const link::LinkId link : links) {
-      rogue.endpoint().close(link, link::Code::none, Rogue::now());
+      rogue.endpoint().close(link, wire::EndCode::none, Rogue::now());
     }
     rogue.endpoint().flush(rogue.wire, Rogue::now());
   }

@@ -100,13 +100,13 @@ std::optional<onion::RouteHop> Rogue::hop(const NodeId& id) const {
   return onion::RouteHop{.id = id, .onion_key = entry->onion_key(now().unix_seconds)};
 }
 
-bool Rogue::build(std::span<const onion::RouteHop> route, Class cls) {
-  return circuits_.build(route, cls, now()).has_value();
+bool Rogue::build(std::span<const onion::RouteHop> route, Priority priority) {
+  return circuits_.build(route, priority, now()).has_value();
 }
 
-bool Rogue::say(circuit::CircuitId circuit, Class cls, Bytes frames) {
+bool Rogue::say(circuit::CircuitId circuit, Priority priority, Bytes frames) {
   if (circuits_.sendable(circuit) == 0) return false;
-  memory::Block payload = circuits_.payload_block(cls);
+  memory::Block payload = circuits_.payload_block(priority);
   if (!payload) return false;
   QUDAG_ASSERT(frames.size() <= payload.size());
   std::ranges::fill(payload.bytes(), std::byte{0});
@@ -115,10 +115,10 @@ bool Rogue::say(circuit::CircuitId circuit, Class cls, Bytes frames) {
   return true;
 }
 
-std::size_t Rogue::fill(circuit::CircuitId circuit, Class cls, std::size_t most) {
+std::size_t Rogue::fill(circuit::CircuitId circuit, Priority priority, std::size_t most) {
   std::size_t sent = 0;
   while (sent < most && circuits_.sendable(circuit) > 0) {
-    memory::Block payload = circuits_.payload_block(cls);
+    memory::Block payload = circuits_.payload_block(priority);
     if (!payload) break;
     std::ranges::fill(payload.bytes(), std::byte{0});
     circuits_.send(circuit, std::move(payload), now());

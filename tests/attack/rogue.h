@@ -26,13 +26,15 @@ namespace qudag::attack {
 class Grip final : public circuit::Sink {
  public:
   explicit Grip(circuit::Sink& below) : below_(below) {}
-  void extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) override {
-    below_.extend(ticket, next, cls, now);
+  void extend(std::uint64_t ticket, const NodeId& next, Priority priority, Now now) override {
+    below_.extend(ticket, next, priority, now);
   }
   void set_context(circuit::StreamKey stream, std::uint64_t context) override {
     below_.set_context(stream, context);
   }
-  void set_class(circuit::StreamKey stream, Class cls) override { below_.set_class(stream, cls); }
+  void set_priority(circuit::StreamKey stream, Priority priority) override {
+    below_.set_priority(stream, priority);
+  }
   void write(circuit::StreamKey stream, memory::Block block) override {
     if (block.size() > first_bytes_only) block.drop_back(block.size() - first_bytes_only);
     below_.write(stream, std::move(block));
@@ -43,7 +45,7 @@ class Grip final : public circuit::Sink {
   void consume(circuit::StreamKey stream, std::size_t bytes) override {
     if (!keep_windows) below_.consume(stream, bytes);
   }
-  void reset(circuit::StreamKey stream, circuit::End code) override { below_.reset(stream, code); }
+  void reset(circuit::StreamKey stream, wire::EndCode code) override { below_.reset(stream, code); }
 
   bool keep_windows = false;
   std::size_t first_bytes_only = SIZE_MAX;  ///< of each block, from now on
@@ -78,11 +80,11 @@ class Rogue final : private shard::LinkListener,
   /// A hop of a route, once gossip has told of it.
   std::optional<onion::RouteHop> hop(const NodeId& id) const;
   /// Asks for a circuit; false if refused here.
-  bool build(std::span<const onion::RouteHop> route, Class cls);
+  bool build(std::span<const onion::RouteHop> route, Priority priority);
   /// A cell with these frames. False if the circuit has no room for it.
-  bool say(circuit::CircuitId circuit, Class cls, Bytes frames);
+  bool say(circuit::CircuitId circuit, Priority priority, Bytes frames);
   /// As many cells of nothing as the circuit has room for, at most so many. How many.
-  std::size_t fill(circuit::CircuitId circuit, Class cls, std::size_t most = SIZE_MAX);
+  std::size_t fill(circuit::CircuitId circuit, Priority priority, std::size_t most = SIZE_MAX);
   memory::Block block(std::size_t bytes);
 
   const NodeId& id() const { return identity_.id(); }
@@ -118,7 +120,7 @@ class Rogue final : private shard::LinkListener,
     built.push_back(circuit);
     on_ready(circuit, took);
   }
-  void on_incoming(circuit::CircuitId, Class, Now) override {}
+  void on_incoming(circuit::CircuitId, Priority, Now) override {}
   void on_payload(circuit::CircuitId circuit, memory::Block payload, Now) override {
     ++payloads;
     on_cell(circuit, payload.bytes());

@@ -97,7 +97,7 @@ class Unmasking : public ::testing::Test {
     std::array<std::byte, 900> bytes;
     ByteWriter out(bytes);
     wire::append(out, frame);
-    ASSERT_TRUE(rogue_->say(circuit, Class::normal, Bytes(bytes).first(out.written())));
+    ASSERT_TRUE(rogue_->say(circuit, Priority::normal, Bytes(bytes).first(out.written())));
   }
   /// A message with that id, of which `bytes` come at once; a reply to what came there first.
   wire::DataFrame message(const wire::MessageId& id, std::uint32_t size, std::size_t bytes,
@@ -118,7 +118,7 @@ class Unmasking : public ::testing::Test {
     for (const auto& node : nodes_) {
       const std::array route{*rogue_->hop(node->id())};
       const std::size_t before = rogue_->built.size();
-      EXPECT_TRUE(rogue_->build(route, Class::normal));
+      EXPECT_TRUE(rogue_->build(route, Priority::normal));
       EXPECT_TRUE(until([&] { return rogue_->built.size() > before; }));
       say(rogue_->built.back(), wire::ScopeFrame{});
       say(rogue_->built.back(), what);

@@ -148,12 +148,12 @@ TEST(Names, ErrorMessageIsNameAndDetail) {
   EXPECT_EQ(Error(Errc::not_found, "node.key").message(), "not_found: node.key");
 }
 
-TEST(Names, ClassesParseBack) {
-  for (const Class c : {Class::high, Class::normal, Class::low}) {
-    EXPECT_EQ(parse_class(name_of(c)).value(), c);
+TEST(Names, PrioritiesParseBack) {
+  for (const Priority c : {Priority::high, Priority::normal, Priority::low}) {
+    EXPECT_EQ(parse_priority(name_of(c)).value(), c);
   }
   for (const std::string_view bad : {"", "High", "highest", "0", "normal "}) {
-    const auto c = parse_class(bad);
+    const auto c = parse_priority(bad);
     ASSERT_FALSE(c) << bad;
     EXPECT_EQ(c.error().code, Errc::invalid_argument);
   }

@@ -14,29 +14,29 @@ constexpr std::size_t kHandshakeBytes = kPrefaceBytes + limits::kBuildMessageByt
 
 /// The bytes of a valid build from node 0, addressed to node 1 as its first hop, that was never
 /// sent.
-Data valid_build(Net& net, std::size_t hops, Class cls) {
+Data valid_build(Net& net, std::size_t hops, Priority priority) {
   onion::BuildMessage message;
-  auto pending =
-      onion::start_build(net.route(hops), cls, net.now().unix_seconds, net.node(0).rng, message);
+  auto pending = onion::start_build(net.route(hops), priority, net.now().unix_seconds,
+                                    net.node(0).rng, message);
   EXPECT_TRUE(pending.has_value());
-  Data out{std::byte{0x01}, static_cast<std::byte>(cls)};
+  Data out{std::byte{0x01}, static_cast<std::byte>(priority)};
   out.insert(out.end(), message.begin(), message.end());
   return out;
 }
 
-class BuildLengths : public ::testing::TestWithParam<std::tuple<int, Class>> {};
+class BuildLengths : public ::testing::TestWithParam<std::tuple<int, Priority>> {};
 
 TEST_P(BuildLengths, BuildsEndToEndInOneRoundTrip) {
-  const auto [relays, cls] = GetParam();
+  const auto [relays, priority] = GetParam();
   const std::size_t hops = static_cast<std::size_t>(relays) + 1;
   Net net({.seed = 100 + hops});
   net.add_many(hops + 1);
-  const auto [out, in] = net.build(hops, cls);
+  const auto [out, in] = net.build(hops, priority);
 
   const CircuitInfo source = *net.node(0).circuits.info(out);
   EXPECT_TRUE(source.ready);
   EXPECT_EQ(source.role, CircuitRole::source);
-  EXPECT_EQ(source.cls, cls);
+  EXPECT_EQ(source.priority, priority);
   const CircuitInfo destination = *net.node(hops).circuits.info(in);
   EXPECT_TRUE(destination.ready);
   EXPECT_EQ(destination.role, CircuitRole::destination);
@@ -44,14 +44,14 @@ TEST_P(BuildLengths, BuildsEndToEndInOneRoundTrip) {
     const CircuitInfo relay = net.node(i).circuits.list().at(0);
     EXPECT_TRUE(relay.ready);
     EXPECT_EQ(relay.role, CircuitRole::relay);
-    EXPECT_EQ(relay.cls, cls);
+    EXPECT_EQ(relay.priority, priority);
     EXPECT_EQ(net.node(i).circuits.stats().accepted_relay, 1u);
   }
-  // All streams carry the same number of bytes, and both ends of each know the class.
+  // All streams carry the same number of bytes, and both ends of each know the priority.
   for (Stream* stream : net.streams()) {
     EXPECT_EQ(stream->end[0].sent, kHandshakeBytes);
     EXPECT_EQ(stream->end[1].sent, limits::kReplyMessageBytes);
-    EXPECT_EQ(stream->end[1].cls, cls);
+    EXPECT_EQ(stream->end[1].priority, priority);
   }
   EXPECT_EQ(net.node(0).circuits.stats().builds_ready, 1u);
   EXPECT_EQ(net.node(hops).circuits.stats().accepted_destination, 1u);
@@ -63,15 +63,15 @@ TEST_P(BuildLengths, BuildsEndToEndInOneRoundTrip) {
 
 INSTANTIATE_TEST_SUITE_P(All, BuildLengths,
                          ::testing::Combine(::testing::Range(0, 6),
-                                            ::testing::Values(Class::high, Class::normal,
-                                                              Class::low)));
+                                            ::testing::Values(Priority::high, Priority::normal,
+                                                              Priority::low)));
 
 TEST(Build, ManyAtOnceOverSharedLinks) {
   Net net({.seed = 7});
   net.add_many(4);
   std::vector<CircuitId> ids;
   for (int i = 0; i < 40; ++i) {
-    ids.push_back(*net.node(0).circuits.build(net.route(3), Class::normal, net.now()));
+    ids.push_back(*net.node(0).circuits.build(net.route(3), Priority::normal, net.now()));
   }
   net.run();
   EXPECT_EQ(net.node(0).built.size(), 40u);
@@ -86,9 +86,9 @@ TEST(Build, ManyAtOnceOverSharedLinks) {
 TEST(Build, RefusesBadRoutes) {
   Net net;
   net.add_many(8);
-  EXPECT_EQ(net.node(0).circuits.build({}, Class::normal, net.now()).error(),
+  EXPECT_EQ(net.node(0).circuits.build({}, Priority::normal, net.now()).error(),
             Errc::invalid_argument);
-  EXPECT_EQ(net.node(0).circuits.build(net.route(7), Class::normal, net.now()).error(),
+  EXPECT_EQ(net.node(0).circuits.build(net.route(7), Priority::normal, net.now()).error(),
             Errc::invalid_argument);
   net.expect_empty();
 }
@@ -110,7 +110,7 @@ TEST_P(ExtendFails, SourceHearsWhichHopAndWhy) {
   net.add_many(5);
   net.node(failing).extend_error = fault.answer;
   net.node(failing).extend_inside = inside;
-  const auto id = net.node(0).circuits.build(net.route(4), Class::normal, net.now());
+  const auto id = net.node(0).circuits.build(net.route(4), Priority::normal, net.now());
   net.run();
 
   Node& source = net.node(0);
@@ -145,7 +145,7 @@ TEST(Build, NextHopThatResetsIsReportedByTheHopBeforeIt) {
   net.add_many(2);
   net.add({.circuits = {.circuits_max = 0}});  // node 2 refuses every stream
   net.add();
-  ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Class::low, net.now()).has_value());
+  ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Priority::low, net.now()).has_value());
   net.run();
   ASSERT_EQ(net.node(0).ended.size(), 1u);
   EXPECT_EQ(net.node(0).ended[0].why, Errc::refused_by_peer) << "a limit is no defect";
@@ -158,7 +158,7 @@ TEST(Build, FirstHopThatRefusesIsBlamed) {
   Net net;
   net.add();
   net.add({.circuits = {.circuits_max = 0}});
-  ASSERT_TRUE(net.node(0).circuits.build(net.route(1), Class::low, net.now()).has_value());
+  ASSERT_TRUE(net.node(0).circuits.build(net.route(1), Priority::low, net.now()).has_value());
   net.run();
   ASSERT_EQ(net.node(0).ended.size(), 1u);
   EXPECT_EQ(net.node(0).ended[0].why, Errc::refused_by_peer);
@@ -171,7 +171,7 @@ TEST(Build, NodeThatIsNoRelayRefusesToGoOnButIsADestination) {
   net.add_many(2);
   net.add({.circuits = {.relay = false}});
   net.add();
-  ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Class::normal, net.now()).has_value());
+  ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Priority::normal, net.now()).has_value());
   net.run();
   ASSERT_EQ(net.node(0).ended.size(), 1u);
   EXPECT_EQ(net.node(0).ended[0].why, Errc::refused_by_peer);
@@ -180,7 +180,7 @@ TEST(Build, NodeThatIsNoRelayRefusesToGoOnButIsADestination) {
   EXPECT_EQ(net.node(2).circuits.stats().accepted_relay, 0u);
   net.expect_empty();
 
-  const auto [out, in] = net.build(2, Class::normal);
+  const auto [out, in] = net.build(2, Priority::normal);
   net.node(2).circuits.close(in, net.now());
   net.run();
   ASSERT_EQ(net.node(0).ended.size(), 2u);
@@ -198,7 +198,7 @@ TEST(Build, ChangedReplyFailsAuthentication) {
         data[100 - offset] ^= std::byte{1};
       }
     };
-    ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Class::normal, net.now()).has_value());
+    ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Priority::normal, net.now()).has_value());
     net.run();
     ASSERT_EQ(net.node(0).ended.size(), 1u);
     EXPECT_EQ(net.node(0).ended[0].why, Errc::authentication_failed);
@@ -218,7 +218,8 @@ TEST(Build, ChangedBuildIsRefusedByTheNextHop) {
           data[position - offset] ^= std::byte{0x80};
         }
       };
-      ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Class::normal, net.now()).has_value());
+      ASSERT_TRUE(
+          net.node(0).circuits.build(net.route(3), Priority::normal, net.now()).has_value());
       net.run();
       EXPECT_EQ(net.node(link + 1).circuits.stats().refused_auth, 1u) << position;
       ASSERT_EQ(net.node(0).ended.size(), 1u);
@@ -235,7 +236,7 @@ TEST(Build, ChangedBuildIsRefusedByTheNextHop) {
 TEST(Incoming, ReplayedBuildIsRefused) {
   Net net({.seed = 5});
   net.add_many(3);
-  const Data bytes = valid_build(net, 2, Class::normal);
+  const Data bytes = valid_build(net, 2, Priority::normal);
   Stream& first = net.connect(SIZE_MAX, 1);
   net.raw_write(first, bytes);
   net.run();
@@ -245,12 +246,12 @@ TEST(Incoming, ReplayedBuildIsRefused) {
   Stream& second = net.connect(SIZE_MAX, 1);
   net.raw_write(second, bytes);
   net.run();
-  EXPECT_EQ(second.end[0].ended, End::refused);
+  EXPECT_EQ(second.end[0].ended, EndCode::refused);
   EXPECT_TRUE(second.end[0].got.empty());
   EXPECT_EQ(net.node(1).circuits.stats().refused_replay, 1u);
   EXPECT_EQ(net.node(2).incoming.size(), 1u);
 
-  net.raw_reset(first, End::none);
+  net.raw_reset(first, EndCode::none);
   net.run();
   net.expect_empty();
 }
@@ -258,12 +259,12 @@ TEST(Incoming, ReplayedBuildIsRefused) {
 TEST(Incoming, ExpiredBuildIsRefused) {
   Net net;
   net.add_many(2);
-  const Data bytes = valid_build(net, 1, Class::normal);
+  const Data bytes = valid_build(net, 1, Priority::normal);
   net.pass(20min);
   Stream& stream = net.connect(SIZE_MAX, 1);
   net.raw_write(stream, bytes);
   net.run();
-  EXPECT_EQ(stream.end[0].ended, End::refused);
+  EXPECT_EQ(stream.end[0].ended, EndCode::refused);
   EXPECT_EQ(net.node(1).circuits.stats().refused_expired, 1u);
   net.expect_empty();
 }
@@ -277,7 +278,7 @@ TEST(Incoming, GarbagePrefacesAreRefusedAtTheirFirstWrongByte) {
       Stream& stream = net.connect(SIZE_MAX, 0);
       net.raw_write(stream, Data{static_cast<std::byte>(first), static_cast<std::byte>(second)});
       net.run();
-      ASSERT_EQ(stream.end[0].ended, End::protocol) << first << " " << second;
+      ASSERT_EQ(stream.end[0].ended, EndCode::protocol) << first << " " << second;
       ASSERT_EQ(net.node(0).circuits.stats().refused_malformed, 1u);
       net.expect_empty();
       if (first > 3 && first < 250) break;  // one second byte will do
@@ -286,15 +287,15 @@ TEST(Incoming, GarbagePrefacesAreRefusedAtTheirFirstWrongByte) {
   }
 }
 
-TEST(Incoming, ClassOfPrefaceMustBeTheRecords) {
+TEST(Incoming, PriorityOfPrefaceMustBeTheRecords) {
   Net net;
   net.add_many(2);
-  Data bytes = valid_build(net, 1, Class::normal);
-  bytes[1] = static_cast<std::byte>(Class::low);
+  Data bytes = valid_build(net, 1, Priority::normal);
+  bytes[1] = static_cast<std::byte>(Priority::low);
   Stream& stream = net.connect(SIZE_MAX, 1);
   net.raw_write(stream, bytes);
   net.run();
-  EXPECT_EQ(stream.end[0].ended, End::protocol);
+  EXPECT_EQ(stream.end[0].ended, EndCode::protocol);
   EXPECT_EQ(net.node(1).circuits.stats().refused_malformed, 1u);
   net.expect_empty();
 }
@@ -302,7 +303,7 @@ TEST(Incoming, ClassOfPrefaceMustBeTheRecords) {
 TEST(Incoming, TruncatedBuildsTimeOut) {
   Net net;
   net.add_many(2);
-  const Data bytes = valid_build(net, 1, Class::normal);
+  const Data bytes = valid_build(net, 1, Priority::normal);
   std::vector<Stream*> streams;
   for (const std::size_t length : {0u, 1u, 2u, 3u, 1000u, 14401u}) {
     streams.push_back(&net.connect(SIZE_MAX, 1));
@@ -316,19 +317,19 @@ TEST(Incoming, TruncatedBuildsTimeOut) {
   EXPECT_EQ(net.circuits(), 1u) << "the one that had a fifth of its build and more";
   net.pass(2s);
   EXPECT_EQ(net.node(1).circuits.stats().builds_timed_out, streams.size());
-  for (const Stream* stream : streams) EXPECT_EQ(stream->end[0].ended, End::refused);
+  for (const Stream* stream : streams) EXPECT_EQ(stream->end[0].ended, EndCode::refused);
   net.expect_empty();
 }
 
 TEST(Incoming, TruncatedBuildsThatAreResetLeaveNothing) {
   Net net;
   net.add_many(2);
-  const Data bytes = valid_build(net, 1, Class::normal);
+  const Data bytes = valid_build(net, 1, Priority::normal);
   for (const std::size_t length : {0u, 1u, 2u, 5000u, 14401u}) {
     Stream& stream = net.connect(SIZE_MAX, 1);
     net.raw_write(stream, Bytes(bytes).first(length));
     net.run();
-    net.raw_reset(stream, End::none);
+    net.raw_reset(stream, EndCode::none);
     net.run();
     net.expect_empty();
   }
@@ -339,17 +340,17 @@ TEST(Incoming, BytesBeforeTheReplyAreAProtocolError) {
   Net net;
   net.add_many(3);
   net.node(1).extend_never = true;
-  Data bytes = valid_build(net, 2, Class::normal);
+  Data bytes = valid_build(net, 2, Priority::normal);
   bytes.push_back(std::byte{0});
   Stream& stream = net.connect(SIZE_MAX, 1);
   net.raw_write(stream, bytes);
   net.run();
-  EXPECT_EQ(stream.end[0].ended, End::protocol);
+  EXPECT_EQ(stream.end[0].ended, EndCode::protocol);
   net.expect_empty();
 
   // The same while the next hop has the build and has not answered.
   net.node(1).extend_never = false;
-  bytes = valid_build(net, 2, Class::normal);
+  bytes = valid_build(net, 2, Priority::normal);
   net.tamper = [&](std::size_t from, std::size_t to, std::size_t, Data&) {
     if (from == 1 && to == 2 && net.streams().size() == 3)
       net.raw_write(*net.streams()[1], Data(1));
@@ -357,7 +358,7 @@ TEST(Incoming, BytesBeforeTheReplyAreAProtocolError) {
   Stream& again = net.connect(SIZE_MAX, 1);
   net.raw_write(again, bytes);
   net.run();
-  EXPECT_EQ(again.end[0].ended, End::protocol);
+  EXPECT_EQ(again.end[0].ended, EndCode::protocol);
   net.expect_empty();
 }
 
@@ -367,7 +368,7 @@ TEST(Limits, BuildTimesOutAtTheSource) {
   Net net;
   net.add_many(3);
   net.node(1).extend_never = true;
-  ASSERT_TRUE(net.node(0).circuits.build(net.route(2), Class::normal, net.now()).has_value());
+  ASSERT_TRUE(net.node(0).circuits.build(net.route(2), Priority::normal, net.now()).has_value());
   net.run();
   net.pass(9900ms);
   EXPECT_TRUE(net.node(0).ended.empty());
@@ -385,14 +386,14 @@ TEST(Limits, AnswerThatComesTooLateIsReset) {
   net.add_many(2);
   Circuits& circuits = net.node(0).circuits;
   net.node(0).extend_never = true;
-  const auto id = circuits.build(net.route(1), Class::normal, net.now());
+  const auto id = circuits.build(net.route(1), Priority::normal, net.now());
   net.pass(11s);
   ASSERT_EQ(net.node(0).ended.size(), 1u);
   Stream& late = net.connect(0, 1);
   circuits.on_extended(id->value, late.key, net.now());
   net.run();
   EXPECT_FALSE(late.end[0].open);
-  EXPECT_EQ(late.end[1].ended, End::destroyed);
+  EXPECT_EQ(late.end[1].ended, EndCode::destroyed);
   net.expect_empty();
 }
 
@@ -401,7 +402,7 @@ TEST(Limits, UnsentRepliesAreGivenUp) {
   for (const bool next_failed_later : {false, true}) {
     Net net({.seed = 14});
     net.add_many(3);
-    const Data bytes = valid_build(net, 2, Class::normal);
+    const Data bytes = valid_build(net, 2, Priority::normal);
     Node& relay = net.node(1);
     Node& destination = net.node(2);
     if (next_failed_later) {
@@ -424,57 +425,57 @@ TEST(Limits, UnsentRepliesAreGivenUp) {
     net.pass(9s);
     EXPECT_EQ(relay.circuits.size(), 1u);
     net.pass(2s);
-    EXPECT_EQ(stream.end[0].ended, End::destroyed);
+    EXPECT_EQ(stream.end[0].ended, EndCode::destroyed);
     EXPECT_EQ(relay.circuits.stats().builds_timed_out, 0u);
     EXPECT_EQ(relay.circuits.stats().ended_idle, 0u);
     net.expect_empty();
   }
 }
 
-TEST(Limits, TheLastPlacesAreForClassHigh) {
+TEST(Limits, TheLastPlacesAreForHighPriority) {
   for (const bool own : {false, true}) {
     Net net;
     const CircuitsOptions bounded{.circuits_max = 32};
     net.add({.circuits = own ? bounded : CircuitsOptions{}});
     net.add({.circuits = own ? CircuitsOptions{} : bounded});
-    const auto build = [&](Class cls) {
-      const bool asked = net.node(0).circuits.build(net.route(1), cls, net.now()).has_value();
+    const auto build = [&](Priority priority) {
+      const bool asked = net.node(0).circuits.build(net.route(1), priority, net.now()).has_value();
       net.run();
       return asked;
     };
-    for (int i = 0; i < 30; ++i) EXPECT_TRUE(build(Class::low));
-    EXPECT_EQ(build(Class::normal), !own);
+    for (int i = 0; i < 30; ++i) EXPECT_TRUE(build(Priority::low));
+    EXPECT_EQ(build(Priority::normal), !own);
     Circuits& full = net.node(own ? 0 : 1).circuits;
     EXPECT_EQ(full.size(), 30u);
     if (!own) {
       EXPECT_EQ(full.stats().refused_limit, 1u);
       EXPECT_EQ(net.node(0).ended.back().why, Errc::refused_by_peer);
     }
-    for (int i = 0; i < 3; ++i) EXPECT_EQ(build(Class::high), !own || i < 2);
-    EXPECT_EQ(full.size(), 32u) << "two more than any other class may have";
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(build(Priority::high), !own || i < 2);
+    EXPECT_EQ(full.size(), 32u) << "two more than any other priority may have";
   }
 }
 
-// The overload manager's refusals: the class is in the first two bytes.
-TEST(Limits, CircuitsOfClassHighAreRefusedLast) {
+// The overload manager's refusals: the priority is in the first two bytes.
+TEST(Limits, CircuitsOfHighPriorityAreRefusedLast) {
   Net net;
   net.add_many(2);
   net.node(1).circuits.set_refusal(1, 0);
-  for (const Class cls : {Class::normal, Class::low}) {
-    ASSERT_TRUE(net.node(0).circuits.build(net.route(1), cls, net.now()).has_value());
+  for (const Priority priority : {Priority::normal, Priority::low}) {
+    ASSERT_TRUE(net.node(0).circuits.build(net.route(1), priority, net.now()).has_value());
     net.run();
     EXPECT_EQ(net.node(0).ended.back().why, Errc::refused_by_peer);
   }
   EXPECT_EQ(net.node(1).circuits.stats().refused_overload, 2u);
   EXPECT_EQ(net.node(1).circuits.size(), 0u);
-  net.build(1, Class::high);
+  net.build(1, Priority::high);
   EXPECT_EQ(net.node(1).circuits.size(), 1u);
   net.node(1).circuits.set_refusal(1, 1);
-  ASSERT_TRUE(net.node(0).circuits.build(net.route(1), Class::high, net.now()).has_value());
+  ASSERT_TRUE(net.node(0).circuits.build(net.route(1), Priority::high, net.now()).has_value());
   net.run();
   EXPECT_EQ(net.node(1).circuits.size(), 1u) << "anybody may say that it is high";
   net.node(1).circuits.set_refusal(0, 0);
-  net.build(1, Class::low);
+  net.build(1, Priority::low);
   EXPECT_EQ(net.node(1).circuits.size(), 2u);
 }
 
@@ -484,15 +485,17 @@ TEST(Limits, CircuitsAndBuildsAreBounded) {
   net.add({.circuits = {.circuits_max = 4}});
   Circuits& circuits = net.node(0).circuits;
   for (int i = 0; i < 3; ++i) {
-    EXPECT_TRUE(circuits.build(net.route(1), Class::normal, net.now()).has_value());
+    EXPECT_TRUE(circuits.build(net.route(1), Priority::normal, net.now()).has_value());
   }
-  EXPECT_EQ(circuits.build(net.route(1), Class::normal, net.now()).error(), Errc::refused_circuits);
+  EXPECT_EQ(circuits.build(net.route(1), Priority::normal, net.now()).error(),
+            Errc::refused_circuits);
   net.run();
   EXPECT_EQ(net.node(0).built.size(), 3u);
   for (int i = 0; i < 2; ++i) {
-    EXPECT_TRUE(circuits.build(net.route(1), Class::normal, net.now()).has_value());
+    EXPECT_TRUE(circuits.build(net.route(1), Priority::normal, net.now()).has_value());
   }
-  EXPECT_EQ(circuits.build(net.route(1), Class::normal, net.now()).error(), Errc::refused_circuits)
+  EXPECT_EQ(circuits.build(net.route(1), Priority::normal, net.now()).error(),
+            Errc::refused_circuits)
       << "the table is full";
   net.run();
   EXPECT_EQ(net.node(0).built.size(), 4u);
@@ -512,11 +515,11 @@ TEST(Limits, SilentStrangersDoNotStopOurOwnBuilds) {
   for (int i = 0; i < 3; ++i) strangers.push_back(&net.connect(SIZE_MAX, 0));
   net.run();
   EXPECT_EQ(strangers[0]->end[0].ended, std::nullopt);
-  EXPECT_EQ(
-      std::ranges::count_if(strangers, [](Stream* s) { return s->end[0].ended == End::refused; }),
-      1);
+  EXPECT_EQ(std::ranges::count_if(strangers,
+                                  [](Stream* s) { return s->end[0].ended == EndCode::refused; }),
+            1);
   EXPECT_EQ(net.node(0).circuits.stats().refused_place, 1u);
-  const auto [out, in] = net.build(1, Class::normal);
+  const auto [out, in] = net.build(1, Priority::normal);
   net.node(0).circuits.close(out, net.now());
   net.pass(11s);
   net.expect_empty();
@@ -530,7 +533,7 @@ TEST(Limits, ExhaustedPoolEndsTheBuild) {
       if (i == starved) options.pool.blocks_max = {0, 0};
       net.add(options);
     }
-    const auto id = net.node(0).circuits.build(net.route(2), Class::normal, net.now());
+    const auto id = net.node(0).circuits.build(net.route(2), Priority::normal, net.now());
     net.run();
     ASSERT_TRUE(id.has_value());
     ASSERT_EQ(net.node(0).ended.size(), 1u);

@@ -13,20 +13,20 @@ constexpr std::size_t kBackwardStart = limits::kReplyMessageBytes;
 TEST(CellAssembly, AnyCutGivesTheSameCells) {
   memory::BlockPool pool;
   std::mt19937_64 chance(9);
-  for (const Class cls : {Class::normal, Class::low}) {
-    Data data(onion::cell_bytes(cls) * 20 + 77);
+  for (const Priority priority : {Priority::normal, Priority::low}) {
+    Data data(onion::cell_bytes(priority) * 20 + 77);
     for (std::byte& b : data) b = static_cast<std::byte>(chance());
     CellAssembly assembly;
     Data got;
     for (std::size_t at = 0; at < data.size();) {
       const std::size_t part =
-          std::min<std::size_t>(1 + chance() % (2 * onion::cell_bytes(cls)), data.size() - at);
+          std::min<std::size_t>(1 + chance() % (2 * onion::cell_bytes(priority)), data.size() - at);
       Bytes piece = Bytes(data).subspan(at, part);
       at += part;
       while (!piece.empty()) {
         memory::Block cell;
-        if (assembly.take(pool, cls, piece, cell) == CellAssembly::Step::cell) {
-          EXPECT_EQ(cell.size(), onion::cell_bytes(cls));
+        if (assembly.take(pool, priority, piece, cell) == CellAssembly::Step::cell) {
+          EXPECT_EQ(cell.size(), onion::cell_bytes(priority));
           EXPECT_EQ(cell.headroom(), memory::kHeadroomBytes);
           got.insert(got.end(), cell.bytes().begin(), cell.bytes().end());
         }
@@ -34,7 +34,7 @@ TEST(CellAssembly, AnyCutGivesTheSameCells) {
     }
     data.resize(data.size() - 77);
     EXPECT_EQ(got, data);
-    EXPECT_EQ(pool.stats().in_use[static_cast<std::size_t>(onion::block_size(cls))], 1u)
+    EXPECT_EQ(pool.stats().in_use[static_cast<std::size_t>(onion::block_size(priority))], 1u)
         << "the 77 bytes that are not a cell yet";
   }
   EXPECT_EQ(pool.stats().in_use[0] + pool.stats().in_use[1], 0u);
@@ -46,7 +46,7 @@ TEST(CellAssembly, ExhaustedPoolTakesNothing) {
   const Data data(10);
   Bytes piece(data);
   memory::Block cell;
-  EXPECT_EQ(assembly.take(pool, Class::normal, piece, cell), CellAssembly::Step::exhausted);
+  EXPECT_EQ(assembly.take(pool, Priority::normal, piece, cell), CellAssembly::Step::exhausted);
   EXPECT_EQ(piece.size(), 10u);
 }
 
@@ -64,19 +64,19 @@ TEST(UnitAssembly, LeavesTheRest) {
 
 // ---- content ------------------------------------------------------------------------------------
 
-class Traffic : public ::testing::TestWithParam<std::tuple<int, Class>> {};
+class Traffic : public ::testing::TestWithParam<std::tuple<int, Priority>> {};
 
 TEST_P(Traffic, ThousandsOfPayloadsBothWaysByteForByte) {
-  const auto [relays, cls] = GetParam();
+  const auto [relays, priority] = GetParam();
   const std::size_t hops = static_cast<std::size_t>(relays) + 1;
-  const std::size_t count = cls == Class::low ? 400 : 2000;
-  Net net({.seed = 200 + hops, .chunk_max = cls == Class::low ? 20'000u : 5'000u});
+  const std::size_t count = priority == Priority::low ? 400 : 2000;
+  Net net({.seed = 200 + hops, .chunk_max = priority == Priority::low ? 20'000u : 5'000u});
   net.add_many(hops + 1);
-  const auto [out, in] = net.build(hops, cls);
+  const auto [out, in] = net.build(hops, priority);
   Node& source = net.node(0);
   Node& destination = net.node(hops);
-  source.stream(out, cls, count);
-  destination.stream(in, cls, count / 2);
+  source.stream(out, priority, count);
+  destination.stream(in, priority, count / 2);
   net.run();
 
   ASSERT_EQ(source.sent[out].size(), count);
@@ -86,7 +86,7 @@ TEST_P(Traffic, ThousandsOfPayloadsBothWaysByteForByte) {
   EXPECT_GT(source.times_sendable, 0u) << "the test must be long enough to fill the queue";
 
   net.expect_drained();
-  const std::size_t cell = onion::cell_bytes(cls);
+  const std::size_t cell = onion::cell_bytes(priority);
   for (Stream* stream : net.streams()) {
     EXPECT_EQ(stream->end[0].sent, kForwardStart + count * cell);
     EXPECT_EQ(stream->end[1].sent, kBackwardStart + count / 2 * cell);
@@ -111,17 +111,17 @@ TEST_P(Traffic, ThousandsOfPayloadsBothWaysByteForByte) {
 
 INSTANTIATE_TEST_SUITE_P(All, Traffic,
                          ::testing::Combine(::testing::Range(0, 6),
-                                            ::testing::Values(Class::normal, Class::low)));
+                                            ::testing::Values(Priority::normal, Priority::low)));
 
 TEST(Cells, BlocksAreReusedInSteadyState) {
   Net net({.seed = 4});
   net.add_many(4);
-  const auto [out, in] = net.build(3, Class::normal);
-  net.node(0).stream(out, Class::normal, 500);
+  const auto [out, in] = net.build(3, Priority::normal);
+  net.node(0).stream(out, Priority::normal, 500);
   net.run();
   std::vector<std::uint64_t> before;
   for (std::size_t i = 0; i < 4; ++i) before.push_back(net.node(i).pool.stats().allocated);
-  net.node(0).stream(out, Class::normal, 1000);
+  net.node(0).stream(out, Priority::normal, 1000);
   net.run();
   // A relay may hold a few more at once than before, by chance; not one per cell.
   for (std::size_t i = 0; i < 4; ++i) {
@@ -141,9 +141,9 @@ struct Change {
   std::size_t position;  // in the cell
 };
 
-void change_one(Net& net, const Change& change, Class cls) {
+void change_one(Net& net, const Change& change, Priority priority) {
   const std::size_t at = (change.forward ? kForwardStart : kBackwardStart) +
-                         change.cell * onion::cell_bytes(cls) + change.position;
+                         change.cell * onion::cell_bytes(priority) + change.position;
   net.tamper = [change, at](std::size_t from, std::size_t to, std::size_t offset, Data& data) {
     const std::size_t sender = change.forward ? change.link : change.link + 1;
     const std::size_t receiver = change.forward ? change.link + 1 : change.link;
@@ -153,24 +153,24 @@ void change_one(Net& net, const Change& change, Class cls) {
   };
 }
 
-class ChangedCell : public ::testing::TestWithParam<std::tuple<std::size_t, bool, Class>> {};
+class ChangedCell : public ::testing::TestWithParam<std::tuple<std::size_t, bool, Priority>> {};
 
 TEST_P(ChangedCell, EndsTheCircuitEverywhere) {
-  const auto [link, forward, cls] = GetParam();
+  const auto [link, forward, priority] = GetParam();
   constexpr std::size_t kHops = 4;
-  const std::size_t cell = onion::cell_bytes(cls);
+  const std::size_t cell = onion::cell_bytes(priority);
   for (const std::size_t position : {std::size_t{0}, std::size_t{15}, std::size_t{16}, cell / 2,
                                      cell - 81, cell - 80, cell - 16, cell - 1}) {
     Net net({.seed = 300 + link + position});
     net.add_many(kHops + 1);
-    const auto [out, in] = net.build(kHops, cls);
-    change_one(net, {link, forward, 5, position}, cls);
+    const auto [out, in] = net.build(kHops, priority);
+    change_one(net, {link, forward, 5, position}, priority);
     Node& source = net.node(0);
     Node& destination = net.node(kHops);
     if (forward) {
-      source.stream(out, cls, 20);
+      source.stream(out, priority, 20);
     } else {
-      destination.stream(in, cls, 20);
+      destination.stream(in, priority, 20);
     }
     net.run();
 
@@ -209,13 +209,13 @@ TEST_P(ChangedCell, EndsTheCircuitEverywhere) {
 
 INSTANTIATE_TEST_SUITE_P(All, ChangedCell,
                          ::testing::Combine(::testing::Range<std::size_t>(0, 4), ::testing::Bool(),
-                                            ::testing::Values(Class::normal, Class::low)));
+                                            ::testing::Values(Priority::normal, Priority::low)));
 
 TEST(Cells, RepeatedAndDroppedCellsAreNoticed) {
   for (const bool drop : {false, true}) {
     Net net({.seed = 8, .chunk_max = 1024});
     net.add_many(4);
-    const auto [out, in] = net.build(3, Class::normal);
+    const auto [out, in] = net.build(3, Priority::normal);
     // Hop 1 is hostile towards hop 2: its third cell is the second one again, or is missing.
     Data whole;
     net.tamper = [&, drop](std::size_t from, std::size_t to, std::size_t, Data& data) {
@@ -228,7 +228,7 @@ TEST(Cells, RepeatedAndDroppedCellsAreNoticed) {
         data[i] = drop ? std::byte{0} : whole[at - 1024];
       }
     };
-    net.node(0).stream(out, Class::normal, 10);
+    net.node(0).stream(out, Priority::normal, 10);
     net.run();
     EXPECT_EQ(net.node(2).circuits.stats().cells_bad, 1u);
     EXPECT_LE(net.node(3).payloads[in].size(), 2u);
@@ -242,9 +242,9 @@ TEST(Flow, SlowReceiverStopsTheSourceAndRelaysHoldOneWindow) {
   constexpr std::size_t kWindow = 20'000;
   Net net({.seed = 6, .window_bytes = kWindow});
   net.add_many(5);
-  const auto [out, in] = net.build(4, Class::normal);
+  const auto [out, in] = net.build(4, Priority::normal);
   net.node(4).window_shut = true;
-  net.node(0).stream(out, Class::normal, 5000);
+  net.node(0).stream(out, Priority::normal, 5000);
   net.run();
   const std::size_t stopped = net.node(0).sent[out].size();
   EXPECT_LT(stopped, 5000u);
@@ -270,14 +270,14 @@ TEST(Flow, RoomIsWhatFitsAhead) {
   Net net;
   net.add({.circuits = {.ahead_bytes = 10 * 1024 + 5}});
   net.add({.circuits = {.ahead_bytes = 10}});
-  const auto id = net.node(0).circuits.build(net.route(1), Class::normal, net.now());
+  const auto id = net.node(0).circuits.build(net.route(1), Priority::normal, net.now());
   EXPECT_EQ(net.node(0).circuits.sendable(*id), 0u) << "not ready";
   net.run();
   const CircuitId in = net.node(1).incoming.at(0);
   EXPECT_EQ(net.node(0).circuits.sendable(*id), 10u);
   EXPECT_EQ(net.node(1).circuits.sendable(in), 1u) << "one cell, whatever the setting";
   for (std::size_t left = 10; left-- > 0;) {
-    ASSERT_TRUE(net.node(0).send(*id, Class::normal));
+    ASSERT_TRUE(net.node(0).send(*id, Priority::normal));
     EXPECT_EQ(net.node(0).circuits.sendable(*id), left);
   }
   EXPECT_EQ(net.node(0).times_sendable, 0u);
@@ -298,13 +298,13 @@ TEST(Flow, ExhaustedPoolEndsTheCircuit) {
       if (i == starved) options.pool.blocks_max = {0, 16};
       net.add(options);
     }
-    const auto [out, in] = net.build(2, Class::normal);
+    const auto [out, in] = net.build(2, Priority::normal);
     if (starved == 0) {
-      EXPECT_FALSE(net.node(0).send(out, Class::normal));
+      EXPECT_FALSE(net.node(0).send(out, Priority::normal));
       EXPECT_EQ(net.node(0).circuits.stats().blocks_exhausted, 1u);
-      ASSERT_TRUE(net.node(2).send(in, Class::normal));
+      ASSERT_TRUE(net.node(2).send(in, Priority::normal));
     } else {
-      ASSERT_TRUE(net.node(0).send(out, Class::normal));
+      ASSERT_TRUE(net.node(0).send(out, Priority::normal));
     }
     net.run();
     EXPECT_EQ(net.node(starved).circuits.stats().blocks_exhausted, starved == 0 ? 2u : 1u);

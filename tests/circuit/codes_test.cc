@@ -8,22 +8,22 @@ namespace qudag::circuit::test {
 namespace {
 
 struct Meaning {
-  End code;
+  EndCode code;
   Errc of_the_next;  // at the source, when the next hop of a relay resets: status 4 or status 3
   Errc of_hop_1;
   bool hop_1_is_meant;
 };
 
 constexpr Meaning kMeanings[] = {
-    {End::none, Errc::unreachable, Errc::circuit_failed, true},
-    {End::protocol, Errc::unreachable, Errc::circuit_failed, true},
-    {End::refused, Errc::refused_by_peer, Errc::refused_by_peer, true},
-    {End::unreachable, Errc::unreachable, Errc::unreachable, true},
-    {End::destroyed, Errc::unreachable, Errc::circuit_failed, false},
-    {End::shutdown, Errc::unreachable, Errc::circuit_failed, true},
-    {End::internal, Errc::unreachable, Errc::circuit_failed, true},
-    {End::overload, Errc::refused_by_peer, Errc::refused_by_peer, true},
-    {End::rate, Errc::refused_by_peer, Errc::refused_by_peer, true},
+    {EndCode::none, Errc::unreachable, Errc::circuit_failed, true},
+    {EndCode::protocol, Errc::unreachable, Errc::circuit_failed, true},
+    {EndCode::refused, Errc::refused_by_peer, Errc::refused_by_peer, true},
+    {EndCode::unreachable, Errc::unreachable, Errc::unreachable, true},
+    {EndCode::destroyed, Errc::unreachable, Errc::circuit_failed, false},
+    {EndCode::shutdown, Errc::unreachable, Errc::circuit_failed, true},
+    {EndCode::internal, Errc::unreachable, Errc::circuit_failed, true},
+    {EndCode::overload, Errc::refused_by_peer, Errc::refused_by_peer, true},
+    {EndCode::rate, Errc::refused_by_peer, Errc::refused_by_peer, true},
 };
 
 class ResetCodes : public ::testing::TestWithParam<Meaning> {};
@@ -33,11 +33,11 @@ std::string name_of_code(const ::testing::TestParamInfo<Meaning>& meaning) {
 INSTANTIATE_TEST_SUITE_P(All, ResetCodes, ::testing::ValuesIn(kMeanings), name_of_code);
 
 /// Builds over `hops` nodes, of which the last says nothing but a reset of its stream.
-const Node::Ended* end_of_build(Net& net, std::size_t hops, End code) {
+const Node::Ended* end_of_build(Net& net, std::size_t hops, EndCode code) {
   net.add_many(hops + 1);
   Node& last = net.node(hops);
   last.mute = true;
-  EXPECT_TRUE(net.node(0).circuits.build(net.route(hops), Class::normal, net.now()));
+  EXPECT_TRUE(net.node(0).circuits.build(net.route(hops), Priority::normal, net.now()));
   net.run();
   EXPECT_TRUE(net.node(0).ended.empty());
   for (Stream* stream : net.streams()) {

@@ -14,7 +14,7 @@ TEST(Record, IsSmall) {
 
 TEST(Record, ContextNamesCircuitAndSide) {
   const CircuitId id{(std::uint64_t{0xffffffff} << 32) | 0x7ffffffe};
-  for (const Direction side : {Direction::forward, Direction::backward}) {
+  for (const Neighbor side : {Neighbor::next, Neighbor::previous}) {
     EXPECT_EQ(circuit_of(context_of(id, side)), id);
     EXPECT_EQ(side_of(context_of(id, side)), side);
   }
@@ -24,9 +24,9 @@ TEST(Record, ContextNamesCircuitAndSide) {
 struct Busy {
   explicit Busy(std::uint64_t seed) : net({.seed = seed}) {
     net.add_many(5);
-    std::tie(out, in) = net.build(4, Class::normal);
-    net.node(0).stream(out, Class::normal, 300);
-    net.node(4).stream(in, Class::normal, 300);
+    std::tie(out, in) = net.build(4, Priority::normal);
+    net.node(0).stream(out, Priority::normal, 300);
+    net.node(4).stream(in, Priority::normal, 300);
     net.pass(15ms);
     EXPECT_FALSE(net.node(0).payloads[out].empty() && net.node(4).payloads[in].empty());
   }
@@ -78,7 +78,7 @@ TEST(Teardown, EveryResetBehindTheFirstIsDestroyed) {
       for (const int side : {0, 1}) {
         if (!stream->end[side].ended) continue;
         const bool begun_here = stream->end[1 - side].node == from;
-        EXPECT_EQ(*stream->end[side].ended, begun_here ? End::shutdown : End::destroyed);
+        EXPECT_EQ(*stream->end[side].ended, begun_here ? EndCode::shutdown : EndCode::destroyed);
       }
     }
     busy.net.expect_empty();
@@ -105,7 +105,7 @@ TEST(Teardown, AClosedLinkTakesAllItsCircuitsAndNoOthers) {
   net.add_many(4);
   const auto direct = [&](std::size_t to) {
     const std::vector<onion::RouteHop> route{net.node(to).hop()};
-    return *net.node(0).circuits.build(route, Class::normal, net.now());
+    return *net.node(0).circuits.build(route, Priority::normal, net.now());
   };
   std::vector<CircuitId> to_1, to_2;
   for (int i = 0; i < 20; ++i) {
@@ -131,7 +131,7 @@ TEST(Teardown, LinkThatClosesDuringTheBuildIsReportedByTheHopBefore) {
   Net net({.seed = 41});
   net.add_many(4);
   net.node(2).extend_never = true;  // the build rests at hop 2
-  ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Class::normal, net.now()).has_value());
+  ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Priority::normal, net.now()).has_value());
   net.run();
   net.close_link(1, 2);
   net.run();
@@ -145,7 +145,7 @@ TEST(Teardown, EndOfABuildOnTheWayBlamesNobody) {
   Net net({.seed = 42});
   net.add_many(4);
   net.node(2).extend_never = true;
-  ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Class::normal, net.now()).has_value());
+  ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Priority::normal, net.now()).has_value());
   net.run();
   net.node(1).circuits.close(net.node(1).only(), net.now());
   net.run();
@@ -160,7 +160,7 @@ TEST(Teardown, DuringTheBuildAtAnyMoment) {
   for (int step = 0; step < 60; ++step) {
     Net net({.seed = 50});
     net.add_many(4);
-    const auto id = net.node(0).circuits.build(net.route(3), Class::low, net.now());
+    const auto id = net.node(0).circuits.build(net.route(3), Priority::low, net.now());
     net.pass(step * 1ms);
     unfinished += net.node(0).built.empty() ? 1 : 0;
     net.node(0).circuits.close(*id, net.now());
@@ -177,10 +177,10 @@ TEST(Idle, RelaysAndDestinationEndWhatNobodyUses) {
   NodeOptions options;
   options.circuits.idle_timeout = 60s;
   net.add_many(4, options);
-  const auto [out, in] = net.build(3, Class::normal);
+  const auto [out, in] = net.build(3, Priority::normal);
   for (int i = 0; i < 10; ++i) {
     net.pass(50s);
-    ASSERT_TRUE(net.node(0).send(out, Class::normal));
+    ASSERT_TRUE(net.node(0).send(out, Priority::normal));
   }
   net.pass(59s);
   EXPECT_EQ(net.circuits(), 4u) << "a cell every 50 s keeps it";
@@ -198,9 +198,9 @@ TEST(Idle, RelaysAndDestinationEndWhatNobodyUses) {
 TEST(Idle, EndsSoonerWhenAskedAndOnlyWhatIsIdle) {
   Net net({.seed = 61});
   net.add_many(3);
-  const auto [quiet, quiet_in] = net.build(2, Class::normal);
+  const auto [quiet, quiet_in] = net.build(2, Priority::normal);
   net.pass(30s);
-  const auto [busy, busy_in] = net.build(2, Class::normal);
+  const auto [busy, busy_in] = net.build(2, Priority::normal);
   Circuits& relay = net.node(1).circuits;
   ASSERT_EQ(relay.size(), 2u);
   EXPECT_EQ(relay.end_idle(60s, 100, net.now()), 0u);
@@ -212,7 +212,7 @@ TEST(Idle, EndsSoonerWhenAskedAndOnlyWhatIsIdle) {
   EXPECT_EQ(relay.size(), 1u);
   ASSERT_EQ(net.node(0).ended.size(), 1u);
   EXPECT_EQ(net.node(0).ended[0].circuit, quiet);
-  EXPECT_TRUE(net.node(0).send(busy, Class::normal));
+  EXPECT_TRUE(net.node(0).send(busy, Priority::normal));
   net.run();
   EXPECT_EQ(net.node(2).payloads[busy_in].size(), 1u);
 }
@@ -220,25 +220,25 @@ TEST(Idle, EndsSoonerWhenAskedAndOnlyWhatIsIdle) {
 TEST(Shed, EndsTheRelayedCircuitsThatAreStuckForLongest) {
   Net net({.seed = 62});
   net.add_many(3);
-  const auto [first, first_in] = net.build(2, Class::low);
-  const auto [second, second_in] = net.build(2, Class::low);
-  const auto [normal, normal_in] = net.build(2, Class::normal);
+  const auto [first, first_in] = net.build(2, Priority::low);
+  const auto [second, second_in] = net.build(2, Priority::low);
+  const auto [normal, normal_in] = net.build(2, Priority::normal);
   net.node(2).window_shut = true;  // a slow receiver: cells pile up at the relay
-  net.node(0).stream(first, Class::low, 50);
+  net.node(0).stream(first, Priority::low, 50);
   net.run();
   net.pass(1s);
-  net.node(0).stream(second, Class::low, 50);
-  net.node(0).stream(normal, Class::normal, 500);
+  net.node(0).stream(second, Priority::low, 50);
+  net.node(0).stream(normal, Priority::normal, 500);
   net.run();
   Circuits& relay = net.node(1).circuits;
-  EXPECT_EQ(relay.shed(Class::high, 10, net.now()), 0u) << "there are none";
-  ASSERT_EQ(relay.shed(Class::low, 1, net.now()), 1u);
+  EXPECT_EQ(relay.shed(Priority::high, 10, net.now()), 0u) << "there are none";
+  ASSERT_EQ(relay.shed(Priority::low, 1, net.now()), 1u);
   net.run();
   ASSERT_EQ(net.node(0).ended.size(), 1u);
   EXPECT_EQ(net.node(0).ended[0].circuit, first);
   EXPECT_EQ(net.node(0).ended[0].why, Errc::refused_by_peer);
   EXPECT_EQ(relay.stats().ended_shed[2], 1u);
-  EXPECT_EQ(relay.shed(Class::low, 10, net.now()), 1u);
+  EXPECT_EQ(relay.shed(Priority::low, 10, net.now()), 1u);
   EXPECT_EQ(relay.size(), 1u) << "normal is another step";
 }
 
@@ -247,12 +247,12 @@ TEST(Shed, EndsTheRelayedCircuitsThatAreStuckForLongest) {
 TEST(Life, AnIdleCircuitRestsAndWakes) {
   Net net({.seed = 61});
   net.add_many(3);
-  const auto [out, in] = net.build(2, Class::normal);
+  const auto [out, in] = net.build(2, Priority::normal);
   const auto rested = [&](std::size_t node) { return net.node(node).circuits.stats().rested; };
   for (std::uint64_t round = 1; round <= 3; ++round) {
     for (int i = 0; i < 40; ++i) {  // busy for longer than it takes to rest
-      ASSERT_TRUE(net.node(0).send(out, Class::normal));
-      ASSERT_TRUE(net.node(2).send(in, Class::normal));
+      ASSERT_TRUE(net.node(0).send(out, Priority::normal));
+      ASSERT_TRUE(net.node(2).send(in, Priority::normal));
       net.pass(200ms);
     }
     EXPECT_EQ(rested(1), round - 1) << "while cells pass it does not rest";
@@ -275,11 +275,11 @@ TEST(Shutdown, EndsEverythingAndTakesNothingNew) {
   EXPECT_EQ(node.circuits.size(), 0u);
   ASSERT_EQ(node.ended.size(), 1u);
   EXPECT_EQ(node.ended[0].why, Errc::shutting_down);
-  EXPECT_EQ(node.circuits.build(busy.net.route(1), Class::normal, busy.net.now()).error(),
+  EXPECT_EQ(node.circuits.build(busy.net.route(1), Priority::normal, busy.net.now()).error(),
             Errc::shutting_down);
   Stream& stranger = busy.net.connect(SIZE_MAX, 0);
   busy.net.run();
-  EXPECT_EQ(stranger.end[0].ended, End::shutdown);
+  EXPECT_EQ(stranger.end[0].ended, EndCode::shutdown);
   busy.net.expect_empty();
 }
 
@@ -289,15 +289,15 @@ TEST(Reentry, CloseInsidePayload) {
   for (const std::size_t closer : {std::size_t{0}, std::size_t{3}}) {
     Net net({.seed = 80, .chunk_max = 20'000});
     net.add_many(4);
-    const auto [out, in] = net.build(3, Class::normal);
+    const auto [out, in] = net.build(3, Priority::normal);
     Node& node = net.node(closer);
     node.when_payload = [&](CircuitId id) {
       if (node.payloads[id].size() == 3) node.circuits.close(id, net.now());
     };
     if (closer == 0) {
-      net.node(3).stream(in, Class::normal, 100);
+      net.node(3).stream(in, Priority::normal, 100);
     } else {
-      net.node(0).stream(out, Class::normal, 100);
+      net.node(0).stream(out, Priority::normal, 100);
     }
     net.run();
     EXPECT_EQ(node.payloads[closer == 0 ? out : in].size(), 3u);
@@ -309,10 +309,10 @@ TEST(Reentry, CloseInsidePayload) {
 TEST(Reentry, AnswerInsidePayload) {
   Net net({.seed = 81});
   net.add_many(4);
-  const auto [out, in] = net.build(3, Class::normal);
+  const auto [out, in] = net.build(3, Priority::normal);
   Node& echo = net.node(3);
-  echo.when_payload = [&](CircuitId id) { ASSERT_TRUE(echo.send(id, Class::normal)); };
-  net.node(0).stream(out, Class::normal, 200);
+  echo.when_payload = [&](CircuitId id) { ASSERT_TRUE(echo.send(id, Priority::normal)); };
+  net.node(0).stream(out, Priority::normal, 200);
   net.run();
   EXPECT_TRUE(net.node(0).payloads[out] == echo.sent[in]);
   EXPECT_EQ(net.node(0).payloads[out].size(), 200u);
@@ -329,7 +329,7 @@ TEST(Reentry, CloseInsideBuiltAndIncoming) {
     Node& node = net.node(at_source ? 0 : 3);
     const auto close = [&](CircuitId id) { node.circuits.close(id, net.now()); };
     (at_source ? node.when_built : node.when_incoming) = close;
-    ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Class::normal, net.now()).has_value());
+    ASSERT_TRUE(net.node(0).circuits.build(net.route(3), Priority::normal, net.now()).has_value());
     net.run();
     EXPECT_EQ(net.node(at_source ? 3 : 0).ended.size(), 1u);
     EXPECT_TRUE(node.ended.empty());
@@ -343,7 +343,7 @@ TEST(Reentry, BuildAndCloseInsideEnded) {
   Node& source = net.node(0);
   std::vector<CircuitId> ids;
   for (int i = 0; i < 10; ++i) {
-    ids.push_back(*source.circuits.build(net.route(3), Class::normal, net.now()));
+    ids.push_back(*source.circuits.build(net.route(3), Priority::normal, net.now()));
   }
   net.run();
   // The end of one circuit closes another, itself (gone), and builds a new one.
@@ -354,7 +354,7 @@ TEST(Reentry, BuildAndCloseInsideEnded) {
       source.circuits.close(ids.back(), net.now());
       ids.pop_back();
     }
-    if (source.circuits.build(net.route(3), Class::normal, net.now()).has_value()) ++rebuilt;
+    if (source.circuits.build(net.route(3), Priority::normal, net.now()).has_value()) ++rebuilt;
   };
   net.close_link(0, 1);
   net.run();
@@ -380,11 +380,11 @@ TEST(Reentry, ShutdownInsideAnything) {
     if (where == 1) destination.when_incoming = stop(destination);
     if (where == 2) source.when_payload = stop(source);
     if (where == 3) destination.when_payload = stop(destination);
-    const auto id = source.circuits.build(net.route(3), Class::normal, net.now());
+    const auto id = source.circuits.build(net.route(3), Priority::normal, net.now());
     net.run();
     if (where >= 2) {
-      source.stream(*id, Class::normal, 20);
-      destination.stream(destination.incoming.at(0), Class::normal, 20);
+      source.stream(*id, Priority::normal, 20);
+      destination.stream(destination.incoming.at(0), Priority::normal, 20);
       net.run();
     }
     net.expect_empty();
@@ -429,7 +429,7 @@ TEST(Chaos, NothingIsLeftBehind) {
           for (std::size_t i = 1; i < net.size() && route.size() <= net.chance() % 6; ++i) {
             route.push_back(net.node((node.index + i) % net.size()).hop());
           }
-          (void)node.circuits.build(route, static_cast<Class>(net.chance() % 3), net.now());
+          (void)node.circuits.build(route, static_cast<Priority>(net.chance() % 3), net.now());
           break;
         }
         case 3: {
@@ -448,7 +448,7 @@ TEST(Chaos, NothingIsLeftBehind) {
           if (net.chance() % 4 == 0) {
             node.circuits.close(info.id, net.now());
           } else if (info.ready && info.role != CircuitRole::relay) {
-            node.stream(info.id, info.cls, net.chance() % 60);
+            node.stream(info.id, info.priority, net.chance() % 60);
           }
         }
       }

@@ -40,8 +40,8 @@ Node::Node(Net& owner, std::size_t place, NodeOptions options)
   circuits.set_onion_keys({{pair, 0, UINT64_MAX}});
 }
 
-bool Node::send(CircuitId circuit, Class cls) {
-  memory::Block block = circuits.payload_block(cls);
+bool Node::send(CircuitId circuit, Priority priority) {
+  memory::Block block = circuits.payload_block(priority);
   if (!block) return false;
   for (std::byte& b : block.bytes()) b = static_cast<std::byte>(net.chance());
   sent[circuit].emplace_back(block.bytes().begin(), block.bytes().end());
@@ -49,17 +49,17 @@ bool Node::send(CircuitId circuit, Class cls) {
   return true;
 }
 
-void Node::stream(CircuitId circuit, Class cls, std::size_t count) {
-  plans_[circuit] = {cls, count};
-  pump(circuit, cls);
+void Node::stream(CircuitId circuit, Priority priority, std::size_t count) {
+  plans_[circuit] = {priority, count};
+  pump(circuit, priority);
 }
 
-void Node::pump(CircuitId circuit, Class cls) {
+void Node::pump(CircuitId circuit, Priority priority) {
   Plan& plan = plans_[circuit];
-  while (plan.left > 0 && circuits.sendable(circuit) > 0 && send(circuit, cls)) --plan.left;
+  while (plan.left > 0 && circuits.sendable(circuit) > 0 && send(circuit, priority)) --plan.left;
 }
 
-void Node::extend(std::uint64_t ticket, const NodeId& next, Class, Now) {
+void Node::extend(std::uint64_t ticket, const NodeId& next, Priority, Now) {
   if (extend_never) return;
   const auto answer = [this, ticket, next] {
     if (extend_error) return circuits.on_extended(ticket, fail(*extend_error), net.now());
@@ -78,7 +78,9 @@ void Node::extend(std::uint64_t ticket, const NodeId& next, Class, Now) {
 void Node::set_context(StreamKey stream, std::uint64_t context) {
   net.find(stream)->of(index).context = context;
 }
-void Node::set_class(StreamKey stream, Class cls) { net.find(stream)->of(index).cls = cls; }
+void Node::set_priority(StreamKey stream, Priority priority) {
+  net.find(stream)->of(index).priority = priority;
+}
 
 void Node::write(StreamKey key, memory::Block block) {
   Stream* stream = net.find(key);
@@ -111,7 +113,7 @@ void Node::consume(StreamKey key, std::size_t bytes) {
   if (!window_shut) net.wake(*stream, &end == &stream->end[0] ? 1 : 0);
 }
 
-void Node::reset(StreamKey key, End code) {
+void Node::reset(StreamKey key, EndCode code) {
   Stream* stream = net.find(key);
   StreamEnd& end = stream->of(index);
   EXPECT_EQ(end.consumed, end.received) << "window lost with the stream";
@@ -123,9 +125,9 @@ void Node::on_built(CircuitId circuit, Duration took, Now) {
   built.push_back(circuit);
   if (when_built) when_built(circuit);
 }
-void Node::on_incoming(CircuitId circuit, Class cls, Now) {
+void Node::on_incoming(CircuitId circuit, Priority priority, Now) {
   incoming.push_back(circuit);
-  EXPECT_EQ(circuits.info(circuit)->cls, cls);
+  EXPECT_EQ(circuits.info(circuit)->priority, priority);
   if (when_incoming) when_incoming(circuit);
 }
 void Node::on_payload(CircuitId circuit, memory::Block payload, Now) {
@@ -135,7 +137,7 @@ void Node::on_payload(CircuitId circuit, memory::Block payload, Now) {
 void Node::on_sendable(CircuitId circuit, Now) {
   ++times_sendable;
   EXPECT_GT(circuits.sendable(circuit), 0u);
-  if (auto plan = plans_.find(circuit); plan != plans_.end()) pump(circuit, plan->second.cls);
+  if (auto plan = plans_.find(circuit); plan != plans_.end()) pump(circuit, plan->second.priority);
 }
 void Node::on_ended(CircuitId circuit, const Error& why, Now) {
   EXPECT_FALSE(circuits.info(circuit).has_value());
@@ -165,10 +167,10 @@ std::vector<onion::RouteHop> Net::route(std::size_t hops) const {
   return out;
 }
 
-std::pair<CircuitId, CircuitId> Net::build(std::size_t hops, Class cls) {
+std::pair<CircuitId, CircuitId> Net::build(std::size_t hops, Priority priority) {
   Node& source = node(0);
   Node& destination = node(hops);
-  const auto id = source.circuits.build(route(hops), cls, now());
+  const auto id = source.circuits.build(route(hops), priority, now());
   EXPECT_TRUE(id.has_value());
   if (!id) return {};
   run();
@@ -251,7 +253,7 @@ void Net::raw_write(Stream& stream, Bytes data) {
   }
   wake(stream, 0);
 }
-void Net::raw_reset(Stream& stream, End code) { reset(stream, 0, code); }
+void Net::raw_reset(Stream& stream, EndCode code) { reset(stream, 0, code); }
 
 void Net::wake_all() {
   for (auto& [index, stream] : streams_) {
@@ -341,7 +343,7 @@ void Net::transmit(Stream& stream, std::size_t which) {
   wake(stream, which);
 }
 
-void Net::reset(Stream& stream, std::size_t which, End code) {
+void Net::reset(Stream& stream, std::size_t which, EndCode code) {
   StreamEnd& end = stream.end[which];
   if (!end.open) return;
   end.open = false;

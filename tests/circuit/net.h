@@ -60,12 +60,12 @@ struct StreamEnd {
   std::uint64_t context = 0;
   bool open = true;
   bool transmitting = false;  // an event for it is in the queue
-  std::optional<Class> cls;
+  std::optional<Priority> priority;
   std::deque<memory::Block> queue;
   std::size_t queued = 0, sent = 0, received = 0, consumed = 0;
-  TimePoint arrives{};       // of the last piece on its way from here
-  std::optional<End> ended;  // what the peer reset it with
-  Data got;                  // attacker's end: what came
+  TimePoint arrives{};           // of the last piece on its way from here
+  std::optional<EndCode> ended;  // what the peer reset it with
+  Data got;                      // attacker's end: what came
 };
 
 struct Stream {
@@ -87,24 +87,24 @@ class Node final : public Sink, public CircuitEvents {
 
   onion::RouteHop hop() const { return {id, public_key}; }
   /// Sends one payload with bytes drawn from the network's seed; they are written to `sent`.
-  bool send(CircuitId circuit, Class cls);
+  bool send(CircuitId circuit, Priority priority);
   /// Keeps the circuit full until `count` payloads were sent.
-  void stream(CircuitId circuit, Class cls, std::size_t count);
+  void stream(CircuitId circuit, Priority priority, std::size_t count);
   CircuitId only() const { return circuits.list().at(0).id; }
 
   // Sink
-  void extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) override;
+  void extend(std::uint64_t ticket, const NodeId& next, Priority priority, Now now) override;
   void set_context(StreamKey stream, std::uint64_t context) override;
-  void set_class(StreamKey stream, Class cls) override;
+  void set_priority(StreamKey stream, Priority priority) override;
   void write(StreamKey stream, memory::Block block) override;
   std::size_t queued_bytes(StreamKey stream) const override;
   CellsHeld held(StreamKey stream) const override;
   void consume(StreamKey stream, std::size_t bytes) override;
-  void reset(StreamKey stream, End code) override;
+  void reset(StreamKey stream, EndCode code) override;
 
   // CircuitEvents
   void on_built(CircuitId circuit, Duration took, Now now) override;
-  void on_incoming(CircuitId circuit, Class cls, Now now) override;
+  void on_incoming(CircuitId circuit, Priority priority, Now now) override;
   void on_payload(CircuitId circuit, memory::Block payload, Now now) override;
   void on_sendable(CircuitId circuit, Now now) override;
   void on_ended(CircuitId circuit, const Error& why, Now now) override;
@@ -135,9 +135,9 @@ class Node final : public Sink, public CircuitEvents {
   bool mute = false;         // nothing that it writes leaves
 
  private:
-  void pump(CircuitId circuit, Class cls);
+  void pump(CircuitId circuit, Priority priority);
   struct Plan {
-    Class cls;
+    Priority priority;
     std::size_t left;
   };
   std::map<CircuitId, Plan> plans_;
@@ -155,7 +155,7 @@ class Net {
   /// Hops 1 .. count of the nodes: node 0 is the source, the last one the destination.
   std::vector<onion::RouteHop> route(std::size_t hops) const;
   /// Builds from node 0 over `hops` nodes and runs until it is ready; ids at both ends.
-  std::pair<CircuitId, CircuitId> build(std::size_t hops, Class cls);
+  std::pair<CircuitId, CircuitId> build(std::size_t hops, Priority priority);
 
   Now now() const {
     return {time_, kUnixStart + static_cast<UnixSeconds>(time_.time_since_epoch() / 1s)};
@@ -168,7 +168,7 @@ class Net {
   // Streams.
   Stream& connect(std::size_t from, std::size_t to);  // from SIZE_MAX: an attacker
   void raw_write(Stream& stream, Bytes data);
-  void raw_reset(Stream& stream, End code);
+  void raw_reset(Stream& stream, EndCode code);
   /// After a change of window_shut: what waits for a window is tried again.
   void wake_all();
   std::vector<Stream*> streams();
@@ -194,7 +194,7 @@ class Net {
   void step();
   void transmit(Stream& stream, std::size_t which);
   void wake(Stream& stream, std::size_t which);
-  void reset(Stream& stream, std::size_t which, End code);
+  void reset(Stream& stream, std::size_t which, EndCode code);
   void check();
   Duration delay();
 

@@ -9,7 +9,7 @@ namespace {
 Data opening(std::size_t bytes) {
   Data out(bytes);
   out[0] = std::byte{0x01};
-  out[1] = static_cast<std::byte>(Class::normal);
+  out[1] = static_cast<std::byte>(Priority::normal);
   return out;
 }
 
@@ -35,7 +35,7 @@ TEST(Places, TheFullestLinkGivesUpTheBuildThatItBeganFirst) {
   Stream& newcomer = net.connect(3, 0);
   net.raw_write(newcomer, opening(100));
   net.run();
-  EXPECT_EQ(many[0]->end[0].ended, End::refused) << "the first of those that hold most";
+  EXPECT_EQ(many[0]->end[0].ended, EndCode::refused) << "the first of those that hold most";
   EXPECT_TRUE(many[1]->end[1].open);
   EXPECT_TRUE(newcomer.end[1].open);
   for (const Stream* stream : few) EXPECT_TRUE(stream->end[1].open);
@@ -44,7 +44,7 @@ TEST(Places, TheFullestLinkGivesUpTheBuildThatItBeganFirst) {
   Stream& another = net.connect(1, 0);
   net.raw_write(another, opening(100));
   net.run();
-  EXPECT_EQ(many[1]->end[0].ended, End::refused);
+  EXPECT_EQ(many[1]->end[0].ended, EndCode::refused);
   EXPECT_TRUE(another.end[1].open);
   EXPECT_EQ(relay.circuits.building(), 8u);
   EXPECT_EQ(relay.circuits.stats().refused_place, 2u);
@@ -69,8 +69,8 @@ TEST(Places, ABuildThatDribblesIsGivenUpAfterTwoSeconds) {
     net.raw_write(slow, Data(150));
     net.pass(100ms);
   }
-  EXPECT_EQ(silent.end[0].ended, End::refused) << "no preface";
-  EXPECT_EQ(dribbling.end[0].ended, End::refused) << "less than a fifth in two seconds";
+  EXPECT_EQ(silent.end[0].ended, EndCode::refused) << "no preface";
+  EXPECT_EQ(dribbling.end[0].ended, EndCode::refused) << "less than a fifth in two seconds";
   EXPECT_TRUE(slow.end[1].open) << "a slow path is no attack";
   EXPECT_EQ(net.node(0).circuits.stats().refused_slow, 2u);
   for (int tenth = 0; tenth < 100; ++tenth) {
@@ -86,12 +86,13 @@ struct Full {
   Full(std::size_t most, std::size_t others) {
     net.add({.circuits = {.circuits_max = 64}});
     net.add_many(3);
-    for (std::size_t i = 0; i < most; ++i) from(1, Class::high);
-    for (std::size_t i = 0; i < others; ++i) from(2, Class::high);
+    for (std::size_t i = 0; i < most; ++i) from(1, Priority::high);
+    for (std::size_t i = 0; i < others; ++i) from(2, Priority::high);
     EXPECT_EQ(net.node(0).circuits.size(), most + others);
   }
-  bool from(std::size_t node, Class cls) {
-    const auto id = net.node(node).circuits.build(std::vector{net.node(0).hop()}, cls, net.now());
+  bool from(std::size_t node, Priority priority) {
+    const auto id =
+        net.node(node).circuits.build(std::vector{net.node(0).hop()}, priority, net.now());
     EXPECT_TRUE(id.has_value());
     net.run();
     const bool built = !net.node(node).built.empty() && net.node(node).built.back() == *id;
@@ -110,13 +111,13 @@ struct Full {
 TEST(Places, IdleCircuitsOfTheFullestLinkEndForANewcomer) {
   Full f(60, 4);
   f.net.pass(6s);
-  ASSERT_TRUE(f.net.node(1).send(f.circuits[1][0], Class::high));
+  ASSERT_TRUE(f.net.node(1).send(f.circuits[1][0], Priority::high));
   f.net.run();
-  EXPECT_TRUE(f.from(3, Class::normal)) << "below the places of class high, too";
+  EXPECT_TRUE(f.from(3, Priority::normal)) << "below the places of high priority, too";
   EXPECT_TRUE(f.alive(1, 0)) << "it carries something";
   EXPECT_FALSE(f.alive(1, 1));
   EXPECT_EQ(f.held(2), 4u) << "who holds little keeps it";
-  for (int i = 0; i < 20; ++i) EXPECT_TRUE(f.from(3, Class::high));
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(f.from(3, Priority::high));
   EXPECT_EQ(f.held(2), 4u);
   EXPECT_EQ(f.held(3), 21u);
 }
@@ -124,14 +125,14 @@ TEST(Places, IdleCircuitsOfTheFullestLinkEndForANewcomer) {
 TEST(Places, WhoAsksLittleIsNotRefusedForTheLoadOfOthers) {
   Full f(30, 4);
   f.net.node(0).circuits.set_refusal(1, 0);
-  EXPECT_FALSE(f.from(1, Class::normal)) << "its share is what presses";
-  EXPECT_TRUE(f.from(2, Class::normal));
-  EXPECT_TRUE(f.from(3, Class::low));
-  for (int i = 0; i < 20; ++i) f.from(3, Class::low);
+  EXPECT_FALSE(f.from(1, Priority::normal)) << "its share is what presses";
+  EXPECT_TRUE(f.from(2, Priority::normal));
+  EXPECT_TRUE(f.from(3, Priority::low));
+  for (int i = 0; i < 20; ++i) f.from(3, Priority::low);
   EXPECT_LT(f.held(3), 10u) << "until it asks for much itself";
   f.net.node(0).circuits.set_refusal(1, 1);
-  EXPECT_FALSE(f.from(1, Class::high));
-  EXPECT_TRUE(f.from(2, Class::normal)) << "also in an emergency: its own part of it is small";
+  EXPECT_FALSE(f.from(1, Priority::high));
+  EXPECT_TRUE(f.from(2, Priority::normal)) << "also in an emergency: its own part of it is small";
 }
 
 TEST(Places, BuildsWaitForTheirTurnAndLinksTakeTurns) {
@@ -140,7 +141,7 @@ TEST(Places, BuildsWaitForTheirTurnAndLinksTakeTurns) {
   net.add_many(2);
   const auto ask = [&](std::size_t node) {
     const auto id =
-        net.node(node).circuits.build(std::vector{net.node(0).hop()}, Class::normal, net.now());
+        net.node(node).circuits.build(std::vector{net.node(0).hop()}, Priority::normal, net.now());
     EXPECT_TRUE(id.has_value());
   };
   for (int i = 0; i < 12; ++i) ask(1);
@@ -164,12 +165,12 @@ TEST(Places, OfBusyOnesTheQuietestEndsForANewcomerAndForNobodyElse) {
   Full f(60, 4);
   f.net.pass(6s);
   for (std::size_t i = 0; i < 60; ++i) {
-    ASSERT_TRUE(f.net.node(1).send(f.circuits[1][(i + 7) % 60], Class::high));
+    ASSERT_TRUE(f.net.node(1).send(f.circuits[1][(i + 7) % 60], Priority::high));
     f.net.pass(10ms);
   }
-  EXPECT_FALSE(f.from(1, Class::high)) << "the fullest link itself gets nothing for a busy one";
+  EXPECT_FALSE(f.from(1, Priority::high)) << "the fullest link itself gets nothing for a busy one";
   EXPECT_EQ(f.held(1), 60u);
-  EXPECT_TRUE(f.from(3, Class::high));
+  EXPECT_TRUE(f.from(3, Priority::high));
   EXPECT_EQ(f.held(1), 59u);
   EXPECT_FALSE(f.alive(1, 7)) << "its last cell came first";
   EXPECT_EQ(f.net.node(0).circuits.stats().ended_place, 1u);
@@ -178,7 +179,7 @@ TEST(Places, OfBusyOnesTheQuietestEndsForANewcomerAndForNobodyElse) {
 TEST(Places, TheFullestLinkGetsAPlaceFromItsOwnIdleOnes) {
   Full f(60, 4);
   f.net.pass(6s);
-  EXPECT_TRUE(f.from(1, Class::high));
+  EXPECT_TRUE(f.from(1, Priority::high));
   EXPECT_EQ(f.held(2), 4u);
   EXPECT_GE(f.net.node(0).circuits.stats().ended_place, 1u);
 }
@@ -186,7 +187,7 @@ TEST(Places, TheFullestLinkGetsAPlaceFromItsOwnIdleOnes) {
 TEST(Places, OurOwnCircuitsGetAPlaceFromTheFullestLink) {
   Full f(60, 4);
   const auto id =
-      f.net.node(0).circuits.build(std::vector{f.net.node(3).hop()}, Class::normal, f.net.now());
+      f.net.node(0).circuits.build(std::vector{f.net.node(3).hop()}, Priority::normal, f.net.now());
   ASSERT_TRUE(id.has_value());
   f.net.run();
   EXPECT_TRUE(f.net.node(0).circuits.info(*id)->ready);

@@ -11,10 +11,11 @@ struct Stalled {
   Stalled() {
     net.add_many(3);
     relay().pool.take(memory::BlockSize::bulk).reset();
-    for (const Class cls : {Class::high, Class::normal, Class::low, Class::low}) {
-      circuits.push_back(net.build(2, cls).first);
+    for (const Priority priority :
+         {Priority::high, Priority::normal, Priority::low, Priority::low}) {
+      circuits.push_back(net.build(2, priority).first);
       net.node(2).window_shut = true;
-      net.node(0).stream(circuits.back(), cls, cls == Class::low ? 20 : 160);
+      net.node(0).stream(circuits.back(), priority, priority == Priority::low ? 20 : 160);
       net.run();
       net.pass(100ms);
       net.node(2).window_shut = false;
@@ -28,28 +29,28 @@ struct Stalled {
   std::vector<CircuitId> circuits;  // high, normal, low, low; the oldest first
 };
 
-TEST(Reclaim, OfOneClassTheOldestFirstAndNoMoreThanNeeded) {
+TEST(Reclaim, OfOnePriorityTheOldestFirstAndNoMoreThanNeeded) {
   Stalled s;
   const std::size_t cells = s.relay().pool.stats().in_use[1];
   ASSERT_GT(cells, 8u) << "bulk cells wait at the relay";
 
-  EXPECT_GT(s.relay().circuits.reclaim(Class::low, 1, s.net.now()), 0u);
+  EXPECT_GT(s.relay().circuits.reclaim(Priority::low, 1, s.net.now()), 0u);
   s.net.run();
   EXPECT_EQ(s.relay().circuits.size(), 3u) << "as many as needed, and no more";
-  EXPECT_FALSE(s.alive(2)) << "of the two of class low, the one whose data waits longer";
+  EXPECT_FALSE(s.alive(2)) << "of the two of low priority, the one whose data waits longer";
   EXPECT_TRUE(s.alive(3));
 
-  s.relay().circuits.reclaim(Class::low, SIZE_MAX, s.net.now());
+  s.relay().circuits.reclaim(Priority::low, SIZE_MAX, s.net.now());
   s.net.run();
   EXPECT_FALSE(s.alive(3));
-  EXPECT_TRUE(s.alive(1)) << "normal is another class";
+  EXPECT_TRUE(s.alive(1)) << "normal is another priority";
   EXPECT_EQ(s.relay().pool.stats().in_use[1], 0u) << "nothing of them is left";
 
-  s.relay().circuits.reclaim(Class::normal, SIZE_MAX, s.net.now());
+  s.relay().circuits.reclaim(Priority::normal, SIZE_MAX, s.net.now());
   s.net.run();
   EXPECT_FALSE(s.alive(1));
   EXPECT_TRUE(s.alive(0)) << "and so is high";
-  EXPECT_EQ(s.relay().circuits.reclaim(Class::normal, SIZE_MAX, s.net.now()), 0u);
+  EXPECT_EQ(s.relay().circuits.reclaim(Priority::normal, SIZE_MAX, s.net.now()), 0u);
   EXPECT_EQ(s.relay().circuits.stats().ended_reclaimed, 3u);
 
   // Both ends were told, and nobody holds half a circuit.
@@ -61,8 +62,8 @@ TEST(Reclaim, OfOneClassTheOldestFirstAndNoMoreThanNeeded) {
 TEST(Reclaim, IdleCircuitsHoldNothingAndStay) {
   Net net;
   net.add_many(3);
-  static_cast<void>(net.build(2, Class::low));
-  EXPECT_EQ(net.node(1).circuits.reclaim(Class::low, SIZE_MAX, net.now()), 0u);
+  static_cast<void>(net.build(2, Priority::low));
+  EXPECT_EQ(net.node(1).circuits.reclaim(Priority::low, SIZE_MAX, net.now()), 0u);
   net.run();
   EXPECT_EQ(net.circuits(), 3u);
 }
@@ -76,7 +77,7 @@ TEST(Reclaim, ACircuitThatHasNoMemoryIsRefusedAtTheDoor) {
     net.add();
     std::size_t built = 0;
     for (int i = 0; i < 40; ++i) {
-      auto id = net.node(0).circuits.build(net.route(2), Class::normal, net.now());
+      auto id = net.node(0).circuits.build(net.route(2), Priority::normal, net.now());
       ASSERT_TRUE(id);
       net.run();
       built = net.node(0).built.size();
@@ -89,7 +90,7 @@ TEST(Reclaim, ACircuitThatHasNoMemoryIsRefusedAtTheDoor) {
 
     // An idle circuit rests and makes room for others.
     net.pass(6s);
-    ASSERT_TRUE(net.node(0).circuits.build(net.route(2), Class::normal, net.now()));
+    ASSERT_TRUE(net.node(0).circuits.build(net.route(2), Priority::normal, net.now()));
     net.run();
     EXPECT_EQ(net.node(0).built.size(), built + 1);
     EXPECT_LE(budget.peak(), budget.bytes_max());

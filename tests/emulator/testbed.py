@@ -121,11 +121,11 @@ class Testbed:
         return self.spawn("recv", "--dir", folder, "--count", count, "--socket", self.socket("b"),
                           stdout=subprocess.DEVNULL)
 
-    def send(self, file, cls="normal", hops=None, ttl="60s"):
+    def send(self, file, priority="normal", hops=None, ttl="60s"):
         """The answer of `qudag send`; sent again while the receiver has not subscribed yet."""
         hops = len(self.names) - 2 if hops is None else hops
         while True:
-            answer = self.run("send", self.nodes["b"]["id"], file, "--class", cls, "--relays", hops, "--ttl", ttl,
+            answer = self.run("send", self.nodes["b"]["id"], file, "--priority", priority, "--relays", hops, "--ttl", ttl,
                               "--quiet", "--json", "--socket", self.socket("a"))
             if answer.returncode != 3:
                 break

@@ -39,7 +39,7 @@ NodeId node_id(int n) {
   return id;
 }
 
-/// Made once: key pairs, and builds of each class for a destination and for a relay.
+/// Made once: key pairs, and builds of each priority for a destination and for a relay.
 struct Fixed {
   std::shared_ptr<const crypto::KemKeyPair> pair;
   std::shared_ptr<const crypto::KemPublicKey> key;
@@ -54,11 +54,11 @@ struct Fixed {
     route = {{node_id(1), key}, {node_id(2), key}};
     FuzzRng rng;
     for (std::size_t i = 0; i < builds.size(); ++i) {
-      const auto cls = static_cast<Class>(i / 2);
+      const auto priority = static_cast<Priority>(i / 2);
       onion::BuildMessage message;
       const auto hops = std::span(route).first(1 + i % 2);
-      QUDAG_ASSERT(onion::start_build(hops, cls, kUnix, rng, message).has_value());
-      builds[i] = {std::byte{1}, static_cast<std::byte>(cls)};
+      QUDAG_ASSERT(onion::start_build(hops, priority, kUnix, rng, message).has_value());
+      builds[i] = {std::byte{1}, static_cast<std::byte>(priority)};
       builds[i].insert(builds[i].end(), message.begin(), message.end());
     }
   }
@@ -129,13 +129,13 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
         if (stream == nullptr || !stream->open) return;
         stream->open = false;
         return circuits_.on_stream_closed(name(index), stream->context,
-                                          static_cast<circuit::End>(arg % 8), now());
+                                          static_cast<wire::EndCode>(arg % 8), now());
       case 7:
         time_ += std::chrono::milliseconds(arg * 100);
         return circuits_.on_time(now());
       case 8: {
         const auto hops = std::span(fixed().route).first(1 + arg % 2);
-        (void)circuits_.build(hops, static_cast<Class>(arg / 2 % 3), now());
+        (void)circuits_.build(hops, static_cast<Priority>(arg / 2 % 3), now());
         return;
       }
       case 9:
@@ -152,7 +152,7 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
       default:
         for (const circuit::CircuitInfo& info : circuits_.list()) {
           if (!info.ready || info.role == circuit::CircuitRole::relay) continue;
-          if (memory::Block block = circuits_.payload_block(info.cls)) {
+          if (memory::Block block = circuits_.payload_block(info.priority)) {
             circuits_.send(info.id, std::move(block), now());
           }
         }
@@ -196,14 +196,14 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
   Now now() const { return {time_, kUnix}; }
 
   // Sink
-  void extend(std::uint64_t ticket, const NodeId&, Class, Now at) override {
+  void extend(std::uint64_t ticket, const NodeId&, Priority, Now at) override {
     if (extend_fails_) return circuits_.on_extended(ticket, fail(Errc::unreachable), at);
     circuits_.on_extended(ticket, open(), at);
   }
   void set_context(StreamKey stream, std::uint64_t context) override {
     find(stream.index)->context = context;
   }
-  void set_class(StreamKey, Class) override {}
+  void set_priority(StreamKey, Priority) override {}
   void write(StreamKey key, memory::Block block) override {
     Stream& stream = *find(key.index);
     if (!stream.open) return;
@@ -216,7 +216,7 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
     stream.consumed += bytes;
     QUDAG_ASSERT(stream.consumed <= stream.received);
   }
-  void reset(StreamKey key, circuit::End) override {
+  void reset(StreamKey key, wire::EndCode) override {
     Stream& stream = *find(key.index);
     QUDAG_ASSERT(stream.open && stream.consumed == stream.received);
     stream.open = false;
@@ -226,7 +226,7 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
 
   // Events
   void on_built(CircuitId, Duration, Now) override {}
-  void on_incoming(CircuitId circuit, Class, Now at) override { maybe_close(circuit, at); }
+  void on_incoming(CircuitId circuit, Priority, Now at) override { maybe_close(circuit, at); }
   void on_payload(CircuitId circuit, memory::Block, Now at) override { maybe_close(circuit, at); }
   void on_sendable(CircuitId circuit, Now at) override { maybe_close(circuit, at); }
   void on_ended(CircuitId circuit, const Error&, Now) override {

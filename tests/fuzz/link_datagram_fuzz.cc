@@ -34,7 +34,7 @@ class Quiet : public LinkEvents {
   void on_stream_opened(StreamId, Now) override {}
   void on_stream_data(StreamId, std::uint64_t, Bytes, Now) override {}
   void on_stream_sent(StreamId, std::uint64_t, std::size_t, Now) override {}
-  void on_stream_closed(StreamId, std::uint64_t, Code, Now) override {}
+  void on_stream_closed(StreamId, std::uint64_t, EndCode, Now) override {}
   bool ready = false;
   bool closed = false;
 };

@@ -33,18 +33,18 @@ class Host final : public message::Port, public message::Routes, public message:
             static_cast<message::Routes&>(*this), pool, budget, rng, nullptr,
             static_cast<message::MessageEvents&>(*this))) {}
 
-  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Class, Now) override {
+  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority, Now) override {
     return circuit::CircuitId{next_circuit++};
   }
   std::size_t sendable(circuit::CircuitId) const override { return 4; }
-  memory::Block payload_block(Class cls) override {
-    memory::Block block = pool.take(onion::block_size(cls));
-    if (block) block.append(onion::payload_bytes(cls));
+  memory::Block payload_block(Priority priority) override {
+    memory::Block block = pool.take(onion::block_size(priority));
+    if (block) block.append(onion::payload_bytes(priority));
     return block;
   }
   void send(circuit::CircuitId, memory::Block payload, Now) override {
     require(++sent < 100'000, "sends without end");
-    require(payload.size() == onion::payload_bytes(Class::normal), "payload of the wrong size");
+    require(payload.size() == onion::payload_bytes(Priority::normal), "payload of the wrong size");
   }
   std::size_t failed_hop() const override { return SIZE_MAX; }
   void close(circuit::CircuitId circuit, Now) override { closed.insert(circuit); }
@@ -70,7 +70,7 @@ class Host final : public message::Port, public message::Routes, public message:
     if (closed.contains(circuit)) return;
     memory::Block block = pool.take(memory::BlockSize::cell);
     require(static_cast<bool>(block), "blocks are leaking");
-    block.append(onion::payload_bytes(Class::normal));
+    block.append(onion::payload_bytes(Priority::normal));
     std::ranges::fill(block.bytes(), std::byte{0});
     const std::size_t n = std::min(bytes.size(), block.size());
     std::copy_n(bytes.begin(), n, block.bytes().begin());
@@ -96,7 +96,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Now now{TimePoint(1h), 1'800'000'000};
   constexpr circuit::CircuitId kDestination{1};
   const circuit::CircuitId source{host.next_circuit};
-  host.messages->on_incoming(kDestination, Class::normal, now);
+  host.messages->on_incoming(kDestination, Priority::normal, now);
   std::size_t accepted = 0;
   for (const std::size_t bytes : {std::size_t{0}, std::size_t{100}, std::size_t{5000}}) {
     memory::Chain chain;

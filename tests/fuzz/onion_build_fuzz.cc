@@ -66,11 +66,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   ReplayWindow window;
   const auto accepted =
-      accept_build(world.id, {&world.onion_key, 1}, window, Class::normal, fuzz::kNow, message);
+      accept_build(world.id, {&world.onion_key, 1}, window, Priority::normal, fuzz::kNow, message);
   if (data[0] % 3 == 2) {
     // Whatever the record says, what was accepted is within the rules.
     if (accepted) {
-      QUDAG_ASSERT(accepted->cls == Class::normal);
+      QUDAG_ASSERT(accepted->priority == Priority::normal);
       QUDAG_ASSERT((accepted->next == NodeId{}) == (accepted->role == Role::destination));
     }
     return 0;

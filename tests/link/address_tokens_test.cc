@@ -94,7 +94,7 @@ Again dial_again(EndpointOptions dialer, const std::function<void(Pair&)>& meanw
   Pair pair(1, std::move(dialer));
   pair.connect();
   pair.net.run_for(100ms);
-  pair.a->close(pair.link, Code::none, pair.net.now());
+  pair.a->close(pair.link, EndCode::none, pair.net.now());
   pair.net.run_for(1s);
   pair.b->require_proof(true);
   if (meanwhile) meanwhile(pair);

@@ -157,9 +157,11 @@ TEST(Admission, AFloodOfHandshakesFromOneNetworkLeavesOthersTheirs) {
 
 /// Keeps a stream of `pair` full from a to b, whose owner takes everything at once.
 struct Flood {
-  explicit Flood(Pair& p, Class cls) : pair(p), stream(p.open(cls)) {
+  explicit Flood(Pair& p, Priority priority) : pair(p), stream(p.open(priority)) {
     pair.b.events.keep_data = false;
-    pair.b.events.when_opened = [this, cls](StreamId id) { pair.b->set_class(id, cls); };
+    pair.b.events.when_opened = [this, priority](StreamId id) {
+      pair.b->set_priority(id, priority);
+    };
     pair.b.events.when_data = [this](StreamId id, Bytes data) { pair.b->consume(id, data.size()); };
     pair.a.events.when_sent = [this](StreamId, std::size_t) { fill(); };
     fill();
@@ -181,24 +183,24 @@ TEST(Rate, ALinkReceivesNoMoreThanItsRate) {
                           .link_bytes_per_second = 1'000'000};
   Pair pair(1, {}, limited);
   pair.connect();
-  Flood flood(pair, Class::normal);
+  Flood flood(pair, Priority::normal);
   pair.net.run_for(5s);
   // A window and a burst of a second ahead, then the rate.
   EXPECT_LE(pair.b.events.bytes_in, 256u * 1024 + 6'100'000u);
   EXPECT_GE(pair.b.events.bytes_in, 5'000'000u);
 }
 
-TEST(Pause, StopsAClassAndNothingElse) {
+TEST(Pause, StopsAPriorityAndNothingElse) {
   EndpointOptions options{
       .stream_window_bytes = 128 * 1024, .long_windows_bytes = 0, .link_window_bytes = 256 * 1024};
   Pair pair(1, options, options);
   pair.connect();
-  Flood flood(pair, Class::low);
+  Flood flood(pair, Priority::low);
   pair.net.run_for(500ms);
   const std::size_t before = pair.b.events.bytes_in;
   EXPECT_GT(before, 256u * 1024);
 
-  pair.b->pause(Class::low, true);
+  pair.b->pause(Priority::low, true);
   pair.net.run_for(2s);
   EXPECT_LE(pair.b.events.bytes_in, before + options.stream_window_bytes)
       << "at most the window that was open";
@@ -207,11 +209,11 @@ TEST(Pause, StopsAClassAndNothingElse) {
   EXPECT_EQ(pair.b.events.bytes_in, paused);
 
   // The link's own window is not used up by what is paused.
-  const StreamId high = pair.open(Class::high);
+  const StreamId high = pair.open(Priority::high);
   for (int i = 0; i < 12; ++i) pair.a->write(high, pair.a.block(pattern(8192, 1)));
   ASSERT_TRUE(pair.net.run(5s, [&] { return pair.b.events.bytes_in >= paused + 12u * 8192; }));
 
-  pair.b->pause(Class::low, false);
+  pair.b->pause(Priority::low, false);
   ASSERT_TRUE(pair.net.run(5s, [&] { return pair.b.events.bytes_in > paused + 1'000'000; }));
 }
 
@@ -221,7 +223,7 @@ TEST(Silence, APeerThatDiesInTrafficIsNoticedWithinTheBound) {
   EndpointOptions options{.keepalive = 10'000ms, .silence_max = 1'500ms};
   Pair pair(1, options, options);
   pair.connect();
-  Flood flood(pair, Class::normal);
+  Flood flood(pair, Priority::normal);
   pair.net.run_for(1s);
   pair.a.endpoint.reset();
   const TimePoint died = pair.net.now().mono;
@@ -235,7 +237,7 @@ TEST(Silence, ADeadReceiverIsNoticedToo) {
   EndpointOptions options{.keepalive = 10'000ms, .silence_max = 1'500ms};
   Pair pair(2, options, options);
   pair.connect();
-  Flood flood(pair, Class::normal);
+  Flood flood(pair, Priority::normal);
   pair.net.run_for(1s);
   pair.b.endpoint.reset();
   const TimePoint died = pair.net.now().mono;
@@ -279,7 +281,7 @@ TEST(Unused, LinksWithoutStreamsEndWhenAsked) {
   pair.a->write(stream, pair.a.block(pattern(10, 1)));
   pair.net.run_for(10s);
   EXPECT_EQ(pair.a->close_unused(5s, 8, pair.net.now()), 0u) << "it has a stream";
-  pair.a->reset(stream, Code::none);
+  pair.a->reset(stream, EndCode::none);
   pair.net.run_for(1s);
   EXPECT_EQ(pair.a->close_unused(5s, 8, pair.net.now()), 0u) << "not for long enough";
   pair.net.run_for(5s);

@@ -64,7 +64,7 @@ bool talk(Pair& pair, bool b_dials) {
            !dialer.events.closed.empty();
   });
   if (dialer.events.ready.empty() || other.events.ready.empty()) return false;
-  const auto stream = dialer->open(*link, Class::normal, 0);
+  const auto stream = dialer->open(*link, Priority::normal, 0);
   if (!stream) return false;
   for (int i = 0; i < 40; ++i) dialer->write(*stream, dialer.block(pattern(1000, 1)));
   pair.net.run(3s, [&] { return other.events.bytes_in == 40'000; });
@@ -73,7 +73,7 @@ bool talk(Pair& pair, bool b_dials) {
   for (int i = 0; i < 20; ++i) other->write(back, other.block(pattern(1000, 2)));
   pair.net.run(3s, [&] { return dialer.events.bytes_in == 20'000; });
   const bool whole = dialer.events.bytes_in == 20'000;
-  dialer->reset(*stream, Code::none);
+  dialer->reset(*stream, EndCode::none);
   pair.net.run_for(200ms);
   return whole;
 }
@@ -214,14 +214,14 @@ TEST(LinkMemory, WindowsGrowAndShrinkWithWhatIsConsumed) {
 TEST(LinkMemory, AResetStreamFreesWhatIsInNoPacket) {
   Pair pair(1, {}, EndpointOptions{.stream_window_bytes = 64 * 1024});
   pair.connect();
-  const StreamId stream = pair.open(Class::low);
+  const StreamId stream = pair.open(Priority::low);
   for (int i = 0; i < 300; ++i) pair.a->write(stream, pair.a.block(pattern(1000, 1)));
   pair.net.run_for(500ms);
   pair.a->on_time(pair.net.now());
   EXPECT_GT(pair.a->held(stream).bytes, 200'000u);
   EXPECT_GE(pair.a->held(stream).waited, 490ms);
   pair.net.faults.loss = 1;  // the peer never says that it knows
-  pair.a->reset(stream, Code::refused);
+  pair.a->reset(stream, EndCode::refused);
   EXPECT_LE(pair.a.pool.stats().in_use[0], 1u) << "the one that is half in a packet";
   EXPECT_EQ(pair.a->held(stream).bytes, 0u);
 }

@@ -38,7 +38,7 @@ TEST(Hello, WhatOvertakesItIsBounded) {
   for (int i = 0; i < 50; ++i) pair.a->write(large, pair.a.block(pattern(1'000, 2)));
   pair.net.run_for(2s);
   std::size_t refused = 0;
-  for (const auto& [stream, log] : pair.a.events.streams) refused += log.code == Code::refused;
+  for (const auto& [stream, log] : pair.a.events.streams) refused += log.code == EndCode::refused;
   EXPECT_EQ(refused, 41u - 16u) << "sixteen wait";
   EXPECT_TRUE(pair.b.events.opened.empty());
   pair.net.run_for(5s);
@@ -61,7 +61,7 @@ TEST(Hello, AStreamThatOvertakesItIsTakenAfterIt) {
       ASSERT_TRUE(pair.net.run(5s, [&] { return !pair.a.events.ready.empty(); }));
       pair.net.run_for(later);  // what tells that the handshake is complete, and the HELLO
       pair.net.lose = {};
-      const auto stream = pair.a->open(*link, Class::normal, 7);
+      const auto stream = pair.a->open(*link, Priority::normal, 7);
       ASSERT_TRUE(stream.has_value());
       const auto data = pattern(bytes, 5);
       for (std::size_t at = 0; at < data.size(); at += 4'000) {
@@ -90,7 +90,7 @@ TEST(Hello, WithoutMemoryWhatOvertakesIsRefused) {
   const StreamId stream = pair.open();
   pair.a->write(stream, pair.a.block(pattern(100, 1)));
   pair.net.run_for(1s);
-  EXPECT_EQ(pair.a.events.streams[stream].code, Code::refused);
+  EXPECT_EQ(pair.a.events.streams[stream].code, EndCode::refused);
   none.release(taken);
 }
 

@@ -12,9 +12,9 @@ TEST(Life, CloseTellsBothSidesOnce) {
   const StreamId stream = pair.open();
   pair.a->write(stream, pair.a.block(pattern(1000, 1)));
   pair.net.run_for(50ms);
-  pair.a->close(pair.link, Code::refused, pair.net.now());
+  pair.a->close(pair.link, EndCode::refused, pair.net.now());
   EXPECT_FALSE(pair.a->find(pair.b.id())) << "a link that ends is not given out again";
-  EXPECT_FALSE(pair.a->open(pair.link, Class::normal, 0));
+  EXPECT_FALSE(pair.a->open(pair.link, Priority::normal, 0));
   pair.net.run_for(1s);
   ASSERT_EQ(pair.a.events.closed.size(), 1u);
   ASSERT_EQ(pair.b.events.closed.size(), 1u);
@@ -38,9 +38,9 @@ TEST(Life, CloseIsHeardEvenIfTheFirstPacketIsLost) {
   Pair pair;
   pair.connect();
   pair.net.run_for(1s);
-  const StreamId stream = pair.b->open(pair.remote_link, Class::normal, 0).value();
+  const StreamId stream = pair.b->open(pair.remote_link, Priority::normal, 0).value();
   pair.net.faults.loss = 1.0;
-  pair.a->close(pair.link, Code::shutdown, pair.net.now());
+  pair.a->close(pair.link, EndCode::shutdown, pair.net.now());
   pair.net.run_for(1ms);
   pair.net.faults.loss = 0;
   // b knows nothing yet and sends; the retired link answers with the close once more.
@@ -69,7 +69,7 @@ TEST(Life, StreamsKeepALinkAlive) {
   pair.a->write(stream, pair.a.block(pattern(10, 1)));
   pair.net.run_for(60s);
   EXPECT_TRUE(pair.a.events.closed.empty());
-  pair.a->reset(stream, Code::none);
+  pair.a->reset(stream, EndCode::none);
   ASSERT_TRUE(pair.net.run(10s, [&] { return !pair.a.events.closed.empty(); }))
       << "and without them it may end";
 }
@@ -154,12 +154,12 @@ TEST(Life, GoodbyeWaitsForTheLastCircuit) {
   pair.net.run_for(1s);
   EXPECT_TRUE(pair.a.events.closed.empty()) << "a circuit is on it";
   EXPECT_FALSE(pair.a->find(pair.b.id())) << "but nothing new goes there";
-  EXPECT_FALSE(pair.a->open(pair.link, Class::normal, 0));
+  EXPECT_FALSE(pair.a->open(pair.link, Priority::normal, 0));
   EXPECT_FALSE(pair.b->dial(pair.a.id(), pair.a.address, pair.b.address, pair.net.now()));
   pair.a->write(stream, pair.a.block(pattern(1000, 2)));
   pair.net.run_for(100ms);
   EXPECT_EQ(pair.b.events.bytes_in, 2000u) << "and it still works";
-  pair.a->reset(stream, Code::none);
+  pair.a->reset(stream, EndCode::none);
   ASSERT_TRUE(pair.net.run(
       1s, [&] { return pair.a.events.closed.size() == 1 && pair.b.events.closed.size() == 1; }));
   EXPECT_TRUE(pair.b->links().empty());

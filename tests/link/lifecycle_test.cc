@@ -243,7 +243,7 @@ void dial_both(std::uint64_t seed, double loss, Duration apart) {
   for (Peer* peer : {&pair.a, &pair.b}) {
     peer->events.when_data = [peer](StreamId id, Bytes data) { (*peer)->consume(id, data.size()); };
     peer->events.when_ready = [&, peer](LinkId link) {
-      const auto stream = (*peer)->open(link, Class::normal, 0);
+      const auto stream = (*peer)->open(link, Priority::normal, 0);
       ASSERT_TRUE(stream);
       for (std::size_t i = 0; i < kBytes; i += 1'000) {
         (*peer)->write(*stream, peer->block(pattern(1'000, i)));
@@ -272,13 +272,13 @@ void dial_both(std::uint64_t seed, double loss, Duration apart) {
     for (const LinkInfo& info : (*peer)->links()) {
       const bool smaller_dialed = info.dialer == (peer->id() < other);
       EXPECT_EQ(info.state, smaller_dialed ? LinkState::ready : LinkState::draining);
-      EXPECT_EQ((*peer)->open(info.id, Class::normal, 0).has_value(), smaller_dialed);
+      EXPECT_EQ((*peer)->open(info.id, Priority::normal, 0).has_value(), smaller_dialed);
       EXPECT_EQ(*found == info.id, smaller_dialed);
     }
     EXPECT_GE((*peer)->stats().replaced_twin, loss == 0 ? 1u : 0u);
   }
   for (const auto& [peer, streams] : own) {
-    for (const StreamId& stream : streams) (*peer)->reset(stream, Code::none);
+    for (const StreamId& stream : streams) (*peer)->reset(stream, EndCode::none);
   }
   EXPECT_TRUE(pair.net.run(
       20s, [&] { return pair.a->links().size() == 1 && pair.b->links().size() == 1; }));

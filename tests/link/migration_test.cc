@@ -194,7 +194,7 @@ TEST(Migration, AnAcceptorThatMovedDialsWhoDialedIt) {
   ASSERT_TRUE(now);
   EXPECT_EQ(*now, pair.a.events.ready.back()) << "what comes next goes over the new link";
   EXPECT_EQ(pair.a->info(*now)->remote, kElsewhere);
-  EXPECT_TRUE(pair.a->open(*now, Class::normal, 0));
+  EXPECT_TRUE(pair.a->open(*now, Priority::normal, 0));
 }
 
 TEST(Migration, ALinkThatIsAskedAndLivesStays) {

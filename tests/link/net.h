@@ -43,7 +43,7 @@ class Recorder : public LinkEvents {
     std::vector<std::byte> data;
     std::size_t sent = 0;
     std::size_t closed = 0;
-    Code code = Code::none;
+    EndCode code = EndCode::none;
     std::uint64_t context = 0;
   };
 
@@ -73,7 +73,7 @@ class Recorder : public LinkEvents {
     streams[stream].sent += bytes;
     if (when_sent) when_sent(stream, bytes);
   }
-  void on_stream_closed(StreamId stream, std::uint64_t context, Code code, Now) override {
+  void on_stream_closed(StreamId stream, std::uint64_t context, EndCode code, Now) override {
     StreamLog& log = streams[stream];
     ++log.closed;
     log.code = code;
@@ -253,8 +253,8 @@ struct Pair {
     remote_link = b.events.ready.back();
   }
 
-  StreamId open(Class cls = Class::normal, std::uint64_t context = 0) {
-    auto stream = a->open(link, cls, context);
+  StreamId open(Priority priority = Priority::normal, std::uint64_t context = 0) {
+    auto stream = a->open(link, priority, context);
     EXPECT_TRUE(stream) << stream.error().message();
     return stream ? *stream : StreamId{};
   }

@@ -63,7 +63,7 @@ TEST(Offload, HandshakesCompleteAndNoStepRunsInATurn) {
 
   // The link works like any other.
   const auto data = pattern(200'000, 7);
-  const auto stream = (*pair.a)->open(link, Class::normal, 0);
+  const auto stream = (*pair.a)->open(link, Priority::normal, 0);
   ASSERT_TRUE(stream);
   for (std::size_t at = 0; at < data.size(); at += 8000) {
     (*pair.a)->write(*stream, pair.a->block(Bytes(data).subspan(at, 8000)));
@@ -91,7 +91,7 @@ TEST(Offload, AStepThatWasNeverBegunIsTakenAgain) {
   ASSERT_TRUE(pair.net.run(10s, [&] { return pair.both_ready(); }));
   EXPECT_EQ(pair.net.workers.to_expire, 0u);
   for (Peer* peer : {pair.a, pair.b}) EXPECT_EQ((*peer)->stats().steps_waiting, 0u);
-  EXPECT_TRUE((*pair.a)->open(link, Class::normal, 0));
+  EXPECT_TRUE((*pair.a)->open(link, Priority::normal, 0));
 }
 
 TEST(Offload, KeyLogLinesComeOnTheShardsThread) {
@@ -170,7 +170,7 @@ TEST(Offload, ALinkMayEndDuringAnyStep) {
         for (int i = 0; i < steps; ++i) pair.stop_in_step_of(peer);
         const auto links = peer->links();
         ASSERT_EQ(links.size(), 1u);
-        if (end == End::close) peer->close(links[0].id, Code::refused, pair.net.now());
+        if (end == End::close) peer->close(links[0].id, EndCode::refused, pair.net.now());
         if (end == End::shutdown) peer->shutdown(pair.net.now());
         if (end == End::destroy) peer.endpoint.reset();
         pair.net.run_for(50ms);
@@ -290,7 +290,7 @@ class Side final : public runtime::Driven, public LinkEvents {
   bool wants_writable() const override { return blocked; }
 
   void on_link_ready(LinkId link, Now now) override {
-    if (endpoint->info(link)->dialer) endpoint->close(link, Code::none, now);
+    if (endpoint->info(link)->dialer) endpoint->close(link, EndCode::none, now);
     count(ready);
   }
   void on_link_closed(LinkId, const Error&, Now) override { count(closed); }
@@ -298,7 +298,7 @@ class Side final : public runtime::Driven, public LinkEvents {
   void on_stream_opened(StreamId, Now) override {}
   void on_stream_data(StreamId, std::uint64_t, Bytes, Now) override {}
   void on_stream_sent(StreamId, std::uint64_t, std::size_t, Now) override {}
-  void on_stream_closed(StreamId, std::uint64_t, Code, Now) override {}
+  void on_stream_closed(StreamId, std::uint64_t, EndCode, Now) override {}
 
   void count(int& what) {
     const std::lock_guard lock(mutex);

@@ -69,9 +69,9 @@ TEST(ControlReader, RefusesLongFramesByTheirHeader) {
 
 class Scheduling : public ::testing::Test {
  protected:
-  Stream& stream(Class cls, std::size_t bytes) {
+  Stream& stream(Priority priority, std::size_t bytes) {
     const auto index = static_cast<std::int64_t>(streams_.size());
-    streams_.emplace_back(new (heap_) Stream(index, level_of(cls)));
+    streams_.emplace_back(new (heap_) Stream(index, level_of(priority)));
     Stream& out = *streams_.back();
     while (bytes > 0) {
       memory::Block block = pool_.take(memory::BlockSize::cell);
@@ -102,9 +102,9 @@ class Scheduling : public ::testing::Test {
 TEST_F(Scheduling, EmptyPicksNothing) { EXPECT_EQ(scheduler_.pick(), nullptr); }
 
 TEST_F(Scheduling, UrgentFirst) {
-  Stream& low = stream(Class::low, 2048);
-  Stream& normal = stream(Class::normal, 2048);
-  Stream& high = stream(Class::high, 2048);
+  Stream& low = stream(Priority::low, 2048);
+  Stream& normal = stream(Priority::normal, 2048);
+  Stream& high = stream(Priority::high, 2048);
   std::vector<Stream*> order;
   while (Stream* one = send()) order.push_back(one);
   EXPECT_EQ(order, (std::vector<Stream*>{&high, &high, &normal, &normal, &low, &low}));
@@ -112,8 +112,8 @@ TEST_F(Scheduling, UrgentFirst) {
 }
 
 TEST_F(Scheduling, TurnsAreByBytesNotByPieces) {
-  Stream& short_pieces = stream(Class::normal, 200'000);
-  Stream& long_pieces = stream(Class::normal, 200'000);
+  Stream& short_pieces = stream(Priority::normal, 200'000);
+  Stream& long_pieces = stream(Priority::normal, 200'000);
   std::size_t got_short = 0;
   std::size_t got_long = 0;
   for (int i = 0; i < 300; ++i) {
@@ -128,8 +128,8 @@ TEST_F(Scheduling, TurnsAreByBytesNotByPieces) {
 }
 
 TEST_F(Scheduling, LowKeepsItsShareBelowAFlood) {
-  Stream& high = stream(Class::high, 4'000'000);
-  Stream& low = stream(Class::low, 4'000'000);
+  Stream& high = stream(Priority::high, 4'000'000);
+  Stream& low = stream(Priority::low, 4'000'000);
   std::size_t low_bytes = 0;
   for (int i = 0; i < 2000; ++i) {
     if (send() == &low) low_bytes += 1024;
@@ -139,8 +139,8 @@ TEST_F(Scheduling, LowKeepsItsShareBelowAFlood) {
 }
 
 TEST_F(Scheduling, TheShareIsTheSameWithLargePackets) {
-  Stream& high = stream(Class::high, 20'000'000);
-  Stream& low = stream(Class::low, 4'000'000);
+  Stream& high = stream(Priority::high, 20'000'000);
+  Stream& low = stream(Priority::low, 4'000'000);
   std::size_t low_bytes = 0;
   constexpr std::size_t kPacket = 8900;
   for (int i = 0; i < 2000; ++i) {
@@ -154,24 +154,24 @@ TEST_F(Scheduling, TheShareIsTheSameWithLargePackets) {
 }
 
 TEST_F(Scheduling, WhoHasLittleOutstandingGoesBeforeATransfer) {
-  Stream& bulk = stream(Class::normal, 200'000);
+  Stream& bulk = stream(Priority::normal, 200'000);
   EXPECT_EQ(send(), &bulk);
-  Stream& message = stream(Class::normal, kSparseBytes);
+  Stream& message = stream(Priority::normal, kSparseBytes);
   EXPECT_EQ(send(), &message);
   EXPECT_EQ(send(), &message) << "all of it";
   EXPECT_EQ(send(), &bulk);
   EXPECT_EQ(scheduler_.pick_sparse(), nullptr);
-  Stream& more = stream(Class::normal, kSparseBytes + 1);
+  Stream& more = stream(Priority::normal, kSparseBytes + 1);
   EXPECT_FALSE(more.sparse);
   EXPECT_EQ(send(), &bulk) << "its turn is not over";
 }
 
 TEST_F(Scheduling, ManyWithLittleDoNotStarveATransfer) {
-  Stream& bulk = stream(Class::normal, 4'000'000);
+  Stream& bulk = stream(Priority::normal, 4'000'000);
   std::size_t got_bulk = 0;
   std::size_t got_others = 0;
   for (int i = 0; i < 1'000; ++i) {
-    stream(Class::normal, 1'000);
+    stream(Priority::normal, 1'000);
     Stream* const turn = send(1'000);
     (turn == &bulk ? got_bulk : got_others) += 1'000;
   }
@@ -211,15 +211,15 @@ TEST(Pacer, ABucketThatFilledMeanwhileIsForAll) {
 
 TEST_F(Scheduling, KnowsWhetherLittleIsQueued) {
   EXPECT_TRUE(scheduler_.queued_at_most(0));
-  stream(Class::low, 2048);
-  stream(Class::high, 1024);
+  stream(Priority::low, 2048);
+  stream(Priority::high, 1024);
   EXPECT_FALSE(scheduler_.queued_at_most(3071));
   EXPECT_TRUE(scheduler_.queued_at_most(3072));
 }
 
 TEST_F(Scheduling, RemovedStreamsGetNoTurn) {
-  Stream& first = stream(Class::normal, 2048);
-  Stream& second = stream(Class::normal, 2048);
+  Stream& first = stream(Priority::normal, 2048);
+  Stream& second = stream(Priority::normal, 2048);
   scheduler_.remove(first);
   scheduler_.remove(first);
   EXPECT_EQ(scheduler_.pick(), &second);
@@ -227,7 +227,7 @@ TEST_F(Scheduling, RemovedStreamsGetNoTurn) {
 
 TEST(Stream, QueueKeepsWhatIsNotAcknowledged) {
   memory::BlockPool pool;
-  Stream stream(4, level_of(Class::normal));
+  Stream stream(4, level_of(Priority::normal));
   std::vector<ngtcp2_vec> pieces(4);
   for (const std::size_t size : {100u, 200u, 300u}) {
     memory::Block block = pool.take(memory::BlockSize::cell);

@@ -36,7 +36,7 @@ Transfer transfer(std::uint64_t seed, double loss, std::size_t bytes, Duration c
   };
   pair.b.events.keep_data = false;
   pair.b.events.when_data = [&](StreamId id, Bytes data) { pair.b->consume(id, data.size()); };
-  const StreamId stream = pair.open(Class::low);
+  const StreamId stream = pair.open(Priority::low);
   for (std::size_t i = 0; i < bytes; i += 8'000) {
     pair.a->write(stream, pair.a.block(pattern(std::min<std::size_t>(8'000, bytes - i), i)));
   }

@@ -58,7 +58,7 @@ struct Talk {
 
   void all_of_it() {
     first = pair.open();
-    second = pair.open(Class::low);
+    second = pair.open(Priority::low);
     pieces();
     const std::size_t bytes = sent_first.size() + sent_second.size();
     EXPECT_TRUE(pair.net.run(

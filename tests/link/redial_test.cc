@@ -150,7 +150,7 @@ TEST(Redial, WhoDoesNotAnswerIsNotAskedAgainAtOnceAndIsWhenItComesItself) {
       pair.b->dial(pair.a.id(), pair.a.address, pair.b.address, pair.net.now()).has_value());
   pair.net.run_for(200ms);
   ASSERT_EQ(pair.a.events.ready.size(), 1u);
-  pair.b->close(pair.b.events.ready.front(), Code::none, pair.net.now());
+  pair.b->close(pair.b.events.ready.front(), EndCode::none, pair.net.now());
   pair.net.run_for(100ms);
   EXPECT_TRUE(dial().has_value()) << "it was there, so it may be dialed at once";
 }

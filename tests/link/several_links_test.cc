@@ -29,7 +29,7 @@ TEST(SeveralLinks, NewStreamsGoToTheOneWithTheFewest) {
     for (int i = 0; i < count; ++i) {
       const auto link = here->dial(there.id(), there.address, here.address, net.now());
       ASSERT_TRUE(link);
-      const auto stream = here->open(*link, Class::normal, 0);
+      const auto stream = here->open(*link, Priority::normal, 0);
       ASSERT_TRUE(stream);
       streams[*link].push_back(*stream);
     }
@@ -41,14 +41,14 @@ TEST(SeveralLinks, NewStreamsGoToTheOneWithTheFewest) {
   // What ends on one of them is made up for there.
   const LinkId first = streams.begin()->first;
   std::vector<StreamId>& ended = streams.begin()->second;
-  for (const StreamId& stream : ended) here->reset(stream, Code::destroyed);
+  for (const StreamId& stream : ended) here->reset(stream, EndCode::destroyed);
   ended.clear();
   net.run_for(200ms);
   open(10);
   EXPECT_EQ(streams[first].size(), 10u);
 
   // One goes: the other has them all.
-  here->close(first, Code::none, net.now());
+  here->close(first, EndCode::none, net.now());
   ASSERT_TRUE(net.run(5s, [&] { return here->links().size() == 1; }));
   streams.clear();
   open(5);

@@ -37,7 +37,7 @@ void consume_at_once(Peer& peer) {
 TEST(Stream, CarriesBytesBothWays) {
   Pair pair;
   pair.connect();
-  const StreamId stream = pair.open(Class::normal, 77);
+  const StreamId stream = pair.open(Priority::normal, 77);
   const auto there = pattern(3000, 1);
   const auto back = pattern(500, 2);
   for (std::size_t at = 0; at < there.size(); at += 1000) {
@@ -59,7 +59,7 @@ TEST(Stream, OnAShortPathAcknowledgementsRideOnAnswers) {
   Pair pair;
   pair.net.faults.latency = 20us;
   pair.connect();
-  const StreamId stream = pair.open(Class::normal);
+  const StreamId stream = pair.open(Priority::normal);
   const auto bytes = pattern(1000, 1);
   const auto ask = [&] { pair.a->write(stream, pair.a.block(bytes)); };
   pair.b.events.when_data = [&](StreamId at, Bytes data) {
@@ -85,7 +85,7 @@ TEST(Stream, OnAShortPathWhatGetsNoAnswerIsAcknowledgedSoon) {
   pair.connect();
   pair.net.run_for(100ms);
   consume_at_once(pair.b);
-  const StreamId stream = pair.open(Class::normal);
+  const StreamId stream = pair.open(Priority::normal);
   const auto unacked = [&] { return pair.a->info(stream.link)->unacked_bytes; };
   pair.a->write(stream, pair.a.block(pattern(1000, 1)));
   ASSERT_TRUE(pair.net.run(1ms, [&] { return pair.b.events.bytes_in == 1'000; }));
@@ -133,7 +133,7 @@ TEST(Stream, ManyStreamsSurviveLossReorderAndDuplication) {
     constexpr std::size_t kBytes = 150'000;
     std::vector<Feeder> feeders;
     for (std::size_t i = 0; i < kStreams; ++i) {
-      const StreamId stream = pair.open(static_cast<Class>(i % 3));
+      const StreamId stream = pair.open(static_cast<Priority>(i % 3));
       feeders.emplace_back(pair.a, stream, pattern(kBytes, seed * 100 + i));
       feeders.back().pump();
     }
@@ -171,7 +171,7 @@ TEST(Stream, BulkSurvivesAPathThatMixesUpEveryPacket) {
   pair.connect();
   pair.b.events.keep_data = false;
   consume_at_once(pair.b);
-  const StreamId stream = pair.open(Class::low);
+  const StreamId stream = pair.open(Priority::low);
   constexpr std::size_t kBytes = 50'000'000;
   const auto piece = pattern(8'000, 1);
   std::size_t at = 0;
@@ -198,7 +198,7 @@ TEST(Stream, AFreshLinkDoesNotFillItsWindowWithAQuestionForLargePackets) {
     largest = std::max(largest, datagram.size());
   };
   consume_at_once(pair.b);
-  const StreamId stream = pair.open(Class::low);
+  const StreamId stream = pair.open(Priority::low);
   for (int i = 0; i < 500; ++i) pair.a->write(stream, pair.a.block(pattern(8'000, 1)));
   pair.net.run_for(4ms);  // less than the way there
   EXPECT_EQ(largest, limits::kPacketBytesPlain);
@@ -265,7 +265,7 @@ TEST(Stream, ResetOfStreamsGivesTheLinkWindowBack) {
       feeder.pump();
       return pair.b.events.bytes_in == before + 64 * 1024;
     })) << i;
-    pair.b->reset(pair.at_b(stream), Code::destroyed);  // nothing of it was consumed
+    pair.b->reset(pair.at_b(stream), EndCode::destroyed);  // nothing of it was consumed
     pair.net.run_for(100ms);
   }
 }
@@ -275,7 +275,7 @@ TEST(Stream, ResetEndsBothDirectionsOnceOnBothSides) {
     SCOPED_TRACE(dialer_resets);
     Pair pair;
     pair.connect();
-    const StreamId stream = pair.open(Class::normal, 5);
+    const StreamId stream = pair.open(Priority::normal, 5);
     pair.a->write(stream, pair.a.block(pattern(1000, 1)));
     ASSERT_TRUE(pair.net.run(1s, [&] { return pair.b.events.bytes_in == 1000; }));
     Peer& resetter = dialer_resets ? pair.a : pair.b;
@@ -285,15 +285,15 @@ TEST(Stream, ResetEndsBothDirectionsOnceOnBothSides) {
     // Data that is in flight when the reset comes is of no interest any more.
     resetter->write(here, resetter.block(pattern(1000, 2)));
     other->write(there, other.block(pattern(1000, 3)));
-    resetter->reset(here, Code::refused);
+    resetter->reset(here, EndCode::refused);
     pair.net.run_for(1s);
     EXPECT_EQ(other.events.streams[there].closed, 1u);
-    EXPECT_EQ(other.events.streams[there].code, Code::refused);
+    EXPECT_EQ(other.events.streams[there].code, EndCode::refused);
     EXPECT_EQ(resetter.events.streams[here].closed, 0u) << "who resets knows";
     // The stream is gone: nothing that is done to it does anything.
     other->write(there, other.block(pattern(10, 1)));
     other->consume(there, 1000);
-    other->reset(there, Code::none);
+    other->reset(there, EndCode::none);
     EXPECT_EQ(other->queued_bytes(there), 0u);
     EXPECT_EQ(pair.a->info(pair.link)->streams, 0u);
     EXPECT_EQ(pair.b->info(pair.remote_link)->streams, 0u);
@@ -308,8 +308,8 @@ TEST(Stream, BothMayResetAtOnce) {
   const StreamId stream = pair.open();
   pair.a->write(stream, pair.a.block(pattern(1000, 1)));
   ASSERT_TRUE(pair.net.run(1s, [&] { return pair.b.events.bytes_in == 1000; }));
-  pair.a->reset(stream, Code::destroyed);
-  pair.b->reset(pair.at_b(stream), Code::refused);
+  pair.a->reset(stream, EndCode::destroyed);
+  pair.b->reset(pair.at_b(stream), EndCode::refused);
   pair.net.run_for(1s);
   EXPECT_EQ(pair.a.events.streams[stream].closed, 0u);
   EXPECT_EQ(pair.b.events.streams[pair.at_b(stream)].closed, 0u);
@@ -323,21 +323,21 @@ TEST(Stream, EverythingMayBeAskedForFromInsideEvents) {
   std::size_t echoed = 0;
   pair.b.events.when_opened = [&](StreamId stream) {
     pair.b->set_context(stream, 9);
-    pair.b->set_class(stream, Class::high);
+    pair.b->set_priority(stream, Priority::high);
   };
   pair.b.events.when_data = [&](StreamId stream, Bytes data) {
     pair.b->consume(stream, data.size());
     pair.b->write(stream, pair.b.block(data));
     ++echoed;
-    if (echoed == 3) pair.b->reset(stream, Code::destroyed);
+    if (echoed == 3) pair.b->reset(stream, EndCode::destroyed);
     if (echoed == 2) {
-      auto back = pair.b->open(stream.link, Class::low, 1);
+      auto back = pair.b->open(stream.link, Priority::low, 1);
       ASSERT_TRUE(back);
       pair.b->write(*back, pair.b.block(pattern(100, 4)));
     }
   };
   pair.a.events.when_closed = [&](StreamId stream) {
-    auto next = pair.a->open(stream.link, Class::normal, 0);
+    auto next = pair.a->open(stream.link, Priority::normal, 0);
     ASSERT_TRUE(next);
     pair.a->write(*next, pair.a.block(pattern(100, 5)));
   };
@@ -358,15 +358,15 @@ TEST(Stream, TheLimitRefusesAndClosingMakesRoom) {
   pair.connect();
   std::vector<StreamId> streams;
   for (int i = 0; i < 3; ++i) streams.push_back(pair.open());
-  const auto refused = pair.a->open(pair.link, Class::normal, 0);
+  const auto refused = pair.a->open(pair.link, Priority::normal, 0);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::would_block);
-  pair.a->reset(streams[0], Code::none);
+  pair.a->reset(streams[0], EndCode::none);
   pair.net.run_for(1s);
-  EXPECT_TRUE(pair.a->open(pair.link, Class::normal, 0));
+  EXPECT_TRUE(pair.a->open(pair.link, Priority::normal, 0));
   // The other direction has a limit of its own.
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(pair.b->open(pair.remote_link, Class::normal, 0));
-  EXPECT_FALSE(pair.b->open(pair.remote_link, Class::normal, 0));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(pair.b->open(pair.remote_link, Priority::normal, 0));
+  EXPECT_FALSE(pair.b->open(pair.remote_link, Priority::normal, 0));
 }
 
 TEST(Stream, ThousandsOverTimeLeaveNothing) {
@@ -377,11 +377,11 @@ TEST(Stream, ThousandsOverTimeLeaveNothing) {
   pair.net.run_for(1s);
   const std::uint64_t before = pair.a->stats().quic_memory_bytes;
   for (int i = 0; i < 1000; ++i) {
-    auto stream = pair.a->open(pair.link, Class::normal, 0);
+    auto stream = pair.a->open(pair.link, Priority::normal, 0);
     ASSERT_TRUE(stream) << i;
     pair.a->write(*stream, pair.a.block(pattern(500, 1)));
     pair.net.run_for(12ms);
-    pair.a->reset(*stream, Code::none);
+    pair.a->reset(*stream, EndCode::none);
     pair.net.run_for(40ms);
   }
   pair.net.run_for(1s);
@@ -396,14 +396,14 @@ TEST(Stream, HighOvertakesLowAndLowDoesNotStarve) {
   consume_at_once(pair.b);
   pair.b.events.keep_data = false;
   pair.net.faults.bytes_per_second = 5e6;
-  const StreamId bulk = pair.open(Class::low);
+  const StreamId bulk = pair.open(Priority::low);
   Feeder feeder(pair.a, bulk, pattern(6'000'000, 1));
   pair.net.run(300ms, [&] {
     feeder.pump();
     return false;
   });
   // With bulk queued, a high cell must be in the next packets that leave.
-  const StreamId urgent = pair.open(Class::high);
+  const StreamId urgent = pair.open(Priority::high);
   const std::size_t bulk_before = pair.a.events.streams[bulk].sent;
   feeder.pump();
   pair.a->write(urgent, pair.a.block(pattern(1000, 2)));

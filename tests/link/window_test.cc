@@ -95,7 +95,7 @@ TEST(LongPath, OneStreamIsNotBoundByItsFirstWindow) {
     transfer.pair.net.faults.bytes_per_second = 12.5e6;
     transfer.pair.net.faults.queue_time_max = 100ms;
     transfer.piece = piece;
-    const StreamId stream = transfer.pair.open(Class::low);
+    const StreamId stream = transfer.pair.open(Priority::low);
     transfer.run({stream}, 3s);
     // 512 KiB in 100 ms would be 5.2 MB a second.
     EXPECT_GT(transfer.run({stream}, 2s), 2 * 11'000'000u);
@@ -107,7 +107,7 @@ TEST(LongPath, AGrownWindowFillsADeepQueueForARoundTripAtMost) {
   Transfer transfer;
   transfer.pair.net.faults.bytes_per_second = 12.5e6;
   transfer.pair.net.faults.queue_time_max = 10s;
-  const StreamId stream = transfer.pair.open(Class::low);
+  const StreamId stream = transfer.pair.open(Priority::low);
   transfer.run({stream}, 5s);
   EXPECT_GT(transfer.run({stream}, 2s), 2 * 11'500'000u);
   EXPECT_LT(transfer.pair.a->info(transfer.pair.link)->smoothed_rtt, 230ms)
@@ -119,7 +119,7 @@ TEST(LongPath, WhatIsHeldBackByLossesIsNoRate) {
   transfer.pair.net.faults.latency = 10ms;
   transfer.pair.net.faults.bytes_per_second = 12.5e6;  // half the first window in a round trip
   transfer.pair.net.faults.loss = 0.01;
-  const StreamId stream = transfer.pair.open(Class::low);
+  const StreamId stream = transfer.pair.open(Priority::low);
   for (int i = 0; i < 100; ++i) {
     transfer.run({stream}, 100ms);
     ASSERT_LE(transfer.grown(), 128 * kKib);
@@ -131,7 +131,7 @@ TEST(LongPath, LossesDoNotStopAWindowFromGrowing) {
   transfer.pair.net.faults.bytes_per_second = 12.5e6;
   transfer.pair.net.faults.queue_time_max = 100ms;
   transfer.pair.net.faults.loss = 0.01;
-  const StreamId stream = transfer.pair.open(Class::low);
+  const StreamId stream = transfer.pair.open(Priority::low);
   transfer.run({stream}, 5s);
   // By its first window, a loss in each: 3 MB a second.
   EXPECT_GT(transfer.run({stream}, 5s), 5 * 5'000'000u);
@@ -140,7 +140,7 @@ TEST(LongPath, LossesDoNotStopAWindowFromGrowing) {
 TEST(LongPath, WhoConsumesSlowlyGetsNoMore) {
   Transfer transfer;
   transfer.consume = false;
-  const StreamId stream = transfer.pair.open(Class::low);
+  const StreamId stream = transfer.pair.open(Priority::low);
   for (int i = 0; i < 100; ++i) {
     transfer.run({stream}, 50ms);
     transfer.pair.b->consume(transfer.pair.at_b(stream), 50'000);  // 1 MB a second
@@ -154,13 +154,13 @@ TEST(LongPath, WindowsHaveASumAndItComesBack) {
   options.long_windows_bytes = 3 << 20;
   Transfer transfer(options);
   std::vector<StreamId> streams;
-  for (int i = 0; i < 8; ++i) streams.push_back(transfer.pair.open(Class::low));
+  for (int i = 0; i < 8; ++i) streams.push_back(transfer.pair.open(Priority::low));
   transfer.run(streams, 3s);
   EXPECT_EQ(transfer.grown(), options.long_windows_bytes) << "all of it is wanted";
   transfer.pair.b->set_long_windows(1 << 20);
   transfer.run(streams, 3s);
   EXPECT_LE(transfer.grown(), std::size_t{1} << 20) << "memory is short: it goes back";
-  for (const StreamId stream : streams) transfer.pair.a->reset(stream, Code::none);
+  for (const StreamId stream : streams) transfer.pair.a->reset(stream, EndCode::none);
   transfer.pair.net.run_for(1s);
   EXPECT_EQ(transfer.grown(), 0u);
 }
@@ -169,7 +169,7 @@ TEST(LongPath, WindowsHaveASumAndItComesBack) {
 /// window is now.
 TEST(LongPath, ASmallWindowGoesOnInSmallPieces) {
   Transfer transfer;
-  const StreamId stream = transfer.pair.open(Class::low);
+  const StreamId stream = transfer.pair.open(Priority::low);
   transfer.run({stream}, 1s);
   transfer.pair.b->set_stream_window(16 * kKib);
   transfer.pair.b->set_long_windows(0);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kMiB = 1 << 20;
 
-class Sizes : public ::testing::TestWithParam<Class> {};
+class Sizes : public ::testing::TestWithParam<Priority> {};
 
 TEST_P(Sizes, EachArrivesAsItWasSent) {
   World world(2);
@@ -19,7 +19,7 @@ TEST_P(Sizes, EachArrivesAsItWasSent) {
                                           8191, 8192, 8193, 16384, 65536, 100000, kMiB};
   std::vector<SendId> ids;
   for (std::size_t i = 0; i < sizes.size(); ++i) {
-    ids.push_back(*world[0].send(1, i, sizes[i], {.cls = GetParam()}));
+    ids.push_back(*world[0].send(1, i, sizes[i], {.priority = GetParam()}));
     // One alone and then all together are different paths through packing.
     if (i % 2 == 0) {
       ASSERT_TRUE(world.run_until([&] { return world[0].outcomes() == ids.size(); }));
@@ -35,7 +35,7 @@ TEST_P(Sizes, EachArrivesAsItWasSent) {
   for (std::size_t i = 0; i < sizes.size(); ++i) sent.insert(pattern(i, sizes[i]));
   for (const Got& one : world[1].got) {
     got.insert(one.bytes);
-    EXPECT_EQ(one.cls, GetParam());
+    EXPECT_EQ(one.priority, GetParam());
     EXPECT_FALSE(one.sender);
     EXPECT_TRUE(one.reply_to);
     EXPECT_FALSE(one.in_reply_to);
@@ -45,14 +45,15 @@ TEST_P(Sizes, EachArrivesAsItWasSent) {
   world.expect_empty();
 }
 
-INSTANTIATE_TEST_SUITE_P(Classes, Sizes, ::testing::Values(Class::high, Class::normal, Class::low));
+INSTANTIATE_TEST_SUITE_P(Classes, Sizes,
+                         ::testing::Values(Priority::high, Priority::normal, Priority::low));
 
-class Largest : public ::testing::TestWithParam<Class> {};
+class Largest : public ::testing::TestWithParam<Priority> {};
 
 TEST_P(Largest, SixtyFourMebibytesWithProgress) {
   World world(2);
   const std::size_t size = limits::kMessageBytesMax;
-  const auto id = world[0].send(1, 7, size, {.cls = GetParam()});
+  const auto id = world[0].send(1, 7, size, {.priority = GetParam()});
   ASSERT_TRUE(world.run_until([&] { return world[0].outcomes() == 1; }));
   EXPECT_EQ(world[0].end_of(id).delivery.outcome, Outcome::delivered);
   ASSERT_EQ(world[1].got.size(), 1u);
@@ -74,7 +75,7 @@ TEST_P(Largest, SixtyFourMebibytesWithProgress) {
   // gathers what came in small ones: once.
   EXPECT_EQ(world[0].messages->stats().bytes_copied, size);
   const std::uint64_t gathered = world[1].messages->stats().bytes_copied;
-  if (GetParam() == Class::low) {
+  if (GetParam() == Priority::low) {
     EXPECT_LT(gathered, 16 * 1024u);
   } else {
     EXPECT_EQ(gathered, size);
@@ -84,7 +85,7 @@ TEST_P(Largest, SixtyFourMebibytesWithProgress) {
   world.expect_empty();
 }
 
-INSTANTIATE_TEST_SUITE_P(CellSizes, Largest, ::testing::Values(Class::normal, Class::low));
+INSTANTIATE_TEST_SUITE_P(CellSizes, Largest, ::testing::Values(Priority::normal, Priority::low));
 
 TEST(Delivery, OneByteMoreIsTooLarge) {
   World world(2);
@@ -191,7 +192,7 @@ TEST(Delivery, FlowsDoNotShareCircuits) {
   World world(3);
   ASSERT_TRUE(world[0].send(1, 1, 10, {.isolation = 1}));
   ASSERT_TRUE(world[0].send(1, 2, 10, {.isolation = 2}));
-  ASSERT_TRUE(world[0].send(1, 3, 10, {.cls = Class::high, .isolation = 1}));
+  ASSERT_TRUE(world[0].send(1, 3, 10, {.priority = Priority::high, .isolation = 1}));
   ASSERT_TRUE(world[0].send(1, 4, 10, {.relays = 0, .isolation = 1}));
   ASSERT_TRUE(world[0].send(2, 5, 10, {.isolation = 1}));
   ASSERT_TRUE(world[0].send(1, 6, 10, {.isolation = 1}));

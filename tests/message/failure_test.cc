@@ -211,33 +211,35 @@ TEST(Failure, AHopThatRefusesIsNotReportedAsBroken) {
   EXPECT_EQ(world[0].refusals, 1u);
 }
 
-TEST(Failure, SheddingEndsWhatWaitsOldestFirstAndOnlyThatClass) {
+TEST(Failure, SheddingEndsWhatWaitsOldestFirstAndOnlyThatPriority) {
   World world(2);
   world.hold_builds = true;
   std::vector<Result<SendId>> low;
-  for (int i = 0; i < 5; ++i) low.push_back(world[0].send(1, 10, 100, {.cls = Class::low}));
-  const auto normal = world[0].send(1, 20, 100, {.cls = Class::normal});
+  for (int i = 0; i < 5; ++i) low.push_back(world[0].send(1, 10, 100, {.priority = Priority::low}));
+  const auto normal = world[0].send(1, 20, 100, {.priority = Priority::normal});
   const Error why(Errc::refused_overload, "shed: low");
-  EXPECT_EQ(world[0].messages->shed(Class::low, 2, why, world.now()), 2u);
+  EXPECT_EQ(world[0].messages->shed(Priority::low, 2, why, world.now()), 2u);
   EXPECT_EQ(world[0].outcomes(Outcome::refused), 2u);
   for (int i : {0, 1}) {
     EXPECT_EQ(world[0].end_of(low[static_cast<std::size_t>(i)]).delivery.reason.message(),
               "refused_overload: shed: low");
   }
-  EXPECT_EQ(world[0].messages->shed(Class::low, 100, why, world.now()), 3u);
-  EXPECT_EQ(world[0].messages->shed(Class::low, 100, why, world.now()), 0u);
+  EXPECT_EQ(world[0].messages->shed(Priority::low, 100, why, world.now()), 3u);
+  EXPECT_EQ(world[0].messages->shed(Priority::low, 100, why, world.now()), 0u);
   world[0].messages->shutdown(world.now());
   EXPECT_EQ(world[0].end_of(normal).delivery.outcome, Outcome::failed);
 }
 
 TEST(Failure, WaitingIsMeasuredWhereSomethingCouldBeSent) {
   World world(3);
-  const auto waits = [&](Class cls) { return world[0].messages->waiting_time(cls, world.now()); };
+  const auto waits = [&](Priority priority) {
+    return world[0].messages->waiting_time(priority, world.now());
+  };
   world.hold_builds = true;
   static_cast<void>(world[0].send(1, 5, 100));
   world.run_for(2s);
-  EXPECT_EQ(waits(Class::normal), Duration::zero()) << "waiting for a circuit is no queue";
-  EXPECT_EQ(waits(Class::low), Duration::zero());
+  EXPECT_EQ(waits(Priority::normal), Duration::zero()) << "waiting for a circuit is no queue";
+  EXPECT_EQ(waits(Priority::low), Duration::zero());
 }
 
 TEST(Failure, NoWayIsSaidAtOnce) {
@@ -514,25 +516,26 @@ TEST(Failure, ArgumentsAreChecked) {
   EXPECT_EQ(world[0].send(1, 1, 1, {.ttl = -5ms}).error(), Errc::invalid_argument);
   EXPECT_EQ(world[0].send(1, 1, 1, {.ttl = 24h + 1ms}).error(), Errc::invalid_argument);
   EXPECT_EQ(world[0].send(1, 1, 1, {.relays = 6}).error(), Errc::invalid_argument);
-  EXPECT_EQ(world[0].send(1, 1, 1, {.cls = static_cast<Class>(3)}).error(), Errc::invalid_argument);
+  EXPECT_EQ(world[0].send(1, 1, 1, {.priority = static_cast<Priority>(3)}).error(),
+            Errc::invalid_argument);
   EXPECT_TRUE(world[0].send(1, 1, 1, {.ttl = 24h, .relays = 5}));
   ASSERT_TRUE(all_over(world, 1));
   world.expect_empty();
 }
 
-TEST(Failure, QueuesAreBoundedByClass) {
+TEST(Failure, QueuesAreBoundedByPriority) {
   WorldOptions options;
   options.messages.waiting_max = {1, 2, 3};
   World world(2, options);
-  for (std::size_t c = 0; c < kClassCount; ++c) {
-    const SendOptions send{.cls = static_cast<Class>(c)};
+  for (std::size_t c = 0; c < kPriorityCount; ++c) {
+    const SendOptions send{.priority = static_cast<Priority>(c)};
     for (std::size_t i = 0; i <= c; ++i) ASSERT_TRUE(world[0].send(1, i, 10, send));
     const auto over = world[0].send(1, 9, 10, send);
     ASSERT_FALSE(over);
     EXPECT_EQ(over.error(), Errc::refused_queue_full);
   }
   ASSERT_TRUE(all_over(world, 6));
-  EXPECT_TRUE(world[0].send(1, 10, 10, {.cls = Class::high})) << "there is room again";
+  EXPECT_TRUE(world[0].send(1, 10, 10, {.priority = Priority::high})) << "there is room again";
   ASSERT_TRUE(all_over(world, 7));
   world.expect_empty();
 }
@@ -548,8 +551,9 @@ TEST(Failure, QueuesAreBoundedInBytesAndFlows) {
   EXPECT_EQ(over.error(), Errc::refused_queue_full);
   EXPECT_EQ(over.error().detail, "bytes_full");
   ASSERT_TRUE(world[0].send(1, 3, 400)) << "the bound itself";
-  ASSERT_TRUE(world[0].send(1, 4, 10, {.cls = Class::high})) << "classes have bytes of their own";
-  const auto third = world[0].send(1, 5, 10, {.cls = Class::low});
+  ASSERT_TRUE(world[0].send(1, 4, 10, {.priority = Priority::high}))
+      << "priorities have bytes of their own";
+  const auto third = world[0].send(1, 5, 10, {.priority = Priority::low});
   ASSERT_TRUE(third);
   ASSERT_TRUE(all_over(world, 4));
   EXPECT_EQ(world[0].end_of(third).delivery.outcome, Outcome::refused) << "a third flow";

@@ -129,7 +129,7 @@ TEST_F(Linking, WhatWasTakenLongAgoIsForgotten) {
 }
 
 TEST_F(Linking, ScopesComeFromSourcesAndBeforeAll) {
-  messages->on_incoming(kOther, cls, now);
+  messages->on_incoming(kOther, priority, now);
   arrive({wire::PingFrame{1}}, kOther);
   EXPECT_FALSE(ended(kOther));
   arrive({frame({.ref = 0, .size = 5, .bytes = 5, .last = true})}, kOther);
@@ -149,7 +149,7 @@ TEST_F(Linking, RefusedPartsTakeNoPlacesFromOthers) {
     const circuit::CircuitId circuit{1'000 + c};
     come(circuit, 1);
     for (std::uint32_t ref = 0; ref < wire::kInterleavedMessagesMax;) {
-      std::vector<std::byte> bytes(onion::payload_bytes(cls));
+      std::vector<std::byte> bytes(onion::payload_bytes(priority));
       ByteWriter out(bytes);
       for (int i = 0; i < 16; ++i, ++ref) {  // replies, which nobody here waits for
         wire::append(out, frame({.ref = ref, .size = 2, .bytes = 1, .reply = true}));

@@ -83,7 +83,7 @@ TEST(Offload, WorkThatWasNeverBegunSendsNothingOfAnEarlierMessage) {
   };
   world.works_to_expire = 25;
   for (std::size_t i = 0; i < 20; ++i) {
-    ASSERT_TRUE(world[0].send(1, i, 1'000, {.cls = Class::low, .sign = true}));
+    ASSERT_TRUE(world[0].send(1, i, 1'000, {.priority = Priority::low, .sign = true}));
   }
   ASSERT_TRUE(world.run_until([&] { return world[0].outcomes() == 20; }));
   EXPECT_EQ(leaked, 0u);

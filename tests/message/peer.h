@@ -24,18 +24,18 @@ class Peer : public ::testing::Test, public Port, public Routes, public MessageE
   }
   /// A circuit of a source with that scope.
   void come(circuit::CircuitId circuit, std::uint8_t scope = 0) {
-    messages->on_incoming(circuit, cls, now);
+    messages->on_incoming(circuit, priority, now);
     wire::ScopeFrame told;
     told.scope.fill(static_cast<std::byte>(scope));
     arrive({told}, circuit);
   }
 
   // Port.
-  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Class, Now) override {
+  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority, Now) override {
     return circuit::CircuitId{kBuilt.value + builds++};
   }
   std::size_t sendable(circuit::CircuitId) const override { return room_now; }
-  memory::Block payload_block(Class c) override {
+  memory::Block payload_block(Priority c) override {
     memory::Block block = pool.take(onion::block_size(c));
     block.append(onion::payload_bytes(c));
     return block;
@@ -108,15 +108,15 @@ class Peer : public ::testing::Test, public Port, public Routes, public MessageE
     return out;
   }
   void raw(Bytes bytes, circuit::CircuitId circuit = kCircuit) {
-    memory::Block block = pool.take(onion::block_size(cls));
-    block.append(onion::payload_bytes(cls));
+    memory::Block block = pool.take(onion::block_size(priority));
+    block.append(onion::payload_bytes(priority));
     std::memset(block.data(), 0, block.size());
     std::memcpy(block.data(), bytes.data(), bytes.size());
     messages->on_payload(circuit, std::move(block), now);
     messages->pump(now);
   }
   void arrive(std::initializer_list<wire::Frame> frames, circuit::CircuitId circuit = kCircuit) {
-    std::vector<std::byte> bytes(onion::payload_bytes(cls));
+    std::vector<std::byte> bytes(onion::payload_bytes(priority));
     ByteWriter out(bytes);
     for (const auto& f : frames) wire::append(out, f);
     raw(Bytes(bytes).first(out.written()), circuit);
@@ -129,14 +129,14 @@ class Peer : public ::testing::Test, public Port, public Routes, public MessageE
   }
   Result<SendId> send(std::size_t size) {
     return messages->send(node_id(1), chain_of(pool, pattern(1, size), memory::BlockSize::bulk), {},
-                          {.cls = cls}, now);
+                          {.priority = priority}, now);
   }
 
   static constexpr circuit::CircuitId kCircuit{8};
   static constexpr circuit::CircuitId kBuilt{9};
   static constexpr std::uint64_t kWindow = wire::kInitialCredit;
 
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   Now now{TimePoint(1h), 1'800'000'000};
   memory::BlockPool pool;
   memory::Budget budget{"test", 100 << 20};

@@ -66,7 +66,7 @@ TEST_F(Protocol, WhatBreaksTheRulesEndsTheCircuitOnly) {
     come(circuit);
     const auto before = messages->stats().frames_malformed;
     acks.clear();
-    std::vector<std::byte> bytes(onion::payload_bytes(cls));
+    std::vector<std::byte> bytes(onion::payload_bytes(priority));
     ByteWriter out(bytes);
     for (const auto& f : frames) wire::append(out, f);
     raw(Bytes(bytes).first(out.written()), circuit);
@@ -229,7 +229,7 @@ TEST_F(Protocol, AnswersThatNobodyReadsArebounded) {
 // ---- credit -------------------------------------------------------------------------------------
 
 TEST_F(Protocol, CreditIsExtendedByQuarters) {
-  cls = Class::low;
+  priority = Priority::low;
   make({});
   std::uint64_t sent = 0;
   for (std::uint32_t ref = 0; ref < 1000; ++ref) {
@@ -245,7 +245,7 @@ TEST_F(Protocol, CreditIsExtendedByQuarters) {
 }
 
 TEST_F(Protocol, SendingMoreThanTheCreditEndsTheCircuit) {
-  cls = Class::low;
+  priority = Priority::low;
   make({});
   room_now = 0;  // so no credit can be given
   std::uint64_t sent = 0;
@@ -262,7 +262,7 @@ TEST_F(Protocol, SendingMoreThanTheCreditEndsTheCircuit) {
 }
 
 TEST_F(Protocol, RefusedBytesAreCreditedToo) {
-  cls = Class::low;
+  priority = Priority::low;
   make({});
   memory::Reservation hold = memory::Reservation::take(budget, budget.bytes_max());
   arrive({frame({.ref = 0, .size = 8 << 20, .bytes = 8000})});
@@ -273,7 +273,7 @@ TEST_F(Protocol, RefusedBytesAreCreditedToo) {
 }
 
 TEST_F(Protocol, TheSenderKeepsToItsCredit) {
-  cls = Class::low;
+  priority = Priority::low;
   make({});
   ASSERT_TRUE(send(10 << 20));
   messages->pump(now);
@@ -301,7 +301,7 @@ TEST_F(Protocol, TheSenderKeepsToItsCredit) {
 class Verifying : public Peer {
  protected:
   Verifying() {
-    cls = Class::low;  // a prefix in one cell
+    priority = Priority::low;  // a prefix in one cell
     MessagesOptions options;
     options.offload = [this](std::function<void()> work, std::function<void(WorkEnd, Now)> done) {
       works.push_back(std::move(work));
@@ -499,7 +499,7 @@ TEST_F(Sending, OnlySourcesTakeReplies) {
 }
 
 TEST_F(Sending, TheTimeToLiveSaysNothingOfQueuesAndBuilds) {
-  ASSERT_TRUE(messages->send(node_id(1), {}, {}, {.cls = cls, .ttl = 10s}, now));
+  ASSERT_TRUE(messages->send(node_id(1), {}, {}, {.priority = priority, .ttl = 10s}, now));
   messages->pump(now);
   let_pass(2500ms);
   messages->on_built(kBuilt, 1ms, now);

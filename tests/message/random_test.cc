@@ -50,7 +50,7 @@ struct Chaos {
     const std::size_t from = rng.below(3);
     const std::size_t to = (from + 1 + rng.below(2)) % 3;
     SendOptions options;
-    options.cls = static_cast<Class>(rng.below(3));
+    options.priority = static_cast<Priority>(rng.below(3));
     options.isolation = rng.below(2);
     options.ttl = rng.below(5) == 0 ? std::chrono::milliseconds(1 + rng.below(200)) : 30s;
     const std::uint64_t serial = ++serials;

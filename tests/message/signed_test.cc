@@ -9,7 +9,7 @@ namespace {
 class Signed : public Peer {
  protected:
   Signed() {
-    cls = Class::low;  // a prefix in one cell
+    priority = Priority::low;  // a prefix in one cell
     MessagesOptions options;
     options.self = kSelf;
     make(std::move(options));
@@ -27,7 +27,7 @@ class Signed : public Peer {
             .id = {std::byte{1}},
             .minute = minute_of(now.unix_seconds),
             .ttl_ms = 65'536,
-            .cls = Class::low};
+            .priority = Priority::low};
   }
   /// The whole message as its sender signed it.
   std::vector<std::byte> sealed(const SignedFields& as, std::size_t payload = 20) {
@@ -44,7 +44,7 @@ class Signed : public Peer {
     wire::MessageStart start{.id = as.id,
                              .size = static_cast<std::uint32_t>(bytes.size()),
                              .ttl_ms = as.ttl_ms,
-                             .cls = as.cls,
+                             .priority = as.priority,
                              .is_signed = true,
                              .channel = as.channel};
     acks.clear();
@@ -109,7 +109,8 @@ TEST_F(Signed, EveryFieldIsBound) {
   };
   EXPECT_EQ(changed([](SignedFields& f) { f.id[15] = std::byte{1}; }), AckStatus::bad_signature);
   EXPECT_EQ(changed([](SignedFields& f) { f.ttl_ms *= 2; }), AckStatus::bad_signature);
-  EXPECT_EQ(changed([](SignedFields& f) { f.cls = Class::high; }), AckStatus::bad_signature);
+  EXPECT_EQ(changed([](SignedFields& f) { f.priority = Priority::high; }),
+            AckStatus::bad_signature);
   auto elsewhere = as;
   elsewhere.destination.bytes[0] = std::byte{1};
   EXPECT_EQ(bring(as, sealed(elsewhere)), AckStatus::bad_signature);

@@ -29,10 +29,10 @@ TEST(MessageVectors, Frames) {
   const auto text = v.bytes("text");
   const auto id = v.array<16>("message_id");
   const wire::MessageStart whole{
-      .id = id, .size = 5, .ttl_ms = wire::ttl_on_wire(60s), .cls = Class::normal};
+      .id = id, .size = 5, .ttl_ms = wire::ttl_on_wire(60s), .priority = Priority::normal};
   wire::MessageStart part = whole;
   part.ttl_ms = wire::ttl_on_wire(1ms);
-  part.cls = Class::low;
+  part.priority = Priority::low;
   wire::MessageStart reply = whole;
   reply.in_reply_to = 3;
   EXPECT_EQ(written(wire::ScopeFrame{v.array<16>("scope")}), v.text("scope_frame"));
@@ -57,7 +57,7 @@ TEST(MessageVectors, Frames) {
 
   // And back: the payload holds them all, in that order.
   const auto payload = v.bytes("payload");
-  EXPECT_EQ(payload.size(), onion::payload_bytes(Class::normal));
+  EXPECT_EQ(payload.size(), onion::payload_bytes(Priority::normal));
   std::vector<std::byte> again(payload.size());
   ByteWriter out(again);
   wire::FrameReader frames(payload);
@@ -81,7 +81,7 @@ TEST(MessageVectors, Signed) {
                             .id = v.array<16>("message_id"),
                             .minute = ByteReader(v.bytes("minute")).u32(),
                             .ttl_ms = 1u << std::to_integer<unsigned>(v.bytes("ttl")[0]),
-                            .cls = static_cast<Class>(v.bytes("class")[0])};
+                            .priority = static_cast<Priority>(v.bytes("priority")[0])};
   const auto bytes = v.bytes("message");
   const auto chain = chain_of(pool, bytes, memory::BlockSize::bulk);
   const auto signer = verify_signed(fields, chain);

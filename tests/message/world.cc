@@ -76,8 +76,9 @@ void Node::report(std::span<const onion::RouteHop> route, bool ok, std::size_t f
   reports.push_back({ok, failed_hop, route.size()});
 }
 
-Result<circuit::CircuitId> Node::build(std::span<const onion::RouteHop> route, Class cls, Now) {
-  return world.build(*this, route.back().id, cls);
+Result<circuit::CircuitId> Node::build(std::span<const onion::RouteHop> route, Priority priority,
+                                       Now) {
+  return world.build(*this, route.back().id, priority);
 }
 
 std::size_t Node::sendable(circuit::CircuitId id) const {
@@ -89,10 +90,10 @@ std::size_t Node::sendable(circuit::CircuitId id) const {
   return end.queued >= ahead ? 0 : ahead - end.queued;
 }
 
-memory::Block Node::payload_block(Class cls) {
-  memory::Block block = pool.take(onion::block_size(cls));
+memory::Block Node::payload_block(Priority priority) {
+  memory::Block block = pool.take(onion::block_size(priority));
   if (!block) return block;
-  block.append(onion::payload_bytes(cls));
+  block.append(onion::payload_bytes(priority));
   std::memset(block.data(), 0xee, block.size());  // what is not written must not get out
   return block;
 }
@@ -110,7 +111,7 @@ Taken Node::on_message(Received&& message, Now now) {
   one.bytes.resize(message.payload.bytes());
   message.payload.copy_out(one.bytes);
   EXPECT_EQ(message.reservation.bytes(), one.bytes.size());
-  one.cls = message.cls;
+  one.priority = message.priority;
   one.sender = message.sender;
   one.reply_to = message.reply_to;
   one.in_reply_to = message.in_reply_to;
@@ -181,12 +182,12 @@ std::vector<Line*> World::alive() {
   return out;
 }
 
-Result<circuit::CircuitId> World::build(Node& from, const NodeId& to, Class cls) {
+Result<circuit::CircuitId> World::build(Node& from, const NodeId& to, Priority priority) {
   if (build_refused_at_once != Errc::ok) return fail(build_refused_at_once);
   lines_.push_back(std::make_unique<Line>());
   Line* line = lines_.back().get();
   line->number = lines_.size();
-  line->cls = cls;
+  line->priority = priority;
   const auto other =
       std::ranges::find_if(nodes_, [&](const auto& node) { return node_id(node->index) == to; });
   line->ends[0] = {.node = &from, .id = {line->number << 1}};
@@ -215,7 +216,7 @@ Result<circuit::CircuitId> World::build(Node& from, const NodeId& to, Class cls)
   after(options.latency, [this, line] {
     if (!line->alive) return;
     line->ends[1].known = true;
-    line->ends[1].node->messages->on_incoming(line->ends[1].id, line->cls, now());
+    line->ends[1].node->messages->on_incoming(line->ends[1].id, line->priority, now());
   });
   after(options.latency * 2, [this, line] {
     if (!line->alive) return;
@@ -230,7 +231,7 @@ void World::send(circuit::CircuitId id, memory::Block payload) {
   if (!line->alive) return;
   const auto from = static_cast<unsigned>(id.value & 1);
   End& end = line->ends[from];
-  ASSERT_EQ(payload.size(), onion::payload_bytes(line->cls));
+  ASSERT_EQ(payload.size(), onion::payload_bytes(line->priority));
   ASSERT_LT(end.queued, options.ahead_cells) << "sendable() was not honoured";
   ++end.queued;
   end.free_at = std::max(end.free_at, now().mono) + options.cell_time;
@@ -247,7 +248,7 @@ void World::send(circuit::CircuitId id, memory::Block payload) {
   at(end.free_at + options.latency, [this, line, from, bytes = std::move(bytes)] {
     if (!line->alive) return;
     End& e = line->ends[1 - from];
-    memory::Block block = e.node->pool.take(onion::block_size(line->cls));
+    memory::Block block = e.node->pool.take(onion::block_size(line->priority));
     ASSERT_TRUE(block);
     block.append(bytes.size());
     std::memcpy(block.data(), bytes.data(), bytes.size());
@@ -324,7 +325,7 @@ void World::expect_empty() {
     const MessagesStats m = node->messages->stats();
     EXPECT_EQ(m.waiting, 0u);
     EXPECT_EQ(m.in_flight, 0u);
-    for (std::size_t c = 0; c < kClassCount; ++c) {
+    for (std::size_t c = 0; c < kPriorityCount; ++c) {
       EXPECT_EQ(m.accepted[c], m.delivered[c] + m.expired[c] + m.refused[c] + m.failed[c]);
     }
   }

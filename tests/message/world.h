@@ -50,7 +50,7 @@ class World;
 struct Got {
   std::array<std::byte, 16> id{};
   std::vector<std::byte> bytes;
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   std::optional<NodeId> sender;
   std::optional<ReplyPath> reply_to;
   std::optional<std::array<std::byte, 16>> in_reply_to;
@@ -103,10 +103,10 @@ class Node final : public Port, public Routes, public MessageEvents {
   std::size_t refusals = 0;
 
   // Port.
-  Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Class cls,
+  Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Priority priority,
                                    Now now) override;
   std::size_t sendable(circuit::CircuitId circuit) const override;
-  memory::Block payload_block(Class cls) override;
+  memory::Block payload_block(Priority priority) override;
   void send(circuit::CircuitId circuit, memory::Block payload, Now now) override;
   std::size_t failed_hop() const override { return failed_hop_now; }
   void close(circuit::CircuitId circuit, Now now) override;
@@ -139,7 +139,7 @@ struct End {
 
 struct Line {
   std::uint64_t number = 0;
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   End ends[2];  // source, destination
   bool alive = true;
 };
@@ -198,7 +198,7 @@ class World {
 
  private:
   friend class Node;
-  Result<circuit::CircuitId> build(Node& from, const NodeId& to, Class cls);
+  Result<circuit::CircuitId> build(Node& from, const NodeId& to, Priority priority);
   void send(circuit::CircuitId id, memory::Block payload);
   void closed_by(circuit::CircuitId id);
   void turn();

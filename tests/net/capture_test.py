@@ -91,9 +91,9 @@ class Network:
         check(answer.returncode == 0, f"status: {answer.stdout} {answer.stderr}")
         return json.loads(answer.stdout)["relays_known"] == NODES
 
-    def send(self, file, cls):
+    def send(self, file, priority):
         source, destination = self.nodes[0], self.nodes[-1]
-        return self.run("send", destination["id"], file, "--class", cls, "--relays", str(RELAYS), "--quiet", "--json",
+        return self.run("send", destination["id"], file, "--priority", priority, "--relays", str(RELAYS), "--quiet", "--json",
                         "--socket", source["socket"])
 
     def ports(self):
@@ -103,10 +103,10 @@ class Network:
 def write_files(folder):
     """What is sent: no two files alike, nothing repeated in them."""
     files = []
-    for cls, sizes in SIZES.items():
+    for priority, sizes in SIZES.items():
         for size in sizes:
-            text = "".join(f"{cls} {size} at {at:9};" for at in range(0, size + 20, 20)).encode()[:size]
-            files.append((cls, folder / f"{cls}{size}"))
+            text = "".join(f"{priority} {size} at {at:9};" for at in range(0, size + 20, 20)).encode()[:size]
+            files.append((priority, folder / f"{priority}{size}"))
             files[-1][1].write_bytes(text)
     return files
 
@@ -117,11 +117,11 @@ def exchange(net, files, folder):
     folder.mkdir()
     receiver = net.spawn("recv", "--dir", folder, "--count", str(len(files)), "--socket", net.nodes[-1]["socket"],
                          stdout=subprocess.DEVNULL)
-    for cls, file in files:
+    for priority, file in files:
         answers = []
 
-        def is_taken(cls=cls, file=file, answers=answers):
-            answers.append(net.send(file, cls))
+        def is_taken(priority=priority, file=file, answers=answers):
+            answers.append(net.send(file, priority))
             return answers[-1].returncode != 3  # refused: `recv` has not subscribed yet
 
         net.wait_until(f"{file.name} is taken", is_taken)

@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Two nodes of two shards, with a circuit between them and messages of every class delivered.
+/// Two nodes of two shards, with a circuit between them and messages of every priority delivered.
 class Bounds : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -37,8 +37,9 @@ class Bounds : public ::testing::Test {
     std::vector<std::future<Delivery>> sent;
     for (unsigned i = 0; i < 300; ++i) {
       const std::vector<std::byte> payload(1'000);
-      sent.push_back(nodes_[1]->send(nodes_[0]->id(), payload,
-                                     {.cls = static_cast<Class>(i % kClassCount), .relays = 0}));
+      sent.push_back(
+          nodes_[1]->send(nodes_[0]->id(), payload,
+                          {.priority = static_cast<Priority>(i % kPriorityCount), .relays = 0}));
     }
     for (auto& one : sent) ASSERT_EQ(one.get().outcome, Outcome::delivered);
   }

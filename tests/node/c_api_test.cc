@@ -64,7 +64,7 @@ struct NodeOwner {
 qudag_send_options direct() {
   qudag_send_options out;
   qudag_send_options_init(&out);
-  EXPECT_EQ(out.cls, QUDAG_NORMAL);
+  EXPECT_EQ(out.priority, QUDAG_NORMAL);
   EXPECT_EQ(out.ttl_ms, 60'000u);
   EXPECT_EQ(out.relays, static_cast<unsigned>(QUDAG_RELAYS_DEFAULT));
   out.relays = 0;
@@ -123,7 +123,7 @@ TEST(CApi, TheDescriptorIsReadableWhileSomethingWaits) {
     EXPECT_EQ(qudag_message_copy(message, 1, text, 3), 3u);
     EXPECT_STREQ(text, "ell");
     EXPECT_EQ(qudag_message_copy(message, 9, text, 3), 0u);
-    EXPECT_EQ(qudag_message_class(message), QUDAG_NORMAL);
+    EXPECT_EQ(qudag_message_priority(message), QUDAG_NORMAL);
     EXPECT_EQ(qudag_message_can_reply(message), 1);
     char sender[QUDAG_ID_TEXT_BYTES];
     EXPECT_EQ(qudag_message_sender(message, sender), 0);

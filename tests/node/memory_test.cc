@@ -55,17 +55,18 @@ class Memory : public ::testing::Test {
   Node& destination() { return *nodes[2]; }
 
   /// Sends them over the relay, a bounded number at a time, and waits for all outcomes.
-  void send(std::size_t count, std::size_t bytes, Class cls) {
+  void send(std::size_t count, std::size_t bytes, Priority priority) {
     const std::vector<std::byte> payload(bytes);
     std::atomic<std::size_t> under_way{0};
     for (std::size_t i = 0; i < count; ++i) {
       while (under_way.load() >= 500) std::this_thread::yield();
       ++under_way;
-      const auto sent = source().send(destination().id(), payload, {.cls = cls, .relays = 1},
-                                      [&](const Delivery& delivery) {
-                                        if (delivery.outcome == Outcome::delivered) ++delivered;
-                                        --under_way;
-                                      });
+      const auto sent =
+          source().send(destination().id(), payload, {.priority = priority, .relays = 1},
+                        [&](const Delivery& delivery) {
+                          if (delivery.outcome == Outcome::delivered) ++delivered;
+                          --under_way;
+                        });
       ASSERT_TRUE(sent) << sent.error().message();
     }
     while (under_way.load() > 0) std::this_thread::yield();
@@ -123,10 +124,10 @@ class Memory : public ::testing::Test {
 
 TEST_F(Memory, NoAllocationPerMessage) {
   constexpr std::size_t kMessages = 10'000;
-  send(kMessages / 2, 256, Class::normal);
+  send(kMessages / 2, 256, Priority::normal);
   std::size_t rounds = 0;
   const Taken taken = calmest(kMessages / 100.0, [&] {
-    send(kMessages, 256, Class::normal);
+    send(kMessages, 256, Priority::normal);
     ++rounds;
   });
   EXPECT_EQ(delivered.load(), rounds * kMessages + kMessages / 2);
@@ -138,13 +139,13 @@ TEST_F(Memory, NoAllocationPerMessage) {
 
 TEST_F(Memory, NoAllocationPerRelayedCell) {
   constexpr std::size_t kBytes = 8 << 20;
-  for (int i = 0; i < 3; ++i) send(1, kBytes, Class::low);
+  for (int i = 0; i < 3; ++i) send(1, kBytes, Priority::low);
   constexpr double kCells = 3 * kBytes / 8192.0;  // forward, in a round; at least
   const double cells_before = metric(relay(), "qudag_cells_total", "relay");
   const double quic_before = metric(relay(), "qudag_quic_allocations_total", "system");
   double rounds = 0;
   const Taken taken = calmest(kCells / 50, [&] {
-    for (int i = 0; i < 3; ++i) send(1, kBytes, Class::low);
+    for (int i = 0; i < 3; ++i) send(1, kBytes, Priority::low);
     ++rounds;
   });
   const double cells = metric(relay(), "qudag_cells_total", "relay") - cells_before;
@@ -158,8 +159,8 @@ TEST_F(Memory, NoAllocationPerRelayedCell) {
 
 // Outside packet sealing a relay copies a byte once: out of QUIC's decrypt buffer into a block.
 TEST_F(Memory, ARelayCopiesAByteOnce) {
-  send(2, 8 << 20, Class::low);
-  send(2'000, 256, Class::normal);
+  send(2, 8 << 20, Priority::low);
+  send(2'000, 256, Priority::normal);
   const double relayed = metric(relay(), "qudag_bytes_relayed_total");
   const double copied = metric(relay(), "qudag_bytes_copied_total");
   EXPECT_GE(relayed, 16 << 20);
@@ -168,7 +169,7 @@ TEST_F(Memory, ARelayCopiesAByteOnce) {
 }
 
 TEST_F(Memory, IsReportedByPart) {
-  send(10, 100'000, Class::low);
+  send(10, 100'000, Priority::low);
   ASSERT_TRUE(kTlsCounted);
   for (const char* part : {"part=\"quic\"", "part=\"blocks\""}) {
     EXPECT_GT(metric(relay(), "qudag_memory_bytes", part), 10'000) << part;
@@ -194,9 +195,9 @@ TEST_F(Memory, BuffersOfAllSizesOutliveTheirNode) {
     }
     EXPECT_EQ(at, size);
     std::promise<Delivery> done;
-    const auto sent =
-        source().send(destination().id(), std::move(*buffer), {.cls = Class::low, .relays = 1},
-                      [&](const Delivery& delivery) { done.set_value(delivery); });
+    const auto sent = source().send(destination().id(), std::move(*buffer),
+                                    {.priority = Priority::low, .relays = 1},
+                                    [&](const Delivery& delivery) { done.set_value(delivery); });
     ASSERT_TRUE(sent);
     ASSERT_EQ(done.get_future().get().outcome, Outcome::delivered);
   }

@@ -148,7 +148,7 @@ TEST(Node, ALargeMessageArrivesWhole) {
   std::promise<Delivery> done;
   std::atomic<std::size_t> progress = 0;
   ASSERT_TRUE(net[1].send(
-      net[4].id(), std::move(*buffer), {.cls = Class::low},
+      net[4].id(), std::move(*buffer), {.priority = Priority::low},
       [&](const Delivery& d) { done.set_value(d); },
       [&](const SendProgress& now) { progress = now.bytes_done; }));
   const Delivery delivery = done.get_future().get();
@@ -184,7 +184,7 @@ TEST_P(Large, NothingGrowsUnderAMessage) {
     const std::uint64_t before = test::reallocations();
     std::promise<Delivery> done;
     ASSERT_TRUE(net[1].send(net[2].id(), std::move(*buffer),
-                            {.cls = Class::low, .relays = 1, .sign = GetParam()},
+                            {.priority = Priority::low, .relays = 1, .sign = GetParam()},
                             [&](const Delivery& d) { done.set_value(d); }));
     const Delivery delivery = done.get_future().get();
     ASSERT_EQ(delivery.outcome, Outcome::delivered) << delivery.reason.message();

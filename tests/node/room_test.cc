@@ -71,8 +71,8 @@ struct Three {
 
 TEST(Room, ASendThatIsRefusedHearsWhenToGoOn) {
   Three net;
-  std::promise<Class> room;
-  net.source().on_room([&](Class cls) { room.set_value(cls); });
+  std::promise<Priority> room;
+  net.source().on_room([&](Priority priority) { room.set_value(priority); });
   for (std::size_t i = 0; i < kRoom; ++i) ASSERT_TRUE(net.send({.relays = 0}));
   const auto refused = net.send({.relays = 0});
   ASSERT_FALSE(refused);
@@ -81,7 +81,7 @@ TEST(Room, ASendThatIsRefusedHearsWhenToGoOn) {
   EXPECT_EQ(told.wait_for(0s), std::future_status::timeout);
   EXPECT_EQ(net.pauses(), 1);
   net.open.count_down();
-  EXPECT_EQ(told.get(), Class::normal);
+  EXPECT_EQ(told.get(), Priority::normal);
   net.source().on_room({});
   EXPECT_TRUE(net.send({.relays = 0}));
 }

@@ -17,45 +17,45 @@ constexpr auto kLong = 60s;  // a test that waits so long has failed
 
 TEST(SendLimiter, PausesAtTheLimitAndGoesOnAtHalfOfIt) {
   SendLimiter limiter({1, 10, 1});
-  for (int i = 0; i < 10; ++i) EXPECT_TRUE(limiter.enter(Class::normal));
-  EXPECT_FALSE(limiter.paused(Class::normal));
-  EXPECT_FALSE(limiter.enter(Class::normal));
-  EXPECT_TRUE(limiter.paused(Class::normal));
-  EXPECT_EQ(limiter.under_way(Class::normal), 10u);
-  EXPECT_FALSE(limiter.leave(Class::normal, 4));  // 6 are left
-  EXPECT_TRUE(limiter.paused(Class::normal));
-  EXPECT_TRUE(limiter.leave(Class::normal, 1));
-  EXPECT_FALSE(limiter.paused(Class::normal));
-  EXPECT_FALSE(limiter.leave(Class::normal, 5));
-  EXPECT_EQ(limiter.pauses(), (SendLimiter::ByClass{0, 1, 0}));
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(limiter.enter(Priority::normal));
+  EXPECT_FALSE(limiter.paused(Priority::normal));
+  EXPECT_FALSE(limiter.enter(Priority::normal));
+  EXPECT_TRUE(limiter.paused(Priority::normal));
+  EXPECT_EQ(limiter.under_way(Priority::normal), 10u);
+  EXPECT_FALSE(limiter.leave(Priority::normal, 4));  // 6 are left
+  EXPECT_TRUE(limiter.paused(Priority::normal));
+  EXPECT_TRUE(limiter.leave(Priority::normal, 1));
+  EXPECT_FALSE(limiter.paused(Priority::normal));
+  EXPECT_FALSE(limiter.leave(Priority::normal, 5));
+  EXPECT_EQ(limiter.pauses(), (SendLimiter::ByPriority{0, 1, 0}));
 }
 
-TEST(SendLimiter, BytesOfAClassHaveAWindowAndALargeMessageEntersAlone) {
+TEST(SendLimiter, BytesOfAPriorityHaveAWindowAndALargeMessageEntersAlone) {
   SendLimiter::Windows windows{.bytes_max = {1'000, 1'000, 1'000}, .limiters = {}};
   SendLimiter limiter({10, 10, 10}, &windows);
   windows.limiters = {&limiter};
-  EXPECT_TRUE(limiter.enter(Class::low, 600));
-  EXPECT_FALSE(limiter.enter(Class::low, 401));
-  EXPECT_TRUE(limiter.paused(Class::low));
-  EXPECT_TRUE(limiter.enter(Class::low, 400)) << "there may be room for a smaller one";
-  EXPECT_TRUE(limiter.enter(Class::normal, 1'000)) << "low takes nothing of normal's";
-  EXPECT_EQ(limiter.bytes_under_way(Class::low), 1'000u);
-  EXPECT_FALSE(limiter.leave(Class::low, 1, 400));
-  EXPECT_TRUE(limiter.leave(Class::low, 1, 600));
-  EXPECT_EQ(limiter.bytes_under_way(Class::low), 0u);
-  EXPECT_TRUE(limiter.enter(Class::low, 5'000)) << "larger than the window";
-  EXPECT_FALSE(limiter.enter(Class::low, 1));
-  EXPECT_TRUE(limiter.leave(Class::low, 1, 5'000));
+  EXPECT_TRUE(limiter.enter(Priority::low, 600));
+  EXPECT_FALSE(limiter.enter(Priority::low, 401));
+  EXPECT_TRUE(limiter.paused(Priority::low));
+  EXPECT_TRUE(limiter.enter(Priority::low, 400)) << "there may be room for a smaller one";
+  EXPECT_TRUE(limiter.enter(Priority::normal, 1'000)) << "low takes nothing of normal's";
+  EXPECT_EQ(limiter.bytes_under_way(Priority::low), 1'000u);
+  EXPECT_FALSE(limiter.leave(Priority::low, 1, 400));
+  EXPECT_TRUE(limiter.leave(Priority::low, 1, 600));
+  EXPECT_EQ(limiter.bytes_under_way(Priority::low), 0u);
+  EXPECT_TRUE(limiter.enter(Priority::low, 5'000)) << "larger than the window";
+  EXPECT_FALSE(limiter.enter(Priority::low, 1));
+  EXPECT_TRUE(limiter.leave(Priority::low, 1, 5'000));
 }
 
 TEST(SendLimiter, GatesOfANodeLendEachOtherWhatTheyDoNotUse) {
   SendLimiter::Windows windows{.bytes_max = {1'000, 1'000, 1'000}, .limiters = {}};
   SendLimiter busy({99, 99, 99}, &windows), idle({99, 99, 99}, &windows);
   windows.limiters = {&busy, &idle};
-  for (int i = 0; i < 10; ++i) EXPECT_TRUE(busy.enter(Class::normal, 100));
-  EXPECT_FALSE(busy.enter(Class::normal, 100)) << "the whole window, and no more";
-  for (int i = 0; i < 5; ++i) EXPECT_TRUE(idle.enter(Class::normal, 100)) << "its own half";
-  EXPECT_FALSE(idle.enter(Class::normal, 100));
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(busy.enter(Priority::normal, 100));
+  EXPECT_FALSE(busy.enter(Priority::normal, 100)) << "the whole window, and no more";
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(idle.enter(Priority::normal, 100)) << "its own half";
+  EXPECT_FALSE(idle.enter(Priority::normal, 100));
 }
 
 TEST(SendLimiter, WindowsLeaveMemoryCalmAndRoomForTheRest) {
@@ -77,50 +77,50 @@ TEST(SendLimiter, WindowsLeaveMemoryCalmAndRoomForTheRest) {
 
 TEST(SendLimiter, WhoDoesNotWaitMayTryWhilePaused) {
   SendLimiter limiter({1, 2, 1});
-  ASSERT_TRUE(limiter.enter(Class::normal));
-  ASSERT_TRUE(limiter.enter(Class::normal));
-  EXPECT_FALSE(limiter.enter(Class::normal));
-  EXPECT_FALSE(limiter.enter(Class::normal));
+  ASSERT_TRUE(limiter.enter(Priority::normal));
+  ASSERT_TRUE(limiter.enter(Priority::normal));
+  EXPECT_FALSE(limiter.enter(Priority::normal));
+  EXPECT_FALSE(limiter.enter(Priority::normal));
   EXPECT_EQ(limiter.pauses()[1], 1u);  // one pause, however many knock
-  EXPECT_TRUE(limiter.leave(Class::normal, 1));
-  EXPECT_TRUE(limiter.enter(Class::normal));
+  EXPECT_TRUE(limiter.leave(Priority::normal, 1));
+  EXPECT_TRUE(limiter.enter(Priority::normal));
 }
 
 TEST(SendLimiter, ARefusalFurtherOnPausesToo) {
   SendLimiter limiter({10, 10, 10});
-  for (int i = 0; i < 4; ++i) ASSERT_TRUE(limiter.enter(Class::low));
-  EXPECT_FALSE(limiter.leave(Class::low, 1));
-  limiter.pause(Class::low);
-  EXPECT_EQ(limiter.under_way(Class::low), 3u);
-  EXPECT_TRUE(limiter.paused(Class::low));
-  EXPECT_FALSE(limiter.paused(Class::high));
-  EXPECT_FALSE(limiter.leave(Class::low, 1));
-  EXPECT_TRUE(limiter.leave(Class::low, 1));
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(limiter.enter(Priority::low));
+  EXPECT_FALSE(limiter.leave(Priority::low, 1));
+  limiter.pause(Priority::low);
+  EXPECT_EQ(limiter.under_way(Priority::low), 3u);
+  EXPECT_TRUE(limiter.paused(Priority::low));
+  EXPECT_FALSE(limiter.paused(Priority::high));
+  EXPECT_FALSE(limiter.leave(Priority::low, 1));
+  EXPECT_TRUE(limiter.leave(Priority::low, 1));
 }
 
 TEST(SendLimiter, IsNotPausedWhenNothingIsUnderWayThatCouldEndIt) {
   SendLimiter limiter({10, 10, 10});
-  ASSERT_TRUE(limiter.enter(Class::low));
-  EXPECT_FALSE(limiter.leave(Class::low, 1));
-  limiter.pause(Class::low);
-  EXPECT_FALSE(limiter.paused(Class::low));
+  ASSERT_TRUE(limiter.enter(Priority::low));
+  EXPECT_FALSE(limiter.leave(Priority::low, 1));
+  limiter.pause(Priority::low);
+  EXPECT_FALSE(limiter.paused(Priority::low));
   EXPECT_EQ(limiter.pauses()[2], 0u);
 }
 
 TEST(SendLimiter, WaitEndsByRoomByTimeAndByClosing) {
   SendLimiter limiter({1, 1, 1});
-  EXPECT_EQ(limiter.wait(Class::high, SendLimiter::Clock::now()), SendLimiter::Waited::room);
-  ASSERT_TRUE(limiter.enter(Class::high));
-  ASSERT_FALSE(limiter.enter(Class::high));
-  EXPECT_EQ(limiter.wait(Class::high, SendLimiter::Clock::now()), SendLimiter::Waited::too_long);
-  std::thread shard([&] { EXPECT_TRUE(limiter.leave(Class::high, 1)); });
-  EXPECT_EQ(limiter.wait(Class::high, SendLimiter::Clock::now() + kLong),
+  EXPECT_EQ(limiter.wait(Priority::high, SendLimiter::Clock::now()), SendLimiter::Waited::room);
+  ASSERT_TRUE(limiter.enter(Priority::high));
+  ASSERT_FALSE(limiter.enter(Priority::high));
+  EXPECT_EQ(limiter.wait(Priority::high, SendLimiter::Clock::now()), SendLimiter::Waited::too_long);
+  std::thread shard([&] { EXPECT_TRUE(limiter.leave(Priority::high, 1)); });
+  EXPECT_EQ(limiter.wait(Priority::high, SendLimiter::Clock::now() + kLong),
             SendLimiter::Waited::room);
   shard.join();
-  ASSERT_TRUE(limiter.enter(Class::high));
-  ASSERT_FALSE(limiter.enter(Class::high));
+  ASSERT_TRUE(limiter.enter(Priority::high));
+  ASSERT_FALSE(limiter.enter(Priority::high));
   limiter.close();
-  EXPECT_EQ(limiter.wait(Class::high, SendLimiter::Clock::now() + kLong),
+  EXPECT_EQ(limiter.wait(Priority::high, SendLimiter::Clock::now() + kLong),
             SendLimiter::Waited::closed);
 }
 
@@ -134,10 +134,10 @@ TEST(SendLimiter, SendersWhoWaitAllGetThrough) {
   for (std::uint64_t i = 0; i < kSenders; ++i) {
     senders.emplace_back([&] {
       for (std::uint64_t n = 0; n < kEach;) {
-        if (limiter.enter(Class::normal)) {
+        if (limiter.enter(Priority::normal)) {
           ++n;
           ++entered;
-        } else if (limiter.wait(Class::normal, SendLimiter::Clock::now() + kLong) !=
+        } else if (limiter.wait(Priority::normal, SendLimiter::Clock::now() + kLong) !=
                    SendLimiter::Waited::room) {
           return;
         }
@@ -150,12 +150,12 @@ TEST(SendLimiter, SendersWhoWaitAllGetThrough) {
       std::this_thread::yield();
       continue;
     }
-    (void)limiter.leave(Class::normal, now);
+    (void)limiter.leave(Priority::normal, now);
     ended += now;
   }
   for (std::thread& sender : senders) sender.join();
   EXPECT_EQ(entered.load(), kSenders * kEach);
-  EXPECT_EQ(limiter.under_way(Class::normal), 0u);
+  EXPECT_EQ(limiter.under_way(Priority::normal), 0u);
 }
 
 }  // namespace

@@ -14,8 +14,8 @@ using qudag::test::allocations;
 
 TEST(Allocation, NonePerCell) {
   ASSERT_TRUE(openssl_is_counted());
-  for (const Class cls : {Class::normal, Class::low}) {
-    TestCircuit c(4, cls, 12);
+  for (const Priority priority : {Priority::normal, Priority::low}) {
+    TestCircuit c(4, priority, 12);
     std::size_t before = 0;
     for (int i = 0; i < 400; ++i) {
       if (i == 100) before = allocations();  // contexts and blocks are there by then
@@ -33,7 +33,7 @@ TEST(Allocation, NonePerCell) {
 // What a circuit costs, printed for the README and bounded so that it cannot grow unseen.
 TEST(Allocation, AnIdleHopIsSmallAndRestGivesTheContextsBack) {
   ASSERT_TRUE(openssl_is_counted());
-  TestCircuit c(2, Class::normal, 13);
+  TestCircuit c(2, Priority::normal, 13);
   const auto pass = [&] {
     memory::Block cell = c.payload(0);
     c.source->seal(cell);

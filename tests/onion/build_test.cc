@@ -22,9 +22,9 @@ INSTANTIATE_TEST_SUITE_P(Hops, BuildOfHops, ::testing::Range<std::size_t>(1, 7))
 
 TEST_P(BuildOfHops, RoundTripGivesBothSidesTheSameKeys) {
   const std::size_t n = GetParam();
-  for (const Class cls : {Class::high, Class::normal, Class::low}) {
+  for (const Priority priority : {Priority::high, Priority::normal, Priority::low}) {
     TestRoute route(n, 100 + n);
-    const Built built = build_circuit(route, cls);
+    const Built built = build_circuit(route, priority);
     ASSERT_EQ(built.source.size(), n);
     for (std::size_t i = 0; i < n; ++i) {
       EXPECT_TRUE(same(built.source[i], built.accepted[i].secrets)) << "hop " << i;
@@ -36,7 +36,7 @@ TEST_P(BuildOfHops, RoundTripGivesBothSidesTheSameKeys) {
 TEST_P(BuildOfHops, PublicStartDrawsItsOwnKeys) {
   TestRoute route(GetParam(), 7);
   BuildMessage message;
-  auto pending = start_build(route.hops(), Class::normal, kNow, route.rng, message);
+  auto pending = start_build(route.hops(), Priority::normal, kNow, route.rng, message);
   ASSERT_TRUE(pending.has_value());
   std::vector<AcceptedBuild> accepted;
   for (std::size_t i = 0; i < GetParam(); ++i) {
@@ -166,22 +166,22 @@ TEST_P(BuildOfHops, AHopBeforeTheDestinationCannotEndTheRouteAsReady) {
 TEST(Build, RefusesRoutesOutOfBounds) {
   TestRoute route(7, 1);
   BuildMessage message;
-  EXPECT_EQ(start_build({}, Class::normal, kNow, route.rng, message).error().code,
+  EXPECT_EQ(start_build({}, Priority::normal, kNow, route.rng, message).error().code,
             Errc::invalid_argument);
-  EXPECT_EQ(start_build(route.hops(), Class::normal, kNow, route.rng, message).error().code,
+  EXPECT_EQ(start_build(route.hops(), Priority::normal, kNow, route.rng, message).error().code,
             Errc::invalid_argument);
 }
 
-TEST(Build, WrongClassAndWrongKeyAreRefused) {
+TEST(Build, WrongPriorityAndWrongKeyAreRefused) {
   TestRoute route(2, 2);
   BuildMessage message;
-  const PendingBuild pending = route.start(message, Class::low);
+  const PendingBuild pending = route.start(message, Priority::low);
   BuildMessage copy = message;
-  EXPECT_EQ(route.accept(0, copy, Class::normal).error().code, Errc::malformed);
+  EXPECT_EQ(route.accept(0, copy, Priority::normal).error().code, Errc::malformed);
   copy = message;
-  EXPECT_EQ(route.accept(1, copy, Class::low).error().code, Errc::authentication_failed);
+  EXPECT_EQ(route.accept(1, copy, Priority::low).error().code, Errc::authentication_failed);
   EXPECT_EQ(route.nodes[0].window->size(), 0u);
-  EXPECT_TRUE(route.accept(0, message, Class::low).has_value());
+  EXPECT_TRUE(route.accept(0, message, Priority::low).has_value());
 }
 
 TEST(Build, ExpiresAndIsNotTakenTooFarAhead) {
@@ -194,7 +194,7 @@ TEST(Build, ExpiresAndIsNotTakenTooFarAhead) {
   const auto at = [&](UnixSeconds now) {
     route.nodes[0].window = std::make_unique<ReplayWindow>();
     BuildMessage copy = message;
-    const auto accepted = route.accept(0, copy, Class::normal, now);
+    const auto accepted = route.accept(0, copy, Priority::normal, now);
     return accepted ? Errc::ok : accepted.error().code;
   };
   UnixSeconds expiry = (kNow + 59) / 60 * 60;
@@ -243,7 +243,7 @@ TEST(Build, AnOnionKeyCountsOnlyWhileItIsValid) {
       crypto::KemKeyPair::from_seed(route.rng.bytes<crypto::kKemSeedSize>()).value());
   const auto with = [&](std::vector<OnionKey> keys) {
     BuildMessage copy = message;
-    const auto accepted = accept_build(node.id, keys, *node.window, Class::normal, kNow, copy);
+    const auto accepted = accept_build(node.id, keys, *node.window, Priority::normal, kNow, copy);
     return accepted ? Errc::ok : accepted.error().code;
   };
   const auto pair = node.onion_key.pair;
@@ -271,7 +271,7 @@ TEST(Record, EveryByteOutsideTheFieldsMustBeZero) {
   std::array<std::byte, limits::kBuildRecordBytes> raw;
   write_build_record(record, raw);
   ASSERT_TRUE(parse_build_record(raw).has_value());
-  // version, role, class, reserved, and the zeros at the end
+  // version, role, priority, reserved, and the zeros at the end
   for (const std::size_t at : {0, 1, 2, 3, 1256, 1257, 1258, 1259, 1260, 1261, 1262, 1263}) {
     auto bad = raw;
     bad[at] ^= std::byte{0x80};

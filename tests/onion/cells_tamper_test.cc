@@ -11,16 +11,16 @@ namespace {
 
 using namespace test;
 
-using Param = std::tuple<std::size_t, Class>;
+using Param = std::tuple<std::size_t, Priority>;
 class CellTamper : public ::testing::TestWithParam<Param> {
  protected:
   std::size_t n() const { return std::get<0>(GetParam()); }
-  Class cls() const { return std::get<1>(GetParam()); }
-  std::size_t unit() const { return cell_bytes(cls()); }
+  Priority priority() const { return std::get<1>(GetParam()); }
+  std::size_t unit() const { return cell_bytes(priority()); }
 
   // A circuit that has already carried some cells both ways.
   std::unique_ptr<TestCircuit> circuit() {
-    auto c = std::make_unique<TestCircuit>(n(), cls(), 77);
+    auto c = std::make_unique<TestCircuit>(n(), priority(), 77);
     for (int i = 0; i < 3; ++i) {
       memory::Block cell = c->random_payload();
       c->source->seal(cell);
@@ -62,7 +62,7 @@ class CellTamper : public ::testing::TestWithParam<Param> {
 };
 INSTANTIATE_TEST_SUITE_P(Hops, CellTamper,
                          ::testing::Combine(::testing::Values<std::size_t>(1, 2, 4, 6),
-                                            ::testing::Values(Class::normal, Class::low)));
+                                            ::testing::Values(Priority::normal, Priority::low)));
 
 TEST_P(CellTamper, ForwardEveryChangeIsCaughtByTheNextHop) {
   for (std::size_t hop = 0; hop < n(); ++hop) {
@@ -146,7 +146,7 @@ TEST_P(CellTamper, BackwardRepeatedDroppedAndSwappedCellsAreCaught) {
 
 TEST_P(CellTamper, CellsOfAnotherCircuitOrDirectionDoNotPass) {
   auto c = circuit();
-  TestCircuit other(n(), cls(), 78);
+  TestCircuit other(n(), priority(), 78);
   memory::Block cell = at_link(other, n() - 1);
   EXPECT_FALSE(c->step_forward(n() - 1, cell));
 
@@ -159,7 +159,7 @@ TEST_P(CellTamper, CellsOfAnotherCircuitOrDirectionDoNotPass) {
 // sees, and knows whose doing it is; the rest shows as a tag that does not verify, never at the
 // first layer: no guard looks guilty.
 TEST_P(CellTamper, ATailThatIsNotZeroIsTheDestinationsDoing) {
-  const std::size_t payload = payload_bytes(cls());
+  const std::size_t payload = payload_bytes(priority());
   for (std::size_t at = 0; at < limits::kCellReserveBytes; at += 5) {
     auto c = circuit();
     memory::Block cell = c->random_payload();

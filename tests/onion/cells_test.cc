@@ -10,16 +10,16 @@ namespace {
 
 using namespace test;
 
-using Param = std::tuple<std::size_t, Class>;
+using Param = std::tuple<std::size_t, Priority>;
 class CellsOfHops : public ::testing::TestWithParam<Param> {
  protected:
   std::size_t n() const { return std::get<0>(GetParam()); }
-  Class cls() const { return std::get<1>(GetParam()); }
+  Priority priority() const { return std::get<1>(GetParam()); }
 };
 INSTANTIATE_TEST_SUITE_P(Hops, CellsOfHops,
                          ::testing::Combine(::testing::Range<std::size_t>(1, 7),
-                                            ::testing::Values(Class::high, Class::normal,
-                                                              Class::low)));
+                                            ::testing::Values(Priority::high, Priority::normal,
+                                                              Priority::low)));
 
 // One payload to the destination, hop by hop over links; the cell on each link is `seen`.
 bool send_forward(TestCircuit& c, memory::Block& cell, auto&& seen) {
@@ -46,7 +46,7 @@ std::optional<std::size_t> send_backward(TestCircuit& c, memory::Block& cell, au
 const auto kUnseen = [](std::size_t, Bytes) {};
 
 TEST_P(CellsOfHops, RoundTripBothWays) {
-  TestCircuit c(n(), cls(), 1000 + n());
+  TestCircuit c(n(), priority(), 1000 + n());
   for (int round = 0; round < 300; ++round) {
     memory::Block cell = c.random_payload();
     const auto sent = copy_of(cell.bytes());
@@ -66,12 +66,12 @@ TEST_P(CellsOfHops, RoundTripBothWays) {
 /// All hops with ChaCha20, and every mixture with AES, beyond what is made ahead at a time.
 TEST_P(CellsOfHops, EveryMixtureOfCiphersGoesBothWays) {
   for (unsigned chacha = 1; chacha < 1u << n(); ++chacha) {
-    TestCircuit c(n(), cls(), 2000 + n(), chacha);
+    TestCircuit c(n(), priority(), 2000 + n(), chacha);
     for (int round = 0; round < 40; ++round) {
       memory::Block cell = c.random_payload();
       const auto sent = copy_of(cell.bytes());
       ASSERT_TRUE(send_forward(c, cell, [&](std::size_t, Bytes seen) {
-        ASSERT_EQ(seen.size(), cell_bytes(cls()));
+        ASSERT_EQ(seen.size(), cell_bytes(priority()));
       })) << chacha;
       ASSERT_TRUE(same(sent, cell.bytes())) << chacha;
       memory::Block back = c.random_payload();
@@ -83,7 +83,7 @@ TEST_P(CellsOfHops, EveryMixtureOfCiphersGoesBothWays) {
 }
 
 TEST_P(CellsOfHops, ARunIsTheSameAsOneByOne) {
-  TestCircuit a(n(), cls(), 5), b(n(), cls(), 5);
+  TestCircuit a(n(), priority(), 5), b(n(), priority(), 5);
   std::vector<memory::Block> run;
   for (std::uint8_t i = 0; i < 40; ++i) run.push_back(a.payload(i));
   a.source->seal(run);
@@ -95,9 +95,9 @@ TEST_P(CellsOfHops, ARunIsTheSameAsOneByOne) {
 }
 
 TEST_P(CellsOfHops, PayloadAndCellSizesDoNotDependOnTheRoute) {
-  TestCircuit c(n(), cls(), 6);
-  const std::size_t unit = cls() == Class::low ? 8192 : 1024;
-  EXPECT_EQ(payload_bytes(cls()), unit - 96);
+  TestCircuit c(n(), priority(), 6);
+  const std::size_t unit = priority() == Priority::low ? 8192 : 1024;
+  EXPECT_EQ(payload_bytes(priority()), unit - 96);
   memory::Block cell = c.payload(0);
   ASSERT_TRUE(
       send_forward(c, cell, [&](std::size_t, Bytes seen) { EXPECT_EQ(seen.size(), unit); }));
@@ -109,7 +109,7 @@ TEST_P(CellsOfHops, PayloadAndCellSizesDoNotDependOnTheRoute) {
 }
 
 TEST_P(CellsOfHops, TheDestinationSeesRandomBytesBehindThePayload) {
-  TestCircuit c(n(), cls(), 7);
+  TestCircuit c(n(), priority(), 7);
   // Per position of the 80 bytes, how often each value occurs in 512 cells: about twice each.
   std::vector<std::array<int, 256>> counts(limits::kCellReserveBytes);
   for (int round = 0; round < 512; ++round) {
@@ -129,8 +129,8 @@ INSTANTIATE_TEST_SUITE_P(Hops, SmallCellsOfHops, ::testing::Range<std::size_t>(1
 
 TEST_P(SmallCellsOfHops, EveryByteOnEveryLinkLooksRandom) {
   const std::size_t n = GetParam();
-  TestCircuit c(n, Class::normal, 8);
-  const std::size_t unit = cell_bytes(Class::normal);
+  TestCircuit c(n, Priority::normal, 8);
+  const std::size_t unit = cell_bytes(Priority::normal);
   constexpr int kCells = 768;
   // [direction and link][position][value]
   std::vector<std::vector<std::array<std::uint16_t, 256>>> counts(2 * n);
@@ -154,14 +154,14 @@ TEST_P(SmallCellsOfHops, EveryByteOnEveryLinkLooksRandom) {
 }
 
 TEST(Cells, KeysMoveOnWithoutAGapInBothDirections) {
-  TestCircuit c(3, Class::normal, 9);
+  TestCircuit c(3, Priority::normal, 9);
   for (std::uint64_t i = 0; i < limits::kCellsPerKey + 100; ++i) {
     memory::Block cell = c.payload(static_cast<std::uint8_t>(i));
     c.source->seal(cell);
     for (std::size_t hop = 0; hop < 3; ++hop) ASSERT_TRUE(c.step_forward(hop, cell)) << i;
     ASSERT_EQ(cell.data()[5], std::byte(static_cast<std::uint8_t>(i)));
     cell.clear();
-    cell.append(payload_bytes(Class::normal));
+    cell.append(payload_bytes(Priority::normal));
     c.hops[2].seal(cell);
     c.hops[1].backward(cell);
     c.hops[0].backward(cell);
@@ -171,7 +171,7 @@ TEST(Cells, KeysMoveOnWithoutAGapInBothDirections) {
 }
 
 TEST(Cells, AnIdleCircuitCanRestAnywhere) {
-  TestCircuit c(4, Class::normal, 10);
+  TestCircuit c(4, Priority::normal, 10);
   for (int round = 0; round < 200; ++round) {
     for (std::size_t i = 0; i < c.hops.size(); ++i) {
       if (round % static_cast<int>(i + 2) == 0) c.hops[i].rest();
@@ -188,7 +188,7 @@ TEST(Cells, AnIdleCircuitCanRestAnywhere) {
 TEST(Cells, AHopOfAnIdleCircuitIsSmall) { EXPECT_LE(sizeof(HopCrypto), 96u); }
 
 TEST(Cells, AWrongSizeIsAFailureNotADefect) {
-  TestCircuit c(2, Class::normal, 11);
+  TestCircuit c(2, Priority::normal, 11);
   memory::Block cell = c.payload(0);
   EXPECT_FALSE(c.hops[0].forward(cell));
   EXPECT_FALSE(c.hops[1].open(cell));

@@ -78,13 +78,13 @@ TEST(KeyStock, ABuildTakesItsKeysFromIt) {
     stock.put(std::move(pair));
   }
   BuildMessage message;
-  auto pending = start_build(route.hops(), Class::normal, kNow, route.rng, message, &stock);
+  auto pending = start_build(route.hops(), Priority::normal, kNow, route.rng, message, &stock);
   ASSERT_TRUE(pending);
   EXPECT_EQ(stock.size(), 0u);
   EXPECT_EQ(stock.taken(), 3u);
   EXPECT_TRUE(route.accept(0, message)) << "a build like any other";
   // The next one makes its own.
-  ASSERT_TRUE(start_build(route.hops(), Class::normal, kNow, route.rng, message, &stock));
+  ASSERT_TRUE(start_build(route.hops(), Priority::normal, kNow, route.rng, message, &stock));
   EXPECT_EQ(stock.missed(), 3u);
 }
 

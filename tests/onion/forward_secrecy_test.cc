@@ -73,8 +73,8 @@ TEST(ForwardSecrecy, OnionKeysAndIdentitiesOpenNoRecordedCell) {
             .value());
   }
   BuildMessage message;
-  auto pending =
-      detail::start_build_with(route.hops(), Class::normal, route.rng, std::move(chance), message);
+  auto pending = detail::start_build_with(route.hops(), Priority::normal, route.rng,
+                                          std::move(chance), message);
   std::vector<BuildMessage> build_on_link;
   std::vector<AcceptedBuild> accepted;
   for (std::size_t i = 0; i < kHops; ++i) {
@@ -89,15 +89,15 @@ TEST(ForwardSecrecy, OnionKeysAndIdentitiesOpenNoRecordedCell) {
     relay_reply(accepted[i], reply);
     reply_on_link[i] = reply;
   }
-  SourceCrypto source(std::move(finish_build(std::move(*pending), reply)->hops), Class::normal,
+  SourceCrypto source(std::move(finish_build(std::move(*pending), reply)->hops), Priority::normal,
                       route.rng);
   std::vector<HopCrypto> hops;
-  for (auto& a : accepted) hops.emplace_back(std::move(a.secrets), Class::normal);
+  for (auto& a : accepted) hops.emplace_back(std::move(a.secrets), Priority::normal);
 
   // The first cell of each direction, as every link showed it.
   memory::BlockPool pool;
   memory::Block cell = pool.take(memory::BlockSize::cell);
-  cell.append(payload_bytes(Class::normal));
+  cell.append(payload_bytes(Priority::normal));
   std::memset(cell.data(), 0x41, cell.size());
   source.seal(cell);
   std::vector<std::vector<std::byte>> forward, backward(kHops);

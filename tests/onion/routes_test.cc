@@ -22,15 +22,15 @@ struct GoldenBuild {
   GoldenBuild(const Vectors& v, std::size_t hops) : given(v, hops) {
     StreamRng padding(key(v, "padding_key"));
     BuildMessage message;
-    pending =
-        detail::start_build_with(given.route, given.cls, padding, std::move(given.chance), message)
-            .value();
+    pending = detail::start_build_with(given.route, given.priority, padding,
+                                       std::move(given.chance), message)
+                  .value();
     ReplayWindow window;
     for (std::size_t i = 0; i < hops; ++i) {
       expect_unit(v, name_of(hops, "build"), i, message);
       accepted.push_back(detail::accept_build_with(given.route[i].id, {&given.onion_keys[i], 1},
-                                                   window, given.cls, given.now, &given.second[i],
-                                                   message)
+                                                   window, given.priority, given.now,
+                                                   &given.second[i], message)
                              .value());
     }
   }
@@ -66,15 +66,15 @@ TEST_P(RouteVectors, BuildReplyAndCells) {
   ASSERT_TRUE(result.has_value());
   ASSERT_EQ(result->status, BuildStatus::ready);
 
-  const Class cls = built.given.cls;
+  const Priority priority = built.given.priority;
   std::vector<HopCrypto> relays;
-  for (AcceptedBuild& one : built.accepted) relays.emplace_back(std::move(one.secrets), cls);
+  for (AcceptedBuild& one : built.accepted) relays.emplace_back(std::move(one.secrets), priority);
   BytesRng rng(v.bytes("reserve_key"));
-  SourceCrypto source(std::move(result->hops), cls, rng);
+  SourceCrypto source(std::move(result->hops), priority, rng);
   memory::BlockPool pool;
   const auto payload = [&](std::size_t first) {
-    memory::Block block = pool.take(block_size(cls));
-    block.append(payload_bytes(cls));
+    memory::Block block = pool.take(block_size(priority));
+    block.append(payload_bytes(priority));
     for (std::size_t k = 0; k < block.size(); ++k) {
       block.data()[k] = static_cast<std::byte>((first + 7 * k) & 255);
     }

@@ -89,16 +89,17 @@ class TestRoute {
     return out;
   }
 
-  PendingBuild start(BuildMessage& out, Class cls = Class::normal, UnixSeconds now = kNow) {
-    auto pending = detail::start_build_with(hops(), cls, rng, chance(now), out);
+  PendingBuild start(BuildMessage& out, Priority priority = Priority::normal,
+                     UnixSeconds now = kNow) {
+    auto pending = detail::start_build_with(hops(), priority, rng, chance(now), out);
     EXPECT_TRUE(pending.has_value());
     return std::move(*pending);
   }
 
-  Result<AcceptedBuild> accept(std::size_t hop, BuildMessage& message, Class cls = Class::normal,
-                               UnixSeconds now = kNow) {
-    return accept_build(nodes[hop].id, {&nodes[hop].onion_key, 1}, *nodes[hop].window, cls, now,
-                        message);
+  Result<AcceptedBuild> accept(std::size_t hop, BuildMessage& message,
+                               Priority priority = Priority::normal, UnixSeconds now = kNow) {
+    return accept_build(nodes[hop].id, {&nodes[hop].onion_key, 1}, *nodes[hop].window, priority,
+                        now, message);
   }
 
   TestRng rng;
@@ -113,13 +114,13 @@ struct Built {
   std::vector<HopSecrets> source;
 };
 
-inline Built build_circuit(TestRoute& route, Class cls = Class::normal) {
+inline Built build_circuit(TestRoute& route, Priority priority = Priority::normal) {
   Built out;
   BuildMessage message;
-  PendingBuild pending = route.start(message, cls);
+  PendingBuild pending = route.start(message, priority);
   for (std::size_t i = 0; i < route.nodes.size(); ++i) {
     out.build_on_link.push_back(message);
-    auto accepted = route.accept(i, message, cls);
+    auto accepted = route.accept(i, message, priority);
     EXPECT_TRUE(accepted.has_value()) << "hop " << i;
     out.accepted.push_back(std::move(*accepted));
   }
@@ -142,21 +143,22 @@ inline Built build_circuit(TestRoute& route, Class cls = Class::normal) {
 class TestCircuit {
  public:
   /// Bit i of `chacha`: hop i uses ChaCha20-Poly1305.
-  TestCircuit(std::size_t n, Class c, std::uint64_t seed, unsigned chacha = 0) : rng(seed), cls(c) {
+  TestCircuit(std::size_t n, Priority c, std::uint64_t seed, unsigned chacha = 0)
+      : rng(seed), priority(c) {
     std::vector<HopSecrets> secrets;
     for (std::size_t i = 0; i < n; ++i) {
       HopSecrets s{
           key_from(rng), key_from(rng),
           (chacha >> i & 1) != 0 ? crypto::Cipher::chacha20_poly1305 : crypto::Cipher::aes_256_gcm};
-      hops.emplace_back(clone(s), cls);
+      hops.emplace_back(clone(s), priority);
       secrets.push_back(std::move(s));
     }
-    source = std::make_unique<SourceCrypto>(std::move(secrets), cls, rng);
+    source = std::make_unique<SourceCrypto>(std::move(secrets), priority, rng);
   }
 
   memory::Block payload(std::uint8_t fill) {
-    memory::Block block = pool.take(block_size(cls));
-    block.append(payload_bytes(cls));
+    memory::Block block = pool.take(block_size(priority));
+    block.append(payload_bytes(priority));
     std::memset(block.data(), fill, block.size());
     return block;
   }
@@ -167,8 +169,8 @@ class TestCircuit {
   }
   /// As a link hands it over: a new block at full headroom.
   memory::Block over_link(const memory::Block& sent) {
-    EXPECT_EQ(sent.size(), cell_bytes(cls));
-    memory::Block block = pool.take(block_size(cls));
+    EXPECT_EQ(sent.size(), cell_bytes(priority));
+    memory::Block block = pool.take(block_size(priority));
     block.append(sent.size());
     std::memcpy(block.data(), sent.data(), sent.size());
     return block;
@@ -181,7 +183,7 @@ class TestCircuit {
 
   memory::BlockPool pool;
   TestRng rng;
-  Class cls;
+  Priority priority;
   std::vector<HopCrypto> hops;
   std::unique_ptr<SourceCrypto> source;
 };

@@ -74,7 +74,7 @@ struct World {
     FixedRng padding;
     Started out;
     out.pending = std::move(
-        detail::start_build_with(route, Class::normal, padding, std::move(chance), out.build)
+        detail::start_build_with(route, Priority::normal, padding, std::move(chance), out.build)
             .value());
     BuildMessage message = out.build;
     std::vector<AcceptedBuild> accepted;
@@ -85,7 +85,7 @@ struct World {
             .value();
     for (std::size_t i = 0; i < route.size(); ++i) {
       const OnionKey key{pairs[i], 0, 2 * kNow};
-      accepted.push_back(detail::accept_build_with(route[i].id, {&key, 1}, window, Class::normal,
+      accepted.push_back(detail::accept_build_with(route[i].id, {&key, 1}, window, Priority::normal,
                                                    kNow, &second, message)
                              .value());
     }

@@ -52,7 +52,7 @@ class BytesRng final : public Rng {
 struct VectorRoute {
   VectorRoute(const Vectors& v, std::size_t hops)
       : now(load_be<std::uint64_t>(v.bytes("now").data())),
-        cls(static_cast<Class>(v.bytes("class")[0])) {
+        priority(static_cast<Priority>(v.bytes("priority")[0])) {
     for (std::size_t i = 0; i < hops; ++i) add(v, "hop_" + std::to_string(i) + "_");
   }
 
@@ -80,7 +80,7 @@ struct VectorRoute {
   }
 
   UnixSeconds now;
-  Class cls;
+  Priority priority;
   std::vector<RouteHop> route;
   std::vector<OnionKey> onion_keys;
   std::vector<detail::HopChance> chance;  // start_build_with() takes it

@@ -35,11 +35,12 @@ TEST(Vectors, KeySchedule) {
 TEST(Vectors, BuildAndReply) {
   const Vectors v = load("onion_build.txt");
   VectorRoute given(v, 3);
-  const auto& [now, cls, route, onion_keys, chance, second] = given;
+  const auto& [now, priority, route, onion_keys, chance, second] = given;
 
   StreamRng padding(key(v, "padding_key"));
   BuildMessage message;
-  auto pending = detail::start_build_with(route, cls, padding, std::move(given.chance), message);
+  auto pending =
+      detail::start_build_with(route, priority, padding, std::move(given.chance), message);
   ASSERT_TRUE(pending.has_value());
   EXPECT_TRUE(same(message, v.bytes("build_0")));
 
@@ -47,8 +48,8 @@ TEST(Vectors, BuildAndReply) {
   ReplayWindow window;
   for (std::size_t i = 0; i < route.size(); ++i) {
     EXPECT_TRUE(same(crypto::sha256(message), v.bytes("build_" + std::to_string(i) + "_sha256")));
-    accepted.push_back(detail::accept_build_with(route[i].id, {&onion_keys[i], 1}, window, cls, now,
-                                                 &second[i], message)
+    accepted.push_back(detail::accept_build_with(route[i].id, {&onion_keys[i], 1}, window, priority,
+                                                 now, &second[i], message)
                            .value());
   }
   ReplyMessage reply;
@@ -84,50 +85,50 @@ const Route kRoutes[] = {
     {"Mixed", "onion_cells_mixed.txt", {kChaCha, kAes, kChaCha}, 1},
 };
 
-class CellVectors : public ::testing::TestWithParam<std::tuple<Route, Class>> {};
-std::string name_of_cells(const ::testing::TestParamInfo<std::tuple<Route, Class>>& info) {
-  const bool low = std::get<Class>(info.param) == Class::low;
+class CellVectors : public ::testing::TestWithParam<std::tuple<Route, Priority>> {};
+std::string name_of_cells(const ::testing::TestParamInfo<std::tuple<Route, Priority>>& info) {
+  const bool low = std::get<Priority>(info.param) == Priority::low;
   return std::string(std::get<Route>(info.param).name) + (low ? "Low" : "Normal");
 }
 INSTANTIATE_TEST_SUITE_P(Routes, CellVectors,
                          ::testing::Combine(::testing::ValuesIn(kRoutes),
-                                            ::testing::Values(Class::normal, Class::low)),
+                                            ::testing::Values(Priority::normal, Priority::low)),
                          name_of_cells);
 
 TEST_P(CellVectors, AllLinksBothWays) {
   const auto& [route, cls_of_route] = GetParam();
-  const Class cls = cls_of_route;
+  const Priority priority = cls_of_route;
   const Vectors v = load(route.file);
   std::vector<HopSecrets> secrets;
   std::vector<HopCrypto> hops;
   for (const std::string hop : {"hop_0_", "hop_1_", "hop_2_"}) {
     HopSecrets s{key(v, hop + "forward_chain"), key(v, hop + "backward_chain"),
                  route.ciphers[secrets.size()]};
-    hops.emplace_back(clone(s), cls);
+    hops.emplace_back(clone(s), priority);
     secrets.push_back(std::move(s));
   }
   BytesRng rng(v.bytes("reserve_key"));
-  SourceCrypto source(std::move(secrets), cls, rng);
+  SourceCrypto source(std::move(secrets), priority, rng);
 
   memory::BlockPool pool;
   std::size_t compared = 0;
   const auto compare = [&](std::uint64_t c, const char* direction, std::size_t link, Bytes seen) {
-    const std::string name = "cell_" + std::to_string(cell_bytes(cls)) + "_" + std::to_string(c) +
-                             "_" + direction + "_link_" + std::to_string(link);
+    const std::string name = "cell_" + std::to_string(cell_bytes(priority)) + "_" +
+                             std::to_string(c) + "_" + direction + "_link_" + std::to_string(link);
     if (c > 1 && c + 1 < limits::kCellsPerKey) return;
     EXPECT_TRUE(same(crypto::sha256(seen), v.bytes(name + "_sha256"))) << name;
-    if (c == 0 && cls == Class::normal) {
+    if (c == 0 && priority == Priority::normal) {
       EXPECT_TRUE(same(seen, v.bytes(name))) << name;
     }
     ++compared;
   };
   const auto payload = [&](std::uint64_t c) {
-    memory::Block block = pool.take(block_size(cls));
-    block.append(payload_bytes(cls));
+    memory::Block block = pool.take(block_size(priority));
+    block.append(payload_bytes(priority));
     for (std::size_t k = 0; k < block.size(); ++k) block.data()[k] = std::byte((c + 7 * k) & 255);
     return block;
   };
-  const std::uint64_t last = cls == Class::low ? 1 : route.last_cell;
+  const std::uint64_t last = priority == Priority::low ? 1 : route.last_cell;
   for (std::uint64_t c = 0; c <= last; ++c) {
     memory::Block cell = payload(c);
     source.seal(cell);

@@ -66,7 +66,7 @@ struct Flooded {
 
   void build(std::uint32_t link, UnixSeconds expires, Told& told, Now now) {
     ++told.asked;
-    if (limiter.ask({link, 1}, now) != link::Code::none) {
+    if (limiter.ask({link, 1}, now) != wire::EndCode::none) {
       ++told.limiter;
       return;
     }
@@ -126,7 +126,7 @@ TEST(Replays, TheGateIsFairByLink) {
   std::size_t welcome = 0;
   for (int ms = 0; ms < 10'000; ++ms) {
     const Now now{TimePoint(Duration(1ms) * ms), 0};
-    welcome += alone.ask({1, 1}, now) == link::Code::none;
+    welcome += alone.ask({1, 1}, now) == wire::EndCode::none;
   }
   EXPECT_GE(welcome, 990u + 100u) << "all of the rate, and of its burst";
   EXPECT_LE(welcome, 1'200u);

@@ -138,7 +138,8 @@ void Attack::send_one(std::size_t from) {
   const std::uint64_t number = books_.size();
   std::vector<std::byte> text(8 + pick(kTextMax));
   store_be<std::uint64_t>(text.data(), number);
-  SendOptions send{.cls = Class::normal, .ttl = kTtl, .isolation = pick(2) == 0 ? 0 : number};
+  SendOptions send{
+      .priority = Priority::normal, .ttl = kTtl, .isolation = pick(2) == 0 ? 0 : number};
   NodeId to;
   const bool to_attacker = pick(100) < kToAttackers;
   if (to_attacker) {
@@ -146,7 +147,7 @@ void Attack::send_one(std::size_t from) {
     to = id;
     if (kind == Kind::churner) send.ttl = kTtlChurner;
     if (kind == Kind::signing) {  // as an application that signs some of its messages
-      send.cls = Class::low;
+      send.priority = Priority::low;
       send.isolation = 0;
       send.sign = pick(100) < kSigned;
     }

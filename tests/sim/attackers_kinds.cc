@@ -60,7 +60,7 @@ class Prober : public Attacker {
     std::size_t built = 0;
     for (const NodeId& id : ring_.honest(*view(), false)) {
       if (have.contains(id)) continue;
-      static_cast<void>(build({id}, Class::normal));
+      static_cast<void>(build({id}, Priority::normal));
       if (++built == kAtOnce) return;
     }
   }
@@ -93,7 +93,7 @@ class Ids final : public Prober {
                {.id = reply,
                 .size = 32,
                 .ttl_ms = kProbeTtl,
-                .cls = arrival.cls,
+                .priority = arrival.priority,
                 .in_reply_to = arrival.ref},
                32)) {
       return;
@@ -102,9 +102,13 @@ class Ids final : public Prober {
   }
   void ask(const wire::MessageId& id, std::uint64_t number) {
     for (const auto& [circuit, who] : probes()) {
-      const auto ref = begin(
-          circuit,
-          {.id = id, .size = 32, .ttl_ms = kProbeTtl, .cls = Class::normal, .in_reply_to = {}}, 32);
+      const auto ref = begin(circuit,
+                             {.id = id,
+                              .size = 32,
+                              .ttl_ms = kProbeTtl,
+                              .priority = Priority::normal,
+                              .in_reply_to = {}},
+                             32);
       if (ref) asked_[{circuit, *ref}] = {number, who};
     }
   }
@@ -139,10 +143,13 @@ class Partial final : public Prober {
     while (!left_.empty()) {
       const auto [circuit, who] = left_.back();
       left_.pop_back();
-      const auto ref = begin(
-          circuit,
-          {.id = id_, .size = kWhole, .ttl_ms = kProbeTtl, .cls = Class::normal, .in_reply_to = {}},
-          kPiece);
+      const auto ref = begin(circuit,
+                             {.id = id_,
+                              .size = kWhole,
+                              .ttl_ms = kProbeTtl,
+                              .priority = Priority::normal,
+                              .in_reply_to = {}},
+                             kPiece);
       if (!ref) continue;
       asked_last_ = who;
       open_.emplace_back(circuit, *ref);
@@ -161,7 +168,7 @@ class Partial final : public Prober {
                  {.id = id_,
                   .size = kWhole,
                   .ttl_ms = kProbeTtl,
-                  .cls = target_->cls,
+                  .priority = target_->priority,
                   .in_reply_to = target_->ref},
                  kPiece);
     if (!ref_) return finish();
@@ -326,7 +333,7 @@ class Replayer final : public Liar {
     kept_.pop_front();
     const auto link = link_to(next);
     if (!link) return;
-    for (int again = 0; again < 2; ++again) write_raw(*link, Class::normal, bytes);
+    for (int again = 0; again < 2; ++again) write_raw(*link, Priority::normal, bytes);
   }
   static constexpr std::size_t kBuild = limits::kBuildMessageBytes + circuit::Preface{}.size();
   NodeId next_hop_;
@@ -375,12 +382,12 @@ class Slots final : public Attacker {
  private:
   void tick(Now) override {
     std::vector<std::byte> half(limits::kBuildMessageBytes / 2);
-    const circuit::Preface preface = circuit::preface(Class::normal);
+    const circuit::Preface preface = circuit::preface(Priority::normal);
     std::ranges::copy(preface, half.begin());
     for (const NodeId& victim : victims()) {
       const auto link = link_to(victim);
       if (!link) continue;
-      for (int i = 0; i < 2; ++i) write_raw(*link, Class::normal, half);
+      for (int i = 0; i < 2; ++i) write_raw(*link, Priority::normal, half);
     }
   }
 };
@@ -396,7 +403,7 @@ class Idle final : public Attacker {
     if (relays.size() < 2) return;
     const std::size_t first = below(relays.size());
     const std::size_t second = (first + 1 + below(relays.size() - 1)) % relays.size();
-    static_cast<void>(build({relays[first], relays[second]}, Class::normal));
+    static_cast<void>(build({relays[first], relays[second]}, Priority::normal));
   }
 };
 
@@ -411,7 +418,7 @@ class DeadHops final : public Attacker {
     const std::set<NodeId>& dead = ring_.invented();
     if (relays.empty() || dead.empty()) return;
     const NodeId& one = *std::next(dead.begin(), static_cast<std::ptrdiff_t>(below(dead.size())));
-    static_cast<void>(build({relays[below(relays.size())], one}, Class::normal));
+    static_cast<void>(build({relays[below(relays.size())], one}, Priority::normal));
   }
 };
 

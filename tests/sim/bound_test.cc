@@ -32,14 +32,15 @@ TEST(Bound, ARelayEndsWholeCircuitsAndEveryMessageIsStillAccountedFor) {
 
   Ends high, low;
   const std::vector<std::byte> small(200), bulk(1 << 20);
-  source.send(destination.id(), small, {.cls = Class::high, .relays = 1}, high.count());
-  source.send(destination.id(), small, {.cls = Class::low, .relays = 1}, low.count());
+  source.send(destination.id(), small, {.priority = Priority::high, .relays = 1}, high.count());
+  source.send(destination.id(), small, {.priority = Priority::low, .relays = 1}, low.count());
   ASSERT_TRUE(world.run_until(world.now().mono + 30s,
                               [&] { return high.delivered == 1 && low.delivered == 1; }));
   world.set_group(destination.address().at, 1);
   for (int i = 0; i < 4; ++i) {
-    source.send(destination.id(), bulk, {.cls = Class::low, .ttl = 60s, .relays = 1}, low.count());
-    source.send(destination.id(), small, {.cls = Class::high, .ttl = 60s, .relays = 1},
+    source.send(destination.id(), bulk, {.priority = Priority::low, .ttl = 60s, .relays = 1},
+                low.count());
+    source.send(destination.id(), small, {.priority = Priority::high, .ttl = 60s, .relays = 1},
                 high.count());
   }
   world.run_until(world.now().mono + 1s);  // a silence of 1.5 s would end the link
@@ -53,7 +54,7 @@ TEST(Bound, ARelayEndsWholeCircuitsAndEveryMessageIsStillAccountedFor) {
   bound.set_process(bound.node().bytes_max() / 100 * 95 - bound.node().used());
   ASSERT_GT(bound.pressure(), 0.9);
   ASSERT_TRUE(world.run_until(world.now().mono + 10s, [&] { return stats().ended_reclaimed > 0; }))
-      << "the one of class low; high holds data too, and stays";
+      << "the one of low priority; high holds data too, and stays";
   EXPECT_LT(blocks(), waiting) << "what was in no packet is free at once";
   EXPECT_GT(relay.shard().report().protection.reclaimed_bytes, 0u);
 

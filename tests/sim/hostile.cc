@@ -96,7 +96,7 @@ void Hostile::later(Duration after, std::function<void()> step) {
 bool Hostile::say(circuit::CircuitId circuit, const wire::Frame& frame) {
   const auto known = known_.find(circuit);
   if (known == known_.end() || circuits_.sendable(circuit) == 0) return false;
-  memory::Block payload = circuits_.payload_block(known->second.cls);
+  memory::Block payload = circuits_.payload_block(known->second.priority);
   if (!payload) return false;
   ByteWriter out(payload.bytes());
   wire::append(out, frame);
@@ -134,16 +134,17 @@ std::optional<onion::RouteHop> Hostile::hop(const NodeId& id) const {
   return onion::RouteHop{.id = id, .onion_key = std::move(key)};
 }
 
-std::optional<circuit::CircuitId> Hostile::build(const std::vector<NodeId>& route, Class cls) {
+std::optional<circuit::CircuitId> Hostile::build(const std::vector<NodeId>& route,
+                                                 Priority priority) {
   std::vector<onion::RouteHop> hops;
   for (const NodeId& id : route) {
     auto one = hop(id);
     if (!one) return std::nullopt;
     hops.push_back(std::move(*one));
   }
-  const auto circuit = circuits_.build(hops, cls, world_.now());
+  const auto circuit = circuits_.build(hops, priority, world_.now());
   if (!circuit) return std::nullopt;
-  known_[*circuit] = {.began = world_.now().mono, .from = {}, .cls = cls, .coming = {}};
+  known_[*circuit] = {.began = world_.now().mono, .from = {}, .priority = priority, .coming = {}};
   destination_[*circuit] = route.back();
   return *circuit;
 }
@@ -167,8 +168,8 @@ memory::Block Hostile::block(Bytes bytes) {
   return out;
 }
 
-void Hostile::write_raw(link::LinkId link, Class cls, Bytes bytes) {
-  const auto stream = endpoint_->open(link, cls, 0);
+void Hostile::write_raw(link::LinkId link, Priority priority, Bytes bytes) {
+  const auto stream = endpoint_->open(link, priority, 0);
   if (!stream) return;
   while (!bytes.empty()) {
     const Bytes piece = bytes.first(std::min<std::size_t>(bytes.size(), 8'000));
@@ -246,9 +247,9 @@ SocketAddress Hostile::previous_of(circuit::CircuitId circuit) const {
   return link ? link->remote : SocketAddress{};
 }
 
-void Hostile::on_incoming(circuit::CircuitId circuit, Class cls, Now now) {
+void Hostile::on_incoming(circuit::CircuitId circuit, Priority priority, Now now) {
   const SocketAddress from = previous_of(circuit);
-  known_[circuit] = {.began = now.mono, .from = from, .cls = cls, .coming = {}};
+  known_[circuit] = {.began = now.mono, .from = from, .priority = priority, .coming = {}};
   came(circuit, from);
 }
 
@@ -270,7 +271,7 @@ void Hostile::take(circuit::CircuitId circuit, const wire::DataFrame& frame, Now
   coming.bytes.insert(coming.bytes.end(), frame.bytes.begin(), frame.bytes.end());
   if (!frame.last) return;
   Arrival arrival{.circuit = circuit,
-                  .cls = at->second.cls,
+                  .priority = at->second.priority,
                   .ref = frame.ref,
                   .id = coming.start.id,
                   .signer = std::nullopt,
@@ -295,19 +296,21 @@ void Hostile::on_ended(circuit::CircuitId circuit, const Error&, Now) {
   destination_.erase(circuit);
 }
 
-void Hostile::extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) {
+void Hostile::extend(std::uint64_t ticket, const NodeId& next, Priority priority, Now now) {
   const circuit::CircuitId circuit{ticket};
   if (const auto info = circuits_.info(circuit);
       info && info->role == circuit::CircuitRole::relay) {
     relayed({.at = now.mono, .relay = at_, .from = previous_of(circuit), .next = next}, circuit);
   }
-  transport_.extend(ticket, next, cls, now);
+  transport_.extend(ticket, next, priority, now);
 }
 
 void Hostile::set_context(circuit::StreamKey stream, std::uint64_t context) {
   transport_.set_context(stream, context);
 }
-void Hostile::set_class(circuit::StreamKey stream, Class cls) { transport_.set_class(stream, cls); }
+void Hostile::set_priority(circuit::StreamKey stream, Priority priority) {
+  transport_.set_priority(stream, priority);
+}
 void Hostile::write(circuit::StreamKey stream, memory::Block block) {
   writes(stream, block);
   transport_.write(stream, std::move(block));
@@ -318,7 +321,7 @@ std::size_t Hostile::queued_bytes(circuit::StreamKey stream) const {
 void Hostile::consume(circuit::StreamKey stream, std::size_t bytes) {
   transport_.consume(stream, bytes);
 }
-void Hostile::reset(circuit::StreamKey stream, circuit::End code) {
+void Hostile::reset(circuit::StreamKey stream, wire::EndCode code) {
   transport_.reset(stream, code);
 }
 

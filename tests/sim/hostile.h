@@ -40,7 +40,7 @@ struct Sighting {
 /// A whole message that came to an attacker as its destination.
 struct Arrival {
   circuit::CircuitId circuit;
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   std::uint32_t ref = 0;
   wire::MessageId id{};
   std::optional<NodeId> signer;
@@ -82,11 +82,11 @@ class Hostile : public runtime::Driven,
   std::optional<std::uint32_t> begin(circuit::CircuitId circuit, const wire::MessageStart& start,
                                      std::size_t bytes);
   std::optional<onion::RouteHop> hop(const NodeId& id) const;
-  std::optional<circuit::CircuitId> build(const std::vector<NodeId>& route, Class cls);
+  std::optional<circuit::CircuitId> build(const std::vector<NodeId>& route, Priority priority);
   /// Ends it here and at both neighbours.
   void kill(circuit::CircuitId circuit);
   std::optional<link::LinkId> link_to(const NodeId& id);
-  void write_raw(link::LinkId link, Class cls, Bytes bytes);
+  void write_raw(link::LinkId link, Priority priority, Bytes bytes);
   /// A descriptor of ours with further addresses after our own.
   void announce(const std::vector<SocketAddress>& claimed);
   Status add_to_netmap(Bytes descriptor) { return netmap_.add(descriptor, world_.now()); }
@@ -110,7 +110,7 @@ class Hostile : public runtime::Driven,
   struct Circuit {
     TimePoint began{};
     SocketAddress from;
-    Class cls = Class::normal;
+    Priority priority = Priority::normal;
     std::uint32_t next_ref = 0;
     std::map<std::uint32_t, Coming> coming;
   };
@@ -131,19 +131,19 @@ class Hostile : public runtime::Driven,
   void time_frame(link::LinkId, Bytes, Now) override {}
   // circuit::CircuitEvents
   void on_built(circuit::CircuitId circuit, Duration, Now) override { ready_.push_back(circuit); }
-  void on_incoming(circuit::CircuitId circuit, Class cls, Now now) override;
+  void on_incoming(circuit::CircuitId circuit, Priority priority, Now now) override;
   void on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) override;
   void on_sendable(circuit::CircuitId, Now) override {}
   void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
   // circuit::Sink
-  void extend(std::uint64_t ticket, const NodeId& next, Class cls, Now now) override;
+  void extend(std::uint64_t ticket, const NodeId& next, Priority priority, Now now) override;
   void set_context(circuit::StreamKey stream, std::uint64_t context) override;
-  void set_class(circuit::StreamKey stream, Class cls) override;
+  void set_priority(circuit::StreamKey stream, Priority priority) override;
   void write(circuit::StreamKey stream, memory::Block block) override;
   std::size_t queued_bytes(circuit::StreamKey stream) const override;
   CellsHeld held(circuit::StreamKey stream) const override { return transport_.held(stream); }
   void consume(circuit::StreamKey stream, std::size_t bytes) override;
-  void reset(circuit::StreamKey stream, circuit::End code) override;
+  void reset(circuit::StreamKey stream, wire::EndCode code) override;
   // netmap::GossipSink
   bool send(std::uint64_t link, std::uint8_t type, Bytes body) override;
 

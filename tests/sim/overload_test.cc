@@ -24,22 +24,22 @@ struct Net {
       network[i].on_message_handler = [](Message&&) { return Accept::taken; };
     }
   }
-  void send(Class cls, std::size_t bytes, unsigned relays = 1,
+  void send(Priority priority, std::size_t bytes, unsigned relays = 1,
             std::chrono::milliseconds ttl = 30s) {
     ++sent;
     network[1].send(network[2].id(), std::vector<std::byte>(bytes),
-                    {.cls = cls, .ttl = ttl, .relays = relays},
-                    [this, cls](const Delivery& delivery) {
+                    {.priority = priority, .ttl = ttl, .relays = relays},
+                    [this, priority](const Delivery& delivery) {
                       ++ended;
-                      const auto i = static_cast<std::size_t>(cls);
+                      const auto i = static_cast<std::size_t>(priority);
                       ++outcomes[i][static_cast<std::size_t>(delivery.outcome)];
                       took[i] = std::max<Duration>(took[i], delivery.elapsed);
                       last = delivery;
                       if (delivery.outcome == Outcome::refused) last_refused = delivery;
                     });
   }
-  std::size_t outcome(Class cls, Outcome which) const {
-    return outcomes[static_cast<std::size_t>(cls)][static_cast<std::size_t>(which)];
+  std::size_t outcome(Priority priority, Outcome which) const {
+    return outcomes[static_cast<std::size_t>(priority)][static_cast<std::size_t>(which)];
   }
   bool all_ended(Duration within) {
     return world.run_until(world.now().mono + within, [this] { return ended == sent; });
@@ -55,8 +55,8 @@ struct Net {
   World world;
   SimNetwork network;
   std::size_t sent = 0, ended = 0;
-  std::array<std::array<std::size_t, 4>, kClassCount> outcomes{};
-  std::array<Duration, kClassCount> took{};
+  std::array<std::array<std::size_t, 4>, kPriorityCount> outcomes{};
+  std::array<Duration, kPriorityCount> took{};
   Delivery last;
   Delivery last_refused;
 };
@@ -68,7 +68,7 @@ TEST(Overload, ActionsStartInTheirOrderAreToldOnceAndEnd) {
   node.on_measure = [&](shard::Measured& out) { out.memory = memory; };
   net.pass(6s);
   for (; memory < 1; memory += 0.01) {
-    net.send(Class::normal, 10);  // traffic, so that it is looked at
+    net.send(Priority::normal, 10);  // traffic, so that it is looked at
     net.pass(200ms);
   }
   ASSERT_EQ(node.actions.size(), overload::kActionCount);
@@ -132,7 +132,7 @@ TEST(Overload, BulkAloneMayKeepAShardBusy) {
 
 TEST(Shrink, GivesIdleThingsBackSoon) {
   Net net(3, 4);
-  net.send(Class::normal, 10);
+  net.send(Priority::normal, 10);
   ASSERT_TRUE(net.all_ended(30s));
   net.pass(35s);  // nothing has used the circuit for so long
   const auto circuits = [&] {
@@ -168,7 +168,7 @@ TEST(StopOpeningAhead, NoLinksBeforeTheyAreNeeded) {
     for (std::size_t i = 0; i < 6; ++i) {
       after += net.network[i].shard().report().endpoint.handshakes_started;
     }
-    net.send(Class::normal, 10);
+    net.send(Priority::normal, 10);
     EXPECT_TRUE(net.all_ended(30s));
     EXPECT_EQ(net.last.outcome, Outcome::delivered) << "what is needed is opened";
     return after - before;
@@ -195,7 +195,7 @@ TEST(RefuseCircuits, TheSourceGoesOverAnotherRelayAndHoldsNothingAgainstThisOne)
     ++net.sent;
   }
   ASSERT_TRUE(net.all_ended(60s));
-  EXPECT_EQ(net.outcome(Class::normal, Outcome::delivered), 20u);
+  EXPECT_EQ(net.outcome(Priority::normal, Outcome::delivered), 20u);
   EXPECT_GT(tired.shard().report().circuit.refused_overload, 0u);
   EXPECT_EQ(tired.shard().report().circuit.accepted_relay, 0u);
   // When it is over, it is used again, soon.
@@ -215,7 +215,7 @@ TEST(RefuseCircuits, ARefusalBehindTheFirstHopIsReadByTheSource) {
   Net net(6, 5);
   Net::press(net.network[2], 1.0);  // the destination
   net.pass(6s);
-  net.send(Class::normal, 10, 2, 5s);
+  net.send(Priority::normal, 10, 2, 5s);
   ASSERT_TRUE(net.all_ended(30s));
   EXPECT_NE(net.last.outcome, Outcome::delivered);
   EXPECT_NE(net.last.reason.message().find("refused"), std::string::npos)
@@ -245,10 +245,10 @@ TEST(PauseLow, StopsBulkHopByHopAndNormalGoesOn) {
   Net net(8);
   SimNode& relay = net.network[0];
   // They have circuits already: new ones are refused by chance under this pressure.
-  net.send(Class::high, 10);
-  net.send(Class::normal, 10);
+  net.send(Priority::high, 10);
+  net.send(Priority::normal, 10);
   ASSERT_TRUE(net.all_ended(30s));
-  for (int i = 0; i < 64; ++i) net.send(Class::low, 1 << 20, 1, 600s);
+  for (int i = 0; i < 64; ++i) net.send(Priority::low, 1 << 20, 1, 600s);
   net.pass(50ms);
   Net::press(relay, 0.91);
   net.pass(3s);
@@ -263,42 +263,43 @@ TEST(PauseLow, StopsBulkHopByHopAndNormalGoesOn) {
   }
   EXPECT_GT(still, 120u);
   EXPECT_GT(moved, 2u) << "low goes on, however long this lasts";
-  net.send(Class::high, 1'000);
-  net.send(Class::normal, 1'000);
+  net.send(Priority::high, 1'000);
+  net.send(Priority::normal, 1'000);
   relay.on_measure = [](shard::Measured& out) { out.memory = 0.86; };
   net.pass(5s);
-  EXPECT_EQ(net.outcome(Class::low, Outcome::refused) + net.outcome(Class::low, Outcome::failed),
-            0u)
+  EXPECT_EQ(
+      net.outcome(Priority::low, Outcome::refused) + net.outcome(Priority::low, Outcome::failed),
+      0u)
       << "pausing loses nothing";
   relay.on_measure = nullptr;
   ASSERT_TRUE(net.all_ended(120s));
-  EXPECT_EQ(net.outcome(Class::low, Outcome::delivered), 64u) << net.last.reason.message();
-  EXPECT_EQ(net.outcome(Class::normal, Outcome::delivered), 2u);
-  EXPECT_EQ(net.outcome(Class::high, Outcome::delivered), 2u);
+  EXPECT_EQ(net.outcome(Priority::low, Outcome::delivered), 64u) << net.last.reason.message();
+  EXPECT_EQ(net.outcome(Priority::normal, Outcome::delivered), 2u);
+  EXPECT_EQ(net.outcome(Priority::high, Outcome::delivered), 2u);
 }
 
 TEST(DropLow, WaitingBulkEndsAsRefusedWithTheReasonAndOthersAreDelivered) {
   Net net(9);
   SimNode& source = net.network[1];
-  net.send(Class::high, 10);
-  net.send(Class::normal, 10);
+  net.send(Priority::high, 10);
+  net.send(Priority::normal, 10);
   ASSERT_TRUE(net.all_ended(30s));
-  for (int i = 0; i < 4'000; ++i) net.send(Class::low, 16 << 10, 1, 600s);
+  for (int i = 0; i < 4'000; ++i) net.send(Priority::low, 16 << 10, 1, 600s);
   Net::press(source, 0.95);
   net.pass(2s);
-  const std::size_t refused = net.outcome(Class::low, Outcome::refused);
+  const std::size_t refused = net.outcome(Priority::low, Outcome::refused);
   EXPECT_GT(refused, 0u);
   EXPECT_EQ(net.last_refused.reason.message(), "refused_overload: shed: memory");
-  net.send(Class::low, 10);
+  net.send(Priority::low, 10);
   net.pass(100ms);
   EXPECT_EQ(net.last_refused.reason.message(), "refused_overload: memory") << "refused at the door";
   for (int i = 0; i < 20; ++i) {
-    net.send(Class::high, 10);
-    net.send(Class::normal, 10);
+    net.send(Priority::high, 10);
+    net.send(Priority::normal, 10);
   }
   net.pass(5s);
-  EXPECT_EQ(net.outcome(Class::high, Outcome::delivered), 21u);
-  EXPECT_EQ(net.outcome(Class::normal, Outcome::delivered), 21u);
+  EXPECT_EQ(net.outcome(Priority::high, Outcome::delivered), 21u);
+  EXPECT_EQ(net.outcome(Priority::normal, Outcome::delivered), 21u);
   EXPECT_EQ(source.shard().report().protection.messages_dropped[2], refused);
   source.on_measure = nullptr;
   ASSERT_TRUE(net.all_ended(120s)) << "what had begun is finished";
@@ -307,21 +308,21 @@ TEST(DropLow, WaitingBulkEndsAsRefusedWithTheReasonAndOthersAreDelivered) {
 TEST(DropNormal, HighIsNeverGivenUp) {
   Net net(10);
   SimNode& source = net.network[1];
-  net.send(Class::high, 10);
-  net.send(Class::normal, 10);
+  net.send(Priority::high, 10);
+  net.send(Priority::normal, 10);
   ASSERT_TRUE(net.all_ended(30s));
   Net::press(source, 1.0);
   net.pass(6s);
   for (int i = 0; i < 50; ++i) {
-    net.send(Class::high, 100);
-    net.send(Class::normal, 100);
-    net.send(Class::low, 100);
+    net.send(Priority::high, 100);
+    net.send(Priority::normal, 100);
+    net.send(Priority::low, 100);
     net.pass(20ms);
   }
   net.pass(5s);
-  EXPECT_EQ(net.outcome(Class::high, Outcome::delivered), 51u);
-  EXPECT_EQ(net.outcome(Class::normal, Outcome::refused), 50u);
-  EXPECT_EQ(net.outcome(Class::low, Outcome::refused), 50u);
+  EXPECT_EQ(net.outcome(Priority::high, Outcome::delivered), 51u);
+  EXPECT_EQ(net.outcome(Priority::normal, Outcome::refused), 50u);
+  EXPECT_EQ(net.outcome(Priority::low, Outcome::refused), 50u);
 }
 
 // ---- Admission ----------------------------------------------------------------------------------
@@ -360,13 +361,13 @@ TEST(CleanUp, ARelayKilledMidTrafficLeavesNoCircuitAfterTwoSeconds) {
     options.guards = 0;
     Net net(seed, 5, options);
     for (int i = 0; i < 100; ++i) {
-      net.send(Class::normal, 20'000, 3, 20s);
+      net.send(Priority::normal, 20'000, 3, 20s);
       net.pass(20ms);
     }
     // A circuit over three relays and five nodes goes through all of the others.
     SimNode& victim = net.network[3];
     ASSERT_GE(victim.shard().report().circuits, 1u);
-    const std::size_t delivered = net.outcome(Class::normal, Outcome::delivered);
+    const std::size_t delivered = net.outcome(Priority::normal, Outcome::delivered);
     victim.crash();
     net.pass(2s);
     for (std::size_t i : {0, 4, 2}) {

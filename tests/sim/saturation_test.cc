@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 constexpr double kLine = 2e6;  // bytes a second
 constexpr std::uint64_t kMemory = std::uint64_t{32} << 20;
-constexpr std::array<std::size_t, kClassCount> kBytes{256, 1'024, 16'384};
+constexpr std::array<std::size_t, kPriorityCount> kBytes{256, 1'024, 16'384};
 constexpr double kMeanBytes = 0.05 * 256 + 0.25 * 1'024 + 0.70 * 16'384;
 
 struct Tally {
@@ -45,7 +45,8 @@ struct Load {
     EXPECT_TRUE(network->settle(60s));
     destination().on_message_handler = [](Message&&) { return Accept::taken; };
     world.set_line(destination().address().at, kLine, 20ms);
-    for (const Class cls : {Class::high, Class::normal, Class::low}) offer(cls);  // circuits
+    for (const Priority priority : {Priority::high, Priority::normal, Priority::low})
+      offer(priority);  // circuits
     world.run_until(world.now().mono + 5s);
     tallies = {};
     run(how.factor);
@@ -53,11 +54,12 @@ struct Load {
   SimNode& source() { return (*network)[1]; }
   SimNode& destination() { return (*network)[2]; }
 
-  void offer(Class cls) {
-    const auto i = static_cast<std::size_t>(cls);
+  void offer(Priority priority) {
+    const auto i = static_cast<std::size_t>(priority);
     ++tallies[i].offered;
     source().send(destination().id(), std::span(payload).first(kBytes[i]),
-                  {.cls = cls, .ttl = how_.ttl, .relays = 1}, [this, i](const Delivery& d) {
+                  {.priority = priority, .ttl = how_.ttl, .relays = 1},
+                  [this, i](const Delivery& d) {
                     Tally& tally = tallies[i];
                     if (d.outcome == Outcome::delivered) {
                       ++tally.delivered;
@@ -76,7 +78,7 @@ struct Load {
     const TimePoint begin = world.now().mono;
     offering = true;
     for (std::size_t number = 0; world.now().mono - begin < kOffer; ++number) {
-      offer(number % 20 == 0 ? Class::high : number % 4 == 1 ? Class::normal : Class::low);
+      offer(number % 20 == 0 ? Priority::high : number % 4 == 1 ? Priority::normal : Priority::low);
       pressure = std::max(pressure, source().bound().pressure());
       world.run_until(begin + Duration(static_cast<Duration::rep>(static_cast<double>(number + 1) /
                                                                   per_second * 1e9)));
@@ -84,20 +86,20 @@ struct Load {
     offering = false;
     world.run_until(world.now().mono + 60s);
   }
-  double goodput(Class cls) const {
-    const auto i = static_cast<std::size_t>(cls);
+  double goodput(Priority priority) const {
+    const auto i = static_cast<std::size_t>(priority);
     return static_cast<double>(tallies[i].delivered_while_offered * kBytes[i]);
   }
   double goodput() const {
-    return goodput(Class::high) + goodput(Class::normal) + goodput(Class::low);
+    return goodput(Priority::high) + goodput(Priority::normal) + goodput(Priority::low);
   }
-  const Tally& of(Class cls) const { return tallies[static_cast<std::size_t>(cls)]; }
+  const Tally& of(Priority priority) const { return tallies[static_cast<std::size_t>(priority)]; }
   Duration high_p99() { return tallies[0].p99(); }
 
   static constexpr Duration kOffer = 10s;
   const How how_;
   const std::vector<std::byte> payload = std::vector<std::byte>(kBytes[2]);
-  std::array<Tally, kClassCount> tallies{};
+  std::array<Tally, kPriorityCount> tallies{};
   bool offering = false;
   double pressure = 0;
   World world;
@@ -110,10 +112,10 @@ TEST(Saturation, WhatIsAboveCapacityIsRefusedAtTheGateAndGoodputStays) {
   EXPECT_GE(four.goodput(), 0.9 * best);
   EXPECT_GE(four.goodput(), 0.6 * kLine * 10) << "of the line, in ten seconds";
 
-  EXPECT_EQ(four.of(Class::high).delivered, four.of(Class::high).offered);
+  EXPECT_EQ(four.of(Priority::high).delivered, four.of(Priority::high).offered);
   EXPECT_LE(four.high_p99(), 2 * half.high_p99());
-  EXPECT_GE(four.goodput(Class::low), four.goodput() / 16) << "its guaranteed share";
-  EXPECT_GT(four.of(Class::low).refused, 0u);
+  EXPECT_GE(four.goodput(Priority::low), four.goodput() / 16) << "its guaranteed share";
+  EXPECT_GT(four.of(Priority::low).refused, 0u);
   for (Load* load : {&half, &once, &four}) {
     for (const Tally& tally : load->tallies) {
       EXPECT_EQ(tally.delivered + tally.refused + tally.other, tally.offered);
@@ -121,9 +123,9 @@ TEST(Saturation, WhatIsAboveCapacityIsRefusedAtTheGateAndGoodputStays) {
     }
     EXPECT_TRUE(load->source().actions.empty()) << "memory never came near the bound";
     EXPECT_LT(load->pressure, 0.7);
-    for (const Class cls : {Class::high, Class::normal, Class::low}) {
-      EXPECT_EQ(load->source().limiter().under_way(cls), 0u);
-      EXPECT_EQ(load->source().limiter().bytes_under_way(cls), 0u);
+    for (const Priority priority : {Priority::high, Priority::normal, Priority::low}) {
+      EXPECT_EQ(load->source().limiter().under_way(priority), 0u);
+      EXPECT_EQ(load->source().limiter().bytes_under_way(priority), 0u);
     }
   }
 }
@@ -135,8 +137,8 @@ TEST(Saturation, WhatCannotArriveInTimeIsNotSent) {
   Load four({.factor = 4, .memory = memory, .ttl = 2s});
   // Small messages go first and take more of the line for a byte; without the rule it is 0.3.
   EXPECT_GE(four.goodput(), 0.75 * once.goodput());
-  EXPECT_EQ(four.of(Class::high).delivered, four.of(Class::high).offered);
-  EXPECT_GT(four.of(Class::low).other, 0u) << "told that they expired";
+  EXPECT_EQ(four.of(Priority::high).delivered, four.of(Priority::high).offered);
+  EXPECT_GT(four.of(Priority::low).other, 0u) << "told that they expired";
   for (const Tally& tally : four.tallies) {
     EXPECT_EQ(tally.delivered + tally.refused + tally.other, tally.offered);
   }

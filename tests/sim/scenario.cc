@@ -184,7 +184,7 @@ void Scenario::send_one() {
   for (std::size_t i = 8; i < bytes; ++i) payload[i] = pattern(number, i);
 
   SendOptions send;
-  send.cls = static_cast<Class>(pick(kClassCount));
+  send.priority = static_cast<Priority>(pick(kPriorityCount));
   send.relays = kind < 60 ? kRelaysDefault : static_cast<unsigned>(pick(kRelaysMax + 1));
   send.ttl = std::chrono::milliseconds(
       5'000 + pick(static_cast<std::size_t>(options_.ttl_max / 1ms) - 5'000));

@@ -94,25 +94,25 @@ Accept SimNode::on_message(Message&& message) {
   return on_message_handler ? on_message_handler(std::move(message)) : Accept::no_receiver;
 }
 
-void SimNode::on_ended(unsigned, const shard::EndedByClass& ended) {
-  for (std::size_t i = 0; i < kClassCount; ++i) {
-    static_cast<void>(limiter_->leave(static_cast<Class>(i), ended[i].messages, ended[i].bytes));
+void SimNode::on_ended(unsigned, const shard::EndedByPriority& ended) {
+  for (std::size_t i = 0; i < kPriorityCount; ++i) {
+    static_cast<void>(limiter_->leave(static_cast<Priority>(i), ended[i].messages, ended[i].bytes));
   }
 }
 
 void SimNode::submit(shard::SendRequest request, Bytes payload) {
-  const Class cls = request.options.cls;
+  const Priority priority = request.options.priority;
   const std::size_t held = shard::chain_bytes(payload.size());
   const auto refuse = [&](Errc why) {
     if (request.done) request.done(shard::refusal(Error(why, "at the limiter")));
   };
-  if (!limiter_->enter(cls, held)) return refuse(Errc::refused_queue_full);
+  if (!limiter_->enter(priority, held)) return refuse(Errc::refused_queue_full);
   request.reservation =
-      memory::Reservation::take(bound_->claim(static_cast<std::size_t>(cls)), held);
+      memory::Reservation::take(bound_->claim(static_cast<std::size_t>(priority)), held);
   const bool has_memory =
       request.reservation && shard::make_chain(*app_pool_, payload.size(), request.payload);
   if (!has_memory) {
-    static_cast<void>(limiter_->leave(cls, 1, held));
+    static_cast<void>(limiter_->leave(priority, 1, held));
     return refuse(Errc::refused_memory);
   }
   request.payload.copy_from(payload);

@@ -67,7 +67,7 @@ class SimNode final : public shard::ShardEnvironment {
 
  private:
   // shard::ShardEnvironment
-  void on_ended(unsigned, const shard::EndedByClass& ended) override;
+  void on_ended(unsigned, const shard::EndedByPriority& ended) override;
   Accept on_message(Message&& message) override;
   void on_stopped(unsigned) override {}
   void measure(unsigned, shard::Measured& out) override {

@@ -33,7 +33,7 @@ TEST(Trim, PoolsShrinkAfterABurst) {
   constexpr std::size_t kMessages = 12;
   std::size_t delivered = 0;
   for (std::size_t i = 0; i < kMessages; ++i) {
-    source.send(destination.id(), bulk, {.cls = Class::low, .relays = 1},
+    source.send(destination.id(), bulk, {.priority = Priority::low, .relays = 1},
                 [&](const Delivery& delivery) {
                   delivered += delivery.outcome == Outcome::delivered ? 1 : 0;
                 });
@@ -51,7 +51,7 @@ TEST(Trim, PoolsShrinkAfterABurst) {
   EXPECT_LE(pool().free[0], memory::PoolOptions{}.keep[0]);
 
   // And it works as before.
-  source.send(destination.id(), bulk, {.cls = Class::low, .relays = 1},
+  source.send(destination.id(), bulk, {.priority = Priority::low, .relays = 1},
               [&](const Delivery& delivery) {
                 delivered += delivery.outcome == Outcome::delivered ? 1 : 0;
               });

@@ -15,7 +15,7 @@ constexpr std::uint64_t kOperations = 1'000'000;
 TEST(Allocations, NoneInAMillionOperationsOfAQueue) {
   const LevelBounds level(10'000, 1'000'000, 1min, WhenFull::drop_oldest);
   std::uint64_t dropped = 0;
-  Queue<std::uint64_t> queue(class_bounds("test", level, level, level),
+  Queue<std::uint64_t> queue(priority_bounds("test", level, level, level),
                              [&](std::uint64_t&&, std::size_t, DropReason) { ++dropped; });
   TimePoint now{};
   std::uint64_t popped = 0;
@@ -24,7 +24,7 @@ TEST(Allocations, NoneInAMillionOperationsOfAQueue) {
     now += 1us;
     // Three pushes for two pops, so that it fills up and drops; some by their time.
     if (i % 5 < 3) {
-      queue.push(i % kClassCount, std::uint64_t{i}, 100, now, now + (i % 7 == 0 ? 1ms : 30s));
+      queue.push(i % kPriorityCount, std::uint64_t{i}, 100, now, now + (i % 7 == 0 ? 1ms : 30s));
     } else {
       popped += queue.pop(now) ? 1 : 0;
     }

@@ -16,9 +16,10 @@ constexpr std::size_t kHigh = 0, kNormal = 1, kLow = 2;
 
 TimePoint at(Duration d) { return TimePoint(d); }
 
-Bounds<kClassCount> all(std::size_t items, std::size_t bytes, WhenFull policy, Duration age = 1h) {
+Bounds<kPriorityCount> all(std::size_t items, std::size_t bytes, WhenFull policy,
+                           Duration age = 1h) {
   const LevelBounds level(items, bytes, age, policy);
-  return class_bounds("test", level, level, level);
+  return priority_bounds("test", level, level, level);
 }
 
 struct Drop {
@@ -30,7 +31,7 @@ struct Drop {
 
 /// A queue of numbers and what it dropped.
 struct Numbers {
-  explicit Numbers(const Bounds<kClassCount>& bounds)
+  explicit Numbers(const Bounds<kPriorityCount>& bounds)
       : queue(bounds, [this](int&& item, std::size_t level, DropReason reason) {
           drops.push_back({item, level, reason});
         }) {}
@@ -67,7 +68,7 @@ TEST(Queue, TellsHowLongItemsWaited) {
 
   BoundedList rows;
   n.queue.report(rows, at(15ms));
-  ASSERT_EQ(rows.size(), kClassCount);
+  ASSERT_EQ(rows.size(), kPriorityCount);
   const Bounded& row = rows[kNormal];
   EXPECT_EQ(row.name, "test");
   EXPECT_EQ(row.level, "normal");
@@ -189,7 +190,7 @@ TEST(Queue, PurgingTheExpiredCostsWhatExpires) {
 
 TEST(Queue, LowerLevelsGetTheirShareUnderConstantHighLoad) {
   Numbers n(all(2000, 10'000, WhenFull::refuse_new));
-  std::array<int, kClassCount> served{};
+  std::array<int, kPriorityCount> served{};
   int longest_gap_low = 0, gap = 0;
   for (int i = 0; i < 1000; ++i) {
     n.queue.push(kNormal, 0, 1, at(0ns));
@@ -274,8 +275,8 @@ struct Model {
   };
   std::size_t items_max, bytes_max;
   WhenFull policy;
-  std::array<std::deque<Item>, kClassCount> levels{};
-  std::array<unsigned, kClassCount> passed{};
+  std::array<std::deque<Item>, kPriorityCount> levels{};
+  std::array<unsigned, kPriorityCount> passed{};
   std::vector<int> drops{};
 
   static std::size_t sum(const std::deque<Item>& level) {
@@ -318,15 +319,15 @@ struct Model {
                                  : waits(1) && turn(2, 16) ? 2
                                  : waits(1)                ? 1
                                  : waits(2)                ? 2
-                                                           : kClassCount;
-      if (chosen == kClassCount) return std::nullopt;
+                                                           : kPriorityCount;
+      if (chosen == kPriorityCount) return std::nullopt;
       const Item item = levels[chosen].front();
       if (item.expires <= now) {
         drops.push_back(item.number);
         levels[chosen].pop_front();
         continue;
       }
-      for (std::size_t c = 0; c < kClassCount; ++c) {
+      for (std::size_t c = 0; c < kPriorityCount; ++c) {
         passed[c] = c == chosen || levels[c].empty() ? 0 : passed[c] + 1;
       }
       levels[chosen].pop_front();
@@ -346,7 +347,7 @@ TEST(Queue, AgreesWithANaiveModel) {
       for (int now = 0; now < 3000; ++now) {
         const auto choice = random() % 10;
         if (choice < 6) {
-          const auto c = static_cast<std::size_t>(random() % kClassCount);
+          const auto c = static_cast<std::size_t>(random() % kPriorityCount);
           const Model::Item item{now, random() % 60, now + 1 + static_cast<int>(random() % 60)};
           const bool accepted = model.push(c, item, now);
           ASSERT_EQ(!n.queue.push(c, int{now}, item.bytes, at(now * 1ms), at(item.expires * 1ms)),
@@ -368,7 +369,7 @@ TEST(Queue, AgreesWithANaiveModel) {
         std::sort(dropped.begin(), dropped.end());
         std::sort(model.drops.begin(), model.drops.end());
         ASSERT_EQ(dropped, model.drops);
-        for (std::size_t c = 0; c < kClassCount; ++c) {
+        for (std::size_t c = 0; c < kPriorityCount; ++c) {
           ASSERT_EQ(n.queue.items(c), model.levels[c].size());
           ASSERT_EQ(n.queue.ledger(c).bytes(), Model::sum(model.levels[c]));
         }

@@ -12,7 +12,7 @@ using ::testing::HasSubstr;
 
 struct Counts {
   std::uint64_t seen = 0;
-  std::array<std::uint64_t, 3> by_class{};
+  std::array<std::uint64_t, 3> by_priority{};
   double level = 0;
   Histogram took_us;
 };
@@ -20,9 +20,9 @@ struct Counts {
 constexpr Metric<Counts> kTable[] = {
     {{"qudag_seen_total", "Things seen."}, label("way", "in"), &Counts::seen},
     {same, label("way", "out"), [](const Counts& c) { return static_cast<double>(c.seen) / 2; }},
-    {{"qudag_kept", "Things kept, by class.", Kind::gauge},
-     each("class", kClassNames),
-     [](const Counts& c, std::size_t i) { return static_cast<double>(c.by_class[i]); }},
+    {{"qudag_kept", "Things kept, by priority.", Kind::gauge},
+     each("priority", kPriorityNames),
+     [](const Counts& c, std::size_t i) { return static_cast<double>(c.by_priority[i]); }},
     {{"qudag_level", "The highest level.", Kind::highest},
      no_label,
      [](const Counts& c) { return c.level; }},
@@ -30,10 +30,10 @@ constexpr Metric<Counts> kTable[] = {
 };
 static_assert(valid(kTable));
 
-Counts counts(std::uint64_t seen, std::array<std::uint64_t, 3> by_class, double level) {
+Counts counts(std::uint64_t seen, std::array<std::uint64_t, 3> by_priority, double level) {
   Counts out;
   out.seen = seen;
-  out.by_class = by_class;
+  out.by_priority = by_priority;
   out.level = level;
   return out;
 }
@@ -51,9 +51,9 @@ TEST(Page, AddsTheShardsUpAndTakesTheHighest) {
                               "qudag_seen_total{way=\"in\"} 10\n"
                               "qudag_seen_total{way=\"out\"} 5\n"));
   EXPECT_THAT(page, HasSubstr("# TYPE qudag_kept gauge\n"
-                              "qudag_kept{class=\"high\"} 2\n"
-                              "qudag_kept{class=\"normal\"} 5\n"
-                              "qudag_kept{class=\"low\"} 2\n"));
+                              "qudag_kept{priority=\"high\"} 2\n"
+                              "qudag_kept{priority=\"normal\"} 5\n"
+                              "qudag_kept{priority=\"low\"} 2\n"));
   EXPECT_THAT(page, HasSubstr("# TYPE qudag_level gauge\nqudag_level 0.75\n"));
 }
 
@@ -97,10 +97,10 @@ TEST(Page, FamiliesStandTogetherAndLabelsAreQuoted) {
   EXPECT_THAT(prometheus(odd.take()), HasSubstr(R"(qudag_odd_total{path="a\"b\\c\nd"} 1)"));
 }
 
-TEST(Metric, ClassesHaveTheNamesThatTheyHaveEverywhere) {
-  ASSERT_EQ(std::size(kClassNames), kClassCount);
-  for (std::size_t i = 0; i < kClassCount; ++i) {
-    EXPECT_EQ(kClassNames[i], name_of(static_cast<Class>(i)));
+TEST(Metric, PrioritiesHaveTheNamesThatTheyHaveEverywhere) {
+  ASSERT_EQ(std::size(kPriorityNames), kPriorityCount);
+  for (std::size_t i = 0; i < kPriorityCount; ++i) {
+    EXPECT_EQ(kPriorityNames[i], name_of(static_cast<Priority>(i)));
   }
 }
 

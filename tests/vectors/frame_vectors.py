@@ -200,7 +200,7 @@ def payload_vectors():
         ("bad_more_than_size", data(first, f.start(message_id, 4, 16, 1))),
         ("bad_last_too_early", data(first | last, part)),
         ("bad_last_is_missing", data(first, whole)),
-        ("bad_class", data(first | last, f.start(message_id, 5, 16, 3))),
+        ("bad_priority", data(first | last, f.start(message_id, 5, 16, 3))),
         ("bad_ttl_short", data(first | last, f.start(message_id, 5, 9, 1))),
         ("bad_ttl_long", data(first | last, f.start(message_id, 5, 28, 1))),
         ("bad_size", data(first, f.start(message_id, f.MESSAGE_BYTES_MAX + 1, 16, 1))),

@@ -233,8 +233,8 @@ MESSAGE_BYTES_MAX, SIGNED_BYTES = 1 << 26, 1952 + 3309 + 4
 STATUS_MAX = 8
 
 
-def start(message_id, size, ttl, cls):
-    return message_id + u32(size) + u8(ttl) + u8(cls)
+def start(message_id, size, ttl, priority):
+    return message_id + u32(size) + u8(ttl) + u8(priority)
 
 
 def data(flags, ref, first, in_reply_to, payload):
@@ -276,7 +276,7 @@ def write(frame):
         flags, ref, first, payload = fields
         head, reply = b"", b""
         if first:
-            head = start(first["id"], first["size"], first["ttl"], first["class"])
+            head = start(first["id"], first["size"], first["ttl"], first["priority"])
             reply = u32(first["in_reply_to"]) if flags & REPLY else b""
             reply += u16(first["channel"]) if flags & CHANNEL else b""
         return data(flags, ref, head, reply, payload)
@@ -287,9 +287,9 @@ def write(frame):
 
 def read_start(reader, flags):
     out = {"id": reader.take(16), "size": reader.number(4), "ttl": reader.number(1),
-           "class": reader.number(1)}
+           "priority": reader.number(1)}
     rule(10 <= out["ttl"] <= 27, "ttl", "circuit")
-    rule(out["class"] <= 2, "class", "circuit")
+    rule(out["priority"] <= 2, "priority", "circuit")
     least, most = 0, MESSAGE_BYTES_MAX
     if flags & SIGNED:
         least, most = SIGNED_BYTES, MESSAGE_BYTES_MAX + SIGNED_BYTES
@@ -336,13 +336,13 @@ def read_payload(raw):
     return out
 
 
-def signed_text(destination, message_id, minute, ttl, cls, payload):
-    return (destination + message_id + u32(minute) + u8(ttl) + u8(cls) + u32(len(payload))
+def signed_text(destination, message_id, minute, ttl, priority, payload):
+    return (destination + message_id + u32(minute) + u8(ttl) + u8(priority) + u32(len(payload))
             + hashlib.sha256(payload).digest())
 
 
-def signed_message(key, destination, message_id, minute, ttl, cls, payload):
-    text = signed_text(destination, message_id, minute, ttl, cls, payload)
+def signed_message(key, destination, message_id, minute, ttl, priority, payload):
+    text = signed_text(destination, message_id, minute, ttl, priority, payload)
     return key.public + key.sign(b"qudag/1 message", text) + u32(minute) + payload
 
 
@@ -350,6 +350,6 @@ def read_signed(raw, destination, first):
     """Who sent it, when, and what; a wrong signature is answered with status 6."""
     public, signature, payload = raw[:1952], raw[1952:5261], raw[SIGNED_BYTES:]
     minute = int.from_bytes(raw[5261:SIGNED_BYTES], "big")
-    text = signed_text(destination, first["id"], minute, first["ttl"], first["class"], payload)
+    text = signed_text(destination, first["id"], minute, first["ttl"], first["priority"], payload)
     rule(mldsa.verify(public, b"qudag/1 message", text, signature), "signature", "message", 6)
     return hashlib.sha256(public).digest(), minute, payload

@@ -33,8 +33,8 @@ def data(flags, ref, body, start=b"", in_reply_to=None, channel=0):
     return struct.pack(">BBI", 1, flags, ref) + start + reply + struct.pack(">H", len(body)) + body
 
 
-def start(message_id, size, ttl, cls):
-    return message_id + struct.pack(">IBB", size, ttl, cls)
+def start(message_id, size, ttl, priority):
+    return message_id + struct.pack(">IBB", size, ttl, priority)
 
 
 def exponent(ttl_ms):
@@ -67,8 +67,8 @@ def frame_vectors():
             "ttl_on_the_wire": bytes(exponent(t) for t in ttls)}
 
 
-def signed_text(destination, message_id, minute, ttl, cls, payload, channel=0):
-    return (destination + message_id + struct.pack(">IBBI", minute, ttl, cls, len(payload))
+def signed_text(destination, message_id, minute, ttl, priority, payload, channel=0):
+    return (destination + message_id + struct.pack(">IBBI", minute, ttl, priority, len(payload))
             + hashlib.sha256(payload).digest() + (struct.pack(">H", channel) if channel else b""))
 
 
@@ -80,9 +80,9 @@ def of_now(minute, ttl, unix):
 def signed_vectors():
     seed, destination, message_id = (chosen(name, size) for name, size in
                                      [("signer", 32), ("destination", 32), ("signed id", 16)])
-    payload, minute, ttl, cls = chosen("payload", 100), 1_800_000_000 // 60, 16, 1
+    payload, minute, ttl, priority = chosen("payload", 100), 1_800_000_000 // 60, 16, 1
     key = mldsa.Key(seed)
-    text = signed_text(destination, message_id, minute, ttl, cls, payload)
+    text = signed_text(destination, message_id, minute, ttl, priority, payload)
     signature = key.sign(CONTEXT, text)
     assert mldsa.verify(key.public, CONTEXT, text, signature)
     assert not mldsa.verify(key.public, CONTEXT, text + b"\0", signature)
@@ -90,11 +90,11 @@ def signed_vectors():
     first = next(t for t in range(60 * minute - 1000, 60 * minute + 1000) if of_now(minute, ttl, t))
     last = next(t for t in range(60 * minute + 1000, first, -1) if of_now(minute, ttl, t))
     return {"seed": seed, "signer": signer, "destination": destination, "message_id": message_id,
-            "minute": struct.pack(">I", minute), "ttl": bytes([ttl]), "class": bytes([cls]),
+            "minute": struct.pack(">I", minute), "ttl": bytes([ttl]), "priority": bytes([priority]),
             "payload": payload, "text": text,
             "message": key.public + signature + struct.pack(">I", minute) + payload,
             "channel": b"\x12\x34",
-            "text_for_channel": signed_text(destination, message_id, minute, ttl, cls, payload, 0x1234),
+            "text_for_channel": signed_text(destination, message_id, minute, ttl, priority, payload, 0x1234),
             "remembered_as": hashlib.sha256(signer + message_id).digest()[:16],
             "first_second": struct.pack(">Q", first), "last_second": struct.pack(">Q", last)}
 

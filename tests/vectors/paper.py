@@ -81,7 +81,7 @@ ROWS = [
     ("message without progress, when memory is short", "src/message/receiver.h",
      r"kStalledAfter = std::chrono::seconds\((\d+)\);\s*inline constexpr std::uint32_t kStalledShare "
      r"= (\d+)", "{} s for a {}th"),
-    ("cell, classes high and normal; low", "src/base/limits.h",
+    ("cell, high and normal priority; low", "src/base/limits.h",
      r"kSmallCellBytes = (\d+);.*\n.*kBulkCellBytes = (\d+);", "{}; {} bytes"),
     ("hops of a route", "src/base/limits.h", r"kRelaysMax = (5)", "1 to 6"),
     ("onion public key, KEM ciphertext", "src/base/limits.h",

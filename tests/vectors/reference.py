@@ -252,7 +252,7 @@ def chains(hop):
     return expand(prk2, b"forward chain", 32), expand(prk2, b"backward chain", 32)
 
 
-HOPS, NOW, CLASS = 3, 1800000007, 1
+HOPS, NOW, PRIORITY = 3, 1800000007, 1
 
 
 def draw_hop(name):
@@ -276,7 +276,7 @@ def join_hops(hops):
     for i, hop in enumerate(route):
         end = i + 1 == len(route)
         expiry = -(-(NOW + 300) // 60)
-        hop["record"] = (bytes([1, 2 if end else 1, CLASS, 0]) + expiry.to_bytes(4, "big")
+        hop["record"] = (bytes([1, 2 if end else 1, PRIORITY, 0]) + expiry.to_bytes(4, "big")
                          + (bytes(32) if end else route[i + 1]["id"]) + hop["ephemeral_public"]
                          + bytes(8))
         hop["forward_chain"], hop["backward_chain"] = chains(hop)
@@ -359,7 +359,7 @@ def build_vectors(hops):
     replies = reply_units(hops, HOPS - 1, 0)
     assert open_reply(hops, replies[0]) == (HOPS - 1, 0)
 
-    out = [("now", NOW.to_bytes(8, "big")), ("class", bytes([CLASS])), ("padding_key", padding_key)]
+    out = [("now", NOW.to_bytes(8, "big")), ("priority", bytes([PRIORITY])), ("padding_key", padding_key)]
     for i, hop in enumerate(hops):
         for name in ["id", "onion_seed", "first_seed", "ephemeral_seed", "second_seed",
                      "forward_chain", "backward_chain"]:
@@ -451,7 +451,7 @@ def cell_vectors(suites):
 def route_vectors():
     hops = [draw_hop(f"route hop {i}") for i in range(6)]
     padding_key, reserve_key = chosen("route padding key", 32), chosen("route reserve key", 32)
-    out = [("now", NOW.to_bytes(8, "big")), ("class", bytes([CLASS])),
+    out = [("now", NOW.to_bytes(8, "big")), ("priority", bytes([PRIORITY])),
            ("padding_key", padding_key), ("reserve_key", reserve_key)]
     for i, hop in enumerate(hops):
         for name in ["id", "onion_seed", "first_seed", "ephemeral_seed", "second_seed"]:

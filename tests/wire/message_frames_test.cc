@@ -76,7 +76,7 @@ TEST(MessageFrames, GoldenBytesOfData) {
   DataFrame whole;
   whole.ref = 7;
   whole.start =
-      MessageStart{.id = id_of_byte(0xaa), .size = 5, .ttl_ms = 65'536, .cls = Class::low};
+      MessageStart{.id = id_of_byte(0xaa), .size = 5, .ttl_ms = 65'536, .priority = Priority::low};
   whole.last = true;
   whole.bytes = text;
   EXPECT_EQ(written(whole),
@@ -186,7 +186,7 @@ TEST(MessageFrames, ReadsTheStartOfAMessage) {
   EXPECT_EQ(data.start, (MessageStart{.id = id_of_byte(0xaa),
                                       .size = 2,
                                       .ttl_ms = 65'536,
-                                      .cls = Class::normal,
+                                      .priority = Priority::normal,
                                       .is_signed = false,
                                       .in_reply_to = 0x01020304}));
   EXPECT_TRUE(data.last);
@@ -222,7 +222,7 @@ TEST(MessageFrames, RefusesEveryBrokenRule) {
   EXPECT_TRUE(refused("01 04 00000000 0000")) << "SIGNED without FIRST";
   EXPECT_TRUE(refused("01 08 00000000 0000")) << "REPLY without FIRST";
   EXPECT_TRUE(refused("01 0f 00000000" + kId + "00001491 10 00 01020304 0000")) << "a signed reply";
-  EXPECT_TRUE(refused("01 03 00000000" + kId + "00000002 10 03 0002 4142")) << "unknown class";
+  EXPECT_TRUE(refused("01 03 00000000" + kId + "00000002 10 03 0002 4142")) << "unknown priority";
   EXPECT_TRUE(refused("01 03 00000000" + kId + "00000002 09 00 0002 4142")) << "less than a second";
   EXPECT_TRUE(refused("01 03 00000000" + kId + "00000002 1c 00 0002 4142")) << "more than two days";
   EXPECT_TRUE(refused("01 01 00000000" + start + "0002 4142")) << "complete without LAST";

@@ -130,12 +130,12 @@ Status in_process(const BenchArgs& args, Results& out) {
         [&] { return source_ns_per_cell(4, 1, seconds); });
     out.feature("P5", fmt::format("source_run_of_{}", run), "ns/cell", false, on, off);
   }
-  for (const Class cls : {Class::normal, Class::low}) {
+  for (const Priority priority : {Priority::normal, Priority::low}) {
     const auto [on, off] = in_turns(
-        args.runs, [&] { return relay_ns_per_cell(cls, seconds, crypto::fastest_cipher()); },
-        [&] { return relay_ns_per_cell(cls, seconds, slowest_cipher()); });
-    out.feature("P5", fmt::format("cipher_by_cpu_{}", onion::cell_bytes(cls)), "ns/cell", false, on,
-                off);
+        args.runs, [&] { return relay_ns_per_cell(priority, seconds, crypto::fastest_cipher()); },
+        [&] { return relay_ns_per_cell(priority, seconds, slowest_cipher()); });
+    out.feature("P5", fmt::format("cipher_by_cpu_{}", onion::cell_bytes(priority)), "ns/cell",
+                false, on, off);
   }
   out.note(
       "P5 cipher_by_cpu: a relay's work for a cell with the cipher that the node chose by its CPU, "
@@ -225,7 +225,7 @@ Status features_scenario(const BenchArgs& args, Results& out, Interrupt& interru
     if (Status done = on_the_way(args, **net, out); !done) return done;
     if (Status done = reuse(args, **net, out); !done) return done;
   }
-  if (Status done = features_of_classes(args, out, interrupt); !done) return done;
+  if (Status done = features_of_priorities(args, out, interrupt); !done) return done;
   const auto two = bulk_with_shards(args, 2, interrupt);
   if (!two) return std::unexpected(two.error());
   const auto one = bulk_with_shards(args, 1, interrupt);

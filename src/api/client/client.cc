@@ -175,10 +175,10 @@ double metric_in(std::string_view page, std::string_view name, std::string_view 
 Result<Delivery> Client::send(const NodeId& to, Bytes payload, const SendOptions& options,
                               const OnProgress& progress) const {
   const std::string target = fmt::format(
-      "/v1/messages?to={}&class={}&ttl={}ms&relays={}&isolation={}&sign={}&channel={}"
+      "/v1/messages?to={}&priority={}&ttl={}ms&relays={}&isolation={}&sign={}&channel={}"
       "&progress=true",
-      to.to_string(), name_of(options.cls), options.ttl.count(), options.relays, options.isolation,
-      options.sign, options.channel);
+      to.to_string(), name_of(options.priority), options.ttl.count(), options.relays,
+      options.isolation, options.sign, options.channel);
   http::request<http::span_body<const char>> request(http::verb::post, target, 11);
   request.body() =
       beast::span<const char>(reinterpret_cast<const char*>(payload.data()), payload.size());

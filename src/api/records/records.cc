@@ -41,7 +41,7 @@ Result<ClientRecord> parse_send(Bytes body) {
   SendRecord record;
   record.request = in.u64();
   record.destination.bytes = in.array<NodeId::kSize>();
-  const std::uint8_t cls = in.u8();
+  const std::uint8_t priority = in.u8();
   record.options.relays = in.u8();
   const std::uint8_t flags = in.u8();
   record.options.ttl = std::chrono::milliseconds(in.u32());
@@ -50,7 +50,7 @@ Result<ClientRecord> parse_send(Bytes body) {
   if (to_channel) record.options.channel = in.u16();
   record.payload = in.rest();
   if (!in.ok()) return fail(Errc::malformed, "SEND is too short");
-  if (cls >= kClassCount) return fail(Errc::malformed, "SEND: class is 0, 1 or 2");
+  if (priority >= kPriorityCount) return fail(Errc::malformed, "SEND: priority is 0, 1 or 2");
   if (record.options.relays > kRelaysMax) return fail(Errc::malformed, "SEND: relays is 0 to 5");
   if ((flags & ~(kFlagSign | kFlagProgress | kFlagSendChannel)) != 0) {
     return fail(Errc::malformed, "SEND: unknown flags");
@@ -61,7 +61,7 @@ Result<ClientRecord> parse_send(Bytes body) {
   if (!ttl_in_range(record.options.ttl)) {
     return fail(Errc::malformed, "SEND: ttl_ms is 1 to 86400000");
   }
-  record.options.cls = static_cast<Class>(cls);
+  record.options.priority = static_cast<Priority>(priority);
   record.options.sign = (flags & kFlagSign) != 0;
   record.progress = (flags & kFlagProgress) != 0;
   return record;
@@ -116,7 +116,7 @@ Result<ServerRecord> parse_message(Bytes body) {
   ByteReader in(body);
   MessageRecord record;
   record.id = {in.array<16>()};
-  const std::uint8_t cls = in.u8();
+  const std::uint8_t priority = in.u8();
   const std::uint8_t flags = in.u8();
   if ((flags & kFlagSender) != 0) record.sender.emplace().bytes = in.array<NodeId::kSize>();
   if ((flags & kFlagReply) != 0) record.reply_to = take_reply_to(in);
@@ -126,10 +126,10 @@ Result<ServerRecord> parse_message(Bytes body) {
   const bool of_channel = (flags & kFlagChannel) != 0;
   if (of_channel) record.channel = in.u16();
   record.payload = in.rest();
-  if (!in.ok() || cls >= kClassCount || flags > 15 || (of_channel && record.channel == 0)) {
+  if (!in.ok() || priority >= kPriorityCount || flags > 15 || (of_channel && record.channel == 0)) {
     return fail(Errc::malformed, "MESSAGE");
   }
-  record.cls = static_cast<Class>(cls);
+  record.priority = static_cast<Priority>(priority);
   return record;
 }
 
@@ -151,7 +151,7 @@ void append(std::vector<std::byte>& out, const SendRecord& record) {
                   kSendHeadBytes - 1 + (channel != 0 ? kChannelBytes : 0) + record.payload.size());
   writer.u64(record.request);
   writer.put(record.destination.bytes);
-  writer.u8(static_cast<std::uint8_t>(record.options.cls));
+  writer.u8(static_cast<std::uint8_t>(record.options.priority));
   writer.u8(static_cast<std::uint8_t>(record.options.relays));
   writer.u8(static_cast<std::uint8_t>((record.options.sign ? kFlagSign : 0) |
                                       (record.progress ? kFlagProgress : 0) |
@@ -204,7 +204,7 @@ void append_message_head(std::vector<std::byte>& out, const MessageRecord& recor
                            (record.channel != 0 ? kChannelBytes : 0);
   ByteWriter writer = open_record(out, Op::message, body, payload_bytes);
   writer.put(record.id.bytes);
-  writer.u8(static_cast<std::uint8_t>(record.cls));
+  writer.u8(static_cast<std::uint8_t>(record.priority));
   writer.u8(static_cast<std::uint8_t>(
       (record.sender ? kFlagSender : 0) | (record.reply_to ? kFlagReply : 0) |
       (record.in_reply_to ? kFlagInReplyTo : 0) | (record.channel != 0 ? kFlagChannel : 0)));

@@ -33,7 +33,7 @@ enum class Op : std::uint8_t {
 
 inline constexpr std::size_t kRecordLengthBytes = 4;
 inline constexpr std::size_t kReplyToBytes = sizeof(ReplyTo::Handle);
-/// op, request, destination, class, relays, flags, ttl_ms, isolation; then the payload.
+/// op, request, destination, priority, relays, flags, ttl_ms, isolation; then the payload.
 inline constexpr std::size_t kSendHeadBytes = 1 + 8 + NodeId::kSize + 1 + 1 + 1 + 4 + 8;
 /// A channel, where a flag says that it follows; 0 is told by its absence.
 inline constexpr std::size_t kChannelBytes = 2;
@@ -88,7 +88,7 @@ struct ProgressRecord {
 
 struct MessageRecord {
   MessageId id{};
-  Class cls = Class::normal;
+  Priority priority = Priority::normal;
   ChannelNumber channel = 0;
   std::optional<NodeId> sender;
   std::optional<ReplyTo> reply_to;

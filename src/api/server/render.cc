@@ -57,7 +57,8 @@ std::string progress_json(std::uint64_t bytes, std::uint64_t of) {
 }
 
 std::string message_json(const Message& message) {
-  json::object head{{"id", text(message.id.to_string())}, {"class", text(name_of(message.cls))}};
+  json::object head{{"id", text(message.id.to_string())},
+                    {"priority", text(name_of(message.priority))}};
   if (message.channel != 0) head["channel"] = message.channel;
   if (message.sender) head["sender"] = text(message.sender->to_string());
   if (message.reply_to) head["reply_to"] = text(to_text(*message.reply_to));
@@ -78,8 +79,8 @@ std::string message_json(const Message& message) {
 
 std::string status_json(const NodeStatus& s) {
   json::object delivery;
-  for (std::size_t c = 0; c < kClassCount; ++c) {
-    delivery[name_of(static_cast<Class>(c))] = times(s.delivery[c]);
+  for (std::size_t c = 0; c < kPriorityCount; ++c) {
+    delivery[name_of(static_cast<Priority>(c))] = times(s.delivery[c]);
   }
   return json::serialize(json::object{
              {"id", text(s.id.to_string())},
@@ -129,7 +130,7 @@ std::string circuits_json(const std::vector<CircuitStatus>& circuits) {
     out.push_back(json::object{{"id", c.id},
                                {"shard", c.shard},
                                {"role", text(name_of(c.role))},
-                               {"class", text(name_of(c.cls))},
+                               {"priority", text(name_of(c.priority))},
                                {"ready", c.ready},
                                {"previous", text_or_null(c.previous)},
                                {"next", text_or_null(c.next)},

@@ -15,7 +15,7 @@ std::string error_json(const Error& error);
 std::string outcome_json(const Delivery& delivery);
 /// {"progress":{"bytes":1,"of":2}}
 std::string progress_json(std::uint64_t bytes, std::uint64_t of);
-/// {"id":"hex","class":"normal",...,"bytes":5,"payload":"base64"}
+/// {"id":"hex","priority":"normal",...,"bytes":5,"payload":"base64"}
 std::string message_json(const Message& message);
 
 std::string status_json(const NodeStatus& status);

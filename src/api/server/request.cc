@@ -82,19 +82,20 @@ std::expected<Request, RequestError> post_message(std::string_view query) {
   PostMessage post;
   bool has_to = false;
   Status read = read_query(
-      query, {{"to",
-               [&](std::string_view text) {
-                 has_to = true;
-                 return assign(post.to, NodeId::parse(text));
-               }},
-              {"class",
-               [&](std::string_view text) { return assign(post.options.cls, parse_class(text)); }},
-              {"ttl", ttl(post.options.ttl)},
-              {"relays", number(post.options.relays, 0, kRelaysMax)},
-              {"isolation", number(post.options.isolation, 0, UINT64_MAX)},
-              {"sign", truth(post.options.sign)},
-              {"channel", number(post.options.channel, 0, UINT16_MAX)},
-              {"progress", truth(post.progress)}});
+      query,
+      {{"to",
+        [&](std::string_view text) {
+          has_to = true;
+          return assign(post.to, NodeId::parse(text));
+        }},
+       {"priority",
+        [&](std::string_view text) { return assign(post.options.priority, parse_priority(text)); }},
+       {"ttl", ttl(post.options.ttl)},
+       {"relays", number(post.options.relays, 0, kRelaysMax)},
+       {"isolation", number(post.options.isolation, 0, UINT64_MAX)},
+       {"sign", truth(post.options.sign)},
+       {"channel", number(post.options.channel, 0, UINT16_MAX)},
+       {"progress", truth(post.progress)}});
   return checked(std::move(read), has_to, post);
 }
 

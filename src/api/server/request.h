@@ -12,7 +12,7 @@
 
 namespace qudag::api {
 
-/// POST /v1/messages?to=ID&class=&ttl=&relays=&isolation=&sign=&channel=&progress=
+/// POST /v1/messages?to=ID&priority=&ttl=&relays=&isolation=&sign=&channel=&progress=
 struct PostMessage {
   NodeId to;
   SendOptions options;

@@ -74,7 +74,7 @@ void Batch::add_message(Message& message) {
   const std::size_t size = message.payload.size();
   messages_.add(message);
   const MessageRecord head{.id = message.id,
-                           .cls = message.cls,
+                           .priority = message.priority,
                            .channel = message.channel,
                            .sender = message.sender,
                            .reply_to = message.reply_to,

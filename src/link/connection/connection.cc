@@ -159,16 +159,16 @@ bool Connection::follow_rule(Lifecycle::Rule rule) {
       return false;
     case Lifecycle::Rule::silent:
       ++shared_.stats.ended_silent;
-      close_soon(Error(Errc::unreachable, "silent"), Code::unreachable);
+      close_soon(Error(Errc::unreachable, "silent"), EndCode::unreachable);
       return false;
     case Lifecycle::Rule::stuck:
       ++shared_.stats.ended_stuck;
       close_soon(Error(Errc::unreachable, "its window is full of what was lost"),
-                 Code::unreachable);
+                 EndCode::unreachable);
       return false;
     case Lifecycle::Rule::drain_too_long:
       ++shared_.stats.ended_drained;
-      close_soon(Error(Errc::link_closed, "its circuits did not end"), Code::shutdown);
+      close_soon(Error(Errc::link_closed, "its circuits did not end"), EndCode::shutdown);
       return false;
     case Lifecycle::Rule::drained:
       end_if_drained();

@@ -109,7 +109,7 @@ class Connection {
   /// The handshake was complete.
   bool was_ready() const { return !facts_.group.empty(); }
   /// Ends the link at the next flush; the first reason stays.
-  void close_soon(Error why, Code code);
+  void close_soon(Error why, EndCode code);
   void say_goodbye(Drain why);
   /// A warm link is asked for a sign of life even without streams, so that it does not end idle.
   void keep_warm(bool warm);
@@ -144,7 +144,7 @@ class Connection {
   Bytes late_answer();
 
   // Streams.
-  Result<std::int64_t> open(Class cls, std::uint64_t context);
+  Result<std::int64_t> open(Priority priority, std::uint64_t context);
   Stream* find(std::int64_t index);
   std::size_t streams() const { return stream_count_; }
   /// The most urgent level with something to send; control if there is none, as for
@@ -152,15 +152,15 @@ class Connection {
   std::uint8_t urgency() const { return scheduler_.first_level(); }
   /// Ready, without a stream for that long.
   bool unused_for(Duration quiet) const;
-  /// Classes that are not paused any more get the windows that were held back.
+  /// Priorities that are not paused any more get the windows that were held back.
   void give_held();
-  void set_class(Stream& stream, Class cls);
+  void set_priority(Stream& stream, Priority priority);
   void write(Stream& stream, memory::Block block);
   void consume(Stream& stream, std::size_t bytes);
   std::size_t granted_for(Stream& stream, std::size_t consumed);
   std::size_t wanted_window(Stream& stream, std::size_t usual, std::size_t consumed);
   void check(int rv);
-  void reset(Stream& stream, Code code);
+  void reset(Stream& stream, EndCode code);
   bool send_control(std::uint8_t type, Bytes body);
 
   DeadlineHook deadline_hook;
@@ -200,7 +200,7 @@ class Connection {
   bool on_stream_opened(std::int64_t index);
   bool before_hello(const Stream& stream) const;
   bool hold_early(Stream& stream);
-  void drop_early(Stream& stream, Code code);
+  void drop_early(Stream& stream, EndCode code);
   void release_early();
   void take_stream(Stream& stream);
   void take_stream_data(Stream& stream, Bytes data);

@@ -12,18 +12,18 @@ constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 
 /// What the peer's CONNECTION_CLOSE means to us.
 Error error_of(const ngtcp2_ccerr& close) {
   if (close.type == NGTCP2_CCERR_TYPE_APPLICATION) {
-    switch (static_cast<Code>(close.error_code)) {
-      case Code::refused:
+    switch (wire::end_code_of(close.error_code)) {
+      case EndCode::refused:
         return Error(Errc::refused_by_peer);
-      case Code::overload:
+      case EndCode::overload:
         return Error(Errc::refused_by_peer, "overload");
-      case Code::identity:
+      case EndCode::identity:
         return Error(Errc::identity_mismatch, "the peer says so");
-      case Code::unreachable:
+      case EndCode::unreachable:
         return Error(Errc::unreachable);
-      case Code::protocol:
+      case EndCode::protocol:
         return Error(Errc::link_closed, "the peer reports a protocol error");
-      case Code::shutdown:
+      case EndCode::shutdown:
         return Error(Errc::link_closed, "the peer stops");
       default:
         return Error(Errc::link_closed);
@@ -52,7 +52,7 @@ void Connection::add_doomed(Doom reason) {
   shared_.closing_soon.push_back(this);
 }
 
-void Connection::close_soon(Error why, Code code) {
+void Connection::close_soon(Error why, EndCode code) {
   Doom reason{std::move(why), true, {}};
   ngtcp2_ccerr_set_application_error(&reason.close, static_cast<std::uint64_t>(code), nullptr, 0);
   add_doomed(std::move(reason));
@@ -76,7 +76,7 @@ void Connection::fail_with(int rv) {
       break;
   }
   if (tls_.identity_mismatch()) {
-    close_soon(Error(Errc::identity_mismatch), Code::identity);
+    close_soon(Error(Errc::identity_mismatch), EndCode::identity);
     return;
   }
   Doom reason{Error(Errc::link_closed, ngtcp2_strerror(rv)), true, {}};
@@ -91,7 +91,7 @@ void Connection::fail_with(int rv) {
 
 bool Connection::violation(const char* what) {
   ++shared_.stats.control_frames_malformed;
-  close_soon(Error(Errc::link_closed, what), Code::protocol);
+  close_soon(Error(Errc::link_closed, what), EndCode::protocol);
   return false;
 }
 

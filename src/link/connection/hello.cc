@@ -43,7 +43,7 @@ void Connection::release_early() {
   }
 }
 
-void Connection::drop_early(Stream& stream, Code code) {
+void Connection::drop_early(Stream& stream, EndCode code) {
   if (early_) early_->remove(stream.index());
   consume(stream, stream.unconsumed);
   reset(stream, code);

@@ -16,17 +16,13 @@ constexpr std::uint8_t number_of(wire::ControlType type) { return static_cast<st
 /// Unsent control bytes per link; beyond it the peer is too slow and frames are refused.
 constexpr std::size_t kControlQueueBytesMax = 256 * 1024;
 
-Code code_of(std::uint64_t code) {
-  return code <= static_cast<std::uint64_t>(kLastCode) ? static_cast<Code>(code) : Code::protocol;
-}
-
 }  // namespace
 
 // ---- Calls of the owner -------------------------------------------------------------------------
 
-Result<std::int64_t> Connection::open(Class cls, std::uint64_t context) {
+Result<std::int64_t> Connection::open(Priority priority, std::uint64_t context) {
   if (!life_.opens_streams() || closing_soon()) return fail(Errc::link_closed);
-  std::unique_ptr<Stream> stream(new (shared_.heap) Stream(-1, level_of(cls)));
+  std::unique_ptr<Stream> stream(new (shared_.heap) Stream(-1, level_of(priority)));
   if (!stream) return fail(Errc::refused_memory);
   std::int64_t index = -1;
   const int rv = ngtcp2_conn_open_bidi_stream(conn_, &index, stream.get());
@@ -44,10 +40,10 @@ Stream* Connection::find(std::int64_t index) {
   return stream == nullptr || stream->gone ? nullptr : stream;
 }
 
-void Connection::set_class(Stream& stream, Class cls) {
+void Connection::set_priority(Stream& stream, Priority priority) {
   const bool waiting = stream.in_turn;
   scheduler_.remove(stream);
-  stream.set_level(level_of(cls));
+  stream.set_level(level_of(priority));
   if (waiting) scheduler_.add(stream);
 }
 
@@ -145,7 +141,7 @@ bool Connection::unused_for(Duration quiet) const {
   return !closing_soon() && life_.unused_for(quiet, shared_.now.mono);
 }
 
-void Connection::reset(Stream& stream, Code code) {
+void Connection::reset(Stream& stream, EndCode code) {
   if (stream.gone) return;
   stream.gone = true;
   scheduler_.remove(stream);
@@ -197,10 +193,10 @@ void Connection::say_goodbye(Drain why) {
   if (retired() || closing_soon()) return;
   if (life_.said_goodbye() && (why == Drain::replaced || life_.drain() == why)) return;
   if (state() < LinkState::ready) {
-    close_soon(Error(Errc::shutting_down), Code::shutdown);
+    close_soon(Error(Errc::shutting_down), EndCode::shutdown);
     return;
   }
-  const Code code = why == Drain::stopping ? Code::shutdown : Code::none;
+  const EndCode code = why == Drain::stopping ? EndCode::shutdown : EndCode::none;
   const bool told = send_control(number_of(wire::ControlType::goodbye),
                                  wire::encode_goodbye(static_cast<std::uint8_t>(code)));
   if (!told && why == Drain::replaced) return;  // who is not told would wait: both links stay
@@ -223,8 +219,9 @@ void Connection::end_if_drained() {
     if (life_.drain() == Drain::replaced) life_.linger(shared_.now.mono);
     return;
   }
-  if (life_.drain() == Drain::replaced) return close_soon(Error(Errc::link_closed), Code::none);
-  close_soon(Error(life_.said_goodbye() ? Errc::shutting_down : Errc::link_closed), Code::shutdown);
+  if (life_.drain() == Drain::replaced) return close_soon(Error(Errc::link_closed), EndCode::none);
+  close_soon(Error(life_.said_goodbye() ? Errc::shutting_down : Errc::link_closed),
+             EndCode::shutdown);
 }
 
 // ---- What ngtcp2 reports ------------------------------------------------------------------------
@@ -233,7 +230,7 @@ bool Connection::on_handshake_completed() {
   auto facts = tls_.check();
   if (!facts) {
     const bool wrong = facts.error() == Errc::identity_mismatch;
-    close_soon(facts.error(), wrong ? Code::identity : Code::protocol);
+    close_soon(facts.error(), wrong ? EndCode::identity : EndCode::protocol);
     return false;
   }
   if (!life_.on(LifeEvent::completed, shared_.now.mono)) return false;
@@ -254,7 +251,7 @@ bool Connection::on_handshake_completed() {
   if (shared_.options.say_hello) hello_by_ = shared_.now.mono + kHelloWithin;
   if (shared_.options.say_hello &&
       !send_control(number_of(wire::ControlType::hello), wire::encode_hello(hello))) {
-    close_soon(Error(Errc::refused_memory), Code::refused);
+    close_soon(Error(Errc::refused_memory), EndCode::refused);
     return false;
   }
   if (dialer_) {
@@ -278,12 +275,12 @@ bool Connection::on_stream_opened(std::int64_t index) {
     if (control_.queued_bytes() > 0) scheduler_.add(control_);
     return true;
   }
-  std::unique_ptr<Stream> owned(new (shared_.heap) Stream(index, level_of(Class::normal)));
+  std::unique_ptr<Stream> owned(new (shared_.heap) Stream(index, level_of(Priority::normal)));
   if (!owned || ngtcp2_conn_set_stream_user_data(conn_, index, owned.get()) != 0) return false;
   Stream& stream = *owned.release();
   link_stream(stream);
   if (before_hello(stream)) {
-    if (!hold_early(stream)) reset(stream, Code::refused);
+    if (!hold_early(stream)) reset(stream, EndCode::refused);
     return true;
   }
   take_stream(stream);
@@ -291,7 +288,7 @@ bool Connection::on_stream_opened(std::int64_t index) {
 }
 
 void Connection::take_stream(Stream& stream) {
-  if (!life_.takes_streams()) return reset(stream, Code::shutdown);
+  if (!life_.takes_streams()) return reset(stream, EndCode::shutdown);
   shared_.events.on_stream_opened(name(stream), shared_.now);
 }
 
@@ -309,18 +306,18 @@ bool Connection::on_stream_data(Stream& stream, Bytes data, bool fin) {
     return true;
   }
   if (before_hello(stream)) {
-    if (fin || !early_ || !early_->add(stream.index(), data)) drop_early(stream, Code::refused);
+    if (fin || !early_ || !early_->add(stream.index(), data)) drop_early(stream, EndCode::refused);
     return true;
   }
   if (!data.empty()) take_stream_data(stream, data);
   // A circuit has one end for both directions.
-  if (fin && !stream.gone) on_stream_ended(stream, static_cast<std::uint64_t>(Code::none));
+  if (fin && !stream.gone) on_stream_ended(stream, static_cast<std::uint64_t>(EndCode::none));
   return true;
 }
 
 void Connection::take_stream_data(Stream& stream, Bytes data) {
   if (life_.note_used(shared_.now.mono)) update_keepalive();
-  shared_.stats.class_bytes_in[stream.level() - 1u] += data.size();
+  shared_.stats.priority_bytes_in[stream.level() - 1u] += data.size();
   shared_.events.on_stream_data(name(stream), stream.context, data, shared_.now);
 }
 
@@ -331,9 +328,11 @@ void Connection::on_stream_ended(Stream& stream, std::uint64_t code) {
     return;
   }
   if (stream.gone) return;
-  if (before_hello(stream)) return drop_early(stream, code_of(code));  // nobody knows of it yet
-  reset(stream, code_of(code));
-  shared_.events.on_stream_closed(name(stream), stream.context, code_of(code), shared_.now);
+  if (before_hello(stream))
+    return drop_early(stream, wire::end_code_of(code));  // nobody knows of it yet
+  reset(stream, wire::end_code_of(code));
+  shared_.events.on_stream_closed(name(stream), stream.context, wire::end_code_of(code),
+                                  shared_.now);
 }
 
 void Connection::on_stream_freed(Stream& stream, std::uint64_t code) {
@@ -354,7 +353,7 @@ void Connection::on_stream_freed(Stream& stream, std::uint64_t code) {
   const StreamId which = name(stream);
   const std::uint64_t context = stream.context;
   free_stream(&stream);
-  if (tell) shared_.events.on_stream_closed(which, context, code_of(code), shared_.now);
+  if (tell) shared_.events.on_stream_closed(which, context, wire::end_code_of(code), shared_.now);
   end_if_drained();
 }
 
@@ -389,7 +388,7 @@ bool Connection::on_control_frame(const ControlFrame& in) {
     case wire::ControlType::goodbye: {
       const auto code = wire::parse_goodbye(in.body);
       if (!code) return violation("goodbye");
-      const bool replaced = *code == static_cast<std::uint8_t>(Code::none);
+      const bool replaced = *code == static_cast<std::uint8_t>(EndCode::none);
       begin_drain(LifeEvent::heard_goodbye, replaced ? Drain::replaced : Drain::stopping);
       if (replaced) say_goodbye(Drain::replaced);  // nothing more from us either
       return true;

@@ -292,8 +292,8 @@ void Endpoint::Impl::shutdown(Now now) {
 
 // ---- Protection ---------------------------------------------------------------------------------
 
-void Endpoint::Impl::pause(Class cls, bool paused) {
-  bool& now = shared_.paused[level_of(cls)];
+void Endpoint::Impl::pause(Priority priority, bool paused) {
+  bool& now = shared_.paused[level_of(priority)];
   if (now == paused) return;
   now = paused;
   if (paused) return;
@@ -308,7 +308,7 @@ std::size_t Endpoint::Impl::close_unused(Duration quiet, std::size_t links_max, 
   for (const Slot& slot : slots_) {
     if (ended == links_max) break;
     if (!slot.link || !slot.link->unused_for(quiet)) continue;
-    slot.link->close_soon(Error(Errc::timed_out, "unused"), Code::none);
+    slot.link->close_soon(Error(Errc::timed_out, "unused"), EndCode::none);
     ++ended;
   }
   shared_.stats.ended_unused += ended;
@@ -469,7 +469,7 @@ bool Endpoint::failed_lately(const NodeId& peer, Now now) const {
   return impl_->failed_lately(peer, now);
 }
 void Endpoint::keep_warm(LinkId link, bool warm) { impl_->keep_warm(link, warm); }
-void Endpoint::close(LinkId link, Code code, Now now) {
+void Endpoint::close(LinkId link, EndCode code, Now now) {
   impl_->shared().now = now;
   if (Connection* const found = impl_->link(link))
     found->close_soon(Error(Errc::link_closed), code);
@@ -488,10 +488,10 @@ bool Endpoint::send_control(LinkId link, std::uint8_t type, Bytes body) {
   return found != nullptr && found->send_control(type, body);
 }
 
-Result<StreamId> Endpoint::open(LinkId link, Class cls, std::uint64_t context) {
+Result<StreamId> Endpoint::open(LinkId link, Priority priority, std::uint64_t context) {
   Connection* const found = impl_->link(link);
   if (found == nullptr) return fail(Errc::link_closed);
-  const auto index = found->open(cls, context);
+  const auto index = found->open(priority, context);
   if (!index) return std::unexpected(index.error());
   return StreamId{link, *index};
 }
@@ -499,9 +499,9 @@ void Endpoint::set_context(StreamId stream, std::uint64_t context) {
   Stream* found = nullptr;
   if (impl_->stream(stream, found) != nullptr) found->context = context;
 }
-void Endpoint::set_class(StreamId stream, Class cls) {
+void Endpoint::set_priority(StreamId stream, Priority priority) {
   Stream* found = nullptr;
-  if (Connection* const link = impl_->stream(stream, found)) link->set_class(*found, cls);
+  if (Connection* const link = impl_->stream(stream, found)) link->set_priority(*found, priority);
 }
 void Endpoint::write(StreamId stream, memory::Block block) {
   Stream* found = nullptr;
@@ -523,7 +523,7 @@ void Endpoint::consume(StreamId stream, std::size_t bytes) {
   Stream* found = nullptr;
   if (Connection* const link = impl_->stream(stream, found)) link->consume(*found, bytes);
 }
-void Endpoint::reset(StreamId stream, Code code) {
+void Endpoint::reset(StreamId stream, EndCode code) {
   Stream* found = nullptr;
   if (Connection* const link = impl_->stream(stream, found)) link->reset(*found, code);
 }
@@ -535,7 +535,7 @@ void Endpoint::set_stream_window(std::size_t bytes) {
 void Endpoint::set_long_windows(std::size_t bytes) { impl_->shared().grown.set_max(bytes / 1024); }
 void Endpoint::trim_heap() { impl_->shared().heap.trim(); }
 void Endpoint::require_proof(bool required) { impl_->shared().admission.require_proof(required); }
-void Endpoint::pause(Class cls, bool paused) { impl_->pause(cls, paused); }
+void Endpoint::pause(Priority priority, bool paused) { impl_->pause(priority, paused); }
 std::size_t Endpoint::close_unused(Duration quiet, std::size_t links_max, Now now) {
   return impl_->close_unused(quiet, links_max, now);
 }

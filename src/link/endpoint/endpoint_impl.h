@@ -8,6 +8,7 @@
 #include "link/connection/connection.h"
 #include "link/connection/shared.h"
 #include "link/endpoint/send_queue.h"
+#include "sync/token_bucket.h"
 
 #include <memory>
 #include <unordered_map>
@@ -62,7 +63,7 @@ class Endpoint::Impl {
   Connection* stream(StreamId id, Stream*& out) const;
 
   Shared& shared() { return shared_; }
-  void pause(Class cls, bool paused);
+  void pause(Priority priority, bool paused);
   std::size_t close_unused(Duration quiet, std::size_t links_max, Now now);
   double handshake_pressure(Now now);
   void trim();
@@ -132,8 +133,7 @@ class Endpoint::Impl {
   std::size_t accepted_this_turn_ = 0;
   bool stopping_ = false;
   bool blocked_ = false;  // the socket refused trains
-  double stranger_allowance_ = kStrangerAnswersBurst;
-  TimePoint allowance_at_{};
+  sync::TokenBucket stranger_answers_{kStrangerAnswersPerSecond, kStrangerAnswersBurst, {}};
 };
 
 }  // namespace qudag::link

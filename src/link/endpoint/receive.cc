@@ -195,15 +195,7 @@ bool Endpoint::Impl::admit(const runtime::Received& from, NativePath& path,
 
 // ---- Answers without a link ---------------------------------------------------------------------
 
-bool Endpoint::Impl::may_answer_stranger() {
-  const std::chrono::duration<double> passed = shared_.now.mono - allowance_at_;
-  allowance_at_ = shared_.now.mono;
-  stranger_allowance_ = std::min<double>(
-      kStrangerAnswersBurst, stranger_allowance_ + passed.count() * kStrangerAnswersPerSecond);
-  if (stranger_allowance_ < 1) return false;
-  stranger_allowance_ -= 1;
-  return true;
-}
+bool Endpoint::Impl::may_answer_stranger() { return stranger_answers_.take(1, shared_.now.mono); }
 
 void Endpoint::Impl::answer(const runtime::Received& from, MutableBytes room,
                             ngtcp2_ssize written) {

@@ -21,11 +21,11 @@
 
 namespace qudag::link {
 
-/// Whose turn comes first on a link: the control stream, then the classes.
-inline constexpr std::size_t kLevelCount = 1 + kClassCount;
+/// Whose turn comes first on a link: the control stream, then the priorities.
+inline constexpr std::size_t kLevelCount = 1 + kPriorityCount;
 inline constexpr std::uint8_t kControlLevel = 0;
-inline std::uint8_t level_of(Class cls) {
-  return static_cast<std::uint8_t>(1 + static_cast<std::uint8_t>(cls));
+inline std::uint8_t level_of(Priority priority) {
+  return static_cast<std::uint8_t>(1 + static_cast<std::uint8_t>(priority));
 }
 
 class Stream {
@@ -67,7 +67,7 @@ class Stream {
 
   std::uint64_t context = 0;          // the owner's
   std::uint32_t unconsumed = 0;       // given to the owner, not yet given back by consume()
-  std::uint32_t held = 0;             // given back while the stream's class was paused
+  std::uint32_t held = 0;             // given back while the stream's priority was paused
   std::uint32_t sent_unreported = 0;  // bytes for the next on_stream_sent
   std::uint32_t round_at = 0;         // microseconds: since when `round_bytes` were consumed
 

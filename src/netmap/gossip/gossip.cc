@@ -3,15 +3,15 @@
 #include "netmap/gossip/gossip.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace qudag::netmap {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr double kSendsPerSecond = 500;  // 3.3 MB/s: 10,000 descriptors in 20 s; below what the
-constexpr double kSendsBurst = 64;       // receiver can verify
+constexpr std::uint64_t kSendsPerSecond =
+    500;                                   // 3.3 MB/s: 10,000 descriptors in 20 s; below what the
+constexpr std::uint64_t kSendsBurst = 64;  // receiver can verify
 constexpr std::size_t kSendsPerTurnMax = 64;
 constexpr std::size_t kDigestLinksPerTurnMax = 8;
 constexpr std::size_t kOwedMax = 1u << 18;  // ids in all queues: 8 MB
@@ -21,38 +21,12 @@ constexpr Duration kOnItsWay = 2s;
 constexpr Duration kAskAnotherAfter = 5s;
 constexpr Duration kAskAgainAfter = 30s;
 constexpr Duration kWantedKept = 60s;
-constexpr double kFrameWork = 16;  // the least that a frame costs, in entries
-
-double as_double(std::size_t value) { return static_cast<double>(value); }
+constexpr std::uint64_t kFrameWork = 16;  // the least that a frame costs, in entries
 
 /// Four complete exchanges per interval: twice as many as two honest nodes with full netmaps need.
-double work_max(const NetmapOptions& options) {
-  return 8 * as_double(options.descriptors_max) + 4096;
-}
+std::uint64_t work_max(const NetmapOptions& options) { return 8 * options.descriptors_max + 4096; }
 
 }  // namespace
-
-// ---- Allowance ----------------------------------------------------------------------------------
-
-double Allowance::amount_at(TimePoint now) const {
-  const std::chrono::duration<double> passed = std::max(now, at_) - at_;
-  return std::min(amount_max_, amount_ + passed.count() * per_second_);
-}
-
-bool Allowance::take(double amount, TimePoint now) {
-  const double have = amount_at(now);
-  if (have < amount) return false;
-  amount_ = have - amount;
-  at_ = std::max(now, at_);
-  return true;
-}
-
-TimePoint Allowance::ready_at(double amount, TimePoint now) const {
-  const double missing = amount - amount_at(now);
-  if (missing <= 0) return now;
-  // One nanosecond more, so that rounding never gives a time at which it is still missing.
-  return now + Duration(static_cast<Duration::rep>(std::ceil(missing / per_second_ * 1e9)) + 1);
-}
 
 // ---- Links --------------------------------------------------------------------------------------
 
@@ -70,15 +44,15 @@ std::size_t Gossip::take_slot() {
 
 void Gossip::on_link_ready(std::uint64_t key, Now now, const LinkFacts& facts) {
   if (links_.contains(key) || links_.size() >= options_.links_max) return;
-  const double work = work_max(options_);
-  const double interval =
-      std::max<double>(1, static_cast<double>(options_.digest_interval.count()));
-  const auto [at, is_new] =
-      links_.try_emplace(key, Link{.slot = take_slot(),
-                                   .facts = facts,
-                                   .work = Allowance(work, work / interval, now.mono),
-                                   .sends = Allowance(kSendsBurst, kSendsPerSecond, now.mono),
-                                   .next_digests = now.mono});
+  const std::uint64_t work = work_max(options_);
+  const auto interval =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(1, options_.digest_interval / 1s));
+  const auto [at, is_new] = links_.try_emplace(
+      key, Link{.slot = take_slot(),
+                .facts = facts,
+                .work = sync::TokenBucket(work / interval, work, now.mono),
+                .sends = sync::TokenBucket(kSendsPerSecond, kSendsBurst, now.mono),
+                .next_digests = now.mono});
   if (options_.passes_on) return send_digests(key, at->second, now);
   if (Record* own = store_.find(options_.self)) owe(key, at->second, *own);
 }
@@ -191,7 +165,7 @@ bool Gossip::on_digest(std::uint64_t key, Bytes body, Now now) {
   if (!digest) return false;
   Link& link = links_.at(key);
   const std::size_t ours = store_.count_range(digest->lo(), digest->hi());
-  if (!link.work.take(kFrameWork + as_double(digest->size() + ours), now.mono)) {
+  if (!link.work.take(kFrameWork + digest->size() + ours, now.mono)) {
     ++stats_.frames_ignored;
     return true;
   }
@@ -265,7 +239,7 @@ bool Gossip::on_want(std::uint64_t key, Bytes body, Now now) {
   const auto want = wire::WantView::parse(body);
   if (!want) return false;
   Link& link = links_.at(key);
-  if (!link.work.take(kFrameWork + as_double(want->size()), now.mono)) {
+  if (!link.work.take(kFrameWork + want->size(), now.mono)) {
     ++stats_.frames_ignored;
     return true;
   }
@@ -338,7 +312,7 @@ bool Gossip::pay_one(std::uint64_t key, Link& link, Now now) {
         link.blocked_until = now.mono + kBlockedRetry;
         return false;
       }
-      link.sends.take(1, now.mono);
+      (void)link.sends.take(1, now.mono);  // there is one: asked above
       held->owed.erase(link.slot);
       held->has.insert(link.slot);
       held->sent.insert(link.slot);

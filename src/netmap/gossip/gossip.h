@@ -12,6 +12,7 @@
 #include "netmap/map/store.h"
 #include "netmap/netmap.h"
 #include "netmap/reached/belief.h"
+#include "sync/token_bucket.h"
 #include "wire/control.h"
 
 #include <cstdint>
@@ -22,24 +23,6 @@
 #include <vector>
 
 namespace qudag::netmap {
-
-/// Fills at a steady rate up to a bound; starts full.
-class Allowance {
- public:
-  Allowance(double amount_max, double per_second, TimePoint now)
-      : amount_max_(amount_max), per_second_(per_second), amount_(amount_max), at_(now) {}
-  bool take(double amount, TimePoint now);
-  /// When `amount` will be there.
-  TimePoint ready_at(double amount, TimePoint now) const;
-
- private:
-  double amount_at(TimePoint now) const;
-
-  double amount_max_;
-  double per_second_;
-  double amount_;
-  TimePoint at_;
-};
 
 class Gossip {
  public:
@@ -80,8 +63,8 @@ class Gossip {
   struct Link {
     std::size_t slot;
     LinkFacts facts;
-    Allowance work;
-    Allowance sends;
+    sync::TokenBucket work;
+    sync::TokenBucket sends;
     TimePoint next_digests;
     TimePoint blocked_until{};  // the sink had no room
     std::deque<NodeId> owed{};  // the bit in Record::owed decides; an id without it is skipped

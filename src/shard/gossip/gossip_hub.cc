@@ -81,11 +81,11 @@ void GossipHub::serve(std::uint64_t link, std::uint8_t type, Bytes body, Now now
     const unsigned shard = shard_of(link);
     Sibling* owner = shards_[shard];
     if (shard == 0) {
-      owner->close_link(link, link::Code::protocol, now);
+      owner->close_link(link, wire::EndCode::protocol, now);
     } else {
       // Should this be lost, the link's next frame says it again.
       static_cast<void>(environment_.executor(shard).post(
-          [owner, link](Now then) { owner->close_link(link, link::Code::protocol, then); }));
+          [owner, link](Now then) { owner->close_link(link, wire::EndCode::protocol, then); }));
     }
   }
 }

@@ -8,7 +8,7 @@
 // lets in fits there.
 // What is refused is reset unread, with the reason as its code (docs/reference/protocol.md, 3.2):
 // it costs nothing here, and the source may try another relay at once. The overload manager's
-// refusals come two bytes later, when the class is known (circuit/incoming.cc).
+// refusals come two bytes later, when the priority is known (circuit/incoming.cc).
 //
 // Pure. Owned by CircuitTransport. Limits: one entry for each link that opened a stream.
 #pragma once
@@ -54,21 +54,21 @@ class BuildLimiter {
   explicit BuildLimiter(BuildLimiterOptions options) : options_(options) {}
 
   /// Code::none: welcome.
-  link::Code ask(link::LinkId link, Now now) {
+  wire::EndCode ask(link::LinkId link, Now now) {
     // The flooder pays first, so that it is no reason to refuse others.
     if (options_.per_link_per_second != 0 && !bucket_of(link, now).take(1, now.mono)) {
       ++stats_.refused_link_rate;
-      return link::Code::rate;
+      return wire::EndCode::rate;
     }
     if (options_.per_second != 0) {
       if (!all_) all_.emplace(options_.per_second, options_.per_second * kBurst, now.mono);
       const std::uint64_t kept = takes_fair_part(link, now) ? 0 : options_.per_second;
       if (all_->available(now.mono) <= kept || !all_->take(1, now.mono)) {
         ++stats_.refused_rate;
-        return link::Code::overload;
+        return wire::EndCode::overload;
       }
     }
-    return link::Code::none;
+    return wire::EndCode::none;
   }
   void forget(link::LinkId link) {
     links_.erase(link);

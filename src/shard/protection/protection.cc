@@ -50,20 +50,20 @@ double share(std::size_t value, std::size_t bound) {
   return static_cast<double>(value) / static_cast<double>(bound);
 }
 
-std::size_t at(Class cls) { return static_cast<std::size_t>(cls); }
+std::size_t at(Priority priority) { return static_cast<std::size_t>(priority); }
 std::size_t at(Pressure pressure) { return static_cast<std::size_t>(pressure); }
 std::size_t at(Action action) { return static_cast<std::size_t>(action); }
 
 double queue_delay_of(const Measured& m) {
   double out = share(m.blocked, kBlockedTarget);
-  for (std::size_t i = 0; i < kClassCount; ++i) {
+  for (std::size_t i = 0; i < kPriorityCount; ++i) {
     out = std::max(out, share(m.waiting[i], kWaitTargets[i]));
   }
-  // Nobody can see whose datagrams wait unread: the most urgent class in use decides. Bulk alone
+  // Nobody can see whose datagrams wait unread: the most urgent priority in use decides. Bulk alone
   // may keep a shard as busy as it likes.
-  if (m.in_use[at(Class::high)]) {
+  if (m.in_use[at(Priority::high)]) {
     out = std::max(out, share(m.behind, kBehindHighTarget));
-  } else if (m.in_use[at(Class::normal)]) {
+  } else if (m.in_use[at(Priority::normal)]) {
     const double normal = share(m.behind, kBehindNormalTarget);
     out = std::max(out, std::min(normal, kBehindMaxNormal));
   }
@@ -114,11 +114,11 @@ void Protection::give_free() {
   setup_.endpoint.trim_heap();
 }
 
-void Protection::reclaim(Class cls, Now now) {
+void Protection::reclaim(Priority priority, Now now) {
   const std::uint64_t used = setup_.bound.node().used();
   if (used <= near_bytes_ || now.mono < reclaim_at_) return;
   const std::size_t bytes =
-      setup_.circuits.reclaim(cls, (used - near_bytes_) / setup_.shards + 1, now);
+      setup_.circuits.reclaim(priority, (used - near_bytes_) / setup_.shards + 1, now);
   if (bytes == 0) return;
   reclaimed_bytes_ += bytes;
   reclaim_at_ = now.mono + kReclaimEvery;
@@ -130,14 +130,14 @@ void Protection::reclaim(Class cls, Now now) {
 Measured Protection::measure(Now now) {
   Measured out;
   out.memory = setup_.bound.pressure();
-  for (std::size_t i = 0; i < kClassCount; ++i) {
-    out.waiting[i] = setup_.messages.waiting_time(static_cast<Class>(i), now);
+  for (std::size_t i = 0; i < kPriorityCount; ++i) {
+    out.waiting[i] = setup_.messages.waiting_time(static_cast<Priority>(i), now);
   }
   const link::EndpointStats links = setup_.endpoint.stats();
-  for (std::size_t i = 0; i < kClassCount; ++i) {
-    out.in_use[i] = links.class_bytes_in[i] != bytes_seen_[i];
+  for (std::size_t i = 0; i < kPriorityCount; ++i) {
+    out.in_use[i] = links.priority_bytes_in[i] != bytes_seen_[i];
   }
-  bytes_seen_ = links.class_bytes_in;
+  bytes_seen_ = links.priority_bytes_in;
   quiet_ = links.datagrams_in == datagrams_seen_;
   datagrams_seen_ = links.datagrams_in;
   if (behind_since_ != kNever) out.behind = now.mono - behind_since_;
@@ -200,9 +200,9 @@ void Protection::act(Now now) {
   if (overload_.active(Action::shrink)) shrink(now);
   setup_.circuits.set_refusal(refusal(Action::refuse_circuits), refusal(Action::drop_normal));
   setup_.endpoint.require_proof(overload_.active(Action::require_retry));
-  setup_.endpoint.pause(Class::low, overload_.active(Action::pause_low) && !is_share(now));
-  if (overload_.active(Action::drop_low)) drop(Class::low, Action::drop_low, now);
-  if (overload_.active(Action::drop_normal)) drop(Class::normal, Action::drop_normal, now);
+  setup_.endpoint.pause(Priority::low, overload_.active(Action::pause_low) && !is_share(now));
+  if (overload_.active(Action::drop_low)) drop(Priority::low, Action::drop_low, now);
+  if (overload_.active(Action::drop_normal)) drop(Priority::normal, Action::drop_normal, now);
 }
 
 /// The chance is how far the action's pressure is on its way to the bound; high is refused when all
@@ -229,23 +229,24 @@ void Protection::shrink(Now now) {
 
 /// Only while a pressure still is where the action starts: in the hold time after it nothing more
 /// is lost.
-void Protection::drop(Class cls, Action action, Now now) {
+void Protection::drop(Priority priority, Action action, Now now) {
   const double level = overload_.level(action);
   const auto& on = overload::kOverloadRules[at(action)].on;
   bool pressed = false;
   for (std::size_t p = 0; p < overload::kPressureCount; ++p) pressed |= pressures_[p] >= on[p];
   if (!pressed) return;
   const Error why(Errc::refused_overload, "shed: " + std::string(worst()));
-  messages_dropped_[at(cls)] += setup_.messages.shed(
-      cls, static_cast<std::size_t>(kMessagesAtOnce + level * kMessagesMore), why, now);
-  if (pressures_[at(Pressure::memory)] >= on[at(Pressure::memory)]) return reclaim(cls, now);
-  setup_.circuits.shed(cls, static_cast<std::size_t>(kCircuitsAtOnce + level * kCircuitsMore), now);
+  messages_dropped_[at(priority)] += setup_.messages.shed(
+      priority, static_cast<std::size_t>(kMessagesAtOnce + level * kMessagesMore), why, now);
+  if (pressures_[at(Pressure::memory)] >= on[at(Pressure::memory)]) return reclaim(priority, now);
+  setup_.circuits.shed(priority, static_cast<std::size_t>(kCircuitsAtOnce + level * kCircuitsMore),
+                       now);
 }
 
-Status Protection::admit(Class cls) {
-  const Action action = cls == Class::low ? Action::drop_low : Action::drop_normal;
-  if (cls == Class::high || !overload_.active(action)) return {};
-  ++sends_refused_[at(cls)];
+Status Protection::admit(Priority priority) {
+  const Action action = priority == Priority::low ? Action::drop_low : Action::drop_normal;
+  if (priority == Priority::high || !overload_.active(action)) return {};
+  ++sends_refused_[at(priority)];
   return fail(Errc::refused_overload, std::string(worst()));
 }
 

@@ -31,9 +31,9 @@ inline constexpr std::size_t kWindowMax = 512 * 1024;
 /// Of the memory that is free: what windows beyond that have together, for long paths.
 inline constexpr std::uint64_t kLongWindowsOneIn = 8;
 
-/// How long a wait may last before it counts as the bound, by class: a message that could be sent
-/// and is not, or datagrams that wait unread while that class is in use.
-inline constexpr std::array<Duration, kClassCount> kWaitTargets = {
+/// How long a wait may last before it counts as the bound, by priority: a message that could be
+/// sent and is not, or datagrams that wait unread while that priority is in use.
+inline constexpr std::array<Duration, kPriorityCount> kWaitTargets = {
     std::chrono::seconds(1), std::chrono::seconds(5), std::chrono::seconds(60)};
 inline constexpr Duration kBehindHighTarget = std::chrono::milliseconds(500);
 inline constexpr Duration kBehindNormalTarget = std::chrono::seconds(2);
@@ -49,8 +49,8 @@ struct ProtectionReport {
   overload::Pressures pressures{};
   std::array<double, overload::kActionCount> levels{};  // 0 when not active
   std::array<std::uint64_t, overload::kActionCount> started{};
-  std::array<std::uint64_t, kClassCount> messages_dropped{};
-  std::array<std::uint64_t, kClassCount> sends_refused{};
+  std::array<std::uint64_t, kPriorityCount> messages_dropped{};
+  std::array<std::uint64_t, kPriorityCount> sends_refused{};
   std::uint64_t reclaimed_bytes = 0;  // held by circuits that ended because memory was short
 };
 
@@ -74,14 +74,14 @@ inline constexpr telemetry::Metric<ProtectionReport> kProtection[] = {
      [](const ProtectionReport& s, std::size_t i) { return static_cast<double>(s.started[i]); }},
     {{"qudag_messages_shed_total", "Waiting messages that the overload manager dropped.",
       Kind::counter},
-     label("class", "normal"),
+     label("priority", "normal"),
      [](const ProtectionReport& s) { return static_cast<double>(s.messages_dropped[1]); }},
-    {same, label("class", "low"),
+    {same, label("priority", "low"),
      [](const ProtectionReport& s) { return static_cast<double>(s.messages_dropped[2]); }},
     {{"qudag_sends_refused_total", "Messages that the overload manager refused.", Kind::counter},
-     label("class", "normal"),
+     label("priority", "normal"),
      [](const ProtectionReport& s) { return static_cast<double>(s.sends_refused[1]); }},
-    {same, label("class", "low"),
+    {same, label("priority", "low"),
      [](const ProtectionReport& s) { return static_cast<double>(s.sends_refused[2]); }},
     {{"qudag_memory_reclaimed_bytes_total",
       "Memory held by circuits that were ended because memory was short.", Kind::counter},
@@ -134,7 +134,7 @@ class Protection {
   /// Nothing that is not needed yet: no link, no circuit, no key.
   bool may_open_ahead() const { return !overload_.active(overload::Action::stop_opening_ahead); }
   /// Whether to take a message of the application: refused_overload, with the reason.
-  Status admit(Class cls);
+  Status admit(Priority priority);
   /// What peers may know of it, 0 to 65535.
   std::uint16_t load() const { return load_.load(); }
   ProtectionReport report() const;
@@ -153,14 +153,14 @@ class Protection {
   }
 
   void watch_memory(Now now);
-  void reclaim(Class cls, Now now);
+  void reclaim(Priority priority, Now now);
   Measured measure(Now now);
   void weigh(const Measured& measured, Now now);
   void tell_changes();
   void act(Now now);
   double refusal(overload::Action action) const;
   void shrink(Now now);
-  void drop(Class cls, overload::Action action, Now now);
+  void drop(Priority priority, overload::Action action, Now now);
   std::string_view worst() const;
 
   const ProtectionSetup setup_;
@@ -168,9 +168,9 @@ class Protection {
   overload::Pressures pressures_{};
   overload::LoadMeter load_;
   std::array<bool, overload::kActionCount> was_active_{};
-  std::array<std::uint64_t, kClassCount> messages_dropped_{};
-  std::array<std::uint64_t, kClassCount> sends_refused_{};
-  std::array<std::uint64_t, kClassCount> bytes_seen_{};  // of streams, by class
+  std::array<std::uint64_t, kPriorityCount> messages_dropped_{};
+  std::array<std::uint64_t, kPriorityCount> sends_refused_{};
+  std::array<std::uint64_t, kPriorityCount> bytes_seen_{};  // of streams, by priority
   std::uint64_t reclaimed_bytes_ = 0;
   const std::uint64_t near_bytes_;
   TimePoint due_{};

@@ -19,25 +19,25 @@ namespace qudag::shard {
 
 /// One look at a shard, for the overload manager. Shares are of what is allowed.
 struct Measured {
-  double memory = 0;                            // share of the bound
-  double busy = 0;                              // share of the time, since the last look
-  double descriptors = 0;                       // share of the files that the process may have open
-  double handshakes = 0;                        // share of the half-open ones, or of their rate
-  double circuits = 0;                          // share of those that may be held
-  double builds = 0;                            // share of those that others may have under way
-  std::array<Duration, kClassCount> waiting{};  // of messages that could be sent
-  std::array<bool, kClassCount> in_use{};       // bytes of that class came
-  Duration behind{};                            // datagrams have been waiting unread for so long
-  Duration blocked{};                           // the socket has taken nothing for so long
-  Duration loop_lag{};                          // timers run so late
+  double memory = 0;       // share of the bound
+  double busy = 0;         // share of the time, since the last look
+  double descriptors = 0;  // share of the files that the process may have open
+  double handshakes = 0;   // share of the half-open ones, or of their rate
+  double circuits = 0;     // share of those that may be held
+  double builds = 0;       // share of those that others may have under way
+  std::array<Duration, kPriorityCount> waiting{};  // of messages that could be sent
+  std::array<bool, kPriorityCount> in_use{};       // bytes of that priority came
+  Duration behind{};                               // datagrams have been waiting unread for so long
+  Duration blocked{};                              // the socket has taken nothing for so long
+  Duration loop_lag{};                             // timers run so late
 };
 
-/// Messages of a class that have ended, and what they held at the limiter.
+/// Messages of a priority that have ended, and what they held at the limiter.
 struct Ended {
   std::uint64_t messages = 0;
   std::uint64_t bytes = 0;
 };
-using EndedByClass = std::array<Ended, kClassCount>;
+using EndedByPriority = std::array<Ended, kPriorityCount>;
 
 /// What a shard can send over: enough to tell whether the node is joined.
 struct Means {
@@ -48,9 +48,9 @@ struct Means {
 class ShardEnvironment {
  public:
   virtual ~ShardEnvironment() = default;
-  /// So many sends of each class have had their completion since the last call; once for each turn
-  /// in which there were any. On the shard's thread.
-  virtual void on_ended(unsigned shard, const EndedByClass& ended) {
+  /// So many sends of each priority have had their completion since the last call; once for each
+  /// turn in which there were any. On the shard's thread.
+  virtual void on_ended(unsigned shard, const EndedByPriority& ended) {
     static_cast<void>(shard), static_cast<void>(ended);
   }
   /// The shard has another view of the netmap, or another number of links. On its thread.

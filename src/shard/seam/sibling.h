@@ -20,7 +20,7 @@ class Sibling {
   virtual void set_onion_keys(std::vector<onion::OnionKey> keys, std::uint64_t made_as) = 0;
   /// `link` is a gossip_key(). False: it was not sent.
   virtual bool send_gossip(std::uint64_t link, std::uint8_t type, Bytes body) = 0;
-  virtual void close_link(std::uint64_t link, link::Code code, Now now) = 0;
+  virtual void close_link(std::uint64_t link, wire::EndCode code, Now now) = 0;
   /// A datagram of one of its links that another shard's socket was given.
   virtual void take_datagram(runtime::Received datagram, Now now) = 0;
 

@@ -3,7 +3,7 @@
 //   circuit   `count` (15) new circuits through `relays` relays, links warm: the time until a
 //             circuit is ready is that of its first message less that of the second
 //   beside    numbered messages on one link, alone, beside `bulk` (50) circuits that fill it, and
-//             beside the same in the class of the messages: priorities off
+//             beside the same in the priority of the messages: priorities off
 #include "cases.h"
 #include "numbered.h"
 
@@ -20,13 +20,13 @@ double send_ms(Node& from, const NodeId& to, const SendOptions& how) {
 }
 
 json::object beside_bulk(Node& a, Node& b, const Book& book, const Words& words,
-                         std::uint32_t stream, std::optional<Class> bulk) {
+                         std::uint32_t stream, std::optional<Priority> bulk) {
   std::vector<std::unique_ptr<Bulk>> loads;
   const auto circuits = static_cast<std::uint64_t>(bulk ? words.number("bulk", 50) : 0);
   for (std::uint64_t i = 1; i <= circuits; ++i) {
     loads.push_back(std::make_unique<Bulk>(
         a, b.id(), 65'536, 8,
-        SendOptions{.cls = *bulk, .ttl = 120s, .relays = 0, .isolation = 1'000 * stream + i}));
+        SendOptions{.priority = *bulk, .ttl = 120s, .relays = 0, .isolation = 1'000 * stream + i}));
   }
   static_cast<void>(send_ms(a, b.id(), {.relays = 0}));
   std::this_thread::sleep_for(3s);  // until the link is at its rate
@@ -86,8 +86,8 @@ json::object beside(const Words& words) {
   book.keep(nodes[0]);
   json::object out;
   out["alone"] = beside_bulk(nodes[1], nodes[0], book, words, 0, std::nullopt);
-  out["beside"] = beside_bulk(nodes[1], nodes[0], book, words, 1, Class::low);
-  out["priorities_off"] = beside_bulk(nodes[1], nodes[0], book, words, 2, Class::normal);
+  out["beside"] = beside_bulk(nodes[1], nodes[0], book, words, 1, Priority::low);
+  out["priorities_off"] = beside_bulk(nodes[1], nodes[0], book, words, 2, Priority::normal);
   return out;
 }
 

@@ -1,5 +1,5 @@
-// Nodes that change their address in the middle of a transfer (class low) and of numbered messages
-// (class normal), through `relays` relays (3).
+// Nodes that change their address in the middle of a transfer (low priority) and of numbered
+// messages (normal priority), through `relays` relays (3).
 //
 //   migration   the source moves three times, and twice its NAT forgets
 //   accepting   the destination moves: links that others dialed to it end
@@ -28,11 +28,11 @@ std::chrono::nanoseconds in_time(double value) {
   return std::chrono::nanoseconds(static_cast<std::int64_t>(value * 1e9));
 }
 
-/// Circuits for both classes are there, so that what is measured is the change and nothing else.
+/// Circuits for both priorities are there, so that what is measured is the change and nothing else.
 void warm_up(Node& source, const NodeId& to, unsigned relays) {
-  for (const Class cls : {Class::normal, Class::low}) {
+  for (const Priority priority : {Priority::normal, Priority::low}) {
     const std::vector<std::byte> payload(1'000);
-    if (source.send(to, payload, {.cls = cls, .relays = relays}).get().outcome !=
+    if (source.send(to, payload, {.priority = priority, .relays = relays}).get().outcome !=
         Outcome::delivered) {
       give_up("no circuit");
     }
@@ -84,7 +84,7 @@ json::object run(const Words& words, const std::vector<std::string>& lines, bool
 
   const std::vector<std::byte> file(static_cast<std::size_t>(words.number("bytes", 64e6)));
   const auto begin = Clock::now();
-  auto transfer = a.send(b.id(), file, {.cls = Class::low, .ttl = 90s, .relays = hops});
+  auto transfer = a.send(b.id(), file, {.priority = Priority::low, .ttl = 90s, .relays = hops});
   Numbered stream(a, b.id(),
                   {.per_second = words.number("per_second", 1'000), .how = {.relays = hops}});
   const auto pause = in_time(words.number("pause", lines.size() > 1 ? 0.7 : 2));

@@ -83,7 +83,7 @@ json::object summary(const Book::Stream& stream, std::uint64_t sent);
 /// The longest time between two arrivals of which the later is in [from, to).
 double longest_gap_ms(const Book::Stream& stream, Clock::time_point from, Clock::time_point to);
 
-/// Messages of class low of `bytes`, `window` of them under way at any time.
+/// Messages of low priority of `bytes`, `window` of them under way at any time.
 class Bulk {
  public:
   Bulk(Node& source, const NodeId& to, std::size_t bytes, std::size_t window, SendOptions how);

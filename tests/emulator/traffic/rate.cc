@@ -36,7 +36,7 @@ json::object rate(const Words& words) {
       loads[i].push_back(std::make_unique<Bulk>(
           nodes[1 + i], nodes[0].id(), static_cast<std::size_t>(words.number("bytes", 131'072)),
           static_cast<std::size_t>(words.number("depth", 64)),
-          SendOptions{.cls = Class::low, .ttl = 300s, .relays = 0, .isolation = c}));
+          SendOptions{.priority = Priority::low, .ttl = 300s, .relays = 0, .isolation = c}));
     }
     if (i + 1 < flows) std::this_thread::sleep_for(500ms);  // one has the path already
   }

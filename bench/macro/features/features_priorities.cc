@@ -1,5 +1,5 @@
-// What classes are for: small messages and bulk on the same links and relays, as two classes and,
-// for the off end, as one.
+// What priorities are for: small messages and bulk on the same links and relays, as two priorities
+// and, for the off end, as one.
 //   P3  p99 of small messages, one at a time, beside a flood of bulk
 //   P8  what of bulk gets through beside a flood of small messages
 #include "machine.h"
@@ -21,12 +21,12 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kSmall = 256;
 constexpr std::size_t kBulk = 64 * 1'024;
 
-/// Messages of one class on a circuit of their own, as many as the window lets, until it ends.
+/// Messages of one priority on a circuit of their own, as many as the window lets, until it ends.
 class Flood {
  public:
   struct What {
     std::size_t bytes;
-    Class cls;
+    Priority priority;
     std::size_t window;
     std::uint64_t isolation;
   };
@@ -51,7 +51,7 @@ class Flood {
         ++under_way_;
       }
       const SendOptions options{
-          .cls = what_.cls, .ttl = 60s, .relays = 3, .isolation = what_.isolation};
+          .priority = what_.priority, .ttl = 60s, .relays = 3, .isolation = what_.isolation};
       const auto sent = net_.source().send(net_.destination(), payload_, options,
                                            [this](const Delivery& d) { told(d); });
       if (!sent) told({.outcome = Outcome::refused, .reason = sent.error()});
@@ -81,7 +81,9 @@ Result<double> p99_of_small(Net& net, double seconds) {
   const auto begin = Clock::now();
   while (std::chrono::duration<double>(Clock::now() - begin).count() < seconds) {
     const Delivery d =
-        net.source().send(net.destination(), payload, {.cls = Class::normal, .relays = 3}).get();
+        net.source()
+            .send(net.destination(), payload, {.priority = Priority::normal, .relays = 3})
+            .get();
     if (d.outcome != Outcome::delivered) return std::unexpected(d.reason);
     took.record(static_cast<std::uint64_t>(d.elapsed.count()));
     std::this_thread::sleep_for(1ms);  // an interactive user, not a second flood
@@ -89,17 +91,17 @@ Result<double> p99_of_small(Net& net, double seconds) {
   return static_cast<double>(took.percentile(99)) / 1e3;
 }
 
-Result<double> beside_bulk(Net& net, double seconds, Class bulk) {
-  const Flood flood(net, {.bytes = kBulk, .cls = bulk, .window = 256, .isolation = 7});
+Result<double> beside_bulk(Net& net, double seconds, Priority bulk) {
+  const Flood flood(net, {.bytes = kBulk, .priority = bulk, .window = 256, .isolation = 7});
   while (flood.delivered() < 256) std::this_thread::sleep_for(1ms);
   return p99_of_small(net, seconds);
 }
 
 /// MB/s of bulk beside as many small messages as the network takes, three loops of them.
-double bulk_beside_small(Net& net, double seconds, Class small) {
-  const Flood first(net, {.bytes = kSmall, .cls = small, .window = 4'096, .isolation = 8});
-  const Flood second(net, {.bytes = kSmall, .cls = small, .window = 4'096, .isolation = 9});
-  const Flood bulk(net, {.bytes = kBulk, .cls = Class::low, .window = 64, .isolation = 7});
+double bulk_beside_small(Net& net, double seconds, Priority small) {
+  const Flood first(net, {.bytes = kSmall, .priority = small, .window = 4'096, .isolation = 8});
+  const Flood second(net, {.bytes = kSmall, .priority = small, .window = 4'096, .isolation = 9});
+  const Flood bulk(net, {.bytes = kBulk, .priority = Priority::low, .window = 64, .isolation = 7});
   std::this_thread::sleep_for(200ms);
   const std::uint64_t before = bulk.delivered();
   const auto begin = Clock::now();
@@ -110,20 +112,20 @@ double bulk_beside_small(Net& net, double seconds, Class small) {
 
 }  // namespace
 
-Status features_of_classes(const BenchArgs& args, Results& out, Interrupt& interrupt) {
+Status features_of_priorities(const BenchArgs& args, Results& out, Interrupt& interrupt) {
   auto net = Net::start({.relays = 3, .shards = 1}, interrupt);
   if (!net) return std::unexpected(net.error());
   const double seconds = args.quick ? 0.2 : args.seconds;
   std::vector<double> alone, on, off, with, without;
   for (unsigned i = 0; i <= args.runs; ++i) {
     const std::array<Result<double>, 3> p99{p99_of_small(**net, seconds),
-                                            beside_bulk(**net, seconds, Class::low),
-                                            beside_bulk(**net, seconds, Class::normal)};
+                                            beside_bulk(**net, seconds, Priority::low),
+                                            beside_bulk(**net, seconds, Priority::normal)};
     for (const auto& one : p99) {
       if (!one) return std::unexpected(one.error());
     }
-    const double below = bulk_beside_small(**net, seconds, Class::normal);
-    const double same = bulk_beside_small(**net, seconds, Class::low);
+    const double below = bulk_beside_small(**net, seconds, Priority::normal);
+    const double same = bulk_beside_small(**net, seconds, Priority::low);
     if (i == 0 && !args.quick) continue;
     alone.push_back(*p99[0]), on.push_back(*p99[1]), off.push_back(*p99[2]);
     with.push_back(below), without.push_back(same);
@@ -133,9 +135,10 @@ Status features_of_classes(const BenchArgs& args, Results& out, Interrupt& inter
   out.feature("P8", "bulk_beside_a_flood_of_small", "MB/s", true, median_of(with),
               median_of(without));
   out.note(
-      "P3: 256 B, one at a time, beside 64 KiB messages of class low (on) or of the same class "
-      "(off); P8: 64 KiB of class low beside 256 B of class normal (on: below them, and not "
-      "starved) or of class low (off)");
+      "P3: 256 B, one at a time, beside 64 KiB messages of low priority (on) or of the same "
+      "priority "
+      "(off); P8: 64 KiB of low priority beside 256 B of normal priority (on: below them, and not "
+      "starved) or of low priority (off)");
   return {};
 }
 
