@@ -2,6 +2,8 @@
 #include "commands.h"
 #include "progress.h"
 
+#include "common/json_text.h"
+
 #include "api/client/client.h"
 #include "api/server/request.h"
 #include "base/posix.h"
@@ -44,15 +46,19 @@ Result<std::vector<std::byte>> read_all(const std::filesystem::path& file) {
 std::string outcome_text(const Delivery& delivery, std::size_t bytes, bool json) {
   const double seconds = std::chrono::duration<double>(delivery.elapsed).count();
   const double rate = seconds > 0 ? static_cast<double>(bytes) / seconds / 1e6 : 0;
+  const bool named = delivery.id != MessageId{};  // not when refused at once
+  const std::string id = named ? delivery.id.to_string() : std::string();
   if (json) {
-    const std::string_view code = name_of(delivery.reason.code);
-    return fmt::format(
-        "{{\"outcome\":\"{}\",\"reason\":\"{}\",\"bytes\":{},\"seconds\":{:.6f},"
-        "\"mb_per_s\":{:.2f}}}\n",
-        name_of(delivery.outcome), code, bytes, seconds, rate);
+    return json_text({{"id", named ? boost::json::value(id) : boost::json::value(nullptr)},
+                      {"outcome", name_of(delivery.outcome)},
+                      {"reason", name_of(delivery.reason.code)},
+                      {"bytes", bytes},
+                      {"seconds", seconds},
+                      {"mb_per_s", rate}}) +
+           "\n";
   }
-  return fmt::format("{}: {} bytes in {:.3f} s ({:.1f} MB/s)\n", name_of(delivery.outcome), bytes,
-                     seconds, rate);
+  return fmt::format("{}: {} bytes in {:.3f} s ({:.1f} MB/s){}{}\n", name_of(delivery.outcome),
+                     bytes, seconds, rate, named ? ", id " : "", id);
 }
 
 }  // namespace

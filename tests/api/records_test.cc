@@ -110,7 +110,13 @@ TEST(Records, ServerRecordsRoundTrip) {
   append(wire, message);
   EXPECT_EQ(wire.size(), kMessageHeadBytesMax + payload.size());
   append(wire, MessageRecord{});
-  append(wire, OutcomeRecord{5, Outcome::refused, Errc::refused_queue_full, 123, "why"});
+  OutcomeRecord ended{.request = 5,
+                      .outcome = Outcome::refused,
+                      .reason = Errc::refused_queue_full,
+                      .detail = "why"};
+  ended.id.bytes[15] = std::byte{7};
+  ended.elapsed_ns = 123;
+  append(wire, ended);
   append(wire, ProgressRecord{6, 1, 2});
   append(wire, ErrorRecord{Errc::malformed, "no"});
   append(wire, SubscribedRecord{});
@@ -128,7 +134,10 @@ TEST(Records, ServerRecordsRoundTrip) {
   EXPECT_FALSE(bare.sender || bare.reply_to || bare.in_reply_to);
   EXPECT_EQ(bare.channel, 0);
   const auto outcome = only<OutcomeRecord>(parse_server_record(*reader.next()));
+  EXPECT_EQ(outcome.request, 5u);
+  EXPECT_EQ(outcome.id, ended.id);
   EXPECT_EQ(outcome.outcome, Outcome::refused);
+  EXPECT_EQ(outcome.elapsed_ns, 123u);
   EXPECT_EQ(outcome.reason, Errc::refused_queue_full);
   EXPECT_EQ(outcome.detail, "why");
   EXPECT_EQ(only<ProgressRecord>(parse_server_record(*reader.next())).all, 2u);

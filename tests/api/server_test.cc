@@ -40,11 +40,12 @@ std::vector<std::byte> pattern(std::size_t n) {
 }
 
 struct Received {
+  MessageId id;
   std::vector<std::byte> payload;
   Priority priority = Priority::normal;
   std::optional<NodeId> sender;
   std::optional<ReplyTo> reply_to;
-  bool is_reply = false;
+  std::optional<MessageId> in_reply_to;
 };
 
 /// A stream client that keeps what it gets.
@@ -52,13 +53,14 @@ struct Listener {
   explicit Listener(const std::filesystem::path& socket) {
     auto opened = StreamClient::open(loop, socket, [this](const ServerRecord& record) {
       if (const auto* m = std::get_if<MessageRecord>(&record)) {
-        messages.push_back({{m->payload.begin(), m->payload.end()},
+        messages.push_back({m->id,
+                            {m->payload.begin(), m->payload.end()},
                             m->priority,
                             m->sender,
                             m->reply_to,
-                            m->in_reply_to.has_value()});
+                            m->in_reply_to});
       } else if (const auto* outcome = std::get_if<OutcomeRecord>(&record)) {
-        outcomes.push_back({outcome->request, outcome->outcome, outcome->reason});
+        outcomes.push_back({outcome->request, outcome->id, outcome->outcome, outcome->reason});
       }
     });
     EXPECT_TRUE(opened) << opened.error().message();
@@ -75,6 +77,7 @@ struct Listener {
 
   struct Ended {
     std::uint64_t request;
+    MessageId id;
     Outcome outcome;
     Errc reason;
   };
@@ -193,10 +196,117 @@ TEST_F(TwoNodes, ReplyGoesBackWithoutKnowingTheSender) {
   ASSERT_TRUE(source.until(1));
   ASSERT_EQ(source.messages.size(), 1u);
   EXPECT_EQ(source.messages[0].payload, answer);
-  EXPECT_TRUE(source.messages[0].is_reply);
+  EXPECT_TRUE(source.messages[0].in_reply_to);
   ASSERT_TRUE(listener.until(1, 1));
   EXPECT_EQ(listener.outcomes[0].request, 9u);
   EXPECT_EQ(listener.outcomes[0].outcome, Outcome::delivered);
+}
+
+/// What `name` has in a line of JSON; empty if it is not there.
+std::string field(std::string_view json, std::string_view name) {
+  const std::string key = "\"" + std::string(name) + "\":\"";
+  const std::size_t at = json.find(key);
+  if (at == std::string_view::npos) return {};
+  const std::string_view rest = json.substr(at + key.size());
+  return std::string(rest.substr(0, rest.find('"')));
+}
+
+/// What a connection of its own sends with POST; the whole answer.
+std::string post(const std::filesystem::path& socket, std::string_view target,
+                 std::string_view body) {
+  return raw_http(socket, fmt::format("POST {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                                      "Content-Length: {}\r\n\r\n{}",
+                                      target, body.size(), body));
+}
+
+TEST_F(TwoNodes, EveryOutcomeNamesItsMessage) {
+  Listener source(a_.socket);
+  Listener listener(b_.socket);
+  ASSERT_TRUE(listener.client->subscribe());
+  const auto send = [&](std::uint64_t request) {
+    return source.client->send({.request = request,
+                                .destination = b_.node->id(),
+                                .options = direct(),
+                                .progress = false,
+                                .payload = {}});
+  };
+  ASSERT_TRUE(send(1));
+  ASSERT_TRUE(source.until(0, 1));
+  ASSERT_TRUE(listener.until(1));
+  EXPECT_NE(source.outcomes[0].id, MessageId{});
+  EXPECT_EQ(source.outcomes[0].id, listener.messages[0].id);
+
+  const auto delivery = Client(a_.socket).send(b_.node->id(), {}, direct());
+  ASSERT_TRUE(delivery) << delivery.error().message();
+  ASSERT_TRUE(listener.until(2));
+  EXPECT_EQ(delivery->id, listener.messages[1].id);
+
+  const std::string target = fmt::format("/v1/messages?to={}&relays=0", b_.node->id().to_string());
+  const std::string answer = post(a_.socket, target, "x");
+  ASSERT_TRUE(listener.until(3));
+  EXPECT_EQ(field(answer, "id"), listener.messages[2].id.to_string()) << answer;
+
+  // With progress the first line says it, and the last.
+  const std::string lines = post(a_.socket, target + "&progress=true", "x");
+  ASSERT_TRUE(listener.until(4));
+  const std::string id = listener.messages[3].id.to_string();
+  const std::size_t first = lines.find("{\"id\":\"" + id + "\"}\n");
+  ASSERT_NE(first, std::string::npos) << lines;
+  EXPECT_EQ(field(lines.substr(first + 2 + id.size()), "id"), id) << lines;
+
+  // Refused by the destination, and at once.
+  listener.client->unsubscribe();
+  ASSERT_TRUE(listener.client->subscribe(1, 9));
+  ASSERT_TRUE(send(2));
+  ASSERT_TRUE(source.until(0, 2));
+  EXPECT_EQ(source.outcomes[1].outcome, Outcome::refused);
+  EXPECT_NE(source.outcomes[1].id, MessageId{});
+  EXPECT_EQ(field(post(a_.socket, target, "x"), "id").size(), MessageId::kTextSize);
+  ASSERT_TRUE(source.client->reply({.request = 3, .to = {}, .payload = {}}));
+  ASSERT_TRUE(source.until(0, 3));
+  EXPECT_EQ(source.outcomes[2].id, MessageId{});
+  EXPECT_EQ(source.outcomes[2].reason, Errc::invalid_argument);
+  for (const char* form : {"", "&progress=true"}) {
+    const std::string no = post(a_.socket, "/v1/replies?to=" + std::string(32, '0') + form, "x");
+    EXPECT_NE(no.find("{\"id\":null,\"outcome\":\"failed\""), std::string::npos) << no;
+    EXPECT_EQ(no.find("{\"id\":\""), std::string::npos) << no;
+  }
+}
+
+TEST_F(TwoNodes, AReplyIsPostedAndSaysWhatItAnswers) {
+  Listener source(a_.socket);
+  Listener listener(b_.socket);
+  ASSERT_TRUE(source.client->subscribe());
+  ASSERT_TRUE(listener.client->subscribe());
+  ASSERT_TRUE(source.client->send({.request = 1,
+                                   .destination = b_.node->id(),
+                                   .options = direct(),
+                                   .progress = false,
+                                   .payload = {}}));
+  ASSERT_TRUE(listener.until(1));
+  EXPECT_FALSE(listener.messages[0].in_reply_to);
+  ASSERT_TRUE(listener.messages[0].reply_to);
+  const std::string target = "/v1/replies?to=" + to_text(*listener.messages[0].reply_to);
+  std::string answer;
+  std::thread poster([&] { answer = post(b_.socket, target + "&progress=true", "over HTTP"); });
+  EXPECT_TRUE(source.until(1, 1));
+  poster.join();
+  ASSERT_EQ(source.messages.size(), 1u) << answer;
+  EXPECT_EQ(source.messages[0].in_reply_to, source.outcomes[0].id);
+  EXPECT_EQ(field(answer, "id"), source.messages[0].id.to_string()) << answer;
+  EXPECT_EQ(field(answer, "outcome"), "delivered") << answer;
+
+  // The same message is answered again, and this time HTTP takes the answer.
+  source.client->unsubscribe();
+  std::string received;
+  std::thread receiver([&] {
+    received = raw_http(a_.socket, "GET /v1/messages?count=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+  });
+  // Refused until the receiver has subscribed.
+  EXPECT_TRUE(
+      wait_for([&] { return field(post(b_.socket, target, "x"), "outcome") == "delivered"; }));
+  receiver.join();
+  EXPECT_EQ(field(received, "in_reply_to"), source.outcomes[0].id.to_string()) << received;
 }
 
 TEST_F(TwoNodes, SignedMessageNamesItsSender) {

@@ -62,7 +62,14 @@ TEST(Render, ErrorAndOutcome) {
   EXPECT_EQ(error_json(Error(Errc::malformed, "a \"quote\"")),
             "{\"error\":{\"code\":\"malformed\",\"number\":101,\"detail\":\"a \\\"quote\\\"\"}}\n");
   EXPECT_EQ(outcome_json({Outcome::delivered, Errc::ok, std::chrono::microseconds(12)}),
-            "{\"outcome\":\"delivered\",\"elapsed_us\":12}\n");
+            "{\"id\":null,\"outcome\":\"delivered\",\"elapsed_us\":12}\n");
+  MessageId id;
+  id.bytes[15] = std::byte{0x1f};
+  EXPECT_EQ(outcome_json({Outcome::delivered, Errc::ok, std::chrono::microseconds(12), id}),
+            "{\"id\":\"0000000000000000000000000000001f\",\"outcome\":\"delivered\","
+            "\"elapsed_us\":12}\n");
+  EXPECT_EQ(accepted_json(id), "{\"id\":\"0000000000000000000000000000001f\"}\n");
+  EXPECT_EQ(progress_json(1, 2), "{\"progress\":{\"bytes\":1,\"of\":2}}\n");
   EXPECT_EQ(http_status_of(Delivery{Outcome::expired, Errc::expired, {}}), 504u);
   EXPECT_EQ(http_status_of(Errc::refused_memory), 503u);
   EXPECT_EQ(http_status_of(Errc::internal), 500u);

@@ -131,6 +131,7 @@ TEST_F(Pair, StandardInputArrivesOnStandardOutput) {
   }
   EXPECT_EQ(sent.exit, 0) << sent.err;
   EXPECT_THAT(sent.out, HasSubstr("\"outcome\":\"delivered\""));
+  EXPECT_THAT(field(sent.out, "id"), MatchesRegex("[0-9a-f]{32}"));
   const Ran received = receiver.wait();
   EXPECT_EQ(received.exit, 0) << received.err;
   EXPECT_EQ(received.out, "hello, world");
@@ -155,6 +156,7 @@ TEST_F(Pair, AChannelHasItsOwnReceiver) {
   const Ran received = receiver.wait();
   EXPECT_EQ(received.exit, 0) << received.err;
   EXPECT_THAT(received.out, HasSubstr("\"channel\":7"));
+  EXPECT_THAT(sent.out, HasSubstr(", id " + field(received.out, "id") + "\n"));
 }
 
 TEST_F(Pair, FilesArriveInADirectoryAsJsonSays) {

@@ -94,6 +94,22 @@ class OpenApi(unittest.TestCase):
             _, _, text = self.node.ask("POST", path + self.query(path, operation), body=b"x")
             self.fields(json.loads(text), {"$ref": "#/components/schemas/Outcome"}, path)
 
+    def test_progress_is_lines_of_their_kinds(self):
+        for path, method, operation in self.operations():
+            content = operation["responses"].get("200", {}).get("content", {})
+            if method != "post" or "application/x-ndjson" not in content:
+                continue
+            query = self.query(path, operation).replace("progress=false", "progress=true")
+            status, kind, text = self.node.ask("POST", path + query, body=b"x")
+            self.assertEqual((status, kind), (200, "application/x-ndjson"), path)
+            kinds = [one["$ref"].rsplit("/", 1)[1] for one in content["application/x-ndjson"]["schema"]["oneOf"]]
+            lines = [json.loads(line) for line in text.splitlines()]
+            for line in lines:
+                name = "Outcome" if "outcome" in line else "Progress" if "progress" in line else "Accepted"
+                self.assertIn(name, kinds)
+                self.fields(line, {"$ref": f"#/components/schemas/{name}"}, path)
+            self.assertIn("outcome", lines[-1])
+
     def test_no_other_parameter_is_taken(self):
         for path, method, operation in self.operations():
             query = self.query(path, operation)

@@ -117,6 +117,10 @@ std::optional<Delivery> read_line(std::string_view line, const Client::OnProgres
   if (outcome == nullptr || !outcome->is_string()) return std::nullopt;
   Delivery delivery;
   delivery.elapsed = std::chrono::microseconds(number(*object, "elapsed_us"));
+  if (const json::value* id = object->if_contains("id"); id != nullptr && id->is_string()) {
+    const json::string& text = id->get_string();
+    delivery.id = MessageId::parse({text.data(), text.size()}).value_or(MessageId{});
+  }
   const json::string& name = outcome->get_string();
   for (const Outcome one :
        {Outcome::delivered, Outcome::expired, Outcome::refused, Outcome::failed}) {

@@ -94,6 +94,7 @@ Result<ServerRecord> parse_outcome(Bytes body) {
   ByteReader in(body);
   OutcomeRecord record;
   record.request = in.u64();
+  record.id = {in.array<MessageId::kSize>()};
   const std::uint8_t outcome = in.u8();
   record.reason = static_cast<Errc>(in.u16());
   record.elapsed_ns = in.u64();
@@ -182,8 +183,10 @@ void append(std::vector<std::byte>& out, const SubscribeRecord& record) {
 }
 
 void append(std::vector<std::byte>& out, const OutcomeRecord& record) {
-  ByteWriter writer = open_record(out, Op::outcome, 8 + 1 + 2 + 8 + record.detail.size());
+  ByteWriter writer =
+      open_record(out, Op::outcome, 8 + MessageId::kSize + 1 + 2 + 8 + record.detail.size());
   writer.u64(record.request);
+  writer.put(record.id.bytes);
   writer.u8(static_cast<std::uint8_t>(record.outcome));
   writer.u16(static_cast<std::uint16_t>(record.reason));
   writer.u64(record.elapsed_ns);

@@ -74,6 +74,7 @@ using ClientRecord = std::variant<SendRecord, ReplyRecord, SubscribeRecord>;
 
 struct OutcomeRecord {
   std::uint64_t request = 0;
+  MessageId id{};  ///< zeros: refused before it had one
   Outcome outcome = Outcome::failed;
   Errc reason = Errc::ok;
   std::uint64_t elapsed_ns = 0;

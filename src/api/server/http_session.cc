@@ -53,14 +53,18 @@ class HttpSession {
     stream_.close();
   }
 
+  /// How the node gets a body: as a message, or as a reply.
+  using Sender =
+      std::move_only_function<Result<MessageId>(Buffer body, Completion done, Progress progress)>;
+
   // Each returns whether the connection may take another request.
   asio::awaitable<bool> one_request();
   asio::awaitable<bool> dispatch(Request request, HeaderParser& parser);
-  asio::awaitable<bool> post_message(PostMessage post, HeaderParser& parser);
-  asio::awaitable<bool> post_reply(PostReply post, HeaderParser& parser);
+  asio::awaitable<bool> send_body(HeaderParser& parser, bool lines, Sender send);
   asio::awaitable<bool> get_messages(GetMessages get);
   asio::awaitable<bool> get_page(Page page);
-  asio::awaitable<bool> wait_and_answer(bool lines);
+  asio::awaitable<bool> wait_and_answer();
+  asio::awaitable<bool> wait_and_write_lines(std::optional<MessageId> id);
 
   asio::awaitable<Result<Buffer>> read_body(HeaderParser& parser);
   asio::awaitable<Result<Buffer>> read_chunked(HeaderParser& parser);
@@ -123,10 +127,18 @@ asio::awaitable<bool> HttpSession::one_request() {
 
 asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parser) {
   if (const auto* post = std::get_if<PostMessage>(&request)) {
-    co_return co_await post_message(*post, parser);
+    co_return co_await send_body(
+        parser, post->progress, [this, post](Buffer body, Completion done, Progress progress) {
+          return hub_->node.send(post->to, std::move(body), entry_.isolated(post->options),
+                                 std::move(done), std::move(progress));
+        });
   }
   if (const auto* post = std::get_if<PostReply>(&request)) {
-    co_return co_await post_reply(*post, parser);
+    co_return co_await send_body(
+        parser, post->progress, [this, post](Buffer body, Completion done, Progress progress) {
+          return hub_->node.reply(post->to, std::move(body), {.ttl = post->ttl}, std::move(done),
+                                  std::move(progress));
+        });
   }
   // A body where none belongs is not read: the connection ends after the answer.
   keep_alive_ = keep_alive_ && parser.is_done();
@@ -142,7 +154,8 @@ asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parse
 
 // ---- Sending ------------------------------------------------------------------------------------
 
-asio::awaitable<bool> HttpSession::post_message(PostMessage post, HeaderParser& parser) {
+/// Reads the body, gives it to the node as `send` says, and answers with the outcome.
+asio::awaitable<bool> HttpSession::send_body(HeaderParser& parser, bool lines, Sender send) {
   Result<Buffer> body = co_await read_body(parser);
   if (!body) co_return co_await answer(body.error());
 
@@ -150,59 +163,49 @@ asio::awaitable<bool> HttpSession::post_message(PostMessage post, HeaderParser& 
   port_ = &port;
   const std::shared_ptr<SubscriberQueue> queue = port.queue();
   Progress progress;
-  if (post.progress) {
+  if (lines) {
     progress = [queue, slot = std::make_shared<ProgressSlot>(0)](const SendProgress& now) {
       queue->push_progress(slot, now.bytes_done, now.bytes_all);
     };
   }
-  const auto sent = hub_->node.send(
-      post.to, std::move(*body), entry_.isolated(post.options),
-      [queue](const Delivery& delivery) { queue->push_outcome(0, delivery); }, std::move(progress));
+  const auto sent = send(
+      std::move(*body), [queue](const Delivery& delivery) { queue->push_outcome(0, delivery); },
+      std::move(progress));
   if (!sent) queue->push_outcome(0, refused_delivery(sent.error()));
-  const bool more = co_await wait_and_answer(post.progress);
+  const bool more = lines
+                        ? co_await wait_and_write_lines(sent ? std::optional(*sent) : std::nullopt)
+                        : co_await wait_and_answer();
   port_ = nullptr;
   co_return more;
 }
 
-asio::awaitable<bool> HttpSession::post_reply(PostReply post, HeaderParser& parser) {
-  Result<Buffer> body = co_await read_body(parser);
-  if (!body) co_return co_await answer(body.error());
-
-  SubscriberPort port(*hub_, stream_.get_executor());
-  port_ = &port;
-  const std::shared_ptr<SubscriberQueue> queue = port.queue();
-  const auto sent =
-      hub_->node.reply(post.to, std::move(*body), {.ttl = post.ttl},
-                       [queue](const Delivery& delivery) { queue->push_outcome(0, delivery); });
-  if (!sent) queue->push_outcome(0, refused_delivery(sent.error()));
-  const bool more = co_await wait_and_answer(false);
-  port_ = nullptr;
-  co_return more;
-}
-
-/// Waits for the outcome in port_. With `lines` the answer is 200 at once, and JSON lines follow.
-asio::awaitable<bool> HttpSession::wait_and_answer(bool lines) {
+/// Waits for the outcome in port_, which is the answer.
+asio::awaitable<bool> HttpSession::wait_and_answer() {
   stream_.expires_never();
-  if (lines && !co_await begin_lines("application/x-ndjson")) co_return false;
+  std::vector<OutItem> items;
+  co_await port_->wait(items);
+  if (port_->ended()) co_return false;
+  const Delivery& delivery = std::get<OutcomeItem>(items.front()).delivery;
+  co_return co_await answer(http_status_of(delivery), outcome_json(delivery));
+}
+
+/// The answer is 200 at once, and lines follow: the id if there is one, progress, the outcome.
+asio::awaitable<bool> HttpSession::wait_and_write_lines(std::optional<MessageId> id) {
+  stream_.expires_never();
+  if (!co_await begin_lines("application/x-ndjson")) co_return false;
+  if (id && !co_await write_chunk(accepted_json(*id))) co_return false;
   std::vector<OutItem> items;
   for (;;) {
     co_await port_->wait(items);
     if (port_->ended()) co_return false;
     for (const OutItem& item : items) {
-      if (const auto* progress = std::get_if<std::shared_ptr<ProgressSlot>>(&item)) {
-        ProgressSlot& slot = **progress;
-        slot.queued.store(false);
-        if (!co_await write_chunk(progress_json(slot.done.load(), slot.all.load()))) {
-          co_return false;
-        }
-      } else if (const auto* outcome = std::get_if<OutcomeItem>(&item)) {
-        if (!lines) {
-          co_return co_await answer(http_status_of(outcome->delivery),
-                                    outcome_json(outcome->delivery));
-        }
+      if (const auto* outcome = std::get_if<OutcomeItem>(&item)) {
         if (!co_await write_chunk(outcome_json(outcome->delivery))) co_return false;
         co_return co_await end_lines();
       }
+      ProgressSlot& slot = *std::get<std::shared_ptr<ProgressSlot>>(item);
+      slot.queued.store(false);
+      if (!co_await write_chunk(progress_json(slot.done.load(), slot.all.load()))) co_return false;
     }
   }
 }

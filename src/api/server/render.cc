@@ -3,7 +3,6 @@
 #include "api/records/encoding.h"
 #include "api/records/records.h"
 
-#include <fmt/format.h>
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -45,15 +44,22 @@ std::string error_json(const Error& error) {
   return json::serialize(json::object{{"error", error_object(error)}}) + "\n";
 }
 
+std::string accepted_json(const MessageId& id) {
+  return json::serialize(json::object{{"id", text(id.to_string())}}) + "\n";
+}
+
 std::string outcome_json(const Delivery& delivery) {
-  json::object out{{"outcome", text(name_of(delivery.outcome))},
-                   {"elapsed_us", us(delivery.elapsed)}};
+  const bool named = delivery.id != MessageId{};
+  json::object out{
+      {"id", named ? json::value(text(delivery.id.to_string())) : json::value(nullptr)},
+      {"outcome", text(name_of(delivery.outcome))},
+      {"elapsed_us", us(delivery.elapsed)}};
   if (delivery.outcome != Outcome::delivered) out["error"] = error_object(delivery.reason);
   return json::serialize(out) + "\n";
 }
 
 std::string progress_json(std::uint64_t bytes, std::uint64_t of) {
-  return fmt::format("{{\"progress\":{{\"bytes\":{},\"of\":{}}}}}\n", bytes, of);
+  return json::serialize(json::object{{"progress", {{"bytes", bytes}, {"of", of}}}}) + "\n";
 }
 
 std::string message_json(const Message& message) {

@@ -11,7 +11,10 @@ namespace qudag::api {
 
 /// {"error":{"code":"malformed","detail":"..."}}
 std::string error_json(const Error& error);
-/// {"outcome":"delivered","elapsed_us":1234} and, unless delivered, "error" as above.
+/// {"id":"hex"}
+std::string accepted_json(const MessageId& id);
+/// {"id":"hex","outcome":"delivered","elapsed_us":1234} and, unless delivered, "error" as above.
+/// The id is null for what was refused before it had one.
 std::string outcome_json(const Delivery& delivery);
 /// {"progress":{"bytes":1,"of":2}}
 std::string progress_json(std::uint64_t bytes, std::uint64_t of);

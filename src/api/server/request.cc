@@ -107,7 +107,8 @@ std::expected<Request, RequestError> post_reply(std::string_view query) {
                                       has_to = true;
                                       return assign(post.to, parse_reply_to(text));
                                     }},
-                                   {"ttl", ttl(post.ttl)}});
+                                   {"ttl", ttl(post.ttl)},
+                                   {"progress", truth(post.progress)}});
   return checked(std::move(read), has_to, post);
 }
 

@@ -19,10 +19,11 @@ struct PostMessage {
   bool progress = false;  ///< answer with JSON lines: progress records, then the outcome
 };
 
-/// POST /v1/replies?to=HANDLE&ttl=
+/// POST /v1/replies?to=HANDLE&ttl=&progress=
 struct PostReply {
   ReplyTo to;
   std::chrono::milliseconds ttl{60'000};
+  bool progress = false;
 };
 
 /// GET /v1/messages?format=json|raw&count=N&channel=N

@@ -55,7 +55,7 @@ class Batch {
 void Batch::add(OutItem& item, std::size_t& outstanding) {
   if (const auto* outcome = std::get_if<OutcomeItem>(&item)) {
     const Delivery& d = outcome->delivery;
-    append(bytes_, OutcomeRecord{outcome->request, d.outcome, d.reason.code,
+    append(bytes_, OutcomeRecord{outcome->request, d.id, d.outcome, d.reason.code,
                                  static_cast<std::uint64_t>(d.elapsed.count()),
                                  std::string_view(d.reason.detail).substr(0, kDetailBytesMax)});
     --outstanding;
