@@ -65,6 +65,10 @@ TEST(Request, WrongParametersAreMalformed) {
   EXPECT_EQ(refused("POST", "/v1/messages").error.detail, "parameter 'to' is missing");
   EXPECT_EQ(refused("POST", base + "relays=6").error.detail,
             "relays: must be a number from 0 to 5");
+  EXPECT_EQ(refused("POST", base + "relays=1&relays=2").error.detail, "relays: given twice");
+  EXPECT_EQ(refused("GET", "/v1/messages?colour=red").error.detail,
+            "unknown parameter 'colour'; this route has: format, count, channel");
+  EXPECT_EQ(refused("GET", "/v1/status?x=1").error.detail, "this route takes no parameters");
 }
 
 TEST(Request, Pages) {
@@ -82,7 +86,10 @@ TEST(Request, UnknownRouteAndMethod) {
   EXPECT_EQ(refused("GET", "").status, 404u);
   EXPECT_EQ(refused("GET", "/v2/status").status, 404u);
   EXPECT_EQ(refused("POST", "/v1/status").status, 405u);
+  EXPECT_EQ(refused("POST", "/v1/status").allow, "GET");
   EXPECT_EQ(refused("DELETE", "/v1/messages").status, 405u);
+  EXPECT_EQ(refused("DELETE", "/v1/messages").allow, "POST, GET");
+  EXPECT_EQ(refused("GET", "/v1/nothing").allow, "");
 }
 
 TEST(Request, GetMessages) {

@@ -451,7 +451,8 @@ TEST_F(TwoNodes, WrongRequestsGetClearErrors) {
     EXPECT_NE(answer.find(detail), std::string::npos) << answer;
   };
   expect("GET /v1/stat" + close + "\r\n", "404", "no such route");
-  expect("PUT /v1/status" + close + "\r\n", "405", "another method");
+  expect("PUT /v1/status" + close + "\r\n", "405", "Allow: GET\r\n");
+  expect("PUT /v1/status" + close + "\r\n", "405", "this route has only: GET");
   expect("POST /v1/messages?to=x" + close + "Content-Length: 0\r\n\r\n", "400", "to: ");
   expect("GET /v1/stream" + close + "\r\n", "426", "WebSocket");
   expect("nonsense\r\n\r\n", "400", "malformed");

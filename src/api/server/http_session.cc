@@ -70,7 +70,8 @@ class HttpSession {
   asio::awaitable<Result<Buffer>> read_chunked(HeaderParser& parser);
 
   asio::awaitable<bool> answer(unsigned status, std::string body,
-                               std::string_view type = "application/json");
+                               std::string_view type = "application/json",
+                               std::string_view allow = {});
   asio::awaitable<bool> answer(const Error& error) {
     return answer(http_status_of(error.code), error_json(error));
   }
@@ -120,7 +121,8 @@ asio::awaitable<bool> HttpSession::one_request() {
   if (!request) {
     ++hub_->stats.requests_malformed;
     keep_alive_ = keep_alive_ && parser.is_done();
-    co_return co_await answer(request.error().status, error_json(request.error().error));
+    const RequestError& no = request.error();
+    co_return co_await answer(no.status, error_json(no.error), "application/json", no.allow);
   }
   co_return co_await dispatch(*request, parser);
 }
@@ -389,8 +391,11 @@ asio::awaitable<bool> HttpSession::get_page(Page page) {
 // ---- Writing ------------------------------------------------------------------------------------
 
 asio::awaitable<bool> HttpSession::answer(unsigned status, std::string body,
-                                          std::string_view type) {
+                                          std::string_view type, std::string_view allow) {
   http::response<http::string_body> response(static_cast<http::status>(status), 11);
+  if (!allow.empty()) {
+    response.set(http::field::allow, beast::string_view(allow.data(), allow.size()));
+  }
   response.set(http::field::server, "qudag");
   response.set(http::field::content_type, beast::string_view(type.data(), type.size()));
   response.body() = std::move(body);

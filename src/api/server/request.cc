@@ -1,4 +1,5 @@
-// 1 cut the target at '?', 2 find the route, 3 check the method, 4 read each parameter by name.
+// 1 cut the target at '?', 2 find the row of the table with this path and method, 3 read each
+// parameter by name, as the row lists them.
 #include "api/server/request.h"
 
 #include "api/records/encoding.h"
@@ -7,43 +8,25 @@
 
 #include <fmt/format.h>
 
-#include <functional>
-#include <map>
-#include <optional>
+#include <algorithm>
+#include <bitset>
+#include <iterator>
 
 namespace qudag::api {
 namespace {
 
+using Parsed = std::expected<Request, RequestError>;
+using Text = std::string_view;
+
 std::unexpected<RequestError> refuse(unsigned status, Errc code, std::string detail) {
-  return std::unexpected(RequestError{status, Error(code, std::move(detail))});
+  return std::unexpected(RequestError{status, Error(code, std::move(detail)), {}});
 }
 
-using Setter = std::function<Status(std::string_view)>;
-using Setters = std::map<std::string_view, Setter>;
-
-/// Gives every `name=value` of the query to its setter; each name at most once.
-Status read_query(std::string_view query, Setters setters) {
-  while (!query.empty()) {
-    const std::size_t end = std::min(query.find('&'), query.size());
-    const std::string_view pair = query.substr(0, end);
-    query.remove_prefix(std::min(end + 1, query.size()));
-    const std::size_t equals = pair.find('=');
-    const std::string_view name = pair.substr(0, equals);
-    const auto value =
-        percent_decode(equals == std::string_view::npos ? "" : pair.substr(equals + 1));
-    const auto found = setters.find(name);
-    if (found == setters.end()) {
-      return fail(Errc::malformed,
-                  fmt::format("unknown or repeated parameter '{}'", name.substr(0, 32)));
-    }
-    if (!value) return fail(Errc::malformed, fmt::format("{}: bad percent-encoding", name));
-    if (auto set = found->second(*value); !set) {
-      return fail(Errc::malformed, fmt::format("{}: {}", name, set.error().detail));
-    }
-    setters.erase(found);
-  }
-  return {};
+std::unexpected<RequestError> malformed(std::string detail) {
+  return refuse(400, Errc::malformed, std::move(detail));
 }
+
+// ---- Values -------------------------------------------------------------------------------------
 
 template <class T>
 Status assign(T& out, Result<T> value) {
@@ -53,84 +36,137 @@ Status assign(T& out, Result<T> value) {
 }
 
 template <class T>
-Setter number(T& out, std::uint64_t low, std::uint64_t high) {
-  return [&out, low, high](std::string_view text) -> Status {
-    const auto value = config::parse_count(text);
-    if (!value || *value < low || *value > high) {
-      return fail(Errc::malformed, fmt::format("must be a number from {} to {}", low, high));
+Status number(T& out, Text text, std::uint64_t low, std::uint64_t high) {
+  const auto value = config::parse_count(text);
+  if (!value || *value < low || *value > high) {
+    return fail(Errc::malformed, fmt::format("must be a number from {} to {}", low, high));
+  }
+  out = static_cast<T>(*value);
+  return {};
+}
+
+Status channel(ChannelNumber& out, Text text) { return number(out, text, 0, UINT16_MAX); }
+
+Status truth(bool& out, Text text) { return assign(out, config::parse_truth(text)); }
+
+Status format(bool& raw, Text text) {
+  if (text != "json" && text != "raw") return fail(Errc::malformed, "must be json or raw");
+  raw = text == "raw";
+  return {};
+}
+
+// ---- Parameters ---------------------------------------------------------------------------------
+
+/// One parameter of requests of kind `R`: where its value goes.
+template <class R>
+struct Parameter {
+  std::string_view name;
+  Status (*set)(R& request, Text text);
+  bool required = false;
+};
+
+constexpr bool kRequired = true;
+
+constexpr Parameter<PostMessage> kPostMessage[] = {
+    {"to", [](PostMessage& r, Text t) { return assign(r.to, NodeId::parse(t)); }, kRequired},
+    {"priority",
+     [](PostMessage& r, Text t) { return assign(r.options.priority, parse_priority(t)); }},
+    {"ttl", [](PostMessage& r, Text t) { return assign(r.options.ttl, parse_ttl(t)); }},
+    {"relays", [](PostMessage& r, Text t) { return number(r.options.relays, t, 0, kRelaysMax); }},
+    {"isolation",
+     [](PostMessage& r, Text t) { return number(r.options.isolation, t, 0, UINT64_MAX); }},
+    {"sign", [](PostMessage& r, Text t) { return truth(r.options.sign, t); }},
+    {"channel", [](PostMessage& r, Text t) { return channel(r.options.channel, t); }},
+    {"progress", [](PostMessage& r, Text t) { return truth(r.progress, t); }},
+};
+
+constexpr Parameter<PostReply> kPostReply[] = {
+    {"to", [](PostReply& r, Text t) { return assign(r.to, parse_reply_to(t)); }, kRequired},
+    {"ttl", [](PostReply& r, Text t) { return assign(r.ttl, parse_ttl(t)); }},
+    {"progress", [](PostReply& r, Text t) { return truth(r.progress, t); }},
+};
+
+constexpr Parameter<GetMessages> kGetMessages[] = {
+    {"format", [](GetMessages& r, Text t) { return format(r.raw, t); }},
+    {"count", [](GetMessages& r, Text t) { return number(r.count, t, 1, UINT64_MAX); }},
+    {"channel", [](GetMessages& r, Text t) { return channel(r.channel, t); }},
+};
+
+template <class R>
+std::string names_of(std::span<const Parameter<R>> parameters) {
+  std::string out;
+  for (const auto& known : parameters) out += fmt::format("{}{}", out.empty() ? "" : ", ", known.name);
+  return out;
+}
+
+/// Gives every `name=value` of the query to its parameter; each at most once.
+template <class R, std::size_t N>
+Parsed read(const Parameter<R> (&parameters)[N], Text query) {
+  R request;
+  std::bitset<N> given;
+  while (!query.empty()) {
+    const std::size_t end = std::min(query.find('&'), query.size());
+    const Text pair = query.substr(0, end);
+    query.remove_prefix(std::min(end + 1, query.size()));
+    const std::size_t equals = pair.find('=');
+    const Text name = pair.substr(0, equals);
+    const auto* known = std::ranges::find(parameters, name, &Parameter<R>::name);
+    if (known == std::end(parameters)) {
+      return malformed(fmt::format("unknown parameter '{}'; this route has: {}", name.substr(0, 32),
+                                   names_of<R>(parameters)));
     }
-    out = static_cast<T>(*value);
-    return {};
-  };
-}
-
-Setter truth(bool& out) {
-  return [&out](std::string_view text) { return assign(out, config::parse_truth(text)); };
-}
-
-Setter ttl(std::chrono::milliseconds& out) {
-  return [&out](std::string_view text) { return assign(out, parse_ttl(text)); };
-}
-
-std::expected<Request, RequestError> checked(Status read, bool has_to, Request request) {
-  if (!read) return std::unexpected(RequestError{400, read.error()});
-  if (!has_to) return refuse(400, Errc::malformed, "parameter 'to' is missing");
+    const auto at = static_cast<std::size_t>(known - parameters);
+    if (given[at]) return malformed(fmt::format("{}: given twice", name));
+    given.set(at);
+    const auto value = percent_decode(equals == Text::npos ? "" : pair.substr(equals + 1));
+    if (!value) return malformed(fmt::format("{}: bad percent-encoding", name));
+    if (const Status set = known->set(request, *value); !set) {
+      return malformed(fmt::format("{}: {}", name, set.error().detail));
+    }
+  }
+  for (std::size_t i = 0; i < N; ++i) {
+    if (parameters[i].required && !given[i]) {
+      return malformed(fmt::format("parameter '{}' is missing", parameters[i].name));
+    }
+  }
   return request;
 }
 
-std::expected<Request, RequestError> post_message(std::string_view query) {
-  PostMessage post;
-  bool has_to = false;
-  Status read = read_query(
-      query,
-      {{"to",
-        [&](std::string_view text) {
-          has_to = true;
-          return assign(post.to, NodeId::parse(text));
-        }},
-       {"priority",
-        [&](std::string_view text) { return assign(post.options.priority, parse_priority(text)); }},
-       {"ttl", ttl(post.options.ttl)},
-       {"relays", number(post.options.relays, 0, kRelaysMax)},
-       {"isolation", number(post.options.isolation, 0, UINT64_MAX)},
-       {"sign", truth(post.options.sign)},
-       {"channel", number(post.options.channel, 0, UINT16_MAX)},
-       {"progress", truth(post.progress)}});
-  return checked(std::move(read), has_to, post);
-}
+// ---- Routes -------------------------------------------------------------------------------------
 
-std::expected<Request, RequestError> post_reply(std::string_view query) {
-  PostReply post;
-  bool has_to = false;
-  Status read = read_query(query, {{"to",
-                                    [&](std::string_view text) {
-                                      has_to = true;
-                                      return assign(post.to, parse_reply_to(text));
-                                    }},
-                                   {"ttl", ttl(post.ttl)},
-                                   {"progress", truth(post.progress)}});
-  return checked(std::move(read), has_to, post);
-}
-
-std::expected<Request, RequestError> get_messages(std::string_view query) {
-  GetMessages get;
-  Status read = read_query(query, {{"format",
-                                    [&](std::string_view text) -> Status {
-                                      if (text != "json" && text != "raw") {
-                                        return fail(Errc::malformed, "must be json or raw");
-                                      }
-                                      get.raw = text == "raw";
-                                      return {};
-                                    }},
-                                   {"count", number(get.count, 1, UINT64_MAX)},
-                                   {"channel", number(get.channel, 0, UINT16_MAX)}});
-  return checked(std::move(read), true, get);
-}
-
-std::expected<Request, RequestError> plain(std::string_view query, Request request) {
-  if (!query.empty()) return refuse(400, Errc::malformed, "this route takes no parameters");
+Parsed bare(Request request, Text query) {
+  if (!query.empty()) return malformed("this route takes no parameters");
   return request;
 }
+
+template <const auto& kParameters>
+Parsed with(Text query) {
+  return read(kParameters, query);
+}
+
+template <Page kPage>
+Parsed page(Text query) {
+  return bare(GetPage{kPage}, query);
+}
+
+struct Route {
+  std::string_view method;
+  std::string_view path;
+  Parsed (*parse)(Text query);
+};
+
+// The test app.openapi reads this table: one row a line.
+constexpr Route kRoutes[] = {
+    {"POST", "/v1/messages", with<kPostMessage>},
+    {"GET", "/v1/messages", with<kGetMessages>},
+    {"POST", "/v1/replies", with<kPostReply>},
+    {"GET", "/v1/status", page<Page::status>},
+    {"GET", "/v1/peers", page<Page::peers>},
+    {"GET", "/v1/circuits", page<Page::circuits>},
+    {"GET", "/v1/queues", page<Page::queues>},
+    {"GET", "/metrics", page<Page::metrics>},
+    {"GET", "/v1/stream", [](Text query) { return bare(OpenStream{}, query); }},
+};
 
 }  // namespace
 
@@ -142,29 +178,22 @@ Result<std::chrono::milliseconds> parse_ttl(std::string_view text) {
   return *ttl;
 }
 
-std::expected<Request, RequestError> parse_request(std::string_view method,
-                                                   std::string_view target) {
+Parsed parse_request(std::string_view method, std::string_view target) {
   const std::size_t mark = std::min(target.find('?'), target.size());
-  const std::string_view path = target.substr(0, mark);
-  const std::string_view query = target.substr(std::min(mark + 1, target.size()));
-  const bool get = method == "GET";
-  const bool post = method == "POST";
-
-  if (path == "/v1/messages" && post) return post_message(query);
-  if (path == "/v1/messages" && get) return get_messages(query);
-  if (path == "/v1/replies" && post) return post_reply(query);
-  if (path == "/v1/status" && get) return plain(query, GetPage{Page::status});
-  if (path == "/v1/peers" && get) return plain(query, GetPage{Page::peers});
-  if (path == "/v1/circuits" && get) return plain(query, GetPage{Page::circuits});
-  if (path == "/v1/queues" && get) return plain(query, GetPage{Page::queues});
-  if (path == "/metrics" && get) return plain(query, GetPage{Page::metrics});
-  if (path == "/v1/stream" && get) return plain(query, OpenStream{});
-
-  for (const std::string_view known : {"/v1/messages", "/v1/replies", "/v1/status", "/v1/peers",
-                                       "/v1/circuits", "/v1/queues", "/metrics", "/v1/stream"}) {
-    if (path == known) return refuse(405, Errc::unsupported, "this route has another method");
+  const Text path = target.substr(0, mark);
+  const Text query = target.substr(std::min(mark + 1, target.size()));
+  std::string allow;
+  for (const Route& route : kRoutes) {
+    if (route.path != path) continue;
+    if (route.method == method) return route.parse(query);
+    allow += fmt::format("{}{}", allow.empty() ? "" : ", ", route.method);
   }
-  return refuse(404, Errc::not_found, "no such route; docs/reference/api.md lists them");
+  if (allow.empty()) {
+    return refuse(404, Errc::not_found, "no such route; docs/reference/api.md lists them");
+  }
+  auto other = refuse(405, Errc::unsupported, "this route has only: " + allow);
+  other.error().allow = std::move(allow);
+  return other;
 }
 
 }  // namespace qudag::api

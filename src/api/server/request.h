@@ -7,6 +7,7 @@
 #include <qudag/message.h>
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <variant>
 
@@ -47,6 +48,7 @@ using Request = std::variant<PostMessage, PostReply, GetMessages, GetPage, OpenS
 struct RequestError {
   unsigned status = 400;
   Error error;
+  std::string allow;  ///< of 405: the methods that the route has
 };
 
 std::expected<Request, RequestError> parse_request(std::string_view method,
