@@ -44,6 +44,7 @@ TEST(Records, ManyOfAllKindsInOneMessage) {
                            .payload = {}});
   append(wire, SubscribeRecord{.on = true, .count = 12});
   append(wire, SubscribeRecord{.on = false});
+  append(wire, CancelRecord{.request = 0xfedcba9876543210});
 
   RecordReader reader(wire);
   const auto send = only<SendRecord>(parse_client_record(*reader.next()));
@@ -62,6 +63,7 @@ TEST(Records, ManyOfAllKindsInOneMessage) {
   EXPECT_TRUE(reply.payload.empty());
   EXPECT_EQ(only<SubscribeRecord>(parse_client_record(*reader.next())).count, 12u);
   EXPECT_FALSE(only<SubscribeRecord>(parse_client_record(*reader.next())).on);
+  EXPECT_EQ(only<CancelRecord>(parse_client_record(*reader.next())).request, 0xfedcba9876543210);
   EXPECT_TRUE(reader.at_end());
 }
 
@@ -120,6 +122,7 @@ TEST(Records, ServerRecordsRoundTrip) {
   append(wire, ProgressRecord{6, 1, 2});
   append(wire, ErrorRecord{Errc::malformed, "no"});
   append(wire, SubscribedRecord{});
+  append(wire, NotCancelledRecord{8, Errc::not_found, "gone"});
 
   RecordReader reader(wire);
   const auto full = only<MessageRecord>(parse_server_record(*reader.next()));
@@ -143,6 +146,10 @@ TEST(Records, ServerRecordsRoundTrip) {
   EXPECT_EQ(only<ProgressRecord>(parse_server_record(*reader.next())).all, 2u);
   EXPECT_EQ(only<ErrorRecord>(parse_server_record(*reader.next())).detail, "no");
   only<SubscribedRecord>(parse_server_record(*reader.next()));
+  const auto no = only<NotCancelledRecord>(parse_server_record(*reader.next()));
+  EXPECT_EQ(no.request, 8u);
+  EXPECT_EQ(no.reason, Errc::not_found);
+  EXPECT_EQ(no.detail, "gone");
   EXPECT_TRUE(reader.at_end());
 }
 
@@ -183,6 +190,23 @@ TEST(Records, FieldsOutOfRangeAreMalformed) {
   EXPECT_FALSE(with(42, 4)) << "flags";
   EXPECT_FALSE(with(46, 0)) << "ttl 0";
   EXPECT_FALSE(with(43, 255)) << "ttl over a day";
+}
+
+TEST(Records, ACancelIsExactlyARequest) {
+  std::vector<std::byte> wire;
+  append(wire, CancelRecord{1});
+  RecordReader reader(wire);
+  const auto raw = *reader.next();
+  for (std::size_t size = 0; size < 12; ++size) {
+    std::vector<std::byte> body(raw.body.begin(), raw.body.end());
+    body.resize(size);
+    const auto record = parse_client_record({raw.op, body});
+    EXPECT_EQ(record.has_value(), size == 8) << size;
+    if (!record) {
+      EXPECT_EQ(record.error().code, Errc::malformed);
+    }
+  }
+  EXPECT_FALSE(parse_server_record(raw)) << "of the other direction";
 }
 
 TEST(Records, ZeroLengthAndUnknownOp) {

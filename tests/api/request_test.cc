@@ -92,6 +92,23 @@ TEST(Request, UnknownRouteAndMethod) {
   EXPECT_EQ(refused("GET", "/v1/nothing").allow, "");
 }
 
+TEST(Request, DeleteMessage) {
+  const std::string id = "000102030405060708090A0B0C0D0E0F";
+  const auto request = parse_request("DELETE", "/v1/messages/" + id);
+  ASSERT_TRUE(request);
+  EXPECT_EQ(std::get<CancelMessage>(*request).id, *MessageId::parse(id));
+  for (const std::string& wrong :
+       {std::string("x"), id + "0", id.substr(1), id + "?x=1", "%30" + id.substr(1),
+        std::string(31, '0') + "g", std::string(8'000, '0')}) {
+    EXPECT_EQ(refused("DELETE", "/v1/messages/" + wrong).status, 400u) << wrong;
+  }
+  EXPECT_EQ(refused("DELETE", "/v1/messages/").status, 404u);
+  EXPECT_EQ(refused("DELETE", "/v1/messages/" + id + "/").status, 404u);
+  EXPECT_EQ(refused("DELETE", "/v1/messages//" + id).status, 404u);
+  EXPECT_EQ(refused("GET", "/v1/messages/" + id).status, 405u);
+  EXPECT_EQ(refused("GET", "/v1/messages/" + id).allow, "DELETE");
+}
+
 TEST(Request, GetMessages) {
   const auto request = parse_request("GET", "/v1/messages?format=raw&count=3");
   ASSERT_TRUE(request);

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <future>
+#include <latch>
 
 namespace qudag::api::test {
 
@@ -61,6 +63,8 @@ struct Listener {
                             m->in_reply_to});
       } else if (const auto* outcome = std::get_if<OutcomeRecord>(&record)) {
         outcomes.push_back({outcome->request, outcome->id, outcome->outcome, outcome->reason});
+      } else if (const auto* no = std::get_if<NotCancelledRecord>(&record)) {
+        not_cancelled.emplace_back(no->request, no->reason);
       }
     });
     EXPECT_TRUE(opened) << opened.error().message();
@@ -85,6 +89,7 @@ struct Listener {
   std::unique_ptr<StreamClient> client;
   std::vector<Received> messages;
   std::vector<Ended> outcomes;
+  std::vector<std::pair<std::uint64_t, Errc>> not_cancelled;
 };
 
 TEST_F(TwoNodes, PagesAnswer) {
@@ -101,6 +106,7 @@ TEST_F(TwoNodes, PagesAnswer) {
   ASSERT_TRUE(queues);
   EXPECT_NE(queues->find("\"name\":\"messages to be sent\",\"level\":\"high\""), std::string::npos);
   EXPECT_NE(queues->find("\"name\":\"connections of the API\""), std::string::npos);
+  EXPECT_NE(queues->find("\"name\":\"messages of clients, under way\""), std::string::npos);
   const auto metrics = client.get("/metrics");
   ASSERT_TRUE(metrics);
   EXPECT_NE(metrics->find("\nqudag_api_requests_total "), std::string::npos);
@@ -271,6 +277,136 @@ TEST_F(TwoNodes, EveryOutcomeNamesItsMessage) {
     EXPECT_NE(no.find("{\"id\":null,\"outcome\":\"failed\""), std::string::npos) << no;
     EXPECT_EQ(no.find("{\"id\":\""), std::string::npos) << no;
   }
+}
+
+/// The whole answer to a DELETE.
+std::string cancel(const std::filesystem::path& socket, const std::string& id) {
+  return raw_http(
+      socket, "DELETE /v1/messages/" + id + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+}
+
+/// b takes one message and then nothing until the end, so that a's have no outcome.
+class Cancelling : public TwoNodes {
+ protected:
+  void SetUp() override {
+    TwoNodes::SetUp();
+    b_.node->on_message([this](Message&&) {
+      if (!held_.exchange(true)) came_.set_value();
+      open_.wait();
+      return Accept::taken;
+    });
+    first_ = a_.node->send(b_.node->id(), std::span<const std::byte>(), direct());
+    came_.get_future().wait();
+  }
+  void TearDown() override {
+    open_.count_down();
+    EXPECT_EQ(first_.get().outcome, Outcome::delivered);
+  }
+  Status send(Listener& source, std::uint64_t request) {
+    return source.client->send({.request = request,
+                                .destination = b_.node->id(),
+                                .options = direct(),
+                                .progress = false,
+                                .payload = {}});
+  }
+
+  std::atomic<bool> held_{false};
+  std::promise<void> came_;
+  std::latch open_{1};
+  std::future<Delivery> first_;
+};
+
+TEST_F(Cancelling, DeleteEndsAPost) {
+  // Read as it comes: the id is in the first line, and the rest waits for the outcome.
+  const auto fd = connect_to(a_.socket);
+  ASSERT_TRUE(fd);
+  const timeval patience{20, 0};
+  ::setsockopt(*fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  const std::string request = fmt::format(
+      "POST /v1/messages?to={}&relays=0&progress=true HTTP/1.1\r\nHost: x\r\n"
+      "Connection: close\r\nContent-Length: 1\r\n\r\nx",
+      b_.node->id().to_string());
+  ASSERT_EQ(::send(*fd, request.data(), request.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(request.size()));
+  std::string text;
+  char piece[4096];
+  const auto read_until = [&](std::string_view what) {
+    for (ssize_t n = 0; text.find(what) == std::string::npos;) {
+      if ((n = ::read(*fd, piece, sizeof piece)) <= 0) return false;
+      text.append(piece, static_cast<std::size_t>(n));
+    }
+    return true;
+  };
+  ASSERT_TRUE(read_until("}\n")) << text;
+  const std::string id = field(text, "id");
+  ASSERT_EQ(id.size(), MessageId::kTextSize) << text;
+  EXPECT_EQ(text.find("outcome"), std::string::npos) << text;
+
+  const std::string done = cancel(a_.socket, id);
+  EXPECT_TRUE(done.starts_with("HTTP/1.1 204 ")) << done;
+  EXPECT_TRUE(done.ends_with("\r\n\r\n")) << done;
+  EXPECT_TRUE(read_until("\"outcome\":\"failed\"")) << text;
+  EXPECT_TRUE(read_until("\"code\":\"cancelled\"")) << text;
+  ::close(*fd);
+  // Neither a second time, nor what the library sent, nor what never was.
+  const std::string again = cancel(a_.socket, id);
+  EXPECT_TRUE(again.starts_with("HTTP/1.1 404 ")) << again;
+  EXPECT_NE(again.find("no message with this id is under way"), std::string::npos) << again;
+  const auto own = a_.node->send(b_.node->id(), std::span<const std::byte>(), direct(), {});
+  ASSERT_TRUE(own);
+  EXPECT_TRUE(cancel(a_.socket, own->to_string()).starts_with("HTTP/1.1 404 "));
+  EXPECT_TRUE(cancel(a_.socket, std::string(32, '0')).starts_with("HTTP/1.1 404 "));
+  EXPECT_TRUE(cancel(a_.socket, "x").starts_with("HTTP/1.1 400 "));
+}
+
+TEST_F(Cancelling, ARecordEndsASendOfItsConnection) {
+  Listener source(a_.socket);
+  Listener other(a_.socket);
+  ASSERT_TRUE(send(source, 7));
+  ASSERT_TRUE(send(source, 8));
+  ASSERT_TRUE(source.client->cancel(9));
+  ASSERT_TRUE(source.loop.run_until([&] { return !source.not_cancelled.empty(); },
+                                    std::chrono::seconds(20)));
+  // Its request is not another's.
+  ASSERT_TRUE(other.client->cancel(7));
+  ASSERT_TRUE(
+      other.loop.run_until([&] { return !other.not_cancelled.empty(); }, std::chrono::seconds(20)));
+  EXPECT_EQ(other.not_cancelled[0], std::pair(std::uint64_t{7}, Errc::not_found));
+  EXPECT_TRUE(source.outcomes.empty());
+
+  ASSERT_TRUE(source.client->cancel(7));
+  ASSERT_TRUE(source.client->cancel(7));
+  ASSERT_TRUE(source.until(0, 1));
+  EXPECT_EQ(source.outcomes[0].request, 7u);
+  EXPECT_EQ(source.outcomes[0].outcome, Outcome::failed);
+  EXPECT_EQ(source.outcomes[0].reason, Errc::cancelled);
+  ASSERT_TRUE(source.loop.run_until([&] { return source.not_cancelled.size() == 2; },
+                                    std::chrono::seconds(20)));
+  EXPECT_EQ(source.not_cancelled[0], std::pair(std::uint64_t{9}, Errc::not_found));
+  EXPECT_EQ(source.not_cancelled[1], std::pair(std::uint64_t{7}, Errc::not_found));
+  EXPECT_FALSE(source.client->ended());
+
+  // Two of one number: each CANCEL ends one.
+  ASSERT_TRUE(send(source, 8));
+  ASSERT_TRUE(source.client->cancel(8));
+  ASSERT_TRUE(source.client->cancel(8));
+  ASSERT_TRUE(source.until(0, 3));
+  EXPECT_EQ(source.outcomes[1].reason, Errc::cancelled);
+  EXPECT_EQ(source.outcomes[2].reason, Errc::cancelled);
+  EXPECT_NE(source.outcomes[1].id, source.outcomes[2].id);
+}
+
+struct FewOutstanding : TwoNodes {
+  FewOutstanding() { api_.outstanding = 4; }
+};
+
+TEST_F(FewOutstanding, AFloodOfCancelsOfNothingEndsItsConnection) {
+  Listener source(a_.socket);
+  for (std::uint64_t i = 0; i < 1'000; ++i) ASSERT_TRUE(source.client->cancel(i));
+  ASSERT_TRUE(source.loop.run_until([&] { return source.client->ended().has_value(); },
+                                    std::chrono::seconds(20)));
+  EXPECT_EQ(source.client->ended()->code, Errc::refused_queue_full);
+  EXPECT_TRUE(Client(a_.socket).get("/v1/status"));
 }
 
 TEST_F(TwoNodes, AReplyIsPostedAndSaysWhatItAnswers) {

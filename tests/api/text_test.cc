@@ -72,6 +72,7 @@ TEST(Render, ErrorAndOutcome) {
   EXPECT_EQ(progress_json(1, 2), "{\"progress\":{\"bytes\":1,\"of\":2}}\n");
   EXPECT_EQ(http_status_of(Delivery{Outcome::expired, Errc::expired, {}}), 504u);
   EXPECT_EQ(http_status_of(Errc::refused_memory), 503u);
+  EXPECT_EQ(http_status_of(Errc::cancelled), 409u);
   EXPECT_EQ(http_status_of(Errc::internal), 500u);
 }
 

@@ -158,6 +158,10 @@ Status StreamClient::reply(const ReplyRecord& record) {
   return impl_->queue(record, kRecordLengthBytes + kReplyHeadBytes + record.payload.size());
 }
 
+Status StreamClient::cancel(std::uint64_t request) {
+  return impl_->queue(CancelRecord{request}, kRecordLengthBytes + kCancelBytes);
+}
+
 Status StreamClient::subscribe(std::uint64_t count, ChannelNumber channel) {
   impl_->subscribed = false;
   if (Status queued = impl_->queue(SubscribeRecord{.on = true, .count = count, .channel = channel},

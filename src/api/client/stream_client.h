@@ -48,6 +48,8 @@ class StreamClient {
   /// Queue a record; the payload is copied. too_large over kStreamInBytesMax.
   Status send(const SendRecord& record);
   Status reply(const ReplyRecord& record);
+  /// Ends a send or reply: its OUTCOME says `cancelled`, or what was first; or NOT_CANCELLED comes.
+  Status cancel(std::uint64_t request);
   /// Takes so many messages of that channel; 0: all. Waits until the node has said that they can
   /// come.
   Status subscribe(std::uint64_t count = 0, ChannelNumber channel = 0);

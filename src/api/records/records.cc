@@ -90,6 +90,13 @@ Result<ClientRecord> parse_subscribe(Bytes body) {
   return record;
 }
 
+Result<ClientRecord> parse_cancel(Bytes body) {
+  ByteReader in(body);
+  const CancelRecord record{in.u64()};
+  if (!in.done()) return fail(Errc::malformed, "CANCEL is a request");
+  return record;
+}
+
 Result<ServerRecord> parse_outcome(Bytes body) {
   ByteReader in(body);
   OutcomeRecord record;
@@ -143,6 +150,16 @@ Result<ServerRecord> parse_error(Bytes body) {
   return record;
 }
 
+Result<ServerRecord> parse_not_cancelled(Bytes body) {
+  ByteReader in(body);
+  NotCancelledRecord record;
+  record.request = in.u64();
+  record.reason = static_cast<Errc>(in.u16());
+  record.detail = as_text(in.rest());
+  if (!in.ok()) return fail(Errc::malformed, "NOT_CANCELLED");
+  return record;
+}
+
 }  // namespace
 
 void append(std::vector<std::byte>& out, const SendRecord& record) {
@@ -180,6 +197,10 @@ void append(std::vector<std::byte>& out, const SubscribeRecord& record) {
   ByteWriter writer = open_record(out, Op::subscribe, 8 + (channel ? kChannelBytes : 0));
   writer.u64(record.count);
   if (channel) writer.u16(record.channel);
+}
+
+void append(std::vector<std::byte>& out, const CancelRecord& record) {
+  open_record(out, Op::cancel, kCancelBytes - 1).u64(record.request);
 }
 
 void append(std::vector<std::byte>& out, const OutcomeRecord& record) {
@@ -232,6 +253,13 @@ void append(std::vector<std::byte>& out, const SubscribedRecord&) {
   open_record(out, Op::subscribed, 0);
 }
 
+void append(std::vector<std::byte>& out, const NotCancelledRecord& record) {
+  ByteWriter writer = open_record(out, Op::not_cancelled, 8 + 2 + record.detail.size());
+  writer.u64(record.request);
+  writer.u16(static_cast<std::uint16_t>(record.reason));
+  writer.put(as_bytes(record.detail));
+}
+
 Result<RecordReader::Raw> RecordReader::next() {
   ByteReader in(rest_);
   const std::uint32_t length = in.u32();
@@ -255,6 +283,8 @@ Result<ClientRecord> parse_client_record(const RecordReader::Raw& raw) {
     case Op::unsubscribe:
       if (!raw.body.empty()) return fail(Errc::malformed, "UNSUBSCRIBE has no body");
       return SubscribeRecord{.on = false};
+    case Op::cancel:
+      return parse_cancel(raw.body);
     default:
       return fail(Errc::unsupported, "unknown record");
   }
@@ -273,6 +303,8 @@ Result<ServerRecord> parse_server_record(const RecordReader::Raw& raw) {
     case Op::subscribed:
       if (!raw.body.empty()) return fail(Errc::malformed, "SUBSCRIBED");
       return SubscribedRecord{};
+    case Op::not_cancelled:
+      return parse_not_cancelled(raw.body);
     default:
       return fail(Errc::unsupported, "unknown record");
   }

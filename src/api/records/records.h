@@ -24,11 +24,13 @@ enum class Op : std::uint8_t {
   reply = 0x02,
   subscribe = 0x03,
   unsubscribe = 0x04,
+  cancel = 0x05,
   outcome = 0x81,
   progress = 0x82,
   message = 0x83,
   error = 0x84,
   subscribed = 0x85,
+  not_cancelled = 0x86,
 };
 
 inline constexpr std::size_t kRecordLengthBytes = 4;
@@ -39,6 +41,8 @@ inline constexpr std::size_t kSendHeadBytes = 1 + 8 + NodeId::kSize + 1 + 1 + 1 
 inline constexpr std::size_t kChannelBytes = 2;
 /// op, request, reply handle, ttl_ms; then the payload.
 inline constexpr std::size_t kReplyHeadBytes = 1 + 8 + kReplyToBytes + 4;
+/// op, request.
+inline constexpr std::size_t kCancelBytes = 1 + 8;
 /// The longest part of a MESSAGE in front of its payload, length included.
 inline constexpr std::size_t kMessageHeadBytesMax =
     kRecordLengthBytes + 1 + 16 + 1 + 1 + NodeId::kSize + kReplyToBytes + 16 + kChannelBytes;
@@ -68,7 +72,12 @@ struct SubscribeRecord {
   ChannelNumber channel = 0;
 };
 
-using ClientRecord = std::variant<SendRecord, ReplyRecord, SubscribeRecord>;
+/// Ends a SEND or REPLY of this connection that has no outcome yet; its OUTCOME is the answer.
+struct CancelRecord {
+  std::uint64_t request = 0;
+};
+
+using ClientRecord = std::variant<SendRecord, ReplyRecord, SubscribeRecord, CancelRecord>;
 
 // ---- Node to client -----------------------------------------------------------------------------
 
@@ -106,19 +115,28 @@ struct ErrorRecord {
 /// The answer to SUBSCRIBE: from now on messages can come.
 struct SubscribedRecord {};
 
-using ServerRecord =
-    std::variant<OutcomeRecord, ProgressRecord, MessageRecord, ErrorRecord, SubscribedRecord>;
+/// The answer to a CANCEL that did nothing; the connection goes on.
+struct NotCancelledRecord {
+  std::uint64_t request = 0;
+  Errc reason = Errc::not_found;  ///< not_found: no such request is under way
+  std::string_view detail;
+};
+
+using ServerRecord = std::variant<OutcomeRecord, ProgressRecord, MessageRecord, ErrorRecord,
+                                  SubscribedRecord, NotCancelledRecord>;
 
 // ---- Encoding: appends one record ---------------------------------------------------------------
 
 void append(std::vector<std::byte>& out, const SendRecord& record);
 void append(std::vector<std::byte>& out, const ReplyRecord& record);
 void append(std::vector<std::byte>& out, const SubscribeRecord& record);
+void append(std::vector<std::byte>& out, const CancelRecord& record);
 void append(std::vector<std::byte>& out, const OutcomeRecord& record);
 void append(std::vector<std::byte>& out, const ProgressRecord& record);
 void append(std::vector<std::byte>& out, const MessageRecord& record);
 void append(std::vector<std::byte>& out, const ErrorRecord& record);
 void append(std::vector<std::byte>& out, const SubscribedRecord& record);
+void append(std::vector<std::byte>& out, const NotCancelledRecord& record);
 /// The part of a MESSAGE in front of `payload_bytes` that follow elsewhere; record.payload unused.
 void append_message_head(std::vector<std::byte>& out, const MessageRecord& record,
                          std::size_t payload_bytes);

@@ -61,6 +61,7 @@ class HttpSession {
   asio::awaitable<bool> one_request();
   asio::awaitable<bool> dispatch(Request request, HeaderParser& parser);
   asio::awaitable<bool> send_body(HeaderParser& parser, bool lines, Sender send);
+  asio::awaitable<bool> cancel(MessageId id);
   asio::awaitable<bool> get_messages(GetMessages get);
   asio::awaitable<bool> get_page(Page page);
   asio::awaitable<bool> wait_and_answer();
@@ -144,6 +145,7 @@ asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parse
   }
   // A body where none belongs is not read: the connection ends after the answer.
   keep_alive_ = keep_alive_ && parser.is_done();
+  if (const auto* one = std::get_if<CancelMessage>(&request)) co_return co_await cancel(one->id);
   if (const auto* get = std::get_if<GetMessages>(&request)) co_return co_await get_messages(*get);
   if (const auto* get = std::get_if<GetPage>(&request)) co_return co_await get_page(get->page);
   if (!beast::websocket::is_upgrade(parser.get())) {
@@ -173,12 +175,24 @@ asio::awaitable<bool> HttpSession::send_body(HeaderParser& parser, bool lines, S
   const auto sent = send(
       std::move(*body), [queue](const Delivery& delivery) { queue->push_outcome(0, delivery); },
       std::move(progress));
-  if (!sent) queue->push_outcome(0, refused_delivery(sent.error()));
+  if (sent) {
+    hub_->under_way.insert(*sent);
+  } else {
+    queue->push_outcome(0, refused_delivery(sent.error()));
+  }
   const bool more = lines
                         ? co_await wait_and_write_lines(sent ? std::optional(*sent) : std::nullopt)
                         : co_await wait_and_answer();
+  if (sent) hub_->under_way.erase(*sent);
   port_ = nullptr;
   co_return more;
+}
+
+/// The outcome goes to who sent the message.
+asio::awaitable<bool> HttpSession::cancel(MessageId id) {
+  const Status done = hub_->cancel(id);
+  if (!done) co_return co_await answer(done.error());
+  co_return co_await answer(204, {}, {});
 }
 
 /// Waits for the outcome in port_, which is the answer.
@@ -390,17 +404,19 @@ asio::awaitable<bool> HttpSession::get_page(Page page) {
 
 // ---- Writing ------------------------------------------------------------------------------------
 
-asio::awaitable<bool> HttpSession::answer(unsigned status, std::string body,
-                                          std::string_view type, std::string_view allow) {
+asio::awaitable<bool> HttpSession::answer(unsigned status, std::string body, std::string_view type,
+                                          std::string_view allow) {
   http::response<http::string_body> response(static_cast<http::status>(status), 11);
   if (!allow.empty()) {
     response.set(http::field::allow, beast::string_view(allow.data(), allow.size()));
   }
   response.set(http::field::server, "qudag");
-  response.set(http::field::content_type, beast::string_view(type.data(), type.size()));
+  if (!type.empty()) {
+    response.set(http::field::content_type, beast::string_view(type.data(), type.size()));
+  }
   response.body() = std::move(body);
   response.keep_alive(keep_alive_);
-  response.prepare_payload();
+  if (status != 204) response.prepare_payload();  // which has no Content-Length either
   stream_.expires_after(kClientPatience);
   const auto [ec, bytes] = co_await http::async_write(stream_, response, kTuple);
   co_return !ec && keep_alive_;

@@ -16,6 +16,7 @@
 #include <boost/beast/core/basic_stream.hpp>
 
 #include <list>
+#include <unordered_set>
 
 namespace qudag::api {
 
@@ -81,6 +82,12 @@ struct Hub : std::enable_shared_from_this<Hub> {
   bool ending = false;                        // every session has been told to end
   std::list<std::function<void()>> sessions;  // how to end each
   std::list<SubscriberQueue*> outboxes;       // open ones
+
+  /// Messages that came over this API whose outcome their session has not taken yet: at most one of
+  /// an HTTP connection, api.outstanding of a WebSocket.
+  std::unordered_set<MessageId> under_way;
+  /// Has the node end one of these, each once. not_found for any other; else as Node::cancel().
+  Status cancel(const MessageId& id);
 
   /// A handler of the node's that gives messages to subscribers.
   MessageHandler offer();

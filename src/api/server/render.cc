@@ -187,6 +187,8 @@ unsigned http_status_of(Errc code) {
     case Errc::unknown_destination:
     case Errc::not_found:
       return 404;
+    case Errc::cancelled:
+      return 409;
     case Errc::refused_rate:
       return 429;
     case Errc::expired:

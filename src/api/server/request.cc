@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <bitset>
 #include <iterator>
+#include <optional>
 
 namespace qudag::api {
 namespace {
@@ -95,7 +96,8 @@ constexpr Parameter<GetMessages> kGetMessages[] = {
 template <class R>
 std::string names_of(std::span<const Parameter<R>> parameters) {
   std::string out;
-  for (const auto& known : parameters) out += fmt::format("{}{}", out.empty() ? "" : ", ", known.name);
+  for (const auto& known : parameters)
+    out += fmt::format("{}{}", out.empty() ? "" : ", ", known.name);
   return out;
 }
 
@@ -140,32 +142,46 @@ Parsed bare(Request request, Text query) {
 }
 
 template <const auto& kParameters>
-Parsed with(Text query) {
+Parsed with(Text, Text query) {
   return read(kParameters, query);
 }
 
 template <Page kPage>
-Parsed page(Text query) {
+Parsed page(Text, Text query) {
   return bare(GetPage{kPage}, query);
+}
+
+Parsed stream(Text, Text query) { return bare(OpenStream{}, query); }
+
+Parsed cancel_message(Text segment, Text query) {
+  const auto id = MessageId::parse(segment);
+  if (!id) return malformed("the id of a message is 32 hexadecimal digits");
+  return bare(CancelMessage{*id}, query);
 }
 
 struct Route {
   std::string_view method;
-  std::string_view path;
-  Parsed (*parse)(Text query);
+  std::string_view path;  // its last segment may be a {name}: any text
+  Parsed (*parse)(Text segment, Text query);
 };
+
+/// What stands for the {name} of the pattern, "" if it has none; nothing if the path is another.
+std::optional<Text> match(Text pattern, Text path) {
+  const std::size_t brace = pattern.find('{');
+  if (brace == Text::npos) return path == pattern ? std::optional(Text()) : std::nullopt;
+  if (!path.starts_with(pattern.substr(0, brace))) return std::nullopt;
+  const Text segment = path.substr(brace);
+  if (segment.empty() || segment.contains('/')) return std::nullopt;
+  return segment;
+}
 
 // The test app.openapi reads this table: one row a line.
 constexpr Route kRoutes[] = {
-    {"POST", "/v1/messages", with<kPostMessage>},
-    {"GET", "/v1/messages", with<kGetMessages>},
-    {"POST", "/v1/replies", with<kPostReply>},
-    {"GET", "/v1/status", page<Page::status>},
-    {"GET", "/v1/peers", page<Page::peers>},
-    {"GET", "/v1/circuits", page<Page::circuits>},
-    {"GET", "/v1/queues", page<Page::queues>},
-    {"GET", "/metrics", page<Page::metrics>},
-    {"GET", "/v1/stream", [](Text query) { return bare(OpenStream{}, query); }},
+    {"POST", "/v1/messages", with<kPostMessage>},    {"GET", "/v1/messages", with<kGetMessages>},
+    {"DELETE", "/v1/messages/{id}", cancel_message}, {"POST", "/v1/replies", with<kPostReply>},
+    {"GET", "/v1/status", page<Page::status>},       {"GET", "/v1/peers", page<Page::peers>},
+    {"GET", "/v1/circuits", page<Page::circuits>},   {"GET", "/v1/queues", page<Page::queues>},
+    {"GET", "/metrics", page<Page::metrics>},        {"GET", "/v1/stream", stream},
 };
 
 }  // namespace
@@ -184,8 +200,9 @@ Parsed parse_request(std::string_view method, std::string_view target) {
   const Text query = target.substr(std::min(mark + 1, target.size()));
   std::string allow;
   for (const Route& route : kRoutes) {
-    if (route.path != path) continue;
-    if (route.method == method) return route.parse(query);
+    const std::optional<Text> segment = match(route.path, path);
+    if (!segment) continue;
+    if (route.method == method) return route.parse(*segment, query);
     allow += fmt::format("{}{}", allow.empty() ? "" : ", ", route.method);
   }
   if (allow.empty()) {

@@ -27,6 +27,11 @@ struct PostReply {
   bool progress = false;
 };
 
+/// DELETE /v1/messages/{id}
+struct CancelMessage {
+  MessageId id;
+};
+
 /// GET /v1/messages?format=json|raw&count=N&channel=N
 struct GetMessages {
   bool raw = false;
@@ -42,7 +47,8 @@ struct GetPage {
 /// GET /v1/stream with a WebSocket upgrade
 struct OpenStream {};
 
-using Request = std::variant<PostMessage, PostReply, GetMessages, GetPage, OpenStream>;
+using Request =
+    std::variant<PostMessage, PostReply, CancelMessage, GetMessages, GetPage, OpenStream>;
 
 /// An error and the HTTP status that it is answered with.
 struct RequestError {

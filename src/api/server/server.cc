@@ -43,6 +43,14 @@ void Hub::report(std::vector<QueueStatus>& rows) const {
   open.items_max = options.connections;
   rows.push_back(std::move(open));
 
+  QueueStatus sent;
+  sent.kind = QueueKind::table;
+  sent.name = "messages of clients, under way";
+  sent.when_full = "refuse new";
+  sent.items = under_way.size();
+  sent.items_max = options.connections * options.outstanding;
+  rows.push_back(std::move(sent));
+
   QueueStatus waiting;
   waiting.kind = QueueKind::queue;
   waiting.name = "messages to clients";
@@ -50,6 +58,19 @@ void Hub::report(std::vector<QueueStatus>& rows) const {
   waiting.age_max = options.stall_max;
   for (SubscriberQueue* queue : outboxes) queue->add_to(waiting);
   if (!outboxes.empty()) rows.push_back(std::move(waiting));
+}
+
+Status Hub::cancel(const MessageId& id) {
+  const auto at = under_way.find(id);
+  if (at == under_way.end()) {
+    return fail(
+        Errc::not_found,
+        "no message with this id is under way: it has its outcome, was cancelled before, or "
+        "was not sent over an open connection to this API");
+  }
+  Status told = node.cancel(id);
+  if (told) under_way.erase(at);
+  return told;
 }
 
 MessageHandler Hub::offer() {

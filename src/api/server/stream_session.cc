@@ -17,6 +17,9 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/websocket.hpp>
 
+#include <set>
+#include <utility>
+
 namespace qudag::api {
 namespace {
 
@@ -29,7 +32,7 @@ constexpr std::size_t kCopyBytesMax = 4096;
 class Batch {
  public:
   /// Moves what it needs out of `item`.
-  void add(OutItem& item, std::size_t& outstanding);
+  void add(OutItem& item);
   bool full() const { return bytes_.size() + viewed_ >= kStreamOutBytes; }
   bool empty() const { return bytes_.empty(); }
   const HeldMessage& messages() const { return messages_; }
@@ -52,19 +55,20 @@ class Batch {
   HeldMessage messages_;
 };
 
-void Batch::add(OutItem& item, std::size_t& outstanding) {
+void Batch::add(OutItem& item) {
   if (const auto* outcome = std::get_if<OutcomeItem>(&item)) {
     const Delivery& d = outcome->delivery;
     append(bytes_, OutcomeRecord{outcome->request, d.id, d.outcome, d.reason.code,
                                  static_cast<std::uint64_t>(d.elapsed.count()),
                                  std::string_view(d.reason.detail).substr(0, kDetailBytesMax)});
-    --outstanding;
   } else if (const auto* progress = std::get_if<std::shared_ptr<ProgressSlot>>(&item)) {
     ProgressSlot& slot = **progress;
     slot.queued.store(false);
     append(bytes_, ProgressRecord{slot.request, slot.done.load(), slot.all.load()});
   } else if (std::holds_alternative<SubscribedItem>(item)) {
     append(bytes_, SubscribedRecord{});
+  } else if (const auto* no = std::get_if<NotCancelledItem>(&item)) {
+    append(bytes_, NotCancelledRecord{no->request, no->reason.code, no->reason.detail});
   } else {
     add_message(std::get<Message>(item));
   }
@@ -127,6 +131,11 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
         writer_ended_(socket_.get_executor(), asio::steady_timer::time_point::max()),
         watch_(socket_.get_executor()),
         room_(socket_.get_executor(), asio::steady_timer::time_point::max()) {}
+  ~StreamSession() {
+    for (const auto& [request, id] : sent_) hub_->under_way.erase(id);
+  }
+  StreamSession(const StreamSession&) = delete;
+  StreamSession& operator=(const StreamSession&) = delete;
 
   void end() {
     paused_ = false;
@@ -148,7 +157,10 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   void handle(const SendRecord& record);
   void handle(const ReplyRecord& record);
   void handle(const SubscribeRecord& record);
+  void handle(const CancelRecord& record);
   bool admit(std::uint64_t request);
+  void keep(std::uint64_t request, const Result<MessageId>& sent);
+  void forget(const OutItem& item);
 
   std::shared_ptr<Hub> hub_;
   const SessionEntry& entry_;
@@ -161,7 +173,9 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   asio::steady_timer room_;      // expires never, is cancelled when the reader may go on
   bool paused_ = false;          // the reader waits for outcomes
   std::size_t outstanding_ = 0;  // sends whose OUTCOME has not been put into a batch
-  std::optional<Error> broken_;  // what the client did wrong; the writer tells and closes
+  std::set<std::pair<std::uint64_t, MessageId>> sent_;  // of them, what the node took: by request
+  std::size_t not_cancelled_ = 0;  // answers to CANCEL that have not been put into a batch
+  std::optional<Error> broken_;    // what the client did wrong; the writer tells and closes
 };
 
 asio::awaitable<bool> StreamSession::accept(Upgrade& upgrade) {
@@ -224,7 +238,8 @@ asio::awaitable<void> StreamSession::write() {
     co_await port_.wait(items);
     if (port_.ended()) break;
     for (std::size_t i = 0; i < items.size() && !failed; ++i) {
-      batch.add(items[i], outstanding_);
+      forget(items[i]);
+      batch.add(items[i]);
       if (!batch.full() && i + 1 < items.size()) continue;
       write_began_ = std::chrono::steady_clock::now();
       const auto [ec, bytes] = co_await socket_.async_write(batch.buffers(), kTuple);
@@ -273,6 +288,9 @@ Status StreamSession::take_records(Bytes message) {
     if (!record) return std::unexpected(record.error());
     ++hub_->stats.records;
     std::visit([this](const auto& known) { handle(known); }, *record);
+    if (not_cancelled_ > hub_->options.outstanding) {
+      return fail(Errc::refused_queue_full, "too many CANCELs of nothing");
+    }
   }
   return {};
 }
@@ -288,6 +306,22 @@ bool StreamSession::admit(std::uint64_t request) {
   }
   if (no) port_.queue()->push_outcome(request, refused_delivery(*no));
   return !no;
+}
+
+void StreamSession::keep(std::uint64_t request, const Result<MessageId>& sent) {
+  if (!sent) return port_.queue()->push_outcome(request, refused_delivery(sent.error()));
+  sent_.emplace_hint(sent_.end(), request, *sent);
+  hub_->under_way.insert(*sent);
+}
+
+/// What goes to the client now is no longer under way.
+void StreamSession::forget(const OutItem& item) {
+  if (std::holds_alternative<NotCancelledItem>(item)) --not_cancelled_;
+  const auto* outcome = std::get_if<OutcomeItem>(&item);
+  if (outcome == nullptr) return;
+  --outstanding_;
+  sent_.erase({outcome->request, outcome->delivery.id});
+  hub_->under_way.erase(outcome->delivery.id);
 }
 
 void StreamSession::handle(const SendRecord& record) {
@@ -306,7 +340,7 @@ void StreamSession::handle(const SendRecord& record) {
         queue->push_outcome(request, delivery);
       },
       std::move(progress));
-  if (!sent) queue->push_outcome(record.request, refused_delivery(sent.error()));
+  keep(record.request, sent);
 }
 
 void StreamSession::handle(const ReplyRecord& record) {
@@ -316,7 +350,21 @@ void StreamSession::handle(const ReplyRecord& record) {
                                      [queue, request = record.request](const Delivery& delivery) {
                                        queue->push_outcome(request, delivery);
                                      });
-  if (!sent) queue->push_outcome(record.request, refused_delivery(sent.error()));
+  keep(record.request, sent);
+}
+
+/// Of several with the same number: one of them.
+void StreamSession::handle(const CancelRecord& record) {
+  const auto at = sent_.lower_bound({record.request, MessageId{}});
+  const bool known = at != sent_.end() && at->first == record.request;
+  const Status done =
+      known ? hub_->cancel(at->second) : fail(Errc::not_found, "no such request is under way");
+  if (done) {
+    sent_.erase(at);
+    return;
+  }
+  ++not_cancelled_;
+  port_.queue()->push_not_cancelled(record.request, done.error());
 }
 
 void StreamSession::handle(const SubscribeRecord& record) {

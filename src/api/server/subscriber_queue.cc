@@ -59,6 +59,11 @@ void SubscriberQueue::push_subscribed() {
   if (open_) push(lock, SubscribedItem{});
 }
 
+void SubscriberQueue::push_not_cancelled(std::uint64_t request, const Error& reason) {
+  std::unique_lock lock(mutex_);
+  if (open_) push(lock, NotCancelledItem{request, reason});
+}
+
 void SubscriberQueue::push_outcome(std::uint64_t request, const Delivery& delivery) {
   std::unique_lock lock = lock_soon(mutex_);
   if (open_) push(lock, OutcomeItem{request, delivery});

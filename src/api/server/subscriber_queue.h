@@ -8,7 +8,8 @@
 // Bounds: messages by count and bytes (a full queue is answered Accept::queue_full), and replies by
 // as many again: a destination that floods who asked it fills no place of those that write to this
 // node, or it could ask every node for a place and see who has none. Outcomes by the client's
-// outstanding sends; progress by one entry per send, which is overwritten in place.
+// outstanding sends, answers to CANCEL by as many; progress by one entry per send, which is
+// overwritten in place.
 // Owners (shared_ptr): the session, the Subscribers list, and every completion still in flight,
 // because a message may end after its client has gone.
 #pragma once
@@ -46,6 +47,11 @@ struct OutcomeItem {
 
 struct SubscribedItem {};
 
+struct NotCancelledItem {
+  std::uint64_t request = 0;
+  Error reason;
+};
+
 /// Received messages and their bytes: [0] messages to this node, [1] replies.
 struct HeldMessage {
   std::array<std::size_t, 2> messages{};
@@ -59,7 +65,8 @@ struct HeldMessage {
   std::size_t count() const { return messages[0] + messages[1]; }
 };
 
-using OutItem = std::variant<OutcomeItem, std::shared_ptr<ProgressSlot>, Message, SubscribedItem>;
+using OutItem = std::variant<OutcomeItem, std::shared_ptr<ProgressSlot>, Message, SubscribedItem,
+                             NotCancelledItem>;
 
 class SubscriberQueue : public std::enable_shared_from_this<SubscriberQueue> {
  public:
@@ -75,6 +82,7 @@ class SubscriberQueue : public std::enable_shared_from_this<SubscriberQueue> {
   void set_quota(std::uint64_t messages);
 
   void push_subscribed();
+  void push_not_cancelled(std::uint64_t request, const Error& reason);
   void push_outcome(std::uint64_t request, const Delivery& delivery);
   void push_progress(const std::shared_ptr<ProgressSlot>& slot, std::uint64_t done,
                      std::uint64_t all);
