@@ -4,15 +4,16 @@
 #include "crypto/identity.h"
 #include "node/key_file.h"
 
-#include <fmt/format.h>
+#include <boost/json.hpp>
 
 namespace qudag::app {
 namespace {
 
 Exit print_id(const NodeId& id, const std::filesystem::path& file, bool json) {
-  const std::string text =
-      json ? fmt::format("{{\"id\":\"{}\",\"file\":\"{}\"}}\n", id.to_string(), file.string())
-           : id.to_string() + "\n";
+  const std::string text = json ? boost::json::serialize(boost::json::object{
+                                      {"id", id.to_string()}, {"file", file.string()}}) +
+                                      "\n"
+                                : id.to_string() + "\n";
   const Status printed = print(text);
   return printed ? Exit::ok : report(printed.error(), false);
 }

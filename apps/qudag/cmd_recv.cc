@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <boost/json.hpp>
 
 #include <cerrno>
 #include <cstring>
@@ -45,18 +46,19 @@ Status write_file(const std::filesystem::path& file, Bytes bytes) {
 }
 
 std::string json_line(const api::MessageRecord& message, const std::filesystem::path& file) {
-  std::string out =
-      fmt::format("{{\"id\":\"{}\",\"priority\":\"{}\",\"bytes\":{}", message.id.to_string(),
-                  name_of(message.priority), message.payload.size());
-  if (message.channel != 0) out += fmt::format(",\"channel\":{}", message.channel);
-  if (message.sender) out += fmt::format(",\"sender\":\"{}\"", message.sender->to_string());
-  if (message.reply_to) out += fmt::format(",\"reply_to\":\"{}\"", api::to_text(*message.reply_to));
+  boost::json::object out{{"id", message.id.to_string()},
+                          {"priority", name_of(message.priority)},
+                          {"bytes", message.payload.size()}};
+  if (message.channel != 0) out["channel"] = message.channel;
+  if (message.sender) out["sender"] = message.sender->to_string();
+  if (message.reply_to) out["reply_to"] = api::to_text(*message.reply_to);
+  if (message.in_reply_to) out["in_reply_to"] = message.in_reply_to->to_string();
   if (file.empty()) {
-    out += fmt::format(",\"payload\":\"{}\"", api::to_base64(message.payload));
+    out["payload"] = api::to_base64(message.payload);
   } else {
-    out += fmt::format(",\"file\":\"{}\"", file.filename().string());
+    out["file"] = file.filename().string();
   }
-  return out + "}\n";
+  return boost::json::serialize(out) + "\n";
 }
 
 Status keep(const RecvArgs& args, const api::MessageRecord& message) {

@@ -33,6 +33,18 @@ TEST(Keygen, MakesAFileThatOnlyTheOwnerMayRead) {
   EXPECT_THAT(json.out, HasSubstr("{\"id\":\"" + made.out.substr(0, 52) + "\""));
 }
 
+TEST(Keygen, JsonEscapesThePath) {
+  const Directory directory;
+  const std::string file = directory / R"(a "key" with a \ in it)";
+  const std::string shown = (directory.path() / R"(a \"key\" with a \\ in it)").string();
+  for (const Ran& ran : {run({"keygen", "--json", file}), run({"id", "--json", file})}) {
+    EXPECT_EQ(ran.exit, 0) << ran.err;
+    EXPECT_THAT(ran.out, HasSubstr(",\"file\":\"" + shown + "\"}\n"));
+  }
+  const Ran missing = run({"id", "--json", file + "2"});
+  EXPECT_THAT(missing.out, HasSubstr(R"(\"key\" with a \\ in it2)"));
+}
+
 TEST(Keygen, NeverOverwrites) {
   const Directory directory;
   const std::string file = directory / "key";
