@@ -396,6 +396,50 @@ TEST_F(Cancelling, ARecordEndsASendOfItsConnection) {
   EXPECT_NE(source.outcomes[1].id, source.outcomes[2].id);
 }
 
+TEST_F(TwoNodes, ARecordEndsAReply) {
+  Listener source(a_.socket);
+  Listener listener(b_.socket);
+  ASSERT_TRUE(listener.client->subscribe());
+  ASSERT_TRUE(source.client->send({.request = 1,
+                                   .destination = b_.node->id(),
+                                   .options = direct(),
+                                   .progress = false,
+                                   .payload = {}}));
+  ASSERT_TRUE(source.until(0, 1));
+  ASSERT_TRUE(listener.until(1));
+  ASSERT_TRUE(listener.messages[0].reply_to);
+  // a takes the first answer and then nothing until the end.
+  struct Gate {
+    std::atomic<bool> held{false};
+    std::promise<void> came;
+    std::latch open{1};
+  };
+  const auto gate = std::make_shared<Gate>();  // the handler may outlive this
+  a_.node->on_message([gate](Message&&) {
+    if (!gate->held.exchange(true)) gate->came.set_value();
+    gate->open.wait();
+    return Accept::taken;
+  });
+  const auto reply = [&](std::uint64_t request) {
+    return listener.client->reply(
+        {.request = request, .to = *listener.messages[0].reply_to, .payload = {}});
+  };
+  EXPECT_TRUE(reply(2));
+  auto first = gate->came.get_future();
+  EXPECT_TRUE(listener.loop.run_until(
+      [&] { return first.wait_for(std::chrono::seconds(0)) == std::future_status::ready; },
+      std::chrono::seconds(20)));
+  EXPECT_TRUE(reply(3));
+  EXPECT_TRUE(listener.client->cancel(3));
+  EXPECT_TRUE(listener.until(1, 1));
+  gate->open.count_down();
+  EXPECT_TRUE(listener.until(1, 2));
+  ASSERT_EQ(listener.outcomes.size(), 2u);
+  EXPECT_EQ(listener.outcomes[0].request, 3u);
+  EXPECT_EQ(listener.outcomes[0].reason, Errc::cancelled);
+  EXPECT_EQ(listener.outcomes[1].outcome, Outcome::delivered);
+}
+
 struct FewOutstanding : TwoNodes {
   FewOutstanding() { api_.outstanding = 4; }
 };
