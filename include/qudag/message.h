@@ -152,6 +152,18 @@ class QUDAG_API ReplyTo {
   Handle plain_{};
 };
 
+/// Names a received message towards `Node::acknowledge`, for as long as the process runs.
+class QUDAG_API Receipt {
+ public:
+  Receipt() = default;
+
+ private:
+  friend struct shard::ReplyAddress;
+  std::uint64_t circuit_ = UINT64_MAX;
+  std::uint32_t ref_ = 0;
+  std::uint32_t shard_ = 0;
+};
+
 /// A message as the receiving application sees it.
 struct Message {
   MessageId id;  ///< chosen by the sender
@@ -161,13 +173,16 @@ struct Message {
   std::optional<NodeId> sender;          ///< only if the sender signed
   std::optional<ReplyTo> reply_to;       ///< usable while the circuit lives
   std::optional<MessageId> in_reply_to;  ///< set when this is a reply to our send
+  Receipt receipt;                       ///< for a handler that answers `later`
 };
 
-/// What a handler says to a message. All but `taken` are reported to its sender as refused.
+/// What a handler says to a message. `no_receiver` and `queue_full` are reported to its sender as
+/// refused.
 enum class Accept : std::uint8_t {
   taken,        ///< the application has it: the sender is told `delivered`
   no_receiver,  ///< nobody here wants messages
   queue_full,   ///< not now
+  later,        ///< the application works on it, and calls `Node::acknowledge` when it is done
 };
 
 /// All of these run on a thread of the node (the shard that the message belongs to; a handler may

@@ -131,6 +131,13 @@ class QUDAG_API Node {
   void on_message(MessageHandler handler);
   void on_message(ChannelNumber channel, MessageHandler handler);
 
+  /// What became of a message whose handler said `later`: from any thread, once. Only then its
+  /// sender hears an outcome; until then its circuit stays, and a copy that the sender sends after
+  /// a failure is not handed out but waits for the same answer. A message that is not acknowledged
+  /// within its time to live ends as expired. invalid_argument for `later` and for an empty
+  /// receipt, shutting_down. An answer that comes too late, or a second one, does nothing.
+  [[nodiscard]] Status acknowledge(const Receipt& receipt, Accept answer = Accept::taken);
+
   /// Snapshots, gathered on the shards.
   [[nodiscard]] std::future<NodeStatus> status() const;
   [[nodiscard]] std::future<std::vector<PeerStatus>> peers() const;

@@ -9,6 +9,7 @@
 #include "message/assembly.h"
 #include "message/envelope.h"
 #include "message/fifo.h"
+#include "message/owed.h"
 #include "message/rests.h"
 #include "message/taken_ids.h"
 
@@ -94,6 +95,7 @@ struct CircuitEnd {
   Rests rests;
   AssemblyOrder to_verify;  // whole ones whose signature is to be verified, and is being verified
   AssemblyOrder being_verified;
+  OwedOrder owed;                 // handed out; the application says later what became of them
   Links<CircuitEnd> verify_turn;  // something is to be verified
 
   Links<CircuitEnd> marked;  // something may be ready to be sent
@@ -103,7 +105,7 @@ struct CircuitEnd {
   /// Nothing on its way in either direction.
   bool quiet() const {
     return started.empty() && replies.empty() && arriving.empty() && to_verify.empty() &&
-           being_verified.empty();
+           being_verified.empty() && owed.empty();
   }
 };
 

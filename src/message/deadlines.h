@@ -11,7 +11,7 @@
 
 namespace qudag::message {
 
-enum class TimedKind : std::uint8_t { envelope, assembly, flow };
+enum class TimedKind : std::uint8_t { envelope, assembly, flow, owed };
 
 /// Base of a record with a deadline.
 struct Timed : sync::Timer {

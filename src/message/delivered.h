@@ -15,7 +15,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <mutex>
+#include <set>
 
 namespace qudag::message {
 
@@ -79,10 +81,30 @@ class Delivered {
     ids_.forget(id, now);
   }
 
+  // Messages that are claimed, and of which the application has not said yet whether it takes them
+  // (owed.h). Each shard bounds its own.
+  void hold(const wire::MessageId& id) {
+    const std::lock_guard lock(mutex_);
+    held_.insert(id);
+    any_held_.store(true, std::memory_order_release);
+  }
+  void let_go(const wire::MessageId& id) {
+    const std::lock_guard lock(mutex_);
+    held_.erase(id);
+    any_held_.store(!held_.empty(), std::memory_order_release);
+  }
+  bool held(const wire::MessageId& id) const {
+    if (!any_held_.load(std::memory_order_acquire)) return false;
+    const std::lock_guard lock(mutex_);
+    return held_.contains(id);
+  }
+
  private:
   static constexpr std::size_t kLaps = 64;
 
   mutable std::mutex mutex_;
+  std::set<wire::MessageId> held_;
+  std::atomic<bool> any_held_{false};
   Duplicates ids_;
   Duplicates signed_;
   const std::uint64_t lap_;  // so many of them

@@ -188,6 +188,9 @@ void Messages::Impl::on_time(Now now) {
       case TimedKind::assembly:
         receiver.on_expired(static_cast<Assembly&>(due));
         break;
+      case TimedKind::owed:
+        receiver.on_due(static_cast<Owed&>(due), now);
+        break;
       case TimedKind::flow:
         sender.pool().serve(static_cast<Flow&>(due), now);
         break;
@@ -249,6 +252,11 @@ void Messages::cancel(SendId id, Now now) {
 void Messages::cancel(const MessageId& id, Now now) {
   const Visit visit(*impl_, now);
   impl_->sender.cancel(id, now);
+}
+
+bool Messages::settle(const Handed& handed, Taken taken, Now now) {
+  const Visit visit(*impl_, now);
+  return impl_->receiver.settle(handed, taken, now);
 }
 
 std::size_t Messages::shed(Priority priority, std::size_t count, const Error& why, Now now) {
@@ -332,9 +340,9 @@ void Messages::report(BoundedList& out, Now now) const {
   out.push_back(bounded(Kind::table, "flows", "refuse new", impl_->sender.pool().flows(),
                         context.options.flows_max, sizeof(Flow)));
   context.circuit_ends.report(out);
-  out.push_back(bounded(Kind::table, "deadlines of messages", "with their records",
-                        context.deadlines.size(),
-                        context.options.sends_max() + context.options.flows_max + kAssembliesMax));
+  out.push_back(
+      bounded(Kind::table, "deadlines of messages", "with their records", context.deadlines.size(),
+              context.options.sends_max() + context.options.flows_max + kAssembliesMax + kOwedMax));
 }
 
 }  // namespace qudag::message

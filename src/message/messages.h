@@ -76,6 +76,13 @@ struct ReplyPath {
   std::uint32_t ref = 0;
 };
 
+/// Names a message that was handed out: the circuit that brought it, and its number there.
+struct Handed {
+  std::uint64_t circuit = 0;
+  std::uint32_t ref = 0;
+  bool operator==(const Handed&) const = default;
+};
+
 struct Received {
   std::array<std::byte, 16> id{};
   memory::Chain payload;
@@ -85,10 +92,18 @@ struct Received {
   std::optional<NodeId> sender;       // only if signed, and the signature verified
   std::optional<ReplyPath> reply_to;  // set at a destination
   std::optional<std::array<std::byte, 16>> in_reply_to;
+  Handed handed;  // for settle()
 };
 
 /// What the application side said to a received message: becomes the ACK status.
-enum class Taken : std::uint8_t { yes = 0, no_receiver = 2, memory = 3, queue_full = 4 };
+/// `later`: the application has it in hand, and settle() follows; no status is sent until then.
+enum class Taken : std::uint8_t {
+  yes = 0,
+  no_receiver = 2,
+  memory = 3,
+  queue_full = 4,
+  later = 0xff
+};
 
 class MessageEvents {
  public:
@@ -160,6 +175,11 @@ class Messages final : public circuit::CircuitEvents {
   /// Ends the message now: the outcome is failed (cancelled). Nothing if it has ended already.
   void cancel(SendId id, Now now);
   void cancel(const MessageId& id, Now now);
+
+  /// What became of a message that the application took in hand (Taken::later): its sender hears it
+  /// now. False if nothing is owed for it: it was settled, its time to live is over, or its circuit
+  /// has ended and its sender has not come back.
+  bool settle(const Handed& handed, Taken taken, Now now);
 
   // Protection, for the overload manager.
   /// Ends up to `count` messages of that priority that wait and of which nothing was sent, the

@@ -42,6 +42,7 @@ Receiver::Receiver(Context& context)
     : context_(context),
       assemblies_(kAssembliesMax),
       by_key_(AssemblyKey{draw_hash(context.rng)}),
+      owed_(draw_hash(context.rng)),
       delivered_(context.options.delivered
                      ? context.options.delivered
                      : std::make_shared<Delivered>(context.options.duplicates_max, context.rng)) {}
@@ -99,6 +100,9 @@ bool Receiver::begin(CircuitEnd& circuit_end, const wire::DataFrame& frame, memo
     return false;  // never sent
   ++circuit_end.next_ref_in;
   const auto named = name_of_new(circuit_end, start);
+  if (named && !circuit_end.is_source() && delivered_->held(named->id)) {
+    return wait_with(circuit_end, frame, named->id, now.mono + ttl_of(start), now);
+  }
   const bool wanted = named && circuit_end.is_source() == start.in_reply_to.has_value();
   if (frame.last && wanted && !start.is_signed) {
     return take_whole(circuit_end, frame, *named, payload, now);
@@ -224,6 +228,7 @@ bool Receiver::on_cancel(CircuitEnd& circuit_end, const wire::CancelFrame& frame
 }
 
 void Receiver::on_ended(CircuitEnd& circuit_end) {
+  leave_owed(circuit_end);
   for (AssemblyOrder* list :
        {&circuit_end.arriving, &circuit_end.to_verify, &circuit_end.being_verified}) {
     while (Assembly* assembly = list->front()) {
@@ -414,6 +419,13 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
                         Now now) {
   const wire::MessageId& key = named.id;
   const bool is_reply = circuit_end.is_source();
+  if (owed_.full()) {  // it would be one too many if the application said `later`
+    if (!is_reply) delivered_->give_back(key, now.mono);
+    if (signer) delivered_->give_back_signed(key_of(*signer, start.id), now.mono);
+    count(Taken::queue_full, start.priority, 0);
+    return answer(circuit_end, ref, wire::AckStatus::refused_queue);
+  }
+  message.handed = {circuit_end.circuit.value, ref};
   if (signer) message.sender = signer->id;
   message.id = start.id;
   message.priority = start.priority;
@@ -427,13 +439,28 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
   // From here on the application may have done anything to us but free us.
   const std::size_t bytes = message.payload.bytes();
   const Taken taken = context_.events.on_message(std::move(message), now);
-  MessagesStats& stats = context_.stats;
+  if (taken == Taken::later) {
+    const auto signed_key = signer ? std::optional(key_of(*signer, start.id)) : std::nullopt;
+    owe(circuit_end, ref,
+        {.key = key,
+         .signed_key = signed_key,
+         .expires = now.mono + ttl_of(start),
+         .bytes = bytes,
+         .priority = start.priority});
+    return true;
+  }
   if (taken != Taken::yes && !is_reply) delivered_->give_back(key, now.mono);
   if (taken != Taken::yes && signer)
     delivered_->give_back_signed(key_of(*signer, start.id), now.mono);
+  count(taken, start.priority, bytes);
+  return circuit_end.dead || answer(circuit_end, ref, static_cast<wire::AckStatus>(taken));
+}
+
+void Receiver::count(Taken taken, Priority priority, std::size_t bytes) {
+  MessagesStats& stats = context_.stats;
   switch (taken) {
     case Taken::yes:
-      ++stats.received[index(start.priority)];
+      ++stats.received[index(priority)];
       stats.bytes_received += bytes;
       break;
     case Taken::no_receiver:
@@ -445,14 +472,17 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
     case Taken::queue_full:
       ++stats.refused_queue;
       break;
+    case Taken::later:
+      break;
   }
-  return circuit_end.dead || answer(circuit_end, ref, static_cast<wire::AckStatus>(taken));
 }
 
 void Receiver::report(BoundedList& out) const {
   using Kind = Bounded::Kind;
   out.push_back(bounded(Kind::table, "messages arriving", "refuse: memory", assemblies_.size(),
                         assemblies_.capacity(), sizeof(Assembly)));
+  out.push_back(bounded(Kind::table, "messages in hand", "refuse: queue", owed_.size(), kOwedMax,
+                        sizeof(Owed)));
   out.push_back(bounded(Kind::table, "ids of delivered messages", "forget the oldest",
                         delivered_->size(), delivered_->ids_max(), kDuplicateBytes));
   out.push_back(bounded(Kind::table, "ids of signed messages", "refuse what may be one of them",

@@ -40,6 +40,10 @@ class Receiver {
   /// The circuit end is out of the table: what was arriving on it is dropped.
   void on_ended(CircuitEnd& circuit_end);
   void on_expired(Assembly& assembly);
+
+  // Of messages that the application has in hand (owed.cc).
+  bool settle(const Handed& handed, Taken taken, Now now);
+  void on_due(Owed& owed, Now now);
   void report(BoundedList& out) const;
 
   /// Gives workers what is to be verified.
@@ -87,6 +91,21 @@ class Receiver {
   bool hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::MessageStart& start,
                 const Named& named, const std::optional<Signer>& signer, Received&& message,
                 Now now);
+  /// What is remembered of a message for which the application said `later`.
+  struct HandedOut {
+    wire::MessageId key{};
+    std::optional<wire::MessageId> signed_key;
+    TimePoint expires{};
+    std::size_t bytes = 0;
+    Priority priority = Priority::normal;
+  };
+  void owe(CircuitEnd& circuit_end, std::uint32_t ref, const HandedOut& message);
+  bool wait_with(CircuitEnd& circuit_end, const wire::DataFrame& frame, const wire::MessageId& key,
+                 TimePoint expires, Now now);
+  void end(Owed& owed, wire::AckStatus status);
+  void forget(Owed& owed);
+  void leave_owed(CircuitEnd& circuit_end);
+  void count(Taken taken, Priority priority, std::size_t bytes);
   void replace_older(const CircuitEnd& circuit_end, const wire::MessageId& key);
   Assembly* open(CircuitEnd& circuit_end, const wire::DataFrame& frame, const Named& named,
                  Now now);
@@ -103,6 +122,7 @@ class Receiver {
   std::size_t to_verify_ = 0;                                // of all circuit ends
   std::size_t verifying_ = 0;                                // with workers
   TimePoint retry_at_ = kNever;
+  OwedTable owed_;
   const std::shared_ptr<Delivered> delivered_;  // owners: the receivers of all shards
 };
 

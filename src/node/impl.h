@@ -62,6 +62,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
                                        std::span<const std::byte> payload, SendOptions options,
                                        std::chrono::milliseconds timeout);
   Status cancel(const MessageId& id);
+  Status acknowledge(const Receipt& receipt, Accept answer);
   Status put(shard::SendRequest& request, node::ShardThread& thread);
   bool on_own_thread() const;
   void leave(node::ShardThread& thread, Priority priority, const shard::Ended& ended);

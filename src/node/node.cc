@@ -163,6 +163,10 @@ std::future<Result<Message>> Node::request(const NodeId& destination,
 
 Status Node::cancel(const MessageId& id) { return impl_->cancel(id); }
 
+Status Node::acknowledge(const Receipt& receipt, Accept answer) {
+  return impl_->acknowledge(receipt, answer);
+}
+
 std::future<NodeStatus> Node::status() const {
   return impl_->gather<NodeStatus, shard::ShardReport>(
       [](node::ShardThread& thread) {

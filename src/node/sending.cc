@@ -2,6 +2,7 @@
 // -> inbox of the destination's shard. And the way out of what it counts: what has ended makes
 // room.
 #include "node/impl.h"
+#include "shard/reply_address.h"
 
 #include <algorithm>
 
@@ -153,6 +154,19 @@ Status Node::Impl::cancel(const MessageId& id) {
     return fail(Errc::refused_queue_full, "a shard is too far behind");
   }
   return {};
+}
+
+Status Node::Impl::acknowledge(const Receipt& receipt, Accept answer) {
+  if (answer > Accept::queue_full) return fail(Errc::invalid_argument, "not an answer");
+  const auto to = shard::ReplyAddress::of(receipt);
+  if (!to || to->shard >= threads_.size()) {
+    return fail(Errc::invalid_argument, "the receipt of no message");
+  }
+  node::ShardThread& thread = threads_[to->shard];
+  const bool told = thread.loop->post_or_keep([&thread, to = *to, answer](Now now) {
+    thread.shard->settle({.circuit = to.circuit, .ref = to.ref}, answer, now);
+  });
+  return told ? Status{} : fail(Errc::shutting_down);
 }
 
 /// On the shard's thread: what was put into its inbox.

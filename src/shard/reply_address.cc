@@ -48,5 +48,18 @@ std::optional<ReplyAddress> ReplyAddress::unpack(const ReplyTo& to) {
   return address;
 }
 
+Receipt ReplyAddress::receipt() const {
+  Receipt out;
+  out.circuit_ = circuit;
+  out.ref_ = ref;
+  out.shard_ = shard;
+  return out;
+}
+
+std::optional<ReplyAddress> ReplyAddress::of(const Receipt& receipt) {
+  if (receipt.circuit_ == UINT64_MAX) return std::nullopt;
+  return ReplyAddress{.circuit = receipt.circuit_, .ref = receipt.ref_, .shard = receipt.shard_};
+}
+
 }  // namespace shard
 }  // namespace qudag

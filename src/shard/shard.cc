@@ -31,6 +31,8 @@ message::Taken to_taken(Accept accept) {
       return message::Taken::no_receiver;
     case Accept::queue_full:
       return message::Taken::queue_full;
+    case Accept::later:
+      return message::Taken::later;
   }
   return message::Taken::no_receiver;
 }
@@ -232,11 +234,19 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
                                     .shard = setup_.index}
                            .pack();
   }
+  message.receipt =
+      ReplyAddress{
+          .circuit = received.handed.circuit, .ref = received.handed.ref, .shard = setup_.index}
+          .receipt();
   auto payload = Buffer::Impl::make(pool_, received.payload, received.reservation, setup_.bound,
                                     onion::block_use(received.priority));
   if (!payload) return message::Taken::memory;
   message.payload = Buffer::Impl::wrap(std::move(payload));
   return to_taken(setup_.environment->on_message(std::move(message)));
+}
+
+void Shard::settle(const message::Handed& handed, Accept answer, Now now) {
+  static_cast<void>(messages_->settle(handed, to_taken(answer), now));
 }
 
 void Shard::on_outcome(message::SendId id, const Delivery& delivery, Now now) {

@@ -57,6 +57,8 @@ class Shard final : public runtime::Driven,
   // For node and the hub, on this shard's thread.
   /// Every request gets its completion exactly once, now or later.
   void send(SendRequest&& request, Now now);
+  /// What became of a message that the application took in hand.
+  void settle(const message::Handed& handed, Accept answer, Now now);
   /// One of those has its outcome now, if it had none.
   void cancel(const MessageId& id, Now now);
   void set_view(netmap::ViewPtr view, Now now) override;

@@ -13,7 +13,8 @@ namespace {
 constexpr std::uint64_t kReplyBit = std::uint64_t{1} << 40;
 
 struct Chaos {
-  explicit Chaos(std::uint64_t seed) : rng(seed), world(3, options_for(seed)) {}
+  explicit Chaos(std::uint64_t seed, bool in_hand = false)
+      : rng(seed), world(3, options_for(seed)), in_hand_(in_hand) {}
 
   static WorldOptions options_for(std::uint64_t seed) {
     TestRng rng(seed * 77);
@@ -80,6 +81,11 @@ struct Chaos {
     const std::uint64_t chance = rng.below(20);
     if (chance == 0) return Taken::no_receiver;
     if (chance == 1) return Taken::queue_full;
+    if (in_hand_ && chance % 3 == 2) {
+      world.after(Duration(1us) * static_cast<int>(rng.below(2'000'000)),
+                  [this, node, serial, handed = got.handed] { settle(node, serial, handed); });
+      return Taken::later;
+    }
     EXPECT_EQ(++handed[serial], 1u) << "handed to the application twice: " << serial;
     if (chance < 10 && got.reply_to) {
       const auto answer = serial | kReplyBit;
@@ -88,6 +94,15 @@ struct Chaos {
     }
     if (chance == 19) world.after(0ns, [this] { kill_one(); });
     return Taken::yes;
+  }
+
+  /// The application answers for what it took in hand. Too late: it knows that it does not count.
+  void settle(std::size_t node, std::uint64_t serial, const Handed& message) {
+    const Taken answer = rng.below(4) == 0 ? Taken::queue_full : Taken::yes;
+    if (!world[node].messages->settle(message, answer, world.now())) return;
+    ++settled;
+    handed[serial] += answer == Taken::yes;
+    EXPECT_LE(handed[serial], 1u) << "taken twice: " << serial;
   }
 
   void go() {
@@ -146,6 +161,8 @@ struct Chaos {
   std::uint64_t serials = 0;
   std::map<std::pair<std::size_t, std::uint64_t>, std::uint64_t> sends;  // (node, id) -> serial
   std::map<std::uint64_t, unsigned> handed;
+  const bool in_hand_;
+  std::size_t settled = 0;
 };
 
 TEST(Random, TwoHundredSeeds) {
@@ -176,6 +193,21 @@ TEST(Random, TwoHundredSeeds) {
   std::printf("sent %llu delivered %llu resent %llu duplicates %llu\n",
               static_cast<unsigned long long>(sent), static_cast<unsigned long long>(delivered),
               static_cast<unsigned long long>(resent), static_cast<unsigned long long>(duplicates));
+}
+
+TEST(Random, TwoHundredSeedsWithMessagesInHand) {
+  std::size_t settled = 0, sent = 0;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Chaos run(seed, true);
+    run.go();
+    run.check();
+    if (HasFailure()) FAIL() << "first failing seed: " << seed;
+    settled += run.settled;
+    sent += run.sends.size();
+  }
+  EXPECT_GT(sent, 20'000u);
+  EXPECT_GT(settled, sent / 10);
 }
 
 TEST(Random, TheSameSeedIsTheSameRun) {

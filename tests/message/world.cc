@@ -115,6 +115,7 @@ Taken Node::on_message(Received&& message, Now now) {
   one.sender = message.sender;
   one.reply_to = message.reply_to;
   one.in_reply_to = message.in_reply_to;
+  one.handed = message.handed;
   one.at = now.mono;
   const Taken taken = on_got ? on_got(one) : Taken::yes;
   if (taken == Taken::yes) got.push_back(std::move(one));

@@ -54,6 +54,7 @@ struct Got {
   std::optional<NodeId> sender;
   std::optional<ReplyPath> reply_to;
   std::optional<std::array<std::byte, 16>> in_reply_to;
+  Handed handed;
   TimePoint at{};
 };
 
