@@ -61,7 +61,7 @@ TEST(Subscribers, EachChannelHasItsOwn) {
   const auto offer = [&](ChannelNumber channel) {
     Message message;
     message.channel = channel;
-    return subscribers.offer(std::move(message));
+    return subscribers.offer(message);
   };
   const auto count = [&](std::size_t i) {
     QueueStatus row;

@@ -162,11 +162,15 @@ Status StreamClient::cancel(std::uint64_t request) {
   return impl_->queue(CancelRecord{request}, kRecordLengthBytes + kCancelBytes);
 }
 
-Status StreamClient::subscribe(std::uint64_t count, ChannelNumber channel) {
+Status StreamClient::acknowledge(const AcknowledgeRecord& record) {
+  return impl_->queue(record, kRecordLengthBytes + kAcknowledgeBytes + kDelayBytes);
+}
+
+Status StreamClient::subscribe(std::uint64_t count, ChannelNumber channel, bool explicit_acks) {
   impl_->subscribed = false;
-  if (Status queued = impl_->queue(SubscribeRecord{.on = true, .count = count, .channel = channel},
-                                   kRecordLengthBytes + 9 + kChannelBytes);
-      !queued) {
+  const SubscribeRecord record{
+      .on = true, .count = count, .channel = channel, .explicit_acks = explicit_acks};
+  if (Status queued = impl_->queue(record, kRecordLengthBytes + 9 + kChannelBytes + 1); !queued) {
     return queued;
   }
   impl_->loop.run_until([this] { return impl_->subscribed || impl_->ended; }, kHandshakePatience);

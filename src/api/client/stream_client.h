@@ -51,8 +51,10 @@ class StreamClient {
   /// Ends a send or reply: its OUTCOME says `cancelled`, or what was first; or NOT_CANCELLED comes.
   Status cancel(std::uint64_t request);
   /// Takes so many messages of that channel; 0: all. Waits until the node has said that they can
-  /// come.
-  Status subscribe(std::uint64_t count = 0, ChannelNumber channel = 0);
+  /// come. `explicit_acks`: each has a token, and acknowledge() follows.
+  Status subscribe(std::uint64_t count = 0, ChannelNumber channel = 0, bool explicit_acks = false);
+  /// What became of a message with a token. Of one that there is not, the node ends the connection.
+  Status acknowledge(const AcknowledgeRecord& record);
   void unsubscribe();
 
   /// Set when the connection has ended; then nothing more comes.

@@ -12,6 +12,8 @@ constexpr std::uint8_t kFlagSender = 1;
 constexpr std::uint8_t kFlagReply = 2;
 constexpr std::uint8_t kFlagInReplyTo = 4;
 constexpr std::uint8_t kFlagChannel = 8;
+constexpr std::uint8_t kFlagToken = 16;
+constexpr std::uint8_t kExplicit = 1;
 
 /// Opens a record of `body` bytes after the op, and returns a writer for them (a payload that is
 /// appended afterwards is counted in `more`).
@@ -82,10 +84,27 @@ Result<ClientRecord> parse_reply(Bytes body) {
 Result<ClientRecord> parse_subscribe(Bytes body) {
   ByteReader in(body);
   SubscribeRecord record{.on = true, .count = in.u64()};
-  const bool of_channel = body.size() > 8;  // 0 is told by its absence
+  const bool of_channel = body.size() > 8;  // 0 is told by its absence, unless a byte follows
+  const bool of_mode = body.size() > 8 + kChannelBytes;
   if (of_channel) record.channel = in.u16();
-  if (!in.done() || (of_channel && record.channel == 0)) {
-    return fail(Errc::malformed, "SUBSCRIBE is a count, and a channel or nothing");
+  if (of_mode) record.explicit_acks = in.u8() == kExplicit;
+  const bool canonical = of_mode ? record.explicit_acks : !of_channel || record.channel != 0;
+  if (!in.done() || !canonical) {
+    return fail(Errc::malformed, "SUBSCRIBE is a count, a channel or nothing, and 1 or nothing");
+  }
+  return record;
+}
+
+Result<ClientRecord> parse_acknowledge(Bytes body) {
+  ByteReader in(body);
+  AcknowledgeRecord record{.token = in.u64()};
+  const auto answer = in.u8();
+  record.answer = static_cast<AcknowledgeRecord::Answer>(answer);
+  const bool again = record.answer == AcknowledgeRecord::Answer::again;
+  if (again) record.delay = std::chrono::milliseconds(in.u32());
+  if (!in.done() || answer > 2 || record.delay > kAgainMax) {
+    return fail(Errc::malformed,
+                "ACKNOWLEDGE is a token and 0, 1, or 2 with a delay of an hour at most");
   }
   return record;
 }
@@ -133,8 +152,9 @@ Result<ServerRecord> parse_message(Bytes body) {
   }
   const bool of_channel = (flags & kFlagChannel) != 0;
   if (of_channel) record.channel = in.u16();
+  if ((flags & kFlagToken) != 0) record.token = in.u64();
   record.payload = in.rest();
-  if (!in.ok() || priority >= kPriorityCount || flags > 15 || (of_channel && record.channel == 0)) {
+  if (!in.ok() || priority >= kPriorityCount || flags > 31 || (of_channel && record.channel == 0)) {
     return fail(Errc::malformed, "MESSAGE");
   }
   record.priority = static_cast<Priority>(priority);
@@ -193,10 +213,22 @@ void append(std::vector<std::byte>& out, const SubscribeRecord& record) {
     open_record(out, Op::unsubscribe, 0);
     return;
   }
-  const bool channel = record.channel != 0;
-  ByteWriter writer = open_record(out, Op::subscribe, 8 + (channel ? kChannelBytes : 0));
+  const bool mode = record.explicit_acks;
+  const bool channel = record.channel != 0 || mode;
+  ByteWriter writer =
+      open_record(out, Op::subscribe, 8 + (channel ? kChannelBytes : 0) + (mode ? 1 : 0));
   writer.u64(record.count);
   if (channel) writer.u16(record.channel);
+  if (mode) writer.u8(kExplicit);
+}
+
+void append(std::vector<std::byte>& out, const AcknowledgeRecord& record) {
+  const bool again = record.answer == AcknowledgeRecord::Answer::again;
+  ByteWriter writer =
+      open_record(out, Op::acknowledge, kAcknowledgeBytes - 1 + (again ? kDelayBytes : 0));
+  writer.u64(record.token);
+  writer.u8(static_cast<std::uint8_t>(record.answer));
+  if (again) writer.u32(static_cast<std::uint32_t>(record.delay.count()));
 }
 
 void append(std::vector<std::byte>& out, const CancelRecord& record) {
@@ -225,17 +257,19 @@ void append_message_head(std::vector<std::byte>& out, const MessageRecord& recor
                          std::size_t payload_bytes) {
   const std::size_t body = 16 + 1 + 1 + (record.sender ? NodeId::kSize : 0) +
                            (record.reply_to ? kReplyToBytes : 0) + (record.in_reply_to ? 16 : 0) +
-                           (record.channel != 0 ? kChannelBytes : 0);
+                           (record.channel != 0 ? kChannelBytes : 0) + (record.token ? 8 : 0);
   ByteWriter writer = open_record(out, Op::message, body, payload_bytes);
   writer.put(record.id.bytes);
   writer.u8(static_cast<std::uint8_t>(record.priority));
   writer.u8(static_cast<std::uint8_t>(
       (record.sender ? kFlagSender : 0) | (record.reply_to ? kFlagReply : 0) |
-      (record.in_reply_to ? kFlagInReplyTo : 0) | (record.channel != 0 ? kFlagChannel : 0)));
+      (record.in_reply_to ? kFlagInReplyTo : 0) | (record.channel != 0 ? kFlagChannel : 0) |
+      (record.token ? kFlagToken : 0)));
   if (record.sender) writer.put(record.sender->bytes);
   if (record.reply_to) put(writer, *record.reply_to);
   if (record.in_reply_to) writer.put(record.in_reply_to->bytes);
   if (record.channel != 0) writer.u16(record.channel);
+  if (record.token) writer.u64(*record.token);
 }
 
 void append(std::vector<std::byte>& out, const MessageRecord& record) {
@@ -285,6 +319,8 @@ Result<ClientRecord> parse_client_record(const RecordReader::Raw& raw) {
       return SubscribeRecord{.on = false};
     case Op::cancel:
       return parse_cancel(raw.body);
+    case Op::acknowledge:
+      return parse_acknowledge(raw.body);
     default:
       return fail(Errc::unsupported, "unknown record");
   }

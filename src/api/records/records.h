@@ -25,6 +25,7 @@ enum class Op : std::uint8_t {
   subscribe = 0x03,
   unsubscribe = 0x04,
   cancel = 0x05,
+  acknowledge = 0x06,
   outcome = 0x81,
   progress = 0x82,
   message = 0x83,
@@ -43,9 +44,14 @@ inline constexpr std::size_t kChannelBytes = 2;
 inline constexpr std::size_t kReplyHeadBytes = 1 + 8 + kReplyToBytes + 4;
 /// op, request.
 inline constexpr std::size_t kCancelBytes = 1 + 8;
+/// op, token, answer; with `again` a delay.
+inline constexpr std::size_t kAcknowledgeBytes = 1 + 8 + 1;
+inline constexpr std::size_t kDelayBytes = 4;
+/// The longest time after which a client may have a message again.
+inline constexpr std::chrono::hours kAgainMax{1};
 /// The longest part of a MESSAGE in front of its payload, length included.
 inline constexpr std::size_t kMessageHeadBytesMax =
-    kRecordLengthBytes + 1 + 16 + 1 + 1 + NodeId::kSize + kReplyToBytes + 16 + kChannelBytes;
+    kRecordLengthBytes + 1 + 16 + 1 + 1 + NodeId::kSize + kReplyToBytes + 16 + kChannelBytes + 8;
 
 // ---- Client to node -----------------------------------------------------------------------------
 
@@ -64,12 +70,26 @@ struct ReplyRecord {
   Bytes payload;
 };
 
-/// SUBSCRIBE u64 count (0: no limit), [u16 channel], or UNSUBSCRIBE. The node takes no more
-/// messages for this client than it asked for, so that none is acknowledged that nobody looks at.
+/// SUBSCRIBE u64 count (0: no limit), [u16 channel, [u8 1: explicit]], or UNSUBSCRIBE. The node
+/// takes no more messages for this client than it asked for, so that none is acknowledged that
+/// nobody looks at.
 struct SubscribeRecord {
   bool on = true;
   std::uint64_t count = 0;
   ChannelNumber channel = 0;
+  bool explicit_acks = false;  ///< the client acknowledges each message
+};
+
+/// What became of a MESSAGE that had a token.
+struct AcknowledgeRecord {
+  enum class Answer : std::uint8_t {
+    taken = 0,    ///< the sender is told `delivered`
+    refused = 1,  ///< the sender is told `refused` (no receiver)
+    again = 2,    ///< nobody is told; it comes again after `delay`, to this client or another
+  };
+  std::uint64_t token = 0;
+  Answer answer = Answer::taken;
+  std::chrono::milliseconds delay{};
 };
 
 /// Ends a SEND or REPLY of this connection that has no outcome yet; its OUTCOME is the answer.
@@ -77,7 +97,8 @@ struct CancelRecord {
   std::uint64_t request = 0;
 };
 
-using ClientRecord = std::variant<SendRecord, ReplyRecord, SubscribeRecord, CancelRecord>;
+using ClientRecord =
+    std::variant<SendRecord, ReplyRecord, SubscribeRecord, CancelRecord, AcknowledgeRecord>;
 
 // ---- Node to client -----------------------------------------------------------------------------
 
@@ -103,6 +124,7 @@ struct MessageRecord {
   std::optional<NodeId> sender;
   std::optional<ReplyTo> reply_to;
   std::optional<MessageId> in_reply_to;
+  std::optional<std::uint64_t> token;  ///< to be acknowledged, on this connection
   Bytes payload;
 };
 
@@ -131,6 +153,7 @@ void append(std::vector<std::byte>& out, const SendRecord& record);
 void append(std::vector<std::byte>& out, const ReplyRecord& record);
 void append(std::vector<std::byte>& out, const SubscribeRecord& record);
 void append(std::vector<std::byte>& out, const CancelRecord& record);
+void append(std::vector<std::byte>& out, const AcknowledgeRecord& record);
 void append(std::vector<std::byte>& out, const OutcomeRecord& record);
 void append(std::vector<std::byte>& out, const ProgressRecord& record);
 void append(std::vector<std::byte>& out, const MessageRecord& record);

@@ -318,8 +318,9 @@ asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
     if (port.ended()) break;
     for (OutItem& item : items) {
       if (std::holds_alternative<OutcomeItem>(item)) open = false;  // gone, see above
-      auto* message = std::get_if<Message>(&item);
-      if (message == nullptr || !open) continue;
+      auto* const waiting = std::get_if<WaitingMessage>(&item);
+      if (waiting == nullptr || !open) continue;
+      const Message* const message = &waiting->message;
       const std::uint64_t bytes = message->payload.size();
       HeldMessage written;
       written.add(*message);
@@ -327,7 +328,7 @@ asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
       if (get.raw) {
         text.reserve(bytes);
         for (std::size_t i = 0; i < message->payload.piece_count(); ++i) {
-          const Bytes piece = std::as_const(message->payload).piece(i);
+          const Bytes piece = message->payload.piece(i);
           text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
         }
       } else {

@@ -4,6 +4,7 @@
 // Owners (shared_ptr): the server, every session, and the node's message handler.
 #pragma once
 
+#include "api/server/left.h"
 #include "api/server/subscriber_queue.h"
 #include "crypto/random.h"
 #include "telemetry/page.h"
@@ -82,6 +83,7 @@ struct Hub : std::enable_shared_from_this<Hub> {
   bool ending = false;                        // every session has been told to end
   std::list<std::function<void()>> sessions;  // how to end each
   std::list<SubscriberQueue*> outboxes;       // open ones
+  std::optional<Left> left;                   // while the API thread runs
 
   /// Messages that came over this API whose outcome their session has not taken yet: at most one of
   /// an HTTP connection, api.outstanding of a WebSocket.
@@ -135,7 +137,9 @@ class SubscriberPort {
   ~SubscriberPort() {
     hub_.outboxes.erase(at_);
     hub_.subscribers.remove(queue_.get());
-    queue_->close();
+    for (Message& message : queue_->close()) {
+      if (hub_.left) hub_.left->put(std::make_shared<Message>(std::move(message)), {});
+    }
   }
   SubscriberPort(const SubscriberPort&) = delete;
   SubscriberPort& operator=(const SubscriberPort&) = delete;

@@ -58,6 +58,7 @@ void Hub::report(std::vector<QueueStatus>& rows) const {
   waiting.age_max = options.stall_max;
   for (SubscriberQueue* queue : outboxes) queue->add_to(waiting);
   if (!outboxes.empty()) rows.push_back(std::move(waiting));
+  if (left) left->report(rows);
 }
 
 Status Hub::cancel(const MessageId& id) {
@@ -75,15 +76,17 @@ Status Hub::cancel(const MessageId& id) {
 
 MessageHandler Hub::offer() {
   return [hub = shared_from_this()](Message&& message) {
-    const Accept answer = hub->subscribers.offer(std::move(message));
-    if (answer != Accept::taken) ++hub->stats.messages_refused;
+    const Accept answer = hub->subscribers.offer(message);
+    if (answer != Accept::taken && answer != Accept::later) ++hub->stats.messages_refused;
     return answer;
   };
 }
 
 struct Server::Impl {
   Impl(Node& node, config::ApiOptions options)
-      : hub(std::make_shared<Hub>(node, std::move(options))), acceptor(io) {}
+      : hub(std::make_shared<Hub>(node, std::move(options))), acceptor(io) {
+    hub->left.emplace(*hub, io.get_executor());
+  }
 
   asio::awaitable<void> accept();
   template <class F>
@@ -198,11 +201,13 @@ void Server::stop() {
     grace.expires_after(hub.sessions.empty() ? std::chrono::milliseconds(0) : kFlushPatience);
     grace.async_wait([&hub](boost::system::error_code) {
       hub.ending = true;
+      hub.left->end();
       const auto sessions = hub.sessions;  // ending one takes it off the list
       for (const auto& end : sessions) end();
     });
   });
   impl_->thread.join();
+  hub.left.reset();  // its timer is of this loop; the node may keep the hub
 }
 
 }  // namespace qudag::api

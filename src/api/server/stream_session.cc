@@ -31,31 +31,39 @@ constexpr std::size_t kCopyBytesMax = 4096;
 /// One WebSocket message being put together.
 class Batch {
  public:
-  /// Moves what it needs out of `item`.
-  void add(OutItem& item);
+  /// Of everything but messages.
+  void add(const OutItem& item);
+  /// Moves what it needs out of `message`.
+  void add(Message& message);
+  /// One that its client acknowledges.
+  void add(const std::shared_ptr<Message>& message, std::uint64_t token);
   bool full() const { return bytes_.size() + viewed_ >= kStreamOutBytes; }
   bool empty() const { return bytes_.empty(); }
+  /// Those that their clients do not acknowledge.
   const HeldMessage& messages() const { return messages_; }
+  std::size_t count() const { return count_; }
   /// Views into this batch, in order.
   const std::vector<asio::const_buffer>& buffers();
   void clear();
 
  private:
-  void add_message(Message& message);
-
   struct View {
     std::size_t at = 0;  // position in bytes_ in front of which it belongs
     Bytes bytes;
   };
   std::vector<std::byte> bytes_;
   std::vector<View> views_;
-  std::vector<Buffer> kept_;  // what views_ look into
+  std::vector<Buffer> kept_;  // what views_ look into, and that
+  std::vector<std::shared_ptr<Message>> shared_;
   std::vector<asio::const_buffer> buffers_;
   std::size_t viewed_ = 0;
+  std::size_t count_ = 0;
   HeldMessage messages_;
+
+  void add_record(const Message& message, std::optional<std::uint64_t> token);
 };
 
-void Batch::add(OutItem& item) {
+void Batch::add(const OutItem& item) {
   if (const auto* outcome = std::get_if<OutcomeItem>(&item)) {
     const Delivery& d = outcome->delivery;
     append(bytes_, OutcomeRecord{outcome->request, d.id, d.outcome, d.reason.code,
@@ -69,34 +77,41 @@ void Batch::add(OutItem& item) {
     append(bytes_, SubscribedRecord{});
   } else if (const auto* no = std::get_if<NotCancelledItem>(&item)) {
     append(bytes_, NotCancelledRecord{no->request, no->reason.code, no->reason.detail});
-  } else {
-    add_message(std::get<Message>(item));
   }
 }
 
-void Batch::add_message(Message& message) {
-  const std::size_t size = message.payload.size();
+void Batch::add(Message& message) {
   messages_.add(message);
+  add_record(message, {});
+  if (message.payload.size() > kCopyBytesMax) kept_.push_back(std::move(message.payload));
+}
+
+void Batch::add(const std::shared_ptr<Message>& message, std::uint64_t token) {
+  add_record(*message, token);
+  if (message->payload.size() > kCopyBytesMax) shared_.push_back(message);
+}
+
+void Batch::add_record(const Message& message, std::optional<std::uint64_t> token) {
+  const std::size_t size = message.payload.size();
+  ++count_;
   const MessageRecord head{.id = message.id,
                            .priority = message.priority,
                            .channel = message.channel,
                            .sender = message.sender,
                            .reply_to = message.reply_to,
                            .in_reply_to = message.in_reply_to,
+                           .token = token,
                            .payload = {}};
   append_message_head(bytes_, head, size);
   for (std::size_t i = 0; i < message.payload.piece_count(); ++i) {
-    const Bytes piece = std::as_const(message.payload).piece(i);
+    const Bytes piece = message.payload.piece(i);
     if (size <= kCopyBytesMax) {
       bytes_.insert(bytes_.end(), piece.begin(), piece.end());
     } else {
       views_.push_back({bytes_.size(), piece});
     }
   }
-  if (size > kCopyBytesMax) {
-    viewed_ += size;
-    kept_.push_back(std::move(message.payload));
-  }
+  if (size > kCopyBytesMax) viewed_ += size;
 }
 
 const std::vector<asio::const_buffer>& Batch::buffers() {
@@ -114,8 +129,10 @@ void Batch::clear() {
   bytes_.clear();
   views_.clear();
   kept_.clear();
+  shared_.clear();
   buffers_.clear();
   viewed_ = 0;
+  count_ = 0;
   messages_ = {};
 }
 
@@ -149,6 +166,8 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   asio::awaitable<void> wait_for_writer();
   /// Closes a client that takes nothing, see config::ApiOptions::stall_max.
   asio::awaitable<void> watch();
+  /// The writer has ended: what the client did not acknowledge goes to the next one.
+  void leave_messages();
 
  private:
   asio::awaitable<void> wait_for_room();
@@ -158,6 +177,8 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   void handle(const ReplyRecord& record);
   void handle(const SubscribeRecord& record);
   void handle(const CancelRecord& record);
+  void handle(const AcknowledgeRecord& record);
+  void put(OutItem& item, Batch& batch);
   bool admit(std::uint64_t request);
   void keep(std::uint64_t request, const Result<MessageId>& sent);
   void forget(const OutItem& item);
@@ -174,8 +195,11 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   bool paused_ = false;          // the reader waits for outcomes
   std::size_t outstanding_ = 0;  // sends whose OUTCOME has not been put into a batch
   std::set<std::pair<std::uint64_t, MessageId>> sent_;  // of them, what the node took: by request
-  std::size_t not_cancelled_ = 0;  // answers to CANCEL that have not been put into a batch
-  std::optional<Error> broken_;    // what the client did wrong; the writer tells and closes
+  std::map<std::uint64_t, std::shared_ptr<Message>> in_hand_;  // by token
+  std::uint64_t last_token_ = 0;
+  bool acknowledged_nothing_ = false;  // a token that there is not
+  std::size_t not_cancelled_ = 0;      // answers to CANCEL that have not been put into a batch
+  std::optional<Error> broken_;        // what the client did wrong; the writer tells and closes
 };
 
 asio::awaitable<bool> StreamSession::accept(Upgrade& upgrade) {
@@ -239,13 +263,13 @@ asio::awaitable<void> StreamSession::write() {
     if (port_.ended()) break;
     for (std::size_t i = 0; i < items.size() && !failed; ++i) {
       forget(items[i]);
-      batch.add(items[i]);
+      put(items[i], batch);
       if (!batch.full() && i + 1 < items.size()) continue;
       write_began_ = std::chrono::steady_clock::now();
       const auto [ec, bytes] = co_await socket_.async_write(batch.buffers(), kTuple);
       write_began_.reset();
       failed = ec;
-      hub_->stats.messages_out += batch.messages().count();
+      hub_->stats.messages_out += batch.count();
       port_.queue()->written(batch.messages());
       batch.clear();
       go_on();
@@ -263,6 +287,21 @@ asio::awaitable<void> StreamSession::write() {
   writing_ = false;
   writer_ended_.cancel();
   watch_.cancel();
+}
+
+void StreamSession::put(OutItem& item, Batch& batch) {
+  auto* const waiting = std::get_if<WaitingMessage>(&item);
+  if (waiting == nullptr) return batch.add(item);
+  if (!waiting->in_hand) return batch.add(waiting->message);
+  const auto message = std::make_shared<Message>(std::move(waiting->message));
+  in_hand_.emplace_hint(in_hand_.end(), ++last_token_, message);
+  batch.add(message, last_token_);
+}
+
+void StreamSession::leave_messages() {
+  for (auto& [token, message] : std::exchange(in_hand_, {})) {
+    if (hub_->left) hub_->left->put(std::move(message), {});
+  }
 }
 
 asio::awaitable<void> StreamSession::watch() {
@@ -288,6 +327,7 @@ Status StreamSession::take_records(Bytes message) {
     if (!record) return std::unexpected(record.error());
     ++hub_->stats.records;
     std::visit([this](const auto& known) { handle(known); }, *record);
+    if (acknowledged_nothing_) return fail(Errc::not_found, "ACKNOWLEDGE of no message in hand");
     if (not_cancelled_ > hub_->options.outstanding) {
       return fail(Errc::refused_queue_full, "too many CANCELs of nothing");
     }
@@ -367,11 +407,32 @@ void StreamSession::handle(const CancelRecord& record) {
   port_.queue()->push_not_cancelled(record.request, done.error());
 }
 
+void StreamSession::handle(const AcknowledgeRecord& record) {
+  using Answer = AcknowledgeRecord::Answer;
+  const auto at = in_hand_.find(record.token);
+  if (at == in_hand_.end()) {
+    acknowledged_nothing_ = true;
+    return;
+  }
+  std::shared_ptr<Message> message = std::move(at->second);
+  in_hand_.erase(at);
+  HeldMessage held;
+  held.add(*message);
+  port_.queue()->written(held);
+  if (record.answer == Answer::again) {
+    if (hub_->left) hub_->left->put(std::move(message), record.delay);
+    return;
+  }
+  const Accept answer = record.answer == Answer::taken ? Accept::taken : Accept::no_receiver;
+  static_cast<void>(hub_->node.acknowledge(message->receipt, answer));
+}
+
 void StreamSession::handle(const SubscribeRecord& record) {
   if (record.on) {
-    port_.queue()->set_quota(record.count == 0 ? UINT64_MAX : record.count);
+    port_.queue()->set_quota(record.count == 0 ? UINT64_MAX : record.count, record.explicit_acks);
     port_.queue()->push_subscribed();  // in the queue before the first message
     hub_->subscribers.add(port_.queue(), record.channel);
+    if (hub_->left) hub_->left->offer();
   } else {
     hub_->subscribers.remove(port_.queue().get());
   }
@@ -393,6 +454,7 @@ asio::awaitable<void> serve_stream(std::shared_ptr<Hub> hub, SessionEntry& entry
         asio::detached);
     co_await session->read();
     co_await session->wait_for_writer();
+    session->leave_messages();
   }
   entry.set_end([] {});
 }

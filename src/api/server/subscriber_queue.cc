@@ -29,18 +29,27 @@ void SubscriberQueue::open(boost::asio::any_io_executor executor, std::function<
   open_ = true;
 }
 
-void SubscriberQueue::close() {
+std::vector<Message> SubscriberQueue::close() {
   std::vector<OutItem> dropped;  // ends after the lock: buffers go back to their pools
-  const std::lock_guard lock(mutex_);
-  open_ = false;
-  wake_ = nullptr;
-  executor_ = {};
-  dropped.swap(items_);
+  {
+    const std::lock_guard lock(mutex_);
+    open_ = false;
+    wake_ = nullptr;
+    executor_ = {};
+    dropped.swap(items_);
+  }
+  std::vector<Message> left;
+  for (OutItem& item : dropped) {
+    auto* const waiting = std::get_if<WaitingMessage>(&item);
+    if (waiting != nullptr && waiting->in_hand) left.push_back(std::move(waiting->message));
+  }
+  return left;
 }
 
-void SubscriberQueue::set_quota(std::uint64_t messages) {
+void SubscriberQueue::set_quota(std::uint64_t messages, bool in_hand) {
   const std::lock_guard lock(mutex_);
   quota_ = messages;
+  in_hand_ = in_hand;
 }
 
 void SubscriberQueue::push(std::unique_lock<std::mutex>& lock, OutItem item) {
@@ -95,8 +104,9 @@ Accept SubscriberQueue::push_message(Message& message) {
   --quota_;
   ++messages;
   held += bytes;
-  push(lock, std::move(message));
-  return Accept::taken;
+  const bool in_hand = in_hand_;
+  push(lock, WaitingMessage{std::move(message), in_hand});
+  return in_hand ? Accept::later : Accept::taken;
 }
 
 bool SubscriberQueue::take(std::vector<OutItem>& out) {
@@ -157,7 +167,7 @@ void Subscribers::remove(const SubscriberQueue* queue) {
   drop(queue);
 }
 
-Accept Subscribers::offer(Message&& message) {
+Accept Subscribers::offer(Message& message) {
   const std::lock_guard lock(mutex_);
   Accept answer = Accept::no_receiver;
   for (std::size_t i = 0; i < entries_.size(); ++i) {
@@ -165,7 +175,7 @@ Accept Subscribers::offer(Message&& message) {
     const Entry& entry = entries_[turn_];
     if (entry.channel != message.channel) continue;
     const Accept one = entry.queue->push_message(message);
-    if (one == Accept::taken) return one;
+    if (one == Accept::taken || one == Accept::later) return one;
     if (one == Accept::queue_full) answer = one;
   }
   return answer;

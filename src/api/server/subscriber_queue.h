@@ -65,8 +65,14 @@ struct HeldMessage {
   std::size_t count() const { return messages[0] + messages[1]; }
 };
 
-using OutItem = std::variant<OutcomeItem, std::shared_ptr<ProgressSlot>, Message, SubscribedItem,
-                             NotCancelledItem>;
+/// `in_hand`: the client acknowledges it.
+struct WaitingMessage {
+  Message message;
+  bool in_hand = false;
+};
+
+using OutItem = std::variant<OutcomeItem, std::shared_ptr<ProgressSlot>, WaitingMessage,
+                             SubscribedItem, NotCancelledItem>;
 
 class SubscriberQueue : public std::enable_shared_from_this<SubscriberQueue> {
  public:
@@ -75,18 +81,20 @@ class SubscriberQueue : public std::enable_shared_from_this<SubscriberQueue> {
 
   /// From now on pushes wake `wake` on `executor`.
   void open(boost::asio::any_io_executor executor, std::function<void()> wake);
-  /// No wake-up comes after this; what is pushed later is dropped.
-  void close();
+  /// No wake-up comes after this; what is pushed later is dropped. The messages that have not been
+  /// taken and that were answered with `later`.
+  std::vector<Message> close();
 
-  /// Takes only so many messages more, then answers queue_full.
-  void set_quota(std::uint64_t messages);
+  /// Takes only so many messages more, then answers queue_full. `in_hand`: the client acknowledges
+  /// what it gets, so push_message() answers `later`.
+  void set_quota(std::uint64_t messages, bool in_hand = false);
 
   void push_subscribed();
   void push_not_cancelled(std::uint64_t request, const Error& reason);
   void push_outcome(std::uint64_t request, const Delivery& delivery);
   void push_progress(const std::shared_ptr<ProgressSlot>& slot, std::uint64_t done,
                      std::uint64_t all);
-  /// Moves from `message` only when it is taken.
+  /// Moves from `message` only when it is taken: `taken`, or `later` if the client acknowledges.
   Accept push_message(Message& message);
 
   /// All items in order; false if there is none, and only then the next push wakes: whoever got
@@ -110,6 +118,7 @@ class SubscriberQueue : public std::enable_shared_from_this<SubscriberQueue> {
   std::uint64_t entered_ = 0;
   std::uint64_t refused_ = 0;
   std::uint64_t quota_ = UINT64_MAX;
+  bool in_hand_ = false;
   boost::asio::any_io_executor executor_;
   std::function<void()> wake_;  // API thread only
 };
@@ -125,8 +134,9 @@ class Subscribers {
   /// A queue has one channel at a time: the last one.
   void add(std::shared_ptr<SubscriberQueue> queue, ChannelNumber channel = 0);
   void remove(const SubscriberQueue* queue);
-  /// From any shard. no_receiver when nobody listens, queue_full when all are full.
-  Accept offer(Message&& message);
+  /// From any shard. `taken` or `later`, and then moved from; no_receiver when nobody listens,
+  /// queue_full when all are full.
+  Accept offer(Message& message);
 
  private:
   struct Entry {
