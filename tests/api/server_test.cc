@@ -409,15 +409,15 @@ TEST_F(TwoNodes, ARecordEndsAReply) {
   ASSERT_TRUE(listener.until(1));
   ASSERT_TRUE(listener.messages[0].reply_to);
   // a takes the first answer and then nothing until the end.
-  struct Gate {
+  struct Hold {
     std::atomic<bool> held{false};
     std::promise<void> came;
     std::latch open{1};
   };
-  const auto gate = std::make_shared<Gate>();  // the handler may outlive this
-  a_.node->on_message([gate](Message&&) {
-    if (!gate->held.exchange(true)) gate->came.set_value();
-    gate->open.wait();
+  const auto hold = std::make_shared<Hold>();  // the handler may outlive this
+  a_.node->on_message([hold](Message&&) {
+    if (!hold->held.exchange(true)) hold->came.set_value();
+    hold->open.wait();
     return Accept::taken;
   });
   const auto reply = [&](std::uint64_t request) {
@@ -425,14 +425,14 @@ TEST_F(TwoNodes, ARecordEndsAReply) {
         {.request = request, .to = *listener.messages[0].reply_to, .payload = {}});
   };
   EXPECT_TRUE(reply(2));
-  auto first = gate->came.get_future();
+  auto first = hold->came.get_future();
   EXPECT_TRUE(listener.loop.run_until(
       [&] { return first.wait_for(std::chrono::seconds(0)) == std::future_status::ready; },
       std::chrono::seconds(20)));
   EXPECT_TRUE(reply(3));
   EXPECT_TRUE(listener.client->cancel(3));
   EXPECT_TRUE(listener.until(1, 1));
-  gate->open.count_down();
+  hold->open.count_down();
   EXPECT_TRUE(listener.until(1, 2));
   ASSERT_EQ(listener.outcomes.size(), 2u);
   EXPECT_EQ(listener.outcomes[0].request, 3u);
