@@ -56,7 +56,7 @@ INNER = {
         "path": [],
         "tls": [],
         "dialing": [],
-        "stream": [],
+        "stream": ["path"],  # a long path has larger windows
         "admission": ["path"],
         "": ["admission", "dialing"],  # endpoint.h: what the module offers
         "connection": ["", "admission", "path", "stream", "tls"],

@@ -70,7 +70,7 @@ struct Callbacks {
                                     void* opaque) {
     auto& stream = *static_cast<Stream*>(opaque);
     stream.blocked = false;
-    if (!stream.gone && stream.queued_bytes() > 0) self(user_data).scheduler_.add(stream);
+    if (!stream.gone && stream.queued_bytes() > 0) self(user_data).streams_.turns().add(stream);
     return 0;
   }
 
@@ -88,7 +88,7 @@ struct Callbacks {
                                                      Key256::size(), cid) != 0) {
       return NGTCP2_ERR_CALLBACK_FAILURE;
     }
-    return result(link.add_route(*cid));
+    return result(link.routes_.add(*cid));
   }
 
   static int recv_new_token(ngtcp2_conn*, const std::uint8_t* token, std::size_t size,
@@ -98,7 +98,7 @@ struct Callbacks {
   }
 
   static int remove_connection_id(ngtcp2_conn*, const ngtcp2_cid* cid, void* user_data) {
-    self(user_data).remove_route(*cid);
+    self(user_data).routes_.remove(*cid);
     return 0;
   }
 

@@ -1,5 +1,6 @@
 // A connection's part in a turn: it is read from, its timers run, its packets are written. Beside
-// it in connection/: making, handshake, streams, paths, ending, callbacks (the glue to ngtcp2).
+// it in connection/: making, handshake, streams, control, paths, ending, callbacks (the glue to
+// ngtcp2).
 #include "link/connection/connection.h"
 
 #include "base/assert.h"
@@ -15,9 +16,8 @@ constexpr std::size_t kPiecesMax = 16;        // blocks that one packet may touc
 constexpr std::size_t kTrainPacketsMax = 64;  // UDP_MAX_SEGMENTS of the kernel
 /// Of a plain packet, beside header, tag and frame headers; what is left over fills another one.
 constexpr std::size_t kPlainContentBytes = limits::kPacketBytesPlain - 100;
-/// Paths whose shortest round trip is below this are not paced, see pace().
-constexpr auto kShortPath = std::chrono::milliseconds(1);
-/// There an answer that nothing else goes with waits so long, or for so many bytes.
+/// On a path that is not paced an answer that nothing else goes with waits so long, or for so many
+/// bytes.
 constexpr auto kAnswerWithin = std::chrono::microseconds(200);
 constexpr std::size_t kAnswerBytes = kAckEvery * limits::kPacketBytesPlain;
 constexpr std::size_t kUnpacedQuantum = 64 * 1024;
@@ -44,7 +44,8 @@ void Connection::touch() {
 /// much is answered in its turn.
 void Connection::touch_for_answer(std::size_t& bytes_since, std::size_t bytes) {
   bytes_since += bytes;
-  if (paced_ || state() != LinkState::ready || bytes_since >= kAnswerBytes || !scheduler_.empty()) {
+  if (path_.paced() || state() != LinkState::ready || bytes_since >= kAnswerBytes ||
+      !streams_.turns().empty()) {
     return touch();
   }
   if (dirty || answer_at_ != kNever) return;
@@ -59,7 +60,7 @@ LinkInfo Connection::info() const {
   out.id = id_;
   out.state = life_.state();
   out.dialer = dialer_;
-  out.remote = remote_;
+  out.remote = path_.first_remote();
   out.peer = peer_;
   if (!facts_.group.empty()) {
     out.tls_group = facts_.group;
@@ -68,11 +69,11 @@ LinkInfo Connection::info() const {
     out.alpn = kAlpn;
   }
   out.age = shared_.now.mono - life_.born();
-  out.streams = stream_count_;
-  for (const Stream* stream = all_first_; stream != nullptr; stream = stream->all_next) {
-    out.queued_bytes += stream->queued_bytes();
-    out.unacked_bytes += stream->unacked_bytes();
-  }
+  out.streams = streams_.size();
+  streams_.for_each([&out](const Stream& stream) {
+    out.queued_bytes += stream.queued_bytes();
+    out.unacked_bytes += stream.unacked_bytes();
+  });
   if (conn_ != nullptr) {
     ngtcp2_conn_info info;
     ngtcp2_conn_get_conn_info(conn_, &info);
@@ -95,12 +96,7 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
     hold(path, ecn, datagram);
     return Verdict::keep;
   }
-  // A dialed link keeps the local address that it was dialed from: with a wildcard address the
-  // kernel chose, and naming the choice would look like another path.
-  if (dialer_) {
-    if (is_wildcard(from_)) from_ = from_native(path.view().local);
-    path.local = to_native(local_);
-  }
+  if (dialer_) path_.arrived(path);
   const ngtcp2_path view = path.view();
   const ngtcp2_pkt_info info{ecn};
   if (life_.state() == LinkState::dialing) (void)life_.on(LifeEvent::answered, shared_.now.mono);
@@ -110,7 +106,7 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   if ((!dialer_ || is_at(path.remote)) && life_.note_heard(shared_.now.mono)) update_keepalive();
   touch_for_answer(heard_since_, datagram.size());
   if (rv == 0) {
-    if (owes_path_ && !closing_soon()) take_path();
+    if (path_.owes_move() && !closing_soon()) take_path();
     return Verdict::keep;
   }
   if (rv == NGTCP2_ERR_RETRY) return Verdict::retry;
@@ -127,7 +123,7 @@ void Connection::expire(Duration late) {
     violation("no hello");
     return;
   }
-  if (pay_at_ <= shared_.now.mono) pay_window();
+  if (window_.due() <= shared_.now.mono) pay_window();
   if (frozen()) return touch();  // an older deadline
   const int rv = ngtcp2_conn_handle_expiry(conn_, shared_.timestamp());
   touch();
@@ -143,7 +139,9 @@ bool Connection::waits_for_probe() const {
   if (state() < LinkState::ready || closing_soon() || shared_.now.mono - asked_at_ < probe_time()) {
     return false;
   }
-  if (control_.unacked_bytes() + control_.queued_bytes() > 0 || !scheduler_.empty()) return false;
+  if (streams_.control().unacked_bytes() + streams_.control().queued_bytes() > 0 ||
+      !streams_.turns().empty())
+    return false;
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(conn_, &info);
   return info.bytes_in_flight > 0;
@@ -197,7 +195,7 @@ bool Connection::write_train(MutableBytes room, TrainInfo& out) {
   life_.note_stuck(written == 0 && stuck(), shared_.now.mono);
   if (written == 0) return false;
   out.bytes = static_cast<std::size_t>(written);
-  pacer_.spend(out.bytes);
+  path_.sent(out.bytes);
   out.segment = std::min(segment, out.bytes);
   address(out, path.path, info);
   if (out.segment >= kPacketBytesAsking) asked_at_ = shared_.now.mono;
@@ -228,18 +226,18 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
         continue;
       case NGTCP2_ERR_STREAM_DATA_BLOCKED:
         stream->blocked = true;
-        self.scheduler_.remove(*stream);
+        self.streams_.turns().remove(*stream);
         continue;
       case NGTCP2_ERR_STREAM_SHUT_WR:
       case NGTCP2_ERR_STREAM_NOT_FOUND:
-        self.scheduler_.remove(*stream);
+        self.streams_.turns().remove(*stream);
         continue;
       default:
         return rv;  // a packet, 0 when congestion or pacing says no, or a failure
     }
   }
-  // MemoryHeld back is not the same as having nothing to send: ngtcp2 would let the window be.
-  if (!begun && self.wrote_ && !self.scheduler_.empty()) return 0;
+  // Held back is not the same as having nothing to send: ngtcp2 would let the window be.
+  if (!begun && self.wrote_ && !self.streams_.turns().empty()) return 0;
   return ngtcp2_conn_writev_stream(conn, path, info, out, size, nullptr, padding, -1, nullptr, 0,
                                    now);
 }
@@ -248,7 +246,7 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
 /// what a loss leaves behind would be full of what the circuit that lost sends again.
 Stream* Connection::next_stream() {
   const bool keep = keep_last_ && ngtcp2_conn_get_cwnd_left(conn_) <= limits::kPacketBytesPlain;
-  return keep ? scheduler_.pick_sparse() : scheduler_.pick();
+  return keep ? streams_.turns().pick_sparse() : streams_.turns().pick();
 }
 
 /// Where the path takes more than the plain size: as many plain packets in one as what waits would
@@ -258,13 +256,13 @@ std::size_t Connection::packet_bytes() const {
   // An unknown path is asked for bulk only.
   const bool large_known =
       ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_) > limits::kPacketBytesPlain;
-  if (!large_known && (scheduler_.queued_at_most(kWorthProbing) || !room_to_probe())) {
+  if (!large_known && (streams_.turns().queued_at_most(kWorthProbing) || !room_to_probe())) {
     return limits::kPacketBytesPlain;
   }
   constexpr std::size_t kRest = limits::kPacketBytesPlain - kPlainContentBytes;
   for (std::size_t bytes = limits::kPacketBytesPlain; bytes < limits::kPacketBytesMax;
        bytes += limits::kPacketBytesPlain) {
-    if (scheduler_.queued_at_most(bytes - kRest)) return bytes;
+    if (streams_.turns().queued_at_most(bytes - kRest)) return bytes;
   }
   return limits::kPacketBytesMax;
 }
@@ -293,10 +291,10 @@ void Connection::end_writing(bool quantum_used) {
   if (conn_ == nullptr) return;
   answer_at_ = kNever;
   heard_since_ = given_since_ = 0;
-  if (!paced_) {
-    if (quantum_used && !scheduler_.empty()) touch();  // no timer calls us again
+  if (!path_.paced()) {
+    if (quantum_used && !streams_.turns().empty()) touch();  // no timer calls us again
   } else if (own_pacing()) {
-    pace_at_ = quantum_used ? pacer_.ready_at() : kNever;
+    path_.stop_sending(quantum_used);
   } else {
     ngtcp2_conn_update_pkt_tx_time(conn_, shared_.timestamp());
   }
@@ -308,34 +306,22 @@ void Connection::end_writing(bool quantum_used) {
   }
 }
 
-/// Pacing spreads a window over a round trip, for the sake of queues on a long path. Inside one
-/// machine or one module there are none to protect, while a small window and a round trip that is
-/// mostly the scheduler's would hold each packet back for longer than its whole way takes. There
-/// bursts are bounded by the quantum and the congestion window, as TCP's are. Once for all: ngtcp2
-/// counts what was not paced, and would make up for it.
 std::size_t Connection::begin_writing() {
   if (conn_ == nullptr) return 0;
   wrote_ = false;
-  if (!paced_) return kUnpacedQuantum;
+  if (!path_.paced()) return kUnpacedQuantum;
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(conn_, &info);
-  const bool ready = state() >= LinkState::ready;
-  if (ready && info.min_rtt < to_native(Duration(kShortPath))) {
-    paced_ = false;
-    pace_at_ = kNever;
+  if (state() >= LinkState::ready) path_.measured(info);
+  if (!path_.paced()) {
     keep_last_ = false;
     return kUnpacedQuantum;
   }
   const TimePoint now = shared_.now.mono;
-  if (ready) {
-    round_trip_ = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
-    shortest_trip_ = Duration(static_cast<Duration::rep>(info.min_rtt));
-  }
   keep_last_ = info.pkt_lost > 0 && info.cwnd < kSmallWindow &&
-               now - sparse_at_ < kSparseRounds * round_trip_;
+               now - sparse_at_ < kSparseRounds * path_.round_trip();
   if (!own_pacing()) return std::max(kBurst, ngtcp2_conn_get_send_quantum(conn_));
-  pacer_.fill(info.cwnd, round_trip_, now);
-  return pacer_.available();
+  return path_.may_send(info.cwnd, now);
 }
 
 /// BBR's rate is not that of its window, and only ngtcp2 knows it.
@@ -343,13 +329,13 @@ bool Connection::own_pacing() const { return shared_.options.congestion == Conge
 
 TimePoint Connection::deadline() const {
   if (retired() || closing_soon()) return kNever;
-  const TimePoint due =
-      std::min({life_.deadline(probe_time()), pay_at_, answer_at_, pace_at_, hello_by_});
+  const TimePoint due = std::min(
+      {life_.deadline(probe_time()), window_.due(), answer_at_, path_.more_at(), hello_by_});
   if (frozen()) return due;
   const ngtcp2_tstamp at = ngtcp2_conn_get_expiry(conn_);
   if (at == UINT64_MAX) return due;
   const TimePoint timer(Duration(static_cast<Duration::rep>(at)));
-  return std::min(due, paced_ ? timer : timer + kAnswerWithin);
+  return std::min(due, path_.paced() ? timer : timer + kAnswerWithin);
 }
 
 /// How long QUIC waits for an answer: a long path takes longer to answer, and to repeat what was

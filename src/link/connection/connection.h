@@ -11,56 +11,25 @@
 #pragma once
 
 #include "base/deadline_heap.h"
+#include "link/connection/close_echo.h"
+#include "link/connection/held.h"
+#include "link/connection/incoming.h"
 #include "link/connection/shared.h"
 #include "link/lifecycle.h"
-#include "link/path/native_address.h"
-#include "link/path/pacer.h"
+#include "link/path/link_window.h"
+#include "link/path/state.h"
+#include "link/path/train.h"
 #include "link/stream/control.h"
 #include "link/stream/early.h"
-#include "link/stream/scheduler.h"
-#include "link/stream/stream.h"
+#include "link/stream/table.h"
 
 #include <memory>
 #include <optional>
-#include <vector>
 
 namespace qudag::link {
 
-/// An Initial packet that may become a link.
-struct Incoming {
-  const ngtcp2_pkt_hd* header = nullptr;
-  std::optional<ngtcp2_cid> original_dcid;  // from a verified Retry token
-  bool came_before = false;                 // with a proof of its address from then
-  SocketAddress local;
-  SocketAddress remote;
-};
-
 /// Packets that ask for an acknowledgement until one leaves at once; its delay bound is 25 ms.
 inline constexpr std::size_t kAckEvery = 10;
-
-/// A link whose peer has not said HELLO so long after the handshake ends with `protocol`.
-inline constexpr Duration kHelloWithin = std::chrono::seconds(5);
-
-/// A datagram that came while a step of the handshake was under way.
-struct MemoryHeld {
-  NativePath path;
-  std::uint8_t ecn = 0;
-  std::vector<std::byte> bytes;
-};
-inline constexpr std::size_t kHeldDatagramsMax = 16;
-inline constexpr std::size_t kHeldBytesMax = 24 * 1024;
-
-/// What the endpoint must do after a packet was read.
-enum class Verdict : std::uint8_t { keep, retry, drop };
-
-/// Where a train of packets goes.
-struct TrainInfo {
-  SocketAddress to;
-  SocketAddress from;
-  std::size_t bytes = 0;
-  std::size_t segment = 0;
-  std::uint8_t ecn = 0;
-};
 
 class Connection {
  public:
@@ -130,7 +99,7 @@ class Connection {
   SocketAddress here() const;
   bool is_at(const sockaddr_in6& remote) const;
   SocketAddress remote() const;
-  const SocketAddress& dialed_at() const { return remote_; }
+  const SocketAddress& dialed_at() const { return path_.first_remote(); }
   /// It was dialed for a circuit of others, and is not ready.
   bool for_others() const { return for_others_; }
   void begin_for_others();
@@ -141,25 +110,24 @@ class Connection {
   Error retire();
   bool retired() const { return conn_ == nullptr; }
   /// The close packet again, for every 2^n-th late packet; empty otherwise.
-  Bytes late_answer();
+  Bytes late_answer() { return close_echo_.answer(); }
 
   // Streams.
   Result<std::int64_t> open(Priority priority, std::uint64_t context);
   Stream* find(std::int64_t index);
-  std::size_t streams() const { return stream_count_; }
+  std::size_t streams() const { return streams_.size(); }
   /// The most urgent level with something to send; control if there is none, as for
   /// acknowledgements.
-  std::uint8_t urgency() const { return scheduler_.first_level(); }
+  std::uint8_t urgency() const { return streams_.turns().first_level(); }
   /// Ready, without a stream for that long.
   bool unused_for(Duration quiet) const;
   /// Priorities that are not paused any more get the windows that were held back.
   void give_held();
-  void set_priority(Stream& stream, Priority priority);
+  void set_priority(Stream& stream, Priority priority) {
+    streams_.set_level(stream, level_of(priority));
+  }
   void write(Stream& stream, memory::Block block);
   void consume(Stream& stream, std::size_t bytes);
-  std::size_t granted_for(Stream& stream, std::size_t consumed);
-  std::size_t wanted_window(Stream& stream, std::size_t usual, std::size_t consumed);
-  void check(int rv);
   void reset(Stream& stream, EndCode code);
   bool send_control(std::uint8_t type, Bytes body);
 
@@ -179,9 +147,6 @@ class Connection {
              const SocketAddress& remote);
   bool reserve();
   Status start(ngtcp2_conn* conn, std::optional<NodeId> expected);
-  bool add_route(const ngtcp2_cid& cid);
-  void remove_route(const ngtcp2_cid& cid);
-  void drop_routes();
   void touch();
   void touch_for_answer(std::size_t& bytes_since, std::size_t bytes);
 
@@ -214,12 +179,13 @@ class Connection {
   void on_new_token(Bytes token);
 
   bool violation(const char* what);
+  void check(int rv);
   void fail_with(int ngtcp2_error);
   void close_silently_soon(Error why);
   void add_doomed(Doom close_soon);
   void leave_dials();
-  void link_stream(Stream& stream);
-  void free_stream(Stream* stream);
+  void add_stream(Stream& stream);
+  void free_stream(Stream& stream);
   void free_all_streams();
   void note_sent(Stream& stream, std::size_t bytes);
   bool follow_rule(Lifecycle::Rule rule);
@@ -258,43 +224,22 @@ class Connection {
   TimePoint hello_by_ = kNever;          // while it is ready and the peer has not said HELLO
   std::unique_ptr<EarlyStreams> early_;  // what came before it
   bool control_open_ = false;            // ngtcp2 knows stream 0
-  bool paced_ = true;                    // until the path has shown to be short
   std::uint8_t peer_place_ = 0;
   Lifecycle life_;
-  SocketAddress local_;  // as ngtcp2 knows it
-  // Of a dialer's packets. Dialed from a wildcard address, it is what the system chose then: no
-  // packet leaves from another address with a connection id that this one was seen with.
-  SocketAddress from_;
-  bool owes_path_ = false;  // from_ is another one, and has no connection id of its own yet
-  SocketAddress remote_;
+  PathState path_;
   std::optional<NodeId> peer_;
   TlsFacts facts_;
   TlsSession tls_;
   ngtcp2_conn* conn_ = nullptr;
   std::optional<Doom> doom_;
 
-  Scheduler scheduler_;
-  Stream control_;
+  StreamTable streams_;
   ControlReader control_reader_;
-  Stream* all_first_ = nullptr;  // every stream but control
-  std::size_t stream_count_ = 0;
-  Stream* report_first_ = nullptr;
-
-  // Bytes a second: the link's window waits for the rate.
-  std::optional<sync::TokenBucket> rate_;
-  std::uint64_t window_owed_ = 0;
-  TimePoint pay_at_ = kNever;
-
-  // Smoothed, and the shortest; as of the last flush.
-  Duration round_trip_ = Duration(1'000'000);
-  Duration shortest_trip_ = Duration(1'000'000);
-  Pacer pacer_;
-  TimePoint pace_at_ = kNever;  // when more may leave
-  bool keep_last_ = false;      // packet of the window, for sparse streams: next_stream()
-  TimePoint sparse_at_{};       // when one of those sent last
-  bool wrote_ = false;          // in this flush
-
-  TimePoint asked_at_{};  // when a packet last left that the peer acknowledges
+  LinkWindow window_;
+  bool keep_last_ = false;  // packet of the window, for sparse streams: next_stream()
+  TimePoint sparse_at_{};   // when one of those sent last
+  bool wrote_ = false;      // in this flush
+  TimePoint asked_at_{};    // when a packet last left that the peer acknowledges
 
   // What the peer waits for (acknowledgements, windows) and may ride on data, see
   // touch_for_answer().
@@ -302,10 +247,9 @@ class Connection {
   std::size_t heard_since_ = 0;  // bytes, since the last writing
   std::size_t given_since_ = 0;
 
-  std::vector<MemoryHeld> held_;
-  std::vector<Cid> routes_;
-  std::vector<std::byte> close_packet_;
-  std::uint32_t late_packets_ = 0;
+  HeldDatagrams held_;
+  LinkRoutes routes_;
+  CloseEcho close_echo_;
 };
 
 /// The callbacks that ngtcp2 gets for every connection.

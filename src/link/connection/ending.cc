@@ -1,13 +1,11 @@
-// How a connection ends: the reason, the last packet, what is freed, and the answers to late
-// packets.
+// How a connection ends: goodbye and draining, the reason, the last packet, what is freed, and the
+// answers to late packets.
 #include "link/connection/connection.h"
 
 #include <algorithm>
 
 namespace qudag::link {
 namespace {
-
-constexpr std::uint32_t kLateAnswersMax = 8;  // close packets to late packets: 1st, 2nd, 4th...
 
 /// What the peer's CONNECTION_CLOSE means to us.
 Error error_of(const ngtcp2_ccerr& close) {
@@ -43,6 +41,41 @@ Error error_of(const ngtcp2_ccerr& close) {
 }
 
 }  // namespace
+
+void Connection::say_goodbye(Drain why) {
+  if (retired() || closing_soon()) return;
+  if (life_.said_goodbye() && (why == Drain::replaced || life_.drain() == why)) return;
+  if (state() < LinkState::ready) {
+    close_soon(Error(Errc::shutting_down), EndCode::shutdown);
+    return;
+  }
+  const EndCode code = why == Drain::stopping ? EndCode::shutdown : EndCode::none;
+  const bool told = send_control(static_cast<std::uint8_t>(wire::ControlType::goodbye),
+                                 wire::encode_goodbye(static_cast<std::uint8_t>(code)));
+  if (!told && why == Drain::replaced) return;  // who is not told would wait: both links stay
+  begin_drain(LifeEvent::said_goodbye, why);
+}
+
+void Connection::begin_drain(LifeEvent event, Drain why) {
+  const bool news = state() == LinkState::ready || life_.drain() != why;
+  if (!life_.on(event, shared_.now.mono, why)) return;
+  const bool own_end = event == LifeEvent::said_goodbye && why == Drain::stopping;
+  if (news && !own_end) shared_.events.on_link_draining(id_, why, shared_.now);
+  touch();
+  end_if_drained();
+}
+
+void Connection::end_if_drained() {
+  if (closing_soon() || life_.due(shared_.now.mono, probe_time()) != Lifecycle::Rule::drained)
+    return;
+  if (streams_.control().queued_bytes() > 0) {  // looked at again when it is sent
+    if (life_.drain() == Drain::replaced) life_.linger(shared_.now.mono);
+    return;
+  }
+  if (life_.drain() == Drain::replaced) return close_soon(Error(Errc::link_closed), EndCode::none);
+  close_soon(Error(life_.said_goodbye() ? Errc::shutting_down : Errc::link_closed),
+             EndCode::shutdown);
+}
 
 void Connection::add_doomed(Doom reason) {
   if (closing_soon() || retired()) return;
@@ -106,7 +139,7 @@ bool Connection::write_close(MutableBytes room, TrainInfo& out) {
   if (written <= 0) return false;
   out.bytes = out.segment = static_cast<std::size_t>(written);
   address(out, path.path, info);
-  close_packet_.assign(room.begin(), room.begin() + written);
+  close_echo_.keep(room.first(out.bytes));
   return true;
 }
 
@@ -137,13 +170,6 @@ Error Connection::retire() {
   conn_ = nullptr;
   free_all_streams();
   return why;
-}
-
-Bytes Connection::late_answer() {
-  if (close_packet_.empty()) return {};
-  const std::uint32_t count = ++late_packets_;
-  const bool power_of_two = (count & (count - 1)) == 0;
-  return power_of_two && count < (1u << kLateAnswersMax) ? Bytes(close_packet_) : Bytes();
 }
 
 }  // namespace qudag::link

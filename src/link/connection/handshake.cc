@@ -18,6 +18,9 @@
 
 namespace qudag::link {
 
+/// A link whose peer has not said HELLO so long after the handshake ends with `protocol`.
+constexpr Duration kHelloWithin = std::chrono::seconds(5);
+
 int Connection::on_client_initial() {
   if (hello_made_) return 0;  // ngtcp2 asks with every packet until there is one
   hello_made_ = true;
@@ -74,9 +77,9 @@ void Connection::finish_step(WorkEnd how) {
   touch();
   if (rv != 0) fail_with(rv);
   // What freezes the link again sends the rest back.
-  const std::vector<MemoryHeld> waiting = std::exchange(held_, {});
-  for (const MemoryHeld& held : waiting)
+  for (const HeldDatagrams::One& held : held_.take()) {
     static_cast<void>(receive(held.path, held.ecn, held.bytes));
+  }
 }
 
 void Connection::leave_step() {
@@ -85,14 +88,54 @@ void Connection::leave_step() {
 }
 
 void Connection::hold(const NativePath& path, std::uint8_t ecn, Bytes datagram) {
-  std::size_t bytes = datagram.size();
-  for (const MemoryHeld& held : held_) bytes += held.bytes.size();
-  if (held_.size() >= kHeldDatagramsMax || bytes > kHeldBytesMax) {
+  if (!held_.add(path, ecn, datagram)) {
     ++shared_.stats.held_dropped;  // as if the network had lost it
     return;
   }
-  held_.push_back({path, ecn, {datagram.begin(), datagram.end()}});
   shared_.stats.bytes_copied += datagram.size();
+}
+
+bool Connection::on_handshake_completed() {
+  auto facts = tls_.check();
+  if (!facts) {
+    const bool wrong = facts.error() == Errc::identity_mismatch;
+    close_soon(facts.error(), wrong ? EndCode::identity : EndCode::protocol);
+    return false;
+  }
+  if (!life_.on(LifeEvent::completed, shared_.now.mono)) return false;
+  facts_ = std::move(*facts);
+  end_for_others();
+  ++shared_.stats.handshakes_done;
+  if (half_open_) {
+    half_open_ = false;
+    --shared_.half_open;
+    Admission::completed(*seat_);
+  }
+  if (!dialer_) on_handshake_confirmed();  // the acceptor hears of it last (RFC 9001, 4.1.2)
+
+  // Who stays unknown has no link that this one could be the double of.
+  const bool known = !dialer_ || shared_.options.known;
+  const auto place = static_cast<std::uint8_t>(known ? shared_.options.shard + 1 : 0);
+  const wire::Hello hello{.known = known, .place = place};
+  if (shared_.options.say_hello) hello_by_ = shared_.now.mono + kHelloWithin;
+  if (shared_.options.say_hello &&
+      !send_control(static_cast<std::uint8_t>(wire::ControlType::hello),
+                    wire::encode_hello(hello))) {
+    close_soon(Error(Errc::refused_memory), EndCode::refused);
+    return false;
+  }
+  if (dialer_) {
+    std::int64_t index = -1;
+    if (ngtcp2_conn_open_bidi_stream(conn_, &index, &streams_.control()) != 0 ||
+        index != streams_.control().index()) {
+      return violation("the peer allows no control stream");
+    }
+    control_open_ = true;
+    if (streams_.control().queued_bytes() > 0) streams_.turns().add(streams_.control());
+  }
+  touch();
+  shared_.events.on_link_ready(id_, shared_.now);
+  return true;
 }
 
 }  // namespace qudag::link

@@ -74,18 +74,11 @@ Connection::Connection(Shared& shared, LinkId id, bool dialer, const SocketAddre
       dialer_(dialer),
       life_(shared.life, dialer, shared.now.mono,
             shared.life.age_max.count() > 0 ? shared.rng.unit() : 0),
-      local_(local),
-      from_(local),
-      remote_(remote),
-      control_(0, kControlLevel) {
-  const std::uint64_t rate = shared.options.link_bytes_per_second;
-  if (rate != 0) rate_.emplace(rate, rate, shared.now.mono);
-}
+      path_(local, remote),
+      window_(shared.options.link_bytes_per_second, shared.now.mono),
+      routes_(shared.routes, *this) {}
 
-Connection::~Connection() {
-  retire();
-  drop_routes();
-}
+Connection::~Connection() { retire(); }
 
 Result<std::unique_ptr<Connection>> Connection::dial(Shared& shared, LinkId id, const NodeId& peer,
                                                      const SocketAddress& at,
@@ -113,7 +106,7 @@ Result<std::unique_ptr<Connection>> Connection::dial(Shared& shared, LinkId id, 
   }
   out->peer_ = peer;
   if (auto started = out->start(conn, peer); !started) return std::unexpected(started.error());
-  if (!out->add_route(source)) return connection_failure();
+  if (!out->routes_.add(source)) return connection_failure();
   ++shared.stats.handshakes_started;
   out->touch();
   return out;
@@ -170,8 +163,8 @@ Result<std::unique_ptr<Connection>> Connection::accept(Shared& shared, LinkId id
   if (auto started = out->start(conn, std::nullopt); !started) {
     return std::unexpected(started.error());
   }
-  if (!out->add_route(source) || !out->add_route(header.dcid)) return connection_failure();
-  if (parameters.preferred_addr_present != 0 && !out->add_route(preferred.cid)) {
+  if (!out->routes_.add(source) || !out->routes_.add(header.dcid)) return connection_failure();
+  if (parameters.preferred_addr_present != 0 && !out->routes_.add(preferred.cid)) {
     return connection_failure();
   }
   out->half_open_ = true;
@@ -212,23 +205,6 @@ void Connection::end_for_others() {
 /// Its place among the dials is free.
 void Connection::leave_dials() {
   if (std::exchange(counted_for_others_, false)) --shared_.dials_for_others;
-}
-
-bool Connection::add_route(const ngtcp2_cid& cid) {
-  const Cid key = Cid::of(cid);
-  if (!shared_.routes.add(key, *this)) return false;
-  routes_.push_back(key);
-  return true;
-}
-
-void Connection::remove_route(const ngtcp2_cid& cid) {
-  const Cid key = Cid::of(cid);
-  if (std::erase(routes_, key) > 0) shared_.routes.remove(key);
-}
-
-void Connection::drop_routes() {
-  for (const Cid& cid : routes_) shared_.routes.remove(cid);
-  routes_.clear();
 }
 
 }  // namespace qudag::link

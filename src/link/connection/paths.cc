@@ -14,18 +14,18 @@ namespace qudag::link {
 /// validated while data goes on. Without a spare id the old one goes on until one comes: late is
 /// better than lost.
 bool Connection::move(const SocketAddress& local) {
-  if (closing_soon() || retired() || local == from_) return false;
-  from_ = local;
+  if (closing_soon() || retired() || local == path_.from()) return false;
+  path_.leave_from(local);
   return take_path();
 }
 
 bool Connection::take_path() {
-  NativePath path(from_, remote());
+  NativePath path(path_.from(), remote());
   const ngtcp2_path view = path.view();
   const int rv = ngtcp2_conn_initiate_immediate_migration(conn_, &view, shared_.timestamp());
-  owes_path_ = rv == NGTCP2_ERR_CONN_ID_BLOCKED || rv == NGTCP2_ERR_INVALID_STATE;
+  path_.owe_move(rv == NGTCP2_ERR_CONN_ID_BLOCKED || rv == NGTCP2_ERR_INVALID_STATE);
   if (rv == 0) {
-    local_ = from_;
+    path_.moved();
     ++shared_.stats.links_moved;
     shared_.address_tokens.clear();  // they were given to the old address
   }
@@ -40,7 +40,7 @@ bool Connection::is_at(const sockaddr_in6& remote) const {
 }
 
 SocketAddress Connection::here() const {
-  return dialer_ ? from_ : from_native(ngtcp2_conn_get_path(conn_)->local);
+  return dialer_ ? path_.from() : from_native(ngtcp2_conn_get_path(conn_)->local);
 }
 
 SocketAddress Connection::remote() const {
@@ -61,7 +61,7 @@ bool Connection::leave_behind() {
 
 /// The acceptor says that it would rather be there: ngtcp2 asks whether the path works, and goes.
 void Connection::on_preferred_address(ngtcp2_path& path, const ngtcp2_preferred_addr& told) {
-  const auto chosen = choose_preferred(told, remote_);
+  const auto chosen = choose_preferred(told, path_.first_remote());
   if (!chosen) {
     ++shared_.stats.preferred_refused;
     return;
@@ -78,7 +78,7 @@ void Connection::on_preferred_validated(bool success) {
 /// A dialer's packets leave from where the system chose to dial from, see move().
 void Connection::address(TrainInfo& train, const ngtcp2_path& path, const ngtcp2_pkt_info& info) {
   train.to = from_native(path.remote);
-  train.from = dialer_ ? from_ : from_native(path.local);
+  train.from = dialer_ ? path_.from() : from_native(path.local);
   train.ecn = static_cast<std::uint8_t>(info.ecn);
 }
 

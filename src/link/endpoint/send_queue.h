@@ -4,7 +4,7 @@
 // refuses stay, in order, and nothing new is written behind them until they are gone.
 #pragma once
 
-#include "link/connection/connection.h"
+#include "link/path/train.h"
 #include "runtime/socket.h"
 
 #include <memory>

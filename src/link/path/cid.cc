@@ -56,4 +56,16 @@ void Routes::remove(const Cid& cid) {
   table_.erase(cid);
 }
 
+bool LinkRoutes::add(const ngtcp2_cid& cid) {
+  const Cid key = Cid::of(cid);
+  if (!all_.add(key, link_)) return false;
+  own_.push_back(key);
+  return true;
+}
+
+void LinkRoutes::remove(const ngtcp2_cid& cid) {
+  const Cid key = Cid::of(cid);
+  if (std::erase(own_, key) > 0) all_.remove(key);
+}
+
 }  // namespace qudag::link

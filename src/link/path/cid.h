@@ -13,6 +13,7 @@
 #include <array>
 #include <cstdint>
 #include <unordered_map>
+#include <vector>
 
 namespace qudag::link {
 
@@ -58,6 +59,26 @@ class Routes {
   std::unordered_map<Cid, Connection*, Hash> table_;
   Cid last_;  // trains of one link come in runs
   Connection* last_link_ = nullptr;
+};
+
+/// The ids that lead to one link, until it is gone.
+class LinkRoutes {
+ public:
+  LinkRoutes(Routes& all, Connection& link) : all_(all), link_(link) {}
+  ~LinkRoutes() {
+    for (const Cid& cid : own_) all_.remove(cid);
+  }
+  LinkRoutes(const LinkRoutes&) = delete;
+  LinkRoutes& operator=(const LinkRoutes&) = delete;
+
+  /// False if the id is taken by another link.
+  bool add(const ngtcp2_cid& cid);
+  void remove(const ngtcp2_cid& cid);
+
+ private:
+  Routes& all_;
+  Connection& link_;
+  std::vector<Cid> own_;
 };
 
 }  // namespace qudag::link
