@@ -200,12 +200,12 @@ void Circuits::report(BoundedList& out) const {
 
 // ---- streams ------------------------------------------------------------------------------------
 
-void Circuits::on_stream_opened(StreamKey stream, Now now) {
+void Circuits::on_stream_opened(StreamId stream, Now now) {
   impl_->core.latest = now.mono;
   impl_->incoming.on_opened(stream, now);
 }
 
-void Circuits::on_stream_data(StreamKey stream, std::uint64_t context, Bytes data, Now now) {
+void Circuits::on_stream_data(StreamId stream, std::uint64_t context, Bytes data, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;
   const CircuitId id = circuit_of(context);
@@ -223,7 +223,7 @@ void Circuits::on_stream_data(StreamKey stream, std::uint64_t context, Bytes dat
   if (circuit->role != CircuitRole::relay) core.consume_all(circuit->side(from));
 }
 
-void Circuits::on_stream_sent(StreamKey stream, std::uint64_t context, std::size_t bytes, Now now) {
+void Circuits::on_stream_sent(StreamId stream, std::uint64_t context, std::size_t bytes, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;
   const Neighbor to = side_of(context);
@@ -233,7 +233,7 @@ void Circuits::on_stream_sent(StreamKey stream, std::uint64_t context, std::size
   core.offer_room(*circuit, now);
 }
 
-void Circuits::on_stream_closed(StreamKey stream, std::uint64_t context, EndCode code, Now now) {
+void Circuits::on_stream_closed(StreamId stream, std::uint64_t context, EndCode code, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;
   Circuit* circuit = core.find(circuit_of(context));
@@ -242,7 +242,7 @@ void Circuits::on_stream_closed(StreamKey stream, std::uint64_t context, EndCode
   impl_->side_gone(context, code, {Errc::circuit_failed, "the circuit ended on the way"}, now);
 }
 
-void Circuits::on_link_closed(std::uint64_t link, Now now) {
+void Circuits::on_link_closed(LinkId link, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;
   // A copy: what is heard above may build, extend and close circuits.
@@ -253,7 +253,7 @@ void Circuits::on_link_closed(std::uint64_t link, Now now) {
   }
 }
 
-void Circuits::on_link_draining(std::uint64_t link, bool stops, Now now) {
+void Circuits::on_link_draining(LinkId link, bool stops, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;
   for (const std::uint64_t context : core.sides_on(link)) {
@@ -263,7 +263,7 @@ void Circuits::on_link_draining(std::uint64_t link, bool stops, Now now) {
   }
 }
 
-void Circuits::on_extended(std::uint64_t ticket, Result<StreamKey> stream, Now now) {
+void Circuits::on_extended(std::uint64_t ticket, Result<StreamId> stream, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;
   Circuit* circuit = core.find({ticket});

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "base/bounded.h"
+#include "base/link_id.h"
 #include "base/rng.h"
 #include "base/time.h"
 #include "circuit/stats.h"
@@ -34,13 +35,6 @@
 
 namespace qudag::circuit {
 
-/// A stream on a link, opaque here: node fills it from link::StreamId.
-struct StreamKey {
-  std::uint64_t link = 0;
-  std::int64_t index = -1;
-  auto operator<=>(const StreamKey&) const = default;
-};
-
 /// A circuit of this shard: slot and generation, never reused within a process.
 struct CircuitId {
   std::uint64_t value = 0;
@@ -56,25 +50,25 @@ class Sink {
   /// of Circuits::on_extended with the ticket, later or from inside this call. Errors that may
   /// come: unknown_destination, unreachable, refused_links, would_block.
   virtual void extend(std::uint64_t ticket, const NodeId& next, Priority priority, Now now) = 0;
-  virtual void set_context(StreamKey stream, std::uint64_t context) = 0;
-  virtual void set_priority(StreamKey stream, Priority priority) = 0;
+  virtual void set_context(StreamId stream, std::uint64_t context) = 0;
+  virtual void set_priority(StreamId stream, Priority priority) = 0;
   /// Queues a block (any window); always takes it.
-  virtual void write(StreamKey stream, memory::Block block) = 0;
+  virtual void write(StreamId stream, memory::Block block) = 0;
   /// Not yet in a packet. Bytes that Circuits::on_stream_sent reports are no longer counted.
-  virtual std::size_t queued_bytes(StreamKey stream) const = 0;
+  virtual std::size_t queued_bytes(StreamId stream) const = 0;
   /// Bytes that the stream holds, in packets or not, and for how long the oldest has waited.
   struct CellsHeld {
     std::size_t bytes = 0;
     std::chrono::milliseconds waited{};
   };
-  virtual CellsHeld held(StreamKey stream) const {
+  virtual CellsHeld held(StreamId stream) const {
     static_cast<void>(stream);
     return {};
   }
   /// Gives the peer's window back. All that came is given back before reset(); for a stream that
   /// closed by itself, the rest is the link's.
-  virtual void consume(StreamKey stream, std::size_t bytes) = 0;
-  virtual void reset(StreamKey stream, EndCode code) = 0;
+  virtual void consume(StreamId stream, std::size_t bytes) = 0;
+  virtual void reset(StreamId stream, EndCode code) = 0;
 };
 
 class CircuitEvents {
@@ -132,8 +126,8 @@ struct CircuitInfo {
   CircuitRole role = CircuitRole::relay;
   Priority priority = Priority::normal;
   bool ready = false;
-  StreamKey previous;  // relay and destination: towards the source
-  StreamKey next;      // relay and source: towards the destination
+  StreamId previous;  // relay and destination: towards the source
+  StreamId next;      // relay and source: towards the destination
   Duration age{};
   std::uint64_t cells_forward = 0, cells_backward = 0;
 };
@@ -173,14 +167,14 @@ class Circuits {
   std::size_t failed_hop() const;
 
   // From the streams (node calls these).
-  void on_stream_opened(StreamKey stream, Now now);
-  void on_stream_data(StreamKey stream, std::uint64_t context, Bytes data, Now now);
-  void on_stream_sent(StreamKey stream, std::uint64_t context, std::size_t bytes, Now now);
-  void on_stream_closed(StreamKey stream, std::uint64_t context, EndCode code, Now now);
-  void on_link_closed(std::uint64_t link, Now now);
+  void on_stream_opened(StreamId stream, Now now);
+  void on_stream_data(StreamId stream, std::uint64_t context, Bytes data, Now now);
+  void on_stream_sent(StreamId stream, std::uint64_t context, std::size_t bytes, Now now);
+  void on_stream_closed(StreamId stream, std::uint64_t context, EndCode code, Now now);
+  void on_link_closed(LinkId link, Now now);
   /// Our own circuits that begin there are told to their owner.
-  void on_link_draining(std::uint64_t link, bool stops, Now now);
-  void on_extended(std::uint64_t ticket, Result<StreamKey> stream, Now now);
+  void on_link_draining(LinkId link, bool stops, Now now);
+  void on_extended(std::uint64_t ticket, Result<StreamId> stream, Now now);
 
   // Protection, for the overload manager.
   /// The chance with which circuits that others begin are refused, 0 to 1, and that for high

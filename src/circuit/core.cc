@@ -131,7 +131,7 @@ void Core::end(Circuit& circuit, const Ending& how, Now now) {
 
   // What came and was not passed on still counts against the window of the whole link.
   struct Leaving {
-    StreamKey stream;
+    StreamId stream;
     std::size_t unconsumed;
     EndCode code;
   };
@@ -161,7 +161,7 @@ void Core::end(Circuit& circuit, const Ending& how, Now now) {
 
 // ---- streams ------------------------------------------------------------------------------------
 
-void Core::attach(Circuit& circuit, Neighbor which, StreamKey stream) {
+void Core::attach(Circuit& circuit, Neighbor which, StreamId stream) {
   Side& side = circuit.side(which);
   side.stream = stream;
   side.context = context_of(circuit.id, which);
@@ -202,7 +202,7 @@ void Core::detach(Side& side) {
   side = Side{};
 }
 
-std::vector<std::uint64_t> Core::sides_on(std::uint64_t link) const {
+std::vector<std::uint64_t> Core::sides_on(LinkId link) const {
   std::vector<std::uint64_t> out;
   const auto at = links_.find(link);
   if (at == links_.end()) return out;
@@ -250,7 +250,7 @@ bool Core::write_unit(Circuit& circuit, Neighbor to, Bytes preface, Bytes unit) 
     }
   }
   const CircuitId id = circuit.id;
-  const StreamKey stream = circuit.side(to).stream;
+  const StreamId stream = circuit.side(to).stream;
   for (memory::Block& block : blocks) {
     if (!block) break;
     sink.write(stream, std::move(block));

@@ -60,14 +60,14 @@ class Core {
   // holds most gives up.
   /// For a build over that link: when all slots are taken, the build that began first, of the link
   /// with most of them.
-  void make_build_place(std::uint64_t link, Now now);
+  void make_build_place(LinkId link, Now now);
   /// For a circuit over that link (kOurOwn: of ours), so that with `more` the table is not too full
   /// for its priority: the circuits that have carried nothing for longest, of the link with most;
   /// of the asking one itself only such that are idle.
-  void make_place(std::uint64_t link, Priority priority, std::size_t more, Now now);
+  void make_place(LinkId link, Priority priority, std::size_t more, Now now);
   /// Less than half of an even part of the circuits that links have asked for.
-  bool asks_little(std::uint64_t link) const;
-  static constexpr std::uint64_t kOurOwn = UINT64_MAX;
+  bool asks_little(LinkId link) const;
+  static constexpr LinkId kOurOwn{};
 
   void report(BoundedList& out) const;
   template <class F>
@@ -89,11 +89,11 @@ class Core {
   void end(Circuit& circuit, const Ending& how, Now now);
 
   // ---- streams ----
-  void attach(Circuit& circuit, Neighbor side, StreamKey stream);
+  void attach(Circuit& circuit, Neighbor side, StreamId stream);
   /// The stream is gone already, or is reset by the caller.
   void detach(Side& side);
   /// The contexts of all sides on that link.
-  std::vector<std::uint64_t> sides_on(std::uint64_t link) const;
+  std::vector<std::uint64_t> sides_on(LinkId link) const;
   /// Gives back up to `bytes` of the window of what came.
   void consume(Side& side, std::size_t bytes);
   void consume_all(Side& side) { consume(side, side.unconsumed); }
@@ -145,16 +145,15 @@ class Core {
   std::size_t& building_count(const Circuit& circuit);
   void wake(Circuit& circuit);
   void note_not_building(Circuit& circuit);
-  std::uint64_t link_with_most() const;
-  std::vector<CircuitId> quietest(std::uint64_t link, std::size_t needed, std::size_t busy_max,
-                                  Now now);
+  LinkId link_with_most() const;
+  std::vector<CircuitId> quietest(LinkId link, std::size_t needed, std::size_t busy_max, Now now);
 
   memory::Allowance memory_;
   SlotMap<Circuit> table_;
   std::size_t building_own_ = 0;
   std::size_t building_incoming_ = 0;
   std::vector<CircuitId> building_;  // those of others that have a stream, the oldest first
-  std::unordered_map<std::uint64_t, LinkShare> links_;
+  std::unordered_map<LinkId, LinkShare> links_;
   DeadlineHeap<Circuit> deadlines_;
   std::uint32_t looked_at_ = 0;  // the place after the last of for_next()
 };

@@ -11,7 +11,7 @@ namespace qudag::circuit {
 
 // At a limit the stream is reset and nothing read: a sealed refusal would cost a decapsulation for
 // every stream of a flood.
-void Incoming::on_opened(StreamKey stream, Now now) {
+void Incoming::on_opened(StreamId stream, Now now) {
   if (core_.stopping) return core_.sink.reset(stream, EndCode::shutdown);
   core_.make_build_place(stream.link, now);
   if (core_.full()) core_.make_place(stream.link, Priority::high, 1, now);

@@ -25,7 +25,7 @@ class Incoming {
   Incoming(Core& core, Relay& relay, Destination& destination)
       : core_(core), relay_(relay), destination_(destination) {}
 
-  void on_opened(StreamKey stream, Now now);
+  void on_opened(StreamId stream, Now now);
   /// Takes from `data` what belongs to preface and build.
   void on_data(Circuit& circuit, Bytes& data, Now now);
   /// The deadline of a build that is being received.
@@ -48,7 +48,7 @@ class Incoming {
   Core& core_;
   Relay& relay_;
   Destination& destination_;
-  sync::FairLines<CircuitId> waiting_;  // by link; some are gone meanwhile
+  sync::FairLines<CircuitId, LinkId> waiting_;  // by link; some are gone meanwhile
   TimePoint turn_{};
   std::size_t opened_ = 0;  // in it
 };

@@ -32,12 +32,12 @@ constexpr std::size_t kAtOnceOneIn = 256;
 
 }  // namespace
 
-void Core::make_build_place(std::uint64_t link, Now now) {
+void Core::make_build_place(LinkId link, Now now) {
   if (building_incoming_ < options.building_max || building_.empty()) return;
-  std::uint64_t fullest = link;
+  LinkId fullest = link;
   std::size_t most = links_.contains(link) ? links_[link].building : 0;
   for (const CircuitId id : building_) {
-    const std::uint64_t other = find(id)->previous.stream.link;
+    const LinkId other = find(id)->previous.stream.link;
     const std::size_t building = links_[other].building;
     if (building > most) std::tie(fullest, most) = std::pair(other, building);
   }
@@ -56,7 +56,7 @@ void Core::make_build_place(std::uint64_t link, Now now) {
       now);
 }
 
-bool Core::asks_little(std::uint64_t link) const {
+bool Core::asks_little(LinkId link) const {
   std::size_t all = 0, links = 0;
   for (const auto& [other, share] : links_) {
     all += share.asked;
@@ -66,8 +66,8 @@ bool Core::asks_little(std::uint64_t link) const {
   return own != links_.end() && own->second.asked * 2 * links <= all;
 }
 
-std::uint64_t Core::link_with_most() const {
-  std::uint64_t fullest = kOurOwn;
+LinkId Core::link_with_most() const {
+  LinkId fullest = kOurOwn;
   std::size_t most = 0;
   for (const auto& [link, share] : links_) {
     if (share.asked > most) std::tie(fullest, most) = std::pair(link, share.asked);
@@ -77,7 +77,7 @@ std::uint64_t Core::link_with_most() const {
 
 // Idle ones: as many as are needed, or some more that serve the next newcomers. Busy ones only if
 // that is enough then, and no more of them than `busy_max`.
-std::vector<CircuitId> Core::quietest(std::uint64_t link, std::size_t needed, std::size_t busy_max,
+std::vector<CircuitId> Core::quietest(LinkId link, std::size_t needed, std::size_t busy_max,
                                       Now now) {
   std::vector<std::pair<TimePoint, CircuitId>> found;
   for (const Side* side = links_[link].first; side != nullptr; side = side->link_after) {
@@ -95,9 +95,9 @@ std::vector<CircuitId> Core::quietest(std::uint64_t link, std::size_t needed, st
   return out;
 }
 
-void Core::make_place(std::uint64_t link, Priority priority, std::size_t more, Now now) {
+void Core::make_place(LinkId link, Priority priority, std::size_t more, Now now) {
   const std::size_t wanted = table_.size() + more;
-  const std::uint64_t fullest = link_with_most();
+  const LinkId fullest = link_with_most();
   if (wanted <= places(priority) || fullest == kOurOwn) return;
   const auto asking = links_.find(link);
   const std::size_t own = asking == links_.end() ? 0 : asking->second.asked;

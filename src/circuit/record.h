@@ -33,7 +33,7 @@ enum class Neighbor : std::uint8_t { previous, next };
 /// One stream of a circuit. Sides of one link form a list, so that a closed link finds its
 /// circuits.
 struct Side {
-  StreamKey stream;             // index -1: there is none (not yet, or not any more)
+  StreamId stream;              // index -1: there is none (not yet, or not any more)
   CellAssembly cells;           // what came from it and is not a whole cell yet
   std::size_t unconsumed = 0;   // bytes that came and whose window was not given back
   std::uint64_t context = 0;    // circuit and side, see context_of()

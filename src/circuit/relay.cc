@@ -46,7 +46,7 @@ void Relay::begin(Circuit& circuit, onion::AcceptedBuild accepted,
   core_.sink.extend(circuit.id.value, next, circuit.priority, now);
 }
 
-void Relay::on_extended(Circuit& circuit, Result<StreamKey> stream, Now now) {
+void Relay::on_extended(Circuit& circuit, Result<StreamId> stream, Now now) {
   Joining& joining = *std::get<std::unique_ptr<Joining>>(circuit.handshake);
   const std::unique_ptr<onion::BuildMessage> message = std::move(joining.message);
   if (!stream) {
@@ -74,7 +74,7 @@ void Relay::on_cell_data(Circuit& circuit, Neighbor from, Bytes& data, Now now) 
   memory::Block cell = core_.take_cell(circuit, circuit.side(from), data, now);
   if (!cell) return;
   auto& crypto = std::get<onion::HopCrypto>(circuit.crypto);
-  StreamKey out;
+  StreamId out;
   if (from == Neighbor::previous) {
     if (!crypto.forward(cell)) return core_.end_bad_cell(circuit, Circuits::kHopUnknown, now);
     ++circuit.cells_forward;

@@ -23,7 +23,7 @@ class Relay {
 
   void begin(Circuit& circuit, onion::AcceptedBuild accepted,
              std::unique_ptr<onion::BuildMessage> message, Now now);
-  void on_extended(Circuit& circuit, Result<StreamKey> stream, Now now);
+  void on_extended(Circuit& circuit, Result<StreamId> stream, Now now);
   /// Takes from `data`, which came from the next hop, what belongs to the reply.
   void on_reply_data(Circuit& circuit, Bytes& data, Now now);
   /// Takes at most one cell from `data`.

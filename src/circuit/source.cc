@@ -71,7 +71,7 @@ Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Priority
   return id;
 }
 
-void Source::on_extended(Circuit& circuit, Result<StreamKey> stream, Now now) {
+void Source::on_extended(Circuit& circuit, Result<StreamId> stream, Now now) {
   if (!stream) {
     ++core_.stats.extend_failed;
     return core_.end(circuit, {.why = stream.error(), .failed_hop = 0}, now);

@@ -17,6 +17,7 @@
 
 #include "base/bounded.h"
 #include "base/limits.h"
+#include "base/link_id.h"
 #include "base/rng.h"
 #include "base/time.h"
 #include "crypto/aead.h"
@@ -35,7 +36,6 @@
 
 #include <array>
 #include <chrono>
-#include <compare>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -46,20 +46,7 @@
 
 namespace qudag::link {
 
-/// Names a link of this shard; never reused within a process (slot and generation).
-struct LinkId {
-  std::uint32_t slot = UINT32_MAX;
-  std::uint32_t generation = 0;
-  auto operator<=>(const LinkId&) const = default;
-};
-
-/// Names a stream on a link. `index` is the QUIC stream id.
-struct StreamId {
-  LinkId link;
-  std::int64_t index = -1;
-  auto operator<=>(const StreamId&) const = default;
-};
-
+using qudag::LinkId, qudag::StreamId;
 using wire::EndCode;
 
 struct LinkInfo {

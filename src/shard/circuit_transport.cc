@@ -12,16 +12,8 @@ namespace qudag::shard {
 
 namespace {
 
-link::StreamId to_link(circuit::StreamKey key) {
-  return {.link = unpack_link(key.link), .index = key.index};
-}
-
-circuit::StreamKey to_circuit(link::StreamId id) {
-  return {.link = pack(id.link), .index = id.index};
-}
-
 /// The link is not ready yet.
-bool waits(const Result<circuit::StreamKey>& stream) {
+bool waits(const Result<StreamId>& stream) {
   return !stream && stream.error() == Errc::link_closed;
 }
 
@@ -61,15 +53,15 @@ Result<link::LinkId> CircuitTransport::link_for(std::uint64_t ticket, const Node
   const auto link = dial(next, now);
   if (!link) return link;
   if (!ours) {
-    dials_.joined(pack(*link), circuit->previous.link);
+    dials_.joined(*link, circuit->previous.link);
   } else {
-    dials_.forget_link(pack(*link));
-    if (dials_.leave(pack(*link))) endpoint_->adopt(*link);
+    dials_.forget_link(*link);
+    if (dials_.leave(*link)) endpoint_->adopt(*link);
   }
   return link;
 }
 
-Result<link::LinkId> CircuitTransport::dial_for(std::uint64_t asker, const NodeId& next, Now now) {
+Result<link::LinkId> CircuitTransport::dial_for(LinkId asker, const NodeId& next, Now now) {
   const netmap::Entry* entry = view_->find(next);
   if (entry == nullptr) return fail(Errc::unknown_destination);
   std::vector<SocketAddress> addresses;
@@ -83,32 +75,31 @@ Result<link::LinkId> CircuitTransport::dial_for(std::uint64_t asker, const NodeI
   if (endpoint_->crowded() && !make_link_room(asker, now)) return fail(Errc::refused_links);
   const auto link =
       endpoint_->dial(next, addresses[verdict.address], local_, now, link::DialFor::others);
-  if (link) dials_.began(pack(*link), asker, next);
+  if (link) dials_.began(*link, asker, next);
   return link;
 }
 
 /// Most places of links are taken. The rest are for who dials us; of those that were dialed for
 /// others, the one that carries least of whom most were dialed for makes room.
-bool CircuitTransport::make_link_room(std::uint64_t asker, Now now) {
+bool CircuitTransport::make_link_room(LinkId asker, Now now) {
   std::optional<link::LinkId> least;
   std::size_t carries = SIZE_MAX;
-  for (const std::uint64_t key : dials_.links_of_most(asker)) {
-    const auto info = endpoint_->info(unpack_link(key));
+  for (const LinkId one : dials_.links_of_most(asker)) {
+    const auto info = endpoint_->info(one);
     if (info && info->streams < carries)
       std::tie(least, carries) = std::pair(info->id, info->streams);
   }
   if (!least) return false;
-  dials_.forget_link(pack(*least));
+  dials_.forget_link(*least);
   endpoint_->close(*least, wire::EndCode::refused, now);
   return true;
 }
 
 /// Another dial takes its place: that is this node's limit, and says nothing of who was dialed.
-void CircuitTransport::give_up(std::uint64_t dial, Now now) {
-  const link::LinkId link = unpack_link(dial);
+void CircuitTransport::give_up(LinkId dial, Now now) {
   dials_.leave(dial);
-  endpoint_->close(link, wire::EndCode::none, now);
-  for (const Waiting& waiting : take_waiting(link)) {
+  endpoint_->close(dial, wire::EndCode::none, now);
+  for (const Waiting& waiting : take_waiting(dial)) {
     circuits_->on_extended(waiting.ticket, fail(Errc::refused_links), now);
   }
 }
@@ -127,8 +118,8 @@ Result<link::LinkId> CircuitTransport::dial(const NodeId& peer, Now now) {
   return link;
 }
 
-void CircuitTransport::answer(link::LinkId link, const Waiting& waiting,
-                              Result<circuit::StreamKey> stream, Now now) {
+void CircuitTransport::answer(link::LinkId link, const Waiting& waiting, Result<StreamId> stream,
+                              Now now) {
   if (waits(stream)) {
     waiting_[link].push_back(waiting);
     return;
@@ -136,10 +127,8 @@ void CircuitTransport::answer(link::LinkId link, const Waiting& waiting,
   circuits_->on_extended(waiting.ticket, std::move(stream), now);
 }
 
-Result<circuit::StreamKey> CircuitTransport::open_on(link::LinkId link, Priority priority) {
-  auto stream = endpoint_->open(link, priority, 0);
-  if (!stream) return std::unexpected(stream.error());
-  return to_circuit(*stream);
+Result<StreamId> CircuitTransport::open_on(link::LinkId link, Priority priority) {
+  return endpoint_->open(link, priority, 0);
 }
 
 std::vector<CircuitTransport::Waiting> CircuitTransport::take_waiting(link::LinkId link) {
@@ -147,27 +136,27 @@ std::vector<CircuitTransport::Waiting> CircuitTransport::take_waiting(link::Link
   return node ? std::move(node.mapped()) : std::vector<Waiting>{};
 }
 
-void CircuitTransport::set_context(circuit::StreamKey stream, std::uint64_t context) {
-  endpoint_->set_context(to_link(stream), context);
+void CircuitTransport::set_context(StreamId stream, std::uint64_t context) {
+  endpoint_->set_context(stream, context);
 }
-void CircuitTransport::set_priority(circuit::StreamKey stream, Priority priority) {
-  endpoint_->set_priority(to_link(stream), priority);
+void CircuitTransport::set_priority(StreamId stream, Priority priority) {
+  endpoint_->set_priority(stream, priority);
 }
-void CircuitTransport::write(circuit::StreamKey stream, memory::Block block) {
-  endpoint_->write(to_link(stream), std::move(block));
+void CircuitTransport::write(StreamId stream, memory::Block block) {
+  endpoint_->write(stream, std::move(block));
 }
-std::size_t CircuitTransport::queued_bytes(circuit::StreamKey stream) const {
-  return endpoint_->queued_bytes(to_link(stream));
+std::size_t CircuitTransport::queued_bytes(StreamId stream) const {
+  return endpoint_->queued_bytes(stream);
 }
-circuit::Sink::CellsHeld CircuitTransport::held(circuit::StreamKey stream) const {
-  const link::Endpoint::MemoryHeld held = endpoint_->held(to_link(stream));
+circuit::Sink::CellsHeld CircuitTransport::held(StreamId stream) const {
+  const link::Endpoint::MemoryHeld held = endpoint_->held(stream);
   return {.bytes = held.bytes, .waited = held.waited};
 }
-void CircuitTransport::consume(circuit::StreamKey stream, std::size_t bytes) {
-  endpoint_->consume(to_link(stream), bytes);
+void CircuitTransport::consume(StreamId stream, std::size_t bytes) {
+  endpoint_->consume(stream, bytes);
 }
-void CircuitTransport::reset(circuit::StreamKey stream, wire::EndCode code) {
-  endpoint_->reset(to_link(stream), code);
+void CircuitTransport::reset(StreamId stream, wire::EndCode code) {
+  endpoint_->reset(stream, code);
 }
 
 void CircuitTransport::report(BoundedList& out, std::size_t waiting_max) const {
@@ -182,7 +171,7 @@ void CircuitTransport::report(BoundedList& out, std::size_t waiting_max) const {
 // ---- link::LinkEvents ---------------------------------------------------------------------------
 
 void CircuitTransport::on_link_ready(link::LinkId link, Now now) {
-  if (dials_.ready(pack(link)) && endpoint_->overfull()) {
+  if (dials_.ready(link) && endpoint_->overfull()) {
     for (const Waiting& waiting : take_waiting(link)) {
       circuits_->on_extended(waiting.ticket, fail(Errc::refused_links), now);
     }
@@ -195,19 +184,19 @@ void CircuitTransport::on_link_ready(link::LinkId link, Now now) {
 }
 
 void CircuitTransport::on_link_draining(link::LinkId link, link::Drain why, Now now) {
-  circuits_->on_link_draining(pack(link), why == link::Drain::stopping, now);
+  circuits_->on_link_draining(link, why == link::Drain::stopping, now);
 }
 
 void CircuitTransport::on_link_closed(link::LinkId link, const Error& why, Now now) {
   const bool plain = why.code == Errc::identity_mismatch || why.code == Errc::refused_by_peer;
   const Errc code = plain ? why.code : Errc::unreachable;
   if (plain) {
-    dials_.leave(pack(link));
+    dials_.leave(link);
   } else {
-    dials_.failed(pack(link), now.mono);
+    dials_.failed(link, now.mono);
   }
-  dials_.forget(pack(link));
-  dials_.forget_link(pack(link));
+  dials_.forget(link);
+  dials_.forget_link(link);
   for (const Waiting& waiting : take_waiting(link)) {
     const auto other = endpoint_->find(waiting.next);  // the peer may have dialed us meanwhile
     if (other && *other != link) {
@@ -217,7 +206,7 @@ void CircuitTransport::on_link_closed(link::LinkId link, const Error& why, Now n
     }
   }
   limiter_.forget(link);
-  circuits_->on_link_closed(pack(link), now);
+  circuits_->on_link_closed(link, now);
   listener_.link_closed(link, now);
 }
 
@@ -234,19 +223,19 @@ void CircuitTransport::on_control_frame(link::LinkId link, std::uint8_t type, By
 void CircuitTransport::on_stream_opened(link::StreamId stream, Now now) {
   const wire::EndCode code = limiter_.ask(stream.link, now);
   if (code != wire::EndCode::none) return endpoint_->reset(stream, code);
-  circuits_->on_stream_opened(to_circuit(stream), now);
+  circuits_->on_stream_opened(stream, now);
 }
 void CircuitTransport::on_stream_data(link::StreamId stream, std::uint64_t context, Bytes data,
                                       Now now) {
-  circuits_->on_stream_data(to_circuit(stream), context, data, now);
+  circuits_->on_stream_data(stream, context, data, now);
 }
 void CircuitTransport::on_stream_sent(link::StreamId stream, std::uint64_t context,
                                       std::size_t bytes, Now now) {
-  circuits_->on_stream_sent(to_circuit(stream), context, bytes, now);
+  circuits_->on_stream_sent(stream, context, bytes, now);
 }
 void CircuitTransport::on_stream_closed(link::StreamId stream, std::uint64_t context,
                                         wire::EndCode code, Now now) {
-  circuits_->on_stream_closed(to_circuit(stream), context, code, now);
+  circuits_->on_stream_closed(stream, context, code, now);
 }
 
 }  // namespace qudag::shard

@@ -11,7 +11,6 @@
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
 #include "shard/protection/build_limiter.h"
-#include "shard/seam/link_key.h"
 #include "shard/warm_links.h"
 
 #include <cstdint>
@@ -56,13 +55,13 @@ class CircuitTransport final : public link::LinkEvents, public circuit::Sink {
 
   // circuit::Sink
   void extend(std::uint64_t ticket, const NodeId& next, Priority priority, Now now) override;
-  void set_context(circuit::StreamKey stream, std::uint64_t context) override;
-  void set_priority(circuit::StreamKey stream, Priority priority) override;
-  void write(circuit::StreamKey stream, memory::Block block) override;
-  std::size_t queued_bytes(circuit::StreamKey stream) const override;
-  CellsHeld held(circuit::StreamKey stream) const override;
-  void consume(circuit::StreamKey stream, std::size_t bytes) override;
-  void reset(circuit::StreamKey stream, wire::EndCode code) override;
+  void set_context(StreamId stream, std::uint64_t context) override;
+  void set_priority(StreamId stream, Priority priority) override;
+  void write(StreamId stream, memory::Block block) override;
+  std::size_t queued_bytes(StreamId stream) const override;
+  CellsHeld held(StreamId stream) const override;
+  void consume(StreamId stream, std::size_t bytes) override;
+  void reset(StreamId stream, wire::EndCode code) override;
 
   // link::LinkEvents
   void on_link_ready(link::LinkId link, Now now) override;
@@ -84,12 +83,11 @@ class CircuitTransport final : public link::LinkEvents, public circuit::Sink {
   };
 
   Result<link::LinkId> link_for(std::uint64_t ticket, const NodeId& next, Now now);
-  Result<link::LinkId> dial_for(std::uint64_t asker, const NodeId& next, Now now);
-  void give_up(std::uint64_t dial, Now now);
-  bool make_link_room(std::uint64_t asker, Now now);
-  Result<circuit::StreamKey> open_on(link::LinkId link, Priority priority);
-  void answer(link::LinkId link, const Waiting& waiting, Result<circuit::StreamKey> stream,
-              Now now);
+  Result<link::LinkId> dial_for(LinkId asker, const NodeId& next, Now now);
+  void give_up(LinkId dial, Now now);
+  bool make_link_room(LinkId asker, Now now);
+  Result<StreamId> open_on(link::LinkId link, Priority priority);
+  void answer(link::LinkId link, const Waiting& waiting, Result<StreamId> stream, Now now);
   void note(const NodeId& peer, LinkRequest how, Now now);
   std::vector<Waiting> take_waiting(link::LinkId link);
 

@@ -373,15 +373,6 @@ void Shard::load_frame(link::LinkId link, Bytes body, Now now) {
   }
 }
 
-namespace {
-
-link::LinkId link_of(std::uint64_t gossip_key) {
-  return {.slot = static_cast<std::uint32_t>(gossip_key & 0xff'ffff),
-          .generation = static_cast<std::uint32_t>(gossip_key >> 24)};
-}
-
-}  // namespace
-
 bool Shard::send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body) {
   return endpoint_->send_control(link_of(gossip_key), type, body);
 }

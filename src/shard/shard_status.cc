@@ -114,13 +114,13 @@ std::vector<CircuitStatus> Shard::circuits() const {
     status.cells_forward = info.cells_forward;
     status.cells_backward = info.cells_backward;
     if (info.previous.index >= 0) {
-      if (const auto link = endpoint_->info(unpack_link(info.previous.link))) {
+      if (const auto link = endpoint_->info(info.previous.link)) {
         status.previous = link->peer;
         status.previous_address = link->remote;
       }
     }
     if (info.next.index >= 0) {
-      if (const auto link = endpoint_->info(unpack_link(info.next.link))) {
+      if (const auto link = endpoint_->info(info.next.link)) {
         status.next = link->peer;
         status.next_address = link->remote;
       }

@@ -29,23 +29,21 @@ class Grip final : public circuit::Sink {
   void extend(std::uint64_t ticket, const NodeId& next, Priority priority, Now now) override {
     below_.extend(ticket, next, priority, now);
   }
-  void set_context(circuit::StreamKey stream, std::uint64_t context) override {
+  void set_context(StreamId stream, std::uint64_t context) override {
     below_.set_context(stream, context);
   }
-  void set_priority(circuit::StreamKey stream, Priority priority) override {
+  void set_priority(StreamId stream, Priority priority) override {
     below_.set_priority(stream, priority);
   }
-  void write(circuit::StreamKey stream, memory::Block block) override {
+  void write(StreamId stream, memory::Block block) override {
     if (block.size() > first_bytes_only) block.drop_back(block.size() - first_bytes_only);
     below_.write(stream, std::move(block));
   }
-  std::size_t queued_bytes(circuit::StreamKey stream) const override {
-    return below_.queued_bytes(stream);
-  }
-  void consume(circuit::StreamKey stream, std::size_t bytes) override {
+  std::size_t queued_bytes(StreamId stream) const override { return below_.queued_bytes(stream); }
+  void consume(StreamId stream, std::size_t bytes) override {
     if (!keep_windows) below_.consume(stream, bytes);
   }
-  void reset(circuit::StreamKey stream, wire::EndCode code) override { below_.reset(stream, code); }
+  void reset(StreamId stream, wire::EndCode code) override { below_.reset(stream, code); }
 
   bool keep_windows = false;
   std::size_t first_bytes_only = SIZE_MAX;  ///< of each block, from now on

@@ -65,7 +65,7 @@ void Node::extend(std::uint64_t ticket, const NodeId& next, Priority, Now) {
     if (extend_error) return circuits.on_extended(ticket, fail(*extend_error), net.now());
     for (std::size_t i = 0; i < net.size(); ++i) {
       if (net.node(i).id == next) {
-        const StreamKey key = net.connect(index, i).key;
+        const StreamId key = net.connect(index, i).key;
         return circuits.on_extended(ticket, key, net.now());
       }
     }
@@ -75,14 +75,14 @@ void Node::extend(std::uint64_t ticket, const NodeId& next, Priority, Now) {
   net.at(net.time_ + net.delay(), answer);
 }
 
-void Node::set_context(StreamKey stream, std::uint64_t context) {
+void Node::set_context(StreamId stream, std::uint64_t context) {
   net.find(stream)->of(index).context = context;
 }
-void Node::set_priority(StreamKey stream, Priority priority) {
+void Node::set_priority(StreamId stream, Priority priority) {
   net.find(stream)->of(index).priority = priority;
 }
 
-void Node::write(StreamKey key, memory::Block block) {
+void Node::write(StreamId key, memory::Block block) {
   Stream* stream = net.find(key);
   ASSERT_NE(stream, nullptr);
   StreamEnd& end = stream->of(index);
@@ -93,11 +93,9 @@ void Node::write(StreamKey key, memory::Block block) {
   net.wake(*stream, &end == &stream->end[0] ? 0 : 1);
 }
 
-std::size_t Node::queued_bytes(StreamKey stream) const {
-  return net.find(stream)->of(index).queued;
-}
+std::size_t Node::queued_bytes(StreamId stream) const { return net.find(stream)->of(index).queued; }
 
-Sink::CellsHeld Node::held(StreamKey stream) const {
+Sink::CellsHeld Node::held(StreamId stream) const {
   const StreamEnd& end = net.find(stream)->of(index);
   if (end.queue.empty()) return {};
   const auto now =
@@ -105,7 +103,7 @@ Sink::CellsHeld Node::held(StreamKey stream) const {
   return {end.queued, now - std::chrono::milliseconds(end.queue.front().header()->queued_at)};
 }
 
-void Node::consume(StreamKey key, std::size_t bytes) {
+void Node::consume(StreamId key, std::size_t bytes) {
   Stream* stream = net.find(key);
   StreamEnd& end = stream->of(index);
   end.consumed += bytes;
@@ -113,7 +111,7 @@ void Node::consume(StreamKey key, std::size_t bytes) {
   if (!window_shut) net.wake(*stream, &end == &stream->end[0] ? 1 : 0);
 }
 
-void Node::reset(StreamKey key, EndCode code) {
+void Node::reset(StreamId key, EndCode code) {
   Stream* stream = net.find(key);
   StreamEnd& end = stream->of(index);
   EXPECT_EQ(end.consumed, end.received) << "window lost with the stream";
@@ -267,19 +265,19 @@ std::vector<Stream*> Net::streams() {
   for (auto& [index, stream] : streams_) out.push_back(&stream);
   return out;
 }
-Stream* Net::find(StreamKey key) {
+Stream* Net::find(StreamId key) {
   const auto at = streams_.find(key.index);
   return at == streams_.end() ? nullptr : &at->second;
 }
 
-std::uint64_t Net::link_between(std::size_t a, std::size_t b) {
+LinkId Net::link_between(std::size_t a, std::size_t b) {
   const auto low = static_cast<std::uint32_t>(std::min(a, b));
   const auto high = static_cast<std::uint32_t>(std::max(a, b));
-  return (std::uint64_t{high} << 32) | low;
+  return {.slot = low, .generation = high};
 }
 
 void Net::close_link(std::size_t a, std::size_t b) {
-  const std::uint64_t link = link_between(a, b);
+  const LinkId link = link_between(a, b);
   for (auto& [index, stream] : streams_) {
     if (stream.key.link != link) continue;
     for (StreamEnd& end : stream.end) {
@@ -380,7 +378,7 @@ void Net::check() {
 void Net::expect_drained() {
   for (const auto& each : nodes_) {
     for (const CircuitInfo& info : each->circuits.list()) {
-      for (const StreamKey key : {info.previous, info.next}) {
+      for (const StreamId key : {info.previous, info.next}) {
         if (key.index < 0) continue;
         const StreamEnd& end = find(key)->of(each->index);
         EXPECT_EQ(end.consumed, end.received) << "node " << each->index;

@@ -69,7 +69,7 @@ struct StreamEnd {
 };
 
 struct Stream {
-  StreamKey key;
+  StreamId key;
   StreamEnd end[2];  // [0] opened it
   StreamEnd& of(std::size_t node) { return end[0].node == node ? end[0] : end[1]; }
 };
@@ -94,13 +94,13 @@ class Node final : public Sink, public CircuitEvents {
 
   // Sink
   void extend(std::uint64_t ticket, const NodeId& next, Priority priority, Now now) override;
-  void set_context(StreamKey stream, std::uint64_t context) override;
-  void set_priority(StreamKey stream, Priority priority) override;
-  void write(StreamKey stream, memory::Block block) override;
-  std::size_t queued_bytes(StreamKey stream) const override;
-  CellsHeld held(StreamKey stream) const override;
-  void consume(StreamKey stream, std::size_t bytes) override;
-  void reset(StreamKey stream, EndCode code) override;
+  void set_context(StreamId stream, std::uint64_t context) override;
+  void set_priority(StreamId stream, Priority priority) override;
+  void write(StreamId stream, memory::Block block) override;
+  std::size_t queued_bytes(StreamId stream) const override;
+  CellsHeld held(StreamId stream) const override;
+  void consume(StreamId stream, std::size_t bytes) override;
+  void reset(StreamId stream, EndCode code) override;
 
   // CircuitEvents
   void on_built(CircuitId circuit, Duration took, Now now) override;
@@ -172,8 +172,8 @@ class Net {
   /// After a change of window_shut: what waits for a window is tried again.
   void wake_all();
   std::vector<Stream*> streams();
-  Stream* find(StreamKey key);
-  std::uint64_t link_between(std::size_t a, std::size_t b);
+  Stream* find(StreamId key);
+  LinkId link_between(std::size_t a, std::size_t b);
   void close_link(std::size_t a, std::size_t b);
   /// Everything that node `from` sends to `to` goes through this first.
   std::function<void(std::size_t from, std::size_t to, std::size_t offset, Data& data)> tamper;

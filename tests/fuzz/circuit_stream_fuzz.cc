@@ -19,7 +19,6 @@ namespace {
 
 using namespace qudag;
 using circuit::CircuitId;
-using circuit::StreamKey;
 
 class FuzzRng final : public Rng {
  public:
@@ -140,9 +139,9 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
       }
       case 9:
         for (auto& [each_index, each] : streams_) {
-          if (name(each_index).link == arg % 2) each.open = false;
+          if (name(each_index).link == link_number(arg % 2)) each.open = false;
         }
-        return circuits_.on_link_closed(arg % 2, now());
+        return circuits_.on_link_closed(link_number(arg % 2), now());
       case 10:
         extend_fails_ = arg % 2 == 1;
         return;
@@ -165,10 +164,12 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
     return out;
   }
 
-  StreamKey name(std::int64_t index) const {
-    return {static_cast<std::uint64_t>(index % 2), index};
+  template <class Number>
+  static LinkId link_number(Number number) {
+    return {.slot = static_cast<std::uint32_t>(number), .generation = 1};
   }
-  StreamKey open() {
+  StreamId name(std::int64_t index) const { return {link_number(index % 2), index}; }
+  StreamId open() {
     streams_[next_index_];
     return name(next_index_++);
   }
@@ -200,23 +201,23 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
     if (extend_fails_) return circuits_.on_extended(ticket, fail(Errc::unreachable), at);
     circuits_.on_extended(ticket, open(), at);
   }
-  void set_context(StreamKey stream, std::uint64_t context) override {
+  void set_context(StreamId stream, std::uint64_t context) override {
     find(stream.index)->context = context;
   }
-  void set_priority(StreamKey, Priority) override {}
-  void write(StreamKey key, memory::Block block) override {
+  void set_priority(StreamId, Priority) override {}
+  void write(StreamId key, memory::Block block) override {
     Stream& stream = *find(key.index);
     if (!stream.open) return;
     stream.queued += block.size();
     stream.queue.push_back(std::move(block));
   }
-  std::size_t queued_bytes(StreamKey key) const override { return streams_.at(key.index).queued; }
-  void consume(StreamKey key, std::size_t bytes) override {
+  std::size_t queued_bytes(StreamId key) const override { return streams_.at(key.index).queued; }
+  void consume(StreamId key, std::size_t bytes) override {
     Stream& stream = *find(key.index);
     stream.consumed += bytes;
     QUDAG_ASSERT(stream.consumed <= stream.received);
   }
-  void reset(StreamKey key, wire::EndCode) override {
+  void reset(StreamId key, wire::EndCode) override {
     Stream& stream = *find(key.index);
     QUDAG_ASSERT(stream.open && stream.consumed == stream.received);
     stream.open = false;

@@ -55,7 +55,7 @@ class Source {
   }
   void end_any(bool by_us) { end(rng_.below(circuits.size()), by_us); }
   void report(const NodeId& relay, std::uint16_t load) {
-    EXPECT_TRUE(history.loads().heard(relay, 1, load, now));
+    EXPECT_TRUE(history.loads().heard(relay, link_number(1), load, now));
   }
   double count(const NodeId& guard) const {
     return static_cast<double>(std::ranges::count(circuits, guard));

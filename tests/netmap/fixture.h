@@ -98,6 +98,9 @@ inline std::shared_ptr<Entry> entry_of(std::uint64_t number, std::uint32_t capac
   return entry;
 }
 
+inline LinkId link_number(std::uint64_t number) {
+  return {.slot = static_cast<std::uint32_t>(number), .generation = 1};
+}
 inline NodeId id_of(std::uint64_t number) { return entry_of(number)->descriptor.id; }
 
 struct Frame {

@@ -151,7 +151,7 @@ RelayHistory learned(const Map& map, const View& view, int builds, Now& now) {
   for (std::uint64_t i = 1; i <= kRelays; i += 4) {
     const double sixteenths = std::round(map.at(id_of(i)).load * 16);
     const auto load = static_cast<std::uint16_t>(std::min(65'535.0, sixteenths * 4'096));
-    EXPECT_TRUE(history.loads().heard(id_of(i), i, load, now));
+    EXPECT_TRUE(history.loads().heard(id_of(i), link_number(i), load, now));
   }
   return history;
 }

@@ -124,7 +124,7 @@ TEST(Paths, NobodyIsAboveTwiceItsEvenShareWithEverythingTogether) {
         history.succeeded(std::array{id_of(i)}, i <= liars ? 1ms : 900ms, now);
       }
       if (i <= liars) continue;
-      EXPECT_TRUE(history.loads().heard(id_of(i), i, 65'535, now));
+      EXPECT_TRUE(history.loads().heard(id_of(i), link_number(i), 65'535, now));
       for (std::uint64_t liar = 1; liar <= liars; ++liar) {
         for (int round = 0; round < 5; ++round) history.suspect(id_of(i), id_of(liar), now);
       }
@@ -163,7 +163,7 @@ TEST(Paths, AGuardGetsTwiceItsEvenPartAtMost) {
   draw();
   const auto ids = guards.ids();
   for (std::size_t i = 1; i < ids.size(); ++i) {
-    EXPECT_TRUE(history.loads().heard(ids[i], i, 65'535, now));
+    EXPECT_TRUE(history.loads().heard(ids[i], link_number(i), 65'535, now));
   }
   std::map<NodeId, int> begun;
   for (int i = 0; i < 1'000; ++i) {

@@ -260,7 +260,7 @@ class Churner final : public Attacker {
   using Attacker::Attacker;
 
  private:
-  void writes(circuit::StreamKey, memory::Block& block) override {
+  void writes(StreamId, memory::Block& block) override {
     if (block.size() != limits::kReplyMessageBytes) return;
     for (std::byte& one : block.bytes()) one ^= std::byte{0x5a};
   }
@@ -317,7 +317,7 @@ class Replayer final : public Liar {
     Liar::relayed(sighting, circuit);
     next_hop_ = sighting.next;
   }
-  void writes(circuit::StreamKey stream, memory::Block& block) override {
+  void writes(StreamId stream, memory::Block& block) override {
     if (stream != stream_ || bytes_.size() >= kBuild) {
       stream_ = stream;
       bytes_.clear();
@@ -337,7 +337,7 @@ class Replayer final : public Liar {
   }
   static constexpr std::size_t kBuild = limits::kBuildMessageBytes + circuit::Preface{}.size();
   NodeId next_hop_;
-  circuit::StreamKey stream_;
+  StreamId stream_;
   std::vector<std::byte> bytes_;
   std::deque<std::pair<NodeId, std::vector<std::byte>>> kept_;
 };

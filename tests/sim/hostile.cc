@@ -1,6 +1,7 @@
 #include "sim/hostile.h"
 
 #include "shard/key_ring.h"
+#include "shard/seam/link_key.h"
 
 #include <algorithm>
 #include <cstring>
@@ -223,19 +224,21 @@ TimePoint Hostile::next_deadline() const {
 // ---- links and gossip ---------------------------------------------------------------------------
 
 void Hostile::link_ready(link::LinkId link, Now now) {
-  netmap_.on_link_ready(shard::pack(link), now);
+  netmap_.on_link_ready(shard::gossip_key(0, link), now);
   const auto info = endpoint_->info(link);
   if (info && !info->dialer) linked(info->remote);
 }
 
-void Hostile::link_closed(link::LinkId link, Now) { netmap_.on_link_closed(shard::pack(link)); }
+void Hostile::link_closed(link::LinkId link, Now) {
+  netmap_.on_link_closed(shard::gossip_key(0, link));
+}
 
 void Hostile::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
-  static_cast<void>(netmap_.on_frame(shard::pack(link), type, body, now));
+  static_cast<void>(netmap_.on_frame(shard::gossip_key(0, link), type, body, now));
 }
 
 bool Hostile::send(std::uint64_t link, std::uint8_t type, Bytes body) {
-  return endpoint_->send_control(shard::unpack_link(link), type, body);
+  return endpoint_->send_control(shard::link_of(link), type, body);
 }
 
 // ---- circuits -----------------------------------------------------------------------------------
@@ -243,7 +246,7 @@ bool Hostile::send(std::uint64_t link, std::uint8_t type, Bytes body) {
 SocketAddress Hostile::previous_of(circuit::CircuitId circuit) const {
   const auto info = circuits_.info(circuit);
   if (!info || info->previous.index < 0) return {};
-  const auto link = endpoint_->info(shard::unpack_link(info->previous.link));
+  const auto link = endpoint_->info(info->previous.link);
   return link ? link->remote : SocketAddress{};
 }
 
@@ -305,24 +308,18 @@ void Hostile::extend(std::uint64_t ticket, const NodeId& next, Priority priority
   transport_.extend(ticket, next, priority, now);
 }
 
-void Hostile::set_context(circuit::StreamKey stream, std::uint64_t context) {
+void Hostile::set_context(StreamId stream, std::uint64_t context) {
   transport_.set_context(stream, context);
 }
-void Hostile::set_priority(circuit::StreamKey stream, Priority priority) {
+void Hostile::set_priority(StreamId stream, Priority priority) {
   transport_.set_priority(stream, priority);
 }
-void Hostile::write(circuit::StreamKey stream, memory::Block block) {
+void Hostile::write(StreamId stream, memory::Block block) {
   writes(stream, block);
   transport_.write(stream, std::move(block));
 }
-std::size_t Hostile::queued_bytes(circuit::StreamKey stream) const {
-  return transport_.queued_bytes(stream);
-}
-void Hostile::consume(circuit::StreamKey stream, std::size_t bytes) {
-  transport_.consume(stream, bytes);
-}
-void Hostile::reset(circuit::StreamKey stream, wire::EndCode code) {
-  transport_.reset(stream, code);
-}
+std::size_t Hostile::queued_bytes(StreamId stream) const { return transport_.queued_bytes(stream); }
+void Hostile::consume(StreamId stream, std::size_t bytes) { transport_.consume(stream, bytes); }
+void Hostile::reset(StreamId stream, wire::EndCode code) { transport_.reset(stream, code); }
 
 }  // namespace qudag::testing

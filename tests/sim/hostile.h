@@ -71,7 +71,7 @@ class Hostile : public runtime::Driven,
   virtual void relayed(const Sighting&, circuit::CircuitId) {}
   virtual void came(circuit::CircuitId, const SocketAddress& from) { static_cast<void>(from); }
   virtual void linked(const SocketAddress&) {}
-  virtual void writes(circuit::StreamKey, memory::Block&) {}
+  virtual void writes(StreamId, memory::Block&) {}
 
   // What they have for it.
   void later(Duration after, std::function<void()> step);
@@ -137,13 +137,13 @@ class Hostile : public runtime::Driven,
   void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
   // circuit::Sink
   void extend(std::uint64_t ticket, const NodeId& next, Priority priority, Now now) override;
-  void set_context(circuit::StreamKey stream, std::uint64_t context) override;
-  void set_priority(circuit::StreamKey stream, Priority priority) override;
-  void write(circuit::StreamKey stream, memory::Block block) override;
-  std::size_t queued_bytes(circuit::StreamKey stream) const override;
-  CellsHeld held(circuit::StreamKey stream) const override { return transport_.held(stream); }
-  void consume(circuit::StreamKey stream, std::size_t bytes) override;
-  void reset(circuit::StreamKey stream, wire::EndCode code) override;
+  void set_context(StreamId stream, std::uint64_t context) override;
+  void set_priority(StreamId stream, Priority priority) override;
+  void write(StreamId stream, memory::Block block) override;
+  std::size_t queued_bytes(StreamId stream) const override;
+  CellsHeld held(StreamId stream) const override { return transport_.held(stream); }
+  void consume(StreamId stream, std::size_t bytes) override;
+  void reset(StreamId stream, wire::EndCode code) override;
   // netmap::GossipSink
   bool send(std::uint64_t link, std::uint8_t type, Bytes body) override;
 

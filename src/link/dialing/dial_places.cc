@@ -4,7 +4,7 @@
 
 namespace qudag::link {
 
-DialPlaces::Verdict DialPlaces::ask(Key asker, const NodeId& next, std::size_t addresses,
+DialPlaces::Verdict DialPlaces::ask(LinkId asker, const NodeId& next, std::size_t addresses,
                                     TimePoint now) {
   Verdict out;
   if (const auto dead = dead_.find({asker, next}); dead != dead_.end()) {
@@ -27,38 +27,38 @@ DialPlaces::Verdict DialPlaces::ask(Key asker, const NodeId& next, std::size_t a
   return out;
 }
 
-std::size_t DialPlaces::held_by(const std::vector<Dial>& all, Key asker) {
+std::size_t DialPlaces::held_by(const std::vector<Dial>& all, LinkId asker) {
   return static_cast<std::size_t>(std::ranges::count(all, asker, &Dial::asker));
 }
 
 /// The asking link itself if none has more.
-DialPlaces::Key DialPlaces::with_most(const std::vector<Dial>& all, Key asker) {
-  std::map<Key, std::size_t> held{{asker, 0}};
+LinkId DialPlaces::with_most(const std::vector<Dial>& all, LinkId asker) {
+  std::map<LinkId, std::size_t> held{{asker, 0}};
   for (const Dial& dial : all) ++held[dial.asker];
-  Key most = asker;
+  LinkId most = asker;
   for (const auto& [one, count] : held) {
     if (count > held[most]) most = one;
   }
   return most;
 }
 
-std::optional<DialPlaces::Key> DialPlaces::to_give_up(Key asker) const {
+std::optional<LinkId> DialPlaces::to_give_up(LinkId asker) const {
   const auto first = std::ranges::find(dials_, with_most(dials_, asker), &Dial::asker);
   return first == dials_.end() ? std::nullopt : std::optional(first->dial);
 }
 
-void DialPlaces::began(Key dial, Key asker, const NodeId& next) {
+void DialPlaces::began(LinkId dial, LinkId asker, const NodeId& next) {
   ++stats_.begun;
   dials_.push_back({dial, asker, next});
 }
 
-void DialPlaces::joined(Key dial, Key asker) {
+void DialPlaces::joined(LinkId dial, LinkId asker) {
   const auto at = std::ranges::find(dials_, dial, &Dial::dial);
   if (at == dials_.end()) return;
   if (held_by(dials_, asker) + 1 < held_by(dials_, at->asker)) at->asker = asker;
 }
 
-std::optional<DialPlaces::Dial> DialPlaces::take(Key dial) {
+std::optional<DialPlaces::Dial> DialPlaces::take(LinkId dial) {
   const auto at = std::ranges::find(dials_, dial, &Dial::dial);
   if (at == dials_.end()) return std::nullopt;
   const Dial out = *at;
@@ -66,26 +66,26 @@ std::optional<DialPlaces::Dial> DialPlaces::take(Key dial) {
   return out;
 }
 
-bool DialPlaces::ready(Key dial) {
+bool DialPlaces::ready(LinkId dial) {
   const std::optional<Dial> ended = take(dial);
   if (ended) links_.push_back(*ended);
   return ended.has_value();
 }
 
-std::vector<DialPlaces::Key> DialPlaces::links_of_most(Key asker) const {
-  const Key most = with_most(links_, asker);
-  std::vector<Key> out;
+std::vector<LinkId> DialPlaces::links_of_most(LinkId asker) const {
+  const LinkId most = with_most(links_, asker);
+  std::vector<LinkId> out;
   for (const Dial& link : links_) {
     if (link.asker == most) out.push_back(link.dial);
   }
   return out;
 }
 
-void DialPlaces::forget_link(Key link) {
+void DialPlaces::forget_link(LinkId link) {
   std::erase_if(links_, [link](const Dial& one) { return one.dial == link; });
 }
 
-void DialPlaces::failed(Key dial, TimePoint now) {
+void DialPlaces::failed(LinkId dial, TimePoint now) {
   const std::optional<Dial> ended = take(dial);
   if (!ended || !make_room(ended->asker, now)) return;
   Dead& dead = dead_[{ended->asker, ended->next}];
@@ -94,7 +94,7 @@ void DialPlaces::failed(Key dial, TimePoint now) {
 }
 
 /// For another dead one of that link.
-bool DialPlaces::make_room(Key asker, TimePoint now) {
+bool DialPlaces::make_room(LinkId asker, TimePoint now) {
   if (dead_.size() >= kDeadMax) {
     std::erase_if(dead_, [now](const auto& dead) { return dead.second.until <= now; });
   }
@@ -108,7 +108,7 @@ bool DialPlaces::make_room(Key asker, TimePoint now) {
   return dead_.size() < kDeadMax;
 }
 
-void DialPlaces::forget(Key asker) {
+void DialPlaces::forget(LinkId asker) {
   rates_.erase(asker);
   auto at = dead_.lower_bound({asker, NodeId{}});
   while (at != dead_.end() && at->first.first == asker) at = dead_.erase(at);

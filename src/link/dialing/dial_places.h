@@ -15,6 +15,7 @@
 #pragma once
 
 #include "base/bounded.h"
+#include "base/link_id.h"
 #include "base/time.h"
 #include "sync/token_bucket.h"
 #include "telemetry/metric.h"
@@ -62,36 +63,35 @@ class DialPlaces {
  public:
   static constexpr std::size_t kDeadPerLinkMax = 64;
   static constexpr std::size_t kDeadMax = 2'048;
-  using Key = std::uint64_t;  // of a link
 
   enum class Answer : std::uint8_t { dial, dead, too_many };
   struct Verdict {
     Answer answer = Answer::dial;
-    std::size_t address = 0;   // which of its addresses
-    std::optional<Key> end{};  // the dial that makes place for it
+    std::size_t address = 0;      // which of its addresses
+    std::optional<LinkId> end{};  // the dial that makes place for it
   };
 
   explicit DialPlaces(const DialRules& rules) : rules_(rules) {}
 
   /// A circuit that came over `asker` goes on to `next`, which has so many addresses.
-  Verdict ask(Key asker, const NodeId& next, std::size_t addresses, TimePoint now);
-  void began(Key dial, Key asker, const NodeId& next);
+  Verdict ask(LinkId asker, const NodeId& next, std::size_t addresses, TimePoint now);
+  void began(LinkId dial, LinkId asker, const NodeId& next);
   /// Another circuit waits for a dial: it counts for who has fewer. Nothing if it is none of these.
-  void joined(Key dial, Key asker);
+  void joined(LinkId dial, LinkId asker);
   /// It is not for others any more: it is ready, was given up, or a circuit of ours wants it. True
   /// if it was.
-  bool leave(Key dial) { return take(dial).has_value(); }
+  bool leave(LinkId dial) { return take(dial).has_value(); }
   /// It answered, and is a link now. True if it was one of these dials.
-  bool ready(Key dial);
+  bool ready(LinkId dial);
   /// Of the links that came about so, those of the asking link that caused most; its own if none
   /// caused more.
-  std::vector<Key> links_of_most(Key asker) const;
+  std::vector<LinkId> links_of_most(LinkId asker) const;
   /// That link is gone, or used for us.
-  void forget_link(Key link);
+  void forget_link(LinkId link);
   /// It did not answer.
-  void failed(Key dial, TimePoint now);
+  void failed(LinkId dial, TimePoint now);
   /// That asking link is gone.
-  void forget(Key asker);
+  void forget(LinkId asker);
 
   std::size_t size() const { return dials_.size(); }
   const DialStats& stats() const { return stats_; }
@@ -99,8 +99,8 @@ class DialPlaces {
 
  private:
   struct Dial {
-    Key dial;
-    Key asker;
+    LinkId dial;
+    LinkId asker;
     NodeId next;
   };
   struct Dead {
@@ -108,17 +108,17 @@ class DialPlaces {
     TimePoint until{};
   };
 
-  std::optional<Dial> take(Key dial);
-  static std::size_t held_by(const std::vector<Dial>& all, Key asker);
-  static Key with_most(const std::vector<Dial>& all, Key asker);
-  std::optional<Key> to_give_up(Key asker) const;
-  bool make_room(Key asker, TimePoint now);
+  std::optional<Dial> take(LinkId dial);
+  static std::size_t held_by(const std::vector<Dial>& all, LinkId asker);
+  static LinkId with_most(const std::vector<Dial>& all, LinkId asker);
+  std::optional<LinkId> to_give_up(LinkId asker) const;
+  bool make_room(LinkId asker, TimePoint now);
 
   const DialRules rules_;
   std::vector<Dial> dials_;  // the oldest first
   std::vector<Dial> links_;  // that they became
-  std::map<std::pair<Key, NodeId>, Dead> dead_;
-  std::map<Key, sync::TokenBucket> rates_;
+  std::map<std::pair<LinkId, NodeId>, Dead> dead_;
+  std::map<LinkId, sync::TokenBucket> rates_;
   DialStats stats_;
 };
 

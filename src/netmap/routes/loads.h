@@ -8,6 +8,7 @@
 // further ones are not kept.
 #pragma once
 
+#include "base/link_id.h"
 #include "base/time.h"
 #include "sync/token_bucket.h"
 
@@ -33,8 +34,8 @@ class RelayLoads {
   explicit RelayLoads(std::size_t entries_max = 1024) : entries_max_(entries_max) {}
 
   /// `link` tells links of the same relay apart. False: it came too fast, or there is no room.
-  bool heard(const NodeId& relay, std::uint64_t link, std::uint16_t load, Now now);
-  void forget(std::uint64_t link);
+  bool heard(const NodeId& relay, LinkId link, std::uint16_t load, Now now);
+  void forget(LinkId link);
   /// 0 idle or unknown, 1 full; the highest that it said on any link.
   double load(const NodeId& relay, Now now) const;
   double share(const NodeId& relay, Now now) const { return 1 - kWeightOfLoad * load(relay, now); }
@@ -52,7 +53,7 @@ class RelayLoads {
     TimePoint at{};
   };
   std::size_t entries_max_;
-  std::map<std::pair<NodeId, std::uint64_t>, Heard> heard_;
+  std::map<std::pair<NodeId, LinkId>, Heard> heard_;
 };
 
 }  // namespace qudag::netmap

@@ -1,6 +1,5 @@
 #include "shard/protection/load_reports.h"
 
-#include "shard/seam/link_key.h"
 #include "wire/control.h"
 
 namespace qudag::shard {
@@ -49,7 +48,7 @@ bool LoadReports::heard(const link::Endpoint& endpoint, link::LinkId link, Bytes
   const auto info = endpoint.info(link);
   if (!info || !info->peer) {
     ++stats_.ignored_unknown;
-  } else if (loads_.heard(*info->peer, pack(link), *load, now)) {
+  } else if (loads_.heard(*info->peer, link, *load, now)) {
     ++stats_.heard;
   } else {
     ++stats_.ignored_too_fast;
@@ -59,7 +58,7 @@ bool LoadReports::heard(const link::Endpoint& endpoint, link::LinkId link, Bytes
 
 void LoadReports::link_closed(link::LinkId link) {
   told_.erase(link);
-  loads_.forget(pack(link));
+  loads_.forget(link);
 }
 
 LoadReportStats LoadReports::stats() const {
