@@ -1,6 +1,6 @@
 // run: alone
 // How a program that embeds a node is tested: against a network of real nodes in this process. No
-// waiting for states, no fixed ports, nothing on disk.
+// fixed ports, nothing on disk.
 #include <qudag/testing/network.h>
 
 #include <cstdio>

@@ -12,7 +12,7 @@ import pathlib
 import re
 import sys
 
-FOLDERS = ("src", "include", "apps", "bench", "tests", "cmake", "tools", "docs", "examples")
+FOLDERS = ("src", "include", "apps", "bench", "testing", "tests", "cmake", "tools", "docs", "examples")
 SUFFIXES = (".h", ".cc", ".cpp", ".py", ".sh", ".md", ".txt", ".cmake", ".toml")
 GLOSSARY = "docs/glossary.md"
 EXEMPT = (GLOSSARY, "tests/tools/check_words_test.py")

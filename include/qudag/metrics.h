@@ -147,7 +147,7 @@ enum class SampleKind : std::uint8_t { counter, gauge, histogram };
 /// (`..._bucket{le="0.000064"}`: how many took less than 64 us), `..._sum` in seconds and
 /// `..._count`, as Prometheus has it: such lines of several nodes may be added.
 struct MetricSample {
-  std::string name;    ///< Prometheus style: qudag_cells_relayed_total
+  std::string name;    ///< Prometheus style: qudag_cells_total
   std::string labels;  ///< "" or `priority="high",reason="expired"`
   std::string help;    ///< a sentence
   SampleKind kind = SampleKind::counter;

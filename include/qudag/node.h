@@ -142,7 +142,7 @@ class QUDAG_API Node {
   [[nodiscard]] std::future<NodeStatus> status() const;
   [[nodiscard]] std::future<std::vector<PeerStatus>> peers() const;
   [[nodiscard]] std::future<std::vector<CircuitStatus>> circuits() const;
-  /// Every waiting line, pool, table and buffer with its bounds; of queues also the books.
+  /// Every waiting line, pool, table and buffer with its bounds; for queues also the counters.
   [[nodiscard]] std::future<std::vector<QueueStatus>> queues() const;
   /// The metrics table, summed over shards.
   [[nodiscard]] std::future<std::vector<MetricSample>> metrics() const;

@@ -1,5 +1,5 @@
-// What an operator or embedder can set on a node. Every field has a bound and a default; names are
-// the same in the configuration file and on the command line (docs/config.example.toml).
+// What an operator or embedder can set on a node. Every field has a bound and a default. The keys of
+// the configuration file and the flags are named after them (docs/config.example.toml).
 //
 // A plain value: start() takes a copy, and nothing that happens to the original later counts. Sizes
 // are bytes unless said otherwise.
@@ -26,13 +26,13 @@ struct Limits {
   /// Of one block of addresses, /24 or /48; 0: no bound, as for all that follow in this group.
   std::size_t links_per_prefix = 256;
   std::size_t half_open_per_prefix = 64;        ///< half of them without proof of address
-  std::uint64_t handshakes_per_second = 1'000;  ///< that others begin; bursts of twice as many
+  std::uint64_t handshakes_per_second = 1'000;  ///< that others begin; bursts of 2 s of it
   std::uint64_t handshakes_per_prefix = 200;    ///< the same for one block of addresses
   std::uint64_t link_bytes_per_second = 0;      ///< that one link may bring
   std::size_t circuits = 10'000;                ///< in all roles, all shards together
   std::size_t circuits_building = 256;
   std::size_t circuits_per_link = 4'096;    ///< that one link may open
-  std::uint64_t builds_per_second = 2'000;  ///< that others begin; 0: no bound; bursts of twice
+  std::uint64_t builds_per_second = 2'000;  ///< that others begin; 0: no bound; bursts of 2 s
   std::uint64_t builds_per_link = 500;      ///< the same for one link
   std::size_t queue_high = 10'000;          ///< messages waiting to be sent, per priority
   std::size_t queue_normal = 50'000;

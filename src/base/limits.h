@@ -1,4 +1,5 @@
-// Every bound of the program in one place: what the wire fixes, and what a node may hold.
+// The bounds that the wire fixes, and those that follow from each other or that several modules use.
+// The other defaults of an operator's settings are in include/qudag/options.h.
 //
 // Sizes that follow from each other are written as sums, and the relations are asserted here.
 // Bounds that an operator can set are defaults; the key in the configuration file stands beside.
@@ -18,10 +19,10 @@ inline constexpr unsigned kHopsMax = kRelaysMax + 1;  // the destination include
 
 // ---- Cells (docs/reference/protocol.md, section 6) ----------------------------------------------
 inline constexpr std::size_t kTagBytes = 16;
-inline constexpr std::size_t kSmallCellBytes = 1024;  // high priority and normal
+inline constexpr std::size_t kSmallCellBytes = 1024;  // high and normal priority
 inline constexpr std::size_t kBulkCellBytes = 8192;   // low priority
 // Each hop before the last replaces 16 bytes at the far end of a cell; the payload leaves that
-// module free for the longest route, so that the destination does not learn the length of the
+// space free for the longest route, so that the destination does not learn the length of the
 // route.
 inline constexpr std::size_t kCellReserveBytes = kRelaysMax * kTagBytes;                 // 80
 inline constexpr std::size_t kCellOverheadBytes = kTagBytes + kCellReserveBytes;         // 96

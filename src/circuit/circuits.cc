@@ -281,13 +281,13 @@ void Circuits::on_extended(std::uint64_t ticket, Result<StreamId> stream, Now no
 
 // ---- protection ---------------------------------------------------------------------------------
 
-// A circuit that is stopped by backpressure holds cells and gets no new ones: the one whose last
-// cell came first has been stopped for longest.
 void Circuits::set_refusal(double chance, double high) {
   impl_->core.refusal = chance;
   impl_->core.refusal_high = high;
 }
 
+// A circuit that backpressure has stopped holds cells and gets no new ones. Of those, the one whose
+// last cell is oldest has been stopped for longest.
 std::size_t Circuits::shed(Priority priority, std::size_t count, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;

@@ -94,8 +94,8 @@ void Core::set_ready(Circuit& circuit, Now now) {
                timed ? now.mono + std::min(options.rest_after, options.idle_timeout) : kNever);
 }
 
-// DeadlineHeap of ready circuits are only ever late by being early: busy circuits do not move
-// theirs with every cell, it is looked at again when it comes (Circuits::Impl::due).
+// The deadline of a ready circuit may come early, and never late: a busy circuit does not move it
+// with every cell, but looks again when it comes (Circuits::Impl::due).
 void Core::rest(Circuit& circuit) {
   circuit.resting = true;
   memory_.give(kKeyBytes);

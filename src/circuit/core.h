@@ -56,8 +56,8 @@ class Core {
   bool full() const { return table_.size() >= table_.capacity(); }
   std::size_t building() const { return building_.size(); }
 
-  // Places (places.cc). A link holds what it likes while nobody else wants it; then the one that
-  // holds most gives up.
+  // Places (places.cc). A link may use any number of places until they run out. Then the link that
+  // uses most loses one.
   /// For a build over that link: when all slots are taken, the build that began first, of the link
   /// with most of them.
   void make_build_place(LinkId link, Now now);

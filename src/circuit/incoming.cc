@@ -121,11 +121,11 @@ void Incoming::take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now
   set_opening_deadline(circuit, now);
 }
 
-void Incoming::refuse_priority(Circuit& circuit, bool place, Now now) {
-  ++(place ? core_.stats.refused_overload : core_.stats.refused_limit);
+void Incoming::refuse_priority(Circuit& circuit, bool overload, Now now) {
+  ++(overload ? core_.stats.refused_overload : core_.stats.refused_limit);
   core_.end(circuit,
-            {.why = {place ? Errc::refused_overload : Errc::refused_circuits},
-             .previous = place ? EndCode::overload : EndCode::refused},
+            {.why = {overload ? Errc::refused_overload : Errc::refused_circuits},
+             .previous = overload ? EndCode::overload : EndCode::refused},
             now);
 }
 

@@ -2,7 +2,7 @@
 //
 // A wrong file is answered with its name, line, column and key, and what would be right:
 //   qudag.toml:3:1: unknown key 'bootstrp'; did you mean 'bootstrap'?
-//   qudag.toml:7:10: limits.memory: must be a size of at least 32MiB, such as "512MiB", not "lots"
+//   qudag.toml:7:10: limits.memory: must be a size from 32MiB to ..., not "lots"
 // Values set later win, so the order is: defaults, file, flags.
 #pragma once
 

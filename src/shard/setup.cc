@@ -15,10 +15,10 @@ constexpr std::size_t kBuildsPerTurn = 4;
 
 using namespace std::chrono_literals;
 
-/// The part of a bound that may be none.
 static_assert(Limits{}.builds_per_second == limits::kBuildsPerSecond &&
               Limits{}.memory == limits::kMemoryBytes);
 
+/// The part of a bound that may be none.
 template <class T>
 T share_of_bound(T total, unsigned shards) {
   return total == 0 ? 0 : std::max<T>(1, (total + shards - 1) / shards);

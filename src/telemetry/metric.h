@@ -1,6 +1,6 @@
 // Tables of metrics. A module has one beside its record of counts: what a number is called, what it
 // means and where it stands. The node adds up the records of its shards by these tables; no other
-// place names a metric.
+// place in the code names one, but for what a node counts itself (node/metrics.cc).
 //
 //   struct DialStats { std::uint64_t begun = 0, given_up = 0; };
 //

@@ -160,7 +160,7 @@ class Net {
   Now now() const {
     return {time_, kUnixStart + static_cast<UnixSeconds>(time_.time_since_epoch() / 1s)};
   }
-  /// Until nothing is on its way. DeadlineHeap of circuits do not run.
+  /// Until nothing is on its way. Deadlines of circuits do not come.
   void run();
   /// Lets that much time pass, deadlines included.
   void pass(Duration duration);
