@@ -33,7 +33,7 @@ std::unexpected<Error> failed(const std::filesystem::path& file) {
 
 /// Everything of it is on the disk when this returns.
 Status write_whole(const std::filesystem::path& file, Bytes bytes) {
-  const base::Fd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  const Fd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd) return failed(file);
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd.get(), bytes.data(), bytes.size());
@@ -64,7 +64,7 @@ Result<std::filesystem::path> write_file(const std::filesystem::path& directory,
   for (int i = 1; i <= kSameNameMax; ++i) {
     const std::filesystem::path file = directory / (i == 1 ? name : fmt::format("{}.{}", name, i));
     if (::renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, file.c_str(), RENAME_NOREPLACE) == 0) {
-      const base::Fd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      const Fd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       if (!folder || ::fsync(folder.get()) != 0) return failed(directory);
       return file;
     }

@@ -40,7 +40,7 @@ enum class Errc : std::uint16_t {
   unknown_destination = 300,  ///< no descriptor for that id is known
   no_route = 301,             ///< not enough distinct relays are known for the wanted hops
   unreachable = 302,          ///< a node did not answer
-  circuit_failed = 303,       ///< the circuit broke, and retries are used up
+  circuit_failed = 303,       ///< the circuit of a reply, or every attempt, has ended
   link_closed = 304,          ///< the link ended
   timed_out = 305,            ///< the time allowed for it is over
   expired = 306,              ///< the message's time to live ended first

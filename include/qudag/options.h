@@ -1,5 +1,5 @@
-// What an operator or embedder can set on a node. Every field has a bound and a default. The keys of
-// the configuration file and the flags are named after them (docs/config.example.toml).
+// What an operator or embedder can set on a node. Every field has a bound and a default. The keys
+// of the configuration file and the flags are named after them (docs/config.example.toml).
 //
 // A plain value: start() takes a copy, and nothing that happens to the original later counts. Sizes
 // are bytes unless said otherwise.

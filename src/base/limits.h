@@ -1,5 +1,5 @@
-// The bounds that the wire fixes, and those that follow from each other or that several modules use.
-// The other defaults of an operator's settings are in include/qudag/options.h.
+// The bounds that the wire fixes, and those that follow from each other or that several modules
+// use. The other defaults of an operator's settings are in include/qudag/options.h.
 //
 // Sizes that follow from each other are written as sums, and the relations are asserted here.
 // Bounds that an operator can set are defaults; the key in the configuration file stands beside.

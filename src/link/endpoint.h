@@ -126,9 +126,9 @@ struct EndpointOptions {
   std::size_t link_window_bytes = 16 * 1024 * 1024;
   /// What a link may receive a second, in bursts of a second; 0: no bound. Its windows wait.
   std::uint64_t link_bytes_per_second = 0;
-  std::chrono::milliseconds handshake_timeout{10'000};
-  std::chrono::milliseconds idle_timeout{120'000};
-  std::chrono::milliseconds keepalive{20'000};  // only for links that carry streams
+  std::chrono::milliseconds handshake_timeout{5'000};
+  std::chrono::milliseconds idle_timeout{30'000};
+  std::chrono::milliseconds keepalive{10'000};  // only for links that carry streams
   /// A link with streams that has been used is asked for a sign of life after a third of this
   /// silence, and ends after all of it. Zero: only the idle timeout ends it.
   std::chrono::milliseconds silence_max{0};

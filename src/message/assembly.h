@@ -9,13 +9,15 @@
 #include "memory/block.h"
 #include "memory/budget.h"
 #include "message/deadlines.h"
-#include "message/intrusive.h"
+#include "sync/intrusive.h"
 #include "wire/message_frames.h"
 
 #include <cstdint>
 #include <cstring>
 
 namespace qudag::message {
+
+using sync::Index, sync::Links, sync::List;
 
 struct CircuitEnd;
 

@@ -8,16 +8,18 @@
 #include "circuit/circuits.h"
 #include "message/assembly.h"
 #include "message/envelope.h"
-#include "message/fifo.h"
 #include "message/owed.h"
 #include "message/rests.h"
 #include "message/taken_ids.h"
+#include "sync/fifo.h"
 
 #include <memory>
 #include <unordered_map>
 #include <vector>
 
 namespace qudag::message {
+
+using sync::Fifo;
 
 /// Started and not yet acknowledged, at most, on one circuit: what one window of credit holds of
 /// 256-byte messages. So a peer never owes more than so many acknowledgements.

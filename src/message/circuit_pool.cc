@@ -266,6 +266,7 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
 
 void CircuitPool::build_failed(Flow& flow, const Error& why, Now now) {
   wait_before_next(flow, now);
+  flow.last_failure = why;
   const bool served = std::ranges::any_of(
       flow.circuits, [](const CircuitEnd* circuit_end) { return circuit_end->takes_new(); });
   if (!served) listener_.on_build_failed(flow, why, now);

@@ -11,7 +11,7 @@
 #include "memory/block.h"
 #include "memory/budget.h"
 #include "message/deadlines.h"
-#include "message/intrusive.h"
+#include "sync/intrusive.h"
 #include "wire/message_frames.h"
 
 #include <qudag/address.h>
@@ -23,6 +23,8 @@
 #include <optional>
 
 namespace qudag::message {
+
+using sync::Index, sync::Links, sync::List;
 
 struct Flow;
 struct CircuitEnd;
@@ -39,7 +41,7 @@ struct Envelope : Timed {
   ChannelNumber to_channel = 0;              // at the destination; 0 of a reply
   Priority priority = Priority::normal;
   bool is_signed = false;
-  std::uint8_t attempts = 0;  // circuits that this message was waiting for or sent on, and ended
+  std::uint8_t attempts = 0;  // circuits that it waited for or was sent on, and ended; 255: or more
   TimePoint accepted{};
   Duration waited{};  // until its first byte was packed
   TimePoint expires{};

@@ -37,6 +37,7 @@ struct Flow : Timed {
   EnvelopeOrder waiting;              // first in, first out; messages to be resent stand in front
   std::vector<CircuitEnd*> circuits;  // being built, ready and draining; a handful
   unsigned failures = 0;              // in a row
+  Error last_failure;                 // of those
   TimePoint build_after{};            // no new circuit before
   bool build_ahead = false;           // its circuit is worn: another, though nothing waits
   TimePoint active{};

@@ -139,7 +139,7 @@ struct MessagesOptions {
   std::shared_ptr<Delivered> delivered = nullptr;     // of all shards; null: its own
   Offload offload = nullptr;                          // null: slow steps run inside the call
   unsigned circuits_per_flow_max = 1;                 // parallel circuits of one flow
-  unsigned attempts_max = 5;                          // circuits tried for one message
+  unsigned attempts_max = 0;  // circuits tried for one message; 0: as many as its time to live lets
   // Rotate by age and by volume: of each circuit something between three quarters and five quarters
   // of it, drawn for it.
   std::chrono::seconds circuit_age_max{600};

@@ -460,8 +460,13 @@ void Sender::on_expired(Envelope& envelope, Now now) {
   // Under way it was too slow, who knows by how much.
   if (envelope.started)
     note_time(envelope, (now.mono - envelope.accepted - envelope.waited) * 3 / 2);
+  Error why(Errc::expired);
+  const Flow* const flow = envelope.flow;
+  if (flow != nullptr && flow->failures > 0) {
+    why.detail = "no circuit held: " + flow->last_failure.message();
+  }
   give_up(envelope);
-  finish(envelope, Outcome::expired, Errc::expired, now);
+  finish(envelope, Outcome::expired, std::move(why), now);
 }
 
 void Sender::cancel(SendId id, Now now) { cancel(envelopes_.find(SlotHandle(id.value)), now); }
@@ -490,9 +495,12 @@ std::size_t Sender::shed(Priority priority, std::size_t count, const Error& why,
   return ended;
 }
 
-/// True if that was its last one; then it has failed.
+/// A message tries until its time to live is over, unless attempts are limited. True if that was
+/// its last one; then it has failed.
 bool Sender::attempt_failed(Envelope& envelope, const Error& why, Now now) {
-  if (++envelope.attempts < context_.options.attempts_max) return false;
+  const unsigned most = context_.options.attempts_max;
+  if (envelope.attempts < UINT8_MAX) ++envelope.attempts;
+  if (most == 0 || envelope.attempts < most) return false;
   finish(envelope, Outcome::failed, lost(why), now);
   return true;
 }
@@ -500,7 +508,8 @@ bool Sender::attempt_failed(Envelope& envelope, const Error& why, Now now) {
 void Sender::on_build_failed(Flow& flow, const Error& why, Now now) {
   for (Envelope* envelope = flow.waiting.front(); envelope != nullptr;) {
     Envelope* next = EnvelopeOrder::next(*envelope);
-    if (envelope->attempts + 1u >= context_.options.attempts_max) flow.waiting.erase(*envelope);
+    const unsigned most = context_.options.attempts_max;
+    if (most != 0 && envelope->attempts + 1u >= most) flow.waiting.erase(*envelope);
     attempt_failed(*envelope, why, now);
     envelope = next;
   }

@@ -10,15 +10,17 @@
 #include "message/circuit_pool.h"
 #include "message/context.h"
 #include "message/envelope.h"
-#include "message/fifo.h"
 #include "message/id_stock.h"
 #include "message/signing.h"
+#include "sync/fifo.h"
 #include "sync/ledger.h"
 
 #include <array>
 #include <optional>
 
 namespace qudag::message {
+
+using sync::Fifo;
 
 /// A message that is to be signed. While a worker signs, it has the bytes and their reservation, so
 /// that the message may end without waiting for it.

@@ -123,9 +123,6 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.congestion = setup.options->congestion;
   out.age_max = setup.options->link_lifetime;
   out.preferred_address = setup.options->preferred_address;
-  out.handshake_timeout = 5s;
-  out.idle_timeout = 30s;
-  out.keepalive = 10s;
   return out;
 }
 

@@ -97,6 +97,45 @@ TEST(Records, ChannelsRoundTrip) {
   EXPECT_FALSE(parse_client_record(raw));
 }
 
+TEST(Records, AcknowledgementsRoundTrip) {
+  using Answer = AcknowledgeRecord::Answer;
+  std::vector<std::byte> wire;
+  append(wire, SubscribeRecord{.on = true, .count = 3, .channel = 0, .explicit_acks = true});
+  append(wire, AcknowledgeRecord{.token = 7, .answer = Answer::refused});
+  append(wire, AcknowledgeRecord{.token = 8, .answer = Answer::again, .delay = kAgainMax});
+  MessageRecord message;
+  message.channel = 5;
+  message.token = 9;
+  append(wire, message);
+  RecordReader reader(wire);
+  const auto subscribed = only<SubscribeRecord>(parse_client_record(*reader.next()));
+  EXPECT_TRUE(subscribed.explicit_acks);
+  EXPECT_EQ(subscribed.channel, 0);
+  const auto refused = only<AcknowledgeRecord>(parse_client_record(*reader.next()));
+  EXPECT_EQ(refused.token, 7u);
+  EXPECT_EQ(refused.answer, Answer::refused);
+  const auto raw = *reader.next();
+  EXPECT_EQ(only<AcknowledgeRecord>(parse_client_record(raw)).delay, kAgainMax);
+  EXPECT_EQ(only<MessageRecord>(parse_server_record(*reader.next())).token, 9u);
+  EXPECT_TRUE(reader.at_end());
+  // No other answer, no delay without `again` and none over an hour.
+  const auto parses = [](std::vector<std::byte> body) {
+    return parse_client_record({static_cast<std::uint8_t>(Op::acknowledge), body}).has_value();
+  };
+  std::vector<std::byte> body(raw.body.begin(), raw.body.end());
+  EXPECT_TRUE(parses(body));
+  body.back() = std::byte{0x81};
+  EXPECT_FALSE(parses(body)) << "3,600,001 ms";
+  body[8] = std::byte{0};
+  EXPECT_FALSE(parses(body)) << "a delay that means nothing";
+  body.resize(9);
+  EXPECT_TRUE(parses(body));
+  body[8] = std::byte{3};
+  EXPECT_FALSE(parses(body));
+  body[8] = std::byte{2};
+  EXPECT_FALSE(parses(body)) << "again, but when?";
+}
+
 TEST(Records, ServerRecordsRoundTrip) {
   const auto payload = some_bytes(9);
   MessageRecord message;
@@ -107,6 +146,7 @@ TEST(Records, ServerRecordsRoundTrip) {
   message.reply_to = ReplyTo(handle);
   message.in_reply_to.emplace().bytes[0] = std::byte{8};
   message.channel = 0x1234;
+  message.token = 0xfedcba9876543210;
   message.payload = payload;
   std::vector<std::byte> wire;
   append(wire, message);

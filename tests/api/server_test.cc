@@ -1,5 +1,6 @@
 // The server between two real nodes: HTTP and WebSocket, sending, receiving, replies, and
 // everything that a client can do wrong.
+#include "listener.h"
 #include "two_nodes.h"
 
 #include "api/records/encoding.h"
@@ -40,57 +41,6 @@ std::vector<std::byte> pattern(std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<std::byte>(i * 31 + i / 251);
   return out;
 }
-
-struct Received {
-  MessageId id;
-  std::vector<std::byte> payload;
-  Priority priority = Priority::normal;
-  std::optional<NodeId> sender;
-  std::optional<ReplyTo> reply_to;
-  std::optional<MessageId> in_reply_to;
-};
-
-/// A stream client that keeps what it gets.
-struct Listener {
-  explicit Listener(const std::filesystem::path& socket) {
-    auto opened = StreamClient::open(loop, socket, [this](const ServerRecord& record) {
-      if (const auto* m = std::get_if<MessageRecord>(&record)) {
-        messages.push_back({m->id,
-                            {m->payload.begin(), m->payload.end()},
-                            m->priority,
-                            m->sender,
-                            m->reply_to,
-                            m->in_reply_to});
-      } else if (const auto* outcome = std::get_if<OutcomeRecord>(&record)) {
-        outcomes.push_back({outcome->request, outcome->id, outcome->outcome, outcome->reason});
-      } else if (const auto* no = std::get_if<NotCancelledRecord>(&record)) {
-        not_cancelled.emplace_back(no->request, no->reason);
-      }
-    });
-    EXPECT_TRUE(opened) << opened.error().message();
-    if (opened) client = std::move(*opened);
-  }
-  bool until(std::size_t message_count, std::size_t outcome_count = 0) {
-    return loop.run_until(
-        [&] {
-          return (messages.size() >= message_count && outcomes.size() >= outcome_count) ||
-                 client->ended();
-        },
-        std::chrono::seconds(20));
-  }
-
-  struct Ended {
-    std::uint64_t request;
-    MessageId id;
-    Outcome outcome;
-    Errc reason;
-  };
-  ClientLoop loop;
-  std::unique_ptr<StreamClient> client;
-  std::vector<Received> messages;
-  std::vector<Ended> outcomes;
-  std::vector<std::pair<std::uint64_t, Errc>> not_cancelled;
-};
 
 TEST_F(TwoNodes, PagesAnswer) {
   const Client client(a_.socket);

@@ -109,8 +109,43 @@ TEST(Failure, ACopyOverANewCircuitReplacesTheIncompleteOne) {
   world.expect_empty();
 }
 
-TEST(Failure, AttemptsAreBounded) {
+/// A destination that is away for minutes, and a message that has ten.
+TEST(Failure, AMessageTriesUntilItsTimeToLiveIsOver) {
+  for (const Duration away : {Duration(60s), Duration(300s), Duration(540s)}) {
+    World world(2);
+    world.builds_to_fail = UINT32_MAX;
+    const auto id = world[0].send(1, 5, 1000, {.ttl = 10min});
+    world.run_for(away);
+    EXPECT_EQ(world[0].outcomes(), 0u);
+    world.builds_to_fail = 0;
+    ASSERT_TRUE(all_over(world, 1));
+    EXPECT_EQ(world[0].end_of(id).delivery.outcome, Outcome::delivered);
+    EXPECT_LE(world[0].end_of(id).delivery.elapsed, away + 3s);
+    EXPECT_LE(world.lines(), static_cast<std::size_t>(away / 1s) + 10) << "and not in a hurry";
+    world.expect_empty();
+  }
+}
+
+TEST(Failure, OneThatExpiresSaysWhatWasInItsWay) {
   World world(2);
+  world.builds_to_fail = UINT32_MAX;
+  const auto id = world[0].send(1, 5, 1000, {.ttl = 5s});
+  ASSERT_TRUE(all_over(world, 1));
+  const Delivery& delivery = world[0].end_of(id).delivery;
+  EXPECT_EQ(delivery.outcome, Outcome::expired);
+  EXPECT_NE(delivery.reason.message().find("unreachable"), std::string::npos)
+      << delivery.reason.message();
+  world.expect_empty();
+}
+
+WorldOptions five_attempts() {
+  WorldOptions options;
+  options.messages.attempts_max = 5;
+  return options;
+}
+
+TEST(Failure, AttemptsAreBoundedWhereTheyAreLimited) {
+  World world(2, five_attempts());
   const auto id = world[0].send(1, 5, kMiB);
   std::size_t killed = 0;
   world.on_cell = [&](Line& line, unsigned, Bytes) {
@@ -168,7 +203,7 @@ TEST(Failure, AnotherRouteIsTriedAfterAShortWait) {
 
 TEST(Failure, BuildsThatFailForGoodUseUpTheAttempts) {
   for (const bool inside : {false, true}) {
-    World world(2);
+    World world(2, five_attempts());
     world.builds_to_fail = 1000;
     world.fail_builds_inside = inside;
     std::vector<SendId> ids;

@@ -1,8 +1,8 @@
 // The containers of this room: deadlines, duplicates, lists, tables, fifo.
 #include "message/deadlines.h"
 #include "message/delivered.h"
-#include "message/fifo.h"
-#include "message/intrusive.h"
+#include "sync/fifo.h"
+#include "sync/intrusive.h"
 #include "world.h"
 
 #include <algorithm>
@@ -11,6 +11,9 @@
 #include <set>
 
 namespace qudag::message::testing {
+
+using sync::Fifo;
+
 namespace {
 
 TEST(MessageDeadlines, GivesWhatIsDueInOrderLikeAMultimap) {

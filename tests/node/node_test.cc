@@ -43,6 +43,9 @@ class Network {
     // Each status call runs on the shards, so this polls the condition, not the clock.
     for (auto& node : nodes_) {
       while (node->status().get().nodes_known < count) std::this_thread::yield();
+      if (count < 3) continue;
+      const auto relays = static_cast<unsigned>(std::min<std::size_t>(count, 5) - 2);
+      EXPECT_TRUE(node->wait_until_joined(20s, relays).joined);
     }
   }
   Node& operator[](std::size_t i) { return *nodes_[i]; }

@@ -15,14 +15,14 @@ PAPER = (ROOT / "docs/reference/protocol.md").read_text()
 # Row of a table in section 10; file; what stands there, with the numbers as groups; what the row's
 # second column has to contain, with these numbers in it.
 ROWS = [
-    ("handshake of a link", "src/shard/setup.cc", r"handshake_timeout = (\d+)s", "{} s"),
+    ("handshake of a link", "src/link/endpoint.h", r"handshake_timeout\{(\d+)'000\}", "{} s"),
     ("`silence`, after which a link in use ends", "src/shard/setup.cc",
      r"silence_max = 1'(\d)00ms", "1.{} s"),
     ("`silence`, after which a link in use ends", "src/link/lifecycle.h",
      r"max\(rules_->silence_max, (\d) \* probe\)", "{} probe times"),
-    ("sign of life on a quiet link with circuits", "src/shard/setup.cc", r"keepalive = (\d+)s",
+    ("sign of life on a quiet link with circuits", "src/link/endpoint.h", r"keepalive\{(\d+)'000\}",
      "every {} s"),
-    ("max_idle_timeout", "src/shard/setup.cc", r"idle_timeout = (\d+)s", "{} s"),
+    ("max_idle_timeout", "src/link/endpoint.h", r"idle_timeout\{(\d+)'000\}", "{} s"),
     ("age of a link", "include/qudag/options.h", r"link_lifetime\{(\d+) \* 3600\}", "{} h"),
     ("Retry token", "src/link/endpoint/receive.cc", r"kRetryTokenLife = std::chrono::seconds\((\d+)\)",
      "{} s"),

@@ -372,30 +372,31 @@ asio::awaitable<bool> HttpSession::get_page(Page page) {
   stream_.expires_never();
   std::optional<std::string> body;
   std::string_view type = "application/json";
-  if (page == Page::status) {
-    const auto value = co_await settled(hub_->node.status());
-    if (value) body = status_json(*value);
-  } else if (page == Page::peers) {
-    const auto value = co_await settled(hub_->node.peers());
-    if (value) body = peers_json(*value);
-  } else if (page == Page::circuits) {
-    const auto value = co_await settled(hub_->node.circuits());
-    if (value) body = circuits_json(*value);
-  } else if (page == Page::queues) {
-    auto value = co_await settled(hub_->node.queues());
-    if (value) {
-      hub_->report(*value);
-      body = queues_json(*value);
-    }
-  } else {
-    auto value = co_await settled(hub_->node.metrics());
-    type = "text/plain; version=0.0.4";
-    if (value) {
-      telemetry::Page own;
-      own.add(metrics::kApi, hub_->stats);
-      for (MetricSample& sample : own.take()) value->push_back(std::move(sample));
-      body = telemetry::prometheus(std::move(*value));
-    }
+  switch (page) {
+    case Page::status:
+      if (const auto value = co_await settled(hub_->node.status())) body = status_json(*value);
+      break;
+    case Page::peers:
+      if (const auto value = co_await settled(hub_->node.peers())) body = peers_json(*value);
+      break;
+    case Page::circuits:
+      if (const auto value = co_await settled(hub_->node.circuits())) body = circuits_json(*value);
+      break;
+    case Page::queues:
+      if (auto value = co_await settled(hub_->node.queues())) {
+        hub_->report(*value);
+        body = queues_json(*value);
+      }
+      break;
+    case Page::metrics:
+      type = "text/plain; version=0.0.4";
+      if (auto value = co_await settled(hub_->node.metrics())) {
+        telemetry::Page own;
+        own.add(metrics::kApi, hub_->stats);
+        for (MetricSample& sample : own.take()) value->push_back(std::move(sample));
+        body = telemetry::prometheus(std::move(*value));
+      }
+      break;
   }
   if (!body) {
     co_return co_await answer(503, error_json(Error(Errc::timed_out, "the shards do not answer")));

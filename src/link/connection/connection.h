@@ -1,6 +1,6 @@
 // One QUIC connection: ngtcp2 and TLS objects, streams, send schedule, control stream, its end.
 //
-// Life: link/lifecycle.h has the states and the rules of time. A link that ends is closing_soon
+// Life: link/lifecycle.h has the states and the rules of time. A link that ends is about to close
 // until the next flush, then retired: the QUIC state is freed, and what stays for a moment answers
 // late packets with the same close.
 //
@@ -74,7 +74,7 @@ class Connection {
   void finish_step(WorkEnd how);
 
   // The end.
-  bool closing_soon() const { return doom_.has_value(); }
+  bool closing_soon() const { return closing_.has_value(); }
   /// The handshake was complete.
   bool was_ready() const { return !facts_.group.empty(); }
   /// Ends the link at the next flush; the first reason stays.
@@ -137,7 +137,7 @@ class Connection {
  private:
   friend struct Callbacks;
   enum class Step : std::uint8_t { none, waiting, under_way, done };
-  struct Doom {
+  struct Closing {
     Error why;
     bool send_close = false;
     ngtcp2_ccerr close{};
@@ -182,7 +182,7 @@ class Connection {
   void check(int rv);
   void fail_with(int ngtcp2_error);
   void close_silently_soon(Error why);
-  void add_doomed(Doom close_soon);
+  void begin_closing(Closing reason);
   void leave_dials();
   void add_stream(Stream& stream);
   void free_stream(Stream& stream);
@@ -231,7 +231,7 @@ class Connection {
   TlsFacts facts_;
   TlsSession tls_;
   ngtcp2_conn* conn_ = nullptr;
-  std::optional<Doom> doom_;
+  std::optional<Closing> closing_;
 
   StreamTable streams_;
   ControlReader control_reader_;

@@ -77,21 +77,21 @@ void Connection::end_if_drained() {
              EndCode::shutdown);
 }
 
-void Connection::add_doomed(Doom reason) {
+void Connection::begin_closing(Closing reason) {
   if (closing_soon() || retired()) return;
-  doom_ = std::move(reason);
+  closing_ = std::move(reason);
   leave_dials();
   (void)life_.on(LifeEvent::ended, shared_.now.mono);  // in any state that is not closed
   shared_.closing_soon.push_back(this);
 }
 
 void Connection::close_soon(Error why, EndCode code) {
-  Doom reason{std::move(why), true, {}};
+  Closing reason{std::move(why), true, {}};
   ngtcp2_ccerr_set_application_error(&reason.close, static_cast<std::uint64_t>(code), nullptr, 0);
-  add_doomed(std::move(reason));
+  begin_closing(std::move(reason));
 }
 
-void Connection::close_silently_soon(Error why) { add_doomed({std::move(why), false, {}}); }
+void Connection::close_silently_soon(Error why) { begin_closing({std::move(why), false, {}}); }
 
 void Connection::fail_with(int rv) {
   if (closing_soon()) return;
@@ -112,14 +112,14 @@ void Connection::fail_with(int rv) {
     close_soon(Error(Errc::identity_mismatch), EndCode::identity);
     return;
   }
-  Doom reason{Error(Errc::link_closed, ngtcp2_strerror(rv)), true, {}};
+  Closing reason{Error(Errc::link_closed, ngtcp2_strerror(rv)), true, {}};
   if (rv == NGTCP2_ERR_CRYPTO) {
     reason.why = Error(Errc::authentication_failed, "TLS");
     ngtcp2_ccerr_set_tls_alert(&reason.close, ngtcp2_conn_get_tls_alert(conn_), nullptr, 0);
   } else {
     ngtcp2_ccerr_set_liberr(&reason.close, rv, nullptr, 0);
   }
-  add_doomed(std::move(reason));
+  begin_closing(std::move(reason));
 }
 
 bool Connection::violation(const char* what) {
@@ -129,13 +129,13 @@ bool Connection::violation(const char* what) {
 }
 
 bool Connection::write_close(MutableBytes room, TrainInfo& out) {
-  if (!closing_soon() || !doom_->send_close || conn_ == nullptr) return false;
+  if (!closing_soon() || !closing_->send_close || conn_ == nullptr) return false;
   ngtcp2_path_storage path;
   ngtcp2_path_storage_zero(&path);
   ngtcp2_pkt_info info{};
   const std::size_t size = std::min(room.size(), shared_.options.packet_bytes_max);
   const ngtcp2_ssize written = ngtcp2_conn_write_connection_close(
-      conn_, &path.path, &info, u8(room), size, &doom_->close, shared_.timestamp());
+      conn_, &path.path, &info, u8(room), size, &closing_->close, shared_.timestamp());
   if (written <= 0) return false;
   out.bytes = out.segment = static_cast<std::size_t>(written);
   address(out, path.path, info);
@@ -144,7 +144,7 @@ bool Connection::write_close(MutableBytes room, TrainInfo& out) {
 }
 
 Error Connection::retire() {
-  Error why = doom_ ? doom_->why : Error(Errc::link_closed);
+  Error why = closing_ ? closing_->why : Error(Errc::link_closed);
   (void)life_.on(LifeEvent::gone, shared_.now.mono);
   if (seat_ != nullptr) {
     Admission::remove(*seat_, half_open_);

@@ -2,7 +2,7 @@
 //   endpoint.cc   making, dialing, the table, timers, the owner's calls
 //   receive.cc    from datagrams to links; answers to what belongs to no link
 //   handshakes.cc hands the slow steps of handshakes to workers
-//   flush.cc      ends closing_soon links, writes dirty ones
+//   flush.cc      ends links that are about to close, writes dirty ones
 #pragma once
 
 #include "link/connection/connection.h"
@@ -107,7 +107,7 @@ class Endpoint::Impl {
   void prepare_key();
 
   // flush.cc
-  void end_doomed();
+  void end_closing();
   void end(Connection& link);
   bool write_dirty(runtime::DatagramSocket& socket);
   bool write_level(std::uint8_t level, runtime::DatagramSocket& socket);

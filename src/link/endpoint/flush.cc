@@ -1,5 +1,5 @@
 // The end of a turn:
-//   1. closing_soon links: write CONNECTION_CLOSE, free the QUIC state, tell the owner;
+//   1. links that are about to close: write CONNECTION_CLOSE, free the QUIC state, tell the owner;
 //   2. trains that the socket refused last time, or nothing else;
 //   3. every dirty link in turn, the urgent ones first, up to its quantum and the turn's budget of
 //      its level; the owner hears what left;
@@ -20,14 +20,14 @@ constexpr auto kRetiredFor = std::chrono::milliseconds(300);
 bool Endpoint::Impl::flush(runtime::DatagramSocket& socket, Now now) {
   shared_.now = now;
   absorb_greeted();
-  end_doomed();
+  end_closing();
   accepted_this_turn_ = 0;
   write_left_ = kWriteBytesPerTurn;
   blocked_ = !send_queue_.send(socket);
   for (int round = 0; !blocked_ && round < kRoundsMax && !shared_.dirty.empty(); ++round) {
     blocked_ = !write_dirty(socket);
   }
-  end_doomed();
+  end_closing();
   if (!blocked_) blocked_ = !send_queue_.send(socket);
   start_steps();  // of links that were dialed in this turn
   shared_.scratch.reset();
@@ -91,7 +91,7 @@ bool Endpoint::Impl::write(Connection& link, std::uint8_t level, runtime::Datagr
   return room_left;
 }
 
-void Endpoint::Impl::end_doomed() {
+void Endpoint::Impl::end_closing() {
   while (!shared_.closing_soon.empty()) end(*shared_.closing_soon.back());
 }
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace qudag::message {
+namespace qudag::sync {
 
 template <class T>
 struct Links {
@@ -128,4 +128,4 @@ class Index {
   std::size_t size_ = 0;
 };
 
-}  // namespace qudag::message
+}  // namespace qudag::sync

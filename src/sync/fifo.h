@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace qudag::message {
+namespace qudag::sync {
 
 template <class T>
 class Fifo {
@@ -48,4 +48,4 @@ class Fifo {
   std::size_t size_ = 0;
 };
 
-}  // namespace qudag::message
+}  // namespace qudag::sync

@@ -1,0 +1,204 @@
+// Clients that acknowledge: `delivered` is what they said, and what they leave is not lost.
+#include "api/records/encoding.h"
+#include "listener.h"
+#include "two_nodes.h"
+
+#include <map>
+#include <set>
+
+namespace qudag::api::test {
+namespace {
+
+using Answer = AcknowledgeRecord::Answer;
+
+struct Acknowledged : TwoNodes {
+  /// Sends number `request`, whose payload is that number.
+  void send(Listener& source, std::uint8_t request) {
+    const std::array payload{static_cast<std::byte>(request)};
+    ASSERT_TRUE(source.client->send({.request = request,
+                                     .destination = b_.node->id(),
+                                     .options = direct(),
+                                     .progress = false,
+                                     .payload = payload}));
+    sent(source);
+  }
+  /// Everything that it has queued has left.
+  static void sent(Listener& client) {
+    ASSERT_TRUE(client.loop.run_until([&] { return client.client->queued_bytes() == 0; },
+                                      std::chrono::seconds(20)));
+  }
+  static std::uint8_t number(const Received& message) {
+    return std::to_integer<std::uint8_t>(message.payload.at(0));
+  }
+};
+
+TEST_F(Acknowledged, TheSenderHearsWhatTheClientSays) {
+  Listener source(a_.socket), client(b_.socket);
+  ASSERT_TRUE(client.client->subscribe(0, 0, true));
+  for (std::uint8_t i = 1; i <= 3; ++i) send(source, i);
+  ASSERT_TRUE(client.until(3));
+  EXPECT_TRUE(source.outcomes.empty());
+  for (const Received& message : client.messages) {
+    ASSERT_TRUE(message.token);
+    const Answer answer = number(message) == 2 ? Answer::refused : Answer::taken;
+    ASSERT_TRUE(client.client->acknowledge({.token = *message.token, .answer = answer}));
+  }
+  sent(client);
+  ASSERT_TRUE(source.until(0, 3));
+  for (const auto& end : source.outcomes) {
+    EXPECT_EQ(end.outcome, end.request == 2 ? Outcome::refused : Outcome::delivered);
+  }
+}
+
+TEST_F(Acknowledged, WhatADeadClientLeavesGoesToTheNextOne) {
+  Listener source(a_.socket);
+  {
+    Listener first(b_.socket);
+    ASSERT_TRUE(first.client->subscribe(0, 0, true));
+    for (std::uint8_t i = 1; i <= 10; ++i) send(source, i);
+    ASSERT_TRUE(first.until(10));
+    ASSERT_TRUE(first.client->acknowledge({.token = *first.messages[0].token}));
+    sent(first);
+    ASSERT_TRUE(source.until(0, 1));
+  }  // it dies with nine in hand
+  EXPECT_EQ(source.outcomes.size(), 1u);
+  Listener second(b_.socket);
+  ASSERT_TRUE(second.client->subscribe(0, 0, true));
+  ASSERT_TRUE(second.until(9));
+  std::set<std::uint8_t> numbers;
+  for (const Received& message : second.messages) {
+    numbers.insert(number(message));
+    ASSERT_TRUE(second.client->acknowledge({.token = *message.token}));
+  }
+  EXPECT_EQ(numbers.size(), 9u);
+  EXPECT_FALSE(numbers.contains(1));
+  sent(second);
+  ASSERT_TRUE(source.until(0, 10));
+  for (const auto& end : source.outcomes) EXPECT_EQ(end.outcome, Outcome::delivered);
+}
+
+TEST_F(Acknowledged, ALaterOneComesAgain) {
+  Listener source(a_.socket), client(b_.socket);
+  ASSERT_TRUE(client.client->subscribe(0, 0, true));
+  send(source, 7);
+  for (std::size_t times = 1; times <= 3; ++times) {
+    ASSERT_TRUE(client.until(times));
+    const AcknowledgeRecord again{.token = *client.messages.back().token,
+                                  .answer = Answer::again,
+                                  .delay = std::chrono::milliseconds(times == 1 ? 0 : 30)};
+    if (times == 3) break;
+    ASSERT_TRUE(client.client->acknowledge(again));
+  }
+  EXPECT_EQ(number(client.messages.back()), 7);
+  EXPECT_TRUE(source.outcomes.empty());
+  ASSERT_TRUE(client.client->acknowledge({.token = *client.messages.back().token}));
+  sent(client);
+  ASSERT_TRUE(source.until(0, 1));
+  EXPECT_EQ(source.outcomes[0].outcome, Outcome::delivered);
+}
+
+TEST_F(Acknowledged, ALargeOneIsGivenBackAndComesAgainWhole) {
+  Listener source(a_.socket), client(b_.socket);
+  ASSERT_TRUE(client.client->subscribe(0, 0, true));
+  std::vector<std::byte> large(4'000'000);
+  for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<std::byte>(i * 7 + i / 253);
+  ASSERT_TRUE(source.client->send({.request = 1,
+                                   .destination = b_.node->id(),
+                                   .options = direct(),
+                                   .progress = false,
+                                   .payload = large}));
+  sent(source);
+  ASSERT_TRUE(client.until(1));
+  ASSERT_TRUE(client.client->acknowledge(
+      {.token = *client.messages[0].token, .answer = Answer::again, .delay = {}}));
+  ASSERT_TRUE(client.until(2));
+  EXPECT_EQ(client.messages[1].payload, large);
+  ASSERT_TRUE(client.client->acknowledge({.token = *client.messages[1].token}));
+  sent(client);
+  ASSERT_TRUE(source.until(0, 1));
+  EXPECT_EQ(source.outcomes[0].outcome, Outcome::delivered);
+}
+
+TEST_F(Acknowledged, ATokenThatThereIsNotEndsTheConnectionAndLosesNothing) {
+  Listener source(a_.socket), liar(b_.socket);
+  ASSERT_TRUE(liar.client->subscribe(0, 0, true));
+  send(source, 5);
+  ASSERT_TRUE(liar.until(1));
+  ASSERT_TRUE(liar.client->acknowledge({.token = *liar.messages[0].token + 1}));
+  ASSERT_TRUE(liar.loop.run_until([&] { return liar.client->ended().has_value(); },
+                                  std::chrono::seconds(20)));
+  EXPECT_EQ(liar.client->ended()->code, Errc::not_found);
+  Listener honest(b_.socket);
+  ASSERT_TRUE(honest.client->subscribe(0, 0, true));
+  ASSERT_TRUE(honest.until(1));
+  EXPECT_EQ(number(honest.messages[0]), 5);
+}
+
+TEST_F(Acknowledged, ASubscriberThatDoesNotAcknowledgeTakesWhatWasLeft) {
+  Listener source(a_.socket);
+  {
+    Listener first(b_.socket);
+    ASSERT_TRUE(first.client->subscribe(0, 0, true));
+    send(source, 3);
+    ASSERT_TRUE(first.until(1));
+  }
+  Listener second(b_.socket);
+  ASSERT_TRUE(second.client->subscribe());
+  ASSERT_TRUE(second.until(1));
+  EXPECT_FALSE(second.messages[0].token);
+  ASSERT_TRUE(source.until(0, 1));
+  EXPECT_EQ(source.outcomes[0].outcome, Outcome::delivered);
+}
+
+struct SmallQueue : Acknowledged {
+  SmallQueue() { api_.queue_messages = 4; }
+};
+
+TEST_F(SmallQueue, WhatIsInHandCountsUntilItIsAcknowledged) {
+  Listener source(a_.socket), client(b_.socket);
+  ASSERT_TRUE(client.client->subscribe(0, 0, true));
+  for (std::uint8_t i = 1; i <= 4; ++i) send(source, i);
+  ASSERT_TRUE(client.until(4));
+  send(source, 5);
+  ASSERT_TRUE(source.until(0, 1));
+  EXPECT_EQ(source.outcomes[0].request, 5u);
+  EXPECT_EQ(source.outcomes[0].outcome, Outcome::refused);
+}
+
+/// A client is killed after it has handled k of twenty, for every k: what it said it has is what
+/// the senders hear, and the rest is handled by the next one.
+TEST_F(Acknowledged, KilledAfterEachNumberOfMessages) {
+  constexpr std::uint8_t kMessages = 20;
+  for (std::uint8_t k = 0; k <= kMessages; ++k) {
+    Listener source(a_.socket);
+    std::map<std::uint8_t, int> handled;
+    {
+      Listener first(b_.socket);
+      ASSERT_TRUE(first.client->subscribe(0, 0, true));
+      for (std::uint8_t i = 1; i <= kMessages; ++i) send(source, i);
+      ASSERT_TRUE(first.until(kMessages));
+      for (std::size_t i = 0; i < k; ++i) {
+        ++handled[number(first.messages[i])];
+        ASSERT_TRUE(first.client->acknowledge({.token = *first.messages[i].token}));
+      }
+      sent(first);
+      ASSERT_TRUE(source.until(0, k));
+    }
+    Listener second(b_.socket);
+    ASSERT_TRUE(second.client->subscribe(0, 0, true));
+    ASSERT_TRUE(second.until(kMessages - k));
+    for (const Received& message : second.messages) {
+      ++handled[number(message)];
+      ASSERT_TRUE(second.client->acknowledge({.token = *message.token}));
+    }
+    sent(second);
+    ASSERT_TRUE(source.until(0, kMessages));
+    for (const auto& end : source.outcomes) {
+      EXPECT_EQ(end.outcome, Outcome::delivered);
+      EXPECT_EQ(handled[static_cast<std::uint8_t>(end.request)], 1) << "k " << int{k};
+    }
+  }
+}
+
+}  // namespace
+}  // namespace qudag::api::test
