@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -46,6 +48,16 @@ Result<std::unique_ptr<Directory>> Directory::open(const std::filesystem::path& 
   std::unique_ptr<Directory> out(new Directory(path, fd));
   struct stat info {};
   if (::fstat(fd, &info) != 0) return no_use("stat", path, errno);
+  // One that is open and cannot be written either: both, so that one chmod mends it.
+  const bool open_to_others = (info.st_mode & (S_IRWXG | S_IRWXO)) != 0;
+  if (info.st_uid == ::geteuid() && open_to_others && (info.st_mode & S_IWUSR) == 0) {
+    std::array<char, 8> mode{};
+    std::snprintf(mode.data(), mode.size(), "%04o", info.st_mode & 07777u);
+    return fail(Errc::permission_denied, "the state directory " + path.string() +
+                                             " cannot be written, and others may enter or read it: "
+                                             "its mode is " +
+                                             mode.data() + "; chmod 700 it, or name another");
+  }
   if (const std::string fault = fault_of(info); !fault.empty()) {
     return fail(Errc::permission_denied, "the state directory " + path.string() + " " + fault +
                                              "; chmod 700 it, or name another");

@@ -83,6 +83,10 @@ TEST_F(DirectoryTest, WhatIsWrongIsSaid) {
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, Errc::permission_denied);
   EXPECT_NE(opened.error().detail.find("open to group or others; chmod 700"), std::string::npos);
+  std::filesystem::permissions(path, static_cast<std::filesystem::perms>(0555));
+  const std::string closed = Directory::open(path).error().detail;
+  EXPECT_NE(closed.find("cannot be written"), std::string::npos);
+  EXPECT_NE(closed.find("its mode is 0555; chmod 700"), std::string::npos);
   std::ofstream(parent / "file") << "x";
   EXPECT_EQ(Directory::open(parent / "file").error().code, Errc::io_error);
   EXPECT_EQ(Directory::open(parent / "file" / "state").error().code, Errc::io_error);
