@@ -96,11 +96,25 @@ constexpr Number kNumbers[] = {
      "The same for low priority.", QUDAG_FIELD(limits.queue_low_bytes)},
 };
 
+consteval const Number& number(std::string_view name) {
+  for (const Number& one : kNumbers) {
+    if (one.name == name) return one;
+  }
+  throw "no such number";
+}
+
+constexpr Pair kPairs[] = {
+    {number("limits.half_open"), number("limits.links")},
+    {number("limits.warm_links"), number("limits.links")},
+    {number("limits.circuits_building"), number("limits.circuits")},
+};
+
 #undef QUDAG_FIELD
 #undef QUDAG_TIME
 
 }  // namespace
 
 std::span<const Number> numbers() { return kNumbers; }
+std::span<const Pair> pairs() { return kPairs; }
 
 }  // namespace qudag::settings

@@ -32,4 +32,11 @@ struct Number {
 /// In the order of the example file.
 std::span<const Number> numbers();
 
+/// A bound that is part of another: more than that one can never be reached.
+struct Pair {
+  const Number& part;
+  const Number& whole;
+};
+std::span<const Pair> pairs();
+
 }  // namespace qudag::settings

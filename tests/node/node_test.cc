@@ -351,6 +351,34 @@ TEST(Node, APreferredAddressIsOfOneFamilyEach) {
   EXPECT_EQ(validate(options).error().code, Errc::config_invalid);
 }
 
+std::string publish_fault(std::initializer_list<const char*> texts) {
+  Options options;
+  for (const char* text : texts) options.publish.push_back(*SocketAddress::parse(text));
+  const Status status = validate(options);
+  return status ? "accepted" : status.error().detail;
+}
+
+TEST(Node, PublishesOnlyWhatOthersCanReach) {
+  EXPECT_EQ(publish_fault({"127.0.0.1:1", "[::1]:1"}), "accepted");
+  EXPECT_EQ(publish_fault({"10.0.0.1:1", "192.0.2.7:1"}), "accepted");
+  for (const char* text : {"0.0.0.0:4433", "[::]:4433", "224.0.0.1:1", "[ff02::1]:1",
+                           "255.255.255.255:1", "192.0.2.7:0"}) {
+    EXPECT_EQ(publish_fault({text}).find("publish: " + std::string(text)), 0u) << text;
+  }
+  EXPECT_EQ(publish_fault({"192.0.2.7:1", "127.0.0.1:1"}).find("publish: 127.0.0.1:1 and 192.0"),
+            0u);
+}
+
+TEST(Node, LimitsDoNotContradictEachOther) {
+  Options options;
+  options.limits.half_open = options.limits.links + 1;
+  EXPECT_EQ(validate(options).error().detail,
+            "limits.half_open is 1025, but must be at most limits.links, which is 1024");
+  options = {};
+  options.limits.circuits_building = options.limits.circuits + 1;
+  EXPECT_EQ(validate(options).error().code, Errc::config_invalid);
+}
+
 TEST(Node, LinksGoOnAtThePreferredAddress) {
   Options entrance;
   entrance.log_level = LogLevel::off;
