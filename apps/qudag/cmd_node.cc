@@ -21,7 +21,9 @@ Result<config::Settings> settings_of(const NodeArgs& args) {
   config::Settings settings;
   if (!args.config.empty()) {
     if (Status loaded = config::load_config(settings, args.config); !loaded) {
-      return std::unexpected(loaded.error());
+      // A fault inside begins with the file's name.
+      if (loaded.error() == Errc::config_invalid) return std::unexpected(loaded.error());
+      return fail(loaded.error().code, "--config: " + loaded.error().detail);
     }
   }
   for (const auto& [name, values] : args.flags) {
@@ -29,13 +31,18 @@ Result<config::Settings> settings_of(const NodeArgs& args) {
       return std::unexpected(set.error());
     }
   }
+  config::complete(settings);
+  if (Status fits = validate(settings.node); !fits) return std::unexpected(fits.error());
+  return settings;
+}
+
+void place_state(config::Settings& settings) {
   // A node with an identity keeps its guards beside it, unless told otherwise.
   std::filesystem::path& state = settings.node.state_dir;
   if (state.empty() && !settings.node.identity.empty()) {
     state = settings.node.identity.string() + ".state";
   }
   if (state == "none") state.clear();
-  return settings;
 }
 
 std::string ready_line(const Node& node, const api::Server& server) {
@@ -68,12 +75,15 @@ Status tell_ready(const std::string& line, int fd) {
 }  // namespace
 
 Exit run_node(const NodeArgs& args) {
-  if (args.print_config) {
-    const Status printed = print(config::example_config());
-    return printed ? Exit::ok : report(printed.error(), false);
-  }
   Result<config::Settings> settings = settings_of(args);
   if (!settings) return report(settings.error(), false);
+  if (args.print_config) {
+    const bool changed = !args.config.empty() || !args.flags.empty();
+    const Status printed =
+        print(changed ? config::config_text(*settings) : config::example_config());
+    return printed ? Exit::ok : report(printed.error(), false);
+  }
+  place_state(*settings);
   settings->node.whole_process = true;
   bound_allocator();
   node::harden_process(settings->debuggable);  // before there is a key

@@ -2,6 +2,7 @@
 // name up in the table of keys, 4 turn the value into texts, 5 let the key check and set it.
 #include "config/file.h"
 #include "base/posix.h"
+#include "settings/numbers.h"
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
@@ -28,16 +29,25 @@ class Walker {
 
  private:
   Status entry(const std::string& name, toml::source_position at, const toml::node& node) {
-    if (const toml::table* inner = node.as_table()) {
+    const Key* key = find_key(name);
+    if (const toml::table* inner = node.as_table(); inner != nullptr && key == nullptr) {
       if (!is_prefix(name)) return unknown(at, name);
       return table(*inner, name + ".");
     }
-    const Key* key = find_key(name);
+    if (key == nullptr && is_prefix(name)) {
+      return fail(Errc::config_invalid,
+                  fmt::format("{}: {}: must be a table of keys ([{}]), not {}", place(at), name,
+                              name, shown(node)));
+    }
     if (key == nullptr) return unknown(at, name);
 
     std::vector<std::string> values;
-    if (const toml::array* array = node.as_array()) {
-      if (!key->list) return wrong(node, *key, fmt::format("must be {}, not a list", key->takes));
+    const toml::array* array = node.as_array();
+    if (key->list) {
+      if (array == nullptr) {
+        return wrong(node, *key,
+                     fmt::format("must be a list, each {}, not {}", key->takes, shown(node)));
+      }
       for (const toml::node& one : *array) {
         if (Status done = value(one, *key, values); !done) return done;
       }
@@ -47,20 +57,40 @@ class Walker {
     if (Status set = key->set(settings_, values); !set) {
       return wrong(node, *key, set.error().detail);
     }
+    settings_.named.insert(key->name);
     return {};
   }
 
   Status value(const toml::node& node, const Key& key, std::vector<std::string>& values) const {
-    if (const auto* text = node.as_string()) {
+    const bool quantity = key.written == Written::quantity;
+    const auto* text = node.as_string();
+    const auto* number = node.as_integer();
+    const auto* truth = node.as_boolean();
+    if (text != nullptr && (key.written == Written::text || quantity)) {
       values.push_back(text->get());
-    } else if (const auto* number = node.as_integer()) {
+    } else if (number != nullptr && (key.written == Written::count || quantity)) {
       values.push_back(fmt::format("{}", number->get()));
-    } else if (const auto* truth = node.as_boolean()) {
+    } else if (truth != nullptr && key.written == Written::truth) {
       values.emplace_back(truth->get() ? "true" : "false");
     } else {
-      return wrong(node, key, fmt::format("must be {}", key.takes));
+      return wrong(node, key, fmt::format("must be {}, not {}", key.takes, shown(node)));
     }
     return {};
+  }
+
+  /// What stands there, as a person would say it.
+  static std::string shown(const toml::node& node) {
+    if (node.is_table()) return "a table";
+    if (node.is_array()) return "a list";
+    if (const auto* text = node.as_string()) {
+      return fmt::format("the text \"{}\"", text->get().substr(0, 64));
+    }
+    if (const auto* number = node.as_integer()) return fmt::format("the number {}", number->get());
+    if (const auto* number = node.as_floating_point()) {
+      return fmt::format("the number {}", number->get());
+    }
+    if (const auto* truth = node.as_boolean()) return truth->get() ? "true" : "false";
+    return "a date or a time";
   }
 
   static bool is_prefix(const std::string& name) {
@@ -91,6 +121,15 @@ class Walker {
   std::string_view file_;
 };
 
+/// The beginning of that line, counted from 1.
+std::string_view line_of(std::string_view text, std::size_t number) {
+  constexpr std::size_t kShownMax = 80;
+  for (std::size_t i = 1; i < number && text.contains('\n'); ++i) {
+    text.remove_prefix(text.find('\n') + 1);
+  }
+  return text.substr(0, text.find('\n')).substr(0, kShownMax);
+}
+
 }  // namespace
 
 Status apply_config(Settings& settings, std::string_view text, std::string_view name) {
@@ -100,14 +139,15 @@ Status apply_config(Settings& settings, std::string_view text, std::string_view 
   } catch (const toml::parse_error& error) {
     const toml::source_position at = error.source().begin;
     return fail(Errc::config_invalid,
-                fmt::format("{}:{}:{}: {}", name, at.line, at.column, error.description()));
+                fmt::format("{}:{}:{}: {}; the line is: {}", name, at.line, at.column,
+                            error.description(), line_of(text, at.line)));
   }
 }
 
 Status load_config(Settings& settings, const std::filesystem::path& file) {
   std::error_code no_throw;
   if (std::filesystem::is_directory(file, no_throw)) {
-    return fail(Errc::io_error, file.string() + ": is a directory");
+    return fail(Errc::config_invalid, file.string() + ": is a directory, not a TOML file");
   }
   std::ifstream in(file, std::ios::binary);
   if (!in) return system_failure(file.string());
@@ -130,15 +170,28 @@ Status apply_flag(Settings& settings, std::string_view name,
   if (Status set = key->set(settings, values); !set) {
     return fail(Errc::config_invalid, fmt::format("--{}: {}", name, set.error().detail));
   }
+  settings.named.insert(key->name);
   return {};
 }
 
+void complete(Settings& settings) {
+  for (const settings::Pair& pair : settings::pairs()) {
+    if (settings.named.contains(pair.part.name)) continue;
+    const std::uint64_t whole = pair.whole.get(settings.node);
+    if (pair.part.get(settings.node) > whole) pair.part.set(settings.node, whole);
+  }
+}
+
 std::string example_config() {
-  const Settings defaults;
-  std::string out =
-      "# Every key of `qudag node --config FILE`, at its default. The same names are flags, which "
-      "win\n"
-      "# over the file: --limits.memory 1GiB\n";
+  return "# Every key of `qudag node --config FILE`, at its default. The same names are flags, "
+         "which "
+         "win\n"
+         "# over the file: --limits.memory 1GiB\n" +
+         config_text({});
+}
+
+std::string config_text(const Settings& settings) {
+  std::string out;
   std::string_view table;
   for (const Key& key : config_keys()) {
     const std::size_t dot = key.name.find('.');
@@ -146,7 +199,7 @@ std::string example_config() {
     if (own != table) out += fmt::format("\n[{}]\n", own);
     table = own;
     const std::string_view last = key.name.substr(dot == std::string_view::npos ? 0 : dot + 1);
-    out += fmt::format("\n# {}\n{} = {}\n", key.help, last, key.show(defaults));
+    out += fmt::format("\n# {}\n{} = {}\n", key.help, last, key.show(settings));
   }
   return out;
 }

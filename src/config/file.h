@@ -21,7 +21,13 @@ Status load_config(Settings& settings, const std::filesystem::path& file);
 Status apply_flag(Settings& settings, std::string_view name,
                   const std::vector<std::string>& values);
 
-/// A file with every key at its default and a line of help for each: docs/config.example.toml.
+/// What no file or flag has named follows what one has: `limits.half_open` is no more than
+/// `limits.links`. Before validate(), which refuses what was named and contradicts itself.
+void complete(Settings& settings);
+
+/// A file with every key at its value and a line of help for each.
+std::string config_text(const Settings& settings);
+/// The same at the defaults: docs/config.example.toml.
 std::string example_config();
 
 }  // namespace qudag::config

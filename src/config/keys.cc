@@ -1,6 +1,7 @@
 #include "config/keys.h"
 
 #include "base/log.h"
+#include "config/closest.h"
 #include "config/quantity.h"
 #include "settings/numbers.h"
 
@@ -17,6 +18,10 @@ using Values = std::vector<std::string>;
 std::string toml_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
+    if (const auto byte = static_cast<unsigned char>(c); byte < 0x20 || byte == 0x7f) {
+      out += fmt::format("\\u{:04x}", byte);
+      continue;
+    }
     if (c == '"' || c == '\\') out.push_back('\\');
     out.push_back(c);
   }
@@ -36,6 +41,7 @@ Key text(std::string_view name, std::string_view takes, std::string_view help, A
       takes,
       help,
       false,
+      Written::text,
       [at](Settings& s, const Values& v) -> Status {
         at(s) = v.front();
         return {};
@@ -49,10 +55,12 @@ Key truth(std::string_view name, std::string_view help, At at) {
           "true or false",
           help,
           false,
+          Written::truth,
           [at](Settings& s, const Values& v) -> Status {
-            const auto value = parse_truth(v.front());
-            if (!value) return wrong("true or false", v.front());
-            at(s) = *value;
+            if (v.front() != "true" && v.front() != "false") {
+              return wrong("true or false", v.front());
+            }
+            at(s) = v.front() == "true";
             return {};
           },
           [at](const Settings& s) -> std::string {
@@ -81,6 +89,7 @@ Key count(std::string_view name, std::uint64_t low, std::uint64_t high, std::str
           "a whole number",
           help,
           false,
+          Written::count,
           [=](Settings& s, const Values& v) -> Status {
             const auto value = parse_count(v.front());
             if (!value || *value < low || *value > high) {
@@ -99,6 +108,7 @@ Key size(std::string_view name, std::uint64_t low, std::string_view help, At at)
           "a size such as \"512MiB\"",
           help,
           false,
+          Written::quantity,
           [=](Settings& s, const Values& v) -> Status {
             const auto value = parse_size(v.front());
             if (!value || *value < low) {
@@ -137,6 +147,7 @@ Key of_number(const settings::Number& number) {
           kTakes[form],
           number.help,
           false,
+          number.form == Form::count ? Written::count : Written::quantity,
           [&number, range](Settings& s, const Values& v) -> Status {
             const auto value = parse_number(number.form, v.front());
             if (!value || *value < number.least || *value > number.most) {
@@ -159,6 +170,7 @@ Key address(std::string_view name, std::string_view takes, std::string_view help
       takes,
       help,
       false,
+      Written::text,
       [=](Settings& s, const Values& v) -> Status {
         const auto value = T::parse(v.front());
         if (!value) return wrong(takes, v.front());
@@ -174,6 +186,7 @@ Key addresses(std::string_view name, std::string_view takes, std::string_view he
           takes,
           help,
           true,
+          Written::text,
           [=](Settings& s, const Values& v) -> Status {
             std::vector<T> parsed;
             for (const std::string& text : v) {
@@ -199,6 +212,7 @@ Key file_mode(std::string_view name, std::string_view help) {
           kTakes,
           help,
           false,
+          Written::text,
           [](Settings& s, const Values& v) -> Status {
             unsigned mode = 0;
             for (const char c : v.front()) {
@@ -221,6 +235,7 @@ Key log_level() {
           kTakes,
           "How much goes to standard error: trace, debug, info, warn, error, off.",
           false,
+          Written::text,
           [](Settings& s, const Values& v) -> Status {
             if (!parse_log_level(v.front(), s.node.log_level)) return wrong(kTakes, v.front());
             return {};
@@ -236,6 +251,7 @@ Key cipher() {
       kTakes,
       "Of links and own circuits: aes-256-gcm, chacha20-poly1305, or auto, by what the CPU has.",
       false,
+      Written::text,
       [](Settings& s, const Values& v) -> Status {
         for (const Cipher cipher :
              {Cipher::automatic, Cipher::aes_256_gcm, Cipher::chacha20_poly1305}) {
@@ -255,6 +271,7 @@ Key congestion() {
           kTakes,
           "How fast links may send: cubic; or bbr, which keeps its rate where packets are lost.",
           false,
+          Written::text,
           [](Settings& s, const Values& v) -> Status {
             if (v.front() != "cubic" && v.front() != "bbr") return wrong(kTakes, v.front());
             s.node.congestion = v.front() == "bbr" ? Congestion::bbr : Congestion::cubic;
@@ -341,21 +358,6 @@ std::vector<Key> make_keys() {
 
 #undef QUDAG_AT
 
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j < row.size(); ++j) row[j] = j;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t swapped = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({swapped, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
-}
-
 }  // namespace
 
 std::span<const Key> config_keys() {
@@ -371,21 +373,9 @@ const Key* find_key(std::string_view name) {
 }
 
 std::string_view closest_key(std::string_view name) {
-  constexpr std::size_t kNameBytesMax = 64;  // no more work than that for hostile names
-  if (name.size() > kNameBytesMax) return {};
-  std::string_view best;
-  std::size_t best_distance = 4;
-  for (const Key& key : config_keys()) {
-    std::size_t distance = edit_distance(name, key.name);
-    // The right word in the wrong table (`memory` for `limits.memory`) counts as close.
-    const auto last = [](std::string_view full) { return full.substr(full.rfind('.') + 1); };
-    if (last(name) == last(key.name)) distance = std::min<std::size_t>(distance, 1);
-    if (distance < best_distance && distance < key.name.size()) {
-      best = key.name;
-      best_distance = distance;
-    }
-  }
-  return best;
+  std::vector<std::string_view> names;
+  for (const Key& key : config_keys()) names.push_back(key.name);
+  return closest(name, names);
 }
 
 }  // namespace qudag::config

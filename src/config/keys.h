@@ -9,7 +9,9 @@
 
 #include <qudag/options.h>
 
+#include <cstdint>
 #include <functional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,7 +22,16 @@ namespace qudag::config {
 struct Settings {
   Options node;
   ApiOptions api;
-  bool debuggable = false;  ///< the process: debuggers of its user, and core dumps
+  bool debuggable = false;           ///< the process: debuggers of its user, and core dumps
+  std::set<std::string_view> named;  ///< the keys that the file or a flag has set
+};
+
+/// How a file writes a value. Nothing is taken for something else: 1 is not `true`, nor "1" a 1.
+enum class Written : std::uint8_t {
+  text,
+  truth,
+  count,
+  quantity,  // a text with a unit, or a number: of bytes, or of seconds
 };
 
 struct Key {
@@ -28,6 +39,7 @@ struct Key {
   std::string_view takes;  ///< what a value looks like, for messages: "a size such as 512MiB"
   std::string_view help;   ///< one line
   bool list = false;       ///< takes several values: an array, or the flag repeated
+  Written written = Written::text;
   std::function<Status(Settings&, const std::vector<std::string>&)> set;
   std::function<std::string(const Settings&)> show;  ///< the value as TOML
 };

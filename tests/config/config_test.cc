@@ -85,9 +85,13 @@ TEST(Config, WrongValueNamesPlaceKeyAndWhatWouldBeRight) {
   EXPECT_EQ(fault("shards = -1\n"),
             "q.toml:1:10: shards: must be a whole number from 0 to 64, not \"-1\"");
   EXPECT_EQ(fault("relay = \"maybe\"\n"),
-            "q.toml:1:9: relay: must be true or false, not \"maybe\"");
-  EXPECT_EQ(fault("shards = 1.5\n"), "q.toml:1:10: shards: must be a whole number");
+            "q.toml:1:9: relay: must be true or false, not the text \"maybe\"");
+  EXPECT_EQ(fault("shards = 1.5\n"),
+            "q.toml:1:10: shards: must be a whole number, not the number 1.5");
   EXPECT_EQ(fault("shards = [1]\n"), "q.toml:1:10: shards: must be a whole number, not a list");
+  EXPECT_EQ(fault("limits = 5\n"),
+            "q.toml:1:1: limits: must be a table of keys ([limits]), not the number 5");
+  EXPECT_EQ(fault("[shards]\nx = 1\n"), "q.toml:1:1: shards: must be a whole number, not a table");
   EXPECT_EQ(
       fault("gossip_interval = \"2 weeks\"\n"),
       "q.toml:1:19: gossip_interval: must be a time from 1s to 1h, such as \"60s\" or \"3h\", "
@@ -101,6 +105,45 @@ TEST(Config, WrongValueNamesPlaceKeyAndWhatWouldBeRight) {
             "\"0999\"");
   EXPECT_EQ(fault("[log]\nlevel = \"loud\"\n").substr(0, 37),
             "q.toml:2:9: log.level: must be one of");
+}
+
+TEST(Config, NothingIsTakenForSomethingElse) {
+  EXPECT_EQ(fault("known = 1\n"), "q.toml:1:9: known: must be true or false, not the number 1");
+  EXPECT_EQ(fault("known = \"true\"\n"),
+            "q.toml:1:9: known: must be true or false, not the text \"true\"");
+  EXPECT_EQ(fault("shards = \"4\"\n"),
+            "q.toml:1:10: shards: must be a whole number, not the text \"4\"");
+  EXPECT_EQ(fault("limits.memory = true\n"),
+            "q.toml:1:17: limits.memory: must be a size such as \"512MiB\", not true");
+  EXPECT_EQ(fault("identity = 4\n"),
+            "q.toml:1:12: identity: must be the path of a file made by `qudag keygen`, not the "
+            "number 4");
+  EXPECT_EQ(fault("publish = \"192.0.2.7:1\"\n"),
+            "q.toml:1:11: publish: must be a list, each an address such as \"127.0.0.1:4433\" or "
+            "\"[::1]:4433\", not the text \"192.0.2.7:1\"");
+  EXPECT_EQ(
+      fault("[api]\nmode = 600\n"),
+      "q.toml:2:8: api.mode: must be an octal file mode such as \"0600\" or \"0660\", not the "
+      "number 600");
+}
+
+TEST(Config, AnUnnamedPartFollowsTheWhole) {
+  Settings s;
+  ASSERT_TRUE(apply_config(s, "limits.links = 40\nlimits.warm_links = 50\n", "q.toml"));
+  complete(s);
+  EXPECT_EQ(s.node.limits.half_open, 40u);
+  EXPECT_EQ(s.node.limits.warm_links, 50u) << "what was named is validate()'s to refuse";
+}
+
+TEST(Config, TextOfSettingsReadsBackAsTheSame) {
+  Settings s;
+  s.node.identity = "a \"b\" \n c";
+  s.node.limits.links = 77;
+  Settings back;
+  const Status status = apply_config(back, config_text(s), "q.toml");
+  ASSERT_TRUE(status) << status.error().message();
+  EXPECT_EQ(back.node.identity, s.node.identity);
+  EXPECT_EQ(back.node.limits.links, 77u);
 }
 
 TEST(Config, BrokenTomlNamesThePlace) {
