@@ -86,6 +86,9 @@ Status save_identity(const std::string& path, const crypto::Identity& identity) 
 Result<crypto::Identity> load_identity(const std::string& path) {
   // O_NONBLOCK: opening a FIFO must not hang; it is refused below.
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0 && errno == ENOENT) {
+    return fail(Errc::not_found, path + ": no such file; `qudag keygen " + path + "` makes one");
+  }
   if (file.get() < 0) return failed("open", path, errno);
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) return failed("stat", path, errno);

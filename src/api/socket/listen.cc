@@ -36,7 +36,8 @@ Result<sockaddr_un> address_of(const std::filesystem::path& path) {
   const std::string text = path.string();
   if (text.empty() || text.size() >= sizeof address.sun_path) {
     return fail(Errc::invalid_argument,
-                fmt::format("api.socket: a path of 1 to {} bytes", sizeof address.sun_path - 1));
+                fmt::format("the path of a socket (--socket, api.socket) has 1 to {} bytes",
+                            sizeof address.sun_path - 1));
   }
   std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
   return address;
@@ -55,11 +56,18 @@ Result<int> connect_to_anybody(const std::filesystem::path& path) {
   if (fd.get() < 0) return failed("socket", path);
   if (::connect(fd.get(), as_generic(*address), sizeof *address) == 0) return fd.release();
   if (errno == ECONNREFUSED) {
+    struct stat found {};
+    if (::stat(path.c_str(), &found) == 0 && !S_ISSOCK(found.st_mode)) {
+      return fail(Errc::invalid_argument,
+                  path.string() + ": is no socket (--socket, $QUDAG_SOCKET)");
+    }
     return fail(Errc::unreachable, path.string() + ": nobody listens; is `qudag node` running?");
   }
   if (errno == ENOENT) {
     return fail(Errc::not_found,
-                path.string() + ": no such socket; is `qudag node` running with this api.socket?");
+                path.string() +
+                    ": no such socket (--socket, $QUDAG_SOCKET); is `qudag node` running with "
+                    "this api.socket?");
   }
   return failed("connect", path);
 }
