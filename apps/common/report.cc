@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 namespace qudag::app {
 namespace {
@@ -39,11 +40,19 @@ std::string_view hint(Errc code) {
   }
 }
 
+/// One line, whatever a file or an argument contains.
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (const auto byte = static_cast<unsigned char>(c); byte < 0x20 || byte == 0x7f) c = '?';
+  }
+  return text;
+}
+
 }  // namespace
 
 Exit report(const Error& error, bool json) {
   if (json) (void)print(api::error_json(error));
-  fmt::print(stderr, "qudag: {}\n", error.message());
+  fmt::print(stderr, "qudag: {}\n", one_line(error.message()));
   if (const auto text = hint(error.code); !text.empty()) fmt::print(stderr, "  {}\n", text);
   return exit_of(error.code);
 }
