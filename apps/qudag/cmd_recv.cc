@@ -7,7 +7,6 @@
 #include "api/client/stream_client.h"
 #include "api/records/encoding.h"
 #include "base/posix.h"
-#include "config/quantity.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -109,19 +108,6 @@ Status keep(const RecvArgs& args, const api::MessageRecord& message) {
 }  // namespace
 
 Exit recv(const RecvArgs& args) {
-  std::chrono::milliseconds patience = std::chrono::hours(24 * 365);
-  if (!args.timeout.empty()) {
-    const auto parsed = config::parse_duration(args.timeout);
-    if (!parsed)
-      return report(Error(Errc::invalid_argument, "--timeout is a time such as 30s"), args.json);
-    patience = *parsed;
-  }
-  std::error_code no_throw;
-  if (!args.directory.empty() && !std::filesystem::is_directory(args.directory, no_throw)) {
-    return report(Error(Errc::not_found, args.directory.string() + ": no such directory"),
-                  args.json);
-  }
-
   Interrupt interrupt;
   api::ClientLoop loop;
   std::uint64_t received = 0;
@@ -152,7 +138,7 @@ Exit recv(const RecvArgs& args) {
     const std::uint64_t before = received;
     const bool came = loop.run_until(
         [&] { return received != before || failure || (*stream)->ended() || interrupt.raised(); },
-        patience);
+        args.patience);
     if (!came) return report(Error(Errc::timed_out, "no message came in time"), args.json);
     if ((*stream)->ended()) return report(*(*stream)->ended(), args.json);
   }

@@ -5,7 +5,6 @@
 #include "common/json_text.h"
 
 #include "api/client/client.h"
-#include "api/server/request.h"
 #include "base/posix.h"
 
 #include <fcntl.h>
@@ -64,19 +63,6 @@ std::string outcome_text(const Delivery& delivery, std::size_t bytes, bool json)
 }  // namespace
 
 Exit send(const SendArgs& args) {
-  const auto to = NodeId::parse(args.to);
-  if (!to)
-    return report(Error(Errc::malformed, "the destination's id has 52 base32 characters"),
-                  args.json);
-  SendOptions options = args.options;
-  const auto priority = parse_priority(args.priority);
-  if (!priority)
-    return report(Error(Errc::invalid_argument, "--priority is high, normal or low"), args.json);
-  options.priority = *priority;
-  const auto ttl = api::parse_ttl(args.ttl);
-  if (!ttl) return report(Error(Errc::invalid_argument, "--ttl " + ttl.error().detail), args.json);
-  options.ttl = *ttl;
-
   const auto payload = read_all(args.file);
   if (!payload) return report(payload.error(), args.json);
 
@@ -84,7 +70,7 @@ Exit send(const SendArgs& args) {
   {
     ProgressBar bar;
     delivery = api::Client(args.socket.path, args.socket.owner)
-                   .send(*to, *payload, options, [&](std::size_t done, std::size_t all) {
+                   .send(args.to, *payload, args.options, [&](std::size_t done, std::size_t all) {
                      if (!args.quiet) bar.update(done, all);
                    });
   }

@@ -99,7 +99,10 @@ std::string readable(const StatusArgs& args, const std::string& page) {
   if (args.queues) return queue_table(value);
   std::string out;
   for (const auto& [key, field] : value.as_object()) {
-    out += fmt::format("{:<14} {}\n", std::string_view(key.data(), key.size()), shown(field));
+    const std::string_view name(key.data(), key.size());
+    // It is null until peers of three networks have told the time.
+    const bool unknown = name == "clock_off_s" && field.is_null();
+    out += fmt::format("{:<14} {}\n", name, unknown ? "unknown yet" : shown(field));
   }
   return out;
 }

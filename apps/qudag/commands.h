@@ -44,10 +44,8 @@ struct SocketArgs {
 
 struct SendArgs {
   SocketArgs socket;
-  std::string to;
+  NodeId to;
   std::filesystem::path file;  ///< empty or "-": standard input
-  std::string priority = "normal";
-  std::string ttl = "60s";
   SendOptions options;
   bool json = false;
   bool quiet = false;
@@ -59,7 +57,7 @@ struct RecvArgs {
   std::filesystem::path directory;  ///< empty: standard output
   std::uint64_t count = 0;          ///< 0: until interrupted
   ChannelNumber channel = 0;
-  std::string timeout;  ///< empty: none
+  std::chrono::milliseconds patience = std::chrono::hours(24 * 365);  ///< for the next message
   bool json = false;
 };
 Exit recv(const RecvArgs& args);

@@ -1,7 +1,7 @@
 // qudag: arguments to a command, and its exit code. What commands do is in their own files.
+#include "arguments.h"
 #include "commands.h"
 
-#include "api/socket/listen.h"
 #include "api/socket/place.h"
 #include "config/file.h"
 
@@ -16,174 +16,205 @@ namespace {
 
 using Command = std::function<Exit()>;
 
-void add_socket(CLI::App& app, SocketArgs& args) {
+/// The program and, once parsed, what it was asked to do.
+struct Program {
+  CLI::App app{"QuDAG Net: messages through a post-quantum onion network", "qudag"};
+  Arguments arguments;
+  Command chosen;
+};
+
+void add_json(CLI::App& app, bool& json, const char* help = "Print JSON") {
+  Arguments::add_flag(app, "--json", json, help);
+}
+
+void add_socket(Program& program, CLI::App& app, SocketArgs& args) {
   // What is wrong with the default is told by the command, if it uses it.
   args.path = api::default_socket().value_or(std::filesystem::path());
-  app.add_option("--socket", args.path, "The node's local API")->capture_default_str();
-  app.add_option_function<std::string>(
-      "--socket-owner",
-      [&args](const std::string& name) {
-        const Result<unsigned> user = api::user_number(name);
-        if (!user) throw CLI::ValidationError("--socket-owner", user.error().message());
-        args.owner = *user;
-      },
-      "The node's user, by name or number, if it is neither this one nor root");
+  program.arguments.add(app, "--socket", socket_path(args.path), "The node's local API")
+      ->default_str(args.path.string());
+  program.arguments.add(app, "--socket-owner", user(args.owner),
+                        "The node's user, by name or number, if it is neither this one nor root");
 }
 
-void add_keygen(CLI::App& app, Command& chosen) {
+void add_keygen(Program& program) {
   auto args = std::make_shared<KeygenArgs>();
-  CLI::App* sub = app.add_subcommand("keygen", "Make a new identity file (mode 0600)");
-  sub->add_option("file", args->file, "Where; never overwritten")->required();
-  sub->add_flag("--json", args->json, "Print JSON");
-  sub->callback([&chosen, args] { chosen = [args] { return keygen(*args); }; });
+  CLI::App* sub = program.app.add_subcommand("keygen", "Make a new identity file (mode 0600)");
+  program.arguments
+      .add(*sub, "file", file(args->file, "the path of a file that is not there yet"),
+           "Where; never overwritten")
+      ->required();
+  add_json(*sub, args->json);
+  sub->callback([&program, args] { program.chosen = [args] { return keygen(*args); }; });
 }
 
-void add_id(CLI::App& app, Command& chosen) {
+void add_id(Program& program) {
   auto args = std::make_shared<IdArgs>();
-  CLI::App* sub = app.add_subcommand("id", "Print the id of an identity file");
-  sub->add_option("file", args->file, "Made by keygen")->required();
-  sub->add_flag("--json", args->json, "Print JSON");
-  sub->callback([&chosen, args] { chosen = [args] { return show_id(*args); }; });
+  CLI::App* sub = program.app.add_subcommand("id", "Print the id of an identity file");
+  program.arguments
+      .add(*sub, "file", file(args->file, "the path of a file made by keygen"), "Made by keygen")
+      ->required();
+  add_json(*sub, args->json);
+  sub->callback([&program, args] { program.chosen = [args] { return show_id(*args); }; });
 }
 
-void add_node(CLI::App& app, Command& chosen) {
+/// The value of a key is read twice: here, to say at once what is wrong, and over the file.
+Value of_key(const config::Key& key) {
+  return {"VALUE", std::string(key.takes), [&key](const std::string& text) -> std::string {
+            config::Settings unused;
+            const Status set = key.set(unused, {text});
+            return set ? std::string() : set.error().detail;
+          }};
+}
+
+void add_node(Program& program) {
   auto args = std::make_shared<NodeArgs>();
-  CLI::App* sub = app.add_subcommand("node", "Run a node until SIGINT or SIGTERM");
-  sub->add_option("--config", args->config, "TOML file; docs/config.example.toml has every key");
-  sub->add_flag("--print-config", args->print_config, "Print a file with every key, and end");
-  sub->add_option("--ready-fd", args->ready_fd, "Write the ready line to this descriptor");
-  auto grace = std::make_shared<double>(5);
-  sub->add_option("--grace", *grace, "Seconds for messages in flight when stopping")
-      ->check(CLI::Range(0.0, 3600.0))
-      ->capture_default_str();
+  CLI::App* sub = program.app.add_subcommand("node", "Run a node until SIGINT or SIGTERM");
+  Arguments& arguments = program.arguments;
+  arguments.add(*sub, "--config", file(args->config, "the path of a TOML file"),
+                "TOML file; docs/config.example.toml has every key");
+  Arguments::add_flag(*sub, "--print-config", args->print_config,
+                      "Print a file with every key, as file and flags set it, and end");
+  arguments.add(*sub, "--ready-fd", descriptor(args->ready_fd),
+                "Write the ready line to this descriptor");
+  arguments
+      .add(*sub, "--grace", seconds(args->grace), "Seconds for messages in flight when stopping")
+      ->default_str("5");
   // Every key of the configuration is a flag of the same name.
-  auto values =
-      std::make_shared<std::vector<std::vector<std::string>>>(config::config_keys().size());
-  for (std::size_t i = 0; i < values->size(); ++i) {
-    const config::Key& key = config::config_keys()[i];
-    CLI::Option* option =
-        sub->add_option("--" + std::string(key.name), (*values)[i], std::string(key.help));
-    if (!key.list) option->expected(1);
-    option->group("Configuration keys")->type_name("");
+  std::vector<CLI::Option*> keys;
+  for (const config::Key& key : config::config_keys()) {
+    const std::string name = "--" + std::string(key.name);
+    const std::string help(key.help);
+    keys.push_back(key.list ? arguments.add_list(*sub, name, of_key(key), help)
+                            : arguments.add(*sub, name, of_key(key), help));
+    keys.back()->group(kConfigurationKeys);
   }
-  sub->callback([&chosen, args, values, grace] {
-    for (std::size_t i = 0; i < values->size(); ++i) {
-      if (!(*values)[i].empty()) {
-        args->flags.emplace_back(std::string(config::config_keys()[i].name), (*values)[i]);
-      }
+  sub->callback([&program, args, keys] {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (keys[i]->count() == 0) continue;
+      args->flags.emplace_back(std::string(config::config_keys()[i].name), keys[i]->results());
     }
-    args->grace = std::chrono::milliseconds(static_cast<std::int64_t>(*grace * 1000));
-    chosen = [args] { return run_node(*args); };
+    program.chosen = [args] { return run_node(*args); };
   });
 }
 
-void add_send(CLI::App& app, Command& chosen) {
+void add_send(Program& program) {
   auto args = std::make_shared<SendArgs>();
-  CLI::App* sub = app.add_subcommand("send", "Send a file or standard input as one message");
-  sub->add_option("to", args->to, "Id of the destination, 52 characters")->required();
-  sub->add_option("file", args->file, "At most 64 MiB; - or nothing: standard input");
-  sub->add_option("--priority", args->priority, "high, normal or low")->capture_default_str();
-  sub->add_option("--ttl", args->ttl, "Give up after this time: 500ms, 30s, 10m, 24h")
-      ->capture_default_str();
-  sub->add_option("--relays", args->options.relays,
-                  "Relays on the way; 0 is fast and not anonymous")
-      ->check(CLI::Range(0u, kRelaysMax))
-      ->capture_default_str();
-  sub->add_option("--isolation", args->options.isolation,
-                  "Messages with different numbers never share a circuit");
-  sub->add_option("--channel", args->options.channel,
-                  "Which of the destination's programs gets it; 0: the one without a number");
-  sub->add_flag("--sign", args->options.sign, "Tell the receiver who we are");
-  sub->add_flag("--quiet,-q", args->quiet, "No progress");
-  sub->add_flag("--json", args->json, "Print JSON");
-  add_socket(*sub, args->socket);
-  sub->callback([&chosen, args] { chosen = [args] { return send(*args); }; });
+  CLI::App* sub =
+      program.app.add_subcommand("send", "Send a file or standard input as one message");
+  Arguments& arguments = program.arguments;
+  arguments.add(*sub, "to", node_id(args->to), "Id of the destination, 52 characters")->required();
+  arguments.add(*sub, "file", file(args->file, "the path of a file, or - for standard input"),
+                "At most 64 MiB; - or nothing: standard input");
+  arguments.add(*sub, "--priority", priority(args->options.priority), "high, normal or low")
+      ->default_str("normal");
+  arguments
+      .add(*sub, "--ttl", time(args->options.ttl, std::chrono::hours(24)),
+           "Give up after this time: 500ms, 30s, 10m, 24h")
+      ->default_str("60s");
+  arguments
+      .add(*sub, "--relays", number(args->options.relays, 0, kRelaysMax),
+           "Relays on the way, 0 to 5; 0 is fast and not anonymous")
+      ->default_str(std::to_string(args->options.relays));
+  arguments.add(*sub, "--isolation", number(args->options.isolation),
+                "Messages with different numbers never share a circuit");
+  arguments.add(*sub, "--channel", number(args->options.channel),
+                "Which of the destination's programs gets it; 0: the one without a number");
+  Arguments::add_flag(*sub, "--sign", args->options.sign, "Tell the receiver who we are");
+  Arguments::add_flag(*sub, "--quiet,-q", args->quiet, "No progress");
+  add_json(*sub, args->json);
+  add_socket(program, *sub, args->socket);
+  sub->callback([&program, args] { program.chosen = [args] { return send(*args); }; });
 }
 
-void add_recv(CLI::App& app, Command& chosen) {
+void add_recv(Program& program) {
   auto args = std::make_shared<RecvArgs>();
-  CLI::App* sub = app.add_subcommand("recv", "Receive messages to standard output or a directory");
-  sub->add_option("--dir", args->directory, "One file per message, named by its id");
-  sub->add_option("--count", args->count, "End after so many");
-  sub->add_option("--timeout", args->timeout, "End with exit code 4 when none comes for so long");
-  sub->add_option("--channel", args->channel, "Messages that were sent to this channel");
-  sub->add_flag("--json", args->json, "One JSON line per message");
-  add_socket(*sub, args->socket);
-  sub->callback([&chosen, args] { chosen = [args] { return recv(*args); }; });
+  CLI::App* sub =
+      program.app.add_subcommand("recv", "Receive messages to standard output or a directory");
+  Arguments& arguments = program.arguments;
+  arguments.add(*sub, "--dir", directory(args->directory), "One file per message, named by its id");
+  arguments.add(*sub, "--count", number(args->count), "End after so many; 0: when interrupted")
+      ->default_str("0");
+  arguments.add(*sub, "--timeout", time(args->patience, std::chrono::hours(24 * 365)),
+                "End with exit code 4 when none comes for so long");
+  arguments.add(*sub, "--channel", number(args->channel),
+                "Messages that were sent to this channel");
+  add_json(*sub, args->json, "One JSON line per message");
+  add_socket(program, *sub, args->socket);
+  sub->callback([&program, args] { program.chosen = [args] { return recv(*args); }; });
 }
 
-void add_status(CLI::App& app, Command& chosen) {
+void add_status(Program& program) {
   auto args = std::make_shared<StatusArgs>();
-  CLI::App* sub = app.add_subcommand("status", "Show what a node does");
-  sub->add_flag("--peers", args->peers, "Its links");
-  sub->add_flag("--circuits", args->circuits, "Its circuits");
-  sub->add_flag("--queues", args->queues, "Its queues, pools and tables, with their bounds");
-  sub->add_flag("--metrics", args->metrics, "The metrics page");
-  sub->add_flag("--json", args->json, "Print JSON");
-  add_socket(*sub, args->socket);
-  sub->callback([&chosen, args] { chosen = [args] { return status(*args); }; });
+  CLI::App* sub = program.app.add_subcommand("status", "Show what a node does");
+  Arguments::add_flag(*sub, "--peers", args->peers, "Its links");
+  Arguments::add_flag(*sub, "--circuits", args->circuits, "Its circuits");
+  Arguments::add_flag(*sub, "--queues", args->queues,
+                      "Its queues, pools and tables, with their bounds");
+  Arguments::add_flag(*sub, "--metrics", args->metrics, "The metrics page");
+  add_json(*sub, args->json);
+  add_socket(program, *sub, args->socket);
+  sub->callback([&program, args] { program.chosen = [args] { return status(*args); }; });
 }
 
-void add_net_options(CLI::App& sub, TestnetArgs& net) {
-  sub.add_option("-n,--nodes", net.nodes, "How many")
-      ->check(CLI::Range(1u, 64u))
-      ->capture_default_str();
-  sub.add_option("--shards", net.shards, "Threads of each node")
-      ->check(CLI::Range(0u, 64u))
-      ->capture_default_str();
-  sub.add_flag("--json", net.json, "Print JSON");
+template <class T>
+void add_number(Program& program, CLI::App& app, const char* name, T& out, std::uint64_t low,
+                std::uint64_t high, const char* help) {
+  program.arguments.add(app, name, number(out, low, high), help)->default_str(std::to_string(out));
 }
 
-void add_testnet(CLI::App& app, Command& chosen) {
-  CLI::App* sub = app.add_subcommand("testnet", "A network of node processes on this machine");
+void add_net_options(Program& program, CLI::App& sub, TestnetArgs& net) {
+  add_number(program, sub, "-n,--nodes", net.nodes, 1, 64, "How many, to 64");
+  add_number(program, sub, "--shards", net.shards, 0, 64, "Threads of each node, to 64");
+  add_json(sub, net.json);
+}
+
+void add_testnet(Program& program) {
+  CLI::App* sub =
+      program.app.add_subcommand("testnet", "A network of node processes on this machine");
   sub->require_subcommand(1);
   {
     auto args = std::make_shared<TestnetArgs>();
     CLI::App* run = sub->add_subcommand("run", "Start it, print its sockets, run until Ctrl-C");
-    add_net_options(*run, *args);
-    run->callback([&chosen, args] { chosen = [args] { return testnet_run(*args); }; });
+    add_net_options(program, *run, *args);
+    run->callback([&program, args] { program.chosen = [args] { return testnet_run(*args); }; });
   }
   auto args = std::make_shared<DemoArgs>();
   CLI::App* demo =
       sub->add_subcommand("demo", "Send a file and messages through it, and check every byte");
-  add_net_options(*demo, args->net);
-  demo->add_option("--file-bytes", args->file_bytes, "Size of the file")
-      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{kMessageBytesMax}))
-      ->capture_default_str();
-  demo->add_option("--messages", args->messages, "How many messages")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{100'000'000}))
-      ->capture_default_str();
-  demo->add_option("--message-bytes", args->message_bytes, "Size of each")
-      ->check(CLI::Range(std::size_t{24}, std::size_t{1} << 20))
-      ->capture_default_str();
-  demo->add_option("--relays", args->relays, "Relays on the way")
-      ->check(CLI::Range(0u, kRelaysMax))
-      ->capture_default_str();
-  demo->add_option("--window", args->window, "Messages without an outcome at any time")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{60'000}))
-      ->capture_default_str();
-  demo->callback([&chosen, args] { chosen = [args] { return testnet_demo(*args); }; });
+  add_net_options(program, *demo, args->net);
+  add_number(program, *demo, "--file-bytes", args->file_bytes, 0, kMessageBytesMax,
+             "Size of the file, to 64 MiB");
+  add_number(program, *demo, "--messages", args->messages, 1, 100'000'000, "How many messages");
+  add_number(program, *demo, "--message-bytes", args->message_bytes, 24, std::uint64_t{1} << 20,
+             "Size of each, 24 bytes to 1 MiB");
+  add_number(program, *demo, "--relays", args->relays, 0, kRelaysMax, "Relays on the way, 0 to 5");
+  add_number(program, *demo, "--window", args->window, 1, 60'000,
+             "Messages without an outcome at any time, to 60000");
+  demo->callback([&program, args] { program.chosen = [args] { return testnet_demo(*args); }; });
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("QuDAG Net: messages through a post-quantum onion network", "qudag");
+  Program program;
+  CLI::App& app = program.app;
   app.footer("\n" + std::string(exit_codes_help()));
   app.set_version_flag("--version", std::string(version()));
   app.require_subcommand(1);
-  Command chosen;
-  add_keygen(app, chosen);
-  add_id(app, chosen);
-  add_node(app, chosen);
-  add_send(app, chosen);
-  add_recv(app, chosen);
-  add_status(app, chosen);
-  add_testnet(app, chosen);
+  add_keygen(program);
+  add_id(program);
+  add_node(program);
+  add_send(program);
+  add_recv(program);
+  add_status(program);
+  add_testnet(program);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
+    const Error fault = program.arguments.fault(app, error);
+    return static_cast<int>(report(fault, wants_json(argc, argv)));
   }
-  return static_cast<int>(chosen());
+  return static_cast<int>(program.chosen());
 }
 
 }  // namespace
