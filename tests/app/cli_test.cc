@@ -111,6 +111,18 @@ TEST(Config, FlagFaultNamesTheFlag) {
   EXPECT_THAT(ran.err, HasSubstr("--limits.memory: must be a size from 32MiB to 4096GiB"));
 }
 
+TEST(Config, PrintsFileAndFlagsOverTheDefaults) {
+  const Directory directory;
+  const std::string file = directory / "qudag.toml";
+  std::ofstream(file) << "shards = 3\n[limits]\nlinks = 40\n";
+  const Ran ran = run({"node", "--print-config", "--config", file, "--shards", "2"});
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("\nshards = 2\n"));
+  EXPECT_THAT(ran.out, HasSubstr("\nlinks = 40\n"));
+  EXPECT_THAT(ran.out, HasSubstr("\nhalf_open = 40\n")) << "it follows";
+  EXPECT_EQ(run({"node", "--print-config", "--config", file + "2"}).exit, 6);
+}
+
 TEST(Config, MissingFile) {
   const Ran ran = run({"node", "--config", "/nowhere/qudag.toml"});
   EXPECT_EQ(ran.exit, 6);
@@ -128,6 +140,37 @@ TEST(Arguments, WrongOnesAreUsageErrors) {
   EXPECT_EQ(run({"testnet", "demo", "-n", "3"}).exit, 2) << "too few nodes for three relays";
 }
 
+TEST(Arguments, AreCheckedBeforeTheSocket) {
+  const std::string id(52, 'a');
+  struct Case {
+    std::vector<std::string> words;
+    const char* says;
+  };
+  for (const Case& one : std::initializer_list<Case>{
+           {{"recv", "--count", "-3"},
+            R"(--count: takes a whole number from 0 to 2^64 - 1, not "-3")"},
+           {{"recv", "--timeout", "5"}, R"(such as 30s, not "5"; say 5s)"},
+           {{"recv", "--channel", "99999"}, "--channel: takes a whole number from 0 to 65535, not"},
+           {{"send", id, "--ttl", "60"}, R"(not "60"; say 60s)"},
+           {{"send", "--isolation", "99999999999999999999"}, "--isolation: takes a whole number"},
+           {{"send", id, "/tmp"}, R"(not "/tmp", which is a directory)"},
+           {{"keygen", "/tmp"}, R"(not "/tmp", which is a directory)"},
+           {{"status", "--socket", "/etc/passwd"}, R"(not "/etc/passwd", which is no socket)"},
+           {{"node", "--ready-fd", "77"}, R"(can be written to, not "77", which is not open)"},
+           {{"node", "--grace", "nan"}, R"(--grace: takes seconds from 0 to 3600, not "nan")"},
+           {{"node", "--publish", "0.0.0.0:4433"},
+            "publish: 0.0.0.0:4433: the unspecified address"},
+           {{"node", "--limits.half_open", "2000"}, "must be at most limits.links, which is 1024"},
+           {{"nod"}, "did you mean 'node'?"},
+           {{"status", "--sokcet", "x"}, "did you mean '--socket'?"},
+           {{}, "`qudag` needs a command: keygen, id, node,"},
+       }) {
+    const Ran ran = run(one.words);
+    EXPECT_EQ(ran.exit, 2) << one.says;
+    EXPECT_THAT(ran.err, HasSubstr(one.says));
+  }
+}
+
 TEST(Arguments, HelpListsExitCodes) {
   const Ran help = run({"--help"});
   EXPECT_EQ(help.exit, 0);
@@ -135,6 +178,12 @@ TEST(Arguments, HelpListsExitCodes) {
        {"keygen", "id", "node", "send", "recv", "status", "testnet", "Exit codes:"}) {
     EXPECT_THAT(help.out, HasSubstr(word));
   }
+}
+
+TEST(Id, AMissingFileSaysWhatToDo) {
+  const Ran ran = run({"id", "/nonexistent"});
+  EXPECT_EQ(ran.exit, 6);
+  EXPECT_THAT(ran.err, HasSubstr("no such file; `qudag keygen /nonexistent` makes one"));
 }
 
 TEST(Client, NoNodeIsSaid) {

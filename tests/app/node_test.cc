@@ -38,6 +38,9 @@ TEST(Node, TellsWhenReadyAndStopsOnSigterm) {
   const Ran status = run({"status", "--json", "--socket", directory / "s"});
   EXPECT_EQ(status.exit, 0);
   EXPECT_EQ(field(status.out, "id"), field(ready, "id"));
+  EXPECT_THAT(status.out, HasSubstr("\"clock_off_s\":null"));
+  EXPECT_THAT(run({"status", "--socket", directory / "s"}).out,
+              HasSubstr("clock_off_s    unknown yet\n"));
   node.signal(SIGTERM);
   const Ran ended = node.wait();
   EXPECT_EQ(ended.exit, 0) << ended.err;

@@ -8,7 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 
 namespace qudag::app::test {
@@ -70,13 +72,21 @@ std::string Process::line() {
   }
 }
 
-Ran Process::wait() {
+Ran Process::wait(std::chrono::milliseconds most) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point end = Clock::now() + most;
   Ran ran;
   ran.out = std::move(ahead_);
   pollfd ends[2] = {{out_, POLLIN, 0}, {err_, POLLIN, 0}};
   std::string* texts[2] = {&ran.out, &ran.err};
   while (ends[0].fd >= 0 || ends[1].fd >= 0) {
-    if (::poll(ends, 2, -1) <= 0) continue;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+    const int ready = ::poll(ends, 2, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+    if (ready == 0 && Clock::now() >= end) {
+      ::kill(pid_, SIGKILL);
+      break;
+    }
+    if (ready <= 0) continue;
     for (int i = 0; i < 2; ++i) {
       if (ends[i].fd < 0 || ends[i].revents == 0) continue;
       char text[4096];
@@ -95,8 +105,9 @@ Ran Process::wait() {
   return ran;
 }
 
-Ran run(const std::vector<std::string>& arguments, const std::string& input) {
-  return Process(arguments, input).wait();
+Ran run(const std::vector<std::string>& arguments, const std::string& input,
+        std::chrono::milliseconds most) {
+  return Process(arguments, input).wait(most);
 }
 
 Directory::Directory() {

@@ -1,6 +1,7 @@
 // Runs the program and keeps what it said.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -25,8 +26,8 @@ class Process {
   void signal(int number) const;
   /// The next line of standard output, without its end; empty when there is none.
   std::string line();
-  /// Reads both outputs to their end and waits.
-  Ran wait();
+  /// Reads both outputs to their end and waits; killed when that takes too long.
+  Ran wait(std::chrono::milliseconds most = std::chrono::minutes(10));
 
  private:
   int pid_ = -1;
@@ -35,7 +36,8 @@ class Process {
   std::string ahead_;  // read from out_ beyond the last line
 };
 
-Ran run(const std::vector<std::string>& arguments, const std::string& input = {});
+Ran run(const std::vector<std::string>& arguments, const std::string& input = {},
+        std::chrono::milliseconds most = std::chrono::minutes(10));
 
 class Directory {
  public:
