@@ -33,6 +33,13 @@ Result<config::Settings> settings_of(const NodeArgs& args) {
   }
   config::complete(settings);
   if (Status fits = validate(settings.node); !fits) return std::unexpected(fits.error());
+  // Said before there is a node, too, and again by who listens.
+  std::error_code no_throw;
+  const std::filesystem::path& socket = settings.api.socket;
+  if (std::filesystem::exists(socket, no_throw) && !std::filesystem::is_socket(socket, no_throw)) {
+    return fail(Errc::already_exists,
+                "api.socket: " + socket.string() + " is there and is no socket; name another path");
+  }
   return settings;
 }
 
