@@ -243,12 +243,13 @@ void Node::Impl::finish_stop() {
   }
   requests_.end_all(Errc::shutting_down);
   workers_.reset();
-  if (state_ && !threads_.empty() && threads_[0].shard) {
+  const bool began = !threads_.empty() && threads_[0].shard;
+  if (state_ && began) {
     threads_[0].shard->state_to_keep(true, runtime::system_now())();
   }
   for (node::ShardThread& thread : threads_) thread.shard.reset();
   state_.reset();
-  if (identity_) log_.info("node {} has stopped", sensitive(id()));
+  if (began) log_.info("node {} has stopped", sensitive(id()));
 }
 
 void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {

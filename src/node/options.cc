@@ -28,12 +28,16 @@ Status check_preferred(const std::vector<SocketAddress>& addresses) {
   return {};
 }
 
+bool is_unspecified(const SocketAddress& address) {
+  return std::ranges::all_of(address.ip.begin() + (address.is_v4() ? 12 : 0), address.ip.end(),
+                             [](auto byte) { return byte == 0; });
+}
+
 /// Why nobody can be there, whatever the port; empty: somebody can.
 std::string_view nowhere(SocketAddress address) {
-  const bool named = std::ranges::any_of(address.ip.begin() + (address.is_v4() ? 12 : 0),
-                                         address.ip.end(), [](auto byte) { return byte != 0; });
-  if (!named)
+  if (is_unspecified(address)) {
     return "the unspecified address stands for all of this machine, and for none elsewhere";
+  }
   address.port = 1;
   if (reach_of(address) != Reach::nowhere) return {};
   return "it is a multicast, broadcast or reserved address, which no node has";
@@ -97,6 +101,9 @@ Status validate(const Options& o) {
                             number.least, number.most));
   }
   if (auto pairs = check_pairs(o); !pairs) return pairs;
+  if (!is_unspecified(o.listen)) {
+    if (auto listen = check_dialed("listen", o.listen, true); !listen) return listen;
+  }
   if (auto publish = check_publish(o.publish); !publish) return publish;
   if (o.bootstrap.size() > kBootstrapMax) {
     return fail(Errc::config_invalid, fmt::format("bootstrap: at most {} entries", kBootstrapMax));

@@ -369,6 +369,16 @@ TEST(Node, PublishesOnlyWhatOthersCanReach) {
             0u);
 }
 
+TEST(Node, ListensOnlyWhereANodeCanBe) {
+  Options options;
+  for (const char* text : {"0.0.0.0:0", "[::]:4433", "127.0.0.1:0"}) {
+    options.listen = *SocketAddress::parse(text);
+    EXPECT_TRUE(validate(options)) << text;
+  }
+  options.listen = SocketAddress::v4(224, 0, 0, 1, 4433);
+  EXPECT_EQ(validate(options).error().detail.find("listen: 224.0.0.1:4433: "), 0u);
+}
+
 TEST(Node, LimitsDoNotContradictEachOther) {
   Options options;
   options.limits.half_open = options.limits.links + 1;
