@@ -2,6 +2,7 @@
 #include "base/secret.h"
 #include "node/impl.h"
 #include "node/report.h"
+#include "settings/numbers.h"
 #include "shard/reply_address.h"
 
 #include <algorithm>
@@ -20,6 +21,7 @@ Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Node::~Node() = default;
 
 Result<std::unique_ptr<Node>> Node::start(Options options) {
+  settings::follow(options);
   if (auto ok = validate(options); !ok) {
     wipe(options.identity_key);
     return std::unexpected(ok.error());

@@ -1,5 +1,7 @@
 #include "settings/numbers.h"
 
+#include <algorithm>
+
 #include "base/limits.h"
 
 #include <type_traits>
@@ -116,5 +118,13 @@ constexpr Pair kPairs[] = {
 
 std::span<const Number> numbers() { return kNumbers; }
 std::span<const Pair> pairs() { return kPairs; }
+
+void follow(Options& options) {
+  const Options defaults;
+  for (const Pair& pair : kPairs) {
+    if (pair.part.get(options) != pair.part.get(defaults)) continue;
+    pair.part.set(options, std::min(pair.part.get(options), pair.whole.get(options)));
+  }
+}
 
 }  // namespace qudag::settings

@@ -38,5 +38,7 @@ struct Pair {
   const Number& whole;
 };
 std::span<const Pair> pairs();
+/// A part that has its default is no more than what it is part of.
+void follow(Options& options);
 
 }  // namespace qudag::settings

@@ -239,6 +239,17 @@ TEST(Node, ASignedMessageNamesItsSender) {
   EXPECT_EQ(*message.sender, net[2].id());
 }
 
+TEST(Node, ALimitThatNobodySetFollowsTheOneThatItIsPartOf) {
+  Options options;
+  options.log_level = LogLevel::off;
+  options.limits.links = 100;  // half_open has 256
+  EXPECT_TRUE(Node::start(options).has_value());
+  options.limits.half_open = 200;
+  const auto refused = Node::start(options);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().message().find("half_open"), std::string::npos);
+}
+
 TEST(Node, RefusalsSayWhy) {
   Network net(5);
   NodeId nobody;
