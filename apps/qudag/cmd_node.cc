@@ -71,6 +71,20 @@ void bound_allocator() {
   mallopt(M_ARENA_MAX, 2);
 }
 
+/// Until the node has joined, a signal comes, or the time is over.
+Status wait_joined(const Node& node, std::chrono::milliseconds patience, Interrupt& interrupt) {
+  constexpr std::chrono::milliseconds kPiece{100};
+  const auto end = std::chrono::steady_clock::now() + patience;
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        end - std::chrono::steady_clock::now());
+    const JoinState state =
+        node.wait_until_joined(std::clamp(left, std::chrono::milliseconds(1), kPiece));
+    if (state.joined || interrupt.raised()) return {};
+    if (left <= kPiece) return fail(Errc::timed_out, "not joined: " + state.reason);
+  }
+}
+
 Status tell_ready(const std::string& line, int fd) {
   if (fd < 0) return print(line);
   const ssize_t written = ::write(fd, line.data(), line.size());
@@ -100,6 +114,10 @@ Exit run_node(const NodeArgs& args) {
   if (!node) return report(node.error(), false);
   auto server = api::Server::start(**node, settings->api);
   if (!server) return report(server.error(), false);
+  if (args.wait_joined.count() > 0) {
+    const Status joined = wait_joined(**node, args.wait_joined, interrupt);
+    if (!joined) return report(joined.error(), false);
+  }
   if (const Status told = tell_ready(ready_line(**node, **server), args.ready_fd); !told) {
     return report(told.error(), false);
   }

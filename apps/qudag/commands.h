@@ -33,6 +33,7 @@ struct NodeArgs {
   int ready_fd = -1;
   std::chrono::milliseconds grace{5'000};
   bool print_config = false;
+  std::chrono::milliseconds wait_joined{};  ///< before the ready line; 0: not
 };
 Exit run_node(const NodeArgs& args);
 

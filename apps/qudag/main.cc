@@ -76,6 +76,9 @@ void add_node(Program& program) {
                       "Print a file with every key, as file and flags set it, and end");
   arguments.add(*sub, "--ready-fd", descriptor(args->ready_fd),
                 "Write the ready line to this descriptor");
+  arguments.add(
+      *sub, "--wait-joined", time(args->wait_joined, std::chrono::hours(24)),
+      "Write the ready line when the node has joined; end with 4 when it has not in time");
   arguments
       .add(*sub, "--grace", seconds(args->grace), "Seconds for messages in flight when stopping")
       ->default_str("5");

@@ -256,9 +256,24 @@ void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
   process_.note_freed(freed);
   if (shard != 0) return;
   placement_->next_round();
+  look_at_joining();
   static_cast<void>(  // again at the next maintenance
       workers_->submit([this] { process_.trim(app_pool_); }, *threads_[0].loop,
                        [](WorkEnd, Now) {}));
+}
+
+/// Who was given somebody to ask, and is alone after half a minute, is told once.
+void Node::Impl::look_at_joining() {
+  constexpr Duration kPatience = 30s;
+  if (said_alone_ || options_.bootstrap.empty()) return;
+  if (runtime::system_now().mono - started_ < kPatience) return;
+  said_alone_ = true;
+  const JoinState state = joining_.state(kRelaysDefault);
+  if (state.joined) return;
+  log_.warn(
+      "not joined after {} s: {}; check the id and address of each bootstrap entry, that UDP to it "
+      "can pass, and this machine's clock; this is not said again",
+      kPatience / 1s, state.reason);
 }
 
 void Node::Impl::measure(unsigned shard, shard::Measured& out) {
@@ -324,6 +339,15 @@ void Node::Impl::set_room_handler(RoomHandler handler) {
 //
 void Node::Impl::on_means(unsigned shard, const shard::Means& means, const netmap::ViewPtr& view) {
   if (joining_.update(shard, means, view)) tell_joined();
+  const auto change = joining_.take_change();
+  if (!change) return;
+  if (change->joined) {
+    log_.info("joined: {} links, {} relays that can be used together", change->links,
+              change->relays > kRelaysMax ? fmt::format("at least {}", change->relays)
+                                          : std::to_string(change->relays));
+  } else {
+    log_.warn("not joined any more: {}", change->reason);
+  }
 }
 
 JoinState Node::Impl::wait_until_joined(Duration timeout, unsigned relays) const {

@@ -114,6 +114,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   void answer_rest(node::ShardThread& thread);
   void take_in(node::ShardThread& thread, Now now);
   void tell_joined();
+  void look_at_joining();
   void begin_stop(Duration grace);
   void finish_stop();
   template <class F>
@@ -135,6 +136,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   std::unique_ptr<node::Placement> placement_;
   SocketAddress address_;
   TimePoint started_{};
+  bool said_alone_ = false;  // on shard 0
   std::atomic<bool> stopping_{false};
   std::mutex stop_mutex_;
   bool stopped_ = false;

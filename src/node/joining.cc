@@ -96,6 +96,14 @@ void Joining::tell_again() {
   told_ = false;
 }
 
+std::optional<JoinState> Joining::take_change() {
+  const std::lock_guard lock(mutex_);
+  JoinState out = look(kRelaysDefault);
+  if (closed_ || out.joined == said_joined_) return std::nullopt;
+  said_joined_ = out.joined;
+  return out;
+}
+
 std::optional<JoinState> Joining::take_news() {
   const std::lock_guard lock(mutex_);
   JoinState out = look(kRelaysDefault);

@@ -39,6 +39,8 @@ class Joining {
   void tell_again();
   /// The state, if it is joined and nobody took it since it became that.
   std::optional<JoinState> take_news();
+  /// For the log: the node has joined, or is joined no longer, since the last call.
+  std::optional<JoinState> take_change();
 
  private:
   struct OfShard {
@@ -54,6 +56,7 @@ class Joining {
   bool has_bootstrap_ = false;
   bool closed_ = false;
   bool told_ = false;
+  bool said_joined_ = false;  // what the log was told last
 };
 
 }  // namespace qudag::node

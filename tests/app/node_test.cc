@@ -67,6 +67,29 @@ TEST(Node, PortAndSocketInUseAreSaid) {
   EXPECT_THAT(socket.err, HasSubstr("another node listens on this socket"));
 }
 
+TEST(Node, WaitsUntilItHasJoinedOrSaysWhyItHasNot) {
+  const Directory directory;
+  auto alone = node_arguments(directory / "alone");
+  alone.insert(alone.end(), {"--wait-joined", "300ms"});
+  const Ran ended = run(alone);
+  EXPECT_EQ(ended.exit, 4);
+  EXPECT_THAT(ended.err, HasSubstr("not joined: no link is ready: there is no bootstrap entry"));
+  EXPECT_EQ(ended.out, "");
+
+  Process first(node_arguments(directory / "0"));
+  const std::string ready = first.line();
+  const std::string entry = field(ready, "id") + "@" + field(ready, "address");
+  std::vector<std::unique_ptr<Process>> others;
+  for (int i = 1; i < 5; ++i) {
+    auto arguments = node_arguments(directory / std::to_string(i).c_str());
+    arguments.insert(arguments.end(), {"--bootstrap", entry, "--wait-joined", "20s"});
+    others.push_back(std::make_unique<Process>(arguments));
+  }
+  for (const auto& node : others) EXPECT_THAT(node->line(), HasSubstr("\"ready\":true"));
+  EXPECT_THAT(run({"status", "--json", "--socket", directory / "4"}).out,
+              HasSubstr("\"joined\":true"));
+}
+
 // `kill -9` and a node that starts again; and a second one beside it.
 TEST(Node, KeepsItsStateBesideItsIdentityAndSharesItWithNobody) {
   const Directory directory;
