@@ -8,12 +8,15 @@
 namespace qudag::app {
 namespace {
 
+/// What was ignored when the program started stays ignored, as `nohup` wants it.
 sigset_t stop_signals() {
   sigset_t set;
   sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGHUP);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction now {};
+    const bool known = ::sigaction(signal, nullptr, &now) == 0;
+    if (!known || now.sa_handler != SIG_IGN) sigaddset(&set, signal);
+  }
   return set;
 }
 

@@ -13,6 +13,7 @@
 #include <malloc.h>
 #include <unistd.h>
 #include <boost/json.hpp>
+#include <csignal>
 
 namespace qudag::app {
 namespace {
@@ -109,7 +110,8 @@ Exit run_node(const NodeArgs& args) {
   bound_allocator();
   node::harden_process(settings->debuggable);  // before there is a key
 
-  Interrupt interrupt;  // before any thread
+  Interrupt interrupt;            // before any thread
+  std::signal(SIGPIPE, SIG_IGN);  // the reader of a log or of the ready line may go
   auto node = Node::start(settings->node);
   if (!node) return report(node.error(), false);
   auto server = api::Server::start(**node, settings->api);

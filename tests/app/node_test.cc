@@ -47,6 +47,34 @@ TEST(Node, TellsWhenReadyAndStopsOnSigterm) {
   EXPECT_FALSE(std::filesystem::exists(directory / "s"));
 }
 
+TEST(Node, ALogWhoseReaderHasGoneDoesNotEndIt) {
+  const Directory directory;
+  Process node({"node", "--api.socket", directory / "s", "--shards", "1", "--log.level", "trace"});
+  ASSERT_THAT(node.line(), HasSubstr("\"ready\":true"));
+  node.close_err();
+  Process other({"node", "--api.socket", directory / "t", "--log.level", "trace"});
+  other.close_err();  // before its first line, perhaps
+  ASSERT_THAT(other.line(), HasSubstr("\"ready\":true"));
+  EXPECT_EQ(run({"status", "--socket", directory / "s"}).exit, 0);
+  for (Process* one : {&node, &other}) {
+    one->signal(SIGTERM);
+    EXPECT_EQ(one->wait().exit, 0);
+  }
+}
+
+TEST(Node, WhatWasIgnoredWhenItStartedStaysIgnored) {
+  const Directory directory;
+  const auto before = std::signal(SIGHUP, SIG_IGN);  // as nohup does
+  Process node(node_arguments(directory / "s"));
+  std::signal(SIGHUP, before);
+  ASSERT_THAT(node.line(), HasSubstr("\"ready\":true"));
+  node.signal(SIGHUP);
+  EXPECT_EQ(run({"status", "--socket", directory / "s"}).exit, 0);
+  EXPECT_EQ(run({"status", "--socket", directory / "s"}).exit, 0);
+  node.signal(SIGTERM);
+  EXPECT_EQ(node.wait().exit, 0);
+}
+
 TEST(Node, PortAndSocketInUseAreSaid) {
   const Directory directory;
   // Shards share a port with each other, which must not let another node in.

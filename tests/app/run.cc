@@ -55,6 +55,11 @@ Process::~Process() {
   ::close(err_);
 }
 
+void Process::close_err() {
+  ::close(err_);
+  err_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC);  // at its end
+}
+
 void Process::signal(int number) const { ::kill(pid_, number); }
 
 std::string Process::line() {

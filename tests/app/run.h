@@ -23,6 +23,8 @@ class Process {
   Process& operator=(const Process&) = delete;
 
   int pid() const { return pid_; }
+  /// Nobody reads its standard error from now on.
+  void close_err();
   void signal(int number) const;
   /// The next line of standard output, without its end; empty when there is none.
   std::string line();

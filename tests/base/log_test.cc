@@ -2,7 +2,9 @@
 
 #include <qudag/address.h>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <string>
 #include <vector>
@@ -29,6 +31,57 @@ TEST(Log, LevelDecidesWhatIsWritten) {
   log.set_level(LogLevel::off);
   log.error("not this");
   EXPECT_EQ(lines.text, (std::vector<std::string>{"this 1", "and this"}));
+}
+
+/// Standard error is a pipe while this lives.
+struct ErrorPipe {
+  ErrorPipe() {
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    before = ::dup(STDERR_FILENO);
+    ::dup2(ends[1], STDERR_FILENO);
+    ::close(ends[1]);
+    reader = ends[0];
+    ::fcntl(reader, F_SETFL, O_NONBLOCK);
+  }
+  ~ErrorPipe() {
+    ::dup2(before, STDERR_FILENO);
+    ::close(before);
+    close_reader();
+  }
+  std::string read() const {
+    std::string out(1 << 20, '\0');
+    const ssize_t n = ::read(reader, out.data(), out.size());
+    out.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
+    return out;
+  }
+  void close_reader() {
+    if (reader >= 0) ::close(reader);
+    reader = -1;
+  }
+  int before = -1;
+  int reader = -1;
+};
+
+TEST(Log, APipeThatNobodyReadsStopsNobodyAndTheLossIsSaid) {
+  ErrorPipe pipe;
+  Log log(LogOptions{});
+  for (int i = 0; i < 5'000; ++i) log.info("{}", std::string(100, 'x'));  // half a megabyte
+  const std::string held = pipe.read();
+  EXPECT_GT(held.size(), 30'000u);
+  EXPECT_EQ(held.back(), '\n') << "no half of a line";
+  log.info("read again");
+  const std::string after = pipe.read();
+  EXPECT_NE(after.find("lines of the log were lost"), std::string::npos) << after;
+  EXPECT_NE(after.find("read again"), std::string::npos);
+}
+
+TEST(Log, APipeWhoseReaderHasGoneEndsNobody) {
+  ErrorPipe pipe;
+  Log log(LogOptions{});
+  log.info("somebody reads");
+  pipe.close_reader();
+  for (int i = 0; i < 100; ++i) log.info("nobody reads");
 }
 
 TEST(Log, SensitiveValuesAreScrubbed) {
