@@ -32,7 +32,7 @@ std::unexpected<Error> failed(const std::filesystem::path& file) {
 
 /// Everything of it is on the disk when this returns.
 Status write_whole(const std::filesystem::path& file, Bytes bytes) {
-  const Fd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  const Fd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd) return failed(file);
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd.get(), bytes.data(), bytes.size());
@@ -55,21 +55,22 @@ bool holds(const std::filesystem::path& file, Bytes bytes) {
 Result<std::filesystem::path> write_file(const std::filesystem::path& directory,
                                          const std::string& name, Bytes bytes) {
   constexpr int kSameNameMax = 1000;
-  const std::filesystem::path part = directory / (name + ".part");
+  // Of this process alone: others may write into the directory, too.
+  const std::filesystem::path part = directory / fmt::format("{}.{}.part", name, ::getpid());
+  ::unlink(part.c_str());  // of another one that had this number
   if (Status written = write_whole(part, bytes); !written) {
     ::unlink(part.c_str());
     return std::unexpected(written.error());
   }
   for (int i = 1; i <= kSameNameMax; ++i) {
     const std::filesystem::path file = directory / (i == 1 ? name : fmt::format("{}.{}", name, i));
-    if (::renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, file.c_str(), RENAME_NOREPLACE) == 0) {
-      const Fd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      if (!folder || ::fsync(folder.get()) != 0) return failed(directory);
-      return file;
-    }
-    if (errno != EEXIST) break;
-    if (!holds(file, bytes)) continue;
-    ::unlink(part.c_str());
+    const bool named =
+        ::renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, file.c_str(), RENAME_NOREPLACE) == 0;
+    if (!named && errno != EEXIST) break;
+    if (!named && !holds(file, bytes)) continue;
+    if (!named) ::unlink(part.c_str());
+    const Fd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder || ::fsync(folder.get()) != 0) return failed(directory);
     return file;
   }
   auto why = failed(directory / name);

@@ -77,6 +77,41 @@ TEST_F(Acknowledged, WhatADeadClientLeavesGoesToTheNextOne) {
   for (const auto& end : source.outcomes) EXPECT_EQ(end.outcome, Outcome::delivered);
 }
 
+// The client reads nothing, so the writer stands still with more in its batch than it has written.
+TEST_F(Acknowledged, WhatADeadClientHadNotReadGoesToTheNextOneToo) {
+  constexpr std::size_t kMessages = 6;
+  Listener source(a_.socket);
+  const std::vector<std::byte> large(1'500'000, std::byte{5});
+  {
+    Listener first(b_.socket);
+    ASSERT_TRUE(first.client->subscribe(0, 0, true));
+    for (std::uint64_t i = 1; i <= kMessages; ++i) {
+      ASSERT_TRUE(source.client->send({.request = i,
+                                       .destination = b_.node->id(),
+                                       .options = direct(),
+                                       .progress = false,
+                                       .payload = large}));
+      sent(source);
+    }
+    ASSERT_TRUE(wait_for([&] {
+      const auto rows = Client(b_.socket).get("/v1/queues");
+      return rows && rows->find(
+                         "\"name\":\"messages in hand\",\"level\":\"\",\"shard\":0,"
+                         "\"when_full\":\"refuse: queue\",\"items\":6,") != std::string::npos;
+    }));
+  }
+  Listener second(b_.socket);
+  ASSERT_TRUE(second.client->subscribe(0, 0, true));
+  ASSERT_TRUE(second.until(kMessages));
+  for (const Received& message : second.messages) {
+    EXPECT_EQ(message.payload, large);
+    ASSERT_TRUE(second.client->acknowledge({.token = *message.token}));
+  }
+  sent(second);
+  ASSERT_TRUE(source.until(0, kMessages));
+  for (const auto& end : source.outcomes) EXPECT_EQ(end.outcome, Outcome::delivered);
+}
+
 TEST_F(Acknowledged, ALaterOneComesAgain) {
   Listener source(a_.socket), client(b_.socket);
   ASSERT_TRUE(client.client->subscribe(0, 0, true));

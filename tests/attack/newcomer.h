@@ -39,8 +39,12 @@ class Newcomer {
       const std::size_t built = rogue_.built.size(), ended = rogue_.ended_all;
       const TimePoint began = Rogue::now().mono;
       ++asked;
-      if (!rogue_.build(route_, Priority::normal)) continue;
-      rogue_.run(std::chrono::seconds(5), [&] {
+      if (!rogue_.build(route_, Priority::normal)) {
+        ++not_begun;
+        continue;
+      }
+      // How long it takes is the figures' matter: a busy machine refuses nobody.
+      rogue_.run(std::chrono::seconds(20), [&] {
         beside();
         return rogue_.built.size() > built || rogue_.ended_all > ended;
       });
@@ -54,13 +58,14 @@ class Newcomer {
     std::string out =
         fmt::format("{} of {} new honest circuits built, p99 {:.0f} ms", ready, asked,
                     ready == 0 ? 0 : static_cast<double>(took_ns.percentile(99)) / 1e6);
+    if (not_begun > 0) out += fmt::format(", {} could not begin", not_begun);
     for (const auto& [why, count] : rogue_.ended) {
       if (ready < asked) out += fmt::format(", {} x {}", count, why);
     }
     return out;
   }
 
-  std::size_t asked = 0, ready = 0;
+  std::size_t asked = 0, ready = 0, not_begun = 0;
   Histogram took_ns;
   Duration join_time{};
   Rogue& rogue() { return rogue_; }

@@ -1,6 +1,6 @@
 // What all sessions of one API server share, and how a session is told to end.
 //
-// Threads: the API thread, except `subscribers` and `counters` (see their own rules).
+// Threads: the API thread, except `subscribers` (see its own rules) and `refused`.
 // Owners (shared_ptr): the server, every session, and the node's message handler.
 #pragma once
 
@@ -16,6 +16,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 
+#include <atomic>
 #include <list>
 #include <unordered_set>
 
@@ -79,6 +80,7 @@ struct Hub : std::enable_shared_from_this<Hub> {
   const config::ApiOptions options;
   Subscribers subscribers;
   ApiStats stats;
+  std::atomic<std::uint64_t> refused{0};      // messages; counted on shards
   bool draining = false;                      // no new sends
   bool ending = false;                        // every session has been told to end
   std::list<std::function<void()>> sessions;  // how to end each

@@ -11,56 +11,80 @@ constexpr std::chrono::seconds kTryAgain{1};
 }  // namespace
 
 void Left::put(std::shared_ptr<Message> message, std::chrono::milliseconds delay) {
+  const Clock::time_point now = Clock::now();
+  const Clock::time_point due = now + delay;
   if (ended_) return;
   const std::uint64_t bytes = message->payload.size();
-  const bool room = entries_.empty() || bytes_ + bytes <= hub_.options.queue_bytes;
-  if (entries_.size() >= hub_.options.queue_messages || !room) {
+  const bool room = count_ == 0 || bytes_ + bytes <= hub_.options.queue_bytes;
+  if (count_ >= hub_.options.queue_messages || !room) {
     static_cast<void>(hub_.node.acknowledge(message->receipt, Accept::queue_full));
     return;
   }
+  ++count_;
   bytes_ += bytes;
-  const Clock::time_point due = Clock::now() + delay;
-  entries_.push_back({std::move(message), due, due + kKept});
-  offer();
+  const ChannelNumber channel = message->channel;
+  channels_[channel].emplace(due, std::move(message));
+  if (delay > delay.zero()) return wake_at(due);
+  offer(channel);
 }
 
-/// Whether the entry is over.
-bool Left::give(Entry& entry, Clock::time_point now) {
-  if (now < entry.due || entry.message.use_count() > 1) return false;
-  const Receipt receipt = entry.message->receipt;
-  const std::uint64_t bytes = entry.message->payload.size();
-  Accept answer = hub_.subscribers.offer(*entry.message);
-  const bool given = answer == Accept::taken || answer == Accept::later;
-  if (!given && now < entry.until) return false;
-  bytes_ -= bytes;
-  if (answer != Accept::later) static_cast<void>(hub_.node.acknowledge(receipt, answer));
-  return true;
+Left::Given Left::give(Message& message, Clock::time_point due, Clock::time_point now) {
+  const Receipt receipt = message.receipt;
+  const Accept answer = hub_.subscribers.offer(message);
+  if (answer == Accept::later) return Given::yes;
+  if (answer != Accept::taken && now < due + kKept) return Given::no;
+  static_cast<void>(hub_.node.acknowledge(receipt, answer));
+  return answer == Accept::taken ? Given::yes : Given::over;
 }
 
-void Left::offer() {
-  if (ended_) return;
-  const Clock::time_point now = Clock::now();
-  std::erase_if(entries_, [&](Entry& entry) { return give(entry, now); });
-  wait();
-}
-
-void Left::wait() {
-  if (entries_.empty()) return;
-  Clock::time_point next = Clock::time_point::max();
-  const Clock::time_point now = Clock::now();
-  for (const Entry& entry : entries_) {
-    next = std::min(next, entry.due > now ? entry.due : now + kTryAgain);
+/// Gives what is due until nobody takes it. When to look again.
+Left::Clock::time_point Left::serve(Waiting& waiting, Clock::time_point now) {
+  for (auto at = waiting.begin(); at != waiting.end();) {
+    if (at->first > now) return at->first;
+    if (at->second.use_count() > 1) {  // it is still being written to the client that gave it back
+      ++at;
+      continue;
+    }
+    const std::uint64_t bytes = at->second->payload.size();
+    if (give(*at->second, at->first, now) == Given::no) break;
+    bytes_ -= bytes;
+    --count_;
+    at = waiting.erase(at);
   }
-  timer_.expires_at(next);
+  return waiting.empty() ? Clock::time_point::max() : now + kTryAgain;
+}
+
+void Left::offer(ChannelNumber channel) {
+  const auto at = channels_.find(channel);
+  if (ended_ || at == channels_.end()) return;
+  wake_at(serve(at->second, Clock::now()));
+  if (at->second.empty()) channels_.erase(at);
+}
+
+void Left::on_time() {
+  const Clock::time_point now = Clock::now();
+  next_ = Clock::time_point::max();
+  Clock::time_point next = next_;
+  for (auto at = channels_.begin(); at != channels_.end();) {
+    next = std::min(next, serve(at->second, now));
+    at = at->second.empty() ? channels_.erase(at) : std::next(at);
+  }
+  wake_at(next);
+}
+
+void Left::wake_at(Clock::time_point when) {
+  if (ended_ || when >= next_) return;
+  next_ = when;
+  timer_.expires_at(when);
   timer_.async_wait([this](boost::system::error_code ec) {
-    if (!ec) offer();
+    if (!ec) on_time();
   });
 }
 
 void Left::end() {
   ended_ = true;
   timer_.cancel();
-  entries_.clear();
+  channels_.clear();
 }
 
 void Left::report(std::vector<QueueStatus>& rows) const {
@@ -68,7 +92,7 @@ void Left::report(std::vector<QueueStatus>& rows) const {
   row.kind = QueueKind::queue;
   row.name = "messages in hand without a client";
   row.when_full = "refuse";
-  row.items = entries_.size();
+  row.items = count_;
   row.items_max = hub_.options.queue_messages;
   row.bytes = bytes_;
   row.bytes_max = std::max<std::uint64_t>(hub_.options.queue_bytes, kMessageBytesMax);

@@ -1,9 +1,10 @@
 // Messages in hand that no client has: their client ended without an acknowledgement, or asked to
-// have them again later. The next subscriber of their channel gets them; when none comes in time,
+// have them again later. The next subscriber of their channel gets them. When none comes in time,
 // their sender is told that there is no receiver.
 //
 // Threads: the API thread. Bounds: api.queue_messages and api.queue_bytes, as for one subscriber;
-// what is too much is refused at once.
+// what is too much is refused at once. Each message costs O(log n): a channel is not looked at
+// beyond the first message that nobody takes.
 #pragma once
 
 #include <qudag/message.h>
@@ -12,7 +13,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <chrono>
-#include <list>
+#include <map>
 #include <memory>
 
 namespace qudag::api {
@@ -29,24 +30,27 @@ class Left {
   /// Offered to subscribers after `delay`. A write may still look into the payload: it is not
   /// touched before it has one owner.
   void put(std::shared_ptr<Message> message, std::chrono::milliseconds delay);
-  /// Somebody has subscribed.
-  void offer();
+  /// Somebody has subscribed to that channel.
+  void offer(ChannelNumber channel);
   /// The API ends: senders hear nothing more from here.
   void end();
   void report(std::vector<QueueStatus>& rows) const;
 
  private:
   using Clock = std::chrono::steady_clock;
-  struct Entry {
-    std::shared_ptr<Message> message;
-    Clock::time_point due, until;
-  };
-  bool give(Entry& entry, Clock::time_point now);
-  void wait();
+  /// By the time from which they may be given, which is also the order in which they are over.
+  using Waiting = std::multimap<Clock::time_point, std::shared_ptr<Message>>;
+  enum class Given : std::uint8_t { yes, over, no };
+  Given give(Message& message, Clock::time_point due, Clock::time_point now);
+  Clock::time_point serve(Waiting& waiting, Clock::time_point now);
+  void wake_at(Clock::time_point when);
+  void on_time();
 
   Hub& hub_;
   boost::asio::steady_timer timer_;
-  std::list<Entry> entries_;
+  std::map<ChannelNumber, Waiting> channels_;
+  Clock::time_point next_ = Clock::time_point::max();
+  std::size_t count_ = 0;
   std::uint64_t bytes_ = 0;
   bool ended_ = false;
 };

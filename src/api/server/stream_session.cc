@@ -166,8 +166,6 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   asio::awaitable<void> wait_for_writer();
   /// Closes a client that takes nothing, see config::ApiOptions::stall_max.
   asio::awaitable<void> watch();
-  /// The writer has ended: what the client did not acknowledge goes to the next one.
-  void leave_messages();
 
  private:
   asio::awaitable<void> wait_for_room();
@@ -179,6 +177,8 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   void handle(const CancelRecord& record);
   void handle(const AcknowledgeRecord& record);
   void put(OutItem& item, Batch& batch);
+  std::shared_ptr<Message> keep_in_hand(OutItem& item);
+  void leave_messages();
   bool admit(std::uint64_t request);
   void keep(std::uint64_t request, const Result<MessageId>& sent);
   void forget(const OutItem& item);
@@ -198,8 +198,8 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   std::map<std::uint64_t, std::shared_ptr<Message>> in_hand_;  // by token
   std::uint64_t last_token_ = 0;
   bool acknowledged_nothing_ = false;  // a token that there is not
-  std::size_t not_cancelled_ = 0;      // answers to CANCEL that have not been put into a batch
-  std::optional<Error> broken_;        // what the client did wrong; the writer tells and closes
+  std::size_t answers_ = 0;      // SUBSCRIBED and NOT_CANCELLED that have not been put into a batch
+  std::optional<Error> broken_;  // what the client did wrong; the writer tells and closes
 };
 
 asio::awaitable<bool> StreamSession::accept(Upgrade& upgrade) {
@@ -275,6 +275,9 @@ asio::awaitable<void> StreamSession::write() {
       go_on();
     }
   }
+  batch.clear();
+  for (OutItem& item : items) keep_in_hand(item);  // they were never written
+  leave_messages();
   if (broken_ && !failed) {
     std::vector<std::byte> last;
     append(last, ErrorRecord{broken_->code, broken_->detail});
@@ -293,11 +296,21 @@ void StreamSession::put(OutItem& item, Batch& batch) {
   auto* const waiting = std::get_if<WaitingMessage>(&item);
   if (waiting == nullptr) return batch.add(item);
   if (!waiting->in_hand) return batch.add(waiting->message);
-  const auto message = std::make_shared<Message>(std::move(waiting->message));
-  in_hand_.emplace_hint(in_hand_.end(), ++last_token_, message);
-  batch.add(message, last_token_);
+  if (const auto message = keep_in_hand(item)) batch.add(message, last_token_);
 }
 
+/// Takes a message out of `item`, if it is one that the client acknowledges, and gives it a token.
+/// Nothing for any other.
+std::shared_ptr<Message> StreamSession::keep_in_hand(OutItem& item) {
+  auto* const waiting = std::get_if<WaitingMessage>(&item);
+  if (waiting == nullptr || !waiting->in_hand) return nullptr;
+  auto message = std::make_shared<Message>(std::move(waiting->message));
+  item = SubscribedItem{};  // it is taken
+  in_hand_.emplace_hint(in_hand_.end(), ++last_token_, message);
+  return message;
+}
+
+/// Nothing is being written any more: what the client did not acknowledge goes to the next one.
 void StreamSession::leave_messages() {
   for (auto& [token, message] : std::exchange(in_hand_, {})) {
     if (hub_->left) hub_->left->put(std::move(message), {});
@@ -328,8 +341,8 @@ Status StreamSession::take_records(Bytes message) {
     ++hub_->stats.records;
     std::visit([this](const auto& known) { handle(known); }, *record);
     if (acknowledged_nothing_) return fail(Errc::not_found, "ACKNOWLEDGE of no message in hand");
-    if (not_cancelled_ > hub_->options.outstanding) {
-      return fail(Errc::refused_queue_full, "too many CANCELs of nothing");
+    if (answers_ > hub_->options.outstanding) {
+      return fail(Errc::refused_queue_full, "too many records whose answers were not read");
     }
   }
   return {};
@@ -356,7 +369,10 @@ void StreamSession::keep(std::uint64_t request, const Result<MessageId>& sent) {
 
 /// What goes to the client now is no longer under way.
 void StreamSession::forget(const OutItem& item) {
-  if (std::holds_alternative<NotCancelledItem>(item)) --not_cancelled_;
+  if (std::holds_alternative<NotCancelledItem>(item) ||
+      std::holds_alternative<SubscribedItem>(item)) {
+    --answers_;
+  }
   const auto* outcome = std::get_if<OutcomeItem>(&item);
   if (outcome == nullptr) return;
   --outstanding_;
@@ -403,7 +419,7 @@ void StreamSession::handle(const CancelRecord& record) {
     sent_.erase(at);
     return;
   }
-  ++not_cancelled_;
+  ++answers_;
   port_.queue()->push_not_cancelled(record.request, done.error());
 }
 
@@ -430,9 +446,10 @@ void StreamSession::handle(const AcknowledgeRecord& record) {
 void StreamSession::handle(const SubscribeRecord& record) {
   if (record.on) {
     port_.queue()->set_quota(record.count == 0 ? UINT64_MAX : record.count, record.explicit_acks);
+    ++answers_;
     port_.queue()->push_subscribed();  // in the queue before the first message
     hub_->subscribers.add(port_.queue(), record.channel);
-    if (hub_->left) hub_->left->offer();
+    if (hub_->left) hub_->left->offer(record.channel);
   } else {
     hub_->subscribers.remove(port_.queue().get());
   }
@@ -454,7 +471,6 @@ asio::awaitable<void> serve_stream(std::shared_ptr<Hub> hub, SessionEntry& entry
         asio::detached);
     co_await session->read();
     co_await session->wait_for_writer();
-    session->leave_messages();
   }
   entry.set_end([] {});
 }
