@@ -419,12 +419,6 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
                         Now now) {
   const wire::MessageId& key = named.id;
   const bool is_reply = circuit_end.is_source();
-  if (owed_.full()) {  // it would be one too many if the application said `later`
-    if (!is_reply) delivered_->give_back(key, now.mono);
-    if (signer) delivered_->give_back_signed(key_of(*signer, start.id), now.mono);
-    count(Taken::queue_full, start.priority, 0);
-    return answer(circuit_end, ref, wire::AckStatus::refused_queue);
-  }
   message.handed = {circuit_end.circuit.value, ref};
   if (signer) message.sender = signer->id;
   message.id = start.id;
@@ -438,7 +432,9 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
 
   // From here on the application may have done anything to us but free us.
   const std::size_t bytes = message.payload.bytes();
-  const Taken taken = context_.events.on_message(std::move(message), now);
+  const bool room = !owed_.full();  // the application may say `later`
+  const Taken taken =
+      room ? context_.events.on_message(std::move(message), now) : Taken::queue_full;
   if (taken == Taken::later) {
     const auto signed_key = signer ? std::optional(key_of(*signer, start.id)) : std::nullopt;
     owe(circuit_end, ref,

@@ -2,7 +2,7 @@
 //
 // An accepted message is signed by a worker, if it is to be; waits in its flow, is packed into
 // payloads of the flow's circuit, and ends by its acknowledgement, its time to live, cancel(),
-// shutdown(), or when its attempts are used up. When its circuit ends first it goes back to the
+// shutdown(), or when limited attempts are used up. When its circuit ends first it goes back to the
 // front of its flow and is sent again from its first byte. Outcomes are queued and handed out by
 // flush(), so that no caller is called back from inside its own call.
 #pragma once
