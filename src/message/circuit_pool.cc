@@ -38,7 +38,7 @@ Flow* CircuitPool::flow(const FlowKey& key, Now now) {
   auto at = flows_.find(key);
   if (at == flows_.end()) {
     if (flows_.size() >= context_.options.flows_max) return nullptr;
-    at = flows_.emplace(key, std::make_unique<Flow>(key)).first;
+    at = flows_.emplace(key, std::make_unique<Flow>(key, now.mono)).first;
     at->second->build_after = now.mono;
   }
   at->second->active = now.mono;
@@ -245,6 +245,7 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
   Flow& flow = *circuit_end.flow;
   std::erase(flow.circuits, &circuit_end);
   context_.routes.circuit_ended(circuit_end.route, false, now.mono - circuit_end.asked, now);
+  count_loss(circuit_end, why, failed_hop, now);
   if (!circuit_end.ready) {
     const bool told = failed_hop < circuit_end.route.size();
     if (why == Errc::refused_by_peer && told) {
@@ -264,6 +265,16 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
   mark(flow);
 }
 
+/// Only for what somebody behind the first link may have brought about.
+void CircuitPool::count_loss(CircuitEnd& circuit_end, const Error& why, std::size_t failed_hop,
+                             Now now) {
+  const bool first_link = !circuit_end.ready && failed_hop == 0 && why != Errc::refused_by_peer;
+  if (circuit_end.route.size() == 1 || circuit_end.draining || first_link || is_local(why)) return;
+  Flow& flow = *circuit_end.flow;
+  static_cast<void>(flow.losses.take(kLossCost, now.mono));
+  flow.build_after = std::max(flow.build_after, flow.losses.ready_at(kLossCost, now.mono));
+}
+
 void CircuitPool::build_failed(Flow& flow, const Error& why, Now now) {
   wait_before_next(flow, now);
   flow.last_failure = why;
@@ -277,7 +288,8 @@ void CircuitPool::wait_before_next(Flow& flow, Now now) {
   ++flow.failures;
   // About so long, so that many flows do not try together.
   const auto wait = about(static_cast<std::uint64_t>(whole.count()), context_.rng);
-  flow.build_after = now.mono + Duration(static_cast<Duration::rep>(wait));
+  flow.build_after =
+      std::max(flow.build_after, now.mono + Duration(static_cast<Duration::rep>(wait)));
 }
 
 void CircuitPool::set_deadline(Flow& flow, Now now) {

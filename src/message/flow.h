@@ -6,6 +6,7 @@
 #include "message/circuit_end.h"
 #include "message/deadlines.h"
 #include "message/envelope.h"
+#include "sync/token_bucket.h"
 
 #include <compare>
 #include <vector>
@@ -30,8 +31,15 @@ struct FlowKeyHash {
   }
 };
 
+// What a lost circuit costs its flow, and how much a flow has saved, in seconds. A relay that
+// breaks each circuit whose other relays it does not like is given another draw by every rebuild:
+// six at once, then one in five seconds, however long the message may try.
+inline constexpr std::uint64_t kLossCost = 5;
+inline constexpr std::uint64_t kLossBurst = 6 * kLossCost;
+
 struct Flow : Timed {
-  explicit Flow(const FlowKey& k) : Timed(TimedKind::flow), key(k) {}
+  Flow(const FlowKey& k, TimePoint now)
+      : Timed(TimedKind::flow), key(k), losses(1, kLossBurst, now) {}
 
   FlowKey key;
   EnvelopeOrder waiting;              // first in, first out; messages to be resent stand in front
@@ -39,6 +47,7 @@ struct Flow : Timed {
   unsigned failures = 0;              // in a row
   Error last_failure;                 // of those
   TimePoint build_after{};            // no new circuit before
+  sync::TokenBucket losses;           // circuits that others ended
   bool build_ahead = false;           // its circuit is worn: another, though nothing waits
   TimePoint active{};
   Duration takes{};    // smoothed: how long a small message is under way, until its answer

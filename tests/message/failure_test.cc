@@ -1,5 +1,6 @@
 // What goes wrong: circuits that die, builds that fail, time that runs out, limits, shutdown. Every
 // accepted send has exactly one outcome (the world checks "one"; the tests check "which").
+#include "message/flow.h"
 #include "world.h"
 
 #include <algorithm>
@@ -124,6 +125,56 @@ TEST(Failure, AMessageTriesUntilItsTimeToLiveIsOver) {
     EXPECT_LE(world.lines(), static_cast<std::size_t>(away / 1s) + 10) << "and not in a hurry";
     world.expect_empty();
   }
+}
+
+/// A relay that breaks every circuit whose other relays are not its friends is given another draw
+/// by each rebuild, whether it breaks circuits at work or builds: a few at once, then one in five
+/// seconds, also for a message that tries for ten minutes.
+TEST(Failure, WhoBreaksCircuitsIsGivenFewOthers) {
+  const Duration ten_minutes = 600s;
+  const std::size_t most = kLossBurst / kLossCost + ten_minutes / (1s * kLossCost) + 1;
+  {
+    World world(2);
+    for (std::uint64_t i = 0; i < 590; ++i) {
+      world.after(i * 1s, [&world, i] { ASSERT_TRUE(world[0].send(1, i, 100, {.ttl = 60s})); });
+    }
+    world[1].on_got = [&](const Got&) {  // it worked, and is broken when that is known
+      world.after(30ms, [&world] { world.kill(*world.line(world.lines() - 1)); });
+      return Taken::yes;
+    };
+    ASSERT_TRUE(all_over(world, 590));
+    EXPECT_EQ(world[0].outcomes(Outcome::delivered), 590u);
+    EXPECT_GT(world.lines(), most / 2);
+    EXPECT_LE(world.lines(), most);
+    world.expect_empty();
+  }
+  for (const std::size_t hop : {std::size_t{1}, SIZE_MAX}) {
+    World world(2);
+    world.builds_to_fail = UINT32_MAX;
+    world.build_fails_at = hop;
+    const auto id = world[0].send(1, 5, 1000, {.ttl = 10min});
+    ASSERT_TRUE(all_over(world, 1));
+    EXPECT_EQ(world[0].end_of(id).delivery.outcome, Outcome::expired);
+    EXPECT_GT(world.lines(), most / 2);
+    EXPECT_LE(world.lines(), most);
+    world.expect_empty();
+  }
+}
+
+/// What the first link does is no relay's choice of the others: one that was away is tried at once.
+TEST(Failure, TheFirstLinksOwnFailuresCostNothing) {
+  World world(2);
+  world.builds_to_fail = UINT32_MAX;
+  world.build_fails_at = 0;
+  ASSERT_TRUE(world[0].send(1, 5, 1000, {.ttl = 10min}));
+  world.run_for(120s);
+  const std::size_t tried = world.lines();
+  EXPECT_GT(tried, 50u);
+  world.builds_to_fail = 0;
+  const TimePoint back = world.now().mono;
+  ASSERT_TRUE(all_over(world, 1));
+  EXPECT_LE(world.now().mono - back, 3s);
+  world.expect_empty();
 }
 
 TEST(Failure, OneThatExpiresSaysWhatWasInItsWay) {
