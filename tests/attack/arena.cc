@@ -147,8 +147,9 @@ void Arena::step_back(bool attacks) {
   static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), attacks ? 10 : 0));
 }
 
-void Arena::begin() {
+void Arena::begin(const std::function<void()>& besides) {
   (void)builder_->mark();
+  if (besides && is_full()) besides();
   std::this_thread::sleep_for(is_full() ? Clock::duration(kBeforeFull) : kBefore);
   builds_before_ = builder_->mark();
   EXPECT_EQ(builds_before_.answered, builds_before_.asked);

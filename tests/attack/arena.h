@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -67,8 +68,10 @@ class Arena {
   const PeerAddress& victim() const { return victim_; }
   const NodeId& honest_destination() const { return destination_->id(); }
 
-  /// From here on the attack runs; before it, honest traffic had the victim for itself.
-  void begin();
+  /// From here on the attack runs; before it, honest traffic had the victim for itself. In full
+  /// size `besides` is done in that time: what honest nodes do beside it during the attack, which
+  /// has its cost as well.
+  void begin(const std::function<void()>& besides = {});
   /// Everybody honest was served, old traffic and new circuits; the victim lives, inside its bound;
   /// prints the figures.
   /// RSS may be `over` times the bound.

@@ -76,4 +76,37 @@ class Newcomer {
   std::vector<onion::RouteHop> route_;
 };
 
+/// So many of them, one after the other, each with three circuits.
+struct Newcomers {
+  static constexpr std::size_t kCircuits = 3;
+  static constexpr std::chrono::milliseconds kApart{200};
+
+  Newcomers(const Arena& arena, std::size_t count, const std::function<void()>& beside) {
+    for (; wanted < count; ++wanted) {
+      Newcomer one(arena, beside);
+      joined += one.joined();
+      if (!one.joined()) continue;
+      one.build(kCircuits, beside);
+      built += one.ready;
+      if (one.ready < one.asked) lost += one.figures() + "; ";
+      one.rogue().run(kApart, [&] {
+        beside();
+        return false;
+      });
+    }
+  }
+
+  std::size_t wanted = 0, joined = 0, built = 0;
+  std::string lost;  // why circuits did not come to be
+  std::string told() const {
+    return fmt::format("{} of {} newcomers got a link, and {} of {} new honest circuits", joined,
+                       wanted, built, kCircuits * wanted);
+  }
+};
+
+inline void expect_all(const Newcomers& newcomers) {
+  EXPECT_EQ(newcomers.joined, newcomers.wanted) << "new links are refused";
+  EXPECT_EQ(newcomers.built, Newcomers::kCircuits * newcomers.wanted) << newcomers.lost;
+}
+
 }  // namespace qudag::attack

@@ -114,8 +114,9 @@ class Deaf {
 TEST(Places, DeadNextHopsFillTheLinks) {
   constexpr std::size_t kLinks = 40;
   constexpr std::size_t kDeaf = 60;  // what one link may tell of
+  constexpr std::size_t kNewcomers = 10;
   Arena arena({"--limits.links", std::to_string(kLinks)});
-  arena.begin();
+  arena.begin([&] { Newcomers(arena, kNewcomers, [] {}); });
   Rogue rogue;
   const auto link = rogue.join(arena.victim());
   ASSERT_TRUE(link.has_value());
@@ -149,36 +150,20 @@ TEST(Places, DeadNextHopsFillTheLinks) {
     return false;
   });
   const double dials = arena.metric("qudag_extends_failed_total");
-  std::size_t joined = 0, built = 0;
-  const std::size_t wanted = 10;
-  std::string lost;  // why honest circuits did not come to be
-  for (std::size_t i = 0; i < wanted; ++i) {
-    rogue.run(200ms, [&] {
-      attack();
-      return false;
-    });
-    Newcomer newcomer(arena, attack);
-    joined += newcomer.joined();
-    if (!newcomer.joined()) continue;
-    newcomer.build(3, attack);
-    built += newcomer.ready;
-    if (newcomer.ready < newcomer.asked) lost += newcomer.figures() + "; ";
-  }
-  EXPECT_EQ(joined, wanted) << "new links are refused";
-  EXPECT_EQ(built, 3 * wanted) << lost;
+  const Newcomers newcomers(arena, kNewcomers, attack);
+  expect_all(newcomers);
   EXPECT_GT(arena.metric("qudag_extends_failed_total"), dials) << "the attack did not happen";
-  arena.end(
-      "dead next hops fill the links",
-      fmt::format("{} builds to {} next hops that do not answer, limits.links at {}; {} of {} "
-                  "newcomers got a link, and {} of {} new honest circuits",
-                  asked, deaf.size(), kLinks, joined, wanted, built, 3 * wanted));
+  arena.end("dead next hops fill the links",
+            fmt::format("{} builds to {} next hops that do not answer, limits.links at {}; {}",
+                        asked, deaf.size(), kLinks, newcomers.told()));
 }
 
 // The same with next hops that answer: identities are free, and each is a link.
 TEST(Places, LiveNextHopsFillTheLinks) {
   constexpr std::size_t kLinks = 24;
+  constexpr std::size_t kNewcomers = 3;
   Arena arena({"--limits.links", std::to_string(kLinks)});
-  arena.begin();
+  arena.begin([&] { Newcomers(arena, kNewcomers, [] {}); });
   Rogue rogue;
   const auto link = rogue.join(arena.victim());
   ASSERT_TRUE(link.has_value());
@@ -206,21 +191,11 @@ TEST(Places, LiveNextHopsFillTheLinks) {
   }
   const std::size_t taken = rogue.built.size();
   EXPECT_GT(taken, kLinks / 2) << "the attack did not happen";
-  std::size_t joined = 0, built = 0;
-  const std::size_t wanted = 3;
-  for (std::size_t i = 0; i < wanted; ++i) {
-    Newcomer newcomer(arena, attack);
-    joined += newcomer.joined();
-    if (!newcomer.joined()) continue;
-    newcomer.build(3, attack);
-    built += newcomer.ready;
-  }
-  EXPECT_EQ(joined, wanted) << "new links are refused";
-  EXPECT_EQ(built, 3 * wanted);
+  const Newcomers newcomers(arena, kNewcomers, attack);
+  expect_all(newcomers);
   arena.end("live next hops fill the links",
-            fmt::format("circuits to {} of {} identities that answer, limits.links at {}; {} of {} "
-                        "newcomers got a link, and {} of {} new honest circuits",
-                        taken, crowd.size(), kLinks, joined, wanted, built, 3 * wanted));
+            fmt::format("circuits to {} of {} identities that answer, limits.links at {}; {}",
+                        taken, crowd.size(), kLinks, newcomers.told()));
 }
 
 }  // namespace
