@@ -407,6 +407,41 @@ TEST_F(RouteTest, RelaysAreDrawnByTheirWeight) {
   EXPECT_LT(chi_square, 26.1);  // 8 degrees of freedom: one in a thousand
 }
 
+// A view that is gone leaves its memory to the next one: where things stand must not matter.
+TEST_F(RouteTest, WhatIsKnownOfAViewIsNotTakenForTheNextOneAtTheSamePlace) {
+  policy.guards = policy.second_guards = 0;
+  for (std::uint64_t i = 1; i <= 12; ++i) {  // the first of them slow, some of the others fast
+    history.succeeded(std::array{id_of(i)}, i <= 6 || i == 9 ? 900ms : 15ms, now);
+  }
+  const auto view_of = [](std::uint64_t first) {
+    auto all = relays(6, first);
+    auto target = entry_of(kTarget);
+    target->descriptor.relay = false;
+    all.push_back(target);
+    return View(std::move(all));
+  };
+  const RelayHistory fresh = history;
+  View view = view_of(1);
+  const auto* const place = view.relays().data();
+  ASSERT_TRUE(draw(view, 3));
+  view = std::as_const(*std::make_unique<View>(view_of(7)));
+  ASSERT_EQ(view.relays().data(), place);
+
+  const auto drawn_by = [&](const RelayHistory& by) {
+    std::vector<NodeId> out;
+    SeededRng chance(7);
+    for (int i = 0; i < 50; ++i) {
+      const auto route =
+          draw_route(view, kSelf, id_of(kTarget), 3, policy, guards, by, now, chance);
+      EXPECT_TRUE(route);
+      if (!route) break;
+      for (const EntryPtr& hop : *route) out.push_back(hop->descriptor.id);
+    }
+    return out;
+  };
+  EXPECT_EQ(drawn_by(history), drawn_by(fresh));
+}
+
 TEST_F(RouteTest, AnUnlikelyRelayIsFoundWhenItIsTheOnlyOne) {
   policy.guards = 1;
   // One relay suits among a thousand that share the network of the first hop.

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 
 #include <algorithm>
+#include <atomic>
 #include <numbers>
 
 namespace qudag::netmap {
@@ -28,11 +29,17 @@ std::vector<EntryPtr> sorted(std::vector<EntryPtr> entries) {
   return entries;
 }
 
+std::uint64_t next_number() {
+  static std::atomic<std::uint64_t> made{0};
+  return made.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 }  // namespace
 
 View::View(std::vector<EntryPtr> entries) : View(sorted(std::move(entries)), {}) {}
 
-View::View(std::vector<EntryPtr> entries, std::vector<bool> counts) : entries_(std::move(entries)) {
+View::View(std::vector<EntryPtr> entries, std::vector<bool> counts)
+    : entries_(std::move(entries)), number_(next_number()) {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     if (entries_[i]->descriptor.relay && (counts.empty() || counts[i])) {
       relays_.push_back(entries_[i]);

@@ -6,6 +6,7 @@
 #include "netmap/map/descriptor.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -33,11 +34,15 @@ class View {
   /// highest claim as for the lowest, 1 for the median's, and 1 for all if that is nothing: nobody
   /// measured these claims.
   double claim(std::size_t index) const;
+  /// Another one for each view that this process makes; 0 for an empty one
+  /// of the default constructor. What is kept about a view is kept by this: its address may be the next one's, too.
+  std::uint64_t number() const { return number_; }
 
  private:
   std::vector<EntryPtr> entries_;
   std::vector<EntryPtr> relays_;
   double median_claim_ = 0;  // of the relays, KiB/s
+  std::uint64_t number_ = 0;
 };
 using ViewPtr = std::shared_ptr<const View>;
 

@@ -84,8 +84,7 @@ class RelayHistory {
 
   /// What RelayDraw found out of all relays together, and of what; it holds for a while.
   struct Cap {
-    const void* of = nullptr;
-    std::size_t relays = 0;
+    std::uint64_t view = 0;  // View::number()
     bool by_load = false;
     bool by_speed = false;
     TimePoint at{};

@@ -60,15 +60,14 @@ double RelayDraw::chance(std::size_t index) const {
 double RelayDraw::cap() const {
   const auto relays = view_.relays();
   RelayHistory::Cap& known = history_.cap();
-  const bool same = known.of == relays.data() && known.relays == relays.size() &&
-                    known.by_load == policy_.by_load && known.by_speed == policy_.by_speed;
+  const bool same = known.view == view_.number() && known.by_load == policy_.by_load &&
+                    known.by_speed == policy_.by_speed;
   const bool fresh = now_.mono >= known.at && now_.mono - known.at < RelayHistory::kCapHolds &&
                      history_.changes() - known.changes <= relays.size() / 64;
   if (same && fresh) return known.height;
   std::vector<double> chances(relays.size());
   for (std::size_t i = 0; i < relays.size(); ++i) chances[i] = chance(i);
-  known = {.of = relays.data(),
-           .relays = relays.size(),
+  known = {.view = view_.number(),
            .by_load = policy_.by_load,
            .by_speed = policy_.by_speed,
            .at = now_.mono,
