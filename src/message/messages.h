@@ -93,6 +93,7 @@ struct Received {
   std::optional<ReplyPath> reply_to;  // set at a destination
   std::optional<std::array<std::byte, 16>> in_reply_to;
   Handed handed;  // for settle()
+  TimePoint expires{};
 };
 
 /// What the application side said to a received message: becomes the ACK status.

@@ -20,8 +20,21 @@ Owed* OwedTable::find(const Handed& handed) {
 }
 
 void OwedTable::erase(Owed& owed) {
-  if (!owed.is_reply) by_key_.erase(owed);
+  if (!owed.is_reply) (owed.is_copy ? copies_ : by_key_).erase(owed);
   records_.erase(Handed(owed.handed));
+}
+
+void OwedTable::make_room(memory::Budget& budget) {
+  constexpr std::size_t kRecordBytes = sizeof(Owed) + 64;  // with its node and its bucket
+  if (!full() || places_ >= kOwedMax) return;
+  constexpr std::size_t kMore = kOwedStep * kRecordBytes;
+  if (!reserved_) {
+    reserved_ = memory::Reservation::take(budget, kMore);
+    if (!reserved_) return;
+  } else if (!reserved_.grow(kMore)) {
+    return;
+  }
+  places_ += kOwedStep;
 }
 
 // ---- owing --------------------------------------------------------------------------------------
@@ -44,18 +57,17 @@ void Receiver::owe(CircuitEnd& circuit_end, std::uint32_t ref, const HandedOut& 
     circuit_end.owed.push_back(*owed);
   }
   context_.deadlines.set(*owed, owed->expires);
+  owed_.make_room(context_.tables());
 }
 
-/// A message that the application has in hand has come again: the copy waits for the same answer.
-bool Receiver::wait_with(CircuitEnd& circuit_end, const wire::DataFrame& frame,
-                         const wire::MessageId& key, TimePoint expires, Now now) {
-  const auto came = static_cast<std::uint32_t>(frame.bytes.size());
-  if (!frame.last) {
-    circuit_end.rests.add(frame.ref, frame.start->size - came, context_.tables());
-  }
+/// A message that the application has in hand has come again: the copy waits for the same answer,
+/// in the place of the one before, which its sender has given up.
+bool Receiver::wait_with(CircuitEnd& circuit_end, std::uint32_t ref, const wire::MessageId& key,
+                         TimePoint expires, Now now) {
   ++context_.stats.duplicates;
-  Owed* const copy = owed_.full() ? nullptr : owed_.add({circuit_end.circuit.value, frame.ref});
-  if (copy == nullptr) return answer(circuit_end, frame.ref, wire::AckStatus::refused_queue);
+  if (Owed* const before = owed_.find_copy(key)) end(*before, wire::AckStatus::cancelled);
+  Owed* const copy = owed_.add({circuit_end.circuit.value, ref});
+  if (copy == nullptr) return answer(circuit_end, ref, wire::AckStatus::refused_queue);
   copy->is_copy = true;
   copy->expires = expires;
   copy->circuit_end = &circuit_end;
@@ -79,10 +91,17 @@ bool Receiver::settle(const Handed& handed, Taken taken, Now now) {
   if (taken != Taken::yes && owed->signed_key) {
     delivered_->give_back_signed(*owed->signed_key, now.mono);
   }
-  delivered_->let_go(key);
+  // Given back first: who finds it claimed and in nobody's hand takes it for delivered.
   if (taken != Taken::yes) delivered_->give_back(key, now.mono);
-  while (Owed* const one = owed_.find(key)) end(*one, static_cast<wire::AckStatus>(taken));
+  delivered_->let_go(key);
+  end_all(key, static_cast<wire::AckStatus>(taken));
   return true;
+}
+
+/// What was handed out here, and a copy of it.
+void Receiver::end_all(const wire::MessageId& key, wire::AckStatus status) {
+  if (Owed* const owed = owed_.find(key)) end(*owed, status);
+  if (Owed* const copy = owed_.find_copy(key)) end(*copy, status);
 }
 
 /// A peer that lets answers pile up gets none for this one; its circuit ends by the next frame.
@@ -106,10 +125,9 @@ void Receiver::on_due(Owed& owed, Now now) {
   }
   if (!owed.is_copy) {
     const wire::MessageId key = owed.key;
-    delivered_->let_go(key);
     delivered_->give_back(key, now.mono);
-    while (Owed* const one = owed_.find(key)) end(*one, wire::AckStatus::expired);
-    return;
+    delivered_->let_go(key);
+    return end_all(key, wire::AckStatus::expired);
   }
   if (delivered_->held(owed.key)) {
     return context_.deadlines.set(owed, std::min(owed.expires, now.mono + kLookEvery));

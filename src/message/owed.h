@@ -19,6 +19,8 @@ namespace qudag::message {
 
 /// Messages that an application has in hand, on one shard: from there on nothing is handed out.
 inline constexpr std::size_t kOwedMax = 1 << 16;
+/// So many places are reserved at a time.
+inline constexpr std::size_t kOwedStep = 256;
 /// How often a copy looks whether another shard's application has answered.
 inline constexpr auto kLookEvery = std::chrono::milliseconds(100);
 
@@ -47,18 +49,22 @@ struct OwedKey : IdHash {
 
 class OwedTable {
  public:
-  explicit OwedTable(IdHash hash) : by_key_(OwedKey{hash}) {}
+  explicit OwedTable(IdHash hash) : by_key_(OwedKey{hash}), copies_(OwedKey{hash}) {}
 
-  std::size_t size() const { return records_.size(); }
-  bool full() const { return records_.size() >= kOwedMax; }
+  /// Handed out here. Copies are no more than one for each message in hand on any shard.
+  std::size_t size() const { return records_.size() - copies_.size(); }
+  /// Whether the next one has no place. Places are reserved some at a time: make_room().
+  bool full() const { return size() >= places_; }
+  void make_room(memory::Budget& budget);
   /// Null if that circuit and number have one.
   Owed* add(const Handed& handed);
   Owed* find(const Handed& handed);
-  /// One that was handed out here and is known by that key, or a copy of it.
+  /// What was handed out here and is known by that key.
   Owed* find(const wire::MessageId& key) const { return by_key_.find(key); }
+  Owed* find_copy(const wire::MessageId& key) const { return copies_.find(key); }
   void name(Owed& owed, const wire::MessageId& key) {
     owed.key = key;
-    by_key_.insert(owed);
+    (owed.is_copy ? copies_ : by_key_).insert(owed);
   }
   /// Not in a circuit end's list any more, and without a deadline.
   void erase(Owed& owed);
@@ -70,7 +76,10 @@ class OwedTable {
     }
   };
   std::unordered_map<Handed, Owed, Hash> records_;
-  Index<Owed, &Owed::same_key, OwedKey> by_key_;  // those that are no replies
+  Index<Owed, &Owed::same_key, OwedKey> by_key_;  // handed out here, and no replies
+  Index<Owed, &Owed::same_key, OwedKey> copies_;
+  std::size_t places_ = kOwedStep;  // the first ones are part of the shard
+  memory::Reservation reserved_;    // for the others
 };
 
 }  // namespace qudag::message

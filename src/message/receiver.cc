@@ -101,7 +101,9 @@ bool Receiver::begin(CircuitEnd& circuit_end, const wire::DataFrame& frame, memo
   ++circuit_end.next_ref_in;
   const auto named = name_of_new(circuit_end, start);
   if (named && !circuit_end.is_source() && delivered_->held(named->id)) {
-    return wait_with(circuit_end, frame, named->id, now.mono + ttl_of(start), now);
+    const auto came = static_cast<std::uint32_t>(frame.bytes.size());
+    if (!frame.last) circuit_end.rests.add(frame.ref, start.size - came, context_.tables());
+    return wait_with(circuit_end, frame.ref, named->id, now.mono + ttl_of(start), now);
   }
   const bool wanted = named && circuit_end.is_source() == start.in_reply_to.has_value();
   if (frame.last && wanted && !start.is_signed) {
@@ -174,6 +176,10 @@ bool Receiver::take_whole(CircuitEnd& circuit_end, const wire::DataFrame& frame,
   }
   if (!claim(circuit_end, start, key, now)) {
     share.give(std::move(message.reservation));
+    // Another shard's application may have taken it in hand meanwhile.
+    if (!circuit_end.is_source() && delivered_->held(key)) {
+      return wait_with(circuit_end, ref, key, now.mono + ttl_of(start), now);
+    }
     ++context_.stats.duplicates;
     return answer(circuit_end, ref, wire::AckStatus::duplicate);
   }
@@ -397,6 +403,14 @@ bool Receiver::hand_out(Assembly& assembly, const std::optional<Signer>& signer,
   Received message;
   // Another shard may have delivered it since its first fragment came.
   if (!claim(*assembly.circuit_end, start, assembly.key, now)) {
+    CircuitEnd& circuit_end = *assembly.circuit_end;
+    if (!circuit_end.is_source() && delivered_->held(assembly.key)) {
+      const std::uint32_t ref = assembly.ref;
+      const wire::MessageId key = assembly.key;
+      const TimePoint expires = assembly.expires;
+      erase(assembly);
+      return wait_with(circuit_end, ref, key, expires, now);
+    }
     ++context_.stats.duplicates;
     return refuse(assembly, wire::AckStatus::duplicate);
   }
@@ -420,6 +434,7 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
   const wire::MessageId& key = named.id;
   const bool is_reply = circuit_end.is_source();
   message.handed = {circuit_end.circuit.value, ref};
+  message.expires = now.mono + ttl_of(start);
   if (signer) message.sender = signer->id;
   message.id = start.id;
   message.priority = start.priority;

@@ -100,8 +100,9 @@ class Receiver {
     Priority priority = Priority::normal;
   };
   void owe(CircuitEnd& circuit_end, std::uint32_t ref, const HandedOut& message);
-  bool wait_with(CircuitEnd& circuit_end, const wire::DataFrame& frame, const wire::MessageId& key,
+  bool wait_with(CircuitEnd& circuit_end, std::uint32_t ref, const wire::MessageId& key,
                  TimePoint expires, Now now);
+  void end_all(const wire::MessageId& key, wire::AckStatus status);
   void end(Owed& owed, wire::AckStatus status);
   void forget(Owed& owed);
   void leave_owed(CircuitEnd& circuit_end);

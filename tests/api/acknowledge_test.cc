@@ -112,6 +112,35 @@ TEST_F(Acknowledged, WhatADeadClientHadNotReadGoesToTheNextOneToo) {
   for (const auto& end : source.outcomes) EXPECT_EQ(end.outcome, Outcome::delivered);
 }
 
+TEST_F(Acknowledged, WhatIsOverItsTimeToLiveComesToNobody) {
+  Listener source(a_.socket);
+  {
+    Listener first(b_.socket);
+    ASSERT_TRUE(first.client->subscribe(0, 0, true));
+    SendOptions options = direct();
+    options.ttl = std::chrono::milliseconds(200);
+    ASSERT_TRUE(source.client->send({.request = 1,
+                                     .destination = b_.node->id(),
+                                     .options = options,
+                                     .progress = false,
+                                     .payload = {}}));
+    sent(source);
+    ASSERT_TRUE(first.until(1));
+    ASSERT_TRUE(first.client->acknowledge({.token = *first.messages[0].token,
+                                           .answer = Answer::again,
+                                           .delay = std::chrono::hours(1)}));
+    sent(first);
+    ASSERT_TRUE(source.until(0, 1));
+    EXPECT_EQ(source.outcomes[0].outcome, Outcome::expired);
+  }
+  const auto rows = Client(b_.socket).get("/v1/queues");
+  ASSERT_TRUE(rows);
+  const std::size_t row = rows->find("\"name\":\"messages in hand without a client\"");
+  ASSERT_NE(row, std::string::npos);
+  const std::size_t items = rows->find("\"items\":", row);
+  EXPECT_EQ(rows->substr(items, 10), "\"items\":0,") << *rows;
+}
+
 TEST_F(Acknowledged, ALaterOneComesAgain) {
   Listener source(a_.socket), client(b_.socket);
   ASSERT_TRUE(client.client->subscribe(0, 0, true));

@@ -4,6 +4,8 @@
 #include "peer.h"
 #include "world.h"
 
+#include <algorithm>
+
 namespace qudag::message::testing {
 namespace {
 
@@ -194,14 +196,40 @@ TEST_F(TwoShards, AndARefusal) {
   EXPECT_EQ(acks[0], AckStatus::refused_queue);
 }
 
+// Circuits are cheap for a peer, and each may bring one more copy of what is in hand.
+TEST_F(TwoShards, ManyCopiesHaveOnePlace) {
+  message(kCircuit);
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    const circuit::CircuitId more{1000 + i};
+    come(more);
+    acks.clear();
+    message(more);
+    EXPECT_EQ(acks.size(), i == 0 ? 0u : 1u);
+    if (i > 0) {
+      EXPECT_EQ(acks[0], AckStatus::cancelled) << "the one before";
+    }
+  }
+  EXPECT_EQ(got.size(), 1u);
+  BoundedList rows;
+  messages->report(rows, now);
+  const auto row = std::ranges::find(rows, std::string_view("messages in hand"), &Bounded::name);
+  ASSERT_NE(row, rows.end());
+  EXPECT_EQ(row->items, 1u);
+  acks.clear();
+  EXPECT_TRUE(messages->settle({kCircuit.value, 0}, Taken::yes, now));
+}
+
 TEST(OwedTable, HasABoundAndGivesPlacesBack) {
+  memory::Budget budget("tables", 1 << 30);
   OwedTable table({1, 3});
   for (std::uint32_t i = 0; i < kOwedMax; ++i) {
+    table.make_room(budget);
     ASSERT_FALSE(table.full());
     Owed* const owed = table.add({5, i});
     ASSERT_NE(owed, nullptr);
     owed->is_reply = true;
   }
+  table.make_room(budget);
   EXPECT_TRUE(table.full());
   EXPECT_EQ(table.add({5, 0}), nullptr);
   table.erase(*table.find(Handed{5, 0}));

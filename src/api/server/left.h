@@ -1,6 +1,6 @@
 // Messages in hand that no client has: their client ended without an acknowledgement, or asked to
 // have them again later. The next subscriber of their channel gets them. When none comes in time,
-// their sender is told that there is no receiver.
+// their sender is told that there is no receiver; what is over its time to live is dropped.
 //
 // Threads: the API thread. Bounds: api.queue_messages and api.queue_bytes, as for one subscriber;
 // what is too much is refused at once. Each message costs O(log n): a channel is not looked at

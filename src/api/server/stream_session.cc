@@ -300,12 +300,18 @@ void StreamSession::put(OutItem& item, Batch& batch) {
 }
 
 /// Takes a message out of `item`, if it is one that the client acknowledges, and gives it a token.
-/// Nothing for any other.
+/// Nothing for any other, and for one that is over: its sender has heard so.
 std::shared_ptr<Message> StreamSession::keep_in_hand(OutItem& item) {
   auto* const waiting = std::get_if<WaitingMessage>(&item);
   if (waiting == nullptr || !waiting->in_hand) return nullptr;
   auto message = std::make_shared<Message>(std::move(waiting->message));
   item = SubscribedItem{};  // it is taken
+  if (std::chrono::steady_clock::now() >= message->expires) {
+    HeldMessage held;
+    held.add(*message);
+    port_.queue()->written(held);
+    return nullptr;
+  }
   in_hand_.emplace_hint(in_hand_.end(), ++last_token_, message);
   return message;
 }
