@@ -8,6 +8,8 @@
 //
 // Threads: any; a short lock, twice per message. A message is claimed before the application sees
 // it, so that two shards never deliver the same one, and given back if the application refuses.
+// Between the claim and the application's word it is in hand (`Handing`, then hold()): there is no
+// moment at which another shard could take it for delivered.
 #pragma once
 
 #include "base/rng.h"
@@ -18,6 +20,7 @@
 #include <atomic>
 #include <mutex>
 #include <set>
+#include <vector>
 
 namespace qudag::message {
 
@@ -28,20 +31,51 @@ class Delivered {
         signed_(std::max<std::size_t>(ids_max / 4, 1), {rng.u64() | 1, rng.u64() | 1}),
         lap_(signed_.ids_max() / kLaps + 1) {}
 
+  enum class State : std::uint8_t { unknown, in_hand, delivered };
+
+  /// What one shard hands to its application now. Of one thread; not longer than the window.
+  class Handing {
+   public:
+    explicit Handing(Delivered& window) : window_(window) {
+      const std::lock_guard lock(window_.mutex_);
+      window_.handings_.push_back(this);
+    }
+    ~Handing() {
+      const std::lock_guard lock(window_.mutex_);
+      std::erase(window_.handings_, this);
+    }
+    Handing(const Handing&) = delete;
+    Handing& operator=(const Handing&) = delete;
+
+    /// The application has answered, and what it said is done: given back, or held. No lock.
+    void over() { under_way_.store(false, std::memory_order_release); }
+
+   private:
+    friend class Delivered;
+    Delivered& window_;
+    wire::MessageId id_{};  // by the window's lock
+    std::atomic<bool> under_way_{false};
+  };
+
   /// An id that comes next; no lock.
   void fetch_ahead(const wire::MessageId& id) const { ids_.fetch_ahead(id); }
 
-  bool contains(const wire::MessageId& id, TimePoint now) const {
+  State state(const wire::MessageId& id, TimePoint now) const {
     const std::lock_guard lock(mutex_);
-    return ids_.contains(id, now);
+    return state_of(id, now);
   }
 
-  /// False if somebody has it. Otherwise it counts as delivered from now until `expires`.
-  [[nodiscard]] bool claim(const wire::MessageId& id, TimePoint expires, TimePoint now) {
+  /// What it was: it is ours if it was unknown. Then it is in hand until `handing` is over, and
+  /// counts as delivered until `expires`.
+  [[nodiscard]] State claim(Handing& handing, const wire::MessageId& id, TimePoint expires,
+                            TimePoint now) {
     const std::lock_guard lock(mutex_);
-    if (ids_.contains(id, now)) return false;
+    const State before = state_of(id, now);
+    if (before != State::unknown) return before;
     ids_.add(id, expires, now);
-    return true;
+    handing.id_ = id;
+    handing.under_way_.store(true, std::memory_order_relaxed);
+    return before;
   }
 
   enum class Signed : std::uint8_t { first, again, too_old };
@@ -93,6 +127,7 @@ class Delivered {
     held_.erase(id);
     any_held_.store(!held_.empty(), std::memory_order_release);
   }
+  /// Nearly always without a lock; what is being handed out at this moment is not in it.
   bool held(const wire::MessageId& id) const {
     if (!any_held_.load(std::memory_order_acquire)) return false;
     const std::lock_guard lock(mutex_);
@@ -102,7 +137,17 @@ class Delivered {
  private:
   static constexpr std::size_t kLaps = 64;
 
+  State state_of(const wire::MessageId& id, TimePoint now) const {
+    if (held_.contains(id)) return State::in_hand;
+    if (!ids_.contains(id, now)) return State::unknown;
+    const bool handed = std::ranges::any_of(handings_, [&](const Handing* handing) {
+      return handing->under_way_.load(std::memory_order_acquire) && handing->id_ == id;
+    });
+    return handed ? State::in_hand : State::delivered;
+  }
+
   mutable std::mutex mutex_;
+  std::vector<const Handing*> handings_;  // one for each shard
   std::set<wire::MessageId> held_;
   std::atomic<bool> any_held_{false};
   Duplicates ids_;

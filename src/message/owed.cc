@@ -129,10 +129,11 @@ void Receiver::on_due(Owed& owed, Now now) {
     delivered_->let_go(key);
     return end_all(key, wire::AckStatus::expired);
   }
-  if (delivered_->held(owed.key)) {
+  const auto state = delivered_->state(owed.key, now.mono);
+  if (state == Delivered::State::in_hand) {
     return context_.deadlines.set(owed, std::min(owed.expires, now.mono + kLookEvery));
   }
-  const bool taken = delivered_->contains(owed.key, now.mono);
+  const bool taken = state == Delivered::State::delivered;
   end(owed, taken ? wire::AckStatus::duplicate : wire::AckStatus::refused_queue);
 }
 

@@ -45,7 +45,8 @@ Receiver::Receiver(Context& context)
       owed_(draw_hash(context.rng)),
       delivered_(context.options.delivered
                      ? context.options.delivered
-                     : std::make_shared<Delivered>(context.options.duplicates_max, context.rng)) {}
+                     : std::make_shared<Delivered>(context.options.duplicates_max, context.rng)),
+      handing_(*delivered_) {}
 
 // ---- frames -------------------------------------------------------------------------------------
 
@@ -169,15 +170,16 @@ bool Receiver::take_whole(CircuitEnd& circuit_end, const wire::DataFrame& frame,
   }
   if (!message.reservation ||
       !keep_whole(circuit_end.priority, frame.bytes, payload, message.payload)) {
-    const bool known = !circuit_end.is_source() && delivered_->contains(key, now.mono);
+    const bool known = !circuit_end.is_source() &&
+                       delivered_->state(key, now.mono) == Delivered::State::delivered;
     ++(known ? context_.stats.duplicates : context_.stats.refused_memory);
     return answer(circuit_end, ref,
                   known ? wire::AckStatus::duplicate : wire::AckStatus::refused_memory);
   }
-  if (!claim(circuit_end, start, key, now)) {
+  const auto before = claim(circuit_end, start, key, now);
+  if (before != Delivered::State::unknown) {
     share.give(std::move(message.reservation));
-    // Another shard's application may have taken it in hand meanwhile.
-    if (!circuit_end.is_source() && delivered_->held(key)) {
+    if (before == Delivered::State::in_hand) {  // another shard was faster
       return wait_with(circuit_end, ref, key, now.mono + ttl_of(start), now);
     }
     ++context_.stats.duplicates;
@@ -187,11 +189,11 @@ bool Receiver::take_whole(CircuitEnd& circuit_end, const wire::DataFrame& frame,
   return hand_out(circuit_end, ref, start, named, std::nullopt, std::move(message), now);
 }
 
-/// False: it was delivered before, over this circuit or another one of its sender.
-bool Receiver::claim(const CircuitEnd& circuit_end, const wire::MessageStart& start,
-                     const wire::MessageId& key, Now now) {
-  if (circuit_end.is_source()) return true;
-  return delivered_->claim(key, now.mono + ttl_of(start) + kRememberedAfter, now.mono);
+/// Unless unknown it came before, over this circuit or another one of its sender.
+Delivered::State Receiver::claim(const CircuitEnd& circuit_end, const wire::MessageStart& start,
+                                 const wire::MessageId& key, Now now) {
+  if (circuit_end.is_source()) return Delivered::State::unknown;
+  return delivered_->claim(handing_, key, now.mono + ttl_of(start) + kRememberedAfter, now.mono);
 }
 
 bool Receiver::keep_whole(Priority priority, Bytes bytes, memory::Block* payload,
@@ -215,7 +217,9 @@ std::optional<wire::AckStatus> Receiver::refusal_of(const CircuitEnd& circuit_en
   if (!named || circuit_end.is_source() != start.in_reply_to.has_value()) {
     return wire::AckStatus::no_receiver;
   }
-  if (!circuit_end.is_source() && delivered_->contains(named->id, now.mono)) {
+  // What is in hand is looked at again when it is whole.
+  if (!circuit_end.is_source() &&
+      delivered_->state(named->id, now.mono) == Delivered::State::delivered) {
     return wire::AckStatus::duplicate;
   }
   return std::nullopt;
@@ -401,10 +405,11 @@ bool Receiver::deliver(Assembly& assembly, Now now) {
 bool Receiver::hand_out(Assembly& assembly, const std::optional<Signer>& signer, Now now) {
   const wire::MessageStart start = assembly.start;
   Received message;
-  // Another shard may have delivered it since its first fragment came.
-  if (!claim(*assembly.circuit_end, start, assembly.key, now)) {
-    CircuitEnd& circuit_end = *assembly.circuit_end;
-    if (!circuit_end.is_source() && delivered_->held(assembly.key)) {
+  // Another shard may have handed it out since its first fragment came.
+  const auto before = claim(*assembly.circuit_end, start, assembly.key, now);
+  if (before != Delivered::State::unknown) {
+    if (before == Delivered::State::in_hand) {
+      CircuitEnd& circuit_end = *assembly.circuit_end;
       const std::uint32_t ref = assembly.ref;
       const wire::MessageId key = assembly.key;
       const TimePoint expires = assembly.expires;
@@ -458,11 +463,13 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
          .expires = now.mono + ttl_of(start),
          .bytes = bytes,
          .priority = start.priority});
+    handing_.over();
     return true;
   }
   if (taken != Taken::yes && !is_reply) delivered_->give_back(key, now.mono);
   if (taken != Taken::yes && signer)
     delivered_->give_back_signed(key_of(*signer, start.id), now.mono);
+  handing_.over();
   count(taken, start.priority, bytes);
   return circuit_end.dead || answer(circuit_end, ref, static_cast<wire::AckStatus>(taken));
 }

@@ -71,8 +71,8 @@ class Receiver {
   std::optional<wire::AckStatus> refusal_of(const CircuitEnd& circuit_end,
                                             const wire::MessageStart& start,
                                             const std::optional<Named>& named, Now now) const;
-  bool claim(const CircuitEnd& circuit_end, const wire::MessageStart& start,
-             const wire::MessageId& key, Now now);
+  Delivered::State claim(const CircuitEnd& circuit_end, const wire::MessageStart& start,
+                         const wire::MessageId& key, Now now);
   bool answer(CircuitEnd& circuit_end, std::uint32_t ref, wire::AckStatus status);
   bool refuse(CircuitEnd& circuit_end, const wire::DataFrame& frame, wire::AckStatus status);
   bool refuse(Assembly& assembly, wire::AckStatus status);
@@ -125,6 +125,7 @@ class Receiver {
   TimePoint retry_at_ = kNever;
   OwedTable owed_;
   const std::shared_ptr<Delivered> delivered_;  // owners: the receivers of all shards
+  Delivered::Handing handing_;
 };
 
 }  // namespace qudag::message

@@ -130,6 +130,7 @@ std::optional<wire::AckStatus> Receiver::refusal_of_signed(const Assembly& assem
   }
   if (claimed == Delivered::Signed::first) return std::nullopt;
   delivered_->give_back(assembly.key, now.mono);
+  handing_.over();
   if (claimed == Delivered::Signed::again) {
     ++context_.stats.duplicates;
     return wire::AckStatus::duplicate;

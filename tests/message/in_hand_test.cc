@@ -166,7 +166,14 @@ class TwoShards : public Peer {
     what();
     std::swap(messages, other_);
   }
+  Taken on_message(Received&& message, Now when) override {
+    const Taken word = Peer::on_message(std::move(message), when);
+    if (in_call) std::exchange(in_call, nullptr)();
+    return word;
+  }
   static constexpr circuit::CircuitId kOther{88};
+  std::function<void()> in_call;
+  std::uint32_t next_ref = 0;
   std::unique_ptr<Messages> other_;
 };
 
@@ -194,6 +201,39 @@ TEST_F(TwoShards, AndARefusal) {
   acks.clear();
   on_other([&] { let_pass(kLookEvery); });
   EXPECT_EQ(acks[0], AckStatus::refused_queue);
+}
+
+// As if the other shard's thread ran just then: the application has the message and has said
+// nothing yet.
+TEST_F(TwoShards, ACopyThatComesWhileTheMessageIsHandedOutIsNotTakenForDelivered) {
+  for (const Taken word : {Taken::later, Taken::no_receiver, Taken::yes}) {
+    for (const bool whole : {true, false}) {
+      SCOPED_TRACE(::testing::Message() << static_cast<int>(word) << whole);
+      acks.clear();
+      take = word;
+      const std::uint32_t ref = next_ref++;
+      const auto id = static_cast<std::uint8_t>(50 + ref);
+      in_call = [&] {
+        on_other([&] {
+          const auto first = frame({.ref = ref, .size = 100, .bytes = whole ? 100u : 60u,
+                                    .last = whole, .id = id});
+          const auto rest = frame({.ref = ref, .bytes = 40, .last = true});
+          whole ? arrive({first}, kOther) : arrive({first, rest}, kOther);
+        });
+      };
+      arrive({frame({.ref = ref, .size = 100, .bytes = 100, .last = true, .id = id})});
+      if (word == Taken::later) {
+        EXPECT_TRUE(acks.empty());
+        EXPECT_TRUE(messages->settle({kCircuit.value, ref}, Taken::no_receiver, now));
+        messages->pump(now);
+      }
+      EXPECT_EQ(acks[ref], word == Taken::yes ? AckStatus::delivered : AckStatus::no_receiver);
+      acks.clear();
+      on_other([&] { let_pass(kLookEvery); });
+      EXPECT_EQ(acks[ref], word == Taken::yes ? AckStatus::duplicate : AckStatus::refused_queue);
+    }
+  }
+  EXPECT_EQ(got.size(), 6u);
 }
 
 // Circuits are cheap for a peer, and each may bring one more copy of what is in hand.

@@ -154,14 +154,25 @@ TEST(Delivered, OneClaimWinsAndCanBeGivenBack) {
   Delivered window(100, rng);
   const TimePoint now{1s};
   const wire::MessageId id{std::byte{1}};
-  EXPECT_FALSE(window.contains(id, now));
-  EXPECT_TRUE(window.claim(id, now + 10s, now));
-  EXPECT_TRUE(window.contains(id, now));
-  EXPECT_FALSE(window.claim(id, now + 10s, now + 5s));
+  using enum Delivered::State;
+  Delivered::Handing mine(window), other(window);
+  EXPECT_EQ(window.state(id, now), unknown);
+  EXPECT_EQ(window.claim(mine, id, now + 10s, now), unknown);
+  EXPECT_EQ(window.state(id, now), in_hand) << "nobody knows yet what the application says";
+  EXPECT_EQ(window.claim(other, id, now + 10s, now), in_hand);
+  mine.over();
+  EXPECT_EQ(window.state(id, now), delivered);
+  EXPECT_EQ(window.claim(other, id, now + 10s, now + 5s), delivered);
   window.give_back(id, now + 6s);
-  EXPECT_FALSE(window.contains(id, now + 6s));
-  EXPECT_TRUE(window.claim(id, now + 20s, now + 6s));
-  EXPECT_TRUE(window.claim(id, now + 40s, now + 20s));  // the claim before has expired
+  EXPECT_EQ(window.state(id, now + 6s), unknown);
+  EXPECT_EQ(window.claim(mine, id, now + 20s, now + 6s), unknown);
+  mine.over();
+  EXPECT_EQ(window.claim(mine, id, now + 40s, now + 20s), unknown) << "the one before has expired";
+  window.hold(id);
+  mine.over();
+  EXPECT_EQ(window.state(id, now + 20s), in_hand);
+  window.let_go(id);
+  EXPECT_EQ(window.state(id, now + 20s), delivered);
 }
 
 TEST(Duplicates, WithoutRoomRemembersNothing) {
