@@ -174,9 +174,12 @@ struct Message {
   std::optional<ReplyTo> reply_to;       ///< usable while the circuit lives
   std::optional<MessageId> in_reply_to;  ///< set when this is a reply to our send
   Receipt receipt;                       ///< for a handler that answers `later`
-  /// The end of its time to live, by this machine's steady clock: what is acknowledged later counts
-  /// for nobody.
-  std::chrono::steady_clock::time_point expires = std::chrono::steady_clock::time_point::max();
+  /// The end of its time to live: what is acknowledged later counts for nobody. By CLOCK_BOOTTIME,
+  /// which goes on while the machine sleeps.
+  std::chrono::nanoseconds expires = std::chrono::nanoseconds::max();
+
+  /// Zero when it is over.
+  [[nodiscard]] QUDAG_API std::chrono::nanoseconds time_left() const;
 };
 
 /// What a handler says to a message. `no_receiver` and `queue_full` are reported to its sender as

@@ -17,6 +17,10 @@ constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24 * 365);
 
 }  // namespace
 
+std::chrono::nanoseconds Message::time_left() const {
+  return std::max(expires - runtime::system_now().mono.time_since_epoch(), {});
+}
+
 Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Node::~Node() = default;
 

@@ -234,7 +234,7 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
                                     .shard = setup_.index}
                            .pack();
   }
-  message.expires = std::chrono::steady_clock::time_point(received.expires.time_since_epoch());
+  message.expires = received.expires.time_since_epoch();
   message.receipt =
       ReplyAddress{
           .circuit = received.handed.circuit, .ref = received.handed.ref, .shard = setup_.index}

@@ -118,21 +118,33 @@ TEST_F(Acknowledged, WhatIsOverItsTimeToLiveComesToNobody) {
     Listener first(b_.socket);
     ASSERT_TRUE(first.client->subscribe(0, 0, true));
     SendOptions options = direct();
-    options.ttl = std::chrono::milliseconds(200);
-    ASSERT_TRUE(source.client->send({.request = 1,
-                                     .destination = b_.node->id(),
-                                     .options = options,
-                                     .progress = false,
-                                     .payload = {}}));
+    options.ttl = std::chrono::seconds(2);
+    for (std::uint64_t i = 1; i <= 2; ++i) {
+      ASSERT_TRUE(source.client->send({.request = i,
+                                       .destination = b_.node->id(),
+                                       .options = options,
+                                       .progress = false,
+                                       .payload = {}}));
+    }
     sent(source);
-    ASSERT_TRUE(first.until(1));
+    ASSERT_TRUE(first.until(2));
     ASSERT_TRUE(first.client->acknowledge({.token = *first.messages[0].token,
                                            .answer = Answer::again,
                                            .delay = std::chrono::hours(1)}));
     sent(first);
-    ASSERT_TRUE(source.until(0, 1));
-    EXPECT_EQ(source.outcomes[0].outcome, Outcome::expired);
-  }
+  }  // it dies with the other one in hand
+  ASSERT_TRUE(source.until(0, 2));
+  for (const auto& end : source.outcomes) EXPECT_EQ(end.outcome, Outcome::expired);
+  Listener second(b_.socket);
+  ASSERT_TRUE(second.client->subscribe(0, 0, true));
+  ASSERT_TRUE(second.client->send({.request = 3,
+                                   .destination = a_.node->id(),
+                                   .options = direct(),
+                                   .progress = false,
+                                   .payload = {}}));
+  sent(second);
+  ASSERT_TRUE(second.until(0, 1)) << "it has subscribed";
+  EXPECT_TRUE(second.messages.empty());
   const auto rows = Client(b_.socket).get("/v1/queues");
   ASSERT_TRUE(rows);
   const std::size_t row = rows->find("\"name\":\"messages in hand without a client\"");

@@ -13,7 +13,7 @@ constexpr std::chrono::seconds kTryAgain{1};
 void Left::put(std::shared_ptr<Message> message, std::chrono::milliseconds delay) {
   const Clock::time_point now = Clock::now();
   const Clock::time_point due = now + delay;
-  if (ended_ || due >= message->expires) return;  // its sender hears `expired`
+  if (ended_ || delay >= message->time_left()) return;  // its sender hears `expired`
   const std::uint64_t bytes = message->payload.size();
   const bool room = count_ == 0 || bytes_ + bytes <= hub_.options.queue_bytes;
   if (count_ >= hub_.options.queue_messages || !room) {
@@ -30,7 +30,7 @@ void Left::put(std::shared_ptr<Message> message, std::chrono::milliseconds delay
 
 Left::Given Left::give(Message& message, Clock::time_point due, Clock::time_point now) {
   const Receipt receipt = message.receipt;
-  if (now >= message.expires) return Given::over;
+  if (message.time_left().count() == 0) return Given::over;
   const Accept answer = hub_.subscribers.offer(message);
   if (answer == Accept::later) return Given::yes;
   if (answer != Accept::taken && now < due + kKept) return Given::no;

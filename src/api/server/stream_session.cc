@@ -306,7 +306,7 @@ std::shared_ptr<Message> StreamSession::keep_in_hand(OutItem& item) {
   if (waiting == nullptr || !waiting->in_hand) return nullptr;
   auto message = std::make_shared<Message>(std::move(waiting->message));
   item = SubscribedItem{};  // it is taken
-  if (std::chrono::steady_clock::now() >= message->expires) {
+  if (message->time_left().count() == 0) {
     HeldMessage held;
     held.add(*message);
     port_.queue()->written(held);
