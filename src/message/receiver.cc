@@ -170,8 +170,8 @@ bool Receiver::take_whole(CircuitEnd& circuit_end, const wire::DataFrame& frame,
   }
   if (!message.reservation ||
       !keep_whole(circuit_end.priority, frame.bytes, payload, message.payload)) {
-    const bool known = !circuit_end.is_source() &&
-                       delivered_->state(key, now.mono) == Delivered::State::delivered;
+    const bool known =
+        !circuit_end.is_source() && delivered_->state(key, now.mono) == Delivered::State::delivered;
     ++(known ? context_.stats.duplicates : context_.stats.refused_memory);
     return answer(circuit_end, ref,
                   known ? wire::AckStatus::duplicate : wire::AckStatus::refused_memory);

@@ -215,8 +215,8 @@ TEST_F(TwoShards, ACopyThatComesWhileTheMessageIsHandedOutIsNotTakenForDelivered
       const auto id = static_cast<std::uint8_t>(50 + ref);
       in_call = [&] {
         on_other([&] {
-          const auto first = frame({.ref = ref, .size = 100, .bytes = whole ? 100u : 60u,
-                                    .last = whole, .id = id});
+          const auto first = frame(
+              {.ref = ref, .size = 100, .bytes = whole ? 100u : 60u, .last = whole, .id = id});
           const auto rest = frame({.ref = ref, .bytes = 40, .last = true});
           whole ? arrive({first}, kOther) : arrive({first, rest}, kOther);
         });

@@ -34,8 +34,8 @@ class View {
   /// highest claim as for the lowest, 1 for the median's, and 1 for all if that is nothing: nobody
   /// measured these claims.
   double claim(std::size_t index) const;
-  /// Another one for each view that this process makes; 0 for an empty one
-  /// of the default constructor. What is kept about a view is kept by this: its address may be the next one's, too.
+  /// Another one for each view that this process makes; 0 for one of the default constructor. What
+  /// is kept about a view is kept by this: its address may be the next one's, too.
   std::uint64_t number() const { return number_; }
 
  private:
