@@ -21,6 +21,13 @@ struct LinkId {
   }
 };
 
+/// Names a link of the node: a shard, and one of its links. In order: by shard, then as its links.
+struct NodeLink {
+  std::uint32_t shard = 0;
+  LinkId link;
+  auto operator<=>(const NodeLink&) const = default;
+};
+
 /// Names a stream on a link. `index` is the QUIC stream id, below 0 for none.
 struct StreamId {
   LinkId link;

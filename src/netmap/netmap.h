@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/bounded.h"
+#include "base/link_id.h"
 #include "base/rng.h"
 #include "base/time.h"
 #include "memory/budget.h"
@@ -48,12 +49,12 @@ struct Kept {
   bool counts = false;
 };
 
-/// How gossip leaves: node joins it to the control streams. `link` is node's key for a link.
+/// How gossip leaves: the owner joins it to the control streams.
 class GossipSink {
  public:
   virtual ~GossipSink() = default;
   /// False: no room now. Must not call back into the Netmap.
-  virtual bool send(std::uint64_t link, std::uint8_t type, Bytes body) = 0;
+  virtual bool send(NodeLink link, std::uint8_t type, Bytes body) = 0;
 };
 
 struct NetmapOptions {
@@ -80,12 +81,12 @@ class Netmap {
   /// Our own descriptor, or one from a file: verified like any other, at once. Errors of
   /// parse_and_verify(); already_exists if an equal or newer one is held; refused_memory when full.
   Status add(Bytes raw, Now now);
-  void on_link_ready(std::uint64_t link, Now now, const LinkFacts& facts = {});
-  void on_link_closed(std::uint64_t link);
+  void on_link_ready(NodeLink link, Now now, const LinkFacts& facts = {});
+  void on_link_closed(NodeLink link);
   /// Frames of others are ignored.
-  bool knows(std::uint64_t link) const;
+  bool knows(NodeLink link) const;
   /// DIGEST, WANT, DESCRIPTOR. False: malformed, the caller closes the link with `protocol`.
-  bool on_frame(std::uint64_t link, std::uint8_t type, Bytes body, Now now);
+  bool on_frame(NodeLink link, std::uint8_t type, Bytes body, Now now);
   /// Our bootstrap entries and guards: they always have a place, and are believed.
   void believe(std::vector<NodeId> ids, Now now);
   /// A relay to be dialed now, anew, even if there is a link with it; it counts as reached when

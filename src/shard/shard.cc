@@ -361,10 +361,12 @@ void Shard::pay_hub() {
 }
 
 void Shard::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
-  if (setup_.index == 0) return setup_.hub->frame(0, link, type, body, now);
+  if (setup_.index == 0) return setup_.hub->frame({0, link}, type, body, now);
   post_to_hub(
       [index = setup_.index, link, type, copy = std::vector<std::byte>(body.begin(), body.end())](
-          GossipHub& hub, Now then) { hub.frame(index, link, type, copy, then); },
+          GossipHub& hub, Now then) {
+        hub.frame({index, link}, type, copy, then);
+      },
       now);
 }
 
@@ -374,12 +376,12 @@ void Shard::load_frame(link::LinkId link, Bytes body, Now now) {
   }
 }
 
-bool Shard::send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body) {
-  return endpoint_->send_control(link_of(gossip_key), type, body);
+bool Shard::send_gossip(LinkId link, std::uint8_t type, Bytes body) {
+  return endpoint_->send_control(link, type, body);
 }
 
-void Shard::close_link(std::uint64_t gossip_key, wire::EndCode code, Now now) {
-  endpoint_->close(link_of(gossip_key), code, now);
+void Shard::close_link(LinkId link, wire::EndCode code, Now now) {
+  endpoint_->close(link, code, now);
 }
 
 void Shard::set_view(netmap::ViewPtr view, Now now) {

@@ -63,8 +63,8 @@ class Shard final : public runtime::Driven,
   void cancel(const MessageId& id, Now now);
   void set_view(netmap::ViewPtr view, Now now) override;
   void set_onion_keys(std::vector<onion::OnionKey> keys, std::uint64_t made_as) override;
-  bool send_gossip(std::uint64_t gossip_key, std::uint8_t type, Bytes body) override;
-  void close_link(std::uint64_t gossip_key, wire::EndCode code, Now now) override;
+  bool send_gossip(LinkId link, std::uint8_t type, Bytes body) override;
+  void close_link(LinkId link, wire::EndCode code, Now now) override;
   void take_datagram(runtime::Received datagram, Now now) override;
   /// Shard 0: makes keys and a descriptor, joins the bootstrap nodes, renews both in time.
   void start(std::vector<SocketAddress> addresses, Now now);
@@ -147,7 +147,8 @@ class Shard final : public runtime::Driven,
     link::LinkId link;
     std::optional<netmap::LinkFacts> facts{};  // of one that is ready; else it is closed
     void tell(GossipHub& hub, unsigned shard, Now now) const {
-      facts ? hub.link_ready(shard, link, *facts, now) : hub.link_closed(shard, link, now);
+      const NodeLink named{shard, link};
+      facts ? hub.link_ready(named, *facts, now) : hub.link_closed(named, now);
     }
   };
   void tell_hub(const LinkEvent& event, Now now);

@@ -2,7 +2,6 @@
 
 #include "runtime/clock.h"
 #include "shard/key_ring.h"
-#include "shard/seam/link_key.h"
 
 #include <poll.h>
 
@@ -137,16 +136,16 @@ memory::Block Rogue::block(std::size_t bytes) {
 
 void Rogue::link_ready(link::LinkId link, Now now) {
   ready_.push_back(link);
-  netmap_.on_link_ready(shard::gossip_key(0, link), now);
+  netmap_.on_link_ready({0, link}, now);
 }
 
 void Rogue::link_closed(link::LinkId link, Now) {
   ++links_closed;
-  netmap_.on_link_closed(shard::gossip_key(0, link));
+  netmap_.on_link_closed({0, link});
 }
 
 void Rogue::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
-  (void)netmap_.on_frame(shard::gossip_key(0, link), type, body, now);
+  (void)netmap_.on_frame({0, link}, type, body, now);
 }
 
 void Rogue::on_ended(circuit::CircuitId circuit, const Error& why, Now) {
@@ -155,8 +154,8 @@ void Rogue::on_ended(circuit::CircuitId circuit, const Error& why, Now) {
   on_end(circuit, why);
 }
 
-bool Rogue::send(std::uint64_t link, std::uint8_t type, Bytes body) {
-  return endpoint_->send_control(shard::link_of(link), type, body);
+bool Rogue::send(NodeLink link, std::uint8_t type, Bytes body) {
+  return endpoint_->send_control(link.link, type, body);
 }
 
 }  // namespace qudag::attack

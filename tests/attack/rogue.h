@@ -126,7 +126,7 @@ class Rogue final : private shard::LinkListener,
   void on_sendable(circuit::CircuitId, Now) override {}
   void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
   // netmap::GossipSink
-  bool send(std::uint64_t link, std::uint8_t type, Bytes body) override;
+  bool send(NodeLink link, std::uint8_t type, Bytes body) override;
 
   void announce();
 

@@ -23,10 +23,12 @@ class CountingRng final : public Rng {
   unsigned state_ = 1;
 };
 
+NodeLink link_at(std::uint32_t slot) { return {.shard = 0, .link = {.slot = slot}}; }
+
 class CheckingSink final : public netmap::GossipSink {
  public:
-  bool send(std::uint64_t link, std::uint8_t type, Bytes body) override {
-    QUDAG_ASSERT(open[link]);
+  bool send(NodeLink link, std::uint8_t type, Bytes body) override {
+    QUDAG_ASSERT(open[link.link.slot]);
     QUDAG_ASSERT(body.size() <= limits::kControlFrameBytesMax);
     if (type == 0x10) QUDAG_ASSERT(wire::DigestView::parse(body).has_value());
     if (type == 0x11) QUDAG_ASSERT(wire::WantView::parse(body).has_value());
@@ -48,30 +50,31 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.descriptors_max = 4;
   netmap::Netmap map(options, rng, sink);
   Now now{TimePoint(std::chrono::seconds(1)), 1'800'000'000};
-  const auto toggle = [&](std::uint64_t link) {
-    sink.open[link] = !sink.open[link];
-    sink.open[link] ? map.on_link_ready(link, now) : map.on_link_closed(link);
+  const auto toggle = [&](std::uint32_t slot) {
+    const NodeLink link = link_at(slot);
+    sink.open[slot] = !sink.open[slot];
+    sink.open[slot] ? map.on_link_ready(link, now) : map.on_link_closed(link);
   };
-  for (std::uint64_t link = 0; link < 3; ++link) toggle(link);
+  for (std::uint32_t slot = 0; slot < 3; ++slot) toggle(slot);
 
   ByteReader in(Bytes(reinterpret_cast<const std::byte*>(data), size));
   while (in.remaining() > 0) {
-    const std::uint64_t link = in.u8() % 3u;
+    const std::uint32_t slot = in.u8() % 3u;
     const std::uint8_t type = in.u8();
     const std::uint16_t length = in.u16();
     if (type == 0xff) {
       now.mono += std::chrono::milliseconds(length);
       map.on_time(now);
     } else if (type == 0xfe) {
-      toggle(link);
+      toggle(slot);
     } else {
-      map.on_frame(link, static_cast<std::uint8_t>(0x10 + type % 3), in.take(length), now);
+      map.on_frame(link_at(slot), static_cast<std::uint8_t>(0x10 + type % 3), in.take(length), now);
     }
     const netmap::NetmapStats stats = map.stats();
     QUDAG_ASSERT(stats.held <= options.descriptors_max && stats.waiting <= options.waiting_max);
   }
-  for (std::uint64_t link = 0; link < 3; ++link) {
-    if (sink.open[link]) toggle(link);
+  for (std::uint32_t slot = 0; slot < 3; ++slot) {
+    if (sink.open[slot]) toggle(slot);
   }
   for (int i = 0; i < 8; ++i) map.on_time(now);
   QUDAG_ASSERT(map.stats().owed == 0 && map.stats().waiting == 0);

@@ -98,26 +98,27 @@ inline std::shared_ptr<Entry> entry_of(std::uint64_t number, std::uint32_t capac
   return entry;
 }
 
-inline LinkId link_number(std::uint64_t number) {
+constexpr LinkId link_number(std::uint64_t number) {
   return {.slot = static_cast<std::uint32_t>(number), .generation = 1};
 }
+constexpr NodeLink node_link(std::uint64_t number) { return {0, link_number(number)}; }
 inline NodeId id_of(std::uint64_t number) { return entry_of(number)->descriptor.id; }
 
 struct Frame {
-  std::uint64_t link = 0;
+  NodeLink link;
   std::uint8_t type = 0;
   std::vector<std::byte> body;
 };
 
 class RecordingSink final : public GossipSink {
  public:
-  bool send(std::uint64_t link, std::uint8_t type, Bytes body) override {
+  bool send(NodeLink link, std::uint8_t type, Bytes body) override {
     if (refuse) return false;
     frames.push_back({link, type, {body.begin(), body.end()}});
     return true;
   }
   std::vector<Frame> take() { return std::exchange(frames, {}); }
-  std::size_t count(std::uint64_t link, wire::ControlType type) const {
+  std::size_t count(NodeLink link, wire::ControlType type) const {
     return static_cast<std::size_t>(std::ranges::count_if(frames, [&](const Frame& frame) {
       return frame.link == link && frame.type == static_cast<std::uint8_t>(type);
     }));

@@ -27,8 +27,8 @@ class Net {
 
   void connect(std::size_t a, std::size_t b) {
     if (a == b || !links_.insert({std::min(a, b), std::max(a, b)}).second) return;
-    nodes_[a]->netmap.on_link_ready(b, now_);
-    nodes_[b]->netmap.on_link_ready(a, now_);
+    nodes_[a]->netmap.on_link_ready(node_link(b), now_);
+    nodes_[b]->netmap.on_link_ready(node_link(a), now_);
   }
 
   /// A chain, so that all are connected, and as many random links again.
@@ -45,9 +45,10 @@ class Net {
     }
     for (auto& [from, frame] : std::exchange(in_flight_, {})) {
       if (loss_percent > 0 && rng_.below(100) < loss_percent) continue;
-      trace_ += std::to_string(from) + ">" + std::to_string(frame.link) + ":" +
+      trace_ += std::to_string(from) + ">" + std::to_string(number_of(frame.link)) + ":" +
                 std::to_string(frame.type) + " ";
-      ASSERT_TRUE(nodes_[frame.link]->netmap.on_frame(from, frame.type, frame.body, now_));
+      ASSERT_TRUE(nodes_[number_of(frame.link)]->netmap.on_frame(node_link(from), frame.type,
+                                                                 frame.body, now_));
     }
   }
   void run(std::chrono::seconds time) {
@@ -68,13 +69,15 @@ class Net {
   unsigned loss_percent = 0;
 
  private:
+  static std::size_t number_of(NodeLink link) { return link.link.slot; }
+
   struct Node final : GossipSink {
     Node(Net& n, std::size_t i, std::uint64_t seed)
         : net(n),
           index(i),
           rng(seed * 1000 + i),
           netmap({.self = identity_of(i).id()}, rng, *this) {}
-    bool send(std::uint64_t link, std::uint8_t type, Bytes body) override {
+    bool send(NodeLink link, std::uint8_t type, Bytes body) override {
       net.in_flight_.push_back({index, {link, type, {body.begin(), body.end()}}});
       if (type == kDescriptor &&
           !net.sent_.insert({index, link, {body.begin(), body.end()}}).second) {
@@ -93,7 +96,7 @@ class Net {
   std::deque<std::pair<std::uint64_t, Frame>> in_flight_;
   std::set<std::pair<std::size_t, std::size_t>> links_;
   std::string trace_;
-  std::set<std::tuple<std::size_t, std::uint64_t, std::vector<std::byte>>> sent_;
+  std::set<std::tuple<std::size_t, NodeLink, std::vector<std::byte>>> sent_;
   std::size_t sent_again_ = 0;
   std::vector<std::unique_ptr<Node>> nodes_;
 };

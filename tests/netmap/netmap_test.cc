@@ -11,16 +11,16 @@ namespace {
 using namespace std::chrono_literals;
 using namespace test;
 
-constexpr std::uint64_t kA = 11;
-constexpr std::uint64_t kB = 22;
-constexpr std::uint64_t kC = 33;
+constexpr NodeLink kA = node_link(11);
+constexpr NodeLink kB = node_link(22);
+constexpr NodeLink kC = node_link(33);
 
 class NetmapTest : public ::testing::Test {
  protected:
   NetmapTest() { make({}); }
   void make(NetmapOptions options) { netmap = std::make_unique<Netmap>(options, rng, sink); }
-  void ready(std::uint64_t link) { netmap->on_link_ready(link, now); }
-  bool give(std::uint64_t link, Bytes raw) { return netmap->on_frame(link, kDescriptor, raw, now); }
+  void ready(NodeLink link) { netmap->on_link_ready(link, now); }
+  bool give(NodeLink link, Bytes raw) { return netmap->on_frame(link, kDescriptor, raw, now); }
   /// Runs turns until nothing is due any more.
   void settle() {
     for (int i = 0; i < 1000 && netmap->next_deadline() <= now.mono; ++i) netmap->on_time(now);
@@ -30,9 +30,7 @@ class NetmapTest : public ::testing::Test {
     now.mono += time;
     now.unix_seconds += static_cast<UnixSeconds>(time.count());
   }
-  std::size_t sent(std::uint64_t link) const {
-    return sink.count(link, wire::ControlType::descriptor);
-  }
+  std::size_t sent(NodeLink link) const { return sink.count(link, wire::ControlType::descriptor); }
 
   SeededRng rng{1};
   RecordingSink sink;
@@ -82,7 +80,7 @@ TEST_F(NetmapTest, AReadyLinkGetsADigestAndThenOneEveryInterval) {
 }
 
 TEST_F(NetmapTest, NewDescriptorGoesOnToLinksWhoseDigestDidNotShowIt) {
-  for (const std::uint64_t link : {kA, kB, kC}) ready(link);
+  for (const NodeLink link : {kA, kB, kC}) ready(link);
   const auto raw = raw_of(1);
   const std::vector<wire::DigestEntry> shown{{identity_of(1).id(), rank_in(raw)}};
   ASSERT_TRUE(netmap->on_frame(kC, kDigest, wire::encode_digest(0, 255, shown), now));
@@ -145,7 +143,7 @@ TEST_F(NetmapTest, OneLinkIsAskedAtATimeAndAnotherWhenItDoesNotAnswer) {
   ready(kA);
   ready(kB);
   const auto digest = wire::encode_digest(0, 255, std::vector<wire::DigestEntry>{{id_of(9), 5}});
-  const auto wants = [&](std::uint64_t link) { return sink.count(link, wire::ControlType::want); };
+  const auto wants = [&](NodeLink link) { return sink.count(link, wire::ControlType::want); };
   ASSERT_TRUE(netmap->on_frame(kA, kDigest, digest, now));
   ASSERT_TRUE(netmap->on_frame(kB, kDigest, digest, now));
   EXPECT_EQ(wants(kA), 1u);
@@ -307,9 +305,9 @@ TEST_F(NetmapTest, AFloodIsBoundedPerTurnAndDoesNotStarveOtherLinks) {
 TEST_F(NetmapTest, CopiesOfOneDescriptorCostOneSignature) {
   make({.verifies_per_turn_max = 1});
   const auto raw = raw_of(1);
-  for (std::uint64_t link = 1; link <= 20; ++link) ready(link);
+  for (std::uint64_t link = 1; link <= 20; ++link) ready(node_link(link));
   sink.take();
-  for (std::uint64_t link = 1; link <= 20; ++link) ASSERT_TRUE(give(link, raw));
+  for (std::uint64_t link = 1; link <= 20; ++link) ASSERT_TRUE(give(node_link(link), raw));
   netmap->on_time(now);
   netmap->on_time(now);
   EXPECT_EQ(netmap->stats().waiting, 0u);

@@ -12,8 +12,9 @@ namespace {
 using namespace std::chrono_literals;
 using namespace test;
 
-constexpr std::uint64_t kStranger = 11;
-constexpr std::uint64_t kHonest = 22;
+constexpr NodeLink kStranger = node_link(11);
+constexpr NodeLink kHonest = node_link(22);
+constexpr NodeLink kAnother = node_link(23);
 
 SocketAddress address_of(std::uint64_t number) { return descriptor_of(number).addresses.front(); }
 
@@ -24,16 +25,16 @@ class ReachedTest : public ::testing::Test {
     options.only_reached = true;
     netmap = std::make_unique<Netmap>(options, rng, sink);
   }
-  void ready(std::uint64_t link) { netmap->on_link_ready(link, now); }
-  void dialed(std::uint64_t link, std::uint64_t number) {
+  void ready(NodeLink link) { netmap->on_link_ready(link, now); }
+  void dialed(NodeLink link, std::uint64_t number) {
     netmap->on_link_ready(link, now,
                           {.dialed = identity_of(number).id(), .remote = address_of(number)});
   }
-  void give(std::uint64_t link, Bytes raw) {
+  void give(NodeLink link, Bytes raw) {
     ASSERT_TRUE(netmap->on_frame(link, kDescriptor, raw, now));
     settle();
   }
-  void show(std::uint64_t link, const std::vector<std::uint64_t>& numbers) {
+  void show(NodeLink link, const std::vector<std::uint64_t>& numbers) {
     std::vector<wire::DigestEntry> entries;
     for (const std::uint64_t i : numbers) {
       entries.push_back({identity_of(i).id(), rank_in(raw_of(i))});
@@ -56,9 +57,7 @@ class ReachedTest : public ::testing::Test {
   bool holds(std::uint64_t number) const {
     return netmap->view()->find(identity_of(number).id()) != nullptr;
   }
-  std::size_t told(std::uint64_t link) const {
-    return sink.count(link, wire::ControlType::descriptor);
-  }
+  std::size_t told(NodeLink link) const { return sink.count(link, wire::ControlType::descriptor); }
   /// Every relay that is to be dialed in that time.
   std::vector<RelayTry> tries(Duration time) {
     std::vector<RelayTry> out;
@@ -101,13 +100,13 @@ TEST_F(ReachedTest, OneThatWasReachedCountsAtOnceAndIsPassedOn) {
   ready(kHonest);
   give(kStranger, raw_of(1));
   ASSERT_EQ(tries(2s).size(), 1u);
-  dialed(33, 1);
+  dialed(node_link(33), 1);
   settle();
   EXPECT_TRUE(counts(1));
   EXPECT_EQ(told(kHonest), 1u);
   // The same when the link was there before the descriptor.
-  dialed(44, 2);
-  give(44, raw_of(2));
+  dialed(node_link(44), 2);
+  give(node_link(44), raw_of(2));
   EXPECT_TRUE(counts(2));
 }
 
@@ -144,9 +143,9 @@ TEST_F(ReachedTest, OneThatIsGoneCountsNoLongerUnlessNobodyIsReached) {
   EXPECT_TRUE(counts(1)) << "nobody was reached: it may be we who are cut off";
   for (int i = 0; i < 48; ++i) {
     static_cast<void>(tries(10min));
-    dialed(100, 2);
-    if (i == 0) give(100, raw_of(2));
-    netmap->on_link_closed(100);
+    dialed(node_link(100), 2);
+    if (i == 0) give(node_link(100), raw_of(2));
+    netmap->on_link_closed(node_link(100));
   }
   EXPECT_FALSE(counts(1));
 }
@@ -176,12 +175,12 @@ TEST_F(ReachedTest, OfThreeThatAreBelievedOneAloneIsNotEnough) {
   const std::vector<std::uint64_t> honest{10, 11, 12, 13};
   ready(kStranger);
   for (std::uint64_t i = 10; i < 24; ++i) give(kStranger, raw_of(i));
-  for (const std::uint64_t i : {1, 2, 3}) dialed(100 + i, i);
-  for (const std::uint64_t i : {1, 2, 3}) show(100 + i, honest);
+  for (const std::uint64_t i : {1, 2, 3}) dialed(node_link(100 + i), i);
+  for (const std::uint64_t i : {1, 2, 3}) show(node_link(100 + i), honest);
   for (const std::uint64_t i : honest) EXPECT_TRUE(counts(i));
   std::vector<std::uint64_t> lies = honest;
   for (std::uint64_t i = 14; i < 24; ++i) lies.push_back(i);
-  show(103, lies);
+  show(node_link(103), lies);
   for (std::uint64_t i = 14; i < 24; ++i) EXPECT_FALSE(counts(i));
   for (const std::uint64_t i : honest) EXPECT_TRUE(counts(i));
 }
@@ -190,9 +189,9 @@ TEST_F(ReachedTest, OfThreeThatAreBelievedOneAloneIsNotEnough) {
 TEST_F(ReachedTest, WhoShowedARelayBeforeItsDescriptorCameIsNotForgotten) {
   make({.passes_on = false});
   netmap->believe({identity_of(1).id(), identity_of(2).id(), identity_of(3).id()}, now);
-  for (const std::uint64_t i : {1, 2, 3}) dialed(100 + i, i);
-  for (const std::uint64_t i : {1, 2, 3}) show(100 + i, {10, 11});
-  for (const std::uint64_t i : {10, 11}) give(101, raw_of(i));
+  for (const std::uint64_t i : {1, 2, 3}) dialed(node_link(100 + i), i);
+  for (const std::uint64_t i : {1, 2, 3}) show(node_link(100 + i), {10, 11});
+  for (const std::uint64_t i : {10, 11}) give(node_link(101), raw_of(i));
   for (const std::uint64_t i : {10, 11}) EXPECT_TRUE(counts(i));
 }
 
@@ -211,7 +210,7 @@ TEST_F(ReachedTest, AFloodOfIdentitiesHasTheShareOfItsLinkAndNewcomersAreLearned
   EXPECT_TRUE(std::ranges::any_of(tried, [](const RelayTry& one) {
     return one.id == identity_of(1).id();
   })) << "in its turn, not behind the flood";
-  dialed(33, 1);
+  dialed(node_link(33), 1);
   settle();
   EXPECT_TRUE(counts(1));
 }
@@ -222,8 +221,9 @@ TEST_F(ReachedTest, WhenAllIsFullTheLinkWithMostGivesWayAndNeverWhoWasReached) {
   give(kHonest, raw_of(1));
   // Sixty-four links of a flood.
   for (std::uint64_t link = 0; link < 10; ++link) {
-    ready(1'000 + link);
-    for (std::uint64_t i = 0; i < 20; ++i) give(1'000 + link, raw_of(2'000 + 20 * link + i));
+    ready(node_link(1'000 + link));
+    for (std::uint64_t i = 0; i < 20; ++i)
+      give(node_link(1'000 + link), raw_of(2'000 + 20 * link + i));
   }
   EXPECT_EQ(netmap->stats().held, 100u);
   ready(kStranger);
@@ -232,11 +232,11 @@ TEST_F(ReachedTest, WhenAllIsFullTheLinkWithMostGivesWayAndNeverWhoWasReached) {
   EXPECT_TRUE(holds(1));
   EXPECT_EQ(netmap->stats().held, 100u);
   EXPECT_GE(netmap->stats().evicted, 1u);
-  for (std::uint64_t i = 0; i < 20; ++i) give(1'000, raw_of(5'000 + i));
+  for (std::uint64_t i = 0; i < 20; ++i) give(node_link(1'000), raw_of(5'000 + i));
   EXPECT_TRUE(holds(2)) << "who has most displaces nobody else";
   // A guard or bootstrap entry always has a place.
   netmap->believe({identity_of(3).id()}, now);
-  give(1'000, raw_of(3));
+  give(node_link(1'000), raw_of(3));
   EXPECT_TRUE(holds(3));
 }
 
@@ -247,8 +247,9 @@ TEST_F(ReachedTest, OneNetworkHasAShareOfWhatNobodyProved) {
     return signed_by(identity_of(number), d);
   };
   for (std::uint64_t link = 0; link < 5; ++link) {
-    ready(1'000 + link);
-    for (std::uint64_t i = 0; i < 20; ++i) give(1'000 + link, in_network(100 + 20 * link + i));
+    ready(node_link(1'000 + link));
+    for (std::uint64_t i = 0; i < 20; ++i)
+      give(node_link(1'000 + link), in_network(100 + 20 * link + i));
   }
   EXPECT_EQ(netmap->stats().held, Store::kNetworkMax);
   ready(kHonest);
@@ -263,7 +264,7 @@ TEST_F(ReachedTest, RelaysThatAreThereHaveAShareByHostAndByNetwork) {
   const auto at_host = [&](std::uint64_t number, SocketAddress at) {
     Descriptor d = descriptor_of(number);
     d.addresses = {at};
-    const std::uint64_t link = 5'000 + number;
+    const NodeLink link = node_link(5'000 + number);
     netmap->on_link_ready(link, now, {.dialed = identity_of(number).id(), .remote = at});
     give(link, signed_by(identity_of(number), d));
   };
@@ -290,8 +291,9 @@ TEST_F(ReachedTest, AFalseAddressInFrontChangesNoShareAndNoRate) {
     return signed_by(identity_of(number), d);
   };
   for (std::uint64_t link = 0; link < 5; ++link) {
-    ready(1'000 + link);
-    for (std::uint64_t i = 0; i < 20; ++i) give(1'000 + link, false_front(100 + 20 * link + i));
+    ready(node_link(1'000 + link));
+    for (std::uint64_t i = 0; i < 20; ++i)
+      give(node_link(1'000 + link), false_front(100 + 20 * link + i));
   }
   EXPECT_EQ(netmap->stats().held, Store::kNetworkMax);
   std::size_t into_network = 0;
@@ -334,8 +336,8 @@ TEST_F(ReachedTest, WhatWasReachedIsKeptOverARestart) {
   netmap->believe({identity_of(1).id()}, now);
   dialed(kHonest, 1);
   give(kHonest, raw_of(1));
-  dialed(kHonest + 1, 2);
-  give(kHonest + 1, raw_of(2));
+  dialed(kAnother, 2);
+  give(kAnother, raw_of(2));
   ready(kStranger);
   give(kStranger, raw_of(3));
   auto kept = netmap->worth_keeping(10);

@@ -90,24 +90,25 @@ std::vector<std::byte> item(unsigned value) { return {static_cast<std::byte>(val
 
 TEST(VerifyQueue, LinksTakeTurns) {
   VerifyQueue queue(10);
-  for (const unsigned value : {1u, 2u, 3u}) queue.push(100, item(value), TimePoint{});
-  queue.push(200, item(4), TimePoint{});
-  queue.push(300, item(5), TimePoint{});
-  std::vector<std::uint64_t> links;
+  for (const unsigned value : {1u, 2u, 3u}) queue.push(node_link(100), item(value), TimePoint{});
+  queue.push(node_link(200), item(4), TimePoint{});
+  queue.push(node_link(300), item(5), TimePoint{});
+  std::vector<std::uint32_t> links;
   std::vector<unsigned> values;
   while (const auto next = queue.pop(TimePoint{})) {
-    links.push_back(next->link);
+    links.push_back(next->link.link.slot);
     values.push_back(std::to_integer<unsigned>(next->raw[0]));
   }
-  EXPECT_EQ(links, (std::vector<std::uint64_t>{100, 200, 300, 100, 100}));
+  EXPECT_EQ(links, (std::vector<std::uint32_t>{100, 200, 300, 100, 100}));
   EXPECT_EQ(values, (std::vector<unsigned>{1, 4, 5, 2, 3}));
 }
 
 TEST(VerifyQueue, WhoHasMostLosesItsOldest) {
   VerifyQueue queue(4);
-  queue.push(200, item(9), TimePoint{});
-  for (const unsigned value : {1u, 2u, 3u, 4u, 5u}) queue.push(100, item(value), TimePoint{});
-  queue.push(300, item(7), TimePoint{});
+  queue.push(node_link(200), item(9), TimePoint{});
+  for (const unsigned value : {1u, 2u, 3u, 4u, 5u})
+    queue.push(node_link(100), item(value), TimePoint{});
+  queue.push(node_link(300), item(7), TimePoint{});
   EXPECT_EQ(queue.size(), 4u);
   EXPECT_EQ(queue.dropped(), 3u);
   std::vector<unsigned> values;
@@ -123,8 +124,8 @@ TEST(VerifyQueue, IsBoundedInBytesAndAge) {
   queue.report(rows, TimePoint{});
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_EQ(rows[0].bytes_max, 4 * limits::kDescriptorBytesMax);
-  queue.push(100, item(1), TimePoint{});
-  queue.push(100, item(2), TimePoint{30s});
+  queue.push(node_link(100), item(1), TimePoint{});
+  queue.push(node_link(100), item(2), TimePoint{30s});
   const auto next = queue.pop(TimePoint{61s});
   ASSERT_TRUE(next);
   EXPECT_EQ(std::to_integer<unsigned>(next->raw[0]), 2u) << "the first was too old";

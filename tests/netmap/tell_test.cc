@@ -10,8 +10,8 @@ namespace {
 using namespace std::chrono_literals;
 using namespace test;
 
-constexpr std::uint64_t kNear = 11;
-constexpr std::uint64_t kFar = 22;
+constexpr NodeLink kNear = node_link(11);
+constexpr NodeLink kFar = node_link(22);
 
 class TellTest : public ::testing::Test {
  protected:
@@ -28,11 +28,9 @@ class TellTest : public ::testing::Test {
     d.addresses = std::move(addresses);
     return signed_by(identity_of(number), d);
   }
-  std::size_t sent(std::uint64_t link) const {
-    return sink.count(link, wire::ControlType::descriptor);
-  }
+  std::size_t sent(NodeLink link) const { return sink.count(link, wire::ControlType::descriptor); }
   /// Ids that the digests to a link have shown.
-  std::vector<NodeId> shown(std::uint64_t link) const {
+  std::vector<NodeId> shown(NodeLink link) const {
     std::vector<NodeId> out;
     for (const Frame& frame : sink.frames) {
       if (frame.link != link || frame.type != kDigest) continue;

@@ -119,8 +119,8 @@ int send_on_all_links(SimNode& node, Bytes body, std::uint8_t type = 0x20) {
   int sent = 0;
   for (std::uint32_t slot = 0; slot < 32; ++slot) {
     for (std::uint32_t generation = 0; generation < 8; ++generation) {
-      const auto key = shard::gossip_key(0, {.slot = slot, .generation = generation});
-      sent += node.shard().send_gossip(key, type, body);
+      const LinkId link{.slot = slot, .generation = generation};
+      sent += node.shard().send_gossip(link, type, body);
     }
   }
   return sent;

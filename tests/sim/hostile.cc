@@ -1,7 +1,6 @@
 #include "sim/hostile.h"
 
 #include "shard/key_ring.h"
-#include "shard/seam/link_key.h"
 
 #include <algorithm>
 #include <cstring>
@@ -224,21 +223,19 @@ TimePoint Hostile::next_deadline() const {
 // ---- links and gossip ---------------------------------------------------------------------------
 
 void Hostile::link_ready(link::LinkId link, Now now) {
-  netmap_.on_link_ready(shard::gossip_key(0, link), now);
+  netmap_.on_link_ready({0, link}, now);
   const auto info = endpoint_->info(link);
   if (info && !info->dialer) linked(info->remote);
 }
 
-void Hostile::link_closed(link::LinkId link, Now) {
-  netmap_.on_link_closed(shard::gossip_key(0, link));
-}
+void Hostile::link_closed(link::LinkId link, Now) { netmap_.on_link_closed({0, link}); }
 
 void Hostile::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
-  static_cast<void>(netmap_.on_frame(shard::gossip_key(0, link), type, body, now));
+  static_cast<void>(netmap_.on_frame({0, link}, type, body, now));
 }
 
-bool Hostile::send(std::uint64_t link, std::uint8_t type, Bytes body) {
-  return endpoint_->send_control(shard::link_of(link), type, body);
+bool Hostile::send(NodeLink link, std::uint8_t type, Bytes body) {
+  return endpoint_->send_control(link.link, type, body);
 }
 
 // ---- circuits -----------------------------------------------------------------------------------

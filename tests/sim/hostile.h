@@ -145,7 +145,7 @@ class Hostile : public runtime::Driven,
   void consume(StreamId stream, std::size_t bytes) override;
   void reset(StreamId stream, wire::EndCode code) override;
   // netmap::GossipSink
-  bool send(std::uint64_t link, std::uint8_t type, Bytes body) override;
+  bool send(NodeLink link, std::uint8_t type, Bytes body) override;
 
   void take(circuit::CircuitId circuit, const wire::DataFrame& frame, Now now);
   SocketAddress previous_of(circuit::CircuitId circuit) const;

@@ -42,7 +42,7 @@ std::size_t Gossip::take_slot() {
   return slot;
 }
 
-void Gossip::on_link_ready(std::uint64_t key, Now now, const LinkFacts& facts) {
+void Gossip::on_link_ready(NodeLink key, Now now, const LinkFacts& facts) {
   if (links_.contains(key) || links_.size() >= options_.links_max) return;
   const std::uint64_t work = work_max(options_);
   const auto interval =
@@ -57,17 +57,17 @@ void Gossip::on_link_ready(std::uint64_t key, Now now, const LinkFacts& facts) {
   if (Record* own = store_.find(options_.self)) owe(key, at->second, *own);
 }
 
-Reach Gossip::reach_of_link(std::uint64_t key) const {
+Reach Gossip::reach_of_link(NodeLink key) const {
   const auto at = links_.find(key);
   return at == links_.end() ? Reach::world : at->second.facts.reach;
 }
 
-std::optional<NodeId> Gossip::dialed_over(std::uint64_t key) const {
+std::optional<NodeId> Gossip::dialed_over(NodeLink key) const {
   const auto at = links_.find(key);
   return at == links_.end() ? std::nullopt : at->second.facts.dialed;
 }
 
-std::size_t Gossip::share_of_link(std::uint64_t key) const {
+std::size_t Gossip::share_of_link(NodeLink key) const {
   const auto dialed = dialed_over(key);
   if (!dialed) return Store::kStrangerMax;
   if (belief_.in(*dialed)) return store_.believed_max();
@@ -97,7 +97,7 @@ bool Gossip::may_tell(const Record& held, const Link& link) const {
   return store_.may_show(held) && held.entry->may_go_over(link.facts.reach);
 }
 
-void Gossip::on_link_closed(std::uint64_t key) {
+void Gossip::on_link_closed(NodeLink key) {
   const auto at = links_.find(key);
   if (at == links_.end()) return;
   Link& link = at->second;
@@ -111,7 +111,7 @@ void Gossip::on_link_closed(std::uint64_t key) {
   links_.erase(at);
 }
 
-bool Gossip::send(std::uint64_t link, wire::ControlType type, Bytes body) {
+bool Gossip::send(NodeLink link, wire::ControlType type, Bytes body) {
   const bool sent = sink_.send(link, static_cast<std::uint8_t>(type), body);
   ++(sent ? stats_.frames_out : stats_.sends_refused);
   return sent;
@@ -132,7 +132,7 @@ void Gossip::report(BoundedList& out) const {
 
 // ---- Digests ------------------------------------------------------------------------------------
 
-void Gossip::send_digests(std::uint64_t key, Link& link, Now now) {
+void Gossip::send_digests(NodeLink key, Link& link, Now now) {
   auto due = digests_due_.extract({link.next_digests, key});  // used again below
   // Between three and five quarters of the interval: links of one start do not stay in step.
   link.next_digests = now.mono + std::chrono::duration_cast<Duration>(options_.digest_interval *
@@ -160,7 +160,7 @@ void Gossip::digest_all(Now now) {
   }
 }
 
-bool Gossip::on_digest(std::uint64_t key, Bytes body, Now now) {
+bool Gossip::on_digest(NodeLink key, Bytes body, Now now) {
   const auto digest = wire::DigestView::parse(body);
   if (!digest) return false;
   Link& link = links_.at(key);
@@ -199,8 +199,7 @@ void Gossip::note_shown(const wire::DigestEntry& entry, const Link& link) {
 
 /// Notes that we lack it, and says whether this link is to be asked for it now: one link is asked
 /// at a time, and a second one if the first does not answer.
-bool Gossip::should_ask(const wire::DigestEntry& entry, std::uint64_t key, const Link& link,
-                        Now now) {
+bool Gossip::should_ask(const wire::DigestEntry& entry, NodeLink key, const Link& link, Now now) {
   using enum Store::Judgement;
   const std::size_t share = share_of_link(key);
   const Store::Judgement judgement =
@@ -235,7 +234,7 @@ void Gossip::forget_wanted(std::map<NodeId, Wanted>::iterator at) {
   wanted_.erase(at);
 }
 
-bool Gossip::on_want(std::uint64_t key, Bytes body, Now now) {
+bool Gossip::on_want(NodeLink key, Bytes body, Now now) {
   const auto want = wire::WantView::parse(body);
   if (!want) return false;
   Link& link = links_.at(key);
@@ -253,12 +252,12 @@ bool Gossip::on_want(std::uint64_t key, Bytes body, Now now) {
 
 // ---- Descriptors --------------------------------------------------------------------------------
 
-void Gossip::seen_from(std::uint64_t key, Record& held, std::uint64_t rank) {
+void Gossip::seen_from(NodeLink key, Record& held, std::uint64_t rank) {
   const auto link = links_.find(key);
   if (link != links_.end() && rank >= held.rank()) held.has.insert(link->second.slot);
 }
 
-void Gossip::spread(std::uint64_t source, Record& held) {
+void Gossip::spread(NodeLink source, Record& held) {
   if (const auto at = wanted_.find(held.entry->descriptor.id); at != wanted_.end()) {
     if (at->second.rank <= held.rank()) {
       if (at->second.rank == held.rank()) held.has = at->second.shown;
@@ -271,7 +270,7 @@ void Gossip::spread(std::uint64_t source, Record& held) {
   }
 }
 
-void Gossip::owe(std::uint64_t key, Link& link, Record& held) {
+void Gossip::owe(NodeLink key, Link& link, Record& held) {
   if (held.owed.contains(link.slot) || !may_tell(held, link)) return;
   if (owed_ >= kOwedMax) {
     ++stats_.owed_dropped;
@@ -302,7 +301,7 @@ void Gossip::pay_owed(Now now) {
 }
 
 /// False if the link must wait or, with an empty queue, is owed nothing any more.
-bool Gossip::pay_one(std::uint64_t key, Link& link, Now now) {
+bool Gossip::pay_one(NodeLink key, Link& link, Now now) {
   while (!link.owed.empty()) {
     if (link.blocked_until > now.mono || link.sends.ready_at(1, now.mono) > now.mono) return false;
     const NodeId id = link.owed.front();
@@ -356,7 +355,7 @@ void Gossip::on_time(Now now) {
 
 TimePoint Gossip::next_deadline(TimePoint now) const {
   TimePoint next = digests_due_.empty() ? kNever : digests_due_.begin()->first;
-  for (const std::uint64_t key : debtors_) {
+  for (const NodeLink key : debtors_) {
     const Link& link = links_.at(key);
     next = std::min(next, std::max(link.blocked_until, link.sends.ready_at(1, now)));
     if (next <= now) break;

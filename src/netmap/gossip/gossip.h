@@ -29,27 +29,27 @@ class Gossip {
   Gossip(const NetmapOptions& options, Store& store, Belief& belief, Rng& rng, GossipSink& sink,
          NetmapStats& stats);
 
-  void on_link_ready(std::uint64_t link, Now now, const LinkFacts& facts);
-  void on_link_closed(std::uint64_t link);
-  bool knows(std::uint64_t link) const { return links_.contains(link); }
+  void on_link_ready(NodeLink link, Now now, const LinkFacts& facts);
+  void on_link_closed(NodeLink link);
+  bool knows(NodeLink link) const { return links_.contains(link); }
   /// Of one that is gone nothing is known any more: its addresses must reach the world.
-  Reach reach_of_link(std::uint64_t link) const;
+  Reach reach_of_link(NodeLink link) const;
   /// How many descriptors it may have brought that nobody proved.
-  std::size_t share_of_link(std::uint64_t link) const;
+  std::size_t share_of_link(NodeLink link) const;
   /// Whom we dialed there.
-  std::optional<NodeId> dialed_over(std::uint64_t link) const;
+  std::optional<NodeId> dialed_over(NodeLink link) const;
   /// Nodes that we dialed and that have shown it, or passed it on.
   std::vector<NodeId> showed(const Record& held) const;
   /// A link is ready that we dialed to that node at an address that it publishes.
   std::optional<SocketAddress> linked_at(const Descriptor& descriptor) const;
   /// False: malformed.
-  bool on_digest(std::uint64_t link, Bytes body, Now now);
-  bool on_want(std::uint64_t link, Bytes body, Now now);
+  bool on_digest(NodeLink link, Bytes body, Now now);
+  bool on_want(NodeLink link, Bytes body, Now now);
 
   /// The link sent us a descriptor that we hold, or an older one: it has at least that.
-  void seen_from(std::uint64_t link, Record& held, std::uint64_t rank);
+  void seen_from(NodeLink link, Record& held, std::uint64_t rank);
   /// `held` is new: owed to every link that is not known to have it.
-  void spread(std::uint64_t source, Record& held);
+  void spread(NodeLink source, Record& held);
 
   /// Digests go to all links in the next turns.
   void digest_all(Now now);
@@ -71,24 +71,24 @@ class Gossip {
     std::deque<std::pair<TimePoint, NodeId>> sent{};  // the bits in Record::sent, oldest first
     std::size_t asked = 0;  // entries of wanted_ that were asked of this link
   };
-  using Links = std::map<std::uint64_t, Link>;
+  using Links = std::map<NodeLink, Link>;
   /// A descriptor that digests show and that we lack.
   struct Wanted {
     std::uint64_t rank = 0;
-    std::uint64_t asked_of = 0;
+    NodeLink asked_of;
     TimePoint asked_at{};
     LinkSet shown;
   };
 
-  bool send(std::uint64_t link, wire::ControlType type, Bytes body);
-  void send_digests(std::uint64_t key, Link& link, Now now);
+  bool send(NodeLink link, wire::ControlType type, Bytes body);
+  void send_digests(NodeLink key, Link& link, Now now);
   bool may_tell(const Record& held, const Link& link) const;
   void note_shown(const wire::DigestEntry& entry, const Link& link);
-  bool should_ask(const wire::DigestEntry& entry, std::uint64_t key, const Link& link, Now now);
+  bool should_ask(const wire::DigestEntry& entry, NodeLink key, const Link& link, Now now);
   void forget_wanted(std::map<NodeId, Wanted>::iterator at);
-  void owe(std::uint64_t key, Link& link, Record& held);
+  void owe(NodeLink key, Link& link, Record& held);
   void pay_owed(Now now);
-  bool pay_one(std::uint64_t key, Link& link, Now now);
+  bool pay_one(NodeLink key, Link& link, Now now);
   void forget_sent(Link& link, Now now);
   std::size_t take_slot();
 
@@ -100,9 +100,9 @@ class Gossip {
   NetmapStats& stats_;
 
   Links links_;
-  std::set<std::pair<TimePoint, std::uint64_t>> digests_due_;
-  std::set<std::uint64_t> debtors_;  // links to which something is owed
-  std::uint64_t last_paid_ = 0;
+  std::set<std::pair<TimePoint, NodeLink>> digests_due_;
+  std::set<NodeLink> debtors_;  // links to which something is owed
+  NodeLink last_paid_;
   std::size_t owed_ = 0;
   std::map<NodeId, Wanted> wanted_;
   TimePoint wanted_swept_{};

@@ -50,15 +50,15 @@ struct Netmap::Impl {
   VerifyQueue queue;
   Tries tries;
   Gossip gossip;
-  std::set<std::uint64_t> broken;  // links that sent a wrong signature; closed at their next frame
+  std::set<NodeLink> broken;  // links that sent a wrong signature; closed at their next frame
   TimePoint next_sweep{};
   TimePoint last_now{};
   TimePoint last_reached{};
 
-  bool on_descriptor(std::uint64_t link, Bytes raw, Now now);
-  bool is_welcome(std::uint64_t link, const Descriptor& descriptor, Now now);
+  bool on_descriptor(NodeLink link, Bytes raw, Now now);
+  bool is_welcome(NodeLink link, const Descriptor& descriptor, Now now);
   void count_rejected(Errc code);
-  Status accept(std::uint64_t link, EntryPtr entry, Now now);
+  Status accept(NodeLink link, EntryPtr entry, Now now);
   void look_at_relay(Record& held, Now now);
   void reached(Record& held, const SocketAddress& at, Now now);
   bool may_renew(Record& held, Now now, bool take);
@@ -98,7 +98,7 @@ bool Netmap::Impl::may_renew(Record& held, Now now, bool take) {
 }
 
 /// The checks that need no signature. What is refused here is counted.
-bool Netmap::Impl::is_welcome(std::uint64_t link, const Descriptor& d, Now now) {
+bool Netmap::Impl::is_welcome(NodeLink link, const Descriptor& d, Now now) {
   switch (store.judge(d.id, d.rank, now.unix_seconds, link, gossip.share_of_link(link))) {
     case Store::Judgement::newcomer:
       return true;
@@ -120,7 +120,7 @@ bool Netmap::Impl::is_welcome(std::uint64_t link, const Descriptor& d, Now now) 
   return false;
 }
 
-bool Netmap::Impl::on_descriptor(std::uint64_t link, Bytes raw, Now now) {
+bool Netmap::Impl::on_descriptor(NodeLink link, Bytes raw, Now now) {
   const auto descriptor = parse(raw, now.unix_seconds);
   if (!descriptor) {
     const Errc code = descriptor.error().code;
@@ -132,9 +132,9 @@ bool Netmap::Impl::on_descriptor(std::uint64_t link, Bytes raw, Now now) {
   return true;
 }
 
-Status Netmap::Impl::accept(std::uint64_t link, EntryPtr entry, Now now) {
+Status Netmap::Impl::accept(NodeLink link, EntryPtr entry, Now now) {
   const Descriptor& d = entry->descriptor;
-  const std::uint64_t source = link == kOwnSource || gossip.knows(link) ? link : kGoneSource;
+  const NodeLink source = link == kOwnSource || gossip.knows(link) ? link : kGoneSource;
   const Store::Judgement judgement =
       store.judge(d.id, d.rank, now.unix_seconds, source, gossip.share_of_link(link));
   if (judgement == Store::Judgement::old) return fail(Errc::already_exists);
@@ -225,7 +225,7 @@ Status Netmap::add(Bytes raw, Now now) {
   return status;
 }
 
-void Netmap::on_link_ready(std::uint64_t link, Now now, const LinkFacts& facts) {
+void Netmap::on_link_ready(NodeLink link, Now now, const LinkFacts& facts) {
   impl_->last_now = std::max(impl_->last_now, now.mono);
   impl_->gossip.on_link_ready(link, now, facts);
   if (!impl_->options.only_reached || !facts.dialed) return;
@@ -236,15 +236,15 @@ void Netmap::on_link_ready(std::uint64_t link, Now now, const LinkFacts& facts) 
   }
 }
 
-void Netmap::on_link_closed(std::uint64_t link) {
+void Netmap::on_link_closed(NodeLink link) {
   impl_->gossip.on_link_closed(link);
   impl_->tries.source_gone(link);
   impl_->broken.erase(link);
 }
 
-bool Netmap::knows(std::uint64_t link) const { return impl_->gossip.knows(link); }
+bool Netmap::knows(NodeLink link) const { return impl_->gossip.knows(link); }
 
-bool Netmap::on_frame(std::uint64_t link, std::uint8_t type, Bytes body, Now now) {
+bool Netmap::on_frame(NodeLink link, std::uint8_t type, Bytes body, Now now) {
   Impl& impl = *impl_;
   impl.last_now = std::max(impl.last_now, now.mono);
   ++impl.stats.frames_in;

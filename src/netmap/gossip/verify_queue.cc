@@ -19,7 +19,7 @@ VerifyQueue::VerifyQueue(std::size_t waiting_max)
                std::max<std::size_t>(1, waiting_max) * limits::kDescriptorBytesMax, kAgeMax,
                sync::WhenFull::drop_oldest}) {}
 
-void VerifyQueue::push(std::uint64_t link, Bytes raw, TimePoint now) {
+void VerifyQueue::push(NodeLink link, Bytes raw, TimePoint now) {
   if (!takes_any_ || raw.size() > ledger_.bounds().bytes_max) {
     return ledger_.refuse(DropReason::too_large);
   }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/link_id.h"
 #include "sync/fair_lines.h"
 #include "sync/ledger.h"
 
@@ -18,14 +19,14 @@ namespace qudag::netmap {
 class VerifyQueue {
  public:
   struct Waiting {
-    std::uint64_t link = 0;
+    NodeLink link;
     std::vector<std::byte> raw;
   };
 
   /// waiting_max 0: takes nothing.
   explicit VerifyQueue(std::size_t waiting_max);
 
-  void push(std::uint64_t link, Bytes raw, TimePoint now);
+  void push(NodeLink link, Bytes raw, TimePoint now);
   /// The oldest of the link whose turn it is; what has waited too long is dropped.
   std::optional<Waiting> pop(TimePoint now);
 
@@ -42,7 +43,7 @@ class VerifyQueue {
 
   const bool takes_any_;
   sync::Ledger ledger_;
-  sync::FairLines<Item> lines_;  // by link
+  sync::FairLines<Item, NodeLink> lines_;  // by link
 };
 
 }  // namespace qudag::netmap

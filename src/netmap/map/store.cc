@@ -49,7 +49,7 @@ bool Store::is_proven(const Record& held) const {
 }
 
 void Store::count(const Record& held, bool in) {
-  const auto change = [in](Counts& of, std::uint64_t key) {
+  const auto change = [in](auto& of, const auto& key) {
     if (in) {
       ++of[key];
     } else if (const auto at = of.find(key); at != of.end() && --at->second == 0) {
@@ -82,7 +82,7 @@ bool Store::may_be_reached(const Record& held) const {
 }
 
 Store::Judgement Store::judge(const NodeId& id, std::uint64_t rank, UnixSeconds now,
-                              std::uint64_t source, std::size_t share) const {
+                              NodeLink source, std::size_t share) const {
   const Record* held = find(id);
   if (held != nullptr) {
     return supersedes(rank, *held, now) ? Judgement::newer : Judgement::old;
@@ -108,8 +108,8 @@ bool Store::has_room() const {
 /// Of the unproven ones there that are `in`, one of the source that has most of them goes: the
 /// youngest. None if that would be the newcomer's own source: so who floods stands in its own way.
 template <class In>
-bool Store::evict_for(std::uint64_t source, std::uint8_t lo, std::uint8_t hi, In&& in) {
-  std::map<std::uint64_t, std::size_t> of_source;
+bool Store::evict_for(NodeLink source, std::uint8_t lo, std::uint8_t hi, In&& in) {
+  std::map<NodeLink, std::size_t> of_source;
   for_range(lo, hi, [&](const Record& held) {
     if (!is_proven(held) && in(held)) ++of_source[held.source];
   });
@@ -129,7 +129,7 @@ bool Store::evict_for(std::uint64_t source, std::uint8_t lo, std::uint8_t hi, In
 }
 
 /// Places for one more, in its first byte, in the network that it names, and in all.
-bool Store::make_room(const Entry& entry, std::uint64_t source) {
+bool Store::make_room(const Entry& entry, NodeLink source) {
   const std::uint8_t byte = first_byte(entry.descriptor.id);
   const auto any = [](const Record&) { return true; };
   if (per_byte_[byte] >= kPerByteMax && !evict_for(source, byte, byte, any)) return false;
@@ -172,7 +172,7 @@ const Record* Store::find(const NodeId& id) const {
   return at == held_.end() ? nullptr : &at->second;
 }
 
-Record* Store::put(EntryPtr entry, Now now, std::uint64_t source) {
+Record* Store::put(EntryPtr entry, Now now, NodeLink source) {
   const NodeId id = entry->descriptor.id;
   if (Record* held = find(id)) {
     QUDAG_ASSERT(supersedes(entry->descriptor.rank, *held, now.unix_seconds));
@@ -249,7 +249,7 @@ std::size_t Store::expire(UnixSeconds now) {
   return removed;
 }
 
-void Store::forget_link(std::uint64_t link, std::size_t slot) {
+void Store::forget_link(NodeLink link, std::size_t slot) {
   for (auto& [id, held] : held_) {
     held.has.erase(slot);
     held.owed.erase(slot);

@@ -10,6 +10,7 @@
 // that has most goes, the youngest first; what is proven never goes for a stranger's sake.
 #pragma once
 
+#include "base/link_id.h"
 #include "memory/budget.h"
 #include "netmap/map/link_set.h"
 #include "netmap/map/view.h"
@@ -25,8 +26,8 @@
 namespace qudag::netmap {
 
 /// A descriptor's source: the link that brought it, or one of these.
-inline constexpr std::uint64_t kOwnSource = UINT64_MAX;       // ourselves, a file
-inline constexpr std::uint64_t kGoneSource = UINT64_MAX - 1;  // links that are gone
+inline constexpr NodeLink kOwnSource{.shard = UINT32_MAX, .link = {}};       // ourselves, a file
+inline constexpr NodeLink kGoneSource{.shard = UINT32_MAX - 1, .link = {}};  // links that are gone
 
 struct Record {
   EntryPtr entry;
@@ -34,7 +35,7 @@ struct Record {
   LinkSet owed;  // links in whose queue this id stands
   LinkSet sent;  // links that it was sent to a moment ago
   // The rest stays when a newer descriptor of the id comes.
-  std::uint64_t source = kOwnSource;
+  NodeLink source = kOwnSource;
   TimePoint since{};               // first held
   bool reached = false;            // a link to one of its addresses was completed by this node
   SocketAddress reached_at;        // this one; port 0: not known
@@ -76,12 +77,12 @@ class Store {
   /// of unproven ones. One that is held and lies further ahead than is valid (a clock was wrong)
   /// gives way to any other.
   Judgement judge(const NodeId& id, std::uint64_t rank, UnixSeconds now,
-                  std::uint64_t source = kOwnSource, std::size_t share = SIZE_MAX) const;
+                  NodeLink source = kOwnSource, std::size_t share = SIZE_MAX) const;
   Record* find(const NodeId& id);
   const Record* find(const NodeId& id) const;
   /// Replaces what is held of its id; a newcomer may take the place of another. judge() said
   /// newcomer or newer. Null: there is no place for it.
-  Record* put(EntryPtr entry, Now now, std::uint64_t source = kOwnSource);
+  Record* put(EntryPtr entry, Now now, NodeLink source = kOwnSource);
   /// Its proof, or whether it counts, may have changed.
   void set_reached(Record& held, bool reached);
   /// Whether there is a place for it among the reached ones of its networks and hosts.
@@ -95,7 +96,7 @@ class Store {
   std::uint64_t evicted() const { return evicted_; }
   std::size_t unproven() const { return unproven_; }
   /// A link is gone: its slot may be used again, and what it brought has no source any more.
-  void forget_link(std::uint64_t link, std::size_t slot);
+  void forget_link(NodeLink link, std::size_t slot);
 
   /// Whether links may hear of it: a relay only when we have reached it.
   bool may_show(const Record& held) const {
@@ -135,10 +136,10 @@ class Store {
   bool has_room() const;
   void count(const Record& held, bool in);
   void remove(Map::iterator at);
-  bool make_room(const Entry& entry, std::uint64_t source);
+  bool make_room(const Entry& entry, NodeLink source);
   void make_room_anyway(std::uint8_t byte);
   template <class In>
-  bool evict_for(std::uint64_t source, std::uint8_t lo, std::uint8_t hi, In&& in);
+  bool evict_for(NodeLink source, std::uint8_t lo, std::uint8_t hi, In&& in);
   void append_digests(std::uint8_t lo, std::uint8_t hi, Reach path,
                       std::vector<std::vector<std::byte>>& out);
   void changed() { ++version_; }
@@ -149,7 +150,7 @@ class Store {
   std::set<NodeId> kept_;
   std::array<std::size_t, 256> per_byte_{};
   using Counts = std::map<std::uint64_t, std::size_t>;
-  Counts unproven_of_source_;
+  std::map<NodeLink, std::size_t> unproven_of_source_;
   Counts unproven_of_network_;
   Counts reached_of_network_;
   Counts reached_of_host_;

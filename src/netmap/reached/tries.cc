@@ -1,6 +1,8 @@
 // Links that brought newcomers take turns; of one the relay that is due first.
 #include "netmap/reached/tries.h"
 
+#include "netmap/map/store.h"
+
 #include <algorithm>
 #include <array>
 
@@ -33,14 +35,13 @@ Duration Tries::random_below(Duration most) {
   return Duration(static_cast<Duration::rep>(rng_.unit() * static_cast<double>(most.count())));
 }
 
-void Tries::put(const NodeId& id, std::uint64_t source, TimePoint due, unsigned failed) {
+void Tries::put(const NodeId& id, NodeLink source, TimePoint due, unsigned failed) {
   forget(id);
   waiting_[id] = {.source = source, .due = due, .failed = failed};
   sources_[source].due.emplace(due, id);
 }
 
-void Tries::newcomer(const NodeId& id, std::uint64_t source, bool soon, std::size_t relays,
-                     Now now) {
+void Tries::newcomer(const NodeId& id, NodeLink source, bool soon, std::size_t relays, Now now) {
   const auto many = static_cast<Duration::rep>(relays);
   const Duration most =
       soon ? std::min<Duration>(kSoon * many / 8, 5s)
@@ -52,7 +53,7 @@ void Tries::reached(const NodeId& id, std::size_t relays, Now now) {
   const auto many = static_cast<Duration::rep>(relays);
   const Duration least = std::clamp<Duration>(kLaterPerRelay * many, kAgainMin, kLaterMax);
   const auto at = waiting_.find(id);
-  const std::uint64_t source = at == waiting_.end() ? UINT64_MAX : at->second.source;
+  const NodeLink source = at == waiting_.end() ? kOwnSource : at->second.source;
   put(id, source, now.mono + least + random_below(least), 0);
 }
 
@@ -65,14 +66,14 @@ void Tries::forget(const NodeId& id) {
   waiting_.erase(at);
 }
 
-void Tries::source_gone(std::uint64_t key) {
+void Tries::source_gone(NodeLink key) {
   const auto at = sources_.find(key);
   if (at == sources_.end()) return;
   Source gone = std::move(at->second);
   sources_.erase(at);
   for (const auto& [due, id] : gone.due) {
-    waiting_[id].source = UINT64_MAX;
-    sources_[UINT64_MAX].due.emplace(due, id);
+    waiting_[id].source = kOwnSource;
+    sources_[kOwnSource].due.emplace(due, id);
   }
 }
 

@@ -10,6 +10,7 @@
 // networks.
 #pragma once
 
+#include "base/link_id.h"
 #include "base/rng.h"
 #include "base/time.h"
 
@@ -38,11 +39,11 @@ class Tries {
 
   /// A relay that was not reached yet, or at other addresses. `soon`: nobody believed says that it
   /// is there.
-  void newcomer(const NodeId& id, std::uint64_t source, bool soon, std::size_t relays, Now now);
+  void newcomer(const NodeId& id, NodeLink source, bool soon, std::size_t relays, Now now);
   /// It was reached: looked at again after some hours.
   void reached(const NodeId& id, std::size_t relays, Now now);
   void forget(const NodeId& id);
-  void source_gone(std::uint64_t source);
+  void source_gone(NodeLink source);
   /// Forgets those that are not held any more.
   void keep_if(const std::function<bool(const NodeId&)>& is_held);
 
@@ -69,7 +70,7 @@ class Tries {
     bool take(double per_second, double at_once, TimePoint now);
   };
   struct Waiting {
-    std::uint64_t source = 0;
+    NodeLink source;
     TimePoint due;
     unsigned failed = 0;
   };
@@ -77,14 +78,14 @@ class Tries {
     std::set<std::pair<TimePoint, NodeId>> due;
     Rate rate{kAtOnceOfSource, {}};
   };
-  void put(const NodeId& id, std::uint64_t source, TimePoint due, unsigned failed);
+  void put(const NodeId& id, NodeLink source, TimePoint due, unsigned failed);
   Duration random_below(Duration most);
 
   Rng& rng_;
   std::map<NodeId, Waiting> waiting_;
-  std::map<std::uint64_t, Source> sources_;
+  std::map<NodeLink, Source> sources_;
   std::map<std::uint64_t, Rate> networks_;
-  std::uint64_t last_served_ = 0;
+  NodeLink last_served_;
   Rate all_{kAtOnce, {}};
 };
 

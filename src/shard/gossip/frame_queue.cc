@@ -2,11 +2,11 @@
 
 namespace qudag::shard {
 
-bool FrameQueue::make_place(std::uint64_t link) {
+bool FrameQueue::make_place(NodeLink link) {
   const std::size_t has = lines_.length(link);
   if (has >= kPerLink) return false;
   if (lines_.size() < kMax) return true;
-  const std::uint64_t most = lines_.longest(link);
+  const NodeLink most = lines_.longest(link);
   if (most == link || lines_.length(most) <= has + 1) return false;
   lines_.drop_last(most);
   ++gave_way_;

@@ -5,6 +5,7 @@
 // repeats. One owner.
 #pragma once
 
+#include "base/link_id.h"
 #include "sync/fair_lines.h"
 
 #include <cstddef>
@@ -25,18 +26,18 @@ class FrameQueue {
   static constexpr std::size_t kMax = 2'048;
 
   /// Whether there is a place for one more of that link; then push() takes it.
-  bool make_place(std::uint64_t link);
-  void push(std::uint64_t link, WaitingFrame frame) { lines_.push(link, std::move(frame)); }
-  using Lines = sync::FairLines<WaitingFrame>;
+  bool make_place(NodeLink link);
+  void push(NodeLink link, WaitingFrame frame) { lines_.push(link, std::move(frame)); }
+  using Lines = sync::FairLines<WaitingFrame, NodeLink>;
   std::optional<Lines::Popped> pop() { return lines_.pop(); }
-  void forget(std::uint64_t link) { lines_.forget(link); }
+  void forget(NodeLink link) { lines_.forget(link); }
 
   bool empty() const { return lines_.empty(); }
   std::size_t size() const { return lines_.size(); }
   std::uint64_t gave_way() const { return gave_way_; }
 
  private:
-  Lines lines_;  // by link: gossip_key()
+  Lines lines_;
   std::uint64_t gave_way_ = 0;
 };
 

@@ -8,8 +8,6 @@ namespace {
 
 constexpr std::size_t kFramesPerTurn = 8;  // 0.2 ms each, if they are new descriptors
 
-unsigned shard_of(std::uint64_t key) { return static_cast<unsigned>(key >> 56); }
-
 }  // namespace
 
 GossipHub::GossipHub(netmap::NetmapOptions options, Rng& rng, ShardEnvironment& environment)
@@ -41,33 +39,30 @@ void GossipHub::restore(std::vector<netmap::Kept> kept, Now now) {
   publish(now);
 }
 
-void GossipHub::link_ready(unsigned shard, link::LinkId link, const netmap::LinkFacts& facts,
-                           Now now) {
+void GossipHub::link_ready(NodeLink link, const netmap::LinkFacts& facts, Now now) {
   now_ = now;
-  netmap_.on_link_ready(gossip_key(shard, link), now, facts);
+  netmap_.on_link_ready(link, now, facts);
   publish(now);
 }
 
-void GossipHub::link_closed(unsigned shard, link::LinkId link, Now now) {
+void GossipHub::link_closed(NodeLink link, Now now) {
   now_ = now;
-  const std::uint64_t key = gossip_key(shard, link);
-  waiting_.forget(key);
-  netmap_.on_link_closed(key);
+  waiting_.forget(link);
+  netmap_.on_link_closed(link);
 }
 
-void GossipHub::frame(unsigned shard, link::LinkId link, std::uint8_t type, Bytes body, Now now) {
+void GossipHub::frame(NodeLink link, std::uint8_t type, Bytes body, Now now) {
   if (may_serve(now) && waiting_.empty()) {
     now_ = now;
-    serve(gossip_key(shard, link), type, body, now);
+    serve(link, type, body, now);
     return publish(now);
   }
-  const std::uint64_t key = gossip_key(shard, link);
-  if (!netmap_.knows(key)) return;
-  if (!waiting_.make_place(key)) {
+  if (!netmap_.knows(link)) return;
+  if (!waiting_.make_place(link)) {
     ++stats_.frames_dropped;  // the next digest repeats what it said
     return;
   }
-  waiting_.push(key, {.type = type, .body = {body.begin(), body.end()}});
+  waiting_.push(link, {.type = type, .body = {body.begin(), body.end()}});
 }
 
 /// One of the frames that this turn has time for. Turns differ in their time.
@@ -76,16 +71,16 @@ bool GossipHub::may_serve(Now now) {
   return served_++ < kFramesPerTurn;
 }
 
-void GossipHub::serve(std::uint64_t link, std::uint8_t type, Bytes body, Now now) {
+void GossipHub::serve(NodeLink link, std::uint8_t type, Bytes body, Now now) {
   if (!netmap_.on_frame(link, type, body, now)) {
-    const unsigned shard = shard_of(link);
-    Sibling* owner = shards_[shard];
-    if (shard == 0) {
-      owner->close_link(link, wire::EndCode::protocol, now);
+    Sibling* owner = shards_[link.shard];
+    if (link.shard == 0) {
+      owner->close_link(link.link, wire::EndCode::protocol, now);
     } else {
       // Should this be lost, the link's next frame says it again.
-      static_cast<void>(environment_.executor(shard).post(
-          [owner, link](Now then) { owner->close_link(link, wire::EndCode::protocol, then); }));
+      static_cast<void>(environment_.executor(link.shard).post([owner, id = link.link](Now then) {
+        owner->close_link(id, wire::EndCode::protocol, then);
+      }));
     }
   }
 }
@@ -124,14 +119,12 @@ void GossipHub::on_time(Now now) {
   publish(now);
 }
 
-bool GossipHub::send(std::uint64_t link, std::uint8_t type, Bytes body) {
-  const unsigned shard = shard_of(link);
-  Sibling* owner = shards_[shard];
-  if (shard == 0) return owner->send_gossip(link, type, body);
-  return environment_.executor(shard).post(
-      [owner, link, type, copy = std::vector<std::byte>(body.begin(), body.end())](Now) {
-        owner->send_gossip(link, type, copy);
-      });
+bool GossipHub::send(NodeLink link, std::uint8_t type, Bytes body) {
+  Sibling* owner = shards_[link.shard];
+  if (link.shard == 0) return owner->send_gossip(link.link, type, body);
+  return environment_.executor(link.shard)
+      .post([owner, id = link.link, type, copy = std::vector<std::byte>(body.begin(), body.end())](
+                Now) { owner->send_gossip(id, type, copy); });
 }
 
 void GossipHub::publish(Now now) {

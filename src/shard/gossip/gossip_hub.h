@@ -7,13 +7,13 @@
 // nothing else. Limits: those of FrameQueue.
 #pragma once
 
+#include "base/link_id.h"
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
 #include "onion/build.h"
 #include "shard/gossip/clocks.h"
 #include "shard/gossip/frame_queue.h"
 #include "shard/seam/environment.h"
-#include "shard/seam/link_key.h"
 #include "shard/seam/sibling.h"
 #include "telemetry/metric.h"
 
@@ -58,9 +58,9 @@ class GossipHub final : public netmap::GossipSink {
 
   // On shard 0's thread.
   Status add(Bytes raw, Now now);
-  void link_ready(unsigned shard, link::LinkId link, const netmap::LinkFacts& facts, Now now);
-  void link_closed(unsigned shard, link::LinkId link, Now now);
-  void frame(unsigned shard, link::LinkId link, std::uint8_t type, Bytes body, Now now);
+  void link_ready(NodeLink link, const netmap::LinkFacts& facts, Now now);
+  void link_closed(NodeLink link, Now now);
+  void frame(NodeLink link, std::uint8_t type, Bytes body, Now now);
   void believe(std::vector<NodeId> ids, Now now);
   std::optional<netmap::RelayTry> next_try(Now now);
   void put_off_try(const NodeId& id, Duration wait, Now now) { netmap_.put_off_try(id, wait, now); }
@@ -90,8 +90,8 @@ class GossipHub final : public netmap::GossipSink {
 
  private:
   bool may_serve(Now now);
-  void serve(std::uint64_t link, std::uint8_t type, Bytes body, Now now);
-  bool send(std::uint64_t link, std::uint8_t type, Bytes body) override;
+  void serve(NodeLink link, std::uint8_t type, Bytes body, Now now);
+  bool send(NodeLink link, std::uint8_t type, Bytes body) override;
   void publish(Now now);
   void tell_clock(Now now);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/link_id.h"
 #include "base/time.h"
 #include "link/endpoint.h"
 #include "netmap/netmap.h"
@@ -18,9 +19,9 @@ class Sibling {
   virtual void set_view(netmap::ViewPtr view, Now now) = 0;
   /// Unless newer ones came before them: posts may overtake each other.
   virtual void set_onion_keys(std::vector<onion::OnionKey> keys, std::uint64_t made_as) = 0;
-  /// `link` is a gossip_key(). False: it was not sent.
-  virtual bool send_gossip(std::uint64_t link, std::uint8_t type, Bytes body) = 0;
-  virtual void close_link(std::uint64_t link, wire::EndCode code, Now now) = 0;
+  /// False: it was not sent.
+  virtual bool send_gossip(LinkId link, std::uint8_t type, Bytes body) = 0;
+  virtual void close_link(LinkId link, wire::EndCode code, Now now) = 0;
   /// A datagram of one of its links that another shard's socket was given.
   virtual void take_datagram(runtime::Received datagram, Now now) = 0;
 
