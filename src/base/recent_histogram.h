@@ -17,10 +17,13 @@ class RecentHistogram {
 
   void record(std::uint64_t value, TimePoint now) {
     turn(now);
-    all_.record(value);
     current_.record(value);
   }
-  const Histogram& all() const { return all_; }
+  Histogram all() const {
+    Histogram out = ended_;
+    out.merge(current_);
+    return out;
+  }
   /// What was recorded in the last one to two windows.
   Histogram recent(TimePoint now) const {
     if (now - begun_ >= 2 * kWindow) return {};
@@ -32,12 +35,13 @@ class RecentHistogram {
  private:
   void turn(TimePoint now) {
     if (now - begun_ < kWindow) return;
+    ended_.merge(current_);
     before_ = now - begun_ < 2 * kWindow ? current_ : Histogram();
     current_.clear();
     begun_ = now;
   }
 
-  Histogram all_;
+  Histogram ended_;  // of all windows but the current one
   Histogram before_, current_;
   TimePoint begun_{};  // of the current window
 };
