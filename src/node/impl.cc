@@ -338,8 +338,9 @@ void Node::Impl::set_room_handler(RoomHandler handler) {
 // ---- joining
 //
 void Node::Impl::on_means(unsigned shard, const shard::Means& means, const netmap::ViewPtr& view) {
-  if (joining_.update(shard, means, view)) tell_joined();
-  const auto change = joining_.take_change();
+  joining_.update(shard, means, view);
+  tell_joined();
+  const auto change = joining_.take_change(join_logged_);
   if (!change) return;
   if (change->joined) {
     log_.info("joined: {} links, {} relays that can be used together", change->links,
@@ -360,23 +361,23 @@ bool Node::Impl::wait_until_known(const NodeId& id, Duration timeout) const {
 
 void Node::Impl::set_join_handler(JoinHandler handler) {
   {
-    auto held = handler ? std::make_shared<JoinHandler>(std::move(handler)) : nullptr;
+    auto held = handler ? std::make_shared<JoinListener>(std::move(handler)) : nullptr;
     const std::lock_guard lock(handler_mutex_);
     join_handler_ = std::move(held);
   }
-  joining_.tell_again();
-  // If there is no room, the next change tells it.
+  // If there is no room, the next update tells it.
   static_cast<void>(threads_[0].loop->post_or_keep([this](Now) { tell_joined(); }));
 }
 
 void Node::Impl::tell_joined() {
-  std::shared_ptr<JoinHandler> handler;
+  std::shared_ptr<JoinListener> listener;
   {
     const std::lock_guard lock(handler_mutex_);
-    handler = join_handler_;
+    listener = join_handler_;
   }
-  if (!handler) return;
-  if (const auto state = joining_.take_news()) call_out("joined", [&] { (*handler)(*state); });
+  if (!listener) return;
+  const auto change = joining_.take_change(listener->taken);
+  if (change && change->joined) call_out("joined", [&] { listener->handler(*change); });
 }
 
 Accept Node::Impl::on_message(Message&& message) {

@@ -103,6 +103,11 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   runtime::Executor& executor(unsigned shard) override { return *threads_[shard].loop; }
   runtime::WorkerPool& workers() override { return *workers_; }
 
+  struct JoinListener {
+    JoinHandler handler;
+    std::uint64_t taken = 0;  // the last change that it was told
+  };
+
   static unsigned shard_count(unsigned wanted);
   Status load_identity();
   Status open_state();
@@ -142,13 +147,14 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   bool stopped_ = false;
 
   node::Joining joining_;
+  std::uint64_t join_logged_ = 0;  // the last change that the log has
   node::Requests requests_;
   std::mutex handler_mutex_;
   // By channel. Owners: this, calls under way.
   std::unordered_map<ChannelNumber, std::shared_ptr<MessageHandler>> handlers_;
-  std::shared_ptr<RoomHandler> room_handler_;  // the same
-  std::shared_ptr<JoinHandler> join_handler_;  // the same
-  std::atomic<bool> threw_{false};             // and it was said
+  std::shared_ptr<RoomHandler> room_handler_;   // the same
+  std::shared_ptr<JoinListener> join_handler_;  // the same
+  std::atomic<bool> threw_{false};              // and it was said
 };
 
 template <class F>

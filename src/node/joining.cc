@@ -15,12 +15,12 @@ void Joining::begin(unsigned shards, bool has_bootstrap) {
   has_bootstrap_ = has_bootstrap;
 }
 
-bool Joining::update(unsigned shard, const shard::Means& means, netmap::ViewPtr view) {
+void Joining::update(unsigned shard, const shard::Means& means, netmap::ViewPtr view) {
   const std::lock_guard lock(mutex_);
   shards_[shard] = {means, std::move(view)};
   changed_.notify_all();
-  if (!look(kRelaysDefault).joined) told_ = false;
-  return !told_;
+  const bool joined = look(kRelaysDefault).joined;
+  if (std::exchange(joined_, joined) != joined) ++changes_;
 }
 
 void Joining::close() {
@@ -91,24 +91,10 @@ bool Joining::wait_known(const NodeId& id, Duration timeout) const {
   return known;
 }
 
-void Joining::tell_again() {
+std::optional<JoinState> Joining::take_change(std::uint64_t& taken) {
   const std::lock_guard lock(mutex_);
-  told_ = false;
-}
-
-std::optional<JoinState> Joining::take_change() {
-  const std::lock_guard lock(mutex_);
-  JoinState out = look(kRelaysDefault);
-  if (closed_ || out.joined == said_joined_) return std::nullopt;
-  said_joined_ = out.joined;
-  return out;
-}
-
-std::optional<JoinState> Joining::take_news() {
-  const std::lock_guard lock(mutex_);
-  JoinState out = look(kRelaysDefault);
-  if (!out.joined || std::exchange(told_, true)) return std::nullopt;
-  return out;
+  if (closed_ || std::exchange(taken, changes_) == changes_) return std::nullopt;
+  return look(kRelaysDefault);
 }
 
 }  // namespace qudag::node

@@ -1,7 +1,7 @@
 // Whether the node is joined (JoinState), from what every shard says of its links and its view.
 //
 // The shard with the smallest view decides: a send goes to any of them. Who waits is woken by every
-// change; news for the handler are taken once for each time that the node becomes joined.
+// update. Who listens (the log, the handler) keeps the number of the last change that it took.
 //
 // Threads: update() on the shards' threads, the rest on any. A view changes a few times a second at
 // most, so the lock is short and rarely wanted.
@@ -14,6 +14,7 @@
 #include <qudag/metrics.h>
 
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -24,8 +25,7 @@ class Joining {
  public:
   /// Before the first update.
   void begin(unsigned shards, bool has_bootstrap);
-  /// True: there is news for the handler.
-  bool update(unsigned shard, const shard::Means& means, netmap::ViewPtr view);
+  void update(unsigned shard, const shard::Means& means, netmap::ViewPtr view);
   /// The node stops: nobody waits any more.
   void close();
 
@@ -35,12 +35,9 @@ class Joining {
   bool knows(const NodeId& id) const;
   bool wait_known(const NodeId& id, Duration timeout) const;
 
-  /// A handler is new: a node that is joined is news to it.
-  void tell_again();
-  /// The state, if it is joined and nobody took it since it became that.
-  std::optional<JoinState> take_news();
-  /// For the log: the node has joined, or is joined no longer, since the last call.
-  std::optional<JoinState> take_change();
+  /// The state, if the node has joined, or is joined no longer, since change number `taken`, which
+  /// becomes the last. 0, for who is new: a node that is joined is news.
+  std::optional<JoinState> take_change(std::uint64_t& taken);
 
  private:
   struct OfShard {
@@ -55,8 +52,8 @@ class Joining {
   std::vector<OfShard> shards_;
   bool has_bootstrap_ = false;
   bool closed_ = false;
-  bool told_ = false;
-  bool said_joined_ = false;  // what the log was told last
+  bool joined_ = false;
+  std::uint64_t changes_ = 0;  // of that
 };
 
 }  // namespace qudag::node

@@ -37,20 +37,34 @@ TEST(Joining, NeedsALinkAndTheRelaysAskedFor) {
   EXPECT_FALSE(joining.knows(NodeId{}));
 }
 
+/// Whether there is news for a handler that took the changes up to `taken`.
+bool news(node::Joining& joining, std::uint64_t& taken) {
+  const auto change = joining.take_change(taken);
+  return change && change->joined;
+}
+
 TEST(Joining, IsNewsOnceForEachTimeThatTheNodeJoins) {
   node::Joining joining;
   joining.begin(1, false);
-  EXPECT_FALSE(joining.take_news());
-  EXPECT_TRUE(joining.update(0, {.links = 1, .relays = 3}, kEmpty));
-  ASSERT_TRUE(joining.take_news());
-  EXPECT_FALSE(joining.take_news());
-  EXPECT_FALSE(joining.update(0, {.links = 2, .relays = 5}, kEmpty));
-  joining.tell_again();  // another handler
-  EXPECT_TRUE(joining.take_news());
-  EXPECT_TRUE(joining.update(0, {.links = 0, .relays = 5}, kEmpty));
-  EXPECT_FALSE(joining.take_news());
+  std::uint64_t taken = 0;
+  EXPECT_FALSE(joining.take_change(taken));
+  joining.update(0, {.links = 1, .relays = 3}, kEmpty);
+  EXPECT_TRUE(news(joining, taken));
+  EXPECT_FALSE(joining.take_change(taken));
+  joining.update(0, {.links = 2, .relays = 5}, kEmpty);
+  EXPECT_FALSE(joining.take_change(taken));
+  std::uint64_t another = 0;  // handler
+  EXPECT_TRUE(news(joining, another));
+  joining.update(0, {.links = 0, .relays = 5}, kEmpty);
+  const auto lost = joining.take_change(taken);
+  ASSERT_TRUE(lost) << "for the log";
+  EXPECT_FALSE(lost->joined);
+  EXPECT_FALSE(news(joining, another));
   joining.update(0, {.links = 1, .relays = 5}, kEmpty);
-  EXPECT_TRUE(joining.take_news());
+  EXPECT_TRUE(news(joining, taken));
+  joining.update(0, {.links = 0, .relays = 5}, kEmpty);
+  joining.update(0, {.links = 1, .relays = 5}, kEmpty);
+  EXPECT_TRUE(news(joining, taken)) << "it was away between two looks";
 }
 
 TEST(Joining, TheStopEndsEveryWait) {

@@ -392,7 +392,6 @@ asio::awaitable<bool> HttpSession::get_page(Page page) {
       type = "text/plain; version=0.0.4";
       if (auto value = co_await settled(hub_->node.metrics())) {
         telemetry::Page own;
-        hub_->stats.messages_refused = hub_->refused;
         own.add(metrics::kApi, hub_->stats);
         for (MetricSample& sample : own.take()) value->push_back(std::move(sample));
         body = telemetry::prometheus(std::move(*value));

@@ -1,6 +1,6 @@
 // What all sessions of one API server share, and how a session is told to end.
 //
-// Threads: the API thread, except `subscribers` (see its own rules) and `refused`.
+// Threads: the API thread, except `subscribers` (see its own rules) and `stats.messages_refused`.
 // Owners (shared_ptr): the server, every session, and the node's message handler.
 #pragma once
 
@@ -25,12 +25,13 @@ namespace qudag::api {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 
-/// What the server counts. Its thread only.
+/// What the server counts.
 struct ApiStats {
   std::uint64_t connections_open = 0, connections_refused = 0;
   std::uint64_t requests = 0, requests_malformed = 0;
   std::uint64_t records = 0, records_malformed = 0;
-  std::uint64_t messages_out = 0, messages_refused = 0;
+  std::uint64_t messages_out = 0;
+  std::atomic<std::uint64_t> messages_refused{0};  // on the shards' threads, the rest on the API's
   std::uint64_t pauses = 0;
 };
 
@@ -63,7 +64,7 @@ inline constexpr telemetry::Metric<ApiStats> kApi[] = {
     {{"qudag_api_messages_refused_total",
       "Received messages that were refused because no subscriber had room."},
      no_label,
-     &ApiStats::messages_refused},
+     [](const ApiStats& stats) { return static_cast<double>(stats.messages_refused.load()); }},
     {{"qudag_api_pauses_total",
       "Times that a client was not read because api.outstanding of its sends had no outcome."},
      no_label,
@@ -80,7 +81,6 @@ struct Hub : std::enable_shared_from_this<Hub> {
   const config::ApiOptions options;
   Subscribers subscribers;
   ApiStats stats;
-  std::atomic<std::uint64_t> refused{0};      // messages; counted on shards
   bool draining = false;                      // no new sends
   bool ending = false;                        // every session has been told to end
   std::list<std::function<void()>> sessions;  // how to end each

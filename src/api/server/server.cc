@@ -77,7 +77,7 @@ Status Hub::cancel(const MessageId& id) {
 MessageHandler Hub::offer() {
   return [hub = shared_from_this()](Message&& message) {
     const Accept answer = hub->subscribers.offer(message);
-    if (answer != Accept::taken && answer != Accept::later) ++hub->refused;
+    if (answer != Accept::taken && answer != Accept::later) ++hub->stats.messages_refused;
     return answer;
   };
 }
