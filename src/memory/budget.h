@@ -9,7 +9,9 @@
 //   beyond:  from the parent, up to bytes_max, like everybody
 //
 // Reservation is the RAII handle; Allowance is for an owner of many small things, which reserves in
-// steps. Budgets are thread-safe (atomics), because shards share them; the handles are not.
+// steps: an atomic operation for each of them would cost more, between threads, than all else that
+// is done for a message. Budgets are thread-safe (atomics), because shards share them; the handles
+// are not.
 #pragma once
 
 #include <algorithm>
@@ -90,7 +92,9 @@ class Reservation {
 };
 
 /// What one owner holds of a budget, reserved a step ahead, so that taking and giving back small
-/// things costs no atomic operation. Without a budget everything is allowed. One thread at a time.
+/// things costs no atomic operation. What it takes it holds itself, or hands out as reservations
+/// that may go to any thread. Without a budget everything is allowed, and nothing can be handed
+/// out. One thread at a time.
 class Allowance {
  public:
   static constexpr std::uint64_t kStepBytes = 64 * 1024;
@@ -116,6 +120,17 @@ class Allowance {
     used_ -= bytes;
     ahead_ += bytes;
     if (ahead_ > 2 * kStepBytes) give_back(ahead_ - kStepBytes);
+  }
+  /// As Reservation::take().
+  Reservation hand_out(std::uint64_t bytes) noexcept {
+    if (bytes > ahead_ && !reserve_for(bytes)) return {};
+    ahead_ -= bytes;
+    return Reservation::adopt(*budget_, bytes);
+  }
+  /// Stays ahead until trim(). A reservation of another budget just ends.
+  void take_back(Reservation&& back) noexcept {
+    ahead_ += back.hand_over(*budget_);
+    back.reset();
   }
   /// Keeps nothing ahead.
   void trim() noexcept { give_back(ahead_); }

@@ -1,7 +1,7 @@
 // What every part of this module works with, in one place. Owned by Messages.
 #pragma once
 
-#include "memory/share.h"
+#include "memory/budget.h"
 #include "message/circuit_end.h"
 #include "message/deadlines.h"
 #include "message/messages.h"
@@ -28,7 +28,7 @@ struct Context {
   Offload offload;  // null, or the options' within a visit of Messages
 
   /// Of what messages reserve, by priority; settled when the outermost call returns.
-  std::array<memory::Share, kPriorityCount> shares;
+  std::array<memory::Allowance, kPriorityCount> allowances;
   CircuitEnds circuit_ends;
   MessageDeadlines deadlines;
   MessagesStats stats;

@@ -27,9 +27,9 @@ class Messages::Impl {
                 .identity = identity,
                 .events = events,
                 .offload = wrap(options.offload),
-                .shares = {memory::Share(claim(options, Priority::high, budget)),
-                           memory::Share(claim(options, Priority::normal, budget)),
-                           memory::Share(claim(options, Priority::low, budget))},
+                .allowances = {memory::Allowance(&claim(options, Priority::high, budget)),
+                               memory::Allowance(&claim(options, Priority::normal, budget)),
+                               memory::Allowance(&claim(options, Priority::low, budget))},
                 .circuit_ends = {},
                 .deadlines = {},
                 .stats = {}},
@@ -67,7 +67,7 @@ class Visit {
   ~Visit() {
     if (impl_.depth == 1) {
       impl_.sender.flush(now_);
-      for (memory::Share& share : impl_.context.shares) share.settle();
+      for (memory::Allowance& allowance : impl_.context.allowances) allowance.trim();
       impl_.context.circuit_ends.bury();
     }
     --impl_.depth;

@@ -163,10 +163,10 @@ bool Receiver::take_whole(CircuitEnd& circuit_end, const wire::DataFrame& frame,
   const wire::MessageStart& start = *frame.start;
   const std::uint32_t ref = frame.ref;
   Received message;
-  memory::Share& share = context_.shares[index(start.priority)];
-  message.reservation = share.take(start.size);
+  memory::Allowance& allowance = context_.allowances[index(start.priority)];
+  message.reservation = allowance.hand_out(start.size);
   while (!message.reservation && end_stalled(start.priority, now)) {
-    message.reservation = share.take(start.size);
+    message.reservation = allowance.hand_out(start.size);
   }
   if (!message.reservation ||
       !keep_whole(circuit_end.priority, frame.bytes, payload, message.payload)) {
@@ -178,7 +178,7 @@ bool Receiver::take_whole(CircuitEnd& circuit_end, const wire::DataFrame& frame,
   }
   const auto before = claim(circuit_end, start, key, now);
   if (before != Delivered::State::unknown) {
-    share.give(std::move(message.reservation));
+    allowance.take_back(std::move(message.reservation));
     if (before == Delivered::State::in_hand) {  // another shard was faster
       return wait_with(circuit_end, ref, key, now.mono + ttl_of(start), now);
     }

@@ -451,7 +451,7 @@ void Sender::finish(Envelope& envelope, Outcome outcome, Error reason, Now now) 
   } else {
     books_[priority].leave(bytes_of(envelope), envelope.waited);
   }
-  context_.shares[priority].give(std::move(envelope.reservation));
+  context_.allowances[priority].take_back(std::move(envelope.reservation));
   by_id_.erase(envelope);
   envelopes_.erase(envelope.handle);
 }

@@ -1,5 +1,4 @@
 #include "memory/budget.h"
-#include "memory/share.h"
 
 #include <gtest/gtest.h>
 
@@ -101,38 +100,38 @@ TEST(Budget, ThreadsNeverPassTheBoundTogether) {
   EXPECT_LE(root.peak(), 1000u);
 }
 
-TEST(Share, TakesInStepsAndKeepsNothingOnceSettled) {
+TEST(Allowance, HandsOutInStepsAndKeepsNothingOnceTrimmed) {
   Budget budget("node", 1'000'000);
-  Share share(budget);
+  Allowance allowance(&budget);
   std::vector<Reservation> held;
   for (int i = 0; i < 100; ++i) {
-    held.push_back(share.take(100));
+    held.push_back(allowance.hand_out(100));
     ASSERT_TRUE(held.back());
   }
-  EXPECT_EQ(budget.used(), Share::kStepBytes);
-  share.settle();
+  EXPECT_EQ(budget.used(), Allowance::kStepBytes);
+  allowance.trim();
   EXPECT_EQ(budget.used(), 10'000u);
-  for (Reservation& reservation : held) share.give(std::move(reservation));
+  for (Reservation& reservation : held) allowance.take_back(std::move(reservation));
   EXPECT_EQ(budget.used(), 10'000u);
-  share.settle();
+  allowance.trim();
   EXPECT_EQ(budget.used(), 0u);
 }
 
-TEST(Share, ReachesTheBoundExactly) {
+TEST(Allowance, ReachesTheBoundExactly) {
   Budget budget("node", 1'000);
-  Share share(budget);
-  Reservation first = share.take(900);  // a step is more than there is
+  Allowance allowance(&budget);
+  Reservation first = allowance.hand_out(900);  // a step is more than there is
   ASSERT_TRUE(first);
   EXPECT_EQ(budget.used(), 900u);
-  EXPECT_FALSE(share.take(101));
-  EXPECT_TRUE(share.take(100));
+  EXPECT_FALSE(allowance.hand_out(101));
+  EXPECT_TRUE(allowance.hand_out(100));
 }
 
-TEST(Share, ReservationsMayEndElsewhere) {
+TEST(Allowance, ReservationsMayEndElsewhere) {
   Budget budget("node", 1'000'000);
-  Share share(budget);
-  Reservation out = share.take(500);
-  share.settle();
+  Allowance allowance(&budget);
+  Reservation out = allowance.hand_out(500);
+  allowance.trim();
   out.reset();
   EXPECT_EQ(budget.used(), 0u);
 }
