@@ -30,13 +30,12 @@ using namespace std::chrono_literals;
 /// One push and one pop with so many items waiting, each with a time to live of its own.
 void queue_push_pop(benchmark::State& state) {
   const auto depth = static_cast<std::size_t>(state.range(0));
-  const LevelBounds level(depth + 1, (depth + 1) * 1'000, 1h, WhenFull::refuse_new);
-  Queue<std::uint64_t, 1> queue({"bench", {level}},
-                                [](std::uint64_t&&, std::size_t, DropReason) {});
+  const Bounds bounds(depth + 1, (depth + 1) * 1'000, 1h, WhenFull::drop_expired);
+  Queue<std::uint64_t> queue("bench", bounds, [](std::uint64_t&&) {});
   TimePoint now(1h);
   std::uint64_t number = 0;
   const auto push = [&] {
-    queue.push(0, std::uint64_t{++number}, 256, now, now + 60s);
+    queue.push(std::uint64_t{++number}, 256, now, now + 60s);
     now += 100ns;
   };
   for (std::size_t i = 0; i < depth; ++i) push();
@@ -47,29 +46,6 @@ void queue_push_pop(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(queue_push_pop)->Arg(10)->Arg(100'000);
-
-/// The same in batches of 64, as a turn of a loop takes them.
-void queue_batches(benchmark::State& state) {
-  const auto depth = static_cast<std::size_t>(state.range(0));
-  const LevelBounds level(depth + 64, (depth + 64) * 1'000, 1h, WhenFull::refuse_new);
-  Queue<std::uint64_t, 1> queue({"bench", {level}},
-                                [](std::uint64_t&&, std::size_t, DropReason) {});
-  TimePoint now(1h);
-  std::uint64_t number = 0;
-  const auto push = [&](std::size_t n) {
-    for (std::size_t i = 0; i < n; ++i) {
-      queue.push(0, std::uint64_t{++number}, 256, now, now + 60s);
-    }
-    now += 6'400ns;
-  };
-  push(depth);
-  for (auto _ : state) {
-    push(64);
-    queue.pop_batch(64, now, [](auto&& popped) { benchmark::DoNotOptimize(popped.item); });
-  }
-  state.SetItemsProcessed(state.iterations() * 64);
-}
-BENCHMARK(queue_batches)->Arg(10)->Arg(100'000);
 
 // ---- from thread to thread ----------------------------------------------------------------------
 // The work of a shard's entrance: the consumer sleeps while nothing waits, is woken, and takes what

@@ -135,7 +135,7 @@ struct QueueStatus {
   std::uint64_t entered = 0;
   std::uint64_t left = 0;
   struct Drops {
-    std::string reason;  ///< items_full, bytes_full, too_large, oldest, expired, waited, purged
+    std::string reason;  ///< items_full, bytes_full, too_large, oldest, expired, purged
     std::uint64_t count = 0;
   };
   std::vector<Drops> drops;  ///< those that happened

@@ -22,12 +22,11 @@ enum class DropReason : std::uint8_t {
   too_large,   ///< refused: larger than the bound in bytes, it could never fit
   oldest,      ///< dropped to make room for a newer item
   expired,     ///< dropped: its time, or the age that the queue allows, was over
-  waited,      ///< dropped because the queue as a whole waits too long (CoDel)
   purged,      ///< dropped by its owner
 };
-inline constexpr std::size_t kDropReasonCount = 7;
+inline constexpr std::size_t kDropReasonCount = 6;
 inline constexpr std::string_view kDropReasonNames[kDropReasonCount] = {
-    "items_full", "bytes_full", "too_large", "oldest", "expired", "waited", "purged"};
+    "items_full", "bytes_full", "too_large", "oldest", "expired", "purged"};
 constexpr std::string_view name_of(DropReason reason) {
   return kDropReasonNames[static_cast<std::size_t>(reason)];
 }

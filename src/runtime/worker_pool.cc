@@ -22,10 +22,9 @@ void ThreadWorkerPool::Job::end(WorkEnd how) && {
 
 ThreadWorkerPool::ThreadWorkerPool(unsigned threads, std::size_t waiting_max, Clock clock)
     : clock_(clock ? std::move(clock) : [] { return system_now().mono; }),
-      jobs_({"work for the worker pool",
-             {sync::LevelBounds(waiting_max, waiting_max * sizeof(Job), kJobAgeMax,
-                                sync::WhenFull::drop_expired)}},
-            [](Job&& job, std::size_t, DropReason) { std::move(job).end(WorkEnd::expired); }) {
+      jobs_("work for the worker pool",
+            {waiting_max, waiting_max * sizeof(Job), kJobAgeMax, sync::WhenFull::drop_expired},
+            [](Job&& job) { std::move(job).end(WorkEnd::expired); }) {
   for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
@@ -46,7 +45,7 @@ bool ThreadWorkerPool::submit(std::function<void()> work, Executor& shard,
     const std::lock_guard lock(mutex_);
     if (stopping_) return false;
     Job job{std::move(work), std::move(*home), std::move(done)};
-    if (jobs_.push(0, std::move(job), sizeof(Job), clock_())) return false;
+    if (jobs_.push(std::move(job), sizeof(Job), clock_())) return false;
   }
   wake_.notify_one();
   return true;
@@ -63,17 +62,16 @@ void ThreadWorkerPool::run() {
   static_cast<void>(
       ::setpriority(PRIO_PROCESS, self, ::getpriority(PRIO_PROCESS, self) + kWorkerNice));
   for (;;) {
-    std::optional<sync::Queue<Job, 1>::Popped> popped;
+    std::optional<Job> job;
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
       if (stopping_) return;
-      popped = jobs_.pop(clock_());
+      job = jobs_.pop(clock_());
     }
-    if (!popped) continue;
-    Job& job = popped->item;
-    job.work();
-    std::move(job).end(WorkEnd::ran);  // a stopped shard drops it
+    if (!job) continue;
+    job->work();
+    std::move(*job).end(WorkEnd::ran);  // a stopped shard drops it
   }
 }
 

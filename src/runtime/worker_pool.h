@@ -49,7 +49,7 @@ class ThreadWorkerPool final : public WorkerPool {
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  sync::Queue<Job, 1> jobs_;  // under the mutex
+  sync::Queue<Job> jobs_;  // under the mutex
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

@@ -1,4 +1,4 @@
-// The books of one level: what is in it against its bounds, and what became of everything that
+// The books of a queue: what is in it against its bounds, and what became of everything that
 // came. Queue keeps its books here; so does a room that keeps waiting items in lists of its own.
 //
 // Threads: one owner.
@@ -47,7 +47,7 @@ class WaitingTimes {
 
 class Ledger {
  public:
-  explicit Ledger(const LevelBounds& bounds) : bounds_(bounds) {}
+  explicit Ledger(const Bounds& bounds) : bounds_(bounds) {}
 
   /// Why an item of that size does not fit now.
   std::optional<DropReason> refusal(std::size_t bytes) const {
@@ -72,7 +72,7 @@ class Ledger {
     ++drops_[static_cast<std::size_t>(reason)];
   }
 
-  const LevelBounds& bounds() const { return bounds_; }
+  const Bounds& bounds() const { return bounds_; }
   std::size_t items() const { return items_; }
   std::size_t bytes() const { return bytes_; }
   std::uint64_t entered() const { return entered_; }
@@ -107,7 +107,7 @@ class Ledger {
     bytes_ -= bytes;
   }
 
-  LevelBounds bounds_;
+  Bounds bounds_;
   std::size_t items_ = 0;
   std::size_t bytes_ = 0;
   std::uint64_t entered_ = 0;

@@ -13,10 +13,9 @@ using namespace std::chrono_literals;
 constexpr std::uint64_t kOperations = 1'000'000;
 
 TEST(Allocations, NoneInAMillionOperationsOfAQueue) {
-  const LevelBounds level(10'000, 1'000'000, 1min, WhenFull::drop_oldest);
   std::uint64_t dropped = 0;
-  Queue<std::uint64_t> queue(priority_bounds("test", level, level, level),
-                             [&](std::uint64_t&&, std::size_t, DropReason) { ++dropped; });
+  Queue<std::uint64_t> queue("test", {10'000, 1'000'000, 1min, WhenFull::drop_expired},
+                             [&](std::uint64_t&&) { ++dropped; });
   TimePoint now{};
   std::uint64_t popped = 0;
   const std::uint64_t before = test::allocations();
@@ -24,13 +23,12 @@ TEST(Allocations, NoneInAMillionOperationsOfAQueue) {
     now += 1us;
     // Three pushes for two pops, so that it fills up and drops; some by their time.
     if (i % 5 < 3) {
-      queue.push(i % kPriorityCount, std::uint64_t{i}, 100, now, now + (i % 7 == 0 ? 1ms : 30s));
+      queue.push(std::uint64_t{i}, 100, now, now + (i % 7 == 0 ? 1ms : 30s));
     } else {
       popped += queue.pop(now) ? 1 : 0;
     }
     if (i % 1'000 == 0) queue.expire(now);
   }
-  queue.purge(2);
   EXPECT_EQ(test::allocations(), before);
   EXPECT_GT(popped, 0u);
   EXPECT_GT(dropped, 0u);

@@ -23,19 +23,19 @@ constexpr std::size_t kDeep = 100'000;
 constexpr std::size_t kShallow = 10;
 constexpr std::size_t kRun = 64;  // operations between two looks at the clock
 
-using Numbers = sync::Queue<std::uint64_t, 1>;
+using Numbers = sync::Queue<std::uint64_t>;
 
-sync::LevelBounds room_for(std::size_t items) {
-  return {items, items * 1'000, 1h, sync::WhenFull::refuse_new};
+sync::Bounds room_for(std::size_t items) {
+  return {items, items * 1'000, 1h, sync::WhenFull::drop_expired};
 }
 
 /// One in, one out, with so many waiting.
 double queued(double seconds, std::size_t depth) {
-  Numbers queue({"bench", {room_for(depth + 1)}}, [](std::uint64_t&&, std::size_t, DropReason) {});
+  Numbers queue("bench", room_for(depth + 1), [](std::uint64_t&&) {});
   TimePoint now(1h);
   std::uint64_t number = 0;
   const auto push = [&] {
-    queue.push(0, std::uint64_t{++number}, 256, now, now + 60s);
+    queue.push(std::uint64_t{++number}, 256, now, now + 60s);
     now += 100ns;
   };
   for (std::size_t i = 0; i < depth; ++i) push();
@@ -63,13 +63,12 @@ constexpr std::size_t kEnding = 100;  // of kDeep that expire at once
 
 /// Time for each item that expires among kDeep that do not: by the wheel.
 double purged(double seconds) {
-  Numbers queue({"bench", {room_for(kDeep + kEnding)}},
-                [](std::uint64_t&&, std::size_t, DropReason) {});
+  Numbers queue("bench", room_for(kDeep + kEnding), [](std::uint64_t&&) {});
   TimePoint now(1h);
-  for (std::size_t i = 0; i < kDeep; ++i) queue.push(0, std::uint64_t{i}, 256, now, now + 1h);
+  for (std::size_t i = 0; i < kDeep; ++i) queue.push(std::uint64_t{i}, 256, now, now + 1h);
   return ns_per(seconds, kEnding, [&] {
     for (std::size_t i = 0; i < kEnding; ++i) {
-      queue.push(0, std::uint64_t{i}, 256, now, now + 2ms);
+      queue.push(std::uint64_t{i}, 256, now, now + 2ms);
     }
     now += 10ms;
     queue.expire(now);
