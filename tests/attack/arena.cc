@@ -121,14 +121,11 @@ Arena::Arena(const std::vector<std::string>& more) : socket_(directory_ / "victi
   source_ = honest_node(victim_);
   destination_ = honest_node(victim_);
   destination_->on_message([](Message&&) { return Accept::taken; });
-  const auto deadline = Clock::now() + 30s;
-  while (source_->status().get().nodes_known < 3 || metric("qudag_descriptors") < 3) {
-    if (Clock::now() > deadline) {
-      ADD_FAILURE() << "the honest nodes did not find each other";
-      break;
-    }
-    std::this_thread::sleep_for(5ms);
-  }
+  // Each hears of the other from the victim, which then knows both.
+  EXPECT_TRUE(source_->wait_until_known(victim_.id, 30s) &&
+              source_->wait_until_known(destination_->id(), 30s) &&
+              destination_->wait_until_known(source_->id(), 30s))
+      << "the honest nodes did not find each other";
   honest_ = std::make_unique<Honest>(*source_, destination_->id());
   builder_ = std::make_unique<Builder>(victim_, destination_->id());
   EXPECT_TRUE(builder_->wait_ready()) << "the honest builder gets no circuits";
@@ -202,14 +199,6 @@ double Arena::metric(const std::string& name, const std::string& label) const {
   const auto value = api::Client(socket_).metric(name, label, 30s);
   EXPECT_TRUE(value.has_value()) << "the victim does not answer";
   return value.value_or(-1);
-}
-
-bool Arena::wait_metric(const std::string& name, const std::string& label, double at_least) const {
-  for (const auto deadline = Clock::now() + 10s; Clock::now() < deadline;) {
-    if (metric(name, label) >= at_least) return true;
-    std::this_thread::sleep_for(20ms);
-  }
-  return false;
 }
 
 double Arena::peak_rss() const {

@@ -79,8 +79,6 @@ class Arena {
 
   /// The victim's metric, summed over labels that contain `label`.
   double metric(const std::string& name, const std::string& label = "") const;
-  /// Until metric() is at least that; false after ten seconds.
-  bool wait_metric(const std::string& name, const std::string& label, double at_least) const;
   double peak_rss() const;
 
  private:

@@ -133,6 +133,7 @@ void Builder::ended(circuit::CircuitId circuit, const std::string& otherwise) {
   }
   under_way_.erase(at);
   open_ = under_way_.size();
+  if (open_ == 0 || otherwise.empty()) changed_.notify_all();
 }
 
 void Builder::give_up_late() {
@@ -148,23 +149,14 @@ void Builder::give_up_late() {
 }
 
 bool Builder::wait_ready() const {
-  for (const auto end = Rogue::now().mono + kPatience; Rogue::now().mono < end;) {
-    if (answered_ > 0) return true;
-    std::this_thread::sleep_for(5ms);
-  }
-  return false;
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, kPatience, [this] { return answered_ > 0; });
 }
 
 Builder::Figures Builder::mark() {
   pause_ = true;
-  for (const auto end = Rogue::now().mono + kPatience; Rogue::now().mono < end;) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (open_ == 0) break;
-    }
-    std::this_thread::sleep_for(1ms);
-  }
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, kPatience, [this] { return open_ == 0; });
   pause_ = false;
   return std::exchange(figures_, {});
 }

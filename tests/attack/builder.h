@@ -12,6 +12,7 @@
 #include "base/histogram.h"
 
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <string>
@@ -54,8 +55,9 @@ class Builder {
   const PeerAddress relay_;
   const NodeId to_;
   std::atomic<bool> stop_{false}, pause_{false};
-  std::atomic<std::uint64_t> answered_{0};
   mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;  // an answer came, or nothing is open any more
+  std::uint64_t answered_ = 0;
   Figures figures_;
   std::map<circuit::CircuitId, Asked> under_way_;
   std::size_t open_ = 0;  // of them, for other threads
