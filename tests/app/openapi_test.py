@@ -2,7 +2,7 @@
 """docs/reference/openapi.json against a running node: every route, method, parameter and field of
 the one exists in the other.
 
-Usage: openapi_test.py QUDAG OPENAPI
+Usage: openapi_test.py QUDAG OPENAPI REQUEST_CC PAGES_CC
 """
 
 import json
@@ -159,15 +159,19 @@ class OpenApi(unittest.TestCase):
         self.assertEqual(self.node.ask("GET", "/v1/stream")[0], 426)
 
     def test_no_route_is_missing(self):
-        """The server's own table of routes, and its answer to none of them."""
+        """The server's own tables of routes and pages, and its answer to none of them."""
         self.assertEqual(self.node.ask("GET", "/v1/nothing")[0], 404)
         with open(REQUEST_SOURCE) as file:
             routes = re.findall(r'{"([A-Z]+)", "(/[\w/{}]+)"', file.read())
+        with open(PAGES_SOURCE) as file:
+            pages = re.findall(r'{"(/[\w/]+)", "', file.read())
+        self.assertTrue(pages)
+        routes += [("GET", path) for path in pages]
         self.assertEqual(sorted((method.lower(), path) for method, path in routes),
                          sorted((method, path) for path, method, _ in self.operations()))
 
 
 if __name__ == "__main__":
-    PROGRAM, OPENAPI, REQUEST_SOURCE = sys.argv[1:4]
+    PROGRAM, OPENAPI, REQUEST_SOURCE, PAGES_SOURCE = sys.argv[1:5]
     del sys.argv[1:]
     unittest.main()

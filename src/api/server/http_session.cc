@@ -2,6 +2,7 @@
 // the node, 4 answer, 5 again, until the client goes or asks for a WebSocket.
 #include "api/records/bounds.h"
 #include "api/server/hub.h"
+#include "api/server/pages.h"
 #include "api/server/render.h"
 #include "api/server/request.h"
 #include "api/server/upgrade.h"
@@ -16,7 +17,6 @@
 #include <boost/beast/websocket/rfc6455.hpp>
 
 #include <algorithm>
-#include <future>
 #include <optional>
 
 namespace qudag::api {
@@ -63,7 +63,7 @@ class HttpSession {
   asio::awaitable<bool> send_body(HeaderParser& parser, bool lines, Sender send);
   asio::awaitable<bool> cancel(MessageId id);
   asio::awaitable<bool> get_messages(GetMessages get);
-  asio::awaitable<bool> get_page(Page page);
+  asio::awaitable<bool> get_page(const Page& page);
   asio::awaitable<bool> wait_and_answer();
   asio::awaitable<bool> wait_and_write_lines(std::optional<MessageId> id);
 
@@ -79,9 +79,6 @@ class HttpSession {
   asio::awaitable<bool> begin_lines(std::string_view type);
   asio::awaitable<bool> write_chunk(std::string text);
   asio::awaitable<bool> end_lines();
-
-  template <class T>
-  asio::awaitable<std::optional<T>> settled(std::future<T> future);
 
   std::shared_ptr<Hub> hub_;
   Stream stream_;
@@ -147,7 +144,7 @@ asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parse
   keep_alive_ = keep_alive_ && parser.is_done();
   if (const auto* one = std::get_if<CancelMessage>(&request)) co_return co_await cancel(one->id);
   if (const auto* get = std::get_if<GetMessages>(&request)) co_return co_await get_messages(*get);
-  if (const auto* get = std::get_if<GetPage>(&request)) co_return co_await get_page(get->page);
+  if (const auto* get = std::get_if<GetPage>(&request)) co_return co_await get_page(*get->page);
   if (!beast::websocket::is_upgrade(parser.get())) {
     co_return co_await answer(426,
                               error_json(Error(Errc::unsupported, "this route is a WebSocket")));
@@ -346,62 +343,13 @@ asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
   co_return co_await end_lines();
 }
 
-/// Waits for a snapshot without blocking the API thread; empty when the shards do not answer.
-template <class T>
-asio::awaitable<std::optional<T>> HttpSession::settled(std::future<T> future) {
-  asio::steady_timer timer(stream_.get_executor());
-  std::chrono::microseconds step{50};
-  std::chrono::microseconds waited{0};
-  while (future.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-    if (waited > kSnapshotPatience || ended_) co_return std::nullopt;
-    timer.expires_after(step);
-    co_await timer.async_wait(kTuple);
-    waited += step;
-    step = std::min(step * 2, std::chrono::microseconds(2'000));
-  }
-  std::optional<T> value;
-  try {
-    value = future.get();
-  } catch (const std::future_error&) {
-    // The node stopped before its shards answered.
-  }
-  co_return value;
-}
-
-asio::awaitable<bool> HttpSession::get_page(Page page) {
+asio::awaitable<bool> HttpSession::get_page(const Page& page) {
   stream_.expires_never();
-  std::optional<std::string> body;
-  std::string_view type = "application/json";
-  switch (page) {
-    case Page::status:
-      if (const auto value = co_await settled(hub_->node.status())) body = status_json(*value);
-      break;
-    case Page::peers:
-      if (const auto value = co_await settled(hub_->node.peers())) body = peers_json(*value);
-      break;
-    case Page::circuits:
-      if (const auto value = co_await settled(hub_->node.circuits())) body = circuits_json(*value);
-      break;
-    case Page::queues:
-      if (auto value = co_await settled(hub_->node.queues())) {
-        hub_->report(*value);
-        body = queues_json(*value);
-      }
-      break;
-    case Page::metrics:
-      type = "text/plain; version=0.0.4";
-      if (auto value = co_await settled(hub_->node.metrics())) {
-        telemetry::Page own;
-        own.add(metrics::kApi, hub_->stats);
-        for (MetricSample& sample : own.take()) value->push_back(std::move(sample));
-        body = telemetry::prometheus(std::move(*value));
-      }
-      break;
-  }
+  std::optional<std::string> body = co_await page.text(*hub_, ended_);
   if (!body) {
     co_return co_await answer(503, error_json(Error(Errc::timed_out, "the shards do not answer")));
   }
-  co_return co_await answer(200, std::move(*body), type);
+  co_return co_await answer(200, std::move(*body), page.type);
 }
 
 // ---- Writing ------------------------------------------------------------------------------------

@@ -2,40 +2,15 @@
 
 #include "api/records/encoding.h"
 #include "api/records/records.h"
-
-#include <boost/json.hpp>
-
-#include <algorithm>
+#include "api/server/json.h"
 
 namespace qudag::api {
 namespace {
-
-namespace json = boost::json;
-
-std::int64_t us(std::chrono::nanoseconds time) {
-  return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
-}
-
-json::string text(std::string_view view) { return json::string(view.data(), view.size()); }
-
-template <class T>
-json::value text_or_null(const std::optional<T>& value) {
-  if (!value) return nullptr;
-  return text(value->to_string());
-}
 
 json::object error_object(const Error& error) {
   return {{"code", text(name_of(error.code))},
           {"number", static_cast<unsigned>(error.code)},
           {"detail", text(error.detail)}};
-}
-
-json::object times(const Times& t) {
-  return {{"count", t.count},
-          {"p50_us", t.p50.count()},
-          {"p90_us", t.p90.count()},
-          {"p99_us", t.p99.count()},
-          {"max_us", t.max.count()}};
 }
 
 }  // namespace
@@ -81,101 +56,6 @@ std::string message_json(const Message& message) {
   }
   writer.finish();
   return out + "\"}\n";
-}
-
-std::string status_json(const NodeStatus& s) {
-  json::object delivery;
-  for (std::size_t c = 0; c < kPriorityCount; ++c) {
-    delivery[name_of(static_cast<Priority>(c))] = times(s.delivery[c]);
-  }
-  return json::serialize(json::object{
-             {"id", text(s.id.to_string())},
-             {"listen", text(s.listen.to_string())},
-             {"version", text(s.version)},
-             {"shards", s.shards},
-             {"uptime_us", us(s.uptime)},
-             {"links", s.links},
-             {"circuits", s.circuits},
-             {"nodes_known", s.nodes_known},
-             {"relays_known", s.relays_known},
-             {"joined", s.joined},
-             {"not_joined", s.joined ? json::value(nullptr) : json::value(text(s.not_joined))},
-             {"clock_off_s",
-              s.clock_off ? json::value(s.clock_off->count()) : json::value(nullptr)},
-             {"memory_used", s.memory_used},
-             {"memory_limit", s.memory_limit},
-             {"rss", s.rss},
-             {"circuit_build", times(s.circuit_build)},
-             {"delivery", std::move(delivery)},
-             {"stopping", s.stopping}}) +
-         "\n";
-}
-
-std::string peers_json(const std::vector<PeerStatus>& peers) {
-  json::array out;
-  for (const PeerStatus& p : peers) {
-    out.push_back(json::object{{"id", text_or_null(p.id)},
-                               {"address", text(p.address.to_string())},
-                               {"state", text(name_of(p.state))},
-                               {"dialed", p.dialed},
-                               {"tls_group", text(p.tls_group)},
-                               {"tls_signature", text(p.tls_signature)},
-                               {"shard", p.shard},
-                               {"age_us", us(p.age)},
-                               {"rtt_us", us(p.rtt)},
-                               {"bytes_in", p.bytes_in},
-                               {"bytes_out", p.bytes_out},
-                               {"circuits", p.circuits}});
-  }
-  return json::serialize(json::object{{"peers", std::move(out)}}) + "\n";
-}
-
-std::string circuits_json(const std::vector<CircuitStatus>& circuits) {
-  json::array out;
-  for (const CircuitStatus& c : circuits) {
-    out.push_back(json::object{{"id", c.id},
-                               {"shard", c.shard},
-                               {"role", text(name_of(c.role))},
-                               {"priority", text(name_of(c.priority))},
-                               {"ready", c.ready},
-                               {"previous", text_or_null(c.previous)},
-                               {"next", text_or_null(c.next)},
-                               {"previous_address", text_or_null(c.previous_address)},
-                               {"next_address", text_or_null(c.next_address)},
-                               {"age_us", us(c.age)},
-                               {"cells_forward", c.cells_forward},
-                               {"cells_backward", c.cells_backward}});
-  }
-  return json::serialize(json::object{{"circuits", std::move(out)}}) + "\n";
-}
-
-std::string queues_json(const std::vector<QueueStatus>& queues) {
-  const auto or_null = [](std::uint64_t bound) {
-    return bound == 0 ? json::value(nullptr) : json::value(bound);
-  };
-  json::array out;
-  for (const QueueStatus& q : queues) {
-    json::object drops;
-    for (const QueueStatus::Drops& d : q.drops) drops[d.reason] = d.count;
-    out.push_back(json::object{{"kind", text(name_of(q.kind))},
-                               {"name", text(q.name)},
-                               {"level", text(q.level)},
-                               {"shard", q.shard ? json::value(*q.shard) : json::value(nullptr)},
-                               {"when_full", text(q.when_full)},
-                               {"items", q.items},
-                               {"items_max", or_null(q.items_max)},
-                               {"bytes", q.bytes},
-                               {"bytes_max", or_null(q.bytes_max)},
-                               {"age_max_us", us(q.age_max)},
-                               {"oldest_us", us(q.oldest)},
-                               {"waited_p50_us", us(q.waited_p50)},
-                               {"waited_p99_us", us(q.waited_p99)},
-                               {"waited_max_us", us(q.waited_max)},
-                               {"entered", q.entered},
-                               {"left", q.left},
-                               {"drops", std::move(drops)}});
-  }
-  return json::serialize(json::object{{"queues", std::move(out)}}) + "\n";
 }
 
 unsigned http_status_of(Errc code) {

@@ -1,11 +1,10 @@
-// Answers as text: the JSON objects of docs/reference/api.md.
+// Answers as text: the JSON objects of docs/reference/api.md, but for those of the pages
+// (pages.cc).
 #pragma once
 
 #include <qudag/message.h>
-#include <qudag/metrics.h>
 
 #include <string>
-#include <vector>
 
 namespace qudag::api {
 
@@ -20,11 +19,6 @@ std::string outcome_json(const Delivery& delivery);
 std::string progress_json(std::uint64_t bytes, std::uint64_t of);
 /// {"id":"hex","priority":"normal",...,"bytes":5,"payload":"base64"}
 std::string message_json(const Message& message);
-
-std::string status_json(const NodeStatus& status);
-std::string peers_json(const std::vector<PeerStatus>& peers);
-std::string circuits_json(const std::vector<CircuitStatus>& circuits);
-std::string queues_json(const std::vector<QueueStatus>& queues);
 
 /// The HTTP status that goes with an error code, and with a delivery.
 unsigned http_status_of(Errc code);

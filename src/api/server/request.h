@@ -13,6 +13,8 @@
 
 namespace qudag::api {
 
+struct Page;
+
 /// POST /v1/messages?to=ID&priority=&ttl=&relays=&isolation=&sign=&channel=&progress=
 struct PostMessage {
   NodeId to;
@@ -39,9 +41,9 @@ struct GetMessages {
   ChannelNumber channel = 0;
 };
 
-enum class Page : std::uint8_t { status, peers, circuits, queues, metrics };
+/// GET of a page: pages.h
 struct GetPage {
-  Page page = Page::status;
+  const Page* page = nullptr;  ///< never null
 };
 
 /// GET /v1/stream with a WebSocket upgrade

@@ -1,0 +1,185 @@
+// A page asks the node for a snapshot, waits for the shards without blocking the API thread, and
+// writes it down.
+#include "api/server/pages.h"
+
+#include "api/records/bounds.h"
+#include "api/server/hub.h"
+#include "api/server/json.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <future>
+
+namespace qudag::api {
+namespace {
+
+// ---- Writing ------------------------------------------------------------------------------------
+
+json::object times(const Times& t) {
+  return {{"count", t.count},
+          {"p50_us", t.p50.count()},
+          {"p90_us", t.p90.count()},
+          {"p99_us", t.p99.count()},
+          {"max_us", t.max.count()}};
+}
+
+std::string status_json(const NodeStatus& s) {
+  json::object delivery;
+  for (std::size_t c = 0; c < kPriorityCount; ++c) {
+    delivery[name_of(static_cast<Priority>(c))] = times(s.delivery[c]);
+  }
+  return json::serialize(json::object{
+             {"id", text(s.id.to_string())},
+             {"listen", text(s.listen.to_string())},
+             {"version", text(s.version)},
+             {"shards", s.shards},
+             {"uptime_us", us(s.uptime)},
+             {"links", s.links},
+             {"circuits", s.circuits},
+             {"nodes_known", s.nodes_known},
+             {"relays_known", s.relays_known},
+             {"joined", s.joined},
+             {"not_joined", s.joined ? json::value(nullptr) : json::value(text(s.not_joined))},
+             {"clock_off_s",
+              s.clock_off ? json::value(s.clock_off->count()) : json::value(nullptr)},
+             {"memory_used", s.memory_used},
+             {"memory_limit", s.memory_limit},
+             {"rss", s.rss},
+             {"circuit_build", times(s.circuit_build)},
+             {"delivery", std::move(delivery)},
+             {"stopping", s.stopping}}) +
+         "\n";
+}
+
+std::string peers_json(const std::vector<PeerStatus>& peers) {
+  json::array out;
+  for (const PeerStatus& p : peers) {
+    out.push_back(json::object{{"id", text_or_null(p.id)},
+                               {"address", text(p.address.to_string())},
+                               {"state", text(name_of(p.state))},
+                               {"dialed", p.dialed},
+                               {"tls_group", text(p.tls_group)},
+                               {"tls_signature", text(p.tls_signature)},
+                               {"shard", p.shard},
+                               {"age_us", us(p.age)},
+                               {"rtt_us", us(p.rtt)},
+                               {"bytes_in", p.bytes_in},
+                               {"bytes_out", p.bytes_out},
+                               {"circuits", p.circuits}});
+  }
+  return json::serialize(json::object{{"peers", std::move(out)}}) + "\n";
+}
+
+std::string circuits_json(const std::vector<CircuitStatus>& circuits) {
+  json::array out;
+  for (const CircuitStatus& c : circuits) {
+    out.push_back(json::object{{"id", c.id},
+                               {"shard", c.shard},
+                               {"role", text(name_of(c.role))},
+                               {"priority", text(name_of(c.priority))},
+                               {"ready", c.ready},
+                               {"previous", text_or_null(c.previous)},
+                               {"next", text_or_null(c.next)},
+                               {"previous_address", text_or_null(c.previous_address)},
+                               {"next_address", text_or_null(c.next_address)},
+                               {"age_us", us(c.age)},
+                               {"cells_forward", c.cells_forward},
+                               {"cells_backward", c.cells_backward}});
+  }
+  return json::serialize(json::object{{"circuits", std::move(out)}}) + "\n";
+}
+
+std::string queues_json(const std::vector<QueueStatus>& queues) {
+  const auto or_null = [](std::uint64_t bound) {
+    return bound == 0 ? json::value(nullptr) : json::value(bound);
+  };
+  json::array out;
+  for (const QueueStatus& q : queues) {
+    json::object drops;
+    for (const QueueStatus::Drops& d : q.drops) drops[d.reason] = d.count;
+    out.push_back(json::object{{"kind", text(name_of(q.kind))},
+                               {"name", text(q.name)},
+                               {"level", text(q.level)},
+                               {"shard", q.shard ? json::value(*q.shard) : json::value(nullptr)},
+                               {"when_full", text(q.when_full)},
+                               {"items", q.items},
+                               {"items_max", or_null(q.items_max)},
+                               {"bytes", q.bytes},
+                               {"bytes_max", or_null(q.bytes_max)},
+                               {"age_max_us", us(q.age_max)},
+                               {"oldest_us", us(q.oldest)},
+                               {"waited_p50_us", us(q.waited_p50)},
+                               {"waited_p99_us", us(q.waited_p99)},
+                               {"waited_max_us", us(q.waited_max)},
+                               {"entered", q.entered},
+                               {"left", q.left},
+                               {"drops", std::move(drops)}});
+  }
+  return json::serialize(json::object{{"queues", std::move(out)}}) + "\n";
+}
+
+// ---- Asking -------------------------------------------------------------------------------------
+
+using Text = asio::awaitable<std::optional<std::string>>;
+
+template <class T, class Write>
+Text written(std::future<T> future, const bool& ended, Write write) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  std::chrono::microseconds step{50};
+  std::chrono::microseconds waited{0};
+  while (future.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    if (waited > kSnapshotPatience || ended) co_return std::nullopt;
+    timer.expires_after(step);
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    waited += step;
+    step = std::min(step * 2, std::chrono::microseconds(2'000));
+  }
+  std::optional<T> value;
+  try {
+    value = future.get();
+  } catch (const std::future_error&) {
+    // The node stopped before its shards answered.
+  }
+  if (!value) co_return std::nullopt;
+  co_return write(*value);
+}
+
+Text status(Hub& hub, const bool& ended) { return written(hub.node.status(), ended, status_json); }
+
+Text peers(Hub& hub, const bool& ended) { return written(hub.node.peers(), ended, peers_json); }
+
+Text circuits(Hub& hub, const bool& ended) {
+  return written(hub.node.circuits(), ended, circuits_json);
+}
+
+Text queues(Hub& hub, const bool& ended) {
+  return written(hub.node.queues(), ended, [&hub](std::vector<QueueStatus>& rows) {
+    hub.report(rows);
+    return queues_json(rows);
+  });
+}
+
+Text samples(Hub& hub, const bool& ended) {
+  return written(hub.node.metrics(), ended, [&hub](std::vector<MetricSample>& all) {
+    telemetry::Page own;
+    own.add(metrics::kApi, hub.stats);
+    for (MetricSample& sample : own.take()) all.push_back(std::move(sample));
+    return telemetry::prometheus(std::move(all));
+  });
+}
+
+// The test app.openapi reads this table.
+constexpr Page kPages[] = {
+    {"/v1/status", "application/json", status},         {"/v1/peers", "application/json", peers},
+    {"/v1/circuits", "application/json", circuits},     {"/v1/queues", "application/json", queues},
+    {"/metrics", "text/plain; version=0.0.4", samples},
+};
+
+}  // namespace
+
+std::span<const Page> pages() { return kPages; }
+
+}  // namespace qudag::api
