@@ -12,15 +12,32 @@ namespace {
 using Answer = AcknowledgeRecord::Answer;
 
 struct Acknowledged : TwoNodes {
-  /// Sends number `request`, whose payload is that number.
-  void send(Listener& source, std::uint8_t request) {
-    const std::array payload{static_cast<std::byte>(request)};
+  void send(Listener& source, std::uint64_t request, std::span<const std::byte> payload) {
     ASSERT_TRUE(source.client->send({.request = request,
                                      .destination = b_.node->id(),
                                      .options = direct(),
                                      .progress = false,
                                      .payload = payload}));
     sent(source);
+  }
+  /// Its payload is its number.
+  void send(Listener& source, std::uint8_t request) {
+    send(source, request, std::array{static_cast<std::byte>(request)});
+  }
+  /// A client that acknowledges gets messages with these numbers.
+  void give(Listener& client, Listener& source, std::uint8_t first, std::uint8_t last) {
+    ASSERT_TRUE(client.client->subscribe(0, 0, true));
+    for (std::uint8_t i = first; i <= last; ++i) send(source, i);
+    ASSERT_TRUE(client.until(last - first + 1u));
+  }
+  /// Another one gets so many that were left, and takes them.
+  static void take_over(Listener& client, std::size_t messages) {
+    ASSERT_TRUE(client.client->subscribe(0, 0, true));
+    ASSERT_TRUE(client.until(messages));
+    for (const Received& message : client.messages) {
+      ASSERT_TRUE(client.client->acknowledge({.token = *message.token}));
+    }
+    sent(client);
   }
   /// Everything that it has queued has left.
   static void sent(Listener& client) {
@@ -34,9 +51,7 @@ struct Acknowledged : TwoNodes {
 
 TEST_F(Acknowledged, TheSenderHearsWhatTheClientSays) {
   Listener source(a_.socket), client(b_.socket);
-  ASSERT_TRUE(client.client->subscribe(0, 0, true));
-  for (std::uint8_t i = 1; i <= 3; ++i) send(source, i);
-  ASSERT_TRUE(client.until(3));
+  ASSERT_NO_FATAL_FAILURE(give(client, source, 1, 3));
   EXPECT_TRUE(source.outcomes.empty());
   for (const Received& message : client.messages) {
     ASSERT_TRUE(message.token);
@@ -54,25 +69,18 @@ TEST_F(Acknowledged, WhatADeadClientLeavesGoesToTheNextOne) {
   Listener source(a_.socket);
   {
     Listener first(b_.socket);
-    ASSERT_TRUE(first.client->subscribe(0, 0, true));
-    for (std::uint8_t i = 1; i <= 10; ++i) send(source, i);
-    ASSERT_TRUE(first.until(10));
+    ASSERT_NO_FATAL_FAILURE(give(first, source, 1, 10));
     ASSERT_TRUE(first.client->acknowledge({.token = *first.messages[0].token}));
     sent(first);
     ASSERT_TRUE(source.until(0, 1));
   }  // it dies with nine in hand
   EXPECT_EQ(source.outcomes.size(), 1u);
   Listener second(b_.socket);
-  ASSERT_TRUE(second.client->subscribe(0, 0, true));
-  ASSERT_TRUE(second.until(9));
+  ASSERT_NO_FATAL_FAILURE(take_over(second, 9));
   std::set<std::uint8_t> numbers;
-  for (const Received& message : second.messages) {
-    numbers.insert(number(message));
-    ASSERT_TRUE(second.client->acknowledge({.token = *message.token}));
-  }
+  for (const Received& message : second.messages) numbers.insert(number(message));
   EXPECT_EQ(numbers.size(), 9u);
   EXPECT_FALSE(numbers.contains(1));
-  sent(second);
   ASSERT_TRUE(source.until(0, 10));
   for (const auto& end : source.outcomes) EXPECT_EQ(end.outcome, Outcome::delivered);
 }
@@ -85,14 +93,7 @@ TEST_F(Acknowledged, WhatADeadClientHadNotReadGoesToTheNextOneToo) {
   {
     Listener first(b_.socket);
     ASSERT_TRUE(first.client->subscribe(0, 0, true));
-    for (std::uint64_t i = 1; i <= kMessages; ++i) {
-      ASSERT_TRUE(source.client->send({.request = i,
-                                       .destination = b_.node->id(),
-                                       .options = direct(),
-                                       .progress = false,
-                                       .payload = large}));
-      sent(source);
-    }
+    for (std::uint64_t i = 1; i <= kMessages; ++i) send(source, i, large);
     ASSERT_TRUE(wait_for([&] {
       const auto rows = Client(b_.socket).get("/v1/queues");
       return rows && rows->find(
@@ -101,13 +102,8 @@ TEST_F(Acknowledged, WhatADeadClientHadNotReadGoesToTheNextOneToo) {
     }));
   }
   Listener second(b_.socket);
-  ASSERT_TRUE(second.client->subscribe(0, 0, true));
-  ASSERT_TRUE(second.until(kMessages));
-  for (const Received& message : second.messages) {
-    EXPECT_EQ(message.payload, large);
-    ASSERT_TRUE(second.client->acknowledge({.token = *message.token}));
-  }
-  sent(second);
+  ASSERT_NO_FATAL_FAILURE(take_over(second, kMessages));
+  for (const Received& message : second.messages) EXPECT_EQ(message.payload, large);
   ASSERT_TRUE(source.until(0, kMessages));
   for (const auto& end : source.outcomes) EXPECT_EQ(end.outcome, Outcome::delivered);
 }
@@ -147,8 +143,7 @@ TEST_F(Acknowledged, WhatIsOverItsTimeToLiveComesToNobody) {
 
 TEST_F(Acknowledged, ALaterOneComesAgain) {
   Listener source(a_.socket), client(b_.socket);
-  ASSERT_TRUE(client.client->subscribe(0, 0, true));
-  send(source, 7);
+  ASSERT_NO_FATAL_FAILURE(give(client, source, 7, 7));
   for (std::size_t times = 1; times <= 3; ++times) {
     ASSERT_TRUE(client.until(times));
     const AcknowledgeRecord again{.token = *client.messages.back().token,
@@ -170,12 +165,7 @@ TEST_F(Acknowledged, ALargeOneIsGivenBackAndComesAgainWhole) {
   ASSERT_TRUE(client.client->subscribe(0, 0, true));
   std::vector<std::byte> large(4'000'000);
   for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<std::byte>(i * 7 + i / 253);
-  ASSERT_TRUE(source.client->send({.request = 1,
-                                   .destination = b_.node->id(),
-                                   .options = direct(),
-                                   .progress = false,
-                                   .payload = large}));
-  sent(source);
+  send(source, 1, large);
   ASSERT_TRUE(client.until(1));
   ASSERT_TRUE(client.client->acknowledge(
       {.token = *client.messages[0].token, .answer = Answer::again, .delay = {}}));
@@ -189,9 +179,7 @@ TEST_F(Acknowledged, ALargeOneIsGivenBackAndComesAgainWhole) {
 
 TEST_F(Acknowledged, ATokenThatThereIsNotEndsTheConnectionAndLosesNothing) {
   Listener source(a_.socket), liar(b_.socket);
-  ASSERT_TRUE(liar.client->subscribe(0, 0, true));
-  send(source, 5);
-  ASSERT_TRUE(liar.until(1));
+  ASSERT_NO_FATAL_FAILURE(give(liar, source, 5, 5));
   ASSERT_TRUE(liar.client->acknowledge({.token = *liar.messages[0].token + 1}));
   ASSERT_TRUE(liar.loop.run_until([&] { return liar.client->ended().has_value(); },
                                   std::chrono::seconds(20)));
@@ -206,9 +194,7 @@ TEST_F(Acknowledged, ASubscriberThatDoesNotAcknowledgeTakesWhatWasLeft) {
   Listener source(a_.socket);
   {
     Listener first(b_.socket);
-    ASSERT_TRUE(first.client->subscribe(0, 0, true));
-    send(source, 3);
-    ASSERT_TRUE(first.until(1));
+    ASSERT_NO_FATAL_FAILURE(give(first, source, 3, 3));
   }
   Listener second(b_.socket);
   ASSERT_TRUE(second.client->subscribe());
@@ -224,9 +210,7 @@ struct SmallQueue : Acknowledged {
 
 TEST_F(SmallQueue, WhatIsInHandCountsUntilItIsAcknowledged) {
   Listener source(a_.socket), client(b_.socket);
-  ASSERT_TRUE(client.client->subscribe(0, 0, true));
-  for (std::uint8_t i = 1; i <= 4; ++i) send(source, i);
-  ASSERT_TRUE(client.until(4));
+  ASSERT_NO_FATAL_FAILURE(give(client, source, 1, 4));
   send(source, 5);
   ASSERT_TRUE(source.until(0, 1));
   EXPECT_EQ(source.outcomes[0].request, 5u);
@@ -242,9 +226,7 @@ TEST_F(Acknowledged, KilledAfterEachNumberOfMessages) {
     std::map<std::uint8_t, int> handled;
     {
       Listener first(b_.socket);
-      ASSERT_TRUE(first.client->subscribe(0, 0, true));
-      for (std::uint8_t i = 1; i <= kMessages; ++i) send(source, i);
-      ASSERT_TRUE(first.until(kMessages));
+      ASSERT_NO_FATAL_FAILURE(give(first, source, 1, kMessages));
       for (std::size_t i = 0; i < k; ++i) {
         ++handled[number(first.messages[i])];
         ASSERT_TRUE(first.client->acknowledge({.token = *first.messages[i].token}));
@@ -253,13 +235,8 @@ TEST_F(Acknowledged, KilledAfterEachNumberOfMessages) {
       ASSERT_TRUE(source.until(0, k));
     }
     Listener second(b_.socket);
-    ASSERT_TRUE(second.client->subscribe(0, 0, true));
-    ASSERT_TRUE(second.until(kMessages - k));
-    for (const Received& message : second.messages) {
-      ++handled[number(message)];
-      ASSERT_TRUE(second.client->acknowledge({.token = *message.token}));
-    }
-    sent(second);
+    ASSERT_NO_FATAL_FAILURE(take_over(second, kMessages - k));
+    for (const Received& message : second.messages) ++handled[number(message)];
     ASSERT_TRUE(source.until(0, kMessages));
     for (const auto& end : source.outcomes) {
       EXPECT_EQ(end.outcome, Outcome::delivered);
