@@ -182,7 +182,11 @@ void CircuitPool::build(Flow& flow, Now now) {
     const bool served = std::ranges::any_of(
         flow.circuits, [](const CircuitEnd* circuit_end) { return circuit_end->takes_new(); });
     wait_before_next(flow, now);
-    if (!served) listener_.on_no_way(flow, route.error(), now);
+    if (route.error() == Errc::unreachable) {
+      flow.last_failure = route.error();  // it may come back
+    } else if (!served) {
+      listener_.on_no_way(flow, route.error(), now);
+    }
     return;
   }
   in_build_ = true;

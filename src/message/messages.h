@@ -39,7 +39,8 @@ class Port;
 class Routes {
  public:
   virtual ~Routes() = default;
-  /// Hops in order, the destination last; hops.size() == relays + 1. unknown_destination, no_route.
+  /// Hops in order, the destination last; hops.size() == relays + 1. unknown_destination, no_route;
+  /// unreachable if the destination has stopped, and may come back.
   virtual Result<std::vector<onion::RouteHop>> draw(const NodeId& destination, unsigned relays,
                                                     Now now) = 0;
   /// How a drawn route did: ready after `took`, or which hop failed (index, SIZE_MAX: unknown).

@@ -113,4 +113,14 @@ Result<Announcement> announce(const AnnouncementInput& input) {
   return out;
 }
 
+Result<std::vector<std::byte>> withdrawal(const crypto::Identity& identity,
+                                          std::uint64_t descriptor_lifetime_s, Now now,
+                                          UnixSeconds published_before) {
+  netmap::Descriptor descriptor;
+  descriptor.published = published_at(now.unix_seconds, published_before);
+  descriptor.expires = descriptor.published + descriptor_lifetime_s;
+  descriptor.withdrawn = true;
+  return netmap::encode_and_sign(descriptor, identity);
+}
+
 }  // namespace qudag::shard

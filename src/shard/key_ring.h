@@ -51,6 +51,12 @@ struct AnnouncementInput {
 /// a descriptor over the result. Pure but for OpenSSL's randomness; for a worker thread.
 Result<Announcement> announce(const AnnouncementInput& input);
 
+/// The descriptor of a node that stops, signed (1.2 ms): it takes the place of the one before, and
+/// lasts as long.
+Result<std::vector<std::byte>> withdrawal(const crypto::Identity& identity,
+                                          std::uint64_t descriptor_lifetime_s, Now now,
+                                          UnixSeconds published_before);
+
 /// What a shard accepts builds for.
 std::vector<onion::OnionKey> onion_keys(const std::vector<HeldKey>& held);
 

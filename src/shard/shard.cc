@@ -22,6 +22,10 @@ constexpr Duration kClosingTime = 500ms;
 // A circuit through a node that stops has been left when it carried nothing for so long.
 constexpr Duration kLeftAfter = 500ms;
 constexpr Duration kLookAgain = 50ms;
+/// Until the withdrawn descriptor has left over all links, those of other shards too; and until
+/// there is a link at all.
+constexpr Duration kTellTime = 50ms;
+constexpr Duration kTellMost = 2s;
 
 message::Taken to_taken(Accept accept) {
   switch (accept) {
@@ -172,7 +176,7 @@ void Shard::flush(Now now) {
 TimePoint Shard::next_deadline() const {
   TimePoint due =
       std::min({endpoint_->next_deadline(), circuits_.next_deadline(), messages_->next_deadline(),
-                phase_end_, maintain_at_, show_at_, protection_->next_deadline()});
+                phase_end_, told_end_, maintain_at_, show_at_, protection_->next_deadline()});
   if (phase_ == Phase::running) due = std::min(due, warm_.next_deadline());
   if (setup_.index == 0) {
     due = std::min({due, setup_.hub->next_deadline(), renew_at_});
@@ -394,6 +398,11 @@ void Shard::set_view(netmap::ViewPtr view, Now now) {
       own->onion_key(now.unix_seconds)->bytes() != keys_.front().key.pair->public_bytes()) {
     renew_at_ = now.mono;
   }
+  // Or that an earlier run of it withdrew.
+  if (setup_.index == 0 && phase_ == Phase::running && setup_.options->known &&
+      view_->find_withdrawn(setup_.identity->id()) != nullptr) {
+    renew_at_ = now.mono;
+  }
   transport_.set_view(view);
   warm_.set_view(view);
   routes_.set_view(std::move(view));
@@ -421,6 +430,45 @@ void Shard::stop(Duration grace, Now now) {
   phase_ = Phase::draining;
   phase_end_ = now.mono + grace / 2;
   grace_end_ = now.mono + grace;
+  if (!setup_.options->known) return;
+  if (bootstrap_) {
+    withdraw(std::min<Duration>(grace / 2, kTellMost), now);
+  } else if (!endpoint_->links().empty()) {  // shard 0 has something to tell over them
+    told_end_ = now.mono + std::min<Duration>(grace / 2, kTellTime);
+  }
+}
+
+/// So that nobody looks for this node until its descriptor would have ended. A quiet network has no
+/// links over which gossip would go on at once: so a relay tells a few others itself, and who is no
+/// relay those whom it dials anyway.
+void Shard::withdraw(Duration most, Now now) {
+  const auto raw = withdrawal(
+      *setup_.identity, static_cast<std::uint64_t>(setup_.options->descriptor_lifetime.count()),
+      now, published_before());
+  // Refused if the clock was set just now: then peers see that the node is gone.
+  if (!raw || view_->entries().size() <= 1 || !setup_.hub->add(*raw, now)) return;
+  bootstrap_->last_round(now, *view_, may_open_ahead());
+  setup_.hub->on_time(now);
+  telling_ = true;
+  told_end_ = now.mono + most;
+}
+
+bool Shard::still_tells(Now now) {
+  if (told_end_ == kNever) return false;
+  if (now.mono >= told_end_) {
+    told_end_ = kNever;
+    return false;
+  }
+  const auto dials = [this] {
+    return std::ranges::any_of(endpoint_->links(), [](const link::LinkInfo& info) {
+      return info.dialer && info.state <= link::LinkState::handshaking;
+    });
+  };
+  if (telling_ && !ready_links_.empty() && setup_.hub->stats().owed == 0 && !dials()) {
+    telling_ = false;  // it is in the links' hands
+    told_end_ = std::min(told_end_, now.mono + kTellTime);
+  }
+  return true;
 }
 
 void Shard::advance_stop(Now now) {
@@ -429,6 +477,7 @@ void Shard::advance_stop(Now now) {
     return stats.waiting + stats.in_flight > 0;
   };
   if (phase_ == Phase::draining) {
+    if (still_tells(now)) return;
     if (under_way() && now.mono < phase_end_) return;
     phase_ = Phase::leaving;
     phase_end_ = now.mono;

@@ -138,6 +138,8 @@ class Shard final : public runtime::Driven,
   void fill_stock();
   void keep_state(Now now);
   UnixSeconds published_before() const;
+  void withdraw(Duration most, Now now);
+  bool still_tells(Now now);
   void advance_stop(Now now);
   void count_ended(Priority priority, std::size_t bytes);
   void tell_ended();
@@ -204,6 +206,8 @@ class Shard final : public runtime::Driven,
 
   Phase phase_ = Phase::running;
   TimePoint phase_end_ = kNever;
+  TimePoint told_end_ = kNever;  // of draining, the least: the withdrawn descriptor goes out
+  bool telling_ = false;         // not all links have it
   TimePoint grace_end_ = kNever;
   EndedByPriority ended_{};  // since the host was told
   std::array<RecentHistogram, kPriorityCount> delivery_us_;

@@ -111,8 +111,12 @@ void Shard::look_where_we_are(Now now) {
 }
 
 UnixSeconds Shard::published_before() const {
-  const netmap::Entry* own = view_->find(setup_.identity->id());
-  return std::max(published_, own == nullptr ? 0 : own->descriptor.published);
+  UnixSeconds latest = published_;
+  const NodeId& self = setup_.identity->id();
+  for (const netmap::Entry* own : {view_->find(self), view_->find_withdrawn(self)}) {
+    if (own != nullptr) latest = std::max(latest, own->descriptor.published);
+  }
+  return latest;
 }
 
 /// Peers judge by wall time what we publish. So it is renewed by both clocks, and at once when they
@@ -154,6 +158,11 @@ void Shard::time_frame(link::LinkId link, Bytes body, Now now) {
 }
 
 void Shard::renew(Now now) {
+  if (phase_ != Phase::running) {  // it is withdrawn
+    renew_at_ = kNever;
+    renew_wall_at_ = kNeverByWall;
+    return;
+  }
   if (renewing_) {  // with what is true then
     renew_again_ = true;
     renew_at_ = now.mono + kRenewRetry;
@@ -186,6 +195,7 @@ void Shard::renew(Now now) {
 }
 
 void Shard::announced(const Announcement& made, Now now) {
+  if (phase_ != Phase::running) return;
   keys_ = made.keys;
   published_ = made.published;
   const std::vector<onion::OnionKey> accepted = onion_keys(keys_);

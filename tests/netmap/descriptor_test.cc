@@ -186,7 +186,8 @@ TEST(Descriptor, TheReaderKeepsTheRules) {
   constexpr std::size_t kPort = kAddresses + 1 + 16;
   constexpr std::size_t kKeys = kPort + 2;
   EXPECT_EQ(changed(kFlags, std::uint32_t{0}), Errc::ok);
-  EXPECT_EQ(changed(kFlags, std::uint32_t{2}), Errc::malformed);
+  EXPECT_EQ(changed(kFlags, std::uint32_t{2}), Errc::malformed) << "withdrawn, with addresses";
+  EXPECT_EQ(changed(kFlags, std::uint32_t{4}), Errc::malformed);
   EXPECT_EQ(changed(kPublished, std::uint64_t{kToday + 2 * kDay}), Errc::malformed);
   EXPECT_EQ(changed(kPublished, std::uint64_t{0}), Errc::malformed) << "over seven days";
   EXPECT_EQ(changed(kPublished + 8, UINT64_MAX), Errc::malformed) << "no wrapping";
@@ -197,6 +198,38 @@ TEST(Descriptor, TheReaderKeepsTheRules) {
   EXPECT_EQ(changed(kKeys, std::uint8_t{0}), Errc::malformed);
   EXPECT_EQ(changed(kKeys, std::uint8_t{3}), Errc::malformed);
   EXPECT_EQ(changed(kKeys + 1, std::uint64_t{kToday + kDay}), Errc::malformed);
+}
+
+/// Of a node that has stopped: it says nothing else.
+TEST(Descriptor, AWithdrawnOneSaysNothingElse) {
+  const auto identity = identity_of(7);
+  Descriptor d;
+  d.published = kToday;
+  d.expires = kToday + kDay;
+  d.withdrawn = true;
+  const auto raw = encode_and_sign(d, identity);
+  ASSERT_TRUE(raw);
+  EXPECT_EQ(raw->size(), 5'292u);
+  const auto entry = make_entry(*raw, kToday);
+  ASSERT_TRUE(entry);
+  EXPECT_TRUE((*entry)->descriptor.withdrawn);
+  EXPECT_FALSE((*entry)->descriptor.relay);
+  EXPECT_EQ((*entry)->onion_key(kToday), nullptr);
+  for (std::size_t i = 0; i < raw->size(); i += 97) {
+    auto other = *raw;
+    other[i] ^= std::byte{1};
+    EXPECT_FALSE(make_entry(other, kToday)) << i;
+  }
+  for (const auto& change : std::vector<std::function<void(Descriptor&)>>{
+           [](Descriptor& of) { of.relay = true; }, [](Descriptor& of) { of.capacity_kib_s = 1; },
+           [](Descriptor& of) { of.addresses = full_descriptor().addresses; },
+           [](Descriptor& of) { of.onion_keys = full_descriptor().onion_keys; }}) {
+    Descriptor more = d;
+    change(more);
+    const auto refused = encode_and_sign(more, identity);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::invalid_argument);
+  }
 }
 
 TEST(Descriptor, EntryImportsItsKeysAndPicksTheNewestValidOne) {

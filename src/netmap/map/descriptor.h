@@ -37,6 +37,9 @@ struct Descriptor {
   UnixSeconds published = 0;
   UnixSeconds expires = 0;
   bool relay = false;
+  /// The node has stopped: no addresses, no keys, and no relay. It keeps the place of what it
+  /// withdraws until that would have ended.
+  bool withdrawn = false;
   std::uint32_t capacity_kib_s = 0;
   std::uint16_t version_min = 1;
   std::uint16_t version_max = 1;

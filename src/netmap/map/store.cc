@@ -296,14 +296,19 @@ void Store::append_digests(std::uint8_t lo, std::uint8_t hi, Reach path,
 
 ViewPtr Store::view() {
   if (view_version_ != version_) {
-    std::vector<EntryPtr> entries;
+    std::vector<EntryPtr> entries, withdrawn;
     std::vector<bool> counts;
     entries.reserve(held_.size());
     for (const auto& [id, held] : held_) {
+      if (held.entry->descriptor.withdrawn) {
+        withdrawn.push_back(held.entry);
+        continue;
+      }
       entries.push_back(held.entry);
       if (rules_.only_reached) counts.push_back(held.counts);
     }
-    view_ = std::make_shared<const View>(std::move(entries), std::move(counts));
+    view_ =
+        std::make_shared<const View>(std::move(entries), std::move(counts), std::move(withdrawn));
     view_version_ = version_;
   }
   return view_;

@@ -29,6 +29,11 @@ std::vector<EntryPtr> sorted(std::vector<EntryPtr> entries) {
   return entries;
 }
 
+const EntryPtr* find_in(std::span<const EntryPtr> sorted, const NodeId& id) {
+  const auto at = std::ranges::lower_bound(sorted, id, {}, id_of);
+  return at != sorted.end() && id_of(*at) == id ? &*at : nullptr;
+}
+
 std::uint64_t next_number() {
   static std::atomic<std::uint64_t> made{0};
   return made.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -38,8 +43,8 @@ std::uint64_t next_number() {
 
 View::View(std::vector<EntryPtr> entries) : View(sorted(std::move(entries)), {}) {}
 
-View::View(std::vector<EntryPtr> entries, std::vector<bool> counts)
-    : entries_(std::move(entries)), number_(next_number()) {
+View::View(std::vector<EntryPtr> entries, std::vector<bool> counts, std::vector<EntryPtr> withdrawn)
+    : entries_(std::move(entries)), withdrawn_(std::move(withdrawn)), number_(next_number()) {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     if (entries_[i]->descriptor.relay && (counts.empty() || counts[i])) {
       relays_.push_back(entries_[i]);
@@ -49,13 +54,18 @@ View::View(std::vector<EntryPtr> entries, std::vector<bool> counts)
 }
 
 EntryPtr View::find_shared(const NodeId& id) const {
-  const auto at = std::ranges::lower_bound(entries_, id, {}, id_of);
-  return at != entries_.end() && id_of(*at) == id ? *at : nullptr;
+  const EntryPtr* found = find_in(entries_, id);
+  return found == nullptr ? nullptr : *found;
 }
 
 const Entry* View::find(const NodeId& id) const {
-  const auto at = std::ranges::lower_bound(entries_, id, {}, id_of);
-  return at != entries_.end() && id_of(*at) == id ? at->get() : nullptr;
+  const EntryPtr* found = find_in(entries_, id);
+  return found == nullptr ? nullptr : found->get();
+}
+
+const Entry* View::find_withdrawn(const NodeId& id) const {
+  const EntryPtr* found = find_in(withdrawn_, id);
+  return found == nullptr ? nullptr : found->get();
 }
 
 double View::claim(std::size_t index) const {

@@ -18,13 +18,17 @@ class View {
   View() = default;
   explicit View(std::vector<EntryPtr> entries);  // any order, ids distinct; sorts by id
   /// Sorted by id already; `counts`: which of them may be relays of a route. Empty: all that say
-  /// so.
-  View(std::vector<EntryPtr> entries, std::vector<bool> counts);
+  /// so. `withdrawn`: of nodes that have stopped, sorted.
+  View(std::vector<EntryPtr> entries, std::vector<bool> counts,
+       std::vector<EntryPtr> withdrawn = {});
 
   const Entry* find(const NodeId& id) const;
   /// The same, as a handle; null if there is none.
   EntryPtr find_shared(const NodeId& id) const;
   std::span<const EntryPtr> entries() const { return entries_; }
+  /// Of a node that said that it stops, and has not come back; null for all others. entries() and
+  /// find() have none of these.
+  const Entry* find_withdrawn(const NodeId& id) const;
 
   /// Entries that take relayed circuits, and are there as far as this node knows, by id. Nothing
   /// that they say of themselves makes one more likely than another before this node has measured
@@ -41,6 +45,7 @@ class View {
  private:
   std::vector<EntryPtr> entries_;
   std::vector<EntryPtr> relays_;
+  std::vector<EntryPtr> withdrawn_;
   double median_claim_ = 0;  // of the relays, KiB/s
   std::uint64_t number_ = 0;
 };

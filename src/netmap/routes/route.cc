@@ -232,6 +232,9 @@ Result<std::vector<EntryPtr>> draw_route(const View& view, const NodeId& self,
   if (relays > limits::kRelaysMax) return fail(Errc::invalid_argument, "at most 5 relays");
   if (destination == self) return fail(Errc::invalid_argument, "the destination is this node");
   EntryPtr last = view.find_shared(destination);
+  if (last == nullptr && view.find_withdrawn(destination) != nullptr) {
+    return fail(Errc::unreachable, "the destination has stopped");
+  }
   if (last == nullptr || !is_usable(*last, now)) return fail(Errc::unknown_destination);
 
   std::vector<EntryPtr> route;

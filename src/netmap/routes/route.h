@@ -42,8 +42,8 @@ std::size_t relays_together(const View& view, const NodeId& self, bool distinct_
 
 /// `relays` distinct relays drawn by weight, then the destination. Never `self`, never a hop twice.
 /// Nothing but its id tells the relays of one destination from those of another.
-/// unknown_destination (or no valid onion key), no_route; invalid_argument for `relays` above 5 and
-/// for ourselves as the destination.
+/// unreachable (the destination has stopped), unknown_destination (or no valid onion key),
+/// no_route; invalid_argument for `relays` above 5 and for ourselves as the destination.
 Result<std::vector<EntryPtr>> draw_route(const View& view, const NodeId& self,
                                          const NodeId& destination, unsigned relays,
                                          const RoutePolicy& policy, Guards& guards,

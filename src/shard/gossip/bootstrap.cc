@@ -9,6 +9,7 @@ namespace {
 using namespace std::chrono_literals;
 constexpr Duration kFirstPause = 250ms;
 constexpr std::size_t kRelaysPerRound = 3;
+constexpr std::size_t kRelaysOfTheLast = 16;
 
 }  // namespace
 
@@ -19,13 +20,7 @@ Bootstrap::Bootstrap(Parts parts, Rng& rng)
 
 void Bootstrap::on_time(Now now, const netmap::View& view, bool ahead) {
   if (now.mono < due_) return;
-  parts_.begins_round(now);
-  for (const PeerAddress& entry : parts_.entries) {
-    if (entry.id != parts_.self) parts_.dial_entry(entry, now);
-  }
-  for (const NodeId& guard : parts_.guards()) parts_.dial_known(guard, now);
-  if (ahead && parts_.relay) dial_relays(now, view);
-
+  dial(now, view, ahead ? kRelaysPerRound : 0);
   const bool alone = view.entries().size() <= 1;
   pause_ = alone ? std::min(pause_ * 2, parts_.interval) : parts_.interval;
   // A quarter of jitter, so that nodes started together do not stay in step.
@@ -39,12 +34,27 @@ void Bootstrap::begin_again(Now now) {
   pause_ = std::min<Duration>(kFirstPause, parts_.interval);
 }
 
-void Bootstrap::dial_relays(Now now, const netmap::View& view) {
-  const auto relays = view.relays();
-  if (relays.empty()) return;
-  for (std::size_t i = 0; i < kRelaysPerRound; ++i) {
-    const NodeId& id = relays[rng_.below(relays.size())]->descriptor.id;
-    if (id != parts_.self) parts_.dial_known(id, now);
+void Bootstrap::last_round(Now now, const netmap::View& view, bool ahead) {
+  dial(now, view, ahead ? kRelaysOfTheLast : 0);
+}
+
+void Bootstrap::dial(Now now, const netmap::View& view, std::size_t relays) {
+  parts_.begins_round(now);
+  for (const PeerAddress& entry : parts_.entries) {
+    if (entry.id != parts_.self) parts_.dial_entry(entry, now);
+  }
+  for (const NodeId& guard : parts_.guards()) parts_.dial_known(guard, now);
+  if (parts_.relay) dial_relays(now, view, relays);
+}
+
+void Bootstrap::dial_relays(Now now, const netmap::View& view, std::size_t count) {
+  std::vector<NodeId> others;
+  for (const netmap::EntryPtr& relay : view.relays()) {
+    if (relay->descriptor.id != parts_.self) others.push_back(relay->descriptor.id);
+  }
+  for (std::size_t i = 0; i < std::min(count, others.size()); ++i) {
+    std::swap(others[i], others[i + rng_.below(others.size() - i)]);
+    parts_.dial_known(others[i], now);
   }
 }
 

@@ -36,10 +36,14 @@ class Bootstrap {
   /// The next round is at once, and those after it come as after a start: all that was known may be
   /// worth nothing.
   void begin_again(Now now);
+  /// One more, of a node that stops: a relay dials more of the others, so that all of a small
+  /// network, and enough of a large one, hear of it from the node itself.
+  void last_round(Now now, const netmap::View& view, bool ahead);
   TimePoint next_deadline() const { return due_; }
 
  private:
-  void dial_relays(Now now, const netmap::View& view);
+  void dial(Now now, const netmap::View& view, std::size_t relays);
+  void dial_relays(Now now, const netmap::View& view, std::size_t count);
 
   const Parts parts_;
   Rng& rng_;
