@@ -103,6 +103,7 @@ inline constexpr std::size_t kCreditBytes = std::size_t{4} << 20;
 inline constexpr std::size_t kSmallMessageBytes = 256;
 inline constexpr std::size_t kUnackedMax = kCreditBytes / kSmallMessageBytes;  // 16,384
 inline constexpr std::size_t kControlFramesMax = kUnackedMax + 1'024;
+inline constexpr std::size_t kPongFramesMax = 256;
 // Marks for progress: one for each step within the window, and the ends of messages.
 inline constexpr std::size_t kProgressStepBytes = 256 * 1024;
 inline constexpr std::size_t kProgressMarksMax = 4 * (kCreditBytes / kProgressStepBytes);  // 64

@@ -149,6 +149,11 @@ std::size_t Circuits::sendable(CircuitId id) const {
   return circuit == nullptr ? 0 : impl_->core.sendable(*circuit);
 }
 
+std::size_t Circuits::held(CircuitId id) const {
+  const Circuit* circuit = impl_->core.find(id);
+  return circuit == nullptr ? 0 : impl_->core.held(*circuit).bytes;
+}
+
 memory::Block Circuits::payload_block(Priority priority) {
   memory::Block block =
       impl_->core.pool.take(onion::block_size(priority), onion::block_use(priority));
@@ -166,6 +171,17 @@ void Circuits::close(CircuitId id, Now now) {
   Circuit* circuit = core.find(id);
   if (circuit == nullptr) return;
   core.end(*circuit, {.why = Errc::ok, .tell = false}, now);
+}
+
+void Circuits::give_up(CircuitId id, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  Circuit* circuit = core.find(id);
+  if (circuit == nullptr) return;
+  ++core.stats.ended_reclaimed;
+  core.end(*circuit,
+           {.why = Errc::ok, .previous = EndCode::refused, .next = EndCode::refused, .tell = false},
+           now);
 }
 
 std::optional<CircuitInfo> Circuits::info(CircuitId id) const {
@@ -208,6 +224,7 @@ void Circuits::on_stream_opened(StreamId stream, Now now) {
 void Circuits::on_stream_data(StreamId stream, std::uint64_t context, Bytes data, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;
+  core.note_brought(stream.link, data.size(), now);
   const CircuitId id = circuit_of(context);
   const Neighbor from = side_of(context);
   Circuit* circuit = core.find(id);
@@ -281,9 +298,9 @@ void Circuits::on_extended(std::uint64_t ticket, Result<StreamId> stream, Now no
 
 // ---- protection ---------------------------------------------------------------------------------
 
-void Circuits::set_refusal(double chance, double high) {
-  impl_->core.refusal = chance;
-  impl_->core.refusal_high = high;
+void Circuits::set_refusal(Refusal held, Refusal brought) {
+  impl_->core.refusal_held = held;
+  impl_->core.refusal_brought = brought;
 }
 
 // A circuit that backpressure has stopped holds cells and gets no new ones. Of those, the one whose
@@ -295,7 +312,9 @@ std::size_t Circuits::shed(Priority priority, std::size_t count, Now now) {
   core.for_each([&](const Circuit& circuit) {
     const std::size_t held = circuit.previous.unconsumed + circuit.next.unconsumed;
     if (circuit.role == CircuitRole::relay && circuit.phase == Phase::ready &&
-        circuit.priority == priority && held >= onion::cell_bytes(priority)) {
+        circuit.priority == priority && held >= onion::cell_bytes(priority) &&
+        (now.mono - circuit.last_cell >= kIdle ||
+         !core.brings_little(circuit.previous.stream.link, now))) {
       stuck.emplace_back(circuit.last_cell, circuit.id);
     }
   });
@@ -327,14 +346,8 @@ std::size_t Circuits::reclaim(Priority priority, std::size_t bytes, Now now) {
   core.for_each([&](const Circuit& c) {
     // What a source sends is a message that waits, whatever becomes of the circuit.
     if (c.priority != priority || c.role == CircuitRole::source) return;
-    Candidate out{{}, 0, c.id};
-    for (const Side* side : {&c.previous, &c.next}) {
-      if (!side->open()) continue;
-      const Sink::CellsHeld held = core.sink.held(side->stream);
-      out.bytes += held.bytes;
-      out.waited = std::max(out.waited, held.waited);
-    }
-    if (out.bytes > 0) holding.push_back(out);
+    const Sink::CellsHeld held = core.held(c);
+    if (held.bytes > 0) holding.push_back({held.waited, held.bytes, c.id});
   });
   std::sort(holding.begin(), holding.end(),
             [](const Candidate& a, const Candidate& b) { return a.waited > b.waited; });

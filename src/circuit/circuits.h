@@ -132,6 +132,13 @@ struct CircuitInfo {
   std::uint64_t cells_forward = 0, cells_backward = 0;
 };
 
+/// Chances, 0 to 1, with which new circuits of others are refused. Anybody may say high, so it is
+/// not always welcome. The priority is in the first two bytes of a stream; no more is read.
+struct Refusal {
+  double chance = 0;
+  double high = 0;
+};
+
 class Circuits {
  public:
   Circuits(CircuitsOptions options, memory::BlockPool& pool, Rng& rng, Sink& sink);
@@ -150,10 +157,14 @@ class Circuits {
   void send(CircuitId circuit, memory::Block payload, Now now);
   /// Cells that may be sent now; 0 if the circuit is not ready or gone.
   std::size_t sendable(CircuitId circuit) const;
+  /// Bytes of cells that its streams hold, in packets or not; 0 if it is gone.
+  std::size_t held(CircuitId circuit) const;
   /// A block with a window of payload_bytes(priority), to be filled; empty if the pool is
   /// exhausted.
   memory::Block payload_block(Priority priority);
   void close(CircuitId circuit, Now now);
+  /// The same, because memory is short: the neighbour hears `refused`.
+  void give_up(CircuitId circuit, Now now);
   std::optional<CircuitInfo> info(CircuitId circuit) const;
   std::vector<CircuitInfo> list() const;
   std::size_t size() const;
@@ -177,12 +188,13 @@ class Circuits {
   void on_extended(std::uint64_t ticket, Result<StreamId> stream, Now now);
 
   // Protection, for the overload manager.
-  /// The chance with which circuits that others begin are refused, 0 to 1, and that for high
-  /// priority (anybody may say high, so it is not always welcome). The priority is in the first two
-  /// bytes of a stream; no more is read.
-  void set_refusal(double chance, double high);
+  /// How new circuits of others are refused. `held`: because of what circuits hold, and links with
+  /// few circuits are spared. `brought`: because of the time that cells take, and links that bring
+  /// little are spared, however many circuits they have.
+  void set_refusal(Refusal held, Refusal brought = {});
   /// Ends the `count` relayed circuits of that priority that have held cells back for longest; how
-  /// many it ended. Looks at every circuit.
+  /// many it ended. Those of links that bring little only when they have held them for five
+  /// seconds. Looks at every circuit.
   std::size_t shed(Priority priority, std::size_t count, Now now);
   /// Memory is short: ends relayed circuits of that priority and those that end here, whole, until
   /// about so many bytes are free, the one first whose oldest queued data waits the longest. Both

@@ -198,6 +198,7 @@ void Core::detach(Side& side) {
     links_[side.stream.link].first = side.link_after;
   } else {
     links_.erase(side.stream.link);
+    bringing_ = {};
   }
   side = Side{};
 }
@@ -217,6 +218,17 @@ void Core::consume(Side& side, std::size_t bytes) {
   if (back == 0 || !side.open()) return;
   side.unconsumed -= back;
   sink.consume(side.stream, back);
+}
+
+Sink::CellsHeld Core::held(const Circuit& circuit) const {
+  Sink::CellsHeld out;
+  for (const Side* side : {&circuit.previous, &circuit.next}) {
+    if (!side->open()) continue;
+    const Sink::CellsHeld held = sink.held(side->stream);
+    out.bytes += held.bytes;
+    out.waited = std::max(out.waited, held.waited);
+  }
+  return out;
 }
 
 memory::Block Core::take_cell(Circuit& circuit, Side& from, Bytes& data, Now now) {

@@ -14,9 +14,13 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace qudag::circuit {
+
+/// A circuit without a cell for so long is idle.
+inline constexpr Duration kIdle = std::chrono::seconds(5);
 
 /// What one link has here: all sides on it, and the circuits that came over it.
 struct LinkShare {
@@ -24,6 +28,9 @@ struct LinkShare {
   std::size_t asked = 0;        // circuits that its peer began, in any state
   std::size_t building = 0;     // of them, not yet ready
   TimePoint none_idle_until{};  // a search for an idle one found none
+  // Bytes that came over it, in the second that began then, and in the one before.
+  TimePoint second{};
+  std::uint64_t bytes = 0, bytes_before = 0;
 };
 
 /// How a circuit ends: what its streams are told, and what the layer above is.
@@ -67,6 +74,11 @@ class Core {
   void make_place(LinkId link, Priority priority, std::size_t more, Now now);
   /// Less than half of an even part of the circuits that links have asked for.
   bool asks_little(LinkId link) const;
+  /// Less than half of an even part of what came over such links in the last one or two seconds.
+  bool brings_little(LinkId link, Now now) const;
+  /// Whether to refuse a circuit of that priority over that link, by chance.
+  bool refuses(LinkId link, Priority priority, Now now);
+  void note_brought(LinkId link, std::size_t bytes, Now now);
   static constexpr LinkId kOurOwn{};
 
   void report(BoundedList& out) const;
@@ -111,6 +123,9 @@ class Core {
   /// A tag did not verify.
   void end_bad_cell(Circuit& circuit, std::size_t hop, Now now);
 
+  /// By both streams: all bytes, and the longest wait.
+  Sink::CellsHeld held(const Circuit& circuit) const;
+
   // ---- the two ends ----
   std::size_t sendable(const Circuit& circuit) const;
   void note_sendable(Circuit& circuit) { circuit.starved = sendable(circuit) == 0; }
@@ -139,7 +154,7 @@ class Core {
   std::size_t failed_hop = Circuits::kHopUnknown;      // of the build whose end is being told
   TimePoint latest{};                                  // of the last call that brought the time
   bool stopping = false;
-  double refusal = 0, refusal_high = 0;  // chances, for circuits that others begin
+  Refusal refusal_held, refusal_brought;
 
  private:
   std::size_t& building_count(const Circuit& circuit);
@@ -154,6 +169,7 @@ class Core {
   std::size_t building_incoming_ = 0;
   std::vector<CircuitId> building_;  // those of others that have a stream, the oldest first
   std::unordered_map<LinkId, LinkShare> links_;
+  std::pair<LinkId, LinkShare*> bringing_{};  // of the last bytes: many come together
   DeadlineHeap<Circuit> deadlines_;
   std::uint32_t looked_at_ = 0;  // the place after the last of for_next()
 };

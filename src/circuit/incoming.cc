@@ -108,10 +108,9 @@ void Incoming::take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now
   circuit.priority = static_cast<Priority>(value);
   core_.sink.set_priority(circuit.previous.stream, circuit.priority);
   // Now the priority is known, and the build of 14 KB is not there yet.
-  // Who asks for little is refused only when there is really no memory.
-  double chance = circuit.priority == Priority::high ? core_.refusal_high : core_.refusal;
-  if (chance > 0 && core_.asks_little(circuit.previous.stream.link)) chance = 0;
-  if (chance > 0 && core_.rng.unit() < chance) return refuse_priority(circuit, true, now);
+  if (core_.refuses(circuit.previous.stream.link, circuit.priority, now)) {
+    return refuse_priority(circuit, true, now);
+  }
   if (!core_.has_place(circuit.priority, 0)) {
     const CircuitId id = circuit.id;
     core_.make_place(circuit.previous.stream.link, circuit.priority, 0, now);

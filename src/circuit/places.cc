@@ -6,8 +6,9 @@
 //             longest, some at once if they are idle; a link that has as many itself only idle ones
 //             of its own, or its new circuit is refused.
 //
-//   load      under pressure new circuits are refused by chance; a link that has less than half of
-//             an even part of the circuits is spared.
+//   load      under pressure new circuits are refused by chance. If it is memory, a link is spared
+//             that has less than half of an even part of the circuits; if it is time, one that
+//             brings less than half of an even part of the cells.
 //
 // So whoever comes anew over a link that holds less gets a place, whatever one peer does. Which
 // link a circuit is of is decided by the stream that it came over: who is behind it nobody knows.
@@ -23,10 +24,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A circuit without a cell for so long is idle.
-constexpr Duration kIdle = 5s;
 /// A link without an idle circuit is looked at again after this.
 constexpr Duration kLookAgain = 100ms;
+/// What a link brings is counted in such pieces of time.
+constexpr Duration kBroughtIn = 1s;
 /// Idle circuits that end at once: a part of the table, so that a search serves many newcomers.
 constexpr std::size_t kAtOnceOneIn = 256;
 
@@ -64,6 +65,50 @@ bool Core::asks_little(LinkId link) const {
   }
   const auto own = links_.find(link);
   return own != links_.end() && own->second.asked * 2 * links <= all;
+}
+
+bool Core::brings_little(LinkId link, Now now) const {
+  const auto brought = [now](const LinkShare& share) {
+    const Duration since = now.mono - share.second;
+    if (since >= 2 * kBroughtIn) return std::uint64_t{0};
+    return since >= kBroughtIn ? share.bytes : share.bytes + share.bytes_before;
+  };
+  std::uint64_t all = 0, links = 0;
+  for (const auto& [other, share] : links_) {
+    if (share.asked == 0) continue;
+    all += brought(share);
+    ++links;
+  }
+  const auto own = links_.find(link);
+  return own != links_.end() && brought(own->second) * 2 * links < all;
+}
+
+void Core::note_brought(LinkId link, std::size_t bytes, Now now) {
+  if (bringing_.second == nullptr || bringing_.first != link) {
+    const auto found = links_.find(link);
+    if (found == links_.end()) return;
+    bringing_ = {link, &found->second};
+  }
+  LinkShare& share = *bringing_.second;
+  const Duration since = now.mono - share.second;
+  if (since >= kBroughtIn) {
+    share.bytes_before = since < 2 * kBroughtIn ? share.bytes : 0;
+    share.bytes = 0;
+    share.second = now.mono;
+  }
+  share.bytes += bytes;
+}
+
+/// Who asks for little is refused only when there is really no memory.
+bool Core::refuses(LinkId link, Priority priority, Now now) {
+  const auto chance_of = [priority](const Refusal& refusal) {
+    return priority == Priority::high ? refusal.high : refusal.chance;
+  };
+  const double held = chance_of(refusal_held), brought = chance_of(refusal_brought);
+  double chance = 0;
+  if (held > 0 && !asks_little(link)) chance = held;
+  if (brought > chance && !brings_little(link, now)) chance = brought;
+  return chance > 0 && rng.unit() < chance;
 }
 
 LinkId Core::link_with_most() const {

@@ -14,6 +14,7 @@ CircuitEnd& CircuitEnds::add(circuit::CircuitId circuit, Priority priority, std:
   entry->credit = credit;
   entry->announced = credit;
   entry->active = now.mono;
+  entry->last_sent = now.mono;
   entry->asked = now.mono;
   return *entry;
 }
@@ -34,17 +35,47 @@ void CircuitEnds::retire(CircuitEnd& circuit_end) {
 
 bool CircuitEnds::queue(CircuitEnd& circuit_end, const ControlFrame& frame,
                         memory::Budget& budget) {
-  if (circuit_end.control.size() >= kControlMax) return false;
-  if (circuit_end.control.size() >= circuit_end.control_room) {
-    const std::size_t room = 2 * circuit_end.control_room;
-    auto reserved = memory::Reservation::take(budget, room * sizeof(ControlFrame));
-    if (!reserved) return false;
-    circuit_end.control_reserved = std::move(reserved);
-    circuit_end.control_room = room;
-  }
-  circuit_end.control.push_back(frame);
+  if (!circuit_end.control.push_back(frame, budget)) return false;
   mark(circuit_end);
   return true;
+}
+
+// ---- frames that wait ---------------------------------------------------------------------------
+
+bool ControlQueue::push_back(const ControlFrame& frame, memory::Budget& budget) {
+  if (frames_.size() + left_out_ >= kControlMax) return false;
+  const bool pong = frame.type == wire::FrameType::pong;
+  if (pong && tokens_.size() >= kPongsMax) {
+    ++left_out_;
+    return true;
+  }
+  if (frames_.size() >= room_ && !make_room(budget)) return false;
+  frames_.push_back({.ref = frame.ref, .type = frame.type, .status = frame.status}, kControlMax);
+  if (pong) tokens_.push_back(frame.token);
+  return true;
+}
+
+bool ControlQueue::make_room(memory::Budget& budget) {
+  const std::size_t room = std::min(2 * room_, kControlMax);
+  auto reserved = memory::Reservation::take(budget, room * sizeof(Short));
+  if (!reserved) return false;
+  reserved_ = std::move(reserved);
+  room_ = room;
+  return true;
+}
+
+ControlFrame ControlQueue::pop_front() {
+  ControlFrame out = next();
+  static_cast<void>(frames_.pop_front());
+  if (out.type == wire::FrameType::pong) out.token = tokens_.pop_front();
+  if (!frames_.empty()) return out;
+  left_out_ = 0;
+  if (reserved_) {  // it was a slow time; it is over
+    frames_ = {};
+    reserved_.reset();
+    room_ = kControlFirst;
+  }
+  return out;
 }
 
 void CircuitEnds::report(BoundedList& out) const {
@@ -62,7 +93,7 @@ void CircuitEnds::report(BoundedList& out) const {
   out.push_back(bounded(Kind::table, "started messages of circuits", "the others wait", started,
                         circuit_ends * kUnackedMax));
   out.push_back(bounded(Kind::queue, "answers owed to peers", "end the circuit", frames,
-                        circuit_ends * kControlMax, sizeof(ControlFrame)));
+                        circuit_ends * kControlMax, sizeof(ControlQueue::Short)));
   out.push_back(bounded(Kind::table, "progress marks", "one for a part of a message", marks,
                         circuit_ends * kMarksMax, sizeof(ProgressMark)));
   out.push_back(bounded(Kind::table, "ids that may be replied to", "forget the oldest", taken,

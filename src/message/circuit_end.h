@@ -29,6 +29,8 @@ inline constexpr std::size_t kControlMax = limits::kControlFramesMax;
 
 /// So many are part of the circuit's record; the room for more is reserved.
 inline constexpr std::size_t kControlFirst = 512;
+/// PONGs among them. Who sends more PINGs than it reads PONGs gets none for the later ones.
+inline constexpr std::size_t kPongsMax = limits::kPongFramesMax;
 
 /// Marks of one circuit: one for each 256 KiB of large messages, within a window of credit.
 inline constexpr std::size_t kMarksMax = limits::kProgressMarksMax;
@@ -39,6 +41,37 @@ struct ControlFrame {
   wire::AckStatus status = wire::AckStatus::cancelled;  // of an ACK
   std::uint32_t ref = 0;
   std::uint64_t token = 0;
+};
+
+/// Frames that wait to be sent back, in their order. Tokens lie apart: nearly all frames are ACKs.
+class ControlQueue {
+ public:
+  bool empty() const { return frames_.empty(); }
+  std::size_t size() const { return frames_.size(); }
+  /// Type, status and ref of the next one.
+  ControlFrame next() const {
+    const Short& one = frames_.front();
+    return {.type = one.type, .status = one.status, .ref = one.ref};
+  }
+  ControlFrame pop_front();
+  /// False if the peer lets too many pile up, or there is no memory for so many.
+  [[nodiscard]] bool push_back(const ControlFrame& frame, memory::Budget& budget);
+  std::uint64_t reserved_bytes() const { return reserved_.bytes(); }
+
+  struct Short {
+    std::uint32_t ref = 0;
+    wire::FrameType type = wire::FrameType::padding;
+    wire::AckStatus status = wire::AckStatus::cancelled;
+  };
+
+ private:
+  [[nodiscard]] bool make_room(memory::Budget& budget);
+
+  Fifo<Short> frames_;
+  Fifo<std::uint64_t> tokens_;
+  std::size_t room_ = kControlFirst;
+  std::size_t left_out_ = 0;  // PONGs, since all was sent
+  memory::Reservation reserved_;
 };
 
 /// "When the peer's credit passes `position`, it has taken `done` bytes of this message."
@@ -82,9 +115,8 @@ struct CircuitEnd {
   std::uint64_t answers_owed = 0;  // acknowledgements that will come for messages we gave up
   bool new_first = true;           // who fills the next payload first: new or partial messages
   bool cut = false;                // the last payload ended inside a small message
-  Fifo<ControlFrame> control;
-  std::size_t control_room = kControlFirst;
-  memory::Reservation control_reserved;
+  ControlQueue control;
+  TimePoint last_sent{};  // the last payload that left
   Fifo<ProgressMark> marks;
   TakenIds taken;  // of the source: what may be replied to
 
@@ -121,6 +153,11 @@ class CircuitEnds {
   void bury() { retired_.clear(); }
   std::size_t size() const { return table_.size(); }
   void report(BoundedList& out) const;
+  /// f(circuit_end) for all of them.
+  template <class F>
+  void for_each(F&& f) const {
+    for (const auto& [id, circuit_end] : table_) f(*circuit_end);
+  }
   /// Any one of them; null if there are none.
   CircuitEnd* any() const { return table_.empty() ? nullptr : table_.begin()->second.get(); }
 

@@ -102,9 +102,16 @@ void CircuitPool::wear(CircuitEnd& circuit_end, bool stops, Now now) {
     if (circuit_end.route.size() == 1) return;  // it is the destination: there is no other way
     context_.routes.refused(circuit_end.route, 0, now);
   }
-  circuit_end.worn = true;
+  if (!std::exchange(circuit_end.worn, true)) count_loss(circuit_end, now);
   flow.build_ahead = now.mono - std::max(flow.active, circuit_end.active) < kInUse;
   mark(flow);
+}
+
+void CircuitPool::close_by_peer(CircuitEnd& circuit_end, Now now) {
+  if (circuit_end.closing) return;
+  count_loss(circuit_end, now);
+  circuit_end.closing = true;
+  mark(*circuit_end.flow);
 }
 
 bool CircuitPool::worn(const CircuitEnd& circuit_end, Now now) const {
@@ -249,7 +256,9 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
   Flow& flow = *circuit_end.flow;
   std::erase(flow.circuits, &circuit_end);
   context_.routes.circuit_ended(circuit_end.route, false, now.mono - circuit_end.asked, now);
-  count_loss(circuit_end, why, failed_hop, now);
+  // Only for what somebody behind the first link may have brought about.
+  const bool first_link = !circuit_end.ready && failed_hop == 0 && why != Errc::refused_by_peer;
+  if (!first_link && !is_local(why)) count_loss(circuit_end, now);
   if (!circuit_end.ready) {
     const bool told = failed_hop < circuit_end.route.size();
     if (why == Errc::refused_by_peer && told) {
@@ -269,11 +278,10 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
   mark(flow);
 }
 
-/// Only for what somebody behind the first link may have brought about.
-void CircuitPool::count_loss(CircuitEnd& circuit_end, const Error& why, std::size_t failed_hop,
-                             Now now) {
-  const bool first_link = !circuit_end.ready && failed_hop == 0 && why != Errc::refused_by_peer;
-  if (circuit_end.route.size() == 1 || circuit_end.draining || first_link || is_local(why)) return;
+/// Another circuit takes its place, and others wanted it so. One that drains or that its peer
+/// closes has been counted, or is over by our own wish.
+void CircuitPool::count_loss(CircuitEnd& circuit_end, Now now) {
+  if (circuit_end.route.size() == 1 || circuit_end.draining || circuit_end.closing) return;
   Flow& flow = *circuit_end.flow;
   static_cast<void>(flow.losses.take(kLossCost, now.mono));
   flow.build_after = std::max(flow.build_after, flow.losses.ready_at(kLossCost, now.mono));

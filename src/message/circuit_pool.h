@@ -6,7 +6,8 @@
 //                failed: another route after a short wait, which doubles with each failure
 //
 // A circuit that others ended costs its flow (flow.h): six are replaced as fast as that, then one
-// in five seconds, whether it was being built or at work.
+// in five seconds, whether it was being built or at work, and whether it was broken, closed by its
+// destination (CLOSE), or its first relay would have another link (GOODBYE).
 //
 // A circuit that is too old, has carried too much, or whose first link drains, serves on until its
 // successor is ready, then drains: it takes no new messages and is closed when all are acknowledged
@@ -61,6 +62,8 @@ class CircuitPool {
 
   /// The first link of that circuit drains. Takes note only.
   void wear(CircuitEnd& circuit_end, bool stops, Now now);
+  /// The destination said CLOSE: no new messages on that circuit.
+  void close_by_peer(CircuitEnd& circuit_end, Now now);
   void on_built(circuit::CircuitId circuit, Duration took, Now now);
   /// The circuit of a source is out of the table, its messages are back in the flow.
   void on_ended(CircuitEnd& circuit_end, const Error& why, std::size_t failed_hop, Now now);
@@ -82,7 +85,7 @@ class CircuitPool {
   void build_if_needed(Flow& flow, Now now);
   void build(Flow& flow, Now now);
   void build_failed(Flow& flow, const Error& why, Now now);
-  void count_loss(CircuitEnd& circuit_end, const Error& why, std::size_t failed_hop, Now now);
+  void count_loss(CircuitEnd& circuit_end, Now now);
   void wait_before_next(Flow& flow, Now now);
   void set_deadline(Flow& flow, Now now);
   void close(Flow& flow, CircuitEnd& circuit_end, Now now);

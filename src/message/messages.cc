@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <utility>
 #include <variant>
 
 namespace qudag::message {
@@ -38,6 +40,7 @@ class Messages::Impl {
 
   void on_payload(CircuitEnd& circuit_end, memory::Block payload, Now now);
   void on_ended(CircuitEnd& circuit_end, const Error& why, Now now);
+  std::size_t reclaim(std::size_t bytes, Now now);
   void on_time(Now now);
   void shutdown(Now now);
 
@@ -59,6 +62,9 @@ class Messages::Impl {
 };
 
 namespace {
+
+/// While answers wait: so long a path takes to carry anything, if it carries anything.
+constexpr Duration kTakesNothing = std::chrono::seconds(1);
 
 /// One call from outside. CircuitEnds that end inside stay until the outermost one is over.
 class Visit {
@@ -114,8 +120,8 @@ bool Messages::Impl::on_frame(CircuitEnd& circuit_end, const wire::Frame& frame,
         circuit_end, {.type = wire::FrameType::pong, .token = ping->token}, context.tables());
   }
   if (std::holds_alternative<wire::CloseFrame>(frame)) {
+    if (circuit_end.is_source()) sender.pool().close_by_peer(circuit_end, now);
     circuit_end.closing = true;
-    if (circuit_end.flow != nullptr) sender.pool().mark(*circuit_end.flow);
     return true;
   }
   if (const auto* cancel = std::get_if<wire::CancelFrame>(&frame)) {
@@ -177,6 +183,25 @@ void Messages::Impl::on_ended(CircuitEnd& circuit_end, const Error& why, Now now
   receiver.on_ended(circuit_end);
   sender.on_ended(circuit_end, why, now);
   if (circuit_end.is_source()) sender.pool().on_ended(circuit_end, why, failed_hop, now);
+}
+
+std::size_t Messages::Impl::reclaim(std::size_t bytes, Now now) {
+  std::vector<std::pair<std::size_t, CircuitEnd*>> holding;
+  context.circuit_ends.for_each([&](CircuitEnd& one) {
+    if (one.control.empty() || now.mono - one.last_sent < kTakesNothing) return;
+    if (context.port.sendable(one.circuit) > 0) return;
+    holding.emplace_back(one.control.reserved_bytes() + context.port.held(one.circuit), &one);
+  });
+  std::ranges::sort(holding, std::greater{}, [](const auto& one) { return one.first; });
+  std::size_t freed = 0;
+  for (const auto& [held, circuit_end] : holding) {
+    if (freed >= bytes) break;
+    if (circuit_end->dead) continue;
+    freed += held;
+    context.port.give_up(circuit_end->circuit, now);
+    on_ended(*circuit_end, {Errc::refused_memory, "memory is short"}, now);
+  }
+  return freed;
 }
 
 void Messages::Impl::on_time(Now now) {
@@ -262,6 +287,11 @@ bool Messages::settle(const Handed& handed, Taken taken, Now now) {
 std::size_t Messages::shed(Priority priority, std::size_t count, const Error& why, Now now) {
   const Visit visit(*impl_, now);
   return impl_->sender.shed(priority, count, why, now);
+}
+
+std::size_t Messages::reclaim(std::size_t bytes, Now now) {
+  const Visit visit(*impl_, now);
+  return impl_->reclaim(bytes, now);
 }
 
 Duration Messages::waiting_time(Priority priority, Now now) const {

@@ -187,6 +187,11 @@ class Messages final : public circuit::CircuitEvents {
   /// Ends up to `count` messages of that priority that wait and of which nothing was sent, the
   /// oldest of each flow first: outcome refused, `why`. How many it ended.
   std::size_t shed(Priority priority, std::size_t count, const Error& why, Now now);
+  /// Memory is short: ends circuits whose peer has taken nothing for a second while it is owed
+  /// answers, the one first that holds most, until about so many bytes are free. Whatever the
+  /// priority: a peer that goes on asking and does not read has no use for the circuit. Returns
+  /// the bytes that they held. Looks at every circuit that ends here.
+  std::size_t reclaim(std::size_t bytes, Now now);
   /// How long messages of that priority wait for a turn on circuits that could take them, in the
   /// flow that waits least: one slow destination is no overload of this node.
   Duration waiting_time(Priority priority, Now now) const;

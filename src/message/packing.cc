@@ -64,7 +64,7 @@ void put_control(CircuitEnd& circuit_end, ByteWriter& out, const Context& contex
     circuit_end.announced = circuit_end.received + context.options.credit_bytes;
     wire::append(out, wire::CreditFrame{circuit_end.announced});
   }
-  while (!circuit_end.control.empty() && size_of(circuit_end.control.front()) <= out.remaining()) {
+  while (!circuit_end.control.empty() && size_of(circuit_end.control.next()) <= out.remaining()) {
     append(out, circuit_end.control.pop_front());
   }
 }

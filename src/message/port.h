@@ -15,10 +15,17 @@ class Port {
   virtual std::size_t sendable(circuit::CircuitId circuit) const = 0;
   virtual memory::Block payload_block(Priority priority) = 0;
   virtual void send(circuit::CircuitId circuit, memory::Block payload, Now now) = 0;
+  /// What waits there to leave: cells that nobody has taken.
+  virtual std::size_t held(circuit::CircuitId circuit) const {
+    static_cast<void>(circuit);
+    return 0;
+  }
   /// Inside on_ended of a circuit that was being built: which hop failed; SIZE_MAX: unknown.
   virtual std::size_t failed_hop() const = 0;
   /// No on_ended follows.
   virtual void close(circuit::CircuitId circuit, Now now) = 0;
+  /// The same, because memory is short.
+  virtual void give_up(circuit::CircuitId circuit, Now now) { close(circuit, now); }
 };
 
 class CircuitsPort final : public Port {
@@ -38,8 +45,10 @@ class CircuitsPort final : public Port {
   void send(circuit::CircuitId circuit, memory::Block payload, Now now) override {
     circuits_.send(circuit, std::move(payload), now);
   }
+  std::size_t held(circuit::CircuitId circuit) const override { return circuits_.held(circuit); }
   std::size_t failed_hop() const override { return circuits_.failed_hop(); }
   void close(circuit::CircuitId circuit, Now now) override { circuits_.close(circuit, now); }
+  void give_up(circuit::CircuitId circuit, Now now) override { circuits_.give_up(circuit, now); }
 
  private:
   circuit::Circuits& circuits_;

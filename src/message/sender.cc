@@ -301,7 +301,7 @@ void Sender::write(CircuitEnd& circuit_end, Now now) {
       }
       if (!pack(circuit_end, block.bytes(), context_, now)) return;
       drop_late(circuit_end, now);
-      circuit_end.active = now.mono;
+      circuit_end.active = circuit_end.last_sent = now.mono;
       context_.port.send(circuit_end.circuit, std::move(block), now);
     }
   }

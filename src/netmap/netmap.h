@@ -98,7 +98,9 @@ class Netmap {
   /// What is worth keeping over a restart, at most so many: who is believed, then relays that
   /// count, drawn at random.
   std::vector<Kept> worth_keeping(std::size_t most);
-  /// Such ones from an earlier run, verified by the caller. What is held already stays.
+  /// Such ones from an earlier run, verified by the caller. What is held already stays. A node that
+  /// does not pass on takes none that was published more than four hours ago, twice a usual life,
+  /// but those of who is believed.
   void restore(std::vector<Kept> kept, Now now);
   /// The wall clock was set: digests go to all links now.
   void on_clock_set(Now now);

@@ -13,6 +13,11 @@ double in_range(double pressure) {
 
 }  // namespace
 
+double level_of(Action action, Pressure by, double pressure) {
+  const double on = threshold(action, by);
+  return on == kNotDriven ? 0 : (in_range(pressure) - on) / (1 - on);
+}
+
 void Overload::update(const Pressures& pressures, TimePoint now) {
   for (const OverloadRule& rule : kOverloadRules) {
     State& state = states_[static_cast<std::size_t>(rule.action)];

@@ -88,6 +88,9 @@ constexpr double threshold(Action action, Pressure pressure) {
   return kOverloadRules[static_cast<std::size_t>(action)].on[static_cast<std::size_t>(pressure)];
 }
 
+/// How far a pressure is on the way from there to 1: below 0 if it has not come so far.
+double level_of(Action action, Pressure by, double pressure);
+
 /// For static_assert: rows in the order of Action, thresholds in (hysteresis, 1), and for every
 /// pressure rising from row to row, so that a milder action always comes first.
 constexpr bool rules_are_graded(const std::array<OverloadRule, kActionCount>& rules) {

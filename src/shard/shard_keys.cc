@@ -44,6 +44,7 @@ void Shard::start(std::vector<SocketAddress> addresses, Now now) {
                        .begins_round = [this](Now then) { believe(then); }},
       *setup_.rng);
   static_cast<void>(clock_watch_.moved(now));  // from here on
+  believe(now);                                // before what was kept is known again
   renew(now);
 }
 

@@ -1,9 +1,12 @@
-// A growing circular buffer: first in, first out, without allocation once it has grown.
+// A growing circular buffer: first in, first out, without allocation once it has grown. It doubles,
+// and never beyond what its owner says that it may hold.
 #pragma once
 
 #include "base/assert.h"
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -19,31 +22,40 @@ class Fifo {
     return items_[first_];
   }
 
-  void push_back(T item) {
-    if (size_ == items_.size()) grow();
-    items_[(first_ + size_) & (items_.size() - 1)] = std::move(item);
+  const T& front() const {
+    QUDAG_DCHECK(size_ > 0);
+    return items_[first_];
+  }
+
+  /// There are fewer than `most`.
+  void push_back(T item, std::size_t most = SIZE_MAX) {
+    if (size_ == items_.size()) grow(most);
+    items_[at(size_)] = std::move(item);
     ++size_;
   }
 
   T pop_front() {
     T item = std::move(front());
     items_[first_] = T{};
-    first_ = (first_ + 1) & (items_.size() - 1);
+    first_ = at(1);
     --size_;
     return item;
   }
 
  private:
-  void grow() {
-    std::vector<T> larger(items_.empty() ? 8 : items_.size() * 2);
-    for (std::size_t i = 0; i < size_; ++i) {
-      larger[i] = std::move(items_[(first_ + i) & (items_.size() - 1)]);
-    }
+  std::size_t at(std::size_t i) const {
+    const std::size_t place = first_ + i;
+    return place < items_.size() ? place : place - items_.size();
+  }
+  void grow(std::size_t most) {
+    std::vector<T> larger(std::min(most, items_.empty() ? 8 : items_.size() * 2));
+    QUDAG_DCHECK(larger.size() > size_);
+    for (std::size_t i = 0; i < size_; ++i) larger[i] = std::move(items_[at(i)]);
     items_.swap(larger);
     first_ = 0;
   }
 
-  std::vector<T> items_;  // a power of two
+  std::vector<T> items_;
   std::size_t first_ = 0;
   std::size_t size_ = 0;
 };

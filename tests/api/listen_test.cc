@@ -105,9 +105,8 @@ TEST(Listen, AClientRefusesAServerOfAnotherUser) {
     EXPECT_EQ(as_nobody([&] {
                 const auto listening = listen_on(path, 0666);
                 char byte = listening ? 1 : 0;
-                static_cast<void>(::write(told[1], &byte, 1));
-                static_cast<void>(::read(end[0], &byte, 1));
-                return listening ? 0 : 1;
+                const bool heard = ::write(told[1], &byte, 1) == 1 && ::read(end[0], &byte, 1) == 1;
+                return listening && heard ? 0 : 1;
               }),
               0);
   });

@@ -460,7 +460,7 @@ TEST(Limits, TheLastPlacesAreForHighPriority) {
 TEST(Limits, CircuitsOfHighPriorityAreRefusedLast) {
   Net net;
   net.add_many(2);
-  net.node(1).circuits.set_refusal(1, 0);
+  net.node(1).circuits.set_refusal({1, 0});
   for (const Priority priority : {Priority::normal, Priority::low}) {
     ASSERT_TRUE(net.node(0).circuits.build(net.route(1), priority, net.now()).has_value());
     net.run();
@@ -470,11 +470,11 @@ TEST(Limits, CircuitsOfHighPriorityAreRefusedLast) {
   EXPECT_EQ(net.node(1).circuits.size(), 0u);
   net.build(1, Priority::high);
   EXPECT_EQ(net.node(1).circuits.size(), 1u);
-  net.node(1).circuits.set_refusal(1, 1);
+  net.node(1).circuits.set_refusal({1, 1});
   ASSERT_TRUE(net.node(0).circuits.build(net.route(1), Priority::high, net.now()).has_value());
   net.run();
   EXPECT_EQ(net.node(1).circuits.size(), 1u) << "anybody may say that it is high";
-  net.node(1).circuits.set_refusal(0, 0);
+  net.node(1).circuits.set_refusal({0, 0});
   net.build(1, Priority::low);
   EXPECT_EQ(net.node(1).circuits.size(), 2u);
 }

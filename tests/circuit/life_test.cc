@@ -242,6 +242,30 @@ TEST(Shed, EndsTheRelayedCircuitsThatAreStuckForLongest) {
   EXPECT_EQ(relay.size(), 1u) << "normal is another step";
 }
 
+TEST(Shed, WhoBringsLittleLosesOnlyWhatHasBeenStuckForLong) {
+  Net net({.seed = 63});
+  net.add_many(4);
+  const auto [busy, busy_in] = net.build(2, Priority::normal);
+  const auto other = net.node(3).circuits.build(std::vector{net.node(1).hop(), net.node(2).hop()},
+                                                Priority::normal, net.now());
+  ASSERT_TRUE(other);
+  net.run();
+  net.pass(3s);  // what the builds brought is forgotten
+  net.node(0).stream(busy, Priority::normal, 1'500);
+  net.run();
+  net.node(2).window_shut = true;
+  net.node(0).stream(busy, Priority::normal, 200);
+  net.node(3).stream(*other, Priority::normal, 100);
+  net.run();
+  Circuits& relay = net.node(1).circuits;
+  EXPECT_EQ(relay.shed(Priority::normal, 10, net.now()), 1u);
+  net.run();
+  EXPECT_EQ(net.node(0).ended.size(), 1u);
+  EXPECT_TRUE(net.node(3).ended.empty());
+  net.pass(6s);
+  EXPECT_EQ(relay.shed(Priority::normal, 10, net.now()), 1u);
+}
+
 // Contexts are put away after 5 s and made again for the next cell, in both directions, as often as
 // it takes; what was put away must not come back with an old counter.
 TEST(Life, AnIdleCircuitRestsAndWakes) {

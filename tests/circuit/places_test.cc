@@ -124,15 +124,30 @@ TEST(Places, IdleCircuitsOfTheFullestLinkEndForANewcomer) {
 
 TEST(Places, WhoAsksLittleIsNotRefusedForTheLoadOfOthers) {
   Full f(30, 4);
-  f.net.node(0).circuits.set_refusal(1, 0);
+  f.net.node(0).circuits.set_refusal({1, 0});
   EXPECT_FALSE(f.from(1, Priority::normal)) << "its share is what presses";
   EXPECT_TRUE(f.from(2, Priority::normal));
   EXPECT_TRUE(f.from(3, Priority::low));
   for (int i = 0; i < 20; ++i) f.from(3, Priority::low);
   EXPECT_LT(f.held(3), 10u) << "until it asks for much itself";
-  f.net.node(0).circuits.set_refusal(1, 1);
+  f.net.node(0).circuits.set_refusal({1, 1});
   EXPECT_FALSE(f.from(1, Priority::high));
   EXPECT_TRUE(f.from(2, Priority::normal)) << "also in an emergency: its own part of it is small";
+}
+
+TEST(Places, WhoBringsLittleIsNotRefusedForTheTimeThatOthersTake) {
+  Full f(4, 30);
+  f.net.pass(3s);
+  f.net.node(0).circuits.set_refusal({}, {1, 0});
+  EXPECT_FALSE(f.from(2, Priority::normal)) << "nobody brings anything else";
+  f.net.node(1).stream(f.circuits[1][0], Priority::high, 2'000);
+  f.net.run();
+  EXPECT_FALSE(f.from(1, Priority::normal)) << "few circuits, and all the cells";
+  EXPECT_TRUE(f.from(2, Priority::normal)) << "many circuits, and hardly a cell";
+  EXPECT_TRUE(f.from(3, Priority::low));
+  f.net.node(0).circuits.set_refusal({1, 0}, {1, 0});
+  EXPECT_FALSE(f.from(2, Priority::normal)) << "memory presses, too, and it holds most";
+  EXPECT_TRUE(f.from(3, Priority::low));
 }
 
 TEST(Places, BuildsWaitForTheirTurnAndLinksTakeTurns) {

@@ -226,6 +226,42 @@ TEST_F(Protocol, AnswersThatNobodyReadsArebounded) {
   EXPECT_LE(ref * 2, 20'000u);
 }
 
+TEST_F(Protocol, OfPongsThatNobodyReadsTheFirstAreKept) {
+  room_now = 0;
+  for (std::uint64_t token = 0; token < 1'000; ++token) arrive({wire::PingFrame{token}});
+  room_now = 100;
+  messages->on_sendable(kCircuit, now);
+  messages->pump(now);
+  ASSERT_EQ(pongs.size(), 256u);
+  EXPECT_EQ(pongs.back(), 255u) << "in the order of the PINGs";
+  arrive({wire::PingFrame{7}});
+  EXPECT_EQ(pongs.back(), 7u) << "who reads again is answered again";
+  EXPECT_FALSE(ended());
+}
+
+TEST_F(Protocol, WhenMemoryIsShortWhoTakesNoAnswersGoesFirst) {
+  come({50}, 1);
+  come({51}, 2);
+  const auto ask = [&](circuit::CircuitId circuit, std::uint32_t count) {
+    for (std::uint32_t ref = 0; ref < count; ++ref)
+      arrive({frame({.ref = ref, .size = 0, .last = true})}, circuit);
+  };
+  room_now = 0;
+  ask({50}, 2'000);
+  ask({51}, 5'000);
+  EXPECT_EQ(messages->reclaim(1, now), 0u) << "not yet: a path takes its time";
+  let_pass(2s);
+  room_now = 1;
+  EXPECT_EQ(messages->reclaim(1, now), 0u) << "they take something";
+  room_now = 0;
+  EXPECT_GE(messages->reclaim(1, now), 5'000u * 8);
+  EXPECT_TRUE(ended({51})) << "it holds most";
+  EXPECT_FALSE(ended({50}));
+  EXPECT_GE(messages->reclaim(SIZE_MAX, now), 2'000u * 8);
+  EXPECT_TRUE(ended({50}));
+  EXPECT_FALSE(ended()) << "it is owed nothing";
+}
+
 // ---- credit -------------------------------------------------------------------------------------
 
 TEST_F(Protocol, CreditIsExtendedByQuarters) {

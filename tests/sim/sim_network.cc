@@ -66,15 +66,14 @@ void SimNode::start() {
   shard_ = std::move(*shard);
   hub_->attach({shard_.get()});
   world_.attach(environment_, shard_.get());
-  if (state_) {
-    const UnixSeconds today = environment_.now().unix_seconds;
-    const auto body = state_->load_netmap(today);
-    if (const auto records = netmap::parse_kept(body)) {
-      hub_->restore(netmap::verify_kept(*records, today), environment_.now());
-    }
-  }
   shard_->start(options_.publish.empty() ? std::vector{environment_.local()} : options_.publish,
                 environment_.now());
+  if (!state_) return;
+  const UnixSeconds today = environment_.now().unix_seconds;
+  const auto body = state_->load_netmap(today);
+  if (const auto records = netmap::parse_kept(body)) {
+    hub_->restore(netmap::verify_kept(*records, today), environment_.now());
+  }
 }
 
 void SimNode::stop(Duration grace) {

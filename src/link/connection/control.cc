@@ -2,6 +2,7 @@
 #include "link/connection/connection.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace qudag::link {
@@ -11,6 +12,9 @@ constexpr std::uint8_t number_of(wire::ControlType type) { return static_cast<st
 
 /// Unsent control bytes per link; beyond it the peer is too slow and frames are refused.
 constexpr std::size_t kControlQueueBytesMax = 256 * 1024;
+
+/// Such frames share blocks: a PONG in a block of its own would hold a hundred times its bytes.
+constexpr std::size_t kSmallBodyMax = 64;
 
 /// In blocks as large as it is; empty if the pool had none.
 memory::Chain frame_of(memory::BlockPool& pool, Bytes head, Bytes body) {
@@ -45,6 +49,11 @@ bool Connection::send_control(std::uint8_t type, Bytes body) {
   if (body.size() > wire::kControlBodyBytesMax) return false;
   if (streams_.control().queued_bytes() + body.size() > kControlQueueBytesMax) return false;
   const auto header = wire::encode_control_header(type, body.size());
+  if (body.size() <= kSmallBodyMax) {
+    std::array<std::byte, wire::kControlHeaderBytes + kSmallBodyMax> small;
+    std::ranges::copy(body, std::ranges::copy(header, small.begin()).out);
+    if (streams_.control().append(Bytes(small).first(header.size() + body.size()))) return true;
+  }
   memory::Chain frame = frame_of(shared_.pool, header, body);
   if (frame.empty()) return false;
   shared_.stats.bytes_copied += header.size() + body.size();

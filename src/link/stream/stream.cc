@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 
+#include <cstring>
 #include <utility>
 
 namespace qudag::link {
@@ -27,6 +28,20 @@ void Stream::push(memory::Block block) {
     cursor_ = last;
     cursor_used_ = 0;
   }
+}
+
+bool Stream::append(Bytes bytes) {
+  if (cursor_ == nullptr) return false;  // all of it is in packets: its end tells when it goes home
+  memory::Block last(tail_);
+  const bool fits = last.capacity() - last.size() >= bytes.size();
+  if (fits) {
+    const std::size_t at = last.size();
+    last.append(bytes.size());
+    std::memcpy(last.data() + at, bytes.data(), bytes.size());
+    queued_ += static_cast<std::uint32_t>(bytes.size());
+  }
+  static_cast<void>(last.release());
+  return fits;
 }
 
 void Stream::drop_queued() {

@@ -50,6 +50,8 @@ class Stream {
 
   // Send queue.
   void push(memory::Block block);
+  /// Puts them into the last block, if that has room and is not yet in packets as a whole.
+  bool append(Bytes bytes);
   /// The next bytes that are in no packet yet, as pieces; returns how many pieces, at least
   /// `bytes_wanted` bytes if there are so many and the pieces suffice.
   std::size_t pending(std::span<ngtcp2_vec> pieces, std::size_t bytes_wanted) const;

@@ -21,6 +21,8 @@ constexpr double kRenewalsPerSecond = 1.0 / 30;
 constexpr unsigned kFailedMax = 3;
 /// Who reached nobody lately may be cut off itself: nothing is held against those that it tries.
 constexpr Duration kConnected = std::chrono::minutes(10);
+/// What a client takes from its file, by when it was published: twice a usual life.
+constexpr UnixSeconds kClientKeeps = 4 * 3'600;
 
 bool share_address(const Descriptor& a, const Descriptor& b) {
   return std::ranges::any_of(a.addresses,
@@ -376,6 +378,12 @@ void Netmap::restore(std::vector<Kept> kept, Now now) {
     const Descriptor& d = one.entry->descriptor;
     if (d.id == impl.options.self || d.expires <= now.unix_seconds) continue;
     const NodeId id = d.id;
+    // Which versions a client holds shows in what it asks for. What it held long ago would be a
+    // mark to know it by.
+    if (!impl.options.passes_on && !impl.belief.in(id) &&
+        d.published + kClientKeeps < now.unix_seconds) {
+      continue;
+    }
     if (!impl.accept(kOwnSource, std::move(one.entry), now)) continue;
     Record* held = impl.store.find(id);
     if (one.counts) impl.belief.remember(*held, now);

@@ -96,7 +96,10 @@ Protection::Protection(const ProtectionSetup& setup)
 // What is free here and elsewhere goes back, so that only what is needed counts as pressure.
 void Protection::watch_memory(Now now) {
   const bool near = setup_.bound.node().used() >= near_bytes_;
-  if (near) give_free();
+  if (near) {
+    give_free();
+    reclaim_answers(now);
+  }
   const std::uint64_t max = setup_.bound.node().bytes_max();
   const std::uint64_t used = setup_.bound.node().used();
   if (near || now.mono >= watch_at_) {
@@ -114,15 +117,25 @@ void Protection::give_free() {
   setup_.endpoint.trim_heap();
 }
 
-void Protection::reclaim(Priority priority, Now now) {
+/// The first to go, before anybody is refused: who asks and takes no answer.
+void Protection::reclaim_answers(Now now) {
   const std::uint64_t used = setup_.bound.node().used();
   if (used <= near_bytes_ || now.mono < reclaim_at_) return;
-  const std::size_t bytes =
-      setup_.circuits.reclaim(priority, (used - near_bytes_) / setup_.shards + 1, now);
+  note_reclaimed(setup_.messages.reclaim((used - near_bytes_) / setup_.shards + 1, now), now);
+}
+
+void Protection::note_reclaimed(std::size_t bytes, Now now) {
   if (bytes == 0) return;
   reclaimed_bytes_ += bytes;
   reclaim_at_ = now.mono + kReclaimEvery;
   give_free();
+}
+
+void Protection::reclaim(Priority priority, Now now) {
+  const std::uint64_t used = setup_.bound.node().used();
+  if (used <= near_bytes_ || now.mono < reclaim_at_) return;
+  note_reclaimed(setup_.circuits.reclaim(priority, (used - near_bytes_) / setup_.shards + 1, now),
+                 now);
 }
 
 // ---- Measuring ----------------------------------------------------------------------------------
@@ -198,17 +211,27 @@ void Protection::tell_changes() {
 
 void Protection::act(Now now) {
   if (overload_.active(Action::shrink)) shrink(now);
-  setup_.circuits.set_refusal(refusal(Action::refuse_circuits), refusal(Action::drop_normal));
+  const auto refusal = [this](std::initializer_list<Pressure> pressures) {
+    return circuit::Refusal{level_by(Action::refuse_circuits, pressures),
+                            level_by(Action::drop_normal, pressures)};
+  };
+  setup_.circuits.set_refusal(refusal({Pressure::memory, Pressure::descriptors}),
+                              refusal({Pressure::queue_delay, Pressure::loop_lag}));
   setup_.endpoint.require_proof(overload_.active(Action::require_retry));
   setup_.endpoint.pause(Priority::low, overload_.active(Action::pause_low) && !is_share(now));
   if (overload_.active(Action::drop_low)) drop(Priority::low, Action::drop_low, now);
   if (overload_.active(Action::drop_normal)) drop(Priority::normal, Action::drop_normal, now);
 }
 
-/// The chance is how far the action's pressure is on its way to the bound; high is refused when all
-/// others are given up.
-double Protection::refusal(Action action) const {
-  return overload_.active(action) ? overload_.level(action) : 0;
+/// The chance is how far one of these pressures is on its way to the bound; high is refused when
+/// all others are given up.
+double Protection::level_by(Action action, std::initializer_list<Pressure> pressures) const {
+  double out = 0;
+  if (!overload_.active(action)) return out;
+  for (const Pressure one : pressures) {
+    out = std::max(out, overload::level_of(action, one, pressures_[at(one)]));
+  }
+  return out;
 }
 
 void Protection::shrink(Now now) {

@@ -22,6 +22,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 
 namespace qudag::shard {
 
@@ -153,12 +154,15 @@ class Protection {
   }
 
   void watch_memory(Now now);
+  void reclaim_answers(Now now);
   void reclaim(Priority priority, Now now);
+  void note_reclaimed(std::size_t bytes, Now now);
   Measured measure(Now now);
   void weigh(const Measured& measured, Now now);
   void tell_changes();
   void act(Now now);
-  double refusal(overload::Action action) const;
+  double level_by(overload::Action action,
+                  std::initializer_list<overload::Pressure> pressures) const;
   void shrink(Now now);
   void drop(Priority priority, overload::Action action, Now now);
   std::string_view worst() const;
