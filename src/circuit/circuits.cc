@@ -309,12 +309,13 @@ std::size_t Circuits::shed(Priority priority, std::size_t count, Now now) {
   Core& core = impl_->core;
   core.latest = now.mono;
   std::vector<std::pair<TimePoint, CircuitId>> stuck;
+  const double little = core.little_brought(now);
   core.for_each([&](const Circuit& circuit) {
     const std::size_t held = circuit.previous.unconsumed + circuit.next.unconsumed;
     if (circuit.role == CircuitRole::relay && circuit.phase == Phase::ready &&
         circuit.priority == priority && held >= onion::cell_bytes(priority) &&
         (now.mono - circuit.last_cell >= kIdle ||
-         !core.brings_little(circuit.previous.stream.link, now))) {
+         !core.brings_little(circuit.previous.stream.link, little, now))) {
       stuck.emplace_back(circuit.last_cell, circuit.id);
     }
   });

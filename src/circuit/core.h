@@ -74,8 +74,10 @@ class Core {
   void make_place(LinkId link, Priority priority, std::size_t more, Now now);
   /// Less than half of an even part of the circuits that links have asked for.
   bool asks_little(LinkId link) const;
-  /// Less than half of an even part of what came over such links in the last one or two seconds.
-  bool brings_little(LinkId link, Now now) const;
+  /// Half of an even part of what came over such links in the last one or two seconds.
+  double little_brought(Now now) const;
+  /// Less than that, which is found out once for many links.
+  bool brings_little(LinkId link, double little, Now now) const;
   /// Whether to refuse a circuit of that priority over that link, by chance.
   bool refuses(LinkId link, Priority priority, Now now);
   void note_brought(LinkId link, std::size_t bytes, Now now);

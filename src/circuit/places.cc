@@ -31,6 +31,13 @@ constexpr Duration kBroughtIn = 1s;
 /// Idle circuits that end at once: a part of the table, so that a search serves many newcomers.
 constexpr std::size_t kAtOnceOneIn = 256;
 
+/// In the last one to two pieces of time.
+std::uint64_t brought_by(const LinkShare& share, Now now) {
+  const Duration since = now.mono - share.second;
+  if (since >= 2 * kBroughtIn) return 0;
+  return since >= kBroughtIn ? share.bytes : share.bytes + share.bytes_before;
+}
+
 }  // namespace
 
 void Core::make_build_place(LinkId link, Now now) {
@@ -67,20 +74,19 @@ bool Core::asks_little(LinkId link) const {
   return own != links_.end() && own->second.asked * 2 * links <= all;
 }
 
-bool Core::brings_little(LinkId link, Now now) const {
-  const auto brought = [now](const LinkShare& share) {
-    const Duration since = now.mono - share.second;
-    if (since >= 2 * kBroughtIn) return std::uint64_t{0};
-    return since >= kBroughtIn ? share.bytes : share.bytes + share.bytes_before;
-  };
+double Core::little_brought(Now now) const {
   std::uint64_t all = 0, links = 0;
-  for (const auto& [other, share] : links_) {
+  for (const auto& [link, share] : links_) {
     if (share.asked == 0) continue;
-    all += brought(share);
+    all += brought_by(share, now);
     ++links;
   }
+  return links == 0 ? 0 : static_cast<double>(all) / static_cast<double>(2 * links);
+}
+
+bool Core::brings_little(LinkId link, double little, Now now) const {
   const auto own = links_.find(link);
-  return own != links_.end() && brought(own->second) * 2 * links < all;
+  return own != links_.end() && static_cast<double>(brought_by(own->second, now)) < little;
 }
 
 void Core::note_brought(LinkId link, std::size_t bytes, Now now) {
@@ -107,7 +113,7 @@ bool Core::refuses(LinkId link, Priority priority, Now now) {
   const double held = chance_of(refusal_held), brought = chance_of(refusal_brought);
   double chance = 0;
   if (held > 0 && !asks_little(link)) chance = held;
-  if (brought > chance && !brings_little(link, now)) chance = brought;
+  if (brought > chance && !brings_little(link, little_brought(now), now)) chance = brought;
   return chance > 0 && rng.unit() < chance;
 }
 

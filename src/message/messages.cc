@@ -120,8 +120,11 @@ bool Messages::Impl::on_frame(CircuitEnd& circuit_end, const wire::Frame& frame,
         circuit_end, {.type = wire::FrameType::pong, .token = ping->token}, context.tables());
   }
   if (std::holds_alternative<wire::CloseFrame>(frame)) {
-    if (circuit_end.is_source()) sender.pool().close_by_peer(circuit_end, now);
-    circuit_end.closing = true;
+    if (circuit_end.is_source()) {
+      sender.pool().close_by_peer(circuit_end, now);
+    } else {
+      circuit_end.closing = true;
+    }
     return true;
   }
   if (const auto* cancel = std::get_if<wire::CancelFrame>(&frame)) {

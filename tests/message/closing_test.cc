@@ -47,13 +47,19 @@ TEST_F(Closing, ADestinationThatClosesEveryCircuitIsGivenFewOthers) {
   EXPECT_LE(builds, most_in(60s));
 }
 
-/// It takes each message, and says CLOSE.
-TEST(ClosingPeers, ADestinationThatTakesOneMessageFromEachCircuit) {
-  World world(2);
-  for (std::uint64_t i = 0; i < 590; ++i) {
+constexpr std::size_t kMessages = 590;
+
+void send_each_second(World& world) {
+  for (std::uint64_t i = 0; i < kMessages; ++i) {
     world.after(i * 1s,
                 [&world, i] { ASSERT_TRUE(world[0].send(1, i, 100, {.ttl = 60s, .relays = 3})); });
   }
+}
+
+/// It takes each message, and says CLOSE.
+TEST(ClosingPeers, ADestinationThatTakesOneMessageFromEachCircuit) {
+  World world(2);
+  send_each_second(world);
   world[1].on_got = [&](const Got&) {
     Line* line = world.line(world.lines() - 1);
     world.after(30ms, [&world, line] {
@@ -66,7 +72,7 @@ TEST(ClosingPeers, ADestinationThatTakesOneMessageFromEachCircuit) {
     });
     return Taken::yes;
   };
-  ASSERT_TRUE(world.run_until([&] { return world[0].outcomes() == 590; }, 900s));
+  ASSERT_TRUE(world.run_until([&] { return world[0].outcomes() == kMessages; }, 900s));
   std::printf("CLOSE behind each answer: %zu circuits in ten minutes, the bound is %zu\n",
               world.lines(), most_in(600s));
   EXPECT_LE(world.lines(), most_in(600s));
@@ -76,10 +82,7 @@ TEST(ClosingPeers, ADestinationThatTakesOneMessageFromEachCircuit) {
 TEST(ClosingPeers, AFirstRelayThatReplacesItsLinkAgainAndAgain) {
   World world(2);
   std::size_t worn = 0;
-  for (std::uint64_t i = 0; i < 590; ++i) {
-    world.after(i * 1s,
-                [&world, i] { ASSERT_TRUE(world[0].send(1, i, 100, {.ttl = 60s, .relays = 3})); });
-  }
+  send_each_second(world);
   std::function<void()> look = [&] {
     for (; worn < world.lines(); ++worn) {
       Line* line = world.line(worn);
@@ -87,10 +90,10 @@ TEST(ClosingPeers, AFirstRelayThatReplacesItsLinkAgainAndAgain) {
         world[0].messages->on_draining(line->ends[0].id, false, world.now());
       });
     }
-    if (world[0].outcomes() < 590) world.after(20ms, look);
+    if (world[0].outcomes() < kMessages) world.after(20ms, look);
   };
   look();
-  ASSERT_TRUE(world.run_until([&] { return world[0].outcomes() == 590; }, 900s));
+  ASSERT_TRUE(world.run_until([&] { return world[0].outcomes() == kMessages; }, 900s));
   std::printf("GOODBYE 0 on each link: %zu circuits in ten minutes, the bound is %zu\n",
               world.lines(), most_in(600s));
   EXPECT_LE(world.lines(), most_in(600s));

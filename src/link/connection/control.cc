@@ -52,7 +52,10 @@ bool Connection::send_control(std::uint8_t type, Bytes body) {
   if (body.size() <= kSmallBodyMax) {
     std::array<std::byte, wire::kControlHeaderBytes + kSmallBodyMax> small;
     std::ranges::copy(body, std::ranges::copy(header, small.begin()).out);
-    if (streams_.control().append(Bytes(small).first(header.size() + body.size()))) return true;
+    if (streams_.control().append(Bytes(small).first(header.size() + body.size()))) {
+      shared_.stats.bytes_copied += header.size() + body.size();
+      return true;
+    }
   }
   memory::Chain frame = frame_of(shared_.pool, header, body);
   if (frame.empty()) return false;

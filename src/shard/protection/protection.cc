@@ -98,7 +98,8 @@ void Protection::watch_memory(Now now) {
   const bool near = setup_.bound.node().used() >= near_bytes_;
   if (near) {
     give_free();
-    reclaim_answers(now);
+    // The first to go, before anybody is refused: who asks and takes no answer.
+    reclaim(now, [&](std::size_t bytes) { return setup_.messages.reclaim(bytes, now); });
   }
   const std::uint64_t max = setup_.bound.node().bytes_max();
   const std::uint64_t used = setup_.bound.node().used();
@@ -117,25 +118,17 @@ void Protection::give_free() {
   setup_.endpoint.trim_heap();
 }
 
-/// The first to go, before anybody is refused: who asks and takes no answer.
-void Protection::reclaim_answers(Now now) {
+/// Has what is too much, or this shard's part of it, taken back: `take_back` of so many bytes says
+/// how many it took.
+template <class TakeBack>
+void Protection::reclaim(Now now, TakeBack&& take_back) {
   const std::uint64_t used = setup_.bound.node().used();
   if (used <= near_bytes_ || now.mono < reclaim_at_) return;
-  note_reclaimed(setup_.messages.reclaim((used - near_bytes_) / setup_.shards + 1, now), now);
-}
-
-void Protection::note_reclaimed(std::size_t bytes, Now now) {
+  const std::size_t bytes = take_back((used - near_bytes_) / setup_.shards + 1);
   if (bytes == 0) return;
   reclaimed_bytes_ += bytes;
   reclaim_at_ = now.mono + kReclaimEvery;
   give_free();
-}
-
-void Protection::reclaim(Priority priority, Now now) {
-  const std::uint64_t used = setup_.bound.node().used();
-  if (used <= near_bytes_ || now.mono < reclaim_at_) return;
-  note_reclaimed(setup_.circuits.reclaim(priority, (used - near_bytes_) / setup_.shards + 1, now),
-                 now);
 }
 
 // ---- Measuring ----------------------------------------------------------------------------------
@@ -261,7 +254,10 @@ void Protection::drop(Priority priority, Action action, Now now) {
   const Error why(Errc::refused_overload, "shed: " + std::string(worst()));
   messages_dropped_[at(priority)] += setup_.messages.shed(
       priority, static_cast<std::size_t>(kMessagesAtOnce + level * kMessagesMore), why, now);
-  if (pressures_[at(Pressure::memory)] >= on[at(Pressure::memory)]) return reclaim(priority, now);
+  if (pressures_[at(Pressure::memory)] >= on[at(Pressure::memory)]) {
+    return reclaim(
+        now, [&](std::size_t bytes) { return setup_.circuits.reclaim(priority, bytes, now); });
+  }
   setup_.circuits.shed(priority, static_cast<std::size_t>(kCircuitsAtOnce + level * kCircuitsMore),
                        now);
 }

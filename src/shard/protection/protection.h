@@ -154,9 +154,8 @@ class Protection {
   }
 
   void watch_memory(Now now);
-  void reclaim_answers(Now now);
-  void reclaim(Priority priority, Now now);
-  void note_reclaimed(std::size_t bytes, Now now);
+  template <class TakeBack>
+  void reclaim(Now now, TakeBack&& take_back);
   Measured measure(Now now);
   void weigh(const Measured& measured, Now now);
   void tell_changes();
