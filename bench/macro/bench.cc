@@ -51,7 +51,7 @@ Status measure(const BenchArgs& args, Results& out, Interrupt& interrupt) {
     std::string_view name;
     std::function<Status()> run;
   };
-  const std::array<Scenario, 11> all{{
+  const std::array<Scenario, 12> all{{
       {"limit", [&] { return limit_scenario(args, out, limit); }},
       {"direct", [&] { return messages_scenario(args, false, limit, out, interrupt); }},
       {"onion", [&] { return messages_scenario(args, true, limit, out, interrupt); }},
@@ -60,6 +60,10 @@ Status measure(const BenchArgs& args, Results& out, Interrupt& interrupt) {
       {"idle", [&] { return idle_scenario(args, out, interrupt); }},
       {"alloc", [&] { return alloc_scenario(args, out, interrupt); }},
       {"features", [&] { return features_scenario(args, out, interrupt); }},
+      {"priorities",
+       [&] {
+         return args.scenario == "all" ? Status{} : features_of_priorities(args, out, interrupt);
+       }},
       {"paths", [&] { return paths_scenario(args, out); }},
       {"overload", [&] { return overload_scenario(args, out, interrupt); }},
       {"soak", [&] { return soak_scenario(args, out, interrupt); }},

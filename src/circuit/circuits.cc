@@ -27,6 +27,7 @@ class Circuits::Impl {
   void take(Circuit& circuit, Neighbor from, Bytes& data, Now now);
   void side_gone(std::uint64_t context, EndCode code, const Error& why, Now now);
   void due(Circuit& circuit, Now now);
+  void handle_waiting(Now now);
   CircuitInfo describe(const Circuit& circuit) const;
 
   Core core;
@@ -97,6 +98,22 @@ void Circuits::Impl::due(Circuit& circuit, Now now) {
   if (circuit.phase == Phase::opening) return incoming.on_due(circuit, now);
   if (circuit.phase != Phase::draining) ++core.stats.builds_timed_out;
   core.end(circuit, {.why = {Errc::timed_out, "not built in time"}}, now);
+}
+
+/// Cells for this node whose turn has come.
+void Circuits::Impl::handle_waiting(Now now) {
+  while (auto next = core.turns.next(now)) {
+    Circuit* circuit = core.find(next->circuit);
+    circuit->waits = core.turns.cells(circuit->id) > 0;
+    core.note_cell(*circuit, now);
+    if (circuit->role == CircuitRole::source) {
+      source.handle(*circuit, std::move(next->cell), now);
+    } else {
+      destination.handle(*circuit, std::move(next->cell), now);
+    }
+    circuit = core.find(next->circuit);
+    if (circuit != nullptr) core.consume_handled(*circuit);
+  }
 }
 
 CircuitInfo Circuits::Impl::describe(const Circuit& circuit) const {
@@ -237,7 +254,7 @@ void Circuits::on_stream_data(StreamId stream, std::uint64_t context, Bytes data
     if (circuit == nullptr || !circuit->side(from).open()) return;
   }
   // A relay gives back what has left on the other side; an end what was taken, which is all.
-  if (circuit->role != CircuitRole::relay) core.consume_all(circuit->side(from));
+  if (circuit->role != CircuitRole::relay) core.consume_handled(*circuit);
 }
 
 void Circuits::on_stream_sent(StreamId stream, std::uint64_t context, std::size_t bytes, Now now) {
@@ -396,9 +413,11 @@ void Circuits::on_time(Now now) {
   core.latest = now.mono;
   while (Circuit* circuit = core.pop_due(now)) impl_->due(*circuit, now);
   impl_->incoming.on_time(now);
+  impl_->handle_waiting(now);
 }
 
 TimePoint Circuits::next_deadline() const {
+  if (!impl_->core.turns.empty()) return TimePoint::min();
   return std::min(impl_->core.next_deadline(), impl_->incoming.next_deadline());
 }
 

@@ -17,6 +17,10 @@ constexpr std::uint64_t kKeyBytes = 3'584;
 constexpr std::uint64_t kReadyBytes = 1'024 + kKeyBytes;
 constexpr std::uint64_t kBuildingBytes = kReadyBytes + 22 * 1024;
 
+/// All the blocks that cells may be in.
+const std::size_t kCellsInPool =
+    memory::PoolOptions{}.blocks_max[0] + memory::PoolOptions{}.blocks_max[1];
+
 // A limit of one table: the context of a stream keeps a bit of the slot number for the side.
 std::size_t table_capacity(const CircuitsOptions& options) {
   return std::min(options.circuits_max, static_cast<std::size_t>(kNextSideBit) - 1);
@@ -71,6 +75,8 @@ void Core::report(BoundedList& out) const {
                         options.building_max));
   out.push_back(bounded(Kind::table, "circuits being built, by others", "refuse",
                         building_incoming_, options.building_max));
+  out.push_back(bounded(Kind::queue, "cells for this node that wait for their turn",
+                        "their windows stay closed", turns.cells(), kCellsInPool));
 }
 
 std::vector<CircuitId> Core::ids() {
@@ -142,6 +148,7 @@ void Core::end(Circuit& circuit, const Ending& how, Now now) {
   detach(circuit.previous);
   detach(circuit.next);
   set_deadline(circuit, kNever);
+  if (circuit.waits) turns.forget(id);
   memory_.give(circuit.building ? kBuildingBytes : kReadyBytes - (circuit.resting ? kKeyBytes : 0));
   table_.erase(SlotHandle(id.value));
 
@@ -220,8 +227,28 @@ void Core::consume(Side& side, std::size_t bytes) {
   sink.consume(side.stream, back);
 }
 
+void Core::consume_handled(Circuit& circuit) {
+  Side& side = circuit.only_side();
+  if (!circuit.waits) return consume_all(side);
+  const std::size_t waiting = turns.cells(circuit.id) * onion::cell_bytes(circuit.priority);
+  consume(side, side.unconsumed - std::min(waiting, side.unconsumed));
+}
+
+bool Core::has_turn(Circuit& circuit, memory::Block& cell, Now now) {
+  if (turns.at_once(now)) return true;
+  turns.put(circuit.only_side().stream.link, circuit.id, std::move(cell), now);
+  circuit.waits = true;
+  ++stats.cells_put_off;
+  return false;
+}
+
 Sink::CellsHeld Core::held(const Circuit& circuit) const {
   Sink::CellsHeld out;
+  if (circuit.waits) {
+    const Duration waited = latest - turns.since(circuit.id);
+    out.bytes = turns.cells(circuit.id) * memory::capacity_of(onion::block_size(circuit.priority));
+    out.waited = std::chrono::duration_cast<std::chrono::milliseconds>(waited);
+  }
   for (const Side* side : {&circuit.previous, &circuit.next}) {
     if (!side->open()) continue;
     const Sink::CellsHeld held = sink.held(side->stream);

@@ -4,6 +4,7 @@
 // Circuits. After such a call a Circuit& is not used again; it is looked up by its id with find().
 #pragma once
 
+#include "circuit/cell_turns.h"
 #include "circuit/record.h"
 
 #include "base/deadline_heap.h"
@@ -111,6 +112,10 @@ class Core {
   /// Gives back up to `bytes` of the window of what came.
   void consume(Side& side, std::size_t bytes);
   void consume_all(Side& side) { consume(side, side.unconsumed); }
+  /// At an end: of all that came but the cells that wait.
+  void consume_handled(Circuit& circuit);
+  /// Whether a cell for this node is handled now; else it has been put aside for a later turn.
+  bool has_turn(Circuit& circuit, memory::Block& cell, Now now);
   /// The next whole cell of `data`; empty if there is none yet, or if the pool had no block, and
   /// then the circuit has ended.
   memory::Block take_cell(Circuit& circuit, Side& from, Bytes& data, Now now);
@@ -151,6 +156,7 @@ class Core {
   Sink& sink;
   CircuitEvents* events = nullptr;
   CircuitsStats stats;
+  CellTurns turns;
   std::vector<onion::OnionKey> onion_keys;
   const std::shared_ptr<onion::ReplayWindow> replays;  // shared with the node's other shards
   std::size_t failed_hop = Circuits::kHopUnknown;      // of the build whose end is being told

@@ -23,13 +23,16 @@ void Destination::begin(Circuit& circuit, onion::AcceptedBuild accepted, Now now
 
 void Destination::on_cell_data(Circuit& circuit, Bytes& data, Now now) {
   memory::Block cell = core_.take_cell(circuit, circuit.previous, data, now);
-  if (!cell) return;
+  if (cell && core_.has_turn(circuit, cell, now)) handle(circuit, std::move(cell), now);
+}
+
+void Destination::handle(Circuit& circuit, memory::Block cell, Now now) {
   if (!std::get<onion::HopCrypto>(circuit.crypto).open(cell)) {
     return core_.end_bad_cell(circuit, Circuits::kHopUnknown, now);
   }
   ++circuit.cells_forward;
   ++core_.stats.cells_received;
-  core_.events->on_payload(circuit.id, std::move(cell), now);
+  core_.turns.charge(core_.events->on_payload(circuit.id, std::move(cell), now));
 }
 
 void Destination::send(Circuit& circuit, memory::Block payload) {

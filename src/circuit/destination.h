@@ -16,6 +16,8 @@ class Destination {
   void begin(Circuit& circuit, onion::AcceptedBuild accepted, Now now);
   /// Takes at most one cell from `data`.
   void on_cell_data(Circuit& circuit, Bytes& data, Now now);
+  /// A cell whose turn it is.
+  void handle(Circuit& circuit, memory::Block cell, Now now);
   void send(Circuit& circuit, memory::Block payload);
 
  private:

@@ -76,6 +76,7 @@ struct Circuit {
   bool building = true;    // counts against building_max
   bool announced = false;  // the layer above knows its id, and hears of its end
   bool starved = false;    // an end that has no room, and hears of it when it has
+  bool waits = false;      // cells for us wait for their turn (cell_turns.h)
   bool resting = false;    // idle, without key contexts; the next cell wakes it
   DeadlineHook deadline_hook;
   std::uint32_t reply_unsent = 0;  // bytes of the reply that have not left towards the source
@@ -89,6 +90,8 @@ struct Circuit {
   Crypto crypto;
 
   Side& side(Neighbor towards) { return towards == Neighbor::next ? next : previous; }
+  /// At an end: where cells for it come from.
+  Side& only_side() { return role == CircuitRole::source ? next : previous; }
 };
 
 /// What a relay keeps per ready circuit in this module, besides the cipher contexts of HopCrypto.

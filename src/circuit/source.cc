@@ -109,14 +109,17 @@ void Source::on_reply_data(Circuit& circuit, Bytes& data, Now now) {
 
 void Source::on_cell_data(Circuit& circuit, Bytes& data, Now now) {
   memory::Block cell = core_.take_cell(circuit, circuit.next, data, now);
-  if (!cell) return;
+  if (cell && core_.has_turn(circuit, cell, now)) handle(circuit, std::move(cell), now);
+}
+
+void Source::handle(Circuit& circuit, memory::Block cell, Now now) {
   if (const auto bad = std::get<onion::SourceCrypto>(circuit.crypto).open(cell)) {
     if (*bad == onion::SourceCrypto::kTailNotZero) return core_.end_bad_tail(circuit, now);
     return core_.end_bad_cell(circuit, *bad, now);
   }
   ++circuit.cells_backward;
   ++core_.stats.cells_received;
-  core_.events->on_payload(circuit.id, std::move(cell), now);
+  core_.turns.charge(core_.events->on_payload(circuit.id, std::move(cell), now));
 }
 
 void Source::send(Circuit& circuit, memory::Block payload) {

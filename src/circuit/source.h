@@ -24,6 +24,8 @@ class Source {
   void on_reply_data(Circuit& circuit, Bytes& data, Now now);
   /// Takes at most one cell from `data`.
   void on_cell_data(Circuit& circuit, Bytes& data, Now now);
+  /// A cell whose turn it is.
+  void handle(Circuit& circuit, memory::Block cell, Now now);
   void send(Circuit& circuit, memory::Block payload);
   /// Hop 1 ended the stream and it is detached.
   void on_side_gone(Circuit& circuit, EndCode code, Now now);

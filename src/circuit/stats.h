@@ -26,7 +26,8 @@ struct CircuitsStats {
   std::uint64_t ended_place = 0;                           // ready ones, for another link's circuit
   std::array<std::uint64_t, kPriorityCount> ended_shed{};  // relayed ones, by priority
   std::uint64_t ended_reclaimed = 0;                       // because memory was short
-  std::uint64_t rested = 0;  // times that an idle circuit's key contexts were put away
+  std::uint64_t cells_put_off = 0;  // at an end: they waited for a later turn
+  std::uint64_t rested = 0;         // times that an idle circuit's key contexts were put away
 };
 
 namespace metrics {
@@ -70,6 +71,12 @@ inline constexpr telemetry::Metric<CircuitsStats> kCircuits[] = {
      &CircuitsStats::cells_relayed},
     {same, label("role", "sender"), &CircuitsStats::cells_sent},
     {same, label("role", "receiver"), &CircuitsStats::cells_received},
+    {{"qudag_cells_put_off_total",
+      "Cells for this node that waited for a later turn, because the turn's work was done or cells "
+      "of other links were first.",
+      Kind::counter},
+     no_label,
+     &CircuitsStats::cells_put_off},
     {{"qudag_cells_bad_total", "Cells whose tag did not verify; each ended its circuit.",
       Kind::counter},
      no_label,

@@ -38,7 +38,7 @@ class Messages::Impl {
         sender(context),
         receiver(context) {}
 
-  void on_payload(CircuitEnd& circuit_end, memory::Block payload, Now now);
+  std::size_t on_payload(CircuitEnd& circuit_end, memory::Block payload, Now now);
   void on_ended(CircuitEnd& circuit_end, const Error& why, Now now);
   std::size_t reclaim(std::size_t bytes, Now now);
   void on_time(Now now);
@@ -56,7 +56,7 @@ class Messages::Impl {
  private:
   Offload wrap(Offload offload);
   bool on_frame(CircuitEnd& circuit_end, const wire::Frame& frame, memory::Block* payload, Now now);
-  bool read(CircuitEnd& circuit_end, memory::Block payload, Now now);
+  bool read(CircuitEnd& circuit_end, memory::Block payload, std::size_t& count, Now now);
 
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // what comes back late must see its end
 };
@@ -138,15 +138,17 @@ bool Messages::Impl::on_frame(CircuitEnd& circuit_end, const wire::Frame& frame,
   return true;  // PONG: we asked nothing
 }
 
-/// The frames of a payload, in order. A message may keep the block that they are in; then what
-/// follows, less than half of it, is read from a copy.
-bool Messages::Impl::read(CircuitEnd& circuit_end, memory::Block payload, Now now) {
+/// The frames of a payload, in order, and how many were there. A message may keep the block that
+/// they are in; then what follows, less than half of it, is read from a copy.
+bool Messages::Impl::read(CircuitEnd& circuit_end, memory::Block payload, std::size_t& count,
+                          Now now) {
   std::array<std::byte, limits::kBulkPayloadBytes / 2> aside;
   Bytes whole = payload.bytes();
   wire::FrameReader frames(whole);
   wire::Frame frame;
   memory::Block* takable = &payload;
   while (frames.read(frame)) {
+    ++count;
     if (const std::byte* next = frames.peek_message_id()) receiver.expect(circuit_end, next);
     const auto* data = std::get_if<wire::DataFrame>(&frame);
     if (data == nullptr || takable == nullptr || data->bytes.size() * 2 < whole.size()) {
@@ -170,12 +172,14 @@ bool Messages::Impl::read(CircuitEnd& circuit_end, memory::Block payload, Now no
   return !frames.malformed();
 }
 
-void Messages::Impl::on_payload(CircuitEnd& circuit_end, memory::Block payload, Now now) {
+std::size_t Messages::Impl::on_payload(CircuitEnd& circuit_end, memory::Block payload, Now now) {
   circuit_end.active = now.mono;
-  if (read(circuit_end, std::move(payload), now) || circuit_end.dead) return;
+  std::size_t frames = 0;
+  if (read(circuit_end, std::move(payload), frames, now) || circuit_end.dead) return frames;
   ++context.stats.frames_malformed;
   context.port.close(circuit_end.circuit, now);
   on_ended(circuit_end, {Errc::circuit_failed, "the peer broke the protocol"}, now);
+  return frames;
 }
 
 // ---- ends ---------------------------------------------------------------------------------------
@@ -313,10 +317,10 @@ void Messages::on_incoming(circuit::CircuitId circuit, Priority priority, Now no
   context.circuit_ends.add(circuit, priority, context.options.credit_bytes, now).ready = true;
 }
 
-void Messages::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {
+std::size_t Messages::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {
   const Visit visit(*impl_, now);
   CircuitEnd* circuit_end = impl_->context.circuit_ends.find(circuit);
-  if (circuit_end != nullptr) impl_->on_payload(*circuit_end, std::move(payload), now);
+  return circuit_end == nullptr ? 0 : impl_->on_payload(*circuit_end, std::move(payload), now);
 }
 
 void Messages::on_draining(circuit::CircuitId circuit, bool stops, Now now) {

@@ -83,6 +83,7 @@ class Arena {
 
  private:
   static void step_back(bool attacks);
+  void measure_beside_busy_thread();
   void judge_builds(const std::string& attack);
 
   app::test::Directory directory_;
@@ -94,6 +95,7 @@ class Arena {
   std::unique_ptr<Builder> builder_;
   double p99_before_ = 0;
   Builder::Figures builds_before_;
+  Builder::Figures builds_beside_;  // in full size: beside a thread that is busy and attacks nobody
 };
 
 }  // namespace qudag::attack

@@ -119,9 +119,10 @@ class Rogue final : private shard::LinkListener,
     on_ready(circuit, took);
   }
   void on_incoming(circuit::CircuitId, Priority, Now) override {}
-  void on_payload(circuit::CircuitId circuit, memory::Block payload, Now) override {
+  std::size_t on_payload(circuit::CircuitId circuit, memory::Block payload, Now) override {
     ++payloads;
     on_cell(circuit, payload.bytes());
+    return 1;
   }
   void on_sendable(circuit::CircuitId, Now) override {}
   void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;

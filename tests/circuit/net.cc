@@ -128,9 +128,10 @@ void Node::on_incoming(CircuitId circuit, Priority priority, Now) {
   EXPECT_EQ(circuits.info(circuit)->priority, priority);
   if (when_incoming) when_incoming(circuit);
 }
-void Node::on_payload(CircuitId circuit, memory::Block payload, Now) {
+std::size_t Node::on_payload(CircuitId circuit, memory::Block payload, Now) {
   payloads[circuit].emplace_back(payload.bytes().begin(), payload.bytes().end());
   if (when_payload) when_payload(circuit);
+  return payload_work;
 }
 void Node::on_sendable(CircuitId circuit, Now) {
   ++times_sendable;

@@ -105,7 +105,7 @@ class Node final : public Sink, public CircuitEvents {
   // CircuitEvents
   void on_built(CircuitId circuit, Duration took, Now now) override;
   void on_incoming(CircuitId circuit, Priority priority, Now now) override;
-  void on_payload(CircuitId circuit, memory::Block payload, Now now) override;
+  std::size_t on_payload(CircuitId circuit, memory::Block payload, Now now) override;
   void on_sendable(CircuitId circuit, Now now) override;
   void on_ended(CircuitId circuit, const Error& why, Now now) override;
 
@@ -131,8 +131,9 @@ class Node final : public Sink, public CircuitEvents {
   std::optional<Errc> extend_error;
   bool extend_inside = false;  // answers before extend() returns
   bool extend_never = false;
-  bool window_shut = false;  // gives no window back: a slow receiver
-  bool mute = false;         // nothing that it writes leaves
+  bool window_shut = false;      // gives no window back: a slow receiver
+  std::size_t payload_work = 0;  // what a payload costs, CircuitEvents::on_payload
+  bool mute = false;             // nothing that it writes leaves
 
  private:
   void pump(CircuitId circuit, Priority priority);

@@ -228,7 +228,11 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
   // Events
   void on_built(CircuitId, Duration, Now) override {}
   void on_incoming(CircuitId circuit, Priority, Now at) override { maybe_close(circuit, at); }
-  void on_payload(CircuitId circuit, memory::Block, Now at) override { maybe_close(circuit, at); }
+  std::size_t on_payload(CircuitId circuit, memory::Block payload, Now at) override {
+    const auto work = std::to_integer<std::size_t>(payload.bytes().front()) * 4;
+    maybe_close(circuit, at);
+    return work;
+  }
   void on_sendable(CircuitId circuit, Now at) override { maybe_close(circuit, at); }
   void on_ended(CircuitId circuit, const Error&, Now) override {
     QUDAG_ASSERT(!circuits_.info(circuit).has_value());

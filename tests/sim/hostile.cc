@@ -253,14 +253,17 @@ void Hostile::on_incoming(circuit::CircuitId circuit, Priority priority, Now now
   came(circuit, from);
 }
 
-void Hostile::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {
+std::size_t Hostile::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {
+  std::size_t count = 0;
   wire::FrameReader frames(payload.bytes());
   while (const auto frame = frames.next()) {
+    ++count;
     if (const auto* data = std::get_if<wire::DataFrame>(&*frame)) take(circuit, *data, now);
     if (const auto* ack = std::get_if<wire::AckFrame>(&*frame)) {
       answered(circuit, ack->ref, ack->status);
     }
   }
+  return count;
 }
 
 void Hostile::take(circuit::CircuitId circuit, const wire::DataFrame& frame, Now now) {

@@ -132,7 +132,7 @@ class Hostile : public runtime::Driven,
   // circuit::CircuitEvents
   void on_built(circuit::CircuitId circuit, Duration, Now) override { ready_.push_back(circuit); }
   void on_incoming(circuit::CircuitId circuit, Priority priority, Now now) override;
-  void on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) override;
+  std::size_t on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) override;
   void on_sendable(circuit::CircuitId, Now) override {}
   void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
   // circuit::Sink

@@ -91,10 +91,19 @@ Result<double> p99_of_small(Net& net, double seconds) {
   return static_cast<double>(took.percentile(99)) / 1e3;
 }
 
-Result<double> beside_bulk(Net& net, double seconds, Priority bulk) {
+struct BesideBulk {
+  double p99_us = 0;
+  double bulk_mb_s = 0;
+};
+Result<BesideBulk> beside_bulk(Net& net, double seconds, Priority bulk) {
   const Flood flood(net, {.bytes = kBulk, .priority = bulk, .window = 256, .isolation = 7});
   while (flood.delivered() < 256) std::this_thread::sleep_for(1ms);
-  return p99_of_small(net, seconds);
+  const std::uint64_t before = flood.delivered();
+  const auto begin = Clock::now();
+  const auto p99 = p99_of_small(net, seconds);
+  if (!p99) return std::unexpected(p99.error());
+  const double took = std::chrono::duration<double>(Clock::now() - begin).count();
+  return BesideBulk{*p99, static_cast<double>((flood.delivered() - before) * kBulk) / 1e6 / took};
 }
 
 /// MB/s of bulk beside as many small messages as the network takes, three loops of them.
@@ -116,22 +125,25 @@ Status features_of_priorities(const BenchArgs& args, Results& out, Interrupt& in
   auto net = Net::start({.relays = 3, .shards = 1}, interrupt);
   if (!net) return std::unexpected(net.error());
   const double seconds = args.quick ? 0.2 : args.seconds;
-  std::vector<double> alone, on, off, with, without;
+  std::vector<double> alone, on, off, rate_on, rate_off, with, without;
   for (unsigned i = 0; i <= args.runs; ++i) {
-    const std::array<Result<double>, 3> p99{p99_of_small(**net, seconds),
-                                            beside_bulk(**net, seconds, Priority::low),
-                                            beside_bulk(**net, seconds, Priority::normal)};
-    for (const auto& one : p99) {
-      if (!one) return std::unexpected(one.error());
-    }
+    const auto nothing = p99_of_small(**net, seconds);
+    if (!nothing) return std::unexpected(nothing.error());
+    const auto lower = beside_bulk(**net, seconds, Priority::low);
+    if (!lower) return std::unexpected(lower.error());
+    const auto equal = beside_bulk(**net, seconds, Priority::normal);
+    if (!equal) return std::unexpected(equal.error());
     const double below = bulk_beside_small(**net, seconds, Priority::normal);
     const double same = bulk_beside_small(**net, seconds, Priority::low);
     if (i == 0 && !args.quick) continue;
-    alone.push_back(*p99[0]), on.push_back(*p99[1]), off.push_back(*p99[2]);
+    alone.push_back(*nothing), on.push_back(lower->p99_us), off.push_back(equal->p99_us);
+    rate_on.push_back(lower->bulk_mb_s), rate_off.push_back(equal->bulk_mb_s);
     with.push_back(below), without.push_back(same);
   }
   out.add("features/interactive_p99_alone", "us", false).runs = alone;
   out.feature("P3", "interactive_p99_beside_bulk", "us", false, median_of(on), median_of(off));
+  out.feature("P3", "bulk_beside_an_interactive_user", "MB/s", true, median_of(rate_on),
+              median_of(rate_off));
   out.feature("P8", "bulk_beside_a_flood_of_small", "MB/s", true, median_of(with),
               median_of(without));
   out.note(

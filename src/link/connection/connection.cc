@@ -124,6 +124,7 @@ void Connection::expire(Duration late) {
     return;
   }
   if (window_.due() <= shared_.now.mono) pay_window();
+  if (control_pace_.due() <= shared_.now.mono) pay_control();
   if (frozen()) return touch();  // an older deadline
   const int rv = ngtcp2_conn_handle_expiry(conn_, shared_.timestamp());
   touch();
@@ -329,8 +330,8 @@ bool Connection::own_pacing() const { return shared_.options.congestion == Conge
 
 TimePoint Connection::deadline() const {
   if (retired() || closing_soon()) return kNever;
-  const TimePoint due = std::min(
-      {life_.deadline(probe_time()), window_.due(), answer_at_, path_.more_at(), hello_by_});
+  const TimePoint due = std::min({life_.deadline(probe_time()), window_.due(), control_pace_.due(),
+                                  answer_at_, path_.more_at(), hello_by_});
   if (frozen()) return due;
   const ngtcp2_tstamp at = ngtcp2_conn_get_expiry(conn_);
   if (at == UINT64_MAX) return due;

@@ -16,6 +16,7 @@
 #include "link/connection/incoming.h"
 #include "link/connection/shared.h"
 #include "link/lifecycle.h"
+#include "link/path/control_pace.h"
 #include "link/path/link_window.h"
 #include "link/path/state.h"
 #include "link/path/train.h"
@@ -173,6 +174,7 @@ class Connection {
   void on_stream_ended(Stream& stream, std::uint64_t code);
   void on_stream_freed(Stream& stream, std::uint64_t code);
   bool on_control_data(Bytes data);
+  void pay_control();
   bool on_control_frame(const ControlFrame& frame);
   bool on_hello(Bytes body);
   void give_token();
@@ -235,6 +237,7 @@ class Connection {
 
   StreamTable streams_;
   ControlReader control_reader_;
+  ControlPace control_pace_;
   LinkWindow window_;
   bool keep_last_ = false;  // packet of the window, for sparse streams: next_stream()
   TimePoint sparse_at_{};   // when one of those sent last

@@ -65,6 +65,7 @@ bool Connection::send_control(std::uint8_t type, Bytes body) {
 }
 
 bool Connection::on_control_data(Bytes data) {
+  control_pace_.note(data.size(), 0);
   ControlFrame frame;
   for (;;) {
     switch (control_reader_.next(data, frame)) {
@@ -75,9 +76,13 @@ bool Connection::on_control_data(Bytes data) {
       case ControlReader::Step::frame:
         break;
     }
+    control_pace_.note(0, 1);
     if (!on_control_frame(frame) || closing_soon()) return false;
   }
 }
+
+/// As much of its window as its peer's pace allows.
+void Connection::pay_control() { consume(streams_.control(), control_pace_.pay(shared_.now.mono)); }
 
 bool Connection::on_control_frame(const ControlFrame& in) {
   const auto type = static_cast<wire::ControlType>(in.type);

@@ -75,6 +75,7 @@ Connection::Connection(Shared& shared, LinkId id, bool dialer, const SocketAddre
       life_(shared.life, dialer, shared.now.mono,
             shared.life.age_max.count() > 0 ? shared.rng.unit() : 0),
       path_(local, remote),
+      control_pace_(shared.now.mono),
       window_(shared.options.link_bytes_per_second, shared.now.mono),
       routes_(shared.routes, *this) {}
 

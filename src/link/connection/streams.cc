@@ -130,7 +130,7 @@ bool Connection::on_stream_data(Stream& stream, Bytes data, bool fin) {
   stream.unconsumed += static_cast<std::uint32_t>(data.size());  // below the stream's window
   if (stream.control()) {
     const bool ok = on_control_data(data);
-    consume(stream, data.size());
+    pay_control();
     if (ok && fin) return violation("control stream ended");
     return ok;
   }

@@ -1,0 +1,144 @@
+// Cells for this node itself, by work: what a cell costs is in it, and a cell of thirty messages is
+// thirty times the work of one. So a turn handles so much, links take turns, and on a link its
+// circuits. What is above that waits here, unopened, and its window with it: who sends more than
+// its part waits for itself.
+//
+// Bounded by the windows of streams and links. A circuit that waits takes two nodes of maps; where
+// nothing waits nothing is kept.
+#pragma once
+
+#include "base/link_id.h"
+#include "base/time.h"
+#include "circuit/circuits.h"
+#include "memory/block.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+namespace qudag::circuit {
+
+class CellTurns {
+ public:
+  /// Units of work: one for each cell, and what CircuitEvents::on_payload says. About a
+  /// millisecond.
+  static constexpr std::int64_t kTurnWork = 1'024;
+  /// Of it for a link, then the next one has its turn.
+  static constexpr std::int64_t kLinkWork = 64;
+
+  struct Next {
+    CircuitId circuit;
+    memory::Block cell;
+  };
+
+  /// Whether a cell that comes now is handled at once: none waits, and this turn has work left.
+  bool at_once(Now now) {
+    begin(now);
+    return lines_.empty() && left_ > 0;
+  }
+  void put(LinkId link, CircuitId circuit, memory::Block cell, Now now) {
+    const auto [at, first] = waiting_.try_emplace(circuit.value);
+    if (first) {
+      at->second.since = now.mono;
+      at->second.link = link;
+      lines_[link].circuits.push_back(circuit);
+    }
+    at->second.cells.push_back(std::move(cell));
+    ++cells_;
+  }
+  /// The first cell of the circuit whose turn it is; none if nothing waits or the work of this turn
+  /// is done. charge() follows before the next one.
+  std::optional<Next> next(Now now);
+  /// What handling a cell was worth, of a link's part if it came from next().
+  void charge(std::size_t work) {
+    const auto units = static_cast<std::int64_t>(work) + 1;
+    left_ -= units;
+    if (Line* const line = serving()) line->part -= units;
+  }
+  /// The circuit has ended.
+  void forget(CircuitId circuit);
+  /// When the first cell of the circuit that waits began to.
+  TimePoint since(CircuitId circuit) const {
+    const auto at = waiting_.find(circuit.value);
+    return at == waiting_.end() ? kNever : at->second.since;
+  }
+
+  /// Of that circuit.
+  std::size_t cells(CircuitId circuit) const {
+    const auto at = waiting_.find(circuit.value);
+    return at == waiting_.end() ? 0 : at->second.cells.blocks();
+  }
+
+  bool empty() const { return cells_ == 0; }
+  std::size_t cells() const { return cells_; }
+
+ private:
+  struct Waiting {
+    memory::Chain cells;  // not empty
+    LinkId link;
+    TimePoint since;
+  };
+  struct Line {
+    std::deque<CircuitId> circuits;  // each has cells that wait
+    std::int64_t part = 0;           // work that it may still have; below zero it owes
+  };
+  using Lines = std::map<LinkId, Line>;
+
+  /// Turns differ in their time.
+  void begin(Now now) {
+    if (std::exchange(turn_, now.mono) != now.mono) left_ = kTurnWork;
+  }
+  Line* serving() {
+    const auto at = lines_.find(served_);
+    return at == lines_.end() ? nullptr : &at->second;
+  }
+
+  Lines lines_;  // none is empty
+  std::unordered_map<std::uint64_t, Waiting> waiting_;
+  std::size_t cells_ = 0;
+  LinkId served_{};  // the link that has its turn
+  TimePoint turn_{};
+  std::int64_t left_ = kTurnWork;
+};
+
+inline std::optional<CellTurns::Next> CellTurns::next(Now now) {
+  begin(now);
+  if (lines_.empty() || left_ <= 0) return std::nullopt;
+  auto line = lines_.find(served_);
+  while (line == lines_.end() || line->second.part <= 0) {
+    line = lines_.upper_bound(served_);
+    if (line == lines_.end()) line = lines_.begin();
+    served_ = line->first;
+    line->second.part += kLinkWork;
+  }
+  std::deque<CircuitId>& circuits = line->second.circuits;
+  const CircuitId circuit = circuits.front();
+  circuits.pop_front();
+  const auto at = waiting_.find(circuit.value);
+  Next out{circuit, at->second.cells.pop_front()};
+  --cells_;
+  if (at->second.cells.empty()) {
+    waiting_.erase(at);
+  } else {
+    at->second.since = now.mono;
+    circuits.push_back(circuit);
+  }
+  if (circuits.empty()) lines_.erase(line);
+  return out;
+}
+
+inline void CellTurns::forget(CircuitId circuit) {
+  const auto at = waiting_.find(circuit.value);
+  if (at == waiting_.end()) return;
+  cells_ -= at->second.cells.blocks();
+  const auto line = lines_.find(at->second.link);
+  std::erase(line->second.circuits, circuit);
+  if (line->second.circuits.empty()) lines_.erase(line);
+  waiting_.erase(at);
+}
+
+}  // namespace qudag::circuit
