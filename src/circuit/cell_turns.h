@@ -24,11 +24,15 @@ namespace qudag::circuit {
 
 class CellTurns {
  public:
-  /// Units of work: one for each cell, and what CircuitEvents::on_payload says. About a
-  /// millisecond.
-  static constexpr std::int64_t kTurnWork = 1'024;
+  /// Units of work, each some 50 to 100 ns: these for each cell, and what CircuitEvents::on_payload
+  /// says.
+  static constexpr std::int64_t kCellWork = 16;
+  /// One to two milliseconds.
+  static constexpr std::int64_t kTurnWork = 16 * 1'024;
   /// Of it for a link, then the next one has its turn.
-  static constexpr std::int64_t kLinkWork = 64;
+  static constexpr std::int64_t kLinkWork = 1'024;
+  /// Of a link's cells so many of high priority may go before one of the others.
+  static constexpr unsigned kUrgentInARow = 3;
 
   struct Next {
     CircuitId circuit;
@@ -38,14 +42,15 @@ class CellTurns {
   /// Whether a cell that comes now is handled at once: none waits, and this turn has work left.
   bool at_once(Now now) {
     begin(now);
-    return lines_.empty() && left_ > 0;
+    return waiting_.empty() && left_ > 0;
   }
-  void put(LinkId link, CircuitId circuit, memory::Block cell, Now now) {
+  void put(LinkId link, CircuitId circuit, Priority priority, memory::Block cell, Now now) {
     const auto [at, first] = waiting_.try_emplace(circuit.value);
     if (first) {
       at->second.since = now.mono;
       at->second.link = link;
-      lines_[link].circuits.push_back(circuit);
+      at->second.urgent = priority == Priority::high;
+      lines_[link].of(at->second.urgent).push_back(circuit);
     }
     at->second.cells.push_back(std::move(cell));
     ++cells_;
@@ -55,13 +60,13 @@ class CellTurns {
   std::optional<Next> next(Now now);
   /// What handling a cell was worth, of a link's part if it came from next().
   void charge(std::size_t work) {
-    const auto units = static_cast<std::int64_t>(work) + 1;
+    const auto units = static_cast<std::int64_t>(work) + kCellWork;
     left_ -= units;
     if (Line* const line = serving()) line->part -= units;
   }
   /// The circuit has ended.
   void forget(CircuitId circuit);
-  /// When the first cell of the circuit that waits began to.
+  /// Since when some cell of the circuit has waited.
   TimePoint since(CircuitId circuit) const {
     const auto at = waiting_.find(circuit.value);
     return at == waiting_.end() ? kNever : at->second.since;
@@ -80,11 +85,23 @@ class CellTurns {
   struct Waiting {
     memory::Chain cells;  // not empty
     LinkId link;
+    bool urgent = false;
     TimePoint since;
   };
   struct Line {
-    std::deque<CircuitId> circuits;  // each has cells that wait
-    std::int64_t part = 0;           // work that it may still have; below zero it owes
+    std::deque<CircuitId> urgent, others;  // each has cells that wait; none: it only owes
+    std::int64_t part = 0;                 // work that it may still have; below zero it owes
+    unsigned in_a_row = 0;                 // urgent ones
+
+    std::deque<CircuitId>& of(bool is_urgent) { return is_urgent ? urgent : others; }
+    bool empty() const { return urgent.empty() && others.empty(); }
+    CircuitId take() {
+      const bool is_urgent = !urgent.empty() && (others.empty() || in_a_row < kUrgentInARow);
+      in_a_row = is_urgent ? in_a_row + 1 : 0;
+      const CircuitId out = of(is_urgent).front();
+      of(is_urgent).pop_front();
+      return out;
+    }
   };
   using Lines = std::map<LinkId, Line>;
 
@@ -97,7 +114,7 @@ class CellTurns {
     return at == lines_.end() ? nullptr : &at->second;
   }
 
-  Lines lines_;  // none is empty
+  Lines lines_;  // also of links without cells, until they have paid or nothing waits
   std::unordered_map<std::uint64_t, Waiting> waiting_;
   std::size_t cells_ = 0;
   LinkId served_{};  // the link that has its turn
@@ -107,27 +124,25 @@ class CellTurns {
 
 inline std::optional<CellTurns::Next> CellTurns::next(Now now) {
   begin(now);
+  if (waiting_.empty()) lines_.clear();
   if (lines_.empty() || left_ <= 0) return std::nullopt;
   auto line = lines_.find(served_);
-  while (line == lines_.end() || line->second.part <= 0) {
-    line = lines_.upper_bound(served_);
+  while (line == lines_.end() || line->second.part <= 0 || line->second.empty()) {
+    const bool paid = line != lines_.end() && line->second.part > 0;
+    line = paid ? lines_.erase(line) : lines_.upper_bound(served_);
     if (line == lines_.end()) line = lines_.begin();
     served_ = line->first;
     line->second.part += kLinkWork;
   }
-  std::deque<CircuitId>& circuits = line->second.circuits;
-  const CircuitId circuit = circuits.front();
-  circuits.pop_front();
+  const CircuitId circuit = line->second.take();
   const auto at = waiting_.find(circuit.value);
   Next out{circuit, at->second.cells.pop_front()};
   --cells_;
   if (at->second.cells.empty()) {
     waiting_.erase(at);
   } else {
-    at->second.since = now.mono;
-    circuits.push_back(circuit);
+    line->second.of(at->second.urgent).push_back(circuit);
   }
-  if (circuits.empty()) lines_.erase(line);
   return out;
 }
 
@@ -136,8 +151,7 @@ inline void CellTurns::forget(CircuitId circuit) {
   if (at == waiting_.end()) return;
   cells_ -= at->second.cells.blocks();
   const auto line = lines_.find(at->second.link);
-  std::erase(line->second.circuits, circuit);
-  if (line->second.circuits.empty()) lines_.erase(line);
+  std::erase(line->second.of(at->second.urgent), circuit);
   waiting_.erase(at);
 }
 

@@ -352,7 +352,9 @@ std::size_t Circuits::shed(Priority priority, std::size_t count, Now now) {
   return count;
 }
 
+/// With normal also what is of high priority and has not come on for so long: it serves nobody.
 std::size_t Circuits::reclaim(Priority priority, std::size_t bytes, Now now) {
+  constexpr std::chrono::milliseconds kStuck{500};
   Core& core = impl_->core;
   core.latest = now.mono;
   struct Candidate {
@@ -363,8 +365,10 @@ std::size_t Circuits::reclaim(Priority priority, std::size_t bytes, Now now) {
   std::vector<Candidate> holding;
   core.for_each([&](const Circuit& c) {
     // What a source sends is a message that waits, whatever becomes of the circuit.
-    if (c.priority != priority || c.role == CircuitRole::source) return;
+    const bool last = priority == Priority::normal && c.priority == Priority::high;
+    if ((c.priority != priority && !last) || c.role == CircuitRole::source) return;
     const Sink::CellsHeld held = core.held(c);
+    if (last && held.waited < kStuck) return;
     if (held.bytes > 0) holding.push_back({held.waited, held.bytes, c.id});
   });
   std::sort(holding.begin(), holding.end(),

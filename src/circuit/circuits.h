@@ -79,8 +79,8 @@ class CircuitEvents {
   /// Somebody built a circuit that ends here.
   virtual void on_incoming(CircuitId circuit, Priority priority, Now now) = 0;
   /// A payload of payload_bytes(priority) arrived, at a source or at a destination. The stream
-  /// window is given back when this returns. Returns how many things were in it: what a turn does
-  /// is bounded by their number (cell_turns.h).
+  /// window is given back when this returns. Returns how much work it was, in the units
+  /// of cell_turns.h, which bounds what a turn does.
   virtual std::size_t on_payload(CircuitId circuit, memory::Block payload, Now now) = 0;
   /// The first link of a circuit that we asked for takes nothing new; the circuit works on for a
   /// while. `stops`: because its node stops; else another link to it is there. From inside any

@@ -236,7 +236,7 @@ void Core::consume_handled(Circuit& circuit) {
 
 bool Core::has_turn(Circuit& circuit, memory::Block& cell, Now now) {
   if (turns.at_once(now)) return true;
-  turns.put(circuit.only_side().stream.link, circuit.id, std::move(cell), now);
+  turns.put(circuit.only_side().stream.link, circuit.id, circuit.priority, std::move(cell), now);
   circuit.waits = true;
   ++stats.cells_put_off;
   return false;

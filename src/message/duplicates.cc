@@ -27,7 +27,9 @@ bool Duplicates::contains(const wire::MessageId& id, TimePoint now) const {
 
 void Duplicates::forget(const wire::MessageId& id, TimePoint now) {
   const std::size_t place = find(id, now);
-  if (place < ring_.size()) ring_[place].expires = TimePoint::min();
+  if (place == ring_.size()) return;
+  unlink(place);  // or one id, again and again, would lengthen the way to itself
+  ring_[place].expires = kForgotten;
 }
 
 bool Duplicates::add(const wire::MessageId& id, TimePoint expires, TimePoint now) {
@@ -56,10 +58,10 @@ void Duplicates::link(std::size_t place) {
   table_[at] = {static_cast<std::uint32_t>(place + 1), hash};
 }
 
-void Duplicates::drop_oldest() {
+void Duplicates::unlink(std::size_t place) {
   const std::size_t mask = table_.size() - 1;
-  std::size_t hole = hash_of(ring_[first_].id) & mask;
-  while (table_[hole].place != first_ + 1) hole = next(hole);
+  std::size_t hole = hash_of(ring_[place].id) & mask;
+  while (table_[hole].place != place + 1) hole = next(hole);
   // Moves up what was pushed on by it, until a free slot: no look-up stops too early.
   for (std::size_t at = next(hole); table_[at].place != 0; at = next(at)) {
     const std::size_t home = table_[at].hash & mask;
@@ -68,6 +70,11 @@ void Duplicates::drop_oldest() {
     hole = at;
   }
   table_[hole] = {};
+}
+
+void Duplicates::drop_oldest() {
+  const std::size_t mask = table_.size() - 1;
+  if (ring_[first_].expires != kForgotten) unlink(first_);
   first_ = (first_ + 1) % ring_.size();
   --size_;
   // A full window drops one id for each that comes; the line of the table that this will touch is
@@ -86,7 +93,9 @@ void Duplicates::grow() {
   table_.assign(std::bit_ceil(ring_.size() * 2), {});
   table_at_.store(reinterpret_cast<std::uintptr_t>(table_.data()), std::memory_order_relaxed);
   table_mask_.store(table_.size() - 1, std::memory_order_relaxed);
-  for (std::size_t place = 0; place < size_; ++place) link(place);
+  for (std::size_t place = 0; place < size_; ++place) {
+    if (ring_[place].expires != kForgotten) link(place);
+  }
 }
 
 }  // namespace qudag::message

@@ -44,6 +44,7 @@ class Duplicates {
   std::size_t ids_max() const { return ids_max_; }
 
  private:
+  static constexpr TimePoint kForgotten = TimePoint::min();  // not in the table any more
   struct Entry {
     wire::MessageId id{};
     TimePoint expires{};
@@ -62,6 +63,8 @@ class Duplicates {
   std::size_t next(std::size_t slot) const { return (slot + 1) & (table_.size() - 1); }
   void grow();
   void link(std::size_t place);
+  /// Out of the table. Its place in the ring is kept.
+  void unlink(std::size_t place);
   void drop_oldest();
 
   std::size_t ids_max_;

@@ -56,12 +56,20 @@ class Messages::Impl {
  private:
   Offload wrap(Offload offload);
   bool on_frame(CircuitEnd& circuit_end, const wire::Frame& frame, memory::Block* payload, Now now);
-  bool read(CircuitEnd& circuit_end, memory::Block payload, std::size_t& count, Now now);
+  bool read(CircuitEnd& circuit_end, memory::Block payload, std::size_t& work, Now now);
 
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // what comes back late must see its end
 };
 
 namespace {
+
+/// What a frame is worth, in the units of circuit/cell_turns.h: a message that is handed out, or
+/// ends, is the dear one.
+std::size_t work_of(const wire::Frame& frame) {
+  if (const auto* data = std::get_if<wire::DataFrame>(&frame)) return data->start ? 8 : 2;
+  if (std::holds_alternative<wire::AckFrame>(frame)) return 4;
+  return std::holds_alternative<wire::PingFrame>(frame) ? 2 : 1;
+}
 
 /// While answers wait: so long a path takes to carry anything, if it carries anything.
 constexpr Duration kTakesNothing = std::chrono::seconds(1);
@@ -138,9 +146,9 @@ bool Messages::Impl::on_frame(CircuitEnd& circuit_end, const wire::Frame& frame,
   return true;  // PONG: we asked nothing
 }
 
-/// The frames of a payload, in order, and how many were there. A message may keep the block that
+/// The frames of a payload, in order, and what they were worth. A message may keep the block that
 /// they are in; then what follows, less than half of it, is read from a copy.
-bool Messages::Impl::read(CircuitEnd& circuit_end, memory::Block payload, std::size_t& count,
+bool Messages::Impl::read(CircuitEnd& circuit_end, memory::Block payload, std::size_t& work,
                           Now now) {
   std::array<std::byte, limits::kBulkPayloadBytes / 2> aside;
   Bytes whole = payload.bytes();
@@ -148,7 +156,7 @@ bool Messages::Impl::read(CircuitEnd& circuit_end, memory::Block payload, std::s
   wire::Frame frame;
   memory::Block* takable = &payload;
   while (frames.read(frame)) {
-    ++count;
+    work += work_of(frame);
     if (const std::byte* next = frames.peek_message_id()) receiver.expect(circuit_end, next);
     const auto* data = std::get_if<wire::DataFrame>(&frame);
     if (data == nullptr || takable == nullptr || data->bytes.size() * 2 < whole.size()) {
@@ -174,12 +182,12 @@ bool Messages::Impl::read(CircuitEnd& circuit_end, memory::Block payload, std::s
 
 std::size_t Messages::Impl::on_payload(CircuitEnd& circuit_end, memory::Block payload, Now now) {
   circuit_end.active = now.mono;
-  std::size_t frames = 0;
-  if (read(circuit_end, std::move(payload), frames, now) || circuit_end.dead) return frames;
+  std::size_t work = 0;
+  if (read(circuit_end, std::move(payload), work, now) || circuit_end.dead) return work;
   ++context.stats.frames_malformed;
   context.port.close(circuit_end.circuit, now);
   on_ended(circuit_end, {Errc::circuit_failed, "the peer broke the protocol"}, now);
-  return frames;
+  return work;
 }
 
 // ---- ends ---------------------------------------------------------------------------------------

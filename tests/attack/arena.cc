@@ -149,7 +149,8 @@ void Arena::begin(const std::function<void()>& besides) {
   if (besides && is_full()) besides();
   std::this_thread::sleep_for(is_full() ? Clock::duration(kBeforeFull) : kBefore);
   builds_before_ = builder_->mark();
-  EXPECT_EQ(builds_before_.answered, builds_before_.asked);
+  EXPECT_EQ(builds_before_.answered, builds_before_.asked)
+      << "before any attack:" << builds_before_.reasons();
   const Honest::Figures before = honest_->mark();
   EXPECT_EQ(before.delivered, before.sent);
   p99_before_ = p99_us(before.latency_ns);
@@ -200,8 +201,7 @@ void Arena::end(const std::string& attack, const std::string& told, double over)
 /// How many is judged; how long they took is a figure.
 void Arena::judge_builds(const std::string& attack) {
   const Builder::Figures during = builder_->finish();
-  std::string why;
-  for (const auto& [what, count] : during.otherwise) why += fmt::format(" {} x {};", count, what);
+  const std::string why = during.reasons();
   EXPECT_GT(during.asked, 0u);
   EXPECT_GE(during.built_share(), built_share_least) << attack << ": new circuits failed:" << why;
   const double build = p99_us(during.build_ns), before = p99_us(builds_before_.build_ns);

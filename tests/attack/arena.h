@@ -80,6 +80,8 @@ class Arena {
   /// The victim's metric, summed over labels that contain `label`.
   double metric(const std::string& name, const std::string& label = "") const;
   double peak_rss() const;
+  /// Of the victim's local API.
+  const std::string& socket() const { return socket_; }
 
  private:
   static void step_back(bool attacks);

@@ -11,6 +11,8 @@
 
 #include "base/histogram.h"
 
+#include <fmt/format.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <map>
@@ -29,6 +31,11 @@ class Builder {
     std::uint64_t asked = 0, built = 0, answered = 0;
     std::map<std::string, std::uint64_t> otherwise;  // builds and messages, by what was said
     Histogram build_ns, message_ns;
+    std::string reasons() const {
+      std::string out;
+      for (const auto& [why, count] : otherwise) out += fmt::format(" {} x {};", count, why);
+      return out;
+    }
     double built_share() const {
       return asked == 0 ? 0 : static_cast<double>(built) / static_cast<double>(asked);
     }

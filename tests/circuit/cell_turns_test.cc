@@ -3,13 +3,15 @@
 
 #include "circuit/net.h"
 
+#include "memory/block.h"
+
 #include <gtest/gtest.h>
 
 namespace qudag::circuit::test {
 namespace {
 
-constexpr std::size_t kCostly = 100;  // of a cell
-constexpr std::size_t kInATurn = CellTurns::kTurnWork / (kCostly + 1) + 1;
+constexpr std::size_t kCostly = 1'600;  // of a cell
+constexpr std::size_t kInATurn = CellTurns::kTurnWork / (kCostly + CellTurns::kCellWork) + 1;
 
 /// Node 0 is the destination of circuits of the others; its cells cost much.
 struct Busy {
@@ -108,6 +110,72 @@ TEST(CellTurns, ASourceTakesItsTurnsToo) {
   EXPECT_EQ(f.net.node(1).payloads.begin()->second.size(), kInATurn);
   for (int i = 0; i < 2; ++i) f.turn();
   EXPECT_EQ(f.net.node(1).payloads.begin()->second, f.net.node(0).sent[at_us]);
+}
+
+constexpr std::size_t kDear = 1'619;  // frames of a byte or few in a cell of 8 KiB
+
+LinkId link(std::uint32_t n) { return LinkId{n}; }
+
+/// A line that has become empty is forgotten, and what it owes with it: who has one cell there at a
+/// time would never pay for more than that.
+TEST(CellTurns, WhoHasOneCellAtATimeOwesNothing) {
+  memory::BlockPool pool;
+  CellTurns turns;
+  const auto cell = [&] { return pool.take(memory::BlockSize::cell); };
+  Now now{};
+  constexpr std::uint32_t kHostile = 16;
+  const auto refill = [&] {
+    for (std::uint32_t i = 1; i <= kHostile; ++i) {
+      if (turns.cells({i}) == 0) turns.put(link(i), {i}, Priority::normal, cell(), now);
+    }
+    while (turns.cells({99}) < 2'000) turns.put(link(99), {99}, Priority::normal, cell(), now);
+  };
+  std::uint64_t honest = 0, hostile = 0;
+  for (int turn = 0; turn < 10'000; ++turn) {
+    now.mono += 1ms;
+    refill();
+    while (auto next = turns.next(now)) {
+      const std::size_t work = next->circuit.value == 99 ? 1 : kDear;
+      (next->circuit.value == 99 ? honest : hostile) +=
+          work + static_cast<std::size_t>(CellTurns::kCellWork);
+      turns.charge(work);
+    }
+  }
+  const double share = static_cast<double>(honest) / static_cast<double>(honest + hostile);
+  EXPECT_GT(share, 0.5 / (kHostile + 1));
+}
+
+/// A cell of high priority behind those of 400 bulk circuits that came over the same link.
+TEST(CellTurns, HighPriorityIsNotBehindBulkOfItsLink) {
+  memory::BlockPool pool;
+  CellTurns turns;
+  Now now{};
+  for (std::uint32_t i = 1; i <= 400; ++i) {
+    for (int n = 0; n < 4; ++n)
+      turns.put(link(1), {i}, Priority::low, pool.take(memory::BlockSize::cell), now);
+  }
+  turns.put(link(1), {999}, Priority::high, pool.take(memory::BlockSize::cell), now);
+  int waited = 0;
+  for (bool handled = false; !handled; ++waited) {
+    now.mono += 1ms;
+    while (auto next = turns.next(now)) {
+      handled = handled || next->circuit.value == 999;
+      turns.charge(kDear);
+    }
+  }
+  EXPECT_LE(waited, 2);
+}
+
+TEST(CellTurns, TheCircuitsOfALinkAreForgottenInAnyOrder) {
+  memory::BlockPool pool;
+  CellTurns turns;
+  Now now{};
+  constexpr std::uint32_t kCircuits = 4'096;
+  for (std::uint32_t i = 1; i <= kCircuits; ++i) {
+    turns.put(link(1), {i}, Priority::low, pool.take(memory::BlockSize::cell), now);
+  }
+  for (std::uint32_t i = kCircuits; i > 0; --i) turns.forget({i});
+  EXPECT_TRUE(turns.empty());
 }
 
 }  // namespace

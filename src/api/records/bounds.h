@@ -15,6 +15,8 @@ inline constexpr std::size_t kDetailBytesMax = 512;
 /// How long a client may take for a request's header, for each piece of a body, and for reading
 /// what it asked for.
 inline constexpr std::chrono::seconds kClientPatience{30};
+/// For a whole body whose length its client does not say.
+inline constexpr std::chrono::seconds kBodyPatience{600};
 /// How long the node's shards may take for a snapshot.
 inline constexpr std::chrono::seconds kSnapshotPatience{5};
 

@@ -17,7 +17,10 @@
 #include <boost/beast/websocket/rfc6455.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <cstring>
 #include <optional>
+#include <vector>
 
 namespace qudag::api {
 namespace {
@@ -26,6 +29,55 @@ namespace http = beast::http;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 using HeaderParser = http::request_parser<http::empty_body>;
+
+/// A body of unknown length, in buffers of the node, so that every byte of it is reserved.
+class BodyParts {
+ public:
+  explicit BodyParts(Node& node) : node_(node) {}
+
+  /// Where the next bytes go.
+  Result<MutableBytes> room() {
+    if (pieces_.empty() || (at_ + 1 == pieces_.size() && used_ == pieces_[at_].size())) {
+      Result<Buffer> part = node_.buffer(kPartBytes);
+      if (!part) return std::unexpected(part.error());
+      for (std::size_t i = 0; i < part->piece_count(); ++i) pieces_.push_back(part->piece(i));
+      parts_.push_back(std::move(*part));
+    }
+    if (used_ == pieces_[at_].size()) {
+      ++at_;
+      used_ = 0;
+    }
+    return pieces_[at_].subspan(used_);
+  }
+  void filled(std::size_t bytes) {
+    used_ += bytes;
+    size_ += bytes;
+  }
+  /// One buffer of all that came.
+  Result<Buffer> whole() const {
+    Result<Buffer> out = node_.buffer(size_);
+    std::size_t from = 0, taken = 0;  // of pieces_
+    for (std::size_t i = 0; out && i < out->piece_count(); ++i) {
+      for (MutableBytes to = out->piece(i); !to.empty();) {
+        if (taken == pieces_[from].size()) ++from, taken = 0;
+        const std::size_t n = std::min(to.size(), pieces_[from].size() - taken);
+        std::memcpy(to.data(), pieces_[from].data() + taken, n);
+        to = to.subspan(n);
+        taken += n;
+      }
+    }
+    return out;
+  }
+
+ private:
+  static constexpr std::size_t kPartBytes = 256 * 1024;
+
+  Node& node_;
+  std::vector<Buffer> parts_;
+  std::vector<MutableBytes> pieces_;  // of parts_
+  std::size_t at_ = 0, used_ = 0;     // the piece that is being filled, and how much of it is
+  std::size_t size_ = 0;
+};
 
 class HttpSession {
  public:
@@ -265,27 +317,30 @@ asio::awaitable<Result<Buffer>> HttpSession::read_body(HeaderParser& parser) {
   co_return body;
 }
 
-/// A body of unknown length is gathered first: one copy more than with a Content-Length.
+/// A body of unknown length is gathered in parts first: one copy more than with a Content-Length,
+/// and twice the memory for a moment.
 asio::awaitable<Result<Buffer>> HttpSession::read_chunked(HeaderParser& header) {
-  http::request_parser<http::vector_body<std::uint8_t>> parser(std::move(header));
+  http::request_parser<http::buffer_body> parser(std::move(header));
   parser.body_limit(kMessageBytesMax);
+  BodyParts parts(hub_->node);
+  const auto whole_by = std::chrono::steady_clock::now() + kBodyPatience;
   while (!parser.is_done()) {
-    stream_.expires_after(kClientPatience);
+    const Result<MutableBytes> room = parts.room();
+    if (!room) co_return std::unexpected(room.error());
+    http::buffer_body::value_type& body = parser.get().body();
+    body.data = room->data();
+    body.size = room->size();
+    stream_.expires_at(std::min(std::chrono::steady_clock::now() + kClientPatience, whole_by));
     const auto [ec, n] = co_await http::async_read_some(stream_, in_, parser, kTuple);
+    parts.filled(room->size() - body.size);
     if (ec == http::error::body_limit) {
       co_return fail(Errc::too_large, "a message has at most 64 MiB");
     }
-    if (ec) co_return fail(Errc::malformed, "the chunked body is broken: " + ec.message());
+    if (ec && ec != http::error::need_buffer) {
+      co_return fail(Errc::malformed, "the chunked body is broken: " + ec.message());
+    }
   }
-  const std::vector<std::uint8_t>& gathered = parser.get().body();
-  Result<Buffer> body = hub_->node.buffer(gathered.size());
-  std::size_t at = 0;
-  for (std::size_t i = 0; body && i < body->piece_count(); ++i) {
-    const MutableBytes piece = body->piece(i);
-    std::memcpy(piece.data(), gathered.data() + at, piece.size());
-    at += piece.size();
-  }
-  co_return body;
+  co_return parts.whole();
 }
 
 // ---- Receiving and pages ------------------------------------------------------------------------

@@ -55,7 +55,8 @@ std::string message_json(const Message& message) {
     writer.add(message.payload.piece(i));
   }
   writer.finish();
-  return out + "\"}\n";
+  out += "\"}\n";
+  return out;
 }
 
 unsigned http_status_of(Errc code) {

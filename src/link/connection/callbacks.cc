@@ -35,9 +35,9 @@ struct Callbacks {
     return result(self(user_data).on_stream_data(*static_cast<Stream*>(stream), bytes, fin));
   }
 
-  static int acked_stream_data(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t size, void*,
-                               void* stream) {
-    static_cast<Stream*>(stream)->acked(static_cast<std::size_t>(size));
+  static int acked_stream_data(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t size,
+                               void* user_data, void* stream) {
+    self(user_data).on_acked(*static_cast<Stream*>(stream), static_cast<std::size_t>(size));
     return 0;
   }
 

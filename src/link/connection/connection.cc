@@ -28,6 +28,9 @@ constexpr int kSparseRounds = 4;
 /// With more than this waiting the path is asked whether it takes large packets. The question takes
 /// most of a fresh link's window, and a build that shares it with one comes a round trip later.
 constexpr std::size_t kWorthProbing = 2 * limits::kBuildMessageBytes;
+/// Of what is sent and not acknowledged in order, a link keeps so much, or so many windows.
+constexpr std::size_t kUnackedLeast = 64 * 1024;
+constexpr std::size_t kUnackedWindows = 4;
 /// Packets that ask for an acknowledgement are padded to this or more, once the link is ready.
 constexpr std::size_t kPacketBytesAsking = NGTCP2_MAX_UDP_PAYLOAD_SIZE;
 }  // namespace
@@ -246,8 +249,19 @@ ngtcp2_ssize Connection::write_packet(ngtcp2_conn* conn, ngtcp2_path* path, ngtc
 /// Whose turn it is; null also while the last packet of a small window is kept for sparse streams:
 /// what a loss leaves behind would be full of what the circuit that lost sends again.
 Stream* Connection::next_stream() {
+  if (keeps_too_much()) return nullptr;
   const bool keep = keep_last_ && ngtcp2_conn_get_cwnd_left(conn_) <= limits::kPacketBytesPlain;
   return keep ? streams_.turns().pick_sparse() : streams_.turns().pick();
+}
+
+/// What is sent is kept until the peer has all that came before it on its stream. Who acknowledges
+/// the rest and leaves out a piece would have us keep any number of bytes: so no more than what is
+/// under way in a few round trips, in which a piece that was lost has long been sent again.
+bool Connection::keeps_too_much() const {
+  if (unacked_ < kUnackedLeast) return false;
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(conn_, &info);
+  return unacked_ >= kUnackedWindows * info.cwnd;
 }
 
 /// Where the path takes more than the plain size: as many plain packets in one as what waits would

@@ -197,6 +197,8 @@ class Connection {
   void update_keepalive();
   bool own_pacing() const;
   Stream* next_stream();
+  bool keeps_too_much() const;
+  void on_acked(Stream& stream, std::size_t bytes);
   std::size_t packet_bytes() const;
   bool room_to_probe() const;
   bool stuck() const;
@@ -239,10 +241,11 @@ class Connection {
   ControlReader control_reader_;
   ControlPace control_pace_;
   LinkWindow window_;
-  bool keep_last_ = false;  // packet of the window, for sparse streams: next_stream()
-  TimePoint sparse_at_{};   // when one of those sent last
-  bool wrote_ = false;      // in this flush
-  TimePoint asked_at_{};    // when a packet last left that the peer acknowledges
+  std::size_t unacked_ = 0;  // bytes of streams that are kept until the peer has them
+  bool keep_last_ = false;   // packet of the window, for sparse streams: next_stream()
+  TimePoint sparse_at_{};    // when one of those sent last
+  bool wrote_ = false;       // in this flush
+  TimePoint asked_at_{};     // when a packet last left that the peer acknowledges
 
   // What the peer waits for (acknowledgements, windows) and may ride on data, see
   // touch_for_answer().

@@ -200,6 +200,7 @@ void Connection::add_stream(Stream& stream) {
 
 void Connection::free_stream(Stream& stream) {
   shared_.grown.remove(stream.window_kib);
+  unacked_ -= stream.unacked_bytes();
   streams_.free(stream);
   life_.note_streams(streams_.size(), shared_.now.mono);
   if (streams_.size() == 0) update_keepalive();
@@ -215,8 +216,14 @@ void Connection::update_keepalive() {
   ngtcp2_conn_set_keep_alive_timeout(conn_, to_native(life_.keepalive()));
 }
 
+void Connection::on_acked(Stream& stream, std::size_t bytes) {
+  stream.acked(bytes);
+  unacked_ -= bytes;
+}
+
 void Connection::note_sent(Stream& stream, std::size_t bytes) {
   stream.sent(bytes);
+  unacked_ += bytes;
   wrote_ = true;
   if (stream.sparse && !stream.control()) sparse_at_ = shared_.now.mono;
   if (!stream.control() && life_.note_used(shared_.now.mono)) update_keepalive();

@@ -255,8 +255,14 @@ void Protection::drop(Priority priority, Action action, Now now) {
   messages_dropped_[at(priority)] += setup_.messages.shed(
       priority, static_cast<std::size_t>(kMessagesAtOnce + level * kMessagesMore), why, now);
   if (pressures_[at(Pressure::memory)] >= on[at(Pressure::memory)]) {
-    return reclaim(
-        now, [&](std::size_t bytes) { return setup_.circuits.reclaim(priority, bytes, now); });
+    return reclaim(now, [&](std::size_t bytes) {
+      std::size_t freed = setup_.circuits.reclaim(priority, bytes, now);
+      // Messages of high priority are not given up; what circuits hold that do not come on is.
+      if (priority == Priority::normal && freed < bytes) {
+        freed += setup_.circuits.reclaim(Priority::high, bytes - freed, now);
+      }
+      return freed;
+    });
   }
   setup_.circuits.shed(priority, static_cast<std::size_t>(kCircuitsAtOnce + level * kCircuitsMore),
                        now);
