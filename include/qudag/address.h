@@ -48,14 +48,18 @@ struct SocketAddress {
   [[nodiscard]] QUDAG_API static Result<SocketAddress> parse(std::string_view text);
 };
 
-/// A node and where to reach it, written `id@address:port`: the form of a bootstrap entry.
+/// A node and where to reach it, written `id@address:port` or `id@name:port`: the form of a
+/// bootstrap entry. A name is looked up by the system's resolver whenever the node is dialed, so
+/// whoever answers for it learns that it was asked; all addresses that it has are tried.
 struct PeerAddress {
   NodeId id;
-  SocketAddress at;
+  SocketAddress at;    ///< with a name: its port, and no address
+  std::string name{};  ///< of a host, 253 characters of letters, digits, '-', '_' and '.'; or empty
 
   auto operator<=>(const PeerAddress&) const = default;
 
   [[nodiscard]] QUDAG_API std::string to_string() const;
+  /// Asks nobody: a name is only looked at, not looked up.
   [[nodiscard]] QUDAG_API static Result<PeerAddress> parse(std::string_view text);
 };
 

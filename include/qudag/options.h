@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -66,9 +67,13 @@ struct Options {
   /// new ones: a directory of its own, mode 0700, made if it is not there. One process at a time.
   /// Empty: nothing is kept.
   std::filesystem::path state_dir;
-  /// Where to listen for QUIC over UDP. Port 0: the kernel chooses.
-  SocketAddress listen = SocketAddress::v4(127, 0, 0, 1, 0);
-  /// Addresses to publish in the descriptor; empty: `listen` as bound.
+  /// Where to listen for QUIC over UDP. Port 0: the kernel chooses. Not given: a port that the
+  /// kernel chooses, on all addresses of this machine if a bootstrap entry may be on another one
+  /// (a name, or an address that is not of loopback), otherwise on 127.0.0.1, where only programs
+  /// of this machine reach it. The log says which.
+  std::optional<SocketAddress> listen;
+  /// Addresses to publish in the descriptor; empty: `listen` as bound. Of a wildcard address that
+  /// is one of each family, from which the system would send to the bootstrap entries.
   std::vector<SocketAddress> publish;
   /// Where nodes that dialed another address of this one go on, once the link is ready (RFC 9000,
   /// 9.6): its own, if what it publishes is a balancer's or several machines'. At most one IPv4 and

@@ -12,7 +12,9 @@ namespace qudag {
 namespace {
 
 constexpr std::string_view kBase32 = "abcdefghijklmnopqrstuvwxyz234567";
-constexpr std::size_t kPeerTextMax = NodeId::kTextSize + 1 + 2 + INET6_ADDRSTRLEN + 1 + 5;
+constexpr std::size_t kNameMax = 253;  // RFC 1035, 2.3.4, as text without the last dot
+constexpr std::size_t kLabelMax = 63;
+constexpr std::size_t kPeerTextMax = NodeId::kTextSize + 1 + kNameMax + 1 + 5;
 constexpr std::array<std::uint8_t, 12> kV4Prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 std::optional<unsigned> base32_value(char c) {
@@ -129,18 +131,55 @@ Result<SocketAddress> SocketAddress::parse(std::string_view text) {
 
 // ---- PeerAddress --------------------------------------------------------------------------------
 
-std::string PeerAddress::to_string() const { return id.to_string() + "@" + at.to_string(); }
+namespace {
+
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// A host's name (RFC 1123, 2.1), with '_' as many have it. The last label has a letter: what has
+/// none is an address that somebody mistyped.
+bool is_host_name(std::string_view text) {
+  if (text.empty() || text.size() > kNameMax) return false;
+  bool letter = false;
+  std::size_t label = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '.') {
+      if (label == 0 || text[i - 1] == '-') return false;
+      label = 0;
+      letter = false;
+      continue;
+    }
+    if (!is_letter(c) && !is_digit(c) && c != '_' && (c != '-' || label == 0)) return false;
+    letter = letter || is_letter(c);
+    if (++label > kLabelMax) return false;
+  }
+  return letter && text.back() != '-';
+}
+
+}  // namespace
+
+std::string PeerAddress::to_string() const {
+  const std::string where = name.empty() ? at.to_string() : name + ":" + std::to_string(at.port);
+  return id.to_string() + "@" + where;
+}
 
 Result<PeerAddress> PeerAddress::parse(std::string_view text) {
   if (text.size() <= NodeId::kTextSize || text.size() > kPeerTextMax ||
       text[NodeId::kTextSize] != '@') {
-    return fail(Errc::malformed, "a peer is id@address:port with an id of 52 characters");
+    return fail(Errc::malformed,
+                "a peer is id@address:port or id@name:port with an id of 52 characters");
   }
   auto id = NodeId::parse(text.substr(0, NodeId::kTextSize));
   if (!id) return std::unexpected(std::move(id.error()));
-  auto at = SocketAddress::parse(text.substr(NodeId::kTextSize + 1));
-  if (!at) return std::unexpected(std::move(at.error()));
-  return PeerAddress{*id, *at};
+  const std::string_view where = text.substr(NodeId::kTextSize + 1);
+  auto at = SocketAddress::parse(where);
+  if (at) return PeerAddress{*id, *at};
+  const std::size_t colon = where.rfind(':');
+  if (colon == std::string_view::npos) return std::unexpected(std::move(at.error()));
+  const auto port = parse_port(where.substr(colon + 1));
+  if (!port || !is_host_name(where.substr(0, colon))) return std::unexpected(std::move(at.error()));
+  return PeerAddress{*id, {.ip = {}, .port = *port}, std::string(where.substr(0, colon))};
 }
 
 }  // namespace qudag

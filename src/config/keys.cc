@@ -161,24 +161,30 @@ Key of_number(const settings::Number& number) {
           }};
 }
 
-/// An address form (SocketAddress or PeerAddress), or a list of them.
-template <class T, class At>
-Key address(std::string_view name, std::string_view takes, std::string_view help, At at) {
-  return {
-      name,
-      takes,
-      help,
-      false,
-      Written::text,
-      [=](Settings& s, const Values& v) -> Status {
-        const auto value = T::parse(v.front());
-        if (!value) return wrong(takes, v.front());
-        at(s) = *value;
-        return {};
-      },
-      [at](const Settings& s) { return toml_string(at(const_cast<Settings&>(s)).to_string()); }};
+Key listen() {
+  static constexpr std::string_view kAuto = "auto";
+  static constexpr std::string_view kTakes =
+      "\"auto\" or an address such as \"0.0.0.0:4433\" or \"[::]:4433\"";
+  return {"listen",
+          kTakes,
+          "UDP address; port 0: any free one. auto: loopback, or all if a bootstrap entry is "
+          "elsewhere.",
+          false,
+          Written::text,
+          [](Settings& s, const Values& v) -> Status {
+            s.node.listen.reset();
+            if (v.front() == kAuto) return {};
+            const auto value = SocketAddress::parse(v.front());
+            if (!value) return wrong(kTakes, v.front());
+            s.node.listen = *value;
+            return {};
+          },
+          [](const Settings& s) {
+            return toml_string(s.node.listen ? s.node.listen->to_string() : std::string(kAuto));
+          }};
 }
 
+/// A list of an address form (SocketAddress or PeerAddress).
 template <class T, class At>
 Key addresses(std::string_view name, std::string_view takes, std::string_view help, At at) {
   return {name,
@@ -295,24 +301,26 @@ void add_numbers(std::vector<Key>& keys, std::string_view table) {
 std::vector<Key> make_keys() {
   constexpr std::uint64_t kMany = 10'000'000;
   constexpr std::string_view kAddress = "an address such as \"127.0.0.1:4433\" or \"[::1]:4433\"";
-  constexpr std::string_view kPeer = "\"id@address:port\" with the 52-character id of the node";
+  constexpr std::string_view kPeer =
+      "\"id@address:port\" or \"id@name:port\" with the 52-character id of the node";
   std::vector<Key> keys{
       text("identity", "the path of a file made by `qudag keygen`",
            "The identity file. Empty: a new identity for this run.", QUDAG_AT(node.identity)),
-      address<SocketAddress>("listen", kAddress,
-                             "UDP address to listen on. Port 0: the kernel chooses.",
-                             QUDAG_AT(node.listen)),
-      addresses<SocketAddress>("publish", kAddress,
-                               "Addresses to publish for others; empty: `listen` as bound.",
-                               QUDAG_AT(node.publish)),
+      listen(),
+      addresses<SocketAddress>(
+          "publish", kAddress,
+          "Addresses to publish for others; empty: `listen` as bound, or what the "
+          "system sends from.",
+          QUDAG_AT(node.publish)),
       addresses<SocketAddress>(
           "preferred_address", kAddress,
           "Where links to this node go on, as behind a balancer: one IPv4, one IPv6; port 0: as "
           "bound.",
           QUDAG_AT(node.preferred_address)),
-      addresses<PeerAddress>("bootstrap", kPeer,
-                             "Relays to join the network through: three or more.",
-                             QUDAG_AT(node.bootstrap)),
+      addresses<PeerAddress>(
+          "bootstrap", kPeer,
+          "Relays to join the network through, by address or name: three or more.",
+          QUDAG_AT(node.bootstrap)),
       truth("relay", "Take circuits that go on to other nodes.", QUDAG_AT(node.relay)),
       truth("known", "Publish a descriptor, so that others can address this node.",
             QUDAG_AT(node.known)),

@@ -263,7 +263,12 @@ int qudag_options_add_bootstrap(qudag_options* options, const char* peer) {
   });
 }
 int qudag_options_set_listen(qudag_options* options, const char* address) {
-  return set(options, address, [&](Options& out) { return put_address(address, out.listen); });
+  return set(options, address, [&](Options& out) {
+    SocketAddress parsed;
+    Status ok = put_address(address, parsed);
+    if (ok) out.listen = parsed;
+    return ok;
+  });
 }
 int qudag_options_add_publish(qudag_options* options, const char* address) {
   return set(options, address, [&](Options& out) {

@@ -11,6 +11,7 @@
 #include "message/delivered.h"
 #include "netmap/kept.h"
 #include "node/key_file.h"
+#include "node/listen.h"
 #include "node/process/hardening.h"
 #include "runtime/clock.h"
 
@@ -92,10 +93,14 @@ void Node::Impl::tell_key_memory() {
 }
 
 Status Node::Impl::open_sockets(unsigned shards) {
-  SocketAddress at = options_.listen;
+  SocketAddress at = node::listen_address(options_);
   send_windows_.bytes_max = node::send_windows(options_.limits, process_.floor());
   for (unsigned i = 0; i < shards; ++i) {
     auto socket = runtime::UdpSocket::open({.bind = at, .shard = i, .shards = shards});
+    if (!socket && i == 0 && !options_.listen && !at.is_v4()) {  // a system without IPv6
+      at = SocketAddress::v4(0, 0, 0, 0, 0);
+      socket = runtime::UdpSocket::open({.bind = at, .shard = i, .shards = shards});
+    }
     if (!socket) return std::unexpected(socket.error());
     node::ShardThread& thread = threads_[i];
     thread.socket = std::move(*socket);
@@ -193,6 +198,11 @@ Status Node::Impl::start() {
     thread.thread = std::thread([this, &thread] { run(thread); });
   }
   log_.info("node {} listens on {} with {} shards", sensitive(id()), sensitive(address_), shards);
+  if (!options_.listen && options_.bootstrap.empty()) {
+    log_.info(
+        "no bootstrap entry and no listen address: only programs of this machine can reach this "
+        "node; for others set listen, such as 0.0.0.0:4433");
+  }
   return {};
 }
 
@@ -301,6 +311,24 @@ void Node::Impl::on_action(unsigned shard, overload::Action action, bool active,
                            std::string_view worst, double pressure) {
   log_.warn("overload: shard {} {} {}, {} is at {:.2f}", shard, active ? "starts" : "ends",
             overload::name_of(action), worst, pressure);
+}
+
+bool Node::Impl::resolve(const std::string& name, std::uint16_t port,
+                         std::function<void(runtime::Addresses, Now)> done) {
+  return resolver_.ask(name, port, *threads_[0].loop, std::move(done));
+}
+
+/// Each problem once, until it is another one.
+void Node::Impl::on_looked_up(const std::string& name, std::string_view problem) {
+  joining_.looked_up(name, problem);
+  std::string& said = names_said_[name];
+  if (said == problem) return;
+  said = problem;
+  if (problem.empty()) {
+    log_.info("bootstrap: {} has an address now", name);
+  } else {
+    log_.warn("bootstrap: {}; it is looked up again whenever it is dialed", problem);
+  }
 }
 
 void Node::Impl::on_clock_off(std::int64_t seconds, std::size_t networks) {
@@ -455,6 +483,7 @@ NodeStatus Node::Impl::status_of(std::vector<shard::ShardReport>&& reports) cons
 BoundedList Node::Impl::bounded() {
   BoundedList out;
   workers_->report(out);
+  resolver_.report(out);
   bound_->report(out);
   app_pool_.report(out);
   requests_.report(out);

@@ -22,6 +22,7 @@
 #include <atomic>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -98,6 +99,9 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   void on_memory_watch(unsigned shard, bool short_of) override;
   void measure(unsigned shard, shard::Measured& out) override;
   void on_clock_off(std::int64_t seconds, std::size_t networks) override;
+  bool resolve(const std::string& name, std::uint16_t port,
+               std::function<void(runtime::Addresses, Now)> done) override;
+  void on_looked_up(const std::string& name, std::string_view problem) override;
   void on_action(unsigned shard, overload::Action action, bool active, std::string_view worst,
                  double pressure) override;
   runtime::Executor& executor(unsigned shard) override { return *threads_[shard].loop; }
@@ -152,9 +156,11 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   std::mutex handler_mutex_;
   // By channel. Owners: this, calls under way.
   std::unordered_map<ChannelNumber, std::shared_ptr<MessageHandler>> handlers_;
-  std::shared_ptr<RoomHandler> room_handler_;   // the same
-  std::shared_ptr<JoinListener> join_handler_;  // the same
-  std::atomic<bool> threw_{false};              // and it was said
+  std::shared_ptr<RoomHandler> room_handler_;      // the same
+  std::shared_ptr<JoinListener> join_handler_;     // the same
+  std::atomic<bool> threw_{false};                 // and it was said
+  std::map<std::string, std::string> names_said_;  // shard 0's thread
+  runtime::Resolver resolver_;                     // ends before the loop that it answers to
 };
 
 template <class F>

@@ -15,6 +15,15 @@ void Joining::begin(unsigned shards, bool has_bootstrap) {
   has_bootstrap_ = has_bootstrap;
 }
 
+void Joining::looked_up(const std::string& name, std::string_view problem) {
+  const std::lock_guard lock(mutex_);
+  if (problem.empty()) {
+    names_.erase(name);
+  } else {
+    names_[name] = problem;
+  }
+}
+
 void Joining::update(unsigned shard, const shard::Means& means, netmap::ViewPtr view) {
   const std::lock_guard lock(mutex_);
   shards_[shard] = {means, std::move(view)};
@@ -45,6 +54,7 @@ JoinState Joining::look(unsigned relays) const {
     out.reason = has_bootstrap_
                      ? "no link is ready: no bootstrap entry has answered yet"
                      : "no link is ready: there is no bootstrap entry, and nobody dialed";
+    for (const auto& [name, problem] : names_) out.reason += "; " + problem;
   } else if (out.relays < relays) {
     out.reason =
         fmt::format("{} relays are wanted, {} known ones can be used together", relays, out.relays);

@@ -101,8 +101,8 @@ Status validate(const Options& o) {
                             number.least, number.most));
   }
   if (auto pairs = check_pairs(o); !pairs) return pairs;
-  if (!is_unspecified(o.listen)) {
-    if (auto listen = check_dialed("listen", o.listen, true); !listen) return listen;
+  if (o.listen && !is_unspecified(*o.listen)) {
+    if (auto listen = check_dialed("listen", *o.listen, true); !listen) return listen;
   }
   if (auto publish = check_publish(o.publish); !publish) return publish;
   if (o.bootstrap.size() > kBootstrapMax) {
@@ -117,7 +117,12 @@ Status validate(const Options& o) {
     if (auto ok = check_dialed("preferred_address", address, true); !ok) return ok;
   }
   for (const PeerAddress& peer : o.bootstrap) {
-    if (auto ok = check_dialed("bootstrap", peer.at, false); !ok) return ok;
+    if (peer.name.empty()) {
+      if (auto ok = check_dialed("bootstrap", peer.at, false); !ok) return ok;
+    } else if (peer.at.port == 0) {
+      return fail(Errc::config_invalid,
+                  fmt::format("bootstrap: {}:0: a port must not be 0", peer.name));
+    }
   }
   return {};
 }

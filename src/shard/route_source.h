@@ -20,6 +20,8 @@ class RouteSource final : public message::Routes {
       : self_(self), cipher_(cipher), policy_(policy), guards_(std::move(guards)), rng_(rng) {}
 
   void set_view(netmap::ViewPtr view) { view_ = std::move(view); }
+  /// What our socket can send to.
+  void set_families(netmap::Families families) { policy_.families = families; }
   /// First hops of the node's circuits: those in use, and not others of the list.
   std::vector<NodeId> guards() const {
     auto out = guards_->with([](const netmap::Guards& guards) { return guards.ids(); });
@@ -50,7 +52,7 @@ class RouteSource final : public message::Routes {
  private:
   const NodeId self_;
   const crypto::Cipher cipher_;
-  const netmap::RoutePolicy policy_;
+  netmap::RoutePolicy policy_;
   const std::shared_ptr<NodeGuards> guards_;  // owners: all shards
   Rng& rng_;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();

@@ -2,6 +2,7 @@
 
 #include "shard/buffer.h"
 #include "shard/cipher.h"
+#include "shard/published_addresses.h"
 #include "shard/reply_address.h"
 
 #include <algorithm>
@@ -78,6 +79,7 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
   shard->endpoint_ = std::move(*endpoint);
   shard->transport_.attach(*shard->endpoint_, shard->circuits_);
   shard->transport_.set_local(setup.socket->local());
+  shard->routes_.set_families(own_families(*setup.socket));
   shard->messages_ = std::make_unique<message::Messages>(
       message_options(setup), shard->circuits_, shard->routes_, shard->pool_,
       setup.bound->messages(), *setup.rng, setup.identity,
@@ -152,6 +154,7 @@ void Shard::on_time(Now now) {
   if (now.mono >= show_at_) {
     show_at_ = kNever;
     endpoint_->probe_peers(*setup_.socket, now);
+    routes_.set_families(own_families(*setup_.socket));
     if (bootstrap_) look_where_we_are(now);
   }
   if (setup_.index == 0) {
@@ -323,7 +326,15 @@ netmap::LinkFacts facts_of(const link::LinkInfo& info) {
 void Shard::link_ready(link::LinkId link, Now now) {
   const auto info = endpoint_->info(link);
   const netmap::LinkFacts facts = info ? facts_of(*info) : netmap::LinkFacts{};
-  if (facts.dialed) routes_.linked(*facts.dialed, facts.remote);
+  if (facts.dialed) {
+    routes_.linked(*facts.dialed, facts.remote);
+    const auto is_named = [&](const PeerAddress& entry) {
+      return !entry.name.empty() && entry.id == *facts.dialed;
+    };
+    if (std::ranges::any_of(setup_.options->bootstrap, is_named)) {
+      names_reached_.insert(*facts.dialed);
+    }
+  }
   if (info && !info->dialer) tell_time(link, now);
   tell_hub({.link = link, .facts = facts}, now);
   if (ready_links_.insert(link).second) tell_means(now);

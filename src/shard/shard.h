@@ -29,9 +29,12 @@
 #include <qudag/options.h>
 
 #include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -130,6 +133,8 @@ class Shard final : public runtime::Driven,
   void believe(Now now);
   void dial_known(const NodeId& id, Now now);
   std::vector<NodeId> guards_to_dial() const;
+  void dial_entry(const PeerAddress& peer, Now now);
+  void dial_one_of(const NodeId& id, std::span<const SocketAddress> addresses, Now now);
   bool may_try_relays() const {
     return setup_.options->relay && bootstrap_ && phase_ == Phase::running && may_open_ahead();
   }
@@ -191,6 +196,11 @@ class Shard final : public runtime::Driven,
 
   // Shard 0 only.
   std::set<link::LinkId> tries_;  // dialed only to see whether a relay can be reached
+  // Of bootstrap entries: names that are being looked up, how often each was dialed, and those of
+  // them that the last dial reached.
+  std::set<std::string> names_asked_;
+  std::map<std::string, std::size_t> names_dialed_;
+  std::set<NodeId> names_reached_;
   std::optional<Bootstrap> bootstrap_;
   std::vector<SocketAddress> addresses_;
   std::vector<HeldKey> keys_;

@@ -117,12 +117,52 @@ TEST(PeerAddress, PrintsAndParses) {
   EXPECT_EQ(PeerAddress::parse(six).value().to_string(), six);
 }
 
+TEST(PeerAddress, MayHaveAName) {
+  const std::string id(kCountingText);
+  for (const char* where : {"relay.example:4433", "localhost:1", "a-b_c.de:65535", "r2.example:1",
+                            "10.0.0.a:1", "xn--bcher-kva.example:4433"}) {
+    const auto peer = PeerAddress::parse(id + "@" + where);
+    ASSERT_TRUE(peer) << where;
+    EXPECT_FALSE(peer->name.empty());
+    EXPECT_EQ(peer->at.ip, SocketAddress{}.ip);
+    EXPECT_EQ(peer->to_string(), id + "@" + where);
+    EXPECT_EQ(PeerAddress::parse(peer->to_string()).value(), *peer);
+  }
+  EXPECT_TRUE(PeerAddress::parse(id + "@" + std::string(63, 'a') + ".example:1"));
+}
+
 TEST(PeerAddress, RefusesEverythingElse) {
   const std::string id(kCountingText);
-  for (const std::string& bad : std::initializer_list<std::string>{
-           "", id, id + "@", "@10.0.0.1:1", id + "10.0.0.1:1", id + "@@10.0.0.1:1",
-           id + "a@10.0.0.1:1", id + "@10.0.0.1", id.substr(1) + "@10.0.0.1:1",
-           id + "@" + std::string(1000, '1')}) {
+  for (const std::string& bad :
+       std::initializer_list<std::string>{"",
+                                          id,
+                                          id + "@",
+                                          "@10.0.0.1:1",
+                                          id + "10.0.0.1:1",
+                                          id + "@@10.0.0.1:1",
+                                          id + "a@10.0.0.1:1",
+                                          id + "@10.0.0.1",
+                                          id.substr(1) + "@10.0.0.1:1",
+                                          id + "@" + std::string(1000, '1'),
+                                          id + "@relay.example",
+                                          id + "@relay.example:",
+                                          id + "@relay.example:65536",
+                                          id + "@.example:1",
+                                          id + "@a..b:1",
+                                          id + "@-a.example:1",
+                                          id + "@a-.example:1",
+                                          id + "@a.example-:1",
+                                          id + "@relay.example.:1",
+                                          id + "@1.2.3:1",
+                                          id + "@256.1.1.1:1",
+                                          id + "@a b.example:1",
+                                          id + "@a/b:1",
+                                          id + "@ex\u00e4mple:1",
+                                          id + "@" + std::string(64, 'a') + ":1",
+                                          id + "@" + std::string(254, 'a') + ":1",
+                                          id + "@:1",
+                                          id + "@[::1:1",
+                                          id + "@relay.example:4433:1"}) {
     const auto peer = PeerAddress::parse(bad);
     ASSERT_FALSE(peer) << bad;
     EXPECT_EQ(peer.error().code, Errc::malformed);

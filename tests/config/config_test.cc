@@ -38,7 +38,7 @@ TEST(Config, SetsEveryKindOfValue) {
                                      "q.toml");
   ASSERT_TRUE(status) << status.error().message();
   EXPECT_EQ(s.node.identity, "/k");
-  EXPECT_EQ(s.node.listen.to_string(), "[::1]:4433");
+  EXPECT_EQ(s.node.listen.value().to_string(), "[::1]:4433");
   ASSERT_EQ(s.node.bootstrap.size(), 1u);
   EXPECT_EQ(s.node.bootstrap[0].at.port, 1);
   EXPECT_FALSE(s.node.relay);
@@ -70,7 +70,8 @@ TEST(Config, UnknownKeyNamesPlaceAndTheClosestKey) {
 
 TEST(Config, WrongValueNamesPlaceKeyAndWhatWouldBeRight) {
   EXPECT_EQ(fault("\nlisten = \"nowhere\"\n"),
-            "q.toml:2:10: listen: must be an address such as \"127.0.0.1:4433\" or \"[::1]:4433\", "
+            "q.toml:2:10: listen: must be \"auto\" or an address such as \"0.0.0.0:4433\" or "
+            "\"[::]:4433\", "
             "not \"nowhere\"");
   EXPECT_EQ(
       fault("[limits]\nmemory = \"lots\"\n"),
@@ -96,10 +97,10 @@ TEST(Config, WrongValueNamesPlaceKeyAndWhatWouldBeRight) {
       fault("gossip_interval = \"2 weeks\"\n"),
       "q.toml:1:19: gossip_interval: must be a time from 1s to 1h, such as \"60s\" or \"3h\", "
       "not \"2 weeks\"");
-  EXPECT_EQ(
-      fault("bootstrap = [\"here\"]\n"),
-      "q.toml:1:13: bootstrap: must be \"id@address:port\" with the 52-character id of the node, "
-      "not \"here\"");
+  EXPECT_EQ(fault("bootstrap = [\"here\"]\n"),
+            "q.toml:1:13: bootstrap: must be \"id@address:port\" or \"id@name:port\" with the "
+            "52-character id of the node, "
+            "not \"here\"");
   EXPECT_EQ(fault("[api]\nmode = \"0999\"\n"),
             "q.toml:2:8: api.mode: must be an octal file mode such as \"0600\" or \"0660\", not "
             "\"0999\"");

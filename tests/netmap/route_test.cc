@@ -374,6 +374,76 @@ TEST_F(RouteTest, FailingRelaysAreAvoidedButBetterThanNone) {
   EXPECT_EQ(error(view, 5), Errc::ok);
 }
 
+// ---- IP families --------------------------------------------------------------------------------
+
+SocketAddress v6_of(std::uint64_t node) {
+  SocketAddress out = *SocketAddress::parse("[2001:100::1]:4433");
+  out.ip[3] = static_cast<std::uint8_t>(node);  // a /32 of its own
+  return out;
+}
+
+/// Relays 1 to 6 have IPv4, 7 to 9 IPv6, 10 to 12 both; the destination what is said.
+View mixed(Families target) {
+  std::vector<EntryPtr> all;
+  const auto add = [&](std::uint64_t node, Families families) {
+    auto entry = entry_of(node);
+    if (families == kIpv6) entry->descriptor.addresses = {v6_of(node)};
+    if (families == kBothFamilies) entry->descriptor.addresses.push_back(v6_of(node));
+    all.push_back(entry);
+    return entry;
+  };
+  for (std::uint64_t node = 1; node <= 12; ++node) {
+    add(node, node <= 6 ? kIpv4 : node <= 9 ? kIpv6 : kBothFamilies);
+  }
+  add(kTarget, target)->descriptor.relay = false;
+  return View(std::move(all));
+}
+
+TEST_F(RouteTest, HopsOfOneRouteHaveAFamilyInCommon) {
+  for (const std::size_t second_guards : {std::size_t{0}, std::size_t{4}}) {
+    for (const Families own : {kIpv4, kIpv6, kBothFamilies}) {
+      for (const Families target : {kIpv4, kIpv6, kBothFamilies}) {
+        const View view = mixed(target);
+        policy = {.second_guards = second_guards, .families = own};
+        guards = Guards();
+        // Two hops: the second keeps to the few, whatever the destination says.
+        for (unsigned count = second_guards > 0 ? 3 : 2; count <= 5; ++count) {
+          for (int i = 0; i < 50; ++i) {
+            const auto route = draw(view, count);
+            ASSERT_TRUE(route);
+            Families before = own;
+            for (const EntryPtr& hop : *route) {
+              EXPECT_NE(before & families_of(*hop), 0) << int(own) << int(target) << count;
+              before = families_of(*hop);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(RouteTest, WhereTheDestinationIsDoesNotChooseTheGuards) {
+  policy.families = kBothFamilies;
+  std::map<NodeId, int> by_v4, by_v6;
+  {
+    const View view = mixed(kIpv4);
+    by_v4 = census(view, 3, 0, 300);
+  }
+  by_v6 = census(mixed(kIpv6), 3, 0, 300);
+  ASSERT_EQ(by_v4.size(), 2u);
+  ASSERT_EQ(by_v6.size(), 2u);
+  for (const auto& [guard, count] : by_v4) EXPECT_TRUE(by_v6.contains(guard));
+}
+
+TEST_F(RouteTest, WithoutARelayOfTheFamilyAnyIsTried) {
+  auto all = relays(6);
+  auto target = entry_of(kTarget);
+  target->descriptor.addresses = {v6_of(kTarget)};
+  all.push_back(target);
+  EXPECT_EQ(error(View(std::move(all)), 3), Errc::ok);
+}
+
 TEST_F(RouteTest, RelaysAreDrawnByTheirWeight) {
   policy.guards = 0;
   std::vector<EntryPtr> all{entry_of(kTarget)};

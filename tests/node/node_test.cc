@@ -2,6 +2,7 @@
 // Nothing here sleeps or depends on speed; waits end when the awaited thing has happened.
 #include <qudag/node.h>
 
+#include "node/listen.h"
 #include "support/allocation_count.h"
 
 #include <gtest/gtest.h>
@@ -388,6 +389,64 @@ TEST(Node, ListensOnlyWhereANodeCanBe) {
   }
   options.listen = SocketAddress::v4(224, 0, 0, 1, 4433);
   EXPECT_EQ(validate(options).error().detail.find("listen: 224.0.0.1:4433: "), 0u);
+}
+
+TEST(Node, ListensForOthersIfABootstrapEntryMayBeElsewhere) {
+  const NodeId id{};
+  Options options;
+  EXPECT_EQ(node::listen_address(options), SocketAddress::v4(127, 0, 0, 1, 0));
+  options.bootstrap = {{.id = id, .at = SocketAddress::v4(127, 0, 0, 1, 4433)},
+                       {.id = id, .at = *SocketAddress::parse("[::1]:4433")}};
+  EXPECT_EQ(node::listen_address(options), SocketAddress::v4(127, 0, 0, 1, 0));
+  options.bootstrap.push_back({.id = id, .at = SocketAddress::v4(192, 0, 2, 7, 4433)});
+  EXPECT_EQ(node::listen_address(options), SocketAddress{}) << "[::]:0, both families";
+  options.bootstrap = {{.id = id, .at = {.port = 4433}, .name = "relay.example"}};
+  EXPECT_EQ(node::listen_address(options), SocketAddress{});
+  options.listen = SocketAddress::v4(192, 0, 2, 1, 7);
+  EXPECT_EQ(node::listen_address(options), *options.listen);
+}
+
+TEST(Node, JoinsThroughAName) {
+  Options options;
+  options.log_level = LogLevel::off;
+  options.shards = 1;
+  options.listen = SocketAddress::v4(127, 0, 0, 1, 0);
+  auto first = Node::start(options);
+  ASSERT_TRUE(first) << first.error().message();
+  const std::string at = ":" + std::to_string((*first)->address().port);
+  options.bootstrap = {*PeerAddress::parse((*first)->id().to_string() + "@localhost" + at)};
+  auto second = Node::start(options);
+  ASSERT_TRUE(second) << second.error().message();
+  EXPECT_TRUE((*second)->wait_until_known((*first)->id(), 30s));
+}
+
+TEST(Node, SaysThatANameHasNoAddress) {
+  Options options;
+  options.log_level = LogLevel::warn;
+  options.shards = 1;
+  std::mutex mutex;
+  std::condition_variable said;
+  std::vector<std::string> lines;
+  options.log_sink = [&](LogLevel, std::string_view line) {
+    const std::lock_guard lock(mutex);
+    lines.emplace_back(line);
+    said.notify_all();
+  };
+  options.bootstrap = {{.id = {}, .at = {.port = 4433}, .name = "nobody.invalid"}};
+  options.listen = SocketAddress::v4(127, 0, 0, 1, 0);
+  auto node = Node::start(options);
+  ASSERT_TRUE(node) << node.error().message();
+  const auto says_so = [](const std::string& line) {
+    return line.find("bootstrap: nobody.invalid: ") != std::string::npos;
+  };
+  {
+    std::unique_lock lock(mutex);
+    EXPECT_TRUE(said.wait_for(lock, 60s, [&] { return std::ranges::any_of(lines, says_so); }));
+  }
+  const std::string reason = (*node)->join_state().reason;
+  EXPECT_NE(reason.find("; nobody.invalid: "), std::string::npos) << reason;
+  node->reset();
+  EXPECT_EQ(std::ranges::count_if(lines, says_so), 1) << "each problem once";
 }
 
 TEST(Node, LimitsDoNotContradictEachOther) {

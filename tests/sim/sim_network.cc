@@ -93,6 +93,16 @@ Accept SimNode::on_message(Message&& message) {
   return on_message_handler ? on_message_handler(std::move(message)) : Accept::no_receiver;
 }
 
+bool SimNode::resolve(const std::string& name, std::uint16_t port,
+                      std::function<void(runtime::Addresses, Now)> done) {
+  runtime::Addresses found = fail(Errc::unreachable, name + ": unknown");
+  if (const auto at = names.find(name); at != names.end()) {
+    found = at->second;
+    for (SocketAddress& one : *found) one.port = port;
+  }
+  return environment_.post([done = std::move(done), found](Now now) { done(found, now); });
+}
+
 void SimNode::on_ended(unsigned, const shard::EndedByPriority& ended) {
   for (std::size_t i = 0; i < kPriorityCount; ++i) {
     static_cast<void>(limiter_->leave(static_cast<Priority>(i), ended[i].messages, ended[i].bytes));

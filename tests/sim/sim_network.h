@@ -13,6 +13,7 @@
 #include <qudag/node.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -62,6 +63,9 @@ class SimNode final : public shard::ShardEnvironment {
   bool by_load = true;
   /// What it said of its clock: seconds ahead of its peers', in order.
   std::vector<std::int64_t> clock_said;
+  /// What its resolver knows; everything else has no address. And what it was asked.
+  std::map<std::string, std::vector<SocketAddress>> names;
+  std::vector<std::pair<std::string, std::string>> lookups;
   /// What it started (true) and ended, in order.
   std::vector<std::pair<overload::Action, bool>> actions;
 
@@ -78,6 +82,11 @@ class SimNode final : public shard::ShardEnvironment {
     actions.emplace_back(action, active);
   }
   void on_clock_off(std::int64_t seconds, std::size_t) override { clock_said.push_back(seconds); }
+  bool resolve(const std::string& name, std::uint16_t port,
+               std::function<void(runtime::Addresses, Now)> done) override;
+  void on_looked_up(const std::string& name, std::string_view problem) override {
+    lookups.emplace_back(name, problem);
+  }
   runtime::Executor& executor(unsigned) override { return environment_; }
   runtime::WorkerPool& workers() override { return environment_; }
 

@@ -83,7 +83,7 @@ EntryPtr RelayDraw::draw(Entries others, const Never& never) const {
   for (unsigned i = 0; i < kQuickDraws; ++i) {
     const std::size_t picked = rng_.below(relays.size());
     if (rng_.unit() * height >= chance(picked)) continue;
-    if (suits(*relays[picked], others) && !never(relays[picked]->descriptor.id)) {
+    if (suits(*relays[picked], others) && !never(*relays[picked])) {
       return relays[picked];
     }
   }
@@ -97,7 +97,7 @@ EntryPtr RelayDraw::draw_by_sum(Entries others, const Never& never) const {
   double sum = 0;
   std::size_t last = relays.size();  // the last that may be chosen, against rounding
   for (std::size_t i = 0; i < relays.size(); ++i) {
-    if (suits(*relays[i], others) && !never(relays[i]->descriptor.id)) {
+    if (suits(*relays[i], others) && !never(*relays[i])) {
       sum += std::min(height, chance(i));
       last = i;
     }

@@ -24,8 +24,8 @@ class RelayDraw {
   static constexpr double kShareMax = 1.8;
 
   using Entries = std::span<const EntryPtr>;
-  /// Who is kept out by its id.
-  using Never = std::function<bool(const NodeId&)>;
+  /// Who is kept out by the caller.
+  using Never = std::function<bool(const Entry&)>;
 
   /// All outlive it.
   RelayDraw(const View& view, const NodeId& self, const RoutePolicy& policy,

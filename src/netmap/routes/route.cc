@@ -5,7 +5,9 @@
 //      circuits of ours for its reliability and load;
 //   4. of a node that is no relay the second hop is one of the second guards, any;
 //   5. the other relays are drawn, in other networks than the relays before them. Where the
-//      destination says that it is excludes nobody.
+//      destination says that it is excludes nobody; but hops that have no IP family in common get
+//      no link, so each has one of the hop before it, and the last relay one of the destination, if
+//      there is such a relay.
 #include "netmap/routes/route.h"
 
 #include "netmap/routes/relay_draw.h"
@@ -29,6 +31,7 @@ class Route {
         Guards& guards, const RelayHistory& history, Now now, Rng& rng)
       : view_(view),
         destination_(destination),
+        reachable_by_(families_at(view, destination)),
         policy_(policy),
         guards_(guards),
         history_(history),
@@ -41,13 +44,14 @@ class Route {
     if (policy_.guards > 0 || policy_.second_guards > 0) {
       guards_.update([this](const NodeId& id) { return relays_.is_relay(id); }, now_);
     }
-    EntryPtr first = policy_.guards > 0 ? first_guard() : any({});
+    EntryPtr first = policy_.guards > 0 ? first_guard(count) : any({}, count, true);
+    if (first == nullptr && policy_.guards == 0) first = any({}, count, false);
     if (first == nullptr) return {};
     const Entries begin{std::move(first)};
     if (count == 1) return begin;
     if (policy_.second_guards > 0) {
       fill_up(Layer::second);
-      for (Entries rest = seconds(begin); !rest.empty();) {
+      for (Entries rest = seconds(begin, count); !rest.empty();) {
         Entries route = through({begin.front(), take_any(rest)}, count);
         if (!route.empty()) return route;
       }
@@ -56,17 +60,41 @@ class Route {
   }
 
  private:
-  Entries through(Entries route, unsigned count) {
-    while (route.size() < count) {
-      EntryPtr next = any(route);
-      if (next == nullptr) return {};
-      route.push_back(std::move(next));
+  /// In a small network the relays of a family may run out on the way: then it is begun again, and
+  /// at last done without regard to them. Descriptors do not say it all: perhaps a relay has
+  /// another family all the same.
+  Entries through(const Entries& begin, unsigned count) {
+    constexpr unsigned kTries = 8;
+    for (unsigned i = 0; i <= kTries; ++i) {
+      Entries route = begin;
+      while (route.size() < count) {
+        EntryPtr next = any(route, count, i < kTries);
+        if (next == nullptr) break;
+        route.push_back(std::move(next));
+      }
+      if (route.size() == count) return route;
     }
-    return route;
+    return {};
   }
 
-  EntryPtr any(const Entries& others) {
-    return relays_.draw(others, [this](const NodeId& id) { return id == destination_; });
+  /// Of `count` relays, the one behind `others`.
+  EntryPtr any(const Entries& others, unsigned count, bool linked) {
+    return relays_.draw(others, [&](const Entry& entry) {
+      return entry.descriptor.id == destination_ || (linked && !links_with(entry, others, count));
+    });
+  }
+
+  /// Whether it has a family of the hop before it (this node, if there is none); and as the last of
+  /// the relays, one of the destination.
+  bool links_with(const Entry& entry, const Entries& others, unsigned count) const {
+    const Families own = families_of(entry);
+    const Families before = others.empty() ? policy_.families : families_of(*others.back());
+    return (own & before) != 0 && (others.size() + 1 < count || (own & reachable_by_) != 0);
+  }
+
+  static Families families_at(const View& view, const NodeId& id) {
+    const Entry* const entry = view.find(id);
+    return entry == nullptr ? kBothFamilies : families_of(*entry);
   }
 
   EntryPtr take_any(Entries& from) {
@@ -80,7 +108,7 @@ class Route {
 
   /// Of the guards in use; if only the destination is, another of the list; if all fail, those in
   /// use nevertheless: they are what we come back to.
-  EntryPtr first_guard() {
+  EntryPtr first_guard(unsigned count) {
     fill_up(Layer::first);
     const Entries listed = listed_in(Layer::first);
     Entries healthy = listed;
@@ -99,6 +127,12 @@ class Route {
     if (suited.empty()) suited = not_destination(listed, listed.size());
     if (suited.empty()) return nullptr;
     // One that is busy keeps its place, but is asked only if all are.
+    prefer(suited,
+           [this](const EntryPtr& guard) { return (families_of(*guard) & policy_.families) != 0; });
+    if (count == 1) {  // it is the last, too
+      prefer(suited,
+             [this](const EntryPtr& guard) { return (families_of(*guard) & reachable_by_) != 0; });
+    }
     prefer(suited, [this](const EntryPtr& guard) { return !history_.busy(id_of(guard), now_); });
     return least_loaded(suited);
   }
@@ -133,13 +167,18 @@ class Route {
 
   /// Those in use that may come behind that first hop, or others of the list. What a first hop said
   /// of them counts behind itself only.
-  Entries seconds(const Entries& begin) {
+  Entries seconds(const Entries& begin, unsigned count) {
     const Entries listed = listed_in(Layer::second);
     Entries suited;
     for (std::size_t i = 0; i < listed.size(); ++i) {
       if (i >= policy_.second_guards && !suited.empty()) break;
       if (id_of(listed[i]) == destination_ || !relays_.suits(*listed[i], begin)) continue;
+      if (!share_family(*listed[i], *begin.front())) continue;
       suited.push_back(listed[i]);
+    }
+    if (count == 2) {  // but no other than these, or a destination could have others drawn
+      prefer(suited,
+             [this](const EntryPtr& last) { return (families_of(*last) & reachable_by_) != 0; });
     }
     const NodeId& first = id_of(begin.front());
     prefer(suited, [&](const EntryPtr& second) {
@@ -198,12 +237,18 @@ class Route {
     if (!guards_.has_place(layer, wanted, now_)) return nullptr;
     const Layer other = first ? Layer::second : Layer::first;
     const Entries own = listed_in(layer);
-    const auto in_any = [&](const NodeId& id) {
-      return guards_.contains(layer, id) || guards_.contains(other, id);
+    const auto is_known = [&](const Entry& entry, Layer in) {
+      return guards_.contains(in, entry.descriptor.id);
     };
-    EntryPtr drawn = relays_.draw(own, in_any);
+    const auto out_of_reach = [&](const Entry& entry) {
+      return (families_of(entry) & policy_.families) == 0;
+    };
+    EntryPtr drawn = relays_.draw(own, [&](const Entry& entry) {
+      return is_known(entry, layer) || is_known(entry, other) || out_of_reach(entry);
+    });
     if (drawn == nullptr && own.empty()) {
-      drawn = relays_.draw({}, [&](const NodeId& id) { return guards_.contains(layer, id); });
+      drawn = relays_.draw(
+          {}, [&](const Entry& entry) { return is_known(entry, layer) || out_of_reach(entry); });
     }
     // When all fail we rather keep to those we have; but we need one.
     if (drawn == nullptr || (!is_healthy(drawn) && !own.empty())) return nullptr;
@@ -215,6 +260,7 @@ class Route {
 
   const View& view_;
   const NodeId& destination_;
+  const Families reachable_by_;
   const RoutePolicy& policy_;
   Guards& guards_;
   const RelayHistory& history_;

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "base/time.h"
 #include "netmap/map/view.h"
+#include "netmap/routes/families.h"
 #include "netmap/routes/guards.h"
 #include "netmap/routes/history.h"
 
@@ -29,6 +30,8 @@ struct RoutePolicy {
   bool by_speed = true;
   /// Second hops are few too, of a node that is no relay; 0: any relay.
   std::size_t second_guards = 0;
+  /// Of our own socket: first hops have one of them.
+  Families families = kBothFamilies;
 };
 
 /// True if any address of the first lies in the network block of the second's first address, the
@@ -41,7 +44,9 @@ std::size_t relays_together(const View& view, const NodeId& self, bool distinct_
                             std::size_t most, Now now);
 
 /// `relays` distinct relays drawn by weight, then the destination. Never `self`, never a hop twice.
-/// Nothing but its id tells the relays of one destination from those of another.
+/// Nothing but its id tells the relays of one destination from those of another, and of the last
+/// relay that it can have a link to it: where the destination has one IP family only, a relay that
+/// has that one. Never the first hop, unless it is the only one.
 /// unreachable (the destination has stopped), unknown_destination (or no valid onion key),
 /// no_route; invalid_argument for `relays` above 5 and for ourselves as the destination.
 Result<std::vector<EntryPtr>> draw_route(const View& view, const NodeId& self,

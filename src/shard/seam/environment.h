@@ -6,12 +6,15 @@
 #include "netmap/netmap.h"
 #include "overload/rules.h"
 #include "runtime/driver.h"
+#include "runtime/resolver.h"
 
 #include <qudag/message.h>
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -66,6 +69,17 @@ class ShardEnvironment {
   /// How to run something on a shard; index < shards.
   virtual runtime::Executor& executor(unsigned shard) = 0;
   virtual runtime::WorkerPool& workers() = 0;
+  /// Looks a host up; `done` runs on shard 0 once, unless it stops first. False: ask again later.
+  [[nodiscard]] virtual bool resolve(const std::string& name, std::uint16_t port,
+                                     std::function<void(runtime::Addresses, Now)> done) {
+    static_cast<void>(name), static_cast<void>(port), static_cast<void>(done);
+    return false;
+  }
+  /// What a lookup of a bootstrap entry's name said that failed; empty: it has addresses. On shard
+  /// 0's thread.
+  virtual void on_looked_up(const std::string& name, std::string_view problem) {
+    static_cast<void>(name), static_cast<void>(problem);
+  }
   /// A shard has done its maintenance and freed about so many bytes: time for that of the process.
   /// On the shard's thread, every few seconds.
   virtual void on_maintained(unsigned shard, std::uint64_t freed) {
