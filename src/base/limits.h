@@ -92,11 +92,11 @@ inline constexpr std::size_t kShardsMax = 64;
 static_assert(kDescriptorBytesMax + 64 <= kControlFrameBytesMax, "a descriptor fits one frame");
 
 // ---- Waiting lines, of one shard (docs/reference/limits.md) -------------------------------------
-inline constexpr std::size_t kLoopTasksMax = 16'384;      // posted by other threads
-inline constexpr std::size_t kInboxRequestsMax = 16'384;  // sends and replies of the application
-inline constexpr std::size_t kInboxHighMax = 10'240;      // and those of high priority
-inline constexpr std::size_t kWorkerJobsMax = 1'024;      // of the node: signatures, keys, files
-inline constexpr std::size_t kVerifiesWaitingMax = 512;   // descriptors of the node
+inline constexpr std::size_t kLoopTasksMax = 16'384;       // posted by other threads
+inline constexpr std::size_t kIntakeRequestsMax = 16'384;  // sends and replies of the application
+inline constexpr std::size_t kIntakeHighMax = 10'240;      // and those of high priority
+inline constexpr std::size_t kWorkerJobsMax = 1'024;       // of the node: signatures, keys, files
+inline constexpr std::size_t kVerifiesWaitingMax = 512;    // descriptors of the node
 // On one circuit a sender may be so many bytes ahead, and start so many messages without an answer:
 // a whole window of small ones. The peer never owes more acknowledgements than that.
 inline constexpr std::size_t kCreditBytes = std::size_t{4} << 20;
@@ -120,7 +120,7 @@ static_assert(kQueueHighBytes + kQueueNormalBytes + kQueueLowBytes < kMemoryByte
 static_assert(kQueueHighMax < kQueueNormalMax && kQueueNormalMax < kQueueLowMax);
 static_assert(kCreditBytes % kSmallMessageBytes == 0 && kCreditBytes % kProgressStepBytes == 0);
 static_assert(kCreditBytes >= 2 * kBulkCellBytes * 16, "a window holds many cells");
-static_assert(kInboxHighMax >= kQueueHighMax, "a burst of high priority gets in at once");
+static_assert(kIntakeHighMax >= kQueueHighMax, "a burst of high priority gets in at once");
 static_assert(kNetmapDescriptorsMax * kDescriptorBytesMax <= kMemoryBytes / 4,
               "a full netmap fits its part of the memory");
 static_assert(kReplayEntriesMax * kReplayEntryBytes <= kMemoryBytes / kReplayMemoryOneIn,

@@ -111,7 +111,8 @@ Status Node::Impl::open_sockets(unsigned shards) {
         shard::messages_max(options_.limits, shards), &send_windows_);
     send_windows_.limiters.push_back(thread.limiter.get());
     thread.ids = std::make_unique<node::MessageIds>(rng_);
-    thread.inbox = std::make_unique<node::Inbox>(limits::kInboxHighMax, limits::kInboxRequestsMax);
+    thread.intake =
+        std::make_unique<node::Intake>(limits::kIntakeHighMax, limits::kIntakeRequestsMax);
     at = thread.socket->local();  // the kernel chose the port; the others share it
   }
   address_ = at;
@@ -217,7 +218,7 @@ bool Node::Impl::on_own_thread() const { return node_of_thread == this; }
 void Node::Impl::run(node::ShardThread& thread) {
   node_of_thread = this;
   thread.loop->at_each_turn([this, &thread](Now now) { take_in(thread, now); },
-                            [&thread] { return thread.inbox->sleep(); });
+                            [&thread] { return thread.intake->sleep(); });
   if (&thread != &threads_[0]) return thread.loop->run(*thread.shard);
   node::WithRequests driven(*thread.shard, requests_);
   thread.loop->run(driven);
@@ -234,7 +235,7 @@ void Node::Impl::begin_stop(Duration grace) {
   joining_.close();
   for (node::ShardThread& thread : threads_) {
     if (thread.limiter) thread.limiter->close();
-    if (thread.inbox) thread.inbox->close();
+    if (thread.intake) thread.intake->close();
     if (thread.shard) {
       const bool told = thread.loop->post_or_keep(
           [shard = thread.shard.get(), grace](Now now) { shard->stop(grace, now); });
@@ -249,7 +250,7 @@ void Node::Impl::finish_stop() {
   if (std::exchange(stopped_, true)) return;
   for (node::ShardThread& thread : threads_) {
     if (thread.thread.joinable()) thread.thread.join();
-    if (thread.inbox) answer_rest(thread);
+    if (thread.intake) answer_rest(thread);
   }
   requests_.end_all(Errc::shutting_down);
   workers_.reset();

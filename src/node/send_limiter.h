@@ -1,7 +1,7 @@
 // Backpressure to the sending application, at the door of a shard.
 //
 // The limiter counts, for each priority, the messages that were let in and have not ended, and the
-// bytes that they fill. A priority is paused when it is at a limit, or when memory or the inbox
+// bytes that they fill. A priority is paused when it is at a limit, or when memory or the intake
 // refused one; it goes on when half of what was under way then has ended. In between, senders who
 // wish to wait do, and the others may try: there may be room for a smaller message.
 //

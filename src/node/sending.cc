@@ -1,5 +1,5 @@
 // The way in of a message, on the application's thread: limiter -> reserve, copy or take the chain
-// -> inbox of the destination's shard. And the way out of what it counts: what has ended makes
+// -> intake of the destination's shard. And the way out of what it counts: what has ended makes
 // room.
 #include "node/impl.h"
 #include "shard/reply_address.h"
@@ -169,21 +169,21 @@ Status Node::Impl::acknowledge(const Receipt& receipt, Accept answer) {
   return told ? Status{} : fail(Errc::shutting_down);
 }
 
-/// On the shard's thread: what was put into its inbox.
+/// On the shard's thread: what was put into its intake.
 void Node::Impl::take_in(node::ShardThread& thread, Now now) {
-  thread.inbox->drain(
+  thread.intake->drain(
       now.mono, [&](shard::SendRequest&& request) { thread.shard->send(std::move(request), now); });
 }
 
 Status Node::Impl::put(shard::SendRequest& request, node::ShardThread& thread) {
-  switch (thread.inbox->put(request, runtime::system_now().mono)) {
+  switch (thread.intake->put(request, runtime::system_now().mono)) {
     case sync::Pushed::queued:
       return {};
     case sync::Pushed::wake:
       thread.loop->wake();
       return {};
     case sync::Pushed::full:
-      return fail(Errc::refused_queue_full, "the shard's inbox is full");
+      return fail(Errc::refused_queue_full, "the shard's intake is full");
     case sync::Pushed::closed:
       break;
   }
@@ -213,7 +213,7 @@ void Node::Impl::tell_room(Priority priority) {
 
 /// What came in after the shard's last turn.
 void Node::Impl::answer_rest(node::ShardThread& thread) {
-  thread.inbox->drain(runtime::system_now().mono, [&](shard::SendRequest&& request) {
+  thread.intake->drain(runtime::system_now().mono, [&](shard::SendRequest&& request) {
     leave(thread, request.options.priority,
           {.messages = 1, .bytes = shard::chain_bytes(request.payload.bytes())});
     if (!request.done) return;

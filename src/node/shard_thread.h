@@ -1,7 +1,7 @@
 // One shard and all that runs it: socket, loop, thread, and the ways in.
 #pragma once
 
-#include "node/inbox.h"
+#include "node/intake.h"
 #include "node/message_ids.h"
 #include "node/send_limiter.h"
 #include "runtime/clock.h"
@@ -19,7 +19,7 @@ struct ShardThread {
   std::unique_ptr<runtime::UdpSocket> socket;
   std::unique_ptr<runtime::Loop> loop;
   std::unique_ptr<SendLimiter> limiter;
-  std::unique_ptr<Inbox> inbox;
+  std::unique_ptr<Intake> intake;
   std::unique_ptr<MessageIds> ids;
   std::unique_ptr<shard::Shard> shard;
   std::thread thread;
@@ -40,7 +40,7 @@ struct ShardThread {
   /// On the shard's thread.
   BoundedList bounded() const {
     BoundedList out;
-    inbox->report(out);
+    intake->report(out);
     loop->report(out);
     shard->report(out, runtime::system_now());
     return out;

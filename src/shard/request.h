@@ -21,7 +21,7 @@ struct SendRequest {
   std::optional<MessageId> id{};  // as the caller was told; none: drawn with its outcome
   Completion done;
   Progress progress;
-  TimePoint put{};  // into the shard's inbox
+  TimePoint put{};  // into the shard's intake
 };
 
 /// What a sender is told of a message that was not accepted: refused by a limit, or failed.

@@ -11,9 +11,9 @@
 
 namespace qudag::node {
 
-class Inbox {
+class Intake {
  public:
-  Inbox(std::size_t high_max, std::size_t others_max)
+  Intake(std::size_t high_max, std::size_t others_max)
       : high_("messages to a shard", high_max), others_("messages to a shard", others_max) {}
 
   /// Any thread. `wake`: the shard sleeps, and the caller wakes it. `request` is untouched when
