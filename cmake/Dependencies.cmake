@@ -42,6 +42,7 @@ find_package(CLI11 REQUIRED)
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(GTest REQUIRED)
 find_package(benchmark REQUIRED)
+find_package(SQLite3 3.40 REQUIRED)
 
 # Our asio: no deprecated names, no exceptions hidden in headers of other modules.
 add_library(qudag_asio INTERFACE)

@@ -39,7 +39,7 @@ ARROWS = {
     "netmap": ["wire", "crypto", "memory", "sync"],  # scratch memory, the books of a queue
     "overload": ["base", "sync"],
     "settings": ["base"],
-    "store": ["crypto"],  # state files
+    "store": ["crypto", "sync"],  # state files, records and the queue to them
     "shard": ["link", "message", "netmap", "overload", "runtime"],
     "node": ["shard", "store", "settings"],
     "config": ["settings"],
@@ -94,6 +94,7 @@ THIRD_PARTY = {
     "boost/": {"runtime", "api", "apps", "bench"},
     "toml++/": {"config"},
     "CLI/": {"apps", "bench"},
+    "sqlite3.h": {"store"},
     "fmt/": None,  # None: everybody
     "spdlog/": None,
 }

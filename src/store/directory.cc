@@ -38,14 +38,15 @@ std::string fault_of(const struct stat& info) {
 
 }  // namespace
 
-Result<std::unique_ptr<Directory>> Directory::open(const std::filesystem::path& path) {
+Result<std::unique_ptr<Directory>> Directory::open(const std::filesystem::path& path,
+                                                   std::string_view what) {
   // Its parents as the umask says; itself for nobody else.
   std::error_code ignored;
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), ignored);
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return no_use("make", path, errno);
   const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return no_use("open", path, errno);
-  std::unique_ptr<Directory> out(new Directory(path, fd));
+  std::unique_ptr<Directory> out(new Directory(path, fd, what));
   struct stat info {};
   if (::fstat(fd, &info) != 0) return no_use("stat", path, errno);
   // One that is open and cannot be written either: both, so that one chmod mends it.
@@ -53,14 +54,14 @@ Result<std::unique_ptr<Directory>> Directory::open(const std::filesystem::path& 
   if (info.st_uid == ::geteuid() && open_to_others && (info.st_mode & S_IWUSR) == 0) {
     std::array<char, 8> mode{};
     std::snprintf(mode.data(), mode.size(), "%04o", info.st_mode & 07777u);
-    return fail(Errc::permission_denied, "the state directory " + path.string() +
+    return fail(Errc::permission_denied, out->named() +
                                              " cannot be written, and others may enter or read it: "
                                              "its mode is " +
                                              mode.data() + "; chmod 700 it, or name another");
   }
   if (const std::string fault = fault_of(info); !fault.empty()) {
-    return fail(Errc::permission_denied, "the state directory " + path.string() + " " + fault +
-                                             "; chmod 700 it, or name another");
+    return fail(Errc::permission_denied,
+                out->named() + " " + fault + "; chmod 700 it, or name another");
   }
   if (auto locked = out->lock(); !locked) return std::unexpected(std::move(locked.error()));
   return out;
@@ -71,14 +72,16 @@ Directory::~Directory() {
   ::close(fd_);
 }
 
+std::string Directory::named() const { return "the " + what_ + " " + path_.string(); }
+
 /// A lock file that cannot be made keeps nobody out; writing will say why.
 Status Directory::lock() {
   const Fd file(::openat(fd_, kLockName.data(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (file.get() < 0) return {};
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return no_use("lock", path_, errno);
-    return fail(Errc::already_exists, "the state directory " + path_.string() +
-                                          " is in use by another process; end it, or name another");
+    return fail(Errc::already_exists,
+                named() + " is in use by another process; end it, or name another");
   }
   lock_ = ::dup(file.get());
   ::fcntl(lock_, F_SETFD, FD_CLOEXEC);
@@ -126,6 +129,20 @@ Status Directory::write(std::string_view name, Bytes content) {
     return failed("write", path_ / to, error);
   }
   if (::fsync(fd_) != 0) return failed("write", path_, errno);
+  return {};
+}
+
+Status Directory::make(std::string_view name) {
+  const std::filesystem::path whole = path_ / name;
+  const Fd file(::openat(fd_, std::string(name).c_str(),
+                         O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0600));
+  if (file.get() < 0) return failed("open", whole, errno);
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) return failed("stat", whole, errno);
+  if (!S_ISREG(info.st_mode) || info.st_uid != ::geteuid()) {
+    return fail(Errc::permission_denied, whole.string() + " is no regular file of this user");
+  }
+  if (::fchmod(file.get(), 0600) != 0) return failed("change the mode of", whole, errno);
   return {};
 }
 

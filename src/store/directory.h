@@ -30,8 +30,10 @@ class Directory {
   static constexpr std::size_t kBadFilesMax = 4;  // of each name
 
   /// already_exists: another process has it. permission_denied: it is somebody else's, or open to
-  /// others. io_error: it is not there and cannot be made, or is no directory.
-  static Result<std::unique_ptr<Directory>> open(const std::filesystem::path& path);
+  /// others. io_error: it is not there and cannot be made, or is no directory. `what`: static text,
+  /// what errors call it.
+  static Result<std::unique_ptr<Directory>> open(const std::filesystem::path& path,
+                                                 std::string_view what = "state directory");
   ~Directory();
   Directory(const Directory&) = delete;
   Directory& operator=(const Directory&) = delete;
@@ -45,16 +47,22 @@ class Directory {
   Result<std::vector<std::byte>> read(std::string_view name, std::size_t bytes_max) const;
   /// disk_full, permission_denied, io_error; the old file is still there then.
   Status write(std::string_view name, Bytes content);
+  /// Makes an empty file, if there is none, and sees to it that its mode is 0600.
+  /// permission_denied: no regular file, or somebody else's; disk_full, io_error.
+  Status make(std::string_view name);
   /// Renames it to `name.bad-<time>`; the new name.
   Result<std::string> set_aside(std::string_view name, std::uint64_t unix_seconds);
 
  private:
-  Directory(std::filesystem::path path, int directory) : path_(std::move(path)), fd_(directory) {}
+  Directory(std::filesystem::path path, int directory, std::string_view what)
+      : path_(std::move(path)), fd_(directory), what_(what) {}
   Status lock();
+  std::string named() const;
   void drop_old_bad(std::string_view name);
 
   const std::filesystem::path path_;
   const int fd_;
+  const std::string what_;
   int lock_ = -1;
 };
 
