@@ -75,7 +75,7 @@ INNER = {
         "protection": ["seam"],
         "": ["gossip", "protection", "seam"],
     },
-    "node": {"process": [], "": ["process"]},
+    "node": {"process": [], "inbox": [], "": ["inbox", "process"]},
     "api": {
         "records": [],
         "socket": [],

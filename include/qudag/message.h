@@ -174,6 +174,9 @@ struct Message {
   std::optional<ReplyTo> reply_to;       ///< usable while the circuit lives
   std::optional<MessageId> in_reply_to;  ///< set when this is a reply to our send
   Receipt receipt;                       ///< for a handler that answers `later`
+  /// It waited in the node's inbox (Options::inbox): its sender was told `delivered`. It has no
+  /// reply_to, no end, and comes again until it is taken.
+  bool kept = false;
   /// The end of its time to live: what is acknowledged later counts for nobody. By CLOCK_BOOTTIME,
   /// which goes on while the machine sleeps.
   std::chrono::nanoseconds expires = std::chrono::nanoseconds::max();

@@ -42,6 +42,16 @@ struct Times {
   std::chrono::microseconds p50{}, p90{}, p99{}, max{};
 };
 
+/// What a node keeps for programs that are not there.
+struct InboxStatus {
+  bool accept = false;  ///< new messages are kept
+  std::uint64_t messages = 0;
+  std::uint64_t messages_max = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t bytes_max = 0;
+  bool failing = false;  ///< it cannot be written now, and refuses what comes
+};
+
 struct NodeStatus {
   NodeId id;
   SocketAddress listen;
@@ -64,6 +74,7 @@ struct NodeStatus {
   std::array<Times, kPriorityCount>
       delivery{};  ///< of messages, by priority: send to acknowledgement
   bool stopping = false;
+  std::optional<InboxStatus> inbox;  ///< if it has one
 };
 
 /// A link's life, in this order.

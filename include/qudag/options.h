@@ -44,6 +44,19 @@ struct Limits {
   std::uint64_t queue_low_bytes = std::uint64_t{256} << 20;
 };
 
+/// Messages for which no program is there, kept on the disk until one takes them.
+struct InboxOptions {
+  /// A directory of its own, mode 0700, made if it is not there. One process at a time. Empty: no
+  /// inbox.
+  std::filesystem::path dir;
+  /// Keep what comes, and tell its sender `delivered` when it is on the disk. False: what was kept
+  /// before is handed out, and nothing new is kept.
+  bool accept = false;
+  std::size_t messages = 100'000;                  ///< then it is full
+  std::uint64_t bytes = std::uint64_t{256} << 20;  ///< the same; a message counts 320 more
+  std::chrono::seconds keep{7 * 24 * 3600};        ///< what nobody took by then is removed
+};
+
 /// How fast a link may send. BBR keeps its rate through random loss (radio, long paths); CUBIC (RFC
 /// 9438) is fair to the traffic of others and needs less of the machine.
 enum class Congestion : std::uint8_t { cubic, bbr };
@@ -118,6 +131,7 @@ struct Options {
   /// place, with new keys from a new handshake, while the circuits on it end in their own time.
   std::chrono::seconds link_lifetime{24 * 3600};
   Congestion congestion = Congestion::cubic;
+  InboxOptions inbox;
   Limits limits;
   /// The process is this node's alone, so all that it holds counts under limits.memory: code,
   /// stacks, the local API. A program that embeds a node among other things leaves it false.

@@ -340,6 +340,15 @@ std::vector<Key> make_keys() {
           "none: nowhere.",
           QUDAG_AT(node.state_dir)),
   });
+  add({
+      text("inbox.dir", "the path of a directory",
+           "Where messages are kept for programs that are not there; empty: nowhere.",
+           QUDAG_AT(node.inbox.dir)),
+      truth("inbox.accept",
+            "Keep new ones, and tell their senders `delivered` when they are on the disk.",
+            QUDAG_AT(node.inbox.accept)),
+  });
+  add_numbers(keys, "inbox.");
   add_numbers(keys, "limits.");
   add({
       log_level(),

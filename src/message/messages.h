@@ -93,7 +93,8 @@ struct Received {
   std::optional<NodeId> sender;       // only if signed, and the signature verified
   std::optional<ReplyPath> reply_to;  // set at a destination
   std::optional<std::array<std::byte, 16>> in_reply_to;
-  Handed handed;  // for settle()
+  std::array<std::byte, 16> key{};  // of no reply: the same if its sender sends it again
+  Handed handed;                    // for settle()
   TimePoint expires{};
 };
 

@@ -448,6 +448,7 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
     message.in_reply_to = key;
   } else {
     message.reply_to = {circuit_end.circuit, ref};
+    message.key = key;
   }
 
   // From here on the application may have done anything to us but free us.

@@ -64,6 +64,20 @@ Status Node::Impl::open_state() {
   return {};
 }
 
+Status Node::Impl::open_inbox() {
+  if (options_.inbox.dir.empty()) return {};
+  inbox_memory_ =
+      memory::Reservation::take(bound_->part(memory::Part::tables), store::kRecordsMemory);
+  if (!inbox_memory_) return fail(Errc::refused_memory, "limits.memory has no room for the inbox");
+  auto inbox = node::Inbox::open(options_.inbox, *this, runtime::system_now, log_);
+  if (!inbox) return std::unexpected(inbox.error());
+  inbox_ = std::move(*inbox);
+  const InboxStatus has = inbox_->status();
+  log_.info("inbox: {} messages wait, {}", has.messages,
+            has.accept ? "and more are kept" : "and no more are kept (inbox.accept)");
+  return {};
+}
+
 /// What was known at the last run is verified again, on a worker.
 void Node::Impl::restore_netmap(Now now) {
   auto body = std::make_shared<std::vector<std::byte>>(state_->load_netmap(now.unix_seconds));
@@ -145,6 +159,7 @@ Status Node::Impl::start() {
   threads_.resize(shards);
   joining_.begin(shards, !options_.bootstrap.empty());
   if (auto ok = open_sockets(shards); !ok) return ok;
+  if (auto ok = open_inbox(); !ok) return ok;
   placement_ = std::make_unique<node::Placement>(
       shards, [this](unsigned shard) { return threads_[shard].loop->busy(); },
       [] { return runtime::system_now().mono; });
@@ -252,6 +267,7 @@ void Node::Impl::finish_stop() {
     if (thread.thread.joinable()) thread.thread.join();
     if (thread.intake) answer_rest(thread);
   }
+  if (inbox_) inbox_->stop();
   requests_.end_all(Errc::shutting_down);
   workers_.reset();
   const bool began = !threads_.empty() && threads_[0].shard;
@@ -348,13 +364,22 @@ void Node::Impl::on_clock_off(std::int64_t seconds, std::size_t networks) {
 // ---- receiving
 //
 void Node::Impl::set_handler(ChannelNumber channel, MessageHandler handler) {
-  auto held = handler ? std::make_shared<MessageHandler>(std::move(handler)) : nullptr;
-  const std::lock_guard lock(handler_mutex_);
-  if (held) {
-    handlers_[channel].swap(held);  // what was there ends after the lock
-  } else if (const auto at = handlers_.find(channel); at != handlers_.end()) {
-    held = std::move(at->second);
-    handlers_.erase(at);
+  const bool wanted = static_cast<bool>(handler);
+  auto held = wanted ? std::make_shared<MessageHandler>(std::move(handler)) : nullptr;
+  {
+    const std::lock_guard lock(handler_mutex_);
+    if (held) {
+      handlers_[channel].swap(held);  // what was there ends after the lock
+    } else if (const auto at = handlers_.find(channel); at != handlers_.end()) {
+      held = std::move(at->second);
+      handlers_.erase(at);
+    }
+  }
+  if (!inbox_) return;
+  if (wanted) {
+    inbox_->listen(channel);
+  } else {
+    inbox_->unlisten(channel);
   }
 }
 
@@ -409,17 +434,40 @@ void Node::Impl::tell_joined() {
   if (change && change->joined) call_out("joined", [&] { listener->handler(*change); });
 }
 
-Accept Node::Impl::on_message(Message&& message) {
-  if (message.in_reply_to && requests_.answer(message)) return Accept::taken;
+/// To the handler of the message's channel. Nothing: there is none, or it has no receiver and left
+/// the message as it was.
+std::optional<Accept> Node::Impl::try_handler(Message& message) {
   std::shared_ptr<MessageHandler> handler;
   {
     const std::lock_guard lock(handler_mutex_);
     const auto at = handlers_.find(message.channel);
     if (at != handlers_.end()) handler = at->second;
   }
+  if (!handler) return std::nullopt;
+  const std::size_t bytes = message.payload.size();
+  bool threw = true;
   Accept answer = Accept::no_receiver;
-  if (handler) call_out("message", [&] { answer = (*handler)(std::move(message)); });
+  call_out("message", [&] {
+    answer = (*handler)(std::move(message));
+    threw = false;
+  });
+  const bool untouched = !threw && message.payload.size() == bytes;
+  if (answer == Accept::no_receiver && untouched) return std::nullopt;
   return answer;
+}
+
+Accept Node::Impl::on_message(Message&& message, const std::array<std::byte, 16>& key) {
+  if (message.in_reply_to && requests_.answer(message)) return Accept::taken;
+  const bool may_keep = inbox_ && inbox_->accepts() && !message.in_reply_to;
+  const bool behind = may_keep && inbox_->waits(message.channel);
+  if (!behind) {
+    if (const auto answer = try_handler(message)) return *answer;
+  }
+  return may_keep ? inbox_->keep(std::move(message), key) : Accept::no_receiver;
+}
+
+Accept Node::Impl::offer(Message&& message) {
+  return try_handler(message).value_or(Accept::no_receiver);
 }
 
 /// Once, of the first: a handler that throws is a defect, and may throw for every message.
@@ -478,6 +526,7 @@ NodeStatus Node::Impl::status_of(std::vector<shard::ShardReport>&& reports) cons
   out.memory_limit = bound_->node().bytes_max();
   out.rss = node::resident_bytes();
   out.stopping = stopping_.load(std::memory_order_relaxed);
+  if (inbox_) out.inbox = inbox_->status();
   return out;
 }
 
@@ -488,6 +537,7 @@ BoundedList Node::Impl::bounded() {
   bound_->report(out);
   app_pool_.report(out);
   requests_.report(out);
+  if (inbox_) inbox_->report(out);
   return out;
 }
 

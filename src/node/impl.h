@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "crypto/random.h"
+#include "node/inbox/inbox.h"
 #include "node/joining.h"
 #include "node/placement.h"
 #include "node/process/app_pool.h"
@@ -34,7 +35,8 @@
 namespace qudag {
 
 // Hidden: a class inside one that is exported would be as well.
-class __attribute__((visibility("hidden"))) Node::Impl final : public shard::ShardEnvironment {
+class __attribute__((visibility("hidden"))) Node::Impl final : public shard::ShardEnvironment,
+                                                               public node::InboxEnvironment {
  public:
   explicit Impl(Options options)
       : options_(std::move(options)),
@@ -81,6 +83,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   const memory::Bound& bound() const { return *bound_; }
   /// What belongs to no shard. Any thread.
   BoundedList bounded();
+  node::InboxStats inbox_stats() const { return inbox_ ? inbox_->stats() : node::InboxStats{}; }
   void set_handler(ChannelNumber channel, MessageHandler handler);
   void set_room_handler(RoomHandler handler);
   const node::Joining& joining() const { return joining_; }
@@ -90,7 +93,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
 
  private:
   // shard::ShardEnvironment
-  Accept on_message(Message&& message) override;
+  Accept on_message(Message&& message, const std::array<std::byte, 16>& key) override;
   void on_means(unsigned shard, const shard::Means& means, const netmap::ViewPtr& view) override;
   void on_threw(std::string_view callback) override;
   void on_ended(unsigned shard, const shard::EndedByPriority& ended) override;
@@ -107,14 +110,26 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   runtime::Executor& executor(unsigned shard) override { return *threads_[shard].loop; }
   runtime::WorkerPool& workers() override { return *workers_; }
 
+  // node::InboxEnvironment
+  Result<Buffer> inbox_buffer(std::size_t bytes) override { return buffer(bytes); }
+  bool on_inbox_thread(std::function<void()> task) override {
+    return threads_[0].loop->post_or_keep([task = std::move(task)](Now) { task(); });
+  }
+  Accept offer(Message&& message) override;
+  void settle(const Receipt& receipt, Accept answer) override {
+    static_cast<void>(acknowledge(receipt, answer));
+  }
+
   struct JoinListener {
     JoinHandler handler;
     std::uint64_t taken = 0;  // the last change that it was told
   };
 
   static unsigned shard_count(unsigned wanted);
+  std::optional<Accept> try_handler(Message& message);
   Status load_identity();
   Status open_state();
+  Status open_inbox();
   void restore_netmap(Now now);
   void tell_key_memory();
   Status open_sockets(unsigned shards);
@@ -137,6 +152,8 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   std::shared_ptr<memory::Bound> bound_;  // owners: this, shards, pools, buffers given out
   node::AppPool app_pool_;
   std::unique_ptr<node::State> state_;  // null: nothing is kept over a restart
+  memory::Reservation inbox_memory_;
+  std::unique_ptr<node::Inbox> inbox_;  // null: there is none. Ends after the shards' threads
   std::unique_ptr<runtime::ThreadWorkerPool> workers_;
   std::unique_ptr<shard::GossipHub> hub_;             // used on shard 0's thread
   std::unique_ptr<runtime::AddressWatch> addresses_;  // outlives the loop that watches it

@@ -145,7 +145,7 @@ static_assert(telemetry::valid(kBuildInfo));
 }  // namespace
 
 std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
-                                     const memory::Bound& bound) {
+                                     const memory::Bound& bound, const InboxStats& inbox) {
   telemetry::Page page;
   const auto of = [&](auto& table, auto member) {
     page.add(
@@ -175,6 +175,7 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
     page.add(kBudget, bound.claim(i), fmt::format("claim=\"{}\"", bound.claim(i).name()));
   }
   page.add(kBound, bound);
+  page.add(metrics::kInbox, inbox);
   if (const crypto::OpenSslMemory tls = crypto::openssl_memory(); tls.counted) page.add(kTls, tls);
   page.add(kProcess, process_usage());
   page.add(kBuildInfo, BuildInfo{},

@@ -233,7 +233,7 @@ std::future<std::vector<MetricSample>> Node::metrics() const {
         shard::ShardReport& own = reports.emplace_back();  // a row of the node's own
         own.bounded = impl->bounded();
         own.joined = impl->joining().state(kRelaysDefault).joined;
-        return node::to_metrics(reports, impl->bound());
+        return node::to_metrics(reports, impl->bound(), impl->inbox_stats());
       });
 }
 

@@ -110,6 +110,12 @@ Status validate(const Options& o) {
   }
   if (o.cipher > Cipher::chacha20_poly1305) return fail(Errc::config_invalid, "cipher: no such");
   if (o.log_level > LogLevel::off) return fail(Errc::config_invalid, "log_level: no such");
+  if (o.inbox.accept && o.inbox.dir.empty()) {
+    return fail(Errc::config_invalid, "inbox.accept: name a directory in inbox.dir");
+  }
+  if (!o.inbox.dir.empty() && o.inbox.dir == o.state_dir) {
+    return fail(Errc::config_invalid, "inbox.dir: name another directory than state.dir");
+  }
   if (!o.identity.empty() && !o.identity_key.empty()) {
     return fail(Errc::config_invalid, "identity: a file or its contents, not both");
   }

@@ -3,6 +3,7 @@
 
 #include "base/bounded.h"
 #include "memory/bound.h"
+#include "node/inbox/stats.h"
 #include "shard/report.h"
 
 #include <qudag/metrics.h>
@@ -15,7 +16,7 @@ namespace qudag::node {
 
 /// The metrics table over all shards' reports.
 std::vector<MetricSample> to_metrics(const std::vector<shard::ShardReport>& reports,
-                                     const memory::Bound& bound);
+                                     const memory::Bound& bound, const InboxStats& inbox);
 
 /// Rows as the public interface has them; no shard: they are the node's.
 std::vector<QueueStatus> to_status(const BoundedList& rows, std::optional<unsigned> shard);

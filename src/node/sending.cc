@@ -159,6 +159,10 @@ Status Node::Impl::cancel(const MessageId& id) {
 Status Node::Impl::acknowledge(const Receipt& receipt, Accept answer) {
   if (answer > Accept::queue_full) return fail(Errc::invalid_argument, "not an answer");
   const auto to = shard::ReplyAddress::of(receipt);
+  if (to && to->shard == node::kInboxShard && inbox_) {
+    inbox_->acknowledge(to->circuit, answer);
+    return {};
+  }
   if (!to || to->shard >= threads_.size()) {
     return fail(Errc::invalid_argument, "the receipt of no message");
   }

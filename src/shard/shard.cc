@@ -250,7 +250,7 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
                                     onion::block_use(received.priority));
   if (!payload) return message::Taken::memory;
   message.payload = Buffer::Impl::wrap(std::move(payload));
-  return to_taken(setup_.environment->on_message(std::move(message)));
+  return to_taken(setup_.environment->on_message(std::move(message), received.key));
 }
 
 void Shard::settle(const message::Handed& handed, Accept answer, Now now) {

@@ -129,11 +129,11 @@ void Records::set_unreadable(std::uint64_t number) {
   wake_.notify_one();
 }
 
-void Records::look(Look task) {
+void Records::look(Look task, std::chrono::milliseconds delay) {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
-    looks_.push_back(std::move(task));
+    looks_.emplace(Clock::now() + delay, std::move(task));
   }
   wake_.notify_one();
 }
@@ -173,12 +173,14 @@ bool Records::take(Work& work) {
   const auto changes_due = [this] {
     return !changes_.empty() && (!changes_at_ || Clock::now() >= *changes_at_ || stopping_);
   };
-  const auto ready = [&] {
-    return stopping_ || !waiting_.empty() || !looks_.empty() || changes_due();
-  };
-  Clock::time_point until = sweep_at_;
-  if (!changes_.empty() && changes_at_) until = std::min(until, *changes_at_);
-  wake_.wait_until(lock, until, ready);
+  const auto look_due = [this] { return !looks_.empty() && looks_.begin()->first <= Clock::now(); };
+  // What is due may change while it waits.
+  while (!stopping_ && waiting_.empty() && !look_due() && !changes_due()) {
+    Clock::time_point until = sweep_at_;
+    if (!looks_.empty()) until = std::min(until, looks_.begin()->first);
+    if (!changes_.empty() && changes_at_) until = std::min(until, *changes_at_);
+    if (wake_.wait_until(lock, until) == std::cv_status::timeout) break;
+  }
   if (stopping_ && waiting_.empty() && changes_.empty()) return false;
   std::size_t bytes = 0;
   while (!waiting_.empty() && work.records.size() < kGroupRecords && bytes < kGroupBytes) {
@@ -193,7 +195,7 @@ bool Records::take(Work& work) {
     work.changes.swap(changes_);
     changes_at_.reset();
   }
-  work.looks.swap(looks_);
+  while (look_due()) work.looks.push_back(std::move(looks_.extract(looks_.begin()).mapped()));
   return true;
 }
 
@@ -237,6 +239,9 @@ Status Records::write_group(const Work& work, std::vector<AddEnd>& ends) {
   }
   if (auto done = file_->commit(); !done) return done;
   next_ = file_->next();
+  for (const Change& change : work.changes) {
+    if (options_.changed) options_.changed(change.number);
+  }
   const std::lock_guard lock(mutex_);
   ++report_.commits;
   for (const Change& change : work.changes) {

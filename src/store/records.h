@@ -25,6 +25,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -75,6 +76,8 @@ class Records {
     Quota quota;
     std::function<Now()> clock;
     std::string_view what = "inbox";  ///< in log lines; static text
+    /// A removal, or what was set unreadable, is committed. On the thread.
+    std::function<void(std::uint64_t number)> changed = {};
     std::chrono::milliseconds retry{1'000};
     std::chrono::milliseconds sweep{30'000};  ///< how often what has expired is removed
   };
@@ -95,8 +98,8 @@ class Records {
   /// After this it is not in the file: if not at once, as soon as it can be written.
   void remove(std::uint64_t number);
   void set_unreadable(std::uint64_t number);
-  /// The caller bounds how many wait. After stop() it does not run.
-  void look(Look task);
+  /// Runs it after `delay`. The caller bounds how many wait. After stop() it does not run.
+  void look(Look task, std::chrono::milliseconds delay = {});
 
   /// Writes what waits, and ends the thread. Not on that thread.
   void stop();
@@ -152,8 +155,8 @@ class Records {
   std::deque<Waiting> waiting_;
   sync::Ledger ledger_;
   std::vector<Change> changes_;
-  std::optional<Clock::time_point> changes_at_;  // they could not be written: not before
-  std::vector<Look> looks_;
+  std::optional<Clock::time_point> changes_at_;   // they could not be written: not before
+  std::multimap<Clock::time_point, Look> looks_;  // by when they are due
   bool stopping_ = false;
   RecordsReport report_;
 

@@ -89,7 +89,7 @@ void SimNode::crash() {
   state_.reset();
 }
 
-Accept SimNode::on_message(Message&& message) {
+Accept SimNode::on_message(Message&& message, const std::array<std::byte, 16>&) {
   return on_message_handler ? on_message_handler(std::move(message)) : Accept::no_receiver;
 }
 

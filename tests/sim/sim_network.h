@@ -72,7 +72,7 @@ class SimNode final : public shard::ShardEnvironment {
  private:
   // shard::ShardEnvironment
   void on_ended(unsigned, const shard::EndedByPriority& ended) override;
-  Accept on_message(Message&& message) override;
+  Accept on_message(Message&& message, const std::array<std::byte, 16>& key) override;
   void on_stopped(unsigned) override {}
   void measure(unsigned, shard::Measured& out) override {
     if (on_measure) on_measure(out);

@@ -82,7 +82,8 @@ struct Kept {
     std::promise<std::vector<std::uint64_t>> out;
     records->look([&](RecordFile* file) -> Status {
       std::vector<std::uint64_t> numbers;
-      for (const RecordHead& head : file->list(box("box"), 0, 100'000, kNow).value()) {
+      const auto heads = file->list(box("box"), 0, 100'000, kNow);
+      for (const RecordHead& head : *heads) {
         numbers.push_back(head.number);
       }
       out.set_value(std::move(numbers));

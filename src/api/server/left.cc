@@ -11,6 +11,11 @@ constexpr std::chrono::seconds kTryAgain{1};
 }  // namespace
 
 void Left::put(std::shared_ptr<Message> message, std::chrono::milliseconds delay) {
+  // The inbox has it still, in its place.
+  if (message->kept && delay == delay.zero()) {
+    static_cast<void>(hub_.node.acknowledge(message->receipt, Accept::queue_full));
+    return;
+  }
   const Clock::time_point now = Clock::now();
   const Clock::time_point due = now + delay;
   if (ended_ || delay >= message->time_left()) return;  // its sender hears `expired`

@@ -26,6 +26,13 @@ json::object times(const Times& t) {
           {"max_us", t.max.count()}};
 }
 
+json::value inbox(const std::optional<InboxStatus>& of) {
+  if (!of) return nullptr;
+  return json::object{
+      {"accept", of->accept}, {"messages", of->messages},   {"messages_max", of->messages_max},
+      {"bytes", of->bytes},   {"bytes_max", of->bytes_max}, {"failing", of->failing}};
+}
+
 std::string status_json(const NodeStatus& s) {
   json::object delivery;
   for (std::size_t c = 0; c < kPriorityCount; ++c) {
@@ -50,6 +57,7 @@ std::string status_json(const NodeStatus& s) {
              {"rss", s.rss},
              {"circuit_build", times(s.circuit_build)},
              {"delivery", std::move(delivery)},
+             {"inbox", inbox(s.inbox)},
              {"stopping", s.stopping}}) +
          "\n";
 }

@@ -164,13 +164,12 @@ Result<std::unique_ptr<Server>> Server::start(Node& node, config::ApiOptions opt
   if (ec) return fail(Errc::io_error, "api.socket: " + ec.message());
   static_cast<void>(impl->listening.release());
   asio::co_spawn(impl->io, impl->accept(), asio::detached);
-  // Another channel has a handler while somebody listens there: its messages are refused without us
-  // before and after.
+  // A channel has a handler while somebody listens there: before and after, its messages are kept
+  // in the node's inbox or refused without us.
   impl->hub->subscribers.on_channel(
       [&node, hub = impl->hub.get()](ChannelNumber channel, bool wanted) {
-        if (channel != 0) node.on_message(channel, wanted ? hub->offer() : MessageHandler());
+        node.on_message(channel, wanted ? hub->offer() : MessageHandler());
       });
-  node.on_message(impl->hub->offer());
   impl->thread = std::thread([io = &impl->io] { io->run(); });
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }

@@ -62,8 +62,9 @@ class ShardEnvironment {
   }
   /// That callback of the application has thrown what std::current_exception() is. Any thread.
   virtual void on_threw(std::string_view callback) { static_cast<void>(callback); }
-  /// A message for the application. On the shard's thread.
-  virtual Accept on_message(Message&& message) = 0;
+  /// A message for the application. `key`: what it is known by, the same when its sender sends it
+  /// again, and not to be guessed by anybody else; zeros of a reply. On the shard's thread.
+  virtual Accept on_message(Message&& message, const std::array<std::byte, 16>& key) = 0;
   /// The shard has ended its links after stop(); its loop may end. On the shard's thread.
   virtual void on_stopped(unsigned shard) = 0;
   /// How to run something on a shard; index < shards.
