@@ -85,6 +85,16 @@ std::string queue_table(const json::value& page) {
   return out;
 }
 
+/// "12 messages, 3.4KiB of 256MiB"
+std::string inbox_text(const json::value& inbox) {
+  if (inbox.is_null()) return "none";
+  return fmt::format("{} messages of {}, {} of {}{}{}", number(inbox, "messages"),
+                     number(inbox, "messages_max"), bytes_text(number(inbox, "bytes")),
+                     bytes_text(number(inbox, "bytes_max")),
+                     inbox.at("accept").as_bool() ? "" : "; no more are kept",
+                     inbox.at("failing").as_bool() ? "; it cannot be written" : "");
+}
+
 std::string readable(const StatusArgs& args, const std::string& page) {
   const json::value value = json::parse(page);
   if (args.peers) {
@@ -102,7 +112,8 @@ std::string readable(const StatusArgs& args, const std::string& page) {
     const std::string_view name(key.data(), key.size());
     // It is null until peers of three networks have told the time.
     const bool unknown = name == "clock_off_s" && field.is_null();
-    out += fmt::format("{:<14} {}\n", name, unknown ? "unknown yet" : shown(field));
+    const std::string text = name == "inbox" ? inbox_text(field) : shown(field);
+    out += fmt::format("{:<14} {}\n", name, unknown ? "unknown yet" : text);
   }
   return out;
 }

@@ -77,6 +77,7 @@ class TwoNodes : public ::testing::Test {
   void start(Place& place, const char* name, std::vector<PeerAddress> bootstrap) {
     Options options = quiet_options();
     options.bootstrap = std::move(bootstrap);
+    if (!options.bootstrap.empty()) options.inbox = inbox_;
     auto node = Node::start(options);
     ASSERT_TRUE(node) << node.error().message();
     place.node = std::move(*node);
@@ -96,6 +97,7 @@ class TwoNodes : public ::testing::Test {
   }
 
   config::ApiOptions api_;  // of both
+  InboxOptions inbox_;      // of b_
   TemporaryDirectory directory_;
   Place a_;
   Place b_;

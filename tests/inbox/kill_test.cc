@@ -17,6 +17,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -284,7 +285,9 @@ TEST_F(Kills, DeliveredAndGoneNoneAndNothingTwice) {
   source.begin(id);
   for (std::uint64_t i = 0; i < kills && !HasFatalFailure(); ++i) {
     live(random);
-    if ((i + 1) % 50 == 0) fmt::print("{} kills: {}\n", i + 1, books.figures());
+    if ((i + 1) % 50 != 0) continue;
+    fmt::print("{} kills: {}\n", i + 1, books.figures());
+    std::fflush(stdout);
   }
   const auto seconds = std::chrono::duration<double>(Clock::now() - began).count();
   source.end();

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -25,6 +27,7 @@ class Bounds : public ::testing::Test {
       options.shards = 2;
       options.log_level = LogLevel::off;
       options.gossip_interval = 1s;
+      if (i == 0) options.inbox.dir = directory_ / "inbox";
       if (i > 0) options.bootstrap = {{.id = nodes_[0]->id(), .at = nodes_[0]->address()}};
       auto node = Node::start(options);
       ASSERT_TRUE(node.has_value()) << node.error().message();
@@ -44,6 +47,17 @@ class Bounds : public ::testing::Test {
     for (auto& one : sent) ASSERT_EQ(one.get().outcome, Outcome::delivered);
   }
 
+  Bounds() {
+    std::string name = (std::filesystem::temp_directory_path() / "qudag-bounds-XXXXXX").string();
+    directory_ = ::mkdtemp(name.data());
+  }
+  ~Bounds() override {
+    nodes_.clear();
+    std::error_code ignored;
+    std::filesystem::remove_all(directory_, ignored);
+  }
+
+  std::filesystem::path directory_;
   std::vector<std::unique_ptr<Node>> nodes_;
 };
 
