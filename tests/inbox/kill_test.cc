@@ -35,6 +35,9 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::microseconds kEvery = 1ms;  // 1,000 messages a second
 constexpr std::size_t kUnderWayMax = 4'000;
 constexpr auto kPatience = 60s;
+/// A source that sees its destination die again and again waits longer and longer before it dials:
+/// another one takes its place after so many kills.
+constexpr std::uint64_t kKillsOfASource = 5;
 
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   const char* const text = std::getenv(variable);
@@ -54,10 +57,11 @@ std::vector<std::byte> payload_of(std::uint64_t number) {
 /// What was sent, what its sender heard, and what a program has.
 class Books {
  public:
-  void sent() {
+  /// The number of a new message.
+  std::uint64_t sent() {
     const std::lock_guard lock(mutex_);
-    ++sent_;
     ++under_way_;
+    return sent_++;
   }
   void ended(std::uint64_t number, const Delivery& delivery) {
     const std::lock_guard lock(mutex_);
@@ -114,7 +118,8 @@ class Books {
   std::condition_variable changed_;
   std::unordered_map<std::uint64_t, MessageId> delivered_, received_;
   std::map<std::string, std::size_t> reasons_;  // of those that were not delivered
-  std::size_t sent_ = 0, under_way_ = 0, again_ = 0, doubled_ = 0;
+  std::uint64_t sent_ = 0;
+  std::size_t under_way_ = 0, again_ = 0, doubled_ = 0;
 };
 
 class Source {
@@ -141,19 +146,19 @@ class Source {
 
  private:
   void run(const NodeId& to) {
+    while (!ended_ && !node_->wait_until_known(to, 100ms)) continue;
     Clock::time_point next = Clock::now();
-    for (std::uint64_t number = 0; !ended_;) {
+    while (!ended_) {
       // The pace is the load, not a wait for something.
       books_.wait([&] { return ended_.load(); },
                   std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()));
       if (!books_.wait([&] { return books_.under_way() < kUnderWayMax; }, 100ms)) continue;
       for (next = std::max(next, Clock::now() - 20ms); next <= Clock::now(); next += kEvery) {
-        books_.sent();
+        const std::uint64_t number = books_.sent();
         const auto sent = node_->send(
             to, payload_of(number), {.relays = 0},
             [this, number](const Delivery& delivery) { books_.ended(number, delivery); });
         if (!sent) books_.ended(number, {.reason = sent.error()});
-        ++number;
       }
     }
   }
@@ -221,7 +226,7 @@ class Kills : public ::testing::Test {
         "--listen",
         address,
         "--bootstrap",
-        source.node().id().to_string() + "@" + source.node().address().to_string(),
+        source->node().id().to_string() + "@" + source->node().address().to_string(),
         "--api.socket",
         directory / "socket",
         "--shards",
@@ -265,7 +270,7 @@ class Kills : public ::testing::Test {
   app::test::Directory directory;
   std::string address = "127.0.0.1:0";
   Books books;
-  Source source{books};
+  std::unique_ptr<Source> source = std::make_unique<Source>(books);
 };
 
 TEST_F(Kills, DeliveredAndGoneNoneAndNothingTwice) {
@@ -279,18 +284,23 @@ TEST_F(Kills, DeliveredAndGoneNoneAndNothingTwice) {
     ASSERT_NE(ready, "") << first->wait(1s).err;
     address = field(ready, "address");
     id = NodeId::parse(field(ready, "id")).value();
-    ASSERT_TRUE(source.node().wait_until_known(id, 20s));
+    ASSERT_TRUE(source->node().wait_until_known(id, 20s));
   }
   const Clock::time_point began = Clock::now();
-  source.begin(id);
+  source->begin(id);
   for (std::uint64_t i = 0; i < kills && !HasFatalFailure(); ++i) {
+    if (i > 0 && i % kKillsOfASource == 0) {
+      source = nullptr;  // what it had under way ends as shutting_down
+      source = std::make_unique<Source>(books);
+      source->begin(id);
+    }
     live(random);
     if ((i + 1) % 50 != 0) continue;
     fmt::print("{} kills: {}\n", i + 1, books.figures());
     std::fflush(stdout);
   }
   const auto seconds = std::chrono::duration<double>(Clock::now() - began).count();
-  source.end();
+  source->end();
 
   wait_for_a_new_second();
   const auto node = start();
