@@ -274,7 +274,7 @@ class Kills : public ::testing::Test {
 };
 
 TEST_F(Kills, DeliveredAndGoneNoneAndNothingTwice) {
-  const std::uint64_t kills = number_from("QUDAG_KILLS", 10);
+  const std::uint64_t kills = number_from("QUDAG_KILLS", 6);
   std::mt19937_64 random(number_from("QUDAG_SEED", 1));
   ASSERT_EQ(app::test::run({"keygen", directory / "key"}).exit, 0);
   NodeId id;
