@@ -38,7 +38,7 @@ enum class Errc : std::uint16_t {
 
   // 300: the network did not do it.
   unknown_destination = 300,  ///< no descriptor for that id is known
-  no_route = 301,             ///< not enough distinct relays are known for the wanted hops
+  no_route = 301,             ///< too few relays are known for a circuit through the wanted number
   unreachable = 302,          ///< a node did not answer
   circuit_failed = 303,       ///< the circuit of a reply, or every attempt, has ended
   link_closed = 304,          ///< the link ended
