@@ -159,7 +159,10 @@ void Shard::on_time(Now now) {
   }
   if (setup_.index == 0) {
     setup_.hub->on_time(now);
-    if (bootstrap_ && phase_ == Phase::running) bootstrap_->on_time(now, *view_, may_open_ahead());
+    if (bootstrap_ && phase_ == Phase::running) {
+      const netmap::ViewPtr view = view_;  // another one may come while it dials
+      bootstrap_->on_time(now, *view, may_open_ahead());
+    }
     if (may_try_relays()) try_relays(now);
   }
   look_at_clocks(now);
@@ -458,7 +461,8 @@ void Shard::withdraw(Duration most, Now now) {
       now, published_before());
   // Refused if the clock was set just now: then peers see that the node is gone.
   if (!raw || view_->entries().size() <= 1 || !setup_.hub->add(*raw, now)) return;
-  bootstrap_->last_round(now, *view_, may_open_ahead());
+  const netmap::ViewPtr view = view_;  // another one may come while it dials
+  bootstrap_->last_round(now, *view, may_open_ahead());
   setup_.hub->on_time(now);
   telling_ = true;
   told_end_ = now.mono + most;

@@ -428,6 +428,8 @@ TEST_F(TwoNodes, AReplyIsPostedAndSaysWhatItAnswers) {
 
   // The same message is answered again, and this time HTTP takes the answer.
   source.client->unsubscribe();
+  EXPECT_TRUE(wait_for([&] { return field(post(b_.socket, target, "x"), "outcome") == "refused"; }))
+      << "nobody receives any more";
   std::string received;
   std::thread receiver([&] {
     received = raw_http(a_.socket, "GET /v1/messages?count=1 HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -137,7 +137,9 @@ TEST(Places, DeadNextHopsFillTheLinks) {
   std::size_t asked = 0;
   TimePoint ask_at = Rogue::now().mono;
   const auto attack = [&] {
-    for (const TimePoint now = Rogue::now().mono; ask_at <= now; ask_at += 5ms) {
+    const TimePoint now = Rogue::now().mono;
+    ask_at = std::max(ask_at, now - 50ms);  // on a busy machine it is not made up for
+    for (; ask_at <= now; ask_at += 5ms) {
       const std::array route{
           *rogue.hop(arena.victim().id),
           onion::RouteHop{.id = deaf[asked % deaf.size()]->id(), .onion_key = public_key}};
