@@ -390,6 +390,37 @@ TEST_F(TwoNodes, ARecordEndsAReply) {
   EXPECT_EQ(listener.outcomes[1].outcome, Outcome::delivered);
 }
 
+/// Case A1: clients that give up leave no connection behind, and their messages go on.
+struct FewConnections : Cancelling {
+  FewConnections() { api_.connections = 6; }
+};
+
+TEST_F(FewConnections, AClientThatGoesFreesItsPlaceAndItsMessageGoesOn) {
+  for (int round = 0; round < 5; ++round) {
+    std::vector<int> clients;
+    for (std::size_t i = 0; i < api_.connections - 2; ++i) {
+      const auto fd = connect_to(a_.socket);
+      ASSERT_TRUE(fd);
+      const std::string text = fmt::format(
+          "POST /v1/messages?to={}&ttl=10m&relays=0&progress=true HTTP/1.1\r\nHost: x\r\n"
+          "Content-Length: 1\r\n\r\nx",
+          b_.node->id().to_string());
+      ASSERT_EQ(::send(*fd, text.data(), text.size(), MSG_NOSIGNAL),
+                static_cast<ssize_t>(text.size()));
+      char first;
+      ASSERT_EQ(::read(*fd, &first, 1), 1) << "the message was accepted";
+      clients.push_back(*fd);
+    }
+    for (const int fd : clients) ::close(fd);
+    EXPECT_TRUE(wait_for([&] {
+      const auto open =
+          Client(a_.socket).metric("qudag_api_connections_open", "", std::chrono::seconds(20));
+      return open && *open == 1;  // this one
+    })) << "round "
+        << round;
+  }
+}
+
 struct FewOutstanding : TwoNodes {
   FewOutstanding() { api_.outstanding = 4; }
 };

@@ -116,6 +116,7 @@ class HttpSession {
   asio::awaitable<bool> cancel(MessageId id);
   asio::awaitable<bool> get_messages(GetMessages get);
   asio::awaitable<bool> get_page(const Page& page);
+  void end_when_client_goes(std::weak_ptr<char> waits);
   asio::awaitable<bool> wait_and_answer();
   asio::awaitable<bool> wait_and_write_lines(std::optional<MessageId> id);
 
@@ -229,12 +230,25 @@ asio::awaitable<bool> HttpSession::send_body(HeaderParser& parser, bool lines, S
   } else {
     queue->push_outcome(0, refused_delivery(sent.error()));
   }
-  const bool more = lines
-                        ? co_await wait_and_write_lines(sent ? std::optional(*sent) : std::nullopt)
-                        : co_await wait_and_answer();
+  const auto waits = std::make_shared<char>();  // as long as this
+  end_when_client_goes(waits);
+  bool more = lines ? co_await wait_and_write_lines(sent ? std::optional(*sent) : std::nullopt)
+                    : co_await wait_and_answer();
+  beast::error_code closed;
+  stream_.socket().cancel(closed);  // nobody else waits for it now
+  more = more && !closed;
   if (sent) hub_->under_way.erase(*sent);
   port_ = nullptr;
   co_return more;
+}
+
+/// A client that has closed its socket waits for no outcome: its connection ends at once, and the
+/// message goes on. One that only writes nothing more (shutdown) still waits.
+void HttpSession::end_when_client_goes(std::weak_ptr<char> waits) {
+  stream_.socket().async_wait(asio::socket_base::wait_error,
+                              [this, waits = std::move(waits)](beast::error_code error) {
+                                if (!error && !waits.expired()) end();
+                              });
 }
 
 /// The outcome goes to who sent the message.
