@@ -49,8 +49,9 @@ struct SocketAddress {
 };
 
 /// A node and where to reach it, written `id@address:port` or `id@name:port`: the form of a
-/// bootstrap entry. A name is looked up by the system's resolver whenever the node is dialed, so
-/// whoever answers for it learns that it was asked; all addresses that it has are tried.
+/// bootstrap entry. A name is looked up by the system's resolver while there is no link to the
+/// node, so whoever answers for it learns that it was asked; each attempt to dial begins with
+/// another of its addresses.
 struct PeerAddress {
   NodeId id;
   SocketAddress at;    ///< with a name: its port, and no address

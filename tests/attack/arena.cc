@@ -59,6 +59,10 @@ std::size_t scaled(std::size_t full) {
   return std::max<std::size_t>(1, full / (sanitized() ? 50 : 10));
 }
 
+TimePoint end_of_attack(std::chrono::milliseconds least) {
+  return Rogue::now().mono + std::max(std::chrono::milliseconds(scaled(20'000)), least);
+}
+
 // ---- honest traffic -----------------------------------------------------------------------------
 
 Honest::Honest(Node& from, const NodeId& to) : from_(from), to_(to), thread_([this] { run(); }) {}

@@ -24,6 +24,8 @@ namespace qudag::attack {
 /// Sizes are a tenth of the unless QUDAG_ATTACK_FULL is set; a fiftieth under sanitizers.
 std::size_t scaled(std::size_t full);
 bool sanitized();
+/// 20 s in full size; in the suite at least so long, for a node to fall behind.
+TimePoint end_of_attack(std::chrono::milliseconds least);
 
 /// Messages at a steady pace over the victim; each must be delivered.
 class Honest {

@@ -15,12 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Long enough in the suite, too, for a node to fall behind.
-TimePoint end_of_attack() {
-  const std::chrono::milliseconds full(scaled(20'000));
-  return Rogue::now().mono + std::max<std::chrono::milliseconds>(full, 2s);
-}
-
 /// Control frames of one kind over eight links, as many as they take.
 void control_frames(const std::string& name, std::uint8_t type, Bytes body) {
   Arena arena;
@@ -34,7 +28,7 @@ void control_frames(const std::string& name, std::uint8_t type, Bytes body) {
     links.push_back(*link);
   }
   std::uint64_t sent = 0, in = 0;
-  const TimePoint end = end_of_attack();
+  const TimePoint end = end_of_attack(2s);
   while (Rogue::now().mono < end) {
     for (std::size_t i = 0; i < rogues.size(); ++i) {
       for (int n = 0; n < 2'000; ++n) {
@@ -106,7 +100,7 @@ void cells_of(const std::string& name, Priority priority, const Fill& fill) {
   std::uint64_t frames = 0, cells = 0;
   std::map<std::string, double> worst;
   TimePoint look = Rogue::now().mono;
-  const TimePoint end = end_of_attack();
+  const TimePoint end = end_of_attack(2s);
   while (Rogue::now().mono < end) {
     if (rogue.built.size() < 16 + rogue.ended_all && rogue.circuits().building() < 8) {
       (void)rogue.build(route, priority);
@@ -196,7 +190,7 @@ void unread(const std::string& name, std::size_t cells_each, const Fill& fill) {
   std::uint64_t cells = 0;
   double most = 0;
   TimePoint look{};
-  const TimePoint end = end_of_attack() + 1s;
+  const TimePoint end = end_of_attack(2s) + 1s;
   while (Rogue::now().mono < end) {
     for (auto& peer : peers) {
       Rogue& rogue = peer->rogue;

@@ -12,10 +12,12 @@
 #include <ngtcp2/ngtcp2_crypto.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 namespace qudag::attack {
@@ -49,12 +51,6 @@ namespace qudag::attack {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// Long enough in the suite, too, for a node to fall behind.
-TimePoint end_of_attack() {
-  const std::chrono::milliseconds full(scaled(20'000));
-  return Rogue::now().mono + std::max<std::chrono::milliseconds>(full, 3s);
-}
 
 std::string said(const Rogue& rogue) {
   std::string out;
@@ -102,7 +98,7 @@ void pin(const std::string& name, Priority priority, std::size_t pipes_wanted,
   double used = 0, pressure = 0;
   std::size_t cells = 0;
   TimePoint look{};
-  const TimePoint end = end_of_attack();
+  const TimePoint end = end_of_attack(3s);
   while (Rogue::now().mono < end) {
     for (auto& pipe : pipes) {
       if (pipe->source.circuits().size() < circuits && pipe->source.circuits().building() < 8) {
@@ -156,28 +152,32 @@ struct Dear {
   }
 };
 
-void waiting(const std::string& name, Priority priority, std::size_t links, std::size_t circuits) {
-  Arena arena;
-  arena.begin();
+/// Peers that keep so many circuits of one route full of such cells.
+struct DearPeers {
   struct Peer {
     Rogue rogue;
     Dear dear;
   };
-  std::vector<std::unique_ptr<Peer>> peers;
-  for (std::size_t i = 0; i < links; ++i) {
-    Rogue& rogue = peers.emplace_back(std::make_unique<Peer>())->rogue;
-    ASSERT_TRUE(rogue.join(arena.victim()));
-    ASSERT_TRUE(rogue.run(20s, [&] { return rogue.hop(arena.victim().id).has_value(); }));
-    for (auto& peer : peers) peer->rogue.turn(0);
-  }
-  const std::array route{*peers[0]->rogue.hop(arena.victim().id)};
-  std::map<std::string, double> worst;
-  double waits = 0;
+  std::vector<std::unique_ptr<Peer>> all;
+  std::vector<onion::RouteHop> route;
   std::size_t cells = 0;
-  TimePoint look{};
-  const TimePoint end = end_of_attack();
-  while (Rogue::now().mono < end) {
-    for (auto& peer : peers) {
+
+  /// With so many links to the victim; the route goes through these nodes.
+  bool join(const Arena& arena, std::size_t links, const std::vector<NodeId>& nodes) {
+    for (std::size_t i = 0; i < links; ++i) {
+      Rogue& rogue = all.emplace_back(std::make_unique<Peer>())->rogue;
+      const auto knows_all = [&] {
+        return std::ranges::all_of(nodes,
+                                   [&](const NodeId& id) { return rogue.hop(id).has_value(); });
+      };
+      if (!rogue.join(arena.victim()) || !rogue.run(20s, knows_all)) return false;
+      for (auto& peer : all) peer->rogue.turn(0);
+    }
+    for (const NodeId& id : nodes) route.push_back(*all[0]->rogue.hop(id));
+    return true;
+  }
+  void turn(Priority priority, std::size_t circuits) {
+    for (auto& peer : all) {
       Rogue& rogue = peer->rogue;
       if (rogue.circuits().size() < circuits && rogue.circuits().building() < 4) {
         (void)rogue.build(route, priority);
@@ -190,6 +190,20 @@ void waiting(const std::string& name, Priority priority, std::size_t links, std:
       }
       rogue.turn(0);
     }
+  }
+};
+
+void waiting(const std::string& name, Priority priority, std::size_t links, std::size_t circuits) {
+  Arena arena;
+  arena.begin();
+  DearPeers peers;
+  ASSERT_TRUE(peers.join(arena, links, {arena.victim().id}));
+  std::map<std::string, double> worst;
+  double waits = 0;
+  TimePoint look{};
+  const TimePoint end = end_of_attack(3s);
+  while (Rogue::now().mono < end) {
+    peers.turn(priority, circuits);
     if (Rogue::now().mono >= look) {
       look = Rogue::now().mono + 1s;
       for (const char* one : {"queue_delay", "loop_lag", "memory"}) {
@@ -205,7 +219,7 @@ void waiting(const std::string& name, Priority priority, std::size_t links, std:
   std::string why;
   std::map<std::string, std::size_t> ended;
   std::size_t open = 0;
-  for (const auto& peer : peers) {
+  for (const auto& peer : peers.all) {
     open += peer->rogue.circuits().size();
     for (const auto& [what, count] : peer->rogue.ended) ended[what] += count;
   }
@@ -217,7 +231,7 @@ void waiting(const std::string& name, Priority priority, std::size_t links, std:
   arena.end(name,
             fmt::format("{} circuits open, {} cells, {} put off, {:.1f} MB of blocks at most, "
                         "ended for memory {}, no block {}; ended:{}",
-                        open, cells, put_off, waits / 1e6, memory_ended, no_block, why));
+                        open, peers.cells, put_off, waits / 1e6, memory_ended, no_block, why));
 }
 
 TEST(Memory, CellsThatWait) { waiting("cells that wait", Priority::normal, 16, 80); }
@@ -231,44 +245,19 @@ void ahead_of_others(const std::string& name, std::size_t links, std::size_t cir
   constexpr Priority priority = Priority::normal;
   Arena arena;
   arena.begin();
-  struct Peer {
-    Rogue rogue;
-    Dear dear;
-  };
-  std::vector<std::unique_ptr<Peer>> peers;
-  for (std::size_t i = 0; i < links; ++i) {
-    Rogue& rogue = peers.emplace_back(std::make_unique<Peer>())->rogue;
-    ASSERT_TRUE(rogue.join(arena.victim()));
-    ASSERT_TRUE(rogue.run(20s, [&] {
-      return rogue.hop(arena.victim().id) && rogue.hop(arena.honest_destination());
-    }));
-    for (auto& peer : peers) peer->rogue.turn(0);
-  }
-  const std::array route{*peers[0]->rogue.hop(arena.victim().id),
-                         *peers[0]->rogue.hop(arena.honest_destination())};
-  std::size_t cells = 0, open = 0;
-  const TimePoint end = end_of_attack();
+  DearPeers peers;
+  ASSERT_TRUE(peers.join(arena, links, {arena.victim().id, arena.honest_destination()}));
+  std::size_t open = 0;
+  const TimePoint end = end_of_attack(3s);
   while (Rogue::now().mono < end) {
-    for (auto& peer : peers) {
-      Rogue& rogue = peer->rogue;
-      if (rogue.circuits().size() < circuits && rogue.circuits().building() < 4) {
-        (void)rogue.build(route, priority);
-      }
-      for (const circuit::CircuitId circuit : rogue.built) {
-        if (!rogue.circuits().info(circuit)) continue;
-        for (int n = 0; n < 8; ++n, ++cells) {
-          if (!peer->dear.say(rogue, circuit, priority)) break;
-        }
-      }
-      rogue.turn(0);
-    }
+    peers.turn(priority, circuits);
   }
   std::string why;
-  for (const auto& peer : peers) {
+  for (const auto& peer : peers.all) {
     open += peer->rogue.circuits().size();
     why += said(peer->rogue) + ";";
   }
-  arena.end(name, fmt::format("{} circuits open, {} cells; ended:{}", open, cells, why));
+  arena.end(name, fmt::format("{} circuits open, {} cells; ended:{}", open, peers.cells, why));
 }
 
 TEST(Memory, CellsAheadOfOthersAtADestination) {
@@ -301,7 +290,7 @@ void same_id(const std::string& name, bool over, std::size_t links) {
   std::size_t messages = 0;
   double lag = 0;
   TimePoint look{};
-  const TimePoint end = end_of_attack();
+  const TimePoint end = end_of_attack(3s);
   while (Rogue::now().mono < end) {
     for (auto& one : rogues) {
       Rogue& rogue = *one;
@@ -435,7 +424,7 @@ void holes(const std::string& name, std::size_t links) {
   std::size_t cells = 0, asked = 0;
   double pressure = 0, used = 0;
   TimePoint look{};
-  const TimePoint end = end_of_attack();
+  const TimePoint end = end_of_attack(3s);
   while (Rogue::now().mono < end) {
     while (source.circuits().size() < links && source.circuits().building() < 4) {
       const std::array route{*source.hop(arena.victim().id),
@@ -467,6 +456,15 @@ void holes(const std::string& name, std::size_t links) {
 
 TEST(Memory, HolesInWhatIsAcknowledged) { holes("holes in what is acknowledged", 8); }
 
+int connect_to(const std::string& socket) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  std::strncpy(at.sun_path, socket.c_str(), sizeof at.sun_path - 1);
+  EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+  return fd;
+}
+
 /// A local program that sends bodies of unknown length over several connections of the API.
 /// A program of the node's own user may use up what the node has; it may not go beyond its bound.
 TEST(Memory, BodiesWithoutALengthOfALocalProgram) {
@@ -477,11 +475,7 @@ TEST(Memory, BodiesWithoutALengthOfALocalProgram) {
   arena.begin();
   std::array<int, kConnections> fds{};
   for (int& fd : fds) {
-    fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
-    sockaddr_un at{};
-    at.sun_family = AF_UNIX;
-    std::strncpy(at.sun_path, arena.socket().c_str(), sizeof at.sun_path - 1);
-    ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+    fd = connect_to(arena.socket());
     const std::string head = fmt::format(
         "POST /v1/messages?to={} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
         arena.victim().id.to_string());
@@ -492,17 +486,20 @@ TEST(Memory, BodiesWithoutALengthOfALocalProgram) {
   std::array<std::size_t, kConnections> sent{};
   double pressure = 0;
   TimePoint look{};
-  const TimePoint end = end_of_attack();
+  const TimePoint end = end_of_attack(3s);
   while (Rogue::now().mono < end) {
     bool any = false;
+    std::array<pollfd, kConnections> blocked{};
     for (int i = 0; i < kConnections; ++i) {
       const auto at = static_cast<std::size_t>(i);
+      blocked[at] = {.fd = -1, .events = POLLOUT, .revents = 0};
       if (sent[at] >= kBytes) continue;
       const std::size_t in = sent[at] % chunk.size();
       const ssize_t n = ::send(fds[at], chunk.data() + in, chunk.size() - in, MSG_NOSIGNAL);
       if (n > 0) sent[at] += static_cast<std::size_t>(n), any = true;
+      if (n < 0 && errno == EAGAIN) blocked[at].fd = fds[at];
     }
-    if (!any) std::this_thread::sleep_for(1ms);
+    ::poll(blocked.data(), blocked.size(), any ? 0 : 1);
     if (Rogue::now().mono >= look) {
       look = Rogue::now().mono + 1s;
       pressure = std::max(pressure, arena.metric("qudag_overload_pressure", "memory"));
@@ -514,15 +511,6 @@ TEST(Memory, BodiesWithoutALengthOfALocalProgram) {
             fmt::format("{:.0f} MB over {} connections, memory {:.2f}",
                         static_cast<double>(all) / 1e6, kConnections, pressure));
   for (const int fd : fds) ::close(fd);
-}
-
-int connect_to(const std::string& socket) {
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
-  sockaddr_un at{};
-  at.sun_family = AF_UNIX;
-  std::strncpy(at.sun_path, socket.c_str(), sizeof at.sun_path - 1);
-  EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
-  return fd;
 }
 
 /// A stranger's large messages to a program that takes them as JSON.
