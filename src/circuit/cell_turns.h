@@ -3,8 +3,9 @@
 // circuits. What is above that waits here, unopened, and its window with it: who sends more than
 // its part waits for itself.
 //
-// Bounded by the windows of streams and links. A circuit that waits takes two nodes of maps; where
-// nothing waits nothing is kept.
+// Bounded by the windows of streams and links, which together may be more than a node has: when
+// memory is short, the heaviest circuits of the link that has most here end. A circuit that waits
+// takes two nodes of maps; where nothing waits nothing is kept.
 #pragma once
 
 #include "base/link_id.h"
@@ -12,11 +13,13 @@
 #include "circuit/circuits.h"
 #include "memory/block.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -52,6 +55,7 @@ class CellTurns {
       at->second.urgent = priority == Priority::high;
       lines_[link].of(at->second.urgent).push_back(circuit);
     }
+    count(lines_[link], at->second, static_cast<std::ptrdiff_t>(cell.capacity()));
     at->second.cells.push_back(std::move(cell));
     ++cells_;
   }
@@ -80,17 +84,27 @@ class CellTurns {
 
   bool empty() const { return cells_ == 0; }
   std::size_t cells() const { return cells_; }
+  /// Of blocks that hold them.
+  std::size_t bytes() const { return bytes_; }
+  std::size_t bytes(LinkId link) const {
+    const auto line = lines_.find(link);
+    return line == lines_.end() ? 0 : line->second.bytes;
+  }
+  /// Of the link with most bytes here, the circuit with most; something must wait.
+  CircuitId heaviest() const;
 
  private:
   struct Waiting {
     memory::Chain cells;  // not empty
     LinkId link;
     bool urgent = false;
+    std::size_t bytes = 0;  // of the blocks
     TimePoint since;
   };
   struct Line {
     std::deque<CircuitId> urgent, others;  // each has cells that wait; none: it only owes
     std::int64_t part = 0;                 // work that it may still have; below zero it owes
+    std::size_t bytes = 0;                 // of blocks
     unsigned in_a_row = 0;                 // urgent ones
 
     std::deque<CircuitId>& of(bool is_urgent) { return is_urgent ? urgent : others; }
@@ -109,6 +123,11 @@ class CellTurns {
   void begin(Now now) {
     if (std::exchange(turn_, now.mono) != now.mono) left_ = kTurnWork;
   }
+  void count(Line& line, Waiting& waiting, std::ptrdiff_t bytes) {
+    for (std::size_t* sum : {&bytes_, &line.bytes, &waiting.bytes}) {
+      *sum += static_cast<std::size_t>(bytes);
+    }
+  }
   Line* serving() {
     const auto at = lines_.find(served_);
     return at == lines_.end() ? nullptr : &at->second;
@@ -116,7 +135,7 @@ class CellTurns {
 
   Lines lines_;  // also of links without cells, until they have paid or nothing waits
   std::unordered_map<std::uint64_t, Waiting> waiting_;
-  std::size_t cells_ = 0;
+  std::size_t cells_ = 0, bytes_ = 0;
   LinkId served_{};  // the link that has its turn
   TimePoint turn_{};
   std::int64_t left_ = kTurnWork;
@@ -137,6 +156,7 @@ inline std::optional<CellTurns::Next> CellTurns::next(Now now) {
   const CircuitId circuit = line->second.take();
   const auto at = waiting_.find(circuit.value);
   Next out{circuit, at->second.cells.pop_front()};
+  count(line->second, at->second, -static_cast<std::ptrdiff_t>(out.cell.capacity()));
   --cells_;
   if (at->second.cells.empty()) {
     waiting_.erase(at);
@@ -152,7 +172,22 @@ inline void CellTurns::forget(CircuitId circuit) {
   cells_ -= at->second.cells.blocks();
   const auto line = lines_.find(at->second.link);
   std::erase(line->second.of(at->second.urgent), circuit);
+  count(line->second, at->second, -static_cast<std::ptrdiff_t>(at->second.bytes));
   waiting_.erase(at);
+}
+
+inline CircuitId CellTurns::heaviest() const {
+  const auto bytes_of_line = [](const auto& line) { return line.second.bytes; };
+  const Line& fullest = std::ranges::max_element(lines_, {}, bytes_of_line)->second;
+  CircuitId out;
+  std::size_t most = 0;
+  for (const auto* circuits : {&fullest.others, &fullest.urgent}) {
+    for (const CircuitId circuit : *circuits) {
+      const std::size_t bytes = waiting_.at(circuit.value).bytes;
+      if (bytes > most) std::tie(out, most) = std::pair(circuit, bytes);
+    }
+  }
+  return out;
 }
 
 }  // namespace qudag::circuit

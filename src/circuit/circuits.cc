@@ -352,6 +352,10 @@ std::size_t Circuits::shed(Priority priority, std::size_t count, Now now) {
   return count;
 }
 
+static const Ending kMemoryIsShort{.why = {Errc::refused_memory, "memory is short"},
+                                   .previous = EndCode::refused,
+                                   .next = EndCode::refused};
+
 /// With normal also what is of high priority and has not come on for so long: it serves nobody.
 std::size_t Circuits::reclaim(Priority priority, std::size_t bytes, Now now) {
   constexpr std::chrono::milliseconds kStuck{500};
@@ -380,13 +384,20 @@ std::size_t Circuits::reclaim(Priority priority, std::size_t bytes, Now now) {
     if (circuit == nullptr) continue;
     ++core.stats.ended_reclaimed;
     freed += next.bytes;
-    core.end(*circuit,
-             {.why = {Errc::refused_memory, "memory is short"},
-              .previous = EndCode::refused,
-              .next = EndCode::refused},
-             now);
+    core.end(*circuit, kMemoryIsShort, now);
   }
   return freed;
+}
+
+std::size_t Circuits::reclaim_waiting(std::size_t bytes_max, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  const std::size_t before = core.turns.bytes();
+  while (core.turns.bytes() > bytes_max) {
+    ++core.stats.ended_reclaimed;
+    core.end(*core.find(core.turns.heaviest()), kMemoryIsShort, now);
+  }
+  return before - core.turns.bytes();
 }
 
 std::size_t Circuits::end_idle(Duration quiet, std::size_t visits, Now now) {

@@ -201,6 +201,9 @@ class Circuits {
   /// about so many bytes are free, the one first whose oldest queued data waits the longest. Both
   /// neighbours hear `refused`. Returns the bytes that they held. Looks at every circuit.
   std::size_t reclaim(Priority priority, std::size_t bytes, Now now);
+  /// Memory is short: of cells for this node that wait for their turn, so many bytes may stay. Ends
+  /// the circuit with most of the link with most, again and again; how many bytes that freed.
+  std::size_t reclaim_waiting(std::size_t bytes_max, Now now);
   /// Ends relayed and incoming circuits that nobody has used for so long. Looks at `visits` of them
   /// and goes on there with the next call.
   std::size_t end_idle(Duration quiet, std::size_t visits, Now now);

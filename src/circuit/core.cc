@@ -10,11 +10,7 @@ namespace qudag::circuit {
 
 namespace {
 
-// What a circuit takes besides blocks and its streams (bench_idle circuits, docs/design/memory.md):
-// the record, the set of deadlines, onion/'s secrets; its key contexts, until it rests; and until
-// it is ready a build of 14.4 KB, or what followed from it, and a reply of 6.9 KB.
-constexpr std::uint64_t kKeyBytes = 3'584;
-constexpr std::uint64_t kReadyBytes = 1'024 + kKeyBytes;
+/// Until it is ready also a build of 14.4 KB, or what followed from it, and a reply of 6.9 KB.
 constexpr std::uint64_t kBuildingBytes = kReadyBytes + 22 * 1024;
 
 /// All the blocks that cells may be in.

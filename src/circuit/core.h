@@ -23,6 +23,11 @@ namespace qudag::circuit {
 /// A circuit without a cell for so long is idle.
 inline constexpr Duration kIdle = std::chrono::seconds(5);
 
+// What a circuit takes besides blocks and its streams (bench_idle circuits, docs/design/memory.md):
+// the record, the set of deadlines, onion/'s secrets; its key contexts, until it rests.
+inline constexpr std::uint64_t kKeyBytes = 3'584;
+inline constexpr std::uint64_t kReadyBytes = 1'024 + kKeyBytes;
+
 /// What one link has here: all sides on it, and the circuits that came over it.
 struct LinkShare {
   Side* first = nullptr;        // of its sides
@@ -73,8 +78,8 @@ class Core {
   /// for its priority: the circuits that have carried nothing for longest, of the link with most;
   /// of the asking one itself only such that are idle.
   void make_place(LinkId link, Priority priority, std::size_t more, Now now);
-  /// Less than half of an even part of the circuits that links have asked for.
-  bool asks_little(LinkId link) const;
+  /// Less than half of an equal share of what the circuits of links hold.
+  bool holds_little(LinkId link) const;
   /// Half of an even part of what came over such links in the last one or two seconds.
   double little_brought(Now now) const;
   /// Less than that, which is found out once for many links.
@@ -168,6 +173,8 @@ class Core {
   std::size_t& building_count(const Circuit& circuit);
   void wake(Circuit& circuit);
   void note_not_building(Circuit& circuit);
+  /// Bytes: of its circuits that are ready, and of their cells that wait for us.
+  std::uint64_t holds(LinkId link, const LinkShare& share) const;
   LinkId link_with_most() const;
   std::vector<CircuitId> quietest(LinkId link, std::size_t needed, std::size_t busy_max, Now now);
 

@@ -7,8 +7,8 @@
 //             of its own, or its new circuit is refused.
 //
 //   load      under pressure new circuits are refused by chance. If it is memory, a link is spared
-//             that has less than half of an even part of the circuits; if it is time, one that
-//             brings less than half of an even part of the cells.
+//             whose circuits, with their cells that wait for us, hold less than half of an equal
+//             share; if it is time, one that brings less than half of an equal share of the cells.
 //
 // So whoever comes anew over a link that holds less gets a place, whatever one peer does. Which
 // link a circuit is of is decided by the stream that it came over: who is behind it nobody knows.
@@ -64,14 +64,21 @@ void Core::make_build_place(LinkId link, Now now) {
       now);
 }
 
-bool Core::asks_little(LinkId link) const {
-  std::size_t all = 0, links = 0;
+/// Builds have places of their own, which links share; where they wait for us is no fault of
+/// theirs.
+std::uint64_t Core::holds(LinkId link, const LinkShare& share) const {
+  return (share.asked - share.building) * kReadyBytes + turns.bytes(link);
+}
+
+bool Core::holds_little(LinkId link) const {
+  std::uint64_t all = 0, links = 0;
   for (const auto& [other, share] : links_) {
-    all += share.asked;
-    links += share.asked > 0 ? 1 : 0;
+    if (share.asked == 0) continue;
+    all += holds(other, share);
+    ++links;
   }
   const auto own = links_.find(link);
-  return own != links_.end() && own->second.asked * 2 * links <= all;
+  return all > 0 && own != links_.end() && holds(link, own->second) * 2 * links <= all;
 }
 
 double Core::little_brought(Now now) const {
@@ -105,14 +112,14 @@ void Core::note_brought(LinkId link, std::size_t bytes, Now now) {
   share.bytes += bytes;
 }
 
-/// Who asks for little is refused only when there is really no memory.
+/// Who holds little is refused only when there is really no memory.
 bool Core::refuses(LinkId link, Priority priority, Now now) {
   const auto chance_of = [priority](const Refusal& refusal) {
     return priority == Priority::high ? refusal.high : refusal.chance;
   };
   const double held = chance_of(refusal_held), brought = chance_of(refusal_brought);
   double chance = 0;
-  if (held > 0 && !asks_little(link)) chance = held;
+  if (held > 0 && !holds_little(link)) chance = held;
   if (brought > chance && !brings_little(link, little_brought(now), now)) chance = brought;
   return chance > 0 && rng.unit() < chance;
 }

@@ -179,4 +179,42 @@ TEST(CellTurns, TheCircuitsOfALinkAreForgottenInAnyOrder) {
 }
 
 }  // namespace
+TEST(CellTurns, WhenMemoryIsShortTheHeaviestCircuitOfTheLinkWithMostEnds) {
+  Busy f(2);
+  const CircuitId heavy = f.from(1), beside = f.from(1), other = f.from(2);
+  f.send(1, heavy, 60);
+  f.net.run();
+  f.send(1, beside, 20);
+  f.send(2, other, 30);
+  f.net.run();
+  Circuits& circuits = f.net.node(0).circuits;
+  const std::size_t block = memory::capacity_of(memory::BlockSize::cell);
+  EXPECT_EQ(circuits.reclaim_waiting(200 * block, f.net.now()), 0u) << "less waits";
+  EXPECT_EQ(circuits.reclaim_waiting(60 * block, f.net.now()), (60 - kInATurn) * block);
+  f.net.run();
+  EXPECT_FALSE(f.net.node(1).circuits.info(heavy));
+  EXPECT_TRUE(f.net.node(1).circuits.info(beside));
+  EXPECT_TRUE(f.net.node(2).circuits.info(other)) << "of a link with less, though with more of it";
+  EXPECT_EQ(circuits.reclaim_waiting(0, f.net.now()), 50 * block);
+  EXPECT_EQ(circuits.stats().ended_reclaimed, 3u);
+  EXPECT_EQ(circuits.next_deadline() == TimePoint::min(), false) << "nothing waits";
+}
+
+TEST(CellTurns, WhatWaitsCountsWhenMemoryIsShortAndBuildsDoNot) {
+  Busy f(3);
+  const CircuitId flood = f.from(1);
+  for (int i = 0; i < 3; ++i) f.from(2);
+  f.send(1, flood, 60);
+  f.net.run();
+  f.net.node(0).circuits.set_refusal({1, 0});
+  const auto is_taken = [&f](std::size_t node) {
+    const std::size_t before = f.net.node(0).circuits.size();
+    f.from(node);
+    return f.net.node(0).circuits.size() > before;
+  };
+  EXPECT_FALSE(is_taken(1)) << "one circuit, and most of what waits";
+  EXPECT_TRUE(is_taken(2)) << "three circuits of four";
+  EXPECT_TRUE(is_taken(3));
+}
+
 }  // namespace qudag::circuit::test

@@ -25,11 +25,13 @@ constexpr std::uint64_t kFreedEnough = 1 << 20;  // so that the process allocato
 // Memory. From the first share on what is free goes back at every look; circuits that end because
 // of memory end until there is as much room as there.
 constexpr double kNear = overload::threshold(Action::refuse_circuits, Pressure::memory);
+constexpr double kShort = overload::threshold(Action::pause_low, Pressure::memory);
 constexpr std::size_t kGivePieces = 1'024;  // at once, of each size: about 0.2 ms
 constexpr Duration kWatchEvery = 1s;        // what the process holds
 constexpr Duration kWatchOften = 100ms;     // above two thirds
 constexpr Duration kReclaimEvery = 100ms;   // what a round freed is measured before the next
 
+constexpr std::uint64_t kWaitingOneIn = 16;  // of the bound: cells that may wait when it is near
 constexpr std::uint64_t kWindowOneIn = 256;  // of the room there is: the window of a stream
 
 // pause_low: a sixteenth of the time is low's, as it has a sixteenth of every link, so that it goes
@@ -103,6 +105,12 @@ void Protection::watch_memory(Now now) {
   }
   const std::uint64_t max = setup_.bound.node().bytes_max();
   const std::uint64_t used = setup_.bound.node().used();
+  // Before anybody else loses a circuit: who sends more than is his share of our time, and has it
+  // wait in our memory.
+  if (setup_.bound.pressure() >= kShort) {
+    const std::size_t waiting_max = setup_.bound.node().bytes_max() / kWaitingOneIn;
+    reclaimed_bytes_ += setup_.circuits.reclaim_waiting(waiting_max / setup_.shards, now);
+  }
   if (near || now.mono >= watch_at_) {
     watch_at_ = now.mono + (used >= max / 3 * 2 ? kWatchOften : kWatchEvery);
     setup_.environment.on_memory_watch(setup_.shard, near);
