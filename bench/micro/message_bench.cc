@@ -50,6 +50,7 @@ class Node final : public message::Port, public message::Routes, public message:
     built_priority = priority;
     return kCircuit;
   }
+  bool has_left(circuit::CircuitId) const override { return true; }
   std::size_t sendable(circuit::CircuitId) const override { return 128; }
   memory::Block payload_block(Priority priority) override {
     memory::Block block = pool.take(onion::block_size(priority));

@@ -14,6 +14,9 @@ constexpr Duration kFirstWait = 50ms;
 constexpr Duration kLongestWait = 2s;
 /// A flow that was used so lately gets a circuit for a worn one before it is used again.
 constexpr Duration kInUse = 5s;
+/// Of one flow: one, and those that are begun because it is late. Those that wait for our own dial
+/// are counted apart, since nobody behind the first hop heard of them.
+constexpr std::ptrdiff_t kBuildsAtOnce = 6;
 /// Refs are 32 bits; a circuit that comes near their end is worn as well.
 constexpr std::uint32_t kRefsMax = 0xf000'0000;
 
@@ -178,12 +181,69 @@ void CircuitPool::build_if_needed(Flow& flow, Now now) {
                       circuit_end->started.size() >= kUnackedMax;
     all_full = all_full && full;
   }
-  if (building) return;
+  if (building) {
+    if (now.mono >= late_at(flow, now)) hedge(flow, now);
+    return;
+  }
   const std::size_t parallel = std::max(context_.options.circuits_per_flow_max, 1u);
-  if (young == 0 || (all_full && young < parallel)) build(flow, now);
+  if (young != 0 && !(all_full && young < parallel)) return;
+  hedges_left_ = std::min(hedges_left_ + 1, kHedgesBurst * kHedgeCost);
+  build(flow, now);
+}
+
+/// When another build is begun beside those that are under way; kNever if none may be.
+TimePoint CircuitPool::late_at(const Flow& flow, Now now) const {
+  const auto serves = [](const CircuitEnd* one) { return one->takes_new(); };
+  if (flow.key.relays == 0 || flow.waiting.empty()) return kNever;
+  if (std::ranges::any_of(flow.circuits, serves)) return kNever;
+  std::ptrdiff_t left = 0, dialing = 0;
+  const CircuitEnd* newest = nullptr;
+  for (const CircuitEnd* one : flow.circuits) {
+    if (one->ready) continue;
+    ++(context_.port.has_left(one->circuit) ? left : dialing);
+    if (newest == nullptr || one->asked >= newest->asked) newest = one;
+  }
+  if (newest == nullptr || std::max(left, dialing) >= kBuildsAtOnce) return kNever;
+  if (left > 0 && hedges_left_ < kHedgeCost) return kNever;
+  const bool at_first_link = !context_.port.has_left(newest->circuit);
+  Duration late = context_.routes.late_after(at_first_link, now);
+  if (late == Duration::max()) return kNever;
+  if (at_first_link) late *= 1L << (dialing - 1);  // there are few that we dial
+  return std::max(newest->asked + late, flow.build_after);
+}
+
+/// Whoever holds those that have left is given another draw by this one, as if they had ended.
+void CircuitPool::hedge(Flow& flow, Now now) {
+  bool any_left = false;
+  for (CircuitEnd* one : flow.circuits) {
+    if (one->ready) continue;
+    const bool left = context_.port.has_left(one->circuit);
+    context_.routes.late(one->route, !left, now);
+    any_left = any_left || left;
+    if (left && !std::exchange(one->late, true)) charge(flow, now);
+  }
+  if (any_left) {
+    hedges_left_ -= kHedgeCost;
+    ++context_.stats.builds_hedged;
+  }
+  build(flow, now);
+}
+
+/// One of them is ready: the others have lost, and cost as if they had ended themselves.
+void CircuitPool::drop_late(Flow& flow, const CircuitEnd& ready, Now now) {
+  for (std::size_t i = 0; i < flow.circuits.size();) {
+    CircuitEnd& one = *flow.circuits[i];
+    if (one.ready || &one == &ready) {
+      ++i;
+      continue;
+    }
+    if (!one.late && context_.port.has_left(one.circuit)) charge(flow, now);
+    close(flow, one, now);
+  }
 }
 
 void CircuitPool::build(Flow& flow, Now now) {
+  pay(flow, now);
   auto route = context_.routes.draw(flow.key.destination, flow.key.relays, now);
   if (!route) {
     const bool served = std::ranges::any_of(
@@ -242,6 +302,7 @@ void CircuitPool::on_built(circuit::CircuitId circuit, Duration took, Now now) {
   circuit_end->ready = true;
   circuit_end->active = now.mono;
   drain_worn(flow, now);  // they have a successor now
+  drop_late(flow, *circuit_end, now);
   context_.routes.report(circuit_end->route, true, SIZE_MAX, took, now);
   context_.circuit_ends.mark(*circuit_end);
   mark(flow);
@@ -282,16 +343,27 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
 /// closes has been counted, or is over by our own wish.
 void CircuitPool::count_loss(CircuitEnd& circuit_end, Now now) {
   if (circuit_end.route.size() == 1 || circuit_end.draining || circuit_end.closing) return;
-  Flow& flow = *circuit_end.flow;
-  static_cast<void>(flow.losses.take(kLossCost, now.mono));
-  flow.build_after = std::max(flow.build_after, flow.losses.ready_at(kLossCost, now.mono));
+  if (circuit_end.late && !circuit_end.ready) return;  // when others were begun beside it
+  charge(*circuit_end.flow, now);
+}
+
+void CircuitPool::charge(Flow& flow, Now now) {
+  ++flow.unpaid;
+  pay(flow, now);
+  const std::uint64_t wanted = std::min((flow.unpaid + 1) * kLossCost, kLossBurst);
+  flow.build_after = std::max(flow.build_after, flow.losses.ready_at(wanted, now.mono));
+}
+
+void CircuitPool::pay(Flow& flow, Now now) {
+  while (flow.unpaid > 0 && flow.losses.take(kLossCost, now.mono)) --flow.unpaid;
 }
 
 void CircuitPool::build_failed(Flow& flow, const Error& why, Now now) {
   wait_before_next(flow, now);
   flow.last_failure = why;
-  const bool served = std::ranges::any_of(
-      flow.circuits, [](const CircuitEnd* circuit_end) { return circuit_end->takes_new(); });
+  const bool served = std::ranges::any_of(flow.circuits, [](const CircuitEnd* circuit_end) {
+    return circuit_end->takes_new() || !circuit_end->ready;
+  });
   if (!served) listener_.on_build_failed(flow, why, now);
 }
 
@@ -315,6 +387,7 @@ void CircuitPool::set_deadline(Flow& flow, Now now) {
   if (wanted <= now.mono) wanted = now.mono + std::max<Duration>(context_.options.flow_idle, 1s);
   const bool waits = !flow.waiting.empty() && flow.build_after > now.mono;
   if (waits) wanted = std::min(wanted, flow.build_after);
+  wanted = std::min(wanted, late_at(flow, now));
   // An earlier deadline that stands only leads here again; most calls leave the wheel alone.
   if (flow.timed() && flow.deadline <= wanted && flow.deadline > now.mono) return;
   context_.deadlines.set(flow, wanted);

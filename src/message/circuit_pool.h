@@ -5,6 +5,10 @@
 //               \          \________________ ended by the network: messages go back to their flow
 //                failed: another route after a short wait, which doubles with each failure
 //
+// Builds are hedged: beside one that is late (Routes::late_after) others are begun over other
+// relays, six at a time, and at most a tenth of all builds beside a few at the start. The first
+// that is ready serves, and the others are closed.
+//
 // A circuit that others ended costs its flow (flow.h): six are replaced as fast as that, then one
 // in five seconds, whether it was being built or at work, and whether it was broken, closed by its
 // destination (CLOSE), or its first relay would have another link (GOODBYE).
@@ -72,6 +76,9 @@ class CircuitPool {
   void clear();
 
  private:
+  static constexpr unsigned kHedgesBurst = 8;
+  static constexpr unsigned kHedgeCost = 10;  // builds that are no hedges
+
   struct EndedEarly {
     circuit::CircuitId circuit;
     Error why;
@@ -84,6 +91,11 @@ class CircuitPool {
   bool close_idle(Flow& flow, Now now);
   void build_if_needed(Flow& flow, Now now);
   void build(Flow& flow, Now now);
+  TimePoint late_at(const Flow& flow, Now now) const;
+  void hedge(Flow& flow, Now now);
+  void drop_late(Flow& flow, const CircuitEnd& ready, Now now);
+  void charge(Flow& flow, Now now);
+  static void pay(Flow& flow, Now now);
   void build_failed(Flow& flow, const Error& why, Now now);
   void count_loss(CircuitEnd& circuit_end, Now now);
   void wait_before_next(Flow& flow, Now now);
@@ -95,6 +107,7 @@ class CircuitPool {
   std::unordered_map<FlowKey, std::unique_ptr<Flow>, FlowKeyHash> flows_;
   Flow* last_ = nullptr;  // asked for last: messages of a flow come many at a time
   List<Flow, &Flow::marked> marked_;
+  unsigned hedges_left_ = kHedgesBurst * kHedgeCost;
 
   bool in_build_ = false;  // inside Port::build: events may name a circuit that we do not know yet
   std::vector<EndedEarly> ended_early_;

@@ -61,6 +61,16 @@ class Routes {
   virtual void refused(std::span<const onion::RouteHop> route, std::size_t hop, Now now) {
     static_cast<void>(route), static_cast<void>(hop), static_cast<void>(now);
   }
+  /// A build that takes longer than this is late: another one goes over other relays.
+  /// `at_first_link`: the first hop has not answered our dial yet.
+  virtual Duration late_after(bool at_first_link, Now now) {
+    static_cast<void>(at_first_link), static_cast<void>(now);
+    return Duration::max();
+  }
+  /// That build is late: the next draw should give others.
+  virtual void late(std::span<const onion::RouteHop> route, bool at_first_link, Now now) {
+    static_cast<void>(route), static_cast<void>(at_first_link), static_cast<void>(now);
+  }
 };
 
 /// An accepted send: names it until its outcome.

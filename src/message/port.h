@@ -12,6 +12,8 @@ class Port {
   virtual ~Port() = default;
   virtual Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route,
                                            Priority priority, Now now) = 0;
+  /// Of one that is being built: the first link is there, and the build has left.
+  virtual bool has_left(circuit::CircuitId circuit) const = 0;
   virtual std::size_t sendable(circuit::CircuitId circuit) const = 0;
   virtual memory::Block payload_block(Priority priority) = 0;
   virtual void send(circuit::CircuitId circuit, memory::Block payload, Now now) = 0;
@@ -35,6 +37,10 @@ class CircuitsPort final : public Port {
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Priority priority,
                                    Now now) override {
     return circuits_.build(route, priority, now);
+  }
+  bool has_left(circuit::CircuitId circuit) const override {
+    const auto info = circuits_.info(circuit);
+    return info && info->next != StreamId{};
   }
   std::size_t sendable(circuit::CircuitId circuit) const override {
     return circuits_.sendable(circuit);

@@ -19,6 +19,7 @@ struct MessagesStats {
   std::uint64_t signed_off_loop = 0, verified_off_loop = 0, signatures_put_off = 0;
   std::uint64_t refused_memory = 0, refused_queue = 0, refused_no_receiver = 0;
   std::uint64_t bytes_copied = 0;
+  std::uint64_t builds_hedged = 0;
   std::uint64_t waiting = 0, in_flight = 0, flows = 0;
 };
 
@@ -60,6 +61,10 @@ inline constexpr telemetry::Metric<MessagesStats> kMessages[] = {
       Kind::counter},
      no_label,
      &MessagesStats::resent},
+    {{"qudag_builds_hedged_total",
+      "Builds of circuits that were begun beside a late one, over other relays.", Kind::counter},
+     no_label,
+     &MessagesStats::builds_hedged},
     {{"qudag_messages_duplicate_total", "Messages that arrived again and were not delivered twice.",
       Kind::counter},
      no_label,

@@ -7,6 +7,8 @@
 
 namespace qudag::shard {
 
+using namespace std::chrono_literals;
+
 Result<std::vector<onion::RouteHop>> RouteSource::draw(const NodeId& destination, unsigned relays,
                                                        Now now) {
   auto entries = guards_->with([&](netmap::Guards& guards) {
@@ -22,6 +24,38 @@ Result<std::vector<onion::RouteHop>> RouteSource::draw(const NodeId& destination
     hops.push_back({.id = entry->descriptor.id, .onion_key = std::move(key), .cipher = cipher_});
   }
   return hops;
+}
+
+/// While nothing is known: so many round trips, as far as the links that we dialed tell.
+Duration RouteSource::unknown(int round_trips) const {
+  constexpr Duration kLeast = 100ms, kMost = 400ms;
+  return rtt_ == Duration{} ? kMost : std::clamp(round_trips * rtt_, kLeast, kMost);
+}
+
+/// Nineteen of twenty builds of the last minutes were faster; asked for often, found out each
+/// second.
+Duration RouteSource::late_after(bool at_first_link, Now now) {
+  constexpr std::uint64_t kEnough = 20;
+  constexpr Duration kLeast = 50ms, kMost = 2s;
+  constexpr int kOfDial = 6, kOfBuild = 12;  // some of its links have to be dialed
+  if (at_first_link) return unknown(kOfDial);
+  if (late_after_ != Duration{} && now.mono - late_at_ < 1s) return late_after_;
+  late_at_ = now.mono;
+  const Histogram recent = build_us_.recent(now.mono);
+  late_after_ = unknown(kOfBuild);
+  if (recent.count() >= kEnough) {
+    const auto p95 = std::chrono::microseconds(recent.percentile(95));
+    late_after_ = std::clamp<Duration>(p95, kLeast, kMost);
+  }
+  return late_after_;
+}
+
+/// Others are asked for a while. The first hop answers for its own link only; for the rest nobody
+/// knows whose fault it is, and nothing is held against them.
+void RouteSource::late(std::span<const onion::RouteHop> route, bool at_first_link, Now now) {
+  if (route.size() < 2) return;
+  if (at_first_link) return history_.unanswered(route.front().id, now);
+  for (std::size_t i = 1; i + 1 < route.size(); ++i) history_.late(route[i].id, now);
 }
 
 void RouteSource::report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,

@@ -29,8 +29,10 @@ class RouteSource final : public message::Routes {
     return out;
   }
   /// A link that we dialed is there.
-  void linked(const NodeId& peer, const SocketAddress& at) {
+  void linked(const NodeId& peer, const SocketAddress& at, Duration rtt) {
     guards_->with([&](netmap::Guards& guards) { guards.linked(peer, at); });
+    history_.answered(peer);
+    if (rtt > Duration{}) rtt_ = rtt_ == Duration{} ? rtt : (3 * rtt_ + rtt) / 4;
   }
   /// How long successful builds took, in microseconds.
   const RecentHistogram& build_us() const { return build_us_; }
@@ -43,6 +45,8 @@ class RouteSource final : public message::Routes {
     // The hop before it said so, and is passed over for as long: who frames others gains nothing.
     if (hop > 1) history_.refused(route[hop - 1].id, now, false);
   }
+  Duration late_after(bool at_first_link, Now now) override;
+  void late(std::span<const onion::RouteHop> route, bool at_first_link, Now now) override;
   void report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
               Duration took, Now now) override;
   void circuit_began(std::span<const onion::RouteHop> route, Now now) override;
@@ -50,6 +54,8 @@ class RouteSource final : public message::Routes {
                      Now now) override;
 
  private:
+  Duration unknown(int round_trips) const;
+
   const NodeId self_;
   const crypto::Cipher cipher_;
   netmap::RoutePolicy policy_;
@@ -58,6 +64,9 @@ class RouteSource final : public message::Routes {
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
   netmap::RelayHistory history_;
   RecentHistogram build_us_;
+  Duration rtt_{};  // of links that we dialed, a moving mean; zero: there was none
+  Duration late_after_{};
+  TimePoint late_at_{};  // when that was found out
 };
 
 }  // namespace qudag::shard

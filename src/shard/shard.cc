@@ -330,7 +330,7 @@ void Shard::link_ready(link::LinkId link, Now now) {
   const auto info = endpoint_->info(link);
   const netmap::LinkFacts facts = info ? facts_of(*info) : netmap::LinkFacts{};
   if (facts.dialed) {
-    routes_.linked(*facts.dialed, facts.remote);
+    routes_.linked(*facts.dialed, facts.remote, info->smoothed_rtt);
     const auto is_named = [&](const PeerAddress& entry) {
       return !entry.name.empty() && entry.id == *facts.dialed;
     };

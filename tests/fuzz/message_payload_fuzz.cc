@@ -36,6 +36,7 @@ class Host final : public message::Port, public message::Routes, public message:
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority, Now) override {
     return circuit::CircuitId{next_circuit++};
   }
+  bool has_left(circuit::CircuitId) const override { return true; }
   std::size_t sendable(circuit::CircuitId) const override { return 4; }
   memory::Block payload_block(Priority priority) override {
     memory::Block block = pool.take(onion::block_size(priority));

@@ -34,6 +34,7 @@ class Peer : public ::testing::Test, public Port, public Routes, public MessageE
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority, Now) override {
     return circuit::CircuitId{kBuilt.value + builds++};
   }
+  bool has_left(circuit::CircuitId) const override { return true; }
   std::size_t sendable(circuit::CircuitId) const override { return room_now; }
   memory::Block payload_block(Priority c) override {
     memory::Block block = pool.take(onion::block_size(c));

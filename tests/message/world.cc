@@ -210,7 +210,7 @@ Result<circuit::CircuitId> World::build(Node& from, const NodeId& to, Priority p
     if (fail_builds_inside) {
       end();
     } else {
-      after(options.latency * 2, end);
+      after(build_fails_after == Duration{} ? options.latency * 2 : build_fails_after, end);
     }
     return id;
   }

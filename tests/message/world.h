@@ -102,10 +102,18 @@ class Node final : public Port, public Routes, public MessageEvents {
   std::vector<Report> reports;
   void refused(std::span<const onion::RouteHop>, std::size_t, Now) override { ++refusals; }
   std::size_t refusals = 0;
+  Duration late_after(bool, Now) override { return builds_late_after; }
+  void late(std::span<const onion::RouteHop>, bool at_first_link, Now) override {
+    ++(at_first_link ? late_dials : late_builds);
+  }
+  Duration builds_late_after = Duration::max();
+  std::size_t late_builds = 0, late_dials = 0;
+  bool dials = false;  // the first link is never there
 
   // Port.
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Priority priority,
                                    Now now) override;
+  bool has_left(circuit::CircuitId) const override { return !dials; }
   std::size_t sendable(circuit::CircuitId circuit) const override;
   memory::Block payload_block(Priority priority) override;
   void send(circuit::CircuitId circuit, memory::Block payload, Now now) override;
@@ -182,6 +190,7 @@ class World {
   unsigned builds_to_fail = 0;
   Errc build_fails_with = Errc::unreachable;
   std::size_t build_fails_at = SIZE_MAX;
+  Duration build_fails_after{};  // 0: as soon as a build would have been ready
   Errc build_refused_at_once = Errc::ok;
   unsigned works_to_refuse = 0;     // the workers have no room so often
   unsigned works_to_expire = 0;     // and so many are never begun: they waited for too long

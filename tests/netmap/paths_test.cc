@@ -313,6 +313,52 @@ TEST_F(Client, WhatAFirstHopSaysOfASecondCountsBehindItselfOnly) {
   EXPECT_EQ(behind[liar].size(), 4u) << "it is asked again";
 }
 
+/// What waits for our dial goes over the other guard in use; a third one sees us only if both were
+/// waited for in vain for a second.
+TEST_F(Client, AGuardThatDoesNotAnswerHasAnotherBesideIt) {
+  const auto firsts_seen = [this] {
+    std::set<NodeId> out;
+    for (int i = 0; i < 100; ++i) out.insert(draw(id_of(kTarget))[0]->descriptor.id);
+    return out;
+  };
+  const NodeId one = guards.ids()[0], other = guards.ids()[1];
+  history_.unanswered(one, now);
+  EXPECT_EQ(firsts_seen(), std::set<NodeId>{other});
+  history_.unanswered(other, now);
+  EXPECT_EQ(firsts_seen(), (std::set<NodeId>{one, other})) << "they are only slow";
+  now.mono += 1s;
+  const auto third = firsts_seen();
+  EXPECT_EQ(third.size(), 1u);
+  EXPECT_FALSE(third.contains(one) || third.contains(other));
+  history_.answered(one);
+  EXPECT_EQ(firsts_seen(), std::set<NodeId>{one}) << "and back";
+  now.mono += 5s;
+  EXPECT_EQ(firsts_seen(), (std::set<NodeId>{one, other})) << "it is asked again";
+}
+
+/// Late relays are passed over for as long as there are others, and for a few seconds.
+TEST_F(Client, BesideALateBuildOtherRelaysAreDrawn) {
+  const auto seconds = guards.ids(Layer::second);
+  std::set<NodeId> late(seconds.begin(), seconds.begin() + 3);
+  for (std::uint64_t i = 20; i < 40; ++i) late.insert(id_of(i));
+  for (const NodeId& id : late) history_.late(id, now);
+  int third = 0;
+  for (int i = 0; i < 400; ++i) {
+    const auto route = ids_of(draw(id_of(kTarget)));
+    EXPECT_EQ(route[1], seconds[3]);
+    third += late.contains(route[2]) ? 1 : 0;
+  }
+  EXPECT_LE(third, 20);
+  history_.late(seconds[3], now);
+  std::set<NodeId> seen;
+  for (int i = 0; i < 100; ++i) seen.insert(ids_of(draw(id_of(kTarget)))[1]);
+  EXPECT_EQ(seen.size(), 4u) << "all are, so none is";
+  now.mono += 5s;
+  third = 0;
+  for (int i = 0; i < 400; ++i) third += late.contains(draw(id_of(kTarget))[2]->descriptor.id);
+  EXPECT_GE(third, 40) << "nothing is held against them";
+}
+
 TEST_F(Client, SmallNetworksStillHaveRoutes) {
   for (std::uint64_t relays = 1; relays <= 8; ++relays) {
     all_.clear();

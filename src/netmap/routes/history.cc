@@ -96,6 +96,33 @@ void RelayHistory::refused(const NodeId& relay, Now now, bool itself) {
   ++changes_;
 }
 
+void RelayHistory::late(const NodeId& relay, Now now) {
+  touch(relay, now.mono).late_until = now.mono + kBusyFor;
+  ++changes_;
+}
+
+void RelayHistory::unanswered(const NodeId& relay, Now now) {
+  Record& record = touch(relay, now.mono);
+  if (now.mono >= record.unanswered_until) record.unanswered_since = now.mono;
+  record.unanswered_until = now.mono + kBusyFor;
+}
+
+void RelayHistory::answered(const NodeId& relay) {
+  const auto at = records_.find(relay);
+  if (at != records_.end()) at->second.unanswered_until = {};
+}
+
+bool RelayHistory::is_late(const NodeId& relay, Now now) const {
+  const auto at = records_.find(relay);
+  return at != records_.end() && now.mono < at->second.late_until;
+}
+
+bool RelayHistory::is_unanswered(const NodeId& relay, Duration least, Now now) const {
+  const auto at = records_.find(relay);
+  if (at == records_.end() || now.mono >= at->second.unanswered_until) return false;
+  return now.mono - at->second.unanswered_since >= least;
+}
+
 bool RelayHistory::busy(const NodeId& relay, Now now) const {
   const auto at = records_.find(relay);
   return at != records_.end() && now.mono < at->second.busy_until;
@@ -103,9 +130,10 @@ bool RelayHistory::busy(const NodeId& relay, Now now) const {
 
 double RelayHistory::chance(const NodeId& relay, Now now) const {
   const auto at = records_.find(relay);
-  if (at != records_.end() &&
-      now.mono < std::max(at->second.busy_until, at->second.said_busy_until)) {
-    return kWeightMin;
+  if (at != records_.end()) {
+    const Record& record = at->second;
+    if (now.mono < std::max(record.late_until, record.unanswered_until)) return kLateWeight;
+    if (now.mono < std::max(record.busy_until, record.said_busy_until)) return kWeightMin;
   }
   const double fast = speed(relay);
   return std::max(kWeightMin, trust(relay, now) * fast * fast);

@@ -32,6 +32,7 @@ class RelayHistory {
   /// Below this reliability a relay counts as failing: it is no guard any more.
   static constexpr double kFailing = 0.25;
   static constexpr double kWeightMin = 0.05;
+  static constexpr double kLateWeight = kWeightMin / 20;
   /// More failures count no more: after an outage of ours a guard is asked again within minutes,
   /// however often it was asked in vain.
   static constexpr double kFailuresMax = 1 / kWeightMin - 1;
@@ -56,6 +57,12 @@ class RelayHistory {
   /// It said that it takes no more now: others are asked for a while, and nothing is held against
   /// it. `itself`: it told us on our own link; else somebody between us did.
   void refused(const NodeId& relay, Now now, bool itself = true);
+  /// It stands behind the first hop of a build that takes long: others are drawn for a while if
+  /// there are any, and nothing is held against it.
+  void late(const NodeId& relay, Now now);
+  /// It has not answered our dial for long: those guards that did are asked for a while.
+  void unanswered(const NodeId& relay, Now now);
+  void answered(const NodeId& relay);
   /// 1 for the unknown; towards 0 with failures of its own: they fade over ten minutes.
   double reliability(const NodeId& relay, Now now) const;
   /// The same, with what others made us suspect.
@@ -75,6 +82,9 @@ class RelayHistory {
   double chance(const NodeId& relay, Now now) const;
   /// It told us itself.
   bool busy(const NodeId& relay, Now now) const;
+  bool is_late(const NodeId& relay, Now now) const;
+  /// For `least` at least.
+  bool is_unanswered(const NodeId& relay, Duration least, Now now) const;
   /// Grows with every failure, suspicion and refusal.
   std::uint64_t changes() const { return changes_; }
   /// What relays say of themselves; no part of chance().
@@ -101,6 +111,8 @@ class RelayHistory {
     TimePoint last{};
     TimePoint busy_until{};
     TimePoint said_busy_until{};
+    TimePoint late_until{};
+    TimePoint unanswered_since{}, unanswered_until{};
     std::uint64_t witnesses =
         0;            // how often each was heard: two bits for each of 32 groups of them
     Duration adds{};  // to a build; zero: never seen to work

@@ -18,7 +18,9 @@
 namespace qudag::netmap {
 namespace {
 
-constexpr double kSame = 1e-9;        // loads that differ by less are equal
+constexpr double kSame = 1e-9;  // loads that differ by less are equal
+/// Guards in use that are only slow are waited for: each further one is one more that sees us.
+constexpr Duration kDialWaits = std::chrono::seconds(1);
 constexpr double kGuardShareMax = 2;  // of the circuits that would be a guard's even part
 
 using Entries = std::vector<EntryPtr>;
@@ -123,6 +125,9 @@ class Route {
       const EntryPtr more = draw_guard(Layer::first);
       if (more != nullptr && !(id_of(more) == destination_)) suited = {more};
     }
+    if (nobody_answers(suited)) {
+      if (EntryPtr other = other_guard(healthy)) return other;
+    }
     if (suited.empty()) suited = not_destination(listed, policy_.guards);
     if (suited.empty()) suited = not_destination(listed, listed.size());
     if (suited.empty()) return nullptr;
@@ -133,8 +138,28 @@ class Route {
       prefer(suited,
              [this](const EntryPtr& guard) { return (families_of(*guard) & reachable_by_) != 0; });
     }
+    prefer(suited, [this](const EntryPtr& guard) { return answers(guard, {}); });
     prefer(suited, [this](const EntryPtr& guard) { return !history_.busy(id_of(guard), now_); });
     return least_loaded(suited);
+  }
+
+  /// Our dial did not wait for it so long in vain.
+  bool answers(const EntryPtr& guard, Duration wait) const {
+    return !history_.is_unanswered(id_of(guard), wait, now_);
+  }
+
+  bool nobody_answers(const Entries& guards) const {
+    return std::ranges::none_of(guards,
+                                [this](const EntryPtr& one) { return answers(one, kDialWaits); });
+  }
+
+  /// Another of the list, or a new one for it.
+  EntryPtr other_guard(const Entries& healthy) {
+    for (const EntryPtr& guard : healthy) {
+      if (answers(guard, {}) && !(id_of(guard) == destination_)) return guard;
+    }
+    EntryPtr more = draw_guard(Layer::first);
+    return more != nullptr && !(id_of(more) == destination_) ? more : nullptr;
   }
 
   /// Whose circuits of ours, and this one more, are the fewest for its reliability and load: so
@@ -184,6 +209,8 @@ class Route {
     prefer(suited, [&](const EntryPtr& second) {
       return !guards_.passed_over(first, id_of(second), now_);
     });
+    prefer(suited,
+           [this](const EntryPtr& second) { return !history_.is_late(id_of(second), now_); });
     return suited;
   }
 
