@@ -178,6 +178,7 @@ void CircuitTransport::on_link_ready(link::LinkId link, Now now) {
     return endpoint_->close(link, wire::EndCode::refused, now);
   }
   for (const Waiting& waiting : take_waiting(link)) {
+    if (!circuits_->info({waiting.ticket})) continue;  // nobody waits any more
     circuits_->on_extended(waiting.ticket, open_on(link, waiting.priority), now);
   }
   listener_.link_ready(link, now);
