@@ -123,8 +123,10 @@ bool CircuitPool::worn(const CircuitEnd& circuit_end, Now now) const {
          circuit_end.next_ref >= kRefsMax || circuit_end.next_ref_in >= kRefsMax;
 }
 
-void CircuitPool::drain_worn(Flow& flow, Now now) {
+/// All but their successor, which may be worn already: its first link, while it was being built.
+void CircuitPool::drain_worn(Flow& flow, const CircuitEnd& successor, Now now) {
   for (CircuitEnd* circuit_end : flow.circuits) {
+    if (circuit_end == &successor) continue;
     if (circuit_end->ready && worn(*circuit_end, now)) circuit_end->draining = true;
   }
 }
@@ -206,10 +208,9 @@ TimePoint CircuitPool::late_at(const Flow& flow, Now now) const {
   if (newest == nullptr || std::max(left, dialing) >= kBuildsAtOnce) return kNever;
   if (left > 0 && hedges_left_ < kHedgeCost) return kNever;
   const bool at_first_link = !context_.port.has_left(newest->circuit);
-  Duration late = context_.routes.late_after(at_first_link, now);
+  const Duration late = context_.routes.late_after(at_first_link, now);
   if (late == Duration::max()) return kNever;
-  if (at_first_link) late *= 1L << (dialing - 1);  // there are few that we dial
-  return std::max(newest->asked + late, flow.build_after);
+  return std::max({newest->asked + late, flow.hedge_after, flow.build_after});
 }
 
 /// Whoever holds those that have left is given another draw by this one, as if they had ended.
@@ -222,11 +223,17 @@ void CircuitPool::hedge(Flow& flow, Now now) {
     any_left = any_left || left;
     if (left && !std::exchange(one->late, true)) charge(flow, now);
   }
-  if (any_left) {
-    hedges_left_ -= kHedgeCost;
-    ++context_.stats.builds_hedged;
-  }
+  const std::size_t before = flow.circuits.size();
   build(flow, now);
+  if (!any_left || flow.circuits.size() == before) return;
+  hedges_left_ -= kHedgeCost;
+  ++context_.stats.builds_hedged;
+}
+
+bool CircuitPool::is_dialed(const Flow& flow, const NodeId& first) const {
+  return std::ranges::any_of(flow.circuits, [&](const CircuitEnd* one) {
+    return !one->ready && one->route.front().id == first && !context_.port.has_left(one->circuit);
+  });
 }
 
 /// One of them is ready: the others have lost, and cost as if they had ended themselves.
@@ -254,6 +261,10 @@ void CircuitPool::build(Flow& flow, Now now) {
     } else if (!served) {
       listener_.on_no_way(flow, route.error(), now);
     }
+    return;
+  }
+  if (is_dialed(flow, route->front().id)) {  // the same dial would hold it
+    flow.hedge_after = now.mono + context_.routes.late_after(true, now);
     return;
   }
   in_build_ = true;
@@ -301,7 +312,7 @@ void CircuitPool::on_built(circuit::CircuitId circuit, Duration took, Now now) {
   Flow& flow = *circuit_end->flow;
   circuit_end->ready = true;
   circuit_end->active = now.mono;
-  drain_worn(flow, now);  // they have a successor now
+  drain_worn(flow, *circuit_end, now);
   drop_late(flow, *circuit_end, now);
   context_.routes.report(circuit_end->route, true, SIZE_MAX, took, now);
   context_.circuit_ends.mark(*circuit_end);

@@ -86,7 +86,7 @@ class CircuitPool {
   };
 
   bool worn(const CircuitEnd& circuit_end, Now now) const;
-  void drain_worn(Flow& flow, Now now);
+  void drain_worn(Flow& flow, const CircuitEnd& successor, Now now);
   void close_drained(Flow& flow, Now now);
   bool close_idle(Flow& flow, Now now);
   void build_if_needed(Flow& flow, Now now);
@@ -94,6 +94,7 @@ class CircuitPool {
   TimePoint late_at(const Flow& flow, Now now) const;
   void hedge(Flow& flow, Now now);
   void drop_late(Flow& flow, const CircuitEnd& ready, Now now);
+  bool is_dialed(const Flow& flow, const NodeId& first) const;
   void charge(Flow& flow, Now now);
   static void pay(Flow& flow, Now now);
   void build_failed(Flow& flow, const Error& why, Now now);

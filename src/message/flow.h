@@ -47,6 +47,7 @@ struct Flow : Timed {
   unsigned failures = 0;              // in a row
   Error last_failure;                 // of those
   TimePoint build_after{};            // no new circuit before
+  TimePoint hedge_after{};            // nor one beside those that are being built
   sync::TokenBucket losses;           // circuits that others ended, or that are late
   std::uint64_t unpaid = 0;           // of them: more at once than it had saved for
   bool build_ahead = false;           // its circuit is worn: another, though nothing waits

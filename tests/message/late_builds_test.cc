@@ -76,7 +76,8 @@ TEST(LateBuilds, ALateDialIsTheFirstHopsMatter) {
   world.build_fails_after = 5s;
   ASSERT_TRUE(world[0].send(1, 5, 1000, {.ttl = 30s}));
   ASSERT_TRUE(all_over(world, 1));
-  EXPECT_EQ(world[0].late_dials, 1u);
+  EXPECT_GE(world[0].late_dials, 1u);
+  EXPECT_EQ(world.lines(), 2u) << "the same dial would have held another one";
   EXPECT_EQ(world[0].late_builds, 0u);
   EXPECT_EQ(world[0].messages->stats().builds_hedged, 0u) << "nobody else heard of the first";
 }
