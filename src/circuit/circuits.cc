@@ -201,6 +201,14 @@ void Circuits::give_up(CircuitId id, Now now) {
            now);
 }
 
+void Circuits::lost_race(CircuitId id, Now now) {
+  Core& core = impl_->core;
+  core.latest = now.mono;
+  Circuit* circuit = core.find(id);
+  if (circuit == nullptr) return;
+  core.end(*circuit, {.why = Errc::ok, .tell = false, .lost_race = true}, now);
+}
+
 std::optional<CircuitInfo> Circuits::info(CircuitId id) const {
   const Circuit* circuit = impl_->core.find(id);
   if (circuit == nullptr) return std::nullopt;

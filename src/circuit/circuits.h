@@ -166,6 +166,8 @@ class Circuits {
   void close(CircuitId circuit, Now now);
   /// The same, because memory is short: the neighbour hears `refused`.
   void give_up(CircuitId circuit, Now now);
+  /// As close(), of a build of ours when another one was faster: it has not failed.
+  void lost_race(CircuitId circuit, Now now);
   std::optional<CircuitInfo> info(CircuitId circuit) const;
   std::vector<CircuitInfo> list() const;
   std::size_t size() const;

@@ -128,7 +128,9 @@ void Core::end(Circuit& circuit, const Ending& how, Now now) {
   }
   if (circuit.building) {
     --building_count(circuit);
-    if (circuit.role == CircuitRole::source) ++stats.builds_failed;
+    if (circuit.role == CircuitRole::source) {
+      ++(how.lost_race ? stats.builds_given_up : stats.builds_failed);
+    }
   }
 
   // What came and was not passed on still counts against the window of the whole link.

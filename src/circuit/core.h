@@ -46,6 +46,7 @@ struct Ending {
   EndCode next = EndCode::destroyed;
   bool tell = true;                                // false after our own close()
   std::size_t failed_hop = Circuits::kHopUnknown;  // of a build of ours
+  bool lost_race = false;                          // such a build, and another one was faster
 };
 
 class Core {

@@ -10,7 +10,8 @@
 namespace qudag::circuit {
 
 struct CircuitsStats {
-  std::uint64_t builds_started = 0, builds_ready = 0, builds_failed = 0, builds_timed_out = 0;
+  std::uint64_t builds_started = 0, builds_ready = 0, builds_failed = 0, builds_timed_out = 0,
+                builds_given_up = 0;
   std::uint64_t accepted_relay = 0, accepted_destination = 0;
   std::uint64_t refused_limit = 0, refused_replay = 0, refused_malformed = 0, refused_auth = 0,
                 refused_expired = 0, refused_not_relay = 0, refused_memory = 0,
@@ -42,6 +43,7 @@ inline constexpr telemetry::Metric<CircuitsStats> kCircuits[] = {
     {same, label("result", "ready"), &CircuitsStats::builds_ready},
     {same, label("result", "failed"), &CircuitsStats::builds_failed},
     {same, label("result", "timed_out"), &CircuitsStats::builds_timed_out},
+    {same, label("result", "given_up"), &CircuitsStats::builds_given_up},
     {{"qudag_circuits_accepted_total",
       "Circuits of others, by the role that this node has in them.", Kind::counter},
      label("role", "relay"),

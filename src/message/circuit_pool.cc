@@ -159,10 +159,11 @@ bool CircuitPool::close_idle(Flow& flow, Now now) {
   return true;
 }
 
-void CircuitPool::close(Flow& flow, CircuitEnd& circuit_end, Now now) {
+void CircuitPool::close(Flow& flow, CircuitEnd& circuit_end, Now now, bool lost_race) {
   std::erase(flow.circuits, &circuit_end);
   context_.routes.circuit_ended(circuit_end.route, true, now.mono - circuit_end.asked, now);
   context_.circuit_ends.retire(circuit_end);
+  if (lost_race) return context_.port.lost_race(circuit_end.circuit, now);
   context_.port.close(circuit_end.circuit, now);
 }
 
@@ -245,7 +246,7 @@ void CircuitPool::drop_late(Flow& flow, const CircuitEnd& ready, Now now) {
       continue;
     }
     if (!one.late && context_.port.has_left(one.circuit)) charge(flow, now);
-    close(flow, one, now);
+    close(flow, one, now, true);
   }
 }
 

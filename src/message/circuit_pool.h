@@ -101,7 +101,7 @@ class CircuitPool {
   void count_loss(CircuitEnd& circuit_end, Now now);
   void wait_before_next(Flow& flow, Now now);
   void set_deadline(Flow& flow, Now now);
-  void close(Flow& flow, CircuitEnd& circuit_end, Now now);
+  void close(Flow& flow, CircuitEnd& circuit_end, Now now, bool lost_race = false);
 
   Context& context_;
   Listener& listener_;

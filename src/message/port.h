@@ -28,6 +28,8 @@ class Port {
   virtual void close(circuit::CircuitId circuit, Now now) = 0;
   /// The same, because memory is short.
   virtual void give_up(circuit::CircuitId circuit, Now now) { close(circuit, now); }
+  /// As close(), of one that is being built when another one was faster.
+  virtual void lost_race(circuit::CircuitId circuit, Now now) { close(circuit, now); }
 };
 
 class CircuitsPort final : public Port {
@@ -55,6 +57,9 @@ class CircuitsPort final : public Port {
   std::size_t failed_hop() const override { return circuits_.failed_hop(); }
   void close(circuit::CircuitId circuit, Now now) override { circuits_.close(circuit, now); }
   void give_up(circuit::CircuitId circuit, Now now) override { circuits_.give_up(circuit, now); }
+  void lost_race(circuit::CircuitId circuit, Now now) override {
+    circuits_.lost_race(circuit, now);
+  }
 
  private:
   circuit::Circuits& circuits_;

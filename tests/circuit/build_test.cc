@@ -381,6 +381,29 @@ TEST(Limits, BuildTimesOutAtTheSource) {
   net.expect_empty();
 }
 
+/// Another one was faster: it has not failed, and those who may have it hear of its end.
+TEST(Limits, ABuildThatLostARaceIsCountedApart) {
+  for (const bool lost : {true, false}) {
+    Net net;
+    net.add_many(3);
+    net.node(1).extend_never = true;
+    Circuits& source = net.node(0).circuits;
+    const auto id = source.build(net.route(2), Priority::normal, net.now());
+    ASSERT_TRUE(id.has_value());
+    net.run();
+    if (lost) {
+      source.lost_race(*id, net.now());
+    } else {
+      source.close(*id, net.now());
+    }
+    net.run();
+    EXPECT_TRUE(net.node(0).ended.empty());
+    EXPECT_EQ(source.stats().builds_given_up, lost ? 1u : 0u);
+    EXPECT_EQ(source.stats().builds_failed, lost ? 0u : 1u);
+    net.expect_empty();
+  }
+}
+
 TEST(Limits, AnswerThatComesTooLateIsReset) {
   Net net;
   net.add_many(2);

@@ -24,6 +24,7 @@ TEST(LateBuilds, BesideALateBuildAnotherOneIsBegun) {
     EXPECT_LE(world[0].end_of(id).delivery.elapsed, dead * kLate + 200ms);
     EXPECT_EQ(world.lines(), dead + 1);
     EXPECT_EQ(world[0].messages->stats().builds_hedged, dead);
+    EXPECT_EQ(world[0].races_lost, dead) << "they have not failed";
     EXPECT_GE(world[0].late_builds, dead);
     world.run_for(10s);
     EXPECT_EQ(world.lines(), dead + 1) << "the late ones are closed";

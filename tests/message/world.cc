@@ -105,6 +105,11 @@ void Node::send(circuit::CircuitId circuit, memory::Block payload, Now) {
 
 void Node::close(circuit::CircuitId circuit, Now) { world.closed_by(circuit); }
 
+void Node::lost_race(circuit::CircuitId circuit, Now) {
+  ++races_lost;
+  world.closed_by(circuit);
+}
+
 Taken Node::on_message(Received&& message, Now now) {
   Got one;
   one.id = message.id;

@@ -119,6 +119,8 @@ class Node final : public Port, public Routes, public MessageEvents {
   void send(circuit::CircuitId circuit, memory::Block payload, Now now) override;
   std::size_t failed_hop() const override { return failed_hop_now; }
   void close(circuit::CircuitId circuit, Now now) override;
+  void lost_race(circuit::CircuitId circuit, Now now) override;
+  std::size_t races_lost = 0;
   std::size_t failed_hop_now = SIZE_MAX;
 
   // MessageEvents.

@@ -131,9 +131,7 @@ TEST(Lies, NobodyDialsNearAddressesAndNobodyDrawsARelayThatIsNotThere) {
   ASSERT_TRUE(net.run_until(60s, [&] { return ended == 200; }));
   net.run_until(10min, [] { return false; });
   EXPECT_EQ(delivered, 200u);
-  const shard::ShardReport report = net.client().shard().report();
-  EXPECT_LE(report.circuit.builds_failed, report.message.builds_hedged)
-      << "but those that were given up because others were faster";
+  EXPECT_EQ(net.client().shard().report().circuit.builds_failed, 0u);
   EXPECT_EQ(net.client().shard().relays_known(), 5u);
   EXPECT_EQ(net.listeners[0]->heard, 0u) << "loopback";
   EXPECT_EQ(net.listeners[1]->heard, 0u) << "LAN";
