@@ -70,7 +70,8 @@ struct LinkInfo {
 };
 
 /// Whom a dial serves: this node, or a circuit of others that goes on to that peer.
-enum class DialFor : std::uint8_t { us, others };
+/// `look`: to see that the peer is there; who asks for it has waits of its own.
+enum class DialFor : std::uint8_t { us, others, look };
 
 /// What the owner hears. Called inside receive(), on_time() and flush().
 class LinkEvents {

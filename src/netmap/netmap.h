@@ -33,6 +33,7 @@ namespace qudag::netmap {
 struct LinkFacts {
   Reach reach = Reach::machine;    // of the address at its other end
   std::optional<NodeId> dialed{};  // whom we dialed, and who proved to be that one
+  std::optional<NodeId> peer{};    // the same, or who dialed us and proved it
   SocketAddress remote{};
 };
 
@@ -83,6 +84,13 @@ class Netmap {
   Status add(Bytes raw, Now now);
   void on_link_ready(NodeLink link, Now now, const LinkFacts& facts = {});
   void on_link_closed(NodeLink link);
+  /// Its peer fell silent; on_link_closed() follows.
+  void on_link_silent(NodeLink link, Now now);
+  /// It did not answer, or fell silent: it is dialed now, and shown no more if it does not answer.
+  void lost(const NodeId& relay, Now now);
+  /// A link brought something then, or became ready. Frames and links that the netmap hears of are
+  /// noted anyway.
+  void heard(TimePoint at);
   /// Frames of others are ignored.
   bool knows(NodeLink link) const;
   /// DIGEST, WANT, DESCRIPTOR. False: malformed, the caller closes the link with `protocol`.

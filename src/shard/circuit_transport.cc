@@ -171,6 +171,7 @@ void CircuitTransport::report(BoundedList& out, std::size_t waiting_max) const {
 // ---- link::LinkEvents ---------------------------------------------------------------------------
 
 void CircuitTransport::on_link_ready(link::LinkId link, Now now) {
+  heard_at_ = now.mono;
   if (dials_.ready(link) && endpoint_->overfull()) {
     for (const Waiting& waiting : take_waiting(link)) {
       circuits_->on_extended(waiting.ticket, fail(Errc::refused_links), now);
@@ -198,7 +199,9 @@ void CircuitTransport::on_link_closed(link::LinkId link, const Error& why, Now n
   }
   dials_.forget(link);
   dials_.forget_link(link);
+  std::optional<NodeId> unanswered;
   for (const Waiting& waiting : take_waiting(link)) {
+    if (!plain) unanswered = waiting.next;
     const auto other = endpoint_->find(waiting.next);  // the peer may have dialed us meanwhile
     if (other && *other != link) {
       answer(*other, waiting, open_on(*other, waiting.priority), now);
@@ -208,10 +211,12 @@ void CircuitTransport::on_link_closed(link::LinkId link, const Error& why, Now n
   }
   limiter_.forget(link);
   circuits_->on_link_closed(link, now);
-  listener_.link_closed(link, now);
+  if (unanswered) listener_.unanswered(*unanswered, now);
+  listener_.link_closed(link, why.code == Errc::unreachable, now);
 }
 
 void CircuitTransport::on_control_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
+  heard_at_ = now.mono;
   if (is_gossip(type)) listener_.gossip_frame(link, type, body, now);
   if (type == static_cast<std::uint8_t>(wire::ControlType::load)) {
     listener_.load_frame(link, body, now);
@@ -228,6 +233,7 @@ void CircuitTransport::on_stream_opened(link::StreamId stream, Now now) {
 }
 void CircuitTransport::on_stream_data(link::StreamId stream, std::uint64_t context, Bytes data,
                                       Now now) {
+  heard_at_ = now.mono;
   circuits_->on_stream_data(stream, context, data, now);
 }
 void CircuitTransport::on_stream_sent(link::StreamId stream, std::uint64_t context,

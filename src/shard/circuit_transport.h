@@ -26,7 +26,10 @@ class LinkListener {
   /// A circuit asked for a link to that node.
   virtual void link_asked(const NodeId& peer, LinkRequest how, Now now) = 0;
   virtual void link_ready(link::LinkId link, Now now) = 0;
-  virtual void link_closed(link::LinkId link, Now now) = 0;
+  /// `silent`: it ended without a word of its peer.
+  virtual void link_closed(link::LinkId link, bool silent, Now now) = 0;
+  /// A dial for a circuit was not answered.
+  virtual void unanswered(const NodeId& peer, Now now) = 0;
   virtual void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) = 0;
   virtual void load_frame(link::LinkId link, Bytes body, Now now) = 0;
   virtual void time_frame(link::LinkId link, Bytes body, Now now) = 0;
@@ -48,6 +51,8 @@ class CircuitTransport final : public link::LinkEvents, public circuit::Sink {
   const BuildLimiter& limiter() const { return limiter_; }
   const link::DialStats& dials() const { return dials_.stats(); }
   void set_local(const SocketAddress& local) { local_ = local; }
+  /// When a link last became ready, or brought anything but signs of life.
+  TimePoint heard_at() const { return heard_at_; }
   void report(BoundedList& out, std::size_t waiting_max) const;
   const LinkRequests& requests() const { return requests_; }
   /// The link to a node of the view; unknown_destination if it is not there.
@@ -97,6 +102,7 @@ class CircuitTransport final : public link::LinkEvents, public circuit::Sink {
   link::DialPlaces dials_;
   link::Endpoint* endpoint_ = nullptr;
   circuit::Circuits* circuits_ = nullptr;
+  TimePoint heard_at_{};
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
   SocketAddress local_;
   LinkRequests requests_{};

@@ -170,6 +170,7 @@ void Shard::on_time(Now now) {
 
 void Shard::flush(Now now) {
   if (!hub_owed_.empty()) pay_hub();
+  if (setup_.index == 0) setup_.hub->heard(transport_.heard_at());
   messages_->pump(now);
   if (may_open_ahead()) fill_stock();
   protection_->note_turn(now);
@@ -321,6 +322,7 @@ namespace {
 netmap::LinkFacts facts_of(const link::LinkInfo& info) {
   return {.reach = reach_of(info.remote),
           .dialed = info.dialer ? info.peer : std::nullopt,
+          .peer = info.peer,
           .remote = info.remote};
 }
 
@@ -344,7 +346,7 @@ void Shard::link_ready(link::LinkId link, Now now) {
   if (tries_.erase(link) > 0) endpoint_->give_up_spare(link, now);
 }
 
-void Shard::link_closed(link::LinkId link, Now now) {
+void Shard::link_closed(link::LinkId link, bool silent, Now now) {
   load_reports_.link_closed(link);
   tries_.erase(link);
   if (ready_links_.erase(link) > 0) tell_means(now);
@@ -354,7 +356,11 @@ void Shard::link_closed(link::LinkId link, Now now) {
     hub_owed_.erase(untold);
     return;
   }
-  tell_hub({.link = link}, now);
+  tell_hub({.link = link, .silent = silent}, now);
+}
+
+void Shard::unanswered(const NodeId& peer, Now now) {
+  post_to_hub([peer](GossipHub& hub, Now then) { hub.lost(peer, then); }, now);
 }
 
 /// Comes and goes of links reach the hub in order and for certain: it would serve a link that it

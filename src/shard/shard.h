@@ -108,7 +108,8 @@ class Shard final : public runtime::Driven,
     warm_.asked(peer, how, now);
   }
   void link_ready(link::LinkId link, Now now) override;
-  void link_closed(link::LinkId link, Now now) override;
+  void link_closed(link::LinkId link, bool silent, Now now) override;
+  void unanswered(const NodeId& peer, Now now) override;
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
   void load_frame(link::LinkId link, Bytes body, Now now) override;
   void time_frame(link::LinkId link, Bytes body, Now now) override;
@@ -153,9 +154,10 @@ class Shard final : public runtime::Driven,
   struct LinkEvent {
     link::LinkId link;
     std::optional<netmap::LinkFacts> facts{};  // of one that is ready; else it is closed
+    bool silent = false;
     void tell(GossipHub& hub, unsigned shard, Now now) const {
       const NodeLink named{shard, link};
-      facts ? hub.link_ready(named, *facts, now) : hub.link_closed(named, now);
+      facts ? hub.link_ready(named, *facts, now) : hub.link_closed(named, silent, now);
     }
   };
   void tell_hub(const LinkEvent& event, Now now);

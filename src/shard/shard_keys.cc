@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration kRenewRetry = 10s;
 constexpr Duration kOnePairApart = 100ms;
+constexpr Duration kAskAgain = 2s;
 constexpr Duration kKeepNetmapFirst = 60s;  // after a start
 /// An address that comes brings others, and a route; what is said before they are there is lost.
 constexpr Duration kAddressSettles = 20ms;
@@ -123,7 +124,11 @@ void Shard::try_relays(Now now) {
       }
     }
     const auto link = endpoint_->dial_anew(next->id, next->at, setup_.socket->local(), now);
-    if (link) tries_.insert(*link);
+    if (link) {
+      tries_.insert(*link);
+    } else if (link.error() == Errc::refused_links) {
+      setup_.hub->put_off_try(next->id, kAskAgain, now);  // it was not asked
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 #include "sim/hostile.h"
 
 #include "shard/key_ring.h"
+#include "wire/control.h"
 
 #include <algorithm>
 #include <cstring>
@@ -228,13 +229,16 @@ void Hostile::link_ready(link::LinkId link, Now now) {
   if (info && !info->dialer) linked(info->remote);
 }
 
-void Hostile::link_closed(link::LinkId link, Now) { netmap_.on_link_closed({0, link}); }
+void Hostile::link_closed(link::LinkId link, bool, Now) { netmap_.on_link_closed({0, link}); }
 
 void Hostile::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
   static_cast<void>(netmap_.on_frame({0, link}, type, body, now));
 }
 
 bool Hostile::send(NodeLink link, std::uint8_t type, Bytes body) {
+  if (type == static_cast<std::uint8_t>(wire::ControlType::digest)) {
+    return endpoint_->send_control(link.link, type, digest(body));
+  }
   return endpoint_->send_control(link.link, type, body);
 }
 

@@ -72,6 +72,8 @@ class Hostile : public runtime::Driven,
   virtual void came(circuit::CircuitId, const SocketAddress& from) { static_cast<void>(from); }
   virtual void linked(const SocketAddress&) {}
   virtual void writes(StreamId, memory::Block&) {}
+  /// What it says of relays instead of what it knows.
+  virtual std::vector<std::byte> digest(Bytes body) { return {body.begin(), body.end()}; }
 
   // What they have for it.
   void later(Duration after, std::function<void()> step);
@@ -125,7 +127,8 @@ class Hostile : public runtime::Driven,
   // shard::LinkListener
   void link_asked(const NodeId&, shard::LinkRequest, Now) override {}
   void link_ready(link::LinkId link, Now now) override;
-  void link_closed(link::LinkId link, Now now) override;
+  void link_closed(link::LinkId link, bool silent, Now now) override;
+  void unanswered(const NodeId&, Now) override {}
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
   void load_frame(link::LinkId, Bytes, Now) override {}
   void time_frame(link::LinkId, Bytes, Now) override {}

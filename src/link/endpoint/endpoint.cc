@@ -101,13 +101,13 @@ Result<LinkId> Endpoint::Impl::dial_anew(const NodeId& peer, const SocketAddress
   shared_.now = now;
   if (stopping_) return fail(Errc::shutting_down);
   const EndpointOptions& options = shared_.options;
-  const bool place = whom == DialFor::us ? links_held() < options.links_max
-                                         : shared_.dials_for_others < options.dials_max;
+  const bool place = whom != DialFor::others ? links_held() < options.links_max
+                                             : shared_.dials_for_others < options.dials_max;
   if (!place) {
     ++shared_.stats.links_refused;
     return fail(Errc::refused_links);
   }
-  switch (whom == DialFor::others ? Redial::Answer::dial : redial_.ask(peer, at, now.mono)) {
+  switch (whom != DialFor::us ? Redial::Answer::dial : redial_.ask(peer, at, now.mono)) {
     case Redial::Answer::dial:
       break;
     case Redial::Answer::too_soon:
@@ -457,7 +457,7 @@ bool Endpoint::crowded() const {
 }
 Result<LinkId> Endpoint::dial_anew(const NodeId& peer, const SocketAddress& at,
                                    const SocketAddress& local, Now now) {
-  return impl_->dial_anew(peer, at, local, now, DialFor::us);
+  return impl_->dial_anew(peer, at, local, now, DialFor::look);
 }
 std::optional<LinkId> Endpoint::find(const NodeId& peer) const { return impl_->find(peer); }
 std::optional<LinkInfo> Endpoint::info(LinkId link) const {

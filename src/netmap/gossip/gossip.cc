@@ -21,6 +21,10 @@ constexpr Duration kOnItsWay = 2s;
 constexpr Duration kAskAnotherAfter = 5s;
 constexpr Duration kAskAgainAfter = 30s;
 constexpr Duration kWantedKept = 60s;
+// Relays that die together are told together.
+constexpr Duration kGather = 250ms;
+constexpr Duration kTellEvery = 10s;
+constexpr std::size_t kGoneRangesMax = 4;
 constexpr std::uint64_t kFrameWork = 16;  // the least that a frame costs, in entries
 
 /// Four complete exchanges per interval: twice as many as two honest nodes with full netmaps need.
@@ -109,6 +113,10 @@ void Gossip::on_link_closed(NodeLink key) {
   store_.forget_link(key, link.slot);
   slots_used_[link.slot] = false;
   links_.erase(at);
+  gone_links_.erase(key);
+  store_.for_range(0, 255, [&](Record& held) {
+    if (held.doubted > 0) judge_doubts(held);
+  });
 }
 
 bool Gossip::send(NodeLink link, wire::ControlType type, Bytes body) {
@@ -160,7 +168,104 @@ void Gossip::digest_all(Now now) {
   }
 }
 
+std::optional<NodeId> Gossip::peer_of(NodeLink link) const {
+  const auto at = links_.find(link);
+  return at == links_.end() ? std::nullopt : at->second.facts.peer;
+}
+
+// ---- Relays that are shown no more --------------------------------------------------------------
+
+void Gossip::shown_no_more_by_us(const NodeId& id, Now now) {
+  if (gone_.empty()) gone_next_ = std::max(gone_next_, now.mono + kGather);
+  gone_.insert(std::to_integer<std::uint8_t>(id.bytes[0]));
+}
+
+bool Gossip::covers(const wire::DigestView& digest, const std::set<std::uint8_t>& firsts) {
+  const auto at = firsts.lower_bound(digest.lo());
+  return at != firsts.end() && *at <= digest.hi();
+}
+
+/// A few ranges at a time: whose relays come and go does not make us repeat all that we show.
+void Gossip::choose_gone(Now now) {
+  gone_told_.clear();
+  std::size_t ranges = 0;
+  for (const auto& body : store_.digests()) {
+    const auto digest = wire::DigestView::parse(body);
+    if (!covers(*digest, gone_)) continue;
+    if (++ranges > kGoneRangesMax) break;
+    const auto end = gone_.upper_bound(digest->hi());
+    gone_told_.insert(gone_.lower_bound(digest->lo()), end);
+    gone_.erase(gone_.lower_bound(digest->lo()), end);
+  }
+  gone_next_ = now.mono + kTellEvery;
+}
+
+/// The digests of their ranges, to all links, a few links at a time.
+void Gossip::tell_gone(Now now) {
+  if (gone_links_.empty() && !gone_.empty() && gone_next_ <= now.mono) {
+    choose_gone(now);
+    for (const auto& [key, link] : links_) gone_links_.insert(key);
+  }
+  for (std::size_t i = 0; i < kDigestLinksPerTurnMax && !gone_links_.empty(); ++i) {
+    const NodeLink key = gone_links_.extract(gone_links_.begin()).value();
+    for (const auto& body : store_.digests(links_.at(key).facts.reach)) {
+      if (!covers(*wire::DigestView::parse(body), gone_told_)) continue;
+      if (!send(key, wire::ControlType::digest, body)) break;  // the next one makes up for it
+    }
+  }
+}
+
+/// Of a client, that of those it believes; of others, that of relays that they reached, too. What a
+/// stranger shows, or does not show, is nothing.
+bool Gossip::word_counts(const Link& link) const {
+  if (!options_.only_reached) return false;
+  if (link.facts.dialed && belief_.in(*link.facts.dialed)) return true;
+  if (!options_.passes_on || !link.facts.peer) return false;
+  const Record* peer = store_.find(*link.facts.peer);
+  return peer != nullptr && peer->reached;
+}
+
+/// What it has because we sent it was not shown.
+void Gossip::note_shown_no_more(const wire::DigestView& digest, const Link& link) {
+  const bool counts = word_counts(link);
+  std::set<NodeId> shown;
+  for (std::size_t i = 0; i < digest.size(); ++i) shown.insert(digest.at(i).id);
+  store_.for_range(digest.lo(), digest.hi(), [&](Record& held) {
+    const NodeId& id = held.entry->descriptor.id;
+    if (shown.contains(id)) {
+      held.shown.insert(link.slot);
+      return held.dropped.erase(link.slot);
+    }
+    const bool before = held.shown.contains(link.slot);
+    held.shown.erase(link.slot);
+    if (!before || !counts || !held.counts || id == link.facts.peer) return;
+    held.dropped.insert(link.slot);
+    if (held.reached && shown_no_more_.size() < kShownNoMoreMax) shown_no_more_.push_back(id);
+  });
+}
+
+/// Part by part of those whose word counts and who showed it since it was last reached.
+void Gossip::judge_doubts(Record& held) {
+  std::size_t dropped = 0, all = 0;
+  if (held.dropped.any()) {
+    for (const auto& [key, link] : links_) {
+      const bool drops = held.dropped.contains(link.slot);
+      if ((!drops && !held.shown.contains(link.slot)) || !word_counts(link)) continue;
+      ++all;
+      if (drops) ++dropped;
+    }
+  }
+  const auto part = static_cast<unsigned>(all == 0 ? 0 : View::kDoubtedMax * dropped / all);
+  store_.set_doubted(held, held.gone ? View::kDoubtedMax : part);
+}
+
+void Gossip::answered(Record& held) {
+  held.dropped = {};
+  judge_doubts(held);
+}
+
 bool Gossip::on_digest(NodeLink key, Bytes body, Now now) {
+  shown_no_more_.clear();
   const auto digest = wire::DigestView::parse(body);
   if (!digest) return false;
   Link& link = links_.at(key);
@@ -169,6 +274,7 @@ bool Gossip::on_digest(NodeLink key, Bytes body, Now now) {
     ++stats_.frames_ignored;
     return true;
   }
+  if (options_.only_reached) note_shown_no_more(*digest, link);
   store_.for_range(digest->lo(), digest->hi(), [&](Record& held) { held.has.erase(link.slot); });
   if (link.facts.dialed && options_.only_reached && belief_.in(*link.facts.dialed)) {
     belief_.on_digest(*link.facts.dialed, *digest, now);
@@ -184,6 +290,11 @@ bool Gossip::on_digest(NodeLink key, Bytes body, Now now) {
   store_.for_range(digest->lo(), digest->hi(), [&](Record& held) {
     if (!held.has.contains(link.slot)) owe(key, link, held);
   });
+  if (options_.only_reached) {
+    store_.for_range(digest->lo(), digest->hi(), [&](Record& held) {
+      if (held.doubted > 0 || held.dropped.any()) judge_doubts(held);
+    });
+  }
   if (asked > 0) {
     const std::span<std::byte> want = scratch_.make<std::byte>(wire::want_bytes(asked));
     wire::write_want(room.first(asked), want);
@@ -342,6 +453,7 @@ void Gossip::on_time(Now now) {
     if (when > now.mono) break;
     send_digests(key, links_.at(key), now);
   }
+  tell_gone(now);
   if (now.mono - wanted_swept_ >= kWantedKept / 4) {
     wanted_swept_ = now.mono;
     for (auto at = wanted_.begin(); at != wanted_.end();) {
@@ -355,6 +467,8 @@ void Gossip::on_time(Now now) {
 
 TimePoint Gossip::next_deadline(TimePoint now) const {
   TimePoint next = digests_due_.empty() ? kNever : digests_due_.begin()->first;
+  if (!gone_links_.empty()) return now;
+  if (!gone_.empty()) next = std::min(next, gone_next_);
   for (const NodeLink key : debtors_) {
     const Link& link = links_.at(key);
     next = std::min(next, std::max(link.blocked_until, link.sends.ready_at(1, now)));

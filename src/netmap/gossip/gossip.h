@@ -31,6 +31,7 @@ class Gossip {
 
   void on_link_ready(NodeLink link, Now now, const LinkFacts& facts);
   void on_link_closed(NodeLink link);
+  std::optional<NodeId> peer_of(NodeLink link) const;
   bool knows(NodeLink link) const { return links_.contains(link); }
   /// Of one that is gone nothing is known any more: its addresses must reach the world.
   Reach reach_of_link(NodeLink link) const;
@@ -44,6 +45,9 @@ class Gossip {
   std::optional<SocketAddress> linked_at(const Descriptor& descriptor) const;
   /// False: malformed.
   bool on_digest(NodeLink link, Bytes body, Now now);
+  /// Relays that we reached, that the sender of the last digest, whose word counts, had shown, and
+  /// that it does not show any more. A few of them.
+  std::span<const NodeId> shown_no_more() const { return shown_no_more_; }
   bool on_want(NodeLink link, Bytes body, Now now);
 
   /// The link sent us a descriptor that we hold, or an older one: it has at least that.
@@ -53,6 +57,12 @@ class Gossip {
 
   /// Digests go to all links in the next turns.
   void digest_all(Now now);
+  /// It is shown no more: links hear of it by the digest of its range, soon.
+  void shown_no_more_by_us(const NodeId& id, Now now);
+  /// It answered: who showed it no more was wrong, or it is back.
+  void answered(Record& held);
+  /// How much its chance suffers, anew.
+  void judge_doubts(Record& held);
   void on_time(Now now);
   TimePoint next_deadline(TimePoint now) const;
   std::size_t owed() const { return owed_; }
@@ -84,6 +94,11 @@ class Gossip {
   void send_digests(NodeLink key, Link& link, Now now);
   bool may_tell(const Record& held, const Link& link) const;
   void note_shown(const wire::DigestEntry& entry, const Link& link);
+  bool word_counts(const Link& link) const;
+  void note_shown_no_more(const wire::DigestView& digest, const Link& link);
+  static bool covers(const wire::DigestView& digest, const std::set<std::uint8_t>& firsts);
+  void choose_gone(Now now);
+  void tell_gone(Now now);
   bool should_ask(const wire::DigestEntry& entry, NodeLink key, const Link& link, Now now);
   void forget_wanted(std::map<NodeId, Wanted>::iterator at);
   void owe(NodeLink key, Link& link, Record& held);
@@ -107,6 +122,13 @@ class Gossip {
   std::map<NodeId, Wanted> wanted_;
   TimePoint wanted_swept_{};
   std::vector<bool> slots_used_;
+  static constexpr std::size_t kShownNoMoreMax = 64;  // of one digest
+  std::vector<NodeId> shown_no_more_;
+  // Relays that we show no more: the first bytes of their ids, when the next digests of them leave,
+  // and which links get them then.
+  std::set<std::uint8_t> gone_, gone_told_;
+  TimePoint gone_next_{};
+  std::set<NodeLink> gone_links_;
   // For one frame: whom to ask for what, and the WANT that says so. A start and the most that a
   // digest of 400 entries needs.
   memory::Scratch scratch_{2 * 1024, 32 * 1024};

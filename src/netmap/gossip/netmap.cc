@@ -9,6 +9,7 @@
 #include "wire/control.h"
 
 #include <algorithm>
+#include <deque>
 #include <set>
 #include <utility>
 
@@ -18,7 +19,15 @@ namespace {
 constexpr Duration kSweepInterval = std::chrono::seconds(10);  // for what has expired
 constexpr double kRenewalsAtOnce = 8;
 constexpr double kRenewalsPerSecond = 1.0 / 30;
-constexpr unsigned kFailedMax = 3;
+// A relay is reached no more after so many dials in a row that it did not answer: one that was seen
+// to fall silent, one that somebody else does not show any more, and any other.
+constexpr unsigned kUnansweredOfSilent = 1, kUnansweredOfDoubted = 2;
+constexpr Duration kAskSilentWithin = std::chrono::seconds(1);
+/// Who answered so lately is not asked again for what others say.
+constexpr Duration kAnswerHolds = std::chrono::seconds(30);
+constexpr Duration kDialTakes = std::chrono::seconds(6);
+constexpr Duration kHeardApart = std::chrono::seconds(1);
+constexpr Duration kHeardKept = std::chrono::minutes(2);
 /// Who reached nobody lately may be cut off itself: nothing is held against those that it tries.
 constexpr Duration kConnected = std::chrono::minutes(10);
 /// What a client takes from its file, by when it was published: twice a usual life.
@@ -56,6 +65,7 @@ struct Netmap::Impl {
   TimePoint next_sweep{};
   TimePoint last_now{};
   TimePoint last_reached{};
+  std::deque<TimePoint> heard_at;  // anything from anybody, once a second
 
   bool on_descriptor(NodeLink link, Bytes raw, Now now);
   bool is_welcome(NodeLink link, const Descriptor& descriptor, Now now);
@@ -64,6 +74,12 @@ struct Netmap::Impl {
   void look_at_relay(Record& held, Now now);
   void reached(Record& held, const SocketAddress& at, Now now);
   bool may_renew(Record& held, Now now, bool take);
+  void lost(const NodeId& relay, Now now);
+  void doubt(const NodeId& relay, NodeLink by, Now now);
+  void heard(TimePoint at);
+  bool heard_after(TimePoint from) const;
+  bool is_gone(const Record& held, unsigned unanswered, Now now) const;
+  void not_there(Record& held, Now now);
   std::size_t relays() { return store.view()->relays().size(); }
   void verify_some(Now now);
 };
@@ -175,6 +191,10 @@ void Netmap::Impl::look_at_relay(Record& held, Now now) {
 /// `at`: port 0 if it is not known any more.
 void Netmap::Impl::reached(Record& held, const SocketAddress& at, Now now) {
   last_reached = now.mono;
+  held.unanswered_max = Record::kUnansweredMax;
+  held.answered_at = now.mono;
+  held.gone = false;
+  gossip.answered(held);
   if (options.passes_on) tries.reached(held.entry->descriptor.id, relays(), now);
   if (held.reached) return;
   if (!store.may_be_reached(held)) {
@@ -186,6 +206,56 @@ void Netmap::Impl::reached(Record& held, const SocketAddress& at, Now now) {
   store.set_reached(held, true);
   belief.judge(held, now);
   gossip.spread(kOwnSource, held);  // now others may hear of it
+}
+
+/// We saw it fall silent: it is asked at once.
+void Netmap::Impl::lost(const NodeId& relay, Now now) {
+  Record* held = options.passes_on && options.only_reached ? store.find(relay) : nullptr;
+  if (held == nullptr || !held->reached || relay == options.self) return;
+  static_cast<void>(tries.sooner(relay, Tries::kSeen, kAskSilentWithin, now.mono, now));
+  held->unanswered_max = kUnansweredOfSilent;
+}
+
+/// Somebody shows it no more: all that showed it ask it in a quarter of the time that they take for
+/// a newcomer, in an eighth if most of our neighbours say so, and its answer alone decides.
+void Netmap::Impl::doubt(const NodeId& relay, NodeLink by, Now now) {
+  Record* held = options.passes_on && options.only_reached ? store.find(relay) : nullptr;
+  if (held == nullptr || !held->reached || relay == options.self) return;
+  const bool most = 2 * held->doubted > View::kDoubtedMax;
+  const Duration within = Tries::spread(relays()) / (most ? 8 : 4);
+  const bool waits = tries.sooner(relay, by, within, held->answered_at + kAnswerHolds, now);
+  if (!waits && !most) return;
+  const unsigned unanswered = most ? kUnansweredOfSilent : kUnansweredOfDoubted;
+  held->unanswered_max = std::min(held->unanswered_max, unanswered);
+}
+
+void Netmap::Impl::heard(TimePoint at) {
+  if (!heard_at.empty() && at - heard_at.back() < kHeardApart) return;
+  heard_at.push_back(at);
+  while (at - heard_at.front() > kHeardKept) heard_at.pop_front();
+}
+
+/// While it was being dialed.
+bool Netmap::Impl::heard_after(TimePoint from) const {
+  const auto at = std::ranges::upper_bound(heard_at, from);
+  return at != heard_at.end() && *at - from <= kDialTakes;
+}
+
+/// Who hears nothing of anybody meanwhile is cut off itself, and says nothing of others.
+bool Netmap::Impl::is_gone(const Record& held, unsigned unanswered, Now now) const {
+  if (!held.reached || unanswered < held.unanswered_max) return false;
+  if (held.unanswered_max < Record::kUnansweredMax && heard_after(held.asked_at)) return true;
+  return unanswered >= Record::kUnansweredMax && now.mono - last_reached < kConnected;
+}
+
+/// Others hear of it soon: what this node shows no more they ask themselves.
+void Netmap::Impl::not_there(Record& held, Now now) {
+  ++stats.unreached;
+  held.gone = true;
+  store.set_reached(held, false);
+  belief.judge(held, now);
+  gossip.judge_doubts(held);
+  gossip.shown_no_more_by_us(held.entry->descriptor.id, now);
 }
 
 /// Copies of one descriptor wait from many links: the first that verifies makes the others cheap.
@@ -229,6 +299,7 @@ Status Netmap::add(Bytes raw, Now now) {
 
 void Netmap::on_link_ready(NodeLink link, Now now, const LinkFacts& facts) {
   impl_->last_now = std::max(impl_->last_now, now.mono);
+  impl_->heard(now.mono);
   impl_->gossip.on_link_ready(link, now, facts);
   if (!impl_->options.only_reached || !facts.dialed) return;
   Record* held = impl_->store.find(*facts.dialed);
@@ -244,6 +315,14 @@ void Netmap::on_link_closed(NodeLink link) {
   impl_->broken.erase(link);
 }
 
+void Netmap::on_link_silent(NodeLink link, Now now) {
+  if (const auto peer = impl_->gossip.peer_of(link)) lost(*peer, now);
+}
+
+void Netmap::lost(const NodeId& relay, Now now) { impl_->lost(relay, now); }
+
+void Netmap::heard(TimePoint at) { impl_->heard(at); }
+
 bool Netmap::knows(NodeLink link) const { return impl_->gossip.knows(link); }
 
 bool Netmap::on_frame(NodeLink link, std::uint8_t type, Bytes body, Now now) {
@@ -254,11 +333,13 @@ bool Netmap::on_frame(NodeLink link, std::uint8_t type, Bytes body, Now now) {
     ++impl.stats.frames_ignored;
     return true;
   }
+  impl.heard(now.mono);
   bool well_formed = false;
   if (!impl.broken.contains(link)) {
     switch (static_cast<wire::ControlType>(type)) {
       case wire::ControlType::digest:
         well_formed = impl.gossip.on_digest(link, body, now);
+        for (const NodeId& id : impl.gossip.shown_no_more()) impl.doubt(id, link, now);
         break;
       case wire::ControlType::want:
         well_formed = impl.gossip.on_want(link, body, now);
@@ -318,6 +399,11 @@ std::optional<RelayTry> Netmap::next_try(Now now) {
     std::ranges::copy_if(held->entry->descriptor.addresses, std::back_inserter(addresses),
                          [&](const SocketAddress& at) { return held->entry->dialable(at); });
     if (addresses.empty()) return std::nullopt;
+    // Where it was reached it is asked whether it is still there.
+    if (failed == 0 && held->reached &&
+        std::ranges::find(addresses, held->reached_at) != addresses.end()) {
+      return held->reached_at;
+    }
     return addresses[failed % addresses.size()];
   };
   const auto network = [&](const NodeId& id, unsigned failed) {
@@ -330,16 +416,13 @@ std::optional<RelayTry> Netmap::next_try(Now now) {
       impl.tries.forget(next->id);
       continue;
     }
-    if (held->reached && next->failed >= kFailedMax && now.mono - impl.last_reached < kConnected) {
-      ++impl.stats.unreached;
-      impl.store.set_reached(*held, false);
-      impl.belief.judge(*held, now);
-    }
+    if (impl.is_gone(*held, next->failed, now)) impl.not_there(*held, now);
     const auto at = address_of(next->id, next->failed);
     if (!at) {
       impl.tries.forget(next->id);
       continue;
     }
+    held->asked_at = now.mono;
     ++impl.stats.tried;
     return RelayTry{next->id, *at};
   }

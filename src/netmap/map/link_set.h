@@ -2,6 +2,7 @@
 // links and not a table.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -19,6 +20,10 @@ class LinkSet {
   }
   void erase(std::size_t slot) {
     if (slot / 64 < words_.size()) words_[slot / 64] &= ~bit(slot);
+  }
+
+  bool any() const {
+    return std::ranges::any_of(words_, [](std::uint64_t word) { return word != 0; });
   }
 
  private:

@@ -179,6 +179,8 @@ Record* Store::put(EntryPtr entry, Now now, NodeLink source) {
     count(*held, false);
     held->entry = std::move(entry);
     held->has = held->owed = held->sent = {};  // what links had, or were owed, was the old one
+    held->dropped = {};                        // it has spoken since
+    held->doubted = 0;
     count(*held, true);
     changed();
     return held;
@@ -211,6 +213,12 @@ void Store::set_counts(Record& held, bool counts) {
   count(held, false);
   held.counts = counts;
   count(held, true);
+  changed();
+}
+
+void Store::set_doubted(Record& held, unsigned doubted) {
+  if (held.doubted == doubted) return;
+  held.doubted = doubted;
   changed();
 }
 
@@ -254,6 +262,8 @@ void Store::forget_link(NodeLink link, std::size_t slot) {
     held.has.erase(slot);
     held.owed.erase(slot);
     held.sent.erase(slot);
+    held.shown.erase(slot);
+    held.dropped.erase(slot);
     if (held.source != link) continue;
     count(held, false);
     held.source = kGoneSource;
@@ -298,6 +308,7 @@ ViewPtr Store::view() {
   if (view_version_ != version_) {
     std::vector<EntryPtr> entries, withdrawn;
     std::vector<bool> counts;
+    std::vector<std::uint8_t> doubted;
     entries.reserve(held_.size());
     for (const auto& [id, held] : held_) {
       if (held.entry->descriptor.withdrawn) {
@@ -305,10 +316,12 @@ ViewPtr Store::view() {
         continue;
       }
       entries.push_back(held.entry);
-      if (rules_.only_reached) counts.push_back(held.counts);
+      if (!rules_.only_reached) continue;
+      counts.push_back(held.counts);
+      doubted.push_back(static_cast<std::uint8_t>(held.doubted));
     }
-    view_ =
-        std::make_shared<const View>(std::move(entries), std::move(counts), std::move(withdrawn));
+    view_ = std::make_shared<const View>(std::move(entries), std::move(counts),
+                                         std::move(withdrawn), std::move(doubted));
     view_version_ = version_;
   }
   return view_;

@@ -31,18 +31,27 @@ inline constexpr NodeLink kGoneSource{.shard = UINT32_MAX - 1, .link = {}};  // 
 
 struct Record {
   EntryPtr entry;
-  LinkSet has;   // links that hold this one or a newer one, as far as we know
-  LinkSet owed;  // links in whose queue this id stands
-  LinkSet sent;  // links that it was sent to a moment ago
+  LinkSet has;    // links that hold this one or a newer one, as far as we know
+  LinkSet owed;   // links in whose queue this id stands
+  LinkSet sent;   // links that it was sent to a moment ago
+  LinkSet shown;  // links whose last digest of its range showed it
+  // Links of nodes whose word counts that had shown it and show it no more, since it was reached.
+  LinkSet dropped;
+  unsigned doubted = 0;  // how many of those that speak of it these are, in kDoubtedMax parts
   // The rest stays when a newer descriptor of the id comes.
   NodeLink source = kOwnSource;
-  TimePoint since{};               // first held
-  bool reached = false;            // a link to one of its addresses was completed by this node
-  SocketAddress reached_at;        // this one; port 0: not known
-  bool counts = false;             // as a relay for routes
-  TimePoint believed_at{};         // when there was last reason to let it count
-  std::vector<NodeId> vouchers{};  // who showed it and is believed; at most kVouchersMax
-  double renewals = 8;             // that may come at once
+  TimePoint since{};         // first held
+  bool reached = false;      // a link to one of its addresses was completed by this node
+  SocketAddress reached_at;  // this one; port 0: not known
+  bool counts = false;       // as a relay for routes
+  static constexpr unsigned kUnansweredMax = 3;
+  unsigned unanswered_max = kUnansweredMax;  // after so many dials in a row it is reached no more
+  TimePoint asked_at{};                      // when our last dial began
+  TimePoint answered_at{};                   // our own dial
+  bool gone = false;                         // did not answer, and has not been reached since
+  TimePoint believed_at{};                   // when there was last reason to let it count
+  std::vector<NodeId> vouchers{};            // who showed it and is believed; at most kVouchersMax
+  double renewals = 8;                       // that may come at once
   TimePoint renewed_at{};
   std::uint64_t rank() const { return entry->descriptor.rank; }
 };
@@ -88,6 +97,7 @@ class Store {
   /// Whether there is a place for it among the reached ones of its networks and hosts.
   bool may_be_reached(const Record& held) const;
   void set_counts(Record& held, bool counts);
+  void set_doubted(Record& held, unsigned doubted);
   /// Nodes that always have a place: guards and bootstrap entries.
   void keep(std::set<NodeId> ids);
   bool is_kept(const NodeId& id) const { return id == rules_.self || kept_.contains(id); }

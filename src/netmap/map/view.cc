@@ -43,11 +43,14 @@ std::uint64_t next_number() {
 
 View::View(std::vector<EntryPtr> entries) : View(sorted(std::move(entries)), {}) {}
 
-View::View(std::vector<EntryPtr> entries, std::vector<bool> counts, std::vector<EntryPtr> withdrawn)
+View::View(std::vector<EntryPtr> entries, std::vector<bool> counts, std::vector<EntryPtr> withdrawn,
+           std::vector<std::uint8_t> doubted)
     : entries_(std::move(entries)), withdrawn_(std::move(withdrawn)), number_(next_number()) {
+  const bool any_doubted = std::ranges::any_of(doubted, [](std::uint8_t one) { return one > 0; });
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     if (entries_[i]->descriptor.relay && (counts.empty() || counts[i])) {
       relays_.push_back(entries_[i]);
+      if (any_doubted) doubted_.push_back(doubted[i]);
     }
   }
   median_claim_ = median_capacity(relays_);
@@ -73,6 +76,18 @@ double View::claim(std::size_t index) const {
   if (median_claim_ == 0) return 1;
   return std::clamp(relays_[index]->descriptor.capacity_kib_s / median_claim_, 1 / kClaimRange,
                     kClaimRange);
+}
+
+double View::standing(std::size_t index) const {
+  QUDAG_ASSERT(index < relays_.size());
+  if (doubted_.empty()) return 1;
+  return 1 - 0.5 * std::min<unsigned>(doubted_[index], kDoubtedMax) / kDoubtedMax;
+}
+
+double View::standing(const NodeId& id) const {
+  if (doubted_.empty()) return 1;
+  const EntryPtr* found = find_in(relays_, id);
+  return found == nullptr ? 1 : standing(static_cast<std::size_t>(found - relays_.data()));
 }
 
 }  // namespace qudag::netmap

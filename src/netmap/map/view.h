@@ -18,9 +18,11 @@ class View {
   View() = default;
   explicit View(std::vector<EntryPtr> entries);  // any order, ids distinct; sorts by id
   /// Sorted by id already; `counts`: which of them may be relays of a route. Empty: all that say
-  /// so. `withdrawn`: of nodes that have stopped, sorted.
+  /// so. `withdrawn`: of nodes that have stopped, sorted. `doubted`: of `entries`, how many of
+  /// kDoubtedMax parts of those that speak of it show it no more; empty: none.
   View(std::vector<EntryPtr> entries, std::vector<bool> counts,
-       std::vector<EntryPtr> withdrawn = {});
+       std::vector<EntryPtr> withdrawn = {}, std::vector<std::uint8_t> doubted = {});
+  static constexpr unsigned kDoubtedMax = 8;
 
   const Entry* find(const NodeId& id) const;
   /// The same, as a handle; null if there is none.
@@ -38,6 +40,11 @@ class View {
   /// highest claim as for the lowest, 1 for the median's, and 1 for all if that is nothing: nobody
   /// measured these claims.
   double claim(std::size_t index) const;
+  /// What others make of its chance by showing it no more: 1 to 1/2, half of what all of them
+  /// together could take. Only its own silence takes it out.
+  double standing(std::size_t index) const;
+  /// The same, by id; 1 for one that is no relay here.
+  double standing(const NodeId& id) const;
   /// Another one for each view that this process makes; 0 for one of the default constructor. What
   /// is kept about a view is kept by this: its address may be the next one's, too.
   std::uint64_t number() const { return number_; }
@@ -45,6 +52,7 @@ class View {
  private:
   std::vector<EntryPtr> entries_;
   std::vector<EntryPtr> relays_;
+  std::vector<std::uint8_t> doubted_;  // of the relays; empty: none is
   std::vector<EntryPtr> withdrawn_;
   double median_claim_ = 0;  // of the relays, KiB/s
   std::uint64_t number_ = 0;

@@ -73,6 +73,7 @@ void Belief::count_needed(Now now) {
 bool Belief::is_believed(const Record& held) const {
   if (!held.entry->descriptor.relay) return false;
   if (held.reached || store_.is_kept(held.entry->descriptor.id)) return true;
+  if (held.gone) return false;  // whatever others say
   const auto vouched =
       std::ranges::count_if(held.vouchers, [this](const NodeId& id) { return in(id); });
   return static_cast<std::size_t>(vouched) >= needed_;
@@ -90,7 +91,7 @@ void Belief::judge(Record& held, Now now) {
     return store_.set_counts(held, true);
   }
   const bool nobody_says = deaf_ && !believed_.empty();
-  if (held.counts && (nobody_says || now.mono - held.believed_at < kCountsOn)) return;
+  if (held.counts && !held.gone && (nobody_says || now.mono - held.believed_at < kCountsOn)) return;
   store_.set_counts(held, false);
 }
 

@@ -1,4 +1,5 @@
-// Links that brought newcomers take turns; of one the relay that is due first.
+// What we saw fall silent comes first. Links that brought newcomers, or doubts, take turns; of one
+// the relay that is due first.
 #include "netmap/reached/tries.h"
 
 #include "netmap/map/store.h"
@@ -43,9 +44,7 @@ void Tries::put(const NodeId& id, NodeLink source, TimePoint due, unsigned faile
 
 void Tries::newcomer(const NodeId& id, NodeLink source, bool soon, std::size_t relays, Now now) {
   const auto many = static_cast<Duration::rep>(relays);
-  const Duration most =
-      soon ? std::min<Duration>(kSoon * many / 8, 5s)
-           : std::min<Duration>({kLaterPerPair * many * many, kLaterPerRelay * many, kLaterMax});
+  const Duration most = soon ? std::min<Duration>(kSoon * many / 8, 5s) : spread(relays);
   put(id, source, now.mono + random_below(most), 0);
 }
 
@@ -55,6 +54,22 @@ void Tries::reached(const NodeId& id, std::size_t relays, Now now) {
   const auto at = waiting_.find(id);
   const NodeLink source = at == waiting_.end() ? kOwnSource : at->second.source;
   put(id, source, now.mono + least + random_below(least), 0);
+}
+
+Duration Tries::spread(std::size_t relays) {
+  const auto many = static_cast<Duration::rep>(relays);
+  return std::min<Duration>({kLaterPerPair * many * many, kLaterPerRelay * many, kLaterMax});
+}
+
+bool Tries::sooner(const NodeId& id, NodeLink source, Duration within, TimePoint earliest,
+                   Now now) {
+  const auto at = waiting_.find(id);
+  if (at == waiting_.end() || at->second.failed > 0) return false;
+  const TimePoint from = std::max(earliest, now.mono);
+  // One that is due waits for its source's rate, which may be a liar's: what we saw takes it over.
+  const bool ours = source == kSeen && at->second.source != kSeen;
+  if (at->second.due > from + within || ours) put(id, source, from + random_below(within), 0);
+  return true;
 }
 
 void Tries::forget(const NodeId& id) {
@@ -87,10 +102,14 @@ void Tries::keep_if(const std::function<bool(const NodeId&)>& is_held) {
 std::optional<Tries::Try> Tries::next(
     const std::function<std::optional<std::uint64_t>(const NodeId&, unsigned)>& network_of,
     Now now) {
-  for (std::size_t looked = 0; looked < sources_.size(); ++looked) {
-    auto at = sources_.upper_bound(last_served_);
-    if (at == sources_.end()) at = sources_.begin();
-    last_served_ = at->first;
+  for (std::size_t looked = 0; looked <= sources_.size(); ++looked) {
+    auto at = sources_.find(kSeen);
+    if (looked > 0 || at == sources_.end()) {
+      at = sources_.upper_bound(last_served_);
+      if (at == sources_.end()) at = sources_.begin();
+      if (at == sources_.end()) break;
+      last_served_ = at->first;
+    }
     Source& source = at->second;
     if (source.due.empty() || source.due.begin()->first > now.mono) continue;
     const NodeId id = source.due.begin()->second;

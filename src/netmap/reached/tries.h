@@ -35,6 +35,9 @@ class Tries {
   static constexpr double kAtOnceOfNetwork = 8;
   static constexpr std::size_t kNetworksMax = 1024;
 
+  /// The source of what we saw ourselves.
+  static constexpr NodeLink kSeen{.shard = UINT32_MAX - 2, .link = {}};
+
   explicit Tries(Rng& rng) : rng_(rng) {}
 
   /// A relay that was not reached yet, or at other addresses. `soon`: nobody believed says that it
@@ -42,6 +45,11 @@ class Tries {
   void newcomer(const NodeId& id, NodeLink source, bool soon, std::size_t relays, Now now);
   /// It was reached: looked at again after some hours.
   void reached(const NodeId& id, std::size_t relays, Now now);
+  /// Dialed within that time, and not before `earliest`, if it was to be later; it counts against
+  /// `source` then. False: it is being tried anyway.
+  bool sooner(const NodeId& id, NodeLink source, Duration within, TimePoint earliest, Now now);
+  /// All that hear of a relay dial it in that time: about six a minute.
+  static Duration spread(std::size_t relays);
   void forget(const NodeId& id);
   void source_gone(NodeLink source);
   /// Forgets those that are not held any more.

@@ -53,6 +53,7 @@ double RelayDraw::chance(std::size_t index) const {
   const NodeId& id = view_.relays()[index]->descriptor.id;
   double out = policy_.by_speed ? history_.chance(id, now_) : history_.trust(id, now_);
   if (policy_.by_load) out *= history_.loads().share(id, now_);
+  out *= view_.standing(index);
   return history_.measured(id) ? out * view_.claim(index) : out;
 }
 

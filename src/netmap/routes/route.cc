@@ -99,8 +99,15 @@ class Route {
     return entry == nullptr ? kBothFamilies : families_of(*entry);
   }
 
+  /// One that neighbours show no more half as often as another one, at the least.
   EntryPtr take_any(Entries& from) {
-    std::swap(from[rng_.below(from.size())], from.back());
+    std::size_t at = rng_.below(from.size());
+    for (;;) {
+      const double standing = view_.standing(id_of(from[at]));
+      if (standing == 1 || rng_.unit() < standing) break;
+      at = rng_.below(from.size());
+    }
+    std::swap(from[at], from.back());
     EntryPtr out = std::move(from.back());
     from.pop_back();
     return out;

@@ -45,9 +45,15 @@ void GossipHub::link_ready(NodeLink link, const netmap::LinkFacts& facts, Now no
   publish(now);
 }
 
-void GossipHub::link_closed(NodeLink link, Now now) {
+void GossipHub::lost(const NodeId& relay, Now now) {
+  now_ = now;
+  netmap_.lost(relay, now);
+}
+
+void GossipHub::link_closed(NodeLink link, bool silent, Now now) {
   now_ = now;
   waiting_.forget(link);
+  if (silent) netmap_.on_link_silent(link, now);
   netmap_.on_link_closed(link);
 }
 

@@ -59,7 +59,14 @@ class GossipHub final : public netmap::GossipSink {
   // On shard 0's thread.
   Status add(Bytes raw, Now now);
   void link_ready(NodeLink link, const netmap::LinkFacts& facts, Now now);
-  void link_closed(NodeLink link, Now now);
+  void link_closed(NodeLink link, bool silent, Now now);
+  void lost(const NodeId& relay, Now now);
+  /// Netmap::heard.
+  void heard(TimePoint at) {
+    if (at == heard_) return;
+    heard_ = at;
+    netmap_.heard(at);
+  }
   void frame(NodeLink link, std::uint8_t type, Bytes body, Now now);
   void believe(std::vector<NodeId> ids, Now now);
   std::optional<netmap::RelayTry> next_try(Now now);
@@ -97,6 +104,7 @@ class GossipHub final : public netmap::GossipSink {
 
   ShardEnvironment& environment_;
   netmap::Netmap netmap_;
+  TimePoint heard_{};
   std::vector<Sibling*> shards_;
   PeerClocks clocks_;
   std::optional<PeerClocks::Off> clock_off_;
