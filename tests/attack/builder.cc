@@ -13,7 +13,9 @@ using namespace std::chrono_literals;
 constexpr Duration kPace = 10ms;
 constexpr auto kBuildTimeout = 10s;  // as a node waits
 constexpr auto kPatience = 30s;
-constexpr std::size_t kUnderWayMax = 200;  // under half of what one link may ask for in a second
+/// More than a user has; links take turns with builds, so more would wait for each other and, with
+/// those of attackers, be more than a node keeps places for.
+constexpr std::size_t kUnderWayMax = 50;
 constexpr std::size_t kMessageBytes = 256;
 
 RogueOptions options() {

@@ -1,6 +1,6 @@
 // Twelve attackers of every kind among honest nodes. Many seeds of fifty nodes:
 // `./dev sim 1 --attackers --count 100`.
-#include "sim/attackers.h"
+#include "sim/attackers/attackers.h"
 
 #include <gtest/gtest.h>
 

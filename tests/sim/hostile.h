@@ -1,6 +1,6 @@
 // A hostile node in the simulated world: the product's link, circuit and netmap parts without its
 // shard, so that it speaks the protocol to the letter until it does not. What a kind of attacker
-// does differently is in its hooks (attackers_kinds.cc); what all of them see goes to one Ring.
+// does differently is in its hooks (attackers/kinds.cc); what all of them see goes to one Ring.
 //
 //   Host -> link::Endpoint -> CircuitTransport -> circuit::Circuits (through a tap) -> frames of
 //   messages

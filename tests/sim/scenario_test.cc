@@ -29,14 +29,15 @@ INSTANTIATE_TEST_SUITE_P(Seeds, SeededScenario, ::testing::Values(1, 2, 3, 4, 5,
 TEST(Scenario, FiftyNodes) {
   ScenarioOptions options;
   options.seed = 50;
-  options.traffic = 60s;
-  options.crash_every = 20s;
+  options.traffic = 30s;
+  options.crash_every = 15s;
+  options.ttl_max = 20s;
   const ScenarioResult result = run_scenario(options);
   EXPECT_TRUE(result.broken.empty()) << "seed " << options.seed << ": " << result.summary();
   EXPECT_GT(result.delivered, result.sent * 8 / 10) << result.summary();
 }
 
-/// A hundred nodes take half a minute of CPU a seed: `./dev sim SEED --crowd`.
+/// A hundred nodes take half a minute of CPU a seed, so one is here: `./dev sim SEED --crowd`.
 class Crowd : public ::testing::TestWithParam<std::uint64_t> {};
 
 TEST_P(Crowd, StaysInsideItsBoundsAndLeavesNothing) {
@@ -49,7 +50,7 @@ TEST_P(Crowd, StaysInsideItsBoundsAndLeavesNothing) {
   EXPECT_GT(result.delivered, result.sent / 3) << result.summary();
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, Crowd, ::testing::Values(1, 2));
+INSTANTIATE_TEST_SUITE_P(Seeds, Crowd, ::testing::Values(1));
 
 TEST(Scenario, APartitionHealsAndNothingIsLostSilently) {
   ScenarioOptions options;
@@ -78,7 +79,8 @@ TEST(Scenario, OneSeedGivesOneRun) {
   options.seed = 5;
   options.nodes = 8;
   options.traffic = 30s;
-  options.crash_every = 10s;
+  options.crash_every = 15s;
+  options.ttl_max = 20s;
   const ScenarioResult first = run_scenario(options);
   const ScenarioResult second = run_scenario(options);
   EXPECT_EQ(first.summary(), second.summary());

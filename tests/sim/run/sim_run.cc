@@ -5,7 +5,7 @@
 //   checked
 //   --attackers                        fifty honest nodes and twelve attackers of every kind;
 //                                      --without KIND leaves one out, --short sends for 30 s
-#include "sim/attackers.h"
+#include "sim/attackers/attackers.h"
 #include "sim/scenario.h"
 
 #include <fmt/format.h>

@@ -4,7 +4,7 @@
 // Honest: 30 relays, 14 nodes that are no relay, 6 that nobody can address. Each sends one message
 // after the other, most of them to attackers, some to each other; a few are signed. What comes out:
 //
-//   - for each rule of the attackers (attackers_ring.h): guesses, hits, and the hits that chance
+//   - for each rule of the attackers (ring.h): guesses, hits, and the hits that chance
 //     would have given, apart for messages whose first hop was an attacker's (`both ends`, where
 //     matching times wins: the threat model gives that up) and for all others (`one end`);
 //   - the attackers' share of first and last hops, and the honest relays';
@@ -12,7 +12,7 @@
 //   - messages without an outcome.
 #pragma once
 
-#include "sim/attackers_ring.h"
+#include "sim/attackers/ring.h"
 
 #include <array>
 #include <cstdint>

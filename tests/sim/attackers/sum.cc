@@ -1,5 +1,5 @@
 // Figures of many seeds of the attackers' simulation, and what must hold.
-#include "sim/attackers.h"
+#include "sim/attackers/attackers.h"
 
 #include <fmt/format.h>
 

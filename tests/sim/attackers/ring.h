@@ -106,7 +106,7 @@ class Ring {
   std::uint64_t circuits_killed_ = 0, came_again_ = 0;
 };
 
-/// One of each kind; see attackers_kinds.cc.
+/// One of each kind; see kinds.cc.
 enum class Kind : std::uint8_t {
   ids,
   partial,

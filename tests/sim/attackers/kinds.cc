@@ -1,5 +1,5 @@
 // The twelve kinds of attackers. Each does one thing; what it sees goes to the Ring.
-#include "sim/attackers_ring.h"
+#include "sim/attackers/ring.h"
 
 #include "base/limits.h"
 #include "circuit/wire.h"

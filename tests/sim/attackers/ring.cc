@@ -1,4 +1,4 @@
-#include "sim/attackers_ring.h"
+#include "sim/attackers/ring.h"
 
 #include "base/bytes.h"
 

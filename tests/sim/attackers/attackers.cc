@@ -1,4 +1,4 @@
-#include "sim/attackers.h"
+#include "sim/attackers/attackers.h"
 
 #include "base/bytes.h"
 #include "sim/sim_network.h"
