@@ -80,13 +80,13 @@ struct Position {
     for (const auto& [id, count] : seen) out -= count / draws * std::log2(count / draws);
     return out;
   }
-  /// The most drawn relay, in even parts.
+  /// The most drawn relay, in equal shares.
   double most() const {
     double out = 0;
     for (const auto& [id, count] : seen) out = std::max(out, count);
     return out * kRelays / draws;
   }
-  /// The first relays of the map together, in even parts of as many.
+  /// The first relays of the map together, in equal shares of as many.
   double first_ones(std::size_t count) const {
     double out = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -235,8 +235,9 @@ Status paths_scenario(const BenchArgs& args, Results& out) {
   }
   out.note(fmt::format(
       "paths: {} relays, {} hops. clients: nodes that are no relay, with {} second guards; relays: "
-      "any second hop. `_most` is the share of the most drawn relay in even parts, of {} draws, so "
-      "chance alone makes it {:.2f} or so; `_liars` that of all who claim, in even parts. "
+      "any second hop. `_most` is the share of the most drawn relay in equal shares, of {} draws, "
+      "so "
+      "chance alone makes it {:.2f} or so; `_liars` that of all who claim, in equal shares. "
       "one_node: all routes of one node. hostile_second_hop: the "
       "part of nodes that had one of {} hostile relays as second hop within 200 circuits.",
       kRelays, kHops, kSecondGuards, nodes,

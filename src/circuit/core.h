@@ -81,7 +81,7 @@ class Core {
   void make_place(LinkId link, Priority priority, std::size_t more, Now now);
   /// Less than half of an equal share of what the circuits of links hold.
   bool holds_little(LinkId link) const;
-  /// Half of an even part of what came over such links in the last one or two seconds.
+  /// Half of an equal share of what came over such links in the last one or two seconds.
   double little_brought(Now now) const;
   /// Less than that, which is found out once for many links.
   bool brings_little(LinkId link, double little, Now now) const;

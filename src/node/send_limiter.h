@@ -10,7 +10,7 @@
 // The bytes of a priority have a window (send_windows) that is far below the memory bound: what an
 // application offers above the network's rate is refused here, at once, and never becomes pressure
 // on memory. Every priority has its own, so low cannot fill what normal needs, nor the other way
-// round. The limiters of a node share the windows: each has an even part for itself, and what
+// round. The limiters of a node share the windows: each has an equal share for itself, and what
 // others do not use.
 //
 // Threads: any, but for leave(), which is the shard's. Nothing here makes the shard wait: it takes

@@ -333,12 +333,7 @@ void Shard::link_ready(link::LinkId link, Now now) {
   const netmap::LinkFacts facts = info ? facts_of(*info) : netmap::LinkFacts{};
   if (facts.dialed) {
     routes_.linked(*facts.dialed, facts.remote, info->smoothed_rtt);
-    const auto is_named = [&](const PeerAddress& entry) {
-      return !entry.name.empty() && entry.id == *facts.dialed;
-    };
-    if (std::ranges::any_of(setup_.options->bootstrap, is_named)) {
-      names_reached_.insert(*facts.dialed);
-    }
+    if (entries_) entries_->on_reached(*facts.dialed);
   }
   if (info && !info->dialer) tell_time(link, now);
   tell_hub({.link = link, .facts = facts}, now);
@@ -408,21 +403,20 @@ void Shard::close_link(LinkId link, wire::EndCode code, Now now) {
   endpoint_->close(link, code, now);
 }
 
+/// Gossip may hold a descriptor that an earlier run of this identity made a moment ago, or with a
+/// clock ahead of ours: its keys are gone, so ours must supersede it. Or that run withdrew.
+bool Shard::others_hold_an_earlier_one(Now now) const {
+  const NodeId& self = setup_.identity->id();
+  if (setup_.options->known && view_->find_withdrawn(self) != nullptr) return true;
+  const netmap::Entry* const held = view_->find(self);
+  const auto key = held == nullptr ? nullptr : held->onion_key(now.unix_seconds);
+  return key != nullptr && key->bytes() != keys_.front().key.pair->public_bytes();
+}
+
 void Shard::set_view(netmap::ViewPtr view, Now now) {
   view_ = view;
-  // Gossip may hold a descriptor that an earlier run of this identity made a moment ago, or with a
-  // clock ahead of ours: its keys are gone, so ours must supersede it.
-  if (const netmap::Entry* own = view_->find(setup_.identity->id());
-      own != nullptr && setup_.index == 0 && !keys_.empty() &&
-      own->onion_key(now.unix_seconds) != nullptr &&
-      own->onion_key(now.unix_seconds)->bytes() != keys_.front().key.pair->public_bytes()) {
-    renew_at_ = now.mono;
-  }
-  // Or that an earlier run of it withdrew.
-  if (setup_.index == 0 && phase_ == Phase::running && setup_.options->known &&
-      view_->find_withdrawn(setup_.identity->id()) != nullptr) {
-    renew_at_ = now.mono;
-  }
+  const bool announces = setup_.index == 0 && phase_ == Phase::running && !keys_.empty();
+  if (announces && others_hold_an_earlier_one(now)) renew_at_ = now.mono;
   transport_.set_view(view);
   warm_.set_view(view);
   routes_.set_view(std::move(view));

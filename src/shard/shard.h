@@ -14,6 +14,7 @@
 #include "shard/circuit_transport.h"
 #include "shard/completions.h"
 #include "shard/gossip/bootstrap.h"
+#include "shard/gossip/entry_dialer.h"
 #include "shard/gossip/gossip_hub.h"
 #include "shard/key_ring.h"
 #include "shard/protection/load_reports.h"
@@ -131,10 +132,10 @@ class Shard final : public runtime::Driven,
   void tell_time(Now now);
   void tell_time(link::LinkId link, Now now);
   void look_where_we_are(Now now);
+  bool others_hold_an_earlier_one(Now now) const;
   void believe(Now now);
   void dial_known(const NodeId& id, Now now);
   std::vector<NodeId> guards_to_dial() const;
-  void dial_entry(const PeerAddress& peer, Now now);
   void dial_one_of(const NodeId& id, std::span<const SocketAddress> addresses, Now now);
   bool may_try_relays() const {
     return setup_.options->relay && bootstrap_ && phase_ == Phase::running && may_open_ahead();
@@ -197,12 +198,8 @@ class Shard final : public runtime::Driven,
   } seen_;
 
   // Shard 0 only.
-  std::set<link::LinkId> tries_;  // dialed only to see whether a relay can be reached
-  // Of bootstrap entries: names that are being looked up, how often each was dialed, and those of
-  // them that the last dial reached.
-  std::set<std::string> names_asked_;
-  std::map<std::string, std::size_t> names_dialed_;
-  std::set<NodeId> names_reached_;
+  std::set<link::LinkId> tries_;        // dialed only to see whether a relay can be reached
+  std::optional<EntryDialer> entries_;  // the first of the shards only, as bootstrap_
   std::optional<Bootstrap> bootstrap_;
   std::vector<SocketAddress> addresses_;
   std::vector<HeldKey> keys_;

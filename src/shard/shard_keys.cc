@@ -30,13 +30,22 @@ void Shard::start(std::vector<SocketAddress> addresses, Now now) {
   setup_.guards->with([this](netmap::Guards& guards) { guards_kept_ = guards.version(); });
   keep_netmap_at_ = now.mono + kKeepNetmapFirst;
   // A refusal or failure shows as no link; the next round tries again.
+  entries_.emplace(EntryDialer::Parts{
+      .entries = setup_.options->bootstrap,
+      .environment = *setup_.environment,
+      .may_dial = [this] { return phase_ == Phase::running; },
+      .is_linked = [this](const NodeId& id) { return endpoint_->find(id).has_value(); },
+      .dial_known = [this](const NodeId& id,
+                           Now then) { return transport_.dial(id, then).has_value(); },
+      .dial_at = [this](const NodeId& id, std::span<const SocketAddress> at,
+                        Now then) { dial_one_of(id, at, then); }});
   bootstrap_.emplace(
       Bootstrap::Parts{
           .self = setup_.identity->id(),
           .relay = setup_.options->relay,
           .entries = setup_.options->bootstrap,
           .interval = setup_.options->gossip_interval,
-          .dial_entry = [this](const PeerAddress& peer, Now then) { dial_entry(peer, then); },
+          .dial_entry = [this](const PeerAddress& peer, Now then) { entries_->dial(peer, then); },
           .dial_known = [this](const NodeId& id, Now then) { dial_known(id, then); },
           .guards = [this] { return guards_to_dial(); },
           .begins_round = [this](Now then) { believe(then); }},
@@ -44,25 +53,6 @@ void Shard::start(std::vector<SocketAddress> addresses, Now now) {
   static_cast<void>(clock_watch_.moved(now));  // from here on
   believe(now);                                // before what was kept is known again
   renew(now);
-}
-
-/// A name is looked up at each attempt, but not while there is a link, nor when the last dial
-/// reached the node and gossip says where it is.
-void Shard::dial_entry(const PeerAddress& peer, Now now) {
-  if (peer.name.empty()) return dial_one_of(peer.id, {&peer.at, 1}, now);
-  if (endpoint_->find(peer.id) || names_asked_.contains(peer.name)) return;
-  if (names_reached_.erase(peer.id) > 0 && transport_.dial(peer.id, now)) return;
-  const bool asked = setup_.environment->resolve(
-      peer.name, peer.at.port, [this, peer](runtime::Addresses found, Now then) {
-        names_asked_.erase(peer.name);
-        setup_.environment->on_looked_up(peer.name, found ? "" : found.error().detail);
-        if (!found || phase_ != Phase::running) return;
-        // Each attempt begins with another one: the first may be dead for good.
-        const auto first = static_cast<std::ptrdiff_t>(names_dialed_[peer.name]++ % found->size());
-        std::ranges::rotate(*found, found->begin() + first);
-        dial_one_of(peer.id, *found, then);
-      });
-  if (asked) names_asked_.insert(peer.name);
 }
 
 /// The first that was not dialed in vain lately.

@@ -193,7 +193,7 @@ TEST(PathChoice, GainsLatencyAndStaysOpen) {
     }
     EXPECT_LT(ours.mean_ms, even.mean_ms);
     EXPECT_LT(ours.most_likely, 0.1);
-    EXPECT_LT(ours.most_likely, 3.0 / kRelays) << "twice its even part, and chance";
+    EXPECT_LT(ours.most_likely, 3.0 / kRelays) << "twice its equal share, and chance";
   }
   std::printf("mean gain %.3f\n", gain);
   EXPECT_GT(gain, 1.1);

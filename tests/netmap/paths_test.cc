@@ -65,7 +65,7 @@ struct Shares {
 
 // ---- claims -------------------------------------------------------------------------------------
 
-/// A new node each time. One liar of 200 had 42 times its even part of the first hops (21 % of
+/// A new node each time. One liar of 200 had 42 times its equal share of the first hops (21 % of
 /// all).
 TEST(Paths, WhoClaimsCapacityGainsNothingBeforeItIsMeasured) {
   constexpr int kNodes = 8'000;
@@ -86,7 +86,7 @@ TEST(Paths, WhoClaimsCapacityGainsNothingBeforeItIsMeasured) {
       for (unsigned hop = 0; hop < kHops; ++hop) {
         double together = 0;
         for (std::uint64_t i = 1; i <= liars; ++i) together += shares.of(hop, i);
-        // Forty draws are an even part: the most of 200 is some way above it by chance.
+        // Forty draws are an equal share: the most of 200 is some way above it by chance.
         EXPECT_LE(shares.most(hop) * 200, 2) << liars << " liars, hop " << hop + 1;
         EXPECT_LE(together, static_cast<double>(liars) / 200 * 1.25 + 0.004);
       }
@@ -147,7 +147,8 @@ TEST(Paths, NobodyIsAboveTwiceItsEvenShareWithEverythingTogether) {
   }
 }
 
-/// With four guards in use and the other three full, the idle one has at most twice its even part.
+/// With four guards in use and the other three full, the idle one has at most twice its equal
+/// share.
 TEST(Paths, AGuardGetsTwiceItsEvenPartAtMost) {
   const View view = map_of(40, 0);
   RelayHistory history;

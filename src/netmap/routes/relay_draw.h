@@ -3,7 +3,7 @@
 // A relay's chance is what the history gives, times its share by the load that it reports, times
 // what its claim moves once it was measured, and at least half of that while neighbours show it no
 // more (View::standing); all of it cut by share_cap, so that none has more than kShareMax times its
-// even part of a draw.
+// equal share of a draw.
 // A draw is rejection sampling: pick evenly, keep with the probability of its chance, refuse what
 // may not stand here. When luck is bad, the whole list is summed instead, so a relay that may be
 // chosen is always found.
@@ -21,7 +21,7 @@ namespace qudag::netmap {
 
 class RelayDraw {
  public:
-  /// Of the even part of each position; the promise is twice as much (docs/threat-model.md).
+  /// Of the equal share of each position; the promise is twice as much (docs/threat-model.md).
   static constexpr double kShareMax = 1.8;
 
   using Entries = std::span<const EntryPtr>;

@@ -21,7 +21,7 @@ namespace {
 constexpr double kSame = 1e-9;  // loads that differ by less are equal
 /// Guards in use that are only slow are waited for: each further one is one more that sees us.
 constexpr Duration kDialWaits = std::chrono::seconds(1);
-constexpr double kGuardShareMax = 2;  // of the circuits that would be a guard's even part
+constexpr double kGuardShareMax = 2;  // of the circuits that would be a guard's equal share
 
 using Entries = std::vector<EntryPtr>;
 
@@ -171,7 +171,7 @@ class Route {
 
   /// Whose circuits of ours, and this one more, are the fewest for its reliability and load: so
   /// their numbers become as those are. Equal ones have the same luck. How near a guard is does not
-  /// count: it would tell where we are. None gets more than twice its even part, whatever the
+  /// count: it would tell where we are. None gets more than twice its equal share, whatever the
   /// others say of themselves.
   EntryPtr least_loaded(const Entries& suited) {
     ++(suited.size() > 1 ? guards_.choices.least : guards_.choices.only);

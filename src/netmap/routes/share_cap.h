@@ -1,4 +1,4 @@
-// No relay is more likely than so many times its even part, whatever it is better at than others,
+// No relay is more likely than so many times its equal share, whatever it is better at than others,
 // and whatever is said of those.
 //
 // All that makes one relay likelier than another (speed, load, claims, failures) can be brought

@@ -2,7 +2,7 @@
 //
 //   1. a link has a rate of its own;
 //   2. all links together have the shard's. Half of what it has saved up is for links that ask for
-//      less than an even part of the rate, so that a flood by some is no reason to refuse others.
+//      less than an equal share of the rate, so that a flood by some is no reason to refuse others.
 //
 // The shard's rate is also what the replay window is sized for (limits::replay_entries): what this
 // lets in fits there.
@@ -81,7 +81,7 @@ class BuildLimiter {
   static constexpr std::uint64_t kBurst = 2;  // seconds
 
  private:
-  /// An even part of the rate for each link that asked lately, with a burst; at least so many.
+  /// An equal share of the rate for each link that asked lately, with a burst; at least so many.
   struct Part {
     double left = kPartLeast;
     TimePoint at{};
