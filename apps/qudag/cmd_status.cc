@@ -110,8 +110,8 @@ std::string readable(const StatusArgs& args, const std::string& page) {
   std::string out;
   for (const auto& [key, field] : value.as_object()) {
     const std::string_view name(key.data(), key.size());
-    // It is null until peers of three networks have told the time.
-    const bool unknown = name == "clock_off_s" && field.is_null();
+    // Null until peers of three networks have told the time, or somebody came or could have come.
+    const bool unknown = (name == "clock_off_s" || name == "reachable") && field.is_null();
     const std::string text = name == "inbox" ? inbox_text(field) : shown(field);
     out += fmt::format("{:<14} {}\n", name, unknown ? "unknown yet" : text);
   }

@@ -67,6 +67,9 @@ struct NodeStatus {
   /// By how much the wall clock is ahead of the peers' (behind: negative); nothing while fewer than
   /// three networks have said what time it is.
   std::optional<std::chrono::seconds> clock_off;
+  /// Whether others reach it at an address that it publishes: one that it never sent anything to
+  /// has linked to it (true), or relays know of it and none came in ten minutes (false).
+  std::optional<bool> reachable;
   std::uint64_t memory_used = 0;  ///< reserved bytes, and the bound they stand under
   std::uint64_t memory_limit = 0;
   std::uint64_t rss = 0;  ///< resident bytes of the process

@@ -158,6 +158,7 @@ Status Node::Impl::start() {
   const unsigned shards = shard_count(options_.shards);
   threads_.resize(shards);
   joining_.begin(shards, !options_.bootstrap.empty());
+  reachability_.begin(id(), options_.relay && options_.known);
   if (auto ok = open_sockets(shards); !ok) return ok;
   if (auto ok = open_inbox(); !ok) return ok;
   placement_ = std::make_unique<node::Placement>(
@@ -391,8 +392,29 @@ void Node::Impl::set_room_handler(RoomHandler handler) {
 
 // ---- joining
 //
+void Node::Impl::on_link(const SocketAddress& remote, bool dialed) {
+  reachability_.on_link(remote, dialed);
+}
+
+void Node::Impl::look_at_reachability(const netmap::View& view) {
+  const TimePoint now = runtime::system_now().mono;
+  reachability_.look(view, joining_.state(kRelaysDefault).joined, now);
+  const auto change = reachability_.take_change();
+  if (!change) return;
+  if (*change) {
+    log_.info("others reach this node at an address that it publishes");
+  } else {
+    log_.warn(
+        "nobody has reached this node in {} minutes, though relays that it never dialed know of "
+        "it, so they do not use it as a relay: open UDP port {} in the firewall or router, or name "
+        "with `publish` the address at which others reach it, or set `relay = false`",
+        node::Reachability::kPatience / 1min, address_.port);
+  }
+}
+
 void Node::Impl::on_means(unsigned shard, const shard::Means& means, const netmap::ViewPtr& view) {
   joining_.update(shard, means, view);
+  if (shard == 0) look_at_reachability(*view);
   tell_joined();
   const auto change = joining_.take_change(join_logged_);
   if (!change) return;
@@ -522,6 +544,7 @@ NodeStatus Node::Impl::status_of(std::vector<shard::ShardReport>&& reports) cons
   const JoinState join = joining_.state(kRelaysDefault);
   out.joined = join.joined;
   out.not_joined = join.reason;
+  out.reachable = reachable();
   out.memory_used = bound_->node().used();
   out.memory_limit = bound_->node().bytes_max();
   out.rss = node::resident_bytes();

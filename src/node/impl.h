@@ -10,6 +10,7 @@
 #include "node/placement.h"
 #include "node/process/app_pool.h"
 #include "node/process/process.h"
+#include "node/reachability.h"
 #include "node/requests.h"
 #include "node/shard_query.h"
 #include "node/shard_thread.h"
@@ -87,6 +88,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   void set_handler(ChannelNumber channel, MessageHandler handler);
   void set_room_handler(RoomHandler handler);
   const node::Joining& joining() const { return joining_; }
+  std::optional<bool> reachable() const { return reachability_.reached(); }
   JoinState wait_until_joined(Duration timeout, unsigned relays) const;
   bool wait_until_known(const NodeId& id, Duration timeout) const;
   void set_join_handler(JoinHandler handler);
@@ -94,6 +96,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
  private:
   // shard::ShardEnvironment
   Accept on_message(Message&& message, const std::array<std::byte, 16>& key) override;
+  void on_link(const SocketAddress& remote, bool dialed) override;
   void on_means(unsigned shard, const shard::Means& means, const netmap::ViewPtr& view) override;
   void on_threw(std::string_view callback) override;
   void on_ended(unsigned shard, const shard::EndedByPriority& ended) override;
@@ -137,6 +140,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   void run(node::ShardThread& thread);
   void answer_rest(node::ShardThread& thread);
   void take_in(node::ShardThread& thread, Now now);
+  void look_at_reachability(const netmap::View& view);
   void tell_joined();
   void look_at_joining();
   void begin_stop(Duration grace);
@@ -168,6 +172,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   bool stopped_ = false;
 
   node::Joining joining_;
+  node::Reachability reachability_;
   std::uint64_t join_logged_ = 0;  // the last change that the log has
   node::Requests requests_;
   std::mutex handler_mutex_;

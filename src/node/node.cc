@@ -233,6 +233,7 @@ std::future<std::vector<MetricSample>> Node::metrics() const {
         shard::ShardReport& own = reports.emplace_back();  // a row of the node's own
         own.bounded = impl->bounded();
         own.joined = impl->joining().state(kRelaysDefault).joined;
+        own.reachable = impl->reachable();
         return node::to_metrics(reports, impl->bound(), impl->inbox_stats());
       });
 }

@@ -31,6 +31,7 @@ struct ShardReport {
   std::size_t nodes_known = 0;
   std::size_t relays_known = 0;
   bool joined = false;                      // of the row that is the node's own
+  std::optional<bool> reachable;            // the same
   std::optional<std::int64_t> clock_off_s;  // shard 0 only
   std::uint64_t loop_turns = 0;
   std::uint64_t loop_sleeps = 0;
@@ -77,6 +78,11 @@ inline constexpr telemetry::Metric<ShardReport> kShard[] = {
       Kind::gauge},
      no_label,
      [](const ShardReport& s) { return s.joined ? 1.0 : 0.0; }},
+    {{"qudag_reachable",
+      "Whether others reach the node at an address that it publishes: 1; 0 while nobody has.",
+      Kind::gauge},
+     no_label,
+     [](const ShardReport& s) { return s.reachable == true ? 1.0 : 0.0; }},
     {{"qudag_clock_off_seconds",
       "How far the wall clock is ahead of the peers, by the median of their networks; 0 while it "
       "is not known.",

@@ -335,6 +335,7 @@ void Shard::link_ready(link::LinkId link, Now now) {
     routes_.linked(*facts.dialed, facts.remote, info->smoothed_rtt);
     if (entries_) entries_->on_reached(*facts.dialed);
   }
+  if (info) setup_.environment->on_link(info->remote, info->dialer);
   if (info && !info->dialer) tell_time(link, now);
   tell_hub({.link = link, .facts = facts}, now);
   if (ready_links_.insert(link).second) tell_means(now);

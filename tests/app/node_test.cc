@@ -39,8 +39,9 @@ TEST(Node, TellsWhenReadyAndStopsOnSigterm) {
   EXPECT_EQ(status.exit, 0);
   EXPECT_EQ(field(status.out, "id"), field(ready, "id"));
   EXPECT_THAT(status.out, HasSubstr("\"clock_off_s\":null"));
-  EXPECT_THAT(run({"status", "--socket", directory / "s"}).out,
-              HasSubstr("clock_off_s    unknown yet\n"));
+  EXPECT_THAT(
+      run({"status", "--socket", directory / "s"}).out,
+      AllOf(HasSubstr("clock_off_s    unknown yet\n"), HasSubstr("reachable      unknown yet\n")));
   node.signal(SIGTERM);
   const Ran ended = node.wait();
   EXPECT_EQ(ended.exit, 0) << ended.err;

@@ -128,6 +128,8 @@ TEST(Join, EveryNodeOfANetworkJoins) {
     EXPECT_EQ(metric(*node, "qudag_joined"), 1);
   }
   EXPECT_TRUE(told.get_future().get().joined);
+  EXPECT_EQ(nodes[0]->status().get().reachable, true) << "it dialed nobody, and others came";
+  EXPECT_EQ(metric(*nodes[0], "qudag_reachable"), 1);
   NodeId nobody;
   nobody.bytes.fill(std::byte{9});
   EXPECT_FALSE(nodes[1]->is_known(nobody));

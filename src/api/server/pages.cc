@@ -52,6 +52,7 @@ std::string status_json(const NodeStatus& s) {
              {"not_joined", s.joined ? json::value(nullptr) : json::value(text(s.not_joined))},
              {"clock_off_s",
               s.clock_off ? json::value(s.clock_off->count()) : json::value(nullptr)},
+             {"reachable", s.reachable ? json::value(*s.reachable) : json::value(nullptr)},
              {"memory_used", s.memory_used},
              {"memory_limit", s.memory_limit},
              {"rss", s.rss},

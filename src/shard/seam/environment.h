@@ -60,6 +60,10 @@ class ShardEnvironment {
   virtual void on_means(unsigned shard, const Means& means, const netmap::ViewPtr& view) {
     static_cast<void>(shard), static_cast<void>(means), static_cast<void>(view);
   }
+  /// A link is ready, to or from that address. On the shard's thread.
+  virtual void on_link(const SocketAddress& remote, bool dialed) {
+    static_cast<void>(remote), static_cast<void>(dialed);
+  }
   /// That callback of the application has thrown what std::current_exception() is. Any thread.
   virtual void on_threw(std::string_view callback) { static_cast<void>(callback); }
   /// A message for the application. `key`: what it is known by, the same when its sender sends it
