@@ -1,6 +1,6 @@
 /* run: alone */
-/* Two nodes by the C interface: one asks, the other answers; each waits with poll(2). No callback,
- * no thread of our own. */
+/* Two nodes by the C interface: one asks, the other answers and acknowledges the question; each
+ * waits with poll(2). No callback, no thread of our own. */
 #include <qudag/qudag.h>
 
 #include <poll.h>
@@ -35,6 +35,7 @@ static qudag_node *start(const char *bootstrap) {
   if (options == NULL) return NULL;
   int error = qudag_options_set_shards(options, 1);
   if (error == 0) error = qudag_options_set_log_level(options, "warn");
+  if (error == 0) error = qudag_options_set_acknowledged(options, 1);
   if (error == 0 && bootstrap != NULL) error = qudag_options_add_bootstrap(options, bootstrap);
   if (error == 0) error = qudag_start(options, &node);
   qudag_options_free(options);
@@ -67,6 +68,8 @@ int main(void) {
   const size_t head = strlen(text);
   const size_t bytes = qudag_message_copy(question, 0, text + head, sizeof text - head);
   if (qudag_reply(server, question, text, head + bytes, NULL, NULL) != 0) return failed("reply");
+  /* Its sender is told `delivered` only now: the question has its answer. */
+  if (qudag_acknowledge(server, question, QUDAG_TAKEN, 0) != 0) return failed("acknowledge");
   qudag_message_free(question);
 
   qudag_message *answer = receive(client);
@@ -76,6 +79,7 @@ int main(void) {
   size_t size = 0;
   const char *piece = qudag_message_piece(answer, 0, &size);
   printf("the answer is \"%.*s\"\n", (int)size, piece);
+  if (qudag_acknowledge(client, answer, QUDAG_TAKEN, 0) != 0) return failed("acknowledge");
   const int right = ours && size == 15 && memcmp(piece, "you said: hello", size) == 0;
   qudag_free(client);
   qudag_free(server);

@@ -53,7 +53,8 @@ enum {
   QUDAG_WOULD_BLOCK = 207, /* nothing is there now */
   QUDAG_TIMED_OUT = 305,
   QUDAG_SHUTTING_DOWN = 307,
-  QUDAG_CANCELLED = 308
+  QUDAG_CANCELLED = 308,
+  QUDAG_NOT_FOUND = 503
 };
 
 typedef enum { QUDAG_HIGH = 0, QUDAG_NORMAL = 1, QUDAG_LOW = 2 } qudag_priority;
@@ -65,6 +66,9 @@ typedef enum {
   QUDAG_REFUSED = 2,
   QUDAG_FAILED = 3
 } qudag_outcome_kind;
+
+/* What became of a received message that its sender waits for: see qudag_acknowledge(). */
+typedef enum { QUDAG_TAKEN = 0, QUDAG_REFUSE = 1, QUDAG_AGAIN = 2 } qudag_answer;
 
 typedef struct {
   uint8_t bytes[16];
@@ -120,6 +124,8 @@ QUDAG_C_API int qudag_options_set_known(qudag_options* options, int known);
 QUDAG_C_API int qudag_options_set_shards(qudag_options* options, unsigned shards);
 QUDAG_C_API int qudag_options_set_memory(qudag_options* options, uint64_t bytes);
 QUDAG_C_API int qudag_options_set_gossip_interval(qudag_options* options, uint32_t seconds);
+/* Not 0: messages of channel 0 are acknowledged by the caller, see qudag_listen_acknowledged(). */
+QUDAG_C_API int qudag_options_set_acknowledged(qudag_options* options, int acknowledged);
 /* "trace", "debug", "info", "warn", "error", "off". */
 QUDAG_C_API int qudag_options_set_log_level(qudag_options* options, const char* level);
 
@@ -170,11 +176,24 @@ QUDAG_C_API int qudag_next_outcome(qudag_node* node, qudag_outcome* outcome);
  */
 
 /* From now on messages of that channel wait here as well (`on` not 0), or are refused. Those of
- * channel 0 do from the start. */
+ * channel 0 do from the start. Their senders are told `delivered` when they come to wait here. */
 QUDAG_C_API int qudag_listen(qudag_node* node, uint16_t channel, int on);
-/* Takes the oldest message; QUDAG_WOULD_BLOCK when there is none. Its sender was told `delivered`
- * when it came to wait here: at most 4,096 messages and 64 MiB do, then senders are refused. */
+/* As qudag_listen() with `on`, but a message is in hand from the time that qudag_receive() gives it
+ * out, and its sender is told nothing before qudag_acknowledge(). A sender that sends it again
+ * meanwhile, because a circuit failed, does not make a second one of it. */
+QUDAG_C_API int qudag_listen_acknowledged(qudag_node* node, uint16_t channel);
+/* Takes the oldest message; QUDAG_WOULD_BLOCK when there is none. At most 4,096 messages and 64 MiB
+ * wait here or are in hand; then senders are refused. */
 QUDAG_C_API int qudag_receive(qudag_node* node, qudag_message** message);
+/* What became of a message in hand, once: QUDAG_TAKEN, and its sender is told `delivered`;
+ * QUDAG_REFUSE, and it is told `refused`; QUDAG_AGAIN, and it is told nothing: the message waits
+ * here again after `delay_ms` (3,600,000 at most; 0 with the other two), behind those that wait
+ * then, and `message` is empty. In each case `message` is still to be freed. What is over its time
+ * to live comes to nobody: its sender is told `expired`, and an answer that comes later does
+ * nothing. QUDAG_NOT_FOUND: it is not in hand. */
+QUDAG_C_API int qudag_acknowledge(qudag_node* node, qudag_message* message, qudag_answer answer,
+                                  uint32_t delay_ms);
+/* A message in hand that is freed without an answer is refused. */
 QUDAG_C_API void qudag_message_free(qudag_message* message);
 QUDAG_C_API size_t qudag_message_size(const qudag_message* message);
 /* Copies up to `bytes` bytes from `offset` on; how many it were. */

@@ -268,6 +268,7 @@ void Node::Impl::finish_stop() {
     if (thread.thread.joinable()) thread.thread.join();
     if (thread.intake) answer_rest(thread);
   }
+  ended_.store(true, std::memory_order_release);
   if (inbox_) inbox_->stop();
   requests_.end_all(Errc::shutting_down);
   workers_.reset();

@@ -168,6 +168,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   TimePoint started_{};
   bool said_alone_ = false;  // on shard 0
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> ended_{false};  // no thread of a shard runs any more
   std::mutex stop_mutex_;
   bool stopped_ = false;
 

@@ -158,6 +158,7 @@ Status Node::Impl::cancel(const MessageId& id) {
 
 Status Node::Impl::acknowledge(const Receipt& receipt, Accept answer) {
   if (answer > Accept::queue_full) return fail(Errc::invalid_argument, "not an answer");
+  if (ended_.load(std::memory_order_acquire)) return fail(Errc::shutting_down);
   const auto to = shard::ReplyAddress::of(receipt);
   if (to && to->shard == node::kInboxShard && inbox_) {
     inbox_->acknowledge(to->circuit, answer);

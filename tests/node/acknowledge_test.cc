@@ -99,7 +99,7 @@ TEST(Acknowledge, ANodeStopsWithMessagesInHand) {
   auto outcome = pair.send();
   const Message message = pair.message();
   pair.destination->stop(0ms);
-  static_cast<void>(pair.destination->acknowledge(message.receipt));  // nobody is there to hear it
+  EXPECT_EQ(pair.destination->acknowledge(message.receipt).error(), Errc::shutting_down);
   pair.source->stop(0ms);
   EXPECT_NE(outcome.get().outcome, Outcome::delivered);
 }

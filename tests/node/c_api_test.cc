@@ -19,11 +19,12 @@ constexpr uint32_t kPatience = 60'000;
 
 /// Frees it in the end.
 struct NodeOwner {
-  explicit NodeOwner(const char* bootstrap = nullptr) {
+  explicit NodeOwner(const char* bootstrap = nullptr, int acknowledged = 0) {
     qudag_options* options = qudag_options_new();
     EXPECT_EQ(qudag_options_set_shards(options, 1), 0);
     EXPECT_EQ(qudag_options_set_gossip_interval(options, 1), 0);
     EXPECT_EQ(qudag_options_set_log_level(options, "off"), 0);
+    EXPECT_EQ(qudag_options_set_acknowledged(options, acknowledged), 0);
     if (bootstrap != nullptr) {
       EXPECT_EQ(qudag_options_add_bootstrap(options, bootstrap), 0);
     }
@@ -168,6 +169,139 @@ TEST(CApi, ListensToChannels) {
   ASSERT_EQ(qudag_listen(server.node, 7, 0), 0);
   ASSERT_EQ(qudag_send(client.node, server.id, "x", 1, &how, nullptr), 0);
   EXPECT_EQ(client.outcome().kind, QUDAG_REFUSED);
+}
+
+/// The server acknowledges what it gets; the client knows it.
+struct CAcknowledged : ::testing::Test {
+  void SetUp() override {
+    ASSERT_EQ(qudag_wait_known(client.node, server.id, kPatience), 0) << qudag_last_error();
+  }
+  void send(const char* text, uint32_t ttl_ms = 60'000) const {
+    qudag_send_options how = direct();
+    how.ttl_ms = ttl_ms;
+    ASSERT_EQ(qudag_send(client.node, server.id, text, std::strlen(text), &how, nullptr), 0)
+        << qudag_last_error();
+  }
+  static std::string text_of(const qudag_message* message) {
+    std::string out(qudag_message_size(message), ' ');
+    EXPECT_EQ(qudag_message_copy(message, 0, out.data(), out.size()), out.size());
+    return out;
+  }
+  /// Answers what comes next, and frees it. What it was.
+  std::string answer_next(qudag_answer answer, uint32_t delay_ms = 0) const {
+    qudag_message* message = server.receive();
+    EXPECT_NE(message, nullptr);
+    std::string text = text_of(message);
+    EXPECT_EQ(qudag_acknowledge(server.node, message, answer, delay_ms), 0) << qudag_last_error();
+    qudag_message_free(message);
+    return text;
+  }
+
+  const NodeOwner server{nullptr, 1};
+  const std::string entry = std::string(server.id) + "@" + server.address;
+  const NodeOwner client{entry.c_str()};
+};
+
+TEST_F(CAcknowledged, TheSenderHearsWhatTheCallerSays) {
+  send("one");
+  qudag_message* message = server.receive();
+  ASSERT_NE(message, nullptr);
+  EXPECT_FALSE(client.readable(0));
+  ASSERT_EQ(qudag_acknowledge(server.node, message, QUDAG_TAKEN, 0), 0);
+  EXPECT_EQ(client.outcome().kind, QUDAG_DELIVERED);
+  EXPECT_EQ(text_of(message), "one");  // it is the caller's until it is freed
+  qudag_message_free(message);
+  send("two");
+  EXPECT_EQ(answer_next(QUDAG_REFUSE), "two");
+  EXPECT_EQ(client.outcome().kind, QUDAG_REFUSED);
+}
+
+TEST_F(CAcknowledged, WhatIsAskedForAgainComesAgain) {
+  send("one");
+  EXPECT_EQ(answer_next(QUDAG_AGAIN), "one");
+  EXPECT_EQ(answer_next(QUDAG_AGAIN, 30), "one");  // the descriptor wakes in time
+  EXPECT_FALSE(client.readable(0));
+  EXPECT_EQ(answer_next(QUDAG_TAKEN), "one");
+  EXPECT_EQ(client.outcome().kind, QUDAG_DELIVERED);
+  EXPECT_FALSE(server.readable(0));
+}
+
+TEST_F(CAcknowledged, WhatComesAgainIsBehindWhatWaits) {
+  send("one");
+  send("two");
+  EXPECT_EQ(answer_next(QUDAG_AGAIN), "one");
+  EXPECT_EQ(answer_next(QUDAG_TAKEN), "two");
+  EXPECT_EQ(answer_next(QUDAG_TAKEN), "one");
+}
+
+TEST_F(CAcknowledged, WhatIsFreedWithoutAnAnswerIsRefused) {
+  send("one");
+  qudag_message_free(server.receive());
+  EXPECT_EQ(client.outcome().kind, QUDAG_REFUSED);
+}
+
+TEST_F(CAcknowledged, WhatIsOverItsTimeToLiveComesToNobody) {
+  send("one", 1'000);
+  EXPECT_EQ(answer_next(QUDAG_AGAIN, 3'600'000), "one");
+  EXPECT_EQ(client.outcome().kind, QUDAG_EXPIRED);
+  qudag_message* message = nullptr;
+  EXPECT_EQ(qudag_receive(server.node, &message), QUDAG_WOULD_BLOCK);
+}
+
+TEST_F(CAcknowledged, AnAnswerThatMakesNoSenseChangesNothing) {
+  send("one");
+  qudag_message* message = server.receive();
+  ASSERT_NE(message, nullptr);
+  EXPECT_EQ(qudag_acknowledge(nullptr, message, QUDAG_TAKEN, 0), QUDAG_INVALID_ARGUMENT);
+  EXPECT_EQ(qudag_acknowledge(server.node, nullptr, QUDAG_TAKEN, 0), QUDAG_INVALID_ARGUMENT);
+  EXPECT_EQ(qudag_acknowledge(client.node, message, QUDAG_TAKEN, 0), QUDAG_INVALID_ARGUMENT);
+  EXPECT_EQ(qudag_acknowledge(server.node, message, static_cast<qudag_answer>(3), 0),
+            QUDAG_INVALID_ARGUMENT);
+  EXPECT_EQ(qudag_acknowledge(server.node, message, QUDAG_AGAIN, 3'600'001),
+            QUDAG_INVALID_ARGUMENT);
+  EXPECT_EQ(qudag_acknowledge(server.node, message, QUDAG_TAKEN, 1), QUDAG_INVALID_ARGUMENT);
+  EXPECT_FALSE(client.readable(0));
+  EXPECT_EQ(qudag_acknowledge(server.node, message, QUDAG_TAKEN, 0), 0);
+  EXPECT_EQ(qudag_acknowledge(server.node, message, QUDAG_TAKEN, 0), QUDAG_NOT_FOUND);
+  EXPECT_EQ(client.outcome().kind, QUDAG_DELIVERED);
+  qudag_message_free(message);
+
+  ASSERT_EQ(qudag_listen(server.node, 0, 1), 0);
+  send("two");
+  message = server.receive();
+  ASSERT_NE(message, nullptr);
+  EXPECT_EQ(client.outcome().kind, QUDAG_DELIVERED);
+  EXPECT_EQ(qudag_acknowledge(server.node, message, QUDAG_REFUSE, 0), QUDAG_NOT_FOUND);
+  qudag_message_free(message);
+  EXPECT_EQ(qudag_listen_acknowledged(nullptr, 0), QUDAG_INVALID_ARGUMENT);
+  EXPECT_EQ(qudag_options_set_acknowledged(nullptr, 1), QUDAG_INVALID_ARGUMENT);
+}
+
+TEST_F(CAcknowledged, WhatIsInHandCountsUntilItIsAnswered) {
+  constexpr int kMost = 4'096;
+  std::vector<qudag_message*> in_hand;
+  for (int i = 0; i < kMost; ++i) {
+    send("x");
+    in_hand.push_back(server.receive());
+    ASSERT_NE(in_hand.back(), nullptr);
+  }
+  send("one too many");
+  EXPECT_EQ(client.outcome().kind, QUDAG_REFUSED);
+  ASSERT_EQ(qudag_acknowledge(server.node, in_hand[0], QUDAG_TAKEN, 0), 0);
+  EXPECT_EQ(client.outcome().kind, QUDAG_DELIVERED);
+  send("y");
+  EXPECT_EQ(answer_next(QUDAG_TAKEN), "y");
+  for (qudag_message* message : in_hand) qudag_message_free(message);
+}
+
+TEST_F(CAcknowledged, WhatIsInHandMayOutliveItsNode) {
+  send("one");
+  qudag_message* message = server.receive();
+  ASSERT_NE(message, nullptr);
+  ASSERT_EQ(qudag_stop(server.node, 0), 0);
+  EXPECT_EQ(qudag_acknowledge(server.node, message, QUDAG_TAKEN, 0), QUDAG_SHUTTING_DOWN);
+  EXPECT_EQ(text_of(message), "one");
+  qudag_message_free(message);
 }
 
 TEST(CApi, EverySendHasItsOutcomeAfterTheStop) {

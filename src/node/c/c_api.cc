@@ -1,21 +1,15 @@
-// The C interface, over the public Node alone. A message or an outcome that comes is put into the
-// node's waiting room (Waiting) by a thread of the node; the caller's thread takes it out; the
-// eventfd is readable while something is in there.
+// The C interface, over the public Node alone. What comes waits in the node's waiting room
+// (waiting.h) until the caller takes it.
 #include "base/log.h"
 #include "base/secret.h"
+#include "node/c/waiting.h"
 
 #include <qudag/node.h>
 #include <qudag/qudag.h>
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <deque>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <string>
 #include <utility>
@@ -23,9 +17,7 @@
 namespace qudag {
 namespace {
 
-constexpr std::size_t kMessagesMax = 4'096;
-constexpr std::size_t kMessageBytes = kMessageBytesMax;  // one of any size, when none waits
-constexpr std::size_t kSendsMax = 65'536;
+using node::Waiting;
 
 thread_local std::string last_error;
 
@@ -51,122 +43,29 @@ int call(F&& f) noexcept {
 
 std::unexpected<Error> null() { return fail(Errc::invalid_argument, "null"); }
 
-/// What came and was not taken yet. Owners: the qudag_node, and callbacks of its Node. Threads:
-/// any.
-class Waiting {
- public:
-  Waiting() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  ~Waiting() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-  int fd() const { return fd_; }
-
-  Accept put(Message&& message) {
-    const std::lock_guard lock(mutex_);
-    const std::size_t bytes = message.payload.size();
-    const bool full =
-        messages_.size() >= kMessagesMax || (bytes_ > 0 && bytes_ + bytes > kMessageBytes);
-    if (full) return Accept::queue_full;
-    const bool was_empty = empty();
-    messages_.push_back(std::move(message));
-    bytes_ += bytes;
-    if (was_empty) raise();
-    return Accept::taken;
-  }
-  bool take(std::unique_ptr<qudag_message>& out);
-
-  /// A place for the outcome of one more send.
-  bool reserve() {
-    const std::lock_guard lock(mutex_);
-    if (sends_ >= kSendsMax) return false;
-    ++sends_;
-    return true;
-  }
-  void give_back() {
-    const std::lock_guard lock(mutex_);
-    --sends_;
-  }
-  void put(const Delivery& delivery) {
-    const std::lock_guard lock(mutex_);
-    const bool was_empty = empty();
-    outcomes_.push_back({delivery.id, delivery.outcome, delivery.reason.code, delivery.elapsed});
-    if (was_empty) raise();
-  }
-  bool take(qudag_outcome& out) {
-    const std::lock_guard lock(mutex_);
-    if (outcomes_.empty()) return false;
-    const Ended& first = outcomes_.front();
-    std::memcpy(out.id.bytes, first.id.bytes.data(), sizeof out.id.bytes);
-    out.kind = static_cast<qudag_outcome_kind>(first.outcome);
-    out.error = static_cast<int>(first.code);
-    out.elapsed_ns = static_cast<std::uint64_t>(first.elapsed.count());
-    outcomes_.pop_front();
-    --sends_;
-    lower_if_empty();
-    return true;
-  }
-  std::pair<std::size_t, std::size_t> sizes() const {
-    const std::lock_guard lock(mutex_);
-    return {messages_.size(), outcomes_.size()};
-  }
-
- private:
-  struct Ended {
-    MessageId id;
-    Outcome outcome;
-    Errc code;
-    std::chrono::nanoseconds elapsed;
-  };
-
-  bool empty() const { return messages_.empty() && outcomes_.empty(); }
-  void raise() { static_cast<void>(::eventfd_write(fd_, 1)); }
-  void lower_if_empty() {
-    eventfd_t ignored = 0;
-    if (empty()) static_cast<void>(::eventfd_read(fd_, &ignored));
-  }
-
-  const int fd_;
-  mutable std::mutex mutex_;
-  std::deque<Message> messages_;
-  std::size_t bytes_ = 0;
-  std::deque<Ended> outcomes_;
-  std::size_t sends_ = 0;  // without an outcome, or with one that was not taken
-};
-
 }  // namespace
 }  // namespace qudag
 
 // C sees these as names only.
 struct qudag_options {
   qudag::Options value;
+  bool acknowledged = false;  // channel 0, by the caller
   ~qudag_options() { qudag::wipe(value.identity_key); }
 };
-struct qudag_message {
-  qudag::Message value;
-};
 struct qudag_node {
-  std::shared_ptr<qudag::Waiting> waiting;
+  std::shared_ptr<qudag::node::Waiting> waiting;
   std::unique_ptr<qudag::Node> node;
+  ~qudag_node() {
+    if (waiting) waiting->part();
+  }
 };
 
 namespace qudag {
 namespace {
 
-bool Waiting::take(std::unique_ptr<qudag_message>& out) {
-  const std::lock_guard lock(mutex_);
-  if (messages_.empty()) return false;
-  out = std::make_unique<qudag_message>(std::move(messages_.front()));
-  messages_.pop_front();
-  bytes_ -= out->value.payload.size();
-  lower_if_empty();
-  return true;
-}
-
-MessageHandler into(std::shared_ptr<Waiting> waiting) {
-  return [waiting = std::move(waiting)](Message&& message) {
-    return waiting->put(std::move(message));
+MessageHandler into(std::shared_ptr<Waiting> waiting, bool in_hand) {
+  return [waiting = std::move(waiting), in_hand](Message&& message) {
+    return waiting->put(std::move(message), in_hand);
   };
 }
 
@@ -213,6 +112,29 @@ Status send_with(qudag_node& node, const void* payload, std::size_t bytes,
     return std::unexpected(sent.error());
   }
   if (id != nullptr) copy_id(*sent, *id);
+  return {};
+}
+
+/// What the caller says of a message in hand, which is in hand no more.
+Status answered(qudag_node& node, qudag_message& message, qudag_answer answer,
+                std::chrono::milliseconds delay) {
+  if (answer != QUDAG_TAKEN && answer != QUDAG_REFUSE && answer != QUDAG_AGAIN) {
+    return fail(Errc::invalid_argument, "answer: must be QUDAG_TAKEN, QUDAG_REFUSE or QUDAG_AGAIN");
+  }
+  if (delay > (answer == QUDAG_AGAIN ? Waiting::kDelayMax : delay.zero())) {
+    return fail(Errc::invalid_argument,
+                "delay_ms: must be 3,600,000 at most, and 0 unless the answer is QUDAG_AGAIN");
+  }
+  if (answer == QUDAG_AGAIN) {
+    node.waiting->again(std::move(message.value), delay);
+    message.value = {};
+  } else {
+    const Accept accept = answer == QUDAG_TAKEN ? Accept::taken : Accept::no_receiver;
+    const Status told = node.node->acknowledge(message.value.receipt, accept);
+    if (!told) return told;
+    node.waiting->leave(message.value);
+  }
+  message.in_hand = false;
   return {};
 }
 
@@ -328,6 +250,13 @@ int qudag_options_set_gossip_interval(qudag_options* options, uint32_t seconds) 
     return {};
   });
 }
+int qudag_options_set_acknowledged(qudag_options* options, int acknowledged) {
+  return call([&]() -> Status {
+    if (options == nullptr) return null();
+    options->acknowledged = acknowledged != 0;
+    return {};
+  });
+}
 int qudag_options_set_log_level(qudag_options* options, const char* level) {
   return set(options, level, [&](Options& out) -> Status {
     if (parse_log_level(level, out.log_level)) return {};
@@ -341,13 +270,16 @@ int qudag_start(const qudag_options* options, qudag_node** out) {
   return call([&]() -> Status {
     if (out == nullptr) return null();
     *out = nullptr;
+    auto waiting = Waiting::open();
+    if (!waiting) return std::unexpected(waiting.error());
     auto handle = std::make_unique<qudag_node>();
-    handle->waiting = std::make_shared<Waiting>();
-    if (handle->waiting->fd() < 0) return fail(Errc::io_error, std::strerror(errno));
+    handle->waiting = std::move(*waiting);
     auto node = Node::start(options == nullptr ? Options() : options->value);
     if (!node) return std::unexpected(node.error());
     handle->node = std::move(*node);
-    handle->node->on_message(into(handle->waiting));
+    handle->waiting->belong_to(*handle->node);
+    const bool in_hand = options != nullptr && options->acknowledged;
+    handle->node->on_message(into(handle->waiting, in_hand));
     *out = handle.release();
     return {};
   });
@@ -469,7 +401,14 @@ int qudag_next_outcome(qudag_node* node, qudag_outcome* outcome) {
 int qudag_listen(qudag_node* node, uint16_t channel, int on) {
   return call([&]() -> Status {
     if (node == nullptr) return null();
-    node->node->on_message(channel, on != 0 ? into(node->waiting) : MessageHandler());
+    node->node->on_message(channel, on != 0 ? into(node->waiting, false) : MessageHandler());
+    return {};
+  });
+}
+int qudag_listen_acknowledged(qudag_node* node, uint16_t channel) {
+  return call([&]() -> Status {
+    if (node == nullptr) return null();
+    node->node->on_message(channel, into(node->waiting, true));
     return {};
   });
 }
@@ -477,13 +416,29 @@ int qudag_receive(qudag_node* node, qudag_message** message) {
   return call([&]() -> Status {
     if (node == nullptr || message == nullptr) return null();
     *message = nullptr;
-    std::unique_ptr<qudag_message> taken;
-    if (!node->waiting->take(taken)) return fail(Errc::would_block, "no message waits");
+    std::unique_ptr<qudag_message> taken = node->waiting->take();
+    if (taken == nullptr) return fail(Errc::would_block, "no message waits");
     *message = taken.release();
     return {};
   });
 }
-void qudag_message_free(qudag_message* message) { delete message; }
+int qudag_acknowledge(qudag_node* node, qudag_message* message, qudag_answer answer,
+                      uint32_t delay_ms) {
+  return call([&]() -> Status {
+    if (node == nullptr || message == nullptr) return null();
+    if (!message->in_hand) return fail(Errc::not_found, "it is not in hand");
+    if (message->room.lock() != node->waiting) {
+      return fail(Errc::invalid_argument, "it came to another node");
+    }
+    return answered(*node, *message, answer, std::chrono::milliseconds(delay_ms));
+  });
+}
+void qudag_message_free(qudag_message* message) {
+  if (message == nullptr) return;
+  const auto room = message->in_hand ? message->room.lock() : nullptr;
+  if (room) room->dropped(message->value);
+  delete message;
+}
 
 size_t qudag_message_size(const qudag_message* message) {
   return message == nullptr ? 0 : message->value.payload.size();
