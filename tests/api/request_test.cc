@@ -68,7 +68,7 @@ TEST(Request, WrongParametersAreMalformed) {
             "relays: must be a number from 0 to 5");
   EXPECT_EQ(refused("POST", base + "relays=1&relays=2").error.detail, "relays: given twice");
   EXPECT_EQ(refused("GET", "/v1/messages?colour=red").error.detail,
-            "unknown parameter 'colour'; this route has: format, count, channel");
+            "unknown parameter 'colour'; this route has: format, count, channel, acknowledge");
   EXPECT_EQ(refused("GET", "/v1/status?x=1").error.detail, "this route takes no parameters");
 }
 
@@ -117,6 +117,37 @@ TEST(Request, GetMessages) {
   EXPECT_EQ(std::get<GetMessages>(*request).count, 3u);
   EXPECT_EQ(refused("GET", "/v1/messages?format=xml").status, 400u);
   EXPECT_EQ(refused("GET", "/v1/messages?count=0").status, 400u);
+}
+
+TEST(Request, Acknowledging) {
+  EXPECT_TRUE(
+      std::get<GetMessages>(*parse_request("GET", "/v1/messages?acknowledge=true")).acknowledge);
+  EXPECT_EQ(refused("GET", "/v1/messages?acknowledge=maybe").status, 400u);
+  EXPECT_EQ(refused("GET", "/v1/messages?acknowledge=true&format=raw").status, 400u);
+  EXPECT_TRUE(parse_request("GET", "/v1/messages?acknowledge=false&format=raw"));
+
+  const HandToken token{0x1234, 0xFFFF'FFFF'0000'0001};
+  EXPECT_EQ(token.to_string(), "0000000000001234ffffffff00000001");
+  const std::string target = "/v1/acknowledgements?token=" + token.to_string();
+  const auto plain = parse_request("POST", target);
+  ASSERT_TRUE(plain);
+  const auto& taken = std::get<AcknowledgeMessage>(*plain);
+  EXPECT_EQ(taken.token.hand, token.hand);
+  EXPECT_EQ(taken.token.message, token.message);
+  EXPECT_EQ(taken.answer, AcknowledgeRecord::Answer::taken);
+  EXPECT_FALSE(taken.delay);
+  const auto again = parse_request("POST", target + "&answer=again&delay=1h");
+  ASSERT_TRUE(again);
+  EXPECT_EQ(std::get<AcknowledgeMessage>(*again).answer, AcknowledgeRecord::Answer::again);
+  EXPECT_EQ(std::get<AcknowledgeMessage>(*again).delay, std::chrono::hours(1));
+
+  EXPECT_EQ(refused("POST", "/v1/acknowledgements").status, 400u);
+  EXPECT_EQ(refused("POST", target + "0").status, 400u);
+  EXPECT_EQ(refused("POST", target + "&answer=maybe").status, 400u);
+  EXPECT_EQ(refused("POST", target + "&answer=again&delay=61m").status, 400u);
+  EXPECT_EQ(refused("POST", target + "&answer=again&delay=soon").status, 400u);
+  EXPECT_EQ(refused("POST", target + "&delay=1s").status, 400u);
+  EXPECT_EQ(refused("GET", target).status, 405u);
 }
 
 TEST(Request, ReplyHandleRoundTrip) {

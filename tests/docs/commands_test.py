@@ -28,6 +28,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from documents import blocks_of
@@ -50,7 +51,7 @@ def feed(source, socket_path):
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         text = Node(source).ask("POST", f"/v1/messages?to={to}&relays=0&ttl=10s", body=b"a question")[2]
-        if json.loads(text)["outcome"] == "delivered":
+        if json.loads(text).get("outcome") == "delivered":
             return
     raise Failed(f"nobody receives: {text}")
 
@@ -150,7 +151,8 @@ class Walk:
         self.services = []
         self.sockets = []  # of a network that the document started
         self.output = None  # of the commands of the block before
-        self.handle = ""
+        self.handle = self.token = ""
+        self.in_hand = None  # what receives and acknowledges, and who waits for that
         self.errors = []
 
     def walk(self):
@@ -237,7 +239,7 @@ class Walk:
             self.environment[assignment[1]] = subprocess.run(
                 ["bash", "-c", f"printf %s {value}"], cwd=self.folder, env=self.environment,
                 capture_output=True, text=True, check=True).stdout
-            if value.endswith(".sock") and not value.startswith("/"):  # a node that is there
+            if value.endswith(".sock") and not (self.folder / value).exists():  # a node that is there
                 (self.folder / value).symlink_to(self.suite.network().sockets[0])
             return
         if line.startswith("qudag node") and "--print-config" not in line:
@@ -253,6 +255,12 @@ class Walk:
         else:
             running = Running(line, self.folder, self.environment)
             self.judge(running, judged)
+            if self.in_hand and "/v1/acknowledgements" in line:
+                received, sender = self.in_hand
+                self.in_hand = None
+                if received.end() != 0:
+                    raise Failed(f"`{received.command}`: {received.out}{received.err}")
+                sender.join()
 
     def judge(self, running, judged=True):
         """It must end well, and what it says, too."""
@@ -305,7 +313,17 @@ class Walk:
         at = os.path.realpath(self.folder / at)
         sockets = self.sockets or self.suite.network().sockets
         running = self.service(line)
-        feed(next(path for path in sockets if path != at), at)
+        source = next(path for path in sockets if path != at)
+        if "acknowledge=true" in line:  # the sender waits for the next command
+            sender = threading.Thread(target=feed, args=(source, at), daemon=True)
+            sender.start()
+            running.wait_for(lambda: "\n" in running.out, "a message")
+            self.token = json_lines(running.out)[0]["token"]
+            self.services.remove(running)
+            self.in_hand = (running, sender)
+            self.output += running.out
+            return
+        feed(source, at)
         running.wait_for(lambda: running.out, "a message")
         if "count" in line:
             self.services.remove(running)
@@ -336,7 +354,7 @@ class Walk:
             text = re.sub(r"\bID@[\w.]+:\d+", lambda _: next(entries), text)
             text = re.sub(r"\bID\b", self.suite.network().ids[1], text)
         text = re.sub(r"(\blisten = )\"[^\"]*\"", r'\1"127.0.0.1:0"', text)
-        text = text.replace("HANDLE", self.handle)
+        text = text.replace("HANDLE", self.handle).replace("TOKEN", self.token)
         text = text.replace("/run/qudag/", f"{self.folder}/run/")
         return text.replace("/var/lib/qudag", f"{self.folder}/var")
 

@@ -16,5 +16,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto* post = std::get_if<qudag::api::PostMessage>(&*request)) {
     if (post->options.relays > qudag::kRelaysMax || post->options.ttl.count() < 1) std::abort();
   }
+  if (const auto* one = std::get_if<qudag::api::AcknowledgeMessage>(&*request)) {
+    const bool again = one->answer == qudag::api::AcknowledgeRecord::Answer::again;
+    if (one->delay && (!again || one->delay->count() < 0 || *one->delay > qudag::api::kAgainMax)) {
+      std::abort();
+    }
+  }
   return 0;
 }

@@ -356,4 +356,20 @@ Result<ReplyTo> parse_reply_to(std::string_view text) {
   return ReplyTo(raw);
 }
 
+std::string HandToken::to_string() const {
+  std::array<std::byte, 16> bytes;
+  store_be(bytes.data(), hand);
+  store_be(bytes.data() + sizeof hand, message);
+  return to_hex(bytes);
+}
+
+Result<HandToken> HandToken::parse(std::string_view text) {
+  std::array<std::byte, 16> bytes;
+  if (!from_hex(text, bytes)) {
+    return fail(Errc::malformed, "must be the 32 hexadecimal digits that came with a message");
+  }
+  return HandToken{load_be<std::uint64_t>(bytes.data()),
+                   load_be<std::uint64_t>(bytes.data() + sizeof(std::uint64_t))};
+}
+
 }  // namespace qudag::api

@@ -190,4 +190,13 @@ Result<ServerRecord> parse_server_record(const RecordReader::Raw& raw);
 std::string to_text(const ReplyTo& to);
 Result<ReplyTo> parse_reply_to(std::string_view text);
 
+/// Names a message in hand to who receives by GET: 32 hexadecimal digits.
+struct HandToken {
+  std::uint64_t hand = 0;     ///< a number of the connection that has it, not to be guessed
+  std::uint64_t message = 0;  ///< the token there
+
+  std::string to_string() const;
+  static Result<HandToken> parse(std::string_view text);
+};
+
 }  // namespace qudag::api

@@ -114,6 +114,7 @@ class HttpSession {
   asio::awaitable<bool> dispatch(Request request, HeaderParser& parser);
   asio::awaitable<bool> send_body(HeaderParser& parser, bool lines, Sender send);
   asio::awaitable<bool> cancel(MessageId id);
+  asio::awaitable<bool> acknowledge(const AcknowledgeMessage& request);
   asio::awaitable<bool> get_messages(GetMessages get);
   asio::awaitable<bool> get_page(const Page& page);
   void end_when_client_goes(std::weak_ptr<char> waits);
@@ -196,6 +197,9 @@ asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parse
   // A body where none belongs is not read: the connection ends after the answer.
   keep_alive_ = keep_alive_ && parser.is_done();
   if (const auto* one = std::get_if<CancelMessage>(&request)) co_return co_await cancel(one->id);
+  if (const auto* one = std::get_if<AcknowledgeMessage>(&request)) {
+    co_return co_await acknowledge(*one);
+  }
   if (const auto* get = std::get_if<GetMessages>(&request)) co_return co_await get_messages(*get);
   if (const auto* get = std::get_if<GetPage>(&request)) co_return co_await get_page(*get->page);
   if (!beast::websocket::is_upgrade(parser.get())) {
@@ -254,6 +258,13 @@ void HttpSession::end_when_client_goes(std::weak_ptr<char> waits) {
 /// The outcome goes to who sent the message.
 asio::awaitable<bool> HttpSession::cancel(MessageId id) {
   const Status done = hub_->cancel(id);
+  if (!done) co_return co_await answer(done.error());
+  co_return co_await answer(204, {}, {});
+}
+
+/// Of a message that another connection of the client has in hand.
+asio::awaitable<bool> HttpSession::acknowledge(const AcknowledgeMessage& request) {
+  const Status done = hub_->acknowledge(request);
   if (!done) co_return co_await answer(done.error());
   co_return co_await answer(204, {}, {});
 }
@@ -359,11 +370,27 @@ asio::awaitable<Result<Buffer>> HttpSession::read_chunked(HeaderParser& header) 
 
 // ---- Receiving and pages ------------------------------------------------------------------------
 
+/// The payload alone, or a JSON line.
+std::string text_of(const Message& message, bool raw) {
+  if (!raw) return message_json(message);
+  std::string text;
+  text.reserve(message.payload.size());
+  for (std::size_t i = 0; i < message.payload.piece_count(); ++i) {
+    const Bytes piece = message.payload.piece(i);
+    text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+  }
+  return text;
+}
+
+/// Ends when the client goes, or after `count` messages; where the client acknowledges them, after
+/// the last of them was.
 asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
   SubscriberPort port(*hub_, stream_.get_executor());
+  Hand hand(*hub_, port.queue());
   port_ = &port;
   stream_.expires_never();
   if (!co_await begin_lines(get.raw ? "application/octet-stream" : "application/x-ndjson")) {
+    port_ = nullptr;
     co_return false;
   }
   // The client sends nothing more: when its socket becomes readable, it has gone. Without this a
@@ -374,39 +401,42 @@ asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
                                 queue->push_outcome(0, {});
                               });
   // What is taken beyond `count` would be told `delivered` and shown to nobody.
-  if (get.count != 0) port.queue()->set_quota(get.count);
-  hub_->subscribers.add(port.queue(), get.channel);
-  std::vector<OutItem> items;
+  const std::uint64_t most = get.count == 0 ? UINT64_MAX : get.count;
+  port.queue()->set_quota(most, get.acknowledge);
   std::uint64_t given = 0;
-  bool open = true;
-  while (open) {
+  hand.on_empty([&given, most, queue = port.queue()] {
+    if (given >= most) queue->push_outcome(0, {});
+  });
+  hub_->subscribers.add(port.queue(), get.channel);
+  if (hub_->left) hub_->left->offer(get.channel);
+  std::vector<OutItem> items;
+  for (bool open = true; open;) {
     co_await port.wait(items);
     if (port.ended()) break;
     for (OutItem& item : items) {
-      if (std::holds_alternative<OutcomeItem>(item)) open = false;  // gone, see above
+      if (std::holds_alternative<OutcomeItem>(item)) open = false;  // gone or done, see above
       auto* const waiting = std::get_if<WaitingMessage>(&item);
-      if (waiting == nullptr || !open) continue;
-      const Message* const message = &waiting->message;
-      const std::uint64_t bytes = message->payload.size();
-      HeldMessage written;
-      written.add(*message);
+      if (waiting == nullptr || (!open && !waiting->in_hand)) continue;
       std::string text;
-      if (get.raw) {
-        text.reserve(bytes);
-        for (std::size_t i = 0; i < message->payload.piece_count(); ++i) {
-          const Bytes piece = message->payload.piece(i);
-          text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
-        }
+      if (waiting->in_hand) {
+        const Hand::Kept kept = hand.keep(std::move(waiting->message));
+        if (!kept.message || !open) continue;
+        text = message_json(*kept.message, HandToken{hand.number(), kept.token}.to_string());
       } else {
-        text = message_json(*message);
+        text = text_of(waiting->message, get.raw);
       }
       open = text.empty() || co_await write_chunk(std::move(text));
-      port.queue()->written(written);
+      if (!waiting->in_hand) {
+        HeldMessage written;
+        written.add(waiting->message);
+        port.queue()->written(written);
+      }
       ++hub_->stats.messages_out;
-      if (get.count != 0 && ++given >= get.count) open = false;
+      if (++given >= most && hand.empty()) open = false;
     }
   }
   hub_->subscribers.remove(port.queue().get());
+  hand.leave();
   port_ = nullptr;
   keep_alive_ = false;
   co_return co_await end_lines();

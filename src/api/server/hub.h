@@ -4,6 +4,7 @@
 // Owners (shared_ptr): the server, every session, and the node's message handler.
 #pragma once
 
+#include "api/server/hand.h"
 #include "api/server/left.h"
 #include "api/server/subscriber_queue.h"
 #include "crypto/random.h"
@@ -18,6 +19,7 @@
 
 #include <atomic>
 #include <list>
+#include <unordered_map>
 #include <unordered_set>
 
 namespace qudag::api {
@@ -74,6 +76,8 @@ static_assert(telemetry::valid(kApi));
 
 }  // namespace metrics
 
+struct AcknowledgeMessage;
+
 struct Hub : std::enable_shared_from_this<Hub> {
   Hub(Node& n, config::ApiOptions o) : node(n), options(std::move(o)) {}
 
@@ -81,17 +85,20 @@ struct Hub : std::enable_shared_from_this<Hub> {
   const config::ApiOptions options;
   Subscribers subscribers;
   ApiStats stats;
-  bool draining = false;                      // no new sends
-  bool ending = false;                        // every session has been told to end
-  std::list<std::function<void()>> sessions;  // how to end each
-  std::list<SubscriberQueue*> outboxes;       // open ones
-  std::optional<Left> left;                   // while the API thread runs
+  bool draining = false;                           // no new sends
+  bool ending = false;                             // every session has been told to end
+  std::list<std::function<void()>> sessions;       // how to end each
+  std::list<SubscriberQueue*> outboxes;            // open ones
+  std::optional<Left> left;                        // while the API thread runs
+  std::unordered_map<std::uint64_t, Hand*> hands;  // of open connections, by number
 
   /// Messages that came over this API whose outcome their session has not taken yet: at most one of
   /// an HTTP connection, api.outstanding of a WebSocket.
   std::unordered_set<MessageId> under_way;
   /// Has the node end one of these, each once. not_found for any other; else as Node::cancel().
   Status cancel(const MessageId& id);
+  /// What the client of a GET says of a message in hand; not_found if it is not.
+  Status acknowledge(const AcknowledgeMessage& request);
 
   /// A handler of the node's that gives messages to subscribers.
   MessageHandler offer();

@@ -37,13 +37,14 @@ std::string progress_json(std::uint64_t bytes, std::uint64_t of) {
   return json::serialize(json::object{{"progress", {{"bytes", bytes}, {"of", of}}}}) + "\n";
 }
 
-std::string message_json(const Message& message) {
+std::string message_json(const Message& message, std::string_view token) {
   json::object head{{"id", text(message.id.to_string())},
                     {"priority", text(name_of(message.priority))}};
   if (message.channel != 0) head["channel"] = message.channel;
   if (message.sender) head["sender"] = text(message.sender->to_string());
   if (message.reply_to) head["reply_to"] = text(to_text(*message.reply_to));
   if (message.in_reply_to) head["in_reply_to"] = text(message.in_reply_to->to_string());
+  if (!token.empty()) head["token"] = text(token);
   head["bytes"] = message.payload.size();
 
   std::string out = json::serialize(head);

@@ -5,6 +5,7 @@
 #include <qudag/message.h>
 
 #include <string>
+#include <string_view>
 
 namespace qudag::api {
 
@@ -17,8 +18,8 @@ std::string accepted_json(const MessageId& id);
 std::string outcome_json(const Delivery& delivery);
 /// {"progress":{"bytes":1,"of":2}}
 std::string progress_json(std::uint64_t bytes, std::uint64_t of);
-/// {"id":"hex","priority":"normal",...,"bytes":5,"payload":"base64"}
-std::string message_json(const Message& message);
+/// {"id":"hex","priority":"normal",...,"bytes":5,"payload":"base64"}; with "token" if there is one.
+std::string message_json(const Message& message, std::string_view token = {});
 
 /// The HTTP status that goes with an error code, and with a delivery.
 unsigned http_status_of(Errc code);

@@ -57,6 +57,28 @@ Status format(bool& raw, Text text) {
   return {};
 }
 
+Status answer(AcknowledgeRecord::Answer& out, Text text) {
+  using Answer = AcknowledgeRecord::Answer;
+  if (text == "taken")
+    out = Answer::taken;
+  else if (text == "refused")
+    out = Answer::refused;
+  else if (text == "again")
+    out = Answer::again;
+  else
+    return fail(Errc::malformed, "must be taken, refused or again");
+  return {};
+}
+
+Status delay(std::optional<std::chrono::milliseconds>& out, Text text) {
+  const auto value = config::parse_duration(text);
+  if (!value || *value < std::chrono::milliseconds(0) || *value > kAgainMax) {
+    return fail(Errc::malformed, "must be a time from 0ms to 1h, for example 30s");
+  }
+  out = *value;
+  return {};
+}
+
 // ---- Parameters ---------------------------------------------------------------------------------
 
 /// One parameter of requests of kind `R`: where its value goes.
@@ -92,6 +114,14 @@ constexpr Parameter<GetMessages> kGetMessages[] = {
     {"format", [](GetMessages& r, Text t) { return format(r.raw, t); }},
     {"count", [](GetMessages& r, Text t) { return number(r.count, t, 1, UINT64_MAX); }},
     {"channel", [](GetMessages& r, Text t) { return channel(r.channel, t); }},
+    {"acknowledge", [](GetMessages& r, Text t) { return truth(r.acknowledge, t); }},
+};
+
+constexpr Parameter<AcknowledgeMessage> kAcknowledge[] = {
+    {"token", [](AcknowledgeMessage& r, Text t) { return assign(r.token, HandToken::parse(t)); },
+     kRequired},
+    {"answer", [](AcknowledgeMessage& r, Text t) { return answer(r.answer, t); }},
+    {"delay", [](AcknowledgeMessage& r, Text t) { return delay(r.delay, t); }},
 };
 
 template <class R>
@@ -147,6 +177,26 @@ Parsed with(Text, Text query) {
   return read(kParameters, query);
 }
 
+Parsed get_messages(Text, Text query) {
+  Parsed request = read(kGetMessages, query);
+  if (!request) return request;
+  const auto& get = std::get<GetMessages>(*request);
+  if (get.raw && get.acknowledge) {
+    return malformed("acknowledge: needs format=json, which has the tokens");
+  }
+  return request;
+}
+
+Parsed acknowledge(Text, Text query) {
+  Parsed request = read(kAcknowledge, query);
+  if (!request) return request;
+  const auto& one = std::get<AcknowledgeMessage>(*request);
+  if (one.delay && one.answer != AcknowledgeRecord::Answer::again) {
+    return malformed("delay: goes with answer=again only");
+  }
+  return request;
+}
+
 Parsed stream(Text, Text query) { return bare(OpenStream{}, query); }
 
 Parsed cancel_message(Text segment, Text query) {
@@ -173,11 +223,9 @@ std::optional<Text> match(Text pattern, Text path) {
 
 // All routes but those of the pages. The test app.openapi reads this table: one row a line.
 constexpr Route kRoutes[] = {
-    {"POST", "/v1/messages", with<kPostMessage>},
-    {"GET", "/v1/messages", with<kGetMessages>},
-    {"DELETE", "/v1/messages/{id}", cancel_message},
-    {"POST", "/v1/replies", with<kPostReply>},
-    {"GET", "/v1/stream", stream},
+    {"POST", "/v1/messages", with<kPostMessage>},    {"GET", "/v1/messages", get_messages},
+    {"DELETE", "/v1/messages/{id}", cancel_message}, {"POST", "/v1/replies", with<kPostReply>},
+    {"POST", "/v1/acknowledgements", acknowledge},   {"GET", "/v1/stream", stream},
 };
 
 }  // namespace

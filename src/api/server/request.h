@@ -4,9 +4,12 @@
 // checked here, so that what reaches the node is inside its documented range.
 #pragma once
 
+#include "api/records/records.h"
+
 #include <qudag/message.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -34,11 +37,19 @@ struct CancelMessage {
   MessageId id;
 };
 
-/// GET /v1/messages?format=json|raw&count=N&channel=N
+/// GET /v1/messages?format=json|raw&count=N&channel=N&acknowledge=
 struct GetMessages {
   bool raw = false;
   std::uint64_t count = 0;  ///< 0: until the client goes
   ChannelNumber channel = 0;
+  bool acknowledge = false;  ///< the client says what became of each; never with `raw`
+};
+
+/// POST /v1/acknowledgements?token=&answer=&delay=
+struct AcknowledgeMessage {
+  HandToken token;
+  AcknowledgeRecord::Answer answer = AcknowledgeRecord::Answer::taken;
+  std::optional<std::chrono::milliseconds> delay;  ///< with `again` alone
 };
 
 /// GET of a page: pages.h
@@ -49,8 +60,8 @@ struct GetPage {
 /// GET /v1/stream with a WebSocket upgrade
 struct OpenStream {};
 
-using Request =
-    std::variant<PostMessage, PostReply, CancelMessage, GetMessages, GetPage, OpenStream>;
+using Request = std::variant<PostMessage, PostReply, CancelMessage, GetMessages, AcknowledgeMessage,
+                             GetPage, OpenStream>;
 
 /// An error and the HTTP status that it is answered with.
 struct RequestError {

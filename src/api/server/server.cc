@@ -2,6 +2,7 @@
 
 #include "api/server/hub.h"
 #include "api/server/render.h"
+#include "api/server/request.h"
 #include "api/socket/listen.h"
 #include "api/socket/place.h"
 
@@ -72,6 +73,19 @@ Status Hub::cancel(const MessageId& id) {
   Status told = node.cancel(id);
   if (told) under_way.erase(at);
   return told;
+}
+
+Status Hub::acknowledge(const AcknowledgeMessage& request) {
+  const auto at = hands.find(request.token.hand);
+  const bool there =
+      at != hands.end() &&
+      at->second->answer({.token = request.token.message,
+                          .answer = request.answer,
+                          .delay = request.delay.value_or(std::chrono::milliseconds(0))});
+  if (there) return {};
+  return fail(Errc::not_found,
+              "no message with this token is in hand: it was acknowledged before, or the "
+              "connection that it was given to has ended, and it goes to the next one");
 }
 
 MessageHandler Hub::offer() {

@@ -145,6 +145,7 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
         entry_(entry),
         socket_(std::move(stream)),
         port_(*hub_, socket_.get_executor()),
+        hand_(*hub_, port_.queue()),
         writer_ended_(socket_.get_executor(), asio::steady_timer::time_point::max()),
         watch_(socket_.get_executor()),
         room_(socket_.get_executor(), asio::steady_timer::time_point::max()) {}
@@ -177,8 +178,7 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   void handle(const CancelRecord& record);
   void handle(const AcknowledgeRecord& record);
   void put(OutItem& item, Batch& batch);
-  std::shared_ptr<Message> keep_in_hand(OutItem& item);
-  void leave_messages();
+  Hand::Kept keep_in_hand(OutItem& item);
   bool admit(std::uint64_t request);
   void keep(std::uint64_t request, const Result<MessageId>& sent);
   void forget(const OutItem& item);
@@ -187,6 +187,7 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   const SessionEntry& entry_;
   websocket::stream<Stream> socket_;
   SubscriberPort port_;
+  Hand hand_;
   asio::steady_timer writer_ended_;  // expires never, is cancelled by the writer's end
   bool writing_ = true;
   asio::steady_timer watch_;
@@ -195,9 +196,7 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   bool paused_ = false;          // the reader waits for outcomes
   std::size_t outstanding_ = 0;  // sends whose OUTCOME has not been put into a batch
   std::set<std::pair<std::uint64_t, MessageId>> sent_;  // of them, what the node took: by request
-  std::map<std::uint64_t, std::shared_ptr<Message>> in_hand_;  // by token
-  std::uint64_t last_token_ = 0;
-  bool acknowledged_nothing_ = false;  // a token that there is not
+  bool acknowledged_nothing_ = false;                   // a token that there is not
   std::size_t answers_ = 0;      // SUBSCRIBED and NOT_CANCELLED that have not been put into a batch
   std::optional<Error> broken_;  // what the client did wrong; the writer tells and closes
 };
@@ -277,7 +276,7 @@ asio::awaitable<void> StreamSession::write() {
   }
   batch.clear();
   for (OutItem& item : items) keep_in_hand(item);  // they were never written
-  leave_messages();
+  hand_.leave();                                   // nothing is being written any more
   if (broken_ && !failed) {
     std::vector<std::byte> last;
     append(last, ErrorRecord{broken_->code, broken_->detail});
@@ -296,31 +295,17 @@ void StreamSession::put(OutItem& item, Batch& batch) {
   auto* const waiting = std::get_if<WaitingMessage>(&item);
   if (waiting == nullptr) return batch.add(item);
   if (!waiting->in_hand) return batch.add(waiting->message);
-  if (const auto message = keep_in_hand(item)) batch.add(message, last_token_);
+  if (const Hand::Kept kept = keep_in_hand(item); kept.message) batch.add(kept.message, kept.token);
 }
 
 /// Takes a message out of `item`, if it is one that the client acknowledges, and gives it a token.
 /// Nothing for any other, and for one that is over: its sender has heard so.
-std::shared_ptr<Message> StreamSession::keep_in_hand(OutItem& item) {
+Hand::Kept StreamSession::keep_in_hand(OutItem& item) {
   auto* const waiting = std::get_if<WaitingMessage>(&item);
-  if (waiting == nullptr || !waiting->in_hand) return nullptr;
-  auto message = std::make_shared<Message>(std::move(waiting->message));
+  if (waiting == nullptr || !waiting->in_hand) return {};
+  Hand::Kept kept = hand_.keep(std::move(waiting->message));
   item = SubscribedItem{};  // it is taken
-  if (message->time_left().count() == 0) {
-    HeldMessage held;
-    held.add(*message);
-    port_.queue()->written(held);
-    return nullptr;
-  }
-  in_hand_.emplace_hint(in_hand_.end(), ++last_token_, message);
-  return message;
-}
-
-/// Nothing is being written any more: what the client did not acknowledge goes to the next one.
-void StreamSession::leave_messages() {
-  for (auto& [token, message] : std::exchange(in_hand_, {})) {
-    if (hub_->left) hub_->left->put(std::move(message), {});
-  }
+  return kept;
 }
 
 asio::awaitable<void> StreamSession::watch() {
@@ -430,23 +415,7 @@ void StreamSession::handle(const CancelRecord& record) {
 }
 
 void StreamSession::handle(const AcknowledgeRecord& record) {
-  using Answer = AcknowledgeRecord::Answer;
-  const auto at = in_hand_.find(record.token);
-  if (at == in_hand_.end()) {
-    acknowledged_nothing_ = true;
-    return;
-  }
-  std::shared_ptr<Message> message = std::move(at->second);
-  in_hand_.erase(at);
-  HeldMessage held;
-  held.add(*message);
-  port_.queue()->written(held);
-  if (record.answer == Answer::again) {
-    if (hub_->left) hub_->left->put(std::move(message), record.delay);
-    return;
-  }
-  const Accept answer = record.answer == Answer::taken ? Accept::taken : Accept::no_receiver;
-  static_cast<void>(hub_->node.acknowledge(message->receipt, answer));
+  if (!hand_.answer(record)) acknowledged_nothing_ = true;
 }
 
 void StreamSession::handle(const SubscribeRecord& record) {

@@ -52,6 +52,11 @@ void SubscriberQueue::set_quota(std::uint64_t messages, bool in_hand) {
   in_hand_ = in_hand;
 }
 
+void SubscriberQueue::take_one_more() {
+  const std::lock_guard lock(mutex_);
+  ++quota_;  // which that message had lowered
+}
+
 void SubscriberQueue::push(std::unique_lock<std::mutex>& lock, OutItem item) {
   items_.push_back(std::move(item));
   if (scheduled_) return;

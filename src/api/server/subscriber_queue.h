@@ -89,6 +89,9 @@ class SubscriberQueue : public std::enable_shared_from_this<SubscriberQueue> {
   /// what it gets, so push_message() answers `later`.
   void set_quota(std::uint64_t messages, bool in_hand = false);
 
+  /// A message that was taken is not shown: another one may come in its place.
+  void take_one_more();
+
   void push_subscribed();
   void push_not_cancelled(std::uint64_t request, const Error& reason);
   void push_outcome(std::uint64_t request, const Delivery& delivery);
