@@ -3,8 +3,8 @@
 #pragma once
 
 #include "commands.h"
+#include "common/load.h"
 #include "common/network.h"
-#include "load.h"
 
 namespace qudag::app {
 

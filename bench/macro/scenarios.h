@@ -9,6 +9,8 @@ namespace qudag::app::bench {
 /// direct (0 relays) or onion (3): rates, round trips, bulk, CPU.
 Status messages_scenario(const BenchArgs& args, bool onion, const Limit& limit, Results& out,
                          Interrupt& interrupt);
+/// Receiving over the WebSocket of the local API, with acknowledgements and without.
+Status api_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 /// Builds per second, their time, and CPU per build and role.
 Status circuit_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 /// One relay's work on a cell, QUIC apart, against the bare AEAD; in this process.

@@ -24,8 +24,9 @@ struct LoadSpec {
   std::size_t bytes = 256;             ///< at least kLoadHeadBytes
   std::size_t window = 1'024;
   std::chrono::milliseconds patience{60'000};
-  bool isolate = false;  ///< each message on a circuit of its own
-  bool echo = false;     ///< the receiver replies, and the latency is that of the round trip
+  bool isolate = false;        ///< each message on a circuit of its own
+  bool explicit_acks = false;  ///< the receiver acknowledges each message; not with `echo`
+  bool echo = false;           ///< the receiver replies, and the latency is that of the round trip
 };
 inline constexpr std::size_t kLoadHeadBytes = 24;  // run, number, time
 

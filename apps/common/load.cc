@@ -1,4 +1,4 @@
-#include "load.h"
+#include "common/load.h"
 
 #include <algorithm>
 #include <chrono>
@@ -132,6 +132,9 @@ void Load::on_destination(const api::ServerRecord& record) {
   if (message == nullptr) return;  // outcomes of echoes
   if (!spec_.echo) {
     check(message->payload);
+    if (spec_.explicit_acks) {
+      (void)destination_->acknowledge({.token = message->token.value_or(0)});
+    }
     return offer();
   }
   if (!message->reply_to) {
@@ -153,7 +156,9 @@ Result<LoadResult> Load::run(const std::filesystem::path& from, const std::files
   if (!destination) return std::unexpected(destination.error());
   source_ = std::move(*source);
   destination_ = std::move(*destination);
-  if (Status open = destination_->subscribe(); !open) return std::unexpected(open.error());
+  if (Status open = destination_->subscribe(0, 0, spec_.explicit_acks); !open) {
+    return std::unexpected(open.error());
+  }
   if (spec_.echo) {
     if (Status open = source_->subscribe(); !open) return std::unexpected(open.error());
   }
