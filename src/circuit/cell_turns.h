@@ -30,10 +30,10 @@ class CellTurns {
   /// Units of work, each some 50 to 100 ns: these for each cell, and what CircuitEvents::on_payload
   /// says.
   static constexpr std::int64_t kCellWork = 16;
-  /// One to two milliseconds.
-  static constexpr std::int64_t kTurnWork = 16 * 1'024;
+  /// Half a millisecond to one.
+  static constexpr std::int64_t kTurnWork = 8 * 1'024;
   /// Of it for a link, then the next one has its turn.
-  static constexpr std::int64_t kLinkWork = 1'024;
+  static constexpr std::int64_t kLinkWork = 512;
   /// Of a link's cells so many of high priority may go before one of the others.
   static constexpr unsigned kUrgentInARow = 3;
 

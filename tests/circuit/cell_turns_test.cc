@@ -10,7 +10,7 @@
 namespace qudag::circuit::test {
 namespace {
 
-constexpr std::size_t kCostly = 1'600;  // of a cell
+constexpr std::size_t kCostly = 784;  // of a cell
 constexpr std::size_t kInATurn = CellTurns::kTurnWork / (kCostly + CellTurns::kCellWork) + 1;
 
 /// Node 0 is the destination of circuits of the others; its cells cost much.
