@@ -168,10 +168,15 @@ Status Node::Impl::acknowledge(const Receipt& receipt, Accept answer) {
     return fail(Errc::invalid_argument, "the receipt of no message");
   }
   node::ShardThread& thread = threads_[to->shard];
-  const bool told = thread.loop->post_or_keep([&thread, to = *to, answer](Now now) {
-    thread.shard->settle({.circuit = to.circuit, .ref = to.ref}, answer, now);
+  if (!thread.settlements->put({{.circuit = to->circuit, .ref = to->ref}, answer})) return {};
+  const bool told = thread.loop->post_or_keep([&thread](Now now) {
+    for (const auto& [handed, said] : thread.settlements->take()) {
+      thread.shard->settle(handed, said, now);
+    }
   });
-  return told ? Status{} : fail(Errc::shutting_down);
+  if (told) return {};
+  static_cast<void>(thread.settlements->take());
+  return fail(Errc::shutting_down);
 }
 
 /// On the shard's thread: what was put into its intake.

@@ -4,6 +4,7 @@
 #include "node/intake.h"
 #include "node/message_ids.h"
 #include "node/send_limiter.h"
+#include "node/settlements.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
 #include "runtime/udp_socket.h"
@@ -21,6 +22,7 @@ struct ShardThread {
   std::unique_ptr<SendLimiter> limiter;
   std::unique_ptr<Intake> intake;
   std::unique_ptr<MessageIds> ids;
+  std::unique_ptr<Settlements> settlements = std::make_unique<Settlements>();
   std::unique_ptr<shard::Shard> shard;
   std::thread thread;
 
