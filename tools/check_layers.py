@@ -75,6 +75,7 @@ INNER = {
         "protection": ["seam"],
         "": ["gossip", "protection", "seam"],
     },
+    "message": {"known": [], "": ["known"]},
     "node": {"process": [], "inbox": [], "": ["inbox", "process"]},
     "api": {
         "records": [],

@@ -98,7 +98,8 @@ struct Delivery {
   MessageId id{};                      ///< as send() returned it; zeros if refused at once
 };
 
-/// How far a message is: for messages over 1 MiB, now and then.
+/// How far a message is: for messages over 1 MiB, now and then, and more each time. While bytes are
+/// sent again because a circuit ended, nothing is told.
 struct SendProgress {
   MessageId id;
   std::size_t bytes_done = 0;  ///< that the destination has taken

@@ -116,6 +116,14 @@ inline constexpr std::size_t kQueueHighBytes = kMessageBytesMax;
 inline constexpr std::size_t kQueueNormalBytes = 2 * kMessageBytesMax;
 inline constexpr std::size_t kQueueLowBytes = 4 * kMessageBytesMax;
 inline constexpr std::size_t kMemoryBytes = std::size_t{512} << 20;  // `limits.memory`
+// What came of larger messages is kept when their circuit ends, if it is so much, for so long: two
+// attempts of a source that has to look for other relays (message/known/unfinished.h).
+inline constexpr std::size_t kResumeFromBytes = 64 * 1024;
+inline constexpr auto kUnfinishedFor = 30s;
+inline constexpr std::size_t kUnfinishedMax = 1'024;
+inline constexpr std::size_t kUnfinishedOneIn = 2;  // of limits.memory, and a half of it by a link
+static_assert(kMessageBytesMax <= kMemoryBytes / kUnfinishedOneIn / 2,
+              "one link may leave a message of any size");
 static_assert(kQueueHighBytes + kQueueNormalBytes + kQueueLowBytes < kMemoryBytes);
 static_assert(kQueueHighMax < kQueueNormalMax && kQueueNormalMax < kQueueLowMax);
 static_assert(kCreditBytes % kSmallMessageBytes == 0 && kCreditBytes % kProgressStepBytes == 0);

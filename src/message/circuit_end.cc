@@ -45,13 +45,16 @@ bool CircuitEnds::queue(CircuitEnd& circuit_end, const ControlFrame& frame,
 bool ControlQueue::push_back(const ControlFrame& frame, memory::Budget& budget) {
   if (frames_.size() + left_out_ >= kControlMax) return false;
   const bool pong = frame.type == wire::FrameType::pong;
-  if (pong && tokens_.size() >= kPongsMax) {
+  const bool held = frame.type == wire::FrameType::held;
+  if (pong && pongs_ >= kPongsMax) {
     ++left_out_;
     return true;
   }
+  if (held && tokens_.size() - pongs_ >= wire::kInterleavedMessagesMax) return false;
   if (frames_.size() >= room_ && !make_room(budget)) return false;
   frames_.push_back({.ref = frame.ref, .type = frame.type, .status = frame.status}, kControlMax);
-  if (pong) tokens_.push_back(frame.token);
+  if (pong || held) tokens_.push_back(frame.token);
+  if (pong) ++pongs_;
   return true;
 }
 
@@ -67,7 +70,9 @@ bool ControlQueue::make_room(memory::Budget& budget) {
 ControlFrame ControlQueue::pop_front() {
   ControlFrame out = next();
   static_cast<void>(frames_.pop_front());
-  if (out.type == wire::FrameType::pong) out.token = tokens_.pop_front();
+  const bool pong = out.type == wire::FrameType::pong;
+  if (pong || out.type == wire::FrameType::held) out.token = tokens_.pop_front();
+  if (pong) --pongs_;
   if (!frames_.empty()) return out;
   left_out_ = 0;
   if (reserved_) {  // it was a slow time; it is over

@@ -40,10 +40,11 @@ struct ControlFrame {
   wire::FrameType type = wire::FrameType::padding;
   wire::AckStatus status = wire::AckStatus::cancelled;  // of an ACK
   std::uint32_t ref = 0;
-  std::uint64_t token = 0;
+  std::uint64_t token = 0;  // of a PONG; of a HELD: the offset
 };
 
 /// Frames that wait to be sent back, in their order. Tokens lie apart: nearly all frames are ACKs.
+/// HELDs are no more than messages may begin before a peer reads what they are.
 class ControlQueue {
  public:
   bool empty() const { return frames_.empty(); }
@@ -69,6 +70,7 @@ class ControlQueue {
 
   Fifo<Short> frames_;
   Fifo<std::uint64_t> tokens_;
+  std::size_t pongs_ = 0;  // of those
   std::size_t room_ = kControlFirst;
   std::size_t left_out_ = 0;  // PONGs, since all was sent
   memory::Reservation reserved_;
@@ -84,6 +86,7 @@ struct ProgressMark {
 
 struct CircuitEnd {
   circuit::CircuitId circuit;
+  LinkId link;  // at a destination: that it came over
   Priority priority = Priority::normal;
   Flow* flow = nullptr;  // set: we are the source
   bool ready = false;
@@ -109,8 +112,9 @@ struct CircuitEnd {
   std::uint32_t next_ref = 0;
   std::uint64_t sent = 0;
   std::uint64_t credit = 0;
-  EnvelopeOrder started;  // by ref
-  EnvelopeTurns turns;    // partial ones, in the order of their turns
+  EnvelopeOrder started;   // by ref
+  EnvelopeTurns turns;     // partial ones, in the order of their turns
+  std::size_t asking = 0;  // started, and the peer has not said yet from where they go on
   EnvelopesByRef by_ref;
   EnvelopeOrder replies;           // at a destination: waiting for this circuit end
   std::uint64_t answers_owed = 0;  // acknowledgements that will come for messages we gave up
@@ -136,6 +140,8 @@ struct CircuitEnd {
   Links<CircuitEnd> marked;  // something may be ready to be sent
 
   bool is_source() const { return flow != nullptr; }
+  /// Begun on the wire and not complete there.
+  std::size_t partial() const { return turns.size() + asking; }
   bool takes_new() const { return ready && !closing && !draining && !dead; }
   /// Nothing on its way in either direction.
   bool quiet() const {

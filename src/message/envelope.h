@@ -3,6 +3,7 @@
 //   unsigned  in Sender's list of those to be signed, or with a worker, which then has its bytes
 //   waiting   in the list of its flow (or, a reply, of its circuit end); nothing of it is sent
 //   started   in circuit_end->started and circuit_end->by_ref; `sent` of `size` bytes are out
+//   asking    started, and the destination has not said yet from where it goes on; nothing is sent
 //   partial   started and sent < size: also in circuit_end->turns
 //   ended     erased; its outcome is queued
 #pragma once
@@ -58,11 +59,13 @@ struct Envelope : Timed {
 
   // This transmission.
   bool started = false;
+  bool asks = false;
   std::uint32_t ref = 0;
   std::uint32_t sent = 0;
   memory::BlockHeader* at = nullptr;  // the block that byte `sent` is in, and its offset there
   std::size_t at_offset = 0;
   std::uint32_t sent_before = 0;  // the most that an earlier transmission sent
+  std::size_t told = 0;           // the application, by on_progress
 
   Links<Envelope> order;  // to be signed, waiting, or started
   Links<Envelope> turn;   // partial

@@ -39,7 +39,8 @@ class Messages::Impl {
         receiver(context) {}
 
   std::size_t on_payload(CircuitEnd& circuit_end, memory::Block payload, Now now);
-  void on_ended(CircuitEnd& circuit_end, const Error& why, Now now);
+  /// `may_move`: its sender may go on over another circuit with what it was sending.
+  void on_ended(CircuitEnd& circuit_end, const Error& why, bool may_move, Now now);
   std::size_t reclaim(std::size_t bytes, Now now);
   void on_time(Now now);
   void shutdown(Now now);
@@ -138,6 +139,9 @@ bool Messages::Impl::on_frame(CircuitEnd& circuit_end, const wire::Frame& frame,
   if (const auto* cancel = std::get_if<wire::CancelFrame>(&frame)) {
     return receiver.on_cancel(circuit_end, *cancel);
   }
+  if (const auto* held = std::get_if<wire::HeldFrame>(&frame)) {
+    return sender.on_held(circuit_end, *held);
+  }
   if (const auto* told = std::get_if<wire::ScopeFrame>(&frame)) {
     if (circuit_end.is_source()) return false;
     circuit_end.told = told->scope;
@@ -186,16 +190,16 @@ std::size_t Messages::Impl::on_payload(CircuitEnd& circuit_end, memory::Block pa
   if (read(circuit_end, std::move(payload), work, now) || circuit_end.dead) return work;
   ++context.stats.frames_malformed;
   context.port.close(circuit_end.circuit, now);
-  on_ended(circuit_end, {Errc::circuit_failed, "the peer broke the protocol"}, now);
+  on_ended(circuit_end, {Errc::circuit_failed, "the peer broke the protocol"}, false, now);
   return work;
 }
 
 // ---- ends ---------------------------------------------------------------------------------------
 
-void Messages::Impl::on_ended(CircuitEnd& circuit_end, const Error& why, Now now) {
+void Messages::Impl::on_ended(CircuitEnd& circuit_end, const Error& why, bool may_move, Now now) {
   const std::size_t failed_hop = circuit_end.ready ? SIZE_MAX : context.port.failed_hop();
   context.circuit_ends.retire(circuit_end);
-  receiver.on_ended(circuit_end);
+  receiver.on_ended(circuit_end, may_move, now);
   sender.on_ended(circuit_end, why, now);
   if (circuit_end.is_source()) sender.pool().on_ended(circuit_end, why, failed_hop, now);
 }
@@ -208,13 +212,13 @@ std::size_t Messages::Impl::reclaim(std::size_t bytes, Now now) {
     holding.emplace_back(one.control.reserved_bytes() + context.port.held(one.circuit), &one);
   });
   std::ranges::sort(holding, std::greater{}, [](const auto& one) { return one.first; });
-  std::size_t freed = 0;
+  std::size_t freed = receiver.drop_left(bytes);
   for (const auto& [held, circuit_end] : holding) {
     if (freed >= bytes) break;
     if (circuit_end->dead) continue;
     freed += held;
     context.port.give_up(circuit_end->circuit, now);
-    on_ended(*circuit_end, {Errc::refused_memory, "memory is short"}, now);
+    on_ended(*circuit_end, {Errc::refused_memory, "memory is short"}, false, now);
   }
   return freed;
 }
@@ -231,6 +235,9 @@ void Messages::Impl::on_time(Now now) {
       case TimedKind::owed:
         receiver.on_due(static_cast<Owed&>(due), now);
         break;
+      case TimedKind::left:
+        receiver.on_left_due(now);
+        break;
       case TimedKind::flow:
         sender.pool().serve(static_cast<Flow&>(due), now);
         break;
@@ -243,10 +250,11 @@ void Messages::Impl::shutdown(Now now) {
   sender.shutdown(now);
   while (CircuitEnd* circuit_end = context.circuit_ends.any()) {
     context.circuit_ends.retire(*circuit_end);
-    receiver.on_ended(*circuit_end);
+    receiver.on_ended(*circuit_end, false, now);
     context.port.close(circuit_end->circuit, now);
   }
   sender.pool().clear();
+  receiver.drop_left(SIZE_MAX);
 }
 
 // ---- the interface ------------------------------------------------------------------------------
@@ -322,7 +330,10 @@ void Messages::on_incoming(circuit::CircuitId circuit, Priority priority, Now no
   const Visit visit(*impl_, now);
   if (impl_->context.stopping) return impl_->context.port.close(circuit, now);
   Context& context = impl_->context;
-  context.circuit_ends.add(circuit, priority, context.options.credit_bytes, now).ready = true;
+  CircuitEnd& added =
+      context.circuit_ends.add(circuit, priority, context.options.credit_bytes, now);
+  added.ready = true;
+  added.link = context.port.link_of(circuit);
 }
 
 std::size_t Messages::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {
@@ -347,7 +358,7 @@ void Messages::on_ended(circuit::CircuitId circuit, const Error& why, Now now) {
   const Visit visit(*impl_, now);
   CircuitEnd* circuit_end = impl_->context.circuit_ends.find(circuit);
   if (circuit_end == nullptr) return impl_->sender.pool().on_ended_early(circuit, why);
-  impl_->on_ended(*circuit_end, why, now);
+  impl_->on_ended(*circuit_end, why, why.code != Errc::refused_memory, now);
 }
 
 void Messages::pump(Now now) {
@@ -385,9 +396,9 @@ void Messages::report(BoundedList& out, Now now) const {
   out.push_back(bounded(Kind::table, "flows", "refuse new", impl_->sender.pool().flows(),
                         context.options.flows_max, sizeof(Flow)));
   context.circuit_ends.report(out);
-  out.push_back(
-      bounded(Kind::table, "deadlines of messages", "with their records", context.deadlines.size(),
-              context.options.sends_max() + context.options.flows_max + kAssembliesMax + kOwedMax));
+  out.push_back(bounded(
+      Kind::table, "deadlines of messages", "with their records", context.deadlines.size(),
+      context.options.sends_max() + context.options.flows_max + kAssembliesMax + kOwedMax + 1));
 }
 
 }  // namespace qudag::message

@@ -4,10 +4,11 @@
 // isolation); the flow keeps a circuit from its CircuitPool (built when needed, reused while young
 // and healthy, rotated, replaced on failure); pump() packs fragments of waiting envelopes into
 // payloads while the circuit has room and credit; ACK ends the envelope. If the circuit ends first,
-// the envelope waits in the flow for the next circuit and is sent again from its first byte.
-// Receiving: frames of a payload -> fragments -> assembly (reserved from the budget by its
-// announced size first) -> duplicate check -> MessageEvents::on_message -> ACK.
-// docs/reference/protocol.md, section 7. No thread, clock or socket in here.
+// the envelope waits in the flow for the next circuit and is sent again, from its first byte or
+// from where the destination has it. Receiving: frames of a payload -> fragments -> assembly
+// (reserved from the budget by its announced size first) -> duplicate check ->
+// MessageEvents::on_message -> ACK. docs/reference/protocol.md, section 7. No thread, clock or
+// socket in here.
 #pragma once
 
 #include "base/bounded.h"
@@ -125,10 +126,12 @@ class MessageEvents {
   /// Exactly once per accepted send; `elapsed` since send().
   virtual void on_outcome(SendId id, const Delivery& delivery, Now now) = 0;
   /// Bytes of the message that the destination has taken so far (by its credit); for large ones.
+  /// More each time: while bytes are sent again over another circuit, nothing is said.
   virtual void on_progress(SendId id, std::size_t bytes_done, std::size_t bytes_all, Now now) = 0;
 };
 
 class Delivered;
+class Unfinished;
 
 /// How slow steps (signatures) leave the loop: `work` runs on another thread, then `done` on the
 /// loop's, which hears whether the work was done. False if there is no room now; then neither runs.
@@ -150,8 +153,10 @@ struct MessagesOptions {
   std::size_t assemblies_max = 256;                   // per circuit
   std::size_t duplicates_max = 1 << 18;               // message ids remembered
   std::shared_ptr<Delivered> delivered = nullptr;     // of all shards; null: its own
-  Offload offload = nullptr;                          // null: slow steps run inside the call
-  unsigned circuits_per_flow_max = 1;                 // parallel circuits of one flow
+  std::shared_ptr<Unfinished> unfinished = nullptr;   // the same
+  std::uint32_t shard = 0;
+  Offload offload = nullptr;           // null: slow steps run inside the call
+  unsigned circuits_per_flow_max = 1;  // parallel circuits of one flow
   unsigned attempts_max = 0;  // circuits tried for one message; 0: as many as its time to live lets
   // Rotate by age and by volume: of each circuit something between three quarters and five quarters
   // of it, drawn for it.
@@ -200,8 +205,9 @@ class Messages final : public circuit::CircuitEvents {
   std::size_t shed(Priority priority, std::size_t count, const Error& why, Now now);
   /// Memory is short: ends circuits whose peer has taken nothing for a second while it is owed
   /// answers, the one first that holds most, until about so many bytes are free. Whatever the
-  /// priority: a peer that goes on asking and does not read has no use for the circuit. Returns
-  /// the bytes that they held. Looks at every circuit that ends here.
+  /// priority: a peer that goes on asking and does not read has no use for the circuit. Before them
+  /// go messages that nobody brings any more. Returns the bytes that they held. Looks at every
+  /// circuit that ends here.
   std::size_t reclaim(std::size_t bytes, Now now);
   /// How long messages of that priority wait for a turn on circuits that could take them, in the
   /// flow that waits least: one slow destination is no overload of this node.

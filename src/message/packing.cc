@@ -11,9 +11,8 @@ namespace {
 constexpr std::size_t kFragmentBytesMin = 16;
 /// One place stays free, so that a small message always gets past 255 large ones.
 constexpr std::size_t kPartialMax = wire::kInterleavedMessagesMax - 1;
-/// A mark for on_progress about so often, for messages over kProgressFrom.
+/// A mark for on_progress about so often.
 constexpr std::uint32_t kProgressStep = limits::kProgressStepBytes;
-constexpr std::uint32_t kProgressFrom = 1 << 20;
 
 bool credit_is_due(const CircuitEnd& circuit_end, const Context& context) {
   const std::uint64_t window = context.options.credit_bytes;
@@ -43,6 +42,8 @@ std::size_t size_of(const ControlFrame& frame) {
       return wire::kAckFrameBytes;
     case wire::FrameType::cancel:
       return wire::kCancelFrameBytes;
+    case wire::FrameType::held:
+      return wire::kHeldFrameBytes;
     default:
       return wire::kPongFrameBytes;
   }
@@ -54,6 +55,8 @@ void append(ByteWriter& out, const ControlFrame& frame) {
       return wire::append(out, wire::AckFrame{frame.ref, frame.status});
     case wire::FrameType::cancel:
       return wire::append(out, wire::CancelFrame{frame.ref});
+    case wire::FrameType::held:
+      return wire::append(out, wire::HeldFrame{frame.ref, static_cast<std::uint32_t>(frame.token)});
     default:
       return wire::append(out, wire::PongFrame{frame.token});
   }
@@ -121,9 +124,10 @@ void count_sent(CircuitEnd& circuit_end, Envelope& envelope, std::size_t n, Cont
   circuit_end.sent += n;
   envelope.sent += static_cast<std::uint32_t>(n);
   context.stats.bytes_copied += n;
-  if (envelope.sent > envelope.sent_before) {
-    context.stats.bytes_sent += envelope.sent - std::max(before, envelope.sent_before);
-  }
+  const std::uint32_t known = std::max(before, envelope.sent_before);
+  const std::uint32_t first_time = envelope.sent > known ? envelope.sent - known : 0;
+  context.stats.bytes_sent += first_time;
+  context.stats.bytes_again += n - first_time;
   const bool step = envelope.sent / kProgressStep != before / kProgressStep;
   if (envelope.size > kProgressFrom && (step || envelope.sent == envelope.size)) {
     const std::size_t prefix = envelope.prefix_bytes();
@@ -132,6 +136,11 @@ void count_sent(CircuitEnd& circuit_end, Envelope& envelope, std::size_t n, Cont
                                  .done = std::max<std::size_t>(envelope.sent, prefix) - prefix,
                                  .all = envelope.size - prefix});
   }
+}
+
+/// So much of it was sent that the destination may have kept some.
+bool asks_first(const CircuitEnd& circuit_end, const Envelope& envelope) {
+  return circuit_end.is_source() && envelope.sent_before >= limits::kResumeFromBytes;
 }
 
 /// Writes as much of the message as fits and may be sent. False if that is nothing.
@@ -143,12 +152,13 @@ bool put_fragment(CircuitEnd& circuit_end, Envelope& envelope, ByteWriter& out, 
   const std::size_t header =
       wire::data_header_bytes(first, envelope.in_reply_to.has_value(), envelope.to_channel != 0) +
       (tells ? wire::kScopeFrameBytes : 0);
+  const bool asks = first && asks_first(circuit_end, envelope);
   const std::size_t left = first ? envelope.size : envelope.size - envelope.sent;
   if (out.remaining() < header + std::min(left, kFragmentBytesMin)) return false;
-  std::size_t n = std::min(left, out.remaining() - header);
+  std::size_t n = asks ? 0 : std::min(left, out.remaining() - header);
   n = static_cast<std::size_t>(std::min<std::uint64_t>(n, circuit_end.credit - circuit_end.sent));
   const bool last = n == left;
-  if (first && !last && circuit_end.turns.size() >= kPartialMax) return false;
+  if (first && !last && circuit_end.partial() >= kPartialMax) return false;
 
   if (tells) {
     circuit_end.told = envelope.scope = scope_of(circuit_end, envelope);
@@ -159,6 +169,13 @@ bool put_fragment(CircuitEnd& circuit_end, Envelope& envelope, ByteWriter& out, 
   frame.ref = envelope.ref;
   frame.last = last;
   if (first) frame.start = start_of(envelope);
+  if (asks) {  // it goes on when the destination has said from where
+    frame.start->resumes = true;
+    wire::append_data_header(out, frame, 0);
+    envelope.asks = true;
+    ++circuit_end.asking;
+    return true;
+  }
   copy_bytes(envelope, wire::append_data_header(out, frame, n));
   count_sent(circuit_end, envelope, n, context);
 
@@ -218,7 +235,7 @@ bool has_something_to_send(const CircuitEnd& circuit_end, const Context& context
   const std::size_t whole = onion::payload_bytes(circuit_end.priority) - wire::kDataHeaderBytesMax -
                             wire::kScopeFrameBytes;
   const Envelope& next = *waiting_of(circuit_end).front();
-  return circuit_end.turns.size() < kPartialMax ||
+  return circuit_end.partial() < kPartialMax ||
          (next.size <= whole && next.size <= circuit_end.credit - circuit_end.sent);
 }
 

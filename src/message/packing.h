@@ -11,6 +11,9 @@
 
 namespace qudag::message {
 
+/// Progress is told of messages over this size.
+inline constexpr std::uint32_t kProgressFrom = 1 << 20;
+
 /// True if pack() would write a frame.
 bool has_something_to_send(const CircuitEnd& circuit_end, const Context& context);
 

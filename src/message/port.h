@@ -17,6 +17,11 @@ class Port {
   virtual std::size_t sendable(circuit::CircuitId circuit) const = 0;
   virtual memory::Block payload_block(Priority priority) = 0;
   virtual void send(circuit::CircuitId circuit, memory::Block payload, Now now) = 0;
+  /// Of one that came to us: the link that brought it.
+  virtual LinkId link_of(circuit::CircuitId circuit) const {
+    static_cast<void>(circuit);
+    return {};
+  }
   /// What waits there to leave: cells that nobody has taken.
   virtual std::size_t held(circuit::CircuitId circuit) const {
     static_cast<void>(circuit);
@@ -54,6 +59,10 @@ class CircuitsPort final : public Port {
     circuits_.send(circuit, std::move(payload), now);
   }
   std::size_t held(circuit::CircuitId circuit) const override { return circuits_.held(circuit); }
+  LinkId link_of(circuit::CircuitId circuit) const override {
+    const auto info = circuits_.info(circuit);
+    return info ? info->previous.link : LinkId{};
+  }
   std::size_t failed_hop() const override { return circuits_.failed_hop(); }
   void close(circuit::CircuitId circuit, Now now) override { circuits_.close(circuit, now); }
   void give_up(circuit::CircuitId circuit, Now now) override { circuits_.give_up(circuit, now); }

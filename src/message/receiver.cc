@@ -1,5 +1,5 @@
-// Steps of a fragment: credit -> its assembly (begin: order, duplicate, reservation) -> store ->
-// complete: (signed: verifying.cc ->) application -> acknowledgement.
+// Steps of a fragment: credit -> its assembly (begin: order, duplicate, what is held of it,
+// reservation) -> store -> complete: (signed: verifying.cc ->) application -> acknowledgement.
 #include "message/receiver.h"
 
 #include <algorithm>
@@ -46,7 +46,10 @@ Receiver::Receiver(Context& context)
       delivered_(context.options.delivered
                      ? context.options.delivered
                      : std::make_shared<Delivered>(context.options.duplicates_max, context.rng)),
-      handing_(*delivered_) {}
+      handing_(*delivered_),
+      unfinished_(context.options.unfinished
+                      ? context.options.unfinished
+                      : std::make_shared<Unfinished>(UnfinishedOptions{}, context.rng)) {}
 
 // ---- frames -------------------------------------------------------------------------------------
 
@@ -67,9 +70,14 @@ bool Receiver::on_data(CircuitEnd& circuit_end, const wire::DataFrame& frame,
   if (n > assembly->start.size - assembly->received) return false;
   assembly->received += static_cast<std::uint32_t>(n);
   if (frame.last != (assembly->received == assembly->start.size)) return false;
-  if (!store(*assembly, frame.bytes, payload)) {
-    ++context_.stats.refused_memory;
-    return refuse(*assembly, wire::AckStatus::refused_memory);
+  switch (store(*assembly, frame.bytes, payload)) {
+    case Stored::elsewhere:
+      return refuse_moved(*assembly);
+    case Stored::no_memory:
+      ++context_.stats.refused_memory;
+      return refuse(*assembly, wire::AckStatus::refused_memory);
+    case Stored::yes:
+      break;
   }
   come_on(*assembly, now);
   return !frame.last || deliver(*assembly, now);
@@ -114,17 +122,12 @@ bool Receiver::begin(CircuitEnd& circuit_end, const wire::DataFrame& frame, memo
     if (*status == wire::AckStatus::duplicate) ++context_.stats.duplicates;
     return refuse(circuit_end, frame, *status);
   }
+  auto held = held_of(circuit_end, *named, start, now);
   replace_older(circuit_end, named->id);
 
-  // The record counts too, or a peer could have them for nothing.
-  const auto take = [&] {
-    return memory::Reservation::take(context_.budget_of(start.priority),
-                                     start.size + sizeof(Assembly));
-  };
-  memory::Reservation reservation = take();
-  while (!reservation && end_stalled(start.priority, now)) reservation = take();
+  Body body = held ? std::move(held->body) : Body{};
   Assembly* assembly = nullptr;
-  if (reservation &&
+  if (reserve(body.reservation, start, now) &&
       (frame.last || circuit_end.arriving.size() < context_.options.assemblies_max)) {
     assembly = open(circuit_end, frame, *named, now);
     while (assembly == nullptr && end_stalled(start.priority, now)) {
@@ -135,18 +138,58 @@ bool Receiver::begin(CircuitEnd& circuit_end, const wire::DataFrame& frame, memo
     ++context_.stats.refused_memory;
     return refuse(circuit_end, frame, wire::AckStatus::refused_memory);
   }
-  assembly->reservation = std::move(reservation);
-  assembly->received = static_cast<std::uint32_t>(frame.bytes.size());
+  if (held) assembly->expires = std::min(assembly->expires, held->expires);
+  const auto before = static_cast<std::uint32_t>(body.size());
+  assembly->body = std::move(body);
+  assembly->received = before + static_cast<std::uint32_t>(frame.bytes.size());
   assembly->progress_at = assembly->received;
   assembly->progressed = now.mono;
   coming_[index(start.priority)].push_back(*assembly);
-  if (!store(*assembly, frame.bytes, payload)) {
+  if (store(*assembly, frame.bytes, payload) != Stored::yes) {
     ++context_.stats.refused_memory;
     return refuse(*assembly, wire::AckStatus::refused_memory);
   }
   if (frame.last) return deliver(*assembly, now);
+  if (moves(circuit_end, start)) {
+    assembly->hold =
+        unfinished_->begin(named->id, start, assembly->expires, std::move(assembly->body));
+  }
   context_.deadlines.set(*assembly, assembly->expires);
-  return true;
+  if (!start.resumes) return true;
+  return context_.circuit_ends.queue(
+      circuit_end, {.type = wire::FrameType::held, .ref = frame.ref, .token = before},
+      context_.tables());
+}
+
+/// The sender goes on with a message: what came of it over another circuit, ended or not.
+std::optional<Unfinished::Found> Receiver::held_of(const CircuitEnd& circuit_end,
+                                                   const Named& named,
+                                                   const wire::MessageStart& start, Now now) {
+  if (!start.resumes || circuit_end.is_source()) return std::nullopt;
+  Assembly* const older = by_key_.find(named.id);
+  if (older != nullptr && older->stage == Stage::to_verify) leave(*older, now);
+  auto held = unfinished_->take(named.id, start, now.mono);
+  if (held) ++context_.stats.unfinished_resumed;
+  return held;
+}
+
+/// The records count too, or a peer could have them for nothing.
+bool Receiver::reserve(memory::Reservation& reservation, const wire::MessageStart& start, Now now) {
+  const std::size_t records =
+      sizeof(Assembly) + (unfinished_->may_move(start.size) ? Unfinished::record_bytes() : 0);
+  const std::size_t bytes = start.size + records;
+  const auto take = [&] {
+    if (reservation) return reservation.grow(bytes - std::min(bytes, reservation.bytes()));
+    reservation = memory::Reservation::take(context_.budget_of(start.priority), bytes);
+    return static_cast<bool>(reservation);
+  };
+  bool taken = take();
+  while (!taken && make_room(start.priority, now)) taken = take();
+  return taken;
+}
+
+bool Receiver::moves(const CircuitEnd& circuit_end, const wire::MessageStart& start) const {
+  return !circuit_end.is_source() && unfinished_->may_move(start.size);
 }
 
 void Receiver::expect(const CircuitEnd& circuit_end, const std::byte* id) const {
@@ -165,7 +208,7 @@ bool Receiver::take_whole(CircuitEnd& circuit_end, const wire::DataFrame& frame,
   Received message;
   memory::Allowance& allowance = context_.allowances[index(start.priority)];
   message.reservation = allowance.hand_out(start.size);
-  while (!message.reservation && end_stalled(start.priority, now)) {
+  while (!message.reservation && make_room(start.priority, now)) {
     message.reservation = allowance.hand_out(start.size);
   }
   if (!message.reservation ||
@@ -237,16 +280,45 @@ bool Receiver::on_cancel(CircuitEnd& circuit_end, const wire::CancelFrame& frame
   return answer(circuit_end, frame.ref, wire::AckStatus::cancelled);
 }
 
-void Receiver::on_ended(CircuitEnd& circuit_end) {
+void Receiver::on_ended(CircuitEnd& circuit_end, bool may_move, Now now) {
   leave_owed(circuit_end);
   for (AssemblyOrder* list :
        {&circuit_end.arriving, &circuit_end.to_verify, &circuit_end.being_verified}) {
     while (Assembly* assembly = list->front()) {
+      if (may_move) leave(*assembly, now);
       ++context_.stats.assemblies_dropped;
       erase(*assembly);
     }
   }
 }
+
+/// Its bytes wait for the next circuit of its sender, if it is one that moves.
+void Receiver::leave(Assembly& assembly, Now now) {
+  const CircuitEnd& circuit_end = *assembly.circuit_end;
+  if (!moves(circuit_end, assembly.start)) return;
+  const NodeLink link{context_.options.shard, circuit_end.link};
+  const bool kept = [&] {
+    if (assembly.hold) return unfinished_->leave(assembly.hold, link, now.mono);
+    if (assembly.stage != Stage::to_verify) return false;  // leave_verified() has the bytes
+    return unfinished_->leave(assembly.key, assembly.start, assembly.expires,
+                              std::move(assembly.body), link, now.mono);
+  }();
+  if (!kept) return;
+  ++context_.stats.unfinished_kept;
+  watch_left();
+}
+
+void Receiver::watch_left() {
+  const TimePoint next = unfinished_->next_deadline();
+  if (next != kNever) context_.deadlines.set(left_due_, next);
+}
+
+void Receiver::on_left_due(Now now) {
+  context_.stats.unfinished_expired += unfinished_->expire(now.mono);
+  watch_left();
+}
+
+std::size_t Receiver::drop_left(std::size_t bytes) { return unfinished_->drop(bytes); }
 
 void Receiver::on_expired(Assembly& assembly) {
   ++context_.stats.assemblies_dropped;
@@ -316,7 +388,12 @@ void Receiver::forget_progress(Assembly& assembly) {
     coming_[index(assembly.start.priority)].erase(assembly);
 }
 
-/// Memory is short for a message of that priority: one that has its memory, is worth no more and
+/// Memory is short for a message of that priority: what nobody brings any more goes first.
+bool Receiver::make_room(Priority priority, Now now) {
+  return unfinished_->drop_oldest(priority) || end_stalled(priority, now);
+}
+
+/// Of those that arrive, one that has its memory, is worth no more and
 /// does not come on makes room. False: there is none.
 bool Receiver::end_stalled(Priority priority, Now now) {
   for (std::size_t worth = kPriorityCount; worth-- > index(priority);) {
@@ -349,6 +426,7 @@ void Receiver::erase(Assembly& assembly) {
       break;
   }
   if (!circuit_end.is_source()) by_key_.erase(assembly);
+  if (assembly.hold) unfinished_->end(assembly.hold);
   assemblies_.erase(assembly.handle);
 }
 
@@ -360,31 +438,46 @@ void Receiver::replace_older(const CircuitEnd& circuit_end, const wire::MessageI
   static_cast<void>(refuse(*older, wire::AckStatus::cancelled));
 }
 
-bool Receiver::store(Assembly& assembly, Bytes bytes, memory::Block* payload) {
-  if (!may_keep(assembly.circuit_end->priority, assembly.start.size, bytes, payload)) {
-    return copy(assembly, bytes);
+/// Another circuit has taken the message over, on another shard.
+bool Receiver::refuse_moved(Assembly& assembly) {
+  ++context_.stats.assemblies_dropped;
+  return refuse(assembly, wire::AckStatus::cancelled);
+}
+
+Receiver::Stored Receiver::store(Assembly& assembly, Bytes bytes, memory::Block* payload) {
+  if (!assembly.hold) {
+    return store(assembly.body, assembly, bytes, payload) ? Stored::yes : Stored::no_memory;
   }
-  if (assembly.tail) assembly.bytes.push_back(std::move(assembly.tail));
-  keep(bytes, *payload, assembly.bytes);
+  const auto access = Unfinished::access(assembly.hold);
+  if (access.body == nullptr) return Stored::elsewhere;
+  return store(*access.body, assembly, bytes, payload) ? Stored::yes : Stored::no_memory;
+}
+
+bool Receiver::store(Body& body, const Assembly& assembly, Bytes bytes, memory::Block* payload) {
+  if (!may_keep(assembly.circuit_end->priority, assembly.start.size, bytes, payload)) {
+    return copy(body, assembly.start, bytes);
+  }
+  if (body.tail) body.bytes.push_back(std::move(body.tail));
+  keep(bytes, *payload, body.bytes);
   return true;
 }
 
-bool Receiver::copy(Assembly& assembly, Bytes bytes) {
+bool Receiver::copy(Body& body, const wire::MessageStart& start, Bytes bytes) {
   while (!bytes.empty()) {
-    if (!assembly.tail) {
-      const std::size_t left = assembly.start.size - assembly.bytes.bytes();
-      const bool high = assembly.start.priority == Priority::high;
-      assembly.tail = context_.pool.take(memory::block_size_for(left),
-                                         high ? memory::For::high : memory::For::all);
-      if (!assembly.tail) return false;
+    if (!body.tail) {
+      const std::size_t left = start.size - body.bytes.bytes();
+      const bool high = start.priority == Priority::high;
+      body.tail = context_.pool.take(memory::block_size_for(left),
+                                     high ? memory::For::high : memory::For::all);
+      if (!body.tail) return false;
     }
-    memory::Block& tail = assembly.tail;
+    memory::Block& tail = body.tail;
     const std::size_t n = std::min(bytes.size(), tail.capacity() - tail.size());
     tail.append(n);
     std::memcpy(tail.bytes().last(n).data(), bytes.data(), n);
     context_.stats.bytes_copied += n;
     bytes = bytes.subspan(n);
-    if (tail.size() == tail.capacity()) assembly.bytes.push_back(std::move(tail));
+    if (tail.size() == tail.capacity()) body.bytes.push_back(std::move(tail));
   }
   return true;
 }
@@ -396,10 +489,16 @@ bool Receiver::deliver(Assembly& assembly, Now now) {
     ++context_.stats.assemblies_dropped;
     return refuse(assembly, wire::AckStatus::expired);
   }
-  if (assembly.tail) assembly.bytes.push_back(std::move(assembly.tail));
+  if (assembly.hold) {
+    auto whole = unfinished_->finish(assembly.hold);
+    if (!whole) return refuse_moved(assembly);
+    assembly.body = std::move(*whole);
+  }
+  Body& body = assembly.body;
+  if (body.tail) body.bytes.push_back(std::move(body.tail));
   if (!assembly.start.is_signed) return hand_out(assembly, std::nullopt, now);
   if (context_.offload) return verify_later(assembly);
-  return verified(assembly, verify_signed(fields_of(assembly), assembly.bytes), now);
+  return verified(assembly, verify_signed(fields_of(assembly), body.bytes), now);
 }
 
 bool Receiver::hand_out(Assembly& assembly, const std::optional<Signer>& signer, Now now) {
@@ -425,8 +524,8 @@ bool Receiver::hand_out(Assembly& assembly, const std::optional<Signer>& signer,
   CircuitEnd& circuit_end = *assembly.circuit_end;
   const std::uint32_t ref = assembly.ref;
   const Named named{assembly.key, assembly.to_channel};
-  message.payload = std::move(assembly.bytes);
-  message.reservation = std::move(assembly.reservation);
+  message.payload = std::move(assembly.body.bytes);
+  message.reservation = std::move(assembly.body.reservation);
   message.reservation.shrink(message.reservation.bytes() - message.payload.bytes());
   erase(assembly);
   return hand_out(circuit_end, ref, start, named, signer, std::move(message), now);
@@ -506,6 +605,9 @@ void Receiver::report(BoundedList& out) const {
                         delivered_->size(), delivered_->ids_max(), kDuplicateBytes));
   out.push_back(bounded(Kind::table, "ids of signed messages", "refuse what may be one of them",
                         delivered_->signed_size(), delivered_->signed_max(), kDuplicateBytes));
+  out.push_back(bounded(Kind::table, "unfinished messages", "the oldest of the link with most goes",
+                        unfinished_->size().messages, unfinished_->options().messages_max,
+                        Unfinished::record_bytes()));
 }
 
 }  // namespace qudag::message

@@ -6,13 +6,15 @@
 //
 // Memory: a message is reserved by its announced size before its first byte is kept. What is
 // refused is answered at once, and the bytes of it that still come are only counted. When memory is
-// short, messages that hold theirs and do not come on end first (kStalledAfter). Copies: a
+// short, messages that nobody brings any more end first (unfinished.h), then those that hold theirs
+// and do not come on (kStalledAfter). Copies: a
 // fragment that fills at least half of its payload stays in the payload's own block, which becomes
 // part of the message; smaller ones are copied together.
 #pragma once
 
 #include "message/context.h"
-#include "message/delivered.h"
+#include "message/known/delivered.h"
+#include "message/known/unfinished.h"
 #include "message/signing.h"
 
 #include <optional>
@@ -37,8 +39,13 @@ class Receiver {
   /// A message with that id begins next in the payload.
   void expect(const CircuitEnd& circuit_end, const std::byte* id) const;
   [[nodiscard]] bool on_cancel(CircuitEnd& circuit_end, const wire::CancelFrame& frame);
-  /// The circuit end is out of the table: what was arriving on it is dropped.
-  void on_ended(CircuitEnd& circuit_end);
+  /// The circuit end is out of the table: what was arriving on it is dropped, but for large
+  /// messages if `may_move`: their sender may go on over another circuit.
+  void on_ended(CircuitEnd& circuit_end, bool may_move, Now now);
+  /// Time to look at messages that nobody brings any more.
+  void on_left_due(Now now);
+  /// Memory is short: those are dropped until so many bytes are free. How many they were.
+  std::size_t drop_left(std::size_t bytes);
   void on_expired(Assembly& assembly);
 
   // Of messages that the application has in hand (owed.cc).
@@ -54,9 +61,13 @@ class Receiver {
  private:
   /// A signed message with a worker, which has its bytes and their reservation.
   struct Unverified {
-    memory::Chain bytes;
-    memory::Reservation reservation;
+    Body body;
     std::optional<Result<Signer>> signer;  // the worker's; none until it has verified
+    // If its circuit ends meanwhile.
+    wire::MessageId key{};
+    wire::MessageStart start;
+    TimePoint expires{};
+    NodeLink link;
   };
 
   /// Of a new message: what it is known by (Assembly::key), and which handler it is for.
@@ -76,13 +87,16 @@ class Receiver {
   bool answer(CircuitEnd& circuit_end, std::uint32_t ref, wire::AckStatus status);
   bool refuse(CircuitEnd& circuit_end, const wire::DataFrame& frame, wire::AckStatus status);
   bool refuse(Assembly& assembly, wire::AckStatus status);
-  bool store(Assembly& assembly, Bytes bytes, memory::Block* payload);
-  bool copy(Assembly& assembly, Bytes bytes);
+  enum class Stored : std::uint8_t { yes, no_memory, elsewhere };
+  Stored store(Assembly& assembly, Bytes bytes, memory::Block* payload);
+  bool store(Body& body, const Assembly& assembly, Bytes bytes, memory::Block* payload);
+  bool copy(Body& body, const wire::MessageStart& start, Bytes bytes);
   bool deliver(Assembly& assembly, Now now);
   bool verify_later(Assembly& assembly);
   bool submit(Assembly& assembly);
   SignedFields fields_of(const Assembly& assembly) const;
   void on_verified(SlotHandle handle, Unverified& job, Now now);
+  void leave_verified(Unverified& job, Now now);
   void verify_again(Assembly& assembly);
   bool verified(Assembly& assembly, const Result<Signer>& signer, Now now);
   std::optional<wire::AckStatus> refusal_of_signed(const Assembly& assembly, const Signer& signer,
@@ -108,10 +122,18 @@ class Receiver {
   void leave_owed(CircuitEnd& circuit_end);
   void count(Taken taken, Priority priority, std::size_t bytes);
   void replace_older(const CircuitEnd& circuit_end, const wire::MessageId& key);
+  std::optional<Unfinished::Found> held_of(const CircuitEnd& circuit_end, const Named& named,
+                                           const wire::MessageStart& start, Now now);
+  bool reserve(memory::Reservation& reservation, const wire::MessageStart& start, Now now);
+  bool refuse_moved(Assembly& assembly);
+  bool moves(const CircuitEnd& circuit_end, const wire::MessageStart& start) const;
+  void leave(Assembly& assembly, Now now);
+  void watch_left();
   Assembly* open(CircuitEnd& circuit_end, const wire::DataFrame& frame, const Named& named,
                  Now now);
   void come_on(Assembly& assembly, Now now);
   void forget_progress(Assembly& assembly);
+  bool make_room(Priority priority, Now now);
   bool end_stalled(Priority priority, Now now);
   void erase(Assembly& assembly);
 
@@ -126,6 +148,8 @@ class Receiver {
   OwedTable owed_;
   const std::shared_ptr<Delivered> delivered_;  // owners: the receivers of all shards
   Delivered::Handing handing_;
+  const std::shared_ptr<Unfinished> unfinished_;  // owners: the same
+  Timed left_due_{TimedKind::left};               // the first of them that is nobody's ends then
 };
 
 }  // namespace qudag::message

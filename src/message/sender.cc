@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace qudag::message {
 namespace {
@@ -325,7 +326,7 @@ bool Sender::on_ack(CircuitEnd& circuit_end, const wire::AckFrame& ack, Now now)
   }
   if (circuit_end.flow != nullptr) circuit_end.flow->failures = 0;
   note_time(*envelope, now.mono - envelope->accepted - envelope->waited);
-  const bool partial = EnvelopeTurns::contains(*envelope);
+  const bool partial = EnvelopeTurns::contains(*envelope) || envelope->asks;
   detach(*envelope);
   // Answered early: what is left of it is not wanted, and the peer may forget it.
   if (partial &&
@@ -351,15 +352,53 @@ bool Sender::on_credit(CircuitEnd& circuit_end, const wire::CreditFrame& credit)
     const ProgressMark mark = circuit_end.marks.pop_front();
     const bool newer = !circuit_end.marks.empty() && circuit_end.marks.front().position <= taken &&
                        circuit_end.marks.front().send == mark.send;
-    if (newer || envelopes_.find(SlotHandle(mark.send)) == nullptr) continue;
-    Event event;
-    event.id = SendId{mark.send};
-    event.is_progress = true;
-    event.done = mark.done;
-    event.all = mark.all;
-    events_.push_back(std::move(event));
+    Envelope* const envelope = envelopes_.find(SlotHandle(mark.send));
+    if (!newer && envelope != nullptr) tell_progress(*envelope, mark.done);
   }
   context_.circuit_ends.mark(circuit_end);
+  return true;
+}
+
+/// What was told stays told: while bytes are sent again, nothing is.
+void Sender::tell_progress(Envelope& envelope, std::size_t done) {
+  if (done <= envelope.told) return;
+  envelope.told = done;
+  Event event;
+  event.id = SendId{envelope.handle.value};
+  event.is_progress = true;
+  event.done = done;
+  event.all = bytes_of(envelope);
+  events_.push_back(std::move(event));
+}
+
+/// The destination says how much it holds of a message that moved here: it goes on from there.
+bool Sender::on_held(CircuitEnd& circuit_end, const wire::HeldFrame& held) {
+  if (!circuit_end.is_source()) return false;
+  Envelope* const envelope = circuit_end.by_ref.find(held.ref);
+  if (envelope == nullptr) {  // it crossed our CANCEL
+    return circuit_end.answers_owed > 0 && held.ref < circuit_end.next_ref;
+  }
+  if (!envelope->asks || held.offset > envelope->sent_before) return false;
+  envelope->asks = false;
+  --circuit_end.asking;
+  envelope->sent = held.offset;
+  for (std::size_t left = held.offset; left > 0;) {
+    const std::size_t here = memory::Chain::view(envelope->at).size();
+    if (left < here) {
+      envelope->at_offset = left;
+      break;
+    }
+    left -= here;
+    envelope->at = envelope->at->next;
+  }
+  circuit_end.turns.push_back(*envelope);
+  context_.circuit_ends.mark(circuit_end);
+  if (held.offset == 0) return true;
+  ++context_.stats.resumed;
+  const std::size_t prefix = envelope->prefix_bytes();
+  if (held.offset > prefix && bytes_of(*envelope) > kProgressFrom) {
+    tell_progress(*envelope, held.offset - prefix);
+  }
   return true;
 }
 
@@ -388,6 +427,7 @@ void Sender::detach(Envelope& envelope) {
   circuit_end.started.erase(envelope);
   circuit_end.by_ref.erase(envelope);
   if (EnvelopeTurns::contains(envelope)) circuit_end.turns.erase(envelope);
+  if (std::exchange(envelope.asks, false)) --circuit_end.asking;
   envelope.sent_before = std::max(envelope.sent_before, envelope.sent);
   envelope.sent = 0;
   envelope.started = false;
@@ -409,7 +449,7 @@ void Sender::give_up(Envelope& envelope) {
   }
   CircuitEnd& circuit_end = *envelope.circuit_end;
   const ControlFrame cancel{.type = wire::FrameType::cancel, .ref = envelope.ref};
-  const bool partial = EnvelopeTurns::contains(envelope);
+  const bool partial = EnvelopeTurns::contains(envelope) || envelope.asks;
   detach(envelope);
   ++circuit_end.answers_owed;
   // A full queue means that the peer reads nothing; it then ends the message by its own deadline.

@@ -3,7 +3,8 @@
 // An accepted message is signed by a worker, if it is to be; waits in its flow, is packed into
 // payloads of the flow's circuit, and ends by its acknowledgement, its time to live, cancel(),
 // shutdown(), or when limited attempts are used up. When its circuit ends first it goes back to the
-// front of its flow and is sent again from its first byte. Outcomes are queued and handed out by
+// front of its flow. Over the next circuit it is sent again from its first byte, or, if much of it
+// was sent, from where the destination says that it has it. Outcomes are queued and handed out by
 // flush(), so that no caller is called back from inside its own call.
 #pragma once
 
@@ -50,6 +51,7 @@ class Sender final : private CircuitPool::Listener {
   /// False: the peer broke the protocol.
   [[nodiscard]] bool on_ack(CircuitEnd& circuit_end, const wire::AckFrame& ack, Now now);
   [[nodiscard]] bool on_credit(CircuitEnd& circuit_end, const wire::CreditFrame& credit);
+  [[nodiscard]] bool on_held(CircuitEnd& circuit_end, const wire::HeldFrame& held);
   /// The circuit end is out of the table: its messages wait again, or have failed.
   void on_ended(CircuitEnd& circuit_end, const Error& why, Now now);
   void on_expired(Envelope& envelope, Now now);
@@ -87,6 +89,7 @@ class Sender final : private CircuitPool::Listener {
   void note_time(Envelope& envelope, Duration took);
   void drop_late(CircuitEnd& circuit_end, Now now);
   void detach(Envelope& envelope);
+  void tell_progress(Envelope& envelope, std::size_t done);
   void give_up(Envelope& envelope);
   void finish(Envelope& envelope, Outcome outcome, Error reason, Now now);
   bool attempt_failed(Envelope& envelope, const Error& why, Now now);

@@ -13,7 +13,11 @@ struct MessagesStats {
   std::array<std::uint64_t, kPriorityCount> accepted{}, delivered{}, expired{}, refused{}, failed{};
   std::array<std::uint64_t, kPriorityCount> received{};
   std::uint64_t bytes_sent = 0;      // bytes of messages in DATA frames, first transmissions only
+  std::uint64_t bytes_again = 0;     // those of later transmissions
   std::uint64_t bytes_received = 0;  // payload bytes taken by the application
+  std::uint64_t resumed = 0;         // went on over another circuit from what the destination held
+  // Of messages to this node whose circuit ended.
+  std::uint64_t unfinished_kept = 0, unfinished_resumed = 0, unfinished_expired = 0;
   std::uint64_t resent = 0, duplicates = 0, assemblies_dropped = 0, assemblies_stalled = 0;
   std::uint64_t frames_malformed = 0, credit_violations = 0, signatures_bad = 0, signatures_old = 0;
   std::uint64_t signed_off_loop = 0, verified_off_loop = 0, signatures_put_off = 0;
@@ -61,6 +65,23 @@ inline constexpr telemetry::Metric<MessagesStats> kMessages[] = {
       Kind::counter},
      no_label,
      &MessagesStats::resent},
+    {{"qudag_message_bytes_again_total",
+      "Bytes of payloads that were sent before, over another circuit.", Kind::counter},
+     no_label,
+     &MessagesStats::bytes_again},
+    {{"qudag_messages_resumed_total",
+      "Messages that went on over another circuit, from the bytes that the destination had.",
+      Kind::counter},
+     no_label,
+     &MessagesStats::resumed},
+    {{"qudag_messages_unfinished_total",
+      "Large messages to this node whose circuit ended: what came of them was kept; their sender "
+      "went on with them; their time was over.",
+      Kind::counter},
+     label("what", "kept"),
+     &MessagesStats::unfinished_kept},
+    {same, label("what", "resumed"), &MessagesStats::unfinished_resumed},
+    {same, label("what", "expired"), &MessagesStats::unfinished_expired},
     {{"qudag_builds_hedged_total",
       "Builds of circuits that were begun beside a late one, over other relays.", Kind::counter},
      no_label,

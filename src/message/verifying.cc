@@ -72,16 +72,18 @@ void Receiver::pump(Now now) {
 
 bool Receiver::submit(Assembly& assembly) {
   const auto job = std::make_shared<Unverified>();  // owners: the worker's two steps
-  job->bytes = std::move(assembly.bytes);
-  job->reservation = std::move(assembly.reservation);
+  job->body = std::move(assembly.body);
+  job->key = assembly.key;
+  job->start = assembly.start;
+  job->expires = assembly.expires;
+  job->link = {context_.options.shard, assembly.circuit_end->link};
   const bool taken = context_.offload(
-      [job, fields = fields_of(assembly)] { job->signer = verify_signed(fields, job->bytes); },
+      [job, fields = fields_of(assembly)] { job->signer = verify_signed(fields, job->body.bytes); },
       [this, job, handle = assembly.handle](WorkEnd, Now now) { on_verified(handle, *job, now); });
   if (taken) {
     ++verifying_;
   } else {
-    assembly.bytes = std::move(job->bytes);
-    assembly.reservation = std::move(job->reservation);
+    assembly.body = std::move(job->body);
   }
   return taken;
 }
@@ -89,13 +91,23 @@ bool Receiver::submit(Assembly& assembly) {
 void Receiver::on_verified(SlotHandle handle, Unverified& job, Now now) {
   --verifying_;
   Assembly* assembly = assemblies_.find(handle);
-  if (assembly == nullptr) return;  // it ended meanwhile, and now its bytes do
-  assembly->bytes = std::move(job.bytes);
-  assembly->reservation = std::move(job.reservation);
+  if (assembly == nullptr) return leave_verified(job, now);
+  assembly->body = std::move(job.body);
   if (!job.signer) return verify_again(*assembly);
   ++context_.stats.verified_off_loop;
   // A peer that lets answers pile up gets none for this one; its circuit ends by the next frame.
   static_cast<void>(verified(*assembly, *job.signer, now));
+}
+
+/// It ended meanwhile. If that was because its circuit did, its sender may go on with it over
+/// another one: it is whole, and a signature that was right is so again.
+void Receiver::leave_verified(Unverified& job, Now now) {
+  if (context_.stopping || (job.signer && !*job.signer)) return;
+  if (delivered_->state(job.key, now.mono) != Delivered::State::unknown) return;
+  if (!unfinished_->leave(job.key, job.start, job.expires, std::move(job.body), job.link, now.mono))
+    return;
+  ++context_.stats.unfinished_kept;
+  watch_left();
 }
 
 /// The work was never begun: nobody knows yet who signed.
@@ -114,7 +126,7 @@ bool Receiver::verified(Assembly& assembly, const Result<Signer>& signer, Now no
     ++context_.stats.signatures_bad;
     return refuse(assembly, wire::AckStatus::bad_signature);
   }
-  drop_prefix(assembly.bytes);
+  drop_prefix(assembly.body.bytes);
   return hand_out(assembly, *signer, now);
 }
 

@@ -8,7 +8,8 @@
 
 #include "base/secret.h"
 #include "crypto/key_memory.h"
-#include "message/delivered.h"
+#include "message/known/delivered.h"
+#include "message/known/unfinished.h"
 #include "netmap/kept.h"
 #include "node/key_file.h"
 #include "node/listen.h"
@@ -179,6 +180,9 @@ Status Node::Impl::start() {
       std::make_shared<onion::ReplayWindow>(shard::replay_entries(options_.limits));
   const auto delivered = std::make_shared<message::Delivered>(
       std::min(message::MessagesOptions{}.duplicates_max, remembered / kMessageIdBytes), rng_);
+  const auto unfinished = std::make_shared<message::Unfinished>(
+      message::UnfinishedOptions{.bytes_max = options_.limits.memory / limits::kUnfinishedOneIn},
+      rng_);
   const UnixSeconds today = runtime::system_now().unix_seconds;
   const auto guards =
       std::make_shared<shard::NodeGuards>(state_ ? state_->load_guards(today) : netmap::Guards{});
@@ -195,6 +199,7 @@ Status Node::Impl::start() {
                                        .hub = hub_.get(),
                                        .replays = replays,
                                        .delivered = delivered,
+                                       .unfinished = unfinished,
                                        .state = state_.get(),
                                        .guards = guards});
     if (!shard) return std::unexpected(shard.error());

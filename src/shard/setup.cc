@@ -131,6 +131,8 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
   message::MessagesOptions out;
   out.self = setup.identity->id();
   out.delivered = setup.delivered;
+  out.unfinished = setup.unfinished;
+  out.shard = setup.index;
   out.offload = [host = setup.environment, index = setup.index](
                     std::function<void()> work, std::function<void(WorkEnd, Now)> done) {
     return host->workers().submit(std::move(work), host->executor(index), std::move(done));

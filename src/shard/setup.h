@@ -35,8 +35,9 @@ struct ShardSetup {
   ShardEnvironment* environment = nullptr;
   GossipHub* hub = nullptr;
   bool by_load = true;  // how hops are chosen (netmap::RoutePolicy); off only to compare
-  std::shared_ptr<onion::ReplayWindow> replays = nullptr;   // owners: all shards
-  std::shared_ptr<message::Delivered> delivered = nullptr;  // owners: all shards
+  std::shared_ptr<onion::ReplayWindow> replays = nullptr;     // owners: all shards
+  std::shared_ptr<message::Delivered> delivered = nullptr;    // owners: all shards
+  std::shared_ptr<message::Unfinished> unfinished = nullptr;  // owners: all shards
   StateKeeper* state = nullptr;  // what is kept over a restart; null: nothing
   std::shared_ptr<NodeGuards> guards = std::make_shared<NodeGuards>();  // owners: all shards
 };

@@ -10,14 +10,17 @@ constexpr std::uint8_t kLast = 0x02;
 constexpr std::uint8_t kSigned = 0x04;
 constexpr std::uint8_t kReply = 0x08;
 constexpr std::uint8_t kChannel = 0x10;
-constexpr std::uint8_t kKnownFlags = kFirst | kLast | kSigned | kReply | kChannel;
+constexpr std::uint8_t kResume = 0x20;
+constexpr std::uint8_t kKnownFlags = kFirst | kLast | kSigned | kReply | kChannel | kResume;
+constexpr std::uint8_t kWithFirst = kSigned | kReply | kChannel | kResume;
 
 bool flags_are_valid(std::uint8_t flags) {
   if ((flags & ~kKnownFlags) != 0) return false;
-  // SIGNED, REPLY and CHANNEL say what a message is, so they stand where its start stands; REPLY
-  // never with another.
-  if ((flags & kFirst) == 0) return (flags & (kSigned | kReply | kChannel)) == 0;
-  return (flags & kReply) == 0 || (flags & (kSigned | kChannel)) == 0;
+  // What says what a message is stands where its start stands; REPLY never with another. What
+  // resumes has bytes to come.
+  if ((flags & kFirst) == 0) return (flags & kWithFirst) == 0;
+  if ((flags & kResume) != 0 && (flags & kLast) != 0) return false;
+  return (flags & kReply) == 0 || (flags & kWithFirst) == kReply;
 }
 
 bool size_is_valid(const MessageStart& start) {
@@ -32,6 +35,7 @@ bool parse_start(ByteReader& in, std::uint8_t flags, MessageStart& start) {
   const std::uint8_t ttl = in.u8();
   const std::uint8_t priority = in.u8();
   start.is_signed = (flags & kSigned) != 0;
+  start.resumes = (flags & kResume) != 0;
   if ((flags & kReply) != 0) start.in_reply_to = in.u32();
   if ((flags & kChannel) != 0) {
     start.channel = in.u16();
@@ -55,6 +59,7 @@ bool parse_data(ByteReader& in, DataFrame& frame) {
   if (!frame.start) return true;
   // A first fragment alone shows whether it completes its message.
   const std::size_t size = frame.start->size;
+  if (frame.start->resumes && !frame.bytes.empty()) return false;
   return frame.bytes.size() <= size && frame.last == (frame.bytes.size() == size);
 }
 
@@ -65,6 +70,7 @@ std::uint8_t flags_of(const DataFrame& frame) {
     if (frame.start->is_signed) flags |= kSigned;
     if (frame.start->in_reply_to) flags |= kReply;
     if (frame.start->channel != 0) flags |= kChannel;
+    if (frame.start->resumes) flags |= kResume;
   }
   return static_cast<std::uint8_t>(flags);
 }
@@ -119,6 +125,11 @@ bool FrameReader::read(Frame& out) {
     case FrameType::scope:
       out.emplace<ScopeFrame>(in_.array<sizeof(Scope)>());
       break;
+    case FrameType::held: {
+      const std::uint32_t ref = in_.u32();
+      out.emplace<HeldFrame>(ref, in_.u32());
+      break;
+    }
     default:
       return refuse();
   }
@@ -132,8 +143,9 @@ MutableBytes append_data_header(ByteWriter& out, const DataFrame& frame, std::si
   out.u32(frame.ref);
   if (frame.start) {
     const MessageStart& start = *frame.start;
-    QUDAG_DCHECK(!((start.is_signed || start.channel != 0) && start.in_reply_to) &&
+    QUDAG_DCHECK(!((start.is_signed || start.channel != 0 || start.resumes) && start.in_reply_to) &&
                  size_is_valid(start));
+    QUDAG_DCHECK(!start.resumes || (length == 0 && !frame.last));
     out.put(start.id);
     out.u32(start.size);
     out.u8(static_cast<std::uint8_t>(std::countr_zero(start.ttl_ms)));
@@ -184,6 +196,12 @@ void append(ByteWriter& out, const CancelFrame& frame) {
 void append(ByteWriter& out, const ScopeFrame& frame) {
   append_type(out, FrameType::scope);
   out.put(frame.scope);
+}
+
+void append(ByteWriter& out, const HeldFrame& frame) {
+  append_type(out, FrameType::held);
+  out.u32(frame.ref);
+  out.u32(frame.offset);
 }
 
 void append(ByteWriter& out, const Frame& frame) {

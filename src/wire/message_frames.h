@@ -38,6 +38,7 @@ enum class FrameType : std::uint8_t {
   close = 0x06,
   cancel = 0x07,
   scope = 0x08,
+  held = 0x09,
 };
 
 inline constexpr std::size_t kMessageIdBytes = 16;
@@ -77,6 +78,9 @@ struct MessageStart {
   std::optional<std::uint32_t> in_reply_to{};
   // Which handler at the destination; never with in_reply_to. 0 is not sent.
   ChannelNumber channel = 0;
+  // A part of the message was sent over another circuit: the source asks what the destination holds
+  // of it (HeldFrame), and this fragment carries nothing. Never with in_reply_to.
+  bool resumes = false;
 
   bool operator==(const MessageStart&) const = default;
 };
@@ -132,8 +136,15 @@ struct ScopeFrame {
   bool operator==(const ScopeFrame&) const = default;
 };
 
+/// The answer to a message that resumes: its bytes go on from there.
+struct HeldFrame {
+  std::uint32_t ref = 0;
+  std::uint32_t offset = 0;  // of `size`, prefix of a signed one included
+  bool operator==(const HeldFrame&) const = default;
+};
+
 using Frame = std::variant<DataFrame, AckFrame, CreditFrame, PingFrame, PongFrame, CloseFrame,
-                           CancelFrame, ScopeFrame>;
+                           CancelFrame, ScopeFrame, HeldFrame>;
 
 class FrameReader {
  public:
@@ -173,6 +184,7 @@ inline constexpr std::size_t kPongFrameBytes = 1 + 8;
 inline constexpr std::size_t kCloseFrameBytes = 1 + 1;
 inline constexpr std::size_t kCancelFrameBytes = 1 + 4;
 inline constexpr std::size_t kScopeFrameBytes = 1 + 16;
+inline constexpr std::size_t kHeldFrameBytes = 1 + 4 + 4;
 inline constexpr std::size_t kReplyRefBytes = 4;
 inline constexpr std::size_t kChannelBytes = 2;
 
@@ -200,6 +212,7 @@ void append(ByteWriter& out, const PongFrame& frame);
 void append(ByteWriter& out, const CloseFrame& frame);
 void append(ByteWriter& out, const CancelFrame& frame);
 void append(ByteWriter& out, const ScopeFrame& frame);
+void append(ByteWriter& out, const HeldFrame& frame);
 void append(ByteWriter& out, const Frame& frame);
 /// Zeros to the end of the payload; nothing if it is full.
 void append_padding(ByteWriter& out);

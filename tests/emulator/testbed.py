@@ -40,8 +40,8 @@ def node_lines(relays):
 class Testbed:
     """Nodes and clients as processes; leaving the context ends all of them."""
 
-    def __init__(self, program, relays=3, patience=60, flags=()):
-        self.program, self.names, self.flags = program, names_for(relays), list(flags)
+    def __init__(self, program, relays=3, patience=60, flags=(), guards=0):
+        self.program, self.names, self.flags = program, names_for(relays), ["--guards", guards, *flags]
         self.until = time.monotonic() + patience
         self.nodes, self.processes = {}, []
 
@@ -80,7 +80,7 @@ class Testbed:
     def start(self, name, listen="0.0.0.0:4433", bootstrap="r1", flags=()):
         address = address_of(name, self.names)
         args = ["node", "--api.socket", self.folder / f"{name}.sock", "--listen", listen, "--publish",
-                f"{address}:4433", "--shards", "1", "--guards", "0", "--log.level", "warn", "--grace", "0",
+                f"{address}:4433", "--shards", "1", "--log.level", "warn", "--grace", "0",
                 "--gossip_interval", "1s", *self.flags, *flags]
         if name in "ab":
             args += ["--relay", "false"]

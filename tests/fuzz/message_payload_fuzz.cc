@@ -2,7 +2,9 @@
 // modules: message testing
 //
 // Input: records of `what u8 || length u16 || bytes`. what: bit 0 which circuit; bits 1..7 nonzero:
-// so many times 10 ms pass first. At the end everything must be back: blocks, budget, outcomes.
+// so many times 10 ms pass first; all of them: that circuit of the destination ends, and another
+// one comes. At the end everything must be back: blocks, budget, outcomes.
+#include "message/known/unfinished.h"
 #include "message/messages.h"
 #include "message/port.h"
 #include "testing/seeded_rng.h"
@@ -28,8 +30,11 @@ class Host final : public message::Port, public message::Routes, public message:
   Host()
       : budget("fuzz", 1 << 20),
         rng(7),
+        unfinished(std::make_shared<message::Unfinished>(
+            message::UnfinishedOptions{.bytes_max = 1 << 18, .messages_max = 8, .bytes_min = 32},
+            rng)),
         messages(std::make_unique<message::Messages>(
-            message::MessagesOptions{}, static_cast<message::Port&>(*this),
+            message::MessagesOptions{.unfinished = unfinished}, static_cast<message::Port&>(*this),
             static_cast<message::Routes&>(*this), pool, budget, rng, nullptr,
             static_cast<message::MessageEvents&>(*this))) {}
 
@@ -87,6 +92,7 @@ class Host final : public message::Port, public message::Routes, public message:
   std::size_t sent = 0;
   std::size_t outcomes = 0, replied = 0;
   std::set<circuit::CircuitId> closed;
+  std::shared_ptr<message::Unfinished> unfinished;
   std::unique_ptr<message::Messages> messages;
 };
 
@@ -95,9 +101,9 @@ class Host final : public message::Port, public message::Routes, public message:
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Host host;
   Now now{TimePoint(1h), 1'800'000'000};
-  constexpr circuit::CircuitId kDestination{1};
+  circuit::CircuitId destination{1'000};
   const circuit::CircuitId source{host.next_circuit};
-  host.messages->on_incoming(kDestination, Priority::normal, now);
+  host.messages->on_incoming(destination, Priority::normal, now);
   std::size_t accepted = 0;
   for (const std::size_t bytes : {std::size_t{0}, std::size_t{100}, std::size_t{5000}}) {
     memory::Chain chain;
@@ -115,7 +121,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::size_t length = std::min<std::size_t>(in.u16(), in.remaining());
     now.mono += 10ms * (what >> 1);
     host.messages->on_time(now);
-    host.offer((what & 1) == 0 ? kDestination : source, in.take(length), now);
+    if (what == 0xfe) {
+      host.messages->on_ended(destination, Errc::circuit_failed, now);
+      host.messages->on_incoming({++destination.value}, Priority::normal, now);
+    }
+    host.offer((what & 1) == 0 ? destination : source, in.take(length), now);
   }
   host.messages->shutdown(now);
   require(host.outcomes == accepted + host.replied, "an outcome for each send");

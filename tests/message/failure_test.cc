@@ -724,6 +724,7 @@ TEST(Failure, ShutdownEndsEverything) {
   world[0].messages->shutdown(world.now());
   world.run_for(1s);
   EXPECT_TRUE(world.alive().empty());
+  world.run_for(limits::kUnfinishedFor);  // what came of the large one
   world.expect_empty();
 }
 

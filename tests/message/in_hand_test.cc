@@ -1,5 +1,5 @@
 // Messages that the application takes in hand and answers later (message/owed.h).
-#include "message/delivered.h"
+#include "message/known/delivered.h"
 #include "message/owed.h"
 #include "peer.h"
 #include "world.h"

@@ -1,6 +1,7 @@
 // The containers of this room: deadlines, duplicates, lists, tables, fifo.
+#include "message/assembly.h"
 #include "message/deadlines.h"
-#include "message/delivered.h"
+#include "message/known/delivered.h"
 #include "sync/fifo.h"
 #include "sync/intrusive.h"
 #include "world.h"

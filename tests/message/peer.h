@@ -56,6 +56,8 @@ class Peer : public ::testing::Test, public Port, public Routes, public MessageE
         credits.push_back(credit->offset);
       } else if (const auto* pong = std::get_if<wire::PongFrame>(&*frame)) {
         pongs.push_back(pong->token);
+      } else if (const auto* held = std::get_if<wire::HeldFrame>(&*frame)) {
+        EXPECT_TRUE(helds.emplace(held->ref, held->offset).second) << "a second answer";
       } else if (const auto* cancel = std::get_if<wire::CancelFrame>(&*frame)) {
         cancels.push_back(cancel->ref);
       }
@@ -89,6 +91,8 @@ class Peer : public ::testing::Test, public Port, public Routes, public MessageE
     bool reply = false;
     std::uint32_t reply_to = 0;
     bool is_signed = false;
+    bool resumes = false;
+    ChannelNumber channel = 0;
   };
   static wire::Frame frame(const Data& d) {
     static const std::vector<std::byte> zeros(8192);
@@ -103,6 +107,8 @@ class Peer : public ::testing::Test, public Port, public Routes, public MessageE
       start.size = *d.size;
       start.ttl_ms = d.ttl;
       start.is_signed = d.is_signed;
+      start.resumes = d.resumes;
+      start.channel = d.channel;
       if (d.reply) start.in_reply_to = d.reply_to;
       out.start = start;
     }
@@ -151,6 +157,7 @@ class Peer : public ::testing::Test, public Port, public Routes, public MessageE
   std::vector<wire::DataFrame> data_frames;
   std::map<std::uint32_t, AckStatus> acks;
   std::vector<std::uint64_t> credits, pongs;
+  std::map<std::uint32_t, std::uint32_t> helds;
   std::vector<std::uint32_t> cancels;
   std::set<circuit::CircuitId> closed;
   Taken take = Taken::yes;  // what the application says

@@ -124,7 +124,7 @@ struct Chaos {
       ASSERT_TRUE(world.run_until([this] { return ended() == sends.size(); }, 300s));
     }
     for (std::size_t i = 0; i < world.size(); ++i) world[i].messages->shutdown(world.now());
-    world.run_for(1s);
+    world.run_for(1s + limits::kUnfinishedFor);
   }
 
   std::size_t ended() {

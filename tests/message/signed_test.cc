@@ -1,5 +1,5 @@
 // What a signature binds, and for how long: docs/reference/protocol.md, 7.1.
-#include "message/delivered.h"
+#include "message/known/delivered.h"
 #include "message/signing.h"
 #include "peer.h"
 

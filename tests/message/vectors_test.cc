@@ -2,7 +2,7 @@
 // shares nothing with this implementation.
 #include "vectors/vectors.h"
 
-#include "message/delivered.h"
+#include "message/known/delivered.h"
 #include "message/signing.h"
 #include "world.h"
 
@@ -54,6 +54,9 @@ TEST(MessageVectors, Frames) {
   EXPECT_EQ(written(wire::PongFrame{0x1122334455667788}), v.text("pong"));
   EXPECT_EQ(written(wire::CloseFrame{5}), v.text("close"));
   EXPECT_EQ(written(wire::CancelFrame{8}), v.text("cancel"));
+  part.resumes = true;
+  EXPECT_EQ(written(wire::DataFrame{.ref = 11, .start = part}), v.text("data_resume"));
+  EXPECT_EQ(written(wire::HeldFrame{11, 3}), v.text("held"));
 
   // And back: the payload holds them all, in that order.
   const auto payload = v.bytes("payload");

@@ -270,6 +270,16 @@ void World::kill(Line& line, Errc why) {
   }
 }
 
+void World::cut(Line& line, Duration later) {
+  if (!line.alive) return;
+  line.alive = false;
+  line.ends[0].node->messages->on_ended(line.ends[0].id, Errc::circuit_failed, now());
+  after(later, [this, &line] {
+    End& far = line.ends[1];
+    if (far.known) far.node->messages->on_ended(far.id, Errc::circuit_failed, now());
+  });
+}
+
 void World::closed_by(circuit::CircuitId id) {
   Line* line = line_of(id);
   ASSERT_TRUE(line != nullptr);

@@ -185,6 +185,8 @@ class World {
 
   // Faults.
   void kill(Line& line, Errc why = Errc::circuit_failed);
+  /// The same; the destination hears of it later.
+  void cut(Line& line, Duration later);
   Line* line(std::size_t i) { return i < lines_.size() ? lines_[i].get() : nullptr; }
   Line* line_of(circuit::CircuitId id);
   std::vector<Line*> alive();

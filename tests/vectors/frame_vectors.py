@@ -183,12 +183,22 @@ def payload_vectors():
         ("close", f.close(255)),
         ("cancel", f.cancel(0x01020304)),
         ("scope", f.scope(scope)),
+        ("data_resume", data(first | f.RESUME, part, body=b"")),
+        ("data_resume_all", data(first | f.RESUME | f.SIGNED | f.CHANNEL, f.start(
+            message_id, f.SIGNED_BYTES, 16, 1), f.u16(2), body=b"")),
+        ("held", f.held(0x01020304, 6)),
+        ("held_nothing", f.held(7, 0)),
     ]
     good.append(("several", b"".join(raw for name, raw in good[2:])))
     bad = [
-        ("bad_type", f.u8(f.SCOPE + 1)),
+        ("bad_type", f.u8(f.HELD + 1)),
         ("bad_type_ff", b"\xff" + bytes(20)),
-        ("bad_flag", data(0x20)),
+        ("bad_flag", data(0x40)),
+        ("bad_resume_later", data(f.RESUME, body=b"")),
+        ("bad_resume_bytes", data(first | f.RESUME, part)),
+        ("bad_resume_whole", data(first | last | f.RESUME, f.start(message_id, 0, 16, 1), body=b"")),
+        ("bad_resume_reply", data(first | f.REPLY | f.RESUME, part, f.u32(3), b"")),
+        ("bad_held_short", f.held(7, 1)[:-1]),
         ("bad_channel_later", data(f.CHANNEL, reply=f.u16(1))),
         ("bad_channel_0", data(first | last | f.CHANNEL, whole, f.u16(0))),
         ("bad_channel_reply", data(first | last | f.REPLY | f.CHANNEL, whole, f.u32(3) + f.u16(1))),

@@ -227,8 +227,8 @@ BODIES = {HELLO: read_hello, PING: read_number(8), PONG: read_number(8), GOODBYE
 
 # ---- Section 7: the frames in a payload -------------------------------------------------------------
 
-DATA, ACK, CREDIT, MESSAGE_PING, MESSAGE_PONG, CLOSE, CANCEL, SCOPE = range(1, 9)
-FIRST, LAST, SIGNED, REPLY, CHANNEL = 1, 2, 4, 8, 16
+DATA, ACK, CREDIT, MESSAGE_PING, MESSAGE_PONG, CLOSE, CANCEL, SCOPE, HELD = range(1, 10)
+FIRST, LAST, SIGNED, REPLY, CHANNEL, RESUME = 1, 2, 4, 8, 16, 32
 MESSAGE_BYTES_MAX, SIGNED_BYTES = 1 << 26, 1952 + 3309 + 4
 STATUS_MAX = 8
 
@@ -269,6 +269,10 @@ def scope(value):
     return u8(SCOPE) + value
 
 
+def held(ref, offset):
+    return u8(HELD) + u32(ref) + u32(offset)
+
+
 def write(frame):
     """The bytes of a frame as read_payload gives it."""
     kind, *fields = frame
@@ -281,7 +285,7 @@ def write(frame):
             reply += u16(first["channel"]) if flags & CHANNEL else b""
         return data(flags, ref, head, reply, payload)
     writers = {ACK: ack, CREDIT: credit, MESSAGE_PING: message_ping, MESSAGE_PONG: message_pong,
-               CLOSE: close, CANCEL: cancel, SCOPE: scope}
+               CLOSE: close, CANCEL: cancel, SCOPE: scope, HELD: held}
     return writers[kind](*fields)
 
 
@@ -304,11 +308,13 @@ def read_start(reader, flags):
 
 def read_data(reader):
     flags, ref = reader.number(1), reader.number(4)
-    rule(flags < 32, "flags", "circuit")
-    rule(flags & FIRST or not flags & (SIGNED | REPLY | CHANNEL), "a flag without FIRST", "circuit")
-    rule(not flags & REPLY or not flags & (SIGNED | CHANNEL), "a flag with REPLY", "circuit")
+    rule(flags < 64, "flags", "circuit")
+    rule(flags & FIRST or not flags & (SIGNED | REPLY | CHANNEL | RESUME), "a flag without FIRST", "circuit")
+    rule(not flags & REPLY or not flags & (SIGNED | CHANNEL | RESUME), "a flag with REPLY", "circuit")
+    rule(not flags & RESUME or not flags & LAST, "LAST with RESUME", "circuit")
     first = read_start(reader, flags) if flags & FIRST else None
     payload = reader.take(reader.number(2))
+    rule(not flags & RESUME or not payload, "bytes with RESUME", "circuit")
     if first:
         rule(len(payload) <= first["size"], "more than size", "circuit")
         rule(bool(flags & LAST) == (len(payload) == first["size"]), "LAST", "circuit")
@@ -322,7 +328,7 @@ def read_payload(raw):
         kind = reader.number(1)
         if kind == 0:
             break
-        rule(kind <= SCOPE, "unknown type", "circuit")
+        rule(kind <= HELD, "unknown type", "circuit")
         if kind == DATA:
             out.append((DATA, *read_data(reader)))
         elif kind == ACK:
@@ -331,6 +337,8 @@ def read_payload(raw):
             out.append((ACK, ref, status))
         elif kind == SCOPE:
             out.append((SCOPE, reader.take(16)))
+        elif kind == HELD:
+            out.append((HELD, reader.number(4), reader.number(4)))
         else:
             out.append((kind, reader.number({CLOSE: 1, CANCEL: 4}.get(kind, 8))))
     return out

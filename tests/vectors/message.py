@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True  # the source tree stays clean
 import mldsa
 
 HERE = pathlib.Path(__file__).resolve().parent
-FIRST, LAST, SIGNED, REPLY, CHANNEL = 1, 2, 4, 8, 16
+FIRST, LAST, SIGNED, REPLY, CHANNEL, RESUME = 1, 2, 4, 8, 16, 32
 CONTEXT = b"qudag/1 message"
 CLOCKS_APART = 300
 
@@ -58,6 +58,8 @@ def frame_vectors():
         "pong": struct.pack(">BQ", 5, 0x1122334455667788),
         "close": b"\x06\x05",
         "cancel": struct.pack(">BI", 7, 8),
+        "data_resume": data(FIRST | RESUME, 11, b"", start(message_id, 5, exponent(1), 2)),
+        "held": struct.pack(">BII", 9, 11, 3),
     }
     payload = b"".join(frames.values())
     ttls = (1, 1_024, 1_025, 60_000, 86_400_000)

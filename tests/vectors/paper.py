@@ -81,6 +81,10 @@ ROWS = [
     ("message without progress, when memory is short", "src/message/receiver.h",
      r"kStalledAfter = std::chrono::seconds\((\d+)\);\s*inline constexpr std::uint32_t kStalledShare "
      r"= (\d+)", "{} s for a {}th"),
+    ("what came of a message whose circuit ended", "src/base/limits.h",
+     r"kUnfinishedFor = (\d+)s", "{} s,"),
+    ("message that may go on over another circuit; what is kept of it", "src/base/limits.h",
+     r"kResumeFromBytes = (64) \* 1024", "more than 65536 bytes"),
     ("cell, high and normal priority; low", "src/base/limits.h",
      r"kSmallCellBytes = (\d+);.*\n.*kBulkCellBytes = (\d+);", "{}; {} bytes"),
     ("hops of a route", "src/base/limits.h", r"kRelaysMax = (5)", "1 to 6"),

@@ -62,6 +62,8 @@ TEST(MessageFrames, GoldenBytesOfSmallFrames) {
   EXPECT_EQ(written(CloseFrame{5}), "0605");
   EXPECT_EQ(written(CancelFrame{0xfffffffe}), "07fffffffe");
   EXPECT_EQ(written(ScopeFrame{id_of_byte(0xbb)}), "08" + kOther);
+  EXPECT_EQ(written(HeldFrame{0x01020304, 0x0a0b0c0d}), "09010203040a0b0c0d");
+  EXPECT_EQ(written(HeldFrame{}).size(), 2 * kHeldFrameBytes);
   EXPECT_EQ(written(ScopeFrame{}).size(), 2 * kScopeFrameBytes);
   EXPECT_EQ(written(AckFrame{}).size(), 2 * kAckFrameBytes);
   EXPECT_EQ(written(CreditFrame{}).size(), 2 * kCreditFrameBytes);
@@ -207,7 +209,7 @@ TEST(MessageFrames, EndsWithoutPadding) {
 }
 
 TEST(MessageFrames, FramesBeforeAMalformedOneAreRead) {
-  const Read result = read(from_hex("0605 09 0605"));
+  const Read result = read(from_hex("0605 0a 0605"));
   EXPECT_EQ(result.frames.size(), 1u);
   EXPECT_TRUE(result.malformed);
 }
@@ -215,10 +217,16 @@ TEST(MessageFrames, FramesBeforeAMalformedOneAreRead) {
 TEST(MessageFrames, RefusesEveryBrokenRule) {
   const std::string start = kId + "00000002 10 00";
   EXPECT_FALSE(refused("01 03 00000000" + start + "0002 4142")) << "the valid form";
-  EXPECT_TRUE(refused("09")) << "unknown type";
+  EXPECT_TRUE(refused("0a")) << "unknown type";
   EXPECT_TRUE(refused("ff 00000000")) << "unknown type";
   EXPECT_TRUE(refused("02 00000000 09")) << "unknown status";
-  EXPECT_TRUE(refused("01 10 00000000 0000")) << "unknown flag";
+  EXPECT_TRUE(refused("01 40 00000000 0000")) << "unknown flag";
+  EXPECT_TRUE(refused("01 10 00000000 0000")) << "CHANNEL without FIRST";
+  EXPECT_TRUE(refused("01 20 00000000 0000")) << "RESUME without FIRST";
+  EXPECT_FALSE(refused("01 21 00000000" + start + "0000")) << "what resumes carries nothing";
+  EXPECT_TRUE(refused("01 21 00000000" + start + "0001 41")) << "RESUME with bytes";
+  EXPECT_TRUE(refused("01 23 00000000" + kId + "00000000 10 00 0000")) << "RESUME of nothing";
+  EXPECT_TRUE(refused("01 29 00000000" + start + "01020304 0000")) << "a reply never resumes";
   EXPECT_TRUE(refused("01 04 00000000 0000")) << "SIGNED without FIRST";
   EXPECT_TRUE(refused("01 08 00000000 0000")) << "REPLY without FIRST";
   EXPECT_TRUE(refused("01 0f 00000000" + kId + "00001491 10 00 01020304 0000")) << "a signed reply";
@@ -253,6 +261,8 @@ TEST(MessageFrames, EveryTruncationIsRefused) {
       "06 00",
       "07 00000001",
       "08 " + kOther,
+      "09 00000001 00000002",
+      "01 21 00000007" + kId + "00000002 10 01 0000",
       "01 02 00000003 0002 4142",
       "01 03 00000007" + kId + "00000002 10 01 0002 4142",
       "01 0b 00000007" + kId + "00000002 10 01 01020304 0002 4142"};

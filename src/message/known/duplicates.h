@@ -11,7 +11,7 @@
 #pragma once
 
 #include "base/time.h"
-#include "message/assembly.h"
+#include "message/known/key.h"
 
 #include <atomic>
 #include <cstdint>

@@ -13,7 +13,7 @@
 #pragma once
 
 #include "base/rng.h"
-#include "message/duplicates.h"
+#include "message/known/duplicates.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "message/duplicates.h"
+#include "message/known/duplicates.h"
 
 #include <algorithm>
 #include <bit>
