@@ -3,6 +3,9 @@
 #include "message/known/unfinished.h"
 #include "peer.h"
 
+#include <atomic>
+#include <thread>
+
 namespace qudag::message::testing {
 namespace {
 
@@ -416,6 +419,13 @@ TEST_F(UnfinishedTable, ByPriorityWhenMemoryIsShort) {
   EXPECT_EQ(budget_.used(), 0u);
 }
 
+TEST_F(UnfinishedTable, WhenMemoryIsShortTheLinkWithMostGivesWayToo) {
+  EXPECT_TRUE(leave(1'000, 7));
+  for (std::size_t i = 0; i < 12; ++i) EXPECT_TRUE(leave(i, 1 + i % 2));
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(table_.drop_oldest(Priority::high));
+  EXPECT_TRUE(has(1'000)) << "older than all of them";
+}
+
 TEST_F(UnfinishedTable, EndsByItsTime) {
   EXPECT_TRUE(leave(1, 1));
   EXPECT_EQ(table_.next_deadline(), kStart + limits::kUnfinishedFor);
@@ -423,6 +433,46 @@ TEST_F(UnfinishedTable, EndsByItsTime) {
   EXPECT_EQ(table_.expire(kStart + limits::kUnfinishedFor), 1u);
   EXPECT_EQ(table_.next_deadline(), kNever);
   EXPECT_EQ(budget_.used(), 0u);
+}
+
+/// Four shards, of which each takes what another one has; whoever has it last finds all of it. For
+/// ThreadSanitizer.
+TEST_F(UnfinishedTable, ShardsTakeFromEachOther) {
+  constexpr int kShards = 4, kTurns = 2'000;
+  memory::BlockPool pool(memory::PoolOptions{.shared = true});
+  std::atomic<std::size_t> whole{0};
+  const auto shard = [&](std::uint32_t number) {
+    Unfinished::Hold hold;
+    for (int turn = 0; turn < kTurns; ++turn) {
+      auto found = table_.take(key(1), start(), kStart);
+      Body mine = found ? std::move(found->body) : Body{};
+      if (mine.size() >= 600) {
+        whole.fetch_add(1);
+        mine = {};
+      }
+      hold = table_.begin(key(1), start(), kEnd, std::move(mine));
+      for (int fragment = 0; fragment < 10; ++fragment) {
+        const auto access = Unfinished::access(hold);
+        if (access.body == nullptr) break;
+        memory::Block block = pool.take(memory::BlockSize::small);
+        block.append(20);
+        access.body->bytes.push_back(std::move(block));
+      }
+      if (turn % 3 == 0) {
+        table_.leave(hold, {number, {}}, kStart);
+      } else if (turn % 7 == 0) {
+        static_cast<void>(table_.finish(hold));
+      }
+      static_cast<void>(table_.expire(kStart));
+    }
+    if (hold) table_.end(hold);
+  };
+  std::vector<std::thread> shards;
+  for (std::uint32_t i = 0; i < kShards; ++i) shards.emplace_back(shard, i);
+  for (std::thread& one : shards) one.join();
+  EXPECT_GT(whole, 0u);
+  static_cast<void>(table_.drop(SIZE_MAX));
+  EXPECT_EQ(table_.size().messages, 0u);
 }
 
 }  // namespace

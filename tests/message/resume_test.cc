@@ -379,6 +379,47 @@ TEST_F(Resume, WhatNobodyBringsGoesFirst) {
   world().expect_empty();
 }
 
+/// Strangers begin large messages, one after the other under tags of their own, and let their
+/// circuits end when enough has come to be kept. Memory is short all the time.
+TEST_F(Resume, HonestOnesGoOnWhileStrangersLeaveParts) {
+  WorldOptions options;
+  options.budget_bytes = 64 * kMiB;
+  make(std::move(options), 5);
+  const auto kill_those_of = [&](std::size_t node) {
+    for (Line* line : world().alive()) {
+      if (line->ends[0].node == &world()[node]) world().kill(*line);
+    }
+  };
+  const std::vector<std::byte> large(10 * kMiB);
+  std::map<std::size_t, SendId> strangers;
+  std::uint64_t begun = 0;
+  std::function<void()> leave = [&] {
+    for (std::size_t stranger = 2; stranger < 5; ++stranger) {
+      kill_those_of(stranger);
+      world()[stranger].messages->cancel(strangers[stranger], world().now());
+      strangers[stranger] =
+          world()[stranger].send_bytes(node_id(1), large, {.isolation = ++begun}).value();
+    }
+    EXPECT_LE(destination().budget.used(), 64 * kMiB);
+    if (source().outcomes() == 0) world().after(80ms, leave);
+  };
+  world().after(1ms, leave);
+  ASSERT_TRUE(source().send(1, 5, 8 * kMiB));
+  for (int kills = 0; kills < 5; ++kills) {
+    world().run_for(250ms);
+    kill_those_of(0);
+  }
+  ASSERT_TRUE(over());
+  EXPECT_EQ(source().outcomes(Outcome::delivered), 1u);
+  EXPECT_GE(sent().resumed, 3u);
+  EXPECT_LT(sent().bytes_again, 4 * kMiB);
+  EXPECT_GT(begun, 50u);
+  EXPECT_GT(came().unfinished_kept, 20u);
+  const auto small = source().send(1, 6, 100);
+  ASSERT_TRUE(over(2));
+  EXPECT_EQ(source().end_of(small).delivery.outcome, Outcome::delivered);
+}
+
 TEST_F(Resume, ShortMemoryOfTheNodeTakesThemBack) {
   make();
   ASSERT_TRUE(source().send(1, 5, 5 * kMiB));

@@ -81,6 +81,10 @@ Result<circuit::CircuitId> Node::build(std::span<const onion::RouteHop> route, P
   return world.build(*this, route.back().id, priority);
 }
 
+LinkId Node::link_of(circuit::CircuitId id) const {
+  return {.slot = static_cast<std::uint32_t>(world.line_of(id)->ends[0].node->index)};
+}
+
 std::size_t Node::sendable(circuit::CircuitId id) const {
   Line* line = world.line_of(id);
   if (line == nullptr || !line->alive) return 0;

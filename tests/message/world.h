@@ -114,6 +114,7 @@ class Node final : public Port, public Routes, public MessageEvents {
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Priority priority,
                                    Now now) override;
   bool has_left(circuit::CircuitId) const override { return !dials; }
+  LinkId link_of(circuit::CircuitId circuit) const override;  // one for each source
   std::size_t sendable(circuit::CircuitId circuit) const override;
   memory::Block payload_block(Priority priority) override;
   void send(circuit::CircuitId circuit, memory::Block payload, Now now) override;

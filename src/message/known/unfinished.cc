@@ -19,6 +19,7 @@ struct Unfinished::Part {
   bool left = false;  // nobody's
   Parts::iterator place;
   NodeLink link;
+  Share* share = nullptr;  // of that link
   std::size_t bytes = 0;
   TimePoint until{};
 };
@@ -85,10 +86,9 @@ std::optional<Body> Unfinished::finish(Hold& hold) {
 /// Out of the table; whoever held it finds nothing any more.
 Body Unfinished::remove(Part& part) {
   if (part.left) {
-    Share& share = shares_[part.link];
-    --share.messages, --all_.messages;
-    share.bytes -= part.bytes, all_.bytes -= part.bytes;
-    if (share.messages == 0) shares_.erase(part.link);
+    --part.share->messages, --all_.messages;
+    part.share->bytes -= part.bytes, all_.bytes -= part.bytes;
+    if (part.share->messages == 0) shares_.erase(part.link);
     left_.erase(part.place);
     part.left = false;
   }
@@ -163,9 +163,9 @@ void Unfinished::put_aside(const std::shared_ptr<Part>& part, const NodeLink& li
   part->until = std::min(part->expires, now + options_.kept_for);
   part->left = true;
   part->place = left_.insert(left_.end(), part);
-  Share& share = shares_[link];
-  ++share.messages, ++all_.messages;
-  share.bytes += part->bytes, all_.bytes += part->bytes;
+  part->share = &shares_[link];
+  ++part->share->messages, ++all_.messages;
+  part->share->bytes += part->bytes, all_.bytes += part->bytes;
 }
 
 void Unfinished::keep_bounds(const NodeLink& newest, std::vector<Body>& gone) {
@@ -176,32 +176,36 @@ void Unfinished::keep_bounds(const NodeLink& newest, std::vector<Body>& gone) {
   for (auto mine = shares_.find(newest);
        mine != shares_.end() && over(mine->second, kPerLinkMessages, kPerLinkBytes);
        mine = shares_.find(newest)) {
-    gone.push_back(drop_oldest_of(newest));
+    gone.push_back(drop(oldest_of(newest)));
   }
-  while (over(all_, 1, 1)) gone.push_back(drop_oldest_of(fullest()));
+  while (over(all_, 1, 1)) gone.push_back(drop(oldest_of_fullest(Priority::high)));
 }
 
-Body Unfinished::drop_oldest_of(const NodeLink& link) {
-  const auto oldest = std::ranges::find_if(left_, [&](const auto& p) { return p->link == link; });
+Body Unfinished::drop(Parts::iterator place) {
   ++dropped_;
-  return remove(*std::shared_ptr<Part>(*oldest));
+  return remove(*std::shared_ptr<Part>(*place));
 }
 
-NodeLink Unfinished::fullest() const {
-  return std::ranges::max_element(
-             shares_, {},
-             [](const auto& one) { return std::pair(one.second.bytes, one.second.messages); })
-      ->first;
+Unfinished::Parts::iterator Unfinished::oldest_of(const NodeLink& link) {
+  return std::ranges::find_if(left_, [&](const auto& part) { return part->link == link; });
+}
+
+/// Of those that are worth no more than that; the end if there is none.
+Unfinished::Parts::iterator Unfinished::oldest_of_fullest(Priority priority) {
+  auto best = left_.end();
+  for (auto at = left_.begin(); at != left_.end(); ++at) {
+    if ((*at)->start.priority < priority) continue;
+    if (best == left_.end() || (*at)->share->bytes > (*best)->share->bytes) best = at;
+  }
+  return best;
 }
 
 bool Unfinished::drop_oldest(Priority priority) {
   Body gone;
   const std::lock_guard lock(mutex_);
-  const auto oldest =
-      std::ranges::find_if(left_, [&](const auto& p) { return p->start.priority >= priority; });
+  const auto oldest = oldest_of_fullest(priority);
   if (oldest == left_.end()) return false;
-  ++dropped_;
-  gone = remove(*std::shared_ptr<Part>(*oldest));
+  gone = drop(oldest);
   return true;
 }
 
@@ -210,10 +214,9 @@ std::size_t Unfinished::drop(std::size_t bytes) {
   std::size_t freed = 0;
   const std::lock_guard lock(mutex_);
   while (freed < bytes && !left_.empty()) {
-    const std::shared_ptr<Part> part = left_.front();
-    freed += part->bytes;
-    ++dropped_;
-    gone.push_back(remove(*part));
+    const auto oldest = oldest_of_fullest(Priority::high);
+    freed += (*oldest)->bytes;
+    gone.push_back(drop(oldest));
   }
   return freed;
 }

@@ -8,8 +8,8 @@
 // because the next circuit may come in on another one, and before the end of the former is known.
 //
 // Bounds: what is nobody's is reserved for what came, no more; so many messages and bytes in all,
-// of them a quarter and a half by one link. The link that has most gives up its oldest. When memory
-// is short the oldest of all goes first, before anything that is still arriving.
+// of them a quarter and a half by one link. The link that has most gives up its oldest, also when
+// memory is short, and before anything that is still arriving.
 //
 // Threads: any. A lock for the table, once for each large message and end of a circuit; a lock for
 // each message, once for each fragment, which nobody else wants but who takes the message over.
@@ -98,8 +98,8 @@ class Unfinished {
   std::optional<Found> take(const wire::MessageId& key, const wire::MessageStart& start,
                             TimePoint now);
 
-  /// Memory is short for a message of that priority: the oldest that is nobody's and worth no more
-  /// goes. False: there is none.
+  /// Memory is short for a message of that priority: of those that are nobody's and worth no more,
+  /// the oldest of the link that has most goes. False: there is none.
   bool drop_oldest(Priority priority);
   /// The same, whatever it is worth, until so many bytes are free. How many they were.
   std::size_t drop(std::size_t bytes);
@@ -131,14 +131,15 @@ class Unfinished {
   Body remove(Part& part);
   void put_aside(const std::shared_ptr<Part>& part, const NodeLink& link, TimePoint now);
   void keep_bounds(const NodeLink& newest, std::vector<Body>& gone);
-  Body drop_oldest_of(const NodeLink& link);
-  NodeLink fullest() const;
+  Body drop(Parts::iterator place);
+  Parts::iterator oldest_of(const NodeLink& link);
+  Parts::iterator oldest_of_fullest(Priority priority);
 
   const UnfinishedOptions options_;
   mutable std::mutex mutex_;
   std::unordered_map<wire::MessageId, std::shared_ptr<Part>, Hash> parts_;
   Parts left_;  // those that are nobody's, in the order in which they were left
-  std::map<NodeLink, Share> shares_;
+  std::map<NodeLink, Share> shares_;  // of links that have any
   Share all_;
   std::size_t dropped_ = 0;
   std::uint64_t numbers_ = 0;
