@@ -116,10 +116,10 @@ inline constexpr std::size_t kQueueHighBytes = kMessageBytesMax;
 inline constexpr std::size_t kQueueNormalBytes = 2 * kMessageBytesMax;
 inline constexpr std::size_t kQueueLowBytes = 4 * kMessageBytesMax;
 inline constexpr std::size_t kMemoryBytes = std::size_t{512} << 20;  // `limits.memory`
-// What came of larger messages is kept when their circuit ends, if it is so much, for so long: two
-// attempts of a source that has to look for other relays (message/known/unfinished.h).
+// What came of larger messages is kept when their circuit ends, if it is so much, for so long: a
+// source may wait 30 s before it dials a first hop again (message/known/unfinished.h).
 inline constexpr std::size_t kResumeFromBytes = 64 * 1024;
-inline constexpr auto kUnfinishedFor = 30s;
+inline constexpr auto kUnfinishedFor = 120s;
 inline constexpr std::size_t kUnfinishedMax = 1'024;
 inline constexpr std::size_t kUnfinishedOneIn = 2;  // of limits.memory, and a half of it by a link
 static_assert(kMessageBytesMax <= kMemoryBytes / kUnfinishedOneIn / 2,

@@ -339,6 +339,8 @@ TEST_F(ResumePeer, ThousandsOfPartsThatNobodyBringsAreBounded) {
   part(number(20'002), 3);
   end(number(20'002));
   EXPECT_EQ(ask(number(20'003), 3), 80'000u);
+  end(number(20'001));
+  end(number(20'003));
   let_pass(limits::kUnfinishedFor + 1s);
   EXPECT_EQ(store_->size().messages, 0u);
 }

@@ -134,7 +134,7 @@ TEST_F(Resume, SmallOnesBeginAnew) {
 
 TEST_F(Resume, WhatWasForgottenBeginsAnew) {
   make();
-  ASSERT_TRUE(source().send(1, 5, 3 * kMiB, {.ttl = 120s}));
+  ASSERT_TRUE(source().send(1, 5, 3 * kMiB, {.ttl = 600s}));
   run_until_sent(1'500);
   world().hold_builds = true;
   kill_all();
@@ -307,7 +307,7 @@ TEST_F(Resume, ProgressNeverGoesBack) {
 
 TEST_F(Resume, ProgressStandsStillWhileItBeginsAnew) {
   make();
-  ASSERT_TRUE(source().send(1, 5, 12 * kMiB, {.ttl = 120s}));
+  ASSERT_TRUE(source().send(1, 5, 12 * kMiB, {.ttl = 600s}));
   ASSERT_TRUE(world().run_until([&] { return source().progress.size() > 5; }));
   world().hold_builds = true;
   kill_all();
