@@ -29,6 +29,7 @@ class Circuits::Impl {
   void due(Circuit& circuit, Now now);
   void handle_waiting(Now now);
   CircuitInfo describe(const Circuit& circuit) const;
+  bool end_if_there(CircuitId id, const Ending& how, Now now);
 
   Core core;
   Source source;
@@ -182,31 +183,28 @@ memory::Block Circuits::payload_block(Priority priority) {
   return block;
 }
 
-void Circuits::close(CircuitId id, Now now) {
-  Core& core = impl_->core;
+/// False: there is no such circuit, or not any more.
+bool Circuits::Impl::end_if_there(CircuitId id, const Ending& how, Now now) {
   core.latest = now.mono;
-  Circuit* circuit = core.find(id);
-  if (circuit == nullptr) return;
-  core.end(*circuit, {.why = Errc::ok, .tell = false}, now);
+  Circuit* const circuit = core.find(id);
+  if (circuit == nullptr) return false;
+  core.end(*circuit, how, now);
+  return true;
+}
+
+void Circuits::close(CircuitId id, Now now) {
+  static_cast<void>(impl_->end_if_there(id, {.why = Errc::ok, .tell = false}, now));
 }
 
 void Circuits::give_up(CircuitId id, Now now) {
-  Core& core = impl_->core;
-  core.latest = now.mono;
-  Circuit* circuit = core.find(id);
-  if (circuit == nullptr) return;
-  ++core.stats.ended_reclaimed;
-  core.end(*circuit,
-           {.why = Errc::ok, .previous = EndCode::refused, .next = EndCode::refused, .tell = false},
-           now);
+  const Ending how{
+      .why = Errc::ok, .previous = EndCode::refused, .next = EndCode::refused, .tell = false};
+  if (impl_->end_if_there(id, how, now)) ++impl_->core.stats.ended_reclaimed;
 }
 
 void Circuits::lost_race(CircuitId id, Now now) {
-  Core& core = impl_->core;
-  core.latest = now.mono;
-  Circuit* circuit = core.find(id);
-  if (circuit == nullptr) return;
-  core.end(*circuit, {.why = Errc::ok, .tell = false, .lost_race = true}, now);
+  const Ending how{.why = Errc::ok, .tell = false, .lost_race = true};
+  static_cast<void>(impl_->end_if_there(id, how, now));
 }
 
 std::optional<CircuitInfo> Circuits::info(CircuitId id) const {
