@@ -38,12 +38,14 @@ struct Assembly : Timed {
   ChannelNumber to_channel = 0;
   TimePoint expires{};
   Stage stage = Stage::arriving;
+  bool asks = false;              // it resumes, and its sender has not heard from where
   std::uint32_t received = 0;     // what was held when it began here included
   std::uint32_t progress_at = 0;  // what was received when it last came on
   TimePoint progressed{};
 
   Body body;              // unless the message may move: then `hold` names them
-  Unfinished::Hold hold;  // until the message is whole
+  Unfinished::Hold hold;  // until the message is whole, and a worker has it if it is signed
+  bool lent = false;      // a worker has them, and who asks for them waits
 
   Links<Assembly> order;
   Links<Assembly> progress;

@@ -207,7 +207,8 @@ TimePoint CircuitPool::late_at(const Flow& flow, Now now) const {
     if (newest == nullptr || one->asked >= newest->asked) newest = one;
   }
   if (newest == nullptr || std::max(left, dialing) >= kBuildsAtOnce) return kNever;
-  if (left > 0 && hedges_left_ < kHedgeCost) return kNever;
+  // The last hop may be what makes all of them late: one flow leaves as many to the others.
+  if (left > 0 && hedges_left_ < (flow.hedged + 1) * kHedgeCost) return kNever;
   const bool at_first_link = !context_.port.has_left(newest->circuit);
   const Duration late = context_.routes.late_after(at_first_link, now);
   if (late == Duration::max()) return kNever;
@@ -228,6 +229,7 @@ void CircuitPool::hedge(Flow& flow, Now now) {
   build(flow, now);
   if (!any_left || flow.circuits.size() == before) return;
   hedges_left_ -= kHedgeCost;
+  ++flow.hedged;
   ++context_.stats.builds_hedged;
 }
 
@@ -312,6 +314,7 @@ void CircuitPool::on_built(circuit::CircuitId circuit, Duration took, Now now) {
   if (!circuit_end->is_source() || circuit_end->ready) return;
   Flow& flow = *circuit_end->flow;
   circuit_end->ready = true;
+  flow.hedged = 0;
   circuit_end->active = now.mono;
   drain_worn(flow, *circuit_end, now);
   drop_late(flow, *circuit_end, now);

@@ -7,7 +7,8 @@
 //
 // Builds are hedged: beside one that is late (Routes::late_after) others are begun over other
 // relays, six at a time, and at most a tenth of all builds beside a few at the start. The first
-// that is ready serves, and the others are closed.
+// that is ready serves, and the others are closed. A flow that has got none ready leaves the others
+// as many as it has used, or one destination that never answers would use up what all share.
 //
 // A circuit that others ended costs its flow (flow.h): six are replaced as fast as that, then one
 // in five seconds, whether it was being built or at work, and whether it was broken, closed by its
@@ -76,7 +77,7 @@ class CircuitPool {
   void clear();
 
  private:
-  static constexpr unsigned kHedgesBurst = 8;
+  static constexpr unsigned kHedgesBurst = 12;
   static constexpr unsigned kHedgeCost = 10;  // builds that are no hedges
 
   struct EndedEarly {

@@ -50,6 +50,7 @@ struct Flow : Timed {
   TimePoint hedge_after{};            // nor one beside those that are being built
   sync::TokenBucket losses;           // circuits that others ended, or that are late
   std::uint64_t unpaid = 0;           // of them: more at once than it had saved for
+  unsigned hedged = 0;                // builds beside late ones, since one was ready
   bool build_ahead = false;           // its circuit is worn: another, though nothing waits
   TimePoint active{};
   Duration takes{};    // smoothed: how long a small message is under way, until its answer

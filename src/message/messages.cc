@@ -230,7 +230,7 @@ void Messages::Impl::on_time(Now now) {
         sender.on_expired(static_cast<Envelope&>(due), now);
         break;
       case TimedKind::assembly:
-        receiver.on_expired(static_cast<Assembly&>(due));
+        receiver.on_expired(static_cast<Assembly&>(due), now);
         break;
       case TimedKind::owed:
         receiver.on_due(static_cast<Owed&>(due), now);

@@ -20,7 +20,7 @@ Owed* OwedTable::find(const Handed& handed) {
 }
 
 void OwedTable::erase(Owed& owed) {
-  if (!owed.is_reply) (owed.is_copy ? copies_ : by_key_).erase(owed);
+  if (owed.is_copy) copies_.erase(owed);
   records_.erase(Handed(owed.handed));
 }
 
@@ -49,7 +49,7 @@ void Receiver::owe(CircuitEnd& circuit_end, std::uint32_t ref, const HandedOut& 
   owed->bytes = message.bytes;
   owed->priority = message.priority;
   if (!owed->is_reply) {
-    owed_.name(*owed, message.key);
+    owed->key = message.key;
     delivered_->hold(message.key);
   }
   if (!circuit_end.dead) {
@@ -68,11 +68,10 @@ bool Receiver::wait_with(CircuitEnd& circuit_end, std::uint32_t ref, const wire:
   if (Owed* const before = owed_.find_copy(key)) end(*before, wire::AckStatus::cancelled);
   Owed* const copy = owed_.add({circuit_end.circuit.value, ref});
   if (copy == nullptr) return answer(circuit_end, ref, wire::AckStatus::refused_queue);
-  copy->is_copy = true;
   copy->expires = expires;
   copy->circuit_end = &circuit_end;
   circuit_end.owed.push_back(*copy);
-  owed_.name(*copy, key);
+  owed_.name_copy(*copy, key);
   context_.deadlines.set(*copy, std::min(copy->expires, now.mono + kLookEvery));
   return true;
 }
@@ -94,13 +93,14 @@ bool Receiver::settle(const Handed& handed, Taken taken, Now now) {
   // Given back first: who finds it claimed and in nobody's hand takes it for delivered.
   if (taken != Taken::yes) delivered_->give_back(key, now.mono);
   delivered_->let_go(key);
-  end_all(key, static_cast<wire::AckStatus>(taken));
+  end_all(*owed, static_cast<wire::AckStatus>(taken));
   return true;
 }
 
 /// What was handed out here, and a copy of it.
-void Receiver::end_all(const wire::MessageId& key, wire::AckStatus status) {
-  if (Owed* const owed = owed_.find(key)) end(*owed, status);
+void Receiver::end_all(Owed& owed, wire::AckStatus status) {
+  const wire::MessageId key = owed.key;
+  end(owed, status);
   if (Owed* const copy = owed_.find_copy(key)) end(*copy, status);
 }
 
@@ -127,7 +127,7 @@ void Receiver::on_due(Owed& owed, Now now) {
     const wire::MessageId key = owed.key;
     delivered_->give_back(key, now.mono);
     delivered_->let_go(key);
-    return end_all(key, wire::AckStatus::expired);
+    return end_all(owed, wire::AckStatus::expired);
   }
   const auto state = delivered_->state(owed.key, now.mono);
   if (state == Delivered::State::in_hand) {

@@ -49,7 +49,7 @@ struct OwedKey : IdHash {
 
 class OwedTable {
  public:
-  explicit OwedTable(IdHash hash) : by_key_(OwedKey{hash}), copies_(OwedKey{hash}) {}
+  explicit OwedTable(IdHash hash) : copies_(OwedKey{hash}) {}
 
   /// Handed out here. Copies are no more than one for each message in hand on any shard.
   std::size_t size() const { return records_.size() - copies_.size(); }
@@ -59,12 +59,12 @@ class OwedTable {
   /// Null if that circuit and number have one.
   Owed* add(const Handed& handed);
   Owed* find(const Handed& handed);
-  /// What was handed out here and is known by that key.
-  Owed* find(const wire::MessageId& key) const { return by_key_.find(key); }
   Owed* find_copy(const wire::MessageId& key) const { return copies_.find(key); }
-  void name(Owed& owed, const wire::MessageId& key) {
+  /// From now on it is found as a copy.
+  void name_copy(Owed& owed, const wire::MessageId& key) {
+    owed.is_copy = true;
     owed.key = key;
-    (owed.is_copy ? copies_ : by_key_).insert(owed);
+    copies_.insert(owed);
   }
   /// Not in a circuit end's list any more, and without a deadline.
   void erase(Owed& owed);
@@ -76,7 +76,6 @@ class OwedTable {
     }
   };
   std::unordered_map<Handed, Owed, Hash> records_;
-  Index<Owed, &Owed::same_key, OwedKey> by_key_;  // handed out here, and no replies
   Index<Owed, &Owed::same_key, OwedKey> copies_;
   std::size_t places_ = kOwedStep;  // the first ones are part of the shard
   memory::Reservation reserved_;    // for the others

@@ -67,7 +67,7 @@ bool Receiver::on_data(CircuitEnd& circuit_end, const wire::DataFrame& frame,
   Assembly* assembly = circuit_end.arriving_by_ref.find(frame.ref);
   if (assembly == nullptr)
     return frame.ref < circuit_end.next_ref_in && circuit_end.rests.count(frame);
-  if (n > assembly->start.size - assembly->received) return false;
+  if (assembly->asks || n > assembly->start.size - assembly->received) return false;
   assembly->received += static_cast<std::uint32_t>(n);
   if (frame.last != (assembly->received == assembly->start.size)) return false;
   switch (store(*assembly, frame.bytes, payload)) {
@@ -109,39 +109,31 @@ bool Receiver::begin(CircuitEnd& circuit_end, const wire::DataFrame& frame, memo
     return false;  // never sent
   ++circuit_end.next_ref_in;
   const auto named = name_of_new(circuit_end, start);
+  const bool wanted = named && circuit_end.is_source() == start.in_reply_to.has_value();
+  if (frame.last && wanted && !start.is_signed) {
+    return take_whole(circuit_end, frame, *named, payload, now);
+  }
   if (named && !circuit_end.is_source() && delivered_->held(named->id)) {
     const auto came = static_cast<std::uint32_t>(frame.bytes.size());
     if (!frame.last) circuit_end.rests.add(frame.ref, start.size - came, context_.tables());
     return wait_with(circuit_end, frame.ref, named->id, now.mono + ttl_of(start), now);
   }
-  const bool wanted = named && circuit_end.is_source() == start.in_reply_to.has_value();
-  if (frame.last && wanted && !start.is_signed) {
-    return take_whole(circuit_end, frame, *named, payload, now);
-  }
   if (const auto status = refusal_of(circuit_end, start, named, now)) {
     if (*status == wire::AckStatus::duplicate) ++context_.stats.duplicates;
     return refuse(circuit_end, frame, *status);
   }
-  auto held = held_of(circuit_end, *named, start, now);
+  if (start.resumes) return ask(circuit_end, frame, *named, now);
   replace_older(circuit_end, named->id);
 
-  Body body = held ? std::move(held->body) : Body{};
+  Body body;
   Assembly* assembly = nullptr;
-  if (reserve(body.reservation, start, now) &&
-      (frame.last || circuit_end.arriving.size() < context_.options.assemblies_max)) {
-    assembly = open(circuit_end, frame, *named, now);
-    while (assembly == nullptr && end_stalled(start.priority, now)) {
-      assembly = open(circuit_end, frame, *named, now);
-    }
-  }
+  if (reserve(body.reservation, start, now)) assembly = open(circuit_end, frame, *named, now);
   if (assembly == nullptr) {
     ++context_.stats.refused_memory;
     return refuse(circuit_end, frame, wire::AckStatus::refused_memory);
   }
-  if (held) assembly->expires = std::min(assembly->expires, held->expires);
-  const auto before = static_cast<std::uint32_t>(body.size());
   assembly->body = std::move(body);
-  assembly->received = before + static_cast<std::uint32_t>(frame.bytes.size());
+  assembly->received = static_cast<std::uint32_t>(frame.bytes.size());
   assembly->progress_at = assembly->received;
   assembly->progressed = now.mono;
   coming_[index(start.priority)].push_back(*assembly);
@@ -155,22 +147,7 @@ bool Receiver::begin(CircuitEnd& circuit_end, const wire::DataFrame& frame, memo
         unfinished_->begin(named->id, start, assembly->expires, std::move(assembly->body));
   }
   context_.deadlines.set(*assembly, assembly->expires);
-  if (!start.resumes) return true;
-  return context_.circuit_ends.queue(
-      circuit_end, {.type = wire::FrameType::held, .ref = frame.ref, .token = before},
-      context_.tables());
-}
-
-/// The sender goes on with a message: what came of it over another circuit, ended or not.
-std::optional<Unfinished::Found> Receiver::held_of(const CircuitEnd& circuit_end,
-                                                   const Named& named,
-                                                   const wire::MessageStart& start, Now now) {
-  if (!start.resumes || circuit_end.is_source()) return std::nullopt;
-  Assembly* const older = by_key_.find(named.id);
-  if (older != nullptr && older->stage == Stage::to_verify) leave(*older, now);
-  auto held = unfinished_->take(named.id, start, now.mono);
-  if (held) ++context_.stats.unfinished_resumed;
-  return held;
+  return true;
 }
 
 /// The records count too, or a peer could have them for nothing.
@@ -186,10 +163,6 @@ bool Receiver::reserve(memory::Reservation& reservation, const wire::MessageStar
   bool taken = take();
   while (!taken && make_room(start.priority, now)) taken = take();
   return taken;
-}
-
-bool Receiver::moves(const CircuitEnd& circuit_end, const wire::MessageStart& start) const {
-  return !circuit_end.is_source() && unfinished_->may_move(start.size);
 }
 
 void Receiver::expect(const CircuitEnd& circuit_end, const std::byte* id) const {
@@ -213,8 +186,12 @@ bool Receiver::take_whole(CircuitEnd& circuit_end, const wire::DataFrame& frame,
   }
   if (!message.reservation ||
       !keep_whole(circuit_end.priority, frame.bytes, payload, message.payload)) {
-    const bool known =
-        !circuit_end.is_source() && delivered_->state(key, now.mono) == Delivered::State::delivered;
+    const auto state =
+        circuit_end.is_source() ? Delivered::State::unknown : delivered_->state(key, now.mono);
+    if (state == Delivered::State::in_hand) {
+      return wait_with(circuit_end, ref, key, now.mono + ttl_of(start), now);
+    }
+    const bool known = state == Delivered::State::delivered;
     ++(known ? context_.stats.duplicates : context_.stats.refused_memory);
     return answer(circuit_end, ref,
                   known ? wire::AckStatus::duplicate : wire::AckStatus::refused_memory);
@@ -222,7 +199,7 @@ bool Receiver::take_whole(CircuitEnd& circuit_end, const wire::DataFrame& frame,
   const auto before = claim(circuit_end, start, key, now);
   if (before != Delivered::State::unknown) {
     allowance.take_back(std::move(message.reservation));
-    if (before == Delivered::State::in_hand) {  // another shard was faster
+    if (before == Delivered::State::in_hand) {  // of this shard or another one
       return wait_with(circuit_end, ref, key, now.mono + ttl_of(start), now);
     }
     ++context_.stats.duplicates;
@@ -292,35 +269,8 @@ void Receiver::on_ended(CircuitEnd& circuit_end, bool may_move, Now now) {
   }
 }
 
-/// Its bytes wait for the next circuit of its sender, if it is one that moves.
-void Receiver::leave(Assembly& assembly, Now now) {
-  const CircuitEnd& circuit_end = *assembly.circuit_end;
-  if (!moves(circuit_end, assembly.start)) return;
-  const NodeLink link{context_.options.shard, circuit_end.link};
-  const bool kept = [&] {
-    if (assembly.hold) return unfinished_->leave(assembly.hold, link, now.mono);
-    if (assembly.stage != Stage::to_verify) return false;  // leave_verified() has the bytes
-    return unfinished_->leave(assembly.key, assembly.start, assembly.expires,
-                              std::move(assembly.body), link, now.mono);
-  }();
-  if (!kept) return;
-  ++context_.stats.unfinished_kept;
-  watch_left();
-}
-
-void Receiver::watch_left() {
-  const TimePoint next = unfinished_->next_deadline();
-  if (next != kNever) context_.deadlines.set(left_due_, next);
-}
-
-void Receiver::on_left_due(Now now) {
-  context_.stats.unfinished_expired += unfinished_->expire(now.mono);
-  watch_left();
-}
-
-std::size_t Receiver::drop_left(std::size_t bytes) { return unfinished_->drop(bytes); }
-
-void Receiver::on_expired(Assembly& assembly) {
+void Receiver::on_expired(Assembly& assembly, Now now) {
+  if (assembly.asks && now.mono < assembly.expires) return look_again(assembly, now);
   ++context_.stats.assemblies_dropped;
   // A peer that lets answers pile up gets none for this one; its circuit ends by the next frame.
   static_cast<void>(refuse(assembly, wire::AckStatus::expired));
@@ -355,11 +305,16 @@ bool Receiver::refuse(Assembly& assembly, wire::AckStatus status) {
 
 // ---- assemblies ---------------------------------------------------------------------------------
 
+/// Null if there is no place.
 Assembly* Receiver::open(CircuitEnd& circuit_end, const wire::DataFrame& frame, const Named& named,
                          Now now) {
-  const SlotHandle handle = assemblies_.insert();
-  Assembly* assembly = assemblies_.find(handle);
-  if (assembly == nullptr) return nullptr;
+  if (!frame.last && circuit_end.arriving.size() >= context_.options.assemblies_max) return nullptr;
+  SlotHandle handle = assemblies_.insert();
+  while (assemblies_.find(handle) == nullptr) {
+    if (!end_stalled(frame.start->priority, now)) return nullptr;
+    handle = assemblies_.insert();
+  }
+  Assembly* const assembly = assemblies_.find(handle);
   assembly->handle = handle;
   assembly->circuit_end = &circuit_end;
   assembly->ref = frame.ref;
@@ -438,12 +393,6 @@ void Receiver::replace_older(const CircuitEnd& circuit_end, const wire::MessageI
   static_cast<void>(refuse(*older, wire::AckStatus::cancelled));
 }
 
-/// Another circuit has taken the message over, on another shard.
-bool Receiver::refuse_moved(Assembly& assembly) {
-  ++context_.stats.assemblies_dropped;
-  return refuse(assembly, wire::AckStatus::cancelled);
-}
-
 Receiver::Stored Receiver::store(Assembly& assembly, Bytes bytes, memory::Block* payload) {
   if (!assembly.hold) {
     return store(assembly.body, assembly, bytes, payload) ? Stored::yes : Stored::no_memory;
@@ -489,16 +438,10 @@ bool Receiver::deliver(Assembly& assembly, Now now) {
     ++context_.stats.assemblies_dropped;
     return refuse(assembly, wire::AckStatus::expired);
   }
-  if (assembly.hold) {
-    auto whole = unfinished_->finish(assembly.hold);
-    if (!whole) return refuse_moved(assembly);
-    assembly.body = std::move(*whole);
-  }
-  Body& body = assembly.body;
-  if (body.tail) body.bytes.push_back(std::move(body.tail));
+  if (assembly.start.is_signed && context_.offload) return verify_later(assembly);
+  if (!take_body(assembly)) return refuse_moved(assembly);
   if (!assembly.start.is_signed) return hand_out(assembly, std::nullopt, now);
-  if (context_.offload) return verify_later(assembly);
-  return verified(assembly, verify_signed(fields_of(assembly), body.bytes), now);
+  return verified(assembly, verify_signed(fields_of(assembly), assembly.body.bytes), now);
 }
 
 bool Receiver::hand_out(Assembly& assembly, const std::optional<Signer>& signer, Now now) {
@@ -601,6 +544,7 @@ void Receiver::report(BoundedList& out) const {
                         assemblies_.capacity(), sizeof(Assembly)));
   out.push_back(bounded(Kind::table, "messages in hand", "refuse: queue", owed_.size(), kOwedMax,
                         sizeof(Owed)));
+  if (context_.options.shard != 0) return;  // what all shards have together is told once
   out.push_back(bounded(Kind::table, "ids of delivered messages", "forget the oldest",
                         delivered_->size(), delivered_->ids_max(), kDuplicateBytes));
   out.push_back(bounded(Kind::table, "ids of signed messages", "refuse what may be one of them",

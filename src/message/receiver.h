@@ -46,7 +46,7 @@ class Receiver {
   void on_left_due(Now now);
   /// Memory is short: those are dropped until so many bytes are free. How many they were.
   std::size_t drop_left(std::size_t bytes);
-  void on_expired(Assembly& assembly);
+  void on_expired(Assembly& assembly, Now now);
 
   // Of messages that the application has in hand (owed.cc).
   bool settle(const Handed& handed, Taken taken, Now now);
@@ -68,6 +68,7 @@ class Receiver {
     wire::MessageStart start;
     TimePoint expires{};
     NodeLink link;
+    bool lent = false;
   };
 
   /// Of a new message: what it is known by (Assembly::key), and which handler it is for.
@@ -94,6 +95,10 @@ class Receiver {
   bool deliver(Assembly& assembly, Now now);
   bool verify_later(Assembly& assembly);
   bool submit(Assembly& assembly);
+  bool lend(Assembly& assembly);
+  void take_back(Assembly& assembly);
+  void bring_back(const Unverified& job, Now now);
+  bool keep_again(Assembly& assembly);
   SignedFields fields_of(const Assembly& assembly) const;
   void on_verified(SlotHandle handle, Unverified& job, Now now);
   void leave_verified(Unverified& job, Now now);
@@ -116,13 +121,17 @@ class Receiver {
   void owe(CircuitEnd& circuit_end, std::uint32_t ref, const HandedOut& message);
   bool wait_with(CircuitEnd& circuit_end, std::uint32_t ref, const wire::MessageId& key,
                  TimePoint expires, Now now);
-  void end_all(const wire::MessageId& key, wire::AckStatus status);
+  void end_all(Owed& owed, wire::AckStatus status);
   void end(Owed& owed, wire::AckStatus status);
   void forget(Owed& owed);
   void leave_owed(CircuitEnd& circuit_end);
   void count(Taken taken, Priority priority, std::size_t bytes);
   void replace_older(const CircuitEnd& circuit_end, const wire::MessageId& key);
-  std::optional<Unfinished::Found> held_of(const CircuitEnd& circuit_end, const Named& named,
+  bool ask(CircuitEnd& circuit_end, const wire::DataFrame& frame, const Named& named, Now now);
+  void look_again(Assembly& assembly, Now now);
+  bool go_on(Assembly& assembly, std::optional<Unfinished::Found> held, Now now);
+  bool take_body(Assembly& assembly);
+  std::optional<Unfinished::Found> held_of(const wire::MessageId& key,
                                            const wire::MessageStart& start, Now now);
   bool reserve(memory::Reservation& reservation, const wire::MessageStart& start, Now now);
   bool refuse_moved(Assembly& assembly);

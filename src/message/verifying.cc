@@ -56,10 +56,11 @@ void Receiver::pump(Now now) {
   while (!verify_turns_.empty() && verifying_ < kVerifyingMax) {
     CircuitEnd& circuit_end = *verify_turns_.front();
     Assembly& next = *circuit_end.to_verify.front();
+    if (!lend(next)) continue;
     if (!submit(next)) {
       ++context_.stats.signatures_put_off;
       retry_at_ = now.mono + kRetry;
-      return;
+      return take_back(next);
     }
     verify_turns_.erase(circuit_end);
     circuit_end.to_verify.erase(next);
@@ -70,13 +71,46 @@ void Receiver::pump(Now now) {
   }
 }
 
+/// To a worker, if it is a large one. False: another circuit has taken it over, and it is refused.
+bool Receiver::lend(Assembly& assembly) {
+  if (!assembly.hold) return true;
+  auto whole = unfinished_->lend(assembly.hold);
+  if (!whole) {
+    // A peer that lets answers pile up gets none; its circuit ends by the next frame.
+    static_cast<void>(refuse_moved(assembly));
+    return false;
+  }
+  assembly.body = std::move(*whole);
+  assembly.lent = true;
+  return true;
+}
+
+/// The worker had no room.
+void Receiver::take_back(Assembly& assembly) {
+  if (!assembly.lent) return;
+  const wire::MessageId key = assembly.key;
+  if (!keep_again(assembly)) static_cast<void>(refuse_moved(assembly));
+  unfinished_->bring_back(key);
+}
+
+/// No worker has it: where others find it. False: its sender has begun anew elsewhere.
+bool Receiver::keep_again(Assembly& assembly) {
+  if (!std::exchange(assembly.lent, false)) return true;
+  auto hold =
+      unfinished_->begin_if_new(assembly.key, assembly.start, assembly.expires, assembly.body);
+  if (hold) assembly.hold = std::move(*hold);
+  return hold.has_value();
+}
+
 bool Receiver::submit(Assembly& assembly) {
+  if (assembly.body.tail) assembly.body.bytes.push_back(std::move(assembly.body.tail));
   const auto job = std::make_shared<Unverified>();  // owners: the worker's two steps
   job->body = std::move(assembly.body);
   job->key = assembly.key;
   job->start = assembly.start;
   job->expires = assembly.expires;
   job->link = {context_.options.shard, assembly.circuit_end->link};
+  job->lent = assembly.lent;
   const bool taken = context_.offload(
       [job, fields = fields_of(assembly)] { job->signer = verify_signed(fields, job->body.bytes); },
       [this, job, handle = assembly.handle](WorkEnd, Now now) { on_verified(handle, *job, now); });
@@ -91,12 +125,28 @@ bool Receiver::submit(Assembly& assembly) {
 void Receiver::on_verified(SlotHandle handle, Unverified& job, Now now) {
   --verifying_;
   Assembly* assembly = assemblies_.find(handle);
-  if (assembly == nullptr) return leave_verified(job, now);
-  assembly->body = std::move(job.body);
-  if (!job.signer) return verify_again(*assembly);
-  ++context_.stats.verified_off_loop;
-  // A peer that lets answers pile up gets none for this one; its circuit ends by the next frame.
-  static_cast<void>(verified(*assembly, *job.signer, now));
+  if (assembly == nullptr) {
+    leave_verified(job, now);
+  } else {
+    assembly->body = std::move(job.body);
+    // A peer that lets answers pile up gets none for this one; its circuit ends by the next frame.
+    if (job.signer) {
+      ++context_.stats.verified_off_loop;
+      static_cast<void>(verified(*assembly, *job.signer, now));
+    } else if (!keep_again(*assembly)) {
+      static_cast<void>(refuse_moved(*assembly));
+    } else {
+      verify_again(*assembly);
+    }
+  }
+  if (job.lent) bring_back(job, now);
+}
+
+/// Who asked for it meanwhile hears what became of it; on other shards when it looks again.
+void Receiver::bring_back(const Unverified& job, Now now) {
+  unfinished_->bring_back(job.key);
+  Assembly* const waits = by_key_.find(job.key);
+  if (waits != nullptr && waits->asks) look_again(*waits, now);
 }
 
 /// It ended meanwhile. If that was because its circuit did, its sender may go on with it over

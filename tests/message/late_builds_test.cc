@@ -65,7 +65,25 @@ TEST(LateBuilds, ATenthOfTheBuildsIsHedged) {
   const std::uint64_t hedged = world[0].messages->stats().builds_hedged;
   EXPECT_EQ(world[0].outcomes(Outcome::delivered), kBuilds);
   EXPECT_GE(hedged, kBuilds / 10);
-  EXPECT_LE(hedged, kBuilds / 10 + 8);
+  EXPECT_LE(hedged, kBuilds / 10 + 12);
+}
+
+/// A destination that never answers uses up half of them at most.
+TEST(LateBuilds, OneFlowLeavesOthersAsManyAsItUses) {
+  World world(3);
+  world[0].builds_late_after = kLate;
+  world.builds_to_fail = 100;
+  world.build_fails_after = 5s;
+  ASSERT_TRUE(world[0].send(1, 5, 1000, {.ttl = 300s}));
+  world.run_for(100s);
+  const std::uint64_t used = world[0].messages->stats().builds_hedged;
+  EXPECT_LE(used, 7u);
+  world.builds_to_fail = 3;
+  const auto id = world[0].send(2, 6, 1000, {.ttl = 10s});
+  ASSERT_TRUE(world.run_until([&] { return world[0].end_of(id).times > 0; }, 10s));
+  EXPECT_EQ(world[0].end_of(id).delivery.outcome, Outcome::delivered);
+  EXPECT_LE(world[0].end_of(id).delivery.elapsed, 4 * kLate + 200ms);
+  EXPECT_GT(world[0].messages->stats().builds_hedged, used);
 }
 
 /// Where it waits for our own dial, the first hop is asked less, and nobody behind it.

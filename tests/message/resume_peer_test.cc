@@ -192,6 +192,91 @@ TEST_F(ResumePeer, AnotherShardFindsItBeforeItsCircuitEndsAndAfter) {
   EXPECT_EQ(budget.used(), 0u);
 }
 
+/// A signed message is with a worker of one shard when its sender asks another one.
+class LentPeer : public ResumePeer {
+ protected:
+  LentPeer() {
+    const auto delivered = std::make_shared<Delivered>(1'000, rng);
+    const auto offload = [this](const std::function<void()>&,
+                                std::function<void(WorkEnd, Now)> done) {
+      jobs_.push_back(std::move(done));
+      return true;
+    };
+    make_with({}, {.delivered = delivered, .offload = offload});
+    other_ = std::move(messages);
+    make({.delivered = delivered, .unfinished = store_, .shard = 1, .offload = offload});
+    swap();
+  }
+  void swap() { std::swap(messages, other_); }
+  void bring_whole(circuit::CircuitId circuit) {
+    come(circuit, 9);
+    arrive({frame({.ref = 0, .size = kSize, .bytes = 8'000, .id = kId, .is_signed = true})},
+           circuit);
+    finish(circuit, 8'000);
+    ASSERT_EQ(jobs_.size(), 1u);
+  }
+  /// The work was never begun.
+  void end_work() {
+    auto jobs = std::exchange(jobs_, {});
+    for (auto& done : jobs) done(WorkEnd::expired, now);
+  }
+
+  std::unique_ptr<Messages> other_;
+  std::vector<std::function<void(WorkEnd, Now)>> jobs_;
+};
+
+TEST_F(LentPeer, WhoAsksForItHearsWhenTheWorkerIsDone) {
+  bring_whole(number(1));
+  swap();
+  EXPECT_EQ(ask(number(2), 9, {.is_signed = true}), std::nullopt);
+  EXPECT_TRUE(acks.empty());
+  swap();
+  end(number(1));
+  end_work();
+  swap();
+  let_pass(100ms);
+  EXPECT_EQ(helds.at(0), kSize);
+  arrive({frame({.ref = 0, .last = true})}, number(2));
+  EXPECT_EQ(jobs_.size(), 1u) << "it is verified here";
+}
+
+TEST_F(LentPeer, ThereItIsAlsoIfTheFormerCircuitLives) {
+  bring_whole(number(1));
+  swap();
+  EXPECT_EQ(ask(number(2), 9, {.is_signed = true}), std::nullopt);
+  swap();
+  end_work();  // and it waits for a worker again
+  EXPECT_EQ(jobs_.size(), 0u);
+  swap();
+  let_pass(100ms);
+  EXPECT_EQ(helds.at(0), kSize);
+  swap();
+  acks.clear();
+  messages->pump(now);
+  EXPECT_EQ(jobs_.size(), 0u) << "it has moved";
+  EXPECT_EQ(acks.at(0), AckStatus::cancelled);
+}
+
+TEST_F(LentPeer, BytesBeforeTheAnswerAreNoMessage) {
+  bring_whole(number(1));
+  swap();
+  EXPECT_EQ(ask(number(2), 9, {.is_signed = true}), std::nullopt);
+  arrive({frame({.ref = 0, .bytes = 1})}, number(2));
+  EXPECT_TRUE(ended(number(2)));
+}
+
+TEST_F(LentPeer, WhoAsksMayTakeItBackAndItsTimeRunsOut) {
+  bring_whole(number(1));
+  swap();
+  EXPECT_EQ(ask(number(2), 9, {.ttl = 1'024, .is_signed = true}), std::nullopt);
+  let_pass(2s);
+  EXPECT_EQ(acks.at(0), AckStatus::expired);
+  EXPECT_EQ(ask(number(3), 9, {.is_signed = true}), std::nullopt);
+  arrive({wire::CancelFrame{0}}, number(3));
+  EXPECT_EQ(acks.at(0), AckStatus::cancelled);
+  end_work();
+}
+
 // ---- what a source makes of the answer
 // ----------------------------------------------------------------
 

@@ -189,6 +189,20 @@ TEST_F(Resume, ASignedOneThatIsWholeIsVerifiedAgain) {
   expect_delivered(5, kMiB);
 }
 
+TEST_F(Resume, ASignedOneThatIsWithAWorkerIsWaitedFor) {
+  WorldOptions options;
+  options.identities = {&alice()};
+  options.work_takes = 2s;
+  make(std::move(options));
+  ASSERT_TRUE(source().send(1, 5, kMiB, {.sign = true}));
+  ASSERT_TRUE(world().run_until([&] { return world().works == 2; })) << "signed; being verified";
+  kill_all();
+  ASSERT_TRUE(over());
+  EXPECT_EQ(came().unfinished_resumed, 1u);
+  EXPECT_EQ(sent().bytes_again, 0u) << "not a byte";
+  expect_delivered(5, kMiB);
+}
+
 // ---- ends
 // -------------------------------------------------------------------------------------------
 

@@ -123,14 +123,21 @@ TEST_F(Bounds, TheDocumentNamesThemAll) {
   std::ifstream file(std::string(QUDAG_TEST_DATA) + "/../../docs/reference/limits.md");
   std::stringstream text;
   text << file.rdbuf();
-  std::set<std::string> documented, reported;
+  std::set<std::string> documented, reported, of_the_node;
   bool in_section = false;
   for (std::string line; std::getline(text, line);) {
     if (line.starts_with("## ")) in_section = line == "## Queues, pools and tables";
     if (!in_section || !line.starts_with("| ") || line.starts_with("| name ")) continue;
-    documented.insert(line.substr(2, line.find(" |", 2) - 2));
+    const std::string name = line.substr(2, line.find(" |", 2) - 2);
+    documented.insert(name);
+    if (line.find(" | node | ") != std::string::npos) of_the_node.insert(name);
   }
-  for (const QueueStatus& row : nodes_[0]->queues().get()) reported.insert(row.name);
+  std::set<std::string> once;
+  for (const QueueStatus& row : nodes_[0]->queues().get()) {
+    reported.insert(row.name);
+    if (!of_the_node.contains(row.name)) continue;
+    EXPECT_TRUE(once.insert(name_of(row)).second) << name_of(row) << " is told by each shard";
+  }
   // The local API adds its own; there is none here.
   for (const char* of_the_api :
        {"messages to clients", "connections of the API", "messages of clients, under way",

@@ -19,7 +19,7 @@
 #include <array>
 #include <atomic>
 #include <mutex>
-#include <set>
+#include <unordered_set>
 #include <vector>
 
 namespace qudag::message {
@@ -29,7 +29,8 @@ class Delivered {
   Delivered(std::size_t ids_max, Rng& rng)
       : ids_(ids_max, {rng.u64() | 1, rng.u64() | 1}),
         signed_(std::max<std::size_t>(ids_max / 4, 1), {rng.u64() | 1, rng.u64() | 1}),
-        lap_(signed_.ids_max() / kLaps + 1) {}
+        lap_(signed_.ids_max() / kLaps + 1),
+        held_(16, Hash{{rng.u64() | 1, rng.u64() | 1}}) {}
 
   enum class State : std::uint8_t { unknown, in_hand, delivered };
 
@@ -136,6 +137,10 @@ class Delivered {
 
  private:
   static constexpr std::size_t kLaps = 64;
+  struct Hash {
+    IdHash by;
+    std::size_t operator()(const wire::MessageId& id) const { return by.hash(id); }
+  };
 
   State state_of(const wire::MessageId& id, TimePoint now) const {
     if (held_.contains(id)) return State::in_hand;
@@ -148,7 +153,6 @@ class Delivered {
 
   mutable std::mutex mutex_;
   std::vector<const Handing*> handings_;  // one for each shard
-  std::set<wire::MessageId> held_;
   std::atomic<bool> any_held_{false};
   Duplicates ids_;
   Duplicates signed_;
@@ -156,6 +160,7 @@ class Delivered {
   std::uint64_t added_ = 0;
   std::array<std::uint64_t, kLaps + 4> came_{};  // when the first of each lap came
   std::uint64_t forgotten_ = 0;                  // what was signed before may be unknown here
+  std::unordered_set<wire::MessageId, Hash> held_;
 };
 
 }  // namespace qudag::message

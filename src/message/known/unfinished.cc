@@ -48,8 +48,8 @@ Unfinished::~Unfinished() = default;
 
 // ---- those that arrive --------------------------------------------------------------------------
 
-Unfinished::Hold Unfinished::begin(const wire::MessageId& key, const wire::MessageStart& start,
-                                   TimePoint expires, Body&& body) {
+Unfinished::Hold Unfinished::add(const wire::MessageId& key, const wire::MessageStart& start,
+                                 TimePoint expires, Body&& body) {
   const auto part = std::make_shared<Part>();
   part->key = key;
   part->start = start;
@@ -57,12 +57,25 @@ Unfinished::Hold Unfinished::begin(const wire::MessageId& key, const wire::Messa
   part->body = std::move(body);
   Hold hold;
   hold.part_ = part;
-  Body older;  // ends after the lock
-  const std::lock_guard lock(mutex_);
-  if (const auto at = parts_.find(key); at != parts_.end()) older = remove(*at->second);
   hold.number_ = part->holder = ++numbers_;
   parts_.emplace(key, part);
   return hold;
+}
+
+Unfinished::Hold Unfinished::begin(const wire::MessageId& key, const wire::MessageStart& start,
+                                   TimePoint expires, Body&& body) {
+  Body older;  // ends after the lock
+  const std::lock_guard lock(mutex_);
+  if (const auto at = parts_.find(key); at != parts_.end()) older = remove(*at->second);
+  return add(key, start, expires, std::move(body));
+}
+
+std::optional<Unfinished::Hold> Unfinished::begin_if_new(const wire::MessageId& key,
+                                                         const wire::MessageStart& start,
+                                                         TimePoint expires, Body& body) {
+  const std::lock_guard lock(mutex_);
+  if (parts_.contains(key)) return std::nullopt;
+  return add(key, start, expires, std::move(body));
 }
 
 Unfinished::Access Unfinished::access(const Hold& hold) {
@@ -81,6 +94,25 @@ std::optional<Body> Unfinished::finish(Hold& hold) {
   const std::lock_guard lock(mutex_);
   if (!holds(mine)) return std::nullopt;
   return remove(*mine.part_);
+}
+
+std::optional<Body> Unfinished::lend(Hold& hold) {
+  const Hold mine = std::exchange(hold, {});
+  const std::lock_guard lock(mutex_);
+  if (!holds(mine)) return std::nullopt;
+  lent_.push_back(mine.part_->key);
+  return remove(*mine.part_);
+}
+
+void Unfinished::bring_back(const wire::MessageId& key) {
+  const std::lock_guard lock(mutex_);
+  const auto at = std::ranges::find(lent_, key);
+  if (at != lent_.end()) lent_.erase(at);
+}
+
+bool Unfinished::is_lent(const wire::MessageId& key) const {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::find(lent_, key) != lent_.end();
 }
 
 /// Out of the table; whoever held it finds nothing any more.

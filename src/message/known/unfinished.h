@@ -3,6 +3,7 @@
 //   begin -> (access, for each fragment) -> finish: whole, the bytes are the caller's
 //              |  the circuit ends: leave -> nobody's, until another circuit asks, or its end
 //              |  another circuit asks: take -> they are its own; access() gives nothing here
+//              |  a signed one is whole: lend -> (a worker) -> bring_back; who asks meanwhile waits
 //
 // By key_of(): only who knows the scope finds a message. One table for the shards of a node,
 // because the next circuit may come in on another one, and before the end of the former is known.
@@ -86,6 +87,14 @@ class Unfinished {
   static Access access(const Hold& hold);
   /// The message is whole. None: another circuit has taken it over.
   std::optional<Body> finish(Hold& hold);
+  /// The same, and its bytes go to a worker: until bring_back() they are lent.
+  std::optional<Body> lend(Hold& hold);
+  /// The worker is done, and what became of the message is known here or in delivered.h.
+  void bring_back(const wire::MessageId& key);
+  bool is_lent(const wire::MessageId& key) const;
+  /// As begin(), where nothing is under that key. None: there is, and `body` stays as it is.
+  std::optional<Hold> begin_if_new(const wire::MessageId& key, const wire::MessageStart& start,
+                                   TimePoint expires, Body& body);
   /// Nothing more comes, and nothing is wanted of what came.
   void end(Hold& hold) { static_cast<void>(finish(hold)); }
 
@@ -127,6 +136,8 @@ class Unfinished {
   };
 
   // With the lock of the table.
+  Hold add(const wire::MessageId& key, const wire::MessageStart& start, TimePoint expires,
+           Body&& body);
   bool holds(const Hold& hold) const;
   Body remove(Part& part);
   void put_aside(const std::shared_ptr<Part>& part, const NodeLink& link, TimePoint now);
@@ -141,6 +152,7 @@ class Unfinished {
   Parts left_;  // those that are nobody's, in the order in which they were left
   std::map<NodeLink, Share> shares_;  // of links that have any
   Share all_;
+  std::vector<wire::MessageId> lent_;  // no more than workers have to do
   std::size_t dropped_ = 0;
   std::uint64_t numbers_ = 0;
 };
