@@ -183,7 +183,7 @@ QUDAG_C_API int qudag_listen(qudag_node* node, uint16_t channel, int on);
  * meanwhile, because a circuit failed, does not make a second one of it. */
 QUDAG_C_API int qudag_listen_acknowledged(qudag_node* node, uint16_t channel);
 /* Takes the oldest message; QUDAG_WOULD_BLOCK when there is none. At most 4,096 messages and 64 MiB
- * wait here or are in hand; then senders are refused. */
+ * wait here or are in hand, and as many replies; then senders are refused. */
 QUDAG_C_API int qudag_receive(qudag_node* node, qudag_message** message);
 /* What became of a message in hand, once: QUDAG_TAKEN, and its sender is told `delivered`;
  * QUDAG_REFUSE, and it is told `refused`; QUDAG_AGAIN, and it is told nothing: the message waits

@@ -108,6 +108,62 @@ TEST_F(Acknowledged, WhatADeadClientHadNotReadGoesToTheNextOneToo) {
   for (const auto& end : source.outcomes) EXPECT_EQ(end.outcome, Outcome::delivered);
 }
 
+/// A client that is not read any more, because so many of its own messages have no outcome.
+struct NotRead : Acknowledged {
+  static constexpr std::uint8_t kOwn = 4;
+  NotRead() { api_.outstanding = 2 * kOwn; }
+
+  /// Half of what it may have under way, and nobody answers it.
+  void fill(Listener& client, Listener& nobody) {
+    ASSERT_TRUE(nobody.client->subscribe(0, 0, true));
+    for (std::uint8_t i = 0; i < kOwn; ++i) {
+      ASSERT_TRUE(client.client->send({.request = i,
+                                       .destination = a_.node->id(),
+                                       .options = direct(),
+                                       .progress = false,
+                                       .payload = {}}));
+    }
+    sent(client);
+    ASSERT_TRUE(nobody.until(kOwn));
+  }
+};
+
+TEST_F(NotRead, ItsDeathIsHeardAndSoIsWhatItSaidBefore) {
+  Listener source(a_.socket), nobody(a_.socket);
+  {
+    Listener first(b_.socket);
+    ASSERT_NO_FATAL_FAILURE(give(first, source, 1, 3));
+    ASSERT_NO_FATAL_FAILURE(fill(first, nobody));
+    ASSERT_TRUE(first.client->acknowledge({.token = *first.messages[0].token}));
+    sent(first);
+  }
+  Listener second(b_.socket);
+  ASSERT_NO_FATAL_FAILURE(take_over(second, 2));
+  for (const Received& message : second.messages) EXPECT_NE(number(message), 1);
+  ASSERT_TRUE(source.until(0, 3));
+  for (const auto& end : source.outcomes) EXPECT_EQ(end.outcome, Outcome::delivered);
+}
+
+TEST_F(NotRead, WhatItSaidIsHeardWhenAWriteToItFails) {
+  constexpr std::size_t kMessages = 3;
+  Listener source(a_.socket), nobody(a_.socket);
+  const std::vector<std::byte> large(1'500'000, std::byte{5});
+  {
+    Listener first(b_.socket);
+    ASSERT_TRUE(first.client->subscribe(0, 0, true));
+    ASSERT_NO_FATAL_FAILURE(fill(first, nobody));
+    for (std::uint64_t i = 1; i <= kMessages; ++i) send(source, i, large);
+    ASSERT_TRUE(first.until(1));
+    ASSERT_TRUE(first.client->acknowledge({.token = *first.messages[0].token}));
+    sent(first);
+  }
+  Listener second(b_.socket);
+  ASSERT_NO_FATAL_FAILURE(take_over(second, kMessages - 1));
+  ASSERT_TRUE(source.until(0, kMessages));
+  for (const auto& end : source.outcomes) EXPECT_EQ(end.outcome, Outcome::delivered);
+  EXPECT_EQ(second.messages.size(), kMessages - 1) << "one that was acknowledged came again";
+}
+
 TEST_F(Acknowledged, WhatIsOverItsTimeToLiveComesToNobody) {
   Listener source(a_.socket);
   {
@@ -215,6 +271,41 @@ TEST_F(SmallQueue, WhatIsInHandCountsUntilItIsAcknowledged) {
   ASSERT_TRUE(source.until(0, 1));
   EXPECT_EQ(source.outcomes[0].request, 5u);
   EXPECT_EQ(source.outcomes[0].outcome, Outcome::refused);
+}
+
+/// What one program puts off for long takes no room of another one's messages.
+TEST_F(SmallQueue, WhoPutsEverythingOffTakesNoOtherChannelsRoom) {
+  Listener source(a_.socket), lazy(b_.socket);
+  ASSERT_TRUE(lazy.client->subscribe(0, 3, true));
+  SendOptions options = direct();
+  options.channel = 3;
+  for (std::uint64_t i = 1; i <= 4; ++i) {
+    ASSERT_TRUE(source.client->send({.request = i,
+                                     .destination = b_.node->id(),
+                                     .options = options,
+                                     .progress = false,
+                                     .payload = {}}));
+  }
+  sent(source);
+  ASSERT_TRUE(lazy.until(4));
+  for (const Received& message : lazy.messages) {
+    ASSERT_TRUE(lazy.client->acknowledge(
+        {.token = *message.token, .answer = Answer::again, .delay = std::chrono::seconds(15)}));
+  }
+  sent(lazy);
+  {
+    Listener first(b_.socket);
+    ASSERT_NO_FATAL_FAILURE(give(first, source, 5, 6));
+  }
+  Listener second(b_.socket);
+  ASSERT_NO_FATAL_FAILURE(take_over(second, 2));
+  ASSERT_TRUE(source.until(0, 4));
+  std::size_t refused = 0;
+  for (const auto& end : source.outcomes) {
+    EXPECT_EQ(end.outcome, end.request >= 5 ? Outcome::delivered : Outcome::refused);
+    refused += end.outcome == Outcome::refused ? 1 : 0;
+  }
+  EXPECT_EQ(refused, 2u) << "of the channel that had most, until the other one had as many";
 }
 
 /// A client is killed after it has handled k of twenty, for every k: what it said it has is what

@@ -61,6 +61,7 @@ TEST_F(Inbox, WhatCameBeforeComesFirstAndWhatIsLeftComesAgainInItsPlace) {
   ASSERT_TRUE(second.client->subscribe(0, 0, true));
   ASSERT_TRUE(second.until(6));
   EXPECT_EQ(numbers(second), (std::vector<int>{1, 3, 4, 5, 6, 7}));
+  for (const Received& message : second.messages) EXPECT_TRUE(message.kept);
   for (std::size_t i = 0; i < 6; ++i) ASSERT_NO_FATAL_FAILURE(acknowledge(second, i));
   ASSERT_TRUE(wait_for([&] { return kept() == 0; }));
 }

@@ -19,6 +19,7 @@ struct Received {
   std::optional<ReplyTo> reply_to;
   std::optional<MessageId> in_reply_to;
   std::optional<std::uint64_t> token;
+  bool kept = false;
 };
 
 /// A stream client that keeps what it gets.
@@ -32,7 +33,8 @@ struct Listener {
                             m->sender,
                             m->reply_to,
                             m->in_reply_to,
-                            m->token});
+                            m->token,
+                            m->kept});
       } else if (const auto* outcome = std::get_if<OutcomeRecord>(&record)) {
         outcomes.push_back({outcome->request, outcome->id, outcome->outcome, outcome->reason});
       } else if (const auto* no = std::get_if<NotCancelledRecord>(&record)) {

@@ -147,6 +147,7 @@ TEST(Records, ServerRecordsRoundTrip) {
   message.in_reply_to.emplace().bytes[0] = std::byte{8};
   message.channel = 0x1234;
   message.token = 0xfedcba9876543210;
+  message.kept = true;
   message.payload = payload;
   std::vector<std::byte> wire;
   append(wire, message);
@@ -172,9 +173,10 @@ TEST(Records, ServerRecordsRoundTrip) {
   EXPECT_EQ(full.reply_to->handle(), handle);
   EXPECT_EQ(full.in_reply_to, message.in_reply_to);
   EXPECT_EQ(full.channel, 0x1234);
+  EXPECT_TRUE(full.kept);
   EXPECT_TRUE(same(full.payload, payload));
   const auto bare = only<MessageRecord>(parse_server_record(*reader.next()));
-  EXPECT_FALSE(bare.sender || bare.reply_to || bare.in_reply_to);
+  EXPECT_FALSE(bare.sender || bare.reply_to || bare.in_reply_to || bare.kept);
   EXPECT_EQ(bare.channel, 0);
   const auto outcome = only<OutcomeRecord>(parse_server_record(*reader.next()));
   EXPECT_EQ(outcome.request, 5u);

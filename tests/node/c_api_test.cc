@@ -171,6 +171,35 @@ TEST(CApi, ListensToChannels) {
   EXPECT_EQ(client.outcome().kind, QUDAG_REFUSED);
 }
 
+// A destination that floods who asked it could else ask every node for a place, and see who has
+// none.
+TEST(CApi, RepliesFillNoPlaceOfMessages) {
+  const NodeOwner hostile;
+  const std::string entry = std::string(hostile.id) + "@" + hostile.address;
+  const NodeOwner asked(entry.c_str());
+  ASSERT_EQ(qudag_wait_known(asked.node, hostile.id, kPatience), 0) << qudag_last_error();
+  const qudag_send_options how = direct();
+  ASSERT_EQ(qudag_send(asked.node, hostile.id, "?", 1, &how, nullptr), 0);
+  qudag_message* question = hostile.receive();
+  ASSERT_NE(question, nullptr);
+  ASSERT_EQ(asked.outcome().kind, QUDAG_DELIVERED);
+  qudag_outcome_kind last = QUDAG_DELIVERED;
+  constexpr int kMost = 5'000, kAtOnce = 100;
+  int replies = 0;
+  while (last == QUDAG_DELIVERED && replies < kMost) {
+    for (int i = 0; i < kAtOnce; ++i) {
+      ASSERT_EQ(qudag_reply(hostile.node, question, "!", 1, &how, nullptr), 0);
+    }
+    for (int i = 0; i < kAtOnce; ++i) last = hostile.outcome().kind;
+    replies += kAtOnce;
+  }
+  qudag_message_free(question);
+  ASSERT_EQ(last, QUDAG_REFUSED) << replies;
+  ASSERT_EQ(qudag_wait_known(hostile.node, asked.id, kPatience), 0) << qudag_last_error();
+  ASSERT_EQ(qudag_send(hostile.node, asked.id, "?", 1, &how, nullptr), 0);
+  EXPECT_EQ(hostile.outcome().kind, QUDAG_DELIVERED);
+}
+
 /// The server acknowledges what it gets; the client knows it.
 struct CAcknowledged : ::testing::Test {
   void SetUp() override {

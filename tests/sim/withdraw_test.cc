@@ -5,6 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+#include <vector>
 
 namespace qudag::testing {
 namespace {
@@ -113,6 +117,95 @@ TEST(Withdraw, AMessageWaitsForADestinationThatStopped) {
   EXPECT_NE(net.end->reason.message().find("stopped"), std::string::npos)
       << net.end->reason.message();
 }
+
+// ---- the first message of clients when a relay stops
+// ---------------------------------------------
+
+/// Six relays, a node that receives, and clients that send their first message.
+class FirstMessage : public ::testing::Test {
+ protected:
+  static constexpr std::size_t kRelays = 6, kTo = kRelays, kClients = 25;
+  enum class Clients : std::uint8_t { were_there, come_now };
+
+  /// Of all clients of so many worlds, in order; one relay has begun to stop unless `calm`.
+  static std::vector<Duration> measure(Clients clients, bool calm, std::uint64_t worlds) {
+    std::vector<Duration> took;
+    for (std::uint64_t seed = 1; seed <= worlds; ++seed) one_world(seed, clients, calm, took);
+    std::ranges::sort(took);
+    return took;
+  }
+  static Duration part(const std::vector<Duration>& took, std::size_t percent) {
+    return took[(took.size() - 1) * percent / 100];
+  }
+  static void compare(std::string_view what, Clients clients) {
+    const char* const wanted = std::getenv("QUDAG_WORLDS");
+    const std::uint64_t worlds = wanted == nullptr ? 1 : std::strtoull(wanted, nullptr, 10);
+    const auto calm = measure(clients, true, worlds), stopped = measure(clients, false, worlds);
+    for (const auto* took : {&calm, &stopped}) {
+      std::printf("first message of %zu clients that %.*s, %s: p50 %lld ms, p99 %lld ms\n",
+                  took->size(), static_cast<int>(what.size()), what.data(),
+                  took == &calm ? "calm" : "one of six relays stops",
+                  static_cast<long long>(part(*took, 50) / 1ms),
+                  static_cast<long long>(part(*took, 99) / 1ms));
+    }
+    EXPECT_LE(part(stopped, 99), 3 * part(calm, 99));
+  }
+
+ private:
+  static void one_world(std::uint64_t seed, Clients clients, bool calm,
+                        std::vector<Duration>& took) {
+    World world(seed, Faults{});
+    SimNetwork net(world, kRelays + 1 + kClients);
+    const auto start = [&](std::size_t i) {
+      if (i >= kRelays) net[i].set_relay(false);
+      net[i].start();
+      world.wake(world.host(net[i].address().at));
+    };
+    const auto join = [&](std::size_t first, std::size_t last) {
+      for (std::size_t i = first; i < last; ++i) start(i);
+      ASSERT_TRUE(world.run_until(world.now().mono + 120s, [&] {
+        for (std::size_t i = first; i < last; ++i) {
+          if (net[i].shard().relays_known() < kRelays - 1) return false;
+          if (net[i].view()->find(net[kTo].id()) == nullptr) return false;
+        }
+        return true;
+      }));
+    };
+    for (std::size_t i = 0; i <= kTo; ++i) start(i);
+    ASSERT_TRUE(world.run_until(world.now().mono + 120s, [&] {
+      for (std::size_t i = 0; i < kRelays; ++i) {
+        if (net[i].view()->entries().size() < kRelays + 1) return false;
+      }
+      return true;
+    }));
+    world.run_until(world.now().mono + 60s);  // relays have reached each other
+    net[kTo].on_message_handler = [](Message&&) { return Accept::taken; };
+    const std::size_t first = kTo + 1, last = first + kClients;
+    if (clients == Clients::were_there) {
+      join(first, last);
+      world.run_until(world.now().mono + 2s);
+    }
+    if (!calm) net[kRelays - 1].stop(1s);
+    if (clients == Clients::come_now) join(first, last);
+    const TimePoint began = world.now().mono;
+    std::size_t ended = 0;
+    for (std::size_t i = first; i < last; ++i) {
+      net[i].send(net[kTo].id(), std::vector<std::byte>(100), {.ttl = 60s, .relays = 3},
+                  [&](const Delivery& end) {
+                    ++ended;
+                    const bool there = end.outcome == Outcome::delivered;
+                    took.push_back(there ? world.now().mono - began : Duration(60s));
+                  });
+    }
+    EXPECT_TRUE(world.run_until(began + 61s, [&] { return ended == kClients; }));
+  }
+};
+
+TEST_F(FirstMessage, OfClientsThatKnewTheRelayThatStops) {
+  compare("were there", Clients::were_there);
+}
+
+TEST_F(FirstMessage, OfClientsThatComeWhileItStops) { compare("come now", Clients::come_now); }
 
 }  // namespace
 }  // namespace qudag::testing

@@ -13,6 +13,7 @@ constexpr std::uint8_t kFlagReply = 2;
 constexpr std::uint8_t kFlagInReplyTo = 4;
 constexpr std::uint8_t kFlagChannel = 8;
 constexpr std::uint8_t kFlagToken = 16;
+constexpr std::uint8_t kFlagKept = 32;
 constexpr std::uint8_t kExplicit = 1;
 
 /// Opens a record of `body` bytes after the op, and returns a writer for them (a payload that is
@@ -153,8 +154,9 @@ Result<ServerRecord> parse_message(Bytes body) {
   const bool of_channel = (flags & kFlagChannel) != 0;
   if (of_channel) record.channel = in.u16();
   if ((flags & kFlagToken) != 0) record.token = in.u64();
+  record.kept = (flags & kFlagKept) != 0;
   record.payload = in.rest();
-  if (!in.ok() || priority >= kPriorityCount || flags > 31 || (of_channel && record.channel == 0)) {
+  if (!in.ok() || priority >= kPriorityCount || flags > 63 || (of_channel && record.channel == 0)) {
     return fail(Errc::malformed, "MESSAGE");
   }
   record.priority = static_cast<Priority>(priority);
@@ -264,7 +266,7 @@ void append_message_head(std::vector<std::byte>& out, const MessageRecord& recor
   writer.u8(static_cast<std::uint8_t>(
       (record.sender ? kFlagSender : 0) | (record.reply_to ? kFlagReply : 0) |
       (record.in_reply_to ? kFlagInReplyTo : 0) | (record.channel != 0 ? kFlagChannel : 0) |
-      (record.token ? kFlagToken : 0)));
+      (record.token ? kFlagToken : 0) | (record.kept ? kFlagKept : 0)));
   if (record.sender) writer.put(record.sender->bytes);
   if (record.reply_to) put(writer, *record.reply_to);
   if (record.in_reply_to) writer.put(record.in_reply_to->bytes);

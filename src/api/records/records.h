@@ -125,6 +125,7 @@ struct MessageRecord {
   std::optional<ReplyTo> reply_to;
   std::optional<MessageId> in_reply_to;
   std::optional<std::uint64_t> token;  ///< to be acknowledged, on this connection
+  bool kept = false;                   ///< it waited in the node's inbox
   Bytes payload;
 };
 

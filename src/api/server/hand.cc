@@ -16,16 +16,15 @@ Hand::~Hand() {
   hub_.hands.erase(number_);
 }
 
-void Hand::free_place(const Message& message) {
-  HeldMessage held;
-  held.add(message);
-  queue_->written(held);
+void Hand::free_places() {
+  if (answered_.count() > 0) queue_->written(std::exchange(answered_, {}));
 }
 
 Hand::Kept Hand::keep(Message&& from) {
   auto message = std::make_shared<Message>(std::move(from));
   if (message->time_left().count() == 0) {
-    free_place(*message);
+    answered_.add(*message);
+    free_places();
     queue_->take_one_more();
     return {};
   }
@@ -39,8 +38,9 @@ bool Hand::answer(const AcknowledgeRecord& record) {
   if (at == messages_.end()) return false;
   std::shared_ptr<Message> message = std::move(at->second);
   messages_.erase(at);
-  free_place(*message);
+  answered_.add(*message);
   if (record.answer == Answer::again) {
+    free_places();  // it may come back at once
     if (hub_.left) hub_.left->put(std::move(message), record.delay);
   } else {
     const Accept answer = record.answer == Answer::taken ? Accept::taken : Accept::no_receiver;

@@ -32,8 +32,10 @@ class Hand {
     std::shared_ptr<Message> message;  ///< null: it is over, and its sender has heard so
   };
   Kept keep(Message&& message);
-  /// False: there is no such token, or not any more.
+  /// False: there is no such token, or not any more. The places of what was answered are free after
+  /// free_places().
   bool answer(const AcknowledgeRecord& record);
+  void free_places();
   /// The client ends, and nothing is being written to it any more.
   void leave();
   /// Called by the answer() that takes out the last message.
@@ -43,13 +45,12 @@ class Hand {
   std::uint64_t number() const { return number_; }
 
  private:
-  void free_place(const Message& message);
-
   Hub& hub_;
   std::shared_ptr<SubscriberQueue> queue_;
   const std::uint64_t number_;
   std::map<std::uint64_t, std::shared_ptr<Message>> messages_;  // by token, so in their order
   std::uint64_t last_token_ = 0;
+  HeldMessage answered_;  // and their places are not free yet: many are with one lock
   std::function<void()> on_empty_;
 };
 

@@ -2,6 +2,9 @@
 
 #include "api/server/hub.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace qudag::api {
 namespace {
 
@@ -20,17 +23,41 @@ void Left::put(std::shared_ptr<Message> message, std::chrono::milliseconds delay
   const Clock::time_point due = now + delay;
   if (ended_ || delay >= message->time_left()) return;  // its sender hears `expired`
   const std::uint64_t bytes = message->payload.size();
-  const bool room = count_ == 0 || bytes_ + bytes <= hub_.options.queue_bytes;
-  if (count_ >= hub_.options.queue_messages || !room) {
+  const ChannelNumber channel = message->channel;
+  if (!make_room(channel, bytes)) {
     static_cast<void>(hub_.node.acknowledge(message->receipt, Accept::queue_full));
     return;
   }
   ++count_;
   bytes_ += bytes;
-  const ChannelNumber channel = message->channel;
   channels_[channel].emplace(due, std::move(message));
   if (delay > delay.zero()) return wake_at(due);
   offer(channel);
+}
+
+/// For one more of that channel, by those of the channel that has most: its last ones.
+bool Left::make_room(ChannelNumber channel, std::uint64_t bytes) {
+  const auto fits = [&] {
+    return count_ < hub_.options.queue_messages &&
+           (count_ == 0 || bytes_ + bytes <= hub_.options.queue_bytes);
+  };
+  const auto own = channels_.find(channel);
+  const std::size_t after = (own == channels_.end() ? 0 : own->second.size()) + 1;
+  while (!fits()) {
+    const auto most =
+        std::ranges::max_element(channels_, {}, [](const auto& one) { return one.second.size(); });
+    if (most == channels_.end() || most->second.size() <= after) return false;
+    const auto last = std::prev(most->second.end());
+    static_cast<void>(hub_.node.acknowledge(last->second->receipt, Accept::queue_full));
+    drop(most->second, last, last->second->payload.size());
+  }
+  return true;
+}
+
+Left::Waiting::iterator Left::drop(Waiting& waiting, Waiting::iterator at, std::uint64_t bytes) {
+  --count_;
+  bytes_ -= bytes;
+  return waiting.erase(at);
 }
 
 Left::Given Left::give(Message& message, Clock::time_point due, Clock::time_point now) {
@@ -53,9 +80,7 @@ Left::Clock::time_point Left::serve(Waiting& waiting, Clock::time_point now) {
     }
     const std::uint64_t bytes = at->second->payload.size();
     if (give(*at->second, at->first, now) == Given::no) break;
-    bytes_ -= bytes;
-    --count_;
-    at = waiting.erase(at);
+    at = drop(waiting, at, bytes);
   }
   return waiting.empty() ? Clock::time_point::max() : now + kTryAgain;
 }

@@ -3,8 +3,9 @@
 // their sender is told that there is no receiver; what is over its time to live is dropped.
 //
 // Threads: the API thread. Bounds: api.queue_messages and api.queue_bytes, as for one subscriber;
-// what is too much is refused at once. Each message costs O(log n): a channel is not looked at
-// beyond the first message that nobody takes.
+// what is too much is refused at once. Of channels with more than others the one with most gives
+// way, so that a program that puts everything off takes no other program's room. Each message costs
+// O(log n): a channel is not looked at beyond the first message that nobody takes.
 #pragma once
 
 #include <qudag/message.h>
@@ -42,6 +43,8 @@ class Left {
   using Waiting = std::multimap<Clock::time_point, std::shared_ptr<Message>>;
   enum class Given : std::uint8_t { yes, over, no };
   Given give(Message& message, Clock::time_point due, Clock::time_point now);
+  bool make_room(ChannelNumber channel, std::uint64_t bytes);
+  Waiting::iterator drop(Waiting& waiting, Waiting::iterator at, std::uint64_t bytes);
   Clock::time_point serve(Waiting& waiting, Clock::time_point now);
   void wake_at(Clock::time_point when);
   void on_time();

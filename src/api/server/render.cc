@@ -45,6 +45,7 @@ std::string message_json(const Message& message, std::string_view token) {
   if (message.reply_to) head["reply_to"] = text(to_text(*message.reply_to));
   if (message.in_reply_to) head["in_reply_to"] = text(message.in_reply_to->to_string());
   if (!token.empty()) head["token"] = text(token);
+  if (message.kept) head["kept"] = true;
   head["bytes"] = message.payload.size();
 
   std::string out = json::serialize(head);

@@ -82,7 +82,10 @@ Status Hub::acknowledge(const AcknowledgeMessage& request) {
       at->second->answer({.token = request.token.message,
                           .answer = request.answer,
                           .delay = request.delay.value_or(std::chrono::milliseconds(0))});
-  if (there) return {};
+  if (there) {
+    at->second->free_places();
+    return {};
+  }
   return fail(Errc::not_found,
               "no message with this token is in hand: it was acknowledged before, or the "
               "connection that it was given to has ended, and it goes to the next one");

@@ -27,6 +27,8 @@ namespace websocket = beast::websocket;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 /// Below this a payload is copied beside its head; above, its blocks are written where they are.
 constexpr std::size_t kCopyBytesMax = 4096;
+/// For what a client said before it went: it is in the socket's buffer.
+constexpr std::chrono::seconds kLastWords{1};
 
 /// One WebSocket message being put together.
 class Batch {
@@ -101,6 +103,7 @@ void Batch::add_record(const Message& message, std::optional<std::uint64_t> toke
                            .reply_to = message.reply_to,
                            .in_reply_to = message.in_reply_to,
                            .token = token,
+                           .kept = message.kept,
                            .payload = {}};
   append_message_head(bytes_, head, size);
   for (std::size_t i = 0; i < message.payload.piece_count(); ++i) {
@@ -147,6 +150,7 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
         port_(*hub_, socket_.get_executor()),
         hand_(*hub_, port_.queue()),
         writer_ended_(socket_.get_executor(), asio::steady_timer::time_point::max()),
+        reader_ended_(socket_.get_executor(), asio::steady_timer::time_point::max()),
         watch_(socket_.get_executor()),
         room_(socket_.get_executor(), asio::steady_timer::time_point::max()) {}
   ~StreamSession() {
@@ -170,6 +174,9 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
 
  private:
   asio::awaitable<void> wait_for_room();
+  asio::awaitable<void> wait_for_reader();
+  void hear_when_client_goes();
+  void hear_out();
   void go_on();
   Status take_records(Bytes message);
   void handle(const SendRecord& record);
@@ -190,6 +197,9 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   Hand hand_;
   asio::steady_timer writer_ended_;  // expires never, is cancelled by the writer's end
   bool writing_ = true;
+  asio::steady_timer reader_ended_;  // the same of the reader
+  bool reading_ = true;
+  bool gone_ = false;  // the client takes nothing more; what it said before is read to its end
   asio::steady_timer watch_;
   std::optional<std::chrono::steady_clock::time_point> write_began_;
   asio::steady_timer room_;      // expires never, is cancelled when the reader may go on
@@ -216,6 +226,7 @@ asio::awaitable<bool> StreamSession::accept(Upgrade& upgrade) {
 }
 
 asio::awaitable<void> StreamSession::read() {
+  hear_when_client_goes();
   beast::flat_buffer in;
   for (;;) {
     const auto [ec, bytes] = co_await socket_.async_read(in, kTuple);
@@ -227,6 +238,7 @@ asio::awaitable<void> StreamSession::read() {
                !taken) {
       broken_ = taken.error();
     }
+    hand_.free_places();
     if (broken_) {
       ++hub_->stats.records_malformed;
       break;
@@ -237,12 +249,14 @@ asio::awaitable<void> StreamSession::read() {
   hub_->subscribers.remove(port_.queue().get());
   if (!broken_) beast::get_lowest_layer(socket_).close();
   port_.end();
+  reading_ = false;
+  reader_ended_.cancel();
 }
 
 /// Backpressure to the client: while half of what it may have under way has no outcome, nothing is
 /// read from it, and its socket fills; at a quarter the session goes on.
 asio::awaitable<void> StreamSession::wait_for_room() {
-  if (outstanding_ < std::max<std::size_t>(1, hub_->options.outstanding / 2)) co_return;
+  if (gone_ || outstanding_ < std::max<std::size_t>(1, hub_->options.outstanding / 2)) co_return;
   ++hub_->stats.pauses;
   for (paused_ = true; paused_;) co_await room_.async_wait(kTuple);
 }
@@ -251,6 +265,33 @@ void StreamSession::go_on() {
   if (!paused_ || outstanding_ > hub_->options.outstanding / 4) return;
   paused_ = false;
   room_.cancel();
+}
+
+/// The reader hears it by itself, unless it waits for room.
+void StreamSession::hear_when_client_goes() {
+  beast::get_lowest_layer(socket_).socket().async_wait(
+      asio::socket_base::wait_error, [self = weak_from_this()](beast::error_code error) {
+        if (const auto session = error ? nullptr : self.lock()) session->hear_out();
+      });
+}
+
+/// The client has gone: what it said before, acknowledgements above all, is read without a pause.
+void StreamSession::hear_out() {
+  gone_ = true;
+  paused_ = false;
+  room_.cancel();
+}
+
+/// Until all is read that a client said before it went. One that only reads nothing more and says
+/// on and on is not waited for.
+asio::awaitable<void> StreamSession::wait_for_reader() {
+  hub_->subscribers.remove(port_.queue().get());
+  hear_out();
+  reader_ended_.expires_after(kLastWords);
+  while (reading_) {
+    const auto [ec] = co_await reader_ended_.async_wait(kTuple);
+    if (!ec) co_return;
+  }
 }
 
 asio::awaitable<void> StreamSession::write() {
@@ -276,7 +317,8 @@ asio::awaitable<void> StreamSession::write() {
   }
   batch.clear();
   for (OutItem& item : items) keep_in_hand(item);  // they were never written
-  hand_.leave();                                   // nothing is being written any more
+  if (failed && !broken_) co_await wait_for_reader();
+  hand_.leave();  // nothing is being written any more
   if (broken_ && !failed) {
     std::vector<std::byte> last;
     append(last, ErrorRecord{broken_->code, broken_->detail});
@@ -419,6 +461,7 @@ void StreamSession::handle(const AcknowledgeRecord& record) {
 }
 
 void StreamSession::handle(const SubscribeRecord& record) {
+  if (record.on && gone_) return;
   if (record.on) {
     port_.queue()->set_quota(record.count == 0 ? UINT64_MAX : record.count, record.explicit_acks);
     ++answers_;

@@ -42,12 +42,14 @@ void Waiting::lower_if_empty() {
 Accept Waiting::put(Message&& message, bool in_hand) {
   const std::lock_guard lock(mutex_);
   const std::size_t bytes = message.payload.size();
-  const bool full = held_ >= kMessagesMax || (bytes_ > 0 && bytes_ + bytes > kMessageBytes);
+  Held& held = held_with(message);
+  const bool full =
+      held.messages >= kMessagesMax || (held.bytes > 0 && held.bytes + bytes > kMessageBytes);
   if (full) return Accept::queue_full;
   const bool was_empty = empty();
   messages_.push_back({std::move(message), in_hand});
-  ++held_;
-  bytes_ += bytes;
+  ++held.messages;
+  held.bytes += bytes;
   if (was_empty) raise();
   return in_hand ? Accept::later : Accept::taken;
 }
@@ -91,8 +93,9 @@ std::unique_ptr<qudag_message> Waiting::take() {
 }
 
 void Waiting::free_place(const Message& message) {
-  --held_;
-  bytes_ -= message.payload.size();
+  Held& held = held_with(message);
+  --held.messages;
+  held.bytes -= message.payload.size();
 }
 
 void Waiting::leave(const Message& message) {

@@ -14,6 +14,7 @@
 #include <qudag/node.h>
 #include <qudag/qudag.h>
 
+#include <array>
 #include <chrono>
 #include <deque>
 #include <map>
@@ -34,6 +35,9 @@ namespace qudag::node {
 
 class Waiting : public std::enable_shared_from_this<Waiting> {
  public:
+  // As many messages and bytes of replies beside them: a destination that floods who asked it fills
+  // no place of those that write to this node, or it could ask every node for a place and see who
+  // has none.
   static constexpr std::size_t kMessagesMax = 4'096;
   static constexpr std::size_t kMessageBytes = kMessageBytesMax;  // one of any size, when none is
   static constexpr std::size_t kSendsMax = 65'536;
@@ -87,6 +91,11 @@ class Waiting : public std::enable_shared_from_this<Waiting> {
   void lower_if_empty();
   void gather();
   void set_timer();
+  /// What waits, is to come again, or is in hand: of messages to this node, or of replies.
+  struct Held {
+    std::size_t messages = 0, bytes = 0;
+  };
+  Held& held_with(const Message& message) { return held_[message.in_reply_to.has_value() ? 1 : 0]; }
   void free_place(const Message& message);
 
   Waiting();
@@ -97,7 +106,7 @@ class Waiting : public std::enable_shared_from_this<Waiting> {
   mutable std::mutex mutex_;  // guards all below but node_
   std::deque<Item> messages_;
   std::multimap<Clock::time_point, Message> later_;  // by when they are to come again
-  std::size_t held_ = 0, bytes_ = 0;                 // waiting, to come again, and in hand
+  std::array<Held, 2> held_;
   std::deque<Ended> outcomes_;
   std::size_t sends_ = 0;  // without an outcome, or with one that was not taken
 
