@@ -13,7 +13,7 @@
 # Usage: setup_deps.sh [--refresh]     --refresh looks for newer versions even if a prefix exists.
 set -euo pipefail
 
-readonly kRecipe=2                      # raise when a build option below changes
+readonly kRecipe=3                      # raise when a build option below changes
 readonly kOpensslSeries='3.5.'          # the LTS line
 readonly kOpensslMin=3.5.0
 readonly kOpensslWanted=3.5.8           # older is used only if nothing newer can be had
@@ -24,6 +24,7 @@ readonly kNgtcp2Suites='trixie-backports testing unstable'
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/qudag"
 current="$cache/deps"                   # symlink to the prefix in use; CMake looks there too
 jobs="$(nproc)"
+patches="$(cd "$(dirname "${BASH_SOURCE[0]}")/deps" && pwd)"
 source "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
 
 # --- 1. what is there already ---------------------------------------------------------------------
@@ -200,6 +201,13 @@ configure_openssl() {
 build_openssl() { make -C "$work/openssl" -j"$jobs" build_libs; }
 install_openssl() { make -C "$work/openssl" DESTDIR="$work/root" install_dev; }
 
+# ngtcp2 has no way to tell its congestion control which losses count; this adds the question that
+# src/link/path/loss_judge.h answers. A newer version that it does not fit is built as it is.
+patch_ngtcp2() {
+  local patch=(patch --strip=1 --forward --directory="$work/ngtcp2" --input="$patches/ngtcp2-forgive-loss.patch")
+  "${patch[@]}" --dry-run && "${patch[@]}"
+}
+
 configure_ngtcp2() {
   # No build type: ngtcp2's assertions stay on, as in Debian's own build.
   cmake -S "$work/ngtcp2" -B "$work/ngtcp2/build" -G Ninja -DCMAKE_BUILD_TYPE=None \
@@ -247,6 +255,8 @@ build_all() {
     step "openssl $openssl_version: configure" configure_openssl || fail
     step "openssl $openssl_version: build" build_openssl || fail
     step "openssl $openssl_version: install" install_openssl || fail
+    patch_ngtcp2 >>"$log" 2>&1 ||
+      say "  note: tools/deps/ngtcp2-forgive-loss.patch does not fit ngtcp2 $ngtcp2_version: without it links slow down at every loss"
     step "ngtcp2 $ngtcp2_version: configure" configure_ngtcp2 || fail
     step "ngtcp2 $ngtcp2_version: build" build_ngtcp2 || fail
     step "ngtcp2 $ngtcp2_version: install" install_ngtcp2 || fail

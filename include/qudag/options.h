@@ -57,9 +57,17 @@ struct InboxOptions {
   std::chrono::seconds keep{7 * 24 * 3600};        ///< what nobody took by then is removed
 };
 
-/// How fast a link may send. BBR keeps its rate through random loss (radio, long paths); CUBIC (RFC
-/// 9438) is fair to the traffic of others and needs less of the machine.
-enum class Congestion : std::uint8_t { cubic, bbr };
+/// How fast a link may send.
+enum class Congestion : std::uint8_t {
+  /// CUBIC (RFC 9438) that keeps its rate when packets are lost while no queue shows in the round
+  /// trip, as on radio and long cables; one in twenty at most. Where ngtcp2 was not built by
+  /// `./dev setup` it is plain CUBIC.
+  automatic,
+  cubic,  ///< Takes every loss for a full queue.
+  bbr,    ///< BBR, which follows a model of the path, and needs more of the machine.
+};
+/// "auto", "cubic", "bbr"
+[[nodiscard]] QUDAG_API std::string_view name_of(Congestion congestion) noexcept;
 
 /// What encrypts links and this node's own circuits: see Options::cipher.
 enum class Cipher : std::uint8_t {
@@ -130,7 +138,7 @@ struct Options {
   /// How old a link gets that this node dialed, give or take an eighth; then a new one takes its
   /// place, with new keys from a new handshake, while the circuits on it end in their own time.
   std::chrono::seconds link_lifetime{24 * 3600};
-  Congestion congestion = Congestion::cubic;
+  Congestion congestion = Congestion::automatic;
   InboxOptions inbox;
   Limits limits;
   /// The process is this node's alone, so all that it holds counts under limits.memory: code,

@@ -271,20 +271,23 @@ Key cipher() {
 }
 
 Key congestion() {
-  static constexpr std::string_view kTakes = "one of \"cubic\", \"bbr\"";
-  return {"congestion",
-          kTakes,
-          "How fast links may send: cubic; or bbr, which keeps its rate where packets are lost.",
-          false,
-          Written::text,
-          [](Settings& s, const Values& v) -> Status {
-            if (v.front() != "cubic" && v.front() != "bbr") return wrong(kTakes, v.front());
-            s.node.congestion = v.front() == "bbr" ? Congestion::bbr : Congestion::cubic;
+  static constexpr std::string_view kTakes = "one of \"auto\", \"cubic\", \"bbr\"";
+  return {
+      "congestion",
+      kTakes,
+      "How fast links may send: auto is cubic that keeps its rate through losses by chance.",
+      false,
+      Written::text,
+      [](Settings& s, const Values& v) -> Status {
+        for (const Congestion each : {Congestion::automatic, Congestion::cubic, Congestion::bbr}) {
+          if (v.front() == name_of(each)) {
+            s.node.congestion = each;
             return {};
-          },
-          [](const Settings& s) {
-            return toml_string(s.node.congestion == Congestion::bbr ? "bbr" : "cubic");
-          }};
+          }
+        }
+        return wrong(kTakes, v.front());
+      },
+      [](const Settings& s) { return toml_string(name_of(s.node.congestion)); }};
 }
 
 #define QUDAG_AT(field) \

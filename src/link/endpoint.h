@@ -143,7 +143,7 @@ struct EndpointOptions {
   RedialRules redial = {};
   /// The largest UDP payload that path MTU discovery tries; 1200 to limits::kPacketBytesMax.
   std::size_t packet_bytes_max = limits::kPacketBytesMax;
-  Congestion congestion = Congestion::cubic;
+  Congestion congestion = Congestion::automatic;
   /// Where links that others dial at another address go on: one IPv4, one IPv6 (path/preferred.h).
   std::vector<SocketAddress> preferred_address = {};
   /// Prove our identity to the peers that we dial (a relay in gossip); otherwise a throwaway key.
@@ -162,6 +162,9 @@ struct EndpointOptions {
   /// Receives TLS secrets, for a packet capture in a test; never set in a node.
   std::function<void(std::string_view line)> keylog = {};
 };
+
+/// Whether Congestion::automatic is more than plain CUBIC here: ngtcp2 was built by ./dev setup.
+[[nodiscard]] bool forgives_losses();
 
 /// Where a datagram goes whose connection id names another shard. May be null with one shard.
 class WrongShard {

@@ -220,6 +220,12 @@ Status Node::Impl::start() {
     thread.thread = std::thread([this, &thread] { run(thread); });
   }
   log_.info("node {} listens on {} with {} shards", sensitive(id()), sensitive(address_), shards);
+  if (options_.congestion == Congestion::automatic && !link::forgives_losses()) {
+    log_.info(
+        "losses slow links down: congestion \"auto\" is plain CUBIC with this ngtcp2, which ./dev "
+        "setup "
+        "did not build");
+  }
   if (!options_.listen && options_.bootstrap.empty()) {
     log_.info(
         "no bootstrap entry and no listen address: only programs of this machine can reach this "

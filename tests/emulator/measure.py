@@ -12,7 +12,7 @@ By nodes of the library inside the namespaces (traffic/main.cc):
   ttfb        time to first byte with a new circuit, links warm and cold, directly and through three relays;
               50 ms one way, or rtt=50 for that round trip
   beside      messages on one link alone, beside 50 bulk circuits at its rate, and the same without priorities
-  grid        CUBIC and BBR at 0 to 200 ms and 0 to 2 % loss, 100 Mbit/s: rate, queue, fairness of two
+  grid        the default, CUBIC and BBR at 0 to 200 ms and 0 to 2 % loss, 100 Mbit/s: rate, queue, fairness of two
 
 Usage: measure.py EMULATOR QUDAG CASE [NAME=VALUE...]
   loss=1%      of every link                  rate=100mbit   of every link, "none" for no bound
@@ -168,10 +168,10 @@ def grid(emulator, words):
     def some(key, usual):
         return given.pop(key, usual).split(",")
 
-    axes = some("rtts", "0,20,100,200"), some("losses", "0,1,2"), some("controllers", "cubic,bbr")
+    axes = some("rtts", "0,20,100,200"), some("losses", "0,0.1,1,2"), some("controllers", "auto,cubic,bbr")
     rows = []
     for rtt, loss, congestion in itertools.product(*axes):
-        rows.append(grid_row(emulator, int(rtt), int(loss), congestion, [f"{key}={value}" for key, value in given.items()]))
+        rows.append(grid_row(emulator, int(rtt), float(loss), congestion, [f"{key}={value}" for key, value in given.items()]))
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     return {"case": "grid", "settings": words, "rows": rows}
 

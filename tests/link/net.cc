@@ -13,7 +13,7 @@ void Net::carry(const SocketAddress& from, const SocketAddress& to, Bytes datagr
   if (datagram.size() > faults.datagram_bytes_max || chance_.unit() < faults.loss) return;
   TimePoint sent = time_;
   if (faults.bytes_per_second > 0) {
-    TimePoint& free = bottleneck_free_[from];
+    TimePoint& free = bottleneck_free_[faults.one_line ? to : from];
     sent = std::max(free, time_);
     if (sent - time_ > faults.queue_time_max) return;
     sent += Duration(static_cast<Duration::rep>(static_cast<double>(datagram.size()) * 1e9 /

@@ -169,6 +169,7 @@ struct Faults {
   Duration jitter = 10ms;
   double bytes_per_second = 0;     // of each sender; 0: no limit
   Duration queue_time_max = 20ms;  // what waits longer at the bottleneck is dropped
+  bool one_line = false;           // all senders share that rate and its queue
 };
 
 class Net {

@@ -2,6 +2,7 @@
 // ever.
 #include "link/path/window.h"
 #include "net.h"
+#include "transfer.h"
 
 #include <gtest/gtest.h>
 
@@ -51,43 +52,6 @@ TEST(Window, TheSumIsOfWhatIsBeyondTheFirstSize) {
   EXPECT_EQ(sum.least(), 256u);
 }
 
-/// A transfer from a to b over a long path, with more waiting than any window holds.
-struct Transfer {
-  explicit Transfer(const EndpointOptions& b = {}, const EndpointOptions& a = {}) : pair(5, a, b) {
-    pair.net.faults.latency = 50ms;
-    pair.connect();
-    pair.a.events.keep_data = pair.b.events.keep_data = false;
-    pair.b.events.when_data = [this](StreamId id, Bytes data) {
-      taken[id] += data.size();
-      if (!consume) return;
-      for (std::size_t n = 0; n < data.size(); n += piece) {
-        pair.b->consume(id, std::min(piece, data.size() - n));
-      }
-    };
-  }
-
-  void fill(StreamId stream) {
-    const std::vector<std::byte> bytes = pattern(8'000, 1);
-    while (pair.a->queued_bytes(stream) < 1'000'000) pair.a->write(stream, pair.a.block(bytes));
-  }
-  /// What `streams` brought in so long.
-  std::size_t run(const std::vector<StreamId>& streams, Duration time) {
-    const std::size_t before = pair.b.events.bytes_in;
-    const TimePoint end = pair.net.now().mono + time;
-    while (pair.net.now().mono < end) {
-      for (const StreamId stream : streams) fill(stream);
-      pair.net.run_for(5ms);
-    }
-    return pair.b.events.bytes_in - before;
-  }
-  std::size_t grown() { return pair.b->stats().windows_grown_bytes; }
-
-  Pair pair;
-  std::map<StreamId, std::size_t> taken;
-  bool consume = true;
-  std::size_t piece = SIZE_MAX / 2;
-};
-
 TEST(LongPath, OneStreamIsNotBoundByItsFirstWindow) {
   for (const std::size_t piece : {std::size_t{100}, std::size_t{1'000}, std::size_t{100'000}}) {
     SCOPED_TRACE(piece);
@@ -112,29 +76,6 @@ TEST(LongPath, AGrownWindowFillsADeepQueueForARoundTripAtMost) {
   EXPECT_GT(transfer.run({stream}, 2s), 2 * 11'500'000u);
   EXPECT_LT(transfer.pair.a->info(transfer.pair.link)->smoothed_rtt, 230ms)
       << "100 without a queue";
-}
-
-TEST(LongPath, WhatIsHeldBackByLossesIsNoRate) {
-  Transfer transfer({}, {.congestion = Congestion::bbr});
-  transfer.pair.net.faults.latency = 10ms;
-  transfer.pair.net.faults.bytes_per_second = 12.5e6;  // half the first window in a round trip
-  transfer.pair.net.faults.loss = 0.01;
-  const StreamId stream = transfer.pair.open(Priority::low);
-  for (int i = 0; i < 100; ++i) {
-    transfer.run({stream}, 100ms);
-    ASSERT_LE(transfer.grown(), 128 * kKib);
-  }
-}
-
-TEST(LongPath, LossesDoNotStopAWindowFromGrowing) {
-  Transfer transfer({}, {.congestion = Congestion::bbr});
-  transfer.pair.net.faults.bytes_per_second = 12.5e6;
-  transfer.pair.net.faults.queue_time_max = 100ms;
-  transfer.pair.net.faults.loss = 0.01;
-  const StreamId stream = transfer.pair.open(Priority::low);
-  transfer.run({stream}, 5s);
-  // By its first window, a loss in each: 3 MB a second.
-  EXPECT_GT(transfer.run({stream}, 5s), 5 * 5'000'000u);
 }
 
 TEST(LongPath, WhoConsumesSlowlyGetsNoMore) {

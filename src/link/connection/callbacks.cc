@@ -35,6 +35,10 @@ struct Callbacks {
     return result(self(user_data).on_stream_data(*static_cast<Stream*>(stream), bytes, fin));
   }
 
+  static int forgives_loss(ngtcp2_conn*, ngtcp2_tstamp, void* user_data) {
+    return self(user_data).forgives_loss() ? 1 : 0;
+  }
+
   static int acked_stream_data(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t size,
                                void* user_data, void* stream) {
     self(user_data).on_acked(*static_cast<Stream*>(stream), static_cast<std::size_t>(size));
@@ -174,6 +178,20 @@ struct Callbacks {
     return out;
   }
 };
+
+#ifdef NGTCP2_QUDAG_FORGIVE_LOSS
+bool forgives_losses() { return true; }
+void ask_about_losses(ngtcp2_conn* conn) {
+  ngtcp2_conn_qudag_set_forgive_loss(conn, Callbacks::forgives_loss);
+}
+void grow_window(ngtcp2_conn* conn, std::uint64_t bytes) {
+  ngtcp2_conn_qudag_grow_cwnd(conn, bytes);
+}
+#else
+bool forgives_losses() { return false; }
+void ask_about_losses(ngtcp2_conn*) {}
+void grow_window(ngtcp2_conn*, std::uint64_t) {}
+#endif
 
 const ngtcp2_callbacks& connection_callbacks() {
   static const ngtcp2_callbacks table = Callbacks::table();

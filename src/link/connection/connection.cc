@@ -103,8 +103,10 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   const ngtcp2_path view = path.view();
   const ngtcp2_pkt_info info{ecn};
   if (life_.state() == LinkState::dialing) (void)life_.on(LifeEvent::answered, shared_.now.mono);
+  filled_stream_ = -1;
   const int rv =
       ngtcp2_conn_read_pkt(conn_, &view, &info, u8(datagram), datagram.size(), shared_.timestamp());
+  if (shared_.options.congestion == Congestion::automatic && path_.paced()) note_losses();
   // Of a dialed link, only what came from where the peer is counts.
   if ((!dialer_ || is_at(path.remote)) && life_.note_heard(shared_.now.mono)) update_keepalive();
   touch_for_answer(heard_since_, datagram.size());
@@ -116,6 +118,28 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   if (rv == NGTCP2_ERR_DROP_CONN) return Verdict::drop;
   fail_with(rv);
   return Verdict::keep;
+}
+
+void Connection::note_losses() {
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(conn_, &info);
+  losses_.note({.latest = Duration(static_cast<Duration::rep>(info.latest_rtt)),
+                .shortest = Duration(static_cast<Duration::rep>(info.min_rtt)),
+                .packets_sent = info.pkt_sent,
+                .packets_lost = info.pkt_lost},
+               shared_.now.mono);
+  if (info.bytes_in_flight + limits::kPacketBytesPlain < info.cwnd) return;
+  const std::uint64_t more = losses_.growth(info.cwnd, shared_.now.mono);
+  if (more > 0) grow_window(conn_, more);
+}
+
+/// The acknowledgement that shows the loss is known, but not noted yet.
+bool Connection::forgives_loss() {
+  if (!path_.paced()) return false;
+  note_losses();
+  if (!losses_.is_chance()) return false;
+  losses_.forgave(shared_.now.mono);
+  return true;
 }
 
 void Connection::expire(Duration late) {
@@ -340,7 +364,7 @@ std::size_t Connection::begin_writing() {
 }
 
 /// BBR's rate is not that of its window, and only ngtcp2 knows it.
-bool Connection::own_pacing() const { return shared_.options.congestion == Congestion::cubic; }
+bool Connection::own_pacing() const { return shared_.options.congestion != Congestion::bbr; }
 
 TimePoint Connection::deadline() const {
   if (retired() || closing_soon()) return kNever;

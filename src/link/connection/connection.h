@@ -18,6 +18,7 @@
 #include "link/lifecycle.h"
 #include "link/path/control_pace.h"
 #include "link/path/link_window.h"
+#include "link/path/loss_judge.h"
 #include "link/path/state.h"
 #include "link/path/train.h"
 #include "link/stream/control.h"
@@ -179,6 +180,10 @@ class Connection {
   bool on_hello(Bytes body);
   void give_token();
   void on_new_token(Bytes token);
+  bool forgives_loss();
+
+  void note_losses();
+  void note_held_back(Stream& stream, std::size_t bytes);
 
   bool violation(const char* what);
   void check(int rv);
@@ -231,6 +236,7 @@ class Connection {
   std::uint8_t peer_place_ = 0;
   Lifecycle life_;
   PathState path_;
+  LossJudge losses_;
   std::optional<NodeId> peer_;
   TlsFacts facts_;
   TlsSession tls_;
@@ -244,8 +250,10 @@ class Connection {
   std::size_t unacked_ = 0;  // bytes of streams that are kept until the peer has them
   bool keep_last_ = false;   // packet of the window, for sparse streams: next_stream()
   TimePoint sparse_at_{};    // when one of those sent last
-  bool wrote_ = false;       // in this flush
-  TimePoint asked_at_{};     // when a packet last left that the peer acknowledges
+  std::size_t filled_ = 0;   // bytes that the packet being read brought to `filled_stream_`
+  std::int64_t filled_stream_ = -1;
+  bool wrote_ = false;    // in this flush
+  TimePoint asked_at_{};  // when a packet last left that the peer acknowledges
 
   // What the peer waits for (acknowledgements, windows) and may ride on data, see
   // touch_for_answer().
@@ -260,5 +268,10 @@ class Connection {
 
 /// The callbacks that ngtcp2 gets for every connection.
 const ngtcp2_callbacks& connection_callbacks();
+/// Connection::forgives_loss() is asked before the congestion controller hears of a loss. Nothing
+/// where ngtcp2 was not built by ./dev setup, which adds the question.
+void ask_about_losses(ngtcp2_conn* conn);
+/// The congestion window, by what LossJudge::growth() says; as above.
+void grow_window(ngtcp2_conn* conn, std::uint64_t bytes);
 
 }  // namespace qudag::link

@@ -190,6 +190,7 @@ bool Connection::reserve() {
 
 Status Connection::start(ngtcp2_conn* conn, std::optional<NodeId> expected) {
   conn_ = conn;
+  if (shared_.options.congestion == Congestion::automatic) ask_about_losses(conn);
   return tls_.start(shared_.tls, conn, expected, shared_.scratch);
 }
 

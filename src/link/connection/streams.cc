@@ -148,8 +148,17 @@ bool Connection::on_stream_data(Stream& stream, Bytes data, bool fin) {
   return true;
 }
 
+/// ngtcp2 gives at once what lay behind a hole, piece by piece, when a packet fills it.
+void Connection::note_held_back(Stream& stream, std::size_t bytes) {
+  filled_ = filled_stream_ == stream.index() ? filled_ + bytes : bytes;
+  filled_stream_ = stream.index();
+  const std::size_t units = std::min<std::size_t>(filled_ / kHeldUnit, 255);
+  stream.held_back = std::max(stream.held_back, static_cast<std::uint8_t>(units));
+}
+
 void Connection::take_stream_data(Stream& stream, Bytes data) {
   if (life_.note_used(shared_.now.mono)) update_keepalive();
+  note_held_back(stream, data.size());
   shared_.stats.priority_bytes_in[stream.level() - 1u] += data.size();
   shared_.events.on_stream_data(name(stream), stream.context, data, shared_.now);
 }

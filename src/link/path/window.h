@@ -8,6 +8,10 @@
 //   1. A round ends when a round trip has passed: what did it bring?
 //   2. That is smoothed: behind a hole nothing is consumed, then all at once.
 //   3. The window grows to twice of it, or goes back when a quarter would do.
+//   4. Behind a packet that was lost nothing is consumed until it comes again, a round trip or two
+//      later, and what came meanwhile lies in the window; then it comes at once, and lies in a
+//      relay until it has left again. So twice that much is added, or each loss would stop the
+//      sender.
 // It is the path's own round trip that counts, without queues: however deep they are, a grown
 // window puts no more than another round trip into them. Pure. The sum of what is granted beyond
 // the first size is bounded: WindowSum.
@@ -24,18 +28,25 @@ namespace qudag::link {
 /// Of one stream: 335 Mbit/s at 200 ms.
 inline constexpr std::size_t kWindowKibMax = 8 * 1024;
 
+/// What came at once because a hole was filled is remembered in these units: in a byte, up to the
+/// largest window. A packet is less than one.
+inline constexpr std::size_t kHeldUnit = 32 * 1024;
+static_assert(kHeldUnit * 255 < kWindowKibMax * 1024);
+
 /// What a stream consumed since its last round ended.
 struct WindowRound {
   std::uint64_t bytes = 0;
   Duration took{};
-  Duration round_trip{};  // of the path, without queues; not longer than `took`
+  Duration round_trip{};      // of the path, without queues; not longer than `took`
+  std::size_t held_back = 0;  // the most that came at once when a hole was filled
 };
 
-/// The window that it would fill half of, in KiB.
+/// The window that it would fill half of, with room for what holes hold back, in KiB.
 inline std::size_t wanted_in(const WindowRound& round) {
   const double trips = static_cast<double>(round.took.count()) /
                        static_cast<double>(std::max<Duration::rep>(1, round.round_trip.count()));
-  const double wanted = 2 * static_cast<double>(round.bytes) / 1024 / trips;
+  const double wanted = 2 * static_cast<double>(round.bytes) / 1024 / trips +
+                        2 * static_cast<double>(round.held_back) / 1024;
   return static_cast<std::size_t>(std::min(wanted, 2.0 * kWindowKibMax));
 }
 

@@ -17,7 +17,11 @@ std::size_t wanted_window(Stream& stream, std::size_t usual, std::size_t consume
   stream.round_bytes += static_cast<std::uint32_t>(consumed);
   if (took < terms.path.round_trip()) return std::max<std::size_t>(usual, stream.window_kib);
   stream.round_at = now;
-  const WindowRound round{std::exchange(stream.round_bytes, 0), took, terms.path.shortest_trip()};
+  const WindowRound round{.bytes = std::exchange(stream.round_bytes, 0),
+                          .took = took,
+                          .round_trip = terms.path.shortest_trip(),
+                          .held_back = stream.held_back * kHeldUnit};
+  stream.held_back = static_cast<std::uint8_t>(stream.held_back * 3 / 4);
   stream.wanted_kib = static_cast<std::uint16_t>(smoothed(stream.wanted_kib, wanted_in(round)));
   return next_window(stream.window_kib, usual, stream.wanted_kib);
 }

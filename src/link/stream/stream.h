@@ -30,7 +30,8 @@ inline std::uint8_t level_of(Priority priority) {
 
 class Stream {
  public:
-  Stream(std::int64_t index, std::uint8_t level) : level_(level), index_(index) {}
+  Stream(std::int64_t index, std::uint8_t level)
+      : level_(static_cast<std::uint8_t>(level & kLevelMask)), index_(index) {}
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -65,7 +66,7 @@ class Stream {
   void drop_queued();
 
   std::uint8_t level() const { return level_; }
-  void set_level(std::uint8_t level) { level_ = level; }
+  void set_level(std::uint8_t level) { level_ = static_cast<std::uint8_t>(level & kLevelMask); }
 
   std::uint64_t context = 0;          // the owner's
   std::uint32_t unconsumed = 0;       // given to the owner, not yet given back by consume()
@@ -83,6 +84,7 @@ class Stream {
   std::uint16_t window_kib = 0;  // that the peer may fill: link/path/window.h
   std::uint16_t wanted_kib = 0;  // by the last rounds
   std::int16_t deficit = 0;      // of the scheduler
+  std::uint8_t held_back = 0;    // what came at once when a hole was filled, in units of kHeldUnit
 
   bool in_turn : 1 = false;
   bool sparse : 1 = false;  // goes before those that take turns
@@ -91,10 +93,13 @@ class Stream {
   bool blocked : 1 = false;  // by the peer's stream window
 
  private:
+  static constexpr std::uint8_t kLevelMask = 7;
+  static_assert(kLevelCount <= kLevelMask + 1u);
+
   void pop_front();
 
   // Narrow on purpose: a relay holds two idle streams for each circuit.
-  std::uint8_t level_;
+  std::uint8_t level_ : 3;
   std::uint16_t cursor_used_ = 0;  // bytes of the block at the cursor that are in packets
   std::uint16_t front_acked_ = 0;  // acknowledged bytes of the front block
   std::int64_t index_;

@@ -31,6 +31,13 @@ void enter(const std::string& space) {
   ::close(fd);
 }
 
+Congestion congestion(std::string_view name) {
+  for (const Congestion each : {Congestion::automatic, Congestion::cubic, Congestion::bbr}) {
+    if (name == name_of(each)) return each;
+  }
+  give_up("congestion=auto, cubic or bbr");
+}
+
 }  // namespace
 
 void give_up(const std::string& why) {
@@ -104,8 +111,7 @@ void Nodes::start(const std::vector<NodeSpec>& specs) {
     else
       options.log_level = LogLevel::off;
     options.packet_bytes_max = static_cast<std::size_t>(words_.number("packet_bytes_max", 1'452));
-    options.congestion =
-        words_.text("congestion", "cubic") == "bbr" ? Congestion::bbr : Congestion::cubic;
+    options.congestion = congestion(words_.text("congestion", "auto"));
     std::thread([&] {
       enter(spec.space);
       auto node = Node::start(options);

@@ -15,10 +15,12 @@ using namespace std::chrono_literals;
 json::object rate(const Words& words) {
   const auto flows = static_cast<std::size_t>(words.number("flows", 1));
   const auto circuits = static_cast<std::uint64_t>(words.number("circuits", 1));
-  std::vector<NodeSpec> specs{{.space = "b", .address = "10.2.0.1"}};
+  std::vector<NodeSpec> specs{{.space = "b", .address = "10.2.0.1", .relay = true}};
   for (std::size_t i = 0; i < flows; ++i) {
-    specs.push_back(
-        {.space = "a", .address = "10.1.0.1", .port = static_cast<std::uint16_t>(4433 + i)});
+    specs.push_back({.space = "a",
+                     .address = "10.1.0.1",
+                     .port = static_cast<std::uint16_t>(4433 + i),
+                     .known = false});
   }
   Nodes nodes(words);
   nodes.start(specs);
