@@ -68,6 +68,11 @@ class CellTurns {
     left_ -= units;
     if (Line* const line = serving()) line->part -= units;
   }
+  /// Work that was no cell's: so much less is left of the turn.
+  void spend(std::size_t work, Now now) {
+    begin(now);
+    left_ -= static_cast<std::int64_t>(work);
+  }
   /// The circuit has ended.
   void forget(CircuitId circuit);
   /// Since when some cell of the circuit has waited.

@@ -141,9 +141,9 @@ void Circuits::set_onion_keys(std::vector<onion::OnionKey> keys) {
 // ---- the two ends -------------------------------------------------------------------------------
 
 Result<CircuitId> Circuits::build(std::span<const onion::RouteHop> route, Priority priority,
-                                  Now now) {
+                                  Now now, Bytes rider) {
   impl_->core.latest = now.mono;
-  return impl_->source.build(route, priority, now);
+  return impl_->source.build(route, priority, now, rider);
 }
 
 void Circuits::send(CircuitId id, memory::Block payload, Now now) {

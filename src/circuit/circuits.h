@@ -78,6 +78,12 @@ class CircuitEvents {
   virtual void on_built(CircuitId circuit, Duration took, Now now) = 0;
   /// Somebody built a circuit that ends here.
   virtual void on_incoming(CircuitId circuit, Priority priority, Now now) = 0;
+  /// Right behind on_incoming, if something rode in the build: its frames, as those of a payload.
+  /// The bytes are gone afterwards. Returns as on_payload.
+  virtual std::size_t on_rider(CircuitId circuit, Bytes rider, Now now) {
+    static_cast<void>(circuit), static_cast<void>(rider), static_cast<void>(now);
+    return 0;
+  }
   /// A payload of payload_bytes(priority) arrived, at a source or at a destination. The stream
   /// window is given back when this returns. Returns how much work it was, in the units
   /// of cell_turns.h, which bounds what a turn does.
@@ -150,7 +156,9 @@ class Circuits {
   void set_onion_keys(std::vector<onion::OnionKey> keys);
 
   // Source.
-  Result<CircuitId> build(std::span<const onion::RouteHop> route, Priority priority, Now now);
+  /// The rider, if any, is as long as onion::rider_room() says, and sealed inside this call.
+  Result<CircuitId> build(std::span<const onion::RouteHop> route, Priority priority, Now now,
+                          Bytes rider = {});
 
   // Either end of a ready circuit.
   /// The window is a payload of payload_bytes(priority); sealed and queued. The caller honours

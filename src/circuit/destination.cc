@@ -2,9 +2,10 @@
 
 namespace qudag::circuit {
 
-void Destination::begin(Circuit& circuit, onion::AcceptedBuild accepted, Now now) {
+void Destination::begin(Circuit& circuit, onion::AcceptedBuild accepted, Bytes behind, Now now) {
   ++core_.stats.accepted_destination;
   circuit.role = CircuitRole::destination;
+  const bool rider = accepted.rider;
   onion::ReplyMessage reply;
   onion::seal_reply(accepted, onion::BuildStatus::ready, reply);
   circuit.crypto.emplace<onion::HopCrypto>(std::move(accepted.secrets), circuit.priority);
@@ -19,6 +20,9 @@ void Destination::begin(Circuit& circuit, onion::AcceptedBuild accepted, Now now
   core_.note_sendable(*still);
   still->announced = true;
   core_.events->on_incoming(id, still->priority, now);
+  if (!rider || core_.find(id) == nullptr) return;
+  ++core_.stats.riders_taken;
+  core_.turns.spend(core_.events->on_rider(id, behind.first(onion::kRiderBytes), now), now);
 }
 
 void Destination::on_cell_data(Circuit& circuit, Bytes& data, Now now) {

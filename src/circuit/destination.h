@@ -1,5 +1,6 @@
 // The end of a circuit that somebody else built: the reply goes back sealed, then cells are opened
-// into payloads, and payloads of ours go back the same way. Nothing here knows who is at the
+// into payloads, and payloads of ours go back the same way. What rode in the build is handed on
+// right behind the reply, which so is the first thing to leave. Nothing here knows who is at the
 // source.
 //
 // Flow: the window is given back when CircuitEvents::on_payload has returned.
@@ -13,7 +14,8 @@ class Destination {
  public:
   explicit Destination(Core& core) : core_(core) {}
 
-  void begin(Circuit& circuit, onion::AcceptedBuild accepted, Now now);
+  /// `behind`: what the build has behind our record.
+  void begin(Circuit& circuit, onion::AcceptedBuild accepted, Bytes behind, Now now);
   /// Takes at most one cell from `data`.
   void on_cell_data(Circuit& circuit, Bytes& data, Now now);
   /// A cell whose turn it is.

@@ -4,6 +4,8 @@
 #include "circuit/relay.h"
 #include "circuit/wire.h"
 
+#include "base/secret.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -135,7 +137,8 @@ void Incoming::accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> mes
                                       circuit.priority, now.unix_seconds, *message);
   if (!accepted) return refuse(circuit, accepted.error(), now);
   if (accepted->role == onion::Role::destination) {
-    destination_.begin(circuit, std::move(*accepted), now);
+    destination_.begin(circuit, std::move(*accepted), *message, now);
+    wipe(*message);  // what rode in it was in the clear
   } else {
     relay_.begin(circuit, std::move(*accepted), std::move(message), now);
   }

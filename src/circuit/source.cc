@@ -29,8 +29,8 @@ Ending ending_of(const onion::BuildResult& result) {
 
 }  // namespace
 
-Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Priority priority,
-                                Now now) {
+Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Priority priority, Now now,
+                                Bytes rider) {
   if (core_.stopping) return fail(Errc::shutting_down);
   if (route.empty() || route.size() > limits::kHopsMax) return fail(Errc::invalid_argument);
   const std::uint64_t no_memory = core_.stats.refused_memory;
@@ -50,12 +50,13 @@ Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Priority
   auto asking = std::make_unique<Asking>();
   asking->message = std::make_unique<onion::BuildMessage>();
   auto pending = onion::start_build(route, priority, now.unix_seconds, core_.rng, *asking->message,
-                                    core_.options.stock);
+                                    core_.options.stock, rider);
   if (!pending) {
     core_.end(*circuit, {.why = pending.error(), .tell = false}, now);
     return std::unexpected(pending.error());
   }
   asking->pending = std::move(*pending);
+  if (!rider.empty()) ++core_.stats.riders_sent;
 
   // The sink may answer from inside extend(), and may say no: then this call is what fails, because
   // nobody knows the circuit yet.

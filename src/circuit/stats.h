@@ -13,6 +13,7 @@ struct CircuitsStats {
   std::uint64_t builds_started = 0, builds_ready = 0, builds_failed = 0, builds_timed_out = 0,
                 builds_given_up = 0;
   std::uint64_t accepted_relay = 0, accepted_destination = 0;
+  std::uint64_t riders_sent = 0, riders_taken = 0;  // builds in which something rode
   std::uint64_t refused_limit = 0, refused_replay = 0, refused_malformed = 0, refused_auth = 0,
                 refused_expired = 0, refused_not_relay = 0, refused_memory = 0,
                 refused_overload = 0, refused_slow = 0, refused_place = 0;
@@ -49,6 +50,11 @@ inline constexpr telemetry::Metric<CircuitsStats> kCircuits[] = {
      label("role", "relay"),
      &CircuitsStats::accepted_relay},
     {same, label("role", "destination"), &CircuitsStats::accepted_destination},
+    {{"qudag_riders_total",
+      "Builds in which first messages rode: of this node, and of others to it.", Kind::counter},
+     label("direction", "out"),
+     &CircuitsStats::riders_sent},
+    {same, label("direction", "in"), &CircuitsStats::riders_taken},
     {{"qudag_circuits_refused_total", "Build messages refused, by the reason.", Kind::counter},
      label("reason", "limit"),
      &CircuitsStats::refused_limit},

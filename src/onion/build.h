@@ -69,11 +69,22 @@ class PendingBuild {
 
 class KeyStock;
 
-/// `invalid_argument` unless 1 <= route.size() <= 6. Each record expires at a time of its own, 3 to
-/// 7 minutes ahead. Ephemeral keys come from the stock, while it has some.
+/// What rides in a build has the place of two layers that shorter routes do not use.
+inline constexpr unsigned kRiderHopsMax = 4;
+inline constexpr std::size_t kRiderBytes =
+    (limits::kHopsMax - kRiderHopsMax) * limits::kBuildLayerBytes;  // 4800
+/// How much may ride in a build over so many hops: kRiderBytes or nothing.
+constexpr std::size_t rider_room(std::size_t hops) {
+  return hops <= kRiderHopsMax ? kRiderBytes : 0;
+}
+
+/// `invalid_argument` unless 1 <= route.size() <= 6, and the rider is empty or as long as
+/// rider_room(). Each record expires at a time of its own, 3 to 7 minutes ahead. Ephemeral keys
+/// come from the stock, while it has some. The rider is for the destination; what protects it are
+/// the secrets of onion keys alone, until those are wiped (docs/reference/protocol.md, 5.2).
 Result<PendingBuild> start_build(std::span<const RouteHop> route, Priority priority,
                                  UnixSeconds now, Rng& rng, BuildMessage& out,
-                                 KeyStock* stock = nullptr);
+                                 KeyStock* stock = nullptr, Bytes rider = {});
 
 struct BuildResult {
   BuildStatus status = BuildStatus::ready;
@@ -117,7 +128,8 @@ class ReplayWindow {
 struct AcceptedBuild {
   Role role = Role::relay;
   Priority priority = Priority::normal;
-  NodeId next;  // zero for the destination
+  NodeId next;         // zero for the destination
+  bool rider = false;  // the first kRiderBytes of the message that is left are one
   HopSecrets secrets;
   Key256 reply_key;
   std::array<std::byte, limits::kKemCiphertextBytes> reply_ciphertext;  // ct2

@@ -128,6 +128,7 @@ Result<AcceptedBuild> accept_build_with(const NodeId& self, std::span<const Onio
   AcceptedBuild out{.role = record->role,
                     .priority = record->priority,
                     .next = record->next,
+                    .rider = record->rider,
                     .secrets = derive_hop_secrets({.id = self,
                                                    .onion_key = unlocked->key->public_bytes(),
                                                    .kem_ct = kem_ct,

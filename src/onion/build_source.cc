@@ -139,9 +139,11 @@ std::uint32_t draw_expiry(UnixSeconds now, Rng& rng) {
 }
 
 Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Priority priority, Rng& rng,
-                                      std::vector<HopChance> chance, BuildMessage& out) {
+                                      std::vector<HopChance> chance, BuildMessage& out,
+                                      Bytes rider) {
   const std::size_t n = route.size();
   if (n < 1 || n > limits::kHopsMax || chance.size() != n) return fail(Errc::invalid_argument);
+  if (!rider.empty() && rider.size() != rider_room(n)) return fail(Errc::invalid_argument);
 
   auto state = std::make_unique<PendingBuild::State>();
   state->hops.reserve(n);
@@ -168,7 +170,8 @@ Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Priority 
                         .cipher = hop.cipher,
                         .expiry_minutes = chance[i].expiry_minutes,
                         .next = end ? NodeId{} : route[i + 1].id,
-                        .ephemeral = hop.ephemeral.public_bytes()},
+                        .ephemeral = hop.ephemeral.public_bytes(),
+                        .rider = end && !rider.empty()},
                        fixed<kBuildRecordBytes>(hop.record.span().data()));
     keys.emplace_back(build.build_key, crypto::Aead::kSeal | crypto::Aead::kKeystream);
     key_at[i] = &keys.back();
@@ -178,10 +181,11 @@ Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Priority 
     }
   }
 
-  // 2. What the destination finds behind its record: random bytes, then the known tail.
+  // 2. What the destination finds behind its record: the rider, random bytes, the known tail.
   const std::size_t known = kBuildLayerBytes * (n - 1);
   const MutableBytes body = MutableBytes(out).subspan(kBuildLayerBytes);
-  rng.fill(body.first(body.size() - known));
+  if (!rider.empty()) std::memcpy(body.data(), rider.data(), rider.size());
+  rng.fill(body.first(body.size() - known).subspan(rider.size()));
   forward_tail(kBuildShape, std::span(key_at).first(n), kNonceZero, std::span(filler_at).first(n),
                body.last(known));
 
@@ -204,12 +208,13 @@ Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Priority 
 }  // namespace detail
 
 Result<PendingBuild> start_build(std::span<const RouteHop> route, Priority priority,
-                                 UnixSeconds now, Rng& rng, BuildMessage& out, KeyStock* stock) {
+                                 UnixSeconds now, Rng& rng, BuildMessage& out, KeyStock* stock,
+                                 Bytes rider) {
   if (route.empty() || route.size() > limits::kHopsMax) return fail(Errc::invalid_argument);
   auto chance = detail::draw_chance(route, stock);
   if (!chance) return std::unexpected(chance.error());
   for (detail::HopChance& hop : *chance) hop.expiry_minutes = detail::draw_expiry(now, rng);
-  return detail::start_build_with(route, priority, rng, std::move(*chance), out);
+  return detail::start_build_with(route, priority, rng, std::move(*chance), out, rider);
 }
 
 Result<BuildResult> finish_build(PendingBuild pending, ReplyMessage& reply) {

@@ -6,7 +6,7 @@ namespace qudag::onion {
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
-constexpr std::size_t kBuildTailZeros = 8;
+constexpr std::size_t kBuildTailZeros = 7;
 constexpr std::size_t kReplyTailZeros = 15;
 
 bool all_zero(Bytes bytes) {
@@ -25,6 +25,7 @@ void write_build_record(const BuildRecord& record,
   w.u32(record.expiry_minutes);
   w.put(record.next.bytes);
   w.put(record.ephemeral);
+  w.u8(record.rider ? 1 : 0);
   w.zero(kBuildTailZeros);
   QUDAG_ASSERT(w.remaining() == 0);
 }
@@ -39,6 +40,7 @@ Result<BuildRecord> parse_build_record(std::span<const std::byte, limits::kBuild
   record.expiry_minutes = r.u32();
   record.next.bytes = r.array<NodeId::kSize>();
   record.ephemeral = r.take(limits::kKemPublicBytes);
+  const std::uint8_t rider = r.u8();
   const bool tail_zero = all_zero(r.take(kBuildTailZeros));
   if (!r.done() || version != kVersion || cipher >= crypto::kCipherCount || !tail_zero ||
       priority >= kPriorityCount) {
@@ -55,6 +57,8 @@ Result<BuildRecord> parse_build_record(std::span<const std::byte, limits::kBuild
   if (all_zero(record.next.bytes) != (record.role == Role::destination)) {
     return fail(Errc::malformed);
   }
+  if (rider > (record.role == Role::destination ? 1 : 0)) return fail(Errc::malformed);
+  record.rider = rider != 0;
   return record;
 }
 

@@ -22,6 +22,7 @@ struct BuildRecord {
   std::uint32_t expiry_minutes = 0;  // since 1970-01-01
   NodeId next;                       // zero for the destination
   Bytes ephemeral;                   // 1216; a view of the bytes that were parsed
+  bool rider = false;                // something rides behind the record; only for the destination
 
   UnixSeconds expires() const { return UnixSeconds{expiry_minutes} * 60; }
 };

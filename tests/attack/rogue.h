@@ -120,6 +120,11 @@ class Rogue final : private shard::LinkListener,
     on_ready(circuit, took);
   }
   void on_incoming(circuit::CircuitId, Priority, Now) override {}
+  std::size_t on_rider(circuit::CircuitId circuit, Bytes rider, Now) override {
+    ++payloads;
+    on_cell(circuit, rider);
+    return 1;
+  }
   std::size_t on_payload(circuit::CircuitId circuit, memory::Block payload, Now) override {
     ++payloads;
     on_cell(circuit, payload.bytes());

@@ -1,4 +1,5 @@
 // Building circuits: every length, every way in which it can fail, and what the source hears of it.
+#include "circuit/cell_turns.h"
 #include "circuit/net.h"
 
 #include <gmock/gmock.h>
@@ -65,6 +66,120 @@ INSTANTIATE_TEST_SUITE_P(All, BuildLengths,
                          ::testing::Combine(::testing::Range(0, 6),
                                             ::testing::Values(Priority::high, Priority::normal,
                                                               Priority::low)));
+
+// ---- riders -------------------------------------------------------------------------------------
+
+Data some_rider(Net& net) {
+  Data out(onion::kRiderBytes);
+  for (std::byte& b : out) b = static_cast<std::byte>(net.chance());
+  return out;
+}
+
+/// On every link the same bytes in number and time as without one; at the destination once.
+TEST(Riders, AreThereWithTheBuildAndChangeNoSizeOnAnyLink) {
+  for (const std::size_t hops : {1u, 2u, 3u, 4u}) {
+    std::map<std::pair<std::size_t, std::size_t>, std::size_t> bytes[2];
+    for (const bool rides : {false, true}) {
+      Net net({.seed = 5});
+      net.add_many(hops + 1);
+      net.tamper = [&](std::size_t from, std::size_t to, std::size_t, Data& data) {
+        bytes[rides ? 1 : 0][{from, to}] += data.size();
+      };
+      const Data rider = rides ? some_rider(net) : Data{};
+      const auto id =
+          net.node(0).circuits.build(net.route(hops), Priority::normal, net.now(), rider);
+      ASSERT_TRUE(id.has_value());
+      net.run();
+      EXPECT_EQ(net.node(0).built.size(), 1u);
+      Node& end = net.node(hops);
+      EXPECT_EQ(end.riders.size(), rides ? 1u : 0u);
+      if (rides) {
+        EXPECT_EQ(end.riders.at(end.incoming.at(0)), rider);
+      }
+      EXPECT_EQ(net.node(0).circuits.stats().riders_sent, rides ? 1u : 0u);
+      EXPECT_EQ(end.circuits.stats().riders_taken, rides ? 1u : 0u);
+      net.node(0).circuits.close(*id, net.now());
+      net.run();
+      net.expect_empty();
+    }
+    EXPECT_EQ(bytes[0], bytes[1]);
+  }
+}
+
+TEST(Riders, AreRefusedWhereThereIsNoRoom) {
+  Net net;
+  net.add_many(6);
+  const Data rider = some_rider(net);
+  EXPECT_EQ(net.node(0).circuits.build(net.route(5), Priority::normal, net.now(), rider).error(),
+            Errc::invalid_argument);
+  net.expect_empty();
+}
+
+/// Who recorded a build and brings it again, to the same node over whichever link, changes nothing.
+TEST(Riders, AReplayedBuildDeliversNothing) {
+  Net net({.seed = 9});
+  net.add_many(3);
+  Data seen;
+  net.tamper = [&](std::size_t from, std::size_t to, std::size_t, Data& data) {
+    if (from == 1 && to == 2) seen.insert(seen.end(), data.begin(), data.end());
+  };
+  ASSERT_TRUE(
+      net.node(0).circuits.build(net.route(2), Priority::normal, net.now(), some_rider(net)));
+  net.run();
+  net.tamper = nullptr;
+  ASSERT_EQ(seen.size(), 2 + limits::kBuildMessageBytes);
+  ASSERT_EQ(net.node(2).riders.size(), 1u);
+  for (int i = 0; i < 3; ++i) {
+    Stream& again = net.connect(SIZE_MAX, 2);
+    net.raw_write(again, seen);
+    net.run();
+    EXPECT_EQ(again.end[0].ended, EndCode::refused);
+  }
+  EXPECT_EQ(net.node(2).riders.size(), 1u);
+  EXPECT_EQ(net.node(2).circuits.stats().refused_replay, 3u);
+}
+
+/// One that was changed on the way is not heard of at all.
+TEST(Riders, AChangedOneEndsTheBuild) {
+  for (const std::size_t at : {2'402u, 5'000u, 7'201u}) {  // of preface and build
+    Net net({.seed = 10});
+    net.add_many(3);
+    net.tamper = [&](std::size_t from, std::size_t to, std::size_t offset, Data& data) {
+      if (from != 1 || to != 2 || at < offset || at >= offset + data.size()) return;
+      data[at - offset] ^= std::byte{1};
+    };
+    ASSERT_TRUE(
+        net.node(0).circuits.build(net.route(2), Priority::normal, net.now(), some_rider(net)));
+    net.run();
+    EXPECT_TRUE(net.node(2).riders.empty());
+    EXPECT_TRUE(net.node(2).incoming.empty());
+    EXPECT_EQ(net.node(2).circuits.stats().refused_auth, 1u);
+  }
+}
+
+/// The layer above may close the circuit while it hears of it.
+TEST(Riders, ACircuitThatIsClosedAtOnceHasNone) {
+  Net net({.seed = 12});
+  net.add_many(2);
+  Node& end = net.node(1);
+  end.when_incoming = [&](CircuitId circuit) { end.circuits.close(circuit, net.now()); };
+  ASSERT_TRUE(
+      net.node(0).circuits.build(net.route(1), Priority::normal, net.now(), some_rider(net)));
+  net.run();
+  EXPECT_TRUE(end.riders.empty());
+  EXPECT_EQ(net.node(0).ended.size(), 1u);
+  net.expect_empty();
+}
+
+/// What a rider costs is work of the turn: cells for this node wait for what is left of it.
+TEST(Riders, WhatTheyCostIsWorkOfTheTurn) {
+  CellTurns turns;
+  const Now now{TimePoint(1h), 0};
+  EXPECT_TRUE(turns.at_once(now));
+  turns.spend(CellTurns::kTurnWork, now);
+  EXPECT_FALSE(turns.at_once(now));
+  EXPECT_TRUE(turns.at_once({now.mono + 1ms, 0})) << "the next turn";
+}
 
 TEST(Build, ManyAtOnceOverSharedLinks) {
   Net net({.seed = 7});

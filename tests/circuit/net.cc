@@ -128,6 +128,11 @@ void Node::on_incoming(CircuitId circuit, Priority priority, Now) {
   EXPECT_EQ(circuits.info(circuit)->priority, priority);
   if (when_incoming) when_incoming(circuit);
 }
+std::size_t Node::on_rider(CircuitId circuit, Bytes rider, Now) {
+  EXPECT_EQ(incoming.back(), circuit) << "right behind on_incoming";
+  EXPECT_TRUE(riders.emplace(circuit, Data(rider.begin(), rider.end())).second);
+  return payload_work;
+}
 std::size_t Node::on_payload(CircuitId circuit, memory::Block payload, Now) {
   payloads[circuit].emplace_back(payload.bytes().begin(), payload.bytes().end());
   if (when_payload) when_payload(circuit);

@@ -105,6 +105,7 @@ class Node final : public Sink, public CircuitEvents {
   // CircuitEvents
   void on_built(CircuitId circuit, Duration took, Now now) override;
   void on_incoming(CircuitId circuit, Priority priority, Now now) override;
+  std::size_t on_rider(CircuitId circuit, Bytes rider, Now now) override;
   std::size_t on_payload(CircuitId circuit, memory::Block payload, Now now) override;
   void on_sendable(CircuitId circuit, Now now) override;
   void on_ended(CircuitId circuit, const Error& why, Now now) override;
@@ -123,6 +124,7 @@ class Node final : public Sink, public CircuitEvents {
   std::vector<CircuitId> incoming;
   std::map<CircuitId, std::vector<Data>> sent;
   std::map<CircuitId, std::vector<Data>> payloads;
+  std::map<CircuitId, Data> riders;
   std::vector<Ended> ended;
   std::size_t times_sendable = 0;
   std::function<void(CircuitId)> when_built, when_incoming, when_payload, when_ended;

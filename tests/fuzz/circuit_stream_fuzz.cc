@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "crypto/kem.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -38,12 +39,14 @@ NodeId node_id(int n) {
   return id;
 }
 
-/// Made once: key pairs, and builds of each priority for a destination and for a relay.
+/// Made once: key pairs, and builds of each priority for a destination, in every second priority
+/// with a rider, and for a relay.
 struct Fixed {
   std::shared_ptr<const crypto::KemKeyPair> pair;
   std::shared_ptr<const crypto::KemPublicKey> key;
   std::array<std::vector<std::byte>, 6> builds;
   std::vector<onion::RouteHop> route;
+  std::vector<std::byte> rider = std::vector<std::byte>(onion::kRiderBytes);
 
   Fixed() {
     const std::array<std::byte, crypto::kKemSeedSize> seed{std::byte{7}};
@@ -52,11 +55,13 @@ struct Fixed {
         std::move(*crypto::KemPublicKey::import(pair->public_bytes())));
     route = {{node_id(1), key}, {node_id(2), key}};
     FuzzRng rng;
+    rng.fill(rider);
     for (std::size_t i = 0; i < builds.size(); ++i) {
       const auto priority = static_cast<Priority>(i / 2);
       onion::BuildMessage message;
       const auto hops = std::span(route).first(1 + i % 2);
-      QUDAG_ASSERT(onion::start_build(hops, priority, kUnix, rng, message).has_value());
+      const Bytes rides = i % 4 == 0 ? Bytes(rider) : Bytes();
+      QUDAG_ASSERT(onion::start_build(hops, priority, kUnix, rng, message, nullptr, rides));
       builds[i] = {std::byte{1}, static_cast<std::byte>(priority)};
       builds[i].insert(builds[i].end(), message.begin(), message.end());
     }
@@ -134,7 +139,8 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
         return circuits_.on_time(now());
       case 8: {
         const auto hops = std::span(fixed().route).first(1 + arg % 2);
-        (void)circuits_.build(hops, static_cast<Priority>(arg / 2 % 3), now());
+        const Bytes rides = arg >= 128 ? Bytes(fixed().rider) : Bytes();
+        (void)circuits_.build(hops, static_cast<Priority>(arg / 2 % 3), now(), rides);
         return;
       }
       case 9:
@@ -228,6 +234,11 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
   // Events
   void on_built(CircuitId, Duration, Now) override {}
   void on_incoming(CircuitId circuit, Priority, Now at) override { maybe_close(circuit, at); }
+  std::size_t on_rider(CircuitId circuit, Bytes rider, Now at) override {
+    QUDAG_ASSERT(std::ranges::equal(rider, fixed().rider));
+    maybe_close(circuit, at);
+    return std::to_integer<std::size_t>(rider.front());
+  }
   std::size_t on_payload(CircuitId circuit, memory::Block payload, Now at) override {
     const auto work = std::to_integer<std::size_t>(payload.bytes().front()) * 4;
     maybe_close(circuit, at);

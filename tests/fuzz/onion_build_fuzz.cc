@@ -72,6 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (accepted) {
       QUDAG_ASSERT(accepted->priority == Priority::normal);
       QUDAG_ASSERT((accepted->next == NodeId{}) == (accepted->role == Role::destination));
+      QUDAG_ASSERT(!accepted->rider || accepted->role == Role::destination);
     }
     return 0;
   }

@@ -77,7 +77,9 @@ TEST_P(BuildOfHops, EveryLinkShowsFreshRandomBytes) {
   const std::size_t n = GetParam();
   TestRoute route(n, 300 + n);
   const Built a = build_circuit(route);
-  const Built b = build_circuit(route);  // the same route again
+  // The same route again, with a rider of zeros where one may be.
+  const std::vector<std::byte> rider(rider_room(n));
+  const Built b = build_circuit(route, Priority::normal, rider);
   std::vector<Bytes> builds, replies;
   for (const Built* built : {&a, &b}) {
     for (const auto& m : built->build_on_link) builds.emplace_back(m);
@@ -106,6 +108,42 @@ TEST_P(BuildOfHops, TheDestinationSeesRandomBytesWhateverTheLengthOfTheRoute) {
   ASSERT_TRUE(route.accept(GetParam() - 1, message).has_value());
   // What was behind its record is now at the front, in clear to it.
   for (std::size_t at = 0; at < message.size(); at += 1200) {
+    EXPECT_LT(zero_bytes(Bytes(message).subspan(at, 1200)), 24u) << "at " << at;
+  }
+}
+
+/// The destination has it, of one size whatever the length of the route, and behind it the same
+/// random bytes as without one.
+TEST_P(BuildOfHops, ARiderReachesTheDestinationAndNobodyElse) {
+  const std::size_t n = GetParam();
+  TestRoute route(n, 360);
+  const auto rider = route.rng.bytes<kRiderBytes>();
+  BuildMessage message;
+  if (n > kRiderHopsMax) {
+    EXPECT_EQ(rider_room(n), 0u);
+    EXPECT_EQ(start_build(route.hops(), Priority::normal, kNow, route.rng, message, nullptr, rider)
+                  .error()
+                  .code,
+              Errc::invalid_argument);
+    return;
+  }
+  EXPECT_EQ(start_build(route.hops(), Priority::normal, kNow, route.rng, message, nullptr,
+                        Bytes(rider).first(100))
+                .error()
+                .code,
+            Errc::invalid_argument);
+  ASSERT_TRUE(
+      start_build(route.hops(), Priority::normal, kNow, route.rng, message, nullptr, rider));
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto accepted = route.accept(i, message);
+    ASSERT_TRUE(accepted.has_value());
+    EXPECT_EQ(accepted->rider, i + 1 == n);
+    const bool there = std::search(message.begin(), message.end(), rider.begin(),
+                                   rider.begin() + 16) != message.end();
+    EXPECT_EQ(there, i + 1 == n) << "hop " << i;
+  }
+  EXPECT_TRUE(same(Bytes(message).first(rider.size()), rider));
+  for (std::size_t at = rider.size(); at < message.size(); at += 1200) {
     EXPECT_LT(zero_bytes(Bytes(message).subspan(at, 1200)), 24u) << "at " << at;
   }
 }
@@ -271,7 +309,7 @@ TEST(Record, EveryByteOutsideTheFieldsMustBeZero) {
   std::array<std::byte, limits::kBuildRecordBytes> raw;
   write_build_record(record, raw);
   ASSERT_TRUE(parse_build_record(raw).has_value());
-  // version, role, priority, reserved, and the zeros at the end
+  // version, role, priority, reserved, no rider for a relay, and the zeros at the end
   for (const std::size_t at : {0, 1, 2, 3, 1256, 1257, 1258, 1259, 1260, 1261, 1262, 1263}) {
     auto bad = raw;
     bad[at] ^= std::byte{0x80};
@@ -284,6 +322,19 @@ TEST(Record, EveryByteOutsideTheFieldsMustBeZero) {
   record.next = {};
   write_build_record(record, raw);
   EXPECT_FALSE(parse_build_record(raw).has_value());
+
+  record.role = Role::destination;
+  record.rider = true;
+  write_build_record(record, raw);
+  EXPECT_TRUE(parse_build_record(raw)->rider);
+  for (const unsigned value : {2u, 3u, 0x81u}) {
+    raw[1256] = static_cast<std::byte>(value);
+    EXPECT_FALSE(parse_build_record(raw).has_value()) << value;
+  }
+  record.role = Role::relay;
+  record.next = {rng.bytes<32>()};
+  write_build_record(record, raw);
+  EXPECT_FALSE(parse_build_record(raw).has_value()) << "nothing rides to a relay";
 
   std::array<std::byte, limits::kReplyRecordBytes> reply;
   write_reply_record(rng.bytes<limits::kKemCiphertextBytes>(), BuildStatus::unreachable, reply);

@@ -61,6 +61,31 @@ bool opens_with_any(const Key256& secret, const std::vector<std::byte>& recorded
   return false;
 }
 
+/// What the protocol says of riders (5.2): they are as secret as the destination's onion key, which
+/// alone opens what the last relay saw, and of what earlier links showed only with those of all
+/// hops behind them.
+TEST(ForwardSecrecy, ARiderIsUnderTheOnionKeysBehindItsLink) {
+  TestRoute route(kHops, 91);
+  const auto rider = route.rng.bytes<kRiderBytes>();
+  const Built built = build_circuit(route, Priority::normal, rider);
+  const auto seized = [&](std::size_t link, std::size_t first_known) {
+    BuildMessage message = built.build_on_link[link];
+    for (std::size_t hop = link; hop < kHops; ++hop) {
+      route.nodes[hop].window = std::make_unique<ReplayWindow>();
+      const std::size_t key = std::max(hop, first_known);  // of those that were seized
+      if (!accept_build(route.nodes[hop].id, {&route.nodes[key].onion_key, 1},
+                        *route.nodes[hop].window, Priority::normal, kNow, message)) {
+        return false;
+      }
+    }
+    return same(Bytes(message).first(rider.size()), rider);
+  };
+  EXPECT_TRUE(seized(kHops - 1, kHops - 1));
+  EXPECT_FALSE(seized(kHops - 2, kHops - 1)) << "not on the link before";
+  EXPECT_TRUE(seized(kHops - 2, kHops - 2));
+  EXPECT_FALSE(seized(0, 1));
+}
+
 TEST(ForwardSecrecy, OnionKeysAndIdentitiesOpenNoRecordedCell) {
   TestRoute route(kHops, 90);
   auto chance = route.chance();

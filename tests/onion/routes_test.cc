@@ -99,6 +99,37 @@ TEST_P(RouteVectors, BuildReplyAndCells) {
   EXPECT_TRUE(same(cell.bytes(), payload(100).bytes()));
 }
 
+TEST_P(RouteVectors, ARiderBehindTheRecord) {
+  const std::size_t hops = GetParam();
+  const Vectors v = load("onion_routes.txt");
+  VectorRoute given(v, hops);
+  StreamRng padding(key(v, "padding_key"));
+  std::array<std::byte, kRiderBytes> rider;
+  for (std::size_t k = 0; k < rider.size(); ++k) {
+    rider[k] = static_cast<std::byte>((hops + 7 * k) & 255);
+  }
+  BuildMessage message;
+  const auto pending = detail::start_build_with(given.route, given.priority, padding,
+                                                std::move(given.chance), message, rider);
+  ASSERT_EQ(pending.has_value(), hops <= kRiderHopsMax);
+  if (!pending) return;
+  ReplayWindow window;
+  for (std::size_t i = 0; i < hops; ++i) {
+    const bool end = i + 1 == hops;
+    expect_unit(v, name_of(hops, "rider_build"), i, message);
+    const auto accepted =
+        detail::accept_build_with(given.route[i].id, {&given.onion_keys[i], 1}, window,
+                                  given.priority, given.now, &given.second[i], message);
+    ASSERT_TRUE(accepted.has_value());
+    EXPECT_EQ(accepted->rider, end);
+    if (!end) continue;
+    EXPECT_TRUE(same(Bytes(message).first(rider.size()), rider));
+    const auto chains = v.bytes(name_of(hops, "rider_chains"));
+    EXPECT_TRUE(same(accepted->secrets.forward_chain.span(), Bytes(chains).first(32)));
+    EXPECT_TRUE(same(accepted->secrets.backward_chain.span(), Bytes(chains).last(32)));
+  }
+}
+
 TEST_P(RouteVectors, EveryHopThatCannotGoOn) {
   const std::size_t hops = GetParam();
   const Vectors v = load("onion_routes.txt");

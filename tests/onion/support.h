@@ -90,8 +90,8 @@ class TestRoute {
   }
 
   PendingBuild start(BuildMessage& out, Priority priority = Priority::normal,
-                     UnixSeconds now = kNow) {
-    auto pending = detail::start_build_with(hops(), priority, rng, chance(now), out);
+                     UnixSeconds now = kNow, Bytes rider = {}) {
+    auto pending = detail::start_build_with(hops(), priority, rng, chance(now), out, rider);
     EXPECT_TRUE(pending.has_value());
     return std::move(*pending);
   }
@@ -114,10 +114,11 @@ struct Built {
   std::vector<HopSecrets> source;
 };
 
-inline Built build_circuit(TestRoute& route, Priority priority = Priority::normal) {
+inline Built build_circuit(TestRoute& route, Priority priority = Priority::normal,
+                           Bytes rider = {}) {
   Built out;
   BuildMessage message;
-  PendingBuild pending = route.start(message, priority);
+  PendingBuild pending = route.start(message, priority, kNow, rider);
   for (std::size_t i = 0; i < route.nodes.size(); ++i) {
     out.build_on_link.push_back(message);
     auto accepted = route.accept(i, message, priority);

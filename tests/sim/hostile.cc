@@ -258,8 +258,16 @@ void Hostile::on_incoming(circuit::CircuitId circuit, Priority priority, Now now
 }
 
 std::size_t Hostile::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {
+  return read(circuit, payload.bytes(), now);
+}
+
+std::size_t Hostile::on_rider(circuit::CircuitId circuit, Bytes rider, Now now) {
+  return read(circuit, rider, now);
+}
+
+std::size_t Hostile::read(circuit::CircuitId circuit, Bytes payload, Now now) {
   std::size_t count = 0;
-  wire::FrameReader frames(payload.bytes());
+  wire::FrameReader frames(payload);
   while (const auto frame = frames.next()) {
     ++count;
     if (const auto* data = std::get_if<wire::DataFrame>(&*frame)) take(circuit, *data, now);

@@ -135,6 +135,7 @@ class Hostile : public runtime::Driven,
   // circuit::CircuitEvents
   void on_built(circuit::CircuitId circuit, Duration, Now) override { ready_.push_back(circuit); }
   void on_incoming(circuit::CircuitId circuit, Priority priority, Now now) override;
+  std::size_t on_rider(circuit::CircuitId circuit, Bytes rider, Now now) override;
   std::size_t on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) override;
   void on_sendable(circuit::CircuitId, Now) override {}
   void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
@@ -150,6 +151,7 @@ class Hostile : public runtime::Driven,
   // netmap::GossipSink
   bool send(NodeLink link, std::uint8_t type, Bytes body) override;
 
+  std::size_t read(circuit::CircuitId circuit, Bytes payload, Now now);
   void take(circuit::CircuitId circuit, const wire::DataFrame& frame, Now now);
   SocketAddress previous_of(circuit::CircuitId circuit) const;
 

@@ -51,6 +51,8 @@ ROWS = [
      r"kReplyLinger = std::chrono::seconds\((\d+)\)", "{} s"),
     ("build record: the latest expiry that is accepted *", "src/base/limits.h",
      r"kBuildLifetimeMax = (\d+)min", "{} min ahead"),
+    ("rider; the longest route that carries one", "src/onion/build.h",
+     r"unsigned kRiderHopsMax = (\d);", "{} hops"),
     ("epoch", "src/base/limits.h", r"kCellsPerKey = 1u << (16)", "65536 cells"),
     ("circuit without a cell", "src/circuit/circuits.h", r"idle_timeout\{(\d+)'000\}", "{} s"),
     ("circuit without a cell", "src/shard/protection/protection.cc", r"kCircuitQuiet = (\d+)s",

@@ -270,7 +270,7 @@ def draw_hop(name):
     return hop
 
 
-def join_hops(hops):
+def join_hops(hops, rider=False):
     """The hops on a route in this order: records and traffic keys."""
     route = [dict(hop) for hop in hops]
     for i, hop in enumerate(route):
@@ -278,7 +278,7 @@ def join_hops(hops):
         expiry = -(-(NOW + 300) // 60)
         hop["record"] = (bytes([1, 2 if end else 1, PRIORITY, 0]) + expiry.to_bytes(4, "big")
                          + (bytes(32) if end else route[i + 1]["id"]) + hop["ephemeral_public"]
-                         + bytes(8))
+                         + bytes([1 if end and rider else 0]) + bytes(7))
         hop["forward_chain"], hop["backward_chain"] = chains(hop)
     return route
 
@@ -300,13 +300,13 @@ def key_vectors(hops):
     return out
 
 
-def build_units(hops, padding_key):
+def build_units(hops, padding_key, rider=b""):
     """What each hop receives: sealed as the source does it, then opened as the hops do it."""
     n0, u, d, header = nonce(0), 14400, 2400, 1136
     keys = [hop["build_key"] for hop in hops]
     fillers = [stream(hop["build_filler"], 0, d) for hop in hops]
     tail = forward_text_tail(keys, n0, u - header, d, fillers)
-    rest = stream(padding_key, 0, u - d - len(tail)) + tail
+    rest = rider + stream(padding_key, 0, u - d - len(tail) - len(rider)) + tail
     for hop in reversed(hops):
         x, tag = seal(hop["build_key"], n0, hop["record"] + rest)
         unit = hop["kem_ct"] + tag + x
@@ -318,6 +318,7 @@ def build_units(hops, padding_key):
         text = open_(hop["build_key"], n0, unit[header:], unit[1120:header])
         assert text[:1264] == hop["record"]
         unit = text[1264:] + filler
+    assert unit[:len(rider)] == rider
     return units
 
 
@@ -464,6 +465,11 @@ def route_vectors():
     for n in range(1, 7):
         route = join_hops(hops[:n])
         put(f"route_{n}_build", build_units(route, padding_key))
+        if n <= 4:
+            with_rider = join_hops(hops[:n], rider=True)
+            put(f"route_{n}_rider_build", build_units(with_rider, padding_key, payload(n, 4800)))
+            out.append((f"route_{n}_rider_chains",
+                        with_rider[-1]["forward_chain"] + with_rider[-1]["backward_chain"]))
         replies = reply_units(route, n - 1, 0)
         assert open_reply(route, replies[0]) == (n - 1, 0)
         put(f"route_{n}_reply", replies)
