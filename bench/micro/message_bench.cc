@@ -45,8 +45,8 @@ class Node final : public message::Port, public message::Routes, public message:
                  static_cast<message::Routes&>(*this), pool, budget, rng, nullptr,
                  static_cast<message::MessageEvents&>(*this)) {}
 
-  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority priority,
-                                   Now) override {
+  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority priority, Now,
+                                   Bytes) override {
     built_priority = priority;
     return kCircuit;
   }

@@ -84,6 +84,12 @@ struct ProgressMark {
   std::uint64_t all = 0;
 };
 
+/// A message in a build: whole, or, if it moved here, the question what the destination has of it.
+struct Ridden {
+  SlotHandle envelope;
+  bool asks = false;
+};
+
 struct CircuitEnd {
   circuit::CircuitId circuit;
   LinkId link;  // at a destination: that it came over
@@ -107,6 +113,9 @@ struct CircuitEnd {
   bool worn = false;      // its first link drains
   bool late = false;      // others are built beside it, and that has been charged to the flow
   bool proven = false;    // something was acknowledged on it
+  // What rides in its build, by ref. It waits in the flow all the same, and may ride in other
+  // builds as well: the circuit that is ready first has it.
+  std::vector<Ridden> ridden;
 
   // Sending.
   std::uint32_t next_ref = 0;

@@ -2,6 +2,9 @@
 // circuit ends a turn -> set the flow's next deadline.
 #include "message/circuit_pool.h"
 
+#include "base/secret.h"
+#include "message/packing.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -252,26 +255,51 @@ void CircuitPool::drop_late(Flow& flow, const CircuitEnd& ready, Now now) {
   }
 }
 
+namespace {
+
+/// Whether messages that wait there are sent without another circuit.
+bool is_served(const Flow& flow) {
+  return std::ranges::any_of(
+      flow.circuits, [](const CircuitEnd* circuit_end) { return circuit_end->takes_new(); });
+}
+
+}  // namespace
+
+Result<std::vector<onion::RouteHop>> CircuitPool::draw(Flow& flow, Now now) {
+  auto route = context_.routes.draw(flow.key.destination, flow.key.relays, now);
+  if (route) return route;
+  wait_before_next(flow, now);
+  // While another build is under way, what rides in it may be there already.
+  const bool hopes = std::ranges::any_of(flow.circuits, [](const CircuitEnd* circuit_end) {
+    return circuit_end->takes_new() || !circuit_end->ready;
+  });
+  if (route.error() == Errc::unreachable) {
+    flow.last_failure = route.error();  // it may come back
+  } else if (!hopes) {
+    listener_.on_no_way(flow, route.error(), now);
+  }
+  return route;
+}
+
 void CircuitPool::build(Flow& flow, Now now) {
   pay(flow, now);
-  auto route = context_.routes.draw(flow.key.destination, flow.key.relays, now);
-  if (!route) {
-    const bool served = std::ranges::any_of(
-        flow.circuits, [](const CircuitEnd* circuit_end) { return circuit_end->takes_new(); });
-    wait_before_next(flow, now);
-    if (route.error() == Errc::unreachable) {
-      flow.last_failure = route.error();  // it may come back
-    } else if (!served) {
-      listener_.on_no_way(flow, route.error(), now);
-    }
-    return;
-  }
+  auto route = draw(flow, now);
+  if (!route) return;
   if (is_dialed(flow, route->front().id)) {  // the same dial would hold it
     flow.hedge_after = now.mono + context_.routes.late_after(true, now);
     return;
   }
+  wire::Scope scope;
+  context_.rng.fill(scope);
+  Secret<onion::kRiderBytes> place;
+  Rider rider;
+  const std::size_t room = context_.port.rider_room(route->size());
+  QUDAG_ASSERT(room <= place.size());
+  const MutableBytes seat = place.span().first(room);
+  if (room > 0 && !is_served(flow)) rider = pack_rider(flow, scope, seat, context_);
   in_build_ = true;
-  auto circuit = context_.port.build(*route, flow.key.priority, now);
+  auto circuit = context_.port.build(*route, flow.key.priority, now,
+                                     rider.ridden.empty() ? Bytes{} : Bytes(seat));
   in_build_ = false;
   const auto ended = std::exchange(ended_early_, {});
   const auto built = std::exchange(built_early_, {});
@@ -286,7 +314,12 @@ void CircuitPool::build(Flow& flow, Now now) {
   CircuitEnd& circuit_end =
       context_.circuit_ends.add(*circuit, flow.key.priority, context_.options.credit_bytes, now);
   circuit_end.flow = &flow;
-  context_.rng.fill(circuit_end.scope);
+  circuit_end.scope = scope;
+  circuit_end.told = rider.told;
+  circuit_end.next_ref = static_cast<std::uint32_t>(rider.ridden.size());
+  circuit_end.sent = rider.bytes;
+  circuit_end.ridden = std::move(rider.ridden);
+  listener_.on_ridden(circuit_end, now);
   const Duration age = context_.options.circuit_age_max;
   circuit_end.age_max = Duration(
       static_cast<Duration::rep>(about(static_cast<std::uint64_t>(age.count()), context_.rng)));
@@ -318,6 +351,7 @@ void CircuitPool::on_built(circuit::CircuitId circuit, Duration took, Now now) {
   circuit_end->active = now.mono;
   drain_worn(flow, *circuit_end, now);
   drop_late(flow, *circuit_end, now);
+  listener_.on_ready(*circuit_end, now);
   context_.routes.report(circuit_end->route, true, SIZE_MAX, took, now);
   context_.circuit_ends.mark(*circuit_end);
   mark(flow);

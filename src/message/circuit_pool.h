@@ -1,6 +1,9 @@
 // The circuits of flows: built when needed, reused while young and healthy, rotated by age and
 // volume, replaced on failure.
 //
+// Messages that wait while nothing serves ride in the build (packing.h), in each of those that race
+// for their flow: the circuit that is ready first has them.
+//
 //   none -> building -> ready -> draining -> closed
 //               \          \________________ ended by the network: messages go back to their flow
 //                failed: another route after a short wait, which doubles with each failure
@@ -40,6 +43,9 @@ class CircuitPool {
     virtual void on_build_failed(Flow& flow, const Error& why, Now now) = 0;
     /// There is no way to the destination: the waiting messages have failed.
     virtual void on_no_way(Flow& flow, const Error& why, Now now) = 0;
+    /// A build has left with what rides in it (CircuitEnd::ridden), and that circuit is ready.
+    virtual void on_ridden(CircuitEnd& circuit_end, Now now) = 0;
+    virtual void on_ready(CircuitEnd& circuit_end, Now now) = 0;
   };
 
   CircuitPool(Context& context, Listener& listener) : context_(context), listener_(listener) {}
@@ -92,6 +98,7 @@ class CircuitPool {
   bool close_idle(Flow& flow, Now now);
   void build_if_needed(Flow& flow, Now now);
   void build(Flow& flow, Now now);
+  Result<std::vector<onion::RouteHop>> draw(Flow& flow, Now now);
   TimePoint late_at(const Flow& flow, Now now) const;
   void hedge(Flow& flow, Now now);
   void drop_late(Flow& flow, const CircuitEnd& ready, Now now);

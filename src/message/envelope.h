@@ -1,7 +1,8 @@
 // The record of a message while it is in the sender's hands.
 //
 //   unsigned  in Sender's list of those to be signed, or with a worker, which then has its bytes
-//   waiting   in the list of its flow (or, a reply, of its circuit end); nothing of it is sent
+//   waiting   in the list of its flow (or, a reply, of its circuit end); nothing of it is sent, or
+//             it rides in builds (circuit_end.h): the first that is ready starts it
 //   started   in circuit_end->started and circuit_end->by_ref; `sent` of `size` bytes are out
 //   asking    started, and the destination has not said yet from where it goes on; nothing is sent
 //   partial   started and sent < size: also in circuit_end->turns
@@ -64,8 +65,12 @@ struct Envelope : Timed {
   std::uint32_t sent = 0;
   memory::BlockHeader* at = nullptr;  // the block that byte `sent` is in, and its offset there
   std::size_t at_offset = 0;
-  std::uint32_t sent_before = 0;  // the most that an earlier transmission sent
-  std::size_t told = 0;           // the application, by on_progress
+  std::uint32_t sent_before = 0;  // the most that an earlier transmission sent, or that rode
+  // Other copies of it that may come to the destination: in builds, over circuits that ended. Each
+  // may take the place of this one there, once.
+  std::uint8_t others = 0;
+  bool rode = false;     // in a build; when that left nobody knows
+  std::size_t told = 0;  // the application, by on_progress
 
   Links<Envelope> order;  // to be signed, waiting, or started
   Links<Envelope> turn;   // partial

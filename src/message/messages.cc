@@ -38,7 +38,8 @@ class Messages::Impl {
         sender(context),
         receiver(context) {}
 
-  std::size_t on_payload(CircuitEnd& circuit_end, memory::Block payload, Now now);
+  /// `block`: which the payload is in, and which a message may keep; null if none may be kept.
+  std::size_t on_payload(CircuitEnd& circuit_end, Bytes payload, memory::Block* block, Now now);
   /// `may_move`: its sender may go on over another circuit with what it was sending.
   void on_ended(CircuitEnd& circuit_end, const Error& why, bool may_move, Now now);
   std::size_t reclaim(std::size_t bytes, Now now);
@@ -57,7 +58,8 @@ class Messages::Impl {
  private:
   Offload wrap(Offload offload);
   bool on_frame(CircuitEnd& circuit_end, const wire::Frame& frame, memory::Block* payload, Now now);
-  bool read(CircuitEnd& circuit_end, memory::Block payload, std::size_t& work, Now now);
+  bool read(CircuitEnd& circuit_end, Bytes whole, memory::Block* takable, std::size_t& work,
+            Now now);
 
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // what comes back late must see its end
 };
@@ -152,13 +154,11 @@ bool Messages::Impl::on_frame(CircuitEnd& circuit_end, const wire::Frame& frame,
 
 /// The frames of a payload, in order, and what they were worth. A message may keep the block that
 /// they are in; then what follows, less than half of it, is read from a copy.
-bool Messages::Impl::read(CircuitEnd& circuit_end, memory::Block payload, std::size_t& work,
-                          Now now) {
+bool Messages::Impl::read(CircuitEnd& circuit_end, Bytes whole, memory::Block* takable,
+                          std::size_t& work, Now now) {
   std::array<std::byte, limits::kBulkPayloadBytes / 2> aside;
-  Bytes whole = payload.bytes();
   wire::FrameReader frames(whole);
   wire::Frame frame;
-  memory::Block* takable = &payload;
   while (frames.read(frame)) {
     work += work_of(frame);
     if (const std::byte* next = frames.peek_message_id()) receiver.expect(circuit_end, next);
@@ -184,10 +184,11 @@ bool Messages::Impl::read(CircuitEnd& circuit_end, memory::Block payload, std::s
   return !frames.malformed();
 }
 
-std::size_t Messages::Impl::on_payload(CircuitEnd& circuit_end, memory::Block payload, Now now) {
+std::size_t Messages::Impl::on_payload(CircuitEnd& circuit_end, Bytes payload, memory::Block* block,
+                                       Now now) {
   circuit_end.active = now.mono;
   std::size_t work = 0;
-  if (read(circuit_end, std::move(payload), work, now) || circuit_end.dead) return work;
+  if (read(circuit_end, payload, block, work, now) || circuit_end.dead) return work;
   ++context.stats.frames_malformed;
   context.port.close(circuit_end.circuit, now);
   on_ended(circuit_end, {Errc::circuit_failed, "the peer broke the protocol"}, false, now);
@@ -339,7 +340,16 @@ void Messages::on_incoming(circuit::CircuitId circuit, Priority priority, Now no
 std::size_t Messages::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {
   const Visit visit(*impl_, now);
   CircuitEnd* circuit_end = impl_->context.circuit_ends.find(circuit);
-  return circuit_end == nullptr ? 0 : impl_->on_payload(*circuit_end, std::move(payload), now);
+  if (circuit_end == nullptr) return 0;
+  const Bytes whole = payload.bytes();
+  return impl_->on_payload(*circuit_end, whole, &payload, now);
+}
+
+/// Small, and its memory is not of the pool: what a message has of it is copied.
+std::size_t Messages::on_rider(circuit::CircuitId circuit, Bytes rider, Now now) {
+  const Visit visit(*impl_, now);
+  CircuitEnd* circuit_end = impl_->context.circuit_ends.find(circuit);
+  return circuit_end == nullptr ? 0 : impl_->on_payload(*circuit_end, rider, nullptr, now);
 }
 
 void Messages::on_draining(circuit::CircuitId circuit, bool stops, Now now) {

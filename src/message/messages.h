@@ -216,6 +216,7 @@ class Messages final : public circuit::CircuitEvents {
   // circuit::CircuitEvents
   void on_built(circuit::CircuitId circuit, Duration took, Now now) override;
   void on_incoming(circuit::CircuitId circuit, Priority priority, Now now) override;
+  std::size_t on_rider(circuit::CircuitId circuit, Bytes rider, Now now) override;
   std::size_t on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) override;
   void on_draining(circuit::CircuitId circuit, bool stops, Now now) override;
   void on_sendable(circuit::CircuitId circuit, Now now) override;

@@ -1,4 +1,5 @@
 // Steps: pack -> put_control -> put_messages -> (take a turn) put_fragment -> copy_bytes; padding.
+// pack_rider has nothing else to say than messages, and each is whole.
 #include "message/packing.h"
 
 #include <algorithm>
@@ -103,22 +104,6 @@ const wire::Scope& scope_of(const CircuitEnd& circuit_end, const Envelope& envel
   return envelope.scope ? *envelope.scope : circuit_end.scope;
 }
 
-void start(CircuitEnd& circuit_end, Envelope& envelope, Context& context, Now now) {
-  if (envelope.waited == Duration{}) envelope.waited = now.mono - envelope.accepted;
-  waiting_for(circuit_end).erase(envelope);
-  envelope.circuit_end = &circuit_end;
-  envelope.ref = circuit_end.next_ref++;
-  envelope.started = true;
-  envelope.sent = 0;
-  if (circuit_end.is_source() && !envelope.scope) envelope.scope = circuit_end.scope;
-  envelope.at = envelope.bytes.front();
-  envelope.at_offset = 0;
-  circuit_end.started.push_back(envelope);
-  circuit_end.by_ref.insert(envelope);
-  --context.stats.waiting;
-  ++context.stats.in_flight;
-}
-
 void count_sent(CircuitEnd& circuit_end, Envelope& envelope, std::size_t n, Context& context) {
   const std::uint32_t before = envelope.sent;
   circuit_end.sent += n;
@@ -139,8 +124,8 @@ void count_sent(CircuitEnd& circuit_end, Envelope& envelope, std::size_t n, Cont
 }
 
 /// So much of it was sent that the destination may have kept some.
-bool asks_first(const CircuitEnd& circuit_end, const Envelope& envelope) {
-  return circuit_end.is_source() && envelope.sent_before >= limits::kResumeFromBytes;
+bool asks_first(const Envelope& envelope) {
+  return envelope.flow != nullptr && envelope.sent_before >= limits::kResumeFromBytes;
 }
 
 /// Writes as much of the message as fits and may be sent. False if that is nothing.
@@ -152,7 +137,7 @@ bool put_fragment(CircuitEnd& circuit_end, Envelope& envelope, ByteWriter& out, 
   const std::size_t header =
       wire::data_header_bytes(first, envelope.in_reply_to.has_value(), envelope.to_channel != 0) +
       (tells ? wire::kScopeFrameBytes : 0);
-  const bool asks = first && asks_first(circuit_end, envelope);
+  const bool asks = first && asks_first(envelope);
   const std::size_t left = first ? envelope.size : envelope.size - envelope.sent;
   if (out.remaining() < header + std::min(left, kFragmentBytesMin)) return false;
   std::size_t n = asks ? 0 : std::min(left, out.remaining() - header);
@@ -164,7 +149,7 @@ bool put_fragment(CircuitEnd& circuit_end, Envelope& envelope, ByteWriter& out, 
     circuit_end.told = envelope.scope = scope_of(circuit_end, envelope);
     wire::append(out, wire::ScopeFrame{*circuit_end.told});
   }
-  if (first) start(circuit_end, envelope, context, now);
+  if (first) start(circuit_end, envelope, circuit_end.next_ref++, context, now);
   wire::DataFrame frame;
   frame.ref = envelope.ref;
   frame.last = last;
@@ -226,6 +211,23 @@ void put_messages(CircuitEnd& circuit_end, ByteWriter& out, Context& context, No
 
 }  // namespace
 
+void start(CircuitEnd& circuit_end, Envelope& envelope, std::uint32_t ref, Context& context,
+           Now now) {
+  if (envelope.waited == Duration{}) envelope.waited = now.mono - envelope.accepted;
+  waiting_for(circuit_end).erase(envelope);
+  envelope.circuit_end = &circuit_end;
+  envelope.ref = ref;
+  envelope.started = true;
+  envelope.sent = 0;
+  if (circuit_end.is_source() && !envelope.scope) envelope.scope = circuit_end.scope;
+  envelope.at = envelope.bytes.front();
+  envelope.at_offset = 0;
+  circuit_end.started.push_back(envelope);
+  circuit_end.by_ref.insert(envelope);
+  --context.stats.waiting;
+  ++context.stats.in_flight;
+}
+
 bool has_something_to_send(const CircuitEnd& circuit_end, const Context& context) {
   if (!circuit_end.ready || circuit_end.dead) return false;
   if (!circuit_end.control.empty() || credit_is_due(circuit_end, context)) return true;
@@ -246,6 +248,43 @@ bool pack(CircuitEnd& circuit_end, MutableBytes payload, Context& context, Now n
   const bool any = out.written() > 0;
   wire::append_padding(out);
   return any;
+}
+
+/// A message that does not fit whole gains nothing by a part of it that rides: its last byte comes
+/// when the circuit is ready. So small ones go past it, and it keeps its secrecy.
+Rider pack_rider(const Flow& flow, const wire::Scope& scope, MutableBytes place, Context& context) {
+  constexpr std::size_t kLooksAt = 256;
+  Rider rider;
+  ByteWriter out(place);
+  std::size_t asking = 0;
+  std::size_t looked = 0;
+  for (Envelope* one = flow.waiting.front(); one != nullptr && looked < kLooksAt; ++looked) {
+    Envelope& envelope = *std::exchange(one, EnvelopeOrder::next(*one));
+    const wire::Scope& its = envelope.scope ? *envelope.scope : scope;
+    const bool asks = asks_first(envelope);
+    if (asks && asking >= kPartialMax) continue;
+    const bool tells = rider.told != its;
+    const std::size_t n = asks ? 0 : envelope.size;
+    const std::size_t header = wire::data_header_bytes(true, false, envelope.to_channel != 0) +
+                               (tells ? wire::kScopeFrameBytes : 0);
+    if (out.remaining() < header + n) continue;
+    if (tells) {
+      rider.told = its;
+      wire::append(out, wire::ScopeFrame{its});
+    }
+    wire::DataFrame frame{.ref = static_cast<std::uint32_t>(rider.ridden.size()), .last = !asks};
+    frame.start = start_of(envelope);
+    frame.start->resumes = asks;
+    envelope.at = envelope.bytes.front();
+    envelope.at_offset = 0;
+    copy_bytes(envelope, wire::append_data_header(out, frame, n));
+    context.stats.bytes_copied += n;
+    rider.bytes += n;
+    rider.ridden.push_back({.envelope = envelope.handle, .asks = asks});
+    if (asks) ++asking;
+  }
+  wire::append_padding(out);
+  return rider;
 }
 
 }  // namespace qudag::message

@@ -20,6 +20,19 @@ bool has_something_to_send(const CircuitEnd& circuit_end, const Context& context
 /// Fills all of `payload`; what is not used is zero. False if that is all of it.
 bool pack(CircuitEnd& circuit_end, MutableBytes payload, Context& context, Now now);
 
+/// What rides in a build: messages of the flow that fit, each whole, as the first payload of the
+/// circuit. Its scope is that of messages which were never sent.
+struct Rider {
+  std::vector<Ridden> ridden;  // by ref; empty: nothing rides
+  std::optional<wire::Scope> told;
+  std::uint64_t bytes = 0;  // of DATA
+};
+/// Fills all of `out` if anything rides.
+Rider pack_rider(const Flow& flow, const wire::Scope& scope, MutableBytes out, Context& context);
+/// The message, which waited, is under way on that circuit from now on.
+void start(CircuitEnd& circuit_end, Envelope& envelope, std::uint32_t ref, Context& context,
+           Now now);
+
 /// The messages that wait for this circuit end: its flow's, or at a destination the replies on it.
 inline EnvelopeOrder& waiting_for(CircuitEnd& circuit_end) {
   return circuit_end.is_source() ? circuit_end.flow->waiting : circuit_end.replies;

@@ -11,7 +11,12 @@ class Port {
  public:
   virtual ~Port() = default;
   virtual Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route,
-                                           Priority priority, Now now) = 0;
+                                           Priority priority, Now now, Bytes rider) = 0;
+  /// How much may ride in a build over so many hops: the size of its rider.
+  virtual std::size_t rider_room(std::size_t hops) const {
+    static_cast<void>(hops);
+    return 0;
+  }
   /// Of one that is being built: the first link is there, and the build has left.
   virtual bool has_left(circuit::CircuitId circuit) const = 0;
   virtual std::size_t sendable(circuit::CircuitId circuit) const = 0;
@@ -42,9 +47,10 @@ class CircuitsPort final : public Port {
   explicit CircuitsPort(circuit::Circuits& circuits) : circuits_(circuits) {}
 
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Priority priority,
-                                   Now now) override {
-    return circuits_.build(route, priority, now);
+                                   Now now, Bytes rider) override {
+    return circuits_.build(route, priority, now, rider);
   }
+  std::size_t rider_room(std::size_t hops) const override { return onion::rider_room(hops); }
   bool has_left(circuit::CircuitId circuit) const override {
     const auto info = circuits_.info(circuit);
     return info && info->next != StreamId{};

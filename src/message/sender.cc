@@ -76,6 +76,10 @@ sync::Ledger books_of(const MessagesOptions& options, std::size_t priority) {
 
 std::size_t bytes_of(const Envelope& envelope) { return envelope.size - envelope.prefix_bytes(); }
 
+void count_other(Envelope& envelope) {
+  if (envelope.others < UINT8_MAX) ++envelope.others;
+}
+
 }  // namespace
 
 Sender::Sender(Context& context)
@@ -263,7 +267,8 @@ void Sender::pump(Now now) {
 /// How long the first transmission of a message was under way, smoothed for its flow: up faster
 /// than down, so that most take less.
 void Sender::note_time(Envelope& envelope, Duration took) {
-  if (envelope.flow == nullptr || envelope.attempts > 0 || envelope.size > kTimedBytes) return;
+  if (envelope.flow == nullptr || envelope.attempts > 0 || envelope.rode) return;
+  if (envelope.size > kTimedBytes) return;
   Duration& takes = envelope.flow->takes;
   takes = takes == Duration{} ? took : takes + (took - takes) / (took > takes ? 4 : 32);
 }
@@ -325,6 +330,7 @@ bool Sender::on_ack(CircuitEnd& circuit_end, const wire::AckFrame& ack, Now now)
     circuit_end.taken.add(ack.ref, {envelope->message, envelope->to_channel}, context_.tables());
   }
   if (circuit_end.flow != nullptr) circuit_end.flow->failures = 0;
+  if (goes_again(circuit_end, *envelope, ack.status)) return true;
   note_time(*envelope, now.mono - envelope->accepted - envelope->waited);
   const bool partial = EnvelopeTurns::contains(*envelope) || envelope->asks;
   detach(*envelope);
@@ -341,6 +347,25 @@ bool Sender::on_ack(CircuitEnd& circuit_end, const wire::AckFrame& ack, Now now)
   finish(*envelope, ending.outcome, std::move(ending.reason), now);
   // A place among kUnackedMax or among the partial ones is free.
   context_.circuit_ends.mark(circuit_end);
+  return true;
+}
+
+/// "Cancelled", and not by us: another copy of it came there after this one and has taken its
+/// place, over a circuit that we have no more. So we ask once more what became of the message.
+bool Sender::goes_again(CircuitEnd& circuit_end, Envelope& envelope, wire::AckStatus status) {
+  if (status != wire::AckStatus::cancelled || envelope.flow == nullptr || envelope.others == 0) {
+    return false;
+  }
+  --envelope.others;
+  const bool partial = EnvelopeTurns::contains(envelope) || envelope.asks;
+  const ControlFrame cancel{.type = wire::FrameType::cancel, .ref = envelope.ref};
+  detach(envelope);
+  if (partial) {
+    static_cast<void>(context_.circuit_ends.queue(circuit_end, cancel, context_.tables()));
+  }
+  circuit_end.flow->waiting.push_front(envelope);
+  ++context_.stats.resent;
+  pool_.mark(*circuit_end.flow);
   return true;
 }
 
@@ -410,6 +435,7 @@ void Sender::on_ended(CircuitEnd& circuit_end, const Error& why, Now now) {
       finish(*envelope, Outcome::failed, {Errc::circuit_failed, why.detail}, now);
     } else if (!attempt_failed(*envelope, why, now)) {
       again.push_back(*envelope);
+      count_other(*envelope);
       ++context_.stats.resent;
     }
   }
@@ -526,7 +552,8 @@ std::size_t Sender::shed(Priority priority, std::size_t count, const Error& why,
     while (next != nullptr && ended < count) {
       Envelope& envelope = *next;
       next = EnvelopeOrder::next(envelope);
-      if (envelope.sent_before > 0) continue;  // the network has work in it already
+      // The network has work in it already, and may have delivered it.
+      if (envelope.sent_before > 0 || envelope.others > 0) continue;
       flow.waiting.erase(envelope);
       finish(envelope, Outcome::refused, why, now);
       ++ended;
@@ -552,6 +579,49 @@ void Sender::on_build_failed(Flow& flow, const Error& why, Now now) {
     if (most != 0 && envelope->attempts + 1u >= most) flow.waiting.erase(*envelope);
     attempt_failed(*envelope, why, now);
     envelope = next;
+  }
+}
+
+void Sender::on_ridden(CircuitEnd& circuit_end, Now now) {
+  for (const Ridden& one : circuit_end.ridden) {
+    Envelope* const envelope = envelopes_.find(one.envelope);
+    if (envelope == nullptr) continue;  // its time ended in the call that built
+    if (envelope->waited == Duration{}) envelope->waited = now.mono - envelope->accepted;
+    if (!envelope->scope) envelope->scope = circuit_end.scope;
+    envelope->rode = true;
+    count_other(*envelope);
+    ++context_.stats.ridden;
+    if (one.asks) continue;
+    const std::uint32_t n = envelope->size;
+    context_.stats.bytes_sent += n - std::min(n, envelope->sent_before);
+    context_.stats.bytes_again += std::min(n, envelope->sent_before);
+    envelope->sent_before = std::max(envelope->sent_before, n);
+  }
+}
+
+/// What rode is under way on that circuit from now on. An answer comes to all of it, so also to
+/// what has ended meanwhile.
+void Sender::on_ready(CircuitEnd& circuit_end, Now now) {
+  std::uint32_t ref = 0;
+  for (const Ridden& one : std::exchange(circuit_end.ridden, {})) {
+    Envelope* const envelope = envelopes_.find(one.envelope);
+    if (envelope != nullptr && !envelope->started) {
+      start(circuit_end, *envelope, ref, context_, now);
+      --envelope->others;
+      if (one.asks) {
+        envelope->asks = true;
+        ++circuit_end.asking;
+      } else {
+        envelope->sent = envelope->size;
+      }
+    } else {
+      ++circuit_end.answers_owed;
+      const ControlFrame cancel{.type = wire::FrameType::cancel, .ref = ref};
+      if (one.asks) {
+        static_cast<void>(context_.circuit_ends.queue(circuit_end, cancel, context_.tables()));
+      }
+    }
+    ++ref;
   }
 }
 

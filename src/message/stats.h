@@ -24,6 +24,7 @@ struct MessagesStats {
   std::uint64_t refused_memory = 0, refused_queue = 0, refused_no_receiver = 0;
   std::uint64_t bytes_copied = 0;
   std::uint64_t builds_hedged = 0;
+  std::uint64_t ridden = 0;  // messages in builds, each time
   std::uint64_t waiting = 0, in_flight = 0, flows = 0;
 };
 
@@ -86,6 +87,10 @@ inline constexpr telemetry::Metric<MessagesStats> kMessages[] = {
       "Builds of circuits that were begun beside a late one, over other relays.", Kind::counter},
      no_label,
      &MessagesStats::builds_hedged},
+    {{"qudag_messages_ridden_total",
+      "Messages that left in the build of their circuit, counted for each build.", Kind::counter},
+     no_label,
+     &MessagesStats::ridden},
     {{"qudag_messages_duplicate_total", "Messages that arrived again and were not delivered twice.",
       Kind::counter},
      no_label,

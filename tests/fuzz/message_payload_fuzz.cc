@@ -38,9 +38,12 @@ class Host final : public message::Port, public message::Routes, public message:
             static_cast<message::Routes&>(*this), pool, budget, rng, nullptr,
             static_cast<message::MessageEvents&>(*this))) {}
 
-  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority, Now) override {
+  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority, Now,
+                                   Bytes rider) override {
+    require(rider.size() == onion::kRiderBytes, "two messages fit into a rider");
     return circuit::CircuitId{next_circuit++};
   }
+  std::size_t rider_room(std::size_t) const override { return onion::kRiderBytes; }
   bool has_left(circuit::CircuitId) const override { return true; }
   std::size_t sendable(circuit::CircuitId) const override { return 4; }
   memory::Block payload_block(Priority priority) override {
@@ -84,6 +87,14 @@ class Host final : public message::Port, public message::Routes, public message:
     messages->pump(now);
     require(budget.used() <= budget.bytes_max(), "over the budget");
   }
+  void ride(circuit::CircuitId circuit, Bytes bytes, Now now) {
+    std::array<std::byte, onion::kRiderBytes> rider{};
+    std::copy_n(bytes.begin(), std::min(bytes.size(), rider.size()), rider.begin());
+    messages->on_incoming(circuit, Priority::normal, now);
+    messages->on_rider(circuit, rider, now);
+    messages->pump(now);
+    require(budget.used() <= budget.bytes_max(), "over the budget");
+  }
 
   memory::BlockPool pool;
   memory::Budget budget;
@@ -124,6 +135,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (what == 0xfe) {
       host.messages->on_ended(destination, Errc::circuit_failed, now);
       host.messages->on_incoming({++destination.value}, Priority::normal, now);
+    }
+    if (what == 0xfc) {
+      host.messages->on_ended(destination, Errc::circuit_failed, now);
+      host.ride({++destination.value}, in.take(length), now);
+      continue;
     }
     host.offer((what & 1) == 0 ? destination : source, in.take(length), now);
   }

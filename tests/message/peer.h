@@ -31,7 +31,8 @@ class Peer : public ::testing::Test, public Port, public Routes, public MessageE
   }
 
   // Port.
-  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority, Now) override {
+  Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority, Now,
+                                   Bytes) override {
     return circuit::CircuitId{kBuilt.value + builds++};
   }
   bool has_left(circuit::CircuitId) const override { return true; }

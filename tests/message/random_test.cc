@@ -14,12 +14,24 @@ constexpr std::uint64_t kReplyBit = std::uint64_t{1} << 40;
 
 struct Chaos {
   explicit Chaos(std::uint64_t seed, bool in_hand = false)
-      : rng(seed), world(3, options_for(seed)), in_hand_(in_hand) {}
+      : rng(seed), world(3, options_for(seed)), in_hand_(in_hand) {
+    if (!world.options.riders) return;
+    // Builds that race, of which some replies are lost.
+    TestRng times(seed * 99);
+    for (std::size_t i = 0; i < 500; ++i) {
+      world.builds_take.push_back(world.options.latency * static_cast<int>(1 + times.below(8)));
+    }
+    world.failed_builds_arrive = true;
+    for (std::size_t i = 0; i < world.size(); ++i) {
+      world[i].builds_late_after = world.options.latency * 3;
+    }
+  }
 
   static WorldOptions options_for(std::uint64_t seed) {
     TestRng rng(seed * 77);
     WorldOptions options;
     options.seed = seed;
+    options.riders = seed % 2 == 0;
     options.latency = Duration(1ms) * static_cast<int>(1 + rng.below(30));
     options.cell_time = Duration(1us) * static_cast<int>(1 + rng.below(100));
     options.ahead_cells = 1 + rng.below(64);

@@ -77,8 +77,12 @@ void Node::report(std::span<const onion::RouteHop> route, bool ok, std::size_t f
 }
 
 Result<circuit::CircuitId> Node::build(std::span<const onion::RouteHop> route, Priority priority,
-                                       Now) {
-  return world.build(*this, route.back().id, priority);
+                                       Now, Bytes rider) {
+  return world.build(*this, route.back().id, priority, rider);
+}
+
+std::size_t Node::rider_room(std::size_t hops) const {
+  return world.options.riders ? onion::rider_room(hops) : 0;
 }
 
 LinkId Node::link_of(circuit::CircuitId id) const {
@@ -192,7 +196,8 @@ std::vector<Line*> World::alive() {
   return out;
 }
 
-Result<circuit::CircuitId> World::build(Node& from, const NodeId& to, Priority priority) {
+Result<circuit::CircuitId> World::build(Node& from, const NodeId& to, Priority priority,
+                                        Bytes rider) {
   if (build_refused_at_once != Errc::ok) return fail(build_refused_at_once);
   lines_.push_back(std::make_unique<Line>());
   Line* line = lines_.back().get();
@@ -215,24 +220,40 @@ Result<circuit::CircuitId> World::build(Node& from, const NodeId& to, Priority p
       line->ends[0].node->failed_hop_now = build_fails_at;
       line->ends[0].node->messages->on_ended(line->ends[0].id, build_fails_with, now());
       line->ends[0].node->failed_hop_now = SIZE_MAX;
+      End& far = line->ends[1];
+      if (far.known) far.node->messages->on_ended(far.id, Errc::circuit_failed, now());
     };
     if (fail_builds_inside) {
       end();
     } else {
       after(build_fails_after == Duration{} ? options.latency * 2 : build_fails_after, end);
     }
-    return id;
+    if (!failed_builds_arrive || line->ends[1].node == nullptr) return id;
   }
-  after(options.latency, [this, line] {
-    if (!line->alive) return;
-    line->ends[1].known = true;
-    line->ends[1].node->messages->on_incoming(line->ends[1].id, line->priority, now());
+  Duration takes = options.latency;
+  if (!builds_take.empty()) {
+    takes = builds_take.front();
+    builds_take.erase(builds_take.begin());
+  }
+  after(takes, [this, line, carried = std::vector(rider.begin(), rider.end())] {
+    arrive(*line, carried);
   });
-  after(options.latency * 2, [this, line] {
+  if (fails) return id;
+  after(takes + options.latency, [this, line, takes] {
     if (!line->alive) return;
-    line->ends[0].node->messages->on_built(line->ends[0].id, options.latency * 2, now());
+    line->ends[0].node->messages->on_built(line->ends[0].id, takes + options.latency, now());
   });
   return id;
+}
+
+/// Also when its source has closed it meanwhile: that word is behind it.
+void World::arrive(Line& line, Bytes rider) {
+  End& end = line.ends[1];
+  if (!line.alive && rider.empty()) return;
+  end.known = true;
+  end.node->messages->on_incoming(end.id, line.priority, now());
+  if (!rider.empty()) end.node->messages->on_rider(end.id, rider, now());
+  if (!line.alive) end.node->messages->on_ended(end.id, Errc::circuit_failed, now());
 }
 
 void World::send(circuit::CircuitId id, memory::Block payload) {

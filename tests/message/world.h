@@ -112,7 +112,8 @@ class Node final : public Port, public Routes, public MessageEvents {
 
   // Port.
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Priority priority,
-                                   Now now) override;
+                                   Now now, Bytes rider) override;
+  std::size_t rider_room(std::size_t hops) const override;
   bool has_left(circuit::CircuitId) const override { return !dials; }
   LinkId link_of(circuit::CircuitId circuit) const override;  // one for each source
   std::size_t sendable(circuit::CircuitId circuit) const override;
@@ -164,6 +165,7 @@ struct WorldOptions {
   Duration cell_time = 2us;
   std::size_t ahead_cells = 128;
   std::vector<const crypto::Identity*> identities;
+  bool riders = false;    // messages ride in builds
   Duration work_takes{};  // signatures are made by workers, and come back so late; 0: no workers
 };
 
@@ -197,11 +199,13 @@ class World {
   std::size_t build_fails_at = SIZE_MAX;
   Duration build_fails_after{};  // 0: as soon as a build would have been ready
   Errc build_refused_at_once = Errc::ok;
-  unsigned works_to_refuse = 0;     // the workers have no room so often
-  unsigned works_to_expire = 0;     // and so many are never begun: they waited for too long
-  std::size_t works = 0;            // taken by them
-  bool hold_builds = false;         // builds never get ready
-  bool fail_builds_inside = false;  // on_ended comes from inside build()
+  unsigned works_to_refuse = 0;       // the workers have no room so often
+  unsigned works_to_expire = 0;       // and so many are never begun: they waited for too long
+  std::size_t works = 0;              // taken by them
+  bool hold_builds = false;           // builds never get ready
+  bool fail_builds_inside = false;    // on_ended comes from inside build()
+  bool failed_builds_arrive = false;  // it is their reply that is lost
+  std::vector<Duration> builds_take;  // of the next ones, from the source to the destination
   /// Sees each cell that leaves; false: it is lost.
   std::function<bool(Line&, unsigned from, Bytes payload)> on_cell;
 
@@ -213,7 +217,8 @@ class World {
 
  private:
   friend class Node;
-  Result<circuit::CircuitId> build(Node& from, const NodeId& to, Priority priority);
+  Result<circuit::CircuitId> build(Node& from, const NodeId& to, Priority priority, Bytes rider);
+  void arrive(Line& line, Bytes rider);
   void send(circuit::CircuitId id, memory::Block payload);
   void closed_by(circuit::CircuitId id);
   void turn();
