@@ -58,7 +58,7 @@ INNER = {
         "dialing": [],
         "stream": ["path"],  # a long path has larger windows
         "admission": ["path"],
-        "": ["admission", "dialing"],  # endpoint.h: what the module offers
+        "": ["admission", "dialing", "stream"],  # endpoint.h: what the module offers; stats.h
         "connection": ["", "admission", "path", "stream", "tls"],
         "endpoint": ["", "admission", "connection", "path", "stream", "tls"],
     },

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/time.h"
+#include "base/time_histogram.h"
 
 #include <array>
 #include <cstddef>
@@ -51,8 +52,8 @@ struct Bounded {
   Duration age_max{};  // zero: its consumer takes everything in every turn, so nothing gets old
 
   // Of queues.
-  Duration oldest{};                                  // how long the first item has waited
-  Duration waited_p50{}, waited_p99{}, waited_max{};  // of those that left, to a power of two
+  Duration oldest{};     // how long the first item has waited
+  TimeHistogram waited;  // of those that left
   std::uint64_t entered = 0;
   std::uint64_t left = 0;
   std::array<std::uint64_t, kDropReasonCount> drops{};

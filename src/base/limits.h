@@ -67,6 +67,8 @@ static_assert(kBuildLayerBytes % 16 == 0 && kReplyLayerBytes % 16 == 0,
               "keystream positions are whole AES blocks");
 
 inline constexpr std::size_t kCircuitsKeptOneIn = 16;  // of limits.circuits, for high priority
+/// Times that a relay measures are shown where so many circuits have part in them.
+inline constexpr std::size_t kCircuitsShownLeast = 10;
 
 // ---- Messages (section 7) -----------------------------------------------------------------------
 inline constexpr std::size_t kMessageBytesMax = std::size_t{64} << 20;

@@ -237,6 +237,7 @@ void Circuits::report(BoundedList& out) const {
   impl_->incoming.report(out);
 }
 
+HopStats Circuits::hops() const { return impl_->core.hops; }
 // ---- streams ------------------------------------------------------------------------------------
 
 void Circuits::on_stream_opened(StreamId stream, Now now) {

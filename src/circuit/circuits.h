@@ -232,3 +232,4 @@ class Circuits {
 };
 
 }  // namespace qudag::circuit
+  HopStats hops() const;

@@ -170,6 +170,7 @@ class Core {
   bool stopping = false;
   Refusal refusal_held, refusal_brought;
 
+  HopStats hops;
  private:
   std::size_t& building_count(const Circuit& circuit);
   void wake(Circuit& circuit);

@@ -2,12 +2,14 @@
 
 namespace qudag::circuit {
 
-void Destination::begin(Circuit& circuit, onion::AcceptedBuild accepted, Bytes behind, Now now) {
+void Destination::begin(Circuit& circuit, onion::AcceptedBuild accepted, Bytes behind,
+                        TimePoint came, Now now) {
   ++core_.stats.accepted_destination;
   circuit.role = CircuitRole::destination;
   const bool rider = accepted.rider;
   onion::ReplyMessage reply;
-  onion::seal_reply(accepted, onion::BuildStatus::ready, reply);
+  onion::seal_reply(accepted, onion::BuildStatus::ready, reply,
+                    {.kept_ms = onion::HopTimes::whole_ms(now.mono - came)});
   circuit.crypto.emplace<onion::HopCrypto>(std::move(accepted.secrets), circuit.priority);
   core_.set_ready(circuit, now);
 

@@ -14,8 +14,9 @@ class Destination {
  public:
   explicit Destination(Core& core) : core_(core) {}
 
-  /// `behind`: what the build has behind our record.
-  void begin(Circuit& circuit, onion::AcceptedBuild accepted, Bytes behind, Now now);
+  /// `behind`: what the build has behind our record. `came`: when the build was whole.
+  void begin(Circuit& circuit, onion::AcceptedBuild accepted, Bytes behind, TimePoint came,
+             Now now);
   /// Takes at most one cell from `data`.
   void on_cell_data(Circuit& circuit, Bytes& data, Now now);
   /// A cell whose turn it is.

@@ -55,11 +55,13 @@ void Incoming::on_data(Circuit& circuit, Bytes& data, Now now) {
   if (opening.waits) {  // nothing may follow a build before its reply
     return core_.end(circuit, {.why = Errc::malformed, .previous = EndCode::protocol}, now);
   }
-  if (opening.build.take(data)) whole(circuit, opening, now);
+  if (!opening.build.take(data)) return;
+  opening.came = now.mono;
+  whole(circuit, opening, now);
 }
 
 void Incoming::whole(Circuit& circuit, Opening& opening, Now now) {
-  if (waiting_.empty() && has_turn(now)) return accept(circuit, opening.build.release(), now);
+  if (waiting_.empty() && has_turn(now)) return accept(circuit, opening, now);
   opening.waits = true;
   core_.set_deadline(circuit, circuit.created + core_.options.build_timeout);
   if (waiting_.size() >= core_.options.building_max) forget_gone();
@@ -86,7 +88,7 @@ void Incoming::on_time(Now now) {
       circuit = core_.find(next->item);
     }
     const CircuitId id = circuit->id;
-    accept(*circuit, std::get<std::unique_ptr<Opening>>(circuit->handshake)->build.release(), now);
+    accept(*circuit, *std::get<std::unique_ptr<Opening>>(circuit->handshake), now);
     circuit = core_.find(id);
     if (circuit != nullptr && circuit->role != CircuitRole::relay && circuit->previous.open()) {
       core_.consume_all(circuit->previous);
@@ -130,17 +132,19 @@ void Incoming::refuse_priority(Circuit& circuit, bool overload, Now now) {
             now);
 }
 
-void Incoming::accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> message, Now now) {
+void Incoming::accept(Circuit& circuit, Opening& opening, Now now) {
+  std::unique_ptr<onion::BuildMessage> message = opening.build.release();
+  const TimePoint came = opening.came;
   circuit.handshake = std::monostate{};
   core_.set_deadline(circuit, circuit.created + core_.options.build_timeout);
   auto accepted = onion::accept_build(core_.options.self, core_.onion_keys, *core_.replays,
                                       circuit.priority, now.unix_seconds, *message);
   if (!accepted) return refuse(circuit, accepted.error(), now);
   if (accepted->role == onion::Role::destination) {
-    destination_.begin(circuit, std::move(*accepted), *message, now);
+    destination_.begin(circuit, std::move(*accepted), *message, came, now);
     wipe(*message);  // what rode in it was in the clear
   } else {
-    relay_.begin(circuit, std::move(*accepted), std::move(message), now);
+    relay_.begin(circuit, std::move(*accepted), std::move(message), came, now);
   }
 }
 

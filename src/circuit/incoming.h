@@ -42,7 +42,7 @@ class Incoming {
   void take_preface(Circuit& circuit, Opening& opening, Bytes& data, Now now);
   void set_opening_deadline(Circuit& circuit, Now now);
   void refuse_priority(Circuit& circuit, bool overload, Now now);
-  void accept(Circuit& circuit, std::unique_ptr<onion::BuildMessage> message, Now now);
+  void accept(Circuit& circuit, Opening& opening, Now now);
   void refuse(Circuit& circuit, const Error& why, Now now);
 
   Core& core_;

@@ -45,6 +45,7 @@ struct Side {
 
 /// A hop while it receives the build.
 struct Opening {
+  TimePoint came{};  // the whole build
   std::uint8_t preface_bytes = 0;
   std::size_t seen_bytes = 0;  // of the build, when its deadline was set
   UnitAssembly<limits::kBuildMessageBytes> build;
@@ -55,12 +56,14 @@ struct Joining {
   onion::AcceptedBuild accepted;
   std::unique_ptr<onion::BuildMessage> message;  // until it was written to the next hop
   UnitAssembly<limits::kReplyMessageBytes> reply;
+  TimePoint came{}, went{};  // the build
 };
 /// A source between build and reply.
 struct Asking {
   onion::PendingBuild pending;
   std::unique_ptr<onion::BuildMessage> message;
   UnitAssembly<limits::kReplyMessageBytes> reply;
+  TimePoint went{};                // the build
   Error* failed_inside = nullptr;  // set while Circuits::build runs: it returns the error itself
 };
 

@@ -31,7 +31,7 @@ onion::BuildStatus status_of(const Error& why) {
 }  // namespace
 
 void Relay::begin(Circuit& circuit, onion::AcceptedBuild accepted,
-                  std::unique_ptr<onion::BuildMessage> message, Now now) {
+                  std::unique_ptr<onion::BuildMessage> message, TimePoint came, Now now) {
   if (!core_.options.relay) {
     ++core_.stats.refused_not_relay;
     return refuse(circuit, accepted, onion::BuildStatus::refused, now);
@@ -40,6 +40,7 @@ void Relay::begin(Circuit& circuit, onion::AcceptedBuild accepted,
   auto joining = std::make_unique<Joining>();
   joining->accepted = std::move(accepted);
   joining->message = std::move(message);
+  joining->came = came;
   const NodeId next = joining->accepted.next;
   circuit.handshake = std::move(joining);
   circuit.phase = Phase::extending;
@@ -54,6 +55,7 @@ void Relay::on_extended(Circuit& circuit, Result<StreamId> stream, Now now) {
     return refuse(circuit, joining.accepted, status_of(stream.error()), now);
   }
   circuit.phase = Phase::awaiting_reply;
+  joining.went = now.mono;
   core_.attach(circuit, Neighbor::next, *stream);
   if (!core_.write_unit(circuit, Neighbor::next, preface(circuit.priority), *message)) {
     core_.end_exhausted(circuit, now);
@@ -64,7 +66,9 @@ void Relay::on_reply_data(Circuit& circuit, Bytes& data, Now now) {
   Joining& joining = *std::get<std::unique_ptr<Joining>>(circuit.handshake);
   if (!joining.reply.take(data)) return;
   const std::unique_ptr<onion::ReplyMessage> reply = joining.reply.release();
-  onion::relay_reply(joining.accepted, *reply);
+  onion::relay_reply(joining.accepted, *reply,
+                     {.kept_ms = onion::HopTimes::whole_ms(joining.went - joining.came),
+                      .waited_ms = onion::HopTimes::whole_ms(now.mono - joining.went)});
   circuit.crypto.emplace<onion::HopCrypto>(std::move(joining.accepted.secrets), circuit.priority);
   core_.set_ready(circuit, now);
   write_reply(circuit, *reply, now);

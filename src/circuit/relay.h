@@ -21,8 +21,9 @@ class Relay {
  public:
   explicit Relay(Core& core) : core_(core) {}
 
+  /// `came`: when the build was whole.
   void begin(Circuit& circuit, onion::AcceptedBuild accepted,
-             std::unique_ptr<onion::BuildMessage> message, Now now);
+             std::unique_ptr<onion::BuildMessage> message, TimePoint came, Now now);
   void on_extended(Circuit& circuit, Result<StreamId> stream, Now now);
   /// Takes from `data`, which came from the next hop, what belongs to the reply.
   void on_reply_data(Circuit& circuit, Bytes& data, Now now);

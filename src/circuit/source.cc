@@ -80,6 +80,7 @@ void Source::on_extended(Circuit& circuit, Result<StreamId> stream, Now now) {
   Asking& asking = *std::get<std::unique_ptr<Asking>>(circuit.handshake);
   const std::unique_ptr<onion::BuildMessage> message = std::move(asking.message);
   circuit.phase = Phase::awaiting_reply;
+  asking.went = now.mono;
   core_.attach(circuit, Neighbor::next, *stream);
   if (!core_.write_unit(circuit, Neighbor::next, preface(circuit.priority), *message)) {
     core_.end_exhausted(circuit, now);
@@ -90,6 +91,7 @@ void Source::on_reply_data(Circuit& circuit, Bytes& data, Now now) {
   Asking& asking = *std::get<std::unique_ptr<Asking>>(circuit.handshake);
   if (!asking.reply.take(data)) return;
   const std::unique_ptr<onion::ReplyMessage> reply = asking.reply.release();
+  const Duration waited = now.mono - asking.went;
   auto result = onion::finish_build(std::move(asking.pending), *reply);
   if (!result) return core_.end(circuit, {.why = result.error()}, now);
   if (result->malformed) {
@@ -101,11 +103,21 @@ void Source::on_reply_data(Circuit& circuit, Bytes& data, Now now) {
   if (result->status != onion::BuildStatus::ready) {
     return core_.end(circuit, ending_of(*result), now);
   }
+  count_hops(waited, result->times);
   circuit.crypto.emplace<onion::SourceCrypto>(std::move(result->hops), circuit.priority, core_.rng);
   core_.set_ready(circuit, now);
   core_.note_sendable(circuit);
   ++core_.stats.builds_ready;
   core_.events->on_built(circuit.id, now.mono - circuit.created, now);
+}
+
+/// What a hop waited for the next one, less what that one says it took, is the way there and back.
+void Source::count_hops(Duration waited, std::span<const onion::HopTimes> times) {
+  for (std::size_t i = 0; i < times.size(); ++i) {
+    core_.hops.kept[i].record(times[i].kept());
+    core_.hops.round_trip[i].record(waited - times[i].kept() - times[i].waited());
+    waited = times[i].waited();
+  }
 }
 
 void Source::on_cell_data(Circuit& circuit, Bytes& data, Now now) {

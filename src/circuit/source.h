@@ -32,6 +32,8 @@ class Source {
   void on_side_gone(Circuit& circuit, EndCode code, Now now);
 
  private:
+  void count_hops(Duration waited, std::span<const onion::HopTimes> times);
+
   Core& core_;
 };
 

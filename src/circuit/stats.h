@@ -1,11 +1,15 @@
 // What circuits count, and what the metrics page says of it.
 #pragma once
 
+#include "base/limits.h"
+#include "base/time_histogram.h"
 #include "telemetry/metric.h"
 
 #include <qudag/message.h>
 #include <array>
 #include <cstdint>
+#include <iterator>
+#include <string_view>
 
 namespace qudag::circuit {
 
@@ -30,6 +34,12 @@ struct CircuitsStats {
   std::uint64_t ended_reclaimed = 0;                       // because memory was short
   std::uint64_t cells_put_off = 0;  // at an end: they waited for a later turn
   std::uint64_t rested = 0;         // times that an idle circuit's key contexts were put away
+};
+
+/// Of circuits that this node built: what each hop added to it, as the hops say and the source
+/// measured. By their place on the route.
+struct HopStats {
+  std::array<TimeHistogram, limits::kHopsMax> kept, round_trip;
 };
 
 namespace metrics {
@@ -119,6 +129,25 @@ inline constexpr telemetry::Metric<CircuitsStats> kCircuits[] = {
      &CircuitsStats::bytes_copied},
 };
 static_assert(telemetry::valid(kCircuits));
+
+inline constexpr std::string_view kHopNames[] = {"1", "2", "3", "4", "5", "6"};
+static_assert(std::size(kHopNames) == limits::kHopsMax);
+
+inline constexpr telemetry::Metric<HopStats> kHops[] = {
+    {{"qudag_hop_build_seconds",
+      "How long each hop of circuits that this node built kept the build until it went on: for its "
+      "turn, and for a link to the next hop. Hop 1 is the first relay.",
+      Kind::seconds},
+     each("hop", kHopNames),
+     [](const HopStats& s, std::size_t i) -> const TimeHistogram& { return s.kept[i]; }},
+    {{"qudag_hop_round_trip_seconds",
+      "Round trip from the hop before (for hop 1 from this node) to each hop of circuits that this "
+      "node built, with the work of both on their keys.",
+      Kind::seconds},
+     each("hop", kHopNames),
+     [](const HopStats& s, std::size_t i) -> const TimeHistogram& { return s.round_trip[i]; }},
+};
+static_assert(telemetry::valid(kHops));
 
 }  // namespace metrics
 }  // namespace qudag::circuit

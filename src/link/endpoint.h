@@ -151,6 +151,9 @@ struct EndpointOptions {
   /// What this machine encrypts fastest with: the suite it offers first, and takes first.
   crypto::Cipher cipher = crypto::Cipher::aes_256_gcm;
   /// Peers that dialed us at an address which is gone are dialed from here. A node that is no relay
+  /// Times of cells and links are shown where so many streams have part in them: a relay tells
+  /// nothing of single circuits, which have up to two streams here.
+  std::size_t streams_shown_least = 1;
   /// dials only whom it chose.
   bool dials_back = true;
   /// Signatures and key exchanges of handshakes run there, and come back through the shard's
@@ -276,6 +279,8 @@ class Endpoint {
  private:
   explicit Endpoint(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
+  /// Round trips and losses of links for stats(), now and then.
+  void look_at_links();
 };
 
 }  // namespace qudag::link

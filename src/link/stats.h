@@ -1,7 +1,10 @@
 // What an endpoint counts, and what the metrics page says of it.
 #pragma once
 
+#include "base/limits.h"
+#include "base/time_histogram.h"
 #include "link/admission/admission.h"
+#include "link/stream/level.h"
 #include "telemetry/metric.h"
 
 #include <qudag/message.h>
@@ -23,7 +26,16 @@ struct EndpointStats {
   std::array<std::uint64_t, kRefusalCount> refused_by{};  // the same, by reason; own dials apart
   std::uint64_t tokens_taken = 0;  // proofs of address from an earlier link, in place of a Retry
   std::uint64_t retries_sent = 0, version_negotiations = 0, resets_sent = 0;
-  std::array<std::uint64_t, kPriorityCount> priority_bytes_in{};  // of streams, by priority
+  // Bytes of streams, by level: each once, however often it was sent.
+  ByLevel bytes_in{}, bytes_out{};
+  // Of those that waited to be sent: their circuit or their link ended. Of those that came: nobody
+  // took them, because their circuit had ended.
+  ByLevel unsent_circuit{}, unsent_link{}, untaken{};
+  std::uint64_t packets_lost = 0;  // until the last look at the links
+  // How long cells of a priority waited until they went into a packet, a sample of each turn; and
+  // round trips of ready links, each at each look. Where this node is a relay, of many only.
+  std::array<TimeHistogram, kPriorityCount> cells_waited;
+  TimeHistogram round_trips;
   // Links, by clean-up.
   std::uint64_t ended_silent = 0, ended_stuck = 0, ended_unused = 0, ended_drained = 0;
   std::uint64_t replaced_twin = 0, replaced_old = 0,
@@ -53,6 +65,8 @@ struct EndpointStats {
 };
 
 inline constexpr std::string_view kWriteBudgets[] = {"write_high", "write_normal", "write_low"};
+inline constexpr std::size_t kStreamsShownLeast = 2 * limits::kCircuitsShownLeast;
+
 
 namespace metrics {
 
@@ -60,6 +74,42 @@ using telemetry::each, telemetry::Kind, telemetry::label, telemetry::no_label, t
 
 inline constexpr telemetry::Metric<EndpointStats> kEndpoint[] = {
     {{"qudag_handshakes_total", "Handshakes of links, by their result.", Kind::counter},
+    {{"qudag_link_bytes_total",
+      "Bytes of circuits and of control on links, by priority, each counted once.", Kind::counter},
+     label("direction", "in").each("priority", kLevelNames),
+     [](const EndpointStats& s, std::size_t i) { return static_cast<double>(s.bytes_in[i]); }},
+    {same, label("direction", "out").each("priority", kLevelNames),
+     [](const EndpointStats& s, std::size_t i) { return static_cast<double>(s.bytes_out[i]); }},
+    {{"qudag_link_bytes_dropped_total",
+      "Bytes of circuits and of control that did not go on: to be sent, when their circuit or "
+      "their "
+      "link ended; received, for a circuit that had ended.",
+      Kind::counter},
+     label("reason", "circuit_ended").each("priority", kLevelNames),
+     [](const EndpointStats& s, std::size_t i) {
+       return static_cast<double>(s.unsent_circuit[i]);
+     }},
+    {same, label("reason", "link_ended").each("priority", kLevelNames),
+     [](const EndpointStats& s, std::size_t i) { return static_cast<double>(s.unsent_link[i]); }},
+    {same, label("reason", "received_late").each("priority", kLevelNames),
+     [](const EndpointStats& s, std::size_t i) { return static_cast<double>(s.untaken[i]); }},
+    {{"qudag_packets_lost_total", "Packets of links that QUIC took for lost.", Kind::counter},
+     no_label,
+     &EndpointStats::packets_lost},
+    {{"qudag_cell_wait_seconds",
+      "How long cells waited in the queue of a link until they went into a packet: one sample for "
+      "each turn and priority. Of a relay only what at least ten circuits gave.",
+      Kind::seconds},
+     each("priority", telemetry::kPriorityNames),
+     [](const EndpointStats& s, std::size_t i) -> const TimeHistogram& {
+       return s.cells_waited[i];
+     }},
+    {{"qudag_link_round_trip_seconds",
+      "Round trips of ready links, each link every few seconds. Of a relay only while its links "
+      "carry at least ten circuits.",
+      Kind::seconds},
+     no_label,
+     &EndpointStats::round_trips},
      label("result", "done"),
      &EndpointStats::handshakes_done},
     {same, label("result", "failed"), &EndpointStats::handshakes_failed},

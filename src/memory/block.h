@@ -53,7 +53,7 @@ struct alignas(16) BlockHeader {
   std::uint32_t begin = 0;         // window, as offsets from data()
   std::uint32_t end = 0;
   BlockSize size = BlockSize::cell;
-  std::uint32_t queued_at = 0;  // milliseconds of the clock, for a queue's owner: see link/stream.h
+  std::uint32_t queued_at = 0;  // 16 us of the clock, for a queue's owner: see link/stream/stream.h
 
   std::byte* data() { return reinterpret_cast<std::byte*>(this + 1); }
 };

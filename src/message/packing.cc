@@ -111,7 +111,7 @@ void count_sent(CircuitEnd& circuit_end, Envelope& envelope, std::size_t n, Cont
   context.stats.bytes_copied += n;
   const std::uint32_t known = std::max(before, envelope.sent_before);
   const std::uint32_t first_time = envelope.sent > known ? envelope.sent - known : 0;
-  context.stats.bytes_sent += first_time;
+  context.stats.sent_bytes[index(envelope.priority)] += first_time;
   context.stats.bytes_again += n - first_time;
   const bool step = envelope.sent / kProgressStep != before / kProgressStep;
   if (envelope.size > kProgressFrom && (step || envelope.sent == envelope.size)) {

@@ -522,7 +522,7 @@ void Receiver::count(Taken taken, Priority priority, std::size_t bytes) {
   switch (taken) {
     case Taken::yes:
       ++stats.received[index(priority)];
-      stats.bytes_received += bytes;
+      stats.received_bytes[index(priority)] += bytes;
       break;
     case Taken::no_receiver:
       ++stats.refused_no_receiver;

@@ -6,16 +6,19 @@
 #include <qudag/message.h>
 #include <array>
 #include <cstdint>
+#include <numeric>
 
 namespace qudag::message {
 
 struct MessagesStats {
   std::array<std::uint64_t, kPriorityCount> accepted{}, delivered{}, expired{}, refused{}, failed{};
   std::array<std::uint64_t, kPriorityCount> received{};
-  std::uint64_t bytes_sent = 0;      // bytes of messages in DATA frames, first transmissions only
-  std::uint64_t bytes_again = 0;     // those of later transmissions
-  std::uint64_t bytes_received = 0;  // payload bytes taken by the application
-  std::uint64_t resumed = 0;         // went on over another circuit from what the destination held
+  // Bytes of messages in DATA frames, first transmissions only; those of later ones; and payload
+  // bytes taken by the application.
+  std::array<std::uint64_t, kPriorityCount> sent_bytes{};
+  std::uint64_t bytes_again = 0;
+  std::array<std::uint64_t, kPriorityCount> received_bytes{};
+  std::uint64_t resumed = 0;  // went on over another circuit from what the destination held
   // Of messages to this node whose circuit ended.
   std::uint64_t unfinished_kept = 0, unfinished_resumed = 0, unfinished_expired = 0;
   std::uint64_t resent = 0, duplicates = 0, assemblies_dropped = 0, assemblies_stalled = 0;
@@ -26,6 +29,13 @@ struct MessagesStats {
   std::uint64_t builds_hedged = 0;
   std::uint64_t ridden = 0;  // messages in builds, each time
   std::uint64_t waiting = 0, in_flight = 0, flows = 0;
+
+  std::uint64_t bytes_sent() const {
+    return std::accumulate(sent_bytes.begin(), sent_bytes.end(), std::uint64_t{0});
+  }
+  std::uint64_t bytes_received() const {
+    return std::accumulate(received_bytes.begin(), received_bytes.end(), std::uint64_t{0});
+  }
 };
 
 namespace metrics {
@@ -59,9 +69,12 @@ inline constexpr telemetry::Metric<MessagesStats> kMessages[] = {
      &MessagesStats::in_flight},
     {{"qudag_message_bytes_total",
       "Bytes of payloads, sent for the first time and taken by applications.", Kind::counter},
-     label("direction", "out"),
-     &MessagesStats::bytes_sent},
-    {same, label("direction", "in"), &MessagesStats::bytes_received},
+     label("direction", "out").each("priority", kPriorityNames),
+     [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.sent_bytes[i]); }},
+    {same, label("direction", "in").each("priority", kPriorityNames),
+     [](const MessagesStats& s, std::size_t i) {
+       return static_cast<double>(s.received_bytes[i]);
+     }},
     {{"qudag_messages_resent_total", "Messages that were sent again over another circuit.",
       Kind::counter},
      no_label,

@@ -32,10 +32,10 @@ constexpr telemetry::Metric<Bounded> kQueue[] = {
     {{"qudag_queue_oldest_seconds", "How long the first item of a queue has waited.", Kind::gauge},
      no_label,
      [](const Bounded& q) { return seconds(q.oldest); }},
-    {{"qudag_queue_waited_p99_seconds",
-      "How long items of a queue waited, rounded up to a power of two.", Kind::gauge},
+    {{"qudag_queue_waited_seconds", "How long items of a queue waited for their turn.",
+      Kind::seconds},
      no_label,
-     [](const Bounded& q) { return seconds(q.waited_p99); }},
+     &Bounded::waited},
     {{"qudag_queue_entered_total", "Items that came into a queue."}, no_label, &Bounded::entered},
     {{"qudag_queue_left_total", "Items of a queue that had their turn."}, no_label, &Bounded::left},
     {{"qudag_queue_drops_total", "Items that a queue refused or dropped, by the reason."},
@@ -44,14 +44,14 @@ constexpr telemetry::Metric<Bounded> kQueue[] = {
 };
 static_assert(telemetry::valid(kQueue));
 
-/// What shards have in common: counts are added, waiting times are the worst of them.
+/// What shards have in common: counts are added, the oldest item is the oldest of all.
 void merge(Bounded& into, const Bounded& row) {
   into.items += row.items;
   into.items_max += row.items_max;
   into.bytes += row.bytes;
   into.bytes_max += row.bytes_max;
   into.oldest = std::max(into.oldest, row.oldest);
-  into.waited_p99 = std::max(into.waited_p99, row.waited_p99);
+  into.waited.merge(row.waited);
   into.entered += row.entered;
   into.left += row.left;
   for (std::size_t i = 0; i < kDropReasonCount; ++i) into.drops[i] += row.drops[i];
@@ -158,6 +158,7 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
   of(link::metrics::kEndpoint, &ShardReport::endpoint);
   of(link::metrics::kDials, &ShardReport::dials);
   of(circuit::metrics::kCircuits, &ShardReport::circuit);
+  of(circuit::metrics::kHops, &ShardReport::hops);
   of(message::metrics::kMessages, &ShardReport::message);
   of(netmap::metrics::kNetmap, &ShardReport::netmap);
   of(shard::metrics::kGossip, &ShardReport::gossip);
@@ -200,9 +201,9 @@ QueueStatus to_status(const Bounded& row, std::optional<unsigned> shard) {
   out.bytes_max = row.bytes_max;
   out.age_max = row.age_max;
   out.oldest = row.oldest;
-  out.waited_p50 = row.waited_p50;
-  out.waited_p99 = row.waited_p99;
-  out.waited_max = row.waited_max;
+  out.waited_p50 = row.waited.percentile(50);
+  out.waited_p99 = row.waited.percentile(99);
+  out.waited_max = row.waited.max();
   out.entered = row.entered;
   out.left = row.left;
   for (std::size_t i = 0; i < kDropReasonCount; ++i) {

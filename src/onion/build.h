@@ -18,7 +18,9 @@
 #include <qudag/address.h>
 #include <qudag/message.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -38,6 +40,21 @@ enum class BuildStatus : std::uint8_t {
   next_refused = 4,  // a limit of the one behind it
 };
 inline constexpr BuildStatus kLastBuildStatus = BuildStatus::next_refused;
+
+/// What a hop says of the time that a build took there, in whole milliseconds: finer ones would
+/// show who builds circuits how busy a relay is at each moment.
+struct HopTimes {
+  std::uint16_t kept_ms = 0;    // from the build's arrival until it left, or the reply did
+  std::uint16_t waited_ms = 0;  // from then until the reply of the next hop; 0 of the last one
+
+  static std::uint16_t whole_ms(Duration time) {
+    return static_cast<std::uint16_t>(
+        std::clamp<Duration::rep>(time / std::chrono::milliseconds(1), 0, UINT16_MAX));
+  }
+  Duration kept() const { return std::chrono::milliseconds(kept_ms); }
+  Duration waited() const { return std::chrono::milliseconds(waited_ms); }
+  bool operator==(const HopTimes&) const = default;
+};
 
 /// The chains of one hop from which its traffic keys of every epoch follow (section 5.5).
 struct HopSecrets {
@@ -91,6 +108,7 @@ struct BuildResult {
   std::size_t failed_hop = 0;    // index into the route, if status != ready or malformed
   bool malformed = false;        // that hop sealed first, and left something behind its record
   std::vector<HopSecrets> hops;  // one per hop, if ready
+  std::vector<HopTimes> times;   // the same; nobody checks what they say
 };
 /// `authentication_failed` if a layer does not verify.
 Result<BuildResult> finish_build(PendingBuild pending, ReplyMessage& reply);
@@ -145,8 +163,9 @@ Result<AcceptedBuild> accept_build(const NodeId& self, std::span<const OnionKey>
 /// One of the next two, once per accepted build: the reply key has a single nonce.
 ///
 /// The reply of the destination, or of a hop that cannot go on (status != ready).
-void seal_reply(const AcceptedBuild& build, BuildStatus status, ReplyMessage& out);
+void seal_reply(const AcceptedBuild& build, BuildStatus status, ReplyMessage& out,
+                const HopTimes& times = {});
 /// Adds this hop's layer to a reply from the next hop, in place.
-void relay_reply(const AcceptedBuild& build, ReplyMessage& reply);
+void relay_reply(const AcceptedBuild& build, ReplyMessage& reply, const HopTimes& times = {});
 
 }  // namespace qudag::onion

@@ -153,8 +153,9 @@ Result<AcceptedBuild> accept_build(const NodeId& self, std::span<const OnionKey>
 namespace {
 
 // The reply already holds, from kReplyLayerBytes on, what this hop's record goes in front of.
-void seal_layer(const AcceptedBuild& build, BuildStatus status, ReplyMessage& reply) {
-  write_reply_record(build.reply_ciphertext, status,
+void seal_layer(const AcceptedBuild& build, BuildStatus status, const HopTimes& times,
+                ReplyMessage& reply) {
+  write_reply_record(build.reply_ciphertext, status, times,
                      fixed<kReplyRecordBytes>(reply.data() + kTagBytes));
   crypto::Aead(build.reply_key, crypto::Aead::kSeal)
       .seal(kNonceZero, {}, MutableBytes(reply).subspan(kTagBytes), fixed<kTagBytes>(reply.data()));
@@ -162,14 +163,15 @@ void seal_layer(const AcceptedBuild& build, BuildStatus status, ReplyMessage& re
 
 }  // namespace
 
-void seal_reply(const AcceptedBuild& build, BuildStatus status, ReplyMessage& out) {
+void seal_reply(const AcceptedBuild& build, BuildStatus status, ReplyMessage& out,
+                const HopTimes& times) {
   std::memset(out.data() + kReplyLayerBytes, 0, out.size() - kReplyLayerBytes);
-  seal_layer(build, status, out);
+  seal_layer(build, status, times, out);
 }
 
-void relay_reply(const AcceptedBuild& build, ReplyMessage& reply) {
+void relay_reply(const AcceptedBuild& build, ReplyMessage& reply, const HopTimes& times) {
   std::memmove(reply.data() + kReplyLayerBytes, reply.data(), reply.size() - kReplyLayerBytes);
-  seal_layer(build, BuildStatus::ready, reply);
+  seal_layer(build, BuildStatus::ready, times, reply);
 }
 
 }  // namespace qudag::onion

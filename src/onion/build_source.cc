@@ -73,6 +73,7 @@ struct Opened {
   std::size_t layers = 0;  // that verified
   bool tail_zero = true;   // behind the record of the last one
   std::vector<crypto::KemCiphertext> ct2;
+  std::vector<HopTimes> times;
 };
 
 // Opens layers as if hop `last` had sealed first. The reply is a copy: opening spoils it.
@@ -92,6 +93,7 @@ Result<Opened> open_layers(ReplyKeys& reply_keys, std::size_t last, ReplyMessage
     if (!record) return std::unexpected(record.error());
     out.layers = hop + 1;
     out.status = record->status;
+    out.times.push_back(record->times);
     std::memcpy(out.ct2.emplace_back().data(), record->ct2.data(), kKemCiphertextBytes);
     if (out.status != BuildStatus::ready || hop == last) {
       const Bytes behind = Bytes(reply).subspan(kTagBytes + limits::kReplyRecordBytes);
@@ -238,10 +240,11 @@ Result<BuildResult> finish_build(PendingBuild pending, ReplyMessage& reply) {
   const bool refused = opened.status != BuildStatus::ready;
   if (!refused && opened.layers != n) return fail(Errc::authentication_failed);
   if (refused || !opened.tail_zero) {
-    return BuildResult{opened.status, opened.layers - 1, !opened.tail_zero, {}};
+    return BuildResult{opened.status, opened.layers - 1, !opened.tail_zero, {}, {}};
   }
 
   BuildResult result;
+  result.times = std::move(opened.times);
   result.hops.reserve(n);
   for (std::size_t i = 0; i < n; ++i) {
     const auto ss2 = hops[i].ephemeral.decapsulate(opened.ct2[i]);

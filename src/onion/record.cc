@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kBuildTailZeros = 7;
-constexpr std::size_t kReplyTailZeros = 15;
+constexpr std::size_t kReplyTailZeros = 11;
 
 bool all_zero(Bytes bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
@@ -63,10 +63,13 @@ Result<BuildRecord> parse_build_record(std::span<const std::byte, limits::kBuild
 }
 
 void write_reply_record(std::span<const std::byte, limits::kKemCiphertextBytes> ct2,
-                        BuildStatus status, std::span<std::byte, limits::kReplyRecordBytes> out) {
+                        BuildStatus status, const HopTimes& times,
+                        std::span<std::byte, limits::kReplyRecordBytes> out) {
   ByteWriter w(out);
   w.put(ct2);
   w.u8(static_cast<std::uint8_t>(status));
+  w.u16(times.kept_ms);
+  w.u16(times.waited_ms);
   w.zero(kReplyTailZeros);
   QUDAG_ASSERT(w.remaining() == 0);
 }
@@ -76,6 +79,8 @@ Result<ReplyRecord> parse_reply_record(std::span<const std::byte, limits::kReply
   ReplyRecord record;
   record.ct2 = r.take(limits::kKemCiphertextBytes);
   const std::uint8_t status = r.u8();
+  record.times.kept_ms = r.u16();
+  record.times.waited_ms = r.u16();
   if (!all_zero(r.take(kReplyTailZeros)) || !r.done() ||
       status > static_cast<std::uint8_t>(kLastBuildStatus)) {
     return fail(Errc::malformed);

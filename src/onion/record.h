@@ -1,7 +1,7 @@
 // The two records of the build handshake as bytes (docs/reference/protocol.md, 5.2 and 5.3).
 //
 // A build record tells one hop what it is and who comes next; a reply record carries the hop's
-// second KEM ciphertext and its status. Both have exactly one valid encoding.
+// second KEM ciphertext, its status, and how long it took. Both have exactly one valid encoding.
 #pragma once
 
 #include "base/bytes.h"
@@ -33,11 +33,13 @@ void write_build_record(const BuildRecord& record,
 Result<BuildRecord> parse_build_record(std::span<const std::byte, limits::kBuildRecordBytes> in);
 
 void write_reply_record(std::span<const std::byte, limits::kKemCiphertextBytes> ct2,
-                        BuildStatus status, std::span<std::byte, limits::kReplyRecordBytes> out);
+                        BuildStatus status, const HopTimes& times,
+                        std::span<std::byte, limits::kReplyRecordBytes> out);
 
 struct ReplyRecord {
   Bytes ct2;  // a view
   BuildStatus status = BuildStatus::ready;
+  HopTimes times;
 };
 Result<ReplyRecord> parse_reply_record(std::span<const std::byte, limits::kReplyRecordBytes> in);
 

@@ -40,6 +40,7 @@ struct ShardReport {
   Histogram loop_lag_us;
   link::EndpointStats endpoint;
   circuit::CircuitsStats circuit;
+  circuit::HopStats hops;
   std::uint64_t build_keys_ahead = 0;  // ephemeral keys of builds: from the stock, made in the turn
   std::uint64_t build_keys_made = 0;
   message::MessagesStats message;

@@ -127,6 +127,7 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
 }
 
 message::MessagesOptions message_options(const ShardSetup& setup) {
+  out.streams_shown_least = setup.options->relay ? link::kStreamsShownLeast : 1;
   const Limits& limits = setup.options->limits;
   message::MessagesOptions out;
   out.self = setup.identity->id();

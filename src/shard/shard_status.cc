@@ -16,6 +16,7 @@ ShardReport Shard::report() const {
   out.relays_known = relays_known();
   out.endpoint = endpoint_->stats();
   out.circuit = circuits_.stats();
+  out.hops = circuits_.hops();
   out.build_keys_ahead = stock_.taken();
   out.build_keys_made = stock_.missed();
   out.message = messages_->stats();

@@ -88,6 +88,7 @@ void Shard::maintain(Now now) {
   if (more) return;
   stock_.rest();
   tell_means(now);  // descriptors and keys end by the clock
+  endpoint_->look_at_links();
   if (phase_ == Phase::running) keep_state(now);
 
   const link::EndpointStats links = endpoint_->stats();

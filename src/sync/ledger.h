@@ -5,45 +5,15 @@
 #pragma once
 
 #include "base/assert.h"
+#include "base/time_histogram.h"
 #include "sync/bounds.h"
 
-#include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 
 namespace qudag::sync {
-
-/// Waiting times in powers of two of a microsecond: 256 bytes instead of a whole histogram.
-class WaitingTimes {
- public:
-  void record(Duration waited, std::uint64_t times = 1) {
-    const auto us = static_cast<std::uint64_t>(std::max<Duration::rep>(0, waited.count())) / 1'000;
-    buckets_[std::min<std::size_t>(static_cast<std::size_t>(std::bit_width(us)), kBuckets - 1)] +=
-        times;
-    max_ = std::max(max_, waited);
-  }
-  /// An upper bound of what so many percent did not exceed.
-  Duration percentile(unsigned percent) const {
-    std::uint64_t all = 0, seen = 0;
-    for (const std::uint64_t n : buckets_) all += n;
-    for (std::size_t i = 0; i < kBuckets && all > 0; ++i) {
-      seen += buckets_[i];
-      if (seen * 100 >= all * percent) {
-        return std::min(max_, Duration((Duration::rep{1'000} << i) - 1));
-      }
-    }
-    return max_;
-  }
-  Duration max() const { return max_; }
-
- private:
-  static constexpr std::size_t kBuckets = 32;  // the last: above 18 minutes
-  std::array<std::uint64_t, kBuckets> buckets_{};
-  Duration max_{};
-};
 
 class Ledger {
  public:
@@ -91,9 +61,7 @@ class Ledger {
     out.bytes_max = bounds_.bytes_max;
     out.age_max = bounds_.age_max;
     out.oldest = oldest;
-    out.waited_p50 = waited_.percentile(50);
-    out.waited_p99 = waited_.percentile(99);
-    out.waited_max = waited_.max();
+    out.waited = waited_;
     out.entered = entered_;
     out.left = left_;
     out.drops = drops_;
@@ -113,7 +81,7 @@ class Ledger {
   std::uint64_t entered_ = 0;
   std::uint64_t left_ = 0;
   std::array<std::uint64_t, kDropReasonCount> drops_{};
-  WaitingTimes waited_;
+  TimeHistogram waited_;
 };
 
 }  // namespace qudag::sync

@@ -141,9 +141,7 @@ class Mailbox {
     out.items_max = items_max();
     out.bytes = out.items * sizeof(Slot);
     out.bytes_max = std::uint64_t{items_max()} * sizeof(Slot);
-    out.waited_p50 = waited_.percentile(50);
-    out.waited_p99 = waited_.percentile(99);
-    out.waited_max = waited_.max();
+    out.waited = waited_;
     out.entered = left_ + out.items;
     out.left = left_;
     out.drops[static_cast<std::size_t>(DropReason::items_full)] = refused();
@@ -270,7 +268,7 @@ class Mailbox {
   alignas(64) std::atomic<bool> asleep_{true};  // the next push says `wake`
   // The consumer's:
   alignas(64) std::uint64_t left_ = 0;
-  WaitingTimes waited_;
+  TimeHistogram waited_;
 };
 
 }  // namespace qudag::sync

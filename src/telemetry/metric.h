@@ -14,7 +14,9 @@
 #pragma once
 
 #include "base/histogram.h"
+#include "base/time_histogram.h"
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -59,36 +61,69 @@ constexpr Labels each(std::string_view of, const std::string_view (&names)[N]) {
 
 inline constexpr std::string_view kPriorityNames[] = {"high", "normal", "low"};
 
+/// The buckets of a histogram: below 2^k microseconds. The records are exact at these ends.
+inline constexpr unsigned kBucketFirst = 6;  // 64 us
+inline constexpr unsigned kBucketLast = 26;  // 67 s
+
+/// Histograms of either kind, added up as the page shows them.
+struct Times {
+  std::array<std::uint64_t, kBucketLast - kBucketFirst + 1> below{};
+  double sum_us = 0;
+  std::uint64_t count = 0;
+
+  template <class H>
+  void add(const H& histogram) {
+    for (unsigned i = 0; i < below.size(); ++i) {
+      below[i] += histogram.below(std::uint64_t{1} << (kBucketFirst + i));
+    }
+    sum_us += histogram.sum();
+    count += histogram.count();
+  }
+};
+
+template <class F, class Stats, class H>
+concept GivesEach = std::convertible_to<F, const H& (*)(const Stats&, std::size_t)> &&
+    !std::convertible_to<F, double (*)(const Stats&, std::size_t)>;
+
 /// Where the number stands in a record.
 template <class Stats>
 class Source {
  public:
   constexpr Source(std::uint64_t Stats::*count) : count_(count) {}          // NOLINT: implicit
   constexpr Source(Histogram Stats::*histogram) : histogram_(histogram) {}  // NOLINT
+  constexpr Source(TimeHistogram Stats::*times) : times_(times) {}          // NOLINT
   template <std::convertible_to<double (*)(const Stats&)> F>
   constexpr Source(F number) : number_(number) {}  // NOLINT
   template <std::convertible_to<double (*)(const Stats&, std::size_t)> F>
   constexpr Source(F numbers) : numbers_(numbers) {}  // NOLINT
-  template <std::convertible_to<const Histogram& (*)(const Stats&, std::size_t)> F>
-  requires(!std::convertible_to<F, double (*)(const Stats&, std::size_t)>) constexpr Source(
-      F histograms)
-      : histograms_(histograms) {}  // NOLINT
+  template <GivesEach<Stats, Histogram> F>
+  constexpr Source(F histograms) : histograms_(histograms) {}  // NOLINT
+  template <GivesEach<Stats, TimeHistogram> F>
+  constexpr Source(F each_times) : each_times_(each_times) {}  // NOLINT
 
-  constexpr bool is_histogram() const { return histogram_ != nullptr || histograms_ != nullptr; }
+  constexpr bool is_histogram() const {
+    return histogram_ != nullptr || histograms_ != nullptr || times_ != nullptr ||
+           each_times_ != nullptr;
+  }
   double number(const Stats& stats, std::size_t index) const {
     if (count_ != nullptr) return static_cast<double>(stats.*count_);
     return number_ != nullptr ? number_(stats) : numbers_(stats, index);
   }
-  const Histogram& histogram(const Stats& stats, std::size_t index) const {
-    return histogram_ != nullptr ? stats.*histogram_ : histograms_(stats, index);
+  void add_to(Times& out, const Stats& stats, std::size_t index) const {
+    if (histogram_ != nullptr) return out.add(stats.*histogram_);
+    if (times_ != nullptr) return out.add(stats.*times_);
+    if (histograms_ != nullptr) return out.add(histograms_(stats, index));
+    out.add(each_times_(stats, index));
   }
 
  private:
   std::uint64_t Stats::*count_ = nullptr;
   Histogram Stats::*histogram_ = nullptr;
+  TimeHistogram Stats::*times_ = nullptr;
   double (*number_)(const Stats&) = nullptr;
   double (*numbers_)(const Stats&, std::size_t) = nullptr;
   const Histogram& (*histograms_)(const Stats&, std::size_t) = nullptr;
+  const TimeHistogram& (*each_times_)(const Stats&, std::size_t) = nullptr;
 };
 
 template <class Stats>

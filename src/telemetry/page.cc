@@ -56,7 +56,7 @@ void Page::put(const Family& family, std::string labels, double value) {
        .family = std::string(family.name)});
 }
 
-void Page::put(const Family& family, const std::string& labels, const Histogram& histogram) {
+void Page::put(const Family& family, const std::string& labels, const Times& times) {
   const auto line = [&](std::string_view suffix, std::string text, double value) {
     samples_.push_back({.name = fmt::format("{}{}", family.name, suffix),
                         .labels = std::move(text),
@@ -68,11 +68,11 @@ void Page::put(const Family& family, const std::string& labels, const Histogram&
   for (unsigned bits = kBucketFirst; bits <= kBucketLast; ++bits) {
     const std::uint64_t end = std::uint64_t{1} << bits;
     line("_bucket", joined(labels, fmt::format("le=\"{}\"", static_cast<double>(end) / 1e6)),
-         static_cast<double>(histogram.below(end)));
+         static_cast<double>(times.below[bits - kBucketFirst]));
   }
-  const auto count = static_cast<double>(histogram.count());
+  const auto count = static_cast<double>(times.count);
   line("_bucket", joined(labels, "le=\"+Inf\""), count);
-  line("_sum", labels, histogram.sum() / 1e6);
+  line("_sum", labels, times.sum_us / 1e6);
   line("_count", labels, count);
 }
 

@@ -15,10 +15,6 @@
 
 namespace qudag::telemetry {
 
-/// The buckets of a histogram: below 2^k microseconds. The records are exact at these ends.
-inline constexpr unsigned kBucketFirst = 6;  // 64 us
-inline constexpr unsigned kBucketLast = 26;  // 67 s
-
 class Page {
  public:
   /// The records of all shards: `get(record)` is what the table is about.
@@ -42,7 +38,7 @@ class Page {
  private:
   std::string text_of(const Labels& labels, std::size_t index) const;
   void put(const Family& family, std::string labels, double value);
-  void put(const Family& family, const std::string& labels, const Histogram& histogram);
+  void put(const Family& family, const std::string& labels, const Times& times);
 
   std::string common_;
   std::vector<MetricSample> samples_;
@@ -58,8 +54,8 @@ void Page::add(const Metric<Stats> (&table)[N], const Records& records, Get get)
     if (!row.family.name.empty()) family = row.family;
     for (std::size_t i = 0; i < row.labels.count; ++i) {
       if (family.kind == Kind::seconds) {
-        Histogram all;
-        for (const auto& record : records) all.merge(row.source.histogram(get(record), i));
+        Times all;
+        for (const auto& record : records) row.source.add_to(all, get(record), i);
         put(family, text_of(row.labels, i), all);
         continue;
       }

@@ -1,19 +1,41 @@
 #!/usr/bin/env python3
-"""docs/reference/metrics.md has every metric of a running node, and no other.
+"""docs/reference/metrics.md has every metric of a running node, and no other; and the board,
+docs/reference/dashboard.json, asks for none that a node does not have.
 
 Usage: metrics_test.py QUDAG REFERENCE_PAGES [--write]
 """
 
+import json
+import pathlib
+import re
 import subprocess
 import sys
 
 from live_node import live_node
+
+BOARD = pathlib.Path(__file__).parents[2] / "docs" / "reference" / "dashboard.json"
+
+
+def unknown_on_board(page):
+    """Metrics, and labels of them, that the board asks for and the page does not have."""
+    rows = [line for line in page.splitlines() if line and not line.startswith("#")]
+    names = {re.match(r"\w+", row)[0] for row in rows}
+    labels = set(re.findall(r'(\w+)="', page))
+    targets = [target for panel in json.loads(BOARD.read_text())["panels"] for target in panel["targets"]]
+    asked = {name for one in targets for name in re.findall(r"\b(?:qudag|process)_\w+", one["expr"])}
+    by = {name.strip() for one in targets for part in re.findall(r"\bby \(([^)]*)\)", one["expr"])
+          for name in part.split(",")}
+    by |= {name for one in targets for name in re.findall(r"{{(\w+)}}", one["legendFormat"])}
+    return sorted(asked - names) + sorted(by - labels)
 
 
 def main():
     program, tool, *write = sys.argv[1:]
     with live_node(program) as node:
         page = node.ask("GET", "/metrics")[2]
+    if unknown := unknown_on_board(page):
+        print(f"{BOARD.name} asks for what no node has: {', '.join(unknown)}")
+        return 1
     check = [] if write else ["--check"]
     return subprocess.run([sys.executable, tool, *check, "--metrics", "-"], input=page, text=True).returncode
 

@@ -59,7 +59,7 @@ class Network(Testbed):
         return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith(name))
 
     def sent(self):
-        first = self.metric("a", 'qudag_message_bytes_total{direction="out"}')
+        first = self.metric("a", 'qudag_message_bytes_total{direction="out"')
         again = self.metric("a", "qudag_message_bytes_again_total")
         return first + again, self.metric("a", 'qudag_bytes_total{direction="out"}')
 

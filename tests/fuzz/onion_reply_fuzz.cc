@@ -18,7 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
               raw.end() - static_cast<std::ptrdiff_t>(std::min(in.size(), raw.size())));
   if (const auto record = parse_reply_record(raw)) {
     std::array<std::byte, limits::kReplyRecordBytes> again;
-    write_reply_record(record->ct2.first<limits::kKemCiphertextBytes>(), record->status, again);
+    write_reply_record(record->ct2.first<limits::kKemCiphertextBytes>(), record->status,
+                       record->times, again);
     QUDAG_ASSERT(again == raw);  // one encoding only
   }
 

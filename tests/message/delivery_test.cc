@@ -80,8 +80,8 @@ TEST_P(Largest, SixtyFourMebibytesWithProgress) {
   } else {
     EXPECT_EQ(gathered, size);
   }
-  EXPECT_EQ(world[0].messages->stats().bytes_sent, size);
-  EXPECT_EQ(world[1].messages->stats().bytes_received, size);
+  EXPECT_EQ(world[0].messages->stats().bytes_sent(), size);
+  EXPECT_EQ(world[1].messages->stats().bytes_received(), size);
   world.expect_empty();
 }
 

@@ -29,7 +29,7 @@ TEST(Failure, ACircuitDiesMidMessageAndTheMessageArrivesOnce) {
   EXPECT_EQ(world.lines(), 2u);
   const MessagesStats sender = world[0].messages->stats();
   EXPECT_EQ(sender.resent, 1u);
-  EXPECT_EQ(sender.bytes_sent, 3 * kMiB) << "first transmissions only";
+  EXPECT_EQ(sender.bytes_sent(), 3 * kMiB) << "first transmissions only";
   EXPECT_EQ(world[1].messages->stats().assemblies_dropped, 1u);
   world.expect_empty();
 }

@@ -58,7 +58,7 @@ TEST_F(Resume, FromWhatTheDestinationHas) {
   EXPECT_EQ(came().unfinished_kept, 1u);
   EXPECT_EQ(came().unfinished_resumed, 1u);
   EXPECT_EQ(sent().resumed, 1u);
-  EXPECT_EQ(sent().bytes_sent, 3 * kMiB);
+  EXPECT_EQ(sent().bytes_sent(), 3 * kMiB);
   EXPECT_GT(sent().bytes_again, 0u) << "what was under way";
   EXPECT_LT(sent().bytes_again, 400u * onion::payload_bytes(Priority::normal));
   expect_delivered(5, 3 * kMiB);

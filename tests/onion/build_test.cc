@@ -337,9 +337,14 @@ TEST(Record, EveryByteOutsideTheFieldsMustBeZero) {
   EXPECT_FALSE(parse_build_record(raw).has_value()) << "nothing rides to a relay";
 
   std::array<std::byte, limits::kReplyRecordBytes> reply;
-  write_reply_record(rng.bytes<limits::kKemCiphertextBytes>(), BuildStatus::unreachable, reply);
+  const HopTimes times{.kept_ms = 25, .waited_ms = 40'000};
+  write_reply_record(rng.bytes<limits::kKemCiphertextBytes>(), BuildStatus::unreachable, times,
+                     reply);
   ASSERT_TRUE(parse_reply_record(reply).has_value());
+  EXPECT_EQ(parse_reply_record(reply)->times, times);
+  constexpr std::size_t kTimesAt = limits::kKemCiphertextBytes + 1;
   for (std::size_t at = limits::kKemCiphertextBytes; at < reply.size(); ++at) {
+    if (at >= kTimesAt && at < kTimesAt + 4) continue;  // any time is one
     auto bad = reply;
     bad[at] ^= std::byte{0x80};
     EXPECT_FALSE(parse_reply_record(bad).has_value()) << at;

@@ -39,10 +39,10 @@ struct GoldenBuild {
   ReplyMessage reply(const Vectors& v, std::size_t last, BuildStatus status,
                      const std::string& name) const {
     ReplyMessage out;
-    seal_reply(accepted[last], status, out);
+    seal_reply(accepted[last], status, out, vector_times(last, last));
     expect_unit(v, name, last, out);
     for (std::size_t i = last; i-- > 0;) {
-      relay_reply(accepted[i], out);
+      relay_reply(accepted[i], out, vector_times(i, last));
       expect_unit(v, name, i, out);
     }
     return out;

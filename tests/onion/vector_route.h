@@ -24,6 +24,12 @@ inline Key256 key(const Vectors& v, const std::string& name) {
   return out;
 }
 
+/// What hop `i` says of its time when hop `last` answers.
+inline HopTimes vector_times(std::size_t i, std::size_t last) {
+  return {.kept_ms = static_cast<std::uint16_t>(1'000 + i),
+          .waited_ms = static_cast<std::uint16_t>(i == last ? 0 : 2'000 + i)};
+}
+
 /// Draws the bytes of a keyed stream, as the vectors want them.
 class StreamRng final : public Rng {
  public:

@@ -53,11 +53,11 @@ TEST(Vectors, BuildAndReply) {
                            .value());
   }
   ReplyMessage reply;
-  seal_reply(accepted[2], BuildStatus::ready, reply);
+  seal_reply(accepted[2], BuildStatus::ready, reply, vector_times(2, 2));
   EXPECT_TRUE(same(crypto::sha256(reply), v.bytes("reply_2_sha256")));
-  relay_reply(accepted[1], reply);
+  relay_reply(accepted[1], reply, vector_times(1, 2));
   EXPECT_TRUE(same(crypto::sha256(reply), v.bytes("reply_1_sha256")));
-  relay_reply(accepted[0], reply);
+  relay_reply(accepted[0], reply, vector_times(0, 2));
   EXPECT_TRUE(same(reply, v.bytes("reply_0")));
 
   const auto result = finish_build(std::move(*pending), reply);
@@ -67,6 +67,7 @@ TEST(Vectors, BuildAndReply) {
     EXPECT_TRUE(same(result->hops[i].forward_chain.span(), v.bytes(hop + "forward_chain")));
     EXPECT_TRUE(same(result->hops[i].backward_chain.span(), v.bytes(hop + "backward_chain")));
     EXPECT_TRUE(same(result->hops[i], accepted[i].secrets));
+    EXPECT_EQ(result->times[i], vector_times(i, 2));
   }
 }
 

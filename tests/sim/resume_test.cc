@@ -82,7 +82,7 @@ TEST(Resume, ALargeMessageWhileRelaysDie) {
     EXPECT_TRUE(large.right);
     const message::MessagesStats sent = large.sent();
     const double times =
-        static_cast<double>(sent.bytes_sent + sent.bytes_again) / static_cast<double>(kBytes);
+        static_cast<double>(sent.bytes_sent() + sent.bytes_again) / static_cast<double>(kBytes);
     fmt::print("{} kills in {} ms, {} circuits went on, sent {:.2f} x\n", large.kills,
                (large.world.now().mono - began) / 1ms, sent.resumed, times);
     EXPECT_GE(large.kills, 3u);

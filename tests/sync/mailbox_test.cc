@@ -137,7 +137,7 @@ TEST(Mailbox, ReportsItsBoundAndItsBooks) {
   EXPECT_EQ(report.entered, 5u);
   EXPECT_EQ(report.left, 4u);
   EXPECT_EQ(report.drops[static_cast<std::size_t>(DropReason::items_full)], 2u);
-  EXPECT_EQ(report.waited_max, std::chrono::milliseconds(3));
+  EXPECT_EQ(report.waited.max(), std::chrono::milliseconds(3));
   EXPECT_EQ(report.bytes_max, 4 * sizeof(int));
 }
 

@@ -66,8 +66,8 @@ TEST(Queue, TellsHowLongItemsWaited) {
   EXPECT_EQ(row.bytes_max, 1000u);
   EXPECT_EQ(row.age_max, 1h);
   EXPECT_EQ(row.oldest, 7ms);
-  EXPECT_EQ(row.waited_max, 10ms);
-  EXPECT_GE(row.waited_p50, 10ms);
+  EXPECT_EQ(row.waited.max(), 10ms);
+  EXPECT_GE(row.waited.percentile(50), 10ms);
   EXPECT_EQ(row.entered, 2u);
   EXPECT_EQ(row.left, 1u);
 }

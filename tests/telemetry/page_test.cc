@@ -15,6 +15,8 @@ struct Counts {
   std::array<std::uint64_t, 3> by_priority{};
   double level = 0;
   Histogram took_us;
+  TimeHistogram waited;
+  std::array<TimeHistogram, 3> each_waited;
 };
 
 constexpr Metric<Counts> kTable[] = {
@@ -27,6 +29,10 @@ constexpr Metric<Counts> kTable[] = {
      no_label,
      [](const Counts& c) { return c.level; }},
     {{"qudag_took_seconds", "How long it took.", Kind::seconds}, no_label, &Counts::took_us},
+    {{"qudag_waited_seconds", "How long it waited.", Kind::seconds}, no_label, &Counts::waited},
+    {{"qudag_each_waited_seconds", "The same, by priority.", Kind::seconds},
+     each("priority", kPriorityNames),
+     [](const Counts& c, std::size_t i) -> const TimeHistogram& { return c.each_waited[i]; }},
 };
 static_assert(valid(kTable));
 
@@ -71,6 +77,25 @@ TEST(Page, HistogramsAreBucketsThatMayBeAdded) {
   EXPECT_THAT(page, HasSubstr("qudag_took_seconds_bucket{le=\"+Inf\"} 3\n"
                               "qudag_took_seconds_sum 1.00015\n"
                               "qudag_took_seconds_count 3\n"));
+}
+
+TEST(Page, HistogramsOfEitherKindHaveTheSameBuckets) {
+  using std::chrono::microseconds;
+  std::vector<Counts> shards(2);
+  shards[0].waited.record(microseconds(64));
+  shards[1].waited.record(microseconds(1'000'000), 2);
+  shards[1].each_waited[2].record(microseconds(3));
+  const std::string page = page_of(shards);
+  EXPECT_THAT(page, HasSubstr("# TYPE qudag_waited_seconds histogram\n"
+                              "qudag_waited_seconds_bucket{le=\"6.4e-05\"} 0\n"
+                              "qudag_waited_seconds_bucket{le=\"0.000128\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("qudag_waited_seconds_bucket{le=\"1.048576\"} 3\n"));
+  EXPECT_THAT(page, HasSubstr("qudag_waited_seconds_bucket{le=\"+Inf\"} 3\n"
+                              "qudag_waited_seconds_sum 2.000064\n"
+                              "qudag_waited_seconds_count 3\n"));
+  EXPECT_THAT(page,
+              HasSubstr("qudag_each_waited_seconds_bucket{priority=\"low\",le=\"6.4e-05\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("qudag_each_waited_seconds_count{priority=\"high\"} 0\n"));
 }
 
 MetricSample sample(std::string name, std::string labels, std::string help, double value) {

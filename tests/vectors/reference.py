@@ -327,7 +327,8 @@ def reply_units(hops, last, status):
     u, d = 6912, 1152
     units, rest = [], bytes(u - d)
     for i in range(last, -1, -1):
-        record = hops[i]["ct2"] + bytes([status if i == last else 0]) + bytes(15)
+        times = struct.pack(">HH", 1000 + i, 0 if i == last else 2000 + i)
+        record = hops[i]["ct2"] + bytes([status if i == last else 0]) + times + bytes(11)
         y, tag = seal(hops[i]["reply_key"], nonce(0), record + rest)
         units.insert(0, tag + y)
         rest = units[0][:u - d]
@@ -347,7 +348,7 @@ def open_reply(hops, reply):
             except AssertionError:
                 assert i > 0, "layer 1 verifies in any case"
                 break
-            assert text[:1120] == hop["ct2"] and text[1121:1136] == bytes(15)
+            assert text[:1120] == hop["ct2"] and text[1125:1136] == bytes(11)
             if text[1120] != 0 or i + 1 == len(hops):
                 return i, text[1120]
             unit = text[1136:] + dropped.get(i, b"")

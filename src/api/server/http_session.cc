@@ -176,7 +176,13 @@ asio::awaitable<bool> HttpSession::one_request() {
     const RequestError& no = request.error();
     co_return co_await answer(no.status, error_json(no.error), "application/json", no.allow);
   }
-  co_return co_await dispatch(*request, parser);
+  const auto begun = std::chrono::steady_clock::now();
+  const std::size_t kind = request->index();
+  const bool more = co_await dispatch(*request, parser);
+  if (kind < hub_->stats.took.size()) {
+    hub_->stats.took[kind].record(std::chrono::steady_clock::now() - begun);
+  }
+  co_return more;
 }
 
 asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parser) {

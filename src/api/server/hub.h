@@ -6,7 +6,9 @@
 
 #include "api/server/hand.h"
 #include "api/server/left.h"
+#include "api/server/request.h"
 #include "api/server/subscriber_queue.h"
+#include "base/time_histogram.h"
 #include "crypto/random.h"
 #include "telemetry/page.h"
 
@@ -17,7 +19,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 
+#include <array>
 #include <atomic>
+#include <iterator>
 #include <list>
 #include <unordered_map>
 #include <unordered_set>
@@ -35,11 +39,12 @@ struct ApiStats {
   std::uint64_t messages_out = 0;
   std::atomic<std::uint64_t> messages_refused{0};  // on the shards' threads, the rest on the API's
   std::uint64_t pauses = 0;
+  std::array<TimeHistogram, std::size(kAnsweredRequests)> took;  // requests, by kind
 };
 
 namespace metrics {
 
-using telemetry::Kind, telemetry::no_label;
+using telemetry::each, telemetry::Kind, telemetry::no_label;
 
 inline constexpr telemetry::Metric<ApiStats> kApi[] = {
     {{"qudag_api_connections_open", "Connections to the local API that are open.", Kind::gauge},
@@ -50,6 +55,13 @@ inline constexpr telemetry::Metric<ApiStats> kApi[] = {
      no_label,
      &ApiStats::connections_refused},
     {{"qudag_api_requests_total", "HTTP requests."}, no_label, &ApiStats::requests},
+    {{"qudag_api_request_seconds",
+      "Time from the header of an HTTP request to the end of its answer; of sends and replies "
+      "until "
+      "the outcome.",
+      Kind::seconds},
+     each("request", kAnsweredRequests),
+     [](const ApiStats& s, std::size_t i) -> const TimeHistogram& { return s.took[i]; }},
     {{"qudag_api_requests_malformed_total", "HTTP requests that were not understood."},
      no_label,
      &ApiStats::requests_malformed},

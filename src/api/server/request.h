@@ -60,8 +60,11 @@ struct GetPage {
 /// GET /v1/stream with a WebSocket upgrade
 struct OpenStream {};
 
-using Request = std::variant<PostMessage, PostReply, CancelMessage, GetMessages, AcknowledgeMessage,
-                             GetPage, OpenStream>;
+/// First those that are over when they are answered; the others last until the client goes.
+using Request = std::variant<PostMessage, PostReply, CancelMessage, AcknowledgeMessage, GetPage,
+                             GetMessages, OpenStream>;
+inline constexpr std::string_view kAnsweredRequests[] = {"send", "reply", "cancel", "acknowledge",
+                                                         "page"};
 
 /// An error and the HTTP status that it is answered with.
 struct RequestError {

@@ -91,6 +91,15 @@ LinkInfo Connection::info() const {
   return out;
 }
 
+std::optional<Duration> Connection::look() {
+  if (conn_ == nullptr) return std::nullopt;
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(conn_, &info);
+  shared_.stats.packets_lost += info.pkt_lost - std::exchange(lost_counted_, info.pkt_lost);
+  if (state() != LinkState::ready || info.smoothed_rtt == 0) return std::nullopt;
+  return Duration(static_cast<Duration::rep>(info.smoothed_rtt));
+}
+
 // ---- The turn -----------------------------------------------------------------------------------
 
 Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {

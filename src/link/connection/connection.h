@@ -52,6 +52,8 @@ class Connection {
   /// Usable for dial(): not ending, and the peer did not say goodbye.
   bool reusable() const;
   LinkInfo info() const;
+  /// Its round trip; nothing unless it is ready. Counts the packets that were lost meanwhile.
+  std::optional<Duration> look();
   std::size_t held_datagrams() const { return held_.size(); }
 
   // The turn.
@@ -195,6 +197,7 @@ class Connection {
   void free_stream(Stream& stream);
   void free_all_streams();
   void note_sent(Stream& stream, std::size_t bytes);
+  void sample_wait(Stream& stream);
   bool follow_rule(Lifecycle::Rule rule);
   Duration probe_time() const;
   void give_link_window(std::size_t bytes);
@@ -254,6 +257,7 @@ class Connection {
   std::int64_t filled_stream_ = -1;
   bool wrote_ = false;    // in this flush
   TimePoint asked_at_{};  // when a packet last left that the peer acknowledges
+  std::uint64_t lost_counted_ = 0;  // packets, by look()
 
   // What the peer waits for (acknowledgements, windows) and may ride on data, see
   // touch_for_answer().

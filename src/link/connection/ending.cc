@@ -166,6 +166,7 @@ Error Connection::retire() {
   handshake_bytes_.reset();
   link_bytes_.reset();
   early_.reset();
+  (void)look();
   if (conn_ != nullptr) ngtcp2_conn_del(conn_);
   conn_ = nullptr;
   free_all_streams();

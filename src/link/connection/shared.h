@@ -49,6 +49,9 @@ inline AdmissionOptions admission_options(const EndpointOptions& o) {
           .prefix_handshakes_per_second = o.prefix_handshakes_per_second};
 }
 
+/// Of a block's queued_at: 2^14 ns.
+inline constexpr unsigned kTickBits = 14;
+
 struct Shared {
   Shared(EndpointOptions endpoint_options, TlsContexts contexts, memory::BlockPool& block_pool,
          Rng& random, LinkEvents& owner)
@@ -67,7 +70,11 @@ struct Shared {
              .replaced_max = options.replaced_drain_max,
              .age_max = options.age_max},
         window_kib(static_cast<std::uint16_t>(options.stream_window_bytes / 1024)),
-        grown(window_kib, options.long_windows_bytes / 1024) {}
+        grown(window_kib, options.long_windows_bytes / 1024),
+        cells_waited{CrowdTimes(options.streams_shown_least),
+                     CrowdTimes(options.streams_shown_least),
+                     CrowdTimes(options.streams_shown_least)},
+        round_trips(options.streams_shown_least) {}
 
   memory::SlabHeap heap;  // of ngtcp2 and of streams; ends after all that is in it
   EndpointOptions options;
@@ -94,16 +101,22 @@ struct Shared {
   std::array<bool, kLevelCount> paused{};  // levels whose windows do not grow
   std::uint16_t window_kib = 0;            // the usual window of a stream
   WindowSum grown;                         // windows of streams beyond their first size
-  std::size_t half_open = 0;               // accepted, handshake not complete
-  std::size_t dials_for_others = 0;        // under way
-  Key256 reset_secret;                     // of stateless reset tokens; the same after a restart
-  Key256 retry_secret;                     // of Retry tokens; new with every endpoint
+  std::array<CrowdTimes, kPriorityCount> cells_waited;
+  CrowdTimes round_trips;
+  std::uint8_t levels_to_sample = 0;  // bits: whose wait is not yet measured in this turn
+  std::size_t half_open = 0;          // accepted, handshake not complete
+  std::size_t dials_for_others = 0;   // under way
+  Key256 reset_secret;                // of stateless reset tokens; the same after a restart
+  Key256 retry_secret;                // of Retry tokens; new with every endpoint
   MtuProbes probes;
   ngtcp2_mem memory{};  // the heap, as ngtcp2 wants it
 
-  /// For ages of up to some days.
-  std::uint32_t milliseconds() const {
-    return static_cast<std::uint32_t>(now.mono.time_since_epoch() / std::chrono::milliseconds(1));
+  /// For ages of up to 19 hours.
+  std::uint32_t ticks() const {
+    return static_cast<std::uint32_t>(now.mono.time_since_epoch().count() >> kTickBits);
+  }
+  Duration since(std::uint32_t tick) const {
+    return Duration(Duration::rep{ticks() - tick} << kTickBits);
   }
   ngtcp2_tstamp timestamp() const {
     return static_cast<ngtcp2_tstamp>(now.mono.time_since_epoch().count());

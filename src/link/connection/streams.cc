@@ -29,7 +29,7 @@ Stream* Connection::find(std::int64_t index) {
 }
 
 void Connection::write(Stream& stream, memory::Block block) {
-  block.header()->queued_at = shared_.milliseconds();
+  block.header()->queued_at = shared_.ticks();
   stream.push(std::move(block));
   if (stream.queued_bytes() == 0 || stream.blocked || stream.gone) return;
   if (stream.control() && !control_open_) return;
@@ -88,6 +88,7 @@ void Connection::reset(Stream& stream, EndCode code) {
   if (stream.gone) return;
   stream.gone = true;
   streams_.turns().remove(stream);
+  shared_.stats.unsent_circuit[stream.level()] += stream.queued_bytes();
   stream.drop_queued();
   check(ngtcp2_conn_shutdown_stream(conn_, 0, stream.index(), static_cast<std::uint64_t>(code)));
   touch();
@@ -129,12 +130,14 @@ bool Connection::on_stream_data(Stream& stream, Bytes data, bool fin) {
   if (closing_soon()) return false;
   stream.unconsumed += static_cast<std::uint32_t>(data.size());  // below the stream's window
   if (stream.control()) {
+    shared_.stats.bytes_in[kControlLevel] += data.size();
     const bool ok = on_control_data(data);
     pay_control();
     if (ok && fin) return violation("control stream ended");
     return ok;
   }
   if (stream.gone) {
+    shared_.stats.untaken[stream.level()] += data.size();
     consume(stream, data.size());
     return true;
   }
@@ -159,7 +162,7 @@ void Connection::note_held_back(Stream& stream, std::size_t bytes) {
 void Connection::take_stream_data(Stream& stream, Bytes data) {
   if (life_.note_used(shared_.now.mono)) update_keepalive();
   note_held_back(stream, data.size());
-  shared_.stats.priority_bytes_in[stream.level() - 1u] += data.size();
+  shared_.stats.bytes_in[stream.level()] += data.size();
   shared_.events.on_stream_data(name(stream), stream.context, data, shared_.now);
 }
 
@@ -216,7 +219,11 @@ void Connection::free_stream(Stream& stream) {
 }
 
 void Connection::free_all_streams() {
-  streams_.for_each([this](const Stream& stream) { shared_.grown.remove(stream.window_kib); });
+  streams_.for_each([this](const Stream& stream) {
+    shared_.grown.remove(stream.window_kib);
+    shared_.stats.unsent_link[stream.level()] += stream.queued_bytes();
+  });
+  shared_.stats.unsent_link[kControlLevel] += streams_.control().queued_bytes();
   streams_.free_all();
 }
 
@@ -230,7 +237,16 @@ void Connection::on_acked(Stream& stream, std::size_t bytes) {
   unacked_ -= bytes;
 }
 
+/// Of the first that goes in a turn: what is behind it came later, or leaves with it.
+void Connection::sample_wait(Stream& stream) {
+  shared_.levels_to_sample &= static_cast<std::uint8_t>(~(1u << stream.level()));
+  CrowdTimes& times = shared_.cells_waited[stream.level() - 1u];
+  stream.shown_mark = times.record(shared_.since(stream.next_queued_at()), stream.shown_mark) & 7u;
+}
+
 void Connection::note_sent(Stream& stream, std::size_t bytes) {
+  if ((shared_.levels_to_sample >> stream.level() & 1u) != 0) sample_wait(stream);
+  shared_.stats.bytes_out[stream.level()] += bytes;
   stream.sent(bytes);
   unacked_ += bytes;
   wrote_ = true;

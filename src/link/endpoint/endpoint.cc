@@ -337,8 +337,24 @@ EndpointStats Endpoint::Impl::stats() const {
   out.scratch_bytes = shared_.scratch.high_water_bytes();
   out.windows_grown_bytes = shared_.grown.used() * 1024;
   out.quic_memory_bytes = heap.bytes_used;
+void Endpoint::Impl::look_at_links() {
+  TimeHistogram round_trips;
+  std::size_t streams = 0;
+  for (const Slot& slot : slots_) {
+    const auto round_trip = slot.link ? slot.link->look() : std::nullopt;
+    if (!round_trip) continue;
+    round_trips.record(*round_trip);
+    streams += slot.link->streams();
+  }
+  shared_.round_trips.record_all(round_trips, streams);
+}
+
   out.quic_memory_held = heap.bytes_held;
   out.quic_allocations = heap.allocations;
+  for (std::size_t i = 0; i < kPriorityCount; ++i) {
+    out.cells_waited[i] = shared_.cells_waited[i].shown();
+  }
+  out.round_trips = shared_.round_trips.shown();
   out.quic_system_allocations = heap.system_allocations;
   return out;
 }
@@ -513,7 +529,8 @@ Endpoint::MemoryHeld Endpoint::held(StreamId stream) const {
   const std::size_t bytes = found->queued_bytes() + found->unacked_bytes();
   if (bytes == 0) return {};
   return {.bytes = bytes,
-          .waited = std::chrono::milliseconds(impl_->shared().milliseconds() - found->oldest())};
+          .waited = std::chrono::duration_cast<std::chrono::milliseconds>(
+              impl_->shared().since(found->oldest()))};
 }
 std::size_t Endpoint::queued_bytes(StreamId stream) const {
   Stream* found = nullptr;
@@ -547,3 +564,4 @@ EndpointStats Endpoint::stats() const { return impl_->stats(); }
 void Endpoint::report(BoundedList& out) const { impl_->report(out); }
 
 }  // namespace qudag::link
+void Endpoint::look_at_links() { impl_->look_at_links(); }

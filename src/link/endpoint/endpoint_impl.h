@@ -79,6 +79,7 @@ class Endpoint::Impl {
   // endpoint.cc
   LinkId free_slot();
   void keep(LinkId id, std::unique_ptr<Connection> link);
+  void look_at_links();
   void absorb_greeted();
   Connection* twin_of(const Connection& greeted) const;
   void merge(Connection& greeted, Connection& twin);

@@ -13,6 +13,7 @@ namespace qudag::link {
 namespace {
 
 constexpr int kRoundsMax = 3;
+constexpr std::uint8_t kSampledLevels = (1u << kLevelCount) - 1 - (1u << kControlLevel);
 constexpr auto kRetiredFor = std::chrono::milliseconds(300);
 
 }  // namespace
@@ -23,6 +24,7 @@ bool Endpoint::Impl::flush(runtime::DatagramSocket& socket, Now now) {
   end_closing();
   accepted_this_turn_ = 0;
   write_left_ = kWriteBytesPerTurn;
+  shared_.levels_to_sample = kSampledLevels;
   blocked_ = !send_queue_.send(socket);
   for (int round = 0; !blocked_ && round < kRoundsMax && !shared_.dirty.empty(); ++round) {
     blocked_ = !write_dirty(socket);

@@ -9,6 +9,8 @@
 // bytes are acknowledged or ngtcp2 closed the stream.
 #pragma once
 
+#include "base/crowd_times.h"
+#include "link/stream/level.h"
 #include "memory/block.h"
 #include "memory/slab_heap.h"
 
@@ -20,13 +22,6 @@
 #include <span>
 
 namespace qudag::link {
-
-/// Whose turn comes first on a link: the control stream, then the priorities.
-inline constexpr std::size_t kLevelCount = 1 + kPriorityCount;
-inline constexpr std::uint8_t kControlLevel = 0;
-inline std::uint8_t level_of(Priority priority) {
-  return static_cast<std::uint8_t>(1 + static_cast<std::uint8_t>(priority));
-}
 
 class Stream {
  public:
@@ -62,6 +57,8 @@ class Stream {
   std::size_t unacked_bytes() const { return unacked_; }
   /// When the oldest block that is still held was queued (BlockHeader::queued_at); 0 if none is.
   std::uint32_t oldest() const { return head_ == nullptr ? 0 : head_->queued_at; }
+  /// The same of the next bytes to be sent. There are some.
+  std::uint32_t next_queued_at() const { return cursor_->queued_at; }
   /// Frees what is in no packet yet: the stream was reset, and ngtcp2 knows nothing of it.
   void drop_queued();
 
@@ -91,6 +88,7 @@ class Stream {
   bool in_report : 1 = false;
   bool gone : 1 = false;     // reset or closed: no more events, no more sending
   bool blocked : 1 = false;  // by the peer's stream window
+  std::uint8_t shown_mark : CrowdTimes::kMarkBits = 0;  // see note_sent()
 
  private:
   static constexpr std::uint8_t kLevelMask = 7;

@@ -149,9 +149,10 @@ Measured Protection::measure(Now now) {
   }
   const link::EndpointStats links = setup_.endpoint.stats();
   for (std::size_t i = 0; i < kPriorityCount; ++i) {
-    out.in_use[i] = links.priority_bytes_in[i] != bytes_seen_[i];
+    const std::size_t level = link::level_of(static_cast<Priority>(i));
+    out.in_use[i] = links.bytes_in[level] != bytes_seen_[level];
   }
-  bytes_seen_ = links.priority_bytes_in;
+  bytes_seen_ = links.bytes_in;
   quiet_ = links.datagrams_in == datagrams_seen_;
   datagrams_seen_ = links.datagrams_in;
   if (behind_since_ != kNever) out.behind = now.mono - behind_since_;

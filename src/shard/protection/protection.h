@@ -173,7 +173,7 @@ class Protection {
   std::array<bool, overload::kActionCount> was_active_{};
   std::array<std::uint64_t, kPriorityCount> messages_dropped_{};
   std::array<std::uint64_t, kPriorityCount> sends_refused_{};
-  std::array<std::uint64_t, kPriorityCount> bytes_seen_{};  // of streams, by priority
+  link::ByLevel bytes_seen_{};  // of streams
   std::uint64_t reclaimed_bytes_ = 0;
   const std::uint64_t near_bytes_;
   TimePoint due_{};
