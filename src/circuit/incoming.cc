@@ -64,6 +64,7 @@ void Incoming::whole(Circuit& circuit, Opening& opening, Now now) {
   if (waiting_.empty() && has_turn(now)) return accept(circuit, opening, now);
   opening.waits = true;
   core_.set_deadline(circuit, circuit.created + core_.options.build_timeout);
+  // Each circuit waits once, so with those that have ended gone there is room.
   if (waiting_.size() >= core_.options.building_max) forget_gone();
   waiting_.push(circuit.previous.stream.link, circuit.id);
 }

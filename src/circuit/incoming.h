@@ -23,7 +23,10 @@ class Destination;
 class Incoming {
  public:
   Incoming(Core& core, Relay& relay, Destination& destination)
-      : core_(core), relay_(relay), destination_(destination) {}
+      : core_(core),
+        relay_(relay),
+        destination_(destination),
+        waiting_(core.options.building_max) {}
 
   void on_opened(StreamId stream, Now now);
   /// Takes from `data` what belongs to preface and build.

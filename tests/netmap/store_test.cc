@@ -1,5 +1,6 @@
 // The store and the verification queue alone: digests that always fit, bounds, turns.
 #include "netmap/map/store.h"
+#include "support/allocation_count.h"
 
 #include "netmap/fixture.h"
 #include "netmap/gossip/verify_queue.h"
@@ -131,6 +132,23 @@ TEST(VerifyQueue, IsBoundedInBytesAndAge) {
   EXPECT_EQ(std::to_integer<unsigned>(next->raw[0]), 2u) << "the first was too old";
   EXPECT_EQ(queue.dropped(), 1u);
   EXPECT_TRUE(queue.empty());
+}
+
+TEST(VerifyQueue, OwnsItsPlacesFromTheBeginning) {
+  VerifyQueue queue(64);
+  const std::vector<std::byte> descriptor(6'500, std::byte{7});
+  std::size_t verified = 0;
+  const std::uint64_t before = qudag::test::allocations();
+  for (std::uint32_t i = 0; i < 100'000; ++i) {
+    queue.push(node_link(i % 40), descriptor, TimePoint{});
+    if (i % 3 != 0) verified += queue.pop(TimePoint{}) ? 1 : 0;
+  }
+  EXPECT_EQ(qudag::test::allocations(), before);
+  EXPECT_EQ(queue.size(), 64u);
+  EXPECT_GT(verified, 60'000u);
+  const auto next = queue.pop(TimePoint{});
+  ASSERT_TRUE(next);
+  EXPECT_TRUE(std::ranges::equal(next->raw, descriptor));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // What M1 promises, counted: a million operations on each queue, and nothing from the allocator.
 #include "support/allocation_count.h"
+#include "sync/fair_lines.h"
 #include "sync/mailbox.h"
 #include "sync/queue.h"
 
@@ -44,6 +45,22 @@ TEST(Allocations, NoneInAMillionOperationsOfAMailbox) {
   }
   EXPECT_EQ(test::allocations(), before);
   EXPECT_GT(taken, kOperations - 1'000);
+}
+
+TEST(Allocations, NoneInAMillionOperationsOfFairLines) {
+  constexpr std::size_t kPlaces = 2'048;
+  FairLines<std::uint64_t> lines(kPlaces);
+  std::uint64_t taken = 0;
+  const std::uint64_t before = test::allocations();
+  for (std::uint64_t i = 0; i < kOperations; ++i) {
+    const std::uint64_t key = i * 7 % 300;  // lines come and go
+    if (lines.size() == kPlaces) static_cast<void>(lines.drop_first(lines.longest(key)));
+    lines.push(key, i);
+    if (i % 3 != 0) taken += lines.pop() ? 1 : 0;
+    if (i % 1'000 == 0) lines.forget(key);
+  }
+  EXPECT_EQ(test::allocations(), before);
+  EXPECT_GT(taken, kOperations / 2);
 }
 
 }  // namespace

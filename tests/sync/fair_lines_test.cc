@@ -16,7 +16,7 @@ std::vector<int> drain(FairLines<int>& lines) {
 }
 
 TEST(FairLines, LinesTakeTurnsAndEachKeepsItsOrder) {
-  FairLines<int> lines;
+  FairLines<int> lines(12);
   for (const int item : {11, 12, 13}) lines.push(1, item);
   for (const int item : {21, 22}) lines.push(2, item);
   lines.push(3, 31);
@@ -26,7 +26,7 @@ TEST(FairLines, LinesTakeTurnsAndEachKeepsItsOrder) {
 }
 
 TEST(FairLines, TheTurnGoesOnWhereItWas) {
-  FairLines<int> lines;
+  FairLines<int> lines(12);
   lines.push(1, 11);
   lines.push(2, 21);
   EXPECT_EQ(lines.pop()->item, 11);
@@ -36,7 +36,7 @@ TEST(FairLines, TheTurnGoesOnWhereItWas) {
 }
 
 TEST(FairLines, TheLongestGivesWayAndTheNewcomerCounts) {
-  FairLines<int> lines;
+  FairLines<int> lines(12);
   for (const int item : {1, 2, 3}) lines.push(7, item);
   for (const int item : {4, 5, 6}) lines.push(8, item);
   EXPECT_EQ(lines.longest(8), 8u);
@@ -47,7 +47,7 @@ TEST(FairLines, TheLongestGivesWayAndTheNewcomerCounts) {
 }
 
 TEST(FairLines, ForgettingAndErasingKeepTheCount) {
-  FairLines<int> lines;
+  FairLines<int> lines(12);
   for (int i = 0; i < 12; ++i) lines.push(static_cast<std::uint64_t>(i % 3), i);
   lines.forget(1);
   lines.forget(99);
@@ -62,7 +62,7 @@ TEST(FairLines, ForgettingAndErasingKeepTheCount) {
 // waiting is served at every round of the others.
 TEST(FairLines, AgreesWithItsPromiseUnderRandomTraffic) {
   std::mt19937 draw(7);
-  FairLines<int> lines;
+  FairLines<int> lines(20'001);
   std::size_t in = 0, out = 0;
   int waited = 0;
   lines.push(1'000, -1);

@@ -223,7 +223,7 @@ asio::awaitable<bool> HttpSession::send_body(HeaderParser& parser, bool lines, S
   Result<Buffer> body = co_await read_body(parser);
   if (!body) co_return co_await answer(body.error());
 
-  SubscriberPort port(*hub_, stream_.get_executor());
+  SubscriberPort port(*hub_, stream_.get_executor(), ClientKind::one_send);
   port_ = &port;
   const std::shared_ptr<SubscriberQueue> queue = port.queue();
   Progress progress;
@@ -278,7 +278,7 @@ asio::awaitable<bool> HttpSession::acknowledge(const AcknowledgeMessage& request
 /// Waits for the outcome in port_, which is the answer.
 asio::awaitable<bool> HttpSession::wait_and_answer() {
   stream_.expires_never();
-  std::vector<OutItem> items;
+  OutItems items = port_->queue()->batch();
   co_await port_->wait(items);
   if (port_->ended()) co_return false;
   const Delivery& delivery = std::get<OutcomeItem>(items.front()).delivery;
@@ -290,7 +290,7 @@ asio::awaitable<bool> HttpSession::wait_and_write_lines(std::optional<MessageId>
   stream_.expires_never();
   if (!co_await begin_lines("application/x-ndjson")) co_return false;
   if (id && !co_await write_chunk(accepted_json(*id))) co_return false;
-  std::vector<OutItem> items;
+  OutItems items = port_->queue()->batch();
   for (;;) {
     co_await port_->wait(items);
     if (port_->ended()) co_return false;
@@ -391,7 +391,7 @@ std::string text_of(const Message& message, bool raw) {
 /// Ends when the client goes, or after `count` messages; where the client acknowledges them, after
 /// the last of them was.
 asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
-  SubscriberPort port(*hub_, stream_.get_executor());
+  SubscriberPort port(*hub_, stream_.get_executor(), ClientKind::messages);
   Hand hand(*hub_, port.queue());
   port_ = &port;
   stream_.expires_never();
@@ -415,7 +415,7 @@ asio::awaitable<bool> HttpSession::get_messages(GetMessages get) {
   });
   hub_->subscribers.add(port.queue(), get.channel);
   if (hub_->left) hub_->left->offer(get.channel);
-  std::vector<OutItem> items;
+  OutItems items = port.queue()->batch();
   for (bool open = true; open;) {
     co_await port.wait(items);
     if (port.ended()) break;
@@ -503,7 +503,7 @@ asio::awaitable<bool> HttpSession::end_lines() {
 
 }  // namespace
 
-asio::awaitable<void> SubscriberPort::wait(std::vector<OutItem>& items) {
+asio::awaitable<void> SubscriberPort::wait(OutItems& items) {
   while (!queue_->take(items) && !ended_) {
     signal_.expires_at(asio::steady_timer::time_point::max());
     co_await signal_.async_wait(kTuple);

@@ -150,8 +150,8 @@ class SessionEntry {
 /// An queue with the timer that its wake-ups cancel. Lives in the session's coroutine frame.
 class SubscriberPort {
  public:
-  SubscriberPort(Hub& hub, asio::any_io_executor executor)
-      : hub_(hub), signal_(executor), queue_(std::make_shared<SubscriberQueue>(hub.options)) {
+  SubscriberPort(Hub& hub, asio::any_io_executor executor, ClientKind kind)
+      : hub_(hub), signal_(executor), queue_(std::make_shared<SubscriberQueue>(hub.options, kind)) {
     queue_->open(std::move(executor), [this] { signal_.cancel(); });
     at_ = hub_.outboxes.insert(hub_.outboxes.end(), queue_.get());
   }
@@ -173,7 +173,7 @@ class SubscriberPort {
   }
   bool ended() const { return ended_; }
   /// Returns with at least one item, or with none after end().
-  asio::awaitable<void> wait(std::vector<OutItem>& items);
+  asio::awaitable<void> wait(OutItems& items);
 
  private:
   Hub& hub_;

@@ -147,7 +147,7 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
       : hub_(std::move(hub)),
         entry_(entry),
         socket_(std::move(stream)),
-        port_(*hub_, socket_.get_executor()),
+        port_(*hub_, socket_.get_executor(), ClientKind::stream),
         hand_(*hub_, port_.queue()),
         writer_ended_(socket_.get_executor(), asio::steady_timer::time_point::max()),
         reader_ended_(socket_.get_executor(), asio::steady_timer::time_point::max()),
@@ -295,7 +295,7 @@ asio::awaitable<void> StreamSession::wait_for_reader() {
 }
 
 asio::awaitable<void> StreamSession::write() {
-  std::vector<OutItem> items;
+  OutItems items = port_.queue()->batch();
   Batch batch;
   beast::error_code failed;
   while (!failed) {

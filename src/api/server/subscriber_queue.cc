@@ -1,5 +1,6 @@
 #include "api/server/subscriber_queue.h"
 
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
@@ -22,20 +23,51 @@ std::unique_lock<std::mutex> lock_soon(std::mutex& mutex) {
 
 }  // namespace
 
+namespace {
+
+/// Outcomes, entries of progress and answers are each as many as `outstanding`, and one that says
+/// that there are too many; of a GET also the words that it is over.
+std::size_t slots_of(const config::ApiOptions& options, ClientKind kind) {
+  constexpr std::size_t kFew = 16;
+  switch (kind) {
+    case ClientKind::one_send:
+      return kFew;
+    case ClientKind::messages:
+      return 2 * options.queue_messages + kFew;
+    case ClientKind::stream:
+      return 2 * options.queue_messages + 3 * options.outstanding + kFew;
+  }
+  return kFew;
+}
+
+}  // namespace
+
+SubscriberQueue::SubscriberQueue(const config::ApiOptions& options, ClientKind kind)
+    : slots_(slots_of(options, kind)),
+      messages_max_(options.queue_messages),
+      bytes_max_(options.queue_bytes),
+      items_(batch()) {}
+
+OutItems SubscriberQueue::batch() const {
+  OutItems out;
+  out.reserve(slots_);
+  return out;
+}
+
 void SubscriberQueue::open(boost::asio::any_io_executor executor, std::function<void()> wake) {
   const std::lock_guard lock(mutex_);
-  executor_ = std::move(executor);
+  executor_ = *executor.target<boost::asio::io_context::executor_type>();
   wake_ = std::move(wake);
   open_ = true;
 }
 
 std::vector<Message> SubscriberQueue::close() {
-  std::vector<OutItem> dropped;  // ends after the lock: buffers go back to their pools
+  OutItems dropped;  // ends after the lock: buffers go back to their pools
   {
     const std::lock_guard lock(mutex_);
     open_ = false;
     wake_ = nullptr;
-    executor_ = {};
+    executor_.reset();
     dropped.swap(items_);
   }
   std::vector<Message> left;
@@ -61,11 +93,21 @@ void SubscriberQueue::push(std::unique_lock<std::mutex>& lock, OutItem item) {
   items_.push_back(std::move(item));
   if (scheduled_) return;
   scheduled_ = true;
+  if (std::exchange(posted_, true)) return;
   // Under the lock, so that close() cannot come between: after it the executor may be gone.
-  boost::asio::post(executor_, [self = shared_from_this()] {
-    if (self->wake_) self->wake_();
-  });
+  boost::asio::post(*executor_,
+                    boost::asio::bind_allocator(WakeRoom<std::byte>(*this),
+                                                [self = shared_from_this()] { self->woken(); }));
   lock.unlock();
+}
+
+/// Its room is free again: asio gives it back before it calls.
+void SubscriberQueue::woken() {
+  {
+    const std::lock_guard lock(mutex_);
+    posted_ = false;
+  }
+  if (wake_) wake_();
 }
 
 void SubscriberQueue::push_subscribed() {
@@ -114,7 +156,7 @@ Accept SubscriberQueue::push_message(Message& message) {
   return in_hand ? Accept::later : Accept::taken;
 }
 
-bool SubscriberQueue::take(std::vector<OutItem>& out) {
+bool SubscriberQueue::take(OutItems& out) {
   const std::unique_lock lock = lock_soon(mutex_);
   out.clear();
   out.swap(items_);

@@ -2,7 +2,8 @@
 //
 // A shard pushes; the first push after the queue was found empty posts one wake-up to the API
 // thread, which then takes everything at once, and again until there is nothing. So many small
-// messages cost one lock each, and a post only when the API thread had nothing to do.
+// messages cost one lock each, and a post only when the API thread had nothing to do. The queue and
+// the batch that it is taken in have all their places from the beginning: no push allocates.
 //
 // Threads: push_*() from any thread; open(), take(), written() and close() on the API thread only.
 // Bounds: messages by count and bytes (a full queue is answered Accept::queue_full), and replies by
@@ -14,18 +15,22 @@
 // because a message may end after its client has gone.
 #pragma once
 
+#include "base/mapped_array.h"
 #include "config/api_options.h"
 
 #include <qudag/message.h>
 #include <qudag/metrics.h>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/io_context.hpp>
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -74,10 +79,22 @@ struct WaitingMessage {
 using OutItem = std::variant<OutcomeItem, std::shared_ptr<ProgressSlot>, WaitingMessage,
                              SubscribedItem, NotCancelledItem>;
 
+/// As many places as a client's items can take at once.
+using OutItems = std::vector<OutItem, MappedAllocator<OutItem>>;
+
+/// What its client may have waiting.
+enum class ClientKind : std::uint8_t {
+  one_send,  ///< its outcome, and progress
+  messages,  ///< received ones, and that it has gone
+  stream,    ///< all of these, for many sends
+};
+
 class SubscriberQueue : public std::enable_shared_from_this<SubscriberQueue> {
  public:
-  explicit SubscriberQueue(const config::ApiOptions& options)
-      : messages_max_(options.queue_messages), bytes_max_(options.queue_bytes) {}
+  SubscriberQueue(const config::ApiOptions& options, ClientKind kind);
+
+  /// For take().
+  OutItems batch() const;
 
   /// From now on pushes wake `wake` on `executor`.
   void open(boost::asio::any_io_executor executor, std::function<void()> wake);
@@ -102,28 +119,53 @@ class SubscriberQueue : public std::enable_shared_from_this<SubscriberQueue> {
 
   /// All items in order; false if there is none, and only then the next push wakes: whoever got
   /// items comes back for more. Messages count against the bounds until written().
-  bool take(std::vector<OutItem>& out);
+  bool take(OutItems& out);
   void written(const HeldMessage& what);
   /// Adds its books to a row.
   void add_to(QueueStatus& row);
 
  private:
-  void push(std::unique_lock<std::mutex>& lock, OutItem item);
+  /// Room for the one wake-up that is under way, as an allocator.
+  template <class T>
+  struct WakeRoom {
+    using value_type = T;
+    explicit WakeRoom(SubscriberQueue& owner) : queue(&owner) {}
+    template <class U>
+    WakeRoom(const WakeRoom<U>& other) : queue(other.queue) {}  // NOLINT: as the standard has it
+    T* allocate(std::size_t count) {
+      if (count * sizeof(T) > sizeof queue->wake_room_) return std::allocator<T>().allocate(count);
+      return reinterpret_cast<T*>(queue->wake_room_);
+    }
+    void deallocate(T* at, std::size_t count) {
+      if (count * sizeof(T) > sizeof queue->wake_room_) std::allocator<T>().deallocate(at, count);
+    }
+    template <class U>
+    bool operator==(const WakeRoom<U>& other) const {
+      return queue == other.queue;
+    }
+    SubscriberQueue* queue;
+  };
 
+  void push(std::unique_lock<std::mutex>& lock, OutItem item);
+  void woken();
+
+  const std::size_t slots_;
   const std::size_t messages_max_;
   const std::uint64_t bytes_max_;
 
   std::mutex mutex_;  // guards all below but wake_
   bool open_ = false;
   bool scheduled_ = false;
-  std::vector<OutItem> items_;
+  bool posted_ = false;  // a wake-up that has not come yet
+  OutItems items_;
   HeldMessage held_;
   std::uint64_t entered_ = 0;
   std::uint64_t refused_ = 0;
   std::uint64_t quota_ = UINT64_MAX;
   bool in_hand_ = false;
-  boost::asio::any_io_executor executor_;
+  std::optional<boost::asio::io_context::executor_type> executor_;
   std::function<void()> wake_;  // API thread only
+  alignas(std::max_align_t) std::byte wake_room_[256];
 };
 
 /// Who gets received messages: each message goes to one subscriber of its channel, in turn,

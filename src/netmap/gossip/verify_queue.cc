@@ -15,31 +15,42 @@ constexpr auto kAgeMax = std::chrono::minutes(1);
 
 VerifyQueue::VerifyQueue(std::size_t waiting_max)
     : takes_any_(waiting_max > 0),
+      room_(waiting_max * limits::kDescriptorBytesMax),
       ledger_({std::max<std::size_t>(1, waiting_max),
                std::max<std::size_t>(1, waiting_max) * limits::kDescriptorBytesMax, kAgeMax,
-               sync::WhenFull::drop_oldest}) {}
+               sync::WhenFull::drop_oldest}),
+      lines_(waiting_max) {
+  free_.reserve(waiting_max);
+  for (std::size_t i = waiting_max; i-- > 0;) free_.push_back(static_cast<std::uint32_t>(i));
+}
 
 void VerifyQueue::push(NodeLink link, Bytes raw, TimePoint now) {
-  if (!takes_any_ || raw.size() > ledger_.bounds().bytes_max) {
+  if (!takes_any_ || raw.size() > limits::kDescriptorBytesMax) {
     return ledger_.refuse(DropReason::too_large);
   }
   while (ledger_.refusal(raw.size())) {
     const Item oldest = lines_.drop_first(lines_.longest(link));
-    ledger_.drop(oldest.raw.size(), DropReason::oldest);
+    ledger_.drop(oldest.bytes, DropReason::oldest);
+    free_.push_back(oldest.place);
   }
-  lines_.push(link, {{raw.begin(), raw.end()}, now});
+  const std::uint32_t place = free_.back();
+  free_.pop_back();
+  std::ranges::copy(raw, room_.data() + place * limits::kDescriptorBytesMax);
+  lines_.push(link, {place, static_cast<std::uint32_t>(raw.size()), now});
   ledger_.enter(raw.size());
 }
 
 std::optional<VerifyQueue::Waiting> VerifyQueue::pop(TimePoint now) {
   while (auto next = lines_.pop()) {
-    Item& item = next->item;
+    const Item& item = next->item;
+    free_.push_back(item.place);  // nothing overwrites it before the next push
     if (now - item.since >= kAgeMax) {
-      ledger_.drop(item.raw.size(), DropReason::expired);
+      ledger_.drop(item.bytes, DropReason::expired);
       continue;
     }
-    ledger_.leave(item.raw.size(), now - item.since);
-    return Waiting{next->key, std::move(item.raw)};
+    ledger_.leave(item.bytes, now - item.since);
+    return Waiting{next->key,
+                   {room_.data() + item.place * limits::kDescriptorBytesMax, item.bytes}};
   }
   return std::nullopt;
 }

@@ -1,11 +1,13 @@
 // Descriptors that wait for their signature to be verified: bounded, and fair between links.
 //
 // Links take turns. When the queue is full, the link that has most in it loses its oldest, so a
-// link that floods loses its own.
+// link that floods loses its own. Each has a place of the largest size from the beginning, of which
+// only pages that were used are resident: nothing allocates.
 #pragma once
 
 #include "base/bytes.h"
 #include "base/link_id.h"
+#include "base/mapped_array.h"
 #include "sync/fair_lines.h"
 #include "sync/ledger.h"
 
@@ -20,7 +22,7 @@ class VerifyQueue {
  public:
   struct Waiting {
     NodeLink link;
-    std::vector<std::byte> raw;
+    Bytes raw;  // until the next call
   };
 
   /// waiting_max 0: takes nothing.
@@ -37,11 +39,14 @@ class VerifyQueue {
 
  private:
   struct Item {
-    std::vector<std::byte> raw;
-    TimePoint since;
+    std::uint32_t place = 0;
+    std::uint32_t bytes = 0;
+    TimePoint since{};
   };
 
   const bool takes_any_;
+  MappedArray<std::byte> room_;
+  std::vector<std::uint32_t> free_;  // places in it; the one that was used last is taken first
   sync::Ledger ledger_;
   sync::FairLines<Item, NodeLink> lines_;  // by link
 };

@@ -37,7 +37,7 @@ class FrameQueue {
   std::uint64_t gave_way() const { return gave_way_; }
 
  private:
-  Lines lines_;
+  Lines lines_{kMax};
   std::uint64_t gave_way_ = 0;
 };
 
