@@ -45,6 +45,7 @@ struct Bounded {
   std::string_view name;       // static text, as in docs/reference/limits.md
   std::string_view level;      // of a queue with several
   std::string_view when_full;  // what then happens, in a few words
+  bool of_all_shards = false;  // the bounds are of all shards together: they lend each other
   std::uint64_t items = 0;
   std::uint64_t items_max = 0;
   std::uint64_t bytes = 0;

@@ -221,6 +221,11 @@ std::vector<CircuitInfo> Circuits::list() const {
 }
 
 std::size_t Circuits::size() const { return impl_->core.size(); }
+double Circuits::fullness() const { return impl_->core.fullness(); }
+void Circuits::look_at_places(Now now) {
+  impl_->core.latest = now.mono;
+  impl_->core.look_at_places(now);
+}
 std::size_t Circuits::building() const { return impl_->core.building(); }
 bool Circuits::relays_busily(Duration quiet, Now now) const {
   bool busy = false;
@@ -232,12 +237,12 @@ bool Circuits::relays_busily(Duration quiet, Now now) const {
 
 std::size_t Circuits::failed_hop() const { return impl_->core.failed_hop; }
 CircuitsStats Circuits::stats() const { return impl_->core.stats; }
+HopStats Circuits::hops() const { return impl_->core.hops; }
 void Circuits::report(BoundedList& out) const {
   impl_->core.report(out);
   impl_->incoming.report(out);
 }
 
-HopStats Circuits::hops() const { return impl_->core.hops; }
 // ---- streams ------------------------------------------------------------------------------------
 
 void Circuits::on_stream_opened(StreamId stream, Now now) {

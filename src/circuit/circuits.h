@@ -18,6 +18,7 @@
 #include "base/time.h"
 #include "circuit/stats.h"
 #include "memory/block.h"
+#include "memory/lent_places.h"
 #include "onion/build.h"
 #include "onion/cells.h"
 #include "wire/end_code.h"
@@ -111,7 +112,10 @@ struct CircuitsOptions {
   memory::Budget* memory = nullptr;   // of records and keys; null: no bound
   bool relay = true;                  // take circuits that go on to another hop
   std::size_t circuits_max = 10'000;  // all roles together; the last sixteenth for high priority
-  std::size_t building_max = 256;     // of them not yet ready
+  /// Which of these this shard may have now; null: all of them. Outlives the circuits.
+  memory::LentPlaces* places = nullptr;
+  unsigned shard = 0;
+  std::size_t building_max = 256;  // of them not yet ready
   // When there is no place, the link that holds most gives one up: the build that it began first,
   // or the circuit that has carried nothing for longest. See core.h, places.
   /// Builds of others that are opened in one turn (0.25 ms each); links take turns. 0: all that are
@@ -179,6 +183,11 @@ class Circuits {
   std::optional<CircuitInfo> info(CircuitId circuit) const;
   std::vector<CircuitInfo> list() const;
   std::size_t size() const;
+  /// Of the places that may be used here, 0 to 1.
+  double fullness() const;
+  /// Looks at the places that shards lend each other: says if some are missed, and ends a part of
+  /// what is owed, the quietest first.
+  void look_at_places(Now now);
   /// Of them, those that others begin and that are not ready.
   std::size_t building() const;
   /// Whether a circuit that goes on from here to another node carried a cell in the last `quiet`.
@@ -223,6 +232,7 @@ class Circuits {
   /// Ends every circuit with code shutdown.
   void shutdown(Now now);
   CircuitsStats stats() const;
+  HopStats hops() const;
   void report(BoundedList& out) const;
 
   class Impl;
@@ -232,4 +242,3 @@ class Circuits {
 };
 
 }  // namespace qudag::circuit
-  HopStats hops() const;

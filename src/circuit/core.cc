@@ -48,11 +48,12 @@ Circuit* Core::add(CircuitRole role, Phase phase, Now now) {
     ++stats.refused_memory;
     return nullptr;
   }
-  const SlotHandle handle = table_.insert();
+  const SlotHandle handle = full() ? SlotHandle{} : table_.insert();
   if (!handle) {
     memory_.give(kBuildingBytes);
     return nullptr;
   }
+  tell_places();
   Circuit& circuit = *table_.find(handle);
   circuit.id = {handle.value};
   circuit.role = role;
@@ -67,6 +68,7 @@ void Core::report(BoundedList& out) const {
   using Kind = Bounded::Kind;
   out.push_back(bounded(Kind::table, "circuits", "refuse", table_.size(), table_.capacity(),
                         sizeof(Circuit)));
+  out.back().of_all_shards = options.places != nullptr;
   out.push_back(bounded(Kind::table, "circuits being built, our own", "refuse", building_own_,
                         options.building_max));
   out.push_back(bounded(Kind::table, "circuits being built, by others", "refuse",
@@ -149,6 +151,7 @@ void Core::end(Circuit& circuit, const Ending& how, Now now) {
   if (circuit.waits) turns.forget(id);
   memory_.give(circuit.building ? kBuildingBytes : kReadyBytes - (circuit.resting ? kKeyBytes : 0));
   table_.erase(SlotHandle(id.value));
+  tell_places();
 
   for (const Leaving& side : leaving) {
     if (side.stream.index < 0) continue;

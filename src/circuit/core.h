@@ -63,11 +63,18 @@ class Core {
   bool has_place(Priority priority, std::size_t more) const {
     return priority == Priority::high || table_.size() + more <= places(priority);
   }
-  std::size_t places(Priority priority) const {
-    const std::size_t kept = table_.capacity() / limits::kCircuitsKeptOneIn;
-    return priority == Priority::high ? table_.capacity() : table_.capacity() - kept;
+  /// What the table may hold now.
+  std::size_t most() const {
+    return options.places == nullptr
+               ? table_.capacity()
+               : std::min(table_.capacity(), options.places->most(options.shard));
   }
-  bool full() const { return table_.size() >= table_.capacity(); }
+  std::size_t places(Priority priority) const {
+    const std::size_t all = most();
+    return priority == Priority::high ? all : all - all / limits::kCircuitsKeptOneIn;
+  }
+  bool full() const { return table_.size() >= most(); }
+  double fullness() const;
   std::size_t building() const { return building_.size(); }
 
   // Places (places.cc). A link may use any number of places until they run out. Then the link that
@@ -89,6 +96,7 @@ class Core {
   bool refuses(LinkId link, Priority priority, Now now);
   void note_brought(LinkId link, std::size_t bytes, Now now);
   static constexpr LinkId kOurOwn{};
+  void look_at_places(Now now);
 
   void report(BoundedList& out) const;
   template <class F>
@@ -162,6 +170,7 @@ class Core {
   Sink& sink;
   CircuitEvents* events = nullptr;
   CircuitsStats stats;
+  HopStats hops;
   CellTurns turns;
   std::vector<onion::OnionKey> onion_keys;
   const std::shared_ptr<onion::ReplayWindow> replays;  // shared with the node's other shards
@@ -170,11 +179,12 @@ class Core {
   bool stopping = false;
   Refusal refusal_held, refusal_brought;
 
-  HopStats hops;
  private:
   std::size_t& building_count(const Circuit& circuit);
   void wake(Circuit& circuit);
   void note_not_building(Circuit& circuit);
+  void tell_places();
+  void end_for_place(const std::vector<CircuitId>& ending, Now now);
   /// Bytes: of its circuits that are ready, and of their cells that wait for us.
   std::uint64_t holds(LinkId link, const LinkShare& share) const;
   LinkId link_with_most() const;

@@ -10,6 +10,9 @@
 //             whose circuits, with their cells that wait for us, hold less than half of an equal
 //             share; if it is time, one that brings less than half of an equal share of the cells.
 //
+//   shards    places are lent to whichever shard needs them (memory/lent_places.h); the link with
+//             most gives up its quietest when another shard wants its share back.
+//
 // So whoever comes anew over a link that holds less gets a place, whatever one peer does. Which
 // link a circuit is of is decided by the stream that it came over: who is behind it nobody knows.
 #include "circuit/core.h"
@@ -30,6 +33,8 @@ constexpr Duration kLookAgain = 100ms;
 constexpr Duration kBroughtIn = 1s;
 /// Idle circuits that end at once: a part of the table, so that a search serves many newcomers.
 constexpr std::size_t kAtOnceOneIn = 256;
+/// Of a share: what goes back to another shard at each look.
+constexpr std::size_t kGivenBackOneIn = 16;
 
 /// In the last one to two pieces of time.
 std::uint64_t brought_by(const LinkShare& share, Now now) {
@@ -145,12 +150,35 @@ std::vector<CircuitId> Core::quietest(LinkId link, std::size_t needed, std::size
   }
   const auto is_idle = [now](const auto& one) { return now.mono - one.first >= kIdle; };
   const auto idle = static_cast<std::size_t>(std::ranges::count_if(found, is_idle));
-  std::size_t count = std::min(idle, std::max(needed, table_.capacity() / kAtOnceOneIn));
+  std::size_t count = std::min(idle, std::max(needed, most() / kAtOnceOneIn));
   if (idle < needed && needed <= found.size() && needed - idle <= busy_max) count = needed;
   std::ranges::partial_sort(found, found.begin() + static_cast<std::ptrdiff_t>(count));
   std::vector<CircuitId> out;
   for (std::size_t i = 0; i < count; ++i) out.push_back(found[i].second);
   return out;
+}
+
+void Core::tell_places() {
+  if (options.places != nullptr) options.places->set_used(options.shard, table_.size());
+}
+
+double Core::fullness() const {
+  const std::size_t least = options.places == nullptr ? table_.capacity() : options.places->share();
+  return static_cast<double>(table_.size()) /
+         static_cast<double>(std::max<std::size_t>(1, std::max(least, most())));
+}
+
+/// Another shard with less than its share is short: what goes beyond ours goes back, some at a
+/// time, so that it goes on while the other one really needs more.
+void Core::look_at_places(Now now) {
+  if (options.places == nullptr) return;
+  options.places->look(options.shard);
+  const std::size_t owed = options.places->owed(options.shard);
+  const LinkId fullest = owed > 0 ? link_with_most() : kOurOwn;
+  if (fullest == kOurOwn) return;
+  const std::size_t some =
+      std::min(owed, std::max<std::size_t>(1, options.places->share() / kGivenBackOneIn));
+  end_for_place(quietest(fullest, some, some, now), now);
 }
 
 void Core::make_place(LinkId link, Priority priority, std::size_t more, Now now) {
@@ -166,6 +194,10 @@ void Core::make_place(LinkId link, Priority priority, std::size_t more, Now now)
   const std::vector<CircuitId> ending =
       quietest(itself ? link : fullest, wanted - places(priority), busy_max, now);
   if (ending.empty()) from.none_idle_until = now.mono + kLookAgain;
+  end_for_place(ending, now);
+}
+
+void Core::end_for_place(const std::vector<CircuitId>& ending, Now now) {
   for (const CircuitId id : ending) {
     Circuit* const circuit = find(id);
     if (circuit == nullptr) continue;

@@ -27,6 +27,7 @@
 #include "link/lifecycle.h"
 #include "link/stats.h"
 #include "memory/block.h"
+#include "memory/lent_places.h"
 #include "runtime/driver.h"
 #include "runtime/socket.h"
 #include "wire/end_code.h"
@@ -105,6 +106,8 @@ struct EndpointOptions {
   std::uint8_t shard = 0;  // written into connection ids: first byte % shards == shard
   std::uint8_t shards = 1;
   std::size_t links_max = 1024;
+  /// Which of these this shard may have now; null: all of them. Outlives the endpoint.
+  memory::LentPlaces* places = nullptr;
   /// Dials for others under way, apart from links; the owner chooses which (pool/dial_places.h).
   std::size_t dials_max = 64;
   std::size_t half_open_max = 256;  // above half of it, new peers must prove their address (Retry)
@@ -148,12 +151,14 @@ struct EndpointOptions {
   std::vector<SocketAddress> preferred_address = {};
   /// Prove our identity to the peers that we dial (a relay in gossip); otherwise a throwaway key.
   bool known = false;
-  /// What this machine encrypts fastest with: the suite it offers first, and takes first.
-  crypto::Cipher cipher = crypto::Cipher::aes_256_gcm;
-  /// Peers that dialed us at an address which is gone are dialed from here. A node that is no relay
   /// Times of cells and links are shown where so many streams have part in them: a relay tells
   /// nothing of single circuits, which have up to two streams here.
   std::size_t streams_shown_least = 1;
+  /// Which shard a stranger's link goes to; null: where its first packet came.
+  std::function<std::uint8_t()> place_link = {};
+  /// What this machine encrypts fastest with: the suite it offers first, and takes first.
+  crypto::Cipher cipher = crypto::Cipher::aes_256_gcm;
+  /// Peers that dialed us at an address which is gone are dialed from here. A node that is no relay
   /// dials only whom it chose.
   bool dials_back = true;
   /// Signatures and key exchanges of handshakes run there, and come back through the shard's
@@ -267,10 +272,15 @@ class Endpoint {
   /// Accepted links in the handshake / allowed, and handshakes / allowed rate: the larger.
   double handshake_pressure(Now now);
 
+  /// Looks at the places that shards lend each other: says if some are missed, and ends unused
+  /// links if some are owed.
+  void look_at_places(Now now);
   /// Gives back memory that only a burst needed. Between turns, from maintenance.
   void trim();
   /// Of that, the part that costs nobody anything: empty slabs.
   void trim_heap();
+  /// Round trips and losses of links for stats(), now and then.
+  void look_at_links();
   EndpointStats stats() const;
   void report(BoundedList& out) const;
 
@@ -279,8 +289,6 @@ class Endpoint {
  private:
   explicit Endpoint(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
-  /// Round trips and losses of links for stats(), now and then.
-  void look_at_links();
 };
 
 }  // namespace qudag::link

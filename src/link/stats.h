@@ -23,6 +23,7 @@ struct EndpointStats {
   std::uint64_t steps_waiting = 0;                     // now: for a worker, or at one
   std::uint64_t held_dropped = 0;  // datagrams for a handshake at a worker, beyond its bound
   std::uint64_t links_refused = 0;
+  std::uint64_t links_handed_on = 0;  // strangers' handshakes that another shard was given
   std::array<std::uint64_t, kRefusalCount> refused_by{};  // the same, by reason; own dials apart
   std::uint64_t tokens_taken = 0;  // proofs of address from an earlier link, in place of a Retry
   std::uint64_t retries_sent = 0, version_negotiations = 0, resets_sent = 0;
@@ -64,16 +65,15 @@ struct EndpointStats {
   std::uint64_t quic_system_allocations = 0;  // of those, how many went to the system
 };
 
-inline constexpr std::string_view kWriteBudgets[] = {"write_high", "write_normal", "write_low"};
 inline constexpr std::size_t kStreamsShownLeast = 2 * limits::kCircuitsShownLeast;
 
+inline constexpr std::string_view kWriteBudgets[] = {"write_high", "write_normal", "write_low"};
 
 namespace metrics {
 
 using telemetry::each, telemetry::Kind, telemetry::label, telemetry::no_label, telemetry::same;
 
 inline constexpr telemetry::Metric<EndpointStats> kEndpoint[] = {
-    {{"qudag_handshakes_total", "Handshakes of links, by their result.", Kind::counter},
     {{"qudag_link_bytes_total",
       "Bytes of circuits and of control on links, by priority, each counted once.", Kind::counter},
      label("direction", "in").each("priority", kLevelNames),
@@ -110,6 +110,7 @@ inline constexpr telemetry::Metric<EndpointStats> kEndpoint[] = {
       Kind::seconds},
      no_label,
      &EndpointStats::round_trips},
+    {{"qudag_handshakes_total", "Handshakes of links, by their result.", Kind::counter},
      label("result", "done"),
      &EndpointStats::handshakes_done},
     {same, label("result", "failed"), &EndpointStats::handshakes_failed},
@@ -140,6 +141,12 @@ inline constexpr telemetry::Metric<EndpointStats> kEndpoint[] = {
      [](const EndpointStats& s, std::size_t i) {
        return static_cast<double>(s.refused_by[i + 1]);
      }},
+    {{"qudag_links_handed_on_total",
+      "Links of strangers that were given to a shard with less to do than the one at which their "
+      "first packet came.",
+      Kind::counter},
+     no_label,
+     &EndpointStats::links_handed_on},
     {{"qudag_links_ended_total", "Links that this node ended, by the reason.", Kind::counter},
      label("reason", "silent"),
      &EndpointStats::ended_silent},

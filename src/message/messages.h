@@ -143,7 +143,9 @@ struct MessagesOptions {
   /// What messages of a priority reserve from; null: the budget that Messages was given.
   std::array<memory::Budget*, kPriorityCount> claims{};
   memory::Budget* tables = nullptr;  // what circuits' tables reserve from; null: the same
-  // Not ended, per priority, in messages and in bytes.
+  // Not ended, per priority, in messages and in bytes; of all shards together, if they lend each
+  // other.
+  bool of_all_shards = false;
   std::array<std::size_t, kPriorityCount> waiting_max{
       limits::kQueueHighMax, limits::kQueueNormalMax, limits::kQueueLowMax};
   std::array<std::size_t, kPriorityCount> waiting_bytes_max{

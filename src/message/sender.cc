@@ -659,6 +659,7 @@ void Sender::report(BoundedList& out, Now now) const {
     const Duration oldest = pool_.oldest_waiting(static_cast<Priority>(priority), now);
     out.push_back(books_[priority].report("messages to be sent",
                                           name_of(static_cast<Priority>(priority)), oldest));
+    out.back().of_all_shards = context_.options.of_all_shards;
   }
   out.push_back(bounded(Bounded::Kind::queue, "messages to be signed", "the message waits",
                         to_sign_.size() + signing_, context_.options.sends_max()));

@@ -122,8 +122,8 @@ Status Node::Impl::open_sockets(unsigned shards) {
     thread.loop = std::make_unique<runtime::Loop>(
         thread.socket->native_handle(),
         runtime::LoopOptions{.awake_max = std::chrono::microseconds(options_.awake_us)});
-    thread.limiter = std::make_unique<node::SendLimiter>(
-        shard::messages_max(options_.limits, shards), &send_windows_);
+    thread.limiter =
+        std::make_unique<node::SendLimiter>(shard::messages_max(options_.limits), &send_windows_);
     send_windows_.limiters.push_back(thread.limiter.get());
     thread.ids = std::make_unique<node::MessageIds>(rng_);
     thread.intake =
@@ -164,7 +164,8 @@ Status Node::Impl::start() {
   if (auto ok = open_inbox(); !ok) return ok;
   placement_ = std::make_unique<node::Placement>(
       shards, [this](unsigned shard) { return threads_[shard].loop->busy(); },
-      [] { return runtime::system_now().mono; });
+      [] { return runtime::system_now().mono; },
+      [this](unsigned shard) { return lent_ ? lent_->links.used(shard) : 0; });
   workers_ = std::make_unique<runtime::ThreadWorkerPool>(worker_count());
   hub_ = std::make_unique<shard::GossipHub>(
       netmap::NetmapOptions{.self = id(),
@@ -186,6 +187,7 @@ Status Node::Impl::start() {
   const UnixSeconds today = runtime::system_now().unix_seconds;
   const auto guards =
       std::make_shared<shard::NodeGuards>(state_ ? state_->load_guards(today) : netmap::Guards{});
+  if (shards > 1) lent_ = std::make_shared<shard::LentToShards>(options_.limits, shards);
   std::vector<shard::Sibling*> all;
   for (unsigned i = 0; i < shards; ++i) {
     auto shard = shard::Shard::create({.index = i,
@@ -200,6 +202,7 @@ Status Node::Impl::start() {
                                        .replays = replays,
                                        .delivered = delivered,
                                        .unfinished = unfinished,
+                                       .lent = lent_,
                                        .state = state_.get(),
                                        .guards = guards});
     if (!shard) return std::unexpected(shard.error());

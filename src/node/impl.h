@@ -110,6 +110,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   void on_looked_up(const std::string& name, std::string_view problem) override;
   void on_action(unsigned shard, overload::Action action, bool active, std::string_view worst,
                  double pressure) override;
+  unsigned place_link(unsigned) override { return placement_->place_link(); }
   runtime::Executor& executor(unsigned shard) override { return *threads_[shard].loop; }
   runtime::WorkerPool& workers() override { return *workers_; }
 
@@ -163,6 +164,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   std::unique_ptr<runtime::AddressWatch> addresses_;  // outlives the loop that watches it
   node::SendLimiter::Windows send_windows_;           // constant once the limiters are there
   std::vector<node::ShardThread> threads_;
+  std::shared_ptr<shard::LentToShards> lent_;  // owners: this, shards; null: there is one
   std::unique_ptr<node::Placement> placement_;
   SocketAddress address_;
   TimePoint started_{};

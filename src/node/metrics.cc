@@ -47,9 +47,9 @@ static_assert(telemetry::valid(kQueue));
 /// What shards have in common: counts are added, the oldest item is the oldest of all.
 void merge(Bounded& into, const Bounded& row) {
   into.items += row.items;
-  into.items_max += row.items_max;
+  if (!row.of_all_shards) into.items_max += row.items_max;
   into.bytes += row.bytes;
-  into.bytes_max += row.bytes_max;
+  if (!row.of_all_shards) into.bytes_max += row.bytes_max;
   into.oldest = std::max(into.oldest, row.oldest);
   into.waited.merge(row.waited);
   into.entered += row.entered;

@@ -1,5 +1,5 @@
 // Which shard a flow lives on: where its first message finds the least load, and there until it has
-// been idle for longer than its circuits live.
+// been idle for longer than its circuits live. And which one a link goes to that a stranger begins.
 //
 // Flows are told apart by their hash, in kPlaces places. A place that is in use costs one relaxed
 // load for each message; a place that is free is given to a shard under a lock. Two flows that meet
@@ -27,8 +27,13 @@ class Placement {
 
   /// `busy(shard)`: how long that shard has been busy since its start; called under the lock, on
   /// any thread. `clock` likewise.
+  /// `links(shard)`: how many it has; null: a link goes by the load alone.
   Placement(unsigned shards, std::function<Duration(unsigned)> busy,
-            std::function<TimePoint()> clock);
+            std::function<TimePoint()> clock, std::function<std::size_t(unsigned)> links = nullptr);
+
+  /// For a link that is about to be made. Among shards with as much to do, the one with fewest
+  /// links: what they will bring is not known yet.
+  unsigned place_link();
 
   unsigned shard_of(std::size_t hash) noexcept {
     if (shards_ == 1) return 0;
@@ -55,11 +60,13 @@ class Placement {
   static constexpr std::size_t spread(std::size_t hash) { return hash ^ hash >> 17 ^ hash >> 34; }
 
   unsigned again(std::atomic<std::uint32_t>& place, std::uint32_t round);
+  void look();
   unsigned least_loaded();
 
   const unsigned shards_;
   const std::function<Duration(unsigned)> busy_;
   const std::function<TimePoint()> clock_;
+  const std::function<std::size_t(unsigned)> links_;
   std::array<std::atomic<std::uint32_t>, kPlaces> places_{};
   std::atomic<std::uint32_t> round_{0};
 

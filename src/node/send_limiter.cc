@@ -35,13 +35,19 @@ SendLimiter::SendLimiter(const ByPriority& messages_max, const Windows* windows)
 }
 
 bool SendLimiter::has_room(Priority priority, std::uint64_t under_way, std::uint64_t bytes) const {
-  if (count_of(under_way) >= lanes_[index(priority)].messages_max) return false;
-  if (windows_ == nullptr || under_way == 0) return true;
+  const std::uint64_t most = lanes_[index(priority)].messages_max;
+  if (windows_ == nullptr) return count_of(under_way) < most;
   const std::uint64_t window = windows_->bytes_max[index(priority)];
-  if (bytes_of(under_way) + bytes <= window / windows_->limiters.size()) return true;
-  std::uint64_t all = 0;
-  for (const SendLimiter* limiter : windows_->limiters) all += limiter->bytes_under_way(priority);
-  return all + bytes <= window;
+  const std::uint64_t limiters = windows_->limiters.size();
+  const bool in_share = count_of(under_way) < std::max<std::uint64_t>(1, most / limiters) &&
+                        bytes_of(under_way) + bytes <= window / limiters;
+  if (in_share || under_way == 0) return true;
+  std::uint64_t all = 0, all_bytes = 0;
+  for (const SendLimiter* limiter : windows_->limiters) {
+    all += limiter->under_way(priority);
+    all_bytes += limiter->bytes_under_way(priority);
+  }
+  return all < most && all_bytes + bytes <= window;
 }
 
 bool SendLimiter::enter(Priority priority, std::uint64_t bytes) {

@@ -10,8 +10,10 @@
 // The bytes of a priority have a window (send_windows) that is far below the memory bound: what an
 // application offers above the network's rate is refused here, at once, and never becomes pressure
 // on memory. Every priority has its own, so low cannot fill what normal needs, nor the other way
-// round. The limiters of a node share the windows: each has an equal share for itself, and what
-// others do not use.
+// round. The limiters of a node share the windows, in bytes and in messages: each has an equal
+// share for itself, and what others do not use. So one busy shard may have all; when another one
+// then takes its share, both together have more than the window until messages of the first have
+// ended.
 //
 // Threads: any, but for leave(), which is the shard's. Nothing here makes the shard wait: it takes
 // the lock only to open a limiter that is paused.
@@ -45,7 +47,8 @@ class SendLimiter {
     std::vector<const SendLimiter*> limiters;
   };
 
-  /// `windows` outlives the limiter; null: only messages are counted.
+  /// `messages_max`: of all limiters together. `windows` outlives the limiter; null: it is the only
+  /// one, and only messages are counted.
   explicit SendLimiter(const ByPriority& messages_max, const Windows* windows = nullptr);
 
   /// Counts a message in. False: a limit is reached, and the priority is paused. A message that is

@@ -25,6 +25,7 @@ struct Received {
   MutableBytes data;
   std::size_t segment = 0;
   std::uint8_t ecn = 0;
+  bool handed_on = false;  // by another shard of this node, which chose this one for a new link
 };
 
 /// Datagrams of one size for one destination: `data` is cut every `segment` bytes (UDP_SEGMENT).

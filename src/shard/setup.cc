@@ -26,9 +26,8 @@ T share_of_bound(T total, unsigned shards) {
 
 }  // namespace
 
-std::array<std::uint64_t, kPriorityCount> messages_max(const Limits& limits, unsigned shards) {
-  return {share(limits.queue_high, shards), share(limits.queue_normal, shards),
-          share(limits.queue_low, shards)};
+std::array<std::uint64_t, kPriorityCount> messages_max(const Limits& limits) {
+  return {limits.queue_high, limits.queue_normal, limits.queue_low};
 }
 
 // No shard has a fixed part of the node's memory: any one may fill all that the bound has room for.
@@ -84,7 +83,10 @@ circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStoc
   out.memory = &setup.bound->part(memory::Part::circuits);
   out.relay = setup.options->relay;
   out.replays = setup.replays;
-  out.circuits_max = share(setup.options->limits.circuits, setup.shards);
+  const std::size_t circuits = setup.options->limits.circuits;
+  out.circuits_max = setup.lent ? circuits : share(circuits, setup.shards);
+  out.places = setup.lent ? &setup.lent->circuits : nullptr;
+  out.shard = setup.index;
   out.builds_per_turn = kBuildsPerTurn;
   out.building_max = share(setup.options->limits.circuits_building, setup.shards);
   return out;
@@ -94,7 +96,9 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   link::EndpointOptions out;
   out.shard = static_cast<std::uint8_t>(setup.index);
   out.shards = static_cast<std::uint8_t>(setup.shards);
-  out.links_max = share(setup.options->limits.links, setup.shards);
+  const std::size_t links = setup.options->limits.links;
+  out.links_max = setup.lent ? links : share(links, setup.shards);
+  out.places = setup.lent ? &setup.lent->links : nullptr;
   out.dials_max = dial_rules(setup).dials_max;
   out.redial.retries_per_second /= setup.shards;
   out.redial.retries_at_once = std::max(4.0, out.redial.retries_at_once / setup.shards);
@@ -116,8 +120,14 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.link_window_bytes = std::clamp<std::size_t>(memory / 16, 16 * kWindowMin, 32 * kWindowMax);
   out.workers = &setup.environment->workers();
   out.executor = &setup.environment->executor(setup.index);
+  if (setup.shards > 1) {
+    out.place_link = [environment = setup.environment, index = setup.index] {
+      return static_cast<std::uint8_t>(environment->place_link(index));
+    };
+  }
   out.known = setup.options->known;
   out.dials_back = setup.options->relay;
+  out.streams_shown_least = setup.options->relay ? link::kStreamsShownLeast : 1;
   out.cipher = cipher_of(setup);
   out.packet_bytes_max = setup.options->packet_bytes_max;
   out.congestion = setup.options->congestion;
@@ -127,7 +137,6 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
 }
 
 message::MessagesOptions message_options(const ShardSetup& setup) {
-  out.streams_shown_least = setup.options->relay ? link::kStreamsShownLeast : 1;
   const Limits& limits = setup.options->limits;
   message::MessagesOptions out;
   out.self = setup.identity->id();
@@ -138,11 +147,12 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
                     std::function<void()> work, std::function<void(WorkEnd, Now)> done) {
     return host->workers().submit(std::move(work), host->executor(index), std::move(done));
   };
-  const auto most = messages_max(limits, setup.shards);
+  // Any shard may have nearly all of them: the limiters at the door divide what there is.
+  const auto most = messages_max(limits);
   std::ranges::copy(most, out.waiting_max.begin());
-  // A part of the bound for each shard, but room for the largest message.
-  const auto bytes = [&](std::uint64_t total) {
-    return std::max(limits::kMessageBytesMax, share(total, setup.shards));
+  out.of_all_shards = setup.shards > 1;
+  const auto bytes = [](std::uint64_t total) {  // room for the largest message
+    return std::max<std::uint64_t>(limits::kMessageBytesMax, total);
   };
   out.waiting_bytes_max = {bytes(limits.queue_high_bytes), bytes(limits.queue_normal_bytes),
                            bytes(limits.queue_low_bytes)};

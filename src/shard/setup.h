@@ -6,6 +6,7 @@
 #include "link/dialing/warm_set.h"
 #include "link/endpoint.h"
 #include "memory/bound.h"
+#include "memory/lent_places.h"
 #include "message/messages.h"
 #include "onion/key_stock.h"
 #include "shard/gossip/gossip_hub.h"
@@ -23,6 +24,13 @@
 
 namespace qudag::shard {
 
+/// What all shards of a node lend each other.
+struct LentToShards {
+  LentToShards(const Limits& limits, unsigned shards)
+      : links(limits.links, shards), circuits(limits.circuits, shards) {}
+  memory::LentPlaces links, circuits;
+};
+
 /// All references outlive the shard.
 struct ShardSetup {
   unsigned index = 0;
@@ -38,7 +46,8 @@ struct ShardSetup {
   std::shared_ptr<onion::ReplayWindow> replays = nullptr;     // owners: all shards
   std::shared_ptr<message::Delivered> delivered = nullptr;    // owners: all shards
   std::shared_ptr<message::Unfinished> unfinished = nullptr;  // owners: all shards
-  StateKeeper* state = nullptr;  // what is kept over a restart; null: nothing
+  std::shared_ptr<LentToShards> lent = nullptr;  // owners: all shards; null: nothing is lent
+  StateKeeper* state = nullptr;                  // what is kept over a restart; null: nothing
   std::shared_ptr<NodeGuards> guards = std::make_shared<NodeGuards>();  // owners: all shards
 };
 
@@ -47,8 +56,8 @@ inline std::size_t share(std::size_t total, unsigned shards) {
   return std::max<std::size_t>(1, (total + shards - 1) / shards);
 }
 
-/// Messages of each priority that one of so many shards has under way at most.
-std::array<std::uint64_t, kPriorityCount> messages_max(const Limits& limits, unsigned shards);
+/// Messages of each priority that the node has under way at most.
+std::array<std::uint64_t, kPriorityCount> messages_max(const Limits& limits);
 
 /// Builds that the node remembers: as many as it lets in, or as its share of the memory holds.
 std::size_t replay_entries(const Limits& limits);

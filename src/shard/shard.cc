@@ -88,7 +88,6 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
   shard->protection_ = std::make_unique<Protection>(
       ProtectionSetup{.shard = setup.index,
                       .shards = setup.shards,
-                      .circuits_max = circuit_options(setup, shard->stock_).circuits_max,
                       .building_max = circuit_options(setup, shard->stock_).building_max,
                       .bound = *setup.bound,
                       .pool = shard->pool_,

@@ -209,5 +209,56 @@ TEST(Places, OurOwnCircuitsGetAPlaceFromTheFullestLink) {
   EXPECT_EQ(f.held(2), 4u);
 }
 
+/// Nodes 0 and 1 are two shards of one node, with 64 places together.
+struct TwoShards {
+  TwoShards() {
+    for (unsigned shard = 0; shard < 2; ++shard) {
+      net.add({.circuits = {.circuits_max = 64, .places = &places, .shard = shard}});
+    }
+    net.add_many(3);
+  }
+  bool build(std::size_t from, std::size_t shard) {
+    const auto id = net.node(from).circuits.build(std::vector{net.node(shard).hop()},
+                                                  Priority::high, net.now());
+    EXPECT_TRUE(id.has_value());
+    net.run();
+    return !net.node(from).built.empty() && net.node(from).built.back() == *id;
+  }
+  std::size_t held(std::size_t shard) { return net.node(shard).circuits.size(); }
+
+  memory::LentPlaces places{64, 2};
+  Net net{{.seed = 61}};
+};
+
+TEST(Places, OneBusyShardHasMoreThanFourFifthsOfTheNodes) {
+  TwoShards node;
+  for (int i = 0; i < 80; ++i) static_cast<void>(node.build(2, 0));
+  EXPECT_GT(node.held(0), 64u * 8 / 10);
+  EXPECT_LE(node.held(0), 60u) << "four are kept for the other one";
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(node.build(3, 1)) << i;
+  EXPECT_LE(node.held(0) + node.held(1), 64u);
+  EXPECT_GT(node.net.node(0).circuits.fullness(), 0.95);
+  EXPECT_LT(node.net.node(1).circuits.fullness(), 0.2) << "of its share";
+}
+
+TEST(Places, AShardThatIsShortGetsItsShareBack) {
+  TwoShards node;
+  for (int i = 0; i < 80; ++i) static_cast<void>(node.build(2, 0));
+  const std::size_t lent = node.held(0) - 32;
+  std::size_t looks = 0;
+  for (; looks < 100 && node.held(1) < 30; ++looks) {
+    if (node.held(1) < 32) static_cast<void>(node.build(3, 1));
+    static_cast<void>(node.build(2, 0));  // who borrowed would like more
+    for (std::size_t shard = 0; shard < 2; ++shard) {
+      node.net.node(shard).circuits.look_at_places(node.net.now());
+    }
+    node.net.run();
+    EXPECT_LE(node.held(0) + node.held(1), 65u);
+  }
+  EXPECT_GE(node.held(1), 30u);
+  EXPECT_GE(node.held(0), 30u) << "of its own share it loses nothing";
+  EXPECT_LT(looks, 3 * lent);
+}
+
 }  // namespace
 }  // namespace qudag::circuit::test

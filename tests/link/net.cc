@@ -101,12 +101,20 @@ void Workers::run() {
 }
 
 void Net::deliver(Flying& datagram) {
-  for (auto& peer : peers_) {
-    if (!peer->endpoint || !peer->is_at(datagram.to)) continue;
+  for (std::size_t i = 0; i < peers_.size(); ++i) {
+    Peer& peer = *peers_[i];
+    if (!peer.endpoint || !peer.is_at(datagram.to)) continue;
+    if (i < shards && i != shard_of(datagram.data)) continue;
     runtime::Received received{datagram.from, datagram.to, datagram.data, datagram.data.size(),
                                datagram.ecn};
-    peer->endpoint->receive({&received, 1}, peer->address, now());
+    peer.endpoint->receive({&received, 1}, peer.address, now());
   }
+}
+
+std::size_t Net::shard_of(Bytes datagram) const {
+  if (datagram.size() < 7) return 0;
+  const bool long_header = (datagram[0] & std::byte{0x80}) != std::byte{0};
+  return std::to_integer<std::size_t>(datagram[long_header ? 6 : 1]) % shards;
 }
 
 namespace {

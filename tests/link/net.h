@@ -203,6 +203,9 @@ class Net {
   /// Which datagrams are lost beside those by chance.
   std::function<bool(const SocketAddress& from, const SocketAddress& to, Bytes)> lose;
   Workers workers{*this};  // for who is given them
+  /// So many of the first peers are shards of one node, at one address: the kernel gives each its
+  /// datagrams by the first byte of the connection id.
+  std::size_t shards = 0;
   std::uint64_t carried = 0;
   std::uint64_t carried_bytes = 0;
 
@@ -222,6 +225,7 @@ class Net {
   /// To the next moment at which something happens; false if that is after `end`.
   bool step(TimePoint end);
   void deliver(Flying& datagram);
+  std::size_t shard_of(Bytes datagram) const;
 
   SeededRng chance_;
   TimePoint time_{1s};

@@ -1,4 +1,5 @@
 // A peer with several shards has a link here from each: new streams go to the link with the fewest.
+// And links that come to a node with several shards go where there is least to do.
 #include "link/net.h"
 
 namespace qudag::link::testing {
@@ -54,6 +55,104 @@ TEST(SeveralLinks, NewStreamsGoToTheOneWithTheFewest) {
   open(5);
   EXPECT_EQ(streams.size(), 1u);
   EXPECT_FALSE(streams.contains(first));
+}
+
+/// Two endpoints at one address, which give each other what is the other one's.
+struct TwoShards {
+  struct Other final : WrongShard {
+    void hand_over(std::uint8_t shard, const runtime::Received& datagram) override {
+      if (lose && lose(datagram)) return;
+      runtime::Received one = datagram;
+      Peer& to = *(*all)[shard];
+      to->receive({&one, 1}, to.address, to.net.now());
+    }
+    std::vector<Peer*>* all = nullptr;
+    std::function<bool(const runtime::Received&)> lose;
+  };
+
+  explicit TwoShards(std::uint64_t seed) : net(seed) {
+    for (std::uint8_t i = 0; i < 2; ++i) {
+      EndpointOptions options = of_shard(i, 2);
+      options.places = &places;
+      options.place_link = [this] { return place(); };
+      Peer& peer = i == 0 ? net.add(options) : net.add_twin(*shards[0], options);
+      peer.endpoint = std::move(
+          *Endpoint::create(options, peer.identity, peer.pool, peer.rng, peer.events, &other));
+      if (i > 0) peer.address = shards[0]->address;
+      shards.push_back(&peer);
+    }
+    other.all = &shards;
+    net.shards = shards.size();
+  }
+  /// A new node dials; false if it has no link after a while.
+  bool dial() {
+    Peer& dialer = net.add();
+    EXPECT_TRUE(dialer->dial(shards[0]->id(), shards[0]->address, dialer.address, net.now()));
+    return net.run(5s, [&] { return !dialer.events.ready.empty(); });
+  }
+  std::size_t links(std::size_t shard) { return (*shards[shard])->links().size(); }
+
+  memory::LentPlaces places{10, 2};
+  std::function<std::uint8_t()> place = [this] {
+    return static_cast<std::uint8_t>(places.used(1) < places.used(0) ? 1 : 0);
+  };
+  Other other;
+  std::vector<Peer*> shards;
+  Net net;
+};
+
+TEST(Shards, IncomingLinksGoWhereThereIsLeastToDo) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    SCOPED_TRACE(seed);
+    TwoShards node(seed);
+    for (int i = 0; i < 8; ++i) ASSERT_TRUE(node.dial()) << i;
+    EXPECT_EQ(node.links(0), 4u) << "by chance it is one time in four";
+    EXPECT_EQ(node.links(1), 4u);
+    const std::uint64_t handed_on =
+        (*node.shards[0])->stats().links_handed_on + (*node.shards[1])->stats().links_handed_on;
+    EXPECT_LE(handed_on, 8u);
+  }
+}
+
+TEST(Shards, ALinkThatWasHandedOnCarriesAndLivesThroughLossOfItsFirstPackets) {
+  TwoShards node(3);
+  std::size_t handed = 0;
+  node.place = [] { return std::uint8_t{1}; };
+  node.other.lose = [&](const runtime::Received& datagram) {
+    return datagram.handed_on && handed++ % 3 == 0;  // a mailbox that was full
+  };
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(node.dial()) << i;
+  EXPECT_EQ(node.links(0), 0u);
+  EXPECT_EQ(node.links(1), 5u);
+  EXPECT_GT(handed, 0u);
+  EXPECT_EQ((*node.shards[1])->stats().links_handed_on, 0u);
+}
+
+TEST(Shards, WhatARetryAskedForStaysWhereItWasAsked) {
+  TwoShards node(4);
+  for (Peer* shard : node.shards) (*shard)->require_proof(true);
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(node.dial()) << i;
+  EXPECT_EQ(node.links(0) + node.links(1), 4u);
+  EXPECT_GE((*node.shards[0])->stats().retries_sent + (*node.shards[1])->stats().retries_sent, 4u);
+}
+
+/// Of ten places one shard may have nine or so, and the other one finds some.
+TEST(Shards, LendEachOtherPlacesForLinks) {
+  TwoShards node(5);
+  node.place = [] { return std::uint8_t{0}; };
+  for (int i = 0; i < 12; ++i) static_cast<void>(node.dial());
+  EXPECT_GT(node.links(0), 8u);
+  EXPECT_LE(node.links(0), 10u);
+  EXPECT_EQ(node.links(1), 0u);
+  const std::size_t before = node.links(0);
+  for (int i = 0; i < 20; ++i) {  // the other one wants its share
+    for (Peer* shard : node.shards) (*shard)->look_at_places(node.net.now());
+    node.net.run_for(100ms);
+  }
+  EXPECT_LT(node.links(0), before) << "unused ones have gone";
+  node.place = [] { return std::uint8_t{1}; };
+  EXPECT_TRUE(node.dial());
+  EXPECT_EQ(node.links(1), 1u);
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ TEST_F(Bounds, QueuesKeepBooks) {
     return row.name == "messages to be sent" && row.level == "high" && row.entered > 0;
   });
   ASSERT_NE(high, rows.end());
-  EXPECT_EQ(high->items_max, 5'000u) << "of two shards";
+  EXPECT_EQ(high->items_max, 10'000u) << "of both shards together";
   EXPECT_EQ(high->bytes_max, std::uint64_t{64} << 20) << "room for the largest message";
   EXPECT_EQ(high->age_max, 24h);
   EXPECT_GT(high->waited_max, 0ns);

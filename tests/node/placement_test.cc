@@ -72,6 +72,24 @@ TEST(Placement, AnIdlePlaceIsGivenAnew) {
   EXPECT_NE(shards.placement.shard_of(5), at);
 }
 
+TEST(Placement, LinksOfStrangersGoWhereFewestAreAndLeastIsDone) {
+  Shards shards(3);
+  std::vector<std::size_t> links(3);
+  Placement placement(
+      3, [&](unsigned i) { return shards.busy[i]; }, [&] { return shards.now; },
+      [&](unsigned i) { return links[i]; });
+  for (int i = 0; i < 30; ++i) {  // one a second, all idle
+    shards.second({0, 0, 0});
+    ++links[placement.place_link()];
+  }
+  EXPECT_EQ(links, (std::vector<std::size_t>{10, 10, 10}));
+  shards.second({0.9, 0.1, 0.9});
+  EXPECT_EQ(placement.place_link(), 1u) << "what has most links may have least to do";
+  links = {40, 5, 5};
+  shards.second({0.1, 0.2, 0.1});
+  EXPECT_EQ(placement.place_link(), 2u);
+}
+
 TEST(Placement, OneShardIsEveryones) {
   Shards shards(1);
   EXPECT_EQ(shards.place(0, 100), (std::vector<unsigned>{100}));

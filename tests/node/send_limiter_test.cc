@@ -58,6 +58,17 @@ TEST(SendLimiter, GatesOfANodeLendEachOtherWhatTheyDoNotUse) {
   EXPECT_FALSE(idle.enter(Priority::normal, 100));
 }
 
+TEST(SendLimiter, MessagesOfABusyShardMayBeNearlyAllOfTheNodes) {
+  SendLimiter::Windows windows{.bytes_max = {1'000, 1'000, 1'000}, .limiters = {}};
+  SendLimiter busy({100, 100, 100}, &windows), idle({100, 100, 100}, &windows);
+  windows.limiters = {&busy, &idle};
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(idle.enter(Priority::high));
+  int entered = 0;
+  while (busy.enter(Priority::high)) ++entered;
+  EXPECT_EQ(entered, 90) << "all that the other one does not use";
+  EXPECT_TRUE(idle.enter(Priority::high)) << "which has its half for itself";
+}
+
 TEST(SendLimiter, WindowsLeaveMemoryCalmAndRoomForTheRest) {
   for (const std::uint64_t mebi : {32u, 64u, 512u, 4'096u}) {
     Limits limits;

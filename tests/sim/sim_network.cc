@@ -33,8 +33,7 @@ void SimNode::start() {
       memory::PoolOptions{.budget = memory::share(bound_, memory::Part::blocks),
                           .high_budget = memory::share(bound_, memory::Part::high_blocks)});
   windows_ = {.bytes_max = node::send_windows(options_.limits, 0), .limiters = {}};
-  limiter_ =
-      std::make_unique<node::SendLimiter>(shard::messages_max(options_.limits, 1), &windows_);
+  limiter_ = std::make_unique<node::SendLimiter>(shard::messages_max(options_.limits), &windows_);
   windows_.limiters = {limiter_.get()};
   hub_ = std::make_unique<shard::GossipHub>(
       netmap::NetmapOptions{.self = id(),

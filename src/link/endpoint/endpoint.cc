@@ -46,7 +46,8 @@ Endpoint::Impl::Impl(EndpointOptions options, TlsContexts tls, const crypto::Ide
     : shared_(std::move(options), std::move(tls), pool, rng, events),
       self_(identity.id()),
       wrong_shard_(wrong_shard),
-      redial_(shared_.options.redial) {
+      redial_(shared_.options.redial),
+      handed_on_(rng, shared_.options.handshake_timeout) {
   shared_.probes = probes_up_to(shared_.options.packet_bytes_max);
   shared_.memory = {&shared_.heap, quic_malloc, quic_free, quic_calloc, quic_realloc};
   rng.fill(shared_.retry_secret.span());
@@ -75,6 +76,7 @@ void Endpoint::Impl::keep(LinkId id, std::unique_ptr<Connection> link) {
   free_.pop_back();
   slots_[id.slot].link = std::move(link);
   ++live_;
+  tell_places();
 }
 
 Connection* Endpoint::Impl::link(LinkId id) const {
@@ -101,7 +103,7 @@ Result<LinkId> Endpoint::Impl::dial_anew(const NodeId& peer, const SocketAddress
   shared_.now = now;
   if (stopping_) return fail(Errc::shutting_down);
   const EndpointOptions& options = shared_.options;
-  const bool place = whom != DialFor::others ? links_held() < options.links_max
+  const bool place = whom != DialFor::others ? links_held() < links_most()
                                              : shared_.dials_for_others < options.dials_max;
   if (!place) {
     ++shared_.stats.links_refused;
@@ -315,6 +317,15 @@ std::size_t Endpoint::Impl::close_unused(Duration quiet, std::size_t links_max, 
   return ended;
 }
 
+void Endpoint::Impl::look_at_places(Now now) {
+  memory::LentPlaces* const places = shared_.options.places;
+  if (places == nullptr) return;
+  tell_places();
+  places->look(shared_.options.shard);
+  // What has circuits ends with them: nothing new comes to a shard that owes.
+  close_unused({}, places->owed(shared_.options.shard), now);
+}
+
 double Endpoint::Impl::handshake_pressure(Now now) {
   const auto open = static_cast<double>(shared_.half_open);
   const auto allowed = static_cast<double>(shared_.options.half_open_max);
@@ -326,17 +337,6 @@ void Endpoint::Impl::trim() {
   shared_.heap.trim();
 }
 
-EndpointStats Endpoint::Impl::stats() const {
-  EndpointStats out = shared_.stats;
-  out.datagrams_out = send_queue_.datagrams();
-  out.redials = redial_.retries();
-  out.redials_too_soon = redial_.too_soon();
-  out.redials_no_budget = redial_.no_budget();
-  out.steps_waiting = shared_.steps_waiting.size() + shared_.steps_under_way;
-  const memory::SlabHeapStats heap = shared_.heap.stats();
-  out.scratch_bytes = shared_.scratch.high_water_bytes();
-  out.windows_grown_bytes = shared_.grown.used() * 1024;
-  out.quic_memory_bytes = heap.bytes_used;
 void Endpoint::Impl::look_at_links() {
   TimeHistogram round_trips;
   std::size_t streams = 0;
@@ -349,12 +349,23 @@ void Endpoint::Impl::look_at_links() {
   shared_.round_trips.record_all(round_trips, streams);
 }
 
-  out.quic_memory_held = heap.bytes_held;
-  out.quic_allocations = heap.allocations;
+EndpointStats Endpoint::Impl::stats() const {
+  EndpointStats out = shared_.stats;
   for (std::size_t i = 0; i < kPriorityCount; ++i) {
     out.cells_waited[i] = shared_.cells_waited[i].shown();
   }
   out.round_trips = shared_.round_trips.shown();
+  out.datagrams_out = send_queue_.datagrams();
+  out.redials = redial_.retries();
+  out.redials_too_soon = redial_.too_soon();
+  out.redials_no_budget = redial_.no_budget();
+  out.steps_waiting = shared_.steps_waiting.size() + shared_.steps_under_way;
+  const memory::SlabHeapStats heap = shared_.heap.stats();
+  out.scratch_bytes = shared_.scratch.high_water_bytes();
+  out.windows_grown_bytes = shared_.grown.used() * 1024;
+  out.quic_memory_bytes = heap.bytes_used;
+  out.quic_memory_held = heap.bytes_held;
+  out.quic_allocations = heap.allocations;
   out.quic_system_allocations = heap.system_allocations;
   return out;
 }
@@ -364,6 +375,7 @@ void Endpoint::Impl::report(BoundedList& out) const {
   const EndpointOptions& options = shared_.options;
   const std::size_t most = options.links_max + options.dials_max;
   out.push_back(bounded(Kind::table, "links", "refuse", live_, most));
+  out.back().of_all_shards = options.places != nullptr;
   out.push_back(bounded(Kind::table, "links in the handshake", "Retry, then refuse",
                         shared_.half_open, options.half_open_max));
   out.push_back(
@@ -377,6 +389,8 @@ void Endpoint::Impl::report(BoundedList& out) const {
                         shared_.admission.blocks(), options.links_max + Admission::kBlocksMax));
   out.push_back(bounded(Kind::budget, "windows of streams beyond their first size", "grow no more",
                         shared_.grown.used() * 1024, options.long_windows_bytes));
+  out.push_back(bounded(Kind::table, "handshakes handed to another shard", "stay here",
+                        handed_on_.size(), HandedOn::kMax, sizeof(Cid)));
   shared_.address_tokens.report(out);
   redial_.report(out);
   std::size_t streams = 0, queued = 0, unacked = 0, held = 0;
@@ -467,10 +481,8 @@ Result<LinkId> Endpoint::dial(const NodeId& peer, const SocketAddress& at,
 void Endpoint::adopt(LinkId link) {
   if (Connection* const found = impl_->link(link)) found->end_for_others();
 }
-bool Endpoint::overfull() const { return impl_->links_held() > impl_->shared().options.links_max; }
-bool Endpoint::crowded() const {
-  return impl_->links_held() >= impl_->shared().options.links_max / 4 * 3;
-}
+bool Endpoint::overfull() const { return impl_->links_held() > impl_->links_most(); }
+bool Endpoint::crowded() const { return impl_->links_held() >= impl_->links_most() / 4 * 3; }
 Result<LinkId> Endpoint::dial_anew(const NodeId& peer, const SocketAddress& at,
                                    const SocketAddress& local, Now now) {
   return impl_->dial_anew(peer, at, local, now, DialFor::look);
@@ -559,9 +571,10 @@ std::size_t Endpoint::close_unused(Duration quiet, std::size_t links_max, Now no
 double Endpoint::handshake_pressure(Now now) { return impl_->handshake_pressure(now); }
 
 void Endpoint::trim() { impl_->trim(); }
+void Endpoint::look_at_places(Now now) { impl_->look_at_places(now); }
+void Endpoint::look_at_links() { impl_->look_at_links(); }
 
 EndpointStats Endpoint::stats() const { return impl_->stats(); }
 void Endpoint::report(BoundedList& out) const { impl_->report(out); }
 
 }  // namespace qudag::link
-void Endpoint::look_at_links() { impl_->look_at_links(); }

@@ -8,6 +8,7 @@
 #include "link/connection/connection.h"
 #include "link/connection/shared.h"
 #include "link/endpoint/send_queue.h"
+#include "link/path/handed_on.h"
 #include "sync/token_bucket.h"
 
 #include <memory>
@@ -50,6 +51,17 @@ class Endpoint::Impl {
                       Now now, DialFor whom);
   /// Links, but for dials for others, which have places of their own.
   std::size_t links_held() const { return live_ - shared_.dials_for_others; }
+  /// What may be held now.
+  std::size_t links_most() const {
+    const EndpointOptions& options = shared_.options;
+    return options.places == nullptr ? options.links_max : options.places->most(options.shard);
+  }
+  void tell_places() {
+    if (shared_.options.places != nullptr) {
+      shared_.options.places->set_used(shared_.options.shard, links_held());
+    }
+  }
+  void look_at_places(Now now);
   std::optional<LinkId> find(const NodeId& peer) const;
   bool failed_lately(const NodeId& peer, Now now) const {
     return redial_.failed_lately(peer, now.mono);
@@ -67,6 +79,7 @@ class Endpoint::Impl {
   std::size_t close_unused(Duration quiet, std::size_t links_max, Now now);
   double handshake_pressure(Now now);
   void trim();
+  void look_at_links();
   EndpointStats stats() const;
   void report(BoundedList& out) const;
 
@@ -79,7 +92,6 @@ class Endpoint::Impl {
   // endpoint.cc
   LinkId free_slot();
   void keep(LinkId id, std::unique_ptr<Connection> link);
-  void look_at_links();
   void absorb_greeted();
   Connection* twin_of(const Connection& greeted) const;
   void merge(Connection& greeted, Connection& twin);
@@ -92,6 +104,9 @@ class Endpoint::Impl {
   void to_stranger(const runtime::Received& from, MutableBytes datagram, NativePath& path,
                    const ngtcp2_version_cid& ids);
   void accept(const runtime::Received& from, MutableBytes datagram, NativePath& path);
+  bool hand_on(const runtime::Received& from, MutableBytes datagram, const ngtcp2_pkt_hd& header);
+  void hand_over(const runtime::Received& from, MutableBytes datagram, std::uint8_t shard,
+                 bool handed_on);
   bool admit(const runtime::Received& from, NativePath& path, const ngtcp2_pkt_hd& header,
              Incoming& out);
   bool may_answer_stranger();
@@ -125,6 +140,8 @@ class Endpoint::Impl {
   std::unordered_map<NodeId, LinkId> peers_;         // which link new streams go over
   std::unordered_multimap<NodeId, LinkId> by_peer_;  // every link whose peer is known
   Redial redial_;
+  HandedOn handed_on_;
+  std::size_t handed_on_this_turn_ = 0;
   std::vector<std::unique_ptr<Connection>> retired_;
   std::vector<Connection*> writing_;                       // scratch of write_dirty
   std::array<std::size_t, kLevelCount> write_left_{};      // bytes of this turn, by level

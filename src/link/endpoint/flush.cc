@@ -22,7 +22,7 @@ bool Endpoint::Impl::flush(runtime::DatagramSocket& socket, Now now) {
   shared_.now = now;
   absorb_greeted();
   end_closing();
-  accepted_this_turn_ = 0;
+  accepted_this_turn_ = handed_on_this_turn_ = 0;
   write_left_ = kWriteBytesPerTurn;
   shared_.levels_to_sample = kSampledLevels;
   blocked_ = !send_queue_.send(socket);
@@ -33,6 +33,7 @@ bool Endpoint::Impl::flush(runtime::DatagramSocket& socket, Now now) {
   if (!blocked_) blocked_ = !send_queue_.send(socket);
   start_steps();  // of links that were dialed in this turn
   shared_.scratch.reset();
+  tell_places();
   return !blocked_;
 }
 

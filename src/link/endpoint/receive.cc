@@ -2,7 +2,8 @@
 //   1. cut what the kernel merged into single datagrams;
 //   2. find the link by the destination connection id;
 //   3. without one: another shard's? a stateless reset for one of ours? an Initial that may become
-//      a link? Otherwise a version negotiation, a stateless reset or silence, all rate-limited.
+//      a link, here or at a shard that has less to do? Otherwise a version negotiation, a stateless
+//      reset or silence, all rate-limited.
 // Nothing here trusts a byte before ngtcp2 authenticated it, and no answer is larger than three
 // times the question (RFC 9000, 8.1).
 #include "link/endpoint/endpoint_impl.h"
@@ -85,15 +86,10 @@ void Endpoint::Impl::receive_one(const runtime::Received& from, MutableBytes dat
 void Endpoint::Impl::to_stranger(const runtime::Received& from, MutableBytes datagram,
                                  NativePath& path, const ngtcp2_version_cid& ids) {
   const EndpointOptions& options = shared_.options;
-  if (options.shards > 1 && ids.dcidlen > 0 &&
+  if (options.shards > 1 && !from.handed_on && ids.dcidlen > 0 &&
       shard_of(ids.dcid[0], options.shards) != options.shard) {
     ++shared_.stats.dropped_wrong_shard;
-    if (wrong_shard_ != nullptr) {
-      runtime::Received one = from;
-      one.data = datagram;
-      one.segment = datagram.size();
-      wrong_shard_->hand_over(shard_of(ids.dcid[0], options.shards), one);
-    }
+    hand_over(from, datagram, shard_of(ids.dcid[0], options.shards), false);
     return;
   }
   const bool long_header = (std::to_integer<unsigned>(datagram[0]) & 0x80u) != 0;
@@ -115,6 +111,38 @@ void Endpoint::Impl::to_stranger(const runtime::Received& from, MutableBytes dat
   if (datagram.size() >= kShortPacketMin) send_stateless_reset(from, datagram);
 }
 
+void Endpoint::Impl::hand_over(const runtime::Received& from, MutableBytes datagram,
+                               std::uint8_t shard, bool handed_on) {
+  if (wrong_shard_ == nullptr) return;
+  runtime::Received one = from;
+  one.data = datagram;
+  one.segment = datagram.size();
+  one.handed_on = handed_on;
+  wrong_shard_->hand_over(shard, one);
+}
+
+/// The kernel gives a stranger's first packet to a shard by the id in it, which is chance; the
+/// shard that has least to do makes the link, and its own ids lead what follows there. Who answers
+/// a Retry has an id of the shard that sent it.
+bool Endpoint::Impl::hand_on(const runtime::Received& from, MutableBytes datagram,
+                             const ngtcp2_pkt_hd& header) {
+  const EndpointOptions& options = shared_.options;
+  if (options.shards == 1 || !options.place_link || from.handed_on || stopping_) return false;
+  const Cid cid = Cid::of(header.dcid);
+  std::optional<std::uint8_t> to = handed_on_.find(cid);
+  if (!to) {
+    const Bytes token(reinterpret_cast<const std::byte*>(header.token), header.tokenlen);
+    const bool of_retry = !token.empty() && !AddressKeys::is_token(token);
+    if (of_retry || handed_on_this_turn_ >= kAcceptsPerTurn) return false;
+    to = options.place_link();
+    if (*to == options.shard || !handed_on_.add(cid, *to, shared_.now.mono)) return false;
+    ++handed_on_this_turn_;
+    ++shared_.stats.links_handed_on;
+  }
+  hand_over(from, datagram, *to, true);
+  return true;
+}
+
 void Endpoint::Impl::accept(const runtime::Received& from, MutableBytes datagram,
                             NativePath& path) {
   ngtcp2_pkt_hd header;
@@ -123,6 +151,7 @@ void Endpoint::Impl::accept(const runtime::Received& from, MutableBytes datagram
     ++shared_.stats.dropped_unknown;
     return;
   }
+  if (hand_on(from, datagram, header)) return;
   Incoming incoming;
   incoming.header = &header;
   incoming.local = is_wildcard(from.to) ? local_ : from.to;
@@ -177,7 +206,10 @@ bool Endpoint::Impl::admit(const runtime::Received& from, NativePath& path,
     }
     out.original_dcid = original;
   }
-  const Admission::Load load{.links = links_held(), .half_open = shared_.half_open};
+  // What others have of the places that are lent counts as taken here.
+  const std::size_t most = std::min(links_most(), shared_.options.links_max);
+  const Admission::Load load{.links = links_held() + (shared_.options.links_max - most),
+                             .half_open = shared_.half_open};
   const auto [answer, why] = shared_.admission.ask(from.from, proven, load, shared_.now.mono);
   // A burst of strangers in one turn costs everybody else that turn: the rest of them come again.
   const bool late = !proven && accepted_this_turn_ >= kAcceptsPerTurn;

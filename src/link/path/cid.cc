@@ -24,7 +24,7 @@ ngtcp2_cid make_cid(Rng& rng, std::uint8_t shard, std::uint8_t shards) {
   return out;
 }
 
-std::size_t Routes::Hash::operator()(const Cid& cid) const {
+std::size_t CidHash::operator()(const Cid& cid) const {
   std::uint64_t value = seed ^ cid.size;
   for (std::size_t at = 0; at < cid.bytes.size(); at += 8) {
     std::uint64_t word = 0;

@@ -39,9 +39,17 @@ inline std::uint8_t shard_of(std::uint8_t first_byte, std::uint8_t shards) {
   return static_cast<std::uint8_t>(first_byte % shards);
 }
 
+struct CidHash {
+  explicit CidHash(Rng& rng) : multiplier(rng.u64() | 1), seed(rng.u64()) {}
+  std::size_t operator()(const Cid& cid) const;
+
+  std::uint64_t multiplier;
+  std::uint64_t seed;
+};
+
 class Routes {
  public:
-  explicit Routes(Rng& rng) : table_(0, Hash{rng.u64() | 1, rng.u64()}) {}
+  explicit Routes(Rng& rng) : table_(0, CidHash(rng)) {}
 
   Connection* find(const std::uint8_t* cid, std::size_t size);
   /// False if the id is taken by another link.
@@ -50,13 +58,7 @@ class Routes {
   std::size_t size() const { return table_.size(); }
 
  private:
-  struct Hash {
-    std::uint64_t multiplier;
-    std::uint64_t seed;
-    std::size_t operator()(const Cid& cid) const;
-  };
-
-  std::unordered_map<Cid, Connection*, Hash> table_;
+  std::unordered_map<Cid, Connection*, CidHash> table_;
   Cid last_;  // trains of one link come in runs
   Connection* last_link_ = nullptr;
 };

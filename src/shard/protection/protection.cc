@@ -162,7 +162,7 @@ Measured Protection::measure(Now now) {
   out.loop_lag = std::min(lag, last_lag_);
   last_lag_ = lag;
   out.handshakes = setup_.endpoint.handshake_pressure(now);
-  out.circuits = share(setup_.circuits.size(), setup_.circuits_max);
+  out.circuits = setup_.circuits.fullness();
   out.builds = share(setup_.circuits.building(), setup_.building_max);
   setup_.environment.measure(setup_.shard, out);
   return out;
@@ -181,6 +181,8 @@ void Protection::weigh(const Measured& measured, Now now) {
 void Protection::on_time(Now now) {
   if (now.mono < due_) return;
   watch_memory(now);
+  setup_.circuits.look_at_places(now);
+  setup_.endpoint.look_at_places(now);
   const Measured measured = measure(now);
   pressures_ = pressures_of(measured);
   weigh(measured, now);

@@ -97,7 +97,6 @@ static_assert(telemetry::valid(kProtection));
 struct ProtectionSetup {
   unsigned shard = 0;
   unsigned shards = 1;
-  std::size_t circuits_max = 1;
   std::size_t building_max = 1;
   const memory::Bound& bound;
   memory::BlockPool& pool;

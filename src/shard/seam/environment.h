@@ -71,6 +71,8 @@ class ShardEnvironment {
   virtual Accept on_message(Message&& message, const std::array<std::byte, 16>& key) = 0;
   /// The shard has ended its links after stop(); its loop may end. On the shard's thread.
   virtual void on_stopped(unsigned shard) = 0;
+  /// Where a link goes that a stranger begins at that shard. On the shard's thread.
+  virtual unsigned place_link(unsigned shard) { return shard; }
   /// How to run something on a shard; index < shards.
   virtual runtime::Executor& executor(unsigned shard) = 0;
   virtual runtime::WorkerPool& workers() = 0;
