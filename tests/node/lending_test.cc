@@ -55,7 +55,7 @@ class Lending : public ::testing::Test {
 
 /// They all come over one link, which is one shard's.
 TEST_F(Lending, CircuitsOfOneBusyShard) {
-  constexpr std::size_t kNearlyAll = 36;
+  constexpr std::size_t kNearlyAll = 35;
   small_->on_message([](Message&&) { return Accept::taken; });
   std::atomic<std::size_t> ended{0}, delivered{0};
   for (std::uint64_t i = 1; i <= kNearlyAll; ++i) {
