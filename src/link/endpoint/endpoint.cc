@@ -46,8 +46,8 @@ Endpoint::Impl::Impl(EndpointOptions options, TlsContexts tls, const crypto::Ide
     : shared_(std::move(options), std::move(tls), pool, rng, events),
       self_(identity.id()),
       wrong_shard_(wrong_shard),
-      redial_(shared_.options.redial),
-      handed_on_(rng, shared_.options.handshake_timeout) {
+      redial_(shared_.options.redial) {
+  if (shared_.options.place_link) handed_on_.emplace(rng, shared_.options.handshake_timeout);
   shared_.probes = probes_up_to(shared_.options.packet_bytes_max);
   shared_.memory = {&shared_.heap, quic_malloc, quic_free, quic_calloc, quic_realloc};
   rng.fill(shared_.retry_secret.span());
@@ -390,7 +390,7 @@ void Endpoint::Impl::report(BoundedList& out) const {
   out.push_back(bounded(Kind::budget, "windows of streams beyond their first size", "grow no more",
                         shared_.grown.used() * 1024, options.long_windows_bytes));
   out.push_back(bounded(Kind::table, "handshakes handed to another shard", "stay here",
-                        handed_on_.size(), HandedOn::kMax, sizeof(Cid)));
+                        handed_on_ ? handed_on_->size() : 0, HandedOn::kMax, sizeof(Cid)));
   shared_.address_tokens.report(out);
   redial_.report(out);
   std::size_t streams = 0, queued = 0, unacked = 0, held = 0;

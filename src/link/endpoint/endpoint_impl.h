@@ -140,7 +140,7 @@ class Endpoint::Impl {
   std::unordered_map<NodeId, LinkId> peers_;         // which link new streams go over
   std::unordered_multimap<NodeId, LinkId> by_peer_;  // every link whose peer is known
   Redial redial_;
-  HandedOn handed_on_;
+  std::optional<HandedOn> handed_on_;  // if there are other shards to hand to
   std::size_t handed_on_this_turn_ = 0;
   std::vector<std::unique_ptr<Connection>> retired_;
   std::vector<Connection*> writing_;                       // scratch of write_dirty

@@ -127,15 +127,15 @@ void Endpoint::Impl::hand_over(const runtime::Received& from, MutableBytes datag
 bool Endpoint::Impl::hand_on(const runtime::Received& from, MutableBytes datagram,
                              const ngtcp2_pkt_hd& header) {
   const EndpointOptions& options = shared_.options;
-  if (options.shards == 1 || !options.place_link || from.handed_on || stopping_) return false;
+  if (options.shards == 1 || !handed_on_ || from.handed_on || stopping_) return false;
   const Cid cid = Cid::of(header.dcid);
-  std::optional<std::uint8_t> to = handed_on_.find(cid);
+  std::optional<std::uint8_t> to = handed_on_->find(cid);
   if (!to) {
     const Bytes token(reinterpret_cast<const std::byte*>(header.token), header.tokenlen);
     const bool of_retry = !token.empty() && !AddressKeys::is_token(token);
     if (of_retry || handed_on_this_turn_ >= kAcceptsPerTurn) return false;
     to = options.place_link();
-    if (*to == options.shard || !handed_on_.add(cid, *to, shared_.now.mono)) return false;
+    if (*to == options.shard || !handed_on_->add(cid, *to, shared_.now.mono)) return false;
     ++handed_on_this_turn_;
     ++shared_.stats.links_handed_on;
   }
