@@ -593,7 +593,7 @@ void Sender::on_ridden(CircuitEnd& circuit_end, Now now) {
     ++context_.stats.ridden;
     if (one.asks) continue;
     const std::uint32_t n = envelope->size;
-    context_.stats.bytes_sent += n - std::min(n, envelope->sent_before);
+    context_.stats.sent_bytes[index(envelope->priority)] += n - std::min(n, envelope->sent_before);
     context_.stats.bytes_again += std::min(n, envelope->sent_before);
     envelope->sent_before = std::max(envelope->sent_before, n);
   }

@@ -58,7 +58,7 @@ TEST(Riders, WhatFitsRidesAndTheRestFollows) {
   EXPECT_EQ(world[0].outcomes(Outcome::delivered), 8u);
   EXPECT_EQ(world[1].got.size(), 8u);
   EXPECT_EQ(world[0].messages->stats().ridden, 4u);
-  EXPECT_EQ(world[0].messages->stats().bytes_sent, 107'000u);
+  EXPECT_EQ(world[0].messages->stats().bytes_sent(), 107'000u);
   EXPECT_EQ(world[0].messages->stats().bytes_again, 0u);
   world.expect_empty();
 }
@@ -263,7 +263,7 @@ TEST(Riders, AMessageThatMovesAsksInTheBuild) {
     const TimePoint broken = world.now().mono;
     const auto sent = [&] {
       const MessagesStats stats = world[0].messages->stats();
-      return stats.bytes_sent + stats.bytes_again;
+      return stats.bytes_sent() + stats.bytes_again;
     };
     const std::uint64_t before = sent();
     ASSERT_TRUE(world.run_until([&] { return sent() > before; }));

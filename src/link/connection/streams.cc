@@ -155,8 +155,8 @@ bool Connection::on_stream_data(Stream& stream, Bytes data, bool fin) {
 void Connection::note_held_back(Stream& stream, std::size_t bytes) {
   filled_ = filled_stream_ == stream.index() ? filled_ + bytes : bytes;
   filled_stream_ = stream.index();
-  const std::size_t units = std::min<std::size_t>(filled_ / kHeldUnit, 255);
-  stream.held_back = std::max(stream.held_back, static_cast<std::uint8_t>(units));
+  const std::size_t units = std::min(filled_ / kHeldUnit, kHeldMost);
+  if (units > stream.held_back) stream.held_back = units & kHeldMost;
 }
 
 void Connection::take_stream_data(Stream& stream, Bytes data) {

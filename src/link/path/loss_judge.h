@@ -14,8 +14,8 @@
 // while no queue shows for some rounds and the window is full, it grows by an eighth in each.
 //
 // Marks (ECN) and losses of everything for a while are never asked about. But for the first packets
-// of a link, what is unclear counts as a full queue: then the link is as fair, and as slow, as plain
-// CUBIC.
+// of a link, what is unclear counts as a full queue: then the link is as fair, and as slow, as
+// plain CUBIC.
 //
 // Pure: time is an argument. Threads: one owner. Limits: constant memory.
 #pragma once
@@ -60,9 +60,9 @@ class LossJudge {
   Duration round_ = Duration::max();
   Duration round_before_ = Duration::max();
   TimePoint round_ends_{};
-  int rounds_quiet_ = 0;  // without a queue, to this one
-  bool grew_ = false;     // in this round
-  TimePoint forgave_at_{};
+  int rounds_quiet_ = 0;                   // without a queue, to this one
+  bool grew_ = false;                      // in this round
+  TimePoint forgave_at_{-kForgaveLately};  // never
   // Of this span of packets and the one before it.
   std::uint64_t sent_ = 0, lost_ = 0;
   std::uint64_t sent_from_ = 0, lost_from_ = 0;

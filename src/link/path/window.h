@@ -28,10 +28,11 @@ namespace qudag::link {
 /// Of one stream: 335 Mbit/s at 200 ms.
 inline constexpr std::size_t kWindowKibMax = 8 * 1024;
 
-/// What came at once because a hole was filled is remembered in these units: in a byte, up to the
+/// What came at once because a hole was filled is remembered in these units: in six bits, up to the
 /// largest window. A packet is less than one.
-inline constexpr std::size_t kHeldUnit = 32 * 1024;
-static_assert(kHeldUnit * 255 < kWindowKibMax * 1024);
+inline constexpr std::size_t kHeldUnit = 128 * 1024;
+inline constexpr std::size_t kHeldMost = 63;
+static_assert(kHeldUnit * (kHeldMost + 1) == kWindowKibMax * 1024);
 
 /// What a stream consumed since its last round ended.
 struct WindowRound {

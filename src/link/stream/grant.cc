@@ -21,7 +21,7 @@ std::size_t wanted_window(Stream& stream, std::size_t usual, std::size_t consume
                           .took = took,
                           .round_trip = terms.path.shortest_trip(),
                           .held_back = stream.held_back * kHeldUnit};
-  stream.held_back = static_cast<std::uint8_t>(stream.held_back * 3 / 4);
+  stream.held_back = (stream.held_back * 3u / 4) & kHeldMost;
   stream.wanted_kib = static_cast<std::uint16_t>(smoothed(stream.wanted_kib, wanted_in(round)));
   return next_window(stream.window_kib, usual, stream.wanted_kib);
 }

@@ -81,7 +81,6 @@ class Stream {
   std::uint16_t window_kib = 0;  // that the peer may fill: link/path/window.h
   std::uint16_t wanted_kib = 0;  // by the last rounds
   std::int16_t deficit = 0;      // of the scheduler
-  std::uint8_t held_back = 0;    // what came at once when a hole was filled, in units of kHeldUnit
 
   bool in_turn : 1 = false;
   bool sparse : 1 = false;  // goes before those that take turns
@@ -89,15 +88,16 @@ class Stream {
   bool gone : 1 = false;     // reset or closed: no more events, no more sending
   bool blocked : 1 = false;  // by the peer's stream window
   std::uint8_t shown_mark : CrowdTimes::kMarkBits = 0;  // see note_sent()
+  std::uint8_t held_back : 6 = 0;  // what came at once when a hole was filled, in kHeldUnit
 
  private:
-  static constexpr std::uint8_t kLevelMask = 7;
+  static constexpr std::uint8_t kLevelMask = 3;
   static_assert(kLevelCount <= kLevelMask + 1u);
 
   void pop_front();
 
   // Narrow on purpose: a relay holds two idle streams for each circuit.
-  std::uint8_t level_ : 3;
+  std::uint8_t level_ : 2;
   std::uint16_t cursor_used_ = 0;  // bytes of the block at the cursor that are in packets
   std::uint16_t front_acked_ = 0;  // acknowledged bytes of the front block
   std::int64_t index_;
