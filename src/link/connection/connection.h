@@ -255,8 +255,8 @@ class Connection {
   TimePoint sparse_at_{};    // when one of those sent last
   std::size_t filled_ = 0;   // bytes that the packet being read brought to `filled_stream_`
   std::int64_t filled_stream_ = -1;
-  bool wrote_ = false;    // in this flush
-  TimePoint asked_at_{};  // when a packet last left that the peer acknowledges
+  bool wrote_ = false;              // in this flush
+  TimePoint asked_at_{};            // when a packet last left that the peer acknowledges
   std::uint64_t lost_counted_ = 0;  // packets, by look()
 
   // What the peer waits for (acknowledgements, windows) and may ride on data, see
