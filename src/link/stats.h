@@ -82,8 +82,7 @@ inline constexpr telemetry::Metric<EndpointStats> kEndpoint[] = {
      [](const EndpointStats& s, std::size_t i) { return static_cast<double>(s.bytes_out[i]); }},
     {{"qudag_link_bytes_dropped_total",
       "Bytes of circuits and of control that did not go on: to be sent, when their circuit or "
-      "their "
-      "link ended; received, for a circuit that had ended.",
+      "their link ended; received, for a circuit that had ended.",
       Kind::counter},
      label("reason", "circuit_ended").each("priority", kLevelNames),
      [](const EndpointStats& s, std::size_t i) {

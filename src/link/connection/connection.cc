@@ -81,7 +81,7 @@ LinkInfo Connection::info() const {
     ngtcp2_conn_info info;
     ngtcp2_conn_get_conn_info(conn_, &info);
     out.remote = remote();
-    out.smoothed_rtt = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
+    out.smoothed_rtt = to_duration(info.smoothed_rtt);
     out.congestion_window = info.cwnd;
     out.in_flight = info.bytes_in_flight;
     out.bytes_in = info.bytes_recv;
@@ -97,7 +97,7 @@ std::optional<Duration> Connection::look() {
   ngtcp2_conn_get_conn_info(conn_, &info);
   shared_.stats.packets_lost += info.pkt_lost - std::exchange(lost_counted_, info.pkt_lost);
   if (state() != LinkState::ready || info.smoothed_rtt == 0) return std::nullopt;
-  return Duration(static_cast<Duration::rep>(info.smoothed_rtt));
+  return to_duration(info.smoothed_rtt);
 }
 
 // ---- The turn -----------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
   filled_stream_ = -1;
   const int rv =
       ngtcp2_conn_read_pkt(conn_, &view, &info, u8(datagram), datagram.size(), shared_.timestamp());
-  if (shared_.options.congestion == Congestion::automatic && path_.paced()) note_losses();
+  if (judges_losses_ && path_.paced()) note_losses();
   // Of a dialed link, only what came from where the peer is counts.
   if ((!dialer_ || is_at(path.remote)) && life_.note_heard(shared_.now.mono)) update_keepalive();
   touch_for_answer(heard_since_, datagram.size());
@@ -132,8 +132,8 @@ Verdict Connection::receive(NativePath path, std::uint8_t ecn, Bytes datagram) {
 void Connection::note_losses() {
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(conn_, &info);
-  losses_.note({.latest = Duration(static_cast<Duration::rep>(info.latest_rtt)),
-                .shortest = Duration(static_cast<Duration::rep>(info.min_rtt)),
+  losses_.note({.latest = to_duration(info.latest_rtt),
+                .shortest = to_duration(info.min_rtt),
                 .packets_sent = info.pkt_sent,
                 .packets_lost = info.pkt_lost},
                shared_.now.mono);
@@ -382,7 +382,7 @@ TimePoint Connection::deadline() const {
   if (frozen()) return due;
   const ngtcp2_tstamp at = ngtcp2_conn_get_expiry(conn_);
   if (at == UINT64_MAX) return due;
-  const TimePoint timer(Duration(static_cast<Duration::rep>(at)));
+  const TimePoint timer(to_duration(at));
   return std::min(due, path_.paced() ? timer : timer + kAnswerWithin);
 }
 
@@ -390,7 +390,7 @@ TimePoint Connection::deadline() const {
 /// lost.
 Duration Connection::probe_time() const {
   if (state() < LinkState::ready) return {};
-  return Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(conn_)));
+  return to_duration(ngtcp2_conn_get_pto(conn_));
 }
 
 void Connection::keep_warm(bool warm) {

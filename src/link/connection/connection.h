@@ -240,6 +240,7 @@ class Connection {
   Lifecycle life_;
   PathState path_;
   LossJudge losses_;
+  bool judges_losses_ = false;  // of the default congestion control, where ngtcp2 asks
   std::optional<NodeId> peer_;
   TlsFacts facts_;
   TlsSession tls_;

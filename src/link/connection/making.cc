@@ -190,7 +190,8 @@ bool Connection::reserve() {
 
 Status Connection::start(ngtcp2_conn* conn, std::optional<NodeId> expected) {
   conn_ = conn;
-  if (shared_.options.congestion == Congestion::automatic) ask_about_losses(conn);
+  judges_losses_ = shared_.options.congestion == Congestion::automatic && forgives_losses();
+  if (judges_losses_) ask_about_losses(conn);
   return tls_.start(shared_.tls, conn, expected, shared_.scratch);
 }
 

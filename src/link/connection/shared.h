@@ -8,6 +8,7 @@
 #include "link/endpoint.h"
 #include "link/lifecycle.h"
 #include "link/path/cid.h"
+#include "link/path/native_time.h"
 #include "link/path/window.h"
 #include "link/stream/stream.h"
 #include "link/tls/tls.h"
@@ -122,10 +123,6 @@ struct Shared {
     return static_cast<ngtcp2_tstamp>(now.mono.time_since_epoch().count());
   }
 };
-
-inline ngtcp2_duration to_native(Duration duration) {
-  return static_cast<ngtcp2_duration>(duration.count());
-}
 
 inline std::uint8_t* native(Key256& key) { return u8(key.span()); }
 

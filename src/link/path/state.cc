@@ -1,5 +1,7 @@
 #include "link/path/state.h"
 
+#include "link/path/native_time.h"
+
 namespace qudag::link {
 namespace {
 
@@ -21,13 +23,13 @@ void PathState::arrived(NativePath& path) {
 /// bursts are bounded by the quantum and the congestion window, as TCP's are. Once for all: ngtcp2
 /// counts what was not paced, and would make up for it.
 void PathState::measured(const ngtcp2_conn_info& info) {
-  if (info.min_rtt < static_cast<ngtcp2_duration>(kShortPath.count())) {
+  if (info.min_rtt < to_native(kShortPath)) {
     paced_ = false;
     more_at_ = kNever;
     return;
   }
-  round_trip_ = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
-  shortest_trip_ = Duration(static_cast<Duration::rep>(info.min_rtt));
+  round_trip_ = to_duration(info.smoothed_rtt);
+  shortest_trip_ = to_duration(info.min_rtt);
 }
 
 std::size_t PathState::may_send(std::uint64_t window, TimePoint now) {
