@@ -100,8 +100,8 @@ wire::MessageStart start_of(const Envelope& envelope) {
 }
 
 /// A message that was sent before keeps the scope under which the destination may know it.
-const wire::Scope& scope_of(const CircuitEnd& circuit_end, const Envelope& envelope) {
-  return envelope.scope ? *envelope.scope : circuit_end.scope;
+const wire::Scope& scope_of(const wire::Scope& of_circuit, const Envelope& envelope) {
+  return envelope.scope ? *envelope.scope : of_circuit;
 }
 
 void count_sent(CircuitEnd& circuit_end, Envelope& envelope, std::size_t n, Context& context) {
@@ -109,10 +109,7 @@ void count_sent(CircuitEnd& circuit_end, Envelope& envelope, std::size_t n, Cont
   circuit_end.sent += n;
   envelope.sent += static_cast<std::uint32_t>(n);
   context.stats.bytes_copied += n;
-  const std::uint32_t known = std::max(before, envelope.sent_before);
-  const std::uint32_t first_time = envelope.sent > known ? envelope.sent - known : 0;
-  context.stats.sent_bytes[index(envelope.priority)] += first_time;
-  context.stats.bytes_again += n - first_time;
+  count_bytes(envelope, before, envelope.sent, context);
   const bool step = envelope.sent / kProgressStep != before / kProgressStep;
   if (envelope.size > kProgressFrom && (step || envelope.sent == envelope.size)) {
     const std::size_t prefix = envelope.prefix_bytes();
@@ -133,7 +130,7 @@ bool put_fragment(CircuitEnd& circuit_end, Envelope& envelope, ByteWriter& out, 
                   Now now) {
   const bool first = !envelope.started;
   const bool tells =
-      first && circuit_end.is_source() && circuit_end.told != scope_of(circuit_end, envelope);
+      first && circuit_end.is_source() && circuit_end.told != scope_of(circuit_end.scope, envelope);
   const std::size_t header =
       wire::data_header_bytes(first, envelope.in_reply_to.has_value(), envelope.to_channel != 0) +
       (tells ? wire::kScopeFrameBytes : 0);
@@ -146,7 +143,7 @@ bool put_fragment(CircuitEnd& circuit_end, Envelope& envelope, ByteWriter& out, 
   if (first && !last && circuit_end.partial() >= kPartialMax) return false;
 
   if (tells) {
-    circuit_end.told = envelope.scope = scope_of(circuit_end, envelope);
+    circuit_end.told = envelope.scope = scope_of(circuit_end.scope, envelope);
     wire::append(out, wire::ScopeFrame{*circuit_end.told});
   }
   if (first) start(circuit_end, envelope, circuit_end.next_ref++, context, now);
@@ -228,6 +225,13 @@ void start(CircuitEnd& circuit_end, Envelope& envelope, std::uint32_t ref, Conte
   ++context.stats.in_flight;
 }
 
+void count_bytes(const Envelope& envelope, std::uint32_t from, std::uint32_t to, Context& context) {
+  const std::uint32_t known = std::max(from, envelope.sent_before);
+  const std::uint32_t first_time = to > known ? to - known : 0;
+  context.stats.sent_bytes[index(envelope.priority)] += first_time;
+  context.stats.bytes_again += to - from - first_time;
+}
+
 bool has_something_to_send(const CircuitEnd& circuit_end, const Context& context) {
   if (!circuit_end.ready || circuit_end.dead) return false;
   if (!circuit_end.control.empty() || credit_is_due(circuit_end, context)) return true;
@@ -260,7 +264,7 @@ Rider pack_rider(const Flow& flow, const wire::Scope& scope, MutableBytes place,
   std::size_t looked = 0;
   for (Envelope* one = flow.waiting.front(); one != nullptr && looked < kLooksAt; ++looked) {
     Envelope& envelope = *std::exchange(one, EnvelopeOrder::next(*one));
-    const wire::Scope& its = envelope.scope ? *envelope.scope : scope;
+    const wire::Scope& its = scope_of(scope, envelope);
     const bool asks = asks_first(envelope);
     if (asks && asking >= kPartialMax) continue;
     const bool tells = rider.told != its;

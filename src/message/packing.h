@@ -29,6 +29,8 @@ struct Rider {
 };
 /// Fills all of `out` if anything rides.
 Rider pack_rider(const Flow& flow, const wire::Scope& scope, MutableBytes out, Context& context);
+/// Bytes of it left: from there to there, of which an earlier transmission may have sent some.
+void count_bytes(const Envelope& envelope, std::uint32_t from, std::uint32_t to, Context& context);
 /// The message, which waited, is under way on that circuit from now on.
 void start(CircuitEnd& circuit_end, Envelope& envelope, std::uint32_t ref, Context& context,
            Now now);

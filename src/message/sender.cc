@@ -592,10 +592,8 @@ void Sender::on_ridden(CircuitEnd& circuit_end, Now now) {
     count_other(*envelope);
     ++context_.stats.ridden;
     if (one.asks) continue;
-    const std::uint32_t n = envelope->size;
-    context_.stats.sent_bytes[index(envelope->priority)] += n - std::min(n, envelope->sent_before);
-    context_.stats.bytes_again += std::min(n, envelope->sent_before);
-    envelope->sent_before = std::max(envelope->sent_before, n);
+    count_bytes(*envelope, 0, envelope->size, context_);
+    envelope->sent_before = std::max(envelope->sent_before, envelope->size);
   }
 }
 

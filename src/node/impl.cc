@@ -226,8 +226,7 @@ Status Node::Impl::start() {
   if (options_.congestion == Congestion::automatic && !link::forgives_losses()) {
     log_.info(
         "losses slow links down: congestion \"auto\" is plain CUBIC with this ngtcp2, which ./dev "
-        "setup "
-        "did not build");
+        "setup did not build");
   }
   if (!options_.listen && options_.bootstrap.empty()) {
     log_.info(

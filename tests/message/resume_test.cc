@@ -31,6 +31,15 @@ class Resume : public ::testing::Test {
   bool over(std::size_t sends = 1) {
     return world().run_until([&] { return source().outcomes() == sends; });
   }
+  /// A signed message is there as a whole, and its signature is being verified, for so long.
+  void give_to_a_worker(Duration work_takes) {
+    WorldOptions options;
+    options.identities = {&alice()};
+    options.work_takes = work_takes;
+    make(std::move(options));
+    ASSERT_TRUE(source().send(1, 5, kMiB, {.sign = true}));
+    ASSERT_TRUE(world().run_until([&] { return world().works == 2; })) << "signed; being verified";
+  }
   void kill_all() {
     for (Line* line : world().alive()) world().kill(*line);
   }
@@ -172,12 +181,7 @@ TEST_F(Resume, SignedOnesWhereverTheyAreWhenTheCircuitEnds) {
 }
 
 TEST_F(Resume, ASignedOneThatIsWholeIsVerifiedAgain) {
-  WorldOptions options;
-  options.identities = {&alice()};
-  options.work_takes = 5s;
-  make(std::move(options));
-  ASSERT_TRUE(source().send(1, 5, kMiB, {.sign = true}));
-  ASSERT_TRUE(world().run_until([&] { return world().works == 2; })) << "signed; being verified";
+  ASSERT_NO_FATAL_FAILURE(give_to_a_worker(5s));
   world().hold_builds = true;
   kill_all();
   world().run_for(6s);
@@ -190,12 +194,7 @@ TEST_F(Resume, ASignedOneThatIsWholeIsVerifiedAgain) {
 }
 
 TEST_F(Resume, ASignedOneThatIsWithAWorkerIsWaitedFor) {
-  WorldOptions options;
-  options.identities = {&alice()};
-  options.work_takes = 2s;
-  make(std::move(options));
-  ASSERT_TRUE(source().send(1, 5, kMiB, {.sign = true}));
-  ASSERT_TRUE(world().run_until([&] { return world().works == 2; })) << "signed; being verified";
+  ASSERT_NO_FATAL_FAILURE(give_to_a_worker(2s));
   kill_all();
   ASSERT_TRUE(over());
   EXPECT_EQ(came().unfinished_resumed, 1u);

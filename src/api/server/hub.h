@@ -57,8 +57,7 @@ inline constexpr telemetry::Metric<ApiStats> kApi[] = {
     {{"qudag_api_requests_total", "HTTP requests."}, no_label, &ApiStats::requests},
     {{"qudag_api_request_seconds",
       "Time from the header of an HTTP request to the end of its answer; of sends and replies "
-      "until "
-      "the outcome.",
+      "until the outcome.",
       Kind::seconds},
      each("request", kAnsweredRequests),
      [](const ApiStats& s, std::size_t i) -> const TimeHistogram& { return s.took[i]; }},

@@ -21,10 +21,6 @@ std::unique_lock<std::mutex> lock_soon(std::mutex& mutex) {
   return std::unique_lock(mutex);
 }
 
-}  // namespace
-
-namespace {
-
 /// Outcomes, entries of progress and answers are each as many as `outstanding`, and one that says
 /// that there are too many; of a GET also the words that it is over.
 std::size_t slots_of(const config::ApiOptions& options, ClientKind kind) {
