@@ -19,11 +19,25 @@ Result<std::vector<onion::RouteHop>> RouteSource::draw(const NodeId& destination
   std::vector<onion::RouteHop> hops;
   hops.reserve(entries->size());
   for (const netmap::EntryPtr& entry : *entries) {
-    auto key = entry->onion_key(now.unix_seconds);
+    auto key = key_of(*entry, now);
     if (!key) return fail(Errc::no_route, "a hop has no valid onion key");
     hops.push_back({.id = entry->descriptor.id, .onion_key = std::move(key), .cipher = cipher_});
   }
   return hops;
+}
+
+std::shared_ptr<const crypto::KemPublicKey> RouteSource::key_of(const netmap::Entry& entry,
+                                                                Now now) {
+  const NodeId& id = entry.descriptor.id;
+  const Bytes newest = entry.newest_key(now.unix_seconds);
+  const auto at = keys_.find(id);
+  if (at != keys_.end() && std::ranges::equal(newest, at->second->bytes())) return at->second;
+  auto key = entry.onion_key(now.unix_seconds);
+  if (key == nullptr) return nullptr;
+  if (at == keys_.end() && keys_.size() >= kKeysMax) {
+    keys_.erase(std::next(keys_.begin(), static_cast<std::ptrdiff_t>(rng_.below(kKeysMax))));
+  }
+  return keys_.insert_or_assign(id, std::move(key)).first->second;
 }
 
 /// While nothing is known: so many round trips, as far as the links that we dialed tell.

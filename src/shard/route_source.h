@@ -8,6 +8,7 @@
 #include "netmap/netmap.h"
 #include "shard/node_guards.h"
 
+#include <map>
 #include <memory>
 
 namespace qudag::shard {
@@ -55,6 +56,7 @@ class RouteSource final : public message::Routes {
 
  private:
   Duration unknown(int round_trips) const;
+  std::shared_ptr<const crypto::KemPublicKey> key_of(const netmap::Entry& entry, Now now);
 
   const NodeId self_;
   const crypto::Cipher cipher_;
@@ -64,6 +66,9 @@ class RouteSource final : public message::Routes {
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
   netmap::RelayHistory history_;
   RecentHistogram build_us_;
+  // Onion keys of hops that were drawn lately, imported: 25 us and 6 KB each.
+  std::map<NodeId, std::shared_ptr<const crypto::KemPublicKey>> keys_;
+  static constexpr std::size_t kKeysMax = 256;
   Duration rtt_{};  // of links that we dialed, a moving mean; zero: there was none
   Duration late_after_{};
   TimePoint late_at_{};  // when that was found out

@@ -410,8 +410,8 @@ bool Shard::others_hold_an_earlier_one(Now now) const {
   const NodeId& self = setup_.identity->id();
   if (setup_.options->known && view_->find_withdrawn(self) != nullptr) return true;
   const netmap::Entry* const held = view_->find(self);
-  const auto key = held == nullptr ? nullptr : held->onion_key(now.unix_seconds);
-  return key != nullptr && key->bytes() != keys_.front().key.pair->public_bytes();
+  const Bytes key = held == nullptr ? Bytes{} : held->newest_key(now.unix_seconds);
+  return !key.empty() && !std::ranges::equal(key, keys_.front().key.pair->public_bytes());
 }
 
 void Shard::set_view(netmap::ViewPtr view, Now now) {

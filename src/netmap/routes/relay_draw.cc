@@ -17,7 +17,7 @@ bool same_network(const SocketAddress& a, const SocketAddress& b) {
 
 }  // namespace
 
-bool share_network(const Descriptor& candidate, const Descriptor& chosen) {
+bool share_network(const DescriptorFacts& candidate, const DescriptorFacts& chosen) {
   return std::ranges::any_of(candidate.addresses, [&](const SocketAddress& address) {
     return std::ranges::any_of(chosen.addresses, [&](const SocketAddress& beside) {
       return same_network(address, beside);
@@ -26,9 +26,9 @@ bool share_network(const Descriptor& candidate, const Descriptor& chosen) {
 }
 
 bool is_usable(const Entry& entry, Now now) {
-  const Descriptor& d = entry.descriptor;
+  const DescriptorFacts& d = entry.descriptor;
   return d.expires > now.unix_seconds && d.version_min <= kSpokenVersion &&
-         d.version_max >= kSpokenVersion && entry.onion_key(now.unix_seconds) != nullptr;
+         d.version_max >= kSpokenVersion && entry.has_onion_key(now.unix_seconds);
 }
 
 bool RelayDraw::is_relay(const Entry& entry) const {
@@ -41,7 +41,7 @@ bool RelayDraw::is_relay(const NodeId& id) const {
 }
 
 bool RelayDraw::suits(const Entry& entry, Entries others) const {
-  const Descriptor& d = entry.descriptor;
+  const DescriptorFacts& d = entry.descriptor;
   if (d.id == self_ || !is_relay(entry)) return false;
   return std::ranges::none_of(others, [&](const EntryPtr& other) {
     return other->descriptor.id == d.id ||

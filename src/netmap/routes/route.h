@@ -37,7 +37,7 @@ struct RoutePolicy {
 /// True if any address of the first lies in the network block of the second's first address, the
 /// one at which links to it are made. So what one claims beyond that keeps only itself out of
 /// routes.
-bool share_network(const Descriptor& candidate, const Descriptor& chosen);
+bool share_network(const DescriptorFacts& candidate, const DescriptorFacts& chosen);
 
 /// How many relays of the view could stand in one route of this node, counted up to `most`.
 std::size_t relays_together(const View& view, const NodeId& self, bool distinct_networks,
