@@ -57,6 +57,7 @@ Shard::Shard(const ShardSetup& setup)
               {.distinct_networks = setup.options->distinct_networks,
                .guards = setup.options->guards,
                .by_load = setup.by_load,
+               .by_proof = setup.by_proof,
                .second_guards = setup.options->relay ? 0 : setup.options->second_guards},
               setup.guards, *setup.rng),
       load_reports_(setup.options->relay, routes_.loads()),

@@ -83,6 +83,7 @@ void SimNode::start() {
                                      .environment = this,
                                      .hub = hub_.get(),
                                      .by_load = by_load,
+                                     .by_proof = by_proof,
                                      .state = state_.get(),
                                      .guards = guards});
   QUDAG_ASSERT(shard.has_value());

@@ -73,6 +73,7 @@ class SimNode final : public shard::ShardEnvironment {
   std::function<void(shard::Measured&)> on_measure;
   /// Off: hops are chosen without regard to load. Before start().
   bool by_load = true;
+  bool by_proof = true;
   /// What it said of its clock: seconds ahead of its peers', in order.
   std::vector<std::int64_t> clock_said;
   /// What its resolver knows; everything else has no address. And what it was asked.

@@ -28,6 +28,9 @@ struct RoutePolicy {
   bool by_load = true;
   /// Relays that add less to builds more often. Off only to compare.
   bool by_speed = true;
+  /// Relays that circuits of ours have proven lately more often; guards excepted, which are drawn
+  /// for months. Off only to compare.
+  bool by_proof = true;
   /// Second hops are few too, of a node that is no relay; 0: any relay.
   std::size_t second_guards = 0;
   /// Of our own socket: first hops have one of them.
