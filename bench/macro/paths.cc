@@ -43,7 +43,7 @@ const NodeId kSelf = id_of(50'000), kTarget = id_of(40'000);
 netmap::EntryPtr entry_of(std::uint32_t number, bool relay, std::uint32_t claim,
                           const std::shared_ptr<const crypto::KemPublicKey>& key) {
   auto entry = std::make_shared<netmap::Entry>();
-  netmap::Descriptor& d = entry->descriptor;
+  netmap::DescriptorFacts& d = entry->descriptor;
   d.id = id_of(number);
   d.published = kToday - 10;
   d.expires = kToday + 86'400;
@@ -52,8 +52,11 @@ netmap::EntryPtr entry_of(std::uint32_t number, bool relay, std::uint32_t claim,
   d.version_min = d.version_max = 1;
   d.addresses = {SocketAddress::v4(static_cast<std::uint8_t>(20 + number / 250),
                                    static_cast<std::uint8_t>(number % 250), 0, 1, 4433)};
-  d.onion_keys = {{kToday - 86'400, kToday + 86'400, key->bytes()}};
-  entry->keys = {key};
+  entry->keys.resize(16 + crypto::kKemPublicSize);
+  ByteWriter out(entry->keys);
+  out.u64(kToday - 86'400);
+  out.u64(kToday + 86'400);
+  out.put(key->bytes());
   return entry;
 }
 

@@ -23,6 +23,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -72,6 +73,8 @@ struct NetmapOptions {
   std::size_t verifies_per_turn_max = 16;  // further descriptors wait in a bounded queue
   std::size_t waiting_max = limits::kVerifiesWaitingMax;
   std::size_t links_max = 4096;  // further links are served no gossip
+  /// make_entry(). Another one lets many nodes of one process share what they hold.
+  std::function<Result<EntryPtr>(Bytes, UnixSeconds, Reach)> make = make_entry;
 };
 
 class Netmap {
@@ -93,7 +96,8 @@ class Netmap {
   void heard(TimePoint at);
   /// Frames of others are ignored.
   bool knows(NodeLink link) const;
-  /// DIGEST, WANT, DESCRIPTOR. False: malformed, the caller closes the link with `protocol`.
+  /// DIGEST, WANT, DESCRIPTOR, SUMMARY, ASK. False: malformed, the caller closes the link with
+  /// `protocol`.
   bool on_frame(NodeLink link, std::uint8_t type, Bytes body, Now now);
   /// Our bootstrap entries and guards: they always have a place, and are believed.
   void believe(std::vector<NodeId> ids, Now now);
@@ -110,7 +114,7 @@ class Netmap {
   /// does not pass on takes none that was published more than four hours ago, twice a usual life,
   /// but those of who is believed.
   void restore(std::vector<Kept> kept, Now now);
-  /// The wall clock was set: digests go to all links now.
+  /// The wall clock was set: summaries go to all links now, and are asked of them.
   void on_clock_set(Now now);
   /// Verifies, sends what is owed, digests, expires: a bounded piece of each.
   void on_time(Now now);

@@ -24,6 +24,8 @@ struct NetmapStats {
   std::uint64_t frames_in = 0, frames_out = 0, frames_malformed = 0;
   std::uint64_t frames_ignored = 0;  // a link beyond links_max, or asking for more than its share
   std::uint64_t sends_refused = 0;   // by the sink
+  std::uint64_t bytes_compared = 0;  // sent: SUMMARY, ASK, DIGEST, WANT
+  std::uint64_t bytes_told = 0;      // sent: DESCRIPTOR
   std::size_t scratch_bytes = 0;     // the most that one frame needed
 };
 
@@ -66,6 +68,11 @@ inline constexpr telemetry::Metric<NetmapStats> kNetmap[] = {
       Kind::counter},
      no_label,
      &NetmapStats::reached_beyond_share},
+    {{"qudag_netmap_sent_bytes_total", "Bytes of gossip sent: to compare netmaps, and descriptors.",
+      Kind::counter},
+     label("what", "compare"),
+     &NetmapStats::bytes_compared},
+    {same, label("what", "descriptors"), &NetmapStats::bytes_told},
     {{"qudag_scratch_high_water_bytes",
       "The most scratch memory that a turn of the loop needed, by its user.", Kind::gauge},
      label("user", "gossip"),

@@ -163,6 +163,7 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
   of(netmap::metrics::kNetmap, &ShardReport::netmap);
   of(shard::metrics::kGossip, &ShardReport::gossip);
   of(shard::metrics::kWarm, &ShardReport::warm);
+  of(shard::metrics::kRoutes, &ShardReport::routes);
   of(shard::metrics::kLinkRequests, &ShardReport::link_requests);
   of(shard::metrics::kBuildLimiter, &ShardReport::limiter);
   of(shard::metrics::kLoadReports, &ShardReport::loads);

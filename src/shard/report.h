@@ -16,6 +16,7 @@
 #include "shard/protection/build_limiter.h"
 #include "shard/protection/load_reports.h"
 #include "shard/protection/protection.h"
+#include "shard/route_source.h"
 #include "shard/warm_links.h"
 #include "telemetry/metric.h"
 
@@ -48,6 +49,7 @@ struct ShardReport {
   GossipHubStats gossip;       // shard 0 only
   LinkRequests link_requests{};
   WarmStats warm;
+  RouteStats routes;
   LoadReportStats loads;
   netmap::Guards::Choices first_hops;  // shard 0 only: they are the node's
   BuildLimiterStats limiter;

@@ -9,6 +9,16 @@ namespace qudag::shard {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+std::span<const NodeId> ids_of(std::span<const onion::RouteHop> route, std::span<NodeId> room) {
+  QUDAG_ASSERT(!route.empty() && route.size() <= room.size());
+  std::ranges::transform(route, room.begin(), &onion::RouteHop::id);
+  return room.first(route.size());
+}
+
+}  // namespace
+
 Result<std::vector<onion::RouteHop>> RouteSource::draw(const NodeId& destination, unsigned relays,
                                                        Now now) {
   auto entries = guards_->with([&](netmap::Guards& guards) {
@@ -19,11 +29,25 @@ Result<std::vector<onion::RouteHop>> RouteSource::draw(const NodeId& destination
   std::vector<onion::RouteHop> hops;
   hops.reserve(entries->size());
   for (const netmap::EntryPtr& entry : *entries) {
-    auto key = entry->onion_key(now.unix_seconds);
+    auto key = key_of(*entry, now);
     if (!key) return fail(Errc::no_route, "a hop has no valid onion key");
     hops.push_back({.id = entry->descriptor.id, .onion_key = std::move(key), .cipher = cipher_});
   }
   return hops;
+}
+
+std::shared_ptr<const crypto::KemPublicKey> RouteSource::key_of(const netmap::Entry& entry,
+                                                                Now now) {
+  const NodeId& id = entry.descriptor.id;
+  const Bytes newest = entry.newest_key(now.unix_seconds);
+  const auto at = keys_.find(id);
+  if (at != keys_.end() && std::ranges::equal(newest, at->second->bytes())) return at->second;
+  auto key = entry.onion_key(now.unix_seconds);
+  if (key == nullptr) return nullptr;
+  if (at == keys_.end() && keys_.size() >= kKeysMax) {
+    keys_.erase(std::next(keys_.begin(), static_cast<std::ptrdiff_t>(rng_.below(kKeysMax))));
+  }
+  return keys_.insert_or_assign(id, std::move(key)).first->second;
 }
 
 /// While nothing is known: so many round trips, as far as the links that we dialed tell.
@@ -55,17 +79,22 @@ Duration RouteSource::late_after(bool at_first_link, Now now) {
 void RouteSource::late(std::span<const onion::RouteHop> route, bool at_first_link, Now now) {
   if (route.size() < 2) return;
   if (at_first_link) return history_.unanswered(route.front().id, now);
-  for (std::size_t i = 1; i + 1 < route.size(); ++i) history_.late(route[i].id, now);
+  std::array<NodeId, limits::kRelaysMax + 1> all;
+  const auto ids = ids_of(route, all);
+  if (RouteStats::Builds* const builds = builds_like(ids, now)) ++builds->late;
+  for (const NodeId& relay : ids.subspan(1, ids.size() - 2)) history_.late(relay, now);
 }
 
 void RouteSource::report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
                          Duration took, Now now) {
   std::array<NodeId, limits::kRelaysMax + 1> all;
-  QUDAG_ASSERT(!route.empty() && route.size() <= all.size());
-  std::ranges::transform(route, all.begin(), &onion::RouteHop::id);
-  const auto ids = std::span<const NodeId>(all).first(route.size());
+  const auto ids = ids_of(route, all);
+  RouteStats::Builds* const builds = builds_like(ids, now);
+  if (builds != nullptr) ++(ok ? builds->built : builds->failed);
   if (ok) {
-    build_us_.record(static_cast<std::uint64_t>(took / std::chrono::microseconds(1)), now.mono);
+    const auto us = static_cast<std::uint64_t>(took / std::chrono::microseconds(1));
+    if (builds != nullptr) builds->us.record(us);
+    build_us_.record(us, now.mono);
     history_.succeeded(ids, took, now);
   } else {
     history_.broke(ids, failed_hop, now);
@@ -79,6 +108,16 @@ void RouteSource::report(std::span<const onion::RouteHop> route, bool ok, std::s
       guards.not_reached(ids[0], ids[1], now);
     }
   });
+}
+
+/// As they are known before this build: what it proves counts for the next ones. The first hop is a
+/// guard, and no part of the choice; null if there is no other relay.
+RouteStats::Builds* RouteSource::builds_like(std::span<const NodeId> hops, Now now) {
+  if (hops.size() < 3) return nullptr;
+  const auto drawn = hops.subspan(1, hops.size() - 2);
+  const bool all =
+      std::ranges::all_of(drawn, [&](const NodeId& relay) { return history_.proven(relay, now); });
+  return all ? &stats_.proven : &stats_.unproven;
 }
 
 // A route without relays has no first hop to choose.

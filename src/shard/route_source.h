@@ -7,10 +7,50 @@
 #include "message/messages.h"
 #include "netmap/netmap.h"
 #include "shard/node_guards.h"
+#include "telemetry/metric.h"
 
+#include <map>
 #include <memory>
 
 namespace qudag::shard {
+
+/// Builds by whether their relays behind the first were all proven when they were drawn.
+struct RouteStats {
+  struct Builds {
+    std::uint64_t built = 0, failed = 0, late = 0;
+    Histogram us;  // of those that were built
+  };
+  Builds proven, unproven;
+};
+
+namespace metrics {
+
+using telemetry::each, telemetry::Kind, telemetry::label, telemetry::no_label, telemetry::same;
+
+inline constexpr telemetry::Metric<RouteStats> kRoutes[] = {
+    {{"qudag_routes_built_total",
+      "Circuits of ours that were built, by whether earlier ones had proven their relays lately.",
+      Kind::counter},
+     label("relays", "proven"),
+     [](const RouteStats& s) { return static_cast<double>(s.proven.built); }},
+    {same, label("relays", "unproven"),
+     [](const RouteStats& s) { return static_cast<double>(s.unproven.built); }},
+    {{"qudag_routes_failed_total", "Builds of ours that failed, by the same.", Kind::counter},
+     label("relays", "proven"),
+     [](const RouteStats& s) { return static_cast<double>(s.proven.failed); }},
+    {same, label("relays", "unproven"),
+     [](const RouteStats& s) { return static_cast<double>(s.unproven.failed); }},
+    {{"qudag_routes_late_total",
+      "Builds of ours that took so long that another was begun beside them, by the same.",
+      Kind::counter},
+     label("relays", "proven"),
+     [](const RouteStats& s) { return static_cast<double>(s.proven.late); }},
+    {same, label("relays", "unproven"),
+     [](const RouteStats& s) { return static_cast<double>(s.unproven.late); }},
+};
+static_assert(telemetry::valid(kRoutes));
+
+}  // namespace metrics
 
 class RouteSource final : public message::Routes {
  public:
@@ -37,6 +77,7 @@ class RouteSource final : public message::Routes {
   /// How long successful builds took, in microseconds.
   const RecentHistogram& build_us() const { return build_us_; }
   netmap::RelayLoads& loads() { return history_.loads(); }
+  const RouteStats& stats() const { return stats_; }
 
   Result<std::vector<onion::RouteHop>> draw(const NodeId& destination, unsigned relays,
                                             Now now) override;
@@ -55,6 +96,8 @@ class RouteSource final : public message::Routes {
 
  private:
   Duration unknown(int round_trips) const;
+  RouteStats::Builds* builds_like(std::span<const NodeId> hops, Now now);
+  std::shared_ptr<const crypto::KemPublicKey> key_of(const netmap::Entry& entry, Now now);
 
   const NodeId self_;
   const crypto::Cipher cipher_;
@@ -63,7 +106,11 @@ class RouteSource final : public message::Routes {
   Rng& rng_;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
   netmap::RelayHistory history_;
+  RouteStats stats_;
   RecentHistogram build_us_;
+  // Onion keys of hops that were drawn lately, imported: 25 us and 6 KB each.
+  std::map<NodeId, std::shared_ptr<const crypto::KemPublicKey>> keys_;
+  static constexpr std::size_t kKeysMax = 256;
   Duration rtt_{};  // of links that we dialed, a moving mean; zero: there was none
   Duration late_after_{};
   TimePoint late_at_{};  // when that was found out

@@ -42,7 +42,9 @@ struct ShardSetup {
   runtime::DatagramSocket* socket = nullptr;
   ShardEnvironment* environment = nullptr;
   GossipHub* hub = nullptr;
-  bool by_load = true;  // how hops are chosen (netmap::RoutePolicy); off only to compare
+  // How hops are chosen (netmap::RoutePolicy); off only to compare.
+  bool by_load = true;
+  bool by_proof = true;
   std::shared_ptr<onion::ReplayWindow> replays = nullptr;     // owners: all shards
   std::shared_ptr<message::Delivered> delivered = nullptr;    // owners: all shards
   std::shared_ptr<message::Unfinished> unfinished = nullptr;  // owners: all shards

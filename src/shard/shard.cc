@@ -57,6 +57,7 @@ Shard::Shard(const ShardSetup& setup)
               {.distinct_networks = setup.options->distinct_networks,
                .guards = setup.options->guards,
                .by_load = setup.by_load,
+               .by_proof = setup.by_proof,
                .second_guards = setup.options->relay ? 0 : setup.options->second_guards},
               setup.guards, *setup.rng),
       load_reports_(setup.options->relay, routes_.loads()),
@@ -409,8 +410,8 @@ bool Shard::others_hold_an_earlier_one(Now now) const {
   const NodeId& self = setup_.identity->id();
   if (setup_.options->known && view_->find_withdrawn(self) != nullptr) return true;
   const netmap::Entry* const held = view_->find(self);
-  const auto key = held == nullptr ? nullptr : held->onion_key(now.unix_seconds);
-  return key != nullptr && key->bytes() != keys_.front().key.pair->public_bytes();
+  const Bytes key = held == nullptr ? Bytes{} : held->newest_key(now.unix_seconds);
+  return !key.empty() && !std::ranges::equal(key, keys_.front().key.pair->public_bytes());
 }
 
 void Shard::set_view(netmap::ViewPtr view, Now now) {

@@ -37,6 +37,7 @@ ShardReport Shard::report() const {
   out.turns_reading_used_up = turns_reading_used_up_;
   out.socket = setup_.socket->stats();
   out.pool = pool_.stats();
+  out.routes = routes_.stats();
   out.build_us = routes_.build_us().all();
   for (std::size_t c = 0; c < kPriorityCount; ++c) out.delivery_us[c] = delivery_us_[c].all();
   return out;

@@ -26,6 +26,8 @@ enum class ControlType : std::uint8_t {
   digest = 0x10,
   want = 0x11,
   descriptor = 0x12,
+  summary = 0x13,
+  ask = 0x14,
   load = 0x20,
   time = 0x21,
 };
@@ -79,6 +81,8 @@ constexpr bool is_known_control_type(std::uint8_t type) {
     case ControlType::digest:
     case ControlType::want:
     case ControlType::descriptor:
+    case ControlType::summary:
+    case ControlType::ask:
     case ControlType::load:
     case ControlType::time:
       return true;

@@ -1,10 +1,13 @@
 // The bodies of gossip frames (docs/reference/protocol.md, 8.2), read in place.
 //
-//   DIGEST = lo u8 || hi u8 || count u16 || count * (id (32) || rank u64)
-//   WANT   = count u16 || count * id (32)
+//   range   = prefix u64 || depth u8             ids that begin with the first `depth` nibbles
+//   DIGEST  = range || count u16 || count * (id (32) || rank u64)
+//   WANT    = count u16 || count * id (32)
+//   SUMMARY = range || nonce u64 || 16 * (count u16 || fingerprint u64)
+//   ASK     = count u8 || count * (prefix u64 || depth u8, its highest bit: as DIGESTs)
 //
 // A view is made only from a body of exactly the right form, and lives as long as the body. The
-// third body, DESCRIPTOR, is one descriptor: netmap/map/descriptor.h.
+// body of DESCRIPTOR is one descriptor: netmap/map/descriptor.h.
 #pragma once
 
 #include "base/bytes.h"
@@ -12,6 +15,7 @@
 
 #include <qudag/address.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -20,11 +24,51 @@
 
 namespace qudag::wire {
 
+/// The ids that begin with the same `depth` nibbles; all of them without any. Its sixteen parts
+/// have one nibble more.
+struct IdRange {
+  std::uint64_t prefix = 0;  // as the first 8 bytes of an id; 0 behind the nibbles
+  std::uint8_t depth = 0;    // at most kDepthMax
+
+  static constexpr std::uint8_t kDepthMax = 16;
+  static constexpr std::size_t kParts = 16;
+
+  bool contains(const NodeId& id) const {
+    return ((load_be<std::uint64_t>(id.bytes.data()) ^ prefix) & mask()) == 0;
+  }
+  /// The lowest id in it.
+  NodeId first() const {
+    NodeId id{};
+    store_be(id.bytes.data(), prefix);
+    return id;
+  }
+  /// depth < kDepthMax.
+  IdRange part(std::size_t index) const {
+    QUDAG_ASSERT(depth < kDepthMax && index < kParts);
+    return {prefix | std::uint64_t{index} << (60 - 4 * depth),
+            static_cast<std::uint8_t>(depth + 1)};
+  }
+  /// Of that depth, around an id.
+  static IdRange around(const NodeId& id, std::uint8_t depth) {
+    IdRange range{load_be<std::uint64_t>(id.bytes.data()), depth};
+    range.prefix &= range.mask();
+    return range;
+  }
+  bool valid() const { return depth <= kDepthMax && (prefix & ~mask()) == 0; }
+  auto operator<=>(const IdRange&) const = default;
+
+ private:
+  std::uint64_t mask() const { return depth == 0 ? 0 : ~std::uint64_t{0} << (64 - 4 * depth); }
+};
+
 inline constexpr std::size_t kDigestEntriesMax = 400;
 inline constexpr std::size_t kWantIdsMax = 400;
-inline constexpr std::size_t kDigestHeaderBytes = 1 + 1 + 2;
+inline constexpr std::size_t kAskRangesMax = 16;
+inline constexpr std::size_t kRangeBytes = 8 + 1;
+inline constexpr std::size_t kDigestHeaderBytes = kRangeBytes + 2;
 inline constexpr std::size_t kDigestEntryBytes = NodeId::kSize + 8;
 inline constexpr std::size_t kWantHeaderBytes = 2;
+inline constexpr std::size_t kSummaryBytes = kRangeBytes + 8 + IdRange::kParts * (2 + 8);
 static_assert(kDigestHeaderBytes + kDigestEntriesMax * kDigestEntryBytes <=
               limits::kControlFrameBytesMax);
 static_assert(kWantHeaderBytes + kWantIdsMax * NodeId::kSize <= limits::kControlFrameBytesMax);
@@ -36,20 +80,19 @@ struct DigestEntry {
   auto operator<=>(const DigestEntry&) const = default;
 };
 
-/// Every descriptor that the sender holds whose id's first byte is in [lo, hi].
+/// Every descriptor that the sender shows whose id is in the range.
 class DigestView {
  public:
-  /// Nothing unless lo <= hi, count <= 400, the length is exact and every id is in the range.
+  /// Nothing unless the range is valid, count <= 400, the length is exact, every id is in the
+  /// range, and ids ascend.
   static std::optional<DigestView> parse(Bytes body);
 
-  std::uint8_t lo() const { return lo_; }
-  std::uint8_t hi() const { return hi_; }
+  const IdRange& range() const { return range_; }
   std::size_t size() const { return entries_.size() / kDigestEntryBytes; }
   DigestEntry at(std::size_t index) const;
 
  private:
-  std::uint8_t lo_ = 0;
-  std::uint8_t hi_ = 0;
+  IdRange range_;
   Bytes entries_;
 };
 
@@ -66,9 +109,37 @@ class WantView {
   Bytes ids_;
 };
 
-/// At most kDigestEntriesMax entries, all inside [lo, hi].
-std::vector<std::byte> encode_digest(std::uint8_t lo, std::uint8_t hi,
-                                     std::span<const DigestEntry> entries);
+/// What the sender shows of each part of a range.
+struct Summary {
+  struct Part {
+    std::uint16_t count = 0;  // 65535: that many, or more
+    std::uint64_t fingerprint = 0;
+    bool operator==(const Part&) const = default;
+  };
+  IdRange range;
+  std::uint64_t nonce = 0;
+  std::array<Part, IdRange::kParts> parts{};
+  bool operator==(const Summary&) const = default;
+};
+
+/// Nothing unless the range is valid and can be parted, and the length is exact.
+std::optional<Summary> parse_summary(Bytes body);
+std::array<std::byte, kSummaryBytes> encode_summary(const Summary& summary);
+
+/// What the sender asks to be told of a range: the entries, or else the summary.
+struct Ask {
+  IdRange range;
+  bool entries = false;
+  bool operator==(const Ask&) const = default;
+};
+
+/// At most kAskRangesMax of them, none where a range is wrong, or a summary is asked of a range
+/// that has no parts.
+std::optional<std::vector<Ask>> parse_ask(Bytes body);
+std::vector<std::byte> encode_ask(std::span<const Ask> asks);
+
+/// At most kDigestEntriesMax entries, all inside the range, ascending.
+std::vector<std::byte> encode_digest(const IdRange& range, std::span<const DigestEntry> entries);
 /// At most kWantIdsMax ids; out.size() is want_bytes(ids.size()).
 constexpr std::size_t want_bytes(std::size_t ids) { return kWantHeaderBytes + ids * NodeId::kSize; }
 void write_want(std::span<const NodeId> ids, MutableBytes out);

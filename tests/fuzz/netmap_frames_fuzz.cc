@@ -1,6 +1,6 @@
 // modules: netmap
 // Frames of gossip from three links, in any order, with time passing: `link u8 || type u8 || length
-// u16 || body` each; type 0xff is a turn, 0xfe closes or opens the link, others are 0x10 to 0x12.
+// u16 || body` each; type 0xff is a turn, 0xfe closes or opens the link, others are 0x10 to 0x14.
 // The bounds hold, nothing is left when the links are gone, and a node with nothing to do is not
 // woken.
 #include "netmap/netmap.h"
@@ -31,6 +31,8 @@ class CheckingSink final : public netmap::GossipSink {
     QUDAG_ASSERT(open[link.link.slot]);
     QUDAG_ASSERT(body.size() <= limits::kControlFrameBytesMax);
     if (type == 0x10) QUDAG_ASSERT(wire::DigestView::parse(body).has_value());
+    if (type == 0x13) QUDAG_ASSERT(wire::parse_summary(body).has_value());
+    if (type == 0x14) QUDAG_ASSERT(wire::parse_ask(body).has_value());
     if (type == 0x11) QUDAG_ASSERT(wire::WantView::parse(body).has_value());
     return ++sent_ % 7 != 0;
   }
@@ -68,7 +70,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     } else if (type == 0xfe) {
       toggle(slot);
     } else {
-      map.on_frame(link_at(slot), static_cast<std::uint8_t>(0x10 + type % 3), in.take(length), now);
+      map.on_frame(link_at(slot), static_cast<std::uint8_t>(0x10 + type % 5), in.take(length), now);
     }
     const netmap::NetmapStats stats = map.stats();
     QUDAG_ASSERT(stats.held <= options.descriptors_max && stats.waiting <= options.waiting_max);

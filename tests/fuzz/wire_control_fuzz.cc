@@ -18,7 +18,7 @@ void check_digest(Bytes body) {
   if (!view) return;
   std::vector<wire::DigestEntry> entries;
   for (std::size_t i = 0; i < view->size(); ++i) entries.push_back(view->at(i));
-  QUDAG_ASSERT(same(wire::encode_digest(view->lo(), view->hi(), entries), body));
+  QUDAG_ASSERT(same(wire::encode_digest(view->range(), entries), body));
 }
 
 void check_want(Bytes body) {
@@ -63,6 +63,16 @@ void check(std::uint8_t type, Bytes body) {
       break;
     case wire::ControlType::want:
       check_want(body);
+      break;
+    case wire::ControlType::summary:
+      if (const auto summary = wire::parse_summary(body)) {
+        QUDAG_ASSERT(same(wire::encode_summary(*summary), body));
+      }
+      break;
+    case wire::ControlType::ask:
+      if (const auto asks = wire::parse_ask(body)) {
+        QUDAG_ASSERT(same(wire::encode_ask(*asks), body));
+      }
       break;
     default:
       break;

@@ -232,17 +232,27 @@ TEST(Descriptor, AWithdrawnOneSaysNothingElse) {
   }
 }
 
-TEST(Descriptor, EntryImportsItsKeysAndPicksTheNewestValidOne) {
-  const auto entry = make_entry(signed_by(identity_of(7), full_descriptor()), kToday);
-  ASSERT_TRUE(entry);
-  const auto& keys = (*entry)->keys;
-  ASSERT_EQ(keys.size(), 2u);
-  EXPECT_EQ((*entry)->onion_key(kToday - kDay - 1), nullptr);
-  EXPECT_EQ((*entry)->onion_key(kToday - kDay), keys[0]);
-  EXPECT_EQ((*entry)->onion_key(kToday - 1), keys[0]);
-  EXPECT_EQ((*entry)->onion_key(kToday), keys[1]);
-  EXPECT_EQ((*entry)->onion_key(kToday + 2 * kDay - 1), keys[1]);
-  EXPECT_EQ((*entry)->onion_key(kToday + 2 * kDay), nullptr);
+TEST(Descriptor, EntryPicksTheNewestValidKeyAndImportsIt) {
+  const Descriptor full = full_descriptor();
+  const auto made = make_entry(signed_by(identity_of(7), full), kToday);
+  ASSERT_TRUE(made);
+  for (const EntryPtr& entry : {*made, without_raw(**made)}) {
+    const auto key = [&](UnixSeconds now) {
+      const auto imported = entry->onion_key(now);
+      EXPECT_EQ(entry->has_onion_key(now), imported != nullptr);
+      if (imported == nullptr) return -1;
+      return imported->bytes() == full.onion_keys[1].key   ? 1
+             : imported->bytes() == full.onion_keys[0].key ? 0
+                                                           : -2;
+    };
+    EXPECT_EQ(key(kToday - kDay - 1), -1);
+    EXPECT_EQ(key(kToday - kDay), 0);
+    EXPECT_EQ(key(kToday - 1), 0);
+    EXPECT_EQ(key(kToday), 1);
+    EXPECT_EQ(key(kToday + 2 * kDay - 1), 1);
+    EXPECT_EQ(key(kToday + 2 * kDay), -1);
+  }
+  EXPECT_TRUE(without_raw(**made)->raw.empty());
 }
 
 TEST(Descriptor, AnOnionKeyThatIsNoKeyIsMalformed) {

@@ -87,14 +87,17 @@ inline std::uint64_t rank_in(Bytes raw) { return parse(raw, kToday)->rank; }
 
 /// An entry that nobody signed, for views and routes: id and address follow from the number.
 inline std::shared_ptr<Entry> entry_of(std::uint64_t number, std::uint32_t capacity = 1000) {
-  static const auto kKey = std::make_shared<const crypto::KemPublicKey>(
-      std::move(*crypto::KemPublicKey::import(onion_key_of(1))));
+  const Descriptor d = descriptor_of(number);
   auto entry = std::make_shared<Entry>();
-  entry->descriptor = descriptor_of(number);
+  entry->descriptor = d;
+  entry->keys.resize(16 + crypto::kKemPublicSize);
+  ByteWriter out(entry->keys);
+  out.u64(d.onion_keys[0].not_before);
+  out.u64(d.onion_keys[0].not_after);
+  out.put(d.onion_keys[0].key);
   entry->descriptor.capacity_kib_s = capacity;
   store_be(entry->descriptor.id.bytes.data(), number);
   entry->descriptor.rank = rank_of(entry->descriptor.published, 0);
-  entry->keys = {kKey};
   return entry;
 }
 
@@ -129,7 +132,21 @@ class RecordingSink final : public GossipSink {
 };
 
 inline constexpr auto kDigest = static_cast<std::uint8_t>(wire::ControlType::digest);
+inline constexpr auto kSummary = static_cast<std::uint8_t>(wire::ControlType::summary);
+inline constexpr auto kAsk = static_cast<std::uint8_t>(wire::ControlType::ask);
 inline constexpr auto kWant = static_cast<std::uint8_t>(wire::ControlType::want);
 inline constexpr auto kDescriptor = static_cast<std::uint8_t>(wire::ControlType::descriptor);
+
+/// Of a range, in any order.
+inline std::vector<std::byte> digest_of(std::vector<wire::DigestEntry> entries,
+                                        const wire::IdRange& range = {}) {
+  std::ranges::sort(entries);
+  return wire::encode_digest(range, entries);
+}
+/// Asks for what is shown of a range: its entries.
+inline std::vector<std::byte> ask_of(const wire::IdRange& range, bool entries = true) {
+  const std::array asks{wire::Ask{.range = range, .entries = entries}};
+  return wire::encode_ask(asks);
+}
 
 }  // namespace qudag::netmap::test

@@ -45,7 +45,7 @@ struct Marked {
       if (held != nullptr) shown.push_back({held->descriptor.id, held->descriptor.rank});
     }
     std::ranges::sort(shown, {}, &wire::DigestEntry::id);
-    EXPECT_TRUE(netmap->on_frame(node_link(22), kDigest, wire::encode_digest(0, 255, shown), now));
+    EXPECT_TRUE(netmap->on_frame(node_link(22), kDigest, digest_of(shown), now));
     settle();
   }
   /// Started anew from its state directory, so much later.
@@ -87,8 +87,7 @@ std::uint64_t read(Marked& client, std::uint64_t key,
   }
   std::ranges::sort(entries, {}, &wire::DigestEntry::id);
   client.sink.take();
-  EXPECT_TRUE(client.netmap->on_frame(node_link(key), kDigest, wire::encode_digest(0, 255, entries),
-                                      client.now));
+  EXPECT_TRUE(client.netmap->on_frame(node_link(key), kDigest, digest_of(entries), client.now));
   std::uint64_t mark = (1u << kBits) - 1;
   for (const Frame& frame : client.sink.frames) {
     if (frame.type != kWant) continue;

@@ -64,11 +64,14 @@ TEST_F(NetmapTest, ViewsAreSnapshots) {
   EXPECT_EQ(netmap->view(), after) << "the same until something changes";
 }
 
-TEST_F(NetmapTest, AReadyLinkGetsADigestAndThenOneEveryInterval) {
+TEST_F(NetmapTest, AReadyLinkGetsASummaryAndThenOneEveryInterval) {
   ready(kA);
   ASSERT_EQ(sink.frames.size(), 1u);
-  EXPECT_EQ(sink.frames[0].type, kDigest);
-  EXPECT_EQ(sink.frames[0].body, wire::encode_digest(0, 255, {}));
+  EXPECT_EQ(sink.frames[0].type, kSummary);
+  const auto summary = wire::parse_summary(sink.frames[0].body);
+  ASSERT_TRUE(summary);
+  EXPECT_EQ(summary->range, wire::IdRange{});
+  for (const auto& part : summary->parts) EXPECT_EQ(part.count, 0u);
   settle();
   EXPECT_EQ(sink.frames.size(), 1u);
   for (int i = 0; i < 600; ++i) {
@@ -83,7 +86,7 @@ TEST_F(NetmapTest, NewDescriptorGoesOnToLinksWhoseDigestDidNotShowIt) {
   for (const NodeLink link : {kA, kB, kC}) ready(link);
   const auto raw = raw_of(1);
   const std::vector<wire::DigestEntry> shown{{identity_of(1).id(), rank_in(raw)}};
-  ASSERT_TRUE(netmap->on_frame(kC, kDigest, wire::encode_digest(0, 255, shown), now));
+  ASSERT_TRUE(netmap->on_frame(kC, kDigest, digest_of(shown), now));
   EXPECT_EQ(sink.count(kC, wire::ControlType::want), 1u);
   ASSERT_TRUE(give(kA, raw));
   EXPECT_EQ(netmap->stats().held, 0u) << "waits for its signature";
@@ -114,11 +117,12 @@ TEST_F(NetmapTest, ADigestIsAnsweredWithWhatItLacksAndAWantForWhatWeLack) {
        rank_of(descriptor_of(3).published + 1, 0)},  // newer than ours: want it
       {identity_of(4).id(), 1},                      // not ours: want it
   };
-  ASSERT_TRUE(netmap->on_frame(kA, kDigest, wire::encode_digest(0, 255, shown), now));
+  ASSERT_TRUE(netmap->on_frame(kA, kDigest, digest_of(shown), now));
   settle();
   ASSERT_EQ(sink.count(kA, wire::ControlType::want), 1u);
-  EXPECT_EQ(sink.frames[0].body,
-            wire::encode_want(std::vector{identity_of(3).id(), identity_of(4).id()}));
+  std::vector wanted{identity_of(3).id(), identity_of(4).id()};
+  std::ranges::sort(wanted);
+  EXPECT_EQ(sink.frames[0].body, wire::encode_want(wanted));
   EXPECT_EQ(sent(kA), 2u) << "1 is missing there, 2 is older";
 }
 
@@ -132,17 +136,17 @@ TEST_F(NetmapTest, AFullDigestFitsTheScratchMemory) {
     id.bytes[1] = static_cast<std::byte>(i % 256);
     shown.push_back({id, descriptor_of(1).published});
   }
-  ASSERT_TRUE(netmap->on_frame(kA, kDigest, wire::encode_digest(0, 255, shown), now));
+  ASSERT_TRUE(netmap->on_frame(kA, kDigest, digest_of(shown), now));
   ASSERT_EQ(sink.count(kA, wire::ControlType::want), 1u);
-  const std::size_t ids = shown.size() * NodeId::kSize;
-  EXPECT_EQ(netmap->stats().scratch_bytes, ids + wire::want_bytes(shown.size()));
+  const std::size_t each = sizeof(wire::DigestEntry) + NodeId::kSize;
+  EXPECT_EQ(netmap->stats().scratch_bytes, shown.size() * each + wire::want_bytes(shown.size()));
   EXPECT_EQ(sink.frames[0].body.size(), wire::want_bytes(shown.size()));
 }
 
 TEST_F(NetmapTest, OneLinkIsAskedAtATimeAndAnotherWhenItDoesNotAnswer) {
   ready(kA);
   ready(kB);
-  const auto digest = wire::encode_digest(0, 255, std::vector<wire::DigestEntry>{{id_of(9), 5}});
+  const auto digest = digest_of({{id_of(9), 5}});
   const auto wants = [&](NodeLink link) { return sink.count(link, wire::ControlType::want); };
   ASSERT_TRUE(netmap->on_frame(kA, kDigest, digest, now));
   ASSERT_TRUE(netmap->on_frame(kB, kDigest, digest, now));
@@ -214,8 +218,10 @@ TEST_F(NetmapTest, WrongFormClosesTheLinkWrongTimeDoesNot) {
   EXPECT_FALSE(give(kA, Bytes(raw).first(raw.size() - 1)));
   EXPECT_FALSE(netmap->on_frame(kA, kDigest, {}, now));
   EXPECT_FALSE(netmap->on_frame(kA, kWant, {}, now));
+  EXPECT_FALSE(netmap->on_frame(kA, kSummary, {}, now));
+  EXPECT_FALSE(netmap->on_frame(kA, kAsk, {}, now));
   EXPECT_FALSE(netmap->on_frame(kA, 0x20, {}, now)) << "no frame of gossip";
-  EXPECT_EQ(netmap->stats().frames_malformed, 4u);
+  EXPECT_EQ(netmap->stats().frames_malformed, 6u);
   now.unix_seconds += 2 * kDay;
   EXPECT_TRUE(give(kA, raw));
   EXPECT_EQ(netmap->stats().rejected_expired, 1u);
@@ -271,7 +277,7 @@ TEST_F(NetmapTest, FullKeepsAPlaceForOurselvesAndTakesNewerOnes) {
 
   ready(kA);
   sink.take();
-  const auto digest = wire::encode_digest(0, 255, std::vector<wire::DigestEntry>{{id_of(77), 5}});
+  const auto digest = digest_of({{id_of(77), 5}});
   ASSERT_TRUE(netmap->on_frame(kA, kDigest, digest, now));
   EXPECT_EQ(sink.count(kA, wire::ControlType::want), 0u) << "no room: not asked for";
   ASSERT_TRUE(give(kA, raw_of(3)));
@@ -318,7 +324,7 @@ TEST_F(NetmapTest, SmallFramesCannotMakeLargeWork) {
   make({.descriptors_max = 100});
   ASSERT_TRUE(netmap->add(raw_of(1), now));
   ready(kA);
-  const auto digest = wire::encode_digest(0, 255, {});
+  const auto digest = digest_of({});
   for (int i = 0; i < 2000; ++i) ASSERT_TRUE(netmap->on_frame(kA, kDigest, digest, now));
   EXPECT_GT(netmap->stats().frames_ignored, 1500u);
   const auto before = netmap->stats().frames_ignored;
@@ -332,7 +338,7 @@ TEST_F(NetmapTest, DescriptorsLeaveAtASteadyRateAndWaitForTheSink) {
   ready(kA);
   ready(kB);
   sink.take();
-  const auto digest = wire::encode_digest(0, 255, {});
+  const auto digest = digest_of({});
   ASSERT_TRUE(netmap->on_frame(kA, kDigest, digest, now));
   ASSERT_TRUE(netmap->on_frame(kB, kDigest, digest, now));
   EXPECT_EQ(netmap->stats().owed, 200u);
@@ -370,12 +376,12 @@ TEST_F(NetmapTest, LinksBeyondTheLimitAreServedNoGossip) {
 TEST_F(NetmapTest, AClosedLinkLeavesNothingBehind) {
   for (std::uint64_t i = 1; i <= 10; ++i) ASSERT_TRUE(netmap->add(raw_of(i), now));
   ready(kA);
-  ASSERT_TRUE(netmap->on_frame(kA, kDigest, wire::encode_digest(0, 255, {}), now));
+  ASSERT_TRUE(netmap->on_frame(kA, kDigest, digest_of({}), now));
   EXPECT_EQ(netmap->stats().owed, 10u);
   netmap->on_link_closed(kA);
   EXPECT_EQ(netmap->stats().owed, 0u);
   ready(kB);  // takes the slot of kA: what kA had does not count for it
-  ASSERT_TRUE(netmap->on_frame(kB, kDigest, wire::encode_digest(0, 255, {}), now));
+  ASSERT_TRUE(netmap->on_frame(kB, kDigest, digest_of({}), now));
   settle();
   EXPECT_EQ(sent(kA), 0u);
   EXPECT_EQ(sent(kB), 10u);

@@ -48,7 +48,8 @@ class ReachedTest : public ::testing::Test {
       entries.push_back({relay_id(i), rank_in(raw_of(i))});
     }
     std::ranges::sort(entries);
-    ASSERT_TRUE(netmap->on_frame(link, kDigest, wire::encode_digest(0, 255, entries), now));
+    ASSERT_TRUE(netmap->on_frame(link, kDigest, digest_of(entries), now));
+    settle();
   }
   void settle() {
     for (int i = 0; i < 1000 && netmap->next_deadline() <= now.mono; ++i) netmap->on_time(now);
@@ -97,9 +98,16 @@ TEST_F(ReachedTest, ARelayThatNobodyReachedIsNeverDrawnAndNeverPassedOn) {
   EXPECT_FALSE(counts(1));
   sink.take();
   pass(100s);
-  EXPECT_GE(sink.count(kHonest, wire::ControlType::digest), 1u);
+  ASSERT_TRUE(netmap->on_frame(kHonest, kAsk, ask_of({}), now));
+  settle();
+  EXPECT_GE(sink.count(kHonest, wire::ControlType::summary), 1u);
+  EXPECT_EQ(sink.count(kHonest, wire::ControlType::digest), 1u);
   for (const Frame& frame : sink.frames) {
-    EXPECT_EQ(wire::DigestView::parse(frame.body)->size(), 0u) << "digests do not show it";
+    if (frame.type == kDigest) {
+      EXPECT_EQ(wire::DigestView::parse(frame.body)->size(), 0u) << "digests do not show it";
+    } else if (const auto summary = wire::parse_summary(frame.body)) {
+      for (const auto& part : summary->parts) EXPECT_EQ(part.count, 0u) << "nor summaries";
+    }
   }
 }
 

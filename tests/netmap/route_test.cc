@@ -207,18 +207,19 @@ TEST_F(RouteTest, SaysWhatIsMissing) {
 }
 
 TEST_F(RouteTest, EveryHopNeedsAValidDescriptorKeyAndVersion) {
-  using Change = void (*)(Descriptor&);
+  using Change = void (*)(Entry&);
   const std::vector<std::pair<const char*, Change>> changes{
-      {"expired", [](Descriptor& d) { d.expires = kToday; }},
-      {"no key valid", [](Descriptor& d) { d.onion_keys[0].not_after = kToday; }},
-      {"later protocol", [](Descriptor& d) { d.version_min = d.version_max = 2; }},
+      {"expired", [](Entry& entry) { entry.descriptor.expires = kToday; }},
+      {"no key valid", [](Entry& entry) { store_be(entry.keys.data() + 8, kToday); }},
+      {"later protocol",
+       [](Entry& entry) { entry.descriptor.version_min = entry.descriptor.version_max = 2; }},
   };
   for (const auto& [name, change] : changes) {
     auto relay = entry_of(1);
-    change(relay->descriptor);
+    change(*relay);
     auto target = entry_of(kTarget);
     EXPECT_EQ(error(View({relay, target}), 1), Errc::no_route) << name;
-    change(target->descriptor);
+    change(*target);
     EXPECT_EQ(error(View({relay, target}), 0), Errc::unknown_destination) << name;
   }
   auto plain = entry_of(1);

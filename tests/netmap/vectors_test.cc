@@ -2,6 +2,7 @@
 // mldsa.py) wrote and signed: read, verified, and written again; and each rule of their form
 // broken.
 #include "vectors/vectors.h"
+#include "netmap/gossip/fingerprint.h"
 #include "netmap/map/descriptor.h"
 #include "wire/control.h"
 
@@ -17,10 +18,11 @@ const test::Vectors& gossip() {
   return vectors;
 }
 
-std::vector<std::byte> body_of(const std::string& name) {
+std::vector<std::byte> body_of(const std::string& name,
+                               wire::ControlType type = wire::ControlType::descriptor) {
   const auto raw = gossip().bytes(name);
   const auto header = wire::parse_control_header(raw);
-  EXPECT_TRUE(header && header->type == static_cast<std::uint8_t>(wire::ControlType::descriptor));
+  EXPECT_TRUE(header && header->type == static_cast<std::uint8_t>(type));
   const Bytes body = Bytes(raw).subspan(wire::kControlHeaderBytes);
   EXPECT_EQ(body.size(), header->length);
   return {body.begin(), body.end()};
@@ -34,11 +36,29 @@ TEST(Vectors, DescriptorsAreVerifiedAndWrittenTheSame) {
     const auto raw = body_of("descriptor_" + number);
     const auto entry = make_entry(raw, now());
     ASSERT_TRUE(entry) << entry.error().message();
-    const Descriptor& d = (*entry)->descriptor;
+    const Descriptor d = *parse(raw, now());
+    EXPECT_EQ((*entry)->descriptor.id, d.id);
     EXPECT_EQ(hex(d.id.bytes), gossip().text("id_" + number));
     const auto identity = crypto::Identity::from_seed(gossip().array<32>("seed_" + number));
     EXPECT_EQ(d.identity, identity->public_bytes());
     EXPECT_EQ(hex(encode_unsigned(d)), hex(Bytes(raw).first(raw.size() - crypto::kSignatureSize)));
+  }
+}
+
+TEST(Vectors, SummariesAreComputedTheSame) {
+  const auto digest = body_of("digest_both", wire::ControlType::digest);
+  const auto both = wire::DigestView::parse(digest);
+  ASSERT_TRUE(both && both->size() == 2);
+  for (const std::string name : {"summary_none", "summary_both", "summary_narrow"}) {
+    SCOPED_TRACE(name);
+    const auto body = body_of(name, wire::ControlType::summary);
+    const auto said = wire::parse_summary(body);
+    ASSERT_TRUE(said);
+    Fingerprints computed(said->range, said->nonce);
+    for (std::size_t i = 0; i < both->size() && name != "summary_none"; ++i) {
+      if (said->range.contains(both->at(i).id)) computed.add(both->at(i).id, both->at(i).rank);
+    }
+    EXPECT_EQ(hex(wire::encode_summary(computed.finish())), hex(body));
   }
 }
 

@@ -70,7 +70,7 @@ class Clocks {
     const netmap::ViewPtr view = at.view();
     const netmap::Entry* const entry = view->find(of.id());
     return entry != nullptr && entry->descriptor.expires > world.now().unix_seconds &&
-           entry->onion_key(world.now().unix_seconds) != nullptr;
+           entry->has_onion_key(world.now().unix_seconds);
   }
 
   World world;

@@ -186,7 +186,14 @@ class Burier final : public Hostile {
     for (std::size_t i = 0; i < said->size(); ++i) {
       if (!hides || friends.contains(said->at(i).id)) shown.push_back(said->at(i));
     }
-    return wire::encode_digest(said->lo(), said->hi(), shown);
+    return wire::encode_digest(said->range(), shown);
+  }
+  /// So that others ask for what it shows.
+  std::vector<std::byte> summary(Bytes body) override {
+    auto said = *wire::parse_summary(body);
+    for (auto& part : said.parts) part.fingerprint ^= hides ? 1 : 0;
+    const auto encoded = wire::encode_summary(said);
+    return {encoded.begin(), encoded.end()};
   }
 };
 

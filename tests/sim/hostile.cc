@@ -239,6 +239,9 @@ bool Hostile::send(NodeLink link, std::uint8_t type, Bytes body) {
   if (type == static_cast<std::uint8_t>(wire::ControlType::digest)) {
     return endpoint_->send_control(link.link, type, digest(body));
   }
+  if (type == static_cast<std::uint8_t>(wire::ControlType::summary)) {
+    return endpoint_->send_control(link.link, type, summary(body));
+  }
   return endpoint_->send_control(link.link, type, body);
 }
 

@@ -74,6 +74,7 @@ class Hostile : public runtime::Driven,
   virtual void writes(StreamId, memory::Block&) {}
   /// What it says of relays instead of what it knows.
   virtual std::vector<std::byte> digest(Bytes body) { return {body.begin(), body.end()}; }
+  virtual std::vector<std::byte> summary(Bytes body) { return {body.begin(), body.end()}; }
 
   // What they have for it.
   void later(Duration after, std::function<void()> step);

@@ -51,7 +51,7 @@ class Scenario {
   explicit Scenario(const ScenarioOptions& options)
       : options_(options),
         world_(options.seed, options.faults),
-        net_(world_, options.nodes, node_options(options)) {}
+        net_(world_, options.nodes, node_options(options), options.relays) {}
 
   ScenarioResult run();
 
@@ -60,6 +60,7 @@ class Scenario {
   void schedule_message();
   void send_one();
   void schedule_crash();
+  Duration settle_within() const { return std::max<Duration>(120s, options_.nodes * 1s); }
   void make_some_slow();
   Accept take_slowly(Message&& message, std::size_t i);
   void schedule_checks();
@@ -232,7 +233,8 @@ void Scenario::schedule_crash() {
 ScenarioResult Scenario::run() {
   for (std::size_t i = 0; i < net_.size(); ++i) listen(i);
   net_.start();
-  if (!net_.settle(120s)) broke("the nodes did not all learn of each other in two minutes");
+  if (!net_.settle(settle_within())) broke("the nodes did not all learn of each other in time");
+  result_.settled = world_.now().mono.time_since_epoch();
 
   make_some_slow();
   schedule_checks();

@@ -23,7 +23,8 @@ struct ScenarioOptions {
   Duration partition_lasts = std::chrono::seconds(0);  // zero: none; starts after a minute
   double slow_share = 0;  // of the nodes: applications that keep what they get, or a narrow line
   std::chrono::seconds ttl_max{60};
-  Limits limits{};  // of every node
+  Limits limits{};                // of every node
+  std::size_t relays = SIZE_MAX;  // the first of them; the others are clients
   /// Caps are looked at twice a second, and in the end nothing of traffic may be left anywhere.
   bool check_bounds = false;
   Faults faults{.loss = 0.05, .duplicate = 0.01, .reorder = 0.05};
@@ -39,6 +40,7 @@ struct ScenarioResult {
   std::uint64_t crashes = 0;
   std::uint64_t turned_away = 0;  // by slow applications
   std::uint64_t checks = 0;       // of a node's caps
+  Duration settled{};             // when all knew all, in virtual time
   std::uint64_t digest = 0;       // over every event the applications saw: equal for equal seeds
   WorldStats world;
   /// Every broken promise, in words; empty is what a run must give.

@@ -9,15 +9,35 @@ namespace qudag::testing {
 
 namespace {
 
-SocketAddress address_of(std::size_t index) {
-  // Every node in its own /16, so that the rule of distinct networks is in force.
-  return SocketAddress::v4(10, static_cast<std::uint8_t>(index), 0, 1, 4433);
+constexpr std::size_t kSmall = 250;
+constexpr std::size_t kEntriesOfLarge = 4;
+
+// Every node in its own /16, so that the rule of distinct networks is in force.
+SocketAddress address_of(std::size_t index, std::size_t count) {
+  if (count <= kSmall) return SocketAddress::v4(10, static_cast<std::uint8_t>(index), 0, 1, 4433);
+  return SocketAddress::v4(static_cast<std::uint8_t>(20 + index / kSmall),
+                           static_cast<std::uint8_t>(index % kSmall), 0, 1, 4433);
 }
 
 }  // namespace
 
-SimNode::SimNode(World& world, const SocketAddress& at, Options options)
-    : world_(world), environment_(world.host(at)), options_(std::move(options)) {
+Result<netmap::EntryPtr> EntryBook::make(Bytes raw, UnixSeconds now, Reach told_over) {
+  auto& known = known_[{crypto::sha256(raw), told_over}];
+  const netmap::EntryPtr held = known.lock();
+  const bool of_now = held != nullptr && held->descriptor.expires > now &&
+                      held->descriptor.published <= now + netmap::kPublishedAheadMax;
+  if (of_now) return held;
+  auto made = netmap::make_entry(raw, now, told_over);
+  if (made) known = *made;
+  return made;
+}
+
+SimNode::SimNode(World& world, const SocketAddress& at, Options options,
+                 std::shared_ptr<EntryBook> book)
+    : world_(world),
+      book_(std::move(book)),
+      environment_(world.host(at)),
+      options_(std::move(options)) {
   auto identity = crypto::Identity::generate();
   QUDAG_ASSERT(identity.has_value());
   identity_ = std::make_unique<crypto::Identity>(std::move(*identity));
@@ -36,10 +56,13 @@ void SimNode::start() {
   limiter_ = std::make_unique<node::SendLimiter>(shard::messages_max(options_.limits), &windows_);
   windows_.limiters = {limiter_.get()};
   hub_ = std::make_unique<shard::GossipHub>(
-      netmap::NetmapOptions{.self = id(),
-                            .passes_on = options_.relay,
-                            .only_reached = true,
-                            .digest_interval = options_.gossip_interval},
+      netmap::NetmapOptions{
+          .self = id(),
+          .passes_on = options_.relay,
+          .only_reached = true,
+          .digest_interval = options_.gossip_interval,
+          .make = [book = book_](Bytes raw, UnixSeconds now,
+                                 Reach reach) { return book->make(raw, now, reach); }},
       world_.rng(), *this);
   auto guards = std::make_shared<shard::NodeGuards>();
   if (!options_.state_dir.empty()) {
@@ -59,6 +82,7 @@ void SimNode::start() {
                                      .environment = this,
                                      .hub = hub_.get(),
                                      .by_load = by_load,
+                                     .by_proof = by_proof,
                                      .state = state_.get(),
                                      .guards = guards});
   QUDAG_ASSERT(shard.has_value());
@@ -145,10 +169,17 @@ void SimNode::reply(const ReplyTo& to, Bytes payload, std::chrono::milliseconds 
   submit(std::move(request), payload);
 }
 
-SimNetwork::SimNetwork(World& world, std::size_t count, Options options) : world_(world) {
+SimNetwork::SimNetwork(World& world, std::size_t count, Options options, std::size_t relays)
+    : world_(world) {
+  const auto book = std::make_shared<EntryBook>();
+  std::vector<PeerAddress> entries;
   for (std::size_t i = 0; i < count; ++i) {
-    nodes_.push_back(std::make_unique<SimNode>(world, address_of(i), options));
-    if (i > 0) nodes_.back()->set_bootstrap({nodes_.front()->address()});
+    nodes_.push_back(std::make_unique<SimNode>(world, address_of(i, count), options, book));
+    nodes_.back()->set_bootstrap(entries);
+    if (i >= relays) nodes_.back()->set_relay(false);
+    if (entries.size() < (count > kSmall ? kEntriesOfLarge : 1)) {
+      entries.push_back(nodes_.back()->address());
+    }
   }
 }
 

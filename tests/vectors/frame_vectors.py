@@ -91,22 +91,40 @@ def gossip_vectors():
     ids = [hashlib.sha256(key.public).digest() for key in keys]
     entries = sorted(zip(ids, [f.rank(first), f.rank(second)]))
     one = min(entries)
+    first_nibbles, nonce = one[0].hex()[:16], chosen("nonce", 8)
     good = [
-        ("digest_none", f.frame(f.DIGEST, f.digest(0, 255, []))),
-        ("digest_both", f.frame(f.DIGEST, f.digest(0, 255, entries))),
-        ("digest_narrow", f.frame(f.DIGEST, f.digest(one[0][0], one[0][0], [one]))),
+        ("digest_none", f.frame(f.DIGEST, f.digest("", []))),
+        ("digest_both", f.frame(f.DIGEST, f.digest("", entries))),
+        ("digest_narrow", f.frame(f.DIGEST, f.digest(first_nibbles[:2], [one]))),
+        ("digest_narrowest", f.frame(f.DIGEST, f.digest(first_nibbles, [one]))),
+        ("summary_none", f.frame(f.SUMMARY, f.summary("", nonce, []))),
+        ("summary_both", f.frame(f.SUMMARY, f.summary("", nonce, entries))),
+        ("summary_narrow", f.frame(f.SUMMARY, f.summary("b", nonce, entries))),
+        ("ask_none", f.frame(f.ASK, f.ask([]))),
+        ("ask_all", f.frame(f.ASK, f.ask([("", False)]))),
+        ("ask_both", f.frame(f.ASK, f.ask([("b9", True), (first_nibbles[:15], False)]))),
         ("want_none", f.frame(f.WANT, f.want([]))),
         ("want_both", f.frame(f.WANT, f.want(ids))),
         ("descriptor_0", f.frame(f.DESCRIPTOR, first)),
         ("descriptor_1", f.frame(f.DESCRIPTOR, second)),
     ]
-    low = one[0][0]
     bad = [
-        ("bad_digest_empty_range", f.frame(f.DIGEST, f.digest(7, 6, []))),
-        ("bad_digest_outside", f.frame(f.DIGEST, f.digest(low + 1, 255, [one]))),
-        ("bad_digest_short", f.frame(f.DIGEST, f.digest(0, 255, entries)[:-1])),
-        ("bad_digest_long", f.frame(f.DIGEST, f.digest(0, 255, entries) + b"\0")),
-        ("bad_digest_count", f.frame(f.DIGEST, f.u8(0) + f.u8(255) + f.u16(401))),
+        ("bad_digest_bits", f.frame(f.DIGEST, bytes(7) + b"\1" + f.u8(15) + f.u16(0))),
+        ("bad_digest_depth", f.frame(f.DIGEST, bytes(8) + f.u8(17) + f.u16(0))),
+        ("bad_digest_outside", f.frame(f.DIGEST, f.digest("c", [one]))),
+        ("bad_digest_order", f.frame(f.DIGEST, f.digest("", entries[::-1]))),
+        ("bad_digest_twice", f.frame(f.DIGEST, f.digest("", [one, one]))),
+        ("bad_digest_short", f.frame(f.DIGEST, f.digest("", entries)[:-1])),
+        ("bad_digest_long", f.frame(f.DIGEST, f.digest("", entries) + b"\0")),
+        ("bad_digest_count", f.frame(f.DIGEST, f.id_range("") + f.u16(401))),
+        ("bad_summary_short", f.frame(f.SUMMARY, f.summary("", nonce, [])[:-1])),
+        ("bad_summary_long", f.frame(f.SUMMARY, f.summary("", nonce, []) + b"\0")),
+        ("bad_summary_depth", f.frame(f.SUMMARY, f.id_range("0" * 16) + bytes(168))),
+        ("bad_ask_short", f.frame(f.ASK, f.ask([("", True)])[:-1])),
+        ("bad_ask_long", f.frame(f.ASK, f.ask([("", True)]) + b"\0")),
+        ("bad_ask_depth", f.frame(f.ASK, f.ask([("0" * 16, False)]))),
+        ("bad_ask_bits", f.frame(f.ASK, f.u8(1) + b"\1" * 8 + f.u8(0x81))),
+        ("bad_ask_count", f.frame(f.ASK, f.ask([("", True)] * 17))),
         ("bad_want_short", f.frame(f.WANT, f.want(ids)[:-1])),
         ("bad_want_long", f.frame(f.WANT, f.want(ids) + b"\0")),
         ("bad_want_count", f.frame(f.WANT, f.u16(401))),
@@ -321,7 +339,7 @@ def check_descriptor_of_the_product():
 def main():
     check_descriptor_of_the_product()
     control, gossip = control_vectors(), gossip_vectors()
-    frames = control + [one for one in gossip if one[0].startswith(("digest_", "want_"))]
+    frames = control + [one for one in gossip if one[0].startswith(("digest_", "want_", "summary_", "ask_"))]
     files = {"control.txt": ("section 4", control), "gossip.txt": ("section 8", gossip),
              "verdicts.txt": ("sections 4 and 8", verdict_vectors(frames)),
              "payloads.txt": ("section 7", payload_vectors())}

@@ -9,8 +9,10 @@ import struct
 
 import mldsa
 
-HELLO, PING, PONG, GOODBYE, DIGEST, WANT, DESCRIPTOR, LOAD, TIME = 1, 2, 3, 4, 0x10, 0x11, 0x12, 0x20, 0x21
+HELLO, PING, PONG, GOODBYE, DIGEST, WANT, DESCRIPTOR, SUMMARY, ASK, LOAD, TIME = (
+    1, 2, 3, 4, 0x10, 0x11, 0x12, 0x13, 0x14, 0x20, 0x21)
 BODY_BYTES_MAX, ENTRIES_MAX, DESCRIPTOR_BYTES_MAX = 16384, 400, 8192
+DEPTH_MAX, PARTS, ASKS_MAX = 16, 16, 16
 DAY = 86400
 
 
@@ -192,20 +194,79 @@ def read_descriptor(raw, now=None):
 # ---- Section 8.2: gossip ----------------------------------------------------------------------------
 
 
-def digest(low, high, entries):
-    """entries: (id, published)."""
-    return u8(low) + u8(high) + u16(len(entries)) + b"".join(i + u64(p) for i, p in entries)
+def nibbles(raw, depth):
+    return raw.hex()[:depth]
+
+
+def id_range(prefix):
+    """Of the nibbles of `prefix`, a string of hexadecimal digits."""
+    return bytes.fromhex(prefix.ljust(16, "0")) + u8(len(prefix))
+
+
+def read_range(reader, most=DEPTH_MAX):
+    raw, depth = reader.take(8), reader.number(1)
+    rule(depth <= most, "too many nibbles")
+    rule(int(raw.hex()[depth:] or "0", 16) == 0, "bits behind the nibbles")
+    return nibbles(raw, depth)
+
+
+def digest(prefix, entries):
+    """entries: (id, rank)."""
+    return id_range(prefix) + u16(len(entries)) + b"".join(i + u64(p) for i, p in entries)
 
 
 def read_digest(body):
     reader = Reader(body)
-    low, high, count = reader.number(1), reader.number(1), reader.number(2)
-    rule(low <= high, "an empty range")
+    prefix, count = read_range(reader), reader.number(2)
     rule(count <= ENTRIES_MAX, "too many")
     entries = [(reader.take(32), reader.number(8)) for _ in range(count)]
     reader.end()
-    rule(all(low <= i[0] <= high for i, _ in entries), "outside of the range")
-    return low, high, entries
+    rule(all(nibbles(i, len(prefix)) == prefix for i, _ in entries), "outside of the range")
+    rule(all(a[0] < b[0] for a, b in zip(entries, entries[1:])), "not in order")
+    return prefix, entries
+
+
+def fingerprint(nonce, entries):
+    text = nonce + b"".join(i + u64(p) for i, p in sorted(entries))
+    return hashlib.sha256(text).digest()[:8]
+
+
+def summary(prefix, nonce, entries):
+    out = id_range(prefix) + nonce
+    for part in "0123456789abcdef":
+        of_part = [one for one in entries if nibbles(one[0], len(prefix) + 1) == prefix + part]
+        out += u16(min(len(of_part), 65535)) + fingerprint(nonce, of_part)
+    return out
+
+
+def read_summary(body):
+    reader = Reader(body)
+    prefix, nonce = read_range(reader, DEPTH_MAX - 1), reader.take(8)
+    parts = [(reader.number(2), reader.take(8)) for _ in range(PARTS)]
+    reader.end()
+    return prefix, nonce, parts
+
+
+def ask(ranges):
+    """ranges: (nibbles, whether its entries are asked for)."""
+    out = u8(len(ranges))
+    for prefix, entries in ranges:
+        raw = id_range(prefix)
+        out += raw[:8] + u8(raw[8] | (0x80 if entries else 0))
+    return out
+
+
+def read_ask(body):
+    reader = Reader(body)
+    count, out = reader.number(1), []
+    rule(count <= ASKS_MAX, "too many")
+    for _ in range(count):
+        raw = reader.take(9)
+        entries = bool(raw[8] & 0x80)
+        prefix = read_range(Reader(raw[:8] + u8(raw[8] & 0x7f)), DEPTH_MAX if entries else DEPTH_MAX - 1)
+        out.append((prefix, entries))
+    reader.end()
+    return out
 
 
 def want(ids):
@@ -222,8 +283,8 @@ def read_want(body):
 
 
 BODIES = {HELLO: read_hello, PING: read_number(8), PONG: read_number(8), GOODBYE: read_number(1),
-          DIGEST: read_digest, WANT: read_want, DESCRIPTOR: read_descriptor, LOAD: read_number(2),
-          TIME: read_number(8)}
+          DIGEST: read_digest, WANT: read_want, DESCRIPTOR: read_descriptor,
+          SUMMARY: read_summary, ASK: read_ask, LOAD: read_number(2), TIME: read_number(8)}
 
 # ---- Section 7: the frames in a payload -------------------------------------------------------------
 

@@ -67,11 +67,11 @@ TEST(Control, SmallBodiesHaveExactLengths) {
 }
 
 TEST(Control, UnknownTypesBelow80AreForbidden) {
-  for (const unsigned known : {0x01, 0x02, 0x03, 0x04, 0x10, 0x11, 0x12, 0x20, 0x21}) {
+  for (const unsigned known : {0x01, 0x02, 0x03, 0x04, 0x10, 0x11, 0x12, 0x13, 0x14, 0x20, 0x21}) {
     EXPECT_TRUE(is_known_control_type(static_cast<std::uint8_t>(known))) << known;
     EXPECT_FALSE(is_forbidden_control_type(static_cast<std::uint8_t>(known))) << known;
   }
-  for (const unsigned bad : {0x00, 0x05, 0x0f, 0x13, 0x22, 0x7f}) {
+  for (const unsigned bad : {0x00, 0x05, 0x0f, 0x15, 0x22, 0x7f}) {
     EXPECT_TRUE(is_forbidden_control_type(static_cast<std::uint8_t>(bad))) << bad;
   }
   EXPECT_FALSE(is_forbidden_control_type(0x80));

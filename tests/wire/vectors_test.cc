@@ -45,6 +45,10 @@ bool taken(const WholeFrame& frame) {
       return DigestView::parse(frame.body).has_value();
     case ControlType::want:
       return WantView::parse(frame.body).has_value();
+    case ControlType::summary:
+      return parse_summary(frame.body).has_value();
+    case ControlType::ask:
+      return parse_ask(frame.body).has_value();
     case ControlType::load:
       return parse_load(frame.body).has_value();
     case ControlType::time:
@@ -83,7 +87,7 @@ std::size_t expect_verdicts(const test::Vectors& vectors) {
 }
 
 TEST(Vectors, ControlFramesAreTakenOrRefused) { EXPECT_EQ(expect_verdicts(control()), 31u); }
-TEST(Vectors, GossipFramesAreTakenOrRefused) { EXPECT_EQ(expect_verdicts(gossip()), 15u); }
+TEST(Vectors, GossipFramesAreTakenOrRefused) { EXPECT_EQ(expect_verdicts(gossip()), 33u); }
 
 /// Frames that were changed: both implementations take the same ones.
 TEST(Vectors, ChangedFramesHaveTheSameVerdict) {
@@ -125,7 +129,7 @@ TEST(Vectors, GossipFramesAreWrittenTheSame) {
   const std::array ids{NodeId{v.array<32>("id_0")}, NodeId{v.array<32>("id_1")}};
   EXPECT_EQ(written(ControlType::want, encode_want({})), v.text("want_none"));
   EXPECT_EQ(written(ControlType::want, encode_want(ids)), v.text("want_both"));
-  EXPECT_EQ(written(ControlType::digest, encode_digest(0, 255, {})), v.text("digest_none"));
+  EXPECT_EQ(written(ControlType::digest, encode_digest({}, {})), v.text("digest_none"));
 
   const auto frame = frame_of(v.bytes("digest_both"));
   ASSERT_TRUE(frame);
@@ -134,7 +138,18 @@ TEST(Vectors, GossipFramesAreWrittenTheSame) {
   ASSERT_EQ(digest->size(), 2u);
   const std::array entries{digest->at(0), digest->at(1)};
   EXPECT_LT(entries[0].id, entries[1].id);
-  EXPECT_EQ(written(ControlType::digest, encode_digest(0, 255, entries)), v.text("digest_both"));
+  EXPECT_EQ(written(ControlType::digest, encode_digest({}, entries)), v.text("digest_both"));
+
+  for (const std::string name : {"summary_none", "summary_both", "summary_narrow"}) {
+    const auto summary = parse_summary(frame_of(v.bytes(name))->body);
+    ASSERT_TRUE(summary) << name;
+    EXPECT_EQ(written(ControlType::summary, encode_summary(*summary)), v.text(name));
+  }
+  const std::array asks{Ask{IdRange::around(ids[0], 2), true},
+                        Ask{IdRange::around(entries[0].id, 15), false}};
+  EXPECT_EQ(written(ControlType::ask, encode_ask({})), v.text("ask_none"));
+  EXPECT_EQ(written(ControlType::ask, encode_ask(std::array{Ask{}})), v.text("ask_all"));
+  EXPECT_EQ(written(ControlType::ask, encode_ask(asks)), v.text("ask_both"));
 }
 
 }  // namespace

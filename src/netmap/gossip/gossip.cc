@@ -1,6 +1,9 @@
-// Gossip. A digest is answered in four steps: the range is cleared of what we thought the link has;
-// every entry marks what it has; what it has newer or alone is wanted; what it lacks is owed.
+// Gossip. What a link shows of a range is noted in four steps: the range is cleared of what we
+// thought the link has; every entry marks what it has; what it lacks is owed; what it has newer or
+// alone is wanted.
 #include "netmap/gossip/gossip.h"
+
+#include "netmap/gossip/fingerprint.h"
 
 #include <algorithm>
 
@@ -13,7 +16,17 @@ constexpr std::uint64_t kSendsPerSecond =
     500;                                   // 3.3 MB/s: 10,000 descriptors in 20 s; below what the
 constexpr std::uint64_t kSendsBurst = 64;  // receiver can verify
 constexpr std::size_t kSendsPerTurnMax = 64;
-constexpr std::size_t kDigestLinksPerTurnMax = 8;
+constexpr std::size_t kSummariesPerTurnMax = 8;
+constexpr std::size_t kAnswersPerTurnMax = 16;
+constexpr std::size_t kAnswersMax = 256;  // that wait for a link
+constexpr Duration kAnswerWithin = 30s;
+using Answer = std::pair<TimePoint, wire::Ask>;
+// So few entries are asked for at once: sixteen fingerprints are no shorter.
+constexpr std::size_t kFewEntries = 8;
+// So many, where many parts differ: a network as small as this needs no summaries of parts.
+constexpr std::size_t kFewInAll = 64;
+constexpr std::size_t kManyParts = 4;
+constexpr Duration kTellOwnAgain = 10min;
 constexpr std::size_t kOwedMax = 1u << 18;  // ids in all queues: 8 MB
 constexpr Duration kBlockedRetry = 250ms;
 // A WANT that crosses our answer to a DIGEST asks for what is on its way: not sent twice.
@@ -24,10 +37,11 @@ constexpr Duration kWantedKept = 60s;
 // Relays that die together are told together.
 constexpr Duration kGather = 250ms;
 constexpr Duration kTellEvery = 10s;
-constexpr std::size_t kGoneRangesMax = 4;
+constexpr std::size_t kGoneEntriesMax = 4 * wire::kDigestEntriesMax;
+constexpr std::size_t kGoneRangesMax = 128;
 constexpr std::uint64_t kFrameWork = 16;  // the least that a frame costs, in entries
 
-/// Four complete exchanges per interval: twice as many as two honest nodes with full netmaps need.
+/// Two exchanges of all entries per interval, and as many comparisons.
 std::uint64_t work_max(const NetmapOptions& options) { return 8 * options.descriptors_max + 4096; }
 
 }  // namespace
@@ -56,8 +70,8 @@ void Gossip::on_link_ready(NodeLink key, Now now, const LinkFacts& facts) {
                 .facts = facts,
                 .work = sync::TokenBucket(work / interval, work, now.mono),
                 .sends = sync::TokenBucket(kSendsPerSecond, kSendsBurst, now.mono),
-                .next_digests = now.mono});
-  if (options_.passes_on) return send_digests(key, at->second, now);
+                .next_summary = now.mono});
+  if (options_.passes_on) return send_summary(key, at->second, now);
   if (Record* own = store_.find(options_.self)) owe(key, at->second, *own);
 }
 
@@ -87,7 +101,7 @@ std::vector<NodeId> Gossip::showed(const Record& held) const {
   return out;
 }
 
-std::optional<SocketAddress> Gossip::linked_at(const Descriptor& d) const {
+std::optional<SocketAddress> Gossip::linked_at(const DescriptorFacts& d) const {
   for (const auto& [key, link] : links_) {
     const LinkFacts& facts = link.facts;
     if (facts.dialed == d.id && d.names(facts.remote)) return facts.remote;
@@ -105,7 +119,8 @@ void Gossip::on_link_closed(NodeLink key) {
   const auto at = links_.find(key);
   if (at == links_.end()) return;
   Link& link = at->second;
-  digests_due_.erase({link.next_digests, key});
+  summaries_due_.erase({link.next_summary, key});
+  answering_.erase(key);
   debtors_.erase(key);
   owed_ -= link.owed.size();
   std::erase_if(wanted_, [&](const auto& item) { return item.second.asked_of == key; });
@@ -114,7 +129,7 @@ void Gossip::on_link_closed(NodeLink key) {
   slots_used_[link.slot] = false;
   links_.erase(at);
   gone_links_.erase(key);
-  store_.for_range(0, 255, [&](Record& held) {
+  store_.for_all([&](Record& held) {
     if (held.doubted > 0) judge_doubts(held);
   });
 }
@@ -122,6 +137,9 @@ void Gossip::on_link_closed(NodeLink key) {
 bool Gossip::send(NodeLink link, wire::ControlType type, Bytes body) {
   const bool sent = sink_.send(link, static_cast<std::uint8_t>(type), body);
   ++(sent ? stats_.frames_out : stats_.sends_refused);
+  const bool tells = type == wire::ControlType::descriptor;
+  if (sent)
+    (tells ? stats_.bytes_told : stats_.bytes_compared) += wire::kControlHeaderBytes + body.size();
   return sent;
 }
 
@@ -130,42 +148,189 @@ void Gossip::report(BoundedList& out) const {
   out.push_back(bounded(Kind::table, "links in gossip", "serve no gossip", links_.size(),
                         options_.links_max));
   // An id that is owed stands there until it is sent or has been replaced by the next digest.
-  out.push_back(bounded(Kind::queue, "descriptors owed to links", "the next digest makes up for it",
-                        owed_, kOwedMax, sizeof(NodeId)));
+  out.push_back(bounded(Kind::queue, "descriptors owed to links",
+                        "the next summary makes up for it", owed_, kOwedMax, sizeof(NodeId)));
   out.back().age_max = std::chrono::duration_cast<Duration>(options_.digest_interval) * 2;
   out.back().drops[static_cast<std::size_t>(DropReason::items_full)] = stats_.owed_dropped;
+  std::size_t answers = 0;
+  for (const NodeLink key : answering_) answers += links_.at(key).answers.size();
+  out.push_back(bounded(Kind::queue, "ranges of ids asked for by links", "ask again later", answers,
+                        kAnswersMax * options_.links_max, sizeof(Answer)));
+  out.back().age_max = kAnswerWithin;
   out.push_back(bounded(Kind::table, "descriptors asked for", "ask later", wanted_.size(),
                         2 * options_.descriptors_max));
 }
 
-// ---- Digests ------------------------------------------------------------------------------------
+// ---- What is shown ------------------------------------------------------------------------------
 
-void Gossip::send_digests(NodeLink key, Link& link, Now now) {
-  auto due = digests_due_.extract({link.next_digests, key});  // used again below
-  // Between three and five quarters of the interval: links of one start do not stay in step.
-  link.next_digests = now.mono + std::chrono::duration_cast<Duration>(options_.digest_interval *
-                                                                      (0.75 + 0.5 * rng_.unit()));
-  for (const auto& body : store_.digests(link.facts.reach)) {
-    if (send(key, wire::ControlType::digest, body)) continue;
-    link.next_digests = now.mono + kBlockedRetry;
-    break;
-  }
-  if (!due) {
-    digests_due_.emplace(link.next_digests, key);
-    return;
-  }
-  due.value() = {link.next_digests, key};
-  digests_due_.insert(std::move(due));
+/// What we show on that link.
+wire::Summary Gossip::shown_to(const Link& link, const wire::IdRange& range, std::uint64_t nonce) {
+  Fingerprints all(range, nonce);
+  store_.for_range(range, [&](const Record& held) {
+    if (may_tell(held, link)) all.add(held.entry->descriptor.id, held.rank());
+  });
+  return all.finish();
 }
 
-void Gossip::digest_all(Now now) {
-  digests_due_.clear();
+/// What its peer shows us, as far as we know.
+wire::Summary Gossip::shown_by(const Link& link, const wire::IdRange& range, std::uint64_t nonce) {
+  Fingerprints all(range, nonce);
+  store_.for_range(range, [&](const Record& held) {
+    if (!held.shown.contains(link.slot)) return;
+    const bool same = held.has.contains(link.slot);
+    all.add(held.entry->descriptor.id, same ? held.rank() : held.rank_before);
+  });
+  return all.finish();
+}
+
+std::vector<wire::DigestEntry> Gossip::entries_for(const Link& link, const wire::IdRange& range) {
+  std::vector<wire::DigestEntry> out;
+  store_.for_range(range, [&](const Record& held) {
+    if (may_tell(held, link)) out.push_back({held.entry->descriptor.id, held.rank()});
+  });
+  return out;
+}
+
+void Gossip::send_summary(NodeLink key, Link& link, Now now) {
+  auto due = summaries_due_.extract({link.next_summary, key});  // used again below
+  // Between three and five quarters of the interval: links of one start do not stay in step.
+  link.next_summary = now.mono + std::chrono::duration_cast<Duration>(options_.digest_interval *
+                                                                      (0.75 + 0.5 * rng_.unit()));
+  const auto body = encode_summary(shown_to(link, {}, rng_.u64()));
+  if (!send(key, wire::ControlType::summary, body)) link.next_summary = now.mono + kBlockedRetry;
+  if (!due) {
+    summaries_due_.emplace(link.next_summary, key);
+    return;
+  }
+  due.value() = {link.next_summary, key};
+  summaries_due_.insert(std::move(due));
+}
+
+void Gossip::compare_all(Now now) {
+  summaries_due_.clear();
   wanted_.clear();  // what came was refused for its time: it may be asked for again
   for (auto& [key, link] : links_) {
     link.asked = 0;
-    link.next_digests = now.mono;
-    digests_due_.emplace(now.mono, key);
+    const std::array all{wire::Ask{}};
+    send(key, wire::ControlType::ask, wire::encode_ask(all));  // else the next interval does
+    if (!options_.passes_on) continue;
+    link.next_summary = now.mono;
+    summaries_due_.emplace(now.mono, key);
   }
+}
+
+bool Gossip::on_summary(NodeLink key, Bytes body, Now now) {
+  shown_no_more_.clear();
+  const auto theirs = wire::parse_summary(body);
+  if (!theirs) return false;
+  Link& link = links_.at(key);
+  const std::size_t ours = store_.count(theirs->range);
+  if (!link.work.take(kFrameWork + 2 * ours, now.mono)) {
+    ++stats_.frames_ignored;
+    return true;
+  }
+  if (link.facts.dialed && options_.only_reached && belief_.in(*link.facts.dialed)) {
+    belief_.heard(*link.facts.dialed, now);
+  }
+  const wire::Summary known = shown_by(link, theirs->range, theirs->nonce);
+  // Who is no relay shows nothing, so nothing of what it holds may show in what it asks for.
+  const wire::Summary own =
+      options_.passes_on ? shown_to(link, theirs->range, theirs->nonce) : known;
+  std::vector<wire::Ask> asks;
+  std::size_t entries = 0;
+  for (std::size_t i = 0; i < wire::IdRange::kParts; ++i) {
+    const auto& part = theirs->parts[i];
+    if (part == known.parts[i]) continue;
+    const wire::IdRange range = theirs->range.part(i);
+    if (part == own.parts[i]) {
+      note_range(key, link, range, entries_for(link, range), now);
+      continue;
+    }
+    const bool mostly_new = part.count > 2 * known.parts[i].count;
+    const bool list =
+        part.count <= kFewEntries || mostly_new || range.depth == wire::IdRange::kDepthMax;
+    asks.push_back({.range = range, .entries = list});
+    entries += part.count;
+  }
+  if (asks.size() > kManyParts && entries <= kFewInAll) {
+    asks = {{.range = theirs->range, .entries = true}};
+  }
+  if (!asks.empty()) send(key, wire::ControlType::ask, wire::encode_ask(asks));
+  if (!options_.passes_on) repeat_own(key, link, now);
+  return true;
+}
+
+/// Nobody asks a node that is no relay for what it shows: what it told of itself and is not shown
+/// by its peer may have been dropped there.
+void Gossip::repeat_own(NodeLink key, Link& link, Now now) {
+  Record* own = store_.find(options_.self);
+  if (own == nullptr || own->shown.contains(link.slot)) return;
+  if (now.mono - link.told_own >= kTellOwnAgain) owe(key, link, *own);
+}
+
+bool Gossip::on_ask(NodeLink key, Bytes body, Now now) {
+  const auto asks = wire::parse_ask(body);
+  if (!asks) return false;
+  Link& link = links_.at(key);
+  if (!options_.passes_on || !link.work.take(kFrameWork, now.mono)) {
+    ++stats_.frames_ignored;
+    return true;
+  }
+  for (const wire::Ask& ask : *asks) {
+    if (std::ranges::find(link.answers, ask, &Answer::second) != link.answers.end()) continue;
+    if (link.answers.size() >= kAnswersMax) {
+      ++stats_.frames_ignored;
+      break;
+    }
+    link.answers.emplace_back(now.mono, ask);
+  }
+  if (!link.answers.empty()) answering_.insert(key);
+  return true;
+}
+
+/// Links take turns, one frame each.
+void Gossip::answer_some(Now now) {
+  std::size_t waiting = 0;  // links in a row that cannot be served now
+  for (std::size_t sent = 0; sent < kAnswersPerTurnMax && waiting < answering_.size(); ++sent) {
+    auto next = answering_.upper_bound(last_answered_);
+    if (next == answering_.end()) next = answering_.begin();
+    last_answered_ = *next;
+    Link& link = links_.at(last_answered_);
+    waiting = answer_one(last_answered_, link, now) ? 0 : waiting + 1;
+    if (link.answers.empty()) answering_.erase(last_answered_);
+  }
+}
+
+/// False if the link must wait. What its allowance does not cover is dropped.
+bool Gossip::answer_one(NodeLink key, Link& link, Now now) {
+  if (link.blocked_until > now.mono) return false;
+  const auto [since, ask] = link.answers.front();
+  link.answers.pop_front();
+  if (now.mono - since > kAnswerWithin) return true;
+  const std::size_t held = store_.count(ask.range);
+  if (ask.entries && held > wire::kDigestEntriesMax && ask.range.depth < wire::IdRange::kDepthMax) {
+    for (std::size_t i = wire::IdRange::kParts; i-- > 0;) {
+      link.answers.push_front({since, {.range = ask.range.part(i), .entries = true}});
+    }
+    return true;
+  }
+  if (!link.work.take(kFrameWork + held, now.mono)) {
+    ++stats_.frames_ignored;
+    return true;
+  }
+  bool sent = false;
+  if (ask.entries) {
+    auto entries = entries_for(link, ask.range);
+    entries.resize(std::min(entries.size(), wire::kDigestEntriesMax));
+    sent = send(key, wire::ControlType::digest, wire::encode_digest(ask.range, entries));
+  } else {
+    const auto summary = shown_to(link, ask.range, rng_.u64());
+    sent = send(key, wire::ControlType::summary, wire::encode_summary(summary));
+  }
+  if (sent) return true;
+  link.answers.push_front({since, ask});
+  link.blocked_until = now.mono + kBlockedRetry;
+  return false;
 }
 
 std::optional<NodeId> Gossip::peer_of(NodeLink link) const {
@@ -177,25 +342,18 @@ std::optional<NodeId> Gossip::peer_of(NodeLink link) const {
 
 void Gossip::shown_no_more_by_us(const NodeId& id, Now now) {
   if (gone_.empty()) gone_next_ = std::max(gone_next_, now.mono + kGather);
-  gone_.insert(std::to_integer<std::uint8_t>(id.bytes[0]));
+  gone_.insert(id);
 }
 
-bool Gossip::covers(const wire::DigestView& digest, const std::set<std::uint8_t>& firsts) {
-  const auto at = firsts.lower_bound(digest.lo());
-  return at != firsts.end() && *at <= digest.hi();
-}
-
-/// A few ranges at a time: whose relays come and go does not make us repeat all that we show.
+/// A few at a time: whose relays come and go does not make us repeat all that we show.
 void Gossip::choose_gone(Now now) {
   gone_told_.clear();
-  std::size_t ranges = 0;
-  for (const auto& body : store_.digests()) {
-    const auto digest = wire::DigestView::parse(body);
-    if (!covers(*digest, gone_)) continue;
-    if (++ranges > kGoneRangesMax) break;
-    const auto end = gone_.upper_bound(digest->hi());
-    gone_told_.insert(gone_.lower_bound(digest->lo()), end);
-    gone_.erase(gone_.lower_bound(digest->lo()), end);
+  std::size_t entries = 0;
+  while (!gone_.empty() && entries < kGoneEntriesMax && gone_told_.size() < kGoneRangesMax) {
+    const wire::IdRange range = store_.around(*gone_.begin(), kFewEntries);
+    entries += store_.count(range);
+    gone_told_.push_back(range);
+    std::erase_if(gone_, [&](const NodeId& id) { return range.contains(id); });
   }
   gone_next_ = now.mono + kTellEvery;
 }
@@ -206,11 +364,13 @@ void Gossip::tell_gone(Now now) {
     choose_gone(now);
     for (const auto& [key, link] : links_) gone_links_.insert(key);
   }
-  for (std::size_t i = 0; i < kDigestLinksPerTurnMax && !gone_links_.empty(); ++i) {
+  for (std::size_t i = 0; i < kSummariesPerTurnMax && !gone_links_.empty(); ++i) {
     const NodeLink key = gone_links_.extract(gone_links_.begin()).value();
-    for (const auto& body : store_.digests(links_.at(key).facts.reach)) {
-      if (!covers(*wire::DigestView::parse(body), gone_told_)) continue;
-      if (!send(key, wire::ControlType::digest, body)) break;  // the next one makes up for it
+    for (const wire::IdRange& range : gone_told_) {
+      auto entries = entries_for(links_.at(key), range);
+      entries.resize(std::min(entries.size(), wire::kDigestEntriesMax));
+      // If there is no room the next summary makes up for it.
+      if (!send(key, wire::ControlType::digest, wire::encode_digest(range, entries))) break;
     }
   }
 }
@@ -226,22 +386,13 @@ bool Gossip::word_counts(const Link& link) const {
 }
 
 /// What it has because we sent it was not shown.
-void Gossip::note_shown_no_more(const wire::DigestView& digest, const Link& link) {
-  const bool counts = word_counts(link);
-  std::set<NodeId> shown;
-  for (std::size_t i = 0; i < digest.size(); ++i) shown.insert(digest.at(i).id);
-  store_.for_range(digest.lo(), digest.hi(), [&](Record& held) {
-    const NodeId& id = held.entry->descriptor.id;
-    if (shown.contains(id)) {
-      held.shown.insert(link.slot);
-      return held.dropped.erase(link.slot);
-    }
-    const bool before = held.shown.contains(link.slot);
-    held.shown.erase(link.slot);
-    if (!before || !counts || !held.counts || id == link.facts.peer) return;
-    held.dropped.insert(link.slot);
-    if (held.reached && shown_no_more_.size() < kShownNoMoreMax) shown_no_more_.push_back(id);
-  });
+void Gossip::note_no_more(Record& held, const Link& link, bool counts) {
+  const NodeId& id = held.entry->descriptor.id;
+  const bool before = held.shown.contains(link.slot);
+  held.shown.erase(link.slot);
+  if (!before || !counts || !held.counts || id == link.facts.peer) return;
+  held.dropped.insert(link.slot);
+  if (held.reached && shown_no_more_.size() < kShownNoMoreMax) shown_no_more_.push_back(id);
 }
 
 /// Part by part of those whose word counts and who showed it since it was last reached.
@@ -264,36 +415,51 @@ void Gossip::answered(Record& held) {
   judge_doubts(held);
 }
 
+/// A link shows these of that range, by id, and no others.
+void Gossip::note_range(NodeLink key, Link& link, const wire::IdRange& range,
+                        std::span<const wire::DigestEntry> entries, Now now) {
+  const bool counts = word_counts(link);
+  auto next = entries.begin();
+  store_.for_range(range, [&](Record& held) {
+    const NodeId& id = held.entry->descriptor.id;
+    while (next != entries.end() && next->id < id) ++next;
+    held.has.erase(link.slot);
+    if (next == entries.end() || next->id != id) return note_no_more(held, link, counts);
+    held.shown.insert(link.slot);
+    held.dropped.erase(link.slot);
+    if (next->rank >= held.rank()) {
+      held.has.insert(link.slot);
+    } else {
+      held.rank_before = next->rank;
+    }
+  });
+  if (link.facts.dialed && options_.only_reached && belief_.in(*link.facts.dialed)) {
+    belief_.on_shown_range(*link.facts.dialed, range, entries, now);
+  }
+  store_.for_range(range, [&](Record& held) {
+    if (!held.has.contains(link.slot)) owe(key, link, held);
+    if (options_.only_reached && (held.doubted > 0 || held.dropped.any())) judge_doubts(held);
+  });
+}
+
 bool Gossip::on_digest(NodeLink key, Bytes body, Now now) {
   shown_no_more_.clear();
   const auto digest = wire::DigestView::parse(body);
   if (!digest) return false;
   Link& link = links_.at(key);
-  const std::size_t ours = store_.count_range(digest->lo(), digest->hi());
+  const std::size_t ours = store_.count(digest->range());
   if (!link.work.take(kFrameWork + digest->size() + ours, now.mono)) {
     ++stats_.frames_ignored;
     return true;
   }
-  if (options_.only_reached) note_shown_no_more(*digest, link);
-  store_.for_range(digest->lo(), digest->hi(), [&](Record& held) { held.has.erase(link.slot); });
-  if (link.facts.dialed && options_.only_reached && belief_.in(*link.facts.dialed)) {
-    belief_.on_digest(*link.facts.dialed, *digest, now);
-  }
   scratch_.reset();
-  const std::span<NodeId> room = scratch_.make<NodeId>(digest->size());
+  const std::span<wire::DigestEntry> entries = scratch_.make<wire::DigestEntry>(digest->size());
+  for (std::size_t i = 0; i < entries.size(); ++i) entries[i] = digest->at(i);
+  note_range(key, link, digest->range(), entries, now);
+  const std::span<NodeId> room = scratch_.make<NodeId>(entries.size());
   std::size_t asked = 0;
-  for (std::size_t i = 0; i < digest->size(); ++i) {
-    const wire::DigestEntry entry = digest->at(i);
-    note_shown(entry, link);
+  for (const wire::DigestEntry& entry : entries) {
     if (should_ask(entry, key, link, now)) room[asked++] = entry.id;
-  }
-  store_.for_range(digest->lo(), digest->hi(), [&](Record& held) {
-    if (!held.has.contains(link.slot)) owe(key, link, held);
-  });
-  if (options_.only_reached) {
-    store_.for_range(digest->lo(), digest->hi(), [&](Record& held) {
-      if (held.doubted > 0 || held.dropped.any()) judge_doubts(held);
-    });
   }
   if (asked > 0) {
     const std::span<std::byte> want = scratch_.make<std::byte>(wire::want_bytes(asked));
@@ -301,11 +467,6 @@ bool Gossip::on_digest(NodeLink key, Bytes body, Now now) {
     send(key, wire::ControlType::want, want);
   }
   return true;
-}
-
-void Gossip::note_shown(const wire::DigestEntry& entry, const Link& link) {
-  Record* held = store_.find(entry.id);
-  if (held != nullptr && entry.rank >= held->rank()) held->has.insert(link.slot);
 }
 
 /// Notes that we lack it, and says whether this link is to be asked for it now: one link is asked
@@ -365,13 +526,22 @@ bool Gossip::on_want(NodeLink key, Bytes body, Now now) {
 
 void Gossip::seen_from(NodeLink key, Record& held, std::uint64_t rank) {
   const auto link = links_.find(key);
-  if (link != links_.end() && rank >= held.rank()) held.has.insert(link->second.slot);
+  if (link == links_.end()) return;
+  held.shown.insert(link->second.slot);
+  if (rank >= held.rank()) {
+    held.has.insert(link->second.slot);
+  } else {
+    held.rank_before = rank;
+  }
 }
 
 void Gossip::spread(NodeLink source, Record& held) {
   if (const auto at = wanted_.find(held.entry->descriptor.id); at != wanted_.end()) {
     if (at->second.rank <= held.rank()) {
-      if (at->second.rank == held.rank()) held.has = at->second.shown;
+      if (at->second.rank == held.rank()) {
+        held.has = at->second.shown;
+        held.shown.insert(at->second.shown);
+      }
       forget_wanted(at);
     }
   }
@@ -428,6 +598,7 @@ bool Gossip::pay_one(NodeLink key, Link& link, Now now) {
       held->sent.insert(link.slot);
       forget_sent(link, now);
       link.sent.emplace_back(now.mono, id);
+      if (id == options_.self) link.told_own = now.mono;
       link.owed.pop_front();
       --owed_;
       return true;
@@ -448,11 +619,12 @@ void Gossip::forget_sent(Link& link, Now now) {
 // ---- Time ---------------------------------------------------------------------------------------
 
 void Gossip::on_time(Now now) {
-  for (std::size_t i = 0; i < kDigestLinksPerTurnMax && !digests_due_.empty(); ++i) {
-    const auto [when, key] = *digests_due_.begin();
+  for (std::size_t i = 0; i < kSummariesPerTurnMax && !summaries_due_.empty(); ++i) {
+    const auto [when, key] = *summaries_due_.begin();
     if (when > now.mono) break;
-    send_digests(key, links_.at(key), now);
+    send_summary(key, links_.at(key), now);
   }
+  answer_some(now);
   tell_gone(now);
   if (now.mono - wanted_swept_ >= kWantedKept / 4) {
     wanted_swept_ = now.mono;
@@ -466,9 +638,10 @@ void Gossip::on_time(Now now) {
 }
 
 TimePoint Gossip::next_deadline(TimePoint now) const {
-  TimePoint next = digests_due_.empty() ? kNever : digests_due_.begin()->first;
+  TimePoint next = summaries_due_.empty() ? kNever : summaries_due_.begin()->first;
   if (!gone_links_.empty()) return now;
   if (!gone_.empty()) next = std::min(next, gone_next_);
+  for (const NodeLink key : answering_) next = std::min(next, links_.at(key).blocked_until);
   for (const NodeLink key : debtors_) {
     const Link& link = links_.at(key);
     next = std::min(next, std::max(link.blocked_until, link.sends.ready_at(1, now)));

@@ -1,4 +1,9 @@
-// Gossip with the links: digests, wants, and descriptors that are owed to links.
+// Gossip with the links: what they show is compared, wanted, and descriptors are owed to them.
+//
+// A link's peer says in a SUMMARY what it shows, as sixteen fingerprints. Each is compared with
+// what it showed before, as far as we know, and with what we show it ourselves. If it is neither,
+// the part is asked for: its own sixteen, or its entries, where these are few or most are new.
+// Nothing is remembered of an exchange: each frame stands for itself.
 //
 // Everything that a peer can ask for is paid from an allowance of its link, so that small frames
 // cannot make large work: `work` in entries looked at, `sends` in descriptors per second. What an
@@ -42,11 +47,13 @@ class Gossip {
   /// Nodes that we dialed and that have shown it, or passed it on.
   std::vector<NodeId> showed(const Record& held) const;
   /// A link is ready that we dialed to that node at an address that it publishes.
-  std::optional<SocketAddress> linked_at(const Descriptor& descriptor) const;
+  std::optional<SocketAddress> linked_at(const DescriptorFacts& descriptor) const;
   /// False: malformed.
+  bool on_summary(NodeLink link, Bytes body, Now now);
+  bool on_ask(NodeLink link, Bytes body, Now now);
   bool on_digest(NodeLink link, Bytes body, Now now);
-  /// Relays that we reached, that the sender of the last digest, whose word counts, had shown, and
-  /// that it does not show any more. A few of them.
+  /// Relays that we reached, that the sender of the last DIGEST or SUMMARY, whose word counts, had
+  /// shown, and that it does not show any more. A few of them.
   std::span<const NodeId> shown_no_more() const { return shown_no_more_; }
   bool on_want(NodeLink link, Bytes body, Now now);
 
@@ -55,8 +62,8 @@ class Gossip {
   /// `held` is new: owed to every link that is not known to have it.
   void spread(NodeLink source, Record& held);
 
-  /// Digests go to all links in the next turns.
-  void digest_all(Now now);
+  /// Summaries go to all links in the next turns, and are asked of them.
+  void compare_all(Now now);
   /// It is shown no more: links hear of it by the digest of its range, soon.
   void shown_no_more_by_us(const NodeId& id, Now now);
   /// It answered: who showed it no more was wrong, or it is back.
@@ -75,10 +82,12 @@ class Gossip {
     LinkFacts facts;
     sync::TokenBucket work;
     sync::TokenBucket sends;
-    TimePoint next_digests;
+    TimePoint next_summary;
     TimePoint blocked_until{};  // the sink had no room
     std::deque<NodeId> owed{};  // the bit in Record::owed decides; an id without it is skipped
     std::deque<std::pair<TimePoint, NodeId>> sent{};  // the bits in Record::sent, oldest first
+    std::deque<std::pair<TimePoint, wire::Ask>> answers{};  // ranges that it asked for, and when
+    TimePoint told_own{};   // when it was last sent our own descriptor
     std::size_t asked = 0;  // entries of wanted_ that were asked of this link
   };
   using Links = std::map<NodeLink, Link>;
@@ -91,12 +100,18 @@ class Gossip {
   };
 
   bool send(NodeLink link, wire::ControlType type, Bytes body);
-  void send_digests(NodeLink key, Link& link, Now now);
+  void send_summary(NodeLink key, Link& link, Now now);
+  wire::Summary shown_to(const Link& link, const wire::IdRange& range, std::uint64_t nonce);
+  wire::Summary shown_by(const Link& link, const wire::IdRange& range, std::uint64_t nonce);
+  std::vector<wire::DigestEntry> entries_for(const Link& link, const wire::IdRange& range);
+  void note_range(NodeLink key, Link& link, const wire::IdRange& range,
+                  std::span<const wire::DigestEntry> entries, Now now);
+  void note_no_more(Record& held, const Link& link, bool counts);
+  void answer_some(Now now);
+  bool answer_one(NodeLink key, Link& link, Now now);
+  void repeat_own(NodeLink key, Link& link, Now now);
   bool may_tell(const Record& held, const Link& link) const;
-  void note_shown(const wire::DigestEntry& entry, const Link& link);
   bool word_counts(const Link& link) const;
-  void note_shown_no_more(const wire::DigestView& digest, const Link& link);
-  static bool covers(const wire::DigestView& digest, const std::set<std::uint8_t>& firsts);
   void choose_gone(Now now);
   void tell_gone(Now now);
   bool should_ask(const wire::DigestEntry& entry, NodeLink key, const Link& link, Now now);
@@ -115,23 +130,26 @@ class Gossip {
   NetmapStats& stats_;
 
   Links links_;
-  std::set<std::pair<TimePoint, NodeLink>> digests_due_;
+  std::set<std::pair<TimePoint, NodeLink>> summaries_due_;
+  std::set<NodeLink> answering_;  // links that asked for ranges
+  NodeLink last_answered_;
   std::set<NodeLink> debtors_;  // links to which something is owed
   NodeLink last_paid_;
   std::size_t owed_ = 0;
   std::map<NodeId, Wanted> wanted_;
   TimePoint wanted_swept_{};
   std::vector<bool> slots_used_;
-  static constexpr std::size_t kShownNoMoreMax = 64;  // of one digest
+  static constexpr std::size_t kShownNoMoreMax = 64;  // of one frame
   std::vector<NodeId> shown_no_more_;
-  // Relays that we show no more: the first bytes of their ids, when the next digests of them leave,
-  // and which links get them then.
-  std::set<std::uint8_t> gone_, gone_told_;
+  // Relays that we show no more; when the next digests of them leave, of which ranges, and which
+  // links get them then.
+  std::set<NodeId> gone_;
+  std::vector<wire::IdRange> gone_told_;
   TimePoint gone_next_{};
   std::set<NodeLink> gone_links_;
-  // For one frame: whom to ask for what, and the WANT that says so. A start and the most that a
-  // digest of 400 entries needs.
-  memory::Scratch scratch_{2 * 1024, 32 * 1024};
+  // For one frame: its entries, whom to ask for what, and the WANT that says so. A start and the
+  // most that a digest of 400 entries needs.
+  memory::Scratch scratch_{2 * 1024, 48 * 1024};
 };
 
 }  // namespace qudag::netmap

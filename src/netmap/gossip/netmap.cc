@@ -3,6 +3,7 @@
 
 #include "netmap/gossip/gossip.h"
 #include "netmap/gossip/verify_queue.h"
+#include "netmap/kept.h"
 #include "netmap/map/store.h"
 #include "netmap/reached/belief.h"
 #include "netmap/reached/tries.h"
@@ -33,7 +34,7 @@ constexpr Duration kConnected = std::chrono::minutes(10);
 /// What a client takes from its file, by when it was published: twice a usual life.
 constexpr UnixSeconds kClientKeeps = 4 * 3'600;
 
-bool share_address(const Descriptor& a, const Descriptor& b) {
+bool share_address(const DescriptorFacts& a, const DescriptorFacts& b) {
   return std::ranges::any_of(a.addresses,
                              [&](const SocketAddress& address) { return b.names(address); });
 }
@@ -44,6 +45,7 @@ struct Netmap::Impl {
   Impl(NetmapOptions o, Rng& rng, GossipSink& sink)
       : options(std::move(o)),
         chance(rng),
+        raw_salt(options.passes_on ? 0 : rng.u64()),
         store({.self = options.self,
                .descriptors_max = options.descriptors_max,
                .memory = options.memory,
@@ -56,6 +58,7 @@ struct Netmap::Impl {
   const NetmapOptions options;
   NetmapStats stats;
   Rng& chance;
+  const std::uint64_t raw_salt;
   Store store;
   Belief belief;
   VerifyQueue queue;
@@ -68,9 +71,10 @@ struct Netmap::Impl {
   std::deque<TimePoint> heard_at;  // anything from anybody, once a second
 
   bool on_descriptor(NodeLink link, Bytes raw, Now now);
-  bool is_welcome(NodeLink link, const Descriptor& descriptor, Now now);
+  bool is_welcome(NodeLink link, const DescriptorFacts& descriptor, Now now);
   void count_rejected(Errc code);
   Status accept(NodeLink link, EntryPtr entry, Now now);
+  bool keeps_raw(const NodeId& id) const;
   void look_at_relay(Record& held, Now now);
   void reached(Record& held, const SocketAddress& at, Now now);
   bool may_renew(Record& held, Now now, bool take);
@@ -116,7 +120,7 @@ bool Netmap::Impl::may_renew(Record& held, Now now, bool take) {
 }
 
 /// The checks that need no signature. What is refused here is counted.
-bool Netmap::Impl::is_welcome(NodeLink link, const Descriptor& d, Now now) {
+bool Netmap::Impl::is_welcome(NodeLink link, const DescriptorFacts& d, Now now) {
   switch (store.judge(d.id, d.rank, now.unix_seconds, link, gossip.share_of_link(link))) {
     case Store::Judgement::newcomer:
       return true;
@@ -150,8 +154,16 @@ bool Netmap::Impl::on_descriptor(NodeLink link, Bytes raw, Now now) {
   return true;
 }
 
+/// Who is no relay passes nothing on but itself. It needs the bytes of others for its file only,
+/// which has so many; which ones is drawn once.
+bool Netmap::Impl::keeps_raw(const NodeId& id) const {
+  if (options.passes_on || store.is_kept(id) || store.size() < kKeptMax) return true;
+  const std::uint64_t drawn = load_be<std::uint64_t>(id.bytes.data() + 8) ^ raw_salt;
+  return drawn * 0x9e3779b97f4a7c15 < UINT64_MAX / store.size() * kKeptMax;  // Fibonacci hashing
+}
+
 Status Netmap::Impl::accept(NodeLink link, EntryPtr entry, Now now) {
-  const Descriptor& d = entry->descriptor;
+  const DescriptorFacts& d = entry->descriptor;
   const NodeLink source = link == kOwnSource || gossip.knows(link) ? link : kGoneSource;
   const Store::Judgement judgement =
       store.judge(d.id, d.rank, now.unix_seconds, source, gossip.share_of_link(link));
@@ -160,12 +172,13 @@ Status Netmap::Impl::accept(NodeLink link, EntryPtr entry, Now now) {
   const bool newer = judgement == Store::Judgement::newer;
   if (Record* held = newer ? store.find(d.id) : nullptr) {
     if (source != kOwnSource) static_cast<void>(may_renew(*held, now, true));
-    const Descriptor& before = held->entry->descriptor;
+    const DescriptorFacts& before = held->entry->descriptor;
     if (!share_address(before, d) || !d.relay) held->vouchers.clear();
     const bool still_there =
         held->reached_at.port != 0 ? d.names(held->reached_at) : d.addresses == before.addresses;
     if (!still_there || !d.relay) store.set_reached(*held, false);
   }
+  if (!keeps_raw(d.id)) entry = without_raw(*entry);
   Record* held = store.put(std::move(entry), now, source);
   if (held == nullptr) return fail(Errc::refused_memory, "netmap is full");
   ++(newer ? stats.replaced : stats.accepted);
@@ -177,7 +190,7 @@ Status Netmap::Impl::accept(NodeLink link, EntryPtr entry, Now now) {
 /// A new descriptor: is the relay there?
 void Netmap::Impl::look_at_relay(Record& held, Now now) {
   if (!options.only_reached) return;
-  const Descriptor& d = held.entry->descriptor;
+  const DescriptorFacts& d = held.entry->descriptor;
   for (const NodeId& by : gossip.showed(held)) belief.on_shown(by, held, now);
   belief.judge(held, now);
   if (!d.relay || d.id == options.self) return tries.forget(d.id);
@@ -270,7 +283,7 @@ void Netmap::Impl::verify_some(Now now) {
     }
     if (!is_welcome(waiting->link, *descriptor, now)) continue;
     ++verified;
-    auto entry = make_entry(waiting->raw, now.unix_seconds, gossip.reach_of_link(waiting->link));
+    auto entry = options.make(waiting->raw, now.unix_seconds, gossip.reach_of_link(waiting->link));
     if (!entry) {
       count_rejected(entry.error().code);
       const bool forged = entry.error() == Errc::authentication_failed ||
@@ -290,7 +303,7 @@ Netmap::~Netmap() = default;
 
 Status Netmap::add(Bytes raw, Now now) {
   impl_->last_now = std::max(impl_->last_now, now.mono);
-  auto entry = make_entry(raw, now.unix_seconds);
+  auto entry = impl_->options.make(raw, now.unix_seconds, Reach::machine);
   const Status status = entry ? impl_->accept(kOwnSource, std::move(*entry), now)
                               : Status(std::unexpected(std::move(entry.error())));
   if (!status) impl_->count_rejected(status.error().code);
@@ -347,6 +360,13 @@ bool Netmap::on_frame(NodeLink link, std::uint8_t type, Bytes body, Now now) {
       case wire::ControlType::descriptor:
         well_formed = impl.on_descriptor(link, body, now);
         break;
+      case wire::ControlType::summary:
+        well_formed = impl.gossip.on_summary(link, body, now);
+        for (const NodeId& id : impl.gossip.shown_no_more()) impl.doubt(id, link, now);
+        break;
+      case wire::ControlType::ask:
+        well_formed = impl.gossip.on_ask(link, body, now);
+        break;
       default:
         break;
     }
@@ -358,7 +378,7 @@ bool Netmap::on_frame(NodeLink link, std::uint8_t type, Bytes body, Now now) {
 void Netmap::on_clock_set(Now now) {
   impl_->last_now = std::max(impl_->last_now, now.mono);
   impl_->next_sweep = now.mono;
-  impl_->gossip.digest_all(now);
+  impl_->gossip.compare_all(now);
 }
 
 void Netmap::on_time(Now now) {
@@ -372,12 +392,13 @@ void Netmap::on_time(Now now) {
       impl.tries.keep_if([&](const NodeId& id) { return impl.store.find(id) != nullptr; });
     }
   }
+  if (impl.belief.stale()) impl.belief.judge_all(now);
   impl.verify_some(now);
   impl.gossip.on_time(now);
 }
 
 TimePoint Netmap::next_deadline() const {
-  if (!impl_->queue.empty()) return impl_->last_now;
+  if (!impl_->queue.empty() || impl_->belief.stale()) return impl_->last_now;
   return std::min(impl_->next_sweep, impl_->gossip.next_deadline(impl_->last_now));
 }
 
@@ -438,9 +459,10 @@ TimePoint Netmap::next_try_at() const { return impl_->tries.next_deadline(); }
 
 std::vector<Kept> Netmap::worth_keeping(std::size_t most) {
   std::vector<Kept> first, others;
-  impl_->store.for_range(0, 255, [&](const Record& held) {
+  impl_->store.for_all([&](const Record& held) {
     const NodeId& id = held.entry->descriptor.id;
     if (id == impl_->options.self || !held.entry->descriptor.relay) return;
+    if (held.entry->raw.empty()) return;
     if (impl_->belief.in(id)) {
       first.push_back({held.entry, held.reached, held.counts});
     } else if (held.counts || !impl_->options.only_reached) {
@@ -458,7 +480,7 @@ std::vector<Kept> Netmap::worth_keeping(std::size_t most) {
 void Netmap::restore(std::vector<Kept> kept, Now now) {
   Impl& impl = *impl_;
   for (Kept& one : kept) {
-    const Descriptor& d = one.entry->descriptor;
+    const DescriptorFacts& d = one.entry->descriptor;
     if (d.id == impl.options.self || d.expires <= now.unix_seconds) continue;
     const NodeId id = d.id;
     // Which versions a client holds shows in what it asks for. What it held long ago would be a

@@ -71,6 +71,13 @@ OnionKeyPublic read_onion_key(ByteReader& in) {
   return key;
 }
 
+/// The onion keys of a descriptor of the right form with so many addresses.
+Bytes keys_in(Bytes raw, std::size_t addresses) {
+  const std::size_t at = kFixedBytes - 1 + addresses * kAddressBytes;
+  const auto count = std::to_integer<std::size_t>(raw[at]);
+  return raw.subspan(at + 1, count * kOnionKeyBytes);
+}
+
 }  // namespace
 
 std::vector<std::byte> encode_unsigned(const Descriptor& d) {
@@ -166,17 +173,26 @@ Result<Descriptor> parse_and_verify(Bytes raw, UnixSeconds now) {
   return descriptor;
 }
 
-std::shared_ptr<const crypto::KemPublicKey> Entry::onion_key(UnixSeconds now) const {
-  const OnionKeyPublic* best = nullptr;
-  std::size_t best_index = 0;
-  for (std::size_t i = 0; i < descriptor.onion_keys.size(); ++i) {
-    const OnionKeyPublic& key = descriptor.onion_keys[i];
-    if (key.not_before > now || key.not_after <= now) continue;
-    if (best != nullptr && best->not_before >= key.not_before) continue;
-    best = &key;
-    best_index = i;
+Bytes Entry::newest_key(UnixSeconds now) const {
+  Bytes all = raw.empty() ? Bytes(keys) : keys_in(raw, descriptor.addresses.size());
+  Bytes best;
+  UnixSeconds best_from = 0;
+  for (; !all.empty(); all = all.subspan(kOnionKeyBytes)) {
+    const auto from = load_be<std::uint64_t>(all.data());
+    const auto to = load_be<std::uint64_t>(all.data() + 8);
+    if (from > now || to <= now || (!best.empty() && best_from >= from)) continue;
+    best = all.subspan(16, crypto::kKemPublicSize);
+    best_from = from;
   }
-  return best == nullptr ? nullptr : keys[best_index];
+  return best;
+}
+
+std::shared_ptr<const crypto::KemPublicKey> Entry::onion_key(UnixSeconds now) const {
+  const Bytes key = newest_key(now);
+  if (key.empty()) return nullptr;
+  auto imported = crypto::KemPublicKey::import(key);  // make_entry() has tried it
+  if (!imported) return nullptr;
+  return std::make_shared<const crypto::KemPublicKey>(std::move(*imported));
 }
 
 bool Entry::may_go_over(Reach path) const {
@@ -185,17 +201,31 @@ bool Entry::may_go_over(Reach path) const {
   });
 }
 
+std::shared_ptr<Entry> unverified_entry(const DescriptorFacts& facts, std::vector<std::byte> raw) {
+  auto entry = std::make_shared<Entry>();
+  entry->descriptor = facts;
+  entry->descriptor.addresses.shrink_to_fit();
+  entry->raw = std::move(raw);
+  return entry;
+}
+
+EntryPtr without_raw(const Entry& entry) {
+  auto out = unverified_entry(entry.descriptor, {});
+  const Bytes keys = keys_in(entry.raw, entry.descriptor.addresses.size());
+  out->keys.assign(keys.begin(), keys.end());
+  out->told_over = entry.told_over;
+  return out;
+}
+
 Result<EntryPtr> make_entry(Bytes raw, UnixSeconds now, Reach told_over) {
   auto descriptor = parse_and_verify(raw, now);
   if (!descriptor) return std::unexpected(std::move(descriptor.error()));
-  auto entry = std::make_shared<Entry>();
   for (const OnionKeyPublic& onion : descriptor->onion_keys) {
-    auto key = crypto::KemPublicKey::import(onion.key);
-    if (!key) return fail(Errc::malformed, "an onion key is no key");
-    entry->keys.push_back(std::make_shared<const crypto::KemPublicKey>(std::move(*key)));
+    if (!crypto::KemPublicKey::import(onion.key)) {
+      return fail(Errc::malformed, "an onion key is no key");
+    }
   }
-  entry->descriptor = std::move(*descriptor);
-  entry->raw.assign(raw.begin(), raw.end());
+  auto entry = unverified_entry(*descriptor, {raw.begin(), raw.end()});
   entry->told_over = told_over;
   return EntryPtr(std::move(entry));
 }

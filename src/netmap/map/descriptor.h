@@ -30,8 +30,8 @@ struct OnionKeyPublic {
   crypto::KemPublicBytes key{};
 };
 
-struct Descriptor {
-  crypto::IdentityPublicBytes identity{};
+/// What a descriptor says, but for its keys and its signature.
+struct DescriptorFacts {
   NodeId id;               // derived, not on the wire
   std::uint64_t rank = 0;  // the same; of two descriptors of an id the one with the higher stands
   UnixSeconds published = 0;
@@ -44,11 +44,15 @@ struct Descriptor {
   std::uint16_t version_min = 1;
   std::uint16_t version_max = 1;
   std::vector<SocketAddress> addresses;
-  std::vector<OnionKeyPublic> onion_keys;
 
   bool names(const SocketAddress& address) const {
     return std::ranges::find(addresses, address) != addresses.end();
   }
+};
+
+struct Descriptor : DescriptorFacts {
+  crypto::IdentityPublicBytes identity{};
+  std::vector<OnionKeyPublic> onion_keys;
 };
 
 /// `published`, and then the beginning of the SHA-256 of the whole descriptor: so of two that are
@@ -71,20 +75,28 @@ Result<Descriptor> parse(Bytes raw, UnixSeconds now);
 Result<Descriptor> parse_and_verify(Bytes raw, UnixSeconds now);
 
 /// What the netmap holds of a node. Immutable; shared between the netmap, its views and routes.
+/// Keys are imported when they are used: as OpenSSL holds them they are several times as large.
 struct Entry {
-  Descriptor descriptor;
-  std::vector<std::byte> raw;                                     // as received, for gossip
-  std::vector<std::shared_ptr<const crypto::KemPublicKey>> keys;  // imported, same order
+  DescriptorFacts descriptor;
+  std::vector<std::byte> raw;  // as received, for gossip; empty: let go of, it is passed on nowhere
+  std::vector<std::byte> keys;  // then: the onion keys, as they stood there
   /// Of the path by which it came. An address that reaches less far is not dialed.
   Reach told_over = Reach::machine;
   bool dialable(const SocketAddress& address) const { return may_dial(address, told_over); }
   /// True if a receiver over a path of that reach would dial no address that we would not.
   bool may_go_over(Reach path) const;
-  /// The newest onion key valid now; null if none.
+  bool has_onion_key(UnixSeconds now) const { return !newest_key(now).empty(); }
+  /// The newest onion key valid now, imported (25 us); null if none.
   std::shared_ptr<const crypto::KemPublicKey> onion_key(UnixSeconds now) const;
+  /// The same as it stands in the descriptor; empty if none.
+  Bytes newest_key(UnixSeconds now) const;
 };
 using EntryPtr = std::shared_ptr<const Entry>;  // owners: netmap, views, nobody longer than a turn
 
+/// Of a descriptor that nobody verified.
+std::shared_ptr<Entry> unverified_entry(const DescriptorFacts& facts, std::vector<std::byte> raw);
+/// The same without what only gossip needs of it: identity and signature.
+EntryPtr without_raw(const Entry& entry);
 /// parse_and_verify(), then the keys (25 us each): `malformed` for a key that does not import.
 Result<EntryPtr> make_entry(Bytes raw, UnixSeconds now, Reach told_over = Reach::machine);
 

@@ -18,6 +18,10 @@ class LinkSet {
     if (slot / 64 >= words_.size()) words_.resize(slot / 64 + 1);
     words_[slot / 64] |= bit(slot);
   }
+  void insert(const LinkSet& others) {
+    if (others.words_.size() > words_.size()) words_.resize(others.words_.size());
+    for (std::size_t i = 0; i < others.words_.size(); ++i) words_[i] |= others.words_[i];
+  }
   void erase(std::size_t slot) {
     if (slot / 64 < words_.size()) words_[slot / 64] &= ~bit(slot);
   }

@@ -10,11 +10,9 @@
 namespace qudag::netmap {
 namespace {
 
-// One place in every byte is kept for ourselves.
-constexpr std::size_t kPerByteMax = wire::kDigestEntriesMax - 1;
-
-// A descriptor with its onion keys as OpenSSL holds them, its places in the views and digests.
-constexpr std::uint64_t kEntryBytes = 18 * 1024;
+// A descriptor, what is known of links, its places in the views and among the tries. Measured by
+// netmap.Store.AnEntryTakesWhatItIsReckonedAt.
+constexpr std::uint64_t kEntryBytes = 8 * 1024;
 
 /// Of two valid ones the higher rank stands; but one that a wrong clock took, and that now lies
 /// further ahead than is valid, gives way to any.
@@ -25,7 +23,7 @@ bool supersedes(std::uint64_t rank, const Record& held, UnixSeconds now) {
 
 /// Of its addresses, each once.
 template <class KeyOf>
-std::vector<std::uint64_t> keys_of(const Descriptor& d, KeyOf&& key_of) {
+std::vector<std::uint64_t> keys_of(const DescriptorFacts& d, KeyOf&& key_of) {
   std::vector<std::uint64_t> out;
   for (const SocketAddress& address : d.addresses) {
     const auto key = key_of(address);
@@ -48,7 +46,7 @@ bool Store::is_proven(const Record& held) const {
          (held.counts && held.entry->descriptor.relay) || held.source == kOwnSource;
 }
 
-void Store::count(const Record& held, bool in) {
+void Store::recount(const Record& held, bool in) {
   const auto change = [in](auto& of, const auto& key) {
     if (in) {
       ++of[key];
@@ -56,7 +54,7 @@ void Store::count(const Record& held, bool in) {
       of.erase(at);
     }
   };
-  const Descriptor& d = held.entry->descriptor;
+  const DescriptorFacts& d = held.entry->descriptor;
   if (held.reached) {
     for (const std::uint64_t one : keys_of(d, network_of)) change(reached_of_network_, one);
     for (const std::uint64_t one : keys_of(d, host_of)) change(reached_of_host_, one);
@@ -68,7 +66,7 @@ void Store::count(const Record& held, bool in) {
 }
 
 bool Store::may_be_reached(const Record& held) const {
-  const Descriptor& d = held.entry->descriptor;
+  const DescriptorFacts& d = held.entry->descriptor;
   if (held.reached || is_kept(d.id)) return true;
   const auto has_place = [](const Counts& counts, std::size_t most) {
     return [&counts, most](std::uint64_t one) {
@@ -93,8 +91,7 @@ Store::Judgement Store::judge(const NodeId& id, std::uint64_t rank, UnixSeconds 
     if (has != unproven_of_source_.end() && has->second >= share) return Judgement::full;
     if (unproven_ > 0) return Judgement::newcomer;  // put() decides whose place it takes
   }
-  const bool room = held_.size() < rules_.descriptors_max &&
-                    per_byte_[first_byte(id)] < kPerByteMax && has_room();
+  const bool room = held_.size() < rules_.descriptors_max && has_room();
   return room ? Judgement::newcomer : Judgement::full;
 }
 
@@ -108,9 +105,9 @@ bool Store::has_room() const {
 /// Of the unproven ones there that are `in`, one of the source that has most of them goes: the
 /// youngest. None if that would be the newcomer's own source: so who floods stands in its own way.
 template <class In>
-bool Store::evict_for(NodeLink source, std::uint8_t lo, std::uint8_t hi, In&& in) {
+bool Store::evict_for(NodeLink source, In&& in) {
   std::map<NodeLink, std::size_t> of_source;
-  for_range(lo, hi, [&](const Record& held) {
+  for_all([&](const Record& held) {
     if (!is_proven(held) && in(held)) ++of_source[held.source];
   });
   if (of_source.empty()) return false;
@@ -119,7 +116,7 @@ bool Store::evict_for(NodeLink source, std::uint8_t lo, std::uint8_t hi, In&& in
   const auto own = of_source.find(source);
   if (own != of_source.end() && own->second + 1 > most->second) return false;
   const Record* youngest = nullptr;
-  for_range(lo, hi, [&](const Record& held) {
+  for_all([&](const Record& held) {
     if (is_proven(held) || !in(held) || held.source != most->first) return;
     if (youngest == nullptr || held.since >= youngest->since) youngest = &held;
   });
@@ -128,11 +125,8 @@ bool Store::evict_for(NodeLink source, std::uint8_t lo, std::uint8_t hi, In&& in
   return true;
 }
 
-/// Places for one more, in its first byte, in the network that it names, and in all.
+/// Places for one more, in the network that it names, and in all.
 bool Store::make_room(const Entry& entry, NodeLink source) {
-  const std::uint8_t byte = first_byte(entry.descriptor.id);
-  const auto any = [](const Record&) { return true; };
-  if (per_byte_[byte] >= kPerByteMax && !evict_for(source, byte, byte, any)) return false;
   if (rules_.only_reached && source != kOwnSource) {
     for (const std::uint64_t network : keys_of(entry.descriptor, network_of)) {
       const auto there = unproven_of_network_.find(network);
@@ -141,19 +135,18 @@ bool Store::make_room(const Entry& entry, NodeLink source) {
         const auto has = keys_of(held.entry->descriptor, network_of);
         return std::ranges::find(has, network) != has.end();
       };
-      if (!evict_for(source, 0, 255, in)) return false;
+      if (!evict_for(source, in)) return false;
     }
   }
   if (held_.size() < rules_.descriptors_max && has_room()) return true;
-  return evict_for(source, 0, 255, any);
+  return evict_for(source, [](const Record&) { return true; });
 }
 
 /// For one that is kept, where all the others are proven: the youngest of those goes.
-void Store::make_room_anyway(std::uint8_t byte) {
-  const bool in_byte = per_byte_[byte] >= kPerByteMax;
-  if (!in_byte && held_.size() < rules_.descriptors_max) return;  // only memory is short
+void Store::make_room_anyway() {
+  if (held_.size() < rules_.descriptors_max) return;  // only memory is short
   const Record* youngest = nullptr;
-  for_range(in_byte ? byte : 0, in_byte ? byte : 255, [&](const Record& held) {
+  for_all([&](const Record& held) {
     if (is_kept(held.entry->descriptor.id)) return;
     if (youngest == nullptr || held.since >= youngest->since) youngest = &held;
   });
@@ -176,18 +169,19 @@ Record* Store::put(EntryPtr entry, Now now, NodeLink source) {
   const NodeId id = entry->descriptor.id;
   if (Record* held = find(id)) {
     QUDAG_ASSERT(supersedes(entry->descriptor.rank, *held, now.unix_seconds));
-    count(*held, false);
+    recount(*held, false);
+    held->rank_before = held->rank();
     held->entry = std::move(entry);
     held->has = held->owed = held->sent = {};  // what links had, or were owed, was the old one
     held->dropped = {};                        // it has spoken since
     held->doubted = 0;
-    count(*held, true);
+    recount(*held, true);
     changed();
     return held;
   }
   if (id != rules_.self && !make_room(*entry, source)) {
     if (!is_kept(id)) return nullptr;
-    make_room_anyway(first_byte(id));
+    make_room_anyway();
   }
   Record& held = held_.try_emplace(id).first->second;
   held.entry = std::move(entry);
@@ -195,24 +189,24 @@ Record* Store::put(EntryPtr entry, Now now, NodeLink source) {
   held.since = now.mono;
   ++per_byte_[first_byte(id)];
   memory_.take_anyway(kEntryBytes);  // our own is never refused
-  count(held, true);
+  recount(held, true);
   changed();
   return &held;
 }
 
 void Store::set_reached(Record& held, bool reached) {
   if (held.reached == reached) return;
-  count(held, false);
+  recount(held, false);
   held.reached = reached;
-  count(held, true);
+  recount(held, true);
   changed();
 }
 
 void Store::set_counts(Record& held, bool counts) {
   if (held.counts == counts) return;
-  count(held, false);
+  recount(held, false);
   held.counts = counts;
-  count(held, true);
+  recount(held, true);
   changed();
 }
 
@@ -224,20 +218,20 @@ void Store::set_doubted(Record& held, unsigned doubted) {
 
 void Store::keep(std::set<NodeId> ids) {
   if (ids == kept_) return;
-  const auto recount = [this](const std::set<NodeId>& of, bool in) {
+  const auto recount_all = [this](const std::set<NodeId>& of, bool in) {
     for (const NodeId& id : of) {
-      if (const Record* held = find(id)) count(*held, in);
+      if (const Record* held = find(id)) recount(*held, in);
     }
   };
   std::set<NodeId> all = kept_;
   all.insert(ids.begin(), ids.end());
-  recount(all, false);
+  recount_all(all, false);
   kept_ = std::move(ids);
-  recount(all, true);
+  recount_all(all, true);
 }
 
 void Store::remove(Map::iterator at) {
-  count(at->second, false);
+  recount(at->second, false);
   --per_byte_[first_byte(at->first)];
   memory_.give(kEntryBytes);
   held_.erase(at);
@@ -265,43 +259,34 @@ void Store::forget_link(NodeLink link, std::size_t slot) {
     held.shown.erase(slot);
     held.dropped.erase(slot);
     if (held.source != link) continue;
-    count(held, false);
+    recount(held, false);
     held.source = kGoneSource;
-    count(held, true);
+    recount(held, true);
   }
 }
 
 // ---- What others see ----------------------------------------------------------------------------
 
-std::size_t Store::count_range(std::uint8_t lo, std::uint8_t hi) const {
-  return std::accumulate(per_byte_.begin() + lo, per_byte_.begin() + hi + 1, std::size_t{0});
+std::size_t Store::count(const wire::IdRange& range) const {
+  constexpr unsigned kKnown = 2;  // nibbles
+  if (range.depth <= kKnown) {
+    const std::size_t from = range.prefix >> 56, many = 256u >> (4 * range.depth);
+    const auto begin = per_byte_.begin() + static_cast<std::ptrdiff_t>(from);
+    return std::accumulate(begin, begin + static_cast<std::ptrdiff_t>(many), std::size_t{0});
+  }
+  std::size_t out = 0;
+  for (auto at = held_.lower_bound(range.first()); at != held_.end(); ++at, ++out) {
+    if (!range.contains(at->first)) break;
+  }
+  return out;
 }
 
-const std::vector<std::vector<std::byte>>& Store::digests(Reach path) {
-  Digests& made = digests_[static_cast<std::size_t>(path)];
-  if (made.version != version_) {
-    made.bodies.clear();
-    append_digests(0, 255, path, made.bodies);
-    made.version = version_;
+wire::IdRange Store::around(const NodeId& id, std::size_t most) const {
+  std::uint8_t depth = 0;
+  while (depth < wire::IdRange::kDepthMax && count(wire::IdRange::around(id, depth)) > most) {
+    ++depth;
   }
-  return made.bodies;
-}
-
-void Store::append_digests(std::uint8_t lo, std::uint8_t hi, Reach path,
-                           std::vector<std::vector<std::byte>>& out) {
-  if (count_range(lo, hi) > wire::kDigestEntriesMax) {
-    QUDAG_ASSERT(lo < hi);  // kPerByteMax
-    const auto middle = static_cast<std::uint8_t>((lo + hi) / 2);
-    append_digests(lo, middle, path, out);
-    append_digests(static_cast<std::uint8_t>(middle + 1), hi, path, out);
-    return;
-  }
-  std::vector<wire::DigestEntry> entries;
-  for_range(lo, hi, [&](const Record& held) {
-    if (!held.entry->may_go_over(path) || !may_show(held)) return;
-    entries.push_back({held.entry->descriptor.id, held.rank()});
-  });
-  out.push_back(wire::encode_digest(lo, hi, entries));
+  return wire::IdRange::around(id, depth);
 }
 
 ViewPtr Store::view() {

@@ -1,8 +1,7 @@
 // The descriptors that are held: one per id, by id, with what is known about the links of each.
 //
-// Limits: `descriptors_max` in all, and of one first byte of the id as many as one DIGEST can list,
-// so that every digest is exact. Ids are hashes: an honest netmap has 40 of a byte when it holds
-// 10,000. There is always a place for our own descriptor, and for those that are `kept`.
+// Limits: `descriptors_max` in all. There is always a place for our own descriptor, and for those
+// that are `kept`.
 //
 // Identities are free, so places are shared by who takes them. A descriptor of a relay that was
 // reached is *proven*; every other one counts against the link that brought it (its source), and
@@ -34,11 +33,12 @@ struct Record {
   LinkSet has;    // links that hold this one or a newer one, as far as we know
   LinkSet owed;   // links in whose queue this id stands
   LinkSet sent;   // links that it was sent to a moment ago
-  LinkSet shown;  // links whose last digest of its range showed it
+  LinkSet shown;  // links that show it, by what they last said of its range
   // Links of nodes whose word counts that had shown it and show it no more, since it was reached.
   LinkSet dropped;
   unsigned doubted = 0;  // how many of those that speak of it these are, in kDoubtedMax parts
   // The rest stays when a newer descriptor of the id comes.
+  std::uint64_t rank_before = 0;  // of the one before this: what who shows it and lacks this has
   NodeLink source = kOwnSource;
   TimePoint since{};         // first held
   bool reached = false;      // a link to one of its addresses was completed by this node
@@ -114,44 +114,39 @@ class Store {
            held.entry->descriptor.id == rules_.self;
   }
 
-  /// f(held) for every id whose first byte is in [lo, hi], by id.
+  /// f(held) for every id in the range, by id.
   template <class F>
-  void for_range(std::uint8_t lo, std::uint8_t hi, F&& f) {
-    NodeId from;
-    from.bytes[0] = std::byte{lo};
-    for (auto at = held_.lower_bound(from); at != held_.end(); ++at) {
-      if (std::to_integer<std::uint8_t>(at->first.bytes[0]) > hi) break;
+  void for_range(const wire::IdRange& range, F&& f) {
+    for (auto at = held_.lower_bound(range.first()); at != held_.end(); ++at) {
+      if (!range.contains(at->first)) break;
       f(at->second);
     }
   }
-  /// How many for_range would visit.
-  std::size_t count_range(std::uint8_t lo, std::uint8_t hi) const;
+  template <class F>
+  void for_all(F&& f) {
+    for_range({}, f);
+  }
+  /// How many for_range would visit. Of two nibbles and less it is known, of more it is counted.
+  std::size_t count(const wire::IdRange& range) const;
+  /// The largest range around it that has at most so many.
+  wire::IdRange around(const NodeId& id, std::size_t most) const;
   std::size_t size() const { return held_.size(); }
 
-  /// DIGEST bodies for a link of that reach: they cover 0..255, each at most 400 entries. Valid
-  /// until the next change.
-  const std::vector<std::vector<std::byte>>& digests(Reach path = Reach::world);
   ViewPtr view();
   /// Counts up with every change of what is held.
   std::uint64_t version() const { return version_; }
 
  private:
-  struct Digests {
-    std::vector<std::vector<std::byte>> bodies;
-    std::uint64_t version = UINT64_MAX;
-  };
   using Map = std::map<NodeId, Record>;
 
   bool is_proven(const Record& held) const;
   bool has_room() const;
-  void count(const Record& held, bool in);
+  void recount(const Record& held, bool in);
   void remove(Map::iterator at);
   bool make_room(const Entry& entry, NodeLink source);
-  void make_room_anyway(std::uint8_t byte);
+  void make_room_anyway();
   template <class In>
-  bool evict_for(NodeLink source, std::uint8_t lo, std::uint8_t hi, In&& in);
-  void append_digests(std::uint8_t lo, std::uint8_t hi, Reach path,
-                      std::vector<std::vector<std::byte>>& out);
+  bool evict_for(NodeLink source, In&& in);
   void changed() { ++version_; }
 
   const StoreRules rules_;
@@ -170,7 +165,6 @@ class Store {
   // Made on demand, once per version.
   ViewPtr view_;
   std::uint64_t view_version_ = 0;
-  std::array<Digests, kReachCount> digests_;
 };
 
 }  // namespace qudag::netmap

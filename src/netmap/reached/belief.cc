@@ -31,22 +31,26 @@ void Belief::on_shown(const NodeId& by, Record& held, Now now) {
   judge(held, now);
 }
 
-void Belief::on_digest(const NodeId& of, const wire::DigestView& digest, Now now) {
-  heard_[of] = now.mono;
-  std::set<NodeId> shown;
-  for (std::size_t i = 0; i < digest.size(); ++i) {
-    const wire::DigestEntry entry = digest.at(i);
-    const Record* held = store_.find(entry.id);
-    if (held == nullptr) continue;
+void Belief::on_shown_range(const NodeId& of, const wire::IdRange& range,
+                            std::span<const wire::DigestEntry> entries, Now now) {
+  heard(of, now);
+  auto next = entries.begin();
+  store_.for_range(range, [&](Record& held) {
+    const NodeId& id = held.entry->descriptor.id;
+    while (next != entries.end() && next->id < id) ++next;
+    const bool is_shown = next != entries.end() && next->id == id;
     // An older one says nothing of new addresses; of the same ones it had said it before.
-    const bool before = std::ranges::find(held->vouchers, of) != held->vouchers.end();
-    if (entry.rank >= held->rank() || before) shown.insert(entry.id);
-  }
-  store_.for_range(digest.lo(), digest.hi(), [&](Record& held) {
-    if (!shown.contains(held.entry->descriptor.id)) return drop(held, of);
-    on_shown(of, held, now);
+    const bool before = std::ranges::find(held.vouchers, of) != held.vouchers.end();
+    if (is_shown && (next->rank >= held.rank() || before)) return on_shown(of, held, now);
+    drop(held, of);
+    judge(held, now);
   });
-  judge_all(now);
+  stale_ = true;
+}
+
+void Belief::heard(const NodeId& of, Now now) {
+  stale_ = stale_ || deaf_;
+  heard_[of] = now.mono;
 }
 
 /// How many of them must show a relay.
@@ -55,7 +59,7 @@ void Belief::count_needed(Now now) {
   for (const auto& [id, at] : heard_) {
     if (now.mono - at < kHeard) shows[id] = 0;
   }
-  store_.for_range(0, 255, [&](const Record& held) {
+  store_.for_all([&](const Record& held) {
     for (const NodeId& id : held.vouchers) {
       if (const auto at = shows.find(id); at != shows.end()) ++at->second;
     }
@@ -96,8 +100,9 @@ void Belief::judge(Record& held, Now now) {
 }
 
 void Belief::judge_all(Now now) {
+  stale_ = false;
   count_needed(now);
-  store_.for_range(0, 255, [&](Record& held) { judge(held, now); });
+  store_.for_all([&](Record& held) { judge(held, now); });
 }
 
 }  // namespace qudag::netmap

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <map>
 #include <set>
+#include <span>
 
 namespace qudag::netmap {
 
@@ -27,14 +28,19 @@ class Belief {
   /// Bootstrap entries and guards.
   void set(std::set<NodeId> ids);
   bool in(const NodeId& id) const { return believed_.contains(id); }
-  /// What one of them shows of a range of ids.
-  void on_digest(const NodeId& of, const wire::DigestView& digest, Now now);
+  /// What one of them shows of a range, by id.
+  void on_shown_range(const NodeId& of, const wire::IdRange& range,
+                      std::span<const wire::DigestEntry> entries, Now now);
+  /// One of them shows what it showed before.
+  void heard(const NodeId& of, Now now);
   /// One of them passed that one on.
   void on_shown(const NodeId& by, Record& held, Now now);
   /// Whether it counts may have changed.
   void judge(Record& held, Now now);
   /// All of them: some are not heard of any more.
   void judge_all(Now now);
+  /// How many must agree may have changed: judge_all() is due.
+  bool stale() const { return stale_; }
   bool is_believed(const Record& held) const;
   /// It counted when this node ended: it goes on, until those that are believed tell otherwise.
   void remember(Record& held, Now now);
@@ -49,6 +55,7 @@ class Belief {
   std::map<NodeId, TimePoint> heard_;  // of them: when they last sent a digest
   std::size_t needed_ = 1;
   bool deaf_ = true;  // none of them was heard of lately
+  bool stale_ = false;
 };
 
 }  // namespace qudag::netmap

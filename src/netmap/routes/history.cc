@@ -59,11 +59,15 @@ void RelayHistory::succeeded(std::span<const NodeId> hops, Duration took, Now no
     record.doubts /= 2;
     record.adds = std::max(Duration{1}, before + share);
   }
+  for (const NodeId& relay : hops.first(hops.size() - 1)) {
+    touch(relay, now.mono).proven_until = now.mono + kProvenFor;
+  }
 }
 
 void RelayHistory::failed(const NodeId& relay, Now now) {
-  double& failures = touch(relay, now.mono).failures;
-  failures = std::min(failures + 1, kFailuresMax);
+  Record& record = touch(relay, now.mono);
+  record.failures = std::min(record.failures + 1, kFailuresMax);
+  record.proven_until = {};
   ++changes_;
 }
 
@@ -74,6 +78,10 @@ void RelayHistory::broke(std::span<const NodeId> hops, std::size_t failed_hop, N
     const NodeId& before = hops[failed_hop - 1];
     suspect(hops[failed_hop], before, now);
     if (failed_hop > 1) suspect(before, hops[failed_hop], now);
+    // Whoever accuses another relay loses its own proof with it. A destination takes nobody's.
+    if (failed_hop + 1 == hops.size()) return;
+    touch(hops[failed_hop], now.mono).proven_until = {};
+    if (failed_hop > 1) touch(before, now.mono).proven_until = {};
     return;
   }
   for (const NodeId& hop : hops.subspan(1)) suspect(hop, hops.back(), now);
@@ -149,6 +157,11 @@ double RelayHistory::trust(const NodeId& relay, Now now) const {
   if (at == records_.end()) return 1;
   const Record& record = at->second;
   return 1 / (1 + left_of(record.failures + record.doubts, record, now.mono));
+}
+
+bool RelayHistory::proven(const NodeId& relay, Now now) const {
+  const auto at = records_.find(relay);
+  return at != records_.end() && now.mono < at->second.proven_until;
 }
 
 bool RelayHistory::measured(const NodeId& relay) const {

@@ -40,17 +40,24 @@ class RelayHistory {
   explicit RelayHistory(std::size_t entries_max = 4096) : entries_max_(entries_max) {}
   static constexpr double kSpeedMin = 1.0 / 3;
 
+  /// How long a build proves its relays: by then a descriptor's death is known by the netmap.
+  static constexpr Duration kProvenFor = std::chrono::minutes(10);
+  /// By so much a relay without proof is less likely than one with it.
+  static constexpr double kUnproven = 1.0 / 4;
+
   /// What one witness adds, and how often it does.
   static constexpr double kDoubt = 0.5;
   static constexpr unsigned kDoubtsOfOne = 3;
 
-  /// A build over these hops: `took` from its start to its end.
+  /// A build over these hops: `took` from its start to its end. It proves all of them but the last,
+  /// which is the destination.
   void succeeded(std::span<const NodeId> hops, Duration took, Now now);
   /// Our own link to it did, or it did itself at the other end of that link.
   void failed(const NodeId& relay, Now now);
   /// A build over these hops failed: at that one as far as anybody said (SIZE_MAX: nobody did). The
   /// first hop fails by our link or its own word only; of a break between two others both are
-  /// suspected; of one that nobody explains all but the first, with the destination as witness.
+  /// suspected, and are proven no more unless one is the destination; of one that nobody explains
+  /// all but the first are suspected, with the destination as witness.
   void broke(std::span<const NodeId> hops, std::size_t failed_hop, Now now);
   /// It may be to blame for a build that failed behind our link; `witness` is who else may be.
   void suspect(const NodeId& relay, const NodeId& witness, Now now);
@@ -67,6 +74,9 @@ class RelayHistory {
   double reliability(const NodeId& relay, Now now) const;
   /// The same, with what others made us suspect.
   double trust(const NodeId& relay, Now now) const;
+  /// It was a relay of a circuit that was built within kProvenFor: it is there, as it is reached
+  /// from its neighbours on a route.
+  bool proven(const NodeId& relay, Now now) const;
   /// This node has built circuits through it.
   bool measured(const NodeId& relay) const;
   /// 1 for who adds half of what a hop usually adds to a build, or next to nothing; half for the
@@ -97,6 +107,7 @@ class RelayHistory {
     std::uint64_t view = 0;  // View::number()
     bool by_load = false;
     bool by_speed = false;
+    bool by_proof = false;
     TimePoint at{};
     std::uint64_t changes = 0;
     double height = 1;
@@ -112,6 +123,7 @@ class RelayHistory {
     TimePoint busy_until{};
     TimePoint said_busy_until{};
     TimePoint late_until{};
+    TimePoint proven_until{};
     TimePoint unanswered_since{}, unanswered_until{};
     std::uint64_t witnesses =
         0;            // how often each was heard: two bits for each of 32 groups of them

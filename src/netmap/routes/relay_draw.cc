@@ -17,7 +17,7 @@ bool same_network(const SocketAddress& a, const SocketAddress& b) {
 
 }  // namespace
 
-bool share_network(const Descriptor& candidate, const Descriptor& chosen) {
+bool share_network(const DescriptorFacts& candidate, const DescriptorFacts& chosen) {
   return std::ranges::any_of(candidate.addresses, [&](const SocketAddress& address) {
     return std::ranges::any_of(chosen.addresses, [&](const SocketAddress& beside) {
       return same_network(address, beside);
@@ -26,9 +26,9 @@ bool share_network(const Descriptor& candidate, const Descriptor& chosen) {
 }
 
 bool is_usable(const Entry& entry, Now now) {
-  const Descriptor& d = entry.descriptor;
+  const DescriptorFacts& d = entry.descriptor;
   return d.expires > now.unix_seconds && d.version_min <= kSpokenVersion &&
-         d.version_max >= kSpokenVersion && entry.onion_key(now.unix_seconds) != nullptr;
+         d.version_max >= kSpokenVersion && entry.has_onion_key(now.unix_seconds);
 }
 
 bool RelayDraw::is_relay(const Entry& entry) const {
@@ -41,7 +41,7 @@ bool RelayDraw::is_relay(const NodeId& id) const {
 }
 
 bool RelayDraw::suits(const Entry& entry, Entries others) const {
-  const Descriptor& d = entry.descriptor;
+  const DescriptorFacts& d = entry.descriptor;
   if (d.id == self_ || !is_relay(entry)) return false;
   return std::ranges::none_of(others, [&](const EntryPtr& other) {
     return other->descriptor.id == d.id ||
@@ -54,6 +54,7 @@ double RelayDraw::chance(std::size_t index) const {
   double out = policy_.by_speed ? history_.chance(id, now_) : history_.trust(id, now_);
   if (policy_.by_load) out *= history_.loads().share(id, now_);
   out *= view_.standing(index);
+  if (policy_.by_proof && !history_.proven(id, now_)) out *= RelayHistory::kUnproven;
   return history_.measured(id) ? out * view_.claim(index) : out;
 }
 
@@ -62,7 +63,7 @@ double RelayDraw::cap() const {
   const auto relays = view_.relays();
   RelayHistory::Cap& known = history_.cap();
   const bool same = known.view == view_.number() && known.by_load == policy_.by_load &&
-                    known.by_speed == policy_.by_speed;
+                    known.by_speed == policy_.by_speed && known.by_proof == policy_.by_proof;
   const bool fresh = now_.mono >= known.at && now_.mono - known.at < RelayHistory::kCapHolds &&
                      history_.changes() - known.changes <= relays.size() / 64;
   if (same && fresh) return known.height;
@@ -71,6 +72,7 @@ double RelayDraw::cap() const {
   known = {.view = view_.number(),
            .by_load = policy_.by_load,
            .by_speed = policy_.by_speed,
+           .by_proof = policy_.by_proof,
            .at = now_.mono,
            .changes = history_.changes(),
            .height = chance_cap(std::move(chances), kShareMax)};

@@ -1,12 +1,12 @@
 // Drawing relays for one route: who may stand beside whom, and with what chance.
 //
 // A relay's chance is what the history gives, times its share by the load that it reports, times
-// what its claim moves once it was measured, and at least half of that while neighbours show it no
-// more (View::standing); all of it cut by share_cap, so that none has more than kShareMax times its
-// equal share of a draw.
-// A draw is rejection sampling: pick evenly, keep with the probability of its chance, refuse what
-// may not stand here. When luck is bad, the whole list is summed instead, so a relay that may be
-// chosen is always found.
+// what its claim moves once it was measured, a quarter of it while no circuit of ours has proven
+// it, and at least half of that while neighbours show it no more (View::standing); all of it cut by
+// share_cap, so that none has more than kShareMax times its equal share of a draw. A draw is
+// rejection sampling: pick evenly, keep with the probability of its chance, refuse what may not
+// stand here. When luck is bad, the whole list is summed instead, so a relay that may be chosen is
+// always found.
 #pragma once
 
 #include "base/rng.h"

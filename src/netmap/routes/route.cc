@@ -39,7 +39,9 @@ class Route {
         history_(history),
         now_(now),
         rng_(rng),
-        relays_(view, self, policy, history, now, rng) {}
+        relays_(view, self, policy, history, now, rng),
+        policy_of_guards_(without_proof(policy)),
+        any_relays_(view, self, policy_of_guards_, history, now, rng) {}
 
   /// Empty if there are not enough.
   Entries draw(unsigned count) {
@@ -277,17 +279,22 @@ class Route {
     const auto out_of_reach = [&](const Entry& entry) {
       return (families_of(entry) & policy_.families) == 0;
     };
-    EntryPtr drawn = relays_.draw(own, [&](const Entry& entry) {
+    EntryPtr drawn = any_relays_.draw(own, [&](const Entry& entry) {
       return is_known(entry, layer) || is_known(entry, other) || out_of_reach(entry);
     });
     if (drawn == nullptr && own.empty()) {
-      drawn = relays_.draw(
+      drawn = any_relays_.draw(
           {}, [&](const Entry& entry) { return is_known(entry, layer) || out_of_reach(entry); });
     }
     // When all fail we rather keep to those we have; but we need one.
     if (drawn == nullptr || (!is_healthy(drawn) && !own.empty())) return nullptr;
     guards_.add(layer, id_of(drawn), wanted, now_, rng_);
     return drawn;
+  }
+
+  static RoutePolicy without_proof(RoutePolicy policy) {
+    policy.by_proof = false;
+    return policy;
   }
 
   static constexpr double kPast = 1e12;  // behind all that are not
@@ -301,6 +308,8 @@ class Route {
   const Now now_;
   Rng& rng_;
   const RelayDraw relays_;
+  const RoutePolicy policy_of_guards_;
+  const RelayDraw any_relays_;  // for the lists
 };
 
 }  // namespace

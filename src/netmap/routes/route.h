@@ -28,6 +28,9 @@ struct RoutePolicy {
   bool by_load = true;
   /// Relays that add less to builds more often. Off only to compare.
   bool by_speed = true;
+  /// Relays that circuits of ours have proven lately more often; guards excepted, which are drawn
+  /// for months. Off only to compare.
+  bool by_proof = true;
   /// Second hops are few too, of a node that is no relay; 0: any relay.
   std::size_t second_guards = 0;
   /// Of our own socket: first hops have one of them.
@@ -37,7 +40,7 @@ struct RoutePolicy {
 /// True if any address of the first lies in the network block of the second's first address, the
 /// one at which links to it are made. So what one claims beyond that keeps only itself out of
 /// routes.
-bool share_network(const Descriptor& candidate, const Descriptor& chosen);
+bool share_network(const DescriptorFacts& candidate, const DescriptorFacts& chosen);
 
 /// How many relays of the view could stand in one route of this node, counted up to `most`.
 std::size_t relays_together(const View& view, const NodeId& self, bool distinct_networks,

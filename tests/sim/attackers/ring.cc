@@ -31,7 +31,7 @@ std::optional<std::uint64_t> Ring::number_of(const Arrival& arrival) {
 std::vector<NodeId> Ring::honest(const netmap::View& view, bool relays) const {
   std::vector<NodeId> out;
   for (const netmap::EntryPtr& entry : view.entries()) {
-    const netmap::Descriptor& d = entry->descriptor;
+    const netmap::DescriptorFacts& d = entry->descriptor;
     if (!is_ours(d.id) && (!relays || d.relay)) out.push_back(d.id);
   }
   return out;
