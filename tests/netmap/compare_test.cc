@@ -310,6 +310,37 @@ TEST(Compare, RangesAskedForAreBoundedAndWaitForTheSink) {
   EXPECT_TRUE(victim.out.empty()) << "nobody waits for them any more";
 }
 
+/// It had been sent a moment before and was refused, or it got lost; or those that show it have not
+/// got it.
+TEST(Compare, WhatIsNotGivenIsAskedOfTheOthersThatShowIt) {
+  SeededRng rng(7);
+  RecordingSink sink;
+  const NetmapOptions options{.descriptors_max = 100};
+  NetmapStats stats;
+  Store store({.descriptors_max = 100});
+  Belief belief(store);
+  Gossip gossip(options, store, belief, rng, sink, stats);
+  Now now = at(1s);
+  for (int i = 1; i <= 3; ++i) gossip.on_link_ready(node_link(i), now, {});
+  const auto shown = digest_of({{id_of(9), entry_of(9)->descriptor.rank}});
+  ASSERT_TRUE(gossip.on_digest(node_link(1), shown, now));
+  ASSERT_TRUE(gossip.on_digest(node_link(3), shown, now));
+  EXPECT_EQ(sink.count(node_link(1), wire::ControlType::want), 1u);
+  std::vector<std::size_t> asked;
+  for (const TimePoint end = now.mono + 59s; now.mono < end; now.mono += 1s) {
+    gossip.on_time(now);
+    std::size_t wants = 0;
+    for (int i = 1; i <= 3; ++i) wants += sink.count(node_link(i), wire::ControlType::want);
+    asked.push_back(wants);
+  }
+  EXPECT_EQ(asked[3], 1u);
+  EXPECT_EQ(sink.count(node_link(1), wire::ControlType::want), 3u);
+  EXPECT_EQ(sink.count(node_link(2), wire::ControlType::want), 0u) << "it does not show it";
+  EXPECT_EQ(sink.count(node_link(3), wire::ControlType::want), 2u);
+  EXPECT_EQ(asked[9], 2u) << "5 to 10 s later";
+  EXPECT_EQ(asked.back(), 5u) << "then not before the next digest";
+}
+
 /// The same sets, and sets that differ in anything.
 TEST(Compare, FingerprintsTellSetsApart) {
   Book book(3);

@@ -215,6 +215,8 @@ struct Net {
     for (auto& liar : liars) {
       for (const auto& other : liars) liar->friends.insert(other->id());
     }
+    // Deaths are heard of from those that one dialed; the others are strangers.
+    nodes.front()->set_bootstrap({nodes[1]->address(), nodes[2]->address()});
     // A client that believes two honest entries and a liar.
     client().set_relay(false);
     client().set_bootstrap({nodes[0]->address(),

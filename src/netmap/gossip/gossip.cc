@@ -34,6 +34,7 @@ constexpr Duration kOnItsWay = 2s;
 constexpr Duration kAskAnotherAfter = 5s;
 constexpr Duration kAskAgainAfter = 30s;
 constexpr Duration kWantedKept = 60s;
+constexpr unsigned kAskTimes = 5;  // between two digests that show it
 // Relays that die together are told together.
 constexpr Duration kGather = 250ms;
 constexpr Duration kTellEvery = 10s;
@@ -461,11 +462,7 @@ bool Gossip::on_digest(NodeLink key, Bytes body, Now now) {
   for (const wire::DigestEntry& entry : entries) {
     if (should_ask(entry, key, link, now)) room[asked++] = entry.id;
   }
-  if (asked > 0) {
-    const std::span<std::byte> want = scratch_.make<std::byte>(wire::want_bytes(asked));
-    wire::write_want(room.first(asked), want);
-    send(key, wire::ControlType::want, want);
-  }
+  if (asked > 0) send_want(key, room.first(asked));
   return true;
 }
 
@@ -495,8 +492,56 @@ bool Gossip::should_ask(const wire::DigestEntry& entry, NodeLink key, const Link
   wanted.shown.insert(link.slot);
   wanted.asked_of = key;
   wanted.asked_at = now.mono;
+  wanted.asked = 1;
   ++links_.at(key).asked;
   return true;
+}
+
+void Gossip::send_want(NodeLink key, std::span<const NodeId> ids) {
+  const std::span<std::byte> want = scratch_.make<std::byte>(wire::want_bytes(ids.size()));
+  wire::write_want(ids, want);
+  send(key, wire::ControlType::want, want);
+}
+
+/// Links take turns, from the one that was asked last.
+Gossip::Links::iterator Gossip::another_that_shows(const Wanted& wanted) {
+  auto at = links_.upper_bound(wanted.asked_of);
+  for (std::size_t looked = 0; looked < links_.size(); ++looked, ++at) {
+    if (at == links_.end()) at = links_.begin();
+    if (wanted.shown.contains(at->second.slot)) return at;
+  }
+  return links_.end();
+}
+
+/// What was asked for and did not come is asked of the next link that shows it. It may have come
+/// and been refused, by a clock that was wrong; or the link had sent it a moment before.
+void Gossip::sweep_wanted(Now now) {
+  std::map<NodeLink, std::vector<NodeId>> asks;
+  for (auto at = wanted_.begin(); at != wanted_.end();) {
+    const auto one = at++;
+    Wanted& wanted = one->second;
+    if (now.mono - wanted.asked_at < kAskAnotherAfter) continue;
+    if (now.mono - wanted.asked_at >= kWantedKept) {
+      forget_wanted(one);
+      continue;
+    }
+    const auto link = wanted.asked < kAskTimes ? another_that_shows(wanted) : links_.end();
+    if (link == links_.end()) continue;
+    std::vector<NodeId>& ids = asks[link->first];
+    if (ids.size() >= wire::kWantIdsMax) continue;  // in the next sweep
+    if (const auto before = links_.find(wanted.asked_of); before != links_.end()) {
+      --before->second.asked;
+    }
+    ++link->second.asked;
+    ++wanted.asked;
+    wanted.asked_of = link->first;
+    wanted.asked_at = now.mono;
+    ids.push_back(one->first);
+  }
+  for (const auto& [key, ids] : asks) {
+    scratch_.reset();
+    send_want(key, ids);
+  }
 }
 
 void Gossip::forget_wanted(std::map<NodeId, Wanted>::iterator at) {
@@ -626,13 +671,9 @@ void Gossip::on_time(Now now) {
   }
   answer_some(now);
   tell_gone(now);
-  if (now.mono - wanted_swept_ >= kWantedKept / 4) {
+  if (now.mono - wanted_swept_ >= kAskAnotherAfter) {
     wanted_swept_ = now.mono;
-    for (auto at = wanted_.begin(); at != wanted_.end();) {
-      const auto next = std::next(at);
-      if (now.mono - at->second.asked_at >= kWantedKept) forget_wanted(at);
-      at = next;
-    }
+    sweep_wanted(now);
   }
   pay_owed(now);
 }
@@ -641,6 +682,7 @@ TimePoint Gossip::next_deadline(TimePoint now) const {
   TimePoint next = summaries_due_.empty() ? kNever : summaries_due_.begin()->first;
   if (!gone_links_.empty()) return now;
   if (!gone_.empty()) next = std::min(next, gone_next_);
+  if (!wanted_.empty()) next = std::min(next, wanted_swept_ + kAskAnotherAfter);
   for (const NodeLink key : answering_) next = std::min(next, links_.at(key).blocked_until);
   for (const NodeLink key : debtors_) {
     const Link& link = links_.at(key);

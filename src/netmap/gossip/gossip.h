@@ -96,6 +96,7 @@ class Gossip {
     std::uint64_t rank = 0;
     NodeLink asked_of;
     TimePoint asked_at{};
+    unsigned asked = 0;  // times
     LinkSet shown;
   };
 
@@ -115,6 +116,9 @@ class Gossip {
   void choose_gone(Now now);
   void tell_gone(Now now);
   bool should_ask(const wire::DigestEntry& entry, NodeLink key, const Link& link, Now now);
+  void sweep_wanted(Now now);
+  Links::iterator another_that_shows(const Wanted& wanted);
+  void send_want(NodeLink key, std::span<const NodeId> ids);
   void forget_wanted(std::map<NodeId, Wanted>::iterator at);
   void owe(NodeLink key, Link& link, Record& held);
   void pay_owed(Now now);
