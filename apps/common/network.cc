@@ -64,13 +64,15 @@ Status Network::add(const NetworkOptions& options, std::vector<Child>& starting)
   if (!identity) return std::unexpected(identity.error());
   if (Status saved = node::save_identity(path("key"), *identity); !saved) return saved;
 
+  const bool apart = index == 0 && options.first_shards > 0;
+  const unsigned shards = apart ? options.first_shards : options.shards;
   std::vector<std::string> arguments{"node",
                                      "--identity",
                                      path("key"),
                                      "--listen",
                                      "127.0.0.1:0",
                                      "--shards",
-                                     std::to_string(options.shards),
+                                     std::to_string(shards),
                                      "--gossip_interval",
                                      options.gossip_interval,
                                      "--limits.links_per_prefix",  // on loopback all are one block

@@ -14,6 +14,7 @@ struct NetworkOptions {
   std::filesystem::path program = kThisProgram;  ///< `qudag`
   unsigned nodes = 6;
   unsigned shards = 1;
+  unsigned first_shards = 0;  ///< of the first node; 0: as the others
   std::string log_level = "warn";
   std::string gossip_interval = "1s";
   unsigned links_max = 1'024;

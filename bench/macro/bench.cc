@@ -51,7 +51,7 @@ Status measure(const BenchArgs& args, Results& out, Interrupt& interrupt) {
     std::string_view name;
     std::function<Status()> run;
   };
-  const std::array<Scenario, 13> all{{
+  const std::array<Scenario, 14> all{{
       {"limit", [&] { return limit_scenario(args, out, limit); }},
       {"direct", [&] { return messages_scenario(args, false, limit, out, interrupt); }},
       {"onion", [&] { return messages_scenario(args, true, limit, out, interrupt); }},
@@ -64,6 +64,10 @@ Status measure(const BenchArgs& args, Results& out, Interrupt& interrupt) {
       {"priorities",
        [&] {
          return args.scenario == "all" ? Status{} : features_of_priorities(args, out, interrupt);
+       }},
+      {"shards",
+       [&] {
+         return args.scenario == "all" ? Status{} : features_of_shards(args, out, interrupt);
        }},
       {"paths", [&] { return paths_scenario(args, out); }},
       {"overload", [&] { return overload_scenario(args, out, interrupt); }},

@@ -102,6 +102,7 @@ Result<std::unique_ptr<Net>> Net::start(const NetSpec& spec, Interrupt& interrup
     auto relays = Network::start({.program = node_program(),
                                   .nodes = spec.relays,
                                   .shards = spec.shards,
+                                  .first_shards = spec.first_relay_shards,
                                   .memory = spec.memory},
                                  interrupt);
     if (!relays) return std::unexpected(relays.error());
@@ -331,14 +332,22 @@ double Net::source_metric(std::string_view name, std::string_view label) const {
   return sum;
 }
 
-Result<double> Net::relay_metric(std::string_view name, std::string_view label) const {
-  double sum = 0;
-  if (relays_ == nullptr) return sum;
+Result<std::vector<std::string>> Net::relay_pages() const {
+  std::vector<std::string> out;
+  if (relays_ == nullptr) return out;
   for (const Network::Member& member : relays_->members()) {
-    const auto one = api::Client(member.socket).metric(name, label);
-    if (!one) return one;
-    sum += *one;
+    auto page = api::Client(member.socket).get("/metrics");
+    if (!page) return std::unexpected(page.error());
+    out.push_back(std::move(*page));
   }
+  return out;
+}
+
+Result<double> Net::relay_metric(std::string_view name, std::string_view label) const {
+  const auto pages = relay_pages();
+  if (!pages) return std::unexpected(pages.error());
+  double sum = 0;
+  for (const std::string& page : *pages) sum += api::metric_in(page, name, label);
   return sum;
 }
 

@@ -18,6 +18,7 @@ namespace qudag::app::bench {
 struct NetSpec {
   unsigned relays = 3;
   unsigned shards = 1;
+  unsigned first_relay_shards = 0;  ///< 0: as the others
   std::uint64_t memory = 0;  ///< limits.memory of every node; 0: 1 GiB at the ends, else default
 };
 
@@ -65,6 +66,8 @@ class Net {
   /// Of all relays, summed over labels that contain `label`.
   Result<double> relay_metric(std::string_view name, std::string_view label = "") const;
   double source_metric(std::string_view name, std::string_view label = "") const;
+  /// The metrics page of each relay.
+  Result<std::vector<std::string>> relay_pages() const;
   std::vector<int> relay_pids() const;
   int destination_pid() const { return end_->pid(); }
 

@@ -222,6 +222,7 @@ std::future<std::vector<MetricSample>> Node::metrics() const {
       [](node::ShardThread& thread) {
         shard::ShardReport report = thread.shard->report();
         report.loop_lag_us = thread.loop->stats().lag_us;
+        report.loop_turn = thread.loop->stats().turn;
         report.loop_turns = thread.loop->stats().turns;
         report.loop_sleeps = thread.loop->stats().sleeps;
         report.loop_rests_awake = thread.loop->stats().rests_awake;

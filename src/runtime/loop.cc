@@ -196,6 +196,7 @@ void Loop::Impl::turn(Driven& driven) {
   poller.want_writable(driven.wants_writable());
   turn_began = now.mono;
   turn_ended = system_now().mono;
+  stats.turn.record(turn_ended - now.mono);
   busy.store(busy.load(std::memory_order_relaxed) + (turn_ended - now.mono).count(),
              std::memory_order_relaxed);
 }

@@ -13,6 +13,7 @@
 #include "base/histogram.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "base/time_histogram.h"
 #include "runtime/driver.h"
 
 #include <atomic>
@@ -28,7 +29,8 @@ struct LoopStats {
   std::uint64_t tasks = 0;
   std::uint64_t sleeps = 0;
   std::uint64_t rests_awake = 0;
-  Histogram lag_us;  // how late a deadline or a posted task was served
+  Histogram lag_us;    // how late a deadline or a posted task was served
+  TimeHistogram turn;  // from a turn's begin to its end: what comes meanwhile waits for the next
 };
 
 /// Places for the ends of work: of jobs that wait or are done by workers, and as many that were

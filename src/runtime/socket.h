@@ -7,6 +7,7 @@
 #include "base/bounded.h"
 #include "base/bytes.h"
 #include "base/time.h"
+#include "base/time_histogram.h"
 #include "telemetry/metric.h"
 
 #include <qudag/address.h>
@@ -46,6 +47,7 @@ struct SocketStats {
   std::uint64_t sent_bytes = 0;
   std::uint64_t send_blocked = 0;  // EAGAIN: trains given back to the caller
   std::uint64_t send_errors = 0;   // dropped by the system; QUIC treats it as loss
+  TimeHistogram read_wait;         // of the oldest datagram of each call, in the system's buffer
 };
 
 namespace metrics {
@@ -73,6 +75,13 @@ inline constexpr telemetry::Metric<SocketStats> kSocket[] = {
       "Trains of datagrams that the system refused; QUIC treats them as lost.", Kind::counter},
      no_label,
      &SocketStats::send_errors},
+    {{"qudag_socket_wait_seconds",
+      "How long the oldest datagram of a reading call had lain in the system's buffer: the wait "
+      "for "
+      "a core and for the turn before.",
+      Kind::seconds},
+     no_label,
+     &SocketStats::read_wait},
 };
 static_assert(telemetry::valid(kSocket));
 

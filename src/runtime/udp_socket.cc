@@ -15,7 +15,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <ctime>
 #include <system_error>
 #include <vector>
 
@@ -36,9 +38,9 @@ constexpr std::size_t kSlots = 16;
 constexpr std::size_t kSlotBytes = 65'536;  // no merged train is larger
 constexpr std::size_t kMessagesMax = 64;
 constexpr int kEcnMask = 3;
-// Source address, traffic class and segment size, each with its header and alignment.
+// Source address, traffic class, segment size and time, each with its header and alignment.
 constexpr std::size_t kControlBytes =
-    CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(int));
+    CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(timespec));
 
 /// A socket address of either family.
 union NativeAddress {
@@ -163,6 +165,7 @@ struct UdpSocket::Impl {
   }
 
   Status set_up(const UdpOptions& options);
+  void note_wait(const msghdr& oldest);
   void read_details(const msghdr& header, Received& out) const;
   void fill(const Train& train, bool whole, mmsghdr& message, Envelope& envelope) const;
   std::size_t send_some(std::span<const Train> trains);
@@ -227,6 +230,7 @@ Status UdpSocket::Impl::set_up(const UdpOptions& options) {
   }
   if (!ok) return system_failure("setsockopt");
   if (options.merge) set_flag(fd, IPPROTO_UDP, UDP_GRO);
+  set_flag(fd, SOL_SOCKET, SO_TIMESTAMPNS);  // without it nothing is known of waits
   // Setting 0 changes nothing, but fails on a kernel that cannot cut trains.
   gso = options.merge && set_flag(fd, IPPROTO_UDP, UDP_SEGMENT, 0);
 
@@ -306,6 +310,7 @@ std::span<Received> UdpSocket::receive() {
   const int count = ::recvmmsg(self.fd, self.in_messages.data(), kSlots, MSG_DONTWAIT, nullptr);
   self.emptied = count < static_cast<int>(kSlots);  // it ends early only when nothing is left
   if (count <= 0) return {};
+  self.note_wait(self.in_messages[0].msg_hdr);
   std::size_t kept = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     const mmsghdr& message = self.in_messages[i];
@@ -321,6 +326,20 @@ std::span<Received> UdpSocket::receive() {
     self.stats.received_bytes += out.data.size();
   }
   return std::span(self.received).first(kept);
+}
+
+/// By the wall clock, as the system stamps them: a step of it counts once, wrongly.
+void UdpSocket::Impl::note_wait(const msghdr& oldest) {
+  if (oldest.msg_controllen == 0) return;
+  auto* const header = const_cast<msghdr*>(&oldest);  // CMSG_NXTHDR is not const-correct
+  for (cmsghdr* at = CMSG_FIRSTHDR(header); at != nullptr; at = CMSG_NXTHDR(header, at)) {
+    if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_TIMESTAMPNS) continue;
+    const auto came = read_control<timespec>(*at);
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    stats.read_wait.record(std::chrono::seconds(now.tv_sec - came.tv_sec) +
+                           std::chrono::nanoseconds(now.tv_nsec - came.tv_nsec));
+  }
 }
 
 void UdpSocket::Impl::read_details(const msghdr& header, Received& out) const {

@@ -39,6 +39,7 @@ struct ShardReport {
   std::uint64_t loop_rests_awake = 0;
   std::array<std::uint64_t, kPriorityCount> send_pauses{};  // counted by the limiter
   Histogram loop_lag_us;
+  TimeHistogram loop_turn;
   link::EndpointStats endpoint;
   circuit::CircuitsStats circuit;
   circuit::HopStats hops;
@@ -104,6 +105,11 @@ inline constexpr telemetry::Metric<ShardReport> kShard[] = {
       Kind::seconds},
      no_label,
      &ShardReport::loop_lag_us},
+    {{"qudag_loop_turn_seconds",
+      "How long turns of the event loops took; what comes meanwhile waits for the next one.",
+      Kind::seconds},
+     no_label,
+     &ShardReport::loop_turn},
     {{"qudag_turns_used_up_total",
       "Turns of the loop that left work for the next turn, by the budget that was used up.",
       Kind::counter},

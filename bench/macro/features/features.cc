@@ -201,19 +201,6 @@ Status reuse(const BenchArgs& args, Net& net, Results& out) {
   return {};
 }
 
-Result<double> bulk_with_shards(const BenchArgs& args, unsigned shards, Interrupt& interrupt) {
-  auto net = Net::start({.relays = 3, .shards = shards}, interrupt);
-  if (!net) return std::unexpected(net.error());
-  std::vector<double> rates;
-  const std::size_t bytes = args.quick ? 4'000'000 : 32'000'000;
-  for (unsigned i = 0; i <= args.runs; ++i) {
-    const auto result = (*net)->bulk(bytes, 3, 4);
-    if (!result) return std::unexpected(result.error());
-    if (i > 0) rates.push_back(4 * static_cast<double>(bytes) / 1e6 / result->seconds);
-  }
-  return median_of(rates);
-}
-
 }  // namespace
 
 Status features_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt) {
@@ -226,12 +213,7 @@ Status features_scenario(const BenchArgs& args, Results& out, Interrupt& interru
     if (Status done = reuse(args, **net, out); !done) return done;
   }
   if (Status done = features_of_priorities(args, out, interrupt); !done) return done;
-  const auto two = bulk_with_shards(args, 2, interrupt);
-  if (!two) return std::unexpected(two.error());
-  const auto one = bulk_with_shards(args, 1, interrupt);
-  if (!one) return std::unexpected(one.error());
-  out.feature("P11", "bulk_4_circuits_2_shards", "MB/s", true, *two, *one);
-  return {};
+  return features_of_shards(args, out, interrupt);
 }
 
 }  // namespace qudag::app::bench

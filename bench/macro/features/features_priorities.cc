@@ -5,6 +5,7 @@
 #include "machine.h"
 #include "net.h"
 #include "scenarios.h"
+#include "waits.h"
 
 #include <array>
 #include <atomic>
@@ -95,15 +96,44 @@ struct BesideBulk {
   double p99_us = 0;
   double bulk_mb_s = 0;
 };
-Result<BesideBulk> beside_bulk(Net& net, double seconds, Priority bulk) {
+/// Everything that a small message may wait for.
+std::vector<WaitOf> waits_of_small() {
+  return {{"relay_socket", "qudag_socket_wait_seconds", ""},
+          {"relay_turn", "qudag_loop_turn_seconds", ""},
+          {"source_socket", "qudag_socket_wait_seconds", "", false},
+          {"source_turn", "qudag_loop_turn_seconds", "", false},
+          {"source_lag", "qudag_loop_lag_seconds", "", false},
+          {"source_cell", "qudag_cell_wait_seconds", "priority=\"normal\"", false},
+          {"source_cell_of_bulk", "qudag_cell_wait_seconds", "priority=\"low\"", false}};
+}
+
+Result<BesideBulk> beside_bulk(Net& net, double seconds, Priority bulk, Waits* waits = nullptr) {
   const Flood flood(net, {.bytes = kBulk, .priority = bulk, .window = 256, .isolation = 7});
   while (flood.delivered() < 256) std::this_thread::sleep_for(1ms);
+  if (waits != nullptr) {
+    if (auto ok = waits->begin(); !ok) return std::unexpected(ok.error());
+  }
   const std::uint64_t before = flood.delivered();
   const auto begin = Clock::now();
   const auto p99 = p99_of_small(net, seconds);
   if (!p99) return std::unexpected(p99.error());
   const double took = std::chrono::duration<double>(Clock::now() - begin).count();
+  if (waits != nullptr) {
+    if (auto ok = waits->end(); !ok) return std::unexpected(ok.error());
+  }
   return BesideBulk{*p99, static_cast<double>((flood.delivered() - before) * kBulk) / 1e6 / took};
+}
+
+/// MB/s of bulk with nobody beside it.
+double bulk_alone(Net& net, double seconds) {
+  const Flood flood(net,
+                    {.bytes = kBulk, .priority = Priority::low, .window = 256, .isolation = 7});
+  while (flood.delivered() < 256) std::this_thread::sleep_for(1ms);
+  const std::uint64_t before = flood.delivered();
+  const auto begin = Clock::now();
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  const double took = std::chrono::duration<double>(Clock::now() - begin).count();
+  return static_cast<double>((flood.delivered() - before) * kBulk) / 1e6 / took;
 }
 
 /// MB/s of bulk beside as many small messages as the network takes, three loops of them.
@@ -125,27 +155,32 @@ Status features_of_priorities(const BenchArgs& args, Results& out, Interrupt& in
   auto net = Net::start({.relays = 3, .shards = 1}, interrupt);
   if (!net) return std::unexpected(net.error());
   const double seconds = args.quick ? 0.2 : args.seconds;
-  std::vector<double> alone, on, off, rate_on, rate_off, with, without;
+  std::vector<double> alone, on, off, rate, rate_on, rate_off, with, without;
+  Waits waits(**net, waits_of_small());
   for (unsigned i = 0; i <= args.runs; ++i) {
     const auto nothing = p99_of_small(**net, seconds);
     if (!nothing) return std::unexpected(nothing.error());
-    const auto lower = beside_bulk(**net, seconds, Priority::low);
+    const auto lower = beside_bulk(**net, seconds, Priority::low, &waits);
     if (!lower) return std::unexpected(lower.error());
     const auto equal = beside_bulk(**net, seconds, Priority::normal);
     if (!equal) return std::unexpected(equal.error());
+    const double undisturbed = bulk_alone(**net, seconds);
     const double below = bulk_beside_small(**net, seconds, Priority::normal);
     const double same = bulk_beside_small(**net, seconds, Priority::low);
     if (i == 0 && !args.quick) continue;
     alone.push_back(*nothing), on.push_back(lower->p99_us), off.push_back(equal->p99_us);
     rate_on.push_back(lower->bulk_mb_s), rate_off.push_back(equal->bulk_mb_s);
+    rate.push_back(undisturbed);
     with.push_back(below), without.push_back(same);
   }
   out.add("features/interactive_p99_alone", "us", false).runs = alone;
+  out.add("features/bulk_alone", "MB/s", true).runs = rate;
   out.feature("P3", "interactive_p99_beside_bulk", "us", false, median_of(on), median_of(off));
   out.feature("P3", "bulk_beside_an_interactive_user", "MB/s", true, median_of(rate_on),
               median_of(rate_off));
   out.feature("P8", "bulk_beside_a_flood_of_small", "MB/s", true, median_of(with),
               median_of(without));
+  waits.add_rows("features/beside_bulk", out);
   out.note(
       "P3: 256 B, one at a time, beside 64 KiB messages of low priority (on) or of the same "
       "priority "
