@@ -36,11 +36,12 @@ ARROWS = {
     "onion": ["wire", "crypto", "memory"],
     "circuit": ["onion", "sync"],
     "message": ["circuit", "sync"],
+    "keeper": ["message"],
     "netmap": ["wire", "crypto", "memory", "sync"],  # scratch memory, the books of a queue
     "overload": ["base", "sync"],
     "settings": ["base"],
     "store": ["crypto", "sync"],  # state files, records and the queue to them
-    "shard": ["link", "message", "netmap", "overload", "runtime"],
+    "shard": ["keeper", "link", "message", "netmap", "overload", "runtime"],
     "node": ["shard", "store", "settings"],
     "config": ["settings"],
     "api": ["node", "config"],

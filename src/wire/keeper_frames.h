@@ -1,0 +1,201 @@
+// What is said on a circuit that ends at a keeper (docs/reference/protocol.md, section 14): frames
+// in a stream that begins in the rider of the build and runs over payloads of kind 1.
+//
+//   KeeperStream stream;
+//   if (!stream.take(bytes, [&](const KeeperFrame& frame) { return handle(frame); })) ...end it
+//
+// Each type has its exact length, or a least and a greatest one: a frame that has another length is
+// refused when its head has come, so nobody makes us keep more than the longest of them. Views
+// point into the stream's own bytes and are good inside the call.
+#pragma once
+
+#include "base/bytes.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace qudag::wire {
+
+enum class KeeperFrameType : std::uint8_t {
+  padding = 0x00,
+  register_inboxes = 0x01,
+  registered = 0x02,
+  revoke = 0x03,
+  standby = 0x04,
+  knock = 0x05,
+  join = 0x06,
+  offer = 0x07,
+  accept = 0x08,
+  decline = 0x09,
+  joined = 0x0a,
+  no = 0x0b,
+  part = 0x0c,
+  // 0x10 to 0x15 are of letters, 0x20 to 0x22 of cards.
+  ping = 0x30,
+  pong = 0x31,
+};
+
+/// The first byte of a payload on such a circuit.
+enum class KeeperPayload : std::uint8_t { tunnel = 0, frames = 1 };
+
+inline constexpr std::size_t kKeeperHeadBytes = 3;  // type u8, length u16
+inline constexpr std::size_t kHailBytes = 4'736;
+inline constexpr std::size_t kAnswerBytes = 1'152;
+inline constexpr std::size_t kInboxesMax = 64;  // of one REGISTER
+inline constexpr std::size_t kInboxEntryBytes = 44;
+inline constexpr std::size_t kInboxStatusBytes = 3;
+inline constexpr std::size_t kJoinBytes = 32 + 1 + 4 + 16 + kHailBytes;
+inline constexpr std::size_t kOfferBytes = 32 + 4 + kHailBytes;
+/// The longest body of a frame.
+inline constexpr std::size_t kKeeperBodyMax = kJoinBytes;
+
+using OwnerSecret = std::array<std::byte, 32>;
+using InboxId = std::array<std::byte, 32>;
+using Binding = std::array<std::byte, 16>;
+
+enum class NoReason : std::uint8_t {
+  no_inbox = 1,
+  away = 2,
+  stored = 3,
+  busy = 4,
+  declined = 5,
+  no_room = 6,
+  too_fast = 7,
+  receiver_ended = 8,
+  stopping = 9,
+  too_large = 10,
+};
+inline constexpr std::uint8_t kNoReasonMax = 10;
+
+enum class PartReason : std::uint8_t { done = 0, other_ended = 1, limit = 2, stopping = 3 };
+inline constexpr std::uint8_t kPartReasonMax = 3;
+
+enum class RegisterStatus : std::uint8_t { taken = 0, no_room = 1, replaced = 2 };
+inline constexpr std::uint8_t kRegisterStatusMax = 2;
+
+/// One inbox of a REGISTER: what its owner lets callers have of the keeper's limits.
+struct InboxEntry {
+  OwnerSecret owner{};
+  std::uint16_t letters = 0;
+  std::uint32_t letter_bytes = 0;
+  std::uint16_t joins_per_second = 0;
+  std::uint16_t burst = 0;
+  std::uint16_t splices = 0;
+  bool operator==(const InboxEntry&) const = default;
+};
+struct RegisterFrame {
+  std::vector<InboxEntry> inboxes;  // 1 to kInboxesMax
+  bool operator==(const RegisterFrame&) const = default;
+};
+struct InboxStatus {
+  RegisterStatus status = RegisterStatus::taken;
+  std::uint16_t letters_waiting = 0;
+  bool operator==(const InboxStatus&) const = default;
+};
+struct RegisteredFrame {
+  RegisterStatus status = RegisterStatus::taken;
+  Binding binding{};
+  std::uint8_t standbys = 0;  // that may wait at a time
+  std::uint32_t valid_seconds = 0;
+  std::vector<InboxStatus> inboxes;  // in the order of the REGISTER
+  bool operator==(const RegisteredFrame&) const = default;
+};
+struct RevokeFrame {
+  OwnerSecret owner{};
+  bool drop_letters = false;
+  bool operator==(const RevokeFrame&) const = default;
+};
+struct StandbyFrame {
+  Binding binding{};
+  bool operator==(const StandbyFrame&) const = default;
+};
+struct KnockFrame {
+  std::uint8_t normal = 0, low = 0;  // so many more standbys are wanted
+  bool operator==(const KnockFrame&) const = default;
+};
+struct JoinFrame {
+  InboxId inbox{};
+  bool store = false;
+  std::uint32_t effort = 0;
+  std::array<std::byte, 16> nonce{};
+  Bytes hail;  // kHailBytes
+};
+struct OfferFrame {
+  InboxId inbox{};
+  std::uint32_t effort = 0;
+  Bytes hail;  // kHailBytes
+};
+struct AcceptFrame {
+  Bytes answer;  // kAnswerBytes
+};
+struct DeclineFrame {
+  std::uint8_t reason = 0;
+};
+struct JoinedFrame {
+  Bytes answer;  // kAnswerBytes
+};
+struct NoFrame {
+  NoReason reason = NoReason::no_inbox;
+  std::uint16_t wait_seconds = 0;
+  std::array<std::byte, 32> seed{};
+  std::uint32_t effort = 0;
+  bool operator==(const NoFrame&) const = default;
+};
+struct PartFrame {
+  PartReason reason = PartReason::done;
+};
+struct KeeperPing {
+  std::uint64_t token = 0;
+};
+struct KeeperPong {
+  std::uint64_t token = 0;
+};
+
+using KeeperFrame = std::variant<RegisterFrame, RegisteredFrame, RevokeFrame, StandbyFrame,
+                                 KnockFrame, JoinFrame, OfferFrame, AcceptFrame, DeclineFrame,
+                                 JoinedFrame, NoFrame, PartFrame, KeeperPing, KeeperPong>;
+
+KeeperFrameType type_of(const KeeperFrame& frame);
+/// Appends the frame whole.
+void append(std::vector<std::byte>& out, const KeeperFrame& frame);
+
+/// Reads frames from a stream of bytes that comes in pieces: the rider, then payloads.
+class KeeperStream {
+ public:
+  /// The frames in one piece, in order; `f` says whether to go on. False: the piece breaks the
+  /// protocol, or `f` said no. What follows a padding must be zeros, and a piece of padding alone
+  /// says nothing: it is refused.
+  template <class F>
+  bool take(Bytes piece, F&& f) {
+    bool began = !pending_.empty();
+    while (!piece.empty()) {
+      if (pending_.empty() && piece.front() == std::byte{0}) return began && all_zero(piece);
+      began = true;
+      const Step step = fill(piece);
+      if (step == Step::malformed) return false;
+      if (step == Step::more) continue;
+      KeeperFrame frame;
+      if (!read(frame)) return false;
+      const bool goes_on = f(std::as_const(frame));
+      pending_.clear();
+      if (!goes_on) return false;
+    }
+    return began;
+  }
+  /// A frame has begun and not ended.
+  bool partial() const { return !pending_.empty(); }
+
+ private:
+  enum class Step : std::uint8_t { more, whole, malformed };
+  Step fill(Bytes& piece);
+  bool read(KeeperFrame& out) const;
+  static bool all_zero(Bytes bytes);
+
+  std::vector<std::byte> pending_;
+};
+
+}  // namespace qudag::wire
