@@ -30,8 +30,11 @@ TEST(Window, BecomesTwiceWhatARoundTripBrings) {
   EXPECT_EQ(next(4096, 800), 1600u) << "room for twice as much again";
   EXPECT_EQ(next(4096, 1), 512u);
   std::size_t smooth = 0;
-  for (int i = 0; i < 40; ++i) smooth = smoothed(smooth, i % 2 == 0 ? 0 : 1'000);
+  for (int i = 0; i < 40; ++i) smooth = smoothed(smooth, i % 2 == 0 ? 0 : 1'000, true);
   EXPECT_NEAR(static_cast<double>(smooth), 500.0, 100.0) << "held back, then at once";
+  std::size_t grows = 100;
+  for (int i = 0; i < 4; ++i) grows = smoothed(grows, 2 * grows, false);
+  EXPECT_GE(grows, 500u) << "as the rate does, or nearly";
 }
 
 TEST(Window, TheSumIsOfWhatIsBeyondTheFirstSize) {

@@ -51,8 +51,12 @@ inline std::size_t wanted_in(const WindowRound& round) {
   return static_cast<std::size_t>(std::min(wanted, 2.0 * kWindowKibMax));
 }
 
-/// A round brings at once what a loss held back in the one before, so none counts alone.
-inline std::size_t smoothed(std::size_t before, std::size_t now) { return (3 * before + now) / 4; }
+/// A round brings at once what a loss held back in the one before, so none counts alone. Where
+/// nothing was held back the rate grows as it seems: a window that follows late is the bound of who
+/// begins on a long path.
+inline std::size_t smoothed(std::size_t before, std::size_t now, bool held_back) {
+  return now > before && !held_back ? (before + now) / 2 : (3 * before + now) / 4;
+}
 
 /// `wanted`: smoothed. All in KiB.
 inline std::size_t next_window(std::size_t window, std::size_t usual, std::size_t wanted) {

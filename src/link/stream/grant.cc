@@ -22,7 +22,8 @@ std::size_t wanted_window(Stream& stream, std::size_t usual, std::size_t consume
                           .round_trip = terms.path.shortest_trip(),
                           .held_back = stream.held_back * kHeldUnit};
   stream.held_back = (stream.held_back * 3u / 4) & kHeldMost;
-  stream.wanted_kib = static_cast<std::uint16_t>(smoothed(stream.wanted_kib, wanted_in(round)));
+  stream.wanted_kib = static_cast<std::uint16_t>(
+      smoothed(stream.wanted_kib, wanted_in(round), round.held_back > 0));
   return next_window(stream.window_kib, usual, stream.wanted_kib);
 }
 
