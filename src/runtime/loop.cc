@@ -178,13 +178,15 @@ void Loop::run(Driven& driven) {
 
 void Loop::Impl::turn(Driven& driven) {
   ++stats.turns;
-  const Now now = system_now();
+  Now now = system_now();
+  const TimePoint began = now.mono;
   run_tasks(now);
   if (std::exchange(watched, false)) when_watched(now);
   if (std::exchange(writable, false)) driven.on_writable(now);
   if (readable) {
     readable = driven.on_readable(now);
-    run_tasks(now);  // what was answered at once leaves with this turn
+    now = system_now();  // reading may have taken a while, and packets have their time by then
+    run_tasks(now);      // what was answered at once leaves with this turn
   }
   if (const TimePoint due = driven.next_deadline(); due <= now.mono) {
     // A deadline older than the last turn was set in that turn: it is not later than the turn was
@@ -194,10 +196,10 @@ void Loop::Impl::turn(Driven& driven) {
   }
   driven.flush(now);
   poller.want_writable(driven.wants_writable());
-  turn_began = now.mono;
+  turn_began = began;
   turn_ended = system_now().mono;
-  stats.turn.record(turn_ended - now.mono);
-  busy.store(busy.load(std::memory_order_relaxed) + (turn_ended - now.mono).count(),
+  stats.turn.record(turn_ended - began);
+  busy.store(busy.load(std::memory_order_relaxed) + (turn_ended - began).count(),
              std::memory_order_relaxed);
 }
 

@@ -95,6 +95,9 @@ class DatagramSocket {
   virtual std::span<Received> receive() = 0;
   /// The last receive() took all that there was: who waits for the socket need not ask again.
   virtual bool emptied() const { return false; }
+  /// When the last receive() returned: what it brought came before that, and after the turn's begin
+  /// perhaps. Nothing: at the time that the driver says.
+  virtual std::optional<TimePoint> read_at() const { return std::nullopt; }
   /// Sends from the front and returns how many trains were taken; fewer than given means the
   /// socket is full and the caller waits for `writable` from its driver.
   virtual std::size_t send(std::span<const Train> trains) = 0;

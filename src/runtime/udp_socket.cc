@@ -1,5 +1,6 @@
 #include "runtime/udp_socket.h"
 
+#include "runtime/clock.h"
 #include "runtime/local_address.h"
 
 #include "base/posix.h"
@@ -177,7 +178,8 @@ struct UdpSocket::Impl {
   bool gso = true;
   SocketAddress local;
   SocketStats stats;
-  bool emptied = true;  // by the last receive()
+  bool emptied = true;               // by the last receive()
+  std::optional<TimePoint> read_at;  // by it
 
   // Not zeroed: a page costs memory only once a train has filled it.
   std::unique_ptr<std::byte[]> memory =
@@ -277,6 +279,7 @@ std::optional<SocketAddress> UdpSocket::source_for(const SocketAddress& to) cons
 bool UdpSocket::has(const SocketAddress& address) const { return is_ours(address); }
 SocketStats UdpSocket::stats() const { return impl_->stats; }
 bool UdpSocket::emptied() const { return impl_->emptied; }
+std::optional<TimePoint> UdpSocket::read_at() const { return impl_->read_at; }
 void UdpSocket::report(BoundedList& out) const {
   Bounded slots = bounded(Bounded::Kind::buffer, "datagrams of a turn", "read in the next turn", 0,
                           kSlots, kSlotBytes);
@@ -310,6 +313,7 @@ std::span<Received> UdpSocket::receive() {
   const int count = ::recvmmsg(self.fd, self.in_messages.data(), kSlots, MSG_DONTWAIT, nullptr);
   self.emptied = count < static_cast<int>(kSlots);  // it ends early only when nothing is left
   if (count <= 0) return {};
+  self.read_at = system_now().mono;
   self.note_wait(self.in_messages[0].msg_hdr);
   std::size_t kept = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {

@@ -37,6 +37,7 @@ class UdpSocket final : public DatagramSocket {
 
   std::span<Received> receive() override;
   bool emptied() const override;
+  std::optional<TimePoint> read_at() const override;
   std::size_t send(std::span<const Train> trains) override;
   void trim() override;
   SocketAddress local() const override;

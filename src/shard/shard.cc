@@ -110,6 +110,9 @@ bool Shard::on_readable(Now now) {
       protection_->note_read(false, now);
       return false;
     }
+    // A packet that came after the turn began would have a round trip that is too short, and the
+    // shortest one counts for as long as the link lives.
+    now.mono = std::max(now.mono, setup_.socket->read_at().value_or(now.mono));
     endpoint_->receive(batch, setup_.socket->local(), now);
     for (const runtime::Received& one : batch) {
       bytes += one.data.size();

@@ -34,12 +34,16 @@ class Counting : public Driven {
     ++times;
     if (when_time) when_time(now);
   }
-  void flush(Now) override { ++flushes; }
+  void flush(Now now) override {
+    ++flushes;
+    if (when_flush) when_flush(now);
+  }
   TimePoint next_deadline() const override { return deadline; }
   bool wants_writable() const override { return wants; }
 
   std::function<bool(Now)> when_readable;
   std::function<void(Now)> when_time;
+  std::function<void(Now)> when_flush;
   TimePoint deadline = kNever;
   bool wants = false;
   std::atomic<int> reads{0};
@@ -60,6 +64,25 @@ class Running {
   Loop& loop_;
   std::thread thread_;
 };
+
+/// Packets that came meanwhile have later times than the turn's begin, and time does not go back.
+TEST(Loop, WhatFollowsReadingHasATimeAfterIt) {
+  Loop loop(-1);
+  Counting driven;
+  TimePoint read_at{}, flushed_at{};
+  driven.when_readable = [&](Now now) {
+    do read_at = system_now().mono;
+    while (read_at - now.mono < 1ms);
+    return false;
+  };
+  driven.when_flush = [&](Now now) {
+    flushed_at = now.mono;
+    loop.stop();
+  };
+  loop.run(driven);
+  EXPECT_GE(flushed_at, read_at);
+  EXPECT_GE(loop.stats().turn.sum(), 1'000.0);
+}
 
 TEST(Loop, PostedTasksRunInOrderOnTheLoopsThread) {
   Counting driven;

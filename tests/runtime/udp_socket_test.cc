@@ -1,6 +1,7 @@
 // UdpSocket over loopback, with ports that the kernel chooses. Nothing sleeps: each wait is a poll
 // with a bound.
 #include "runtime/udp_socket.h"
+#include "runtime/clock.h"
 
 #include <gtest/gtest.h>
 
@@ -110,6 +111,21 @@ TEST(UdpSocket, SaysWhenItTookAllThereWas) {
   EXPECT_TRUE(b->emptied());
   EXPECT_TRUE(b->receive().empty());
   EXPECT_TRUE(b->emptied());
+}
+
+/// What is read came after the time that the turn began with, perhaps.
+TEST(UdpSocket, SaysWhenItReadAndHowLongThatHadWaited) {
+  const auto a = open_socket({.bind = kAnyPort});
+  const auto b = open_socket({.bind = kAnyPort});
+  EXPECT_FALSE(b->read_at().has_value());
+  const auto data = numbered(1000, 1000);
+  const Train train{b->local(), a->local(), data, 1000, 0};
+  const TimePoint before = system_now().mono;
+  ASSERT_EQ(a->send({&train, 1}), 1u);
+  ASSERT_EQ(b->receive().size(), 1u);
+  EXPECT_GE(b->read_at().value(), before);
+  EXPECT_LE(b->read_at().value(), system_now().mono);
+  EXPECT_EQ(b->stats().read_wait.count(), 1u);
 }
 
 TEST(UdpSocket, ADatagramTooLargeForThePathIsLostNotFatal) {
