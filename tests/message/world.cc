@@ -36,6 +36,10 @@ Node::Node(World& w, std::size_t i, MessagesOptions options, std::uint64_t budge
   options.self = identity != nullptr ? identity->id() : node_id(i);
   options.offload = w.workers();
   options.tables = &tables;
+  pipes = options.pipes ? options.pipes
+                        : std::make_shared<PipesOfNode>(options.pipes_max, std::uint64_t{64} << 20);
+  options.pipes = pipes;
+  if (w.options.pipes_served) options.pipe_listener = &pipe_app;
   messages =
       std::make_unique<Messages>(options, static_cast<Port&>(*this), static_cast<Routes&>(*this),
                                  pool, budget, rng, identity, static_cast<MessageEvents&>(*this));

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "message/messages.h"
 #include "message/port.h"
+#include "pipe_app.h"
 
 #include <gtest/gtest.h>
 
@@ -134,6 +135,8 @@ class Node final : public Port, public Routes, public MessageEvents {
   memory::Budget budget;
   memory::Budget tables{"tables", 64 << 20};  // of circuits, back when they end
   TestRng rng;
+  std::shared_ptr<PipesOfNode> pipes;  // owners: this, messages
+  PipeApp pipe_app{*this};
   std::unique_ptr<Messages> messages;
   World& world;
   const std::size_t index;
@@ -165,6 +168,7 @@ struct WorldOptions {
   Duration cell_time = 2us;
   std::size_t ahead_cells = 128;
   std::vector<const crypto::Identity*> identities;
+  bool pipes_served = true;
   bool riders = false;    // messages ride in builds
   Duration work_takes{};  // signatures are made by workers, and come back so late; 0: no workers
 };
