@@ -1,5 +1,7 @@
 #include "pipe_app.h"
 
+#include "message/pipe/share.h"
+
 #include "world.h"
 
 #include <algorithm>

@@ -4,6 +4,7 @@
 #include "message/circuit_pool.h"
 #include "message/context.h"
 #include "message/pipe/parcel.h"
+#include "message/pipe/share.h"
 
 #include <algorithm>
 #include <utility>
@@ -278,6 +279,11 @@ void Pipes::ask_room(PipeId id, Now now) {
   set_deadline(*pipe);
 }
 
+std::uint64_t Pipes::taken_by_peer(PipeId id) const {
+  const PipeRecord* const pipe = records_.find(SlotHandle(id.value));
+  return pipe == nullptr ? 0 : pipe->out.taken();
+}
+
 // ---- windows ------------------------------------------------------------------------------------
 
 /// Twice what the program takes in a round trip, so that the path is never the slower one.
@@ -293,18 +299,25 @@ void Pipes::widen(PipeRecord& pipe, Now now) {
   pipe.epoch_taken = pipe.in.taken();
 }
 
-/// Reserves what the peer is told next. Where there is none it is asked for again soon.
+/// Reserves what the peer is told next: its window, or, when all windows together are too wide,
+/// what it needs to go on. Where there is nothing it is asked for again soon.
 void Pipes::look_at_window(PipeRecord& pipe, Now now) {
-  const std::uint64_t more = pipe.in.limit_wanted();
+  const std::uint64_t wanted = pipe.in.limit_wanted();
+  memory::Budget& claim = context_.budget_of(pipe.priority);
   pipe.limit_retry = kNever;
-  if (more > 0 && node_->reserve(context_.budget_of(pipe.priority), more)) {
+  std::uint64_t more = wanted;
+  if (more > 0 && !reserve_more(*node_, claim, more)) {
+    const std::uint64_t least = pipe.in.taken() + kPipeShareFirst;
+    more = least > pipe.in.limit() ? least - pipe.in.limit() : 0;
+    if (more > 0 && !node_->reserve(claim, more)) more = 0;
+  }
+  if (more > 0) {
     pipe.in.raise(more);
     pipe.in_claim += more;
     pipe.in_bytes += more;
     say(pipe, Saying::limit);
-  } else if (more > 0) {
-    pipe.limit_retry = now.mono + kLimitRetry;
   }
+  if (more < wanted) pipe.limit_retry = now.mono + kLimitRetry;
   if (pipe.in.tell_at() <= now.mono) say(pipe, Saying::limit);
   set_deadline(pipe);
 }
@@ -443,7 +456,9 @@ void Pipes::tell_one(PipeRecord& record, Now now) {
     return pipe;
   };
   if (PipeRecord* const pipe = take(Telling::offer)) {
-    if (!pipe->closed) {
+    if (pipe->closed) {
+      pipe->told_end = true;  // nobody has heard of it
+    } else {
       const PipeOffered offered{pipe->service, pipe->receiver, pipe->priority};
       listener->on_pipe_offer(id, offered, now);
     }

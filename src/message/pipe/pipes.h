@@ -50,12 +50,14 @@ class Pipes {
   Result<PipeId> open(const PipeAsk& ask, Now now);
   void accept(PipeId id, Now now);
   void refuse(PipeId id, PipeCode code, Now now);
-  /// The bytes are reserved (PipesOfNode::reserve) by the caller, from the claim of the pipe's
+  /// The bytes are reserved (reserve_written) by the caller, from the claim of the pipe's
   /// priority; they are given back here.
   void write(PipeId id, Priority priority, memory::Chain&& bytes, Now now);
   void end(PipeId id, Now now);
   void reset(PipeId id, PipeCode code, Now now);
   void take(PipeId id, std::uint64_t bytes, Now now);
+  /// Of what was written; for who asks whether more may be.
+  std::uint64_t taken_by_peer(PipeId id) const;
   /// A write found no memory: on_pipe_room comes again soon.
   void ask_room(PipeId id, Now now);
 

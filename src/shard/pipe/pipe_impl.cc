@@ -1,5 +1,6 @@
 #include "shard/pipe/pipe_impl.h"
 
+#include "message/pipe/share.h"
 #include "shard/buffer.h"
 #include "shard/pipe/shard_pipes.h"
 
@@ -17,10 +18,15 @@ bool PipeDoor::post(const std::function<void(ShardPipes&, Now)>& task) {
       [shard = shard_, task](Now now) { task(*shard, now); });
 }
 
-bool PipeDoor::reserve(Priority priority, std::uint64_t bytes) {
+bool PipeDoor::reserve(Priority priority, std::uint64_t held, std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
-  return environment_ != nullptr &&
-         node_->reserve(*claims_[static_cast<std::size_t>(priority)], bytes);
+  if (environment_ == nullptr) return false;
+  memory::Budget& claim = *claims_[static_cast<std::size_t>(priority)];
+  const std::uint64_t got = message::reserve_written(*node_, claim, held, bytes);
+  if (got == bytes) return true;
+  claim.release(got);
+  node_->bytes().release(got);
+  return false;
 }
 
 void PipeDoor::release(Priority priority, std::uint64_t bytes) {
@@ -30,25 +36,25 @@ void PipeDoor::release(Priority priority, std::uint64_t bytes) {
   node_->bytes().release(bytes);
 }
 
-bool PipeDoor::copy(std::span<const std::byte> bytes, Priority priority, memory::Chain& out) {
+std::size_t PipeDoor::copy(std::span<const std::byte> bytes, Priority priority, std::uint64_t held,
+                           memory::Chain& out) {
   const std::lock_guard lock(mutex_);
-  if (environment_ == nullptr) return false;
+  if (environment_ == nullptr) return 0;
   memory::Budget& claim = *claims_[static_cast<std::size_t>(priority)];
-  if (!node_->reserve(claim, bytes.size())) return false;
+  const auto got =
+      static_cast<std::size_t>(message::reserve_written(*node_, claim, held, bytes.size()));
+  const std::size_t filled = out.fill_back(bytes.first(got));
+  const auto rest = bytes.first(got).subspan(filled);
+  if (rest.empty()) return got;
   memory::Chain made;
-  const std::size_t filled = out.fill_back(bytes);
-  const auto rest = bytes.subspan(filled);
-  if (!rest.empty()) {
-    if (!environment_->pipe_blocks(rest.size(), made)) {
-      // What went into the last block stays: it is the caller's, and reserved.
-      claim.release(rest.size());
-      node_->bytes().release(rest.size());
-      return false;
-    }
-    made.copy_from(rest);
-    out.append(std::move(made));
+  if (!environment_->pipe_blocks(rest.size(), made)) {
+    claim.release(rest.size());
+    node_->bytes().release(rest.size());
+    return filled;
   }
-  return true;
+  made.copy_from(rest);
+  out.append(std::move(made));
+  return got;
 }
 
 void PipeDoor::close() {
@@ -76,19 +82,13 @@ Result<std::size_t> Pipe::Impl::write(std::span<const std::byte> bytes) {
   wants_room_ = wants_room_ || n < bytes.size();
   if (bytes.empty()) return std::size_t{0};
   if (n == 0) return fail(Errc::would_block, "no room in the pipe");
-  const std::size_t before = wanted_.written.bytes();
-  const bool all = door_->copy(bytes.first(n), priority_, wanted_.written);
-  const std::size_t taken = wanted_.written.bytes() - before;
+  const std::size_t taken =
+      door_->copy(bytes.first(n), priority_, written_ - taken_, wanted_.written);
   written_ += taken;
-  if (!all) {
-    wants_room_ = wanted_.room = true;
-    lock.unlock();
-    post();
-    if (taken == 0) return fail(Errc::refused_memory, "limits.memory or limits.pipe_bytes");
-    return taken;
-  }
+  if (taken < n) wants_room_ = wanted_.room = true;
   lock.unlock();
   post();
+  if (taken == 0) return fail(Errc::refused_memory, "limits.memory or limits.pipe_bytes");
   return taken;
 }
 
@@ -102,7 +102,7 @@ Status Pipe::Impl::write(Buffer& buffer) {
     wants_room_ = true;
     return fail(Errc::would_block, "no room in the pipe");
   }
-  if (!door_->reserve(priority_, n)) {
+  if (!door_->reserve(priority_, written_ - taken_, n)) {
     wants_room_ = wanted_.room = true;
     lock.unlock();
     post();

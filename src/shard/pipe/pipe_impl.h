@@ -42,9 +42,12 @@ class PipeDoor {
 
   /// False: the shard has ended, or hears nothing more.
   bool post(const std::function<void(ShardPipes&, Now)>& task);
-  /// A copy of `bytes`, reserved. False: there is no memory.
-  bool copy(std::span<const std::byte> bytes, Priority priority, memory::Chain& out);
-  bool reserve(Priority priority, std::uint64_t bytes);
+  /// Behind `out` a copy of the first of `bytes`, as many as memory has room for, reserved; of a
+  /// pipe that holds `held`. How many they are.
+  std::size_t copy(std::span<const std::byte> bytes, Priority priority, std::uint64_t held,
+                   memory::Chain& out);
+  /// All of them, or none.
+  bool reserve(Priority priority, std::uint64_t held, std::uint64_t bytes);
   void release(Priority priority, std::uint64_t bytes);
   /// The shard ends: nothing reaches it any more.
   void close();
@@ -130,7 +133,7 @@ class __attribute__((visibility("hidden"))) Pipe::Impl
   bool wants_room_ = false;  // a write found too little
   bool ended_ = false;
   bool answered_ = true;  // false: it is offered
-  std::uint64_t written_ = 0, may_write_ = kPipeRoomMin;
+  std::uint64_t written_ = 0, taken_ = 0, may_write_ = kPipeRoomMin;
   std::atomic<bool> closed_{false};
   std::string service_;
   NodeId receiver_;

@@ -167,9 +167,11 @@ void ShardPipes::on_pipe_end(message::PipeId id, Now) {
 void ShardPipes::on_pipe_room(message::PipeId id, std::uint64_t may_write, Now) {
   const Ends pipe = find(id);
   if (!pipe) return;
+  const std::uint64_t taken = std::as_const(*messages_).pipes().taken_by_peer(id);
   {
     const std::lock_guard lock(pipe->mutex_);
     pipe->may_write_ = may_write;
+    pipe->taken_ = taken;
     const bool enough = may_write - pipe->written_ >= kPipeRoomMin / 2;
     if (!pipe->wants_room_ || !enough) return;
     pipe->wants_room_ = false;
