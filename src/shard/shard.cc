@@ -524,9 +524,13 @@ void Shard::advance_stop(Now now) {
     if (still_tells(now)) return;
     if (under_way() && now.mono < phase_end_) return;
     phase_ = Phase::leaving;
-    phase_end_ = now.mono;
-    messages_->with_pipes(now, [&](message::Pipes& pipes) { pipes.stop(now); });
+    const bool said = messages_->with_pipes(now, [&](message::Pipes& pipes) {
+      pipes.stop(now);
+      return pipes.size() > 0;
+    });
     messages_->pump(now);
+    // What was said leaves before its circuits end.
+    phase_end_ = said ? std::min(now.mono + kLookAgain, grace_end_) : now.mono;
     endpoint_->shutdown(now);
   }
   if (phase_ == Phase::leaving) {

@@ -66,7 +66,6 @@ struct Services {
     one->to_write = answer_bytes;
     one->ends = false;
     one->pipe = offer.accept(one->events());
-    one->pipe->write({});
     const std::lock_guard lock(mutex);
     programs.push_back(std::move(one));
   }
