@@ -45,7 +45,8 @@ class Host final : public message::Port,
 
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority, Now,
                                    Bytes rider) override {
-    require(rider.size() == onion::kRiderBytes, "two messages fit into a rider");
+    // What waits rides; a circuit that only takes the place of another has nothing yet.
+    require(rider.empty() || rider.size() == onion::kRiderBytes, "a rider of another size");
     return circuit::CircuitId{next_circuit++};
   }
   std::size_t rider_room(std::size_t) const override { return onion::kRiderBytes; }

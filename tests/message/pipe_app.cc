@@ -1,5 +1,6 @@
 #include "pipe_app.h"
 
+#include "message/pipe/parcel.h"
 #include "message/pipe/share.h"
 
 #include "world.h"
@@ -71,10 +72,13 @@ void PipeApp::go_on(PipeUse& one) {
   if (one.end) return;
   const Now now = node_.world.now();
   while (one.to_write > 0 && one.may_write > one.written) {
-    const auto n = static_cast<std::size_t>(
-        std::min({one.to_write, one.may_write - one.written, std::uint64_t{5000}}));
-    if (!node_.pipes->reserve(node_.budget, n))
-      return node_.world.after(100ms, [this, &one] { go_on(one); });
+    const std::uint64_t most =
+        std::min({one.to_write, one.may_write - one.written, std::uint64_t{5000}});
+    const std::uint64_t held =
+        one.written - std::as_const(*node_.messages).pipes().taken_by_peer(one.id);
+    const auto n =
+        static_cast<std::size_t>(reserve_written(*node_.pipes, *node_.claim, held, most));
+    if (n == 0) return node_.world.after(100ms, [this, &one] { go_on(one); });
     std::vector<std::byte> bytes(n);
     for (std::size_t i = 0; i < n; ++i) bytes[i] = byte_at(one.serial, one.opener, one.written + i);
     one.written += n;
@@ -151,6 +155,32 @@ void PipeApp::on_pipe_closed(PipeId pipe, const PipeEnd& end, Now) {
   PipeUse& one = use(pipe);
   EXPECT_EQ(++one.closings, 1u) << "told twice";
   one.end = end;
+}
+
+/// As shard/pipe does it: a task there, and one back; the program goes along.
+void PipeApp::fetch_pipe(std::uint32_t shard, const wire::PipeKey& key, std::uint32_t attempt) {
+  World& world = node_.world;
+  Node& there = world[shard];
+  world.after(1ms, [this, &world, &there, key, attempt] {
+    PipeId was;
+    const auto parcel = std::make_shared<std::unique_ptr<Pipes::Parcel>>(there.messages->with_pipes(
+        world.now(), [&](Pipes& pipes) { return pipes.give_away(was, key, attempt); }));
+    std::shared_ptr<PipeUse> program;
+    if (*parcel) {
+      auto& programs = there.pipe_app.uses;
+      program = std::move(programs.at(was.value));
+      programs.erase(was.value);
+    }
+    world.after(1ms, [this, &world, key, parcel, program] {
+      const Now now = world.now();
+      node_.messages->with_pipes(now, [&](Pipes& pipes) {
+        const auto id = pipes.take_over(key, parcel->get(), now);
+        if (!id) return;
+        program->id = *id;
+        uses[id->value] = std::make_unique<PipeUse>(*program);
+      });
+    });
+  });
 }
 
 }  // namespace qudag::message::testing

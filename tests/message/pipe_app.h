@@ -57,6 +57,7 @@ class PipeApp final : public PipeListener {
   void on_pipe_end(PipeId pipe, Now now) override;
   void on_pipe_room(PipeId pipe, std::uint64_t may_write, Now now) override;
   void on_pipe_closed(PipeId pipe, const PipeEnd& end, Now now) override;
+  void fetch_pipe(std::uint32_t shard, const wire::PipeKey& key, std::uint32_t attempt) override;
 
  private:
   PipeUse& use(PipeId pipe);

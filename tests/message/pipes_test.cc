@@ -229,6 +229,40 @@ TEST(Pipes, GoOnOverAnotherCircuit) {
   }
 }
 
+/// A circuit comes to the shard of its last link: the pipe follows its opener there and back.
+TEST(Pipes, FollowTheirOpenerFromShardToShard) {
+  memory::Budget claim("claim", std::uint64_t{1} << 30);
+  WorldOptions options;
+  options.one_node = true;
+  options.messages.claims = {&claim, &claim, &claim};
+  options.messages.pipes = std::make_shared<PipesOfNode>(64, std::uint64_t{64} << 20);
+  World world(3, options);
+  for (const std::size_t shard : {1u, 2u}) {
+    world[shard].pipe_app.on_end = [&world, shard](PipeUse& one) {
+      world[shard].pipe_app.write(one, 1000, true);
+    };
+  }
+  PipeUse* const mine = world[0].pipe_app.open(1, 1);
+  world[0].pipe_app.write(*mine, 3'000'000, true);
+  for (int i = 0; i < 5; ++i) {
+    world.run_for(150ms);
+    world.builds_arrive_at = 2 - static_cast<std::size_t>(i) % 2;
+    for (Line* line : world.alive()) world.cut(*line, 5ms);
+  }
+  ASSERT_TRUE(world.run_until([&] { return mine->end.has_value(); }, 100s));
+  PipeUse* theirs = world[1].pipe_app.find(1, false);
+  if (theirs == nullptr) theirs = world[2].pipe_app.find(1, false);
+  ASSERT_TRUE(theirs);
+  world.run_for(1s);
+  expect_finished(*mine, *theirs);
+  EXPECT_EQ(world[1].pipe_app.offers + world[2].pipe_app.offers, 1u);
+  EXPECT_GE(mine->end->taken_by_peer, 3'000'000u);
+  world.run_for(61s);
+  EXPECT_EQ(claim.used(), 0u);
+  EXPECT_EQ(options.messages.pipes->bytes().used(), 0u);
+  EXPECT_EQ(options.messages.pipes->places().used(), 0u);
+}
+
 TEST(Pipes, AreLostAtBothEndsWithoutACircuitForAMinute) {
   World world(2);
   PipeUse* const mine = world[0].pipe_app.open(1, 1);

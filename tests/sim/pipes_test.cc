@@ -42,7 +42,7 @@ struct PipeUnderFire {
       };
       events.on_end = [](Pipe& pipe) { pipe.end(); };
       events.on_closed = [this](const PipeEnd& end) { theirs = end; };
-      service = offer.accept(std::move(events));
+      service_ = offer.accept(std::move(events));
     };
   }
   void kill_every(Duration time) {
@@ -77,8 +77,8 @@ struct PipeUnderFire {
     };
     events.on_room = [this](Pipe& pipe) { go_on(pipe); };
     events.on_closed = [this](const PipeEnd& end) { mine = end; };
-    pipe = network[kSource].open_pipe(network[kDestination].id(), "store",
-                                      {.priority = Priority::low}, std::move(events));
+    pipe_ = network[kSource].open_pipe(network[kDestination].id(), "store",
+                                       {.priority = Priority::low}, std::move(events));
     world.run_until(world.now().mono + 300s, [this] { return mine && theirs; });
   }
 
@@ -89,7 +89,7 @@ struct PipeUnderFire {
   TimePoint last{};
   Duration longest{};
   std::optional<PipeEnd> mine, theirs;
-  std::unique_ptr<Pipe> service, pipe;
+  std::unique_ptr<Pipe> service_, pipe_;
   SimNetwork network;
 };
 

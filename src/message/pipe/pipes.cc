@@ -464,7 +464,8 @@ void Pipes::tell_one(PipeRecord& record, Now now) {
     }
   }
   if (take(Telling::open) != nullptr) listener->on_pipe_open(id, now);
-  if (PipeRecord* const pipe = take(Telling::bytes); pipe != nullptr && !pipe->broken()) {
+  if (PipeRecord* const pipe = take(Telling::bytes);
+      pipe != nullptr && !pipe->broken() && !pipe->pending.empty()) {
     const std::size_t n = pipe->pending.bytes();
     pipe->in.give(n);
     pipe->in_claim -= n;

@@ -122,6 +122,12 @@ bool Pipes::on_move(CircuitEnd& circuit_end, const wire::MoveFrame& frame, Now n
     answer(circuit_end, wire::FrameType::moved, frame.pipe, PipeCode::lost);
     return true;
   }
+  const auto before = std::ranges::find_if(
+      awaiting_, [&](const Awaiting& one) { return one.move.key == frame.key; });
+  if (before != awaiting_.end()) {  // it is asked for already, and goes where the opener is now
+    if (frame.attempt > before->move.attempt) *before = {circuit_end.circuit, frame};
+    return true;
+  }
   awaiting_.push_back({circuit_end.circuit, frame});
   context_.options.pipe_listener->fetch_pipe(*shard, frame.key, frame.attempt);
   return true;
