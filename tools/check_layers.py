@@ -74,9 +74,10 @@ INNER = {
         "seam": [],
         "gossip": ["seam"],
         "protection": ["seam"],
-        "": ["gossip", "protection", "seam"],
+        "pipe": ["", "seam"],
+        "": ["gossip", "pipe", "protection", "seam"],
     },
-    "message": {"known": [], "": ["known"]},
+    "message": {"known": [], "pipe": ["", "known"], "": ["known", "pipe"]},
     "node": {"process": [], "inbox": [], "": ["inbox", "process"]},
     "api": {
         "records": [],

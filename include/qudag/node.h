@@ -19,12 +19,14 @@
 #include <qudag/message.h>
 #include <qudag/metrics.h>
 #include <qudag/options.h>
+#include <qudag/pipe.h>
 
 #include <chrono>
 #include <cstddef>
 #include <future>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace qudag {
@@ -138,10 +140,24 @@ class QUDAG_API Node {
   /// receipt, shutting_down. An answer that comes too late, or a second one, does nothing.
   [[nodiscard]] Status acknowledge(const Receipt& receipt, Accept answer = Accept::taken);
 
+  /// A pipe to a service of another node (qudag/pipe.h), which on_open says is there. `first` are
+  /// the first bytes, kPipeFirstBytesMax at most: they travel with the question, before the answer
+  /// is known. Refused at once, and no event comes: invalid_argument (an option, a name),
+  /// too_large, refused_queue_full (limits.pipes), refused_memory, refused_overload, shutting_down.
+  /// What goes wrong later, also unknown_destination and no_route, is told by on_closed.
+  [[nodiscard]] Result<std::unique_ptr<Pipe>> open(const NodeId& destination,
+                                                   std::string_view service,
+                                                   const PipeOptions& options, PipeEvents events,
+                                                   std::span<const std::byte> first = {});
+  /// Replaces the handler that is offered the pipes which others open here. None, or an empty one:
+  /// all are refused (no_such_service).
+  void on_pipe(PipeHandler handler);
+
   /// Snapshots, gathered on the shards.
   [[nodiscard]] std::future<NodeStatus> status() const;
   [[nodiscard]] std::future<std::vector<PeerStatus>> peers() const;
   [[nodiscard]] std::future<std::vector<CircuitStatus>> circuits() const;
+  [[nodiscard]] std::future<std::vector<PipeStatus>> pipes() const;
   /// Every waiting line, pool, table and buffer with its bounds; for queues also the counters.
   [[nodiscard]] std::future<std::vector<QueueStatus>> queues() const;
   /// The metrics table, summed over shards.

@@ -42,6 +42,9 @@ struct Limits {
   std::uint64_t queue_high_bytes = std::uint64_t{64} << 20;
   std::uint64_t queue_normal_bytes = std::uint64_t{128} << 20;
   std::uint64_t queue_low_bytes = std::uint64_t{256} << 20;
+  std::size_t pipes = 2'048;  ///< both those that were opened here and those that others opened
+  /// What pipes hold and may be sent, of `memory`; a shard has its part.
+  std::uint64_t pipe_bytes = std::uint64_t{64} << 20;
 };
 
 /// Messages for which no program is there, kept on the disk until one takes them.

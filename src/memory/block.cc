@@ -390,6 +390,16 @@ bool Chain::copy_in(BlockPool& pool, BlockSize size, Bytes in, Chain& out) {
   return true;
 }
 
+std::size_t Chain::fill_back(Bytes in) noexcept {
+  if (tail_ == nullptr) return 0;
+  const std::size_t most = kHeadroomBytes + capacity_of(tail_->size);
+  const std::size_t n = tail_->end < most ? std::min<std::size_t>(in.size(), most - tail_->end) : 0;
+  if (n > 0) std::memcpy(tail_->data() + tail_->end, in.data(), n);
+  tail_->end += static_cast<std::uint32_t>(n);
+  bytes_ += n;
+  return n;
+}
+
 void Chain::copy_from(Bytes in) {
   QUDAG_ASSERT(in.size() == bytes_);
   for (BlockHeader* header = head_; header != nullptr; header = header->next) {

@@ -224,6 +224,9 @@ class Chain {
 
   /// Copies `in` into blocks of the pool; empty and false when the pool is exhausted.
   static bool copy_in(BlockPool& pool, BlockSize size, Bytes in, Chain& out);
+  /// Copies the first of `in` behind the last block's bytes, as many as its capacity holds: how
+  /// many those are.
+  std::size_t fill_back(Bytes in) noexcept;
   /// in.size() must be bytes(): into the windows of the blocks.
   void copy_from(Bytes in);
   /// out.size() must be bytes().

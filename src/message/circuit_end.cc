@@ -52,7 +52,9 @@ bool ControlQueue::push_back(const ControlFrame& frame, memory::Budget& budget) 
   }
   if (held && tokens_.size() - pongs_ >= wire::kInterleavedMessagesMax) return false;
   if (frames_.size() >= room_ && !make_room(budget)) return false;
-  frames_.push_back({.ref = frame.ref, .type = frame.type, .status = frame.status}, kControlMax);
+  frames_.push_back(
+      {.ref = frame.ref, .type = frame.type, .status = frame.status, .code = frame.code},
+      kControlMax);
   if (pong || held) tokens_.push_back(frame.token);
   if (pong) ++pongs_;
   return true;

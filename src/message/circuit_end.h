@@ -9,6 +9,7 @@
 #include "message/assembly.h"
 #include "message/envelope.h"
 #include "message/owed.h"
+#include "message/pipe/record.h"
 #include "message/rests.h"
 #include "message/taken_ids.h"
 #include "sync/fifo.h"
@@ -35,12 +36,14 @@ inline constexpr std::size_t kPongsMax = limits::kPongFramesMax;
 /// Marks of one circuit: one for each 256 KiB of large messages, within a window of credit.
 inline constexpr std::size_t kMarksMax = limits::kProgressMarksMax;
 
-/// A frame that is not DATA and not CREDIT.
+/// A frame that is not DATA and not CREDIT. Of pipes only those that end one: others are said by
+/// its record.
 struct ControlFrame {
   wire::FrameType type = wire::FrameType::padding;
   wire::AckStatus status = wire::AckStatus::cancelled;  // of an ACK
-  std::uint32_t ref = 0;
-  std::uint64_t token = 0;  // of a PONG; of a HELD: the offset
+  PipeCode code = PipeCode::none;                       // of OPENED, MOVED and RESET
+  std::uint32_t ref = 0;                                // of those: the pipe's number
+  std::uint64_t token = 0;                              // of a PONG; of a HELD: the offset
 };
 
 /// Frames that wait to be sent back, in their order. Tokens lie apart: nearly all frames are ACKs.
@@ -52,7 +55,7 @@ class ControlQueue {
   /// Type, status and ref of the next one.
   ControlFrame next() const {
     const Short& one = frames_.front();
-    return {.type = one.type, .status = one.status, .ref = one.ref};
+    return {.type = one.type, .status = one.status, .code = one.code, .ref = one.ref};
   }
   ControlFrame pop_front();
   /// False if the peer lets too many pile up, or there is no memory for so many.
@@ -63,6 +66,7 @@ class ControlQueue {
     std::uint32_t ref = 0;
     wire::FrameType type = wire::FrameType::padding;
     wire::AckStatus status = wire::AckStatus::cancelled;
+    PipeCode code = PipeCode::none;
   };
 
  private:
@@ -148,6 +152,10 @@ struct CircuitEnd {
 
   Links<CircuitEnd> marked;  // something may be ready to be sent
 
+  std::unique_ptr<PipesOnCircuit> pipes;  // null: there never was one
+  bool pipes_first = true;                // who fills the next payload first: pipes or messages
+
+  bool has_pipes() const { return pipes != nullptr && !pipes->here.empty(); }
   bool is_source() const { return flow != nullptr; }
   /// Begun on the wire and not complete there.
   std::size_t partial() const { return turns.size() + asking; }
@@ -155,7 +163,7 @@ struct CircuitEnd {
   /// Nothing on its way in either direction.
   bool quiet() const {
     return started.empty() && replies.empty() && arriving.empty() && to_verify.empty() &&
-           being_verified.empty() && owed.empty();
+           being_verified.empty() && owed.empty() && !has_pipes();
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include "base/secret.h"
 #include "message/packing.h"
+#include "message/pipe/pipes.h"
 
 #include <algorithm>
 #include <utility>
@@ -91,6 +92,7 @@ void CircuitPool::serve(Flow& flow, Now now) {
   if (context_.stopping) return;
   close_drained(flow, now);
   if (close_idle(flow, now)) return;
+  context_.pipes->serve(flow, now);
   build_if_needed(flow, now);
   if (!flow.waiting.empty()) {
     for (CircuitEnd* circuit_end : flow.circuits) {
@@ -109,7 +111,8 @@ void CircuitPool::wear(CircuitEnd& circuit_end, bool stops, Now now) {
     context_.routes.refused(circuit_end.route, 0, now);
   }
   if (!std::exchange(circuit_end.worn, true)) count_loss(circuit_end, now);
-  flow.build_ahead = now.mono - std::max(flow.active, circuit_end.active) < kInUse;
+  flow.build_ahead =
+      now.mono - std::max(flow.active, circuit_end.active) < kInUse || flow.pipes > 0;
   mark(flow);
 }
 
@@ -148,7 +151,7 @@ void CircuitPool::close_drained(Flow& flow, Now now) {
 }
 
 bool CircuitPool::close_idle(Flow& flow, Now now) {
-  if (!flow.waiting.empty()) return false;
+  if (!flow.waiting.empty() || flow.pipes > 0) return false;
   for (const CircuitEnd* circuit_end : flow.circuits) {
     if (!circuit_end->quiet()) return false;
     flow.active = std::max(flow.active, circuit_end->active);
@@ -174,10 +177,11 @@ void CircuitPool::close(Flow& flow, CircuitEnd& circuit_end, Now now, bool lost_
 
 void CircuitPool::build_if_needed(Flow& flow, Now now) {
   const bool ahead = std::exchange(flow.build_ahead, false);
-  if ((flow.waiting.empty() && !ahead) || now.mono < flow.build_after) return;
+  if (flow.waiting.empty() && flow.pipes == 0 && !ahead) return;
+  if (now.mono < flow.build_after) return;
   std::size_t young = 0;
   bool building = false;
-  bool all_full = true;
+  bool all_full = true, no_place = !flow.pipes_waiting.empty();
   for (const CircuitEnd* circuit_end : flow.circuits) {
     building = building || !circuit_end->ready;
     if (!circuit_end->takes_new() || worn(*circuit_end, now)) continue;
@@ -185,14 +189,16 @@ void CircuitPool::build_if_needed(Flow& flow, Now now) {
     const bool full = context_.port.sendable(circuit_end->circuit) == 0 ||
                       circuit_end->sent >= circuit_end->credit ||
                       circuit_end->started.size() >= kUnackedMax;
-    all_full = all_full && full;
+    all_full = all_full && full && !flow.waiting.empty();
+    no_place = no_place && circuit_end->pipes != nullptr &&
+               circuit_end->pipes->here.size() >= PipesOnCircuit::kPipesMax;
   }
   if (building) {
     if (now.mono >= late_at(flow, now)) hedge(flow, now);
     return;
   }
   const std::size_t parallel = std::max(context_.options.circuits_per_flow_max, 1u);
-  if (young != 0 && !(all_full && young < parallel)) return;
+  if (young != 0 && !(all_full && young < parallel) && !no_place) return;
   hedges_left_ = std::min(hedges_left_ + 1, kHedgesBurst * kHedgeCost);
   build(flow, now);
 }
@@ -200,7 +206,7 @@ void CircuitPool::build_if_needed(Flow& flow, Now now) {
 /// When another build is begun beside those that are under way; kNever if none may be.
 TimePoint CircuitPool::late_at(const Flow& flow, Now now) const {
   const auto serves = [](const CircuitEnd* one) { return one->takes_new(); };
-  if (flow.key.relays == 0 || flow.waiting.empty()) return kNever;
+  if (flow.key.relays == 0 || (flow.waiting.empty() && flow.pipes_waiting.empty())) return kNever;
   if (std::ranges::any_of(flow.circuits, serves)) return kNever;
   std::ptrdiff_t left = 0, dialing = 0;
   const CircuitEnd* newest = nullptr;
@@ -277,6 +283,7 @@ Result<std::vector<onion::RouteHop>> CircuitPool::draw(Flow& flow, Now now) {
     flow.last_failure = route.error();  // it may come back
   } else if (!hopes) {
     listener_.on_no_way(flow, route.error(), now);
+    context_.pipes->on_no_way(flow, route.error(), now);
   }
   return route;
 }
@@ -298,8 +305,8 @@ void CircuitPool::build(Flow& flow, Now now) {
   const MutableBytes seat = place.span().first(room);
   if (room > 0 && !is_served(flow)) rider = pack_rider(flow, scope, seat, context_);
   in_build_ = true;
-  auto circuit = context_.port.build(*route, flow.key.priority, now,
-                                     rider.ridden.empty() ? Bytes{} : Bytes(seat));
+  auto circuit =
+      context_.port.build(*route, flow.key.priority, now, rider.empty() ? Bytes{} : Bytes(seat));
   in_build_ = false;
   const auto ended = std::exchange(ended_early_, {});
   const auto built = std::exchange(built_early_, {});
@@ -319,6 +326,10 @@ void CircuitPool::build(Flow& flow, Now now) {
   circuit_end.next_ref = static_cast<std::uint32_t>(rider.ridden.size());
   circuit_end.sent = rider.bytes;
   circuit_end.ridden = std::move(rider.ridden);
+  if (!rider.pipes.empty()) {
+    circuit_end.pipes = std::make_unique<PipesOnCircuit>(true, now.mono);
+    circuit_end.pipes->ridden = std::move(rider.pipes);
+  }
   listener_.on_ridden(circuit_end, now);
   const Duration age = context_.options.circuit_age_max;
   circuit_end.age_max = Duration(
@@ -352,6 +363,7 @@ void CircuitPool::on_built(circuit::CircuitId circuit, Duration took, Now now) {
   drain_worn(flow, *circuit_end, now);
   drop_late(flow, *circuit_end, now);
   listener_.on_ready(*circuit_end, now);
+  context_.pipes->on_ready(*circuit_end, now);
   context_.routes.report(circuit_end->route, true, SIZE_MAX, took, now);
   context_.circuit_ends.mark(*circuit_end);
   mark(flow);
@@ -413,6 +425,7 @@ void CircuitPool::build_failed(Flow& flow, const Error& why, Now now) {
   const bool served = std::ranges::any_of(flow.circuits, [](const CircuitEnd* circuit_end) {
     return circuit_end->takes_new() || !circuit_end->ready;
   });
+  context_.pipes->on_build_failed(flow, why);
   if (!served) listener_.on_build_failed(flow, why, now);
 }
 
@@ -434,9 +447,10 @@ void CircuitPool::set_deadline(Flow& flow, Now now) {
   }
   // Not quiet yet at its time: look again after another such while.
   if (wanted <= now.mono) wanted = now.mono + std::max<Duration>(context_.options.flow_idle, 1s);
-  const bool waits = !flow.waiting.empty() && flow.build_after > now.mono;
+  const bool waits = (!flow.waiting.empty() || flow.pipes > 0) && flow.build_after > now.mono;
   if (waits) wanted = std::min(wanted, flow.build_after);
   wanted = std::min(wanted, late_at(flow, now));
+  if (flow.pipes > 0) wanted = std::min(wanted, context_.pipes->next_look(flow, now));
   // An earlier deadline that stands only leads here again; most calls leave the wheel alone.
   if (flow.timed() && flow.deadline <= wanted && flow.deadline > now.mono) return;
   context_.deadlines.set(flow, wanted);

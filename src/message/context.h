@@ -16,6 +16,8 @@ inline memory::Budget& claim(const MessagesOptions& options, Priority priority,
   return own == nullptr ? budget : *own;
 }
 
+class Pipes;
+
 struct Context {
   const MessagesOptions options;
   Port& port;
@@ -32,6 +34,7 @@ struct Context {
   CircuitEnds circuit_ends;
   MessageDeadlines deadlines;
   MessagesStats stats;
+  Pipes* pipes = nullptr;  // set by Messages
   bool stopping = false;
 
   memory::Budget& budget_of(Priority priority) const { return claim(options, priority, budget); }

@@ -11,7 +11,7 @@
 
 namespace qudag::message {
 
-enum class TimedKind : std::uint8_t { envelope, assembly, flow, owed, left };
+enum class TimedKind : std::uint8_t { envelope, assembly, flow, owed, left, pipe };
 
 /// Base of a record with a deadline.
 struct Timed : sync::Timer {

@@ -6,6 +6,7 @@
 #include "message/circuit_end.h"
 #include "message/deadlines.h"
 #include "message/envelope.h"
+#include "message/pipe/record.h"
 #include "sync/token_bucket.h"
 
 #include <compare>
@@ -43,6 +44,8 @@ struct Flow : Timed {
 
   FlowKey key;
   EnvelopeOrder waiting;              // first in, first out; messages to be resent stand in front
+  PipesInPlace pipes_waiting;         // for a circuit
+  std::size_t pipes = 0;              // of the flow, wherever they are
   std::vector<CircuitEnd*> circuits;  // being built, ready and draining; a handful
   unsigned failures = 0;              // in a row
   Error last_failure;                 // of those

@@ -3,6 +3,7 @@
 #include "message/messages.h"
 
 #include "message/context.h"
+#include "message/pipe/pipes.h"
 #include "message/receiver.h"
 #include "message/sender.h"
 
@@ -36,7 +37,11 @@ class Messages::Impl {
                 .deadlines = {},
                 .stats = {}},
         sender(context),
-        receiver(context) {}
+        receiver(context),
+        pipes(context) {
+    context.pipes = &pipes;
+    pipes.attach_pool(sender.pool());
+  }
 
   /// `block`: which the payload is in, and which a message may keep; null if none may be kept.
   std::size_t on_payload(CircuitEnd& circuit_end, Bytes payload, memory::Block* block, Now now);
@@ -53,6 +58,7 @@ class Messages::Impl {
   Context context;
   Sender sender;
   Receiver receiver;
+  Pipes pipes;
   unsigned depth = 0;
 
  private:
@@ -71,6 +77,9 @@ namespace {
 std::size_t work_of(const wire::Frame& frame) {
   if (const auto* data = std::get_if<wire::DataFrame>(&frame)) return data->start ? 8 : 2;
   if (std::holds_alternative<wire::AckFrame>(frame)) return 4;
+  if (std::holds_alternative<wire::OpenFrame>(frame)) return 8;
+  if (std::holds_alternative<wire::MoveFrame>(frame)) return 8;
+  if (std::holds_alternative<wire::BytesFrame>(frame)) return 2;
   return std::holds_alternative<wire::PingFrame>(frame) ? 2 : 1;
 }
 
@@ -84,6 +93,7 @@ class Visit {
   ~Visit() {
     if (impl_.depth == 1) {
       impl_.sender.flush(now_);
+      impl_.pipes.flush(now_);
       for (memory::Allowance& allowance : impl_.context.allowances) allowance.trim();
       impl_.context.circuit_ends.bury();
     }
@@ -149,7 +159,18 @@ bool Messages::Impl::on_frame(CircuitEnd& circuit_end, const wire::Frame& frame,
     circuit_end.told = told->scope;
     return true;
   }
-  return true;  // PONG: we asked nothing
+  if (std::holds_alternative<wire::PongFrame>(frame)) {
+    pipes.on_pong(circuit_end, now);
+    return true;
+  }
+  return pipes.on_frame(circuit_end, frame, payload, now);
+}
+
+/// The bytes of a frame that a block may be kept for.
+Bytes bytes_of(const wire::Frame& frame) {
+  if (const auto* data = std::get_if<wire::DataFrame>(&frame)) return data->bytes;
+  if (const auto* piped = std::get_if<wire::BytesFrame>(&frame)) return piped->bytes;
+  return {};
 }
 
 /// The frames of a payload, in order, and what they were worth. A message may keep the block that
@@ -162,15 +183,14 @@ bool Messages::Impl::read(CircuitEnd& circuit_end, Bytes whole, memory::Block* t
   while (frames.read(frame)) {
     work += work_of(frame);
     if (const std::byte* next = frames.peek_message_id()) receiver.expect(circuit_end, next);
-    const auto* data = std::get_if<wire::DataFrame>(&frame);
-    if (data == nullptr || takable == nullptr || data->bytes.size() * 2 < whole.size()) {
+    const Bytes bytes = bytes_of(frame);
+    if (takable == nullptr || bytes.size() * 2 < whole.size()) {
       if (!on_frame(circuit_end, frame, nullptr, now)) return false;
       if (circuit_end.dead) return true;
       continue;
     }
     const std::byte* end = whole.data() + whole.size();
-    const auto rest_bytes =
-        static_cast<std::size_t>(end - (data->bytes.data() + data->bytes.size()));
+    const auto rest_bytes = static_cast<std::size_t>(end - (bytes.data() + bytes.size()));
     QUDAG_ASSERT(rest_bytes <= aside.size());
     const Bytes rest = whole.last(rest_bytes);
     const bool goes_on = !rest.empty() && rest.front() != std::byte{0};
@@ -201,6 +221,7 @@ void Messages::Impl::on_ended(CircuitEnd& circuit_end, const Error& why, bool ma
   const std::size_t failed_hop = circuit_end.ready ? SIZE_MAX : context.port.failed_hop();
   context.circuit_ends.retire(circuit_end);
   receiver.on_ended(circuit_end, may_move, now);
+  pipes.on_circuit_ended(circuit_end, why, now);
   sender.on_ended(circuit_end, why, now);
   if (circuit_end.is_source()) sender.pool().on_ended(circuit_end, why, failed_hop, now);
 }
@@ -242,6 +263,9 @@ void Messages::Impl::on_time(Now now) {
       case TimedKind::flow:
         sender.pool().serve(static_cast<Flow&>(due), now);
         break;
+      case TimedKind::pipe:
+        pipes.on_due(static_cast<PipeRecord&>(due), now);
+        break;
     }
   });
 }
@@ -249,6 +273,8 @@ void Messages::Impl::on_time(Now now) {
 void Messages::Impl::shutdown(Now now) {
   context.stopping = true;
   sender.shutdown(now);
+  pipes.stop(now);
+  pipes.clear(now);
   while (CircuitEnd* circuit_end = context.circuit_ends.any()) {
     context.circuit_ends.retire(*circuit_end);
     receiver.on_ended(*circuit_end, false, now);
@@ -392,9 +418,21 @@ void Messages::shutdown(Now now) {
   if (!impl_->context.stopping) impl_->shutdown(now);
 }
 
+Pipes& Messages::pipes() { return impl_->pipes; }
+const Pipes& Messages::pipes() const { return impl_->pipes; }
+void Messages::pipes_are_tight(bool tight) { impl_->pipes.set_tight(tight); }
+Messages::PipesVisit::PipesVisit(Messages& messages, Now now) : messages_(messages), now_(now) {
+  ++messages_.impl_->depth;
+}
+Messages::PipesVisit::~PipesVisit() {
+  --messages_.impl_->depth;
+  const Visit visit(*messages_.impl_, now_);
+}
+
 MessagesStats Messages::stats() const {
   MessagesStats stats = impl_->context.stats;
   stats.flows = impl_->sender.pool().flows();
+  stats.pipes_parked = impl_->pipes.parked();
   return stats;
 }
 
@@ -406,9 +444,11 @@ void Messages::report(BoundedList& out, Now now) const {
   out.push_back(bounded(Kind::table, "flows", "refuse new", impl_->sender.pool().flows(),
                         context.options.flows_max, sizeof(Flow)));
   context.circuit_ends.report(out);
-  out.push_back(bounded(
-      Kind::table, "deadlines of messages", "with their records", context.deadlines.size(),
-      context.options.sends_max() + context.options.flows_max + kAssembliesMax + kOwedMax + 1));
+  impl_->pipes.report(out);
+  out.push_back(bounded(Kind::table, "deadlines of messages", "with their records",
+                        context.deadlines.size(),
+                        context.options.sends_max() + context.options.flows_max + kAssembliesMax +
+                            kOwedMax + context.options.pipes_max + 1));
 }
 
 }  // namespace qudag::message

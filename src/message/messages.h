@@ -20,6 +20,7 @@
 #include "crypto/identity.h"
 #include "memory/block.h"
 #include "memory/budget.h"
+#include "message/pipe/events.h"
 #include "message/stats.h"
 
 #include <qudag/message.h>
@@ -131,6 +132,7 @@ class MessageEvents {
 };
 
 class Delivered;
+class Pipes;
 class Unfinished;
 
 /// How slow steps (signatures) leave the loop: `work` runs on another thread, then `done` on the
@@ -156,6 +158,9 @@ struct MessagesOptions {
   std::size_t duplicates_max = 1 << 18;               // message ids remembered
   std::shared_ptr<Delivered> delivered = nullptr;     // of all shards; null: its own
   std::shared_ptr<Unfinished> unfinished = nullptr;   // the same
+  std::shared_ptr<PipesOfNode> pipes = nullptr;       // the same
+  PipeListener* pipe_listener = nullptr;              // null: none are opened, and all are refused
+  std::size_t pipes_max = 2'048;                      // as pipes->places()
   std::uint32_t shard = 0;
   Offload offload = nullptr;           // null: slow steps run inside the call
   unsigned circuits_per_flow_max = 1;  // parallel circuits of one flow
@@ -224,6 +229,16 @@ class Messages final : public circuit::CircuitEvents {
   void on_sendable(circuit::CircuitId circuit, Now now) override;
   void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
 
+  /// Pipes of this shard; f(Pipes&) is a call from outside, as all of these are.
+  template <class F>
+  auto with_pipes(Now now, F&& f) {
+    const PipesVisit visit(*this, now);
+    return f(pipes());
+  }
+  const Pipes& pipes() const;
+  /// Pipes::set_tight().
+  void pipes_are_tight(bool tight);
+
   /// Packs and sends what became ready in this turn; call before the links flush.
   void pump(Now now);
   void on_time(Now now);
@@ -236,6 +251,19 @@ class Messages final : public circuit::CircuitEvents {
   class Impl;
 
  private:
+  class PipesVisit {
+   public:
+    PipesVisit(Messages& messages, Now now);
+    ~PipesVisit();
+    PipesVisit(const PipesVisit&) = delete;
+    PipesVisit& operator=(const PipesVisit&) = delete;
+
+   private:
+    Messages& messages_;
+    Now now_;
+  };
+  Pipes& pipes();
+
   std::unique_ptr<Impl> impl_;
 };
 

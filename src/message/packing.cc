@@ -2,6 +2,8 @@
 // pack_rider has nothing else to say than messages, and each is whole.
 #include "message/packing.h"
 
+#include "message/pipe/pipes.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -45,7 +47,14 @@ std::size_t size_of(const ControlFrame& frame) {
       return wire::kCancelFrameBytes;
     case wire::FrameType::held:
       return wire::kHeldFrameBytes;
+    case wire::FrameType::opened:
+      return wire::kOpenedFrameBytes;
+    case wire::FrameType::moved:
+      return wire::kMovedFrameBytes;
+    case wire::FrameType::reset:
+      return wire::kResetFrameBytes;
     default:
+      static_assert(wire::kPingFrameBytes == wire::kPongFrameBytes);
       return wire::kPongFrameBytes;
   }
 }
@@ -58,6 +67,14 @@ void append(ByteWriter& out, const ControlFrame& frame) {
       return wire::append(out, wire::CancelFrame{frame.ref});
     case wire::FrameType::held:
       return wire::append(out, wire::HeldFrame{frame.ref, static_cast<std::uint32_t>(frame.token)});
+    case wire::FrameType::opened:
+      return wire::append(out, wire::OpenedFrame{frame.ref, frame.code, 0});
+    case wire::FrameType::moved:
+      return wire::append(out, wire::MovedFrame{.pipe = frame.ref, .status = frame.code});
+    case wire::FrameType::reset:
+      return wire::append(out, wire::ResetFrame{frame.ref, frame.code});
+    case wire::FrameType::ping:
+      return wire::append(out, wire::PingFrame{frame.token});
     default:
       return wire::append(out, wire::PongFrame{frame.token});
   }
@@ -206,6 +223,23 @@ void put_messages(CircuitEnd& circuit_end, ByteWriter& out, Context& context, No
   if (any) circuit_end.new_first = !new_first && !circuit_end.cut;
 }
 
+/// Pipes and messages fill a payload first in turns; what one leaves the other gets.
+void put_with_pipes(CircuitEnd& circuit_end, ByteWriter& out, Context& context, Now now) {
+  Pipes& pipes = *context.pipes;
+  const auto put_pipes = [&] {
+    bool any = false;
+    while (pipes.put_bytes(circuit_end, out)) any = true;
+    return any;
+  };
+  pipes.put_signals(circuit_end, out, now);
+  const bool first = circuit_end.pipes_first;
+  if (first && put_pipes()) circuit_end.pipes_first = false;
+  const std::size_t before = out.written();
+  put_messages(circuit_end, out, context, now);
+  if (out.written() > before) circuit_end.pipes_first = true;
+  if (!first) static_cast<void>(put_pipes());
+}
+
 }  // namespace
 
 void start(CircuitEnd& circuit_end, Envelope& envelope, std::uint32_t ref, Context& context,
@@ -235,6 +269,7 @@ void count_bytes(const Envelope& envelope, std::uint32_t from, std::uint32_t to,
 bool has_something_to_send(const CircuitEnd& circuit_end, const Context& context) {
   if (!circuit_end.ready || circuit_end.dead) return false;
   if (!circuit_end.control.empty() || credit_is_due(circuit_end, context)) return true;
+  if (circuit_end.pipes != nullptr && circuit_end.pipes->has_something()) return true;
   if (may_continue(circuit_end)) return true;
   if (!may_start(circuit_end)) return false;
   // The one case that may_start does not see: 255 partial ones, and a next one that is large.
@@ -248,18 +283,34 @@ bool has_something_to_send(const CircuitEnd& circuit_end, const Context& context
 bool pack(CircuitEnd& circuit_end, MutableBytes payload, Context& context, Now now) {
   ByteWriter out(payload);
   put_control(circuit_end, out, context);
-  put_messages(circuit_end, out, context, now);
+  if (circuit_end.pipes == nullptr) {
+    put_messages(circuit_end, out, context, now);
+  } else {
+    put_with_pipes(circuit_end, out, context, now);
+  }
   const bool any = out.written() > 0;
   wire::append_padding(out);
   return any;
 }
 
+/// Pipes first, since they wait for an answer; with no more than half of the place if messages
+/// wait.
+void put_pipes_that_ride(Flow& flow, ByteWriter& out, Context& context, Rider& rider) {
+  if (flow.pipes_waiting.empty()) return;
+  const std::size_t part = flow.waiting.empty() ? out.remaining() : out.remaining() / 2;
+  std::array<std::byte, onion::kRiderBytes> place;
+  ByteWriter of_pipes(MutableBytes(place).first(part));
+  static_cast<void>(context.pipes->ride(flow, of_pipes, rider.pipes));
+  out.put(Bytes(place).first(of_pipes.written()));
+}
+
 /// A message that does not fit whole gains nothing by a part of it that rides: its last byte comes
 /// when the circuit is ready. So small ones go past it, and it keeps its secrecy.
-Rider pack_rider(const Flow& flow, const wire::Scope& scope, MutableBytes place, Context& context) {
+Rider pack_rider(Flow& flow, const wire::Scope& scope, MutableBytes place, Context& context) {
   constexpr std::size_t kLooksAt = 256;
   Rider rider;
   ByteWriter out(place);
+  put_pipes_that_ride(flow, out, context, rider);
   std::size_t asking = 0;
   std::size_t looked = 0;
   for (Envelope* one = flow.waiting.front(); one != nullptr && looked < kLooksAt; ++looked) {

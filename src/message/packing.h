@@ -23,12 +23,15 @@ bool pack(CircuitEnd& circuit_end, MutableBytes payload, Context& context, Now n
 /// What rides in a build: messages of the flow that fit, each whole, as the first payload of the
 /// circuit. Its scope is that of messages which were never sent.
 struct Rider {
-  std::vector<Ridden> ridden;  // by ref; empty: nothing rides
+  std::vector<Ridden> ridden;     // by ref
+  std::vector<PipeRidden> pipes;  // by number
   std::optional<wire::Scope> told;
   std::uint64_t bytes = 0;  // of DATA
+
+  bool empty() const { return ridden.empty() && pipes.empty(); }
 };
 /// Fills all of `out` if anything rides.
-Rider pack_rider(const Flow& flow, const wire::Scope& scope, MutableBytes out, Context& context);
+Rider pack_rider(Flow& flow, const wire::Scope& scope, MutableBytes out, Context& context);
 /// Bytes of it left: from there to there, of which an earlier transmission may have sent some.
 void count_bytes(const Envelope& envelope, std::uint32_t from, std::uint32_t to, Context& context);
 /// The message, which waited, is under way on that circuit from now on.

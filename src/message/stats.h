@@ -29,6 +29,13 @@ struct MessagesStats {
   std::uint64_t builds_hedged = 0;
   std::uint64_t ridden = 0;  // messages in builds, each time
   std::uint64_t waiting = 0, in_flight = 0, flows = 0;
+  // Pipes: there now; opened here, and by others; how those ended.
+  std::uint64_t pipes = 0, pipes_parked = 0;
+  std::uint64_t pipes_opened = 0, pipes_answered = 0, pipes_refused = 0;
+  std::uint64_t pipes_offered = 0, pipes_turned_away = 0;
+  std::array<std::uint64_t, 3> pipes_ended{};  // PipeEnd::How
+  std::uint64_t pipes_moved = 0;
+  std::uint64_t pipe_bytes_sent = 0, pipe_bytes_again = 0, pipe_bytes_received = 0;
 
   std::uint64_t bytes_sent() const {
     return std::accumulate(sent_bytes.begin(), sent_bytes.end(), std::uint64_t{0});
@@ -136,6 +143,39 @@ inline constexpr telemetry::Metric<MessagesStats> kMessages[] = {
       "Signatures that found the queue of the workers full and were tried again.", Kind::counter},
      no_label,
      &MessagesStats::signatures_put_off},
+    {{"qudag_pipes", "Pipes that are there, at either end.", Kind::gauge},
+     no_label,
+     &MessagesStats::pipes},
+    {{"qudag_pipes_parked", "Pipes of others that have no circuit now.", Kind::gauge},
+     no_label,
+     &MessagesStats::pipes_parked},
+    {{"qudag_pipes_opened_total",
+      "Pipes: asked for here; of them, answered by their service and refused by their destination; "
+      "offered to services here; refused by this node itself.",
+      Kind::counter},
+     label("what", "asked"),
+     &MessagesStats::pipes_opened},
+    {same, label("what", "answered"), &MessagesStats::pipes_answered},
+    {same, label("what", "refused"), &MessagesStats::pipes_refused},
+    {same, label("what", "offered"), &MessagesStats::pipes_offered},
+    {same, label("what", "turned_away"), &MessagesStats::pipes_turned_away},
+    {{"qudag_pipes_ended_total", "Pipes that ended, at either end, by how.", Kind::counter},
+     label("how", "finished"),
+     [](const MessagesStats& s, std::size_t) { return static_cast<double>(s.pipes_ended[0]); }},
+    {same, label("how", "reset"),
+     [](const MessagesStats& s, std::size_t) { return static_cast<double>(s.pipes_ended[1]); }},
+    {same, label("how", "lost"),
+     [](const MessagesStats& s, std::size_t) { return static_cast<double>(s.pipes_ended[2]); }},
+    {{"qudag_pipes_moved_total", "Times that a pipe went on over another circuit.", Kind::counter},
+     no_label,
+     &MessagesStats::pipes_moved},
+    {{"qudag_pipe_bytes_total",
+      "Bytes of pipes: sent for the first time, sent again over another circuit, received.",
+      Kind::counter},
+     label("what", "sent"),
+     &MessagesStats::pipe_bytes_sent},
+    {same, label("what", "again"), &MessagesStats::pipe_bytes_again},
+    {same, label("what", "received"), &MessagesStats::pipe_bytes_received},
     {{"qudag_bytes_copied_total", "Bytes copied by a module, sealing of cells and packets apart.",
       Kind::counter},
      label("module", "message"),

@@ -188,6 +188,8 @@ Status Node::Impl::start() {
   const auto guards =
       std::make_shared<shard::NodeGuards>(state_ ? state_->load_guards(today) : netmap::Guards{});
   if (shards > 1) lent_ = std::make_shared<shard::LentToShards>(options_.limits, shards);
+  pipes_ = std::make_shared<shard::PipesOfShards>(options_.limits.pipes, options_.limits.pipe_bytes,
+                                                  shards);
   std::vector<shard::Sibling*> all;
   for (unsigned i = 0; i < shards; ++i) {
     auto shard = shard::Shard::create({.index = i,
@@ -202,6 +204,7 @@ Status Node::Impl::start() {
                                        .replays = replays,
                                        .delivered = delivered,
                                        .unfinished = unfinished,
+                                       .pipes = pipes_,
                                        .lent = lent_,
                                        .state = state_.get(),
                                        .guards = guards});

@@ -65,6 +65,10 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   std::future<Result<Message>> request(const NodeId& destination,
                                        std::span<const std::byte> payload, SendOptions options,
                                        std::chrono::milliseconds timeout);
+  Result<std::unique_ptr<Pipe>> open(const NodeId& destination, std::string_view service,
+                                     const PipeOptions& options, PipeEvents events,
+                                     std::span<const std::byte> first);
+  void set_pipe_handler(PipeHandler handler);
   Status cancel(const MessageId& id);
   Status acknowledge(const Receipt& receipt, Accept answer);
   Status put(shard::SendRequest& request, node::ShardThread& thread);
@@ -96,6 +100,8 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
  private:
   // shard::ShardEnvironment
   Accept on_message(Message&& message, const std::array<std::byte, 16>& key) override;
+  void on_pipe(PipeOffer&& offer) override;
+  bool pipe_blocks(std::size_t bytes, memory::Chain& out) override;
   void on_link(const SocketAddress& remote, bool dialed) override;
   void on_means(unsigned shard, const shard::Means& means, const netmap::ViewPtr& view) override;
   void on_threw(std::string_view callback) override;
@@ -164,7 +170,8 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   std::unique_ptr<runtime::AddressWatch> addresses_;  // outlives the loop that watches it
   node::SendLimiter::Windows send_windows_;           // constant once the limiters are there
   std::vector<node::ShardThread> threads_;
-  std::shared_ptr<shard::LentToShards> lent_;  // owners: this, shards; null: there is one
+  std::shared_ptr<shard::LentToShards> lent_;    // owners: this, shards; null: there is one
+  std::shared_ptr<shard::PipesOfShards> pipes_;  // owners: this, shards
   std::unique_ptr<node::Placement> placement_;
   SocketAddress address_;
   TimePoint started_{};
@@ -182,6 +189,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   // By channel. Owners: this, calls under way.
   std::unordered_map<ChannelNumber, std::shared_ptr<MessageHandler>> handlers_;
   std::shared_ptr<RoomHandler> room_handler_;      // the same
+  std::shared_ptr<PipeHandler> pipe_handler_;      // the same; null: there is none
   std::shared_ptr<JoinListener> join_handler_;     // the same
   std::atomic<bool> threw_{false};                 // and it was said
   std::map<std::string, std::string> names_said_;  // shard 0's thread

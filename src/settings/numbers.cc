@@ -104,6 +104,10 @@ constexpr Number kNumbers[] = {
      "The same for normal priority.", QUDAG_FIELD(limits.queue_normal_bytes)},
     {"limits.queue_low_bytes", Form::size, limits::kMessageBytesMax, kBytesMax,
      "The same for low priority.", QUDAG_FIELD(limits.queue_low_bytes)},
+    {"limits.pipes", Form::count, 1, 1'000'000, "Pipes, opened here and by others.",
+     QUDAG_FIELD(limits.pipes)},
+    {"limits.pipe_bytes", Form::size, std::uint64_t{1} << 20, kBytesMax,
+     "Bytes that pipes hold, and that their peers may send.", QUDAG_FIELD(limits.pipe_bytes)},
 };
 
 consteval const Number& number(std::string_view name) {

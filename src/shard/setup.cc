@@ -142,6 +142,8 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
   out.self = setup.identity->id();
   out.delivered = setup.delivered;
   out.unfinished = setup.unfinished;
+  if (setup.pipes) out.pipes = setup.pipes->node;
+  out.pipes_max = limits.pipes;
   out.shard = setup.index;
   out.offload = [host = setup.environment, index = setup.index](
                     std::function<void()> work, std::function<void(WorkEnd, Now)> done) {

@@ -11,6 +11,7 @@
 #include "onion/key_stock.h"
 #include "shard/gossip/gossip_hub.h"
 #include "shard/node_guards.h"
+#include "shard/pipe/shard_pipes.h"
 #include "shard/protection/build_limiter.h"
 #include "shard/seam/environment.h"
 #include "shard/seam/state_keeper.h"
@@ -48,8 +49,9 @@ struct ShardSetup {
   std::shared_ptr<onion::ReplayWindow> replays = nullptr;     // owners: all shards
   std::shared_ptr<message::Delivered> delivered = nullptr;    // owners: all shards
   std::shared_ptr<message::Unfinished> unfinished = nullptr;  // owners: all shards
-  std::shared_ptr<LentToShards> lent = nullptr;  // owners: all shards; null: nothing is lent
-  StateKeeper* state = nullptr;                  // what is kept over a restart; null: nothing
+  std::shared_ptr<PipesOfShards> pipes = nullptr;  // owners: all shards; null: of this one alone
+  std::shared_ptr<LentToShards> lent = nullptr;    // owners: all shards; null: nothing is lent
+  StateKeeper* state = nullptr;                    // what is kept over a restart; null: nothing
   std::shared_ptr<NodeGuards> guards = std::make_shared<NodeGuards>();  // owners: all shards
 };
 

@@ -44,13 +44,26 @@ message::Taken to_taken(Accept accept) {
 
 }  // namespace
 
+namespace {
+
+/// A shard alone has bounds of its own.
+ShardSetup with_pipes(ShardSetup setup) {
+  if (!setup.pipes) {
+    const Limits& limits = setup.options->limits;
+    setup.pipes = std::make_shared<PipesOfShards>(limits.pipes, limits.pipe_bytes, setup.shards);
+  }
+  return setup;
+}
+
+}  // namespace
+
 Delivery refusal(const Error& error, const MessageId& id) {
   const bool limit = error.code >= Errc::refused_memory && error.code < Errc::unknown_destination;
   return {.outcome = limit ? Outcome::refused : Outcome::failed, .reason = error, .id = id};
 }
 
 Shard::Shard(const ShardSetup& setup)
-    : setup_(setup),
+    : setup_(with_pipes(setup)),
       pool_(pool_options(setup)),
       transport_(setup.identity->id(), *this, build_limiter_options(setup), dial_rules(setup)),
       routes_(setup.identity->id(), cipher_of(setup),
@@ -68,6 +81,7 @@ Shard::Shard(const ShardSetup& setup)
              .guards = [this] { return routes_.guards(); },
              .dial = [this](const NodeId& peer, Now now) { return transport_.dial(peer, now); }}),
       circuits_(circuit_options(setup, stock_), pool_, *setup.rng, transport_),
+      pipes_(std::make_unique<ShardPipes>(setup_, pool_)),
       pending_(message_options(setup).sends_max()) {}
 
 Shard::~Shard() = default;
@@ -81,10 +95,12 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
   shard->transport_.attach(*shard->endpoint_, shard->circuits_);
   shard->transport_.set_local(setup.socket->local());
   shard->routes_.set_families(own_families(*setup.socket));
+  message::MessagesOptions messages = message_options(shard->setup_);
+  messages.pipe_listener = shard->pipes_.get();
   shard->messages_ = std::make_unique<message::Messages>(
-      message_options(setup), shard->circuits_, shard->routes_, shard->pool_,
-      setup.bound->messages(), *setup.rng, setup.identity,
-      static_cast<message::MessageEvents&>(*shard));
+      std::move(messages), shard->circuits_, shard->routes_, shard->pool_, setup.bound->messages(),
+      *setup.rng, setup.identity, static_cast<message::MessageEvents&>(*shard));
+  shard->pipes_->attach(*shard->messages_);
   shard->circuits_.set_events(*shard->messages_);
   shard->protection_ = std::make_unique<Protection>(
       ProtectionSetup{.shard = setup.index,
@@ -174,6 +190,7 @@ void Shard::on_time(Now now) {
 void Shard::flush(Now now) {
   if (!hub_owed_.empty()) pay_hub();
   if (setup_.index == 0) setup_.hub->heard(transport_.heard_at());
+  messages_->pipes_are_tight(protection_->tight());
   messages_->pump(now);
   if (may_open_ahead()) fill_stock();
   protection_->note_turn(now);
@@ -288,6 +305,18 @@ void Shard::call_out(std::string_view callback, F&& f) {
   } catch (...) {
     setup_.environment->on_threw(callback);
   }
+}
+
+void Shard::open_pipe(const std::shared_ptr<Pipe::Impl>& pipe, const PipeOpening& opening,
+                      Now now) {
+  protection_->note_work(now);
+  Status admitted = phase_ == Phase::running ? protection_->admit(opening.options.priority)
+                                             : Status(fail(Errc::shutting_down));
+  pipes_->open(pipe, opening, admitted, now);
+}
+
+std::vector<PipeStatus> Shard::pipes(Now now) const {
+  return std::as_const(*messages_).pipes().list(now);
 }
 
 void Shard::cancel(const MessageId& id, Now now) { messages_->cancel(id, now); }
@@ -499,7 +528,13 @@ void Shard::advance_stop(Now now) {
     if (still_tells(now)) return;
     if (under_way() && now.mono < phase_end_) return;
     phase_ = Phase::leaving;
-    phase_end_ = now.mono;
+    const bool said = messages_->with_pipes(now, [&](message::Pipes& pipes) {
+      pipes.stop(now);
+      return pipes.size() > 0;
+    });
+    messages_->pump(now);
+    // What was said leaves before its circuits end.
+    phase_end_ = said ? std::min(now.mono + kLookAgain, grace_end_) : now.mono;
     endpoint_->shutdown(now);
   }
   if (phase_ == Phase::leaving) {

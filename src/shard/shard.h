@@ -61,6 +61,10 @@ class Shard final : public runtime::Driven,
   // For node and the hub, on this shard's thread.
   /// Every request gets its completion exactly once, now or later.
   void send(SendRequest&& request, Now now);
+  /// A pipe that the application opens: its end is told, now or later.
+  void open_pipe(const std::shared_ptr<Pipe::Impl>& pipe, const PipeOpening& opening, Now now);
+  std::vector<PipeStatus> pipes(Now now) const;
+  std::shared_ptr<PipeDoor> pipe_door() const { return pipes_->door(); }
   /// What became of a message that the application took in hand.
   void settle(const message::Handed& handed, Accept answer, Now now);
   /// One of those has its outcome now, if it had none.
@@ -174,6 +178,7 @@ class Shard final : public runtime::Driven,
   bool filling_stock_ = false;  // a worker makes keys for it
   circuit::Circuits circuits_;
   std::unique_ptr<link::Endpoint> endpoint_;
+  std::unique_ptr<ShardPipes> pipes_;
   std::unique_ptr<message::Messages> messages_;
   std::unique_ptr<Protection> protection_;
   std::uint64_t turns_reading_used_up_ = 0;

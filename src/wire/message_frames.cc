@@ -130,6 +130,22 @@ bool FrameReader::read(Frame& out) {
       out.emplace<HeldFrame>(ref, in_.u32());
       break;
     }
+    case FrameType::open:
+      return read_pipe<OpenFrame>(out);
+    case FrameType::opened:
+      return read_pipe<OpenedFrame>(out);
+    case FrameType::bytes:
+      return read_pipe<BytesFrame>(out);
+    case FrameType::limit:
+      return read_pipe<LimitFrame>(out);
+    case FrameType::end:
+      return read_pipe<EndFrame>(out);
+    case FrameType::reset:
+      return read_pipe<ResetFrame>(out);
+    case FrameType::move:
+      return read_pipe<MoveFrame>(out);
+    case FrameType::moved:
+      return read_pipe<MovedFrame>(out);
     default:
       return refuse();
   }

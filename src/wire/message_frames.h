@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
+#include "wire/pipe_frames.h"
 
 #include <qudag/message.h>
 
@@ -39,6 +40,15 @@ enum class FrameType : std::uint8_t {
   cancel = 0x07,
   scope = 0x08,
   held = 0x09,
+  // Of pipes.
+  open = 0x0a,
+  opened = 0x0b,
+  bytes = 0x0c,
+  limit = 0x0d,
+  end = 0x0e,
+  reset = 0x0f,
+  move = 0x10,
+  moved = 0x11,
 };
 
 inline constexpr std::size_t kMessageIdBytes = 16;
@@ -144,7 +154,8 @@ struct HeldFrame {
 };
 
 using Frame = std::variant<DataFrame, AckFrame, CreditFrame, PingFrame, PongFrame, CloseFrame,
-                           CancelFrame, ScopeFrame, HeldFrame>;
+                           CancelFrame, ScopeFrame, HeldFrame, OpenFrame, OpenedFrame, BytesFrame,
+                           LimitFrame, EndFrame, ResetFrame, MoveFrame, MovedFrame>;
 
 class FrameReader {
  public:
@@ -168,6 +179,10 @@ class FrameReader {
 
  private:
   bool refuse();
+  template <class F>
+  bool read_pipe(Frame& out) {
+    return parse(in_, out.emplace<F>()) || refuse();
+  }
 
   ByteReader in_;
   bool malformed_ = false;

@@ -6,6 +6,7 @@
 // one comes. At the end everything must be back: blocks, budget, outcomes.
 #include "message/known/unfinished.h"
 #include "message/messages.h"
+#include "message/pipe/pipes.h"
 #include "message/port.h"
 #include "testing/seeded_rng.h"
 
@@ -25,7 +26,10 @@ void require(bool condition, const char* what) {
   std::abort();
 }
 
-class Host final : public message::Port, public message::Routes, public message::MessageEvents {
+class Host final : public message::Port,
+                   public message::Routes,
+                   public message::MessageEvents,
+                   public message::PipeListener {
  public:
   Host()
       : budget("fuzz", 1 << 20),
@@ -34,13 +38,15 @@ class Host final : public message::Port, public message::Routes, public message:
             message::UnfinishedOptions{.bytes_max = 1 << 18, .messages_max = 8, .bytes_min = 32},
             rng)),
         messages(std::make_unique<message::Messages>(
-            message::MessagesOptions{.unfinished = unfinished}, static_cast<message::Port&>(*this),
-            static_cast<message::Routes&>(*this), pool, budget, rng, nullptr,
-            static_cast<message::MessageEvents&>(*this))) {}
+            message::MessagesOptions{
+                .unfinished = unfinished, .pipes = pipes, .pipe_listener = this, .pipes_max = 64},
+            static_cast<message::Port&>(*this), static_cast<message::Routes&>(*this), pool, budget,
+            rng, nullptr, static_cast<message::MessageEvents&>(*this))) {}
 
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority, Now,
                                    Bytes rider) override {
-    require(rider.size() == onion::kRiderBytes, "two messages fit into a rider");
+    // What waits rides; a circuit that only takes the place of another has nothing yet.
+    require(rider.empty() || rider.size() == onion::kRiderBytes, "a rider of another size");
     return circuit::CircuitId{next_circuit++};
   }
   std::size_t rider_room(std::size_t) const override { return onion::kRiderBytes; }
@@ -75,6 +81,45 @@ class Host final : public message::Port, public message::Routes, public message:
     require(done <= all, "more progress than message");
   }
 
+  // Programs that answer, write, take and end.
+  void write(message::PipeId pipe, std::size_t bytes, Now now) {
+    memory::Chain chain;
+    if (!pipes->reserve(budget, bytes)) return;
+    const std::vector<std::byte> zeros(bytes);
+    require(memory::Chain::copy_in(pool, memory::BlockSize::cell, zeros, chain), "pool");
+    messages->with_pipes(now, [&](message::Pipes& all) {
+      all.write(pipe, Priority::normal, std::move(chain), now);
+    });
+  }
+  void open(std::string service, Now now) {
+    const auto pipe = messages->with_pipes(now, [&](message::Pipes& all) {
+      return all.open({{}, std::move(service), {}}, now);
+    });
+    if (!pipe) return;
+    ++piped;
+    write(*pipe, 1000, now);
+  }
+  void on_pipe_offer(message::PipeId pipe, const message::PipeOffered& offered, Now now) override {
+    require(wire::is_service_name(offered.service), "a name that is none");
+    ++piped;
+    messages->with_pipes(now, [&](message::Pipes& all) { all.accept(pipe, now); });
+    write(pipe, 100, now);
+  }
+  void on_pipe_open(message::PipeId, Now) override {}
+  void on_pipe_bytes(message::PipeId pipe, memory::Chain&& bytes, memory::Reservation&& reservation,
+                     Now now) override {
+    require(!bytes.empty() && reservation.bytes() == bytes.bytes(), "bytes that are not reserved");
+    messages->with_pipes(now, [&](message::Pipes& all) { all.take(pipe, bytes.bytes(), now); });
+  }
+  void on_pipe_end(message::PipeId pipe, Now now) override {
+    messages->with_pipes(now, [&](message::Pipes& all) { all.end(pipe, now); });
+  }
+  void on_pipe_room(message::PipeId, std::uint64_t, Now) override {}
+  void on_pipe_closed(message::PipeId, const PipeEnd& end, Now) override {
+    ++pipes_closed;
+    require(end.taken_by_peer <= end.sent, "more was taken than was sent");
+  }
+
   void offer(circuit::CircuitId circuit, Bytes bytes, Now now) {
     if (closed.contains(circuit)) return;
     memory::Block block = pool.take(memory::BlockSize::cell);
@@ -101,7 +146,9 @@ class Host final : public message::Port, public message::Routes, public message:
   testing::SeededRng rng;
   std::uint64_t next_circuit = 10;
   std::size_t sent = 0;
-  std::size_t outcomes = 0, replied = 0;
+  std::size_t outcomes = 0, replied = 0, piped = 0, pipes_closed = 0;
+  const std::shared_ptr<message::PipesOfNode> pipes =
+      std::make_shared<message::PipesOfNode>(64, 1 << 19);
   std::set<circuit::CircuitId> closed;
   std::shared_ptr<message::Unfinished> unfinished;
   std::unique_ptr<message::Messages> messages;
@@ -122,8 +169,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(memory::Chain::copy_in(host.pool, memory::BlockSize::cell, payload, chain), "pool");
     accepted += host.messages->send({}, std::move(chain), {}, {.ttl = 1s}, now) ? 1 : 0;
   }
+  host.open("ssh", now);
   host.messages->pump(now);
   host.messages->on_built(source, 1ms, now);
+  host.open("web", now);
   host.messages->pump(now);
 
   ByteReader in({reinterpret_cast<const std::byte*>(data), size});
@@ -145,6 +194,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   host.messages->shutdown(now);
   require(host.outcomes == accepted + host.replied, "an outcome for each send");
+  require(host.pipes_closed == host.piped, "an end for each pipe");
+  require(host.pipes->bytes().used() == 0 && host.pipes->places().used() == 0, "pipes are back");
   require(host.budget.used() == 0, "the budget is back");
   const memory::PoolStats stats = host.pool.stats();
   require(stats.in_use[0] == 0 && stats.in_use[1] == 0, "the blocks are back");

@@ -85,7 +85,7 @@ TEST_F(Protocol, WhatBreaksTheRulesEndsTheCircuitOnly) {
 }
 
 TEST_F(Protocol, BytesThatAreNoFrames) {
-  const std::byte unknown[] = {std::byte{9}};
+  const std::byte unknown[] = {std::byte{0x12}};
   raw(unknown);
   EXPECT_TRUE(ended());
   EXPECT_EQ(messages->stats().frames_malformed, 1u);

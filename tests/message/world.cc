@@ -36,6 +36,12 @@ Node::Node(World& w, std::size_t i, MessagesOptions options, std::uint64_t budge
   options.self = identity != nullptr ? identity->id() : node_id(i);
   options.offload = w.workers();
   options.tables = &tables;
+  pipes = options.pipes ? options.pipes
+                        : std::make_shared<PipesOfNode>(options.pipes_max, std::uint64_t{64} << 20);
+  options.pipes = pipes;
+  if (options.claims[1] != nullptr) claim = options.claims[1];
+  if (w.options.one_node && i > 0) options.shard = static_cast<std::uint32_t>(i);
+  if (w.options.pipes_served) options.pipe_listener = &pipe_app;
   messages =
       std::make_unique<Messages>(options, static_cast<Port&>(*this), static_cast<Routes&>(*this),
                                  pool, budget, rng, identity, static_cast<MessageEvents&>(*this));
@@ -203,8 +209,9 @@ Result<circuit::CircuitId> World::build(Node& from, const NodeId& to, Priority p
   Line* line = lines_.back().get();
   line->number = lines_.size();
   line->priority = priority;
-  const auto other =
-      std::ranges::find_if(nodes_, [&](const auto& node) { return node_id(node->index) == to; });
+  const auto other = std::ranges::find_if(nodes_, [&](const auto& node) {
+    return builds_arrive_at != 0 ? node->index == builds_arrive_at : node_id(node->index) == to;
+  });
   line->ends[0] = {.node = &from, .id = {line->number << 1}};
   line->ends[1] = {.node = other == nodes_.end() ? nullptr : other->get(),
                    .id = {line->number << 1 | 1}};

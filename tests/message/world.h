@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "message/messages.h"
 #include "message/port.h"
+#include "pipe_app.h"
 
 #include <gtest/gtest.h>
 
@@ -132,8 +133,11 @@ class Node final : public Port, public Routes, public MessageEvents {
 
   memory::BlockPool pool;
   memory::Budget budget;
+  memory::Budget* claim = &budget;  // what messages reserve from, unless the options say otherwise
   memory::Budget tables{"tables", 64 << 20};  // of circuits, back when they end
   TestRng rng;
+  std::shared_ptr<PipesOfNode> pipes;  // owners: this, messages
+  PipeApp pipe_app{*this};
   std::unique_ptr<Messages> messages;
   World& world;
   const std::size_t index;
@@ -165,6 +169,8 @@ struct WorldOptions {
   Duration cell_time = 2us;
   std::size_t ahead_cells = 128;
   std::vector<const crypto::Identity*> identities;
+  bool pipes_served = true;
+  bool one_node = false;  // all but the first are shards of one node, in the order of their indices
   bool riders = false;    // messages ride in builds
   Duration work_takes{};  // signatures are made by workers, and come back so late; 0: no workers
 };
@@ -205,6 +211,7 @@ class World {
   bool hold_builds = false;           // builds never get ready
   bool fail_builds_inside = false;    // on_ended comes from inside build()
   bool failed_builds_arrive = false;  // it is their reply that is lost
+  std::size_t builds_arrive_at = 0;   // that node, whatever they are for; 0: the one they are for
   std::vector<Duration> builds_take;  // of the next ones, from the source to the destination
   /// Sees each cell that leaves; false: it is lost.
   std::function<bool(Line&, unsigned from, Bytes payload)> on_cell;

@@ -112,6 +112,19 @@ void SimNode::crash() {
   state_.reset();
 }
 
+std::unique_ptr<Pipe> SimNode::open_pipe(const NodeId& to, const std::string& service,
+                                         const PipeOptions& options, PipeEvents events) {
+  auto impl = std::make_shared<Pipe::Impl>(shard_->pipe_door(), options.priority);
+  impl->set_events(std::move(events));
+  shard_->open_pipe(impl, {to, service, options}, environment_.now());
+  world_.wake(environment_);
+  return Pipe::Impl::make(std::move(impl));
+}
+
+bool SimNode::pipe_blocks(std::size_t bytes, memory::Chain& out) {
+  return shard::make_chain(*app_pool_, bytes, out);
+}
+
 Accept SimNode::on_message(Message&& message, const std::array<std::byte, 16>&) {
   return on_message_handler ? on_message_handler(std::move(message)) : Accept::no_receiver;
 }

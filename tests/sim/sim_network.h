@@ -69,6 +69,10 @@ class SimNode final : public shard::ShardEnvironment {
   void reply(const ReplyTo& to, Bytes payload, std::chrono::milliseconds ttl, Completion done);
 
   std::function<Accept(Message&&)> on_message_handler;
+  /// A pipe over the public handle, as Node::open gives it; null: refused at once.
+  std::unique_ptr<Pipe> open_pipe(const NodeId& to, const std::string& service,
+                                  const PipeOptions& options, PipeEvents events);
+  std::function<void(PipeOffer&&)> on_pipe_handler;
   /// Changes what the overload manager sees: for what a simulation has none of.
   std::function<void(shard::Measured&)> on_measure;
   /// Off: hops are chosen without regard to load. Before start().
@@ -86,6 +90,10 @@ class SimNode final : public shard::ShardEnvironment {
   // shard::ShardEnvironment
   void on_ended(unsigned, const shard::EndedByPriority& ended) override;
   Accept on_message(Message&& message, const std::array<std::byte, 16>& key) override;
+  void on_pipe(PipeOffer&& offer) override {
+    on_pipe_handler ? on_pipe_handler(std::move(offer)) : offer.refuse(PipeCode::no_such_service);
+  }
+  bool pipe_blocks(std::size_t bytes, memory::Chain& out) override;
   void on_stopped(unsigned) override {}
   void measure(unsigned, shard::Measured& out) override {
     if (on_measure) on_measure(out);

@@ -171,7 +171,7 @@ def payload_vectors():
     """What a payload of a cell may begin with, and what it may not (section 7). Padding is left out."""
     message_id, scope, text = chosen("message id", 16), chosen("scope", 16), b"hello"
     whole, part = f.start(message_id, 5, 16, 1), f.start(message_id, 6, 10, 2)
-    first, last = f.FIRST, f.LAST
+    first, last, key = f.FIRST, f.LAST, chosen("pipe key", 16)
 
     def data(flags, start=b"", reply=b"", body=text, ref=7):
         return f.data(flags, ref, start, reply, body)
@@ -206,10 +206,36 @@ def payload_vectors():
             message_id, f.SIGNED_BYTES, 16, 1), f.u16(2), body=b"")),
         ("held", f.held(0x01020304, 6)),
         ("held_nothing", f.held(7, 0)),
+        ("open", f.pipe_open(0, key, 1, 16384, b"ssh")),
+        ("open_longest_name", f.pipe_open(7, key, 0xffffffff, f.PIPE_AHEAD_MAX, b"a-z09-" * 4)),
+        *[(f"opened_{code}", f.pipe_opened(7, code, 0 if code else 16384))
+          for code in range(f.PIPE_CODE_MAX + 1)],
+        ("bytes", f.pipe_bytes(7, b"hello")),
+        ("limit", f.pipe_limit(7, 1 << 40, (1 << 40) + 65536)),
+        ("limit_furthest", f.pipe_limit(7, 5, 5 + f.PIPE_AHEAD_MAX)),
+        ("end", f.pipe_end(7, 0x0102030405060708)),
+        *[(f"reset_{code}", f.pipe_reset(7, code)) for code in range(f.PIPE_CODE_MAX + 1)],
+        ("move", f.pipe_move(8, key, 2, 70000, 60000, 80000)),
+        ("moved", f.pipe_moved(8, 0, 5, 5, 5)),
+        ("moved_lost", f.pipe_moved(8, f.PIPE_LOST, 0, 0, 0)),
     ]
     good.append(("several", b"".join(raw for name, raw in good[2:])))
     bad = [
-        ("bad_type", f.u8(f.HELD + 1)),
+        ("bad_type", f.u8(f.MOVED + 1)),
+        ("bad_open_no_name", f.pipe_open(0, key, 1, 16384, b"")),
+        ("bad_open_long_name", f.pipe_open(0, key, 1, 16384, b"a" * 25)),
+        ("bad_open_letter", f.pipe_open(0, key, 1, 16384, b"SSH")),
+        ("bad_open_limit", f.pipe_open(0, key, 1, f.PIPE_AHEAD_MAX + 1, b"ssh")),
+        ("bad_opened_code", f.pipe_opened(0, f.PIPE_CODE_MAX + 1, 0)),
+        ("bad_bytes_none", f.pipe_bytes(7, b"")),
+        ("bad_bytes_short", f.pipe_bytes(7, b"hello")[:-1]),
+        ("bad_limit_behind", f.pipe_limit(7, 6, 5)),
+        ("bad_limit_ahead", f.pipe_limit(7, 5, 6 + f.PIPE_AHEAD_MAX)),
+        ("bad_end_short", f.pipe_end(7, 1)[:-1]),
+        ("bad_reset_code", f.pipe_reset(7, f.PIPE_CODE_MAX + 1)),
+        ("bad_move_taken", f.pipe_move(8, key, 2, 5, 6, 10)),
+        ("bad_move_received", f.pipe_move(8, key, 2, 11, 6, 10)),
+        ("bad_moved_code", f.pipe_moved(8, 1, 0, 0, 0)),
         ("bad_type_ff", b"\xff" + bytes(20)),
         ("bad_flag", data(0x40)),
         ("bad_resume_later", data(f.RESUME, body=b"")),

@@ -289,6 +289,8 @@ BODIES = {HELLO: read_hello, PING: read_number(8), PONG: read_number(8), GOODBYE
 # ---- Section 7: the frames in a payload -------------------------------------------------------------
 
 DATA, ACK, CREDIT, MESSAGE_PING, MESSAGE_PONG, CLOSE, CANCEL, SCOPE, HELD = range(1, 10)
+OPEN, OPENED, BYTES, LIMIT, END, RESET, MOVE, MOVED = range(10, 18)
+PIPE_AHEAD_MAX, PIPE_CODE_MAX, PIPE_LOST = 1 << 23, 10, 7
 FIRST, LAST, SIGNED, REPLY, CHANNEL, RESUME = 1, 2, 4, 8, 16, 32
 MESSAGE_BYTES_MAX, SIGNED_BYTES = 1 << 26, 1952 + 3309 + 4
 STATUS_MAX = 8
@@ -334,6 +336,80 @@ def held(ref, offset):
     return u8(HELD) + u32(ref) + u32(offset)
 
 
+def pipe(kind, number, *fields):
+    """A frame of a pipe: integers with their sizes, or bytes."""
+    out = u8(kind) + u32(number)
+    for field in fields:
+        out += field if isinstance(field, bytes) else field[0].to_bytes(field[1], "big")
+    return out
+
+
+def pipe_open(number, key, attempt, limit, name):
+    return pipe(OPEN, number, key, (attempt, 4), (limit, 8), (len(name), 1), name)
+
+
+def pipe_opened(number, status, limit):
+    return pipe(OPENED, number, (status, 1), (limit, 8))
+
+
+def pipe_bytes(number, body):
+    return pipe(BYTES, number, (len(body), 2), body)
+
+
+def pipe_limit(number, taken, limit):
+    return pipe(LIMIT, number, (taken, 8), (limit, 8))
+
+
+def pipe_end(number, sent):
+    return pipe(END, number, (sent, 8))
+
+
+def pipe_reset(number, code):
+    return pipe(RESET, number, (code, 1))
+
+
+def pipe_move(number, key, attempt, received, taken, limit):
+    return pipe(MOVE, number, key, (attempt, 4), (received, 8), (taken, 8), (limit, 8))
+
+
+def pipe_moved(number, status, received, taken, limit):
+    return pipe(MOVED, number, (status, 1), (received, 8), (taken, 8), (limit, 8))
+
+
+def window(taken, limit):
+    rule(taken <= limit <= taken + PIPE_AHEAD_MAX, "limit", "circuit")
+    return limit
+
+
+def read_pipe(kind, reader):
+    out = [kind, reader.number(4)]
+    if kind in (OPEN, MOVE):
+        out += [reader.take(16), reader.number(4)]
+    if kind in (OPENED, RESET, MOVED):
+        out.append(reader.number(1))
+        rule(out[-1] <= PIPE_CODE_MAX, "code", "circuit")
+        rule(kind != MOVED or out[-1] in (0, PIPE_LOST), "code", "circuit")
+    if kind in (OPEN, OPENED):
+        out.append(window(0, reader.number(8)))
+    if kind == OPEN:
+        out.append(reader.take(reader.number(1)))
+        rule(1 <= len(out[-1]) <= 24, "name", "circuit")
+        rule(all(c in b"abcdefghijklmnopqrstuvwxyz0123456789-" for c in out[-1]), "name", "circuit")
+    if kind == BYTES:
+        out.append(reader.take(reader.number(2)))
+        rule(out[-1], "no bytes", "circuit")
+    if kind == LIMIT:
+        taken = reader.number(8)
+        out += [taken, window(taken, reader.number(8))]
+    if kind == END:
+        out.append(reader.number(8))
+    if kind in (MOVE, MOVED):
+        received, taken = reader.number(8), reader.number(8)
+        out += [received, taken, window(taken, reader.number(8))]
+        rule(taken <= received <= out[-1], "received", "circuit")
+    return tuple(out)
+
+
 def write(frame):
     """The bytes of a frame as read_payload gives it."""
     kind, *fields = frame
@@ -346,7 +422,9 @@ def write(frame):
             reply += u16(first["channel"]) if flags & CHANNEL else b""
         return data(flags, ref, head, reply, payload)
     writers = {ACK: ack, CREDIT: credit, MESSAGE_PING: message_ping, MESSAGE_PONG: message_pong,
-               CLOSE: close, CANCEL: cancel, SCOPE: scope, HELD: held}
+               CLOSE: close, CANCEL: cancel, SCOPE: scope, HELD: held,
+               OPEN: pipe_open, OPENED: pipe_opened, BYTES: pipe_bytes, LIMIT: pipe_limit,
+               END: pipe_end, RESET: pipe_reset, MOVE: pipe_move, MOVED: pipe_moved}
     return writers[kind](*fields)
 
 
@@ -389,7 +467,7 @@ def read_payload(raw):
         kind = reader.number(1)
         if kind == 0:
             break
-        rule(kind <= HELD, "unknown type", "circuit")
+        rule(kind <= MOVED, "unknown type", "circuit")
         if kind == DATA:
             out.append((DATA, *read_data(reader)))
         elif kind == ACK:
@@ -400,6 +478,8 @@ def read_payload(raw):
             out.append((SCOPE, reader.take(16)))
         elif kind == HELD:
             out.append((HELD, reader.number(4), reader.number(4)))
+        elif kind >= OPEN:
+            out.append(read_pipe(kind, reader))
         else:
             out.append((kind, reader.number({CLOSE: 1, CANCEL: 4}.get(kind, 8))))
     return out

@@ -73,6 +73,32 @@ TEST(MessageFrames, GoldenBytesOfSmallFrames) {
   EXPECT_EQ(written(CancelFrame{}).size(), 2 * kCancelFrameBytes);
 }
 
+TEST(MessageFrames, GoldenBytesOfPipes) {
+  const auto text = from_hex("68656c6c6f");
+  const auto name = from_hex("737368");
+  PipeKey key;
+  key.fill(std::byte{0xaa});
+  EXPECT_EQ(written(OpenFrame{.pipe = 1, .key = key, .attempt = 2, .limit = 16'384, .name = name}),
+            "0a00000001" + kId + "00000002000000000000400003737368");
+  EXPECT_EQ(written(OpenedFrame{1, PipeCode::no_room, 0}), "0b00000001050000000000000000");
+  EXPECT_EQ(written(BytesFrame{7, text}), "0c00000007000568656c6c6f");
+  EXPECT_EQ(written(LimitFrame{7, 5, 16'384}), "0d0000000700000000000000050000000000004000");
+  EXPECT_EQ(written(EndFrame{7, 5}), "0e000000070000000000000005");
+  EXPECT_EQ(written(ResetFrame{7, PipeCode::broken_off}), "0f0000000708");
+  EXPECT_EQ(written(MoveFrame{7, key, 3, 2, 1, 4}),
+            "1000000007" + kId + "00000003000000000000000200000000000000010000000000000004");
+  EXPECT_EQ(written(MovedFrame{7, PipeCode::lost, 0, 0, 0}),
+            "110000000707000000000000000000000000000000000000000000000000");
+  EXPECT_EQ(written(MoveFrame{}).size(), 2 * kMoveFrameBytes);
+  EXPECT_EQ(written(MovedFrame{}).size(), 2 * kMovedFrameBytes);
+  EXPECT_EQ(written(OpenedFrame{}).size(), 2 * kOpenedFrameBytes);
+  EXPECT_EQ(written(LimitFrame{}).size(), 2 * kLimitFrameBytes);
+  EXPECT_EQ(written(EndFrame{}).size(), 2 * kEndFrameBytes);
+  EXPECT_EQ(written(ResetFrame{}).size(), 2 * kResetFrameBytes);
+  EXPECT_EQ(written(OpenFrame{.name = name}).size(), 2 * (kOpenFrameBytes + name.size()));
+  EXPECT_EQ(written(BytesFrame{7, text}).size(), 2 * (kBytesHeaderBytes + text.size()));
+}
+
 TEST(MessageFrames, GoldenBytesOfData) {
   const auto text = from_hex("68656c6c6f");
   DataFrame whole;
@@ -217,7 +243,7 @@ TEST(MessageFrames, FramesBeforeAMalformedOneAreRead) {
 TEST(MessageFrames, RefusesEveryBrokenRule) {
   const std::string start = kId + "00000002 10 00";
   EXPECT_FALSE(refused("01 03 00000000" + start + "0002 4142")) << "the valid form";
-  EXPECT_TRUE(refused("0a")) << "unknown type";
+  EXPECT_TRUE(refused("12")) << "unknown type";
   EXPECT_TRUE(refused("ff 00000000")) << "unknown type";
   EXPECT_TRUE(refused("02 00000000 09")) << "unknown status";
   EXPECT_TRUE(refused("01 40 00000000 0000")) << "unknown flag";

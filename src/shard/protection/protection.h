@@ -133,6 +133,8 @@ class Protection {
 
   /// Nothing that is not needed yet: no link, no circuit, no key.
   bool may_open_ahead() const { return !overload_.active(overload::Action::stop_opening_ahead); }
+  /// No new pipes, and no larger windows for those that are there.
+  bool tight() const { return overload_.active(overload::Action::refuse_circuits); }
   /// Whether to take a message of the application: refused_overload, with the reason.
   Status admit(Priority priority);
   /// What peers may know of it, 0 to 65535.

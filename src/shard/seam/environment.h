@@ -3,12 +3,14 @@
 #pragma once
 
 #include "base/time.h"
+#include "memory/block.h"
 #include "netmap/netmap.h"
 #include "overload/rules.h"
 #include "runtime/driver.h"
 #include "runtime/resolver.h"
 
 #include <qudag/message.h>
+#include <qudag/pipe.h>
 
 #include <array>
 #include <cstdint>
@@ -69,6 +71,14 @@ class ShardEnvironment {
   /// A message for the application. `key`: what it is known by, the same when its sender sends it
   /// again, and not to be guessed by anybody else; zeros of a reply. On the shard's thread.
   virtual Accept on_message(Message&& message, const std::array<std::byte, 16>& key) = 0;
+  /// Somebody opens a pipe to a service here. Left alone it is refused. On the shard's thread.
+  virtual void on_pipe(PipeOffer&& offer) { offer.refuse(PipeCode::no_such_service); }
+  /// A chain of so many bytes for what a program writes to a pipe; false: memory is out. Any
+  /// thread.
+  [[nodiscard]] virtual bool pipe_blocks(std::size_t bytes, memory::Chain& out) {
+    static_cast<void>(bytes), static_cast<void>(out);
+    return false;
+  }
   /// The shard has ended its links after stop(); its loop may end. On the shard's thread.
   virtual void on_stopped(unsigned shard) = 0;
   /// Where a link goes that a stranger begins at that shard. On the shard's thread.
