@@ -19,6 +19,7 @@
 #include <qudag/message.h>
 #include <qudag/metrics.h>
 #include <qudag/options.h>
+#include <qudag/receiver.h>
 
 #include <chrono>
 #include <cstddef>
@@ -137,6 +138,20 @@ class QUDAG_API Node {
   /// within its time to live ends as expired. invalid_argument for `later` and for an empty
   /// receipt, shutting_down. An answer that comes too late, or a second one, does nothing.
   [[nodiscard]] Status acknowledge(const Receipt& receipt, Accept answer = Accept::taken);
+
+  /// Opens a receiver: somebody who is called at keepers, with an id that is not this node's and
+  /// that nothing joins to it. Its messages come to the handlers as all others, with
+  /// `Message::receiver` set; reply() answers them. `on_card` hears the card that callers need,
+  /// each time that it changes; soon after the first keeper has answered for the first time.
+  /// invalid_argument, malformed (key file); refused_queue_full beyond kReceiversMax. It lasts
+  /// until it is closed or the node stops.
+  [[nodiscard]] Result<NodeId> open_receiver(ReceiverOptions options, CardHandler on_card);
+  /// Its circuits end, and what comes over them. Nothing if there is none.
+  void close_receiver(const NodeId& receiver);
+  /// From now on a send to `card.receiver` goes there, over three relays and a keeper: `relays` of
+  /// its options must be 3. Replaces an earlier card of that receiver; of more than kCardsMax the
+  /// one goes that was added first. malformed if it is none.
+  [[nodiscard]] Status add_card(const Card& card);
 
   /// Snapshots, gathered on the shards.
   [[nodiscard]] std::future<NodeStatus> status() const;

@@ -41,12 +41,12 @@ void SimNode::start() {
                             .only_reached = true,
                             .digest_interval = options_.gossip_interval},
       world_.rng(), *this);
-  auto guards = std::make_shared<shard::NodeGuards>();
+  guards_ = std::make_shared<shard::NodeGuards>();
   if (!options_.state_dir.empty()) {
     auto state = node::State::open(options_.state_dir, log_);
     QUDAG_ASSERT(state.has_value());
     state_ = std::move(*state);
-    guards =
+    guards_ =
         std::make_shared<shard::NodeGuards>(state_->load_guards(environment_.now().unix_seconds));
   }
   auto shard = shard::Shard::create({.index = 0,
@@ -60,7 +60,7 @@ void SimNode::start() {
                                      .hub = hub_.get(),
                                      .by_load = by_load,
                                      .state = state_.get(),
-                                     .guards = guards});
+                                     .guards = guards_});
   QUDAG_ASSERT(shard.has_value());
   shard_ = std::move(*shard);
   hub_->attach({shard_.get()});
