@@ -20,7 +20,7 @@ class Receivers : public ::testing::Test {
  protected:
   static constexpr std::size_t kRelays = 6;
 
-  void SetUp() override {
+  static void SetUpTestSuite() {
     for (std::size_t i = 0; i < kRelays + 2; ++i) {
       Options options;
       options.shards = 2;
@@ -37,6 +37,7 @@ class Receivers : public ::testing::Test {
     }
     for (auto& node : nodes_) ASSERT_TRUE(node->wait_until_joined(30s, 4).joined);
   }
+  static void TearDownTestSuite() { nodes_.clear(); }
 
   Card open(const ReceiverOptions& options = {}) {
     std::promise<Card> told;
@@ -51,7 +52,7 @@ class Receivers : public ::testing::Test {
 
   Node& home() { return *nodes_[kRelays]; }
   Node& away() { return *nodes_[kRelays + 1]; }
-  std::vector<std::unique_ptr<Node>> nodes_;
+  static inline std::vector<std::unique_ptr<Node>> nodes_;
 };
 
 TEST_F(Receivers, AreCalledAndAnswerUnderTheirOwnName) {
@@ -113,6 +114,8 @@ TEST_F(Receivers, SayWhatIsWrong) {
   EXPECT_EQ(wrong.reason, Errc::invalid_argument);
   home().on_message([](Message&&) { return Accept::taken; });
   EXPECT_EQ(away().send(card.receiver, {}, SendOptions{}).get().outcome, Outcome::delivered);
+  home().on_message({});
+  home().close_receiver(card.receiver);
 }
 
 }  // namespace
