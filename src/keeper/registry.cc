@@ -40,7 +40,7 @@ Registry::Added Registry::add(const EndRef& control, std::span<const wire::Inbox
     const wire::InboxId id = inbox_id(keeper_, entry.owner);
     auto held = inboxes_.find(id);
     const bool mine = held != inboxes_.end() && held->second.control == control;
-    const bool room = (held != inboxes_.end() || make_room(now)) &&
+    const bool room = (held != inboxes_.end() || make_room()) &&
                       (mine || record.inboxes.size() < wire::kInboxesMax);
     out.answer.inboxes.push_back(
         {room ? wire::RegisterStatus::taken : wire::RegisterStatus::no_room, 0});
@@ -62,6 +62,8 @@ Registry::Added Registry::add(const EndRef& control, std::span<const wire::Inbox
     if (inbox.control) {  // the later one stands
       out.replaced.push_back(*inbox.control);
       std::erase(controls_.at(*inbox.control).inboxes, id);
+    } else {
+      away_.erase({inbox.until, id});
     }
     inbox.control = control;
     record.inboxes.push_back(id);
@@ -89,6 +91,7 @@ std::vector<EndRef> Registry::drop_control(const EndRef& control, Now now) {
     Inbox& inbox = inboxes_.at(id);
     inbox.control.reset();
     inbox.until = now.mono + kAwayMax;
+    away_.emplace(inbox.until, id);
   }
   std::vector<EndRef> idle = std::move(at->second.idle[0]);
   idle.insert(idle.end(), at->second.idle[1].begin(), at->second.idle[1].end());
@@ -99,23 +102,25 @@ std::vector<EndRef> Registry::drop_control(const EndRef& control, Now now) {
 }
 
 /// For one more inbox. Those whose receivers are away give theirs, the one first whose time is over
-/// first.
-bool Registry::make_room(Now now) {
+/// first; one with a conversation that goes on stays.
+bool Registry::make_room() {
+  constexpr int kLooksAt = 16;
   if (inboxes_.size() < bounds_.inboxes) return true;
-  auto oldest = inboxes_.end();
-  for (auto at = inboxes_.begin(); at != inboxes_.end(); ++at) {
-    if (at->second.control || at->second.splices > 0) continue;
-    if (oldest == inboxes_.end() || at->second.until < oldest->second.until) oldest = at;
+  int looked = 0;
+  for (const auto& [until, id] : away_) {
+    if (++looked > kLooksAt) return false;
+    const auto at = inboxes_.find(id);
+    if (at->second.splices > 0) continue;
+    erase(at);
+    return true;
   }
-  if (oldest == inboxes_.end()) return false;
-  static_cast<void>(now);
-  erase(oldest);
-  return true;
+  return false;
 }
 
 void Registry::erase(std::map<wire::InboxId, Inbox>::iterator at) {
   waiting_ -= at->second.waiting.size();
   splices_ -= at->second.splices;
+  if (!at->second.control) away_.erase({at->second.until, at->first});
   inboxes_.erase(at);
 }
 

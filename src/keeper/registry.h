@@ -26,7 +26,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace qudag::keeper {
@@ -122,7 +124,7 @@ class Registry {
   };
 
   Waits wait_with(Control& control, const EndRef& standby, Standby& record);
-  bool make_room(Now now);
+  bool make_room();
   void erase(std::map<wire::InboxId, Inbox>::iterator at);
   Control* control_of(const wire::Binding& binding);
   std::optional<EndRef> take_idle(Control& control, bool low, unsigned shard);
@@ -132,6 +134,7 @@ class Registry {
   mutable std::mutex mutex_;
   Rng& rng_;
   std::map<wire::InboxId, Inbox> inboxes_;
+  std::set<std::pair<TimePoint, wire::InboxId>> away_;  // by the end of their time
   std::map<EndRef, Control> controls_;
   std::map<wire::Binding, EndRef> bindings_;
   std::map<EndRef, Standby> standbys_;

@@ -83,7 +83,8 @@ std::size_t Service::take_frames(circuit::CircuitId circuit, Bytes bytes, Now no
   wire::KeeperStream stream = std::move(end->stream);
   std::size_t work = 1;
   const bool ok = stream.take(bytes, [&](const wire::KeeperFrame& frame) {
-    work += kFrameWork;
+    const auto* registers = std::get_if<wire::RegisterFrame>(&frame);
+    work += kFrameWork * (registers == nullptr ? 1 : 1 + registers->inboxes.size());
     return on_frame(circuit, frame, now);
   });
   end = find(circuit);

@@ -259,6 +259,44 @@ TEST(Keeper, BoundsWhatReceiversMayHave) {
   EXPECT_TRUE(place.receiver->ended.contains(third));
 }
 
+/// A full table: those whose receivers are away give their places, the one first that left first.
+TEST(Keeper, InboxesOfReceiversThatAreAwayMakeRoom) {
+  Place place(1, {.inboxes = 2, .joins_per_second = 100});
+  const auto with_owner = [](std::uint8_t n) {
+    wire::InboxEntry out;
+    out.owner.fill(std::byte{n});
+    return out;
+  };
+  const auto open = [&](std::uint8_t n) {
+    const CircuitId control =
+        place.receiver->build(place.route(), wire::RegisterFrame{{with_owner(n)}});
+    place.run();
+    const auto status = place.receiver->last<wire::RegisteredFrame>(control).inboxes.at(0).status;
+    return std::pair{control, status};
+  };
+  const auto first = open(1), second = open(2);
+  EXPECT_EQ(second.second, wire::RegisterStatus::taken);
+  EXPECT_EQ(open(3).second, wire::RegisterStatus::no_room);
+  for (const CircuitId control : {first.first, second.first}) {
+    place.receiver->ends.close(control, place.net.now());
+    place.run();
+    place.pass(1s);
+  }
+  EXPECT_EQ(open(2).second, wire::RegisterStatus::taken);  // it is back
+  EXPECT_EQ(open(4).second, wire::RegisterStatus::taken);  // in the place of the first
+  EXPECT_EQ(open(5).second, wire::RegisterStatus::no_room);
+  const auto call = [&](std::uint8_t n) {
+    const CircuitId caller = place.caller->build(
+        place.route(), wire::JoinFrame{.inbox = inbox_id(place.keeper_id, with_owner(n).owner),
+                                       .hail = place.hail});
+    place.run();
+    return caller;
+  };
+  EXPECT_EQ(refusal(place, call(1)), NoReason::no_inbox);
+  EXPECT_TRUE(place.caller->said[call(2)].empty());  // it waits for a standby
+  EXPECT_EQ(place.registry->stats().inboxes, 2u);
+}
+
 /// What a state does not await ends the circuit: here, from each state that a source can reach.
 TEST(Keeper, EndsWhoSpeaksOutOfTurn) {
   using Frames = std::vector<wire::KeeperFrame>;
