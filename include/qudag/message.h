@@ -172,6 +172,7 @@ struct Message {
   Priority priority = Priority::normal;
   ChannelNumber channel = 0;             ///< of a reply: of the message that it answers
   std::optional<NodeId> sender;          ///< only if the sender signed
+  std::optional<NodeId> receiver;        ///< of Node::open_receiver(), if it came to one
   std::optional<ReplyTo> reply_to;       ///< usable while the circuit lives
   std::optional<MessageId> in_reply_to;  ///< set when this is a reply to our send
   Receipt receipt;                       ///< for a handler that answers `later`

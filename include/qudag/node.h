@@ -20,6 +20,7 @@
 #include <qudag/metrics.h>
 #include <qudag/options.h>
 #include <qudag/pipe.h>
+#include <qudag/receiver.h>
 
 #include <chrono>
 #include <cstddef>
@@ -152,6 +153,19 @@ class QUDAG_API Node {
   /// Replaces the handler that is offered the pipes which others open here. None, or an empty one:
   /// all are refused (no_such_service).
   void on_pipe(PipeHandler handler);
+  /// Opens a receiver: somebody who is called at keepers, with an id that is not this node's and
+  /// that nothing joins to it. Its messages come to the handlers as all others, with
+  /// `Message::receiver` set; reply() answers them. `on_card` hears the card that callers need,
+  /// each time that it changes; soon after the first keeper has answered for the first time.
+  /// invalid_argument, malformed (key file); refused_queue_full beyond kReceiversMax. It lasts
+  /// until it is closed or the node stops.
+  [[nodiscard]] Result<NodeId> open_receiver(ReceiverOptions options, CardHandler on_card);
+  /// Its circuits end, and what comes over them. Nothing if there is none.
+  void close_receiver(const NodeId& receiver);
+  /// From now on a send to `card.receiver` goes there, over three relays and a keeper: `relays` of
+  /// its options must be 3. Replaces an earlier card of that receiver; of more than kCardsMax the
+  /// one goes that was added first. malformed if it is none.
+  [[nodiscard]] Status add_card(const Card& card);
 
   /// Snapshots, gathered on the shards.
   [[nodiscard]] std::future<NodeStatus> status() const;

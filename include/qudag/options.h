@@ -109,6 +109,8 @@ struct Options {
   std::vector<PeerAddress> bootstrap;
   /// Take circuits that go on to other nodes.
   bool relay = true;
+  /// A relay that is also a keeper: receivers wait here for their callers. Relays only.
+  bool keeper = true;
   /// Prove our identity to nodes that we dial, and publish a descriptor. A node that only sends and
   /// gets replies may say false; then nobody can address it.
   bool known = true;

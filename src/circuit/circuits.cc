@@ -133,7 +133,9 @@ Circuits::Circuits(CircuitsOptions options, memory::BlockPool& pool, Rng& rng, S
     : impl_(std::make_unique<Impl>(options, pool, rng, sink)) {}
 Circuits::~Circuits() = default;
 
-void Circuits::set_events(CircuitEvents& events) { impl_->core.events = &events; }
+void Circuits::set_events(CircuitEvents& events, EndKind kind) {
+  impl_->core.listeners[static_cast<std::size_t>(kind)] = &events;
+}
 void Circuits::set_onion_keys(std::vector<onion::OnionKey> keys) {
   impl_->core.onion_keys = std::move(keys);
 }
@@ -141,9 +143,9 @@ void Circuits::set_onion_keys(std::vector<onion::OnionKey> keys) {
 // ---- the two ends -------------------------------------------------------------------------------
 
 Result<CircuitId> Circuits::build(std::span<const onion::RouteHop> route, Priority priority,
-                                  Now now, Bytes rider) {
+                                  Now now, Bytes rider, EndKind kind) {
   impl_->core.latest = now.mono;
-  return impl_->source.build(route, priority, now, rider);
+  return impl_->source.build(route, priority, now, rider, kind);
 }
 
 void Circuits::send(CircuitId id, memory::Block payload, Now now) {
@@ -170,6 +172,31 @@ std::size_t Circuits::sendable(CircuitId id) const {
 std::size_t Circuits::held(CircuitId id) const {
   const Circuit* circuit = impl_->core.find(id);
   return circuit == nullptr ? 0 : impl_->core.held(*circuit).bytes;
+}
+
+std::size_t Circuits::queued(CircuitId id) const {
+  Circuit* circuit = impl_->core.find(id);
+  if (circuit == nullptr || circuit->role == CircuitRole::relay) return 0;
+  const Side& out = circuit->role == CircuitRole::source ? circuit->next : circuit->previous;
+  return out.open() ? impl_->core.sink.queued_bytes(out.stream) : 0;
+}
+
+void Circuits::keep_back(CircuitId id, std::size_t bytes) {
+  if (Circuit* circuit = impl_->core.find(id)) {
+    circuit->kept_back() += static_cast<std::uint32_t>(bytes);
+  }
+}
+
+void Circuits::give_back(CircuitId id, std::size_t bytes) {
+  Circuit* circuit = impl_->core.find(id);
+  if (circuit == nullptr) return;
+  const std::size_t back = std::min<std::size_t>(bytes, circuit->kept_back());
+  circuit->kept_back() -= static_cast<std::uint32_t>(back);
+  impl_->core.consume(circuit->only_side(), back);
+}
+
+void Circuits::tell_sent(CircuitId id, bool tells) {
+  if (Circuit* circuit = impl_->core.find(id)) circuit->tells_sent = tells;
 }
 
 memory::Block Circuits::payload_block(Priority priority) {
@@ -227,10 +254,19 @@ void Circuits::look_at_places(Now now) {
   impl_->core.look_at_places(now);
 }
 std::size_t Circuits::building() const { return impl_->core.building(); }
+namespace {
+
+/// Cells to another node, or to another circuit of a keeper.
+bool passes_on(const Circuit& circuit) {
+  return circuit.role == CircuitRole::relay || circuit.tells_sent;
+}
+
+}  // namespace
+
 bool Circuits::relays_busily(Duration quiet, Now now) const {
   bool busy = false;
   impl_->core.for_each([&](const Circuit& circuit) {
-    busy = busy || (circuit.role == CircuitRole::relay && now.mono - circuit.last_cell < quiet);
+    busy = busy || (passes_on(circuit) && now.mono - circuit.last_cell < quiet);
   });
   return busy;
 }
@@ -276,7 +312,10 @@ void Circuits::on_stream_sent(StreamId stream, std::uint64_t context, std::size_
   Circuit* circuit = core.find(circuit_of(context));
   if (circuit == nullptr || circuit->side(to).stream != stream) return;
   if (circuit->role == CircuitRole::relay) return impl_->relay.on_sent(*circuit, to, bytes, now);
-  core.offer_room(*circuit, now);
+  const CircuitId id = circuit->id;
+  if (circuit->tells_sent) core.events(*circuit).on_sent(id, bytes, now);
+  circuit = core.find(id);
+  if (circuit != nullptr) core.offer_room(*circuit, now);
 }
 
 void Circuits::on_stream_closed(StreamId stream, std::uint64_t context, EndCode code, Now now) {
@@ -305,7 +344,7 @@ void Circuits::on_link_draining(LinkId link, bool stops, Now now) {
   for (const std::uint64_t context : core.sides_on(link)) {
     const Circuit* circuit = core.find(circuit_of(context));
     if (circuit == nullptr || circuit->role != CircuitRole::source) continue;
-    core.events->on_draining(circuit->id, stops, now);
+    core.events(*circuit).on_draining(circuit->id, stops, now);
   }
 }
 
@@ -341,8 +380,8 @@ std::size_t Circuits::shed(Priority priority, std::size_t count, Now now) {
   const double little = core.little_brought(now);
   core.for_each([&](const Circuit& circuit) {
     const std::size_t held = circuit.previous.unconsumed + circuit.next.unconsumed;
-    if (circuit.role == CircuitRole::relay && circuit.phase == Phase::ready &&
-        circuit.priority == priority && held >= onion::cell_bytes(priority) &&
+    if (passes_on(circuit) && circuit.phase == Phase::ready && circuit.priority == priority &&
+        held >= onion::cell_bytes(priority) &&
         (now.mono - circuit.last_cell >= kIdle ||
          !core.brings_little(circuit.previous.stream.link, little, now))) {
       stuck.emplace_back(circuit.last_cell, circuit.id);
@@ -417,8 +456,9 @@ std::size_t Circuits::end_idle(Duration quiet, std::size_t visits, Now now) {
   core.latest = now.mono;
   std::vector<CircuitId> idle;  // to end one may end others
   core.for_next(visits, [&](const Circuit& circuit) {
+    // Who waits at a keeper is quiet by nature; the keeper has its own times for that.
     if (circuit.phase == Phase::ready && circuit.role != CircuitRole::source &&
-        now.mono - circuit.last_cell >= quiet) {
+        circuit.kind != EndKind::keeper && now.mono - circuit.last_cell >= quiet) {
       idle.push_back(circuit.id);
     }
   });

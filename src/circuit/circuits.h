@@ -44,6 +44,11 @@ struct CircuitId {
 
 using wire::EndCode;
 
+/// What a circuit that is built ends at: the messages of its destination, or a keeper's service.
+/// Each has its own CircuitEvents, at both ends.
+enum class EndKind : std::uint8_t { messages, keeper };
+inline constexpr std::size_t kEndKinds = 2;
+
 class Sink {
  public:
   virtual ~Sink() = default;
@@ -95,6 +100,10 @@ class CircuitEvents {
   virtual void on_draining(CircuitId circuit, bool stops, Now now) {
     static_cast<void>(circuit), static_cast<void>(stops), static_cast<void>(now);
   }
+  /// So many bytes of cells have left towards the peer; only while Circuits::tell_sent() says so.
+  virtual void on_sent(CircuitId circuit, std::size_t bytes, Now now) {
+    static_cast<void>(circuit), static_cast<void>(bytes), static_cast<void>(now);
+  }
   /// sendable() grew from zero.
   virtual void on_sendable(CircuitId circuit, Now now) = 0;
   /// The circuit is gone (not called after our own close(), nor if build() returned the error). For
@@ -111,6 +120,7 @@ struct CircuitsOptions {
   onion::KeyStock* stock = nullptr;   // ephemeral keys of our own builds; outlives this
   memory::Budget* memory = nullptr;   // of records and keys; null: no bound
   bool relay = true;                  // take circuits that go on to another hop
+  bool keeper = false;                // take circuits that end at a keeper
   std::size_t circuits_max = 10'000;  // all roles together; the last sixteenth for high priority
   /// Which of these this shard may have now; null: all of them. Outlives the circuits.
   memory::LentPlaces* places = nullptr;
@@ -154,15 +164,15 @@ class Circuits {
  public:
   Circuits(CircuitsOptions options, memory::BlockPool& pool, Rng& rng, Sink& sink);
   ~Circuits();
-  /// Must be set before the first event.
-  void set_events(CircuitEvents& events);
+  /// Must be set before the first event of that kind.
+  void set_events(CircuitEvents& events, EndKind kind = EndKind::messages);
   /// Onion keys that builds are accepted for; replaces the former set.
   void set_onion_keys(std::vector<onion::OnionKey> keys);
 
   // Source.
   /// The rider, if any, is as long as onion::rider_room() says, and sealed inside this call.
   Result<CircuitId> build(std::span<const onion::RouteHop> route, Priority priority, Now now,
-                          Bytes rider = {});
+                          Bytes rider = {}, EndKind kind = EndKind::messages);
 
   // Either end of a ready circuit.
   /// The window is a payload of payload_bytes(priority); sealed and queued. The caller honours
@@ -172,6 +182,14 @@ class Circuits {
   std::size_t sendable(CircuitId circuit) const;
   /// Bytes of cells that its streams hold, in packets or not; 0 if it is gone.
   std::size_t held(CircuitId circuit) const;
+  /// Cells of ours that are not in packets yet, in bytes; 0 if it is gone.
+  std::size_t queued(CircuitId circuit) const;
+  /// A keeper passes payloads on from one circuit to another. The window of a payload that is
+  /// being heard of stays closed (from inside on_payload), and is given back later. tell_sent: from
+  /// now on, on_sent is told of what leaves.
+  void keep_back(CircuitId circuit, std::size_t bytes);
+  void give_back(CircuitId circuit, std::size_t bytes);
+  void tell_sent(CircuitId circuit, bool tells);
   /// A block with a window of payload_bytes(priority), to be filled; empty if the pool is
   /// exhausted.
   memory::Block payload_block(Priority priority);

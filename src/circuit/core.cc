@@ -124,6 +124,7 @@ void Core::set_draining(Circuit& circuit, Now now) {
 void Core::end(Circuit& circuit, const Ending& how, Now now) {
   const CircuitId id = circuit.id;
   const bool announced = circuit.announced;
+  CircuitEvents& listener = events(circuit);
   Error* failed_inside = nullptr;
   if (auto* asking = std::get_if<std::unique_ptr<Asking>>(&circuit.handshake)) {
     failed_inside = (*asking)->failed_inside;
@@ -162,7 +163,7 @@ void Core::end(Circuit& circuit, const Ending& how, Now now) {
     *failed_inside = how.why;
   } else if (how.tell && announced) {
     failed_hop = how.failed_hop;
-    events->on_ended(id, how.why, now);
+    listener.on_ended(id, how.why, now);
     failed_hop = Circuits::kHopUnknown;
   }
 }
@@ -230,9 +231,9 @@ void Core::consume(Side& side, std::size_t bytes) {
 
 void Core::consume_handled(Circuit& circuit) {
   Side& side = circuit.only_side();
-  if (!circuit.waits) return consume_all(side);
-  const std::size_t waiting = turns.cells(circuit.id) * onion::cell_bytes(circuit.priority);
-  consume(side, side.unconsumed - std::min(waiting, side.unconsumed));
+  std::size_t not_yet = circuit.kept_back();
+  if (circuit.waits) not_yet += turns.cells(circuit.id) * onion::cell_bytes(circuit.priority);
+  consume(side, side.unconsumed - std::min(not_yet, side.unconsumed));
 }
 
 bool Core::has_turn(Circuit& circuit, memory::Block& cell, Now now) {
@@ -337,7 +338,7 @@ std::size_t Core::sendable(const Circuit& circuit) const {
 void Core::offer_room(Circuit& circuit, Now now) {
   if (!circuit.starved || sendable(circuit) == 0) return;
   circuit.starved = false;
-  events->on_sendable(circuit.id, now);
+  events(circuit).on_sendable(circuit.id, now);
 }
 
 // ---- time ---------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/slot_map.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -168,7 +169,10 @@ class Core {
   memory::BlockPool& pool;
   Rng& rng;
   Sink& sink;
-  CircuitEvents* events = nullptr;
+  std::array<CircuitEvents*, kEndKinds> listeners{};
+  CircuitEvents& events(const Circuit& circuit) const {
+    return *listeners[static_cast<std::size_t>(circuit.kind)];
+  }
   CircuitsStats stats;
   HopStats hops;
   CellTurns turns;

@@ -7,6 +7,8 @@ void Destination::begin(Circuit& circuit, onion::AcceptedBuild accepted, Bytes b
   ++core_.stats.accepted_destination;
   circuit.role = CircuitRole::destination;
   const bool rider = accepted.rider;
+  if (accepted.role == onion::Role::keeper) circuit.kind = EndKind::keeper;
+  CircuitEvents& events = core_.events(circuit);
   onion::ReplyMessage reply;
   onion::seal_reply(accepted, onion::BuildStatus::ready, reply,
                     {.kept_ms = onion::HopTimes::whole_ms(now.mono - came)});
@@ -21,10 +23,10 @@ void Destination::begin(Circuit& circuit, onion::AcceptedBuild accepted, Bytes b
   if (still == nullptr) return;
   core_.note_sendable(*still);
   still->announced = true;
-  core_.events->on_incoming(id, still->priority, now);
+  events.on_incoming(id, still->priority, now);
   if (!rider || core_.find(id) == nullptr) return;
   ++core_.stats.riders_taken;
-  core_.turns.spend(core_.events->on_rider(id, behind.first(onion::kRiderBytes), now), now);
+  core_.turns.spend(events.on_rider(id, behind.first(onion::kRiderBytes), now), now);
 }
 
 void Destination::on_cell_data(Circuit& circuit, Bytes& data, Now now) {
@@ -38,7 +40,7 @@ void Destination::handle(Circuit& circuit, memory::Block cell, Now now) {
   }
   ++circuit.cells_forward;
   ++core_.stats.cells_received;
-  core_.turns.charge(core_.events->on_payload(circuit.id, std::move(cell), now));
+  core_.turns.charge(core_.events(circuit).on_payload(circuit.id, std::move(cell), now));
 }
 
 void Destination::send(Circuit& circuit, memory::Block payload) {

@@ -14,7 +14,8 @@ class Destination {
  public:
   explicit Destination(Core& core) : core_(core) {}
 
-  /// `behind`: what the build has behind our record. `came`: when the build was whole.
+  /// Of its own role, or of a keeper. `behind`: what the build has behind our record. `came`: when
+  /// the build was whole.
   void begin(Circuit& circuit, onion::AcceptedBuild accepted, Bytes behind, TimePoint came,
              Now now);
   /// Takes at most one cell from `data`.

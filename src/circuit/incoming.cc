@@ -141,7 +141,12 @@ void Incoming::accept(Circuit& circuit, Opening& opening, Now now) {
   auto accepted = onion::accept_build(core_.options.self, core_.onion_keys, *core_.replays,
                                       circuit.priority, now.unix_seconds, *message);
   if (!accepted) return refuse(circuit, accepted.error(), now);
-  if (accepted->role == onion::Role::destination) {
+  if (accepted->role == onion::Role::keeper && !core_.options.keeper) {
+    ++core_.stats.refused_not_keeper;
+    wipe(*message);
+    return relay_.refuse(circuit, *accepted, onion::BuildStatus::refused, now);
+  }
+  if (accepted->role != onion::Role::relay) {
     destination_.begin(circuit, std::move(*accepted), *message, came, now);
     wipe(*message);  // what rode in it was in the clear
   } else {

@@ -76,15 +76,20 @@ struct Circuit {
   CircuitRole role = CircuitRole::relay;  // of an incoming one: until its build says otherwise
   Priority priority = Priority::normal;
   Phase phase = Phase::opening;
-  bool building = true;    // counts against building_max
-  bool announced = false;  // the layer above knows its id, and hears of its end
-  bool starved = false;    // an end that has no room, and hears of it when it has
-  bool waits = false;      // cells for us wait for their turn (cell_turns.h)
-  bool resting = false;    // idle, without key contexts; the next cell wakes it
+  bool building = true;              // counts against building_max
+  bool announced = false;            // the layer above knows its id, and hears of its end
+  bool starved : 1 = false;          // an end that has no room, and hears of it when it has
+  bool waits : 1 = false;            // cells for us wait for their turn (cell_turns.h)
+  bool resting : 1 = false;          // idle, without key contexts; the next cell wakes it
+  bool tells_sent : 1 = false;       // an end: the layer above passes on here what comes elsewhere
+  EndKind kind = EndKind::messages;  // of an end: who hears of it
   DeadlineHook deadline_hook;
-  std::uint32_t reply_unsent = 0;  // bytes of the reply that have not left towards the source
-  Side previous;                   // towards the source
-  Side next;                       // towards the destination
+  // Of a relay: bytes of the reply that have not left towards the source. Of an end: of payloads
+  // whose window the layer above gives back.
+  std::uint32_t reply_unsent = 0;
+  std::uint32_t& kept_back() { return reply_unsent; }
+  Side previous;  // towards the source
+  Side next;      // towards the destination
   TimePoint created{};
   TimePoint last_cell{};
   std::uint64_t cells_forward = 0;

@@ -33,9 +33,11 @@ class Relay {
   /// `from` is gone and detached.
   void on_side_gone(Circuit& circuit, Neighbor from, EndCode code, const Error& why, Now now);
 
- private:
+  /// With a reply that only the source can read.
   void refuse(Circuit& circuit, const onion::AcceptedBuild& accepted, onion::BuildStatus status,
               Now now);
+
+ private:
   void write_reply(Circuit& circuit, const onion::ReplyMessage& reply, Now now);
 
   Core& core_;

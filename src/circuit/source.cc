@@ -30,7 +30,7 @@ Ending ending_of(const onion::BuildResult& result) {
 }  // namespace
 
 Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Priority priority, Now now,
-                                Bytes rider) {
+                                Bytes rider, EndKind kind) {
   if (core_.stopping) return fail(Errc::shutting_down);
   if (route.empty() || route.size() > limits::kHopsMax) return fail(Errc::invalid_argument);
   const std::uint64_t no_memory = core_.stats.refused_memory;
@@ -44,13 +44,15 @@ Result<CircuitId> Source::build(std::span<const onion::RouteHop> route, Priority
   }
   ++core_.stats.builds_started;
   circuit->priority = priority;
+  circuit->kind = kind;
   circuit->announced = true;
 
   const CircuitId id = circuit->id;
   auto asking = std::make_unique<Asking>();
   asking->message = std::make_unique<onion::BuildMessage>();
-  auto pending = onion::start_build(route, priority, now.unix_seconds, core_.rng, *asking->message,
-                                    core_.options.stock, rider);
+  auto pending = onion::start_build(
+      route, priority, now.unix_seconds, core_.rng, *asking->message, core_.options.stock, rider,
+      kind == EndKind::keeper ? onion::Role::keeper : onion::Role::destination);
   if (!pending) {
     core_.end(*circuit, {.why = pending.error(), .tell = false}, now);
     return std::unexpected(pending.error());
@@ -108,7 +110,7 @@ void Source::on_reply_data(Circuit& circuit, Bytes& data, Now now) {
   core_.set_ready(circuit, now);
   core_.note_sendable(circuit);
   ++core_.stats.builds_ready;
-  core_.events->on_built(circuit.id, now.mono - circuit.created, now);
+  core_.events(circuit).on_built(circuit.id, now.mono - circuit.created, now);
 }
 
 /// What a hop waited for the next one, less what that one says it took, is the way there and back.
@@ -132,7 +134,7 @@ void Source::handle(Circuit& circuit, memory::Block cell, Now now) {
   }
   ++circuit.cells_backward;
   ++core_.stats.cells_received;
-  core_.turns.charge(core_.events->on_payload(circuit.id, std::move(cell), now));
+  core_.turns.charge(core_.events(circuit).on_payload(circuit.id, std::move(cell), now));
 }
 
 void Source::send(Circuit& circuit, memory::Block payload) {

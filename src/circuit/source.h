@@ -19,7 +19,7 @@ class Source {
   explicit Source(Core& core) : core_(core) {}
 
   Result<CircuitId> build(std::span<const onion::RouteHop> route, Priority priority, Now now,
-                          Bytes rider);
+                          Bytes rider, EndKind kind);
   void on_extended(Circuit& circuit, Result<StreamId> stream, Now now);
   /// Takes from `data` what belongs to the reply.
   void on_reply_data(Circuit& circuit, Bytes& data, Now now);

@@ -19,8 +19,8 @@ struct CircuitsStats {
   std::uint64_t accepted_relay = 0, accepted_destination = 0;
   std::uint64_t riders_sent = 0, riders_taken = 0;  // builds in which something rode
   std::uint64_t refused_limit = 0, refused_replay = 0, refused_malformed = 0, refused_auth = 0,
-                refused_expired = 0, refused_not_relay = 0, refused_memory = 0,
-                refused_overload = 0, refused_slow = 0, refused_place = 0;
+                refused_expired = 0, refused_not_relay = 0, refused_not_keeper = 0,
+                refused_memory = 0, refused_overload = 0, refused_slow = 0, refused_place = 0;
   std::uint64_t extend_failed = 0;
   std::uint64_t cells_relayed = 0, cells_sent = 0, cells_received = 0;
   std::uint64_t cells_bad = 0;     // tags that did not verify
@@ -77,6 +77,7 @@ inline constexpr telemetry::Metric<CircuitsStats> kCircuits[] = {
     {same, label("reason", "authentication"), &CircuitsStats::refused_auth},
     {same, label("reason", "expired"), &CircuitsStats::refused_expired},
     {same, label("reason", "not_a_relay"), &CircuitsStats::refused_not_relay},
+    {same, label("reason", "not_a_keeper"), &CircuitsStats::refused_not_keeper},
     {{"qudag_extends_failed_total",
       "Builds of others that ended because the next hop did not answer.", Kind::counter},
      no_label,

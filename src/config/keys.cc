@@ -325,6 +325,8 @@ std::vector<Key> make_keys() {
           "Relays to join the network through, by address or name: three or more.",
           QUDAG_AT(node.bootstrap)),
       truth("relay", "Take circuits that go on to other nodes.", QUDAG_AT(node.relay)),
+      truth("keeper", "As a relay, be a place where receivers wait for callers as well.",
+            QUDAG_AT(node.keeper)),
       truth("known", "Publish a descriptor, so that others can address this node.",
             QUDAG_AT(node.known)),
       cipher(),

@@ -11,6 +11,7 @@ CircuitEnd& CircuitEnds::add(circuit::CircuitId circuit, Priority priority, std:
   entry = std::make_unique<CircuitEnd>();
   entry->circuit = circuit;
   entry->priority = priority;
+  entry->payload_bytes = onion::payload_bytes(priority);
   entry->credit = credit;
   entry->announced = credit;
   entry->active = now.mono;

@@ -99,6 +99,8 @@ struct CircuitEnd {
   LinkId link;  // at a destination: that it came over
   Priority priority = Priority::normal;
   Flow* flow = nullptr;  // set: we are the source
+  std::size_t payload_bytes = 0;
+  std::optional<NodeId> receiver;  // at a destination that is not this node itself
   bool ready = false;
   bool dead = false;     // out of the table, freed when the outermost call returns
   bool closing = false;  // the peer will end it: no new messages

@@ -219,8 +219,9 @@ TimePoint CircuitPool::late_at(const Flow& flow, Now now) const {
   // The last hop may be what makes all of them late: one flow leaves as many to the others.
   if (left > 0 && hedges_left_ < (flow.hedged + 1) * kHedgeCost) return kNever;
   const bool at_first_link = !context_.port.has_left(newest->circuit);
-  const Duration late = context_.routes.late_after(at_first_link, now);
+  Duration late = context_.routes.late_after(at_first_link, now);
   if (late == Duration::max()) return kNever;
+  if (!at_first_link) late *= context_.port.legs(newest->circuit);
   return std::max({newest->asked + late, flow.hedge_after, flow.build_after});
 }
 
@@ -300,7 +301,7 @@ void CircuitPool::build(Flow& flow, Now now) {
   context_.rng.fill(scope);
   Secret<onion::kRiderBytes> place;
   Rider rider;
-  const std::size_t room = context_.port.rider_room(route->size());
+  const std::size_t room = context_.port.rider_room_of(*route);
   QUDAG_ASSERT(room <= place.size());
   const MutableBytes seat = place.span().first(room);
   if (room > 0 && !is_served(flow)) rider = pack_rider(flow, scope, seat, context_);
@@ -321,6 +322,7 @@ void CircuitPool::build(Flow& flow, Now now) {
   CircuitEnd& circuit_end =
       context_.circuit_ends.add(*circuit, flow.key.priority, context_.options.credit_bytes, now);
   circuit_end.flow = &flow;
+  circuit_end.payload_bytes = context_.port.payload_bytes(*circuit, flow.key.priority);
   circuit_end.scope = scope;
   circuit_end.told = rider.told;
   circuit_end.next_ref = static_cast<std::uint32_t>(rider.ridden.size());

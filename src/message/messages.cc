@@ -361,6 +361,8 @@ void Messages::on_incoming(circuit::CircuitId circuit, Priority priority, Now no
       context.circuit_ends.add(circuit, priority, context.options.credit_bytes, now);
   added.ready = true;
   added.link = context.port.link_of(circuit);
+  added.payload_bytes = context.port.payload_bytes(circuit, priority);
+  added.receiver = context.port.receiver_of(circuit);
 }
 
 std::size_t Messages::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {

@@ -104,6 +104,7 @@ struct Received {
   ChannelNumber channel = 0;          // of a reply: of the message that it answers
   std::optional<NodeId> sender;       // only if signed, and the signature verified
   std::optional<ReplyPath> reply_to;  // set at a destination
+  std::optional<NodeId> receiver;     // whom it was for, if not this node itself
   std::optional<std::array<std::byte, 16>> in_reply_to;
   std::array<std::byte, 16> key{};  // of no reply: the same if its sender sends it again
   Handed handed;                    // for settle()

@@ -182,7 +182,7 @@ bool put_fragment(CircuitEnd& circuit_end, Envelope& envelope, ByteWriter& out, 
   // the payload ended goes on first in the next one, so that small messages keep their order.
   if (EnvelopeTurns::contains(envelope)) circuit_end.turns.erase(envelope);
   if (last) return true;
-  if (first && left - n <= onion::payload_bytes(circuit_end.priority) - header) {
+  if (first && left - n <= circuit_end.payload_bytes - header) {
     circuit_end.turns.push_front(envelope);
     circuit_end.cut = true;
   } else {
@@ -273,8 +273,8 @@ bool has_something_to_send(const CircuitEnd& circuit_end, const Context& context
   if (may_continue(circuit_end)) return true;
   if (!may_start(circuit_end)) return false;
   // The one case that may_start does not see: 255 partial ones, and a next one that is large.
-  const std::size_t whole = onion::payload_bytes(circuit_end.priority) - wire::kDataHeaderBytesMax -
-                            wire::kScopeFrameBytes;
+  const std::size_t whole =
+      circuit_end.payload_bytes - wire::kDataHeaderBytesMax - wire::kScopeFrameBytes;
   const Envelope& next = *waiting_of(circuit_end).front();
   return circuit_end.partial() < kPartialMax ||
          (next.size <= whole && next.size <= circuit_end.credit - circuit_end.sent);

@@ -4,6 +4,9 @@
 
 #include "circuit/circuits.h"
 
+#include <optional>
+#include <span>
+
 namespace qudag::message {
 
 /// The functions are those of circuit::Circuits, with the same promises.
@@ -16,6 +19,29 @@ class Port {
   virtual std::size_t rider_room(std::size_t hops) const {
     static_cast<void>(hops);
     return 0;
+  }
+  /// The same for that route, of which the last hop may be a receiver behind its keeper.
+  virtual std::size_t rider_room_of(std::span<const onion::RouteHop> route) const {
+    return rider_room(route.size());
+  }
+  /// The bytes of a payload there, and a block with a window of so many.
+  virtual std::size_t payload_bytes(circuit::CircuitId circuit, Priority priority) const {
+    static_cast<void>(circuit);
+    return onion::payload_bytes(priority);
+  }
+  virtual memory::Block payload_block_of(circuit::CircuitId circuit, Priority priority) {
+    static_cast<void>(circuit);
+    return payload_block(priority);
+  }
+  /// Of one that came to us: the receiver that it came to; none: this node itself.
+  virtual std::optional<NodeId> receiver_of(circuit::CircuitId circuit) const {
+    static_cast<void>(circuit);
+    return std::nullopt;
+  }
+  /// How many times the way to a destination, there and back, a build of that kind takes.
+  virtual unsigned legs(circuit::CircuitId circuit) const {
+    static_cast<void>(circuit);
+    return 1;
   }
   /// Of one that is being built: the first link is there, and the build has left.
   virtual bool has_left(circuit::CircuitId circuit) const = 0;

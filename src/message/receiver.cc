@@ -2,6 +2,8 @@
 // reservation) -> store -> complete: (signed: verifying.cc ->) application -> acknowledgement.
 #include "message/receiver.h"
 
+#include "crypto/kdf.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -87,13 +89,23 @@ bool Receiver::on_data(CircuitEnd& circuit_end, const wire::DataFrame& frame,
 /// none if nothing was taken there under that ref.
 std::optional<Receiver::Named> Receiver::name_of_new(const CircuitEnd& circuit_end,
                                                      const wire::MessageStart& start) const {
-  if (!circuit_end.is_source()) return Named{key_of(*circuit_end.told, start.id), start.channel};
+  if (!circuit_end.is_source()) {
+    return Named{key_at(circuit_end, key_of(*circuit_end.told, start.id)), start.channel};
+  }
   if (!start.in_reply_to) return std::nullopt;
   if (const Envelope* sent = circuit_end.by_ref.find(*start.in_reply_to)) {
     return Named{sent->message, sent->to_channel};
   }
   const Asked* taken = circuit_end.taken.find(*start.in_reply_to);
   return taken != nullptr ? std::optional(*taken) : std::nullopt;
+}
+
+wire::MessageId Receiver::key_at(const CircuitEnd& circuit_end, const wire::MessageId& key) {
+  if (!circuit_end.receiver) return key;
+  const crypto::Digest digest = crypto::sha256({Bytes(circuit_end.receiver->bytes), Bytes(key)});
+  wire::MessageId out;
+  std::memcpy(out.data(), digest.data(), out.size());
+  return out;
 }
 
 bool Receiver::begin(CircuitEnd& circuit_end, const wire::DataFrame& frame, memory::Block* payload,
@@ -169,7 +181,7 @@ void Receiver::expect(const CircuitEnd& circuit_end, const std::byte* id) const 
   if (circuit_end.is_source() || !circuit_end.told) return;
   wire::MessageId copy;
   std::memcpy(copy.data(), id, copy.size());
-  delivered_->fetch_ahead(key_of(*circuit_end.told, copy));
+  delivered_->fetch_ahead(key_at(circuit_end, key_of(*circuit_end.told, copy)));
 }
 
 /// A message in one fragment, as most are: it needs no record.
@@ -486,6 +498,7 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
   message.id = start.id;
   message.priority = start.priority;
   message.channel = named.channel;
+  message.receiver = circuit_end.receiver;
   if (is_reply) {
     message.in_reply_to = key;
   } else {
@@ -499,7 +512,8 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
   const Taken taken =
       room ? context_.events.on_message(std::move(message), now) : Taken::queue_full;
   if (taken == Taken::later) {
-    const auto signed_key = signer ? std::optional(key_of(*signer, start.id)) : std::nullopt;
+    const auto signed_key =
+        signer ? std::optional(key_at(circuit_end, key_of(*signer, start.id))) : std::nullopt;
     owe(circuit_end, ref,
         {.key = key,
          .signed_key = signed_key,
@@ -511,7 +525,7 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
   }
   if (taken != Taken::yes && !is_reply) delivered_->give_back(key, now.mono);
   if (taken != Taken::yes && signer)
-    delivered_->give_back_signed(key_of(*signer, start.id), now.mono);
+    delivered_->give_back_signed(key_at(circuit_end, key_of(*signer, start.id)), now.mono);
   handing_.over();
   count(taken, start.priority, bytes);
   return circuit_end.dead || answer(circuit_end, ref, static_cast<wire::AckStatus>(taken));

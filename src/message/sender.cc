@@ -299,7 +299,8 @@ void Sender::write(CircuitEnd& circuit_end, Now now) {
       return;
     }
     for (std::size_t n = room; n > 0 && has_something_to_send(circuit_end, context_); --n) {
-      memory::Block block = context_.port.payload_block(circuit_end.priority);
+      memory::Block block =
+          context_.port.payload_block_of(circuit_end.circuit, circuit_end.priority);
       if (!block) {
         context_.circuit_ends.mark(circuit_end);
         retry_at_ = now.mono + kRetry;

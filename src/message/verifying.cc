@@ -21,7 +21,7 @@ constexpr Duration kRetry = 1ms;
 }  // namespace
 
 SignedFields Receiver::fields_of(const Assembly& assembly) const {
-  return {.destination = context_.options.self,
+  return {.destination = assembly.circuit_end->receiver.value_or(context_.options.self),
           .id = assembly.start.id,
           .minute = 0,
           .ttl_ms = assembly.start.ttl_ms,
@@ -187,7 +187,8 @@ std::optional<wire::AckStatus> Receiver::refusal_of_signed(const Assembly& assem
   auto claimed = Delivered::Signed::too_old;
   if (is_of_now(signer.minute, start.ttl_ms, now.unix_seconds)) {
     const std::uint64_t left = too_old_at(signer.minute, start.ttl_ms) - now.unix_seconds;
-    claimed = delivered_->claim_signed(key_of(signer, start.id), std::uint64_t{signer.minute} * 60,
+    claimed = delivered_->claim_signed(key_at(*assembly.circuit_end, key_of(signer, start.id)),
+                                       std::uint64_t{signer.minute} * 60,
                                        now.mono + std::chrono::seconds(left + 1), now);
   }
   if (claimed == Delivered::Signed::first) return std::nullopt;

@@ -175,6 +175,8 @@ Status Node::Impl::start() {
                             .digest_interval = options_.gossip_interval},
       rng_, *this);
 
+  registry_ = std::make_shared<keeper::Registry>(id(), keeper::KeeperBounds{}, rng_);
+
   // What is remembered of the past may grow to a sixteenth of the bound each.
   const std::size_t remembered = options_.limits.memory / 16;
   const auto replays =
@@ -206,6 +208,8 @@ Status Node::Impl::start() {
                                        .unfinished = unfinished,
                                        .pipes = pipes_,
                                        .lent = lent_,
+                                       .registry = registry_,
+                                       .cards = cards_,
                                        .state = state_.get(),
                                        .guards = guards});
     if (!shard) return std::unexpected(shard.error());
@@ -497,7 +501,8 @@ std::optional<Accept> Node::Impl::try_handler(Message& message) {
 
 Accept Node::Impl::on_message(Message&& message, const std::array<std::byte, 16>& key) {
   if (message.in_reply_to && requests_.answer(message)) return Accept::taken;
-  const bool may_keep = inbox_ && inbox_->accepts() && !message.in_reply_to;
+  // What is kept has no receiver beside it.
+  const bool may_keep = inbox_ && inbox_->accepts() && !message.in_reply_to && !message.receiver;
   const bool behind = may_keep && inbox_->waits(message.channel);
   if (!behind) {
     if (const auto answer = try_handler(message)) return *answer;

@@ -71,6 +71,9 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   void set_pipe_handler(PipeHandler handler);
   Status cancel(const MessageId& id);
   Status acknowledge(const Receipt& receipt, Accept answer);
+  Result<NodeId> open_receiver(ReceiverOptions options, CardHandler on_card);
+  void close_receiver(const NodeId& receiver);
+  Status add_card(const Card& card) { return cards_->add(card); }
   Status put(shard::SendRequest& request, node::ShardThread& thread);
   bool on_own_thread() const;
   void leave(node::ShardThread& thread, Priority priority, const shard::Ended& ended);
@@ -170,6 +173,10 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   std::unique_ptr<runtime::AddressWatch> addresses_;  // outlives the loop that watches it
   node::SendLimiter::Windows send_windows_;           // constant once the limiters are there
   std::vector<node::ShardThread> threads_;
+  std::shared_ptr<keeper::Registry> registry_;  // owners: this, shards
+  const std::shared_ptr<keeper::Cards> cards_ = std::make_shared<keeper::Cards>();  // the same
+  std::mutex receivers_mutex_;
+  std::map<NodeId, unsigned> receivers_;         // open ones, and their shards
   std::shared_ptr<shard::LentToShards> lent_;    // owners: this, shards; null: there is one
   std::shared_ptr<shard::PipesOfShards> pipes_;  // owners: this, shards
   std::unique_ptr<node::Placement> placement_;

@@ -173,6 +173,12 @@ Status Node::acknowledge(const Receipt& receipt, Accept answer) {
   return impl_->acknowledge(receipt, answer);
 }
 
+Result<NodeId> Node::open_receiver(ReceiverOptions options, CardHandler on_card) {
+  return impl_->open_receiver(std::move(options), std::move(on_card));
+}
+void Node::close_receiver(const NodeId& receiver) { impl_->close_receiver(receiver); }
+Status Node::add_card(const Card& card) { return impl_->add_card(card); }
+
 std::future<NodeStatus> Node::status() const {
   return impl_->gather<NodeStatus, shard::ShardReport>(
       [](node::ShardThread& thread) {

@@ -31,7 +31,9 @@ namespace qudag::onion {
 using BuildMessage = std::array<std::byte, limits::kBuildMessageBytes>;
 using ReplyMessage = std::array<std::byte, limits::kReplyMessageBytes>;
 
-enum class Role : std::uint8_t { relay = 1, destination = 2 };
+/// keeper: the circuit ends there as at a destination, at its service for receivers and their
+/// callers.
+enum class Role : std::uint8_t { relay = 1, destination = 2, keeper = 3 };
 enum class BuildStatus : std::uint8_t {
   ready = 0,
   refused = 1,  // a limit of the hop that speaks
@@ -97,11 +99,13 @@ constexpr std::size_t rider_room(std::size_t hops) {
 
 /// `invalid_argument` unless 1 <= route.size() <= 6, and the rider is empty or as long as
 /// rider_room(). Each record expires at a time of its own, 3 to 7 minutes ahead. Ephemeral keys
-/// come from the stock, while it has some. The rider is for the destination; what protects it are
-/// the secrets of onion keys alone, until those are wiped (docs/reference/protocol.md, 5.2).
+/// come from the stock, while it has some. `last` is what the last hop is: destination or keeper.
+/// The rider is for the destination; what protects it are the secrets of onion keys alone, until
+/// those are wiped (docs/reference/protocol.md, 5.2).
 Result<PendingBuild> start_build(std::span<const RouteHop> route, Priority priority,
                                  UnixSeconds now, Rng& rng, BuildMessage& out,
-                                 KeyStock* stock = nullptr, Bytes rider = {});
+                                 KeyStock* stock = nullptr, Bytes rider = {},
+                                 Role last = Role::destination);
 
 struct BuildResult {
   BuildStatus status = BuildStatus::ready;
@@ -146,7 +150,7 @@ class ReplayWindow {
 struct AcceptedBuild {
   Role role = Role::relay;
   Priority priority = Priority::normal;
-  NodeId next;         // zero for the destination
+  NodeId next;         // zero for the last hop
   bool rider = false;  // the first kRiderBytes of the message that is left are one
   HopSecrets secrets;
   Key256 reply_key;

@@ -24,7 +24,7 @@ std::uint32_t draw_expiry(UnixSeconds now, Rng& rng);
 /// start_build() with chance[i] for route[i]; `rng` fills what no hop reads.
 Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Priority priority, Rng& rng,
                                       std::vector<HopChance> chance, BuildMessage& out,
-                                      Bytes rider = {});
+                                      Bytes rider = {}, Role last = Role::destination);
 
 /// accept_build() with (ct2, ss2) given; null draws them.
 Result<AcceptedBuild> accept_build_with(const NodeId& self, std::span<const OnionKey> keys,

@@ -141,8 +141,9 @@ std::uint32_t draw_expiry(UnixSeconds now, Rng& rng) {
 }
 
 Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Priority priority, Rng& rng,
-                                      std::vector<HopChance> chance, BuildMessage& out,
-                                      Bytes rider) {
+                                      std::vector<HopChance> chance, BuildMessage& out, Bytes rider,
+                                      Role last) {
+  QUDAG_ASSERT(last != Role::relay);
   const std::size_t n = route.size();
   if (n < 1 || n > limits::kHopsMax || chance.size() != n) return fail(Errc::invalid_argument);
   if (!rider.empty() && rider.size() != rider_room(n)) return fail(Errc::invalid_argument);
@@ -167,7 +168,7 @@ Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Priority 
                                                                   std::move(build.reply_key),
                                                                   route[i].cipher,
                                                                   {}});
-    write_build_record({.role = end ? Role::destination : Role::relay,
+    write_build_record({.role = end ? last : Role::relay,
                         .priority = priority,
                         .cipher = hop.cipher,
                         .expiry_minutes = chance[i].expiry_minutes,
@@ -211,12 +212,12 @@ Result<PendingBuild> start_build_with(std::span<const RouteHop> route, Priority 
 
 Result<PendingBuild> start_build(std::span<const RouteHop> route, Priority priority,
                                  UnixSeconds now, Rng& rng, BuildMessage& out, KeyStock* stock,
-                                 Bytes rider) {
+                                 Bytes rider, Role last) {
   if (route.empty() || route.size() > limits::kHopsMax) return fail(Errc::invalid_argument);
   auto chance = detail::draw_chance(route, stock);
   if (!chance) return std::unexpected(chance.error());
   for (detail::HopChance& hop : *chance) hop.expiry_minutes = detail::draw_expiry(now, rng);
-  return detail::start_build_with(route, priority, rng, std::move(*chance), out, rider);
+  return detail::start_build_with(route, priority, rng, std::move(*chance), out, rider, last);
 }
 
 Result<BuildResult> finish_build(PendingBuild pending, ReplyMessage& reply) {

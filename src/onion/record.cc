@@ -46,18 +46,17 @@ Result<BuildRecord> parse_build_record(std::span<const std::byte, limits::kBuild
       priority >= kPriorityCount) {
     return fail(Errc::malformed);
   }
-  if (role != static_cast<std::uint8_t>(Role::relay) &&
-      role != static_cast<std::uint8_t>(Role::destination)) {
+  if (role < static_cast<std::uint8_t>(Role::relay) ||
+      role > static_cast<std::uint8_t>(Role::keeper)) {
     return fail(Errc::malformed);
   }
   record.role = static_cast<Role>(role);
   record.priority = static_cast<Priority>(priority);
   record.cipher = static_cast<crypto::Cipher>(cipher);
-  // A relay needs a next hop, and a destination must not have one.
-  if (all_zero(record.next.bytes) != (record.role == Role::destination)) {
-    return fail(Errc::malformed);
-  }
-  if (rider > (record.role == Role::destination ? 1 : 0)) return fail(Errc::malformed);
+  // A relay needs a next hop, and a last hop must not have one.
+  const bool last = record.role != Role::relay;
+  if (all_zero(record.next.bytes) != last) return fail(Errc::malformed);
+  if (rider > (last ? 1 : 0)) return fail(Errc::malformed);
   record.rider = rider != 0;
   return record;
 }

@@ -20,9 +20,9 @@ struct BuildRecord {
   Priority priority = Priority::normal;
   crypto::Cipher cipher = crypto::Cipher::aes_256_gcm;
   std::uint32_t expiry_minutes = 0;  // since 1970-01-01
-  NodeId next;                       // zero for the destination
+  NodeId next;                       // zero for the last hop
   Bytes ephemeral;                   // 1216; a view of the bytes that were parsed
-  bool rider = false;                // something rides behind the record; only for the destination
+  bool rider = false;                // something rides behind the record; only for the last hop
 
   UnixSeconds expires() const { return UnixSeconds{expiry_minutes} * 60; }
 };

@@ -93,6 +93,7 @@ Result<Announcement> announce(const AnnouncementInput& input) {
       out.published + 1,
       std::min(out.published + input.descriptor_lifetime_s, out.keys.front().key.not_after));
   descriptor.relay = input.relay;
+  descriptor.keeper = input.relay && input.keeper;
   descriptor.addresses = input.addresses;
   for (const HeldKey& held : out.keys) {
     if (descriptor.onion_keys.size() >= limits::kDescriptorOnionKeysMax) break;

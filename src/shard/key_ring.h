@@ -41,6 +41,7 @@ struct AnnouncementInput {
   std::vector<HeldKey> keys;  // those of the announcement before
   std::vector<SocketAddress> addresses;
   bool relay = true;
+  bool keeper = false;
   std::uint64_t descriptor_lifetime_s = 0;
   std::uint64_t onion_key_lifetime_s = 0;
   Now now;

@@ -21,13 +21,25 @@ std::span<const NodeId> ids_of(std::span<const onion::RouteHop> route, std::span
 
 Result<std::vector<onion::RouteHop>> RouteSource::draw(const NodeId& destination, unsigned relays,
                                                        Now now) {
-  auto entries = guards_->with([&](netmap::Guards& guards) {
+  const keeper::KnownCardPtr known = cards_ == nullptr ? nullptr : cards_->find(destination);
+  if (known != nullptr) {
+    if (relays != netmap::kKeeperRelays) {
+      return fail(Errc::invalid_argument, "a receiver is called over 3 relays");
+    }
+    return to_receiver(*known, now);
+  }
+  return hops_of(guards_->with([&](netmap::Guards& guards) {
     return netmap::draw_route(*view_, self_, destination, relays, policy_, guards, history_, now,
                               rng_);
-  });
+  }),
+                 now);
+}
+
+Result<std::vector<onion::RouteHop>> RouteSource::hops_of(
+    Result<std::vector<netmap::EntryPtr>> entries, Now now) {
   if (!entries) return std::unexpected(entries.error());
   std::vector<onion::RouteHop> hops;
-  hops.reserve(entries->size());
+  hops.reserve(entries->size() + 1);
   for (const netmap::EntryPtr& entry : *entries) {
     auto key = key_of(*entry, now);
     if (!key) return fail(Errc::no_route, "a hop has no valid onion key");
@@ -48,6 +60,46 @@ std::shared_ptr<const crypto::KemPublicKey> RouteSource::key_of(const netmap::En
     keys_.erase(std::next(keys_.begin(), static_cast<std::ptrdiff_t>(rng_.below(kKeysMax))));
   }
   return keys_.insert_or_assign(id, std::move(key)).first->second;
+}
+
+/// One of its keepers, and behind it the receiver itself (keeper::Ports::build). A keeper that is
+/// not known, or not any more, is no reason to fail while there is another.
+Result<std::vector<onion::RouteHop>> RouteSource::to_receiver(const keeper::KnownCard& known,
+                                                              Now now) {
+  Result<std::vector<onion::RouteHop>> hops = fail(Errc::unknown_destination);
+  for (std::size_t tried = 0; tried < known.card.places.size() && !hops; ++tried) {
+    const NodeId keeper = cards_->pick(known, rng_, now).keeper;
+    hops = to_keeper(keeper, true, now);
+    if (!hops) cards_->failed(known.card.receiver, keeper, now);
+  }
+  if (!hops && hops.error() == Errc::unknown_destination) {
+    return fail(Errc::unreachable, "no keeper of the receiver is known");  // one may come
+  }
+  if (hops) {
+    hops->push_back({.id = known.card.receiver, .onion_key = known.key, .cipher = cipher_});
+  }
+  return hops;
+}
+
+Result<std::vector<onion::RouteHop>> RouteSource::to_keeper(const NodeId& keeper, bool hidden,
+                                                            Now now) {
+  return hops_of(guards_->with([&](netmap::Guards& guards) {
+    return hidden
+               ? netmap::draw_keeper_route(*view_, self_, keeper, policy_, guards, history_, now,
+                                           rng_)
+               : netmap::draw_route(*view_, self_, keeper, 0, policy_, guards, history_, now, rng_);
+  }),
+                 now);
+}
+
+std::optional<NodeId> RouteSource::draw_keeper(std::span<const NodeId> others, Now now) {
+  const auto entry = netmap::draw_keeper(*view_, self_, others, policy_, history_, now, rng_);
+  return entry == nullptr ? std::nullopt : std::optional(entry->descriptor.id);
+}
+
+void RouteSource::built(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
+                        Duration took, Now now) {
+  report(route, ok, failed_hop, took, now);
 }
 
 /// While nothing is known: so many round trips, as far as the links that we dialed tell.

@@ -4,6 +4,8 @@
 
 #include "base/recent_histogram.h"
 #include "base/rng.h"
+#include "keeper/cards.h"
+#include "keeper/ways.h"
 #include "message/messages.h"
 #include "netmap/netmap.h"
 #include "shard/node_guards.h"
@@ -52,12 +54,18 @@ static_assert(telemetry::valid(kRoutes));
 
 }  // namespace metrics
 
-class RouteSource final : public message::Routes {
+class RouteSource final : public message::Routes, public keeper::Ways {
  public:
   /// `cipher`: what this node encrypts fastest with, for the cells of its circuits.
   RouteSource(const NodeId& self, crypto::Cipher cipher, netmap::RoutePolicy policy,
-              std::shared_ptr<NodeGuards> guards, Rng& rng)
-      : self_(self), cipher_(cipher), policy_(policy), guards_(std::move(guards)), rng_(rng) {}
+              std::shared_ptr<NodeGuards> guards, Rng& rng,
+              std::shared_ptr<keeper::Cards> cards = nullptr)
+      : self_(self),
+        cipher_(cipher),
+        policy_(policy),
+        guards_(std::move(guards)),
+        cards_(std::move(cards)),
+        rng_(rng) {}
 
   void set_view(netmap::ViewPtr view) { view_ = std::move(view); }
   /// What our socket can send to.
@@ -82,6 +90,8 @@ class RouteSource final : public message::Routes {
   Result<std::vector<onion::RouteHop>> draw(const NodeId& destination, unsigned relays,
                                             Now now) override;
   void refused(std::span<const onion::RouteHop> route, std::size_t hop, Now now) override {
+    // What a keeper says of a receiver behind it is about no relay.
+    if (cards_ != nullptr && hop + 1 == route.size() && cards_->find(route[hop].id)) return;
     history_.refused(route[hop].id, now, hop == 0);
     // The hop before it said so, and is passed over for as long: who frames others gains nothing.
     if (hop > 1) history_.refused(route[hop - 1].id, now, false);
@@ -94,7 +104,17 @@ class RouteSource final : public message::Routes {
   void circuit_ended(std::span<const onion::RouteHop> route, bool by_us, Duration lived,
                      Now now) override;
 
+  // keeper::Ways
+  Result<std::vector<onion::RouteHop>> to_keeper(const NodeId& keeper, bool hidden,
+                                                 Now now) override;
+  std::optional<NodeId> draw_keeper(std::span<const NodeId> others, Now now) override;
+  void built(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop, Duration took,
+             Now now) override;
+
  private:
+  Result<std::vector<onion::RouteHop>> hops_of(Result<std::vector<netmap::EntryPtr>> entries,
+                                               Now now);
+  Result<std::vector<onion::RouteHop>> to_receiver(const keeper::KnownCard& known, Now now);
   Duration unknown(int round_trips) const;
   RouteStats::Builds* builds_like(std::span<const NodeId> hops, Now now);
   std::shared_ptr<const crypto::KemPublicKey> key_of(const netmap::Entry& entry, Now now);
@@ -102,7 +122,8 @@ class RouteSource final : public message::Routes {
   const NodeId self_;
   const crypto::Cipher cipher_;
   netmap::RoutePolicy policy_;
-  const std::shared_ptr<NodeGuards> guards_;  // owners: all shards
+  const std::shared_ptr<NodeGuards> guards_;    // owners: all shards
+  const std::shared_ptr<keeper::Cards> cards_;  // the same; null: no receivers are called
   Rng& rng_;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();
   netmap::RelayHistory history_;

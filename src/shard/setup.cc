@@ -82,6 +82,7 @@ circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStoc
   out.self = setup.identity->id();
   out.memory = &setup.bound->part(memory::Part::circuits);
   out.relay = setup.options->relay;
+  out.keeper = setup.options->relay && setup.options->keeper;
   out.replays = setup.replays;
   const std::size_t circuits = setup.options->limits.circuits;
   out.circuits_max = setup.lent ? circuits : share(circuits, setup.shards);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "circuit/circuits.h"
+#include "keeper/cards.h"
+#include "keeper/registry.h"
 #include "link/dialing/dial_places.h"
 #include "link/dialing/warm_set.h"
 #include "link/endpoint.h"
@@ -51,7 +53,9 @@ struct ShardSetup {
   std::shared_ptr<message::Unfinished> unfinished = nullptr;  // owners: all shards
   std::shared_ptr<PipesOfShards> pipes = nullptr;  // owners: all shards; null: of this one alone
   std::shared_ptr<LentToShards> lent = nullptr;    // owners: all shards; null: nothing is lent
-  StateKeeper* state = nullptr;                    // what is kept over a restart; null: nothing
+  std::shared_ptr<keeper::Registry> registry = nullptr;  // owners: all shards; null: its own
+  std::shared_ptr<keeper::Cards> cards = nullptr;        // the same
+  StateKeeper* state = nullptr;  // what is kept over a restart; null: nothing
   std::shared_ptr<NodeGuards> guards = std::make_shared<NodeGuards>();  // owners: all shards
 };
 

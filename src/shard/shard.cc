@@ -64,6 +64,7 @@ Delivery refusal(const Error& error, const MessageId& id) {
 
 Shard::Shard(const ShardSetup& setup)
     : setup_(with_pipes(setup)),
+      cards_(setup.cards ? setup.cards : std::make_shared<keeper::Cards>()),
       pool_(pool_options(setup)),
       transport_(setup.identity->id(), *this, build_limiter_options(setup), dial_rules(setup)),
       routes_(setup.identity->id(), cipher_of(setup),
@@ -72,7 +73,7 @@ Shard::Shard(const ShardSetup& setup)
                .by_load = setup.by_load,
                .by_proof = setup.by_proof,
                .second_guards = setup.options->relay ? 0 : setup.options->second_guards},
-              setup.guards, *setup.rng),
+              setup.guards, *setup.rng, cards_),
       load_reports_(setup.options->relay, routes_.loads()),
       warm_(warm_rules(setup),
             {.self = setup.identity->id(),
@@ -81,6 +82,12 @@ Shard::Shard(const ShardSetup& setup)
              .guards = [this] { return routes_.guards(); },
              .dial = [this](const NodeId& peer, Now now) { return transport_.dial(peer, now); }}),
       circuits_(circuit_options(setup, stock_), pool_, *setup.rng, transport_),
+      registry_(setup.registry ? setup.registry
+                               : std::make_shared<keeper::Registry>(
+                                     setup.identity->id(), keeper::KeeperBounds{}, *setup.rng)),
+      service_(make_service()),
+      ends_(circuits_, service_.get()),
+      ports_(ends_, cards_, cipher_of(setup)),
       pipes_(std::make_unique<ShardPipes>(setup_, pool_)),
       pending_(message_options(setup).sends_max()) {}
 
@@ -98,10 +105,13 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
   message::MessagesOptions messages = message_options(shard->setup_);
   messages.pipe_listener = shard->pipes_.get();
   shard->messages_ = std::make_unique<message::Messages>(
-      std::move(messages), shard->circuits_, shard->routes_, shard->pool_, setup.bound->messages(),
-      *setup.rng, setup.identity, static_cast<message::MessageEvents&>(*shard));
+      std::move(messages), static_cast<message::Port&>(shard->ports_), shard->routes_, shard->pool_,
+      setup.bound->messages(), *setup.rng, setup.identity,
+      static_cast<message::MessageEvents&>(*shard));
   shard->pipes_->attach(*shard->messages_);
   shard->circuits_.set_events(*shard->messages_);
+  shard->circuits_.set_events(shard->ends_, circuit::EndKind::keeper);
+  shard->ports_.attach(*shard->messages_);
   shard->protection_ = std::make_unique<Protection>(
       ProtectionSetup{.shard = setup.index,
                       .shards = setup.shards,
@@ -166,6 +176,7 @@ void Shard::on_time(Now now) {
   endpoint_->on_time(now);
   circuits_.on_time(now);
   messages_->on_time(now);
+  keepers_on_time(now);
   protection_->on_time(now);
   load_reports_.tell(protection_->load(), *endpoint_, now);
   if (phase_ == Phase::running) warm_.on_time(*endpoint_, may_open_ahead(), now);
@@ -192,6 +203,7 @@ void Shard::flush(Now now) {
   if (setup_.index == 0) setup_.hub->heard(transport_.heard_at());
   messages_->pipes_are_tight(protection_->tight());
   messages_->pump(now);
+  closed_residents_.clear();
   if (may_open_ahead()) fill_stock();
   protection_->note_turn(now);
   advance_stop(now);
@@ -204,7 +216,12 @@ TimePoint Shard::next_deadline() const {
   TimePoint due =
       std::min({endpoint_->next_deadline(), circuits_.next_deadline(), messages_->next_deadline(),
                 phase_end_, told_end_, maintain_at_, show_at_, protection_->next_deadline()});
-  if (phase_ == Phase::running) due = std::min(due, warm_.next_deadline());
+  due = std::min(due, ports_.next_deadline());
+  if (service_) due = std::min(due, service_->next_deadline());
+  if (phase_ == Phase::running) {
+    due = std::min(due, warm_.next_deadline());
+    for (const auto& [id, resident] : residents_) due = std::min(due, resident->next_deadline());
+  }
   if (setup_.index == 0) {
     due = std::min({due, setup_.hub->next_deadline(), renew_at_});
     if (bootstrap_ && phase_ == Phase::running) due = std::min(due, bootstrap_->next_deadline());
@@ -258,6 +275,7 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
   message.priority = received.priority;
   message.channel = received.channel;
   message.sender = received.sender;
+  message.receiver = received.receiver;
   if (received.in_reply_to) message.in_reply_to = MessageId{*received.in_reply_to};
   if (received.reply_to) {
     message.reply_to = ReplyAddress{.circuit = received.reply_to->circuit.value,
@@ -535,6 +553,7 @@ void Shard::advance_stop(Now now) {
     messages_->pump(now);
     // What was said leaves before its circuits end.
     phase_end_ = said ? std::min(now.mono + kLookAgain, grace_end_) : now.mono;
+    if (service_) service_->stop(now);
     endpoint_->shutdown(now);
   }
   if (phase_ == Phase::leaving) {
@@ -547,6 +566,8 @@ void Shard::advance_stop(Now now) {
     phase_ = Phase::closing;
     phase_end_ = now.mono + kClosingTime;
     messages_->shutdown(now);
+    for (auto& [id, resident] : residents_) resident->close(now);
+    residents_.clear();
     circuits_.shutdown(now);
     endpoint_->shutdown(now);
   }

@@ -9,6 +9,9 @@
 #pragma once
 
 #include "base/recent_histogram.h"
+#include "keeper/ports.h"
+#include "keeper/resident.h"
+#include "keeper/service.h"
 #include "memory/bound.h"
 #include "onion/key_stock.h"
 #include "shard/circuit_transport.h"
@@ -74,6 +77,17 @@ class Shard final : public runtime::Driven,
   bool send_gossip(LinkId link, std::uint8_t type, Bytes body) override;
   void close_link(LinkId link, wire::EndCode code, Now now) override;
   void take_datagram(runtime::Received datagram, Now now) override;
+  void on_service(const std::function<void(keeper::Service&, Now)>& task, Now now) override;
+  /// A receiver of this node, all of whose circuits are here.
+  Status open_receiver(keeper::Resident::Setup setup, Now now);
+  void close_receiver(const NodeId& receiver, Now now);
+  /// Null if there is none of that id.
+  const keeper::Resident* receiver(const NodeId& id) const {
+    const auto at = residents_.find(id);
+    return at == residents_.end() ? nullptr : at->second.get();
+  }
+  const keeper::Service* keeper_service() const { return service_.get(); }
+  keeper::Cards& cards() { return *cards_; }
   /// Shard 0: makes keys and a descriptor, joins the bootstrap nodes, renews both in time.
   void start(std::vector<SocketAddress> addresses, Now now);
   /// This machine's addresses changed. Several changes in a row are one.
@@ -130,6 +144,7 @@ class Shard final : public runtime::Driven,
   template <class F>
   void call_out(std::string_view callback, F&& f);
   Result<message::SendId> enqueue(SendRequest& request, Now now);
+  void keepers_on_time(Now now);
   void renew(Now now);
   void announced(const Announcement& made, Now now);
   void look_at_clocks(Now now);
@@ -165,10 +180,12 @@ class Shard final : public runtime::Driven,
       facts ? hub.link_ready(named, *facts, now) : hub.link_closed(named, silent, now);
     }
   };
+  std::unique_ptr<keeper::Service> make_service();
   void tell_hub(const LinkEvent& event, Now now);
   void pay_hub();
 
   const ShardSetup setup_;
+  const std::shared_ptr<keeper::Cards> cards_;  // owners: all shards
   memory::BlockPool pool_;
   CircuitTransport transport_;
   RouteSource routes_;
@@ -177,9 +194,15 @@ class Shard final : public runtime::Driven,
   onion::KeyStock stock_;
   bool filling_stock_ = false;  // a worker makes keys for it
   circuit::Circuits circuits_;
+  const std::shared_ptr<keeper::Registry> registry_;  // owners: all shards
+  std::unique_ptr<keeper::Service> service_;          // null: no keeper
+  keeper::Ends ends_;
+  keeper::Ports ports_;
   std::unique_ptr<link::Endpoint> endpoint_;
   std::unique_ptr<ShardPipes> pipes_;
   std::unique_ptr<message::Messages> messages_;
+  std::map<NodeId, std::unique_ptr<keeper::Resident>> residents_;
+  std::vector<std::unique_ptr<keeper::Resident>> closed_residents_;  // until the turn is over
   std::unique_ptr<Protection> protection_;
   std::uint64_t turns_reading_used_up_ = 0;
   netmap::ViewPtr view_ = std::make_shared<netmap::View>();

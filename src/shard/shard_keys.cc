@@ -195,6 +195,7 @@ void Shard::renew(Now now) {
                         .keys = keys_,
                         .addresses = addresses_,
                         .relay = setup_.options->relay,
+                        .keeper = setup_.options->keeper,
                         .descriptor_lifetime_s =
                             static_cast<std::uint64_t>(setup_.options->descriptor_lifetime.count()),
                         .onion_key_lifetime_s =

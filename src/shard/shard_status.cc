@@ -58,6 +58,7 @@ void Shard::report(BoundedList& out, Now now) const {
   load_reports_.report(out, share(setup_.options->limits.links, setup_.shards));
   transport_.report(out, 2 * share(setup_.options->limits.circuits_building, setup_.shards));
   warm_.report(out);
+  if (service_) service_->report(out);
   memory::report("blocks of a shard", pool_options(setup_), pool_.stats(), out);
   const std::size_t sends = message_options(setup_).sends_max();
   out.push_back(bounded(Kind::table, "completions of sends", "one for each message",

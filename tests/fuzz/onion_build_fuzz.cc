@@ -71,8 +71,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // Whatever the record says, what was accepted is within the rules.
     if (accepted) {
       QUDAG_ASSERT(accepted->priority == Priority::normal);
-      QUDAG_ASSERT((accepted->next == NodeId{}) == (accepted->role == Role::destination));
-      QUDAG_ASSERT(!accepted->rider || accepted->role == Role::destination);
+      QUDAG_ASSERT((accepted->next == NodeId{}) == (accepted->role != Role::relay));
+      QUDAG_ASSERT(!accepted->rider || accepted->role != Role::relay);
     }
     return 0;
   }

@@ -32,6 +32,26 @@ TEST_F(Linking, AnIdUnderAnotherScopeIsAnotherMessage) {
   EXPECT_EQ(got.size(), 2u);
 }
 
+/// A sender chooses scope and id: it cannot find out that two receivers, or a receiver and the
+/// node, are one machine. To the same receiver it is the same message.
+TEST_F(Linking, OneIdToTwoReceiversIsTwoMessages) {
+  constexpr circuit::CircuitId kFirst{60}, kSecond{61}, kFirstAgain{62};
+  receivers = {
+      {kFirst.value, node_id(7)}, {kSecond.value, node_id(8)}, {kFirstAgain.value, node_id(7)}};
+  const auto whole = frame({.ref = 0, .size = 5, .bytes = 5, .last = true, .id = 7});
+  for (const circuit::CircuitId circuit : {kFirst, kSecond, kCircuit}) {
+    if (circuit != kCircuit) come(circuit);
+    acks.clear();
+    arrive({whole}, circuit);
+    EXPECT_EQ(acks.at(0), AckStatus::delivered);
+  }
+  come(kFirstAgain);
+  acks.clear();
+  arrive({whole}, kFirstAgain);
+  EXPECT_EQ(acks.at(0), AckStatus::duplicate);
+  EXPECT_EQ(got.size(), 3u);
+}
+
 TEST_F(Linking, APartUnderAnotherScopeStays) {
   come(kOther, 9);
   arrive({frame({.ref = 0, .size = 2000, .bytes = 800, .id = 7})});

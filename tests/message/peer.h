@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <set>
 
 namespace qudag::message::testing {
@@ -34,6 +35,10 @@ class Peer : public ::testing::Test, public Port, public Routes, public MessageE
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop>, Priority, Now,
                                    Bytes) override {
     return circuit::CircuitId{kBuilt.value + builds++};
+  }
+  std::optional<NodeId> receiver_of(circuit::CircuitId circuit) const override {
+    const auto at = receivers.find(circuit.value);
+    return at == receivers.end() ? std::nullopt : std::optional(at->second);
   }
   bool has_left(circuit::CircuitId) const override { return true; }
   std::size_t sendable(circuit::CircuitId) const override { return room_now; }
@@ -160,6 +165,7 @@ class Peer : public ::testing::Test, public Port, public Routes, public MessageE
   std::vector<std::uint64_t> credits, pongs;
   std::map<std::uint32_t, std::uint32_t> helds;
   std::vector<std::uint32_t> cancels;
+  std::map<std::uint64_t, NodeId> receivers;  // of circuits that came to one
   std::set<circuit::CircuitId> closed;
   Taken take = Taken::yes;  // what the application says
   std::vector<std::size_t> got;

@@ -187,7 +187,9 @@ TEST(Descriptor, TheReaderKeepsTheRules) {
   constexpr std::size_t kKeys = kPort + 2;
   EXPECT_EQ(changed(kFlags, std::uint32_t{0}), Errc::ok);
   EXPECT_EQ(changed(kFlags, std::uint32_t{2}), Errc::malformed) << "withdrawn, with addresses";
-  EXPECT_EQ(changed(kFlags, std::uint32_t{4}), Errc::malformed);
+  EXPECT_EQ(changed(kFlags, std::uint32_t{4}), Errc::malformed) << "a keeper that is no relay";
+  EXPECT_EQ(changed(kFlags, std::uint32_t{5}), Errc::ok);
+  EXPECT_EQ(changed(kFlags, std::uint32_t{8}), Errc::malformed);
   EXPECT_EQ(changed(kPublished, std::uint64_t{kToday + 2 * kDay}), Errc::malformed);
   EXPECT_EQ(changed(kPublished, std::uint64_t{0}), Errc::malformed) << "over seven days";
   EXPECT_EQ(changed(kPublished + 8, UINT64_MAX), Errc::malformed) << "no wrapping";

@@ -331,6 +331,15 @@ TEST(Record, EveryByteOutsideTheFieldsMustBeZero) {
     raw[1256] = static_cast<std::byte>(value);
     EXPECT_FALSE(parse_build_record(raw).has_value()) << value;
   }
+  record.role = Role::keeper;  // as a destination
+  write_build_record(record, raw);
+  ASSERT_TRUE(parse_build_record(raw).has_value());
+  EXPECT_EQ(parse_build_record(raw)->role, Role::keeper);
+  raw[1] = std::byte{4};
+  EXPECT_FALSE(parse_build_record(raw).has_value()) << "no such role";
+  record.next = {rng.bytes<32>()};
+  write_build_record(record, raw);
+  EXPECT_FALSE(parse_build_record(raw).has_value()) << "a keeper with a next hop";
   record.role = Role::relay;
   record.next = {rng.bytes<32>()};
   write_build_record(record, raw);

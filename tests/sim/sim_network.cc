@@ -64,12 +64,12 @@ void SimNode::start() {
           .make = [book = book_](Bytes raw, UnixSeconds now,
                                  Reach reach) { return book->make(raw, now, reach); }},
       world_.rng(), *this);
-  auto guards = std::make_shared<shard::NodeGuards>();
+  guards_ = std::make_shared<shard::NodeGuards>();
   if (!options_.state_dir.empty()) {
     auto state = node::State::open(options_.state_dir, log_);
     QUDAG_ASSERT(state.has_value());
     state_ = std::move(*state);
-    guards =
+    guards_ =
         std::make_shared<shard::NodeGuards>(state_->load_guards(environment_.now().unix_seconds));
   }
   auto shard = shard::Shard::create({.index = 0,
@@ -84,7 +84,7 @@ void SimNode::start() {
                                      .by_load = by_load,
                                      .by_proof = by_proof,
                                      .state = state_.get(),
-                                     .guards = guards});
+                                     .guards = guards_});
   QUDAG_ASSERT(shard.has_value());
   shard_ = std::move(*shard);
   hub_->attach({shard_.get()});

@@ -53,6 +53,13 @@ class SimNode final : public shard::ShardEnvironment {
   Host& machine() { return environment_; }
   netmap::ViewPtr view() const { return hub_->view(); }
   const Options& options() const { return options_; }
+  /// Whether it keeps that relay as a first or second hop.
+  bool keeps(const NodeId& relay) const {
+    return guards_->with([&](const netmap::Guards& guards) {
+      return guards.contains(netmap::Layer::first, relay) ||
+             guards.contains(netmap::Layer::second, relay);
+    });
+  }
   memory::Bound& bound() { return *bound_; }
   const node::SendLimiter& limiter() const { return *limiter_; }
   const memory::Bound& bound() const { return *bound_; }
@@ -123,7 +130,8 @@ class SimNode final : public shard::ShardEnvironment {
   std::unique_ptr<node::SendLimiter> limiter_;
   std::unique_ptr<memory::BlockPool> app_pool_;
   Log log_{{.level = LogLevel::off, .scrub = true, .sink = {}}};
-  std::unique_ptr<node::State> state_;  // if options name a directory
+  std::unique_ptr<node::State> state_;         // if options name a directory
+  std::shared_ptr<shard::NodeGuards> guards_;  // owners: this, the shard
   std::unique_ptr<shard::GossipHub> hub_;
   std::unique_ptr<shard::Shard> shard_;
   int life_ = 0;

@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint8_t kVersion = 1;
 constexpr std::uint32_t kFlagRelay = 1;
 constexpr std::uint32_t kFlagWithdrawn = 2;
+constexpr std::uint32_t kFlagKeeper = 4;
 constexpr UnixSeconds kLifetimeMax =
     std::chrono::duration_cast<std::chrono::seconds>(limits::kDescriptorLifetimeMax).count();
 
@@ -26,6 +27,7 @@ static_assert(kFixedBytes + limits::kDescriptorAddressesMax * kAddressBytes +
 
 /// The rule that is broken, or empty.
 std::string_view check_rules(const Descriptor& d) {
+  if (d.keeper && !d.relay) return "a keeper is a relay";
   if (d.withdrawn) {
     if (d.relay || d.capacity_kib_s != 0 || !d.addresses.empty() || !d.onion_keys.empty()) {
       return "a withdrawn one has no addresses, keys, capacity and is no relay";
@@ -88,7 +90,8 @@ std::vector<std::byte> encode_unsigned(const Descriptor& d) {
   out.put(d.identity);
   out.u64(d.published);
   out.u64(d.expires);
-  out.u32((d.relay ? kFlagRelay : 0) | (d.withdrawn ? kFlagWithdrawn : 0));
+  out.u32((d.relay ? kFlagRelay : 0) | (d.withdrawn ? kFlagWithdrawn : 0) |
+          (d.keeper ? kFlagKeeper : 0));
   out.u32(d.capacity_kib_s);
   out.u16(d.version_min);
   out.u16(d.version_max);
@@ -145,8 +148,10 @@ Result<Descriptor> parse(Bytes raw, UnixSeconds now) {
   in.take(crypto::kSignatureSize);
   if (!in.done()) return fail(Errc::malformed, "length");
 
-  if ((flags & ~(kFlagRelay | kFlagWithdrawn)) != 0) return fail(Errc::malformed, "flags");
+  if ((flags & ~(kFlagRelay | kFlagWithdrawn | kFlagKeeper)) != 0)
+    return fail(Errc::malformed, "flags");
   d.relay = (flags & kFlagRelay) != 0;
+  d.keeper = (flags & kFlagKeeper) != 0;
   d.withdrawn = (flags & kFlagWithdrawn) != 0;
   if (const auto broken = check_rules(d); !broken.empty()) {
     return fail(Errc::malformed, std::string(broken));

@@ -37,6 +37,7 @@ struct DescriptorFacts {
   UnixSeconds published = 0;
   UnixSeconds expires = 0;
   bool relay = false;
+  bool keeper = false;  // a relay at which receivers wait
   /// The node has stopped: no addresses, no keys, and no relay. It keeps the place of what it
   /// withdraws until that would have ended.
   bool withdrawn = false;

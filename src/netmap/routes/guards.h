@@ -18,6 +18,7 @@
 #include "base/rng.h"
 #include "base/time.h"
 #include "netmap/routes/first_hops.h"
+#include "netmap/routes/thirds.h"
 
 #include <qudag/address.h>
 
@@ -104,6 +105,7 @@ class Guards {
   static Result<Guards> parse(Bytes raw, UnixSeconds now);
 
   FirstHops circuits;  // told by who builds them
+  Thirds thirds;       // of circuits to keepers
   struct Choices {
     std::uint64_t least = 0;  // the least loaded of several
     std::uint64_t only = 0;   // one guard suited

@@ -30,7 +30,7 @@ const NodeId& id_of(const EntryPtr& entry) { return entry->descriptor.id; }
 class Route {
  public:
   Route(const View& view, const NodeId& self, const NodeId& destination, const RoutePolicy& policy,
-        Guards& guards, const RelayHistory& history, Now now, Rng& rng)
+        Guards& guards, const RelayHistory& history, Now now, Rng& rng, bool to_keeper)
       : view_(view),
         destination_(destination),
         reachable_by_(families_at(view, destination)),
@@ -40,6 +40,7 @@ class Route {
         now_(now),
         rng_(rng),
         relays_(view, self, policy, history, now, rng),
+        to_keeper_(to_keeper),
         policy_of_guards_(without_proof(policy)),
         any_relays_(view, self, policy_of_guards_, history, now, rng) {}
 
@@ -68,6 +69,13 @@ class Route {
   /// at last done without regard to them. Descriptors do not say it all: perhaps a relay has
   /// another family all the same.
   Entries through(const Entries& begin, unsigned count) {
+    if (to_keeper_ && begin.size() + 1 == count) {
+      EntryPtr third = third_behind(begin, count);
+      if (third == nullptr) return {};
+      Entries route = begin;
+      route.push_back(std::move(third));
+      return route;
+    }
     constexpr unsigned kTries = 8;
     for (unsigned i = 0; i <= kTries; ++i) {
       Entries route = begin;
@@ -79,6 +87,36 @@ class Route {
       if (route.size() == count) return route;
     }
     return {};
+  }
+
+  /// Of those that are kept for that keeper, any that suits; a new one while there are fewer.
+  EntryPtr third_behind(const Entries& others, unsigned count) {
+    Entries kept;
+    for (const NodeId& id : guards_.thirds.of(destination_, now_)) {
+      EntryPtr entry = view_.find_shared(id);
+      if (entry == nullptr || !relays_.is_relay(id) || !is_healthy(entry)) {
+        guards_.thirds.failed(destination_, id);
+      } else if (relays_.suits(*entry, others) && links_with(*entry, others, count)) {
+        kept.push_back(std::move(entry));
+      }
+    }
+    if (!guards_.thirds.has_place(destination_) && !kept.empty()) {
+      return kept[rng_.below(kept.size())];
+    }
+    Entries none_twice = others;
+    none_twice.insert(none_twice.end(), kept.begin(), kept.end());
+    EntryPtr drawn;
+    for (const bool linked : {true, false}) {
+      if (drawn != nullptr) break;
+      drawn = relays_.draw(none_twice, [&](const Entry& entry) {
+        return entry.descriptor.id == destination_ || (linked && !links_with(entry, others, count));
+      });
+    }
+    if (drawn == nullptr) return kept.empty() ? nullptr : kept[rng_.below(kept.size())];
+    if (guards_.thirds.has_place(destination_)) {
+      guards_.thirds.add(destination_, id_of(drawn), now_, rng_);
+    }
+    return drawn;
   }
 
   /// Of `count` relays, the one behind `others`.
@@ -308,16 +346,14 @@ class Route {
   const Now now_;
   Rng& rng_;
   const RelayDraw relays_;
+  const bool to_keeper_;
   const RoutePolicy policy_of_guards_;
   const RelayDraw any_relays_;  // for the lists
 };
 
-}  // namespace
-
-Result<std::vector<EntryPtr>> draw_route(const View& view, const NodeId& self,
-                                         const NodeId& destination, unsigned relays,
-                                         const RoutePolicy& policy, Guards& guards,
-                                         const RelayHistory& history, Now now, Rng& rng) {
+Result<std::vector<EntryPtr>> draw(const View& view, const NodeId& self, const NodeId& destination,
+                                   unsigned relays, const RoutePolicy& policy, Guards& guards,
+                                   const RelayHistory& history, Now now, Rng& rng, bool to_keeper) {
   if (relays > limits::kRelaysMax) return fail(Errc::invalid_argument, "at most 5 relays");
   if (destination == self) return fail(Errc::invalid_argument, "the destination is this node");
   EntryPtr last = view.find_shared(destination);
@@ -328,11 +364,43 @@ Result<std::vector<EntryPtr>> draw_route(const View& view, const NodeId& self,
 
   std::vector<EntryPtr> route;
   if (relays > 0) {
-    route = Route(view, self, destination, policy, guards, history, now, rng).draw(relays);
+    route =
+        Route(view, self, destination, policy, guards, history, now, rng, to_keeper).draw(relays);
     if (route.empty()) return fail(Errc::no_route);
   }
   route.push_back(std::move(last));
   return route;
+}
+
+}  // namespace
+
+Result<std::vector<EntryPtr>> draw_route(const View& view, const NodeId& self,
+                                         const NodeId& destination, unsigned relays,
+                                         const RoutePolicy& policy, Guards& guards,
+                                         const RelayHistory& history, Now now, Rng& rng) {
+  return draw(view, self, destination, relays, policy, guards, history, now, rng, false);
+}
+
+Result<std::vector<EntryPtr>> draw_keeper_route(const View& view, const NodeId& self,
+                                                const NodeId& keeper, const RoutePolicy& policy,
+                                                Guards& guards, const RelayHistory& history,
+                                                Now now, Rng& rng) {
+  return draw(view, self, keeper, kKeeperRelays, policy, guards, history, now, rng, true);
+}
+
+EntryPtr draw_keeper(const View& view, const NodeId& self, std::span<const NodeId> others,
+                     const RoutePolicy& policy, const RelayHistory& history, Now now, Rng& rng) {
+  const RelayDraw relays(view, self, policy, history, now, rng);
+  Entries others_known;
+  for (const NodeId& id : others) {
+    if (EntryPtr entry = view.find_shared(id)) others_known.push_back(std::move(entry));
+  }
+  const auto never = [&](const Entry& entry) {
+    return !entry.descriptor.keeper ||
+           std::ranges::find(others, entry.descriptor.id) != others.end();
+  };
+  EntryPtr drawn = relays.draw(others_known, never);
+  return drawn != nullptr ? drawn : relays.draw({}, never);
 }
 
 }  // namespace qudag::netmap

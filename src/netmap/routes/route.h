@@ -15,6 +15,7 @@
 #include "netmap/routes/history.h"
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace qudag::netmap {
@@ -56,5 +57,18 @@ Result<std::vector<EntryPtr>> draw_route(const View& view, const NodeId& self,
                                          const NodeId& destination, unsigned relays,
                                          const RoutePolicy& policy, Guards& guards,
                                          const RelayHistory& history, Now now, Rng& rng);
+
+/// Three relays, then a keeper: as draw_route(), and the third is one of few that are kept for that
+/// keeper. Nothing that a keeper says moves the first two: a guard that is the keeper is replaced
+/// by another of the list.
+inline constexpr unsigned kKeeperRelays = 3;
+Result<std::vector<EntryPtr>> draw_keeper_route(const View& view, const NodeId& self,
+                                                const NodeId& keeper, const RoutePolicy& policy,
+                                                Guards& guards, const RelayHistory& history,
+                                                Now now, Rng& rng);
+/// A keeper by weight, none of `others`, nor ourselves, nor in the network of one of them unless
+/// there is no other; null: there is none.
+EntryPtr draw_keeper(const View& view, const NodeId& self, std::span<const NodeId> others,
+                     const RoutePolicy& policy, const RelayHistory& history, Now now, Rng& rng);
 
 }  // namespace qudag::netmap

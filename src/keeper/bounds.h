@@ -1,0 +1,44 @@
+// What a keeper, a receiver and a caller hold at most, and what is done beyond it. Every peer is a
+// stranger, so each number has an owner and an answer.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace qudag::keeper {
+
+/// Of a keeper, all shards together: 256 bytes for an inbox, so 1 MiB.
+struct KeeperBounds {
+  std::size_t inboxes = 4'096;          // then REGISTER: no room
+  std::size_t controls = 1'024;         // the same
+  std::size_t standbys = 16;            // of one control circuit; then the circuit ends
+  std::size_t splices = 64;             // of one inbox, offers included; then NO busy
+  std::size_t joins_inbox = 16;         // that wait for a standby of one inbox; then NO busy
+  std::size_t joins = 512;              // of all inboxes: 4.8 KB each, so 2.4 MiB
+  std::uint64_t joins_per_second = 10;  // of one inbox; then NO too fast
+  std::uint64_t joins_burst = 50;
+};
+
+/// Of one circuit of a caller, in a minute; then NO too fast.
+inline constexpr unsigned kJoinsPerMinute = 6;
+/// Of a conversation that is over, by the half that has not heard it; then the circuit ends. Twice
+/// what two windows of credit let be under way.
+inline constexpr std::size_t kDroppedBytesMax = 8 << 20;
+/// Words of the keeper that a peer does not read; then its circuit ends.
+inline constexpr std::size_t kUnreadBytesMax = 64 * 1024;
+/// How long a registration is good without its control circuit: until then callers hear `away`.
+inline constexpr std::chrono::seconds kAwayMax = std::chrono::hours(24);
+
+/// What an end of a circuit at a keeper takes here, besides the circuit.
+inline constexpr std::size_t kEndBytes = 768;
+
+// A receiver.
+inline constexpr std::size_t kStandbysLeast = 2, kStandbysMost = 8, kLowStandbysMost = 2;
+/// Builds of one receiver, whatever its keepers say or break: so many, then one in five seconds.
+inline constexpr std::uint64_t kBuildsBurst = 8;
+inline constexpr std::chrono::seconds kBuildEvery{5};
+inline constexpr std::size_t kTunnelsMax = 64;  // of one receiver; then DECLINE
+inline constexpr std::size_t kHailsSeenMax = 262'144;
+
+}  // namespace qudag::keeper

@@ -1,0 +1,73 @@
+#include "keeper/cards.h"
+
+#include <algorithm>
+
+namespace qudag::keeper {
+namespace {
+
+/// A keeper that failed is asked again as any other after so long.
+constexpr Duration kFailedFor = std::chrono::minutes(1);
+
+}  // namespace
+
+Status Cards::add(const Card& card) {
+  if (card.places.empty() || card.places.size() > kKeepersMax) {
+    return fail(Errc::malformed, "a card has 1 to 3 keepers");
+  }
+  auto key = crypto::KemPublicKey::import(card.inbox_key);
+  if (!key) return fail(Errc::malformed, "the inbox key of the card");
+  auto known = std::make_shared<KnownCard>(
+      KnownCard{card, std::make_shared<const crypto::KemPublicKey>(std::move(*key))});
+  const std::lock_guard lock(mutex_);
+  const auto [at, first] = cards_.try_emplace(card.receiver);
+  at->second = {.known = std::move(known)};
+  if (!first) return {};
+  order_.push_back(card.receiver);
+  if (order_.size() > kCardsMax) {
+    cards_.erase(order_.front());
+    order_.pop_front();
+  }
+  return {};
+}
+
+KnownCardPtr Cards::find(const NodeId& receiver) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = cards_.find(receiver);
+  return at == cards_.end() ? nullptr : at->second.known;
+}
+
+const Card::Place& Cards::pick(const KnownCard& known, Rng& rng, Now now) const {
+  const auto& places = known.card.places;
+  const std::lock_guard lock(mutex_);
+  const auto at = cards_.find(known.card.receiver);
+  const auto failed_at = [&](std::size_t i) {
+    const bool same = at != cards_.end() && at->second.known.get() == &known;
+    const TimePoint when = same ? at->second.failed[i] : TimePoint{};
+    return when == TimePoint{} || now.mono - when >= kFailedFor ? TimePoint{} : when;
+  };
+  // From any of them on, so that those that did not fail are equal.
+  const std::size_t begin = rng.below(places.size());
+  std::size_t best = begin;
+  for (std::size_t n = 1; n < places.size(); ++n) {
+    const std::size_t i = (begin + n) % places.size();
+    if (failed_at(i) < failed_at(best)) best = i;
+  }
+  return places[best];
+}
+
+void Cards::failed(const NodeId& receiver, const NodeId& keeper, Now now) {
+  const std::lock_guard lock(mutex_);
+  const auto at = cards_.find(receiver);
+  if (at == cards_.end()) return;
+  const auto& places = at->second.known->card.places;
+  const auto place = std::ranges::find(places, keeper, &Card::Place::keeper);
+  if (place == places.end()) return;
+  at->second.failed[static_cast<std::size_t>(place - places.begin())] = now.mono;
+}
+
+std::size_t Cards::size() const {
+  const std::lock_guard lock(mutex_);
+  return cards_.size();
+}
+
+}  // namespace qudag::keeper

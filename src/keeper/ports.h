@@ -1,0 +1,141 @@
+// Where messages meet tunnels: a message::Port of which some circuits are this shard's own and some
+// are tunnels over a keeper, which look to messages like circuits with smaller payloads.
+//
+// A route whose last hop is a receiver of a known card is a call: build() makes a hail of the
+// messages that ride, joins at the keeper before it, and says that the tunnel is built when the
+// answer has opened. Tunnels of receivers of this node come in by open().
+//
+// A tunnel has an id of its own that no circuit has (bit 31, which is free in those) and that is
+// never used again. So a reply to what came over a standby never reaches the standby's next caller.
+//
+// Owned by a shard, used on its thread only.
+#pragma once
+
+#include "keeper/cards.h"
+#include "keeper/ends.h"
+#include "keeper/hail.h"
+#include "keeper/states.h"
+#include "message/port.h"
+
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+namespace qudag::keeper {
+
+/// Who has the standbys of a tunnel that came to this node.
+class TunnelHost {
+ public:
+  virtual ~TunnelHost() = default;
+  /// Messages want no more of it.
+  virtual void leave(circuit::CircuitId standby, Now now) = 0;
+};
+
+struct PortsStats {
+  std::uint64_t calls = 0, joined = 0, calls_refused = 0, answers_bad = 0, payloads_bad = 0;
+  std::uint64_t tunnels = 0;  // now
+};
+
+class Ports final : public message::Port, private Owner {
+ public:
+  Ports(Ends& ends, std::shared_ptr<Cards> cards, crypto::Cipher cipher)
+      : ends_(ends), plain_(ends.circuits()), cards_(std::move(cards)), cipher_(cipher) {}
+
+  /// Who hears of tunnels as of circuits: messages. Before the first of them.
+  void attach(circuit::CircuitEvents& above) { above_ = &above; }
+
+  static bool is_tunnel(circuit::CircuitId id) { return (id.value & kTunnelBit) != 0; }
+
+  // Of a receiver.
+  /// A tunnel over that standby, and then its first frames.
+  circuit::CircuitId open(TunnelHost& host, const NodeId& receiver, circuit::CircuitId standby,
+                          Priority priority, Tunnel keys);
+  void begin(circuit::CircuitId tunnel, Bytes frames, Now now);
+  /// A payload of it; false: it is not the next one of the caller, and the tunnel is over.
+  [[nodiscard]] bool take(circuit::CircuitId tunnel, memory::Block payload, std::size_t& work,
+                          Now now);
+  void sendable_again(circuit::CircuitId tunnel, Now now);
+  /// It has ended, and messages hear of it.
+  void ended(circuit::CircuitId tunnel, const Error& why, Now now);
+
+  // message::Port
+  Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Priority priority,
+                                   Now now, Bytes rider) override;
+  std::size_t rider_room(std::size_t hops) const override { return plain_.rider_room(hops); }
+  std::size_t rider_room_of(std::span<const onion::RouteHop> route) const override;
+  std::size_t payload_bytes(circuit::CircuitId circuit, Priority priority) const override;
+  memory::Block payload_block(Priority priority) override { return plain_.payload_block(priority); }
+  memory::Block payload_block_of(circuit::CircuitId circuit, Priority priority) override;
+  std::optional<NodeId> receiver_of(circuit::CircuitId circuit) const override;
+  unsigned legs(circuit::CircuitId circuit) const override;
+  bool has_left(circuit::CircuitId circuit) const override;
+  std::size_t sendable(circuit::CircuitId circuit) const override;
+  void send(circuit::CircuitId circuit, memory::Block payload, Now now) override;
+  LinkId link_of(circuit::CircuitId circuit) const override;
+  std::size_t held(circuit::CircuitId circuit) const override;
+  std::size_t failed_hop() const override;
+  void close(circuit::CircuitId circuit, Now now) override { close(circuit, How::close, now); }
+  void give_up(circuit::CircuitId circuit, Now now) override { close(circuit, How::give_up, now); }
+  void lost_race(circuit::CircuitId circuit, Now now) override {
+    close(circuit, How::lost_race, now);
+  }
+
+  void on_time(Now now);
+  TimePoint next_deadline() const { return deadlines_.earliest(); }
+  PortsStats stats() const;
+
+ private:
+  static constexpr std::uint64_t kTunnelBit = std::uint64_t{1} << 31;
+  enum class How : std::uint8_t { close, give_up, lost_race };
+
+  struct Line {
+    circuit::CircuitId tunnel;
+    circuit::CircuitId circuit;
+    Priority priority = Priority::normal;
+    NodeId receiver;
+    std::optional<Tunnel> keys;  // once it is joined
+    TunnelHost* host = nullptr;  // of a receiver of ours; else it is a call
+    // Of a call.
+    CallState state = CallState::building;
+    NodeId keeper;
+    std::size_t hops = 0;  // of its route, the receiver included
+    Call call;
+    wire::KeeperStream stream;
+    TimePoint asked{};
+    DeadlineHook deadline_hook;
+  };
+
+  circuit::CircuitId next_id();
+  Line* find(circuit::CircuitId tunnel) const;
+  Line* line_of(circuit::CircuitId circuit) const;
+  circuit::CircuitId inner(circuit::CircuitId circuit) const;
+  Result<circuit::CircuitId> call(const KnownCard& known, std::span<const onion::RouteHop> route,
+                                  Priority priority, Bytes frames, Now now);
+  void close(circuit::CircuitId circuit, How how, Now now);
+  void erase(Line& line);
+  void end_call(Line& line, const Error& why, std::size_t failed_hop, Now now);
+
+  // Owner: the circuits of calls.
+  void on_built(circuit::CircuitId circuit, Duration took, Now now) override;
+  std::size_t on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) override;
+  void on_sendable(circuit::CircuitId circuit, Now now) override;
+  void on_draining(circuit::CircuitId circuit, bool stops, Now now) override;
+  void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
+  bool on_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame, Now now);
+  bool on_joined(Line& line, const wire::JoinedFrame& frame, Now now);
+  bool on_no(Line& line, const wire::NoFrame& frame, Now now);
+
+  Ends& ends_;
+  message::CircuitsPort plain_;
+  const std::shared_ptr<Cards> cards_;  // owners: all shards
+  const crypto::Cipher cipher_;         // of the tunnels of our calls
+  circuit::CircuitEvents* above_ = nullptr;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Line>> lines_;  // by tunnel
+  std::unordered_map<std::uint64_t, Line*> calls_;                  // by circuit
+  DeadlineHeap<Line> deadlines_;                                    // of calls without an answer
+  std::uint64_t ids_ = 0;
+  std::optional<std::size_t> failed_hop_;  // of the call whose end is being told
+  PortsStats stats_;
+};
+
+}  // namespace qudag::keeper

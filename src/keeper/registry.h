@@ -1,0 +1,145 @@
+// Who waits at a keeper: inboxes, the control circuits that registered them, their standbys, and
+// callers for whom there is no standby yet.
+//
+// One for all shards of a node: a caller's circuit ends on whichever shard its last link has, and
+// is joined to a standby of its own shard if there is one. Any thread; a short lock for each
+// REGISTER, STANDBY and JOIN, none for a payload.
+//
+// Memory: bounded by KeeperBounds. An inbox whose control circuit ended is remembered as away until
+// its time is over or its place is needed.
+#pragma once
+
+#include "base/bounded.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "circuit/circuits.h"
+#include "keeper/bounds.h"
+#include "sync/token_bucket.h"
+#include "wire/keeper_frames.h"
+
+#include <qudag/address.h>
+
+#include <compare>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace qudag::keeper {
+
+/// One end of a circuit at this node.
+struct EndRef {
+  unsigned shard = 0;
+  circuit::CircuitId circuit;
+  auto operator<=>(const EndRef&) const = default;
+};
+
+struct Splice;
+
+/// A JOIN on its way to a standby.
+struct Join {
+  EndRef caller;
+  wire::InboxId inbox{};
+  std::uint32_t effort = 0;
+  bool low = false;                // of low priority: it needs a standby of that
+  std::vector<std::byte> hail;     // kHailBytes
+  std::shared_ptr<Splice> splice;  // owners: this, the two ends
+};
+
+struct RegistryStats {
+  std::uint64_t inboxes = 0, controls = 0, standbys_idle = 0, splices = 0, joins_waiting = 0;
+};
+
+class Registry {
+ public:
+  /// `keeper`: this node's id, which is part of every inbox id.
+  Registry(const NodeId& keeper, const KeeperBounds& bounds, Rng& rng)
+      : keeper_(keeper), bounds_(bounds), rng_(rng) {}
+
+  // ---- control circuits
+  struct Added {
+    wire::RegisteredFrame answer;
+    std::vector<EndRef> replaced;  // circuits that had registered one of them before
+  };
+  Added add(const EndRef& control, std::span<const wire::InboxEntry> inboxes, Now now);
+  /// Of an inbox that this circuit registered; false: it did not.
+  bool revoke(const EndRef& control, const wire::OwnerSecret& owner);
+  /// The circuit has ended: its inboxes are away, and these idle standbys are nobody's.
+  std::vector<EndRef> drop_control(const EndRef& control, Now now);
+
+  // ---- standbys
+  struct Waits {
+    bool ok = false;           // false: no such binding, or too many
+    std::optional<Join> join;  // a caller that waited: offer it there at once
+  };
+  Waits wait(const EndRef& standby, const wire::Binding& binding, bool low);
+  /// The same of one that has declined.
+  Waits wait_again(const EndRef& standby);
+  /// Its circuit has ended, in whatever state.
+  void forget(const EndRef& standby);
+  /// An offer or a splice is over.
+  void splice_ended(const wire::InboxId& inbox);
+
+  // ---- callers
+  struct Joining {
+    enum class How : std::uint8_t { no_inbox, away, too_fast, busy, offered, waits } how;
+    std::optional<Join> join{};  // offered: to this standby
+    EndRef standby{};
+    std::optional<EndRef> control{};  // waits: to be knocked at
+    wire::KnockFrame knock{};
+    std::uint16_t wait_seconds = 0;
+  };
+  Joining join(Join&& join, Now now);
+  /// One that waits. False: it does not, or not any more.
+  bool give_up(const EndRef& caller, const wire::InboxId& inbox);
+
+  RegistryStats stats() const;
+  void report(BoundedList& out) const;
+
+ private:
+  struct Control {
+    wire::Binding binding{};
+    std::vector<wire::InboxId> inboxes;
+    std::vector<EndRef> idle[2];  // normal, low
+    std::size_t standbys = 0;     // in any state
+  };
+  struct Inbox {
+    std::optional<EndRef> control;  // none: away
+    TimePoint until{};              // while away
+    std::size_t splices = 0;
+    std::size_t splices_max = 0;
+    sync::TokenBucket joins;
+    std::deque<Join> waiting;
+  };
+  struct Standby {
+    wire::Binding binding{};
+    bool low = false;
+    bool idle = false;
+  };
+
+  Waits wait_with(Control& control, const EndRef& standby, Standby& record);
+  bool make_room();
+  void erase(std::map<wire::InboxId, Inbox>::iterator at);
+  Control* control_of(const wire::Binding& binding);
+  std::optional<EndRef> take_idle(Control& control, bool low, unsigned shard);
+
+  const NodeId keeper_;
+  const KeeperBounds bounds_;
+  mutable std::mutex mutex_;
+  Rng& rng_;
+  std::map<wire::InboxId, Inbox> inboxes_;
+  std::set<std::pair<TimePoint, wire::InboxId>> away_;  // by the end of their time
+  std::map<EndRef, Control> controls_;
+  std::map<wire::Binding, EndRef> bindings_;
+  std::map<EndRef, Standby> standbys_;
+  std::size_t waiting_ = 0;
+  std::size_t splices_ = 0;
+};
+
+}  // namespace qudag::keeper

@@ -1,0 +1,533 @@
+// Steps of on_time(): keepers that are missing -> for each: its control circuit, its standbys,
+// signs of life. The rest is what keepers say.
+#include "keeper/resident.h"
+
+#include "base/secret.h"
+#include "crypto/kdf.h"
+#include "keeper/say.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+namespace qudag::keeper {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kLookEvery = 1s;
+constexpr Duration kFirstRetry = 1s, kLongestRetry = 60s;
+/// From the build of a control circuit to REGISTERED, and from PING to PONG.
+constexpr Duration kAnswerMax = 25s;
+constexpr Duration kControlPing = 60s, kStandbyPing = 240s;
+constexpr Duration kStandbyAge = 12h;
+constexpr Duration kKeyAge = 24h, kKeyKept = 48h;
+constexpr Duration kPeakTime = 10min;
+// A keeper that is lost so often in so long, or away for so long, is replaced: one a day.
+constexpr std::size_t kLostMax = 3;
+constexpr Duration kLostIn = 10min, kAwayFor = 10min, kReplaceEvery = 24h;
+constexpr std::uint64_t kBuildCost = kBuildEvery.count();
+
+template <class State, class Event>
+bool step(State& state, Event event) {
+  const auto next = after(state, event);
+  if (next) state = *next;
+  return next.has_value();
+}
+
+bool is_frames(Bytes payload) {
+  return payload.front() == static_cast<std::byte>(wire::KeeperPayload::frames);
+}
+
+}  // namespace
+
+Resident::Resident(Setup setup, const Parts& parts, crypto::KemKeyPair key, Now now)
+    : setup_(std::move(setup)),
+      parts_(parts),
+      seen_(kHailsSeenMax),
+      builds_(1, kBuildsBurst * kBuildCost, now.mono),
+      peak_at_(now.mono) {
+  parts_.rng.fill(master_.span());
+  keys_.push_front({std::move(key), now.mono});
+}
+
+Result<std::unique_ptr<Resident>> Resident::make(Setup setup, const Parts& parts, Now now) {
+  auto key = crypto::KemKeyPair::generate();
+  if (!key) return std::unexpected(key.error());
+  return std::unique_ptr<Resident>(new Resident(std::move(setup), parts, std::move(*key), now));
+}
+
+/// Something between three quarters and five quarters of it.
+Duration Resident::about(Duration time) {
+  const auto whole = static_cast<std::uint64_t>(time.count());
+  return Duration(static_cast<Duration::rep>(whole - whole / 4 + parts_.rng.below(whole / 2 + 1)));
+}
+
+Resident::Place Resident::find(circuit::CircuitId circuit) {
+  for (Post& post : posts_) {
+    if (post.control == circuit) return {&post, nullptr};
+    const auto at = post.standbys.find(circuit.value);
+    if (at != post.standbys.end()) return {&post, &at->second};
+  }
+  return {};
+}
+
+// ---- time ---------------------------------------------------------------------------------------
+
+void Resident::on_time(Now now) {
+  if (closed_ || now.mono < look_at_) return;
+  look_at_ = now.mono + kLookEvery;
+  if (now.mono - keys_.front().made >= kKeyAge) {
+    if (auto key = crypto::KemKeyPair::generate()) {
+      keys_.push_front({std::move(*key), now.mono});
+      tell_card();
+    }
+  }
+  while (now.mono - keys_.back().made >= kKeyKept && keys_.size() > 1) keys_.pop_back();
+  if (now.mono - peak_at_ >= kPeakTime) {
+    peak_before_ = std::exchange(peak_, tunnels_);
+    peak_at_ = now.mono;
+  }
+  replace_lost(now);
+  fill_posts(now);
+  // Who can be called now comes first: a keeper that is gone does not use up its builds.
+  for (const bool registered : {true, false}) {
+    for (Post& post : posts_) {
+      if ((post.state == ControlState::registered) == registered) look_after(post, now);
+    }
+  }
+}
+
+TimePoint Resident::next_deadline() const { return closed_ ? kNever : look_at_; }
+
+void Resident::fill_posts(Now now) {
+  const std::size_t most =
+      setup_.at.empty() ? std::min(setup_.keepers, kKeepersMax) : setup_.at.size();
+  while (posts_.size() < most) {
+    std::optional<NodeId> keeper;
+    if (setup_.at.empty()) {
+      std::vector<NodeId> others;
+      for (const Post& post : posts_) others.push_back(post.keeper);
+      keeper = parts_.ways.draw_keeper(others, now);
+    } else {
+      keeper = setup_.at[posts_.size()];
+    }
+    if (!keeper) return;
+    Post& post = posts_.emplace_back();
+    post.keeper = *keeper;
+    std::array<std::byte, NodeId::kSize + 4> context;
+    ByteWriter writer(context);
+    writer.put(keeper->bytes);
+    writer.u32(number_++);
+    const Key256 owner = crypto::hkdf_expand_key(master_, "owner", context);
+    std::ranges::copy(owner.span(), post.owner.begin());
+    post.inbox = inbox_id(post.keeper, post.owner);
+    post.away_since = now.mono;
+  }
+}
+
+/// One that is lost again and again, or gone. Not more than one a day: a keeper that is attacked
+/// for being ours does not walk us through all others.
+void Resident::replace_lost(Now now) {
+  if (!setup_.at.empty()) return;
+  if (replaced_any_ && now.mono - replaced_at_ < kReplaceEvery) return;
+  for (auto at = posts_.begin(); at != posts_.end(); ++at) {
+    while (!at->lost.empty() && now.mono - at->lost.front() >= kLostIn) at->lost.pop_front();
+    const bool away =
+        at->state != ControlState::registered && now.mono - at->away_since >= kAwayFor;
+    if (at->lost.size() < kLostMax && !away) continue;
+    // Only if there is another one to go to.
+    std::vector<NodeId> others;
+    for (const Post& post : posts_) others.push_back(post.keeper);
+    if (!parts_.ways.draw_keeper(others, now)) return;
+    drop(*at, now);
+    posts_.erase(at);
+    replaced_any_ = true;
+    replaced_at_ = now.mono;
+    ++stats_.replaced;
+    return tell_card();
+  }
+}
+
+void Resident::look_after(Post& post, Now now) {
+  switch (post.state) {
+    case ControlState::none:
+      return build_control(post, now);
+    case ControlState::building:
+    case ControlState::registering:
+      if (now.mono - post.asked >= kAnswerMax) end(post.control, now);
+      return;
+    case ControlState::lost:
+      if (now.mono >= post.retry_at) {
+        static_cast<void>(step(post.state, ControlEvent::retry));
+        build_control(post, now);
+      }
+      return;
+    case ControlState::registered:
+      break;
+  }
+  keep_signs_of_life(post, now);
+  std::size_t normal = 0, low = 0;
+  for (const auto& [id, standby] : post.standbys) {
+    if (!standby.worn) ++(standby.priority == Priority::low ? low : normal);
+  }
+  for (; normal < wanted(post) && post.standbys.size() < post.standbys_max; ++normal) {
+    if (!may_build(now)) return;
+    build_standby(post, Priority::normal, now);
+  }
+  for (; low < std::min(post.knocked[1], kLowStandbysMost); ++low) {
+    if (post.standbys.size() >= post.standbys_max || !may_build(now)) return;
+    build_standby(post, Priority::low, now);
+  }
+  post.knocked[0] = 0;
+}
+
+/// As many as were at once in conversations lately, and one: callers that come one after the other
+/// find one that waits, and make us build nothing.
+std::size_t Resident::wanted(const Post& post) const {
+  std::size_t joined = 0;
+  for (const auto& [id, standby] : post.standbys) {
+    joined += standby.state == StandbyState::joined ? 1 : 0;
+  }
+  const std::size_t usual =
+      std::clamp(std::max(peak_, peak_before_) + 1, kStandbysLeast, kStandbysMost);
+  return std::max({usual, joined + 1, joined + post.knocked[0]});
+}
+
+void Resident::keep_signs_of_life(Post& post, Now now) {
+  if (now.mono >= post.pong_by) return end(post.control, now);
+  if (now.mono >= post.ping_at) {
+    post.ping_at = now.mono + about(kControlPing);
+    if (post.pong_by == kNever) post.pong_by = now.mono + kAnswerMax;
+    if (!tell(post.control, Priority::normal, wire::KeeperPing{parts_.rng.u64()}, now)) return;
+  }
+  std::vector<std::pair<circuit::CircuitId, bool>> due;  // and whether it is old
+  for (auto& [id, standby] : post.standbys) {
+    if (standby.state == StandbyState::building && now.mono - standby.asked >= kAnswerMax) {
+      due.emplace_back(circuit::CircuitId{id}, true);
+    }
+    if (standby.state != StandbyState::waiting) continue;
+    const bool over = standby.worn || now.mono >= standby.old_at;
+    if (!over && now.mono < standby.ping_at) continue;
+    standby.ping_at = now.mono + about(kStandbyPing);
+    due.emplace_back(circuit::CircuitId{id}, over);
+  }
+  for (const auto& [circuit, over] : due) {
+    if (over) {
+      end(circuit, now);
+    } else {
+      const Place place = find(circuit);
+      if (!place) continue;
+      static_cast<void>(
+          tell(circuit, place.standby->priority, wire::KeeperPing{parts_.rng.u64()}, now));
+    }
+  }
+}
+
+// ---- building -----------------------------------------------------------------------------------
+
+bool Resident::may_build(Now now) { return builds_.take(kBuildCost, now.mono); }
+
+void Resident::build_control(Post& post, Now now) {
+  if (!may_build(now)) return;
+  auto route = parts_.ways.to_keeper(post.keeper, setup_.hidden, now);
+  Secret<onion::kRiderBytes> rider;
+  write_rider(wire::RegisterFrame{{wire::InboxEntry{.owner = post.owner}}}, rider.span());
+  static_cast<void>(step(post.state, ControlEvent::build));
+  post.asked = now.mono;
+  ++stats_.builds;
+  auto circuit = route ? parts_.ends.build(*this, *route, Priority::normal, rider.span(), now)
+                       : Result<circuit::CircuitId>(std::unexpected(route.error()));
+  if (!circuit) return lose(post, now);
+  post.route = std::move(*route);
+  post.control = *circuit;
+  post.stream = {};
+}
+
+void Resident::build_standby(Post& post, Priority priority, Now now) {
+  auto route = parts_.ways.to_keeper(post.keeper, setup_.hidden, now);
+  if (!route) return;
+  Secret<onion::kRiderBytes> rider;
+  write_rider(wire::StandbyFrame{post.binding}, rider.span());
+  ++stats_.builds;
+  auto circuit = parts_.ends.build(*this, *route, priority, rider.span(), now);
+  if (!circuit) return;
+  Standby& standby = post.standbys[circuit->value];
+  standby.priority = priority;
+  standby.route = std::move(*route);
+  standby.asked = now.mono;
+  standby.ping_at = now.mono + about(kStandbyPing);
+  standby.old_at = now.mono + about(kStandbyAge);
+}
+
+void Resident::on_built(circuit::CircuitId circuit, Duration took, Now now) {
+  const Place place = find(circuit);
+  if (!place) return;
+  if (place.standby != nullptr) {
+    static_cast<void>(step(place.standby->state, StandbyEvent::built));
+    return parts_.ways.built(place.standby->route, true, SIZE_MAX, took, now);
+  }
+  static_cast<void>(step(place.post->state, ControlEvent::built));
+  parts_.ways.built(place.post->route, true, SIZE_MAX, took, now);
+}
+
+// ---- ends ---------------------------------------------------------------------------------------
+
+/// The control circuit is gone; conversations go on.
+void Resident::lose(Post& post, Now now) {
+  if (post.state == ControlState::registered) {
+    post.lost.push_back(now.mono);
+    if (post.lost.size() > kLostMax) post.lost.pop_front();
+    post.away_since = now.mono;
+  }
+  static_cast<void>(step(post.state, ControlEvent::ended));
+  post.control = {};
+  post.pong_by = kNever;
+  const Duration wait = std::min(kFirstRetry * (1 << std::min(post.failures, 6u)), kLongestRetry);
+  ++post.failures;
+  post.retry_at = now.mono + about(wait);
+  look_at_ = std::min(look_at_, post.retry_at);
+  // Its idle standbys end at the keeper, and those that are being built find no binding.
+  std::vector<circuit::CircuitId> idle;
+  for (auto& [id, standby] : post.standbys) {
+    standby.worn = true;
+    if (standby.state <= StandbyState::waiting) idle.push_back({id});
+  }
+  for (const circuit::CircuitId circuit : idle) end(circuit, now);
+}
+
+void Resident::drop(Post& post, Now now) {
+  std::vector<circuit::CircuitId> all;
+  for (const auto& [id, standby] : post.standbys) all.push_back({id});
+  for (const circuit::CircuitId circuit : all) end(circuit, now);
+  if (post.control != circuit::CircuitId{}) {
+    parts_.ends.close(std::exchange(post.control, {}), now);
+  }
+}
+
+/// By our own wish.
+void Resident::end(circuit::CircuitId circuit, Now now) {
+  if (!find(circuit)) return;
+  parts_.ends.close(circuit, now);
+  on_ended(circuit, {Errc::circuit_failed, "closed by the receiver"}, now);
+}
+
+void Resident::on_ended(circuit::CircuitId circuit, const Error& why, Now now) {
+  const Place place = find(circuit);
+  if (!place) return;
+  Post& post = *place.post;
+  const bool building = place.standby != nullptr ? place.standby->state == StandbyState::building
+                                                 : post.state == ControlState::building;
+  if (building) {
+    const auto& route = place.standby != nullptr ? place.standby->route : post.route;
+    parts_.ways.built(route, false, parts_.ends.circuits().failed_hop(), {}, now);
+  }
+  if (place.standby == nullptr) return closed_ ? void() : lose(post, now);
+  const bool talked = place.standby->state == StandbyState::joined;
+  const circuit::CircuitId tunnel = place.standby->tunnel;
+  post.standbys.erase(circuit.value);
+  if (!talked) return;
+  --tunnels_;
+  parts_.ports.ended(tunnel, {Errc::circuit_failed, why.detail}, now);
+}
+
+void Resident::on_draining(circuit::CircuitId circuit, bool, Now) {
+  const Place place = find(circuit);
+  if (place && place.standby != nullptr) place.standby->worn = true;
+}
+
+void Resident::on_sendable(circuit::CircuitId circuit, Now now) {
+  const Place place = find(circuit);
+  if (place && place.standby != nullptr && place.standby->state == StandbyState::joined) {
+    parts_.ports.sendable_again(place.standby->tunnel, now);
+  }
+}
+
+void Resident::close(Now now) {
+  closed_ = true;
+  for (Post& post : posts_) drop(post, now);
+  posts_.clear();
+}
+
+// ---- what keepers say ---------------------------------------------------------------------------
+
+bool Resident::tell(circuit::CircuitId circuit, Priority priority, const wire::KeeperFrame& frame,
+                    Now now) {
+  if (say(parts_.ends.circuits(), circuit, priority, frame, now)) return bool(find(circuit));
+  end(circuit, now);
+  return false;
+}
+
+std::size_t Resident::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {
+  Place place = find(circuit);
+  if (!place) return 0;
+  if (!is_frames(payload.bytes())) {
+    std::size_t work = 1;
+    const bool allowed = place.standby != nullptr && !place.standby->stream.partial() &&
+                         step(place.standby->state, StandbyEvent::payload);
+    if (!allowed || (place.standby->state == StandbyState::joined &&
+                     !parts_.ports.take(place.standby->tunnel, std::move(payload), work, now))) {
+      end(circuit, now);
+    }
+    return work;
+  }
+  wire::KeeperStream stream =
+      std::move(place.standby != nullptr ? place.standby->stream : place.post->stream);
+  const bool of_control = place.standby == nullptr;
+  const bool ok = stream.take(payload.bytes().subspan(1), [&](const wire::KeeperFrame& frame) {
+    return of_control ? on_control_frame(circuit, frame, now)
+                      : on_standby_frame(circuit, frame, now);
+  });
+  place = find(circuit);
+  if (!place) return 4;
+  (place.standby != nullptr ? place.standby->stream : place.post->stream) = std::move(stream);
+  if (!ok) end(circuit, now);
+  return 4;
+}
+
+/// False: the circuit has ended, or has to.
+bool Resident::on_control_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame,
+                                Now now) {
+  const Place place = find(circuit);
+  if (!place) return false;
+  Post& post = *place.post;
+  if (const auto* registered = std::get_if<wire::RegisteredFrame>(&frame)) {
+    return on_registered(post, *registered, now);
+  }
+  if (const auto* knock = std::get_if<wire::KnockFrame>(&frame)) {
+    if (!step(post.state, ControlEvent::knock)) return false;
+    ++stats_.knocks;
+    post.knocked[0] = std::max<std::size_t>(post.knocked[0], knock->normal);
+    post.knocked[1] = std::max<std::size_t>(post.knocked[1], knock->low);
+    look_after(post, now);
+    return bool(find(circuit));
+  }
+  if (std::holds_alternative<wire::KeeperPong>(frame)) {
+    if (post.pong_by == kNever) return false;  // unasked
+    post.pong_by = kNever;
+    return step(post.state, ControlEvent::pong);
+  }
+  return false;
+}
+
+bool Resident::on_registered(Post& post, const wire::RegisteredFrame& frame, Now now) {
+  if (!step(post.state, ControlEvent::registered)) return false;
+  const bool taken = frame.status == wire::RegisterStatus::taken && frame.inboxes.size() == 1 &&
+                     frame.inboxes.front().status == wire::RegisterStatus::taken;
+  if (!taken) return false;  // another life of this receiver, or a keeper that is full
+  ++stats_.registered;
+  post.binding = frame.binding;
+  post.standbys_max = std::min<std::size_t>(frame.standbys, 2 * kStandbysMost);
+  post.failures = 0;
+  post.ping_at = now.mono + about(kControlPing);
+  const circuit::CircuitId control = post.control;
+  look_after(post, now);
+  if (!std::exchange(post.listed, true)) tell_card();
+  return bool(find(control));
+}
+
+/// Unless it is the one that was told.
+void Resident::tell_card() {
+  Card card{.receiver = setup_.id, .places = {}, .inbox_key = keys_.front().pair.public_bytes()};
+  for (const Post& post : posts_) {
+    if (post.listed) card.places.push_back({.keeper = post.keeper, .inbox = post.inbox});
+  }
+  if (card.places.empty() || card == told_) return;
+  told_ = card;
+  if (setup_.on_card) setup_.on_card(card);
+}
+
+bool Resident::on_standby_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame,
+                                Now now) {
+  const Place place = find(circuit);
+  if (!place) return false;
+  if (const auto* offer = std::get_if<wire::OfferFrame>(&frame)) {
+    return on_offer(circuit, *offer, now);
+  }
+  if (std::holds_alternative<wire::PartFrame>(frame)) return on_part(circuit, now);
+  if (std::holds_alternative<wire::KeeperPong>(frame)) {
+    return step(place.standby->state, StandbyEvent::pong);
+  }
+  return false;
+}
+
+bool Resident::on_offer(circuit::CircuitId circuit, const wire::OfferFrame& frame, Now now) {
+  const Place place = find(circuit);
+  Post& post = *place.post;
+  Standby& standby = *place.standby;
+  if (standby.state != StandbyState::waiting || frame.inbox != post.inbox) return false;
+  ++stats_.offers;
+  if (tunnels_ >= kTunnelsMax) return decline(circuit, standby, now);
+  Secret<kHailBytes> hail;
+  std::ranges::copy(frame.hail, hail.span().begin());
+  std::vector<const crypto::KemKeyPair*> keys;
+  for (const InboxKey& key : keys_) keys.push_back(&key.pair);
+  auto hailed = open_hail({.receiver = setup_.id, .inbox = post.inbox}, keys, seen_,
+                          now.unix_seconds, hail.span());
+  if (!hailed) {
+    if (hailed.error() == Errc::replayed) ++stats_.replayed;
+    return decline(circuit, standby, now);
+  }
+  if (hailed->fields().kind != HailKind::live) return decline(circuit, standby, now);
+  const Bytes frames = hailed->frames();
+  Answer answer;
+  auto keys_of = accept_hail(std::move(*hailed), {}, answer);
+  if (!keys_of) return decline(circuit, standby, now);
+  static_cast<void>(step(standby.state, StandbyEvent::offer));
+  const Priority priority = standby.priority;
+  ++stats_.taken;
+  ++tunnels_;
+  peak_ = std::max(peak_, tunnels_);
+  if (!tell(circuit, priority, wire::AcceptFrame{answer}, now)) return false;
+  const circuit::CircuitId tunnel =
+      parts_.ports.open(*this, setup_.id, circuit, priority, std::move(*keys_of));
+  find(circuit).standby->tunnel = tunnel;
+  parts_.ports.begin(tunnel, frames, now);  // messages may leave it at once
+  return bool(find(circuit));
+}
+
+bool Resident::decline(circuit::CircuitId circuit, Standby& standby, Now now) {
+  ++stats_.declined;
+  if (!step(standby.state, StandbyEvent::refused)) return false;
+  return tell(circuit, standby.priority, wire::DeclineFrame{}, now);
+}
+
+/// Of our own wish: messages want no more of the tunnel.
+void Resident::leave(circuit::CircuitId circuit, Now now) {
+  const Place place = find(circuit);
+  if (!place || place.standby == nullptr) return;
+  if (!step(place.standby->state, StandbyEvent::leave)) return;
+  --tunnels_;
+  place.standby->tunnel = {};
+  static_cast<void>(tell(circuit, place.standby->priority, wire::PartFrame{}, now));
+}
+
+/// The conversation is over, and the standby waits again.
+bool Resident::on_part(circuit::CircuitId circuit, Now now) {
+  const Place place = find(circuit);
+  const bool talked = place.standby->state == StandbyState::joined;
+  if (!step(place.standby->state, StandbyEvent::part)) return false;
+  const Priority priority = place.standby->priority;
+  const circuit::CircuitId tunnel = std::exchange(place.standby->tunnel, {});
+  const bool again = !place.standby->worn && place.post->state == ControlState::registered;
+  const wire::Binding binding = place.post->binding;
+  if (talked && !tell(circuit, priority, wire::PartFrame{}, now)) return false;
+  if (again && !tell(circuit, priority, wire::StandbyFrame{binding}, now)) return false;
+  if (talked) {
+    --tunnels_;
+    parts_.ports.ended(tunnel, {Errc::circuit_failed, "the caller has left"}, now);
+  }
+  return again && bool(find(circuit));
+}
+
+ResidentStats Resident::stats() const {
+  ResidentStats out = stats_;
+  out.tunnels = tunnels_;
+  for (const Post& post : posts_) {
+    out.keepers += post.state == ControlState::registered ? 1 : 0;
+    out.standbys += post.standbys.size();
+  }
+  return out;
+}
+
+}  // namespace qudag::keeper

@@ -1,0 +1,159 @@
+// A receiver of this node: keeps a control circuit and standbys at its keepers, takes calls, and
+// gives each conversation to messages as a tunnel (Ports).
+//
+//   keeper drawn -> control circuit (REGISTER in its build) -> REGISTERED: the card is told
+//   -> standbys (STANDBY in their builds) -> OFFER -> a tunnel -> PART -> STANDBY again
+//
+// What a keeper or a caller does makes it build at most a few circuits at once and then one in five
+// seconds (kBuildsBurst, kBuildEvery): who breaks circuits to see others gets no more than that.
+// Callers that come and go one after the other make it build nothing.
+//
+// Owned by a shard, used on its thread only; all circuits of a receiver are there.
+#pragma once
+
+#include "base/rng.h"
+#include "crypto/kem.h"
+#include "keeper/ends.h"
+#include "keeper/hail.h"
+#include "keeper/ports.h"
+#include "keeper/states.h"
+#include "keeper/ways.h"
+#include "sync/token_bucket.h"
+
+#include <qudag/receiver.h>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace qudag::keeper {
+
+struct ResidentStats {
+  std::uint64_t builds = 0, registered = 0, offers = 0, taken = 0, declined = 0, replayed = 0,
+                knocks = 0, replaced = 0;
+  std::uint64_t keepers = 0, standbys = 0, tunnels = 0;  // now
+};
+
+class Resident final : private Owner, private TunnelHost {
+ public:
+  struct Setup {
+    NodeId id;  // of the receiver
+    bool hidden = true;
+    std::size_t keepers = 2;
+    std::vector<NodeId> at;  // empty: drawn
+    CardHandler on_card;
+  };
+  struct Parts {
+    Ends& ends;
+    Ports& ports;
+    Ways& ways;
+    Rng& rng;
+  };
+  static Result<std::unique_ptr<Resident>> make(Setup setup, const Parts& parts, Now now);
+  ~Resident() override = default;
+
+  const NodeId& id() const { return setup_.id; }
+  void on_time(Now now);
+  TimePoint next_deadline() const;
+  /// All its circuits end.
+  void close(Now now);
+  ResidentStats stats() const;
+
+ private:
+  struct Standby {
+    StandbyState state = StandbyState::building;
+    Priority priority = Priority::normal;
+    wire::KeeperStream stream;
+    circuit::CircuitId tunnel;  // while it is joined
+    std::vector<onion::RouteHop> route;
+    TimePoint asked{}, ping_at{}, old_at{};
+    bool worn = false;  // its first link goes, or it is old: it does not wait again
+  };
+  /// What is at one keeper.
+  struct Post {
+    NodeId keeper;
+    wire::OwnerSecret owner{};
+    wire::InboxId inbox{};
+    ControlState state = ControlState::none;
+    circuit::CircuitId control;
+    wire::KeeperStream stream;
+    std::vector<onion::RouteHop> route;
+    wire::Binding binding{};
+    std::size_t standbys_max = 0;
+    std::size_t knocked[2] = {};  // normal, low: wanted beside those that are
+    bool listed = false;          // in the card
+    unsigned failures = 0;        // in a row
+    TimePoint asked{}, retry_at{}, ping_at{}, pong_by = kNever;
+    std::deque<TimePoint> lost;  // lately
+    TimePoint away_since{};
+    std::map<std::uint64_t, Standby> standbys;  // by circuit
+  };
+
+  Resident(Setup setup, const Parts& parts, crypto::KemKeyPair key, Now now);
+
+  // Owner
+  void on_built(circuit::CircuitId circuit, Duration took, Now now) override;
+  std::size_t on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) override;
+  void on_sendable(circuit::CircuitId circuit, Now now) override;
+  void on_draining(circuit::CircuitId circuit, bool stops, Now now) override;
+  void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
+  // TunnelHost
+  void leave(circuit::CircuitId standby, Now now) override;
+
+  struct Place {
+    Post* post = nullptr;
+    Standby* standby = nullptr;  // null: its control circuit
+    explicit operator bool() const { return post != nullptr; }
+  };
+  Place find(circuit::CircuitId circuit);
+
+  void fill_posts(Now now);
+  void replace_lost(Now now);
+  void look_after(Post& post, Now now);
+  void keep_signs_of_life(Post& post, Now now);
+  bool may_build(Now now);
+  void build_control(Post& post, Now now);
+  void build_standby(Post& post, Priority priority, Now now);
+  std::size_t wanted(const Post& post) const;
+  void lose(Post& post, Now now);
+  void drop(Post& post, Now now);
+  void tell_card();
+
+  bool on_control_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame, Now now);
+  bool on_registered(Post& post, const wire::RegisteredFrame& frame, Now now);
+  bool on_standby_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame, Now now);
+  bool on_offer(circuit::CircuitId circuit, const wire::OfferFrame& frame, Now now);
+  bool on_part(circuit::CircuitId circuit, Now now);
+  bool decline(circuit::CircuitId circuit, Standby& standby, Now now);
+  bool tell(circuit::CircuitId circuit, Priority priority, const wire::KeeperFrame& frame, Now now);
+  void end(circuit::CircuitId circuit, Now now);
+  Duration about(Duration time);
+
+  Setup setup_;
+  Parts parts_;
+  Secret<32> master_;  // owner secrets follow from it
+  struct InboxKey {
+    crypto::KemKeyPair pair;
+    TimePoint made{};
+  };
+  std::deque<InboxKey> keys_;  // the newest first
+  onion::ReplayWindow seen_;
+  std::deque<Post> posts_;  // they do not move
+  sync::TokenBucket builds_;
+  std::uint32_t number_ = 0;  // of the next inbox
+  std::size_t tunnels_ = 0;
+  // The most conversations at once, in the ten minutes that began then and in those before.
+  std::size_t peak_ = 0, peak_before_ = 0;
+  TimePoint peak_at_{};
+  TimePoint replaced_at_{};
+  bool replaced_any_ = false;
+  TimePoint look_at_{};
+  bool closed_ = false;
+  Card told_;
+  ResidentStats stats_;
+};
+
+}  // namespace qudag::keeper

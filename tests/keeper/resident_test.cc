@@ -1,0 +1,253 @@
+// A receiver and a caller of it, each with its Ports, over a keeper: what messages see of a tunnel,
+// and what strangers and hostile keepers can make a receiver do.
+#include "keeper/resident.h"
+#include "keeper/place.h"
+
+#include <algorithm>
+
+namespace qudag::keeper::test {
+namespace {
+
+/// What stands above tunnels: notes it.
+struct Above final : circuit::CircuitEvents {
+  void on_built(CircuitId circuit, Duration, Now) override { built.push_back(circuit); }
+  void on_incoming(CircuitId circuit, Priority, Now) override { incoming.push_back(circuit); }
+  std::size_t on_rider(CircuitId, Bytes rider, Now) override {
+    riders.emplace_back(rider.begin(), rider.end());
+    return 1;
+  }
+  std::size_t on_payload(CircuitId circuit, memory::Block payload, Now) override {
+    payloads[circuit].emplace_back(payload.bytes().begin(), payload.bytes().end());
+    return 1;
+  }
+  void on_sendable(CircuitId, Now) override {}
+  void on_ended(CircuitId circuit, const Error& why, Now) override {
+    ended.emplace_back(circuit, why.code);
+  }
+  std::vector<CircuitId> built, incoming;
+  std::vector<Data> riders;
+  std::map<CircuitId, std::vector<Data>> payloads;
+  std::vector<std::pair<CircuitId, Errc>> ended;
+};
+
+class Residents : public ::testing::Test, private Ways {
+ protected:
+  Residents() {
+    circuit::test::Node& home = place.net.add();
+    home_ends = std::make_unique<Ends>(home.circuits, nullptr);
+    home.circuits.set_events(*home_ends, circuit::EndKind::keeper);
+    home_ports =
+        std::make_unique<Ports>(*home_ends, std::make_shared<Cards>(), crypto::Cipher::aes_256_gcm);
+    home_ports->attach(home_above);
+    circuit::test::Node& away = place.net.add();
+    away_ends = std::make_unique<Ends>(away.circuits, nullptr);
+    away.circuits.set_events(*away_ends, circuit::EndKind::keeper);
+    away_ports = std::make_unique<Ports>(*away_ends, cards, crypto::Cipher::aes_256_gcm);
+    away_ports->attach(away_above);
+    id.bytes.fill(std::byte{0x52});
+    auto made = Resident::make(
+        {.id = id,
+         .keepers = 1,
+         .at = {place.keeper_id},
+         .on_card = [this](const Card& told) { card = told; }},
+        {.ends = *home_ends, .ports = *home_ports, .ways = *this, .rng = rng}, place.net.now());
+    EXPECT_TRUE(made);
+    resident = std::move(*made);
+    run();
+    EXPECT_TRUE(card);
+    if (!card) return;
+    EXPECT_TRUE(cards->add(*card));
+  }
+  ~Residents() override { resident->close(place.net.now()); }
+
+  void run() {
+    for (int i = 0; i < 3; ++i) {
+      resident->on_time(place.net.now());
+      place.run();
+    }
+  }
+  void pass(Duration time) {
+    for (Duration gone{}; gone < time; gone += 1s) {
+      place.pass(1s);
+      resident->on_time(place.net.now());
+      place.run();
+    }
+  }
+
+  std::vector<onion::RouteHop> way_to_receiver() {
+    auto route = place.route();
+    route.push_back({id, cards->find(id)->key});
+    return route;
+  }
+  CircuitId call(std::uint8_t mark) {
+    const Data rider(kHailFramesBytes, std::byte{mark});
+    const auto tunnel =
+        away_ports->build(way_to_receiver(), Priority::normal, place.net.now(), rider);
+    EXPECT_TRUE(tunnel);
+    place.run();
+    return tunnel.value_or(CircuitId{});
+  }
+  void send(Ports& from, CircuitId tunnel, std::uint8_t mark) {
+    memory::Block block = from.payload_block_of(tunnel, Priority::normal);
+    ASSERT_EQ(block.size(), from.payload_bytes(tunnel, Priority::normal));
+    std::ranges::fill(block.bytes(), std::byte{mark});
+    from.send(tunnel, std::move(block), place.net.now());
+    place.run();
+  }
+  /// A JOIN of that card, by somebody who speaks frame by frame.
+  wire::JoinFrame join_with(Bytes hail) const {
+    return {.inbox = card->places[0].inbox, .hail = hail};
+  }
+
+  // Ways
+  Result<std::vector<onion::RouteHop>> to_keeper(const NodeId&, bool, Now) override {
+    return place.route();
+  }
+  std::optional<NodeId> draw_keeper(std::span<const NodeId>, Now) override { return std::nullopt; }
+  void built(std::span<const onion::RouteHop>, bool, std::size_t, Duration, Now) override {}
+
+  Place place;
+  circuit::test::SeededRng rng{9};
+  NodeId id;
+  std::unique_ptr<Ends> home_ends, away_ends;
+  std::unique_ptr<Ports> home_ports, away_ports;
+  std::shared_ptr<Cards> cards = std::make_shared<Cards>();
+  Above home_above, away_above;
+  std::optional<Card> card;
+  std::unique_ptr<Resident> resident;
+};
+
+TEST_F(Residents, ATunnelIsACircuitWithSmallerPayloads) {
+  const CircuitId tunnel = call(3);
+  ASSERT_EQ(home_above.incoming.size(), 1u);
+  ASSERT_EQ(home_above.riders.size(), 1u);
+  EXPECT_EQ(home_above.riders[0], Data(kHailFramesBytes, std::byte{3}));
+  ASSERT_EQ(away_above.built, std::vector{tunnel});
+  const CircuitId there = home_above.incoming[0];
+  EXPECT_TRUE(Ports::is_tunnel(there));
+  EXPECT_EQ(home_ports->receiver_of(there), id);
+  EXPECT_EQ(away_ports->receiver_of(tunnel), std::nullopt);
+  EXPECT_EQ(away_ports->payload_bytes(tunnel, Priority::normal), 911u);
+  for (std::uint8_t i = 0; i < 20; ++i) {
+    send(*away_ports, tunnel, i);
+    send(*home_ports, there, static_cast<std::uint8_t>(100 + i));
+  }
+  ASSERT_EQ(home_above.payloads[there].size(), 20u);
+  ASSERT_EQ(away_above.payloads[tunnel].size(), 20u);
+  EXPECT_EQ(home_above.payloads[there][7], Data(911, std::byte{7}));
+  EXPECT_EQ(away_above.payloads[tunnel][7], Data(911, std::byte{107}));
+}
+
+/// A conversation that is over: the standby waits again, and its next caller is not reached by what
+/// is for the former one.
+TEST_F(Residents, StandbysServeOneCallerAfterTheOther) {
+  const auto before = resident->stats();
+  for (std::uint8_t i = 0; i < 20; ++i) {
+    const CircuitId tunnel = call(i);
+    ASSERT_EQ(home_above.incoming.size(), i + 1u);
+    const CircuitId there = home_above.incoming.back();
+    if (i > 0) {
+      EXPECT_NE(there, home_above.incoming[i - 1u]);
+      EXPECT_EQ(home_ports->sendable(home_above.incoming[i - 1u]), 0u);
+    }
+    away_ports->close(tunnel, place.net.now());
+    run();
+    ASSERT_EQ(home_above.ended.size(), i + 1u);
+    EXPECT_EQ(home_above.ended.back().first, there);
+  }
+  EXPECT_EQ(resident->stats().builds, before.builds);
+  EXPECT_EQ(resident->stats().tunnels, 0u);
+}
+
+/// The receiver leaves by itself; the caller hears of it, and the standby waits again.
+TEST_F(Residents, EitherSideMayLeave) {
+  const CircuitId tunnel = call(1);
+  home_ports->close(home_above.incoming.at(0), place.net.now());
+  run();
+  ASSERT_EQ(away_above.ended.size(), 1u);
+  EXPECT_EQ(away_above.ended[0].first, tunnel);
+  EXPECT_TRUE(home_above.ended.empty());  // it was its own wish
+  EXPECT_EQ(place.registry->stats().standbys_idle, kStandbysLeast);
+  call(2);
+  EXPECT_EQ(home_above.incoming.size(), 2u);
+}
+
+TEST_F(Residents, AHailIsTakenOnceWhoeverBringsIt) {
+  Hail hail;
+  const auto made =
+      make_hail({.receiver = id, .inbox = card->places[0].inbox}, *cards->find(id)->key,
+                {.expiry_minutes = hail_expiry(place.net.now().unix_seconds)}, {}, hail);
+  ASSERT_TRUE(made);
+  const CircuitId first = place.caller->build(place.route(), join_with(hail));
+  place.run();
+  EXPECT_EQ(place.caller->count<wire::JoinedFrame>(first), 1u);
+  const CircuitId again = place.caller->build(place.route(), join_with(hail));
+  place.run();
+  EXPECT_EQ(place.caller->last<wire::NoFrame>(again).reason, wire::NoReason::declined);
+  EXPECT_EQ(resident->stats().replayed, 1u);
+  EXPECT_EQ(home_above.incoming.size(), 1u);
+}
+
+/// Garbage for a hail costs the receiver a decapsulation, and no build.
+TEST_F(Residents, GarbageHailsMakeItBuildNothing) {
+  const auto before = resident->stats();
+  Data garbage(kHailBytes);
+  for (int i = 0; i < 40; ++i) {
+    rng.fill(garbage);
+    const CircuitId circuit = place.caller->build(place.route(), join_with(garbage));
+    place.run();
+    EXPECT_EQ(place.caller->last<wire::NoFrame>(circuit).reason, wire::NoReason::declined);
+    place.caller->ends.close(circuit, place.net.now());
+    place.run();
+  }
+  EXPECT_EQ(resident->stats().declined - before.declined, 40u);
+  EXPECT_EQ(resident->stats().builds, before.builds);
+  EXPECT_TRUE(home_above.incoming.empty());
+}
+
+/// A keeper that breaks every circuit, to see others: eight builds, then one in five seconds.
+TEST_F(Residents, WhoBreaksCircuitsIsGivenFewOthers) {
+  const auto before = resident->stats().builds;
+  for (int second = 0; second < 60; ++second) {
+    for (const auto& info : place.node().circuits.list()) {
+      place.node().circuits.give_up(info.id, place.net.now());
+      place.service().on_ended(info.id, place.net.now());
+    }
+    place.run();
+    pass(1s);
+  }
+  const auto built = resident->stats().builds - before;
+  EXPECT_LE(built, kBuildsBurst + 60 / kBuildEvery.count());
+  EXPECT_GE(built, 4u);  // and it does not give up
+}
+
+/// More callers than standbys: the receiver is knocked at, and builds what its bucket has.
+TEST_F(Residents, BuildsForMoreCallersThanItsStandbysServe) {
+  for (std::uint8_t i = 0; i < 5; ++i) call(i);
+  run();
+  EXPECT_EQ(home_above.incoming.size(), 5u);
+  EXPECT_EQ(resident->stats().tunnels, 5u);
+  EXPECT_GE(resident->stats().knocks, 1u);
+  EXPECT_LE(resident->stats().builds, kBuildsBurst + 2);
+}
+
+TEST_F(Residents, KeepsItsCircuitsAliveAndComesBackAfterItsKeeperWasGone) {
+  const auto before = resident->stats();
+  pass(400s);  // PINGs and PONGs: nothing ended meanwhile
+  EXPECT_EQ(resident->stats().builds, before.builds);
+  EXPECT_EQ(place.registry->stats().standbys_idle, kStandbysLeast);
+  for (const auto& info : place.node().circuits.list()) {
+    place.node().circuits.give_up(info.id, place.net.now());
+    place.service().on_ended(info.id, place.net.now());
+  }
+  place.run();
+  EXPECT_EQ(place.registry->stats().controls, 0u);
+  pass(15s);
+  EXPECT_EQ(place.registry->stats().controls, 1u);
+  EXPECT_EQ(place.registry->stats().standbys_idle, kStandbysLeast);
+  call(1);
+  EXPECT_EQ(home_above.incoming.size(), 1u);
+}
+
+}  // namespace
+}  // namespace qudag::keeper::test

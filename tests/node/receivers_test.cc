@@ -1,0 +1,122 @@
+// Receivers over whole nodes on loopback, each of two shards: a card, messages and replies both
+// ways, over splices of one shard and over crossings.
+#include <qudag/node.h>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <mutex>
+#include <set>
+#include <thread>
+
+namespace qudag {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Receivers : public ::testing::Test {
+ protected:
+  static constexpr std::size_t kRelays = 6;
+
+  static void SetUpTestSuite() {
+    for (std::size_t i = 0; i < kRelays + 2; ++i) {
+      Options options;
+      options.shards = 2;
+      options.log_level = LogLevel::off;
+      options.gossip_interval = 1s;
+      options.relay = i < kRelays;
+      options.known = options.relay;
+      for (std::size_t k = 0; k < std::min<std::size_t>(i, 3); ++k) {
+        options.bootstrap.push_back({.id = nodes_[k]->id(), .at = nodes_[k]->address()});
+      }
+      auto node = Node::start(options);
+      ASSERT_TRUE(node.has_value()) << node.error().message();
+      nodes_.push_back(std::move(*node));
+    }
+    for (auto& node : nodes_) ASSERT_TRUE(node->wait_until_joined(30s, 4).joined);
+  }
+  static void TearDownTestSuite() { nodes_.clear(); }
+
+  Card open(const ReceiverOptions& options = {}) {
+    std::promise<Card> told;
+    auto card = told.get_future();
+    const auto id = home().open_receiver(options, [&, once = false](const Card& one) mutable {
+      if (!std::exchange(once, true)) told.set_value(one);
+    });
+    EXPECT_TRUE(id.has_value());
+    EXPECT_EQ(card.wait_for(30s), std::future_status::ready);
+    return card.get();
+  }
+
+  Node& home() { return *nodes_[kRelays]; }
+  Node& away() { return *nodes_[kRelays + 1]; }
+  static inline std::vector<std::unique_ptr<Node>> nodes_;
+};
+
+TEST_F(Receivers, AreCalledAndAnswerUnderTheirOwnName) {
+  std::mutex mutex;
+  std::set<MessageId> taken, answered;
+  const Card card = open({.keepers = 1});
+  EXPECT_NE(card.receiver, home().id());
+  ASSERT_EQ(card.places.size(), 1u);
+  home().on_message([&](Message&& message) {
+    EXPECT_EQ(message.receiver, card.receiver);
+    const auto text = message.payload.to_vector();
+    EXPECT_TRUE(home().reply(*message.reply_to, text, {}, {}));
+    const std::lock_guard lock(mutex);
+    EXPECT_TRUE(taken.insert(message.id).second);
+    return Accept::taken;
+  });
+  away().on_message([&](Message&& message) {
+    EXPECT_FALSE(message.receiver);
+    const std::lock_guard lock(mutex);
+    EXPECT_TRUE(answered.insert(message.in_reply_to.value()).second);
+    return Accept::taken;
+  });
+  ASSERT_TRUE(away().add_card(card));
+  std::vector<std::future<Delivery>> sent;
+  for (unsigned i = 0; i < 120; ++i) {
+    const std::vector<std::byte> payload(i * 97);
+    // Flows of four isolation tags: their circuits end on either shard of the keeper.
+    sent.push_back(away().send(card.receiver, payload, {.isolation = i % 4}));
+  }
+  for (auto& one : sent) {
+    const Delivery delivery = one.get();
+    EXPECT_EQ(delivery.outcome, Outcome::delivered) << delivery.reason.message();
+  }
+  const auto end = std::chrono::steady_clock::now() + 30s;
+  const auto all = [&] {
+    const std::lock_guard lock(mutex);
+    return answered.size() == 120;
+  };
+  while (!all() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  EXPECT_EQ(taken.size(), 120u);
+  EXPECT_EQ(answered, taken);
+  // The node itself is nobody's to address.
+  const Delivery direct = away().send(home().id(), {}, SendOptions{}).get();
+  EXPECT_EQ(direct.reason, Errc::unknown_destination);
+  home().close_receiver(card.receiver);
+  home().on_message({});
+  away().on_message({});
+}
+
+TEST_F(Receivers, SayWhatIsWrong) {
+  EXPECT_EQ(home().open_receiver({.keepers = 0}, {}).error(), Errc::invalid_argument);
+  EXPECT_EQ(home().open_receiver({.at = {home().id()}}, {}).error(), Errc::invalid_argument);
+  EXPECT_EQ(home().open_receiver({.identity_key = {std::byte{1}}}, {}).error(), Errc::malformed);
+  Card none;
+  EXPECT_EQ(away().add_card(none).error(), Errc::malformed);
+  const Card card = open({.hidden = false, .keepers = 1});
+  ASSERT_TRUE(away().add_card(card));
+  const Delivery wrong = away().send(card.receiver, {}, {.relays = 2}).get();
+  EXPECT_EQ(wrong.reason, Errc::invalid_argument);
+  home().on_message([](Message&&) { return Accept::taken; });
+  EXPECT_EQ(away().send(card.receiver, {}, SendOptions{}).get().outcome, Outcome::delivered);
+  home().on_message({});
+  home().close_receiver(card.receiver);
+}
+
+}  // namespace
+}  // namespace qudag
