@@ -21,18 +21,16 @@ bool PipeDoor::post(const std::function<void(ShardPipes&, Now)>& task) {
 bool PipeDoor::reserve(Priority priority, std::uint64_t held, std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   if (environment_ == nullptr) return false;
-  memory::Budget& claim = *claims_[static_cast<std::size_t>(priority)];
-  const std::uint64_t got = message::reserve_written(*node_, claim, held, bytes);
+  memory::Budget& of = claim(priority);
+  const std::uint64_t got = message::reserve_written(*node_, of, held, bytes);
   if (got == bytes) return true;
-  claim.release(got);
+  of.release(got);
   node_->bytes().release(got);
   return false;
 }
 
 void PipeDoor::release(Priority priority, std::uint64_t bytes) {
-  const std::lock_guard lock(mutex_);
-  if (environment_ == nullptr) return;  // the budgets are gone with the node
-  claims_[static_cast<std::size_t>(priority)]->release(bytes);
+  claim(priority).release(bytes);
   node_->bytes().release(bytes);
 }
 
@@ -40,15 +38,15 @@ std::size_t PipeDoor::copy(std::span<const std::byte> bytes, Priority priority, 
                            memory::Chain& out) {
   const std::lock_guard lock(mutex_);
   if (environment_ == nullptr) return 0;
-  memory::Budget& claim = *claims_[static_cast<std::size_t>(priority)];
+  memory::Budget& of = claim(priority);
   const auto got =
-      static_cast<std::size_t>(message::reserve_written(*node_, claim, held, bytes.size()));
+      static_cast<std::size_t>(message::reserve_written(*node_, of, held, bytes.size()));
   const std::size_t filled = out.fill_back(bytes.first(got));
   const auto rest = bytes.first(got).subspan(filled);
   if (rest.empty()) return got;
   memory::Chain made;
   if (!environment_->pipe_blocks(rest.size(), made)) {
-    claim.release(rest.size());
+    of.release(rest.size());
     node_->bytes().release(rest.size());
     return filled;
   }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "memory/block.h"
+#include "memory/bound.h"
 #include "message/pipe/events.h"
 #include "runtime/driver.h"
 #include "shard/seam/environment.h"
@@ -32,12 +33,11 @@ class ShardPipes;
 class PipeDoor {
  public:
   PipeDoor(ShardEnvironment& environment, unsigned index, ShardPipes& shard,
-           std::array<memory::Budget*, kPriorityCount> claims,
-           std::shared_ptr<message::PipesOfNode> node)
+           std::shared_ptr<memory::Bound> bound, std::shared_ptr<message::PipesOfNode> node)
       : environment_(&environment),
         index_(index),
         shard_(&shard),
-        claims_(claims),
+        bound_(std::move(bound)),
         node_(std::move(node)) {}
 
   /// False: the shard has ended, or hears nothing more.
@@ -57,7 +57,11 @@ class PipeDoor {
   ShardEnvironment* environment_;  // null: closed
   const unsigned index_;
   ShardPipes* const shard_;
-  const std::array<memory::Budget*, kPriorityCount> claims_;
+  memory::Budget& claim(Priority priority) {
+    return bound_->claim(static_cast<std::size_t>(priority));
+  }
+
+  const std::shared_ptr<memory::Bound> bound_;        // a pipe may outlive its node
   const std::shared_ptr<message::PipesOfNode> node_;  // owners: shards, doors
 };
 

@@ -9,20 +9,12 @@
 
 namespace qudag::shard {
 
-namespace {
-
-std::array<memory::Budget*, kPriorityCount> claims_of(memory::Bound& bound) {
-  return {&bound.claim(0), &bound.claim(1), &bound.claim(2)};
-}
-
-}  // namespace
-
 ShardPipes::ShardPipes(const ShardSetup& setup, memory::BlockPool& pool)
     : setup_(setup),
       pool_(pool),
       all_(setup.pipes),
-      door_(std::make_shared<PipeDoor>(*setup.environment, setup.index, *this,
-                                       claims_of(*setup.bound), setup.pipes->node)) {
+      door_(std::make_shared<PipeDoor>(*setup.environment, setup.index, *this, setup.bound,
+                                       setup.pipes->node)) {
   all_->all[setup.index] = this;
 }
 
@@ -30,7 +22,8 @@ ShardPipes::ShardPipes(const ShardSetup& setup, memory::BlockPool& pool)
 ShardPipes::~ShardPipes() {
   for (const auto& [id, pipe] : std::exchange(ends_, {})) {
     pipe->closed_.store(true, std::memory_order_release);
-    static_cast<void>(pipe->take_wanted());
+    const Pipe::Impl::Wanted rest = pipe->take_wanted();
+    door_->release(pipe->priority_, rest.written.bytes());
   }
   door_->close();
 }
