@@ -50,7 +50,10 @@ class PipePort : public std::enable_shared_from_this<PipePort> {
   /// Waits for room for all of `bytes`. False when the pipe has ended.
   asio::awaitable<bool> write(Bytes bytes);
   void end() { pipe_->end(); }
-  void reset(PipeCode code = PipeCode::broken_off) { pipe_->reset(code); }
+  /// Nothing after leave().
+  void reset(PipeCode code = PipeCode::broken_off) {
+    if (pipe_) pipe_->reset(code);
+  }
   /// Waits for it, whatever came before and was not read.
   asio::awaitable<PipeEnd> closed();
 

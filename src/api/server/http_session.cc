@@ -495,6 +495,9 @@ asio::awaitable<bool> HttpSession::open_pipe(const OpenPipe& request, HeaderPars
     port->leave();
     co_return false;
   }
+  entry_.set_end([weak = std::weak_ptr(port)] {
+    if (const auto there = weak.lock()) there->reset(PipeCode::stopping);
+  });
   co_await serve_pipe(std::move(stream_), std::move(in_), parser, port);
   co_return false;
 }
