@@ -44,7 +44,8 @@ ARROWS = {
     "shard": ["keeper", "link", "message", "netmap", "overload", "runtime"],
     "node": ["shard", "store", "settings"],
     "config": ["settings"],
-    "api": ["node", "config"],
+    "gateway": ["node", "config"],  # programs that speak TCP, and pipes
+    "api": ["gateway", "node", "config"],
     "testing": ["runtime"],  # tests only: nothing else names it
     "apps": ["api"],
     "bench": ["apps"],
@@ -93,8 +94,8 @@ THIRD_PARTY = {
     "openssl/": {"crypto", "link", "testing"},  # testing: the seeded generator
     "boost/beast": {"api"},
     "boost/json": {"api", "apps", "bench"},
-    "boost/asio": {"runtime", "api"},
-    "boost/": {"runtime", "api", "apps", "bench"},
+    "boost/asio": {"runtime", "gateway", "api"},
+    "boost/": {"runtime", "gateway", "api", "apps", "bench"},
     "toml++/": {"config"},
     "CLI/": {"apps", "bench"},
     "sqlite3.h": {"store"},
@@ -104,7 +105,7 @@ THIRD_PARTY = {
 
 # Public headers that are not for every module: the node's own interface is above the rest.
 # testing/network.*: over the library.
-PUBLIC_ABOVE = {"qudag/node.h": {"node", "api", "apps", "bench", "testing"}}
+PUBLIC_ABOVE = {"qudag/node.h": {"node", "gateway", "api", "apps", "bench", "testing"}}
 
 # What the header for C may include: headers of C itself.
 C_HEADERS = {"stddef.h", "stdint.h"}

@@ -1,10 +1,11 @@
-// qudag node: 1 file and flags to settings, 2 node, 3 local API, 4 the ready line, 5 wait for a
-// signal, 6 stop in order: no new sends, messages in flight, the API last.
+// qudag node: 1 file and flags to settings, 2 node, 3 gateway and local API, 4 the ready line,
+// 5 wait for a signal, 6 stop in order: no new sends and pipes, what is in flight, the API last.
 #include "commands.h"
 #include "common/interrupt.h"
 
 #include "api/server/server.h"
 #include "config/file.h"
+#include "gateway/gateway.h"
 #include "node/process/hardening.h"
 
 #include <qudag/node.h>
@@ -53,13 +54,17 @@ void place_state(config::Settings& settings) {
   if (state == "none") state.clear();
 }
 
-std::string ready_line(const Node& node, const api::Server& server) {
-  return boost::json::serialize(boost::json::object{{"ready", true},
-                                                    {"id", node.id().to_string()},
-                                                    {"address", node.address().to_string()},
-                                                    {"socket", server.socket().string()},
-                                                    {"pid", ::getpid()}}) +
-         "\n";
+std::string ready_line(const Node& node, const gateway::Gateway& gateway,
+                       const api::Server& server) {
+  boost::json::object line{{"ready", true},
+                           {"id", node.id().to_string()},
+                           {"address", node.address().to_string()},
+                           {"socket", server.socket().string()},
+                           {"pid", ::getpid()}};
+  boost::json::array socks;
+  for (const SocketAddress& at : gateway.socks()) socks.emplace_back(at.to_string());
+  if (!socks.empty()) line["socks"] = std::move(socks);
+  return boost::json::serialize(line) + "\n";
 }
 
 // glibc raises the size from which a piece is mapped, and given back, on its own as pieces are
@@ -114,19 +119,24 @@ Exit run_node(const NodeArgs& args) {
   std::signal(SIGPIPE, SIG_IGN);  // the reader of a log or of the ready line may go
   auto node = Node::start(settings->node);
   if (!node) return report(node.error(), false);
-  auto server = api::Server::start(**node, settings->api);
+  auto gateway = gateway::Gateway::start(**node, settings->gateway);
+  if (!gateway) return report(gateway.error(), false);
+  auto server = api::Server::start(**node, settings->api, gateway->get());
   if (!server) return report(server.error(), false);
   if (args.wait_joined.count() > 0) {
     const Status joined = wait_joined(**node, args.wait_joined, interrupt);
     if (!joined) return report(joined.error(), false);
   }
-  if (const Status told = tell_ready(ready_line(**node, **server), args.ready_fd); !told) {
+  if (const Status told = tell_ready(ready_line(**node, **gateway, **server), args.ready_fd);
+      !told) {
     return report(told.error(), false);
   }
 
   interrupt.wait(std::chrono::milliseconds(-1));
   (*server)->drain();
+  (*gateway)->drain();
   (*node)->stop(args.grace);
+  (*gateway)->stop();
   (*server)->stop();
   return Exit::ok;
 }

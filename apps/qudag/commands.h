@@ -63,6 +63,34 @@ struct RecvArgs {
 };
 Exit recv(const RecvArgs& args);
 
+/// To a service of a node, by id or by a name of the node's configuration.
+struct PipeArgs {
+  SocketArgs socket;
+  std::string to;
+  std::string service;
+  Priority priority = Priority::normal;
+  unsigned relays = kRelaysDefault;
+};
+Exit pipe(const PipeArgs& args);
+
+struct ForwardArgs {
+  SocketArgs socket;
+  std::string listen;
+  std::string to;
+  std::string service;
+  Priority priority = Priority::normal;
+  unsigned relays = kRelaysDefault;
+  bool json = false;
+};
+Exit forward(const ForwardArgs& args);
+
+struct ExposeArgs {
+  SocketArgs socket;
+  std::string service;  ///< NAME=ADDRESS
+  bool json = false;
+};
+Exit expose(const ExposeArgs& args);
+
 struct StatusArgs {
   SocketArgs socket;
   bool peers = false;

@@ -4,6 +4,7 @@
 
 #include "api/socket/place.h"
 #include "config/file.h"
+#include "config/gateway_options.h"
 
 #include <qudag/node.h>
 
@@ -146,6 +147,93 @@ void add_recv(Program& program) {
   sub->callback([&program, args] { program.chosen = [args] { return recv(*args); }; });
 }
 
+Value node_or_name(std::string& out) {
+  const std::string takes = "the 52-character id of a node, or a name of the node's configuration";
+  return {"NODE", takes, [takes, &out](const std::string& text) -> std::string {
+            if (!NodeId::parse(text) && !config::is_service_name(text)) {
+              return takes_not(takes, text);
+            }
+            out = text;
+            return {};
+          }};
+}
+
+Value service_name(std::string& out) {
+  const std::string takes = "the name of a service, 1 to 24 of a-z, 0-9 and '-'";
+  return {"SERVICE", takes, [takes, &out](const std::string& text) -> std::string {
+            if (!config::is_service_name(text)) return takes_not(takes, text);
+            out = text;
+            return {};
+          }};
+}
+
+/// A port alone is one of 127.0.0.1.
+Value local_port(std::string& out) {
+  return {"ADDRESS", "a port, or an address of loopback with one",
+          [&out](const std::string& text) -> std::string {
+            std::uint64_t port = 0;
+            out = read_count(text, 0, UINT16_MAX, port) ? "127.0.0.1:" + text : text;
+            const auto parsed = config::parse_socks(out);
+            return parsed ? std::string() : parsed.error().detail;
+          }};
+}
+
+Value exposed(std::string& out) {
+  return {"NAME=ADDRESS", "a name and an address such as web=127.0.0.1:8080",
+          [&out](const std::string& text) -> std::string {
+            const auto parsed = config::parse_service(text);
+            out = text;
+            return parsed ? std::string() : parsed.error().detail;
+          }};
+}
+
+/// What a pipe has beside its two ends.
+template <class Args>
+void add_pipe_options(Program& program, CLI::App& sub, Args& args) {
+  program.arguments.add(sub, "to", node_or_name(args.to), "Id of the node, or a name of it")
+      ->required();
+  program.arguments.add(sub, "service", service_name(args.service), "Which of its services")
+      ->required();
+  program.arguments.add(sub, "--priority", priority(args.priority), "normal or low")
+      ->default_str("normal");
+  program.arguments
+      .add(sub, "--relays", number(args.relays, 0, kRelaysMax),
+           "Relays on the way, 0 to 5; 0 is fast and not anonymous")
+      ->default_str(std::to_string(args.relays));
+  add_socket(program, sub, args.socket);
+}
+
+void add_pipe(Program& program) {
+  auto args = std::make_shared<PipeArgs>();
+  CLI::App* sub =
+      program.app.add_subcommand("pipe", "Standard input and output to a service of another node");
+  add_pipe_options(program, *sub, *args);
+  sub->callback([&program, args] { program.chosen = [args] { return pipe(*args); }; });
+}
+
+void add_forward(Program& program) {
+  auto args = std::make_shared<ForwardArgs>();
+  CLI::App* sub =
+      program.app.add_subcommand("forward", "A port of this machine to a service of another node");
+  program.arguments
+      .add(*sub, "listen", local_port(args->listen), "The port; 0: one that the system chooses")
+      ->required();
+  add_pipe_options(program, *sub, *args);
+  add_json(*sub, args->json);
+  sub->callback([&program, args] { program.chosen = [args] { return forward(*args); }; });
+}
+
+void add_expose(Program& program) {
+  auto args = std::make_shared<ExposeArgs>();
+  CLI::App* sub =
+      program.app.add_subcommand("expose", "Let others reach a service of this machine by a name");
+  program.arguments.add(*sub, "service", exposed(args->service), "Such as web=127.0.0.1:8080")
+      ->required();
+  add_json(*sub, args->json);
+  add_socket(program, *sub, args->socket);
+  sub->callback([&program, args] { program.chosen = [args] { return expose(*args); }; });
+}
+
 void add_status(Program& program) {
   auto args = std::make_shared<StatusArgs>();
   CLI::App* sub = program.app.add_subcommand("status", "Show what a node does");
@@ -207,6 +295,9 @@ int run(int argc, char** argv) {
   add_node(program);
   add_send(program);
   add_recv(program);
+  add_pipe(program);
+  add_forward(program);
+  add_expose(program);
   add_status(program);
   add_testnet(program);
   try {

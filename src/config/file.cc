@@ -42,6 +42,10 @@ class Walker {
     if (key == nullptr) return unknown(at, name);
 
     std::vector<std::string> values;
+    if (key->written == Written::tables || key->written == Written::named) {
+      if (Status done = entries(node, *key, values); !done) return done;
+      return set(node, *key, values);
+    }
     const toml::array* array = node.as_array();
     if (key->list) {
       if (array == nullptr) {
@@ -54,10 +58,70 @@ class Walker {
     } else if (Status done = value(node, *key, values); !done) {
       return done;
     }
-    if (Status set = key->set(settings_, values); !set) {
-      return wrong(node, *key, set.error().detail);
+    return set(node, *key, values);
+  }
+
+  Status set(const toml::node& node, const Key& key, const std::vector<std::string>& values) {
+    if (Status set = key.set(settings_, values); !set) {
+      return wrong(node, key, set.error().detail);
     }
-    settings_.named.insert(key->name);
+    settings_.named.insert(key.name);
+    return {};
+  }
+
+  /// [[name]], or the entries under [name], each as the text that a flag would have.
+  Status entries(const toml::node& node, const Key& key, std::vector<std::string>& values) const {
+    if (const toml::array* array = node.as_array();
+        key.written == Written::tables && array != nullptr) {
+      for (const toml::node& one : *array) {
+        if (Status done = fields(one, key, "", values); !done) return done;
+      }
+      return {};
+    }
+    if (const toml::table* table = node.as_table();
+        key.written == Written::named && table != nullptr) {
+      for (const auto& [name, one] : *table) {
+        const std::string text(name.str());
+        if (text.contains('=')) return wrong(one, key, "a name has no '='");
+        if (Status done = fields(one, key, text + "=", values); !done) return done;
+      }
+      return {};
+    }
+    const bool tables = key.written == Written::tables;
+    return wrong(node, key,
+                 fmt::format("must be {} ({}{}{}), not {}", tables ? "tables" : "a table",
+                             tables ? "[[" : "[", key.name, tables ? "]]" : "]", shown(node)));
+  }
+
+  /// One entry: a text, or a table of which `head` comes first.
+  Status fields(const toml::node& node, const Key& key, const std::string& before,
+                std::vector<std::string>& values) const {
+    const auto* text = node.as_string();
+    const toml::table* table = node.as_table();
+    const auto* head = table == nullptr ? text : (*table)[key.head].as_string();
+    if (head == nullptr) {
+      return wrong(node, key, fmt::format("must have the text '{}'", key.head));
+    }
+    // A comma would begin another field.
+    if (head->get().contains(',')) return wrong(node, key, "an address has no ','");
+    std::string out = before + head->get();
+    for (const auto& [name, field] : table == nullptr ? toml::table() : *table) {
+      if (name.str() == key.head) continue;
+      std::string value;
+      if (const auto* string = field.as_string()) {
+        value = string->get();
+      } else if (const auto* number = field.as_integer()) {
+        value = fmt::format("{}", number->get());
+      } else if (const auto* truth = field.as_boolean()) {
+        value = truth->get() ? "true" : "false";
+      } else {
+        return wrong(field, key, fmt::format("{}: must not be {}", name.str(), shown(field)));
+      }
+      const std::string pair = std::string(name.str()) + "=" + value;
+      if (pair.contains(',')) return wrong(field, key, "a field has no ','");
+      out += "," + pair;
+    }
+    values.push_back(std::move(out));
     return {};
   }
 

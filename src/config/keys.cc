@@ -41,6 +41,7 @@ Key text(std::string_view name, std::string_view takes, std::string_view help, A
       help,
       false,
       Written::text,
+      {},
       [at](Settings& s, const Values& v) -> Status {
         at(s) = v.front();
         return {};
@@ -55,6 +56,7 @@ Key truth(std::string_view name, std::string_view help, At at) {
           help,
           false,
           Written::truth,
+          {},
           [at](Settings& s, const Values& v) -> Status {
             if (v.front() != "true" && v.front() != "false") {
               return wrong("true or false", v.front());
@@ -89,6 +91,7 @@ Key count(std::string_view name, std::uint64_t low, std::uint64_t high, std::str
           help,
           false,
           Written::count,
+          {},
           [=](Settings& s, const Values& v) -> Status {
             const auto value = parse_count(v.front());
             if (!value || *value < low || *value > high) {
@@ -108,6 +111,7 @@ Key size(std::string_view name, std::uint64_t low, std::string_view help, At at)
           help,
           false,
           Written::quantity,
+          {},
           [=](Settings& s, const Values& v) -> Status {
             const auto value = parse_size(v.front());
             if (!value || *value < low) {
@@ -147,6 +151,7 @@ Key of_number(const settings::Number& number) {
           number.help,
           false,
           number.form == Form::count ? Written::count : Written::quantity,
+          {},
           [&number, range](Settings& s, const Values& v) -> Status {
             const auto value = parse_number(number.form, v.front());
             if (!value || *value < number.least || *value > number.most) {
@@ -171,6 +176,7 @@ Key listen() {
           "elsewhere.",
           false,
           Written::text,
+          {},
           [](Settings& s, const Values& v) -> Status {
             s.node.listen.reset();
             if (v.front() == kAuto) return {};
@@ -192,6 +198,7 @@ Key addresses(std::string_view name, std::string_view takes, std::string_view he
           help,
           true,
           Written::text,
+          {},
           [=](Settings& s, const Values& v) -> Status {
             std::vector<T> parsed;
             for (const std::string& text : v) {
@@ -218,6 +225,7 @@ Key file_mode(std::string_view name, std::string_view help) {
           help,
           false,
           Written::text,
+          {},
           [](Settings& s, const Values& v) -> Status {
             unsigned mode = 0;
             for (const char c : v.front()) {
@@ -241,6 +249,7 @@ Key log_level() {
           "How much goes to standard error: trace, debug, info, warn, error, off.",
           false,
           Written::text,
+          {},
           [](Settings& s, const Values& v) -> Status {
             if (!parse_log_level(v.front(), s.node.log_level)) return wrong(kTakes, v.front());
             return {};
@@ -257,6 +266,7 @@ Key cipher() {
       "Of links and own circuits: aes-256-gcm, chacha20-poly1305, or auto, by what the CPU has.",
       false,
       Written::text,
+      {},
       [](Settings& s, const Values& v) -> Status {
         for (const Cipher cipher :
              {Cipher::automatic, Cipher::aes_256_gcm, Cipher::chacha20_poly1305}) {
@@ -278,6 +288,7 @@ Key congestion() {
       "How fast links may send: auto is cubic that keeps its rate through losses by chance.",
       false,
       Written::text,
+      {},
       [](Settings& s, const Values& v) -> Status {
         for (const Congestion each : {Congestion::automatic, Congestion::cubic, Congestion::bbr}) {
           if (v.front() == name_of(each)) {
@@ -288,6 +299,64 @@ Key congestion() {
         return wrong(kTakes, v.front());
       },
       [](const Settings& s) { return toml_string(name_of(s.node.congestion)); }};
+}
+
+Status add_entry(std::vector<SocksOptions>& all, SocksOptions one) {
+  all.push_back(std::move(one));
+  return {};
+}
+
+Status add_entry(std::vector<ServiceOptions>& all, ServiceOptions one) {
+  for (const ServiceOptions& other : all) {
+    if (other.name == one.name) return fail(Errc::config_invalid, one.name + ": is there twice");
+  }
+  all.push_back(std::move(one));
+  return {};
+}
+
+Status add_entry(Contacts& all, std::pair<std::string, NodeId> one) {
+  if (all.contains(one.first)) return fail(Errc::config_invalid, one.first + ": is there twice");
+  all.insert(std::move(one));
+  return {};
+}
+
+std::string show_socks(const SocksOptions& socks) {
+  return fmt::format("{{listen = {}, priority = \"{}\", relays = {}}}",
+                     toml_string(socks.listen.to_string()), name_of(socks.priority), socks.relays);
+}
+
+std::string show_service(const ServiceOptions& service) {
+  return fmt::format("{} = {{to = {}, pipes = {}, allow_remote = {}}}", service.name,
+                     toml_string(service.to.to_string()), service.pipes, service.allow_remote);
+}
+
+/// What is on the machine and beside it: the text form is that of gateway_options.h.
+template <class T, class Parse, class At, class Show>
+Key entries(std::string_view name, std::string_view takes, std::string_view help, Written written,
+            std::string_view head, Parse parse, At at, Show show) {
+  return {name,
+          takes,
+          help,
+          true,
+          written,
+          head,
+          [=](Settings& s, const Values& v) -> Status {
+            T parsed;
+            for (const std::string& text : v) {
+              auto one = parse(text);
+              if (!one) return std::unexpected(one.error());
+              if (Status added = add_entry(parsed, std::move(*one)); !added) return added;
+            }
+            at(s) = std::move(parsed);
+            return {};
+          },
+          [=](const Settings& s) {
+            std::string out;
+            for (const auto& one : at(const_cast<Settings&>(s))) {
+              out += (out.empty() ? "" : ", ") + show(one);
+            }
+            return written == Written::tables ? "[" + out + "]" : "{" + out + "}";
+          }};
 }
 
 #define QUDAG_AT(field) \
@@ -335,6 +404,21 @@ std::vector<Key> make_keys() {
       congestion(),
   };
   add_numbers(keys, "");
+  keys.push_back(entries<std::vector<SocksOptions>>(
+      "socks", "an address of loopback such as \"127.0.0.1:9250\", then priority and relays",
+      "Ports for programs that know SOCKS5 or HTTP CONNECT: [[socks]] with listen, priority, "
+      "relays.",
+      Written::tables, "listen", parse_socks, QUDAG_AT(gateway.socks), show_socks));
+  keys.push_back(entries<std::vector<ServiceOptions>>(
+      "services", "NAME=\"127.0.0.1:22\" or NAME=\"unix:/run/web.sock\"",
+      "What others reach here by pipes: [services] with name = \"address\", or to, pipes, "
+      "allow_remote.",
+      Written::named, "to", parse_service, QUDAG_AT(gateway.services), show_service));
+  keys.push_back(entries<Contacts>(
+      "names", "NAME=ID, the 52-character id of a node",
+      "Names of your own for nodes: ssh.alice.qudag, if alice is one.", Written::named, "id",
+      parse_contact, QUDAG_AT(gateway.names),
+      [](const auto& one) { return one.first + " = " + toml_string(one.second.to_string()); }));
   const auto add = [&keys](std::initializer_list<Key> more) {
     keys.insert(keys.end(), more.begin(), more.end());
   };

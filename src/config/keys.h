@@ -6,6 +6,7 @@
 #pragma once
 
 #include "config/api_options.h"
+#include "config/gateway_options.h"
 
 #include <qudag/options.h>
 
@@ -22,6 +23,7 @@ namespace qudag::config {
 struct Settings {
   Options node;
   ApiOptions api;
+  GatewayOptions gateway;
   bool debuggable = false;           ///< the process: debuggers of its user, and core dumps
   std::set<std::string_view> named;  ///< the keys that the file or a flag has set
 };
@@ -32,6 +34,8 @@ enum class Written : std::uint8_t {
   truth,
   count,
   quantity,  // a text with a unit, or a number: of bytes, or of seconds
+  tables,    // [[name]], of each entry the fields: a text "HEAD[,field=value]..."
+  named,     // [name], its keys chosen by the operator: "KEY=HEAD[,field=value]..."
 };
 
 struct Key {
@@ -40,6 +44,7 @@ struct Key {
   std::string_view help;   ///< one line
   bool list = false;       ///< takes several values: an array, or the flag repeated
   Written written = Written::text;
+  std::string_view head = {};  ///< of tables and named: the field that stands first
   std::function<Status(Settings&, const std::vector<std::string>&)> set;
   std::function<std::string(const Settings&)> show;  ///< the value as TOML
 };

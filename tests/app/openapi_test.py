@@ -5,17 +5,19 @@ the one exists in the other.
 Usage: openapi_test.py QUDAG OPENAPI REQUEST_CC PAGES_CC
 """
 
+import contextlib
 import json
 import re
 import sys
 import unittest
 
-from live_node import live_node
+from live_node import Connection, live_node
 
 METHODS = ("get", "post", "put", "delete", "patch")
 GOOD = {"to": None, "priority": "low", "ttl": "1s", "relays": "0", "isolation": "7", "channel": "7",
         "sign": "true", "progress": "false", "format": "json", "count": "1", "acknowledge": "true",
-        "token": "0" * 32, "answer": "again", "delay": "1s"}
+        "token": "0" * 32, "answer": "again", "delay": "1s", "listen": "127.0.0.1:0"}
+SERVICE = {"/v1/services": "x=127.0.0.1:1", "/v1/forwards": "x", "/v1/pipes": "x"}
 
 
 class OpenApi(unittest.TestCase):
@@ -25,7 +27,8 @@ class OpenApi(unittest.TestCase):
             cls.document = json.load(file)
         cls.running = live_node(PROGRAM)
         cls.node = cls.running.__enter__()
-        cls.to = {"/v1/messages": "a" * 52, "/v1/replies": "0" * 32}  # well-formed, of nobody
+        cls.to = {"/v1/messages": "a" * 52, "/v1/replies": "0" * 32, "/v1/pipes": "a" * 52,
+                  "/v1/forwards": "a" * 52}  # well-formed, of nobody
 
     @classmethod
     def tearDownClass(cls):
@@ -45,7 +48,8 @@ class OpenApi(unittest.TestCase):
         for parameter in operation.get("parameters", []):
             name = parameter["name"]
             if name not in leave_out and parameter["in"] == "query":
-                pairs.append(f"{name}={self.to[path] if name == 'to' else GOOD[name]}")
+                given = {"to": self.to, "service": SERVICE}.get(name)
+                pairs.append(f"{name}={given[path] if given else GOOD[name]}")
         return "?" + "&".join(pairs) if pairs else ""
 
     def fields(self, value, schema, where):
@@ -94,7 +98,7 @@ class OpenApi(unittest.TestCase):
 
     def test_every_parameter_is_taken(self):
         for path, method, operation in self.operations():
-            if method != "post":
+            if method != "post" or operation.get("x-lasting"):
                 continue
             # What is not understood has no outcome, and is no thing that there is not.
             body = b"x" if "requestBody" in operation else b""
@@ -119,6 +123,17 @@ class OpenApi(unittest.TestCase):
                 self.assertIn(name, kinds)
                 self.fields(line, {"$ref": f"#/components/schemas/{name}"}, path)
             self.assertIn("outcome", lines[-1])
+
+    def test_what_lasts_says_what_it_is(self):
+        for path, method, operation in self.operations():
+            lines = operation["responses"].get("200", {}).get("content", {}).get("application/x-ndjson")
+            if not operation.get("x-lasting") or lines is None:
+                continue
+            with contextlib.closing(Connection(self.node.path)) as connection:
+                connection.request(method.upper(), path + self.query(path, operation))
+                answer = connection.getresponse()
+                self.assertEqual(answer.status, 200, path)
+                self.fields(json.loads(answer.readline()), lines["schema"], path)
 
     def test_no_other_parameter_is_taken(self):
         for path, method, operation in self.operations():

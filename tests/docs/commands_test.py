@@ -4,8 +4,8 @@
 Every code block of README.md, docs/guide/ and docs/reference/api.md is one of these, or an error:
 
   commands  each must end with exit code 0 and, where it says an outcome, with `delivered`. What
-            goes on (`qudag node`, `testnet run`, `recv`) must become ready, and end in order when
-            it is interrupted;
+            goes on (`qudag node`, `testnet run`, `recv`, `expose`, `forward`) must become ready, and
+            end in order when it is interrupted;
   output    of the commands before it: they must print something of that shape (shapes.py);
   python    a program, run as it is;
   marked    see documents.py: a block that is not run says why.
@@ -250,6 +250,10 @@ class Walk:
             running.wait_for(lambda: "every node knows" in running.err and running.out, "its nodes")
             self.sockets = re.findall(r"/\S+\.sock", running.out)
             self.output += running.out + running.err
+        elif re.match(r"qudag (expose|forward)\b", line):  # they last
+            running = self.service(re.sub(r"\b2222\b", "0", line))
+            running.wait_for(lambda: running.out.endswith("\n"), "what it made")
+            self.output += running.out
         elif RECEIVES.match(line):
             self.receive(line)
         else:

@@ -154,6 +154,22 @@ Result<std::string> Client::get(std::string_view target, std::chrono::millisecon
   return std::move(answer->body);
 }
 
+Status Client::hold(std::string_view target,
+                    const std::function<void(std::string_view)>& on_line) const {
+  http::request<http::empty_body> request(http::verb::post,
+                                          beast::string_view(target.data(), target.size()), 11);
+  request.prepare_payload();
+  bool there = false;
+  const Result<Answer> answer = call(connect_to(socket_, owner_), std::move(request),
+                                     std::chrono::hours(24 * 365), [&](std::string_view line) {
+                                       there = true;
+                                       on_line(line);
+                                     });
+  if (there) return fail(Errc::shutting_down, "the node has ended it");
+  if (!answer) return std::unexpected(answer.error());
+  return std::unexpected(error_of(answer->body, Errc::io_error));
+}
+
 Result<double> Client::metric(std::string_view name, std::string_view label,
                               std::chrono::milliseconds patience) const {
   const Result<std::string> page = get("/metrics", patience);

@@ -33,6 +33,14 @@ class Client {
 
   /// Bytes that the destination has taken, and of how many.
   using OnProgress = std::function<void(std::size_t bytes_done, std::size_t bytes_all)>;
+  /// POST of something that lasts as long as this call, with a line when it is there: until the
+  /// node ends it. Errors as above, or what the node answered.
+  Status hold(std::string_view target, const std::function<void(std::string_view)>& on_line) const;
+
+  /// POST /v1/pipes: bytes of `in` to the pipe, and of the pipe to `out`, until both ways have
+  /// ended. What breaks off is an error: io_error. `in` may still be read when this returns.
+  Status pipe(std::string_view target, int in, int out) const;
+
   /// POST /v1/messages: blocks until the outcome is known. `progress` runs in this call.
   Result<Delivery> send(const NodeId& to, Bytes payload, const SendOptions& options,
                         const OnProgress& progress = {}) const;

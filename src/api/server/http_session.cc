@@ -3,6 +3,7 @@
 #include "api/records/bounds.h"
 #include "api/server/hub.h"
 #include "api/server/pages.h"
+#include "api/server/pipe_session.h"
 #include "api/server/render.h"
 #include "api/server/request.h"
 #include "api/server/upgrade.h"
@@ -27,8 +28,6 @@ namespace {
 
 namespace http = beast::http;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
-
-using HeaderParser = http::request_parser<http::empty_body>;
 
 /// A body of unknown length, in buffers of the node, so that every byte of it is reserved.
 class BodyParts {
@@ -117,10 +116,15 @@ class HttpSession {
   asio::awaitable<bool> acknowledge(const AcknowledgeMessage& request);
   asio::awaitable<bool> get_messages(GetMessages get);
   asio::awaitable<bool> get_page(const Page& page);
+  asio::awaitable<bool> expose(const Expose& request);
+  asio::awaitable<bool> forward(const Forward& request);
+  asio::awaitable<bool> open_pipe(const OpenPipe& request, HeaderParser& parser);
+  asio::awaitable<bool> hold(std::string line);
   void end_when_client_goes(std::weak_ptr<char> waits);
   asio::awaitable<bool> wait_and_answer();
   asio::awaitable<bool> wait_and_write_lines(std::optional<MessageId> id);
 
+  asio::awaitable<bool> ask_for_body(const HeaderParser& parser);
   asio::awaitable<Result<Buffer>> read_body(HeaderParser& parser);
   asio::awaitable<Result<Buffer>> read_chunked(HeaderParser& parser);
 
@@ -200,6 +204,9 @@ asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parse
                                   std::move(progress));
         });
   }
+  if (const auto* open = std::get_if<OpenPipe>(&request)) {
+    co_return co_await open_pipe(*open, parser);
+  }
   // A body where none belongs is not read: the connection ends after the answer.
   keep_alive_ = keep_alive_ && parser.is_done();
   if (const auto* one = std::get_if<CancelMessage>(&request)) co_return co_await cancel(one->id);
@@ -208,6 +215,8 @@ asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parse
   }
   if (const auto* get = std::get_if<GetMessages>(&request)) co_return co_await get_messages(*get);
   if (const auto* get = std::get_if<GetPage>(&request)) co_return co_await get_page(*get->page);
+  if (const auto* one = std::get_if<Expose>(&request)) co_return co_await expose(*one);
+  if (const auto* one = std::get_if<Forward>(&request)) co_return co_await forward(*one);
   if (!beast::websocket::is_upgrade(parser.get())) {
     co_return co_await answer(426,
                               error_json(Error(Errc::unsupported, "this route is a WebSocket")));
@@ -306,16 +315,20 @@ asio::awaitable<bool> HttpSession::wait_and_write_lines(std::optional<MessageId>
   }
 }
 
+/// Of a client that waits to be asked.
+asio::awaitable<bool> HttpSession::ask_for_body(const HeaderParser& parser) {
+  if (!beast::iequals(parser.get()[http::field::expect], "100-continue")) co_return true;
+  static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  const auto [ec, n] = co_await asio::async_write(stream_, asio::buffer(kContinue), kTuple);
+  co_return !ec;
+}
+
 asio::awaitable<Result<Buffer>> HttpSession::read_body(HeaderParser& parser) {
   const bool keep_alive = keep_alive_;
   keep_alive_ = false;  // until the whole body has been read
   if (hub_->draining) co_return fail(Errc::shutting_down, "the node is stopping");
   stream_.expires_after(kClientPatience);
-  if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
-    static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    const auto [ec, n] = co_await asio::async_write(stream_, asio::buffer(kContinue), kTuple);
-    if (ec) co_return fail(Errc::io_error, "the client went away");
-  }
+  if (!co_await ask_for_body(parser)) co_return fail(Errc::io_error, "the client went away");
   if (parser.chunked()) {
     Result<Buffer> body = co_await read_chunked(parser);
     keep_alive_ = keep_alive && body;
@@ -455,6 +468,72 @@ asio::awaitable<bool> HttpSession::get_page(const Page& page) {
     co_return co_await answer(503, error_json(Error(Errc::timed_out, "the shards do not answer")));
   }
   co_return co_await answer(200, std::move(*body), page.type);
+}
+
+// ---- Pipes, services, forwarded ports -----------------------------------------------------------
+
+asio::awaitable<bool> HttpSession::open_pipe(const OpenPipe& request, HeaderParser& parser) {
+  keep_alive_ = false;
+  if (hub_->draining) co_return co_await answer(Error(Errc::shutting_down, "the node is stopping"));
+  const Result<NodeId> to = hub_->node_named(request.to);
+  if (!to) co_return co_await answer(to.error());
+  const auto port = std::make_shared<gateway::PipePort>(stream_.get_executor());
+  auto pipe =
+      hub_->node.open(*to, request.service, entry_.isolated(request.options), port->events());
+  if (!pipe) co_return co_await answer(pipe.error());
+  port->attach(std::move(*pipe));
+  entry_.set_end([this, weak = std::weak_ptr(port)] {
+    end();
+    if (const auto there = weak.lock()) there->reset(PipeCode::stopping);
+  });
+  stream_.expires_never();
+  if (const auto refused = co_await port->opened()) {
+    port->leave();
+    co_return co_await answer(error_of(*refused));
+  }
+  if (!co_await ask_for_body(parser)) {
+    port->leave();
+    co_return false;
+  }
+  entry_.set_end([weak = std::weak_ptr(port)] {
+    if (const auto there = weak.lock()) there->reset(PipeCode::stopping);
+  });
+  co_await serve_pipe(std::move(stream_), std::move(in_), parser, port);
+  co_return false;
+}
+
+asio::awaitable<bool> HttpSession::expose(const Expose& request) {
+  if (hub_->gateway == nullptr) {
+    co_return co_await answer(Error(Errc::unsupported, "this program has no gateway"));
+  }
+  const Result<gateway::Lease> lease = hub_->gateway->expose(request.service);
+  if (!lease) co_return co_await answer(lease.error());
+  co_return co_await hold(
+      service_json(request.service.name, request.service.to.to_string(), hub_->node.id()));
+}
+
+asio::awaitable<bool> HttpSession::forward(const Forward& request) {
+  if (hub_->gateway == nullptr) {
+    co_return co_await answer(Error(Errc::unsupported, "this program has no gateway"));
+  }
+  const Result<NodeId> to = hub_->node_named(request.to);
+  if (!to) co_return co_await answer(to.error());
+  const auto forwarded = hub_->gateway->forward(request.listen, {*to, request.service});
+  if (!forwarded) co_return co_await answer(forwarded.error());
+  co_return co_await hold(forward_json(forwarded->at.to_string()));
+}
+
+/// Says that it is there, and lasts until the client goes: it has nothing more to say, so its
+/// socket is readable then.
+asio::awaitable<bool> HttpSession::hold(std::string line) {
+  keep_alive_ = false;
+  stream_.expires_never();
+  if (!co_await begin_lines("application/x-ndjson") || !co_await write_chunk(std::move(line))) {
+    co_return false;
+  }
+  stream_.expires_never();
+  co_await stream_.socket().async_wait(asio::socket_base::wait_read, kTuple);
+  co_return false;
 }
 
 // ---- Writing ------------------------------------------------------------------------------------

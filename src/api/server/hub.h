@@ -10,6 +10,7 @@
 #include "api/server/subscriber_queue.h"
 #include "base/time_histogram.h"
 #include "crypto/random.h"
+#include "gateway/gateway.h"
 #include "telemetry/page.h"
 
 #include <qudag/node.h>
@@ -90,9 +91,11 @@ static_assert(telemetry::valid(kApi));
 struct AcknowledgeMessage;
 
 struct Hub : std::enable_shared_from_this<Hub> {
-  Hub(Node& n, config::ApiOptions o) : node(n), options(std::move(o)) {}
+  Hub(Node& n, config::ApiOptions o, gateway::Gateway* g)
+      : node(n), gateway(g), options(std::move(o)) {}
 
   Node& node;
+  gateway::Gateway* const gateway;  // null: this program has none
   const config::ApiOptions options;
   Subscribers subscribers;
   ApiStats stats;
@@ -110,6 +113,9 @@ struct Hub : std::enable_shared_from_this<Hub> {
   Status cancel(const MessageId& id);
   /// What the client of a GET says of a message in hand; not_found if it is not.
   Status acknowledge(const AcknowledgeMessage& request);
+
+  /// An id, or a name that the gateway knows; not_found.
+  Result<NodeId> node_named(std::string_view text) const;
 
   /// A handler of the node's that gives messages to subscribers.
   MessageHandler offer();
@@ -136,6 +142,10 @@ class SessionEntry {
   void set_end(std::function<void()> end) { *at_ = std::move(end); }
   /// With the connection's tag where the client named none (0).
   SendOptions isolated(SendOptions options) const {
+    if (options.isolation == 0) options.isolation = isolation_;
+    return options;
+  }
+  PipeOptions isolated(PipeOptions options) const {
     if (options.isolation == 0) options.isolation = isolation_;
     return options;
   }
@@ -191,7 +201,7 @@ Delivery refused_delivery(const Error& error);
 asio::awaitable<void> serve_http(std::shared_ptr<Hub> hub, Stream stream);
 
 /// Serves an upgraded connection until it ends: stream_session.cc.
-struct Upgrade;  // the request and the bytes read with it
+struct Upgrade;  // of stream_session.cc: the request and the bytes read with it
 asio::awaitable<void> serve_stream(std::shared_ptr<Hub> hub, SessionEntry& entry, Stream stream,
                                    Upgrade upgrade);
 

@@ -130,6 +130,41 @@ std::string queues_json(const std::vector<QueueStatus>& queues) {
   return json::serialize(json::object{{"queues", std::move(out)}}) + "\n";
 }
 
+std::string pipes_json(const std::vector<PipeStatus>& pipes) {
+  json::array out;
+  for (const PipeStatus& p : pipes) {
+    out.push_back(json::object{{"state", text(name_of(p.state))},
+                               {"opener", p.opener},
+                               {"service", text(p.service)},
+                               {"receiver", text(p.receiver.to_string())},
+                               {"priority", text(name_of(p.priority))},
+                               {"written", p.written},
+                               {"taken_by_peer", p.taken_by_peer},
+                               {"received", p.received},
+                               {"taken", p.taken},
+                               {"held", p.held},
+                               {"resumed", p.resumed},
+                               {"age_s", p.age.count()}});
+  }
+  return json::serialize(json::object{{"pipes", std::move(out)}}) + "\n";
+}
+
+std::string gateway_json(const gateway::Gateway* gateway) {
+  json::array socks, services;
+  if (gateway != nullptr) {
+    for (const SocketAddress& at : gateway->socks()) socks.push_back(text(at.to_string()));
+    for (const auto& [options, open] : gateway->services()) {
+      services.push_back(json::object{{"name", text(options.name)},
+                                      {"to", text(options.to.to_string())},
+                                      {"pipes", open},
+                                      {"pipes_max", options.pipes}});
+    }
+  }
+  return json::serialize(
+             json::object{{"socks", std::move(socks)}, {"services", std::move(services)}}) +
+         "\n";
+}
+
 // ---- Asking -------------------------------------------------------------------------------------
 
 using Text = asio::awaitable<std::optional<std::string>>;
@@ -171,10 +206,15 @@ Text queues(Hub& hub, const bool& ended) {
   });
 }
 
+Text pipes(Hub& hub, const bool& ended) { return written(hub.node.pipes(), ended, pipes_json); }
+
+Text gateway_page(Hub& hub, const bool&) { co_return gateway_json(hub.gateway); }
+
 Text samples(Hub& hub, const bool& ended) {
   return written(hub.node.metrics(), ended, [&hub](std::vector<MetricSample>& all) {
     telemetry::Page own;
     own.add(metrics::kApi, hub.stats);
+    if (hub.gateway != nullptr) hub.gateway->add_metrics(own);
     for (MetricSample& sample : own.take()) all.push_back(std::move(sample));
     return telemetry::prometheus(std::move(all));
   });
@@ -182,8 +222,12 @@ Text samples(Hub& hub, const bool& ended) {
 
 // The test app.openapi reads this table.
 constexpr Page kPages[] = {
-    {"/v1/status", "application/json", status},         {"/v1/peers", "application/json", peers},
-    {"/v1/circuits", "application/json", circuits},     {"/v1/queues", "application/json", queues},
+    {"/v1/status", "application/json", status},
+    {"/v1/peers", "application/json", peers},
+    {"/v1/circuits", "application/json", circuits},
+    {"/v1/queues", "application/json", queues},
+    {"/v1/pipes", "application/json", pipes},
+    {"/v1/gateway", "application/json", gateway_page},
     {"/metrics", "text/plain; version=0.0.4", samples},
 };
 

@@ -61,6 +61,33 @@ std::string message_json(const Message& message, std::string_view token) {
   return out;
 }
 
+std::string service_json(std::string_view service, std::string_view to, const NodeId& self) {
+  const std::string name = std::string(service) + "." + self.to_string() + ".qudag";
+  return json::serialize(
+             json::object{{"service", text(service)}, {"to", text(to)}, {"name", text(name)}}) +
+         "\n";
+}
+
+std::string forward_json(std::string_view listen) {
+  return json::serialize(json::object{{"listen", text(listen)}}) + "\n";
+}
+
+Error error_of(const PipeEnd& end) {
+  if (end.how == PipeEnd::How::lost) return end.reason;
+  switch (end.code) {
+    case PipeCode::no_such_service:
+      return {Errc::refused_by_peer, "no_such_service: the node has no service of this name"};
+    case PipeCode::refused:
+      return {Errc::refused_by_peer, "refused: nobody listens where the service should be"};
+    case PipeCode::too_slow:
+      return {Errc::timed_out, "too_slow: the service did not answer in time"};
+    case PipeCode::rate:
+      return {Errc::refused_rate, "rate: too many pipes at once"};
+    default:
+      return {Errc::refused_by_peer, std::string(name_of(end.code)) + ": the pipe did not open"};
+  }
+}
+
 unsigned http_status_of(Errc code) {
   switch (code) {
     case Errc::ok:

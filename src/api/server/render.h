@@ -3,6 +3,7 @@
 #pragma once
 
 #include <qudag/message.h>
+#include <qudag/pipe.h>
 
 #include <string>
 #include <string_view>
@@ -20,6 +21,13 @@ std::string outcome_json(const Delivery& delivery);
 std::string progress_json(std::uint64_t bytes, std::uint64_t of);
 /// {"id":"hex","priority":"normal",...,"bytes":5,"payload":"base64"}; with "token" if there is one.
 std::string message_json(const Message& message, std::string_view token = {});
+
+/// {"service":"web","to":"127.0.0.1:8080","name":"web.ID.qudag"}
+std::string service_json(std::string_view service, std::string_view to, const NodeId& self);
+/// {"listen":"127.0.0.1:2222"}
+std::string forward_json(std::string_view listen);
+/// What a client is told of a pipe that did not open.
+Error error_of(const PipeEnd& end);
 
 /// The HTTP status that goes with an error code, and with a delivery.
 unsigned http_status_of(Errc code);

@@ -79,6 +79,32 @@ Status delay(std::optional<std::chrono::milliseconds>& out, Text text) {
   return {};
 }
 
+/// An id or the form of a name; whose it is, the gateway knows.
+Status node(std::string& out, Text text) {
+  if (!NodeId::parse(text) && !config::is_service_name(text)) {
+    return fail(Errc::malformed, "must be the 52-character id of a node, or a name of one");
+  }
+  out = text;
+  return {};
+}
+
+Status service_name(std::string& out, Text text) {
+  if (!config::is_service_name(text)) {
+    return fail(Errc::malformed, "must be 1 to 24 of a-z, 0-9 and '-'");
+  }
+  out = text;
+  return {};
+}
+
+Status pipe_priority(Priority& out, Text text) {
+  const auto priority = parse_priority(text);
+  if (!priority || *priority == Priority::high) {
+    return fail(Errc::malformed, "must be normal or low");
+  }
+  out = *priority;
+  return {};
+}
+
 // ---- Parameters ---------------------------------------------------------------------------------
 
 /// One parameter of requests of kind `R`: where its value goes.
@@ -122,6 +148,27 @@ constexpr Parameter<AcknowledgeMessage> kAcknowledge[] = {
      kRequired},
     {"answer", [](AcknowledgeMessage& r, Text t) { return answer(r.answer, t); }},
     {"delay", [](AcknowledgeMessage& r, Text t) { return delay(r.delay, t); }},
+};
+
+constexpr Parameter<OpenPipe> kOpenPipe[] = {
+    {"to", [](OpenPipe& r, Text t) { return node(r.to, t); }, kRequired},
+    {"service", [](OpenPipe& r, Text t) { return service_name(r.service, t); }, kRequired},
+    {"priority", [](OpenPipe& r, Text t) { return pipe_priority(r.options.priority, t); }},
+    {"relays", [](OpenPipe& r, Text t) { return number(r.options.relays, t, 0, kRelaysMax); }},
+    {"isolation",
+     [](OpenPipe& r, Text t) { return number(r.options.isolation, t, 0, UINT64_MAX); }},
+};
+
+constexpr Parameter<Expose> kExpose[] = {
+    {"service", [](Expose& r, Text t) { return assign(r.service, config::parse_service(t)); },
+     kRequired},
+};
+
+constexpr Parameter<Forward> kForward[] = {
+    {"listen", [](Forward& r, Text t) { return assign(r.listen, config::parse_socks(t)); },
+     kRequired},
+    {"to", [](Forward& r, Text t) { return node(r.to, t); }, kRequired},
+    {"service", [](Forward& r, Text t) { return service_name(r.service, t); }, kRequired},
 };
 
 template <class R>
@@ -226,6 +273,8 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/messages", with<kPostMessage>},    {"GET", "/v1/messages", get_messages},
     {"DELETE", "/v1/messages/{id}", cancel_message}, {"POST", "/v1/replies", with<kPostReply>},
     {"POST", "/v1/acknowledgements", acknowledge},   {"GET", "/v1/stream", stream},
+    {"POST", "/v1/pipes", with<kOpenPipe>},          {"POST", "/v1/services", with<kExpose>},
+    {"POST", "/v1/forwards", with<kForward>},
 };
 
 }  // namespace
@@ -251,7 +300,7 @@ Parsed parse_request(std::string_view method, std::string_view target) {
   }
   if (const auto page = std::ranges::find(pages(), path, &Page::path); page != pages().end()) {
     if (method == "GET") return bare(GetPage{&*page}, query);
-    allow = "GET";
+    allow += allow.empty() ? "GET" : ", GET";
   }
   if (allow.empty()) {
     return refuse(404, Errc::not_found, "no such route; docs/reference/api.md lists them");

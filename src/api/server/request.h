@@ -5,8 +5,10 @@
 #pragma once
 
 #include "api/records/records.h"
+#include "config/gateway_options.h"
 
 #include <qudag/message.h>
+#include <qudag/pipe.h>
 
 #include <cstdint>
 #include <optional>
@@ -57,12 +59,31 @@ struct GetPage {
   const Page* page = nullptr;  ///< never null
 };
 
+/// POST /v1/pipes?to=ID|NAME&service=&priority=&relays=&isolation=: the bodies are the pipe.
+struct OpenPipe {
+  std::string to;  ///< an id, or has the form of a name
+  std::string service;
+  PipeOptions options;
+};
+
+/// POST /v1/services?service=NAME=ADDRESS: as long as the client stays.
+struct Expose {
+  config::ServiceOptions service;
+};
+
+/// POST /v1/forwards?listen=ADDRESS&to=ID|NAME&service=: as long as the client stays.
+struct Forward {
+  config::SocksOptions listen;
+  std::string to;
+  std::string service;
+};
+
 /// GET /v1/stream with a WebSocket upgrade
 struct OpenStream {};
 
 /// First those that are over when they are answered; the others last until the client goes.
 using Request = std::variant<PostMessage, PostReply, CancelMessage, AcknowledgeMessage, GetPage,
-                             GetMessages, OpenStream>;
+                             GetMessages, OpenStream, OpenPipe, Expose, Forward>;
 inline constexpr std::string_view kAnsweredRequests[] = {"send", "reply", "cancel", "acknowledge",
                                                          "page"};
 

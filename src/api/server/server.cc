@@ -75,6 +75,19 @@ Status Hub::cancel(const MessageId& id) {
   return told;
 }
 
+Result<NodeId> Hub::node_named(std::string_view text) const {
+  if (gateway == nullptr) {
+    const auto id = NodeId::parse(text);
+    return id ? *id : Result<NodeId>(fail(Errc::not_found, "this program knows no names"));
+  }
+  const auto known = gateway->node_named(text);
+  if (!known) {
+    return fail(Errc::not_found,
+                "no node has this name in the configuration of this one ([names])");
+  }
+  return *known;
+}
+
 Status Hub::acknowledge(const AcknowledgeMessage& request) {
   const auto at = hands.find(request.token.hand);
   const bool there =
@@ -100,8 +113,8 @@ MessageHandler Hub::offer() {
 }
 
 struct Server::Impl {
-  Impl(Node& node, config::ApiOptions options)
-      : hub(std::make_shared<Hub>(node, std::move(options))), acceptor(io) {
+  Impl(Node& node, config::ApiOptions options, gateway::Gateway* gateway)
+      : hub(std::make_shared<Hub>(node, std::move(options), gateway)), acceptor(io) {
     hub->left.emplace(*hub, io.get_executor());
   }
 
@@ -164,7 +177,8 @@ void Server::Impl::on_thread(F task) {
   done.get_future().wait();
 }
 
-Result<std::unique_ptr<Server>> Server::start(Node& node, config::ApiOptions options) {
+Result<std::unique_ptr<Server>> Server::start(Node& node, config::ApiOptions options,
+                                              gateway::Gateway* gateway) {
   if (options.socket.empty()) {
     if (Status made = make_default_folder(); !made) return std::unexpected(made.error());
     auto place = default_socket();
@@ -174,7 +188,7 @@ Result<std::unique_ptr<Server>> Server::start(Node& node, config::ApiOptions opt
   Result<Listening> listening = listen_on(options.socket, options.mode);
   if (!listening) return std::unexpected(listening.error());
 
-  auto impl = std::make_unique<Impl>(node, std::move(options));
+  auto impl = std::make_unique<Impl>(node, std::move(options), gateway);
   impl->listening = std::move(*listening);
   boost::system::error_code ec;
   impl->acceptor.assign(asio::local::stream_protocol(), impl->listening.fd(), ec);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "config/api_options.h"
+#include "gateway/gateway.h"
 
 #include <qudag/node.h>
 
@@ -17,8 +18,10 @@ class Server {
  public:
   /// Binds the socket, takes over the node's message handler and starts the thread. A socket file
   /// that nobody listens on is replaced; a live one is address_in_use. Also permission_denied,
-  /// not_found (the directory), invalid_argument (the path is too long), io_error.
-  static Result<std::unique_ptr<Server>> start(Node& node, config::ApiOptions options);
+  /// not_found (the directory), invalid_argument (the path is too long), io_error. Without a
+  /// gateway, which outlives this, its routes say so.
+  static Result<std::unique_ptr<Server>> start(Node& node, config::ApiOptions options,
+                                               gateway::Gateway* gateway = nullptr);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
