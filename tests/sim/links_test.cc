@@ -1,6 +1,6 @@
 // Links that come and go under traffic, with whole nodes: a guard that stops, a guard that is dead,
 // many circuits over one link.
-#include "sim/shift.h"
+#include "sim/scenes/shift.h"
 #include "sim/sim_network.h"
 
 #include <gtest/gtest.h>

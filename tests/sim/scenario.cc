@@ -1,7 +1,7 @@
 #include "sim/scenario.h"
 
 #include "base/bytes.h"
-#include "sim/bounds.h"
+#include "sim/scenes/bounds.h"
 #include "sim/sim_network.h"
 
 #include <fmt/format.h>

@@ -1,7 +1,7 @@
 // What warm links bring on a workload whose demand shifts half way (sim/shift.h), as JSON: the
 // share of circuits that find their link ready, against the places for warm links.
 //   --seeds N   so many runs of each, added up       --minutes N   of virtual time, each
-#include "sim/shift.h"
+#include "sim/scenes/shift.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>

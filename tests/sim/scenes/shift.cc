@@ -1,4 +1,4 @@
-#include "sim/shift.h"
+#include "sim/scenes/shift.h"
 
 #include "sim/sim_network.h"
 

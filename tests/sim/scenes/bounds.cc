@@ -1,4 +1,4 @@
-#include "sim/bounds.h"
+#include "sim/scenes/bounds.h"
 
 #include "base/limits.h"
 
