@@ -79,7 +79,7 @@ INNER = {
         "": ["gossip", "pipe", "protection", "seam"],
     },
     "message": {"known": [], "pipe": ["", "known"], "": ["known", "pipe"]},
-    "node": {"process": [], "inbox": [], "": ["inbox", "process"]},
+    "node": {"process": [], "inbox": [], "": ["inbox", "process"], "open": ["", "inbox"]},
     "api": {
         "records": [],
         "socket": [],

@@ -1,4 +1,4 @@
-// What warm links bring on a workload whose demand shifts half way (sim/shift.h), as JSON: the
+// What warm links bring on a workload whose demand shifts half way (sim/scenes/shift.h), as JSON: the
 // share of circuits that find their link ready, against the places for warm links.
 //   --seeds N   so many runs of each, added up       --minutes N   of virtual time, each
 #include "sim/scenes/shift.h"
