@@ -1,4 +1,4 @@
-"""Messages and requests through a QuDAG Net node, over its local API (asyncio, no dependency).
+"""Messages, requests and pipes through a QuDAG Net node, over its local API (asyncio, no dependency).
 
     async with qudag.connect() as node:
         outcome = await node.send(to, b"hello")
@@ -9,6 +9,7 @@
 
 from .errors import ApiError, ConnectionLost, QudagError
 from .node import Delivery, Message, Node, connect, default_socket
+from .pipe import PipeReader, PipeWriter
 
-__all__ = ["ApiError", "ConnectionLost", "Delivery", "Message", "Node", "QudagError", "connect",
-           "default_socket"]
+__all__ = ["ApiError", "ConnectionLost", "Delivery", "Message", "Node", "PipeReader", "PipeWriter",
+           "QudagError", "connect", "default_socket"]

@@ -1,4 +1,4 @@
-"""A node as a program sees it: send, receive with acknowledgement, ask and answer.
+"""A node as a program sees it: send, receive with acknowledgement, ask and answer, pipes.
 
 One WebSocket for each channel that is received, and one for what is only sent. When one ends, it is
 opened again: receiving goes on, and every send that was under way raises ConnectionLost, because
@@ -17,6 +17,7 @@ from typing import AsyncIterator
 
 from . import records
 from .errors import ApiError, ConnectionLost
+from .pipe import PipeReader, PipeWriter, open_pipe
 from .stream import Stream
 
 EARLY_REPLIES_MAX = 1024
@@ -256,6 +257,11 @@ class Node:
                 yield link.waiting.popleft()
             link.came.clear()
             await link.came.wait()
+
+    async def pipe(self, to: str, service: str, *, priority: str | None = None, relays: int | None = None,
+                   isolation: int | None = None) -> tuple[PipeReader, PipeWriter]:
+        """Two streams to a service of that node."""
+        return await open_pipe(self.path, to, service, priority=priority, relays=relays, isolation=isolation)
 
     @property
     def lost(self) -> int:

@@ -174,6 +174,10 @@ class Client(unittest.IsolatedAsyncioTestCase):
         await program.close()
         node.end()
 
+    async def test_a_pipe_to_nobody_says_why(self):
+        with self.assertRaises((qudag.ApiError, qudag.ConnectionLost)):
+            await self.sender.pipe(self.b.id, "none", relays=0)
+
     async def test_too_large_and_no_node(self):
         with self.assertRaises(ValueError):
             await self.sender.send(self.b.id, bytes(5 << 20))
