@@ -6,6 +6,8 @@
 #include "config/file.h"
 #include "config/gateway_options.h"
 
+#include <fmt/format.h>
+
 #include <qudag/node.h>
 
 #include <CLI/CLI.hpp>
@@ -169,21 +171,21 @@ Value service_name(std::string& out) {
 
 /// A port alone is one of 127.0.0.1.
 Value local_port(std::string& out) {
-  return {"ADDRESS", "a port, or an address of loopback with one",
-          [&out](const std::string& text) -> std::string {
+  const std::string takes = "a port, or an address of loopback with one";
+  return {"ADDRESS", takes, [takes, &out](const std::string& text) -> std::string {
             std::uint64_t port = 0;
             out = read_count(text, 0, UINT16_MAX, port) ? "127.0.0.1:" + text : text;
-            const auto parsed = config::parse_socks(out);
-            return parsed ? std::string() : parsed.error().detail;
+            return config::parse_socks(out) ? std::string() : takes_not(takes, text);
           }};
 }
 
 Value exposed(std::string& out) {
-  return {"NAME=ADDRESS", "a name and an address such as web=127.0.0.1:8080",
-          [&out](const std::string& text) -> std::string {
+  const std::string takes = "a name and an address such as web=127.0.0.1:8080";
+  return {"NAME=ADDRESS", takes, [takes, &out](const std::string& text) -> std::string {
             const auto parsed = config::parse_service(text);
             out = text;
-            return parsed ? std::string() : parsed.error().detail;
+            if (parsed) return {};
+            return fmt::format("{}; {}", takes_not(takes, text), parsed.error().detail);
           }};
 }
 

@@ -79,7 +79,10 @@ class ProgramSession {
 };
 
 asio::awaitable<void> ProgramSession::run() {
-  if (!entrance_->target && !co_await read_request()) co_return;
+  if (!entrance_->target) {
+    const bool asked = co_await read_request();
+    if (!asked) co_return;
+  }
   const Verdict verdict = co_await open();
   hub_->stats.requests[std::to_underlying(verdict)].fetch_add(1, std::memory_order_relaxed);
   if (!socket_.is_open()) {
@@ -108,7 +111,10 @@ asio::awaitable<bool> ProgramSession::read_request() {
     if (ec) break;
     const Bytes came = Bytes(bytes).first(n);
     const SocksRequest::Fed fed = request_.feed(came);
-    if (!fed.reply.empty() && !co_await write(fed.reply)) break;
+    if (!fed.reply.empty()) {
+      const bool written = co_await write(fed.reply);
+      if (!written) break;
+    }
     if (fed.state == SocksRequest::State::refused) break;
     if (fed.state == SocksRequest::State::more) continue;
     const Bytes rest = came.subspan(fed.consumed);

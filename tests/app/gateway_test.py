@@ -90,7 +90,7 @@ class Node:
 
 def run(*command, code=0, **more):
     done = subprocess.run([str(word) for word in command], capture_output=True, timeout=PATIENCE, **more)
-    if done.returncode != code:
+    if done.returncode not in (code if isinstance(code, tuple) else (code,)):
         raise AssertionError(f"{command}: exit code {done.returncode}: {done.stderr.decode()[-2000:]}")
     return done.stdout
 
@@ -169,7 +169,7 @@ class Gateway(unittest.TestCase):
         # 97: the proxy said no; 56 and 22 of a proxy of HTTP.
         for host in ("example.org", "127.0.0.1", "none.bob.qudag", "web.carol.qudag", "a.b.web.bob.qudag"):
             self.curl(f"http://{host}/", code=97)
-            self.curl(f"http://{host}/", proxy="http", code=56)
+            self.curl(f"http://{host}/", proxy="http", code=(22, 56))
 
     def test_git_clones_and_every_object_is_right(self):
         work, bare = self.folder / "work", self.web / "repo.git"

@@ -44,6 +44,13 @@ struct Command {
   }
 };
 
+/// What a place takes.
+std::string right_for(const Words& command, const std::string& place) {
+  if (place == "listen") return "0";
+  if (place == "service") return command.back() == "expose" ? "web=127.0.0.1:8080" : "web";
+  return std::string(52, 'a');
+}
+
 Words joined(Words a, const Words& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
@@ -130,6 +137,13 @@ class Answers : public ::testing::Test {
   static Words ending(const Command& command, const std::string& flag) {
     const std::string& name = command.words.empty() ? flag : command.words.front();
     if (name == "send") return {std::string(52, 'a')};
+    if (name == "pipe" || name == "forward" || name == "expose") {
+      Words out;
+      for (const std::string& place : command.places) {
+        out.push_back(right_for(command.words, place));
+      }
+      return out;
+    }
     if (name == "node" && flag != "--print-config") return {"--print-config"};
     return {};
   }
@@ -203,10 +217,13 @@ TEST_F(Answers, NameTheFlagThatWasMeant) {
 TEST_F(Answers, NameTheCommandAndThePlace) {
   for (const Command& command : commands_) {
     const Words& words = command.words;
+    Words before = words;
     for (const std::string& place : command.places) {
-      EXPECT_THAT(answer(words, false).err, HasSubstr(": " + place + ": takes ")) << text_of(words);
-      EXPECT_THAT(answer(joined(words, {""}), false).err, HasSubstr(": " + place + ": takes "))
-          << text_of(words);
+      EXPECT_THAT(answer(before, false).err, HasSubstr(": " + place + ": takes "))
+          << text_of(before);
+      EXPECT_THAT(answer(joined(before, {""}), false).err, HasSubstr(": " + place + ": takes "))
+          << text_of(before);
+      before.push_back(right_for(words, place));
     }
     if (words.empty()) continue;
     Words mistyped = words;

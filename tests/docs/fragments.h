@@ -27,4 +27,12 @@ extern qudag::SendOptions options;
 extern qudag::Message message;
 extern WorkQueue work;
 
+// Of the pipes.
+qudag::PipeEvents echo_events();
+void keep(std::unique_ptr<qudag::Pipe> pipe);
+void use(const qudag::Buffer& bytes);
+void report(qudag::PipeEnd::How how, std::uint64_t taken_by_peer);
+extern qudag::PipeEvents events;
+extern std::span<const std::byte> first_bytes;
+
 inline void completion(const qudag::Delivery&) {}

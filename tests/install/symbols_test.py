@@ -56,7 +56,7 @@ def check(library, include, list_file):
             if kind not in "WwVvu":
                 wrong.append(f"{text}: not ours")
             continue
-        if "::Impl" in text and "unique_ptr" not in text:
+        if "::Impl" in text and not re.search(r"\b(unique|shared)_ptr", text):
             wrong.append(f"{text}: the inside of a class")
             continue
         member = re.match(r"(?:(?:typeinfo|typeinfo name|vtable|guard variable) for )?"

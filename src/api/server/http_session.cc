@@ -508,8 +508,10 @@ asio::awaitable<bool> HttpSession::expose(const Expose& request) {
   }
   const Result<gateway::Lease> lease = hub_->gateway->expose(request.service);
   if (!lease) co_return co_await answer(lease.error());
-  co_return co_await hold(
-      service_json(request.service.name, request.service.to.to_string(), hub_->node.id()));
+  std::string line =
+      service_json(request.service.name, request.service.to.to_string(), hub_->node.id());
+  const bool kept = co_await hold(std::move(line));
+  co_return kept;
 }
 
 asio::awaitable<bool> HttpSession::forward(const Forward& request) {
@@ -520,7 +522,9 @@ asio::awaitable<bool> HttpSession::forward(const Forward& request) {
   if (!to) co_return co_await answer(to.error());
   const auto forwarded = hub_->gateway->forward(request.listen, {*to, request.service});
   if (!forwarded) co_return co_await answer(forwarded.error());
-  co_return co_await hold(forward_json(forwarded->at.to_string()));
+  std::string line = forward_json(forwarded->at.to_string());
+  const bool kept = co_await hold(std::move(line));
+  co_return kept;
 }
 
 /// Says that it is there, and lasts until the client goes: it has nothing more to say, so its
@@ -528,9 +532,11 @@ asio::awaitable<bool> HttpSession::forward(const Forward& request) {
 asio::awaitable<bool> HttpSession::hold(std::string line) {
   keep_alive_ = false;
   stream_.expires_never();
-  if (!co_await begin_lines("application/x-ndjson") || !co_await write_chunk(std::move(line))) {
-    co_return false;
-  }
+  // One await in a statement: GCC 12 breaks frames with several in one condition.
+  const bool begun = co_await begin_lines("application/x-ndjson");
+  if (!begun) co_return false;
+  const bool said = co_await write_chunk(std::move(line));
+  if (!said) co_return false;
   stream_.expires_never();
   co_await stream_.socket().async_wait(asio::socket_base::wait_read, kTuple);
   co_return false;

@@ -74,7 +74,10 @@ asio::awaitable<void> PipeSession::to_pipe() {
     body.more = true;
     const auto [ec, n] = co_await http::async_read_some(stream_, in_, parser_, kTuple);
     const std::size_t got = read_.size() - body.size;
-    if (got > 0 && !co_await port_->write(Bytes(read_).first(got))) co_return;
+    if (got > 0) {
+      const bool taken = co_await port_->write(Bytes(read_).first(got));
+      if (!taken) co_return;
+    }
     if (ec && ec != http::error::need_buffer) {
       port_->reset();  // broken off, or no body of HTTP
       co_return;

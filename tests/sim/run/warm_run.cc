@@ -1,5 +1,5 @@
-// What warm links bring on a workload whose demand shifts half way (sim/scenes/shift.h), as JSON: the
-// share of circuits that find their link ready, against the places for warm links.
+// What warm links bring on a workload whose demand shifts half way (sim/scenes/shift.h), as JSON:
+// the share of circuits that find their link ready, against the places for warm links.
 //   --seeds N   so many runs of each, added up       --minutes N   of virtual time, each
 #include "sim/scenes/shift.h"
 
