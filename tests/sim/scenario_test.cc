@@ -29,8 +29,8 @@ INSTANTIATE_TEST_SUITE_P(Seeds, SeededScenario, ::testing::Values(1, 2, 3, 4, 5,
 TEST(Scenario, FiftyNodes) {
   ScenarioOptions options;
   options.seed = 50;
-  options.traffic = 30s;
-  options.crash_every = 15s;
+  options.traffic = 15s;
+  options.crash_every = 7s;
   options.ttl_max = 20s;
   const ScenarioResult result = run_scenario(options);
   EXPECT_TRUE(result.broken.empty()) << "seed " << options.seed << ": " << result.summary();
