@@ -73,13 +73,8 @@ struct PipeArgs {
 };
 Exit pipe(const PipeArgs& args);
 
-struct ForwardArgs {
-  SocketArgs socket;
+struct ForwardArgs : PipeArgs {
   std::string listen;
-  std::string to;
-  std::string service;
-  Priority priority = Priority::normal;
-  unsigned relays = kRelaysDefault;
   bool json = false;
 };
 Exit forward(const ForwardArgs& args);

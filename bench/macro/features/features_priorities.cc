@@ -75,6 +75,16 @@ class Flood {
   std::jthread thread_;
 };
 
+/// MB/s of a flood of bulk while something else goes on.
+template <class F>
+double rate_during(const Flood& bulk, F&& during) {
+  const std::uint64_t before = bulk.delivered();
+  const auto begin = Clock::now();
+  during();
+  const double took = std::chrono::duration<double>(Clock::now() - begin).count();
+  return static_cast<double>((bulk.delivered() - before) * kBulk) / 1e6 / took;
+}
+
 /// The p99 of small messages, one after the other, in microseconds.
 Result<double> p99_of_small(Net& net, double seconds) {
   const std::vector<std::byte> payload(kSmall);
@@ -113,15 +123,13 @@ Result<BesideBulk> beside_bulk(Net& net, double seconds, Priority bulk, Waits* w
   if (waits != nullptr) {
     if (auto ok = waits->begin(); !ok) return std::unexpected(ok.error());
   }
-  const std::uint64_t before = flood.delivered();
-  const auto begin = Clock::now();
-  const auto p99 = p99_of_small(net, seconds);
+  Result<double> p99 = 0.0;
+  const double rate = rate_during(flood, [&] { p99 = p99_of_small(net, seconds); });
   if (!p99) return std::unexpected(p99.error());
-  const double took = std::chrono::duration<double>(Clock::now() - begin).count();
   if (waits != nullptr) {
     if (auto ok = waits->end(); !ok) return std::unexpected(ok.error());
   }
-  return BesideBulk{*p99, static_cast<double>((flood.delivered() - before) * kBulk) / 1e6 / took};
+  return BesideBulk{*p99, rate};
 }
 
 /// MB/s of bulk with nobody beside it.
@@ -129,11 +137,8 @@ double bulk_alone(Net& net, double seconds) {
   const Flood flood(net,
                     {.bytes = kBulk, .priority = Priority::low, .window = 256, .isolation = 7});
   while (flood.delivered() < 256) std::this_thread::sleep_for(1ms);
-  const std::uint64_t before = flood.delivered();
-  const auto begin = Clock::now();
-  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-  const double took = std::chrono::duration<double>(Clock::now() - begin).count();
-  return static_cast<double>((flood.delivered() - before) * kBulk) / 1e6 / took;
+  return rate_during(flood,
+                     [&] { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); });
 }
 
 /// MB/s of bulk beside as many small messages as the network takes, three loops of them.
@@ -142,11 +147,8 @@ double bulk_beside_small(Net& net, double seconds, Priority small) {
   const Flood second(net, {.bytes = kSmall, .priority = small, .window = 4'096, .isolation = 9});
   const Flood bulk(net, {.bytes = kBulk, .priority = Priority::low, .window = 64, .isolation = 7});
   std::this_thread::sleep_for(200ms);
-  const std::uint64_t before = bulk.delivered();
-  const auto begin = Clock::now();
-  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-  const double took = std::chrono::duration<double>(Clock::now() - begin).count();
-  return static_cast<double>((bulk.delivered() - before) * kBulk) / 1e6 / took;
+  return rate_during(bulk,
+                     [&] { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); });
 }
 
 }  // namespace
