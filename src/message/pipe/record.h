@@ -65,46 +65,58 @@ enum class Telling : std::uint8_t {
   offer = 32
 };
 
-struct PipeRecord : Timed {
-  PipeRecord() : Timed(TimedKind::pipe) {}
-
-  SlotHandle handle;
+/// What of a pipe goes with it to another shard: all but its circuit and its places in lists.
+struct PipeState {
   wire::PipeKey key{};
   std::string service;
   NodeId receiver;
   Priority priority = Priority::normal;
-  bool opener = false;
-  bool answered = false;   // opener: OPENED 0 came. Server: the application has accepted
-  bool asking = false;     // opener: on a circuit, and OPEN or MOVE has no answer yet
-  bool numbered = false;   // on a circuit, and in its by_number
   bool closed = false;     // the application has been told, or is about to be
   bool told_end = false;   // it has been told
-  bool said_done = false;  // RESET 0 was said on this circuit
-  bool peer_done = false;  // and came, on any
+  bool peer_done = false;  // RESET 0 came, on any circuit
   std::uint32_t attempt = 0;
-  std::uint32_t number = 0;
   std::uint32_t moves = 0;
   TimePoint began{};
-  TimePoint until = kNever;        // opening, offered, parked: over then
-  TimePoint limit_retry = kNever;  // the window found no memory
+  TimePoint until = kNever;  // opening, offered, parked: over then
 
   Outgoing out;
   Incoming in;
   memory::Chain pending;  // came, and was not given to the application
   // What is reserved: promised or pending; promised or not taken; written and not taken.
   std::uint64_t in_claim = 0, in_bytes = 0, out_held = 0;
+  std::uint64_t room_told = 0;
+  std::uint8_t tells = 0;  // Telling
+  PipeEnd end;             // when closed
+
+  /// The state, and with it what is reserved: nothing is left here.
+  PipeState give() {
+    PipeState given = std::move(*this);
+    in_claim = in_bytes = out_held = 0;
+    return given;
+  }
+};
+
+struct PipeRecord : Timed, PipeState {
+  PipeRecord() : Timed(TimedKind::pipe) {}
+
+  SlotHandle handle;
+  bool opener = false;
+  bool answered = false;   // opener: OPENED 0 came. Server: the application has accepted
+  bool asking = false;     // opener: on a circuit, and OPEN or MOVE has no answer yet
+  bool numbered = false;   // on a circuit, and in its by_number
+  bool said_done = false;  // RESET 0 was said on this circuit
+  std::uint32_t number = 0;
+  TimePoint limit_retry = kNever;  // the window found no memory
+
   // Growth of the window: what the program took since then.
   TimePoint epoch{};
   std::uint64_t epoch_taken = 0;
 
   CircuitEnd* circuit_end = nullptr;  // null: waiting, or parked
   std::uint8_t says = 0;              // Saying
-  std::uint8_t tells = 0;             // Telling
   std::size_t deficit = 0;
-  std::uint64_t room_told = 0;
   Flow* flow = nullptr;  // of an opener
   Error last_failure;    // of its circuits
-  PipeEnd end;           // when closed
 
   Links<PipeRecord> place;    // in its flow's list, its circuit's, or that of the parked ones
   Links<PipeRecord> signal;   // in the circuit's list: it has something to say

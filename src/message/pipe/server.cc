@@ -184,27 +184,7 @@ std::unique_ptr<Pipes::Parcel> Pipes::give_away(PipeId& was, const wire::PipeKey
     return nullptr;
   }
   was = {pipe->handle.value};
-  auto parcel = std::make_unique<Parcel>(context_.budget_of(pipe->priority), node_);
-  parcel->key = key;
-  parcel->service = std::move(pipe->service);
-  parcel->receiver = pipe->receiver;
-  parcel->priority = pipe->priority;
-  parcel->closed = pipe->closed;
-  parcel->peer_done = pipe->peer_done;
-  parcel->told_end = pipe->told_end;
-  parcel->attempt = pipe->attempt;
-  parcel->moves = pipe->moves;
-  parcel->began = pipe->began;
-  parcel->until = pipe->until;
-  parcel->out = std::move(pipe->out);
-  parcel->in = pipe->in;
-  parcel->pending = std::move(pipe->pending);
-  parcel->in_claim = std::exchange(pipe->in_claim, 0);
-  parcel->in_bytes = std::exchange(pipe->in_bytes, 0);
-  parcel->out_held = std::exchange(pipe->out_held, 0);
-  parcel->room_told = pipe->room_told;
-  parcel->tells = pipe->tells;
-  parcel->end = pipe->end;
+  auto parcel = std::make_unique<Parcel>(context_.budget_of(pipe->priority), node_, pipe->give());
   erase(*pipe);
   return parcel;
 }
@@ -217,7 +197,7 @@ std::optional<PipeId> Pipes::take_over(const wire::PipeKey& key, Parcel* parcel,
   awaiting_.erase(at);
   CircuitEnd* const circuit_end = context_.circuit_ends.find(awaiting.circuit);
   PipeRecord* pipe = nullptr;
-  if (parcel != nullptr) pipe = add(false, parcel->priority, now);
+  if (parcel != nullptr) pipe = add(false, parcel->state.priority, now);
   if (pipe == nullptr) {
     if (circuit_end != nullptr) {
       answer(*circuit_end, wire::FrameType::moved, awaiting.move.pipe, PipeCode::lost);
@@ -225,31 +205,12 @@ std::optional<PipeId> Pipes::take_over(const wire::PipeKey& key, Parcel* parcel,
     return std::nullopt;
   }
   release(*pipe);
-  pipe->key = key;
-  pipe->service = std::move(parcel->service);
-  pipe->receiver = parcel->receiver;
-  pipe->closed = parcel->closed;
-  pipe->peer_done = parcel->peer_done;
-  pipe->told_end = parcel->told_end;
-  pipe->attempt = parcel->attempt;
-  pipe->moves = parcel->moves;
-  pipe->began = parcel->began;
+  static_cast<PipeState&>(*pipe) = parcel->state.give();
   pipe->answered = true;
-  pipe->out = std::move(parcel->out);
-  pipe->in = parcel->in;
-  pipe->pending = std::move(parcel->pending);
-  pipe->in_claim = std::exchange(parcel->in_claim, 0);
-  pipe->in_bytes = std::exchange(parcel->in_bytes, 0);
-  pipe->out_held = std::exchange(parcel->out_held, 0);
-  pipe->room_told = parcel->room_told;
-  pipe->end = parcel->end;
   ++context_.stats.pipes;
   by_key_.insert(*pipe);
   node_->put(key, context_.options.shard);
-  if (parcel->tells != 0) {
-    pipe->tells = parcel->tells;
-    to_tell_.push_back(*pipe);
-  }
+  if (pipe->tells != 0) to_tell_.push_back(*pipe);
   if (circuit_end != nullptr) {
     static_cast<void>(move_here(*pipe, *circuit_end, awaiting.move, now));
   } else {

@@ -256,7 +256,7 @@ void ShardPipes::take_over(const wire::PipeKey& key, std::unique_ptr<message::Pi
   end.opened = true;
   end.code = PipeCode::lost;
   end.reason = {Errc::circuit_failed, "its circuit has ended"};
-  if (!parcel || !parcel->told_end) close(pipe, end);
+  if (!parcel || !parcel->state.told_end) close(pipe, end);
 }
 
 }  // namespace qudag::shard
