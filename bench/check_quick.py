@@ -11,7 +11,7 @@ NAMES = """limit/onion/bulk limit/udp direct/bulk/1 direct/1024/rate direct/1024
 direct/1024/rtt_p99 direct/1024/cpu_s_per_gb onion/bulk/1 onion/bulk/4 onion/256/rate
 onion/cpu_s_per_gb api/256/auto/rate api/256/explicit/rate api/256/explicit_ratio circuit/builds circuit/build_p50 circuit/build_p99 circuit/cpu_per_relay
 relay/ns_per_cell relay/aead_ratio idle/rss idle/per_link idle/per_circuit copy/per_byte
-overload/capacity/rate soak/circuits soak/rss_growth soak/circuits_left""".split()
+pipes/bulk/of_message pipes/echo/p99 pipes/at_once/50 overload/capacity/rate soak/circuits soak/rss_growth soak/circuits_left""".split()
 NAMES += [f"overload/{load}/{what}" for load in ("0.5x", "1x", "2x", "4x")
           for what in ("high/delivered_ratio", "high/p99_ratio", "low/share", "goodput_ratio",
                        "rss_ratio", "unaccounted")]

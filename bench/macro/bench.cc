@@ -51,10 +51,11 @@ Status measure(const BenchArgs& args, Results& out, Interrupt& interrupt) {
     std::string_view name;
     std::function<Status()> run;
   };
-  const std::array<Scenario, 14> all{{
+  const std::array<Scenario, 15> all{{
       {"limit", [&] { return limit_scenario(args, out, limit); }},
       {"direct", [&] { return messages_scenario(args, false, limit, out, interrupt); }},
       {"onion", [&] { return messages_scenario(args, true, limit, out, interrupt); }},
+      {"pipes", [&] { return pipes_scenario(args, out, interrupt); }},
       {"api", [&] { return api_scenario(args, out, interrupt); }},
       {"circuit", [&] { return circuit_scenario(args, out, interrupt); }},
       {"relay", [&] { return relay_scenario(args, out); }},

@@ -1,5 +1,7 @@
 #include "end.h"
 
+#include "end_pipes.h"
+
 #include "common/interrupt.h"
 
 #include "base/bytes.h"
@@ -33,6 +35,7 @@ Exit run_end(const EndArgs& args) {
   }
   Options options = end_options(args.shards, std::move(bootstrap));
   if (args.memory > 0) options.limits.memory = args.memory;
+  EndPipes pipes;  // outlives the node
   auto node = Node::start(std::move(options));
   if (!node) return report(node.error(), false);
   std::atomic<std::uint64_t> count{0};
@@ -51,6 +54,7 @@ Exit run_end(const EndArgs& args) {
     }
     return Accept::taken;
   });
+  (*node)->on_pipe([&pipes](PipeOffer&& offer) { pipes.serve(std::move(offer)); });
   const std::string line = (*node)->id().to_string() + "@" + (*node)->address().to_string() + "\n";
   if (::write(args.ready_fd, line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
     return report(Error(Errc::io_error, "--ready-fd"), false);

@@ -11,6 +11,8 @@ Status messages_scenario(const BenchArgs& args, bool onion, const Limit& limit, 
                          Interrupt& interrupt);
 /// Receiving over the WebSocket of the local API, with acknowledgements and without.
 Status api_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
+/// Bytes over pipes against as many in messages; echoes; a thousand pipes at once.
+Status pipes_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 /// Builds per second, their time, and CPU per build and role.
 Status circuit_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 /// One relay's work on a cell, QUIC apart, against the bare AEAD; in this process.
