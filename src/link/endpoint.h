@@ -131,6 +131,9 @@ struct EndpointOptions {
   /// What a link may receive a second, in bursts of a second; 0: no bound. Its windows wait.
   std::uint64_t link_bytes_per_second = 0;
   std::chrono::milliseconds handshake_timeout{5'000};
+  /// A dial ends after so long without any packet of the peer: its first flight was said three times
+  /// by then.
+  std::chrono::milliseconds unanswered_max{2'000};
   std::chrono::milliseconds idle_timeout{30'000};
   std::chrono::milliseconds keepalive{10'000};  // only for links that carry streams
   /// A link with streams that has been used is asked for a sign of life after a third of this

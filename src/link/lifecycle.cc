@@ -139,6 +139,13 @@ Duration Lifecycle::keepalive() const {
 
 // ---- Rules --------------------------------------------------------------------------------------
 
+/// A circuit waits for this link, and its source for a word of where it is stuck: a peer that is not
+/// there is told from one that is slow.
+TimePoint Lifecycle::made_by() const {
+  const Duration most = rules_->handshake_max;
+  return born_ + (state_ == LinkState::dialing ? std::min(rules_->unanswered_max, most) : most);
+}
+
 TimePoint Lifecycle::drained_at(Duration probe) const {
   if (state_ != LinkState::draining || ended_ || streams_ > 0) return kNever;
   if (drain_ == Drain::stopping) return unused_since_;
@@ -159,7 +166,7 @@ TimePoint Lifecycle::old_at() const {
 Lifecycle::Rule Lifecycle::due(TimePoint now, Duration probe) const {
   if (ended_) return Rule::none;
   if (state_ < LinkState::ready) {
-    return now >= born_ + rules_->handshake_max ? Rule::handshake : Rule::none;
+    return now >= made_by() ? Rule::handshake : Rule::none;
   }
   if (in_use_ && now - heard_at_ >= silence_max(probe)) return Rule::silent;
   if (asked_until_ <= now) return Rule::silent;
@@ -171,7 +178,7 @@ Lifecycle::Rule Lifecycle::due(TimePoint now, Duration probe) const {
 
 TimePoint Lifecycle::deadline(Duration probe) const {
   if (ended_) return kNever;
-  if (state_ < LinkState::ready) return born_ + rules_->handshake_max;
+  if (state_ < LinkState::ready) return made_by();
   const TimePoint silent = in_use_ ? heard_at_ + silence_max(probe) : kNever;
   // Of a node that stops its owner looks, when the last circuit ends and when the goodbye is sent.
   const TimePoint drained = drain_ == Drain::stopping ? kNever : drained_at(probe);

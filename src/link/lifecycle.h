@@ -49,6 +49,7 @@ std::optional<LinkState> after(LinkState state, LifeEvent event);
 
 struct LifeRules {
   Duration handshake_max = std::chrono::seconds(10);
+  Duration unanswered_max = std::chrono::seconds(10);  // a dial, until the peer's first packet
   /// A link in use that says nothing for so long is dead; 0: only QUIC's idle timeout ends it.
   Duration silence_max{};
   Duration keepalive = std::chrono::seconds(20);  // while it carries streams or is kept warm
@@ -122,6 +123,7 @@ class Lifecycle {
   }
 
  private:
+  TimePoint made_by() const;
   Duration silence_max(Duration probe) const { return std::max(rules_->silence_max, 4 * probe); }
   /// When a link without streams is done draining; kNever while it is not.
   TimePoint drained_at(Duration probe) const;

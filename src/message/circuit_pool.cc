@@ -178,7 +178,7 @@ void CircuitPool::close(Flow& flow, CircuitEnd& circuit_end, Now now, bool lost_
 void CircuitPool::build_if_needed(Flow& flow, Now now) {
   const bool ahead = std::exchange(flow.build_ahead, false);
   if (flow.waiting.empty() && flow.pipes == 0 && !ahead) return;
-  if (now.mono < flow.build_after) return;
+  if (now.mono < flow.may_build_at()) return;
   std::size_t young = 0;
   bool building = false;
   bool all_full = true, no_place = !flow.pipes_waiting.empty();
@@ -222,7 +222,7 @@ TimePoint CircuitPool::late_at(const Flow& flow, Now now) const {
   Duration late = context_.routes.late_after(at_first_link, now);
   if (late == Duration::max()) return kNever;
   if (!at_first_link) late *= context_.port.legs(newest->circuit);
-  return std::max({newest->asked + late, flow.hedge_after, flow.build_after});
+  return std::max({newest->asked + late, flow.hedge_after, flow.may_build_at()});
 }
 
 /// Whoever holds those that have left is given another draw by this one, as if they had ended.
@@ -382,7 +382,13 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
   context_.routes.circuit_ended(circuit_end.route, false, now.mono - circuit_end.asked, now);
   // Only for what somebody behind the first link may have brought about.
   const bool first_link = !circuit_end.ready && failed_hop == 0 && why != Errc::refused_by_peer;
-  if (!first_link && !is_local(why)) count_loss(circuit_end, now);
+  // As its first relay says, it did not reach the second one.
+  const bool got_nowhere = !circuit_end.ready && failed_hop == 1 && why == Errc::unreachable;
+  if (got_nowhere && flow.unreached.take(kLossCost, now.mono)) {
+    if (circuit_end.late) refund(flow, now);
+  } else if (!first_link && !is_local(why)) {
+    count_loss(circuit_end, now);
+  }
   if (!circuit_end.ready) {
     const bool told = failed_hop < circuit_end.route.size();
     if (why == Errc::refused_by_peer && told) {
@@ -413,12 +419,21 @@ void CircuitPool::count_loss(CircuitEnd& circuit_end, Now now) {
 void CircuitPool::charge(Flow& flow, Now now) {
   ++flow.unpaid;
   pay(flow, now);
-  const std::uint64_t wanted = std::min((flow.unpaid + 1) * kLossCost, kLossBurst);
-  flow.build_after = std::max(flow.build_after, flow.losses.ready_at(wanted, now.mono));
+}
+
+void CircuitPool::refund(Flow& flow, Now now) {
+  if (flow.unpaid > 0) {
+    --flow.unpaid;
+  } else {
+    flow.losses.give_back(kLossCost, now.mono);
+  }
+  pay(flow, now);
 }
 
 void CircuitPool::pay(Flow& flow, Now now) {
   while (flow.unpaid > 0 && flow.losses.take(kLossCost, now.mono)) --flow.unpaid;
+  const std::uint64_t wanted = std::min((flow.unpaid + 1) * kLossCost, kLossBurst);
+  flow.loss_after = flow.losses.ready_at(wanted, now.mono);
 }
 
 void CircuitPool::build_failed(Flow& flow, const Error& why, Now now) {
@@ -449,8 +464,8 @@ void CircuitPool::set_deadline(Flow& flow, Now now) {
   }
   // Not quiet yet at its time: look again after another such while.
   if (wanted <= now.mono) wanted = now.mono + std::max<Duration>(context_.options.flow_idle, 1s);
-  const bool waits = (!flow.waiting.empty() || flow.pipes > 0) && flow.build_after > now.mono;
-  if (waits) wanted = std::min(wanted, flow.build_after);
+  const bool waits = (!flow.waiting.empty() || flow.pipes > 0) && flow.may_build_at() > now.mono;
+  if (waits) wanted = std::min(wanted, flow.may_build_at());
   wanted = std::min(wanted, late_at(flow, now));
   if (flow.pipes > 0) wanted = std::min(wanted, context_.pipes->next_look(flow, now));
   // An earlier deadline that stands only leads here again; most calls leave the wheel alone.

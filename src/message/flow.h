@@ -9,6 +9,7 @@
 #include "message/pipe/record.h"
 #include "sync/token_bucket.h"
 
+#include <algorithm>
 #include <compare>
 #include <vector>
 
@@ -37,10 +38,18 @@ struct FlowKeyHash {
 // six at once, then one in five seconds, however long the message may try.
 inline constexpr std::uint64_t kLossCost = 5;
 inline constexpr std::uint64_t kLossBurst = 6 * kLossCost;
+/// Not those of which the first relay says that it did not reach the second: as many as there are
+/// second guards in use, and beside them.
+inline constexpr std::uint64_t kUnreachedBurst = 8 * kLossCost;
 
 struct Flow : Timed {
   Flow(const FlowKey& k, TimePoint now)
-      : Timed(TimedKind::flow), key(k), losses(1, kLossBurst, now) {}
+      : Timed(TimedKind::flow),
+        key(k),
+        losses(1, kLossBurst, now),
+        unreached(1, kUnreachedBurst, now) {}
+
+  TimePoint may_build_at() const { return std::max(build_after, loss_after); }
 
   FlowKey key;
   EnvelopeOrder waiting;              // first in, first out; messages to be resent stand in front
@@ -50,9 +59,11 @@ struct Flow : Timed {
   unsigned failures = 0;              // in a row
   Error last_failure;                 // of those
   TimePoint build_after{};            // no new circuit before
+  TimePoint loss_after{};             // nor before its losses are paid for
   TimePoint hedge_after{};            // nor one beside those that are being built
   sync::TokenBucket losses;           // circuits that others ended, or that are late
-  std::uint64_t unpaid = 0;           // of them: more at once than it had saved for
+  sync::TokenBucket unreached;        // those of which nobody behind the first relay heard
+  std::uint64_t unpaid = 0;           // of the losses: more at once than it had saved for
   unsigned hedged = 0;                // builds beside late ones, since one was ready
   bool build_ahead = false;           // its circuit is worn: another, though nothing waits
   TimePoint active{};

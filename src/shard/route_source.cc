@@ -155,7 +155,7 @@ void RouteSource::report(std::span<const onion::RouteHop> route, bool ok, std::s
   guards_->with([&](netmap::Guards& guards) {
     if (ok) {
       guards.confirmed(ids[0], now);
-      guards.reached(ids[0], ids[1]);
+      guards.reached(ids[0], ids[1], now);
     } else if (failed_hop == 1) {
       guards.not_reached(ids[0], ids[1], now);
     }

@@ -33,6 +33,12 @@ class TokenBucket {
     return true;
   }
 
+  /// Puts back what was taken for nothing.
+  void give_back(std::uint64_t n, TimePoint now) {
+    refill(now);
+    level_ += std::min(n * kParts, full_ - level_);
+  }
+
   /// When take(n) would succeed if nobody else takes: `now` if at once, kNever if it cannot.
   TimePoint ready_at(std::uint64_t n, TimePoint now) const {
     TokenBucket then = *this;

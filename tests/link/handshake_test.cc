@@ -106,14 +106,14 @@ TEST(Handshake, DialingTwiceIsOneLink) {
 }
 
 TEST(Handshake, ABlackHoleIsUnreachable) {
-  Pair pair(1, EndpointOptions{.handshake_timeout = 3s});
+  Pair pair(1, EndpointOptions{.handshake_timeout = 5s, .unanswered_max = 2s});
   pair.net.faults.loss = 1.0;
   const TimePoint start = pair.net.now().mono;
   const auto link = pair.a->dial(pair.b.id(), pair.b.address, pair.a.address, pair.net.now());
   ASSERT_TRUE(link);
   ASSERT_TRUE(pair.net.run(10s, [&] { return !pair.a.events.closed.empty(); }));
   EXPECT_EQ(pair.a.events.closed[0].second.code, Errc::unreachable);
-  EXPECT_NEAR(std::chrono::duration<double>(pair.net.now().mono - start).count(), 3.0, 0.1);
+  EXPECT_NEAR(std::chrono::duration<double>(pair.net.now().mono - start).count(), 2.0, 0.1);
   EXPECT_TRUE(pair.a->links().empty());
 }
 

@@ -22,6 +22,7 @@ constexpr std::array kEvents = {LifeEvent::answered,     LifeEvent::completed,
 
 LifeRules rules() {
   return {.handshake_max = 5s,
+          .unanswered_max = 2s,
           .silence_max = 1'500ms,
           .keepalive = 10s,
           .stopping_max = 60s,
@@ -92,7 +93,7 @@ void expect_due(const Lifecycle& life, TimePoint at, Rule rule) {
 
 TEST(Lifecycle, HandshakesHaveATime) {
   const LifeRules r = rules();
-  expect_due(in(dialing, r), kStart + 5s, Rule::handshake);
+  expect_due(in(dialing, r), kStart + 2s, Rule::handshake);
   expect_due(in(handshaking, r), kStart + 5s, Rule::handshake);
 }
 

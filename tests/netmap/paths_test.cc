@@ -290,6 +290,7 @@ TEST_F(Client, SecondHopsAreFourApartFromTheFirstAndTheThirdIsAny) {
 TEST_F(Client, WhatAFirstHopSaysOfASecondCountsBehindItselfOnly) {
   const NodeId liar = guards.ids()[0];
   const auto seconds = guards.ids(Layer::second);
+  for (const NodeId& one : seconds) guards.reached(liar, one, now);
   for (int round = 0; round < 20; ++round) {
     now.mono += 31s;
     for (std::size_t i = 1; i < seconds.size(); ++i) {
@@ -312,6 +313,45 @@ TEST_F(Client, WhatAFirstHopSaysOfASecondCountsBehindItselfOnly) {
     behind[route[0]].insert(route[1]);
   }
   EXPECT_EQ(behind[liar].size(), 4u) << "it is asked again";
+}
+
+/// One word moves nobody; two, of different first hops, bring in as many others as there are in use
+/// and no more, and when they are not said any more the first ones are back.
+TEST_F(Client, SecondsThatTwoFirstHopsDoNotReachHaveOthersBesideThem) {
+  const auto seconds = guards.ids(Layer::second);
+  const auto drawn = [this] {
+    std::set<NodeId> out;
+    for (int i = 0; i < 400; ++i) out.insert(ids_of(draw(id_of(kTarget)))[1]);
+    return out;
+  };
+  const auto none_is_reached_by = [this](const NodeId& first) {
+    for (const NodeId& one : guards.ids(Layer::second)) guards.not_reached(first, one, now);
+  };
+  for (const NodeId& one : seconds) guards.reached(guards.ids()[0], one, now);
+  none_is_reached_by(guards.ids()[0]);
+  EXPECT_EQ(drawn(), (std::set<NodeId>(seconds.begin(), seconds.end())));
+  none_is_reached_by(guards.ids()[1]);
+  std::set<NodeId> others = drawn();
+  EXPECT_EQ(others.size(), 4u);
+  for (const NodeId& id : seconds) EXPECT_FALSE(others.contains(id));
+  none_is_reached_by(guards.ids()[0]);
+  none_is_reached_by(guards.ids()[1]);
+  drawn();
+  EXPECT_EQ(guards.ids(Layer::second).size(), 8u) << "nobody is walked through all relays";
+  now.mono += 2h;
+  EXPECT_EQ(drawn(), (std::set<NodeId>(seconds.begin(), seconds.end())));
+}
+
+/// A newcomer may have drawn dead ones only.
+TEST_F(Client, OfSecondsThatWereNeverReachedOneFirstHopIsBelieved) {
+  const auto seconds = guards.ids(Layer::second);
+  guards.reached(guards.ids()[0], seconds[0], now);
+  for (const NodeId& one : seconds) guards.not_reached(guards.ids()[1], one, now);
+  std::set<NodeId> drawn;
+  for (int i = 0; i < 400; ++i) drawn.insert(ids_of(draw(id_of(kTarget)))[1]);
+  EXPECT_EQ(drawn.size(), 4u);
+  EXPECT_TRUE(drawn.contains(seconds[0]));
+  for (std::size_t i = 1; i < 4; ++i) EXPECT_FALSE(drawn.contains(seconds[i]));
 }
 
 /// What waits for our dial goes over the other guard in use; a third one sees us only if both were

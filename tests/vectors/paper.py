@@ -16,6 +16,8 @@ PAPER = (ROOT / "docs/reference/protocol.md").read_text()
 # second column has to contain, with these numbers in it.
 ROWS = [
     ("handshake of a link", "src/link/endpoint.h", r"handshake_timeout\{(\d+)'000\}", "{} s"),
+    ("the same, until the first packet", "src/link/endpoint.h", r"unanswered_max\{(\d+)'000\}",
+     "{} s"),
     ("`silence`, after which a link in use ends", "src/shard/setup.cc",
      r"silence_max = 1'(\d)00ms", "1.{} s"),
     ("`silence`, after which a link in use ends", "src/link/lifecycle.h",

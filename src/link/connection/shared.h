@@ -65,6 +65,7 @@ struct Shared {
         admission(admission_options(options), random),
         routes(random),
         life{.handshake_max = options.handshake_timeout,
+             .unanswered_max = options.unanswered_max,
              .silence_max = options.silence_max,
              .keepalive = options.keepalive,
              .stopping_max = options.drain_max,

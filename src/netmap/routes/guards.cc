@@ -178,10 +178,10 @@ void Guards::not_reached(const NodeId& first, const NodeId& second, Now now) {
   if (!contains(Layer::second, second)) return;
   // Of half of them it is believed; of more we ask it nevertheless.
   const auto said = std::ranges::count_if(breaks_, [&](const Break& one) {
-    return one.first == first && !(one.second == second) && now.mono < one.until &&
+    return one.believed && one.first == first && !(one.second == second) && now.mono < one.until &&
            contains(Layer::second, one.second);
   });
-  if (2 * (static_cast<std::size_t>(said) + 1) > ids(Layer::second).size()) return;
+  const bool believed = 2 * (static_cast<std::size_t>(said) + 1) <= ids(Layer::second).size();
   auto at = std::ranges::find_if(
       breaks_, [&](const Break& one) { return one.first == first && one.second == second; });
   if (at == breaks_.end()) {
@@ -189,22 +189,37 @@ void Guards::not_reached(const NodeId& first, const NodeId& second, Now now) {
       breaks_.erase(std::ranges::min_element(breaks_, {}, &Break::until));
     }
     at = breaks_.insert(breaks_.end(), {.first = first, .second = second});
-  } else if (now.mono < at->until) {
+  } else if (now.mono < at->until && at->believed == believed) {
     return;  // of a build that was under way
   }
+  at->believed = believed;
   at->lasts = std::clamp(at->lasts * 2, kBreakMin, kBreakMax);
   at->until = now.mono + at->lasts;
 }
 
-void Guards::reached(const NodeId& first, const NodeId& second) {
+void Guards::reached(const NodeId& first, const NodeId& second, Now now) {
+  std::vector<Guard>& guards = layer(Layer::second);
+  const auto at = std::ranges::find(guards, second, &Guard::id);
+  if (at != guards.end() && at->confirmed == 0) {
+    at->confirmed = std::max<UnixSeconds>(now.unix_seconds, 1);
+    ++version_;
+  }
   std::erase_if(breaks_,
                 [&](const Break& one) { return one.first == first && one.second == second; });
 }
 
 bool Guards::passed_over(const NodeId& first, const NodeId& second, Now now) const {
   return std::ranges::any_of(breaks_, [&](const Break& one) {
-    return one.first == first && one.second == second && now.mono < one.until;
+    return one.believed && one.first == first && one.second == second && now.mono < one.until;
   });
+}
+
+bool Guards::out_of_reach(const NodeId& second, Now now) const {
+  const Guard* const guard = find(Layer::second, second);
+  const std::ptrdiff_t enough = guard == nullptr || guard->confirmed == 0 ? 1 : 2;
+  return std::ranges::count_if(breaks_, [&](const Break& one) {
+           return one.second == second && now.mono < one.until;
+         }) >= enough;
 }
 
 void Guards::linked(const NodeId& id, const SocketAddress& at) {

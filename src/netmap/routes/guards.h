@@ -8,6 +8,8 @@
 //   in use     the first few that do not fail. One that fails, or is gone, keeps its place and is
 //              asked again; what takes it out of the list is its age, or weeks without it.
 // Second guards are drawn apart from the first ones and from any destination, and live for days.
+// Of those in use, one that two first hops do not reach has another beside it while that lasts, as
+// many as are wanted at the most; for one that is not confirmed, the word of one is enough.
 //
 // Pure state: `netmap/route` asks and draws, `node` keeps encode() in a file. Nothing that a
 // destination, or a relay behind the first, does or says reaches these lists.
@@ -90,8 +92,11 @@ class Guards {
   /// That first hop says that it does not reach that second one: its word counts for circuits
   /// through itself only, and for a while that grows.
   void not_reached(const NodeId& first, const NodeId& second, Now now);
-  void reached(const NodeId& first, const NodeId& second);
+  void reached(const NodeId& first, const NodeId& second, Now now);
   bool passed_over(const NodeId& first, const NodeId& second, Now now) const;
+  /// Two first hops said so lately, neither of which is taken at its word alone; of one through
+  /// which no circuit was built yet, one.
+  bool out_of_reach(const NodeId& second, Now now) const;
 
   /// A link of ours to it was there.
   void linked(const NodeId& id, const SocketAddress& at);
@@ -125,6 +130,7 @@ class Guards {
     NodeId first, second;
     TimePoint until{};
     Duration lasts{};
+    bool believed = true;
   };
 
   std::vector<Break> breaks_;  // kBreaksMax, then the one that ends first makes room

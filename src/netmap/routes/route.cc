@@ -238,9 +238,10 @@ class Route {
   // ---- the second hop
 
   /// Those in use that may come behind that first hop, or others of the list. What a first hop said
-  /// of them counts behind itself only.
+  /// of them counts behind itself only; what two said, behind each.
   Entries seconds(const Entries& begin, unsigned count) {
-    const Entries listed = listed_in(Layer::second);
+    Entries listed = listed_in(Layer::second);
+    std::ranges::stable_partition(listed, [this](const EntryPtr& one) { return in_reach(one); });
     Entries suited;
     for (std::size_t i = 0; i < listed.size(); ++i) {
       if (i >= policy_.second_guards && !suited.empty()) break;
@@ -256,6 +257,7 @@ class Route {
     prefer(suited, [&](const EntryPtr& second) {
       return !guards_.passed_over(first, id_of(second), now_);
     });
+    prefer(suited, [this](const EntryPtr& second) { return in_reach(second); });
     prefer(suited,
            [this](const EntryPtr& second) { return !history_.is_late(id_of(second), now_); });
     return suited;
@@ -268,6 +270,8 @@ class Route {
   static void prefer(Entries& entries, Which which) {
     if (std::ranges::any_of(entries, which)) std::erase_if(entries, std::not_fn(which));
   }
+
+  bool in_reach(const EntryPtr& second) const { return !guards_.out_of_reach(id_of(second), now_); }
 
   bool is_healthy(const EntryPtr& entry) const {
     return history_.reliability(id_of(entry), now_) >= RelayHistory::kFailing;
@@ -290,14 +294,16 @@ class Route {
     return out;
   }
 
-  /// First guards that fail have others beside them; of second ones nobody's word is good enough.
+  /// First guards that fail have others beside them; second ones if first hops say so
+  /// (Guards::out_of_reach).
   void fill_up(Layer layer) {
+    const bool first = layer == Layer::first;
     const auto enough = [&] {
       const Entries listed = listed_in(layer);
-      if (layer == Layer::second) return listed.size() >= policy_.second_guards;
-      const auto healthy = std::ranges::count_if(
-          listed, [this](const EntryPtr& guard) { return is_healthy(guard); });
-      return static_cast<std::size_t>(healthy) >= policy_.guards;
+      const auto good = std::ranges::count_if(listed, [&](const EntryPtr& guard) {
+        return first ? is_healthy(guard) : in_reach(guard);
+      });
+      return static_cast<std::size_t>(good) >= (first ? policy_.guards : policy_.second_guards);
     };
     while (!enough() && draw_guard(layer) != nullptr) {
     }
@@ -307,7 +313,12 @@ class Route {
   /// one layer only, unless there are no others. Who the destination is does not matter here.
   EntryPtr draw_guard(Layer layer) {
     const bool first = layer == Layer::first;
-    const std::size_t wanted = first ? 2 * policy_.guards : policy_.second_guards;
+    // A newcomer may have drawn dead ones only: none of them has seen a circuit of ours.
+    const bool none_yet = first && std::ranges::all_of(guards_.all(layer), [](const Guard& guard) {
+                            return guard.confirmed == 0;
+                          });
+    const std::size_t wanted =
+        first ? (none_yet ? 4 : 2) * policy_.guards : 2 * policy_.second_guards;
     if (!guards_.has_place(layer, wanted, now_)) return nullptr;
     const Layer other = first ? Layer::second : Layer::first;
     const Entries own = listed_in(layer);
@@ -320,7 +331,7 @@ class Route {
     EntryPtr drawn = any_relays_.draw(own, [&](const Entry& entry) {
       return is_known(entry, layer) || is_known(entry, other) || out_of_reach(entry);
     });
-    if (drawn == nullptr && own.empty()) {
+    if (drawn == nullptr && (own.empty() || none_yet)) {
       drawn = any_relays_.draw(
           {}, [&](const Entry& entry) { return is_known(entry, layer) || out_of_reach(entry); });
     }
