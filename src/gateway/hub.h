@@ -76,6 +76,18 @@ class SessionEntry {
   std::list<std::function<void()>>::iterator at_;
 };
 
+/// Counts one, for as long as it lives.
+class Counted {
+ public:
+  explicit Counted(std::size_t& count) : count_(count) { ++count_; }
+  ~Counted() { --count_; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+ private:
+  std::size_t& count_;
+};
+
 /// Calls `late` after `patience`, unless this has ended by then.
 class Deadline {
  public:

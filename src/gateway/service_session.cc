@@ -64,9 +64,7 @@ asio::awaitable<void> ServiceSession::run() {
   auto place = hub_->services.find(offer_.service());
   if (!place) co_return refuse(place.error());
   if (hub_->connects >= Hub::kConnectsMax) co_return refuse(PipeCode::no_room);
-  ++hub_->connects;
   const PipeCode code = co_await connect(place->to());
-  --hub_->connects;
   if (code != PipeCode::none) co_return refuse(code);
 
   port_ = std::make_shared<PipePort>(socket_.get_executor());
@@ -80,6 +78,7 @@ asio::awaitable<void> ServiceSession::run() {
 
 /// `none`: connected. What a firewall swallows is too slow.
 asio::awaitable<PipeCode> ServiceSession::connect(const config::LocalAddress& to) {
+  const Counted under_way(hub_->connects);
   bool late = false;
   const Deadline deadline(hub_->io, Hub::kConnectPatience, [this, &late] {
     late = true;

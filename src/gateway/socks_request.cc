@@ -179,7 +179,9 @@ SocksRequest::Outcome SocksRequest::password(Bytes step) {
   const Bytes user = in.take(in.u8());
   const Bytes secret = in.take(in.u8());
   if (!in.ok()) return {};
-  credentials_ = text_of(user) + '\0' + text_of(secret);
+  // Both are any bytes: where the first ends is said, or two could be one.
+  credentials_ =
+      "socks" + std::string(1, static_cast<char>(user.size())) + text_of(user) + text_of(secret);
   step_ = Step::request;
   return {State::more, true, 3 + user.size() + secret.size(), bytes({kPasswordVersion, 0})};
 }
@@ -205,7 +207,8 @@ SocksRequest::Outcome SocksRequest::request(Bytes step) {
 SocksRequest::Outcome SocksRequest::http(std::string_view text) {
   constexpr std::string_view kMethod = "CONNECT ";
   constexpr std::string_view kEnd = "\r\n\r\n", kLine = "\r\n";
-  if (text.size() >= kMethod.size() && !text.starts_with(kMethod)) {
+  // As soon as it shows, or the answer would depend on the pieces in which it came.
+  if (text.substr(0, kMethod.size()) != kMethod.substr(0, text.size())) {
     return refusal(http_answer({405, "Method Not Allowed", "this proxy has CONNECT only"}));
   }
   const std::size_t end = text.find(kEnd);
@@ -222,7 +225,7 @@ SocksRequest::Outcome SocksRequest::http(std::string_view text) {
     fields.remove_prefix(field.size() + kLine.size());
     const std::size_t colon = std::min(field.find(':'), field.size());
     if (equal_caseless(field.substr(0, colon), "proxy-authorization")) {
-      credentials_ = field.substr(std::min(colon + 1, field.size()));
+      credentials_ = "http" + std::string(field.substr(std::min(colon + 1, field.size())));
     }
   }
   return http_line(line, used);
@@ -236,7 +239,10 @@ SocksRequest::Outcome SocksRequest::http_line(std::string_view line, std::size_t
   const std::size_t colon = target.rfind(':');
   const auto port =
       colon == std::string_view::npos ? std::nullopt : port_of(target.substr(colon + 1));
-  if (!line.substr(space).starts_with(" HTTP/1.") || !port || !is_name(target.substr(0, colon))) {
+  // To the end of the line: a field that hides there, behind a bare line feed, is none that counts.
+  const std::string_view version = line.substr(space);
+  const bool known = version == " HTTP/1.1" || version == " HTTP/1.0";
+  if (!known || !port || !is_name(target.substr(0, colon))) {
     return refusal(http_answer({400, "Bad Request", "CONNECT takes NAME:PORT"}));
   }
   name_ = target.substr(0, colon);

@@ -53,7 +53,7 @@ class SocksRequest {
 
   const std::string& name() const { return name_; }
   std::uint16_t port() const { return port_; }
-  /// User name, a zero byte, password; of HTTP the credentials as they were sent. Empty: none.
+  /// What of its protocol the program gave, never the same for two. Empty: none.
   const std::string& credentials() const { return credentials_; }
 
   /// What to write when it is known how the request ends. After `open` the bytes begin; after

@@ -30,7 +30,11 @@ inline constexpr std::size_t kUnreadBytesMax = 64 * 1024;
 /// How long a registration is good without its control circuit: until then callers hear `away`.
 inline constexpr std::chrono::seconds kAwayMax = std::chrono::hours(24);
 
-/// What an end of a circuit at a keeper takes here, besides the circuit.
+/// From the first byte of a frame to its last; then its circuit ends.
+inline constexpr std::chrono::seconds kFrameMax{10};
+
+/// What an end of a circuit at a keeper takes here, besides the circuit and what has come of a
+/// frame.
 inline constexpr std::size_t kEndBytes = 768;
 
 // A receiver.
@@ -39,6 +43,9 @@ inline constexpr std::size_t kStandbysLeast = 2, kStandbysMost = 8, kLowStandbys
 inline constexpr std::uint64_t kBuildsBurst = 8;
 inline constexpr std::chrono::seconds kBuildEvery{5};
 inline constexpr std::size_t kTunnelsMax = 64;  // of one receiver; then DECLINE
+/// Hails of one keeper that are opened, in a second and at once; then DECLINE unseen. Twice what a
+/// keeper lets an inbox have: one that passes on more, or makes them up, is not worked for.
+inline constexpr std::uint64_t kHailsPerSecond = 20, kHailsBurst = 100;
 inline constexpr std::size_t kHailsSeenMax = 262'144;
 
 }  // namespace qudag::keeper

@@ -123,6 +123,7 @@ void Resident::fill_posts(Now now) {
     std::ranges::copy(owner.span(), post.owner.begin());
     post.inbox = inbox_id(post.keeper, post.owner);
     post.away_since = now.mono;
+    post.hails = sync::TokenBucket(kHailsPerSecond, kHailsBurst, now.mono);
   }
 }
 
@@ -150,6 +151,7 @@ void Resident::replace_lost(Now now) {
 }
 
 void Resident::look_after(Post& post, Now now) {
+  post.short_of = false;
   switch (post.state) {
     case ControlState::none:
       return build_control(post, now);
@@ -172,11 +174,11 @@ void Resident::look_after(Post& post, Now now) {
     if (!standby.worn) ++(standby.priority == Priority::low ? low : normal);
   }
   for (; normal < wanted(post) && post.standbys.size() < post.standbys_max; ++normal) {
-    if (!may_build(now)) return;
+    if (!may_build(post, now)) return;
     build_standby(post, Priority::normal, now);
   }
   for (; low < std::min(post.knocked[1], kLowStandbysMost); ++low) {
-    if (post.standbys.size() >= post.standbys_max || !may_build(now)) return;
+    if (post.standbys.size() >= post.standbys_max || !may_build(post, now)) return;
     build_standby(post, Priority::low, now);
   }
   post.knocked[0] = 0;
@@ -203,9 +205,9 @@ void Resident::keep_signs_of_life(Post& post, Now now) {
   }
   std::vector<std::pair<circuit::CircuitId, bool>> due;  // and whether it is old
   for (auto& [id, standby] : post.standbys) {
-    if (standby.state == StandbyState::building && now.mono - standby.asked >= kAnswerMax) {
-      due.emplace_back(circuit::CircuitId{id}, true);
-    }
+    const bool late =
+        standby.state == StandbyState::building && now.mono - standby.asked >= kAnswerMax;
+    if (late || now.mono >= standby.parted_by) due.emplace_back(circuit::CircuitId{id}, true);
     if (standby.state != StandbyState::waiting) continue;
     const bool over = standby.worn || now.mono >= standby.old_at;
     if (!over && now.mono < standby.ping_at) continue;
@@ -218,6 +220,7 @@ void Resident::keep_signs_of_life(Post& post, Now now) {
     } else {
       const Place place = find(circuit);
       if (!place) continue;
+      ++place.standby->pings;
       static_cast<void>(
           tell(circuit, place.standby->priority, wire::KeeperPing{parts_.rng.u64()}, now));
     }
@@ -226,10 +229,19 @@ void Resident::keep_signs_of_life(Post& post, Now now) {
 
 // ---- building -----------------------------------------------------------------------------------
 
-bool Resident::may_build(Now now) { return builds_.take(kBuildCost, now.mono); }
+/// They take turns when more than one wants to: a keeper that knocks, or breaks what was built,
+/// does not use up what the others need.
+bool Resident::may_build(Post& post, Now now) {
+  const bool others = std::ranges::any_of(
+      posts_, [&](const Post& other) { return &other != &post && other.short_of; });
+  const bool may = !(others && built_last_ == &post) && builds_.take(kBuildCost, now.mono);
+  post.short_of = !may;
+  if (may) built_last_ = &post;
+  return may;
+}
 
 void Resident::build_control(Post& post, Now now) {
-  if (!may_build(now)) return;
+  if (!may_build(post, now)) return;
   auto route = parts_.ways.to_keeper(post.keeper, setup_.hidden, now);
   Secret<onion::kRiderBytes> rider;
   write_rider(wire::RegisterFrame{{wire::InboxEntry{.owner = post.owner}}}, rider.span());
@@ -446,6 +458,8 @@ bool Resident::on_standby_frame(circuit::CircuitId circuit, const wire::KeeperFr
   }
   if (std::holds_alternative<wire::PartFrame>(frame)) return on_part(circuit, now);
   if (std::holds_alternative<wire::KeeperPong>(frame)) {
+    if (place.standby->pings == 0) return false;  // unasked
+    --place.standby->pings;
     return step(place.standby->state, StandbyEvent::pong);
   }
   return false;
@@ -457,7 +471,9 @@ bool Resident::on_offer(circuit::CircuitId circuit, const wire::OfferFrame& fram
   Standby& standby = *place.standby;
   if (standby.state != StandbyState::waiting || frame.inbox != post.inbox) return false;
   ++stats_.offers;
-  if (tunnels_ >= kTunnelsMax) return decline(circuit, standby, now);
+  if (tunnels_ >= kTunnelsMax || !post.hails.take(1, now.mono)) {
+    return decline(circuit, standby, now);
+  }
   Secret<kHailBytes> hail;
   std::ranges::copy(frame.hail, hail.span().begin());
   std::vector<const crypto::KemKeyPair*> keys;
@@ -499,6 +515,7 @@ void Resident::leave(circuit::CircuitId circuit, Now now) {
   if (!step(place.standby->state, StandbyEvent::leave)) return;
   --tunnels_;
   place.standby->tunnel = {};
+  place.standby->parted_by = now.mono + kAnswerMax;
   static_cast<void>(tell(circuit, place.standby->priority, wire::PartFrame{}, now));
 }
 
@@ -507,6 +524,7 @@ bool Resident::on_part(circuit::CircuitId circuit, Now now) {
   const Place place = find(circuit);
   const bool talked = place.standby->state == StandbyState::joined;
   if (!step(place.standby->state, StandbyEvent::part)) return false;
+  place.standby->parted_by = kNever;
   const Priority priority = place.standby->priority;
   const circuit::CircuitId tunnel = std::exchange(place.standby->tunnel, {});
   const bool again = !place.standby->worn && place.post->state == ControlState::registered;

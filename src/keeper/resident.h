@@ -70,7 +70,9 @@ class Resident final : private Owner, private TunnelHost {
     circuit::CircuitId tunnel;  // while it is joined
     std::vector<onion::RouteHop> route;
     TimePoint asked{}, ping_at{}, old_at{};
-    bool worn = false;  // its first link goes, or it is old: it does not wait again
+    TimePoint parted_by = kNever;  // the keeper's PART, after ours
+    unsigned pings = 0;            // that have no answer
+    bool worn = false;             // its first link goes, or it is old: it does not wait again
   };
   /// What is at one keeper.
   struct Post {
@@ -85,7 +87,9 @@ class Resident final : private Owner, private TunnelHost {
     std::size_t standbys_max = 0;
     std::size_t knocked[2] = {};  // normal, low: wanted beside those that are
     bool listed = false;          // in the card
-    unsigned failures = 0;        // in a row
+    bool short_of = false;        // wants to build, and may not yet
+    sync::TokenBucket hails{0, 0, {}};
+    unsigned failures = 0;  // in a row
     TimePoint asked{}, retry_at{}, ping_at{}, pong_by = kNever;
     std::deque<TimePoint> lost;  // lately
     TimePoint away_since{};
@@ -114,7 +118,7 @@ class Resident final : private Owner, private TunnelHost {
   void replace_lost(Now now);
   void look_after(Post& post, Now now);
   void keep_signs_of_life(Post& post, Now now);
-  bool may_build(Now now);
+  bool may_build(Post& post, Now now);
   void build_control(Post& post, Now now);
   void build_standby(Post& post, Priority priority, Now now);
   std::size_t wanted(const Post& post) const;
@@ -143,6 +147,7 @@ class Resident final : private Owner, private TunnelHost {
   onion::ReplayWindow seen_;
   std::deque<Post> posts_;  // they do not move
   sync::TokenBucket builds_;
+  const Post* built_last_ = nullptr;
   std::uint32_t number_ = 0;  // of the next inbox
   std::size_t tunnels_ = 0;
   // The most conversations at once, in the ten minutes that began then and in those before.

@@ -81,17 +81,32 @@ std::size_t Service::take_frames(circuit::CircuitId circuit, Bytes bytes, Now no
   if (end == nullptr) return 0;
   // What is handled inside may end the circuit, and the stream with it.
   wire::KeeperStream stream = std::move(end->stream);
+  bool begins = !stream.partial();  // a frame that has come in part
   std::size_t work = 1;
   const bool ok = stream.take(bytes, [&](const wire::KeeperFrame& frame) {
     const auto* registers = std::get_if<wire::RegisterFrame>(&frame);
     work += kFrameWork * (registers == nullptr ? 1 : 1 + registers->inboxes.size());
+    begins = true;
     return on_frame(circuit, frame, now);
   });
   end = find(circuit);
   if (end == nullptr) return work;
-  end->stream = std::move(stream);
-  if (!ok) end_bad(circuit, now);
+  if (!ok || !keep_stream(*end, std::move(stream), begins, now)) end_bad(circuit, now);
   return work;
+}
+
+/// What has come of a frame counts as memory of its end, and the rest of it has so long. False:
+/// there is no memory.
+bool Service::keep_stream(End& end, wire::KeeperStream&& stream, bool begins, Now now) {
+  end.stream = std::move(stream);
+  const std::size_t held = end.stream.held();
+  if (held > end.held && !memory_.take(held - end.held)) return false;
+  if (held < end.held) memory_.give(end.held - held);
+  end.held = held;
+  if (begins && end.stream.partial() && time_in(end.state) > kFrameMax) {
+    deadlines_.set(end, now.mono + kFrameMax);
+  }
+  return true;
 }
 
 void Service::on_ended(circuit::CircuitId circuit, Now now) {
@@ -118,7 +133,7 @@ void Service::forget(End& gone, Now now) {
   const std::shared_ptr<Splice> splice = gone.splice;
   leave_splice(gone);
   deadlines_.remove(gone);
-  memory_.give(kEndBytes);
+  memory_.give(kEndBytes + gone.held);
   ends_.erase(gone.circuit.value);
   switch (state) {
     case EndState::control:

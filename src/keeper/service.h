@@ -71,6 +71,7 @@ class Service {
     Priority priority = Priority::normal;
     EndState state = EndState::fresh;
     wire::KeeperStream stream;
+    std::size_t held = 0;            // by the stream, and counted
     std::shared_ptr<Splice> splice;  // while it is offered, waits, or passes payloads
     std::size_t skip = 0;            // bytes of our own that leave before passed ones do
     std::size_t dropped = 0;         // of a conversation that is over
@@ -90,6 +91,7 @@ class Service {
   void no(circuit::CircuitId circuit, wire::NoReason reason, Now now, std::uint16_t wait = 0);
 
   std::size_t take_frames(circuit::CircuitId circuit, Bytes bytes, Now now);
+  bool keep_stream(End& end, wire::KeeperStream&& stream, bool begins, Now now);
   bool on_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame, Now now);
   bool on_register(End& end, const wire::RegisterFrame& frame, Now now);
   bool on_standby(End& end, const wire::StandbyFrame& frame, Now now);

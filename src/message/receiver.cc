@@ -90,7 +90,7 @@ bool Receiver::on_data(CircuitEnd& circuit_end, const wire::DataFrame& frame,
 std::optional<Receiver::Named> Receiver::name_of_new(const CircuitEnd& circuit_end,
                                                      const wire::MessageStart& start) const {
   if (!circuit_end.is_source()) {
-    return Named{key_at(circuit_end, key_of(*circuit_end.told, start.id)), start.channel};
+    return Named{key_at(circuit_end.receiver, key_of(*circuit_end.told, start.id)), start.channel};
   }
   if (!start.in_reply_to) return std::nullopt;
   if (const Envelope* sent = circuit_end.by_ref.find(*start.in_reply_to)) {
@@ -98,14 +98,6 @@ std::optional<Receiver::Named> Receiver::name_of_new(const CircuitEnd& circuit_e
   }
   const Asked* taken = circuit_end.taken.find(*start.in_reply_to);
   return taken != nullptr ? std::optional(*taken) : std::nullopt;
-}
-
-wire::MessageId Receiver::key_at(const CircuitEnd& circuit_end, const wire::MessageId& key) {
-  if (!circuit_end.receiver) return key;
-  const crypto::Digest digest = crypto::sha256({Bytes(circuit_end.receiver->bytes), Bytes(key)});
-  wire::MessageId out;
-  std::memcpy(out.data(), digest.data(), out.size());
-  return out;
 }
 
 bool Receiver::begin(CircuitEnd& circuit_end, const wire::DataFrame& frame, memory::Block* payload,
@@ -181,7 +173,7 @@ void Receiver::expect(const CircuitEnd& circuit_end, const std::byte* id) const 
   if (circuit_end.is_source() || !circuit_end.told) return;
   wire::MessageId copy;
   std::memcpy(copy.data(), id, copy.size());
-  delivered_->fetch_ahead(key_at(circuit_end, key_of(*circuit_end.told, copy)));
+  delivered_->fetch_ahead(key_at(circuit_end.receiver, key_of(*circuit_end.told, copy)));
 }
 
 /// A message in one fragment, as most are: it needs no record.
@@ -513,7 +505,8 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
       room ? context_.events.on_message(std::move(message), now) : Taken::queue_full;
   if (taken == Taken::later) {
     const auto signed_key =
-        signer ? std::optional(key_at(circuit_end, key_of(*signer, start.id))) : std::nullopt;
+        signer ? std::optional(key_at(circuit_end.receiver, key_of(*signer, start.id)))
+               : std::nullopt;
     owe(circuit_end, ref,
         {.key = key,
          .signed_key = signed_key,
@@ -525,7 +518,7 @@ bool Receiver::hand_out(CircuitEnd& circuit_end, std::uint32_t ref, const wire::
   }
   if (taken != Taken::yes && !is_reply) delivered_->give_back(key, now.mono);
   if (taken != Taken::yes && signer)
-    delivered_->give_back_signed(key_at(circuit_end, key_of(*signer, start.id)), now.mono);
+    delivered_->give_back_signed(key_at(circuit_end.receiver, key_of(*signer, start.id)), now.mono);
   handing_.over();
   count(taken, start.priority, bytes);
   return circuit_end.dead || answer(circuit_end, ref, static_cast<wire::AckStatus>(taken));

@@ -73,8 +73,6 @@ class Receiver {
 
   /// Of a new message: what it is known by (Assembly::key), and which handler it is for.
   using Named = Asked;
-  /// What is remembered of a message to one receiver says nothing of another one of this node.
-  static wire::MessageId key_at(const CircuitEnd& circuit_end, const wire::MessageId& key);
   std::optional<Named> name_of_new(const CircuitEnd& circuit_end,
                                    const wire::MessageStart& start) const;
   bool begin(CircuitEnd& circuit_end, const wire::DataFrame& frame, memory::Block* payload,

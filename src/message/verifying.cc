@@ -187,9 +187,9 @@ std::optional<wire::AckStatus> Receiver::refusal_of_signed(const Assembly& assem
   auto claimed = Delivered::Signed::too_old;
   if (is_of_now(signer.minute, start.ttl_ms, now.unix_seconds)) {
     const std::uint64_t left = too_old_at(signer.minute, start.ttl_ms) - now.unix_seconds;
-    claimed = delivered_->claim_signed(key_at(*assembly.circuit_end, key_of(signer, start.id)),
-                                       std::uint64_t{signer.minute} * 60,
-                                       now.mono + std::chrono::seconds(left + 1), now);
+    claimed = delivered_->claim_signed(
+        key_at(assembly.circuit_end->receiver, key_of(signer, start.id)),
+        std::uint64_t{signer.minute} * 60, now.mono + std::chrono::seconds(left + 1), now);
   }
   if (claimed == Delivered::Signed::first) return std::nullopt;
   delivered_->give_back(assembly.key, now.mono);

@@ -181,13 +181,15 @@ class KeeperStream {
       KeeperFrame frame;
       if (!read(frame)) return false;
       const bool goes_on = f(std::as_const(frame));
-      pending_.clear();
+      std::vector<std::byte>().swap(pending_);  // most circuits say no other long one
       if (!goes_on) return false;
     }
     return began;
   }
   /// A frame has begun and not ended.
   bool partial() const { return !pending_.empty(); }
+  /// Bytes of memory that it holds for that.
+  std::size_t held() const { return pending_.capacity(); }
 
  private:
   enum class Step : std::uint8_t { more, whole, malformed };

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace qudag::gateway {
@@ -62,13 +63,39 @@ TEST(SocksRequest, TakesAnyPasswordForItsOwn) {
     const Said said = say("\x05\x02\0\x02"s + who + kAsk, piece);
     EXPECT_EQ(said.state, State::asked);
     EXPECT_EQ(said.reply, "\x05\x02\x01\0"s);
-    EXPECT_EQ(said.credentials, "me\0key"s);
+    EXPECT_EQ(said.credentials, "socks\x02mekey"s);
   }
   // The longest that there are fit.
   const std::string longest = "\x01\xff"s + std::string(255, 'u') + "\xff" + std::string(255, 'p');
   const Said said = say("\x05\x01\x02"s + longest + kAsk, 100);
   EXPECT_EQ(said.state, State::asked);
-  EXPECT_EQ(said.credentials.size(), 511u);
+  EXPECT_EQ(said.credentials.size(), 516u);
+}
+
+/// Circuits are kept apart by credentials, which are any bytes.
+TEST(SocksRequest, OtherCredentialsAreOthers) {
+  const std::string hello = "\x05\x01\x02"s;
+  const std::string texts[] = {
+      say("\x05\x01\0"s + kAsk).credentials,  // none
+      say(hello + "\x01\0\0"s + kAsk).credentials,
+      say(hello + "\x01\x01\0\0"s + kAsk).credentials,
+      say(hello + "\x01\0\x01\0"s + kAsk).credentials,
+      say(hello +
+          "\x01\x01"
+          "a\x03"
+          "b\0c"s +
+          kAsk)
+          .credentials,
+      say(hello +
+          "\x01\x03"
+          "a\0b\x01"
+          "c"s +
+          kAsk)
+          .credentials,
+      say("CONNECT a.qudag:1 HTTP/1.1\r\nProxy-Authorization:\r\n\r\n").credentials,
+      say("CONNECT a.qudag:1 HTTP/1.1\r\nProxy-Authorization:socks\r\n\r\n").credentials,
+  };
+  for (const std::string& one : texts) EXPECT_EQ(std::ranges::count(texts, one), 1) << one;
 }
 
 TEST(SocksRequest, RefusesEverythingElseWithItsCode) {
@@ -101,7 +128,7 @@ TEST(SocksRequest, HttpConnect) {
     EXPECT_EQ(said.reply, "");
     EXPECT_EQ(said.name, "web.alice.qudag");
     EXPECT_EQ(said.port, 443u);
-    EXPECT_EQ(said.credentials, " Basic YTpi");
+    EXPECT_EQ(said.credentials, "http Basic YTpi");
     EXPECT_EQ(said.rest, "bytes");
   }
 }
@@ -113,11 +140,13 @@ TEST(SocksRequest, HttpThatIsNoConnect) {
     return said.reply.substr(0, 12);
   };
   EXPECT_EQ(status("GET http://a.qudag/ HTTP/1.1\r\n"), "HTTP/1.1 405");
+  EXPECT_EQ(status("C\r\n\r\n"), "HTTP/1.1 405");
   EXPECT_EQ(status("CONNECT a.qudag HTTP/1.1\r\n\r\n"), "HTTP/1.1 400");
   EXPECT_EQ(status("CONNECT :80 HTTP/1.1\r\n\r\n"), "HTTP/1.1 400");
   EXPECT_EQ(status("CONNECT a.qudag:0 HTTP/1.1\r\n\r\n"), "HTTP/1.1 400");
   EXPECT_EQ(status("CONNECT a.qudag:65536 HTTP/1.1\r\n\r\n"), "HTTP/1.1 400");
   EXPECT_EQ(status("CONNECT a.qudag:80\r\n\r\n"), "HTTP/1.1 400");
+  EXPECT_EQ(status("CONNECT a.qudag:80 HTTP/1.1\nProxy-Authorization: me\r\n\r\n"), "HTTP/1.1 400");
   EXPECT_EQ(status("CONNECT a.qudag:80 HTTP/1.1\r\nX: " + std::string(600, 'x')), "HTTP/1.1 431");
 }
 

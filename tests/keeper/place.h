@@ -114,7 +114,9 @@ class Peer final : public Owner {
 /// The network: callers, a relay each way, a keeper of `shards`, a receiver.
 class Place {
  public:
-  explicit Place(unsigned shards = 1, KeeperBounds bounds = {}) {
+  /// `memory`: of the keeper's ends; null: no bound.
+  explicit Place(unsigned shards = 1, KeeperBounds bounds = {}, memory::Budget* memory = nullptr)
+      : memory_(memory) {
     net.add();  // the caller
     net.add();  // the relay
     net.add();  // the receiver
@@ -137,6 +139,7 @@ class Place {
                    .circuits = its.circuits,
                    .rng = its.rng,
                    .ends_max = 200,
+                   .memory = place.memory_,
                    .post =
                        [&place](unsigned to, std::function<void(Service&, Now)> task) {
                          if (place.mailbox_full) return false;
@@ -225,6 +228,7 @@ class Place {
     circuit::test::Net& net;
     onion::RouteHop node_hop(std::size_t i) const { return net.node(i).hop(); }
   };
+  memory::Budget* const memory_;
   Hops net_const() const { return {const_cast<circuit::test::Net&>(net)}; }
   std::vector<std::unique_ptr<Shard>> shard_;
 };

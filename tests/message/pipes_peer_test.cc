@@ -22,8 +22,9 @@ class PipesPeer : public Peer, public PipeListener {
     EXPECT_EQ(budget.used(), 0u);
   }
 
-  void on_pipe_offer(PipeId pipe, const PipeOffered&, Now) override {
+  void on_pipe_offer(PipeId pipe, const PipeOffered& offered, Now) override {
     ids.push_back(pipe);
+    called.push_back(offered.receiver);
     if (accepts) with([&](Pipes& all) { all.accept(pipe, now); });
   }
   void on_pipe_open(PipeId, Now) override {}
@@ -34,6 +35,16 @@ class PipesPeer : public Peer, public PipeListener {
   void on_pipe_end(PipeId, Now) override { ++endings; }
   void on_pipe_room(PipeId, std::uint64_t, Now) override {}
   void on_pipe_closed(PipeId, const PipeEnd& end, Now) override { closings.push_back(end); }
+
+  void send(circuit::CircuitId circuit, memory::Block payload, Now then) override {
+    wire::FrameReader frames(payload.bytes());
+    while (const auto frame = frames.next()) {
+      if (const auto* limit = std::get_if<wire::LimitFrame>(&*frame)) limits.push_back(*limit);
+      if (const auto* opened = std::get_if<wire::OpenedFrame>(&*frame)) opens.push_back(*opened);
+      if (const auto* moved = std::get_if<wire::MovedFrame>(&*frame)) moves.push_back(*moved);
+    }
+    Peer::send(circuit, std::move(payload), then);
+  }
 
   template <class F>
   void with(F&& f) {
@@ -64,6 +75,10 @@ class PipesPeer : public Peer, public PipeListener {
   std::shared_ptr<PipesOfNode> pipes = std::make_shared<PipesOfNode>(400, std::uint64_t{8} << 20);
   std::vector<PipeId> ids;
   std::vector<PipeEnd> closings;
+  std::vector<NodeId> called;  // by id of the offers
+  std::vector<wire::LimitFrame> limits;
+  std::vector<wire::OpenedFrame> opens;
+  std::vector<wire::MovedFrame> moves;
   std::size_t received = 0, endings = 0;
   bool accepts = true, takes = true;
 };
@@ -143,6 +158,99 @@ TEST_F(PipesPeer, ANewAttemptTakesThePipeAlong) {
   arrive({bytes(0, 25)}, other);
   EXPECT_EQ(received, 175u);
   EXPECT_FALSE(ended(late));
+}
+
+/// An opener that knows the key of its own pipe cannot find out by it that two receivers, or a
+/// receiver and the node, are one machine.
+TEST_F(PipesPeer, AKeyIsKnownAtOneReceiverOnly) {
+  constexpr circuit::CircuitId kFirst{60}, kSecond{61}, kFirstAgain{62};
+  receivers = {
+      {kFirst.value, node_id(7)}, {kSecond.value, node_id(8)}, {kFirstAgain.value, node_id(7)}};
+  for (const circuit::CircuitId circuit : {kFirst, kSecond, kFirstAgain}) come(circuit);
+  arrive({open(0, 1), bytes(0, 100)}, kFirst);
+  pump();
+  ASSERT_EQ(called, std::vector{node_id(7)});
+  for (const circuit::CircuitId circuit : {kSecond, kCircuit}) {  // a MOVE finds nothing there
+    moves.clear();
+    arrive({wire::MoveFrame{0, key_of_byte(1), 2, 0, 0, 16'384}}, circuit);
+    pump();
+    ASSERT_EQ(moves.size(), 1u);
+    EXPECT_EQ(moves[0].status, PipeCode::lost);
+    EXPECT_TRUE(closings.empty());
+  }
+  arrive({open(1, 1, 3)}, kSecond);  // and an OPEN is another pipe
+  arrive({open(1, 1, 4)}, kCircuit);
+  EXPECT_EQ(called, (std::vector{node_id(7), node_id(8), NodeId{}}));
+  arrive({bytes(0, 50)}, kFirst);
+  EXPECT_EQ(received, 150u) << "the first goes on where it was";
+  moves.clear();
+  arrive({wire::MoveFrame{0, key_of_byte(1), 2, 0, 0, 16'384}}, kFirstAgain);
+  pump();
+  ASSERT_EQ(moves.size(), 1u);
+  EXPECT_EQ(moves[0].status, PipeCode::none);
+  EXPECT_EQ(moves[0].received, 150u);
+}
+
+/// An opener that begins again has not yet said on that circuit what was taken on another one: it
+/// would take that for a lie, and end the circuit.
+TEST_F(PipesPeer, WhatIsTakenIsToldWhenItWasSaidAgain) {
+  takes = false;
+  for (const auto& frame : {open(0, 1), bytes(0, 900), bytes(0, 900)}) arrive({frame});
+  pump();
+  messages->on_ended(kCircuit, Errc::circuit_failed, now);
+  with([&](Pipes& all) { all.take(ids.at(0), 1800, now); });
+  const circuit::CircuitId other{600};
+  come(other);
+  arrive({open(0, 1, 2), bytes(0, 100)}, other);
+  const auto wait = [&] {
+    now.mono += 400ms;
+    messages->on_time(now);
+    pump();
+  };
+  wait();
+  ASSERT_EQ(opens.size(), 2u);
+  for (const wire::LimitFrame& limit : limits) EXPECT_LE(limit.taken, 100u);
+  arrive({bytes(0, 800)}, other);
+  arrive({bytes(0, 900)}, other);
+  wait();
+  ASSERT_FALSE(limits.empty());
+  EXPECT_EQ(limits.back().taken, 1800u);
+  arrive({wire::EndFrame{0, 1800}}, other);
+  wait();
+  EXPECT_EQ(limits.back().taken, 1801u);
+  // The same once more, when all was told on a circuit that ended meanwhile.
+  messages->on_ended(other, Errc::circuit_failed, now);
+  limits.clear();
+  const circuit::CircuitId third{601};
+  come(third);
+  for (const auto& frame : {open(0, 1, 3), bytes(0, 900), bytes(0, 900)}) arrive({frame}, third);
+  wait();
+  ASSERT_FALSE(limits.empty());
+  EXPECT_EQ(limits.back().taken, 1800u);
+  arrive({wire::EndFrame{0, 1800}}, third);
+  wait();
+  EXPECT_EQ(limits.back().taken, 1801u);
+  EXPECT_FALSE(ended(third));
+}
+
+/// Strangers do not take every place: a quarter stays for what this node opens.
+TEST_F(PipesPeer, OthersLeavePlacesForOurOwn) {
+  std::uint64_t circuit = 700;
+  for (unsigned i = 0; i < 400; ++i) {
+    const circuit::CircuitId id{circuit++};
+    come(id);
+    wire::OpenFrame one = std::get<wire::OpenFrame>(open(0, 1));
+    one.key[0] = static_cast<std::byte>(i);
+    one.key[1] = static_cast<std::byte>(i >> 8);
+    arrive({one}, id);
+  }
+  EXPECT_EQ(ids.size(), 300u);
+  pump();
+  const auto refused = [](const wire::OpenedFrame& one) { return one.status == PipeCode::no_room; };
+  EXPECT_EQ(std::ranges::count_if(opens, refused), 100);
+  with([&](Pipes& all) {
+    EXPECT_TRUE(all.open({.destination = node_id(1), .service = "ssh", .options = {}}, now));
+  });
 }
 
 TEST_F(PipesPeer, AMoveNeedsTheKeyAndNumbersThatFit) {

@@ -111,6 +111,8 @@ class _Link:
         self._request = 0
         self._ready: asyncio.Future[None] | None = None
         self._closing = False
+        self._opened = False  # once: until then there is nobody to open it again for
+        self._given_up: OrderedDict[str, None] = OrderedDict()  # questions whose answers nobody awaits
         self._retry: asyncio.Task[None] | None = None
         self.lost = 0  # sends without a known outcome
 
@@ -120,6 +122,7 @@ class _Link:
         if self.channel is not None:
             self.stream.put(records.subscribe(self.channel))
             await self._ready
+        self._opened = True
 
     def _on_record(self, record: object) -> None:
         if isinstance(record, records.Outcome):
@@ -141,6 +144,10 @@ class _Link:
         if asked is not None and not asked.done():
             asked.set_result(message)
             return
+        if question in self._given_up:
+            del self._given_up[question]
+            message._answer("refused")
+            return
         # The outcome, which names the question, may come after its answer.
         self._early[question] = message
         if len(self._early) > EARLY_REPLIES_MAX:
@@ -155,12 +162,13 @@ class _Link:
         asked, self._asked = self._asked, {}
         self.waiting.clear()
         self._early.clear()
+        self._given_up.clear()
         for future in (*sends.values(), *asked.values(), *([self._ready] if self._ready else [])):
             if not future.done():
                 future.set_exception(why if isinstance(why, ApiError) else ConnectionLost(str(why)))
                 future.exception()  # nobody may be waiting for it
         self.came.set()
-        if not self._closing and self._retry is None:
+        if self._opened and not self._closing and self._retry is None:
             self._retry = asyncio.create_task(self._open_again())
 
     async def _open_again(self) -> None:
@@ -190,17 +198,34 @@ class _Link:
         return Delivery(done.id, done.outcome, done.error, done.detail, done.elapsed)
 
     async def ask(self, make: object, timeout: float) -> Message:
-        async with asyncio.timeout(timeout):
-            done = await self.begin(make)
-            if done.outcome != "delivered":
-                raise ApiError(done.error, done.detail, done.outcome)
-            if early := self._early.pop(done.id, None):
-                return early
-            answer = self._asked[done.id] = asyncio.get_running_loop().create_future()
-            try:
-                return await answer
-            finally:
-                self._asked.pop(done.id, None)
+        outcome = self.begin(make)
+        try:
+            async with asyncio.timeout(timeout):
+                done = await asyncio.shield(outcome)  # it comes, whether somebody waits or not
+                if done.outcome != "delivered":
+                    raise ApiError(done.error, done.detail, done.outcome)
+                if early := self._early.pop(done.id, None):
+                    return early
+                answer = self._asked[done.id] = asyncio.get_running_loop().create_future()
+                try:
+                    return await answer
+                finally:
+                    self._asked.pop(done.id, None)
+        except (TimeoutError, asyncio.CancelledError):
+            outcome.add_done_callback(self._give_up)
+            raise
+
+    def _give_up(self, outcome: asyncio.Future[records.Outcome]) -> None:
+        """An answer that comes too late must not stay in hand: the node gives places to so many."""
+        if outcome.cancelled() or outcome.exception() is not None:
+            return
+        question = outcome.result().id
+        if early := self._early.pop(question, None):
+            early._answer("refused")
+        elif outcome.result().outcome == "delivered":
+            self._given_up[question] = None
+            if len(self._given_up) > EARLY_REPLIES_MAX:
+                self._given_up.popitem(last=False)
 
     async def close(self) -> None:
         self._closing = True

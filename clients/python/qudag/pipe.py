@@ -23,8 +23,10 @@ class PipeReader:
         return self._ended
 
     async def read(self, size: int = PIECE_BYTES) -> bytes:
-        """Some of the next bytes; empty at the end that the service gave them."""
-        if self._ended:
+        """Some of the next bytes; empty at the end that the service gave them. -1: all of them."""
+        if size < 0:
+            return await self.read_all()
+        if self._ended or size == 0:
             return b""
         try:
             if self._left == 0:
@@ -67,8 +69,10 @@ class PipeWriter:
         self._ended = False
 
     async def write(self, data: bytes) -> None:
-        """Waits while the service does not read."""
-        view = memoryview(data)
+        """Waits while the service does not read. ValueError after end()."""
+        if self._ended:
+            raise ValueError("bytes after the end")
+        view = memoryview(data).cast("B")
         try:
             for at in range(0, len(view), PIECE_BYTES):
                 piece = view[at:at + PIECE_BYTES]

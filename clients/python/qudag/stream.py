@@ -106,6 +106,8 @@ class Stream:
                 if op > 2:
                     continue
                 message += data
+                if len(message) > FRAME_BYTES_MAX:
+                    raise ConnectionLost("a WebSocket message of the node is too large")
                 if not last:
                     continue
                 for record in records.read(message):

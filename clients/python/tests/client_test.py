@@ -17,7 +17,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import qudag  # noqa: E402
-from qudag import records  # noqa: E402
+from qudag import node as node_module, records  # noqa: E402
 
 PATIENCE = 30
 
@@ -122,6 +122,64 @@ class Client(unittest.IsolatedAsyncioTestCase):
         server.cancel()
         with self.assertRaises(qudag.ApiError):
             await self.sender.request(self.b.id, b"x", relays=0, channel=8)
+
+    async def test_an_answer_that_comes_too_late_does_not_stay_in_hand(self):
+        await self.receiver._link(9)
+        ask = asyncio.create_task(self.sender.request(self.b.id, b"?", relays=0, channel=9, timeout=1))
+        message = await self.first(9)
+        await message.taken()
+        with self.assertRaises(TimeoutError):
+            await ask
+        self.assertEqual((await message.reply(b"late")).outcome, "refused")
+        link = self.sender._links[9]
+        self.assertEqual((len(link._early), len(link._given_up), len(link._sends)), (0, 0, 0))
+
+    async def test_a_pipe_there_and_back(self):
+        async def echo(reader, writer):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+            writer.close()
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        node = Process(self.folder, "d", "--services", f"echo=127.0.0.1:{port}",
+                       "--bootstrap", f"{self.b.id}@{self.b.address}")
+        self.addCleanup(node.end)
+        until = time.monotonic() + PATIENCE
+        while True:  # the two do not know each other yet
+            try:
+                reader, writer = await self.sender.pipe(node.id, "echo", relays=0)
+                break
+            except qudag.ApiError:
+                self.assertLess(time.monotonic(), until)
+                await asyncio.sleep(0.02)
+        text = bytes(range(256)) * 1024
+        await writer.write(text[:7])
+        self.assertEqual(await reader.read(0), b"")
+        self.assertEqual(await reader.readexactly(7), text[:7])
+        await asyncio.gather(writer.write(memoryview(text).cast("I")), self.read_some(reader, len(text)))
+        await writer.write(b"end")
+        await writer.end()
+        with self.assertRaises(ValueError):
+            await writer.write(b"too late")
+        self.assertEqual(await reader.read(-1), b"end")
+        self.assertTrue(reader.at_eof())
+        server.close()
+
+    async def read_some(self, reader, size):
+        self.assertEqual(await reader.readexactly(size), (bytes(range(256)) * 1024)[:size])
+
+    async def test_what_was_never_open_is_not_opened_again(self):
+        link = node_module._Link(self.a.path, 70_000)  # no channel: the record cannot be made
+        with self.assertRaises(Exception):
+            await link.open()
+        link = node_module._Link(self.a.path, None)
+        await link.open()
+        link._opened, link._ready = False, None
+        link.stream.put(b"\0\0\0\1\x7f")  # no record: the node ends the connection
+        while link.stream is not None:
+            await asyncio.sleep(0.01)
+        self.assertIsNone(link._retry)
 
     async def test_thousands_each_with_one_outcome(self):
         await self.receiver._link(3)

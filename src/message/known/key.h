@@ -1,10 +1,14 @@
 // What a destination knows a message by, and how such keys are spread over tables.
 #pragma once
 
+#include "crypto/kdf.h"
 #include "wire/message_frames.h"
+
+#include <qudag/address.h>
 
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
 namespace qudag::message {
 
@@ -13,6 +17,17 @@ inline wire::MessageId key_of(const wire::Scope& scope, const wire::MessageId& i
   wire::MessageId key;
   for (std::size_t i = 0; i < key.size(); ++i) key[i] = scope[i] ^ id[i];
   return key;
+}
+
+/// What a node knows by a key that a peer chose, of a message or of a pipe, when that came to a
+/// receiver of it. The peer must not find out by the key that two receivers, or a receiver and the
+/// node, are one machine.
+inline wire::MessageId key_at(const std::optional<NodeId>& receiver, const wire::MessageId& key) {
+  if (!receiver) return key;
+  const crypto::Digest digest = crypto::sha256({Bytes(receiver->bytes), Bytes(key)});
+  wire::MessageId out;
+  std::memcpy(out.data(), digest.data(), out.size());
+  return out;
 }
 
 /// Spreads message keys, which a hostile peer chooses, over buckets that it cannot predict.

@@ -55,7 +55,10 @@ bool Pipes::on_bytes(CircuitEnd& circuit_end, const wire::BytesFrame& frame, mem
   const auto fresh = pipe->in.on_bytes(frame.bytes.size());
   if (!fresh) return false;
   context_.stats.pipe_bytes_received += *fresh;
-  if (*fresh == 0) return true;
+  if (*fresh == 0) {
+    look_at_window(*pipe, now);
+    return true;
+  }
   const bool whole = *fresh == frame.bytes.size();
   if (!keep(*pipe, frame.bytes.last(*fresh), whole ? payload : nullptr)) {
     break_off(*pipe, PipeCode::no_room, PipeEnd::How::reset, Errc::refused_memory, now);
@@ -110,7 +113,10 @@ bool Pipes::on_end(CircuitEnd& circuit_end, const wire::EndFrame& frame, Now now
   if (pipe == nullptr) return over(circuit_end, frame.pipe, 0);
   const bool again = pipe->in.end().has_value();
   if (!may_hear(*pipe) || !pipe->in.on_end(frame.sent)) return false;
-  if (again) return true;
+  if (again) {  // it may not know yet that this was taken
+    look_at_window(*pipe, now);
+    return true;
+  }
   // Nothing more comes: what was promised is free.
   const std::uint64_t promised = pipe->in.limit() - pipe->in.received();
   pipe->in_claim -= promised;

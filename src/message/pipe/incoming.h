@@ -39,6 +39,7 @@ class Incoming {
     const std::uint64_t fresh = at_ > received_ ? at_ - received_ : 0;
     if (fresh > 0 && end_) return std::nullopt;  // it said that there were no more
     received_ += fresh;
+    if (at_ >= taken_ && told_ < taken_ && untold_since_ == kNever) untold_since_ = TimePoint{};
     return static_cast<std::size_t>(fresh);
   }
   [[nodiscard]] bool on_end(std::uint64_t sent) {
@@ -50,7 +51,7 @@ class Incoming {
   }
   /// On another circuit: what comes there begins at the beginning, or at received_count().
   void begin_again() {
-    at_ = 0;
+    at_ = told_ = 0;
     end_here_ = false;
   }
   void go_on() {
@@ -99,7 +100,11 @@ class Incoming {
   std::uint64_t taken() const { return taken_; }
   /// END is one more, when it came and when it was taken.
   std::uint64_t received_count() const { return received_ + (end_ ? 1 : 0); }
-  std::uint64_t taken_count() const { return taken_ + (end_ && taken_ == *end_ ? 1 : 0); }
+  /// Of what was said on this circuit: a peer that begins again has not yet said what we took.
+  std::uint64_t taken_count() const {
+    if (taken_ > at_) return at_;
+    return taken_ + (end_here_ && taken_ == *end_ ? 1 : 0);
+  }
   std::uint64_t limit() const { return limit_; }
   std::uint64_t limit_count() const { return std::max(limit_, received_count()); }
   std::uint64_t at() const { return at_; }

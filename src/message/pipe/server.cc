@@ -28,15 +28,22 @@ PipeCode Pipes::refusal_of(const CircuitEnd& circuit_end) const {
   if (context_.stopping) return PipeCode::stopping;
   if (context_.options.pipe_listener == nullptr) return PipeCode::no_such_service;
   if (circuit_end.pipes->opens_refused > 0) return PipeCode::rate;
-  if (tight_ || offered_ >= kPipesOfferedMax ||
+  // A quarter stays for what this node opens itself.
+  const auto few_left = [](const memory::Budget& of) {
+    return of.used() >= std::max<std::uint64_t>(1, of.bytes_max() / 4 * 3);
+  };
+  const bool full = few_left(node_->places()) || few_left(node_->bytes());
+  if (tight_ || full || offered_ >= kPipesOfferedMax ||
       circuit_end.pipes->here.size() >= PipesOnCircuit::kPipesMax) {
     return PipeCode::no_room;
   }
   return PipeCode::none;
 }
 
-bool Pipes::on_open(CircuitEnd& circuit_end, const wire::OpenFrame& frame, Now now) {
-  if (!take_number(circuit_end, frame.pipe, now)) return false;
+bool Pipes::on_open(CircuitEnd& circuit_end, const wire::OpenFrame& said, Now now) {
+  if (!take_number(circuit_end, said.pipe, now)) return false;
+  wire::OpenFrame frame = said;
+  frame.key = key_at(circuit_end.receiver, said.key);
   if (PipeRecord* const known = by_key_.find(frame.key)) {
     return open_again(*known, circuit_end, frame, now);
   }
@@ -57,7 +64,7 @@ bool Pipes::on_open(CircuitEnd& circuit_end, const wire::OpenFrame& frame, Now n
   pipe->key = frame.key;
   pipe->attempt = frame.attempt;
   pipe->service.assign(reinterpret_cast<const char*>(frame.name.data()), frame.name.size());
-  pipe->receiver = context_.options.self;
+  pipe->receiver = circuit_end.receiver.value_or(context_.options.self);
   pipe->out = Outgoing(frame.limit);
   pipe->until = now.mono + kPipeOfferedFor;
   ++offered_;
@@ -107,8 +114,10 @@ void Pipes::unpark(PipeRecord& pipe) {
 
 // ---- moves --------------------------------------------------------------------------------------
 
-bool Pipes::on_move(CircuitEnd& circuit_end, const wire::MoveFrame& frame, Now now) {
-  if (!take_number(circuit_end, frame.pipe, now)) return false;
+bool Pipes::on_move(CircuitEnd& circuit_end, const wire::MoveFrame& said, Now now) {
+  if (!take_number(circuit_end, said.pipe, now)) return false;
+  wire::MoveFrame frame = said;
+  frame.key = key_at(circuit_end.receiver, said.key);
   circuit_end.pipes->crossing += wire::kPipeAheadMax;  // until it is somebody's
   if (PipeRecord* const pipe = by_key_.find(frame.key)) {
     circuit_end.pipes->crossing -= wire::kPipeAheadMax;
