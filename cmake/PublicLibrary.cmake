@@ -20,8 +20,11 @@ target_link_options(qudag PRIVATE -Wl,--exclude-libs,ALL -Wl,--gc-sections -Wl,-
 target_include_directories(qudag INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_compile_features(qudag INTERFACE cxx_std_23)
+# The number of the binary interface: raised when a program that was linked with the library before
+# would not work with it. The package of the library has it in its name (packaging/debian).
+set(QUDAG_ABI 1)
 set_target_properties(qudag PROPERTIES
-  LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+  LINKER_LANGUAGE CXX VERSION ${QUDAG_ABI}.0.0 SOVERSION ${QUDAG_ABI})
 
 # --- cmake --install -------------------------------------------------------------------------------
 include(CMakePackageConfigHelpers)

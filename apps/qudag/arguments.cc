@@ -39,9 +39,7 @@ std::vector<std::string> flags_of(const CLI::App& command) {
 
 std::vector<std::string> commands_of(const CLI::App& command) {
   std::vector<std::string> out;
-  for (const CLI::App* one : command.get_subcommands([](const CLI::App*) { return true; })) {
-    out.push_back(one->get_name());
-  }
+  for (const CLI::App* one : listed_commands(command)) out.push_back(one->get_name());
   return out;
 }
 
@@ -301,6 +299,15 @@ Error Arguments::fault(const CLI::App& root, const CLI::ParseError& error) const
                               option->count(), takes->second)};
   }
   return {code, fmt::format("{}: takes {}, but nothing follows", name, takes->second)};
+}
+
+std::string_view Arguments::takes(const CLI::Option& option) const {
+  const auto found = takes_.find(&option);
+  return found == takes_.end() ? std::string_view() : std::string_view(found->second);
+}
+
+std::vector<const CLI::App*> listed_commands(const CLI::App& command) {
+  return command.get_subcommands([](const CLI::App* one) { return !one->get_group().empty(); });
 }
 
 bool wants_json(int argc, const char* const* argv) {

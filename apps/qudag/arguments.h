@@ -78,11 +78,17 @@ class Arguments {
   /// What CLI11 found, in our words.
   Error fault(const CLI::App& root, const CLI::ParseError& error) const;
 
+  /// What a value of the option looks like; empty for flags without one.
+  std::string_view takes(const CLI::Option& option) const;
+
  private:
   CLI::Option* checked(CLI::Option* option, Value value);
 
   std::map<const CLI::Option*, std::string> takes_;
 };
+
+/// The commands of a command that people are told of.
+std::vector<const CLI::App*> listed_commands(const CLI::App& command);
 
 /// Is `--json` among them? Asked before they are known to be right.
 bool wants_json(int argc, const char* const* argv);

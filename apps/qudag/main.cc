@@ -1,5 +1,6 @@
 // qudag: arguments to a command, and its exit code. What commands do is in their own files.
 #include "arguments.h"
+#include "command_table.h"
 #include "commands.h"
 
 #include "api/socket/place.h"
@@ -350,6 +351,17 @@ void add_testnet(Program& program) {
   demo->callback([&program, args] { program.chosen = [args] { return testnet_demo(*args); }; });
 }
 
+void add_command_table(Program& program) {
+  CLI::App* sub = program.app.add_subcommand("command-table", "These tables, for tools");
+  sub->group("");
+  sub->callback([&program] {
+    program.chosen = [&program] {
+      fmt::print("{}", command_table(program.app, program.arguments));
+      return Exit::ok;
+    };
+  });
+}
+
 int run(int argc, char** argv) {
   Program program;
   CLI::App& app = program.app;
@@ -368,6 +380,7 @@ int run(int argc, char** argv) {
   add_operating(program);
   add_files(program);
   add_testnet(program);
+  add_command_table(program);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

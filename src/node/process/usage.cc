@@ -66,9 +66,12 @@ double start_time() {
 }  // namespace
 
 ProcessUsage process_usage() {
+  // Once: the difference of two clocks is another one each time, and Prometheus' changes() would
+  // take that for a restart.
+  static const double started = start_time();
   const Files files = open_files(true);
   return {.cpu_seconds = now_of(CLOCK_PROCESS_CPUTIME_ID),
-          .started = start_time(),
+          .started = started,
           .files_open = files.open,
           .files_max = files_max(),
           .sockets_open = files.sockets,
