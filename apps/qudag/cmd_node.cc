@@ -52,6 +52,25 @@ void place_state(config::Settings& settings) {
     state = settings.node.identity.string() + ".state";
   }
   if (state == "none") state.clear();
+  std::filesystem::path& contacts = settings.gateway.contacts_file;
+  if (contacts.empty() && !state.empty()) contacts = state / "contacts";
+}
+
+/// Those of the configuration, and those that `qudag invite` made in earlier runs.
+Status open_receivers(Node& node, const std::vector<ReceiverOptions>& configured) {
+  for (const ReceiverOptions& options : configured) {
+    const auto opened = node.open_receiver(options, {});
+    if (!opened) {
+      return fail(opened.error().code, "receiver " + options.name + ": " + opened.error().detail);
+    }
+  }
+  for (ReceiverOptions& options : node.kept_receivers()) {
+    const std::string name = options.name;
+    const auto opened = node.open_receiver(std::move(options), {});
+    if (!opened)
+      return fail(opened.error().code, "receiver " + name + ": " + opened.error().detail);
+  }
+  return {};
 }
 
 std::string ready_line(const Node& node, const gateway::Gateway& gateway,
@@ -121,6 +140,9 @@ Exit run_node(const NodeArgs& args) {
   if (!node) return report(node.error(), false);
   auto gateway = gateway::Gateway::start(**node, settings->gateway);
   if (!gateway) return report(gateway.error(), false);
+  if (const Status opened = open_receivers(**node, settings->receivers); !opened) {
+    return report(opened.error(), false);
+  }
   auto server = api::Server::start(**node, settings->api, gateway->get());
   if (!server) return report(server.error(), false);
   if (args.wait_joined.count() > 0) {

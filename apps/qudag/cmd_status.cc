@@ -95,6 +95,26 @@ std::string inbox_text(const json::value& inbox) {
                      inbox.at("failing").as_bool() ? "; it cannot be written" : "");
 }
 
+/// A line for each keeper of each receiver.
+std::string receiver_table(const json::value& page) {
+  std::string out = fmt::format("{:<24} {:<13} {:>13}  {:<52} {:<10} {:<4} {:>8}\n", "receiver", "",
+                                "conversations", "keeper", "registered", "card", "standbys");
+  for (const json::value& one : page.at("receivers").as_array()) {
+    const std::string who = fmt::format("{:<24} {:<13} {:>13}", shown(one.at("name")),
+                                        one.at("hidden").as_bool() ? "hidden" : "behind router",
+                                        number(one, "conversations"));
+    if (one.at("keepers").as_array().empty()) out += who + "  none yet\n";
+    for (const json::value& keeper : one.at("keepers").as_array()) {
+      const auto yes = [&](json::string_view key) {
+        return keeper.at(key).as_bool() ? "yes" : "no";
+      };
+      out += fmt::format("{}  {:<52} {:<10} {:<4} {:>8}\n", who, shown(keeper.at("id")),
+                         yes("registered"), yes("has_card"), number(keeper, "standbys"));
+    }
+  }
+  return out;
+}
+
 std::string readable(const StatusArgs& args, const std::string& page) {
   const json::value value = json::parse(page);
   if (args.peers) {
@@ -107,6 +127,7 @@ std::string readable(const StatusArgs& args, const std::string& page) {
                   "cells_forward", "cells_backward"});
   }
   if (args.queues) return queue_table(value);
+  if (args.receivers) return receiver_table(value);
   std::string out;
   for (const auto& [key, field] : value.as_object()) {
     const std::string_view name(key.data(), key.size());
@@ -121,11 +142,12 @@ std::string readable(const StatusArgs& args, const std::string& page) {
 }  // namespace
 
 Exit status(const StatusArgs& args) {
-  const std::string_view target = args.peers      ? "/v1/peers"
-                                  : args.circuits ? "/v1/circuits"
-                                  : args.queues   ? "/v1/queues"
-                                  : args.metrics  ? "/metrics"
-                                                  : "/v1/status";
+  const std::string_view target = args.peers       ? "/v1/peers"
+                                  : args.circuits  ? "/v1/circuits"
+                                  : args.queues    ? "/v1/queues"
+                                  : args.receivers ? "/v1/receivers"
+                                  : args.metrics   ? "/metrics"
+                                                   : "/v1/status";
   const Result<std::string> page = api::Client(args.socket.path, args.socket.owner).get(target);
   if (!page) return report(page.error(), args.json);
   const Status printed = print(args.json || args.metrics ? *page : readable(args, *page));
