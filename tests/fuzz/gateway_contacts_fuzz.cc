@@ -1,5 +1,6 @@
 // modules: gateway
 // Anything as the file of contacts: what parses has names that are names, each once.
+#include "base/assert.h"
 #include "gateway/contact_book.h"
 
 #include <set>
