@@ -146,6 +146,7 @@ void Gateway::add_metrics(telemetry::Page& page) const { page.add(kGateway, impl
 void Gateway::drain() {
   if (std::exchange(impl_->drained, true)) return;
   impl_->hub->node.on_pipe({});
+  impl_->hub->node.on_card({});  // the loop that it writes from ends
   for (const auto& listener : impl_->listeners) listener->close();
 }
 
