@@ -43,6 +43,8 @@ find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(GTest REQUIRED)
 find_package(benchmark REQUIRED)
 find_package(SQLite3 3.40 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(QRENCODE REQUIRED IMPORTED_TARGET GLOBAL libqrencode)
 
 # Our asio: no deprecated names, no exceptions hidden in headers of other modules.
 add_library(qudag_asio INTERFACE)

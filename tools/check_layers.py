@@ -78,6 +78,7 @@ INNER = {
         "pipe": ["", "seam"],
         "": ["gossip", "pipe", "protection", "seam"],
     },
+    "keeper": {"card": [], "": ["card"]},
     "message": {"known": [], "pipe": ["", "known"], "": ["known", "pipe"]},
     "node": {"process": [], "inbox": [], "": ["inbox", "process"], "open": ["", "inbox"]},
     "api": {
@@ -99,6 +100,7 @@ THIRD_PARTY = {
     "toml++/": {"config"},
     "CLI/": {"apps", "bench"},
     "sqlite3.h": {"store"},
+    "qrencode.h": {"apps"},
     "fmt/": None,  # None: everybody
     "spdlog/": None,
 }

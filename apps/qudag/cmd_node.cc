@@ -38,6 +38,23 @@ Status check_socket(const config::Settings& settings) {
   return {};
 }
 
+/// Those of the configuration, and those that `qudag invite` made in earlier runs.
+Status open_receivers(Node& node, const std::vector<ReceiverOptions>& configured) {
+  for (const ReceiverOptions& options : configured) {
+    const auto opened = node.open_receiver(options, {});
+    if (!opened) {
+      return fail(opened.error().code, "receiver " + options.name + ": " + opened.error().detail);
+    }
+  }
+  for (ReceiverOptions& options : node.kept_receivers()) {
+    const std::string name = options.name;
+    const auto opened = node.open_receiver(std::move(options), {});
+    if (!opened)
+      return fail(opened.error().code, "receiver " + name + ": " + opened.error().detail);
+  }
+  return {};
+}
+
 std::string ready_line(const Node& node, const gateway::Gateway& gateway,
                        const api::Server& server) {
   boost::json::object line{{"ready", true},
@@ -194,6 +211,9 @@ Exit run_node(const NodeArgs& args) {
   if (!node) return report(node.error(), false);
   auto gateway = gateway::Gateway::start(**node, settings->gateway);
   if (!gateway) return report(gateway.error(), false);
+  if (const Status opened = open_receivers(**node, settings->receivers); !opened) {
+    return report(opened.error(), false);
+  }
   Reloading reloading(args, as_read, **node, log);
   std::atomic<std::chrono::milliseconds> grace{args.grace};
   const auto drain = [&grace](std::chrono::milliseconds asked) {

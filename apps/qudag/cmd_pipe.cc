@@ -1,6 +1,7 @@
 // qudag pipe, forward, expose: pipes for programs that speak TCP or nothing but bytes, over a node
 // that runs. What forward and expose make lasts as long as the command.
 #include "commands.h"
+#include "query.h"
 
 #include "api/client/client.h"
 
@@ -13,19 +14,6 @@
 
 namespace qudag::app {
 namespace {
-
-api::Client client_of(const SocketArgs& socket) { return api::Client(socket.path, socket.owner); }
-
-/// Text in a query: everything that is not plain is written as %XX.
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       std::string_view("-._:/[],=").contains(c);
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
 
 /// One line of the node's, for people or as it is.
 Exit hold(const SocketArgs& socket, const std::string& target, bool json, std::string_view key,

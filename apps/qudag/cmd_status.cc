@@ -62,6 +62,26 @@ std::string inbox_text(const json::value& inbox) {
                      inbox.at("failing").as_bool() ? "; it cannot be written" : "");
 }
 
+/// A line for each keeper of each receiver.
+std::string receiver_table(const json::value& page) {
+  std::string out = fmt::format("{:<24} {:<13} {:>13}  {:<52} {:<10} {:<4} {:>8}\n", "receiver", "",
+                                "conversations", "keeper", "registered", "card", "standbys");
+  for (const json::value& one : page.at("receivers").as_array()) {
+    const std::string who = fmt::format("{:<24} {:<13} {:>13}", shown(one.at("name")),
+                                        one.at("hidden").as_bool() ? "hidden" : "behind router",
+                                        number(one, "conversations"));
+    if (one.at("keepers").as_array().empty()) out += who + "  none yet\n";
+    for (const json::value& keeper : one.at("keepers").as_array()) {
+      const auto yes = [&](json::string_view key) {
+        return keeper.at(key).as_bool() ? "yes" : "no";
+      };
+      out += fmt::format("{}  {:<52} {:<10} {:<4} {:>8}\n", who, shown(keeper.at("id")),
+                         yes("registered"), yes("has_card"), number(keeper, "standbys"));
+    }
+  }
+  return out;
+}
+
 using Rows = std::vector<std::vector<std::string>>;
 
 std::string age(const json::value& row) {
@@ -156,6 +176,7 @@ Result<std::string> readable(const StatusArgs& args, const api::Client& client,
   if (args.peers) return peer_table(value);
   if (args.circuits) return circuit_table(value);
   if (args.queues) return queue_table(value);
+  if (args.receivers) return receiver_table(value);
   const Result<std::string> metrics = client.get("/metrics");
   if (!metrics) return std::unexpected(metrics.error());
   return overview(value, *metrics);
@@ -164,11 +185,12 @@ Result<std::string> readable(const StatusArgs& args, const api::Client& client,
 }  // namespace
 
 Exit status(const StatusArgs& args) {
-  const std::string_view target = args.peers      ? "/v1/peers"
-                                  : args.circuits ? "/v1/circuits"
-                                  : args.queues   ? "/v1/queues"
-                                  : args.metrics  ? "/metrics"
-                                                  : "/v1/status";
+  const std::string_view target = args.peers       ? "/v1/peers"
+                                  : args.circuits  ? "/v1/circuits"
+                                  : args.queues    ? "/v1/queues"
+                                  : args.receivers ? "/v1/receivers"
+                                  : args.metrics   ? "/metrics"
+                                                   : "/v1/status";
   const api::Client client(args.socket.path, args.socket.owner);
   const Result<std::string> page = client.get(target);
   if (!page) return report(page.error(), args.json);

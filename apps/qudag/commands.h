@@ -45,7 +45,7 @@ struct SocketArgs {
 
 struct SendArgs {
   SocketArgs socket;
-  NodeId to;
+  std::string to;              ///< an id, or the name of a contact
   std::filesystem::path file;  ///< empty or "-": standard input
   SendOptions options;
   bool json = false;
@@ -63,7 +63,28 @@ struct RecvArgs {
 };
 Exit recv(const RecvArgs& args);
 
-/// To a service of a node, by id or by a name of the node's configuration.
+struct InviteArgs {
+  SocketArgs socket;
+  std::string name = "me";  ///< of the receiver
+  bool behind_router = false;
+  std::size_t keepers = 2;
+  std::chrono::milliseconds patience{60'000};
+  bool qr = false;  ///< also where standard output is no terminal
+  bool json = false;
+};
+Exit invite(const InviteArgs& args);
+
+struct ContactArgs {
+  SocketArgs socket;
+  std::string name;
+  std::string text;  ///< an invitation or an id
+  bool json = false;
+};
+Exit contact_add(const ContactArgs& args);
+Exit contact_remove(const ContactArgs& args);
+Exit contact_list(const ContactArgs& args);
+
+/// To a service of a node or receiver, by id or by the name of a contact.
 struct PipeArgs {
   SocketArgs socket;
   std::string to;
@@ -91,6 +112,7 @@ struct StatusArgs {
   bool peers = false;
   bool circuits = false;
   bool queues = false;
+  bool receivers = false;
   bool metrics = false;
   bool json = false;
 };

@@ -104,12 +104,24 @@ void add_node(Program& program) {
   });
 }
 
+Value node_or_name(std::string& out) {
+  const std::string takes = "a 52-character id, or the name of a contact";
+  return {"NODE", takes, [takes, &out](const std::string& text) -> std::string {
+            if (!NodeId::parse(text) && !config::is_service_name(text)) {
+              return takes_not(takes, text);
+            }
+            out = text;
+            return {};
+          }};
+}
+
 void add_send(Program& program) {
   auto args = std::make_shared<SendArgs>();
   CLI::App* sub =
       program.app.add_subcommand("send", "Send a file or standard input as one message");
   Arguments& arguments = program.arguments;
-  arguments.add(*sub, "to", node_id(args->to), "Id of the destination, 52 characters")->required();
+  arguments.add(*sub, "to", node_or_name(args->to), "Id of the destination, or a contact")
+      ->required();
   arguments.add(*sub, "file", file(args->file, "the path of a file, or - for standard input"),
                 "At most 64 MiB; - or nothing: standard input");
   arguments.add(*sub, "--priority", priority(args->options.priority), "high, normal or low")
@@ -148,17 +160,6 @@ void add_recv(Program& program) {
   add_json(*sub, args->json, "One JSON line per message");
   add_socket(program, *sub, args->socket);
   sub->callback([&program, args] { program.chosen = [args] { return recv(*args); }; });
-}
-
-Value node_or_name(std::string& out) {
-  const std::string takes = "the 52-character id of a node, or a name of the node's configuration";
-  return {"NODE", takes, [takes, &out](const std::string& text) -> std::string {
-            if (!NodeId::parse(text) && !config::is_service_name(text)) {
-              return takes_not(takes, text);
-            }
-            out = text;
-            return {};
-          }};
 }
 
 Value service_name(std::string& out) {
@@ -237,6 +238,82 @@ void add_expose(Program& program) {
   sub->callback([&program, args] { program.chosen = [args] { return expose(*args); }; });
 }
 
+Value contact_name(std::string& out, std::string what) {
+  return {"NAME", what, [what, &out](const std::string& text) -> std::string {
+            if (!config::is_service_name(text)) return takes_not(what, text);
+            out = text;
+            return {};
+          }};
+}
+
+/// What is wrong with an invitation is said here already, whether there is a node or not.
+Value contact_text(std::string& out) {
+  const std::string takes = "an invitation that begins with qudag1:, or a 52-character id";
+  return {"TEXT", takes, [takes, &out](const std::string& text) -> std::string {
+            out = text;
+            if (NodeId::parse(text)) return {};
+            const auto invitation = Invitation::parse(text);
+            if (invitation) return {};
+            return fmt::format("{}; {}", takes_not(takes, text.substr(0, 32)),
+                               invitation.error().detail);
+          }};
+}
+
+void add_invite(Program& program) {
+  auto args = std::make_shared<InviteArgs>();
+  CLI::App* sub = program.app.add_subcommand(
+      "invite", "Print the invitation by which others reach a receiver of this node");
+  Arguments& arguments = program.arguments;
+  arguments
+      .add(*sub, "--name", contact_name(args->name, "a name, 1 to 24 of a-z, 0-9 and '-'"),
+           "Which receiver; made if there is none of that name")
+      ->default_str(args->name);
+  Arguments::add_flag(*sub, "--behind-router", args->behind_router,
+                      "Faster, and its keepers see this node's address; when it is made");
+  arguments
+      .add(*sub, "--keepers", number(args->keepers, 1, kKeepersMax),
+           "Relays at which it waits, 1 to 3; when it is made")
+      ->default_str(std::to_string(args->keepers));
+  arguments
+      .add(*sub, "--timeout", time(args->patience, std::chrono::hours(24)),
+           "End with exit code 4 when no keeper answers for so long")
+      ->default_str("60s");
+  Arguments::add_flag(*sub, "--qr", args->qr, "A QR code also where the output is no terminal");
+  add_json(*sub, args->json);
+  add_socket(program, *sub, args->socket);
+  sub->callback([&program, args] { program.chosen = [args] { return invite(*args); }; });
+}
+
+void add_contact(Program& program) {
+  CLI::App* sub = program.app.add_subcommand("contact", "Names for those whom this node sends to");
+  sub->require_subcommand(1);
+  const std::string name = "the name of a contact, 1 to 24 of a-z, 0-9 and '-'";
+  {
+    auto args = std::make_shared<ContactArgs>();
+    CLI::App* add = sub->add_subcommand("add", "Give an invitation, or the id of a node, a name");
+    program.arguments.add(*add, "name", contact_name(args->name, name), "Your name for it")
+        ->required();
+    program.arguments.add(*add, "text", contact_text(args->text), "The invitation or id")
+        ->required();
+    add_json(*add, args->json);
+    add_socket(program, *add, args->socket);
+    add->callback([&program, args] { program.chosen = [args] { return contact_add(*args); }; });
+  }
+  {
+    auto args = std::make_shared<ContactArgs>();
+    CLI::App* list = sub->add_subcommand("list", "Show all names");
+    add_json(*list, args->json);
+    add_socket(program, *list, args->socket);
+    list->callback([&program, args] { program.chosen = [args] { return contact_list(*args); }; });
+  }
+  auto args = std::make_shared<ContactArgs>();
+  CLI::App* remove = sub->add_subcommand("remove", "Forget a name and what it stands for");
+  program.arguments.add(*remove, "name", contact_name(args->name, name), "Which")->required();
+  add_json(*remove, args->json);
+  add_socket(program, *remove, args->socket);
+  remove->callback([&program, args] { program.chosen = [args] { return contact_remove(*args); }; });
+}
+
 void add_status(Program& program) {
   auto args = std::make_shared<StatusArgs>();
   CLI::App* sub = program.app.add_subcommand("status", "Show what a node does");
@@ -244,6 +321,7 @@ void add_status(Program& program) {
   Arguments::add_flag(*sub, "--circuits", args->circuits, "Its circuits");
   Arguments::add_flag(*sub, "--queues", args->queues,
                       "Its queues, pools and tables, with their bounds");
+  Arguments::add_flag(*sub, "--receivers", args->receivers, "Its receivers and their keepers");
   Arguments::add_flag(*sub, "--metrics", args->metrics, "The metrics page");
   add_json(*sub, args->json);
   add_socket(program, *sub, args->socket);
@@ -371,6 +449,8 @@ int run(int argc, char** argv) {
   add_keygen(program);
   add_id(program);
   add_node(program);
+  add_invite(program);
+  add_contact(program);
   add_send(program);
   add_recv(program);
   add_pipe(program);

@@ -36,6 +36,8 @@ void place_state(config::Settings& settings) {
     state = settings.node.identity.string() + ".state";
   }
   if (state == "none") state.clear();
+  std::filesystem::path& contacts = settings.gateway.contacts_file;
+  if (contacts.empty() && !state.empty()) contacts = state / "contacts";
 }
 
 std::vector<Change> changes(const config::Settings& from, const config::Settings& to) {

@@ -173,15 +173,29 @@ class QUDAG_API Node {
   /// that nothing joins to it. Its messages come to the handlers as all others, with
   /// `Message::receiver` set; reply() answers them. `on_card` hears the card that callers need,
   /// each time that it changes; soon after the first keeper has answered for the first time.
-  /// invalid_argument, malformed (key file); refused_queue_full beyond kReceiversMax. It lasts
-  /// until it is closed or the node stops.
+  /// invalid_argument, malformed (key file); refused_queue_full beyond kReceiversMax;
+  /// already_exists. It lasts until it is closed or the node stops; with a name, a file of the
+  /// state directory is read and written in this call, and later ones are written by workers.
   [[nodiscard]] Result<NodeId> open_receiver(ReceiverOptions options, CardHandler on_card);
+  /// Those that are kept from earlier runs and are not open: to be opened again.
+  [[nodiscard]] std::vector<ReceiverOptions> kept_receivers() const;
+  /// The open ones.
+  [[nodiscard]] std::future<std::vector<ReceiverStatus>> receivers() const;
   /// Its circuits end, and what comes over them. Nothing if there is none.
   void close_receiver(const NodeId& receiver);
   /// From now on a send to `card.receiver` goes there, over three relays and a keeper: `relays` of
   /// its options must be 3. Replaces an earlier card of that receiver; of more than kCardsMax the
   /// one goes that was added first. malformed if it is none.
   [[nodiscard]] Status add_card(const Card& card);
+  /// The same for who has no card: it is looked up at the receiver's keepers with the first circuit
+  /// to it, and again when it is no good any more. Replaces a card of that receiver only if it
+  /// names other keepers.
+  [[nodiscard]] Status add_invitation(const Invitation& invitation);
+  /// Forgets the card or invitation. What is on its way there goes on.
+  void remove_card(const NodeId& receiver);
+  /// Replaces the handler that hears cards that were looked up and name other keepers than what was
+  /// known before, so that a program can keep the newer invitation.
+  void on_card(CardHandler handler);
 
   /// Snapshots, gathered on the shards.
   [[nodiscard]] std::future<NodeStatus> status() const;

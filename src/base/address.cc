@@ -1,5 +1,7 @@
 // Text forms of ids and addresses. Each parser checks length and alphabet first, so nothing that
 // comes from outside reaches inet_pton() but the characters of a numeric address.
+#include "base/base32.h"
+
 #include <qudag/address.h>
 
 #include <arpa/inet.h>
@@ -11,18 +13,11 @@
 namespace qudag {
 namespace {
 
-constexpr std::string_view kBase32 = "abcdefghijklmnopqrstuvwxyz234567";
+constexpr std::string_view kAlphabet = "abcdefghijklmnopqrstuvwxyz234567";
 constexpr std::size_t kNameMax = 253;  // RFC 1035, 2.3.4, as text without the last dot
 constexpr std::size_t kLabelMax = 63;
 constexpr std::size_t kPeerTextMax = NodeId::kTextSize + 1 + kNameMax + 1 + 5;
 constexpr std::array<std::uint8_t, 12> kV4Prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-std::optional<unsigned> base32_value(char c) {
-  if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  const std::size_t at = kBase32.find(c);
-  if (at == std::string_view::npos) return std::nullopt;
-  return static_cast<unsigned>(at);
-}
 
 /// Decimal, 0 to 65535, no sign, no leading zeros: one text per port.
 std::optional<std::uint16_t> parse_port(std::string_view text) {
@@ -39,11 +34,18 @@ bool only(std::string_view text, std::string_view alphabet) {
 
 }  // namespace
 
-// ---- NodeId -------------------------------------------------------------------------------------
+// ---- base32.h -----------------------------------------------------------------------------------
 
-std::string NodeId::to_string() const {
+std::optional<unsigned> base32_value(char c) {
+  if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  const std::size_t at = kAlphabet.find(c);
+  if (at == std::string_view::npos) return std::nullopt;
+  return static_cast<unsigned>(at);
+}
+
+std::string base32_text(Bytes bytes) {
   std::string out;
-  out.reserve(kTextSize);
+  out.reserve((bytes.size() * 8 + 4) / 5);
   unsigned held = 0;  // bits not written yet, at the low end
   unsigned count = 0;
   for (const std::byte b : bytes) {
@@ -51,32 +53,50 @@ std::string NodeId::to_string() const {
     count += 8;
     while (count >= 5) {
       count -= 5;
-      out += kBase32[(held >> count) & 31];
+      out += kAlphabet[(held >> count) & 31];
     }
     held &= (1u << count) - 1;
   }
-  out += kBase32[(held << (5 - count)) & 31];  // 256 = 51 * 5 + 1: one bit, four spare
+  if (count > 0) out += kAlphabet[(held << (5 - count)) & 31];
   return out;
 }
 
-Result<NodeId> NodeId::parse(std::string_view text) {
-  if (text.size() != kTextSize) return fail(Errc::malformed, "an id has 52 characters");
-  NodeId id;
+std::optional<std::vector<std::byte>> parse_base32(std::string_view text) {
+  std::vector<std::byte> out;
+  out.reserve(text.size() * 5 / 8);
   unsigned held = 0;
   unsigned count = 0;
-  std::size_t at = 0;
   for (const char c : text) {
     const auto value = base32_value(c);
-    if (!value) return fail(Errc::malformed, "an id is base32: a-z and 2-7");
+    if (!value) return std::nullopt;
     held = (held << 5) | *value;
     count += 5;
     if (count >= 8) {
       count -= 8;
-      id.bytes[at++] = static_cast<std::byte>((held >> count) & 0xff);
+      out.push_back(static_cast<std::byte>((held >> count) & 0xff));
       held &= (1u << count) - 1;
     }
   }
-  if (held != 0) return fail(Errc::malformed, "the spare bits of an id are zero");
+  // Five spare bits or more would be a character that says nothing.
+  if (held != 0 || count >= 5) return std::nullopt;
+  return out;
+}
+
+// ---- NodeId -------------------------------------------------------------------------------------
+
+std::string NodeId::to_string() const { return base32_text(bytes); }
+
+Result<NodeId> NodeId::parse(std::string_view text) {
+  if (text.size() != kTextSize) return fail(Errc::malformed, "an id has 52 characters");
+  const auto raw = parse_base32(text);
+  if (!raw) {
+    const bool base32 =
+        std::ranges::all_of(text, [](char c) { return base32_value(c).has_value(); });
+    return fail(Errc::malformed,
+                base32 ? "the spare bits of an id are zero" : "an id is base32: a-z and 2-7");
+  }
+  NodeId id;
+  std::ranges::copy(*raw, id.bytes.begin());
   return id;
 }
 

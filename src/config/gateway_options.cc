@@ -182,4 +182,27 @@ Result<std::pair<std::string, NodeId>> parse_contact(std::string_view text) {
   return std::pair(std::string(name), *parsed);
 }
 
+Result<ReceiverOptions> parse_receiver(std::string_view text) {
+  ReceiverOptions out;
+  const std::string_view fields = cut(text, ',');
+  if (!is_service_name(text)) {
+    return wrong("the name of a receiver", "1 to 24 of a-z, 0-9 and '-'", text);
+  }
+  out.name = text;
+  const Status read =
+      read_fields(text, fields, "name, hidden, keepers",
+                  [&out](std::string_view field, std::string_view value) -> std::optional<Status> {
+                    if (field == "keepers") {
+                      return read_count(out.keepers, "keepers", value, 1, kKeepersMax);
+                    }
+                    if (field != "hidden") return std::nullopt;
+                    const auto truth = parse_truth(value);
+                    if (!truth) return wrong("hidden", "true or false", value);
+                    out.hidden = *truth;
+                    return Status();
+                  });
+  if (!read) return std::unexpected(read.error());
+  return out;
+}
+
 }  // namespace qudag::config

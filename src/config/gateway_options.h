@@ -5,6 +5,7 @@
 //   SOCKS listener  ADDRESS[,priority=low][,relays=2]
 //   service         NAME=ADDRESS[,pipes=64][,allow_remote=true]
 //   name            NAME=ID
+//   receiver        NAME[,hidden=false][,keepers=3]
 // An ADDRESS is "127.0.0.1:22", "[::1]:22", "localhost:22" (127.0.0.1, which nobody is asked for)
 // or, of a service, "unix:/run/web.sock". Faults are config_invalid and say what would be right.
 #pragma once
@@ -12,6 +13,7 @@
 #include <qudag/address.h>
 #include <qudag/message.h>
 #include <qudag/pipe.h>
+#include <qudag/receiver.h>
 
 #include <chrono>
 #include <cstddef>
@@ -58,6 +60,7 @@ struct GatewayOptions {
   std::vector<SocksOptions> socks;
   std::vector<ServiceOptions> services;
   Contacts names;
+  std::filesystem::path contacts_file;  ///< empty: contacts are not kept
   // Not settings of operators.
   std::size_t connections = 1'024;                     ///< of programs, at all listeners together
   std::chrono::milliseconds request_patience{10'000};  ///< for all that comes before a pipe
@@ -69,5 +72,6 @@ bool is_service_name(std::string_view text);
 Result<SocksOptions> parse_socks(std::string_view text);
 Result<ServiceOptions> parse_service(std::string_view text);
 Result<std::pair<std::string, NodeId>> parse_contact(std::string_view text);
+Result<ReceiverOptions> parse_receiver(std::string_view text);
 
 }  // namespace qudag::config

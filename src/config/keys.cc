@@ -359,6 +359,14 @@ Status add_entry(std::vector<ServiceOptions>& all, ServiceOptions one) {
   return {};
 }
 
+Status add_entry(std::vector<ReceiverOptions>& all, ReceiverOptions one) {
+  for (const ReceiverOptions& other : all) {
+    if (other.name == one.name) return fail(Errc::config_invalid, one.name + ": is there twice");
+  }
+  all.push_back(std::move(one));
+  return {};
+}
+
 Status add_entry(Contacts& all, std::pair<std::string, NodeId> one) {
   if (all.contains(one.first)) return fail(Errc::config_invalid, one.first + ": is there twice");
   all.insert(std::move(one));
@@ -373,6 +381,11 @@ std::string show_socks(const SocksOptions& socks) {
 std::string show_service(const ServiceOptions& service) {
   return fmt::format("{} = {{to = {}, pipes = {}, allow_remote = {}}}", service.name,
                      toml_string(service.to.to_string()), service.pipes, service.allow_remote);
+}
+
+std::string show_receiver(const ReceiverOptions& receiver) {
+  return fmt::format("{{name = {}, hidden = {}, keepers = {}}}", toml_string(receiver.name),
+                     receiver.hidden, receiver.keepers);
 }
 
 /// What is on the machine and beside it: the text form is that of gateway_options.h.
@@ -438,6 +451,10 @@ std::vector<Key> make_keys() {
           "bootstrap", kPeer,
           "Relays to join the network through, by address or name: three or more.",
           QUDAG_AT(node.bootstrap)),
+      text("contacts", "the path of a file",
+           "Names of your own for receivers and nodes, a line for each. Empty: in the state "
+           "directory.",
+           QUDAG_AT(gateway.contacts_file)),
       truth("relay", "Take circuits that go on to other nodes.", QUDAG_AT(node.relay)),
       truth("keeper", "As a relay, be a place where receivers wait for callers as well.",
             QUDAG_AT(node.keeper)),
@@ -464,15 +481,18 @@ std::vector<Key> make_keys() {
       "Names of your own for nodes: ssh.alice.qudag, if alice is one.", Written::named, "id",
       parse_contact, QUDAG_AT(gateway.names),
       [](const auto& one) { return one.first + " = " + toml_string(one.second.to_string()); }));
+  keys.push_back(entries<std::vector<ReceiverOptions>>(
+      "receiver", "a name of 1 to 24 of a-z, 0-9 and '-', then hidden and keepers",
+      "Who is called here without an address: [[receiver]] with name, hidden, keepers.",
+      Written::tables, "name", parse_receiver, QUDAG_AT(receivers), show_receiver));
   const auto add = [&keys](std::initializer_list<Key> more) {
     keys.insert(keys.end(), more.begin(), more.end());
   };
   add({
-      text(
-          "state.dir", "the path of a directory",
-          "Where guards and known relays are kept over a restart. Empty: beside the identity file; "
-          "none: nowhere.",
-          QUDAG_AT(node.state_dir)),
+      text("state.dir", "the path of a directory",
+           "Where guards, known relays and receivers are kept over a restart. Empty: beside the "
+           "identity file; none: nowhere.",
+           QUDAG_AT(node.state_dir)),
   });
   add({
       text("inbox.dir", "the path of a directory",

@@ -26,8 +26,9 @@ struct Settings {
   ApiOptions api;
   GatewayOptions gateway;
   LogFormat log_format = LogFormat::automatic;
-  bool debuggable = false;           ///< the process: debuggers of its user, and core dumps
-  std::set<std::string_view> named;  ///< the keys that the file or a flag has set
+  std::vector<ReceiverOptions> receivers;  ///< to be open
+  bool debuggable = false;                 ///< the process: debuggers of its user, and core dumps
+  std::set<std::string_view> named;        ///< the keys that the file or a flag has set
 };
 
 /// How a file writes a value. Nothing is taken for something else: 1 is not `true`, nor "1" a 1.

@@ -80,6 +80,7 @@ Gateway::~Gateway() { stop(); }
 Result<std::unique_ptr<Gateway>> Gateway::start(Node& node, const config::GatewayOptions& options) {
   auto out = std::unique_ptr<Gateway>(new Gateway(std::make_unique<Impl>(node, options)));
   Impl& impl = *out->impl_;
+  if (Status loaded = impl.hub->contacts.load(); !loaded) return std::unexpected(loaded.error());
   for (const config::ServiceOptions& service : options.services) {
     if (Status added = impl.hub->services.add(service); !added) {
       return std::unexpected(added.error());
@@ -108,8 +109,10 @@ const std::vector<SocketAddress>& Gateway::socks() const noexcept { return impl_
 std::vector<Services::Row> Gateway::services() const { return impl_->hub->services.rows(); }
 
 std::expected<NodeId, NameFault> Gateway::node_named(std::string_view text) const {
-  return parse_node(text, impl_->hub->contacts);
+  return parse_node(text, *impl_->hub->contacts.names());
 }
+
+ContactBook& Gateway::contacts() const { return impl_->hub->contacts; }
 
 Result<Lease> Gateway::expose(config::ServiceOptions service) {
   std::string name = service.name;
@@ -143,6 +146,7 @@ void Gateway::add_metrics(telemetry::Page& page) const { page.add(kGateway, impl
 void Gateway::drain() {
   if (std::exchange(impl_->drained, true)) return;
   impl_->hub->node.on_pipe({});
+  impl_->hub->node.on_card({});  // the loop that it writes from ends
   for (const auto& listener : impl_->listeners) listener->close();
 }
 

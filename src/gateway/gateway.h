@@ -12,6 +12,7 @@
 #pragma once
 
 #include "config/gateway_options.h"
+#include "gateway/contact_book.h"
 #include "gateway/names.h"
 #include "gateway/services.h"
 #include "telemetry/page.h"
@@ -53,7 +54,9 @@ class Gateway {
   /// As bound, with the ports that the kernel chose.
   const std::vector<SocketAddress>& socks() const noexcept;
   std::vector<Services::Row> services() const;
-  /// An id, or one of the names of the configuration.
+  /// Any thread; as long as the gateway.
+  ContactBook& contacts() const;
+  /// An id, or the name of a contact.
   std::expected<NodeId, NameFault> node_named(std::string_view text) const;
 
   /// Others reach the service while the lease lasts. already_exists, refused_queue_full.

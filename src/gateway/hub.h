@@ -4,6 +4,7 @@
 // listeners and every connection.
 #pragma once
 
+#include "gateway/contact_book.h"
 #include "gateway/names.h"
 #include "gateway/services.h"
 #include "gateway/socks_request.h"
@@ -13,6 +14,7 @@
 #include <qudag/node.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 
 #include <array>
 #include <atomic>
@@ -44,12 +46,17 @@ struct Hub : std::enable_shared_from_this<Hub> {
 
   Hub(Node& n, const config::GatewayOptions& options)
       : node(n),
-        contacts(options.names),
+        contacts(n, options.names, options.contacts_file,
+                 [this](std::function<void(ContactBook&)> task) {
+                   asio::post(io, [weak = weak_from_this(), task = std::move(task)] {
+                     if (const auto hub = weak.lock()) task(hub->contacts);
+                   });
+                 }),
         connections_max(options.connections),
         request_patience(options.request_patience) {}
 
   Node& node;
-  const Contacts contacts;
+  ContactBook contacts;  // any thread
   const std::size_t connections_max;
   const std::chrono::milliseconds request_patience;
   Services services;   // any thread

@@ -3,8 +3,8 @@
 //   ssh.<node>.qudag         the service `ssh`, whatever the port
 //   <node>.qudag, port 8080  the service `8080`
 //
-// <node> is a node id (52 base32 characters) or a name that this node's owner gave (`names` in the
-// configuration). Service names and names of nodes are shorter than an id, so no text is two of
+// <node> is the id of a node or receiver (52 base32 characters) or the name of a contact
+// (contact_book.h). Service names and names of nodes are shorter than an id, so no text is two of
 // these. Case does not count, nor one dot at the end. Pure: nobody is asked, and a name of another
 // kind goes nowhere.
 #pragma once
@@ -32,13 +32,13 @@ struct Target {
 enum class NameFault : std::uint8_t {
   outside,    ///< not under .qudag: an address, or a name of the internet
   malformed,  ///< under it, and of no known form
-  unknown,    ///< names a node by a name that the owner did not give
+  unknown,    ///< a name that is no contact's
 };
 
 std::expected<Target, NameFault> parse_name(std::string_view name, std::uint16_t port,
                                             const Contacts& contacts);
 
-/// An id or one of the names.
+/// An id or one of those names.
 std::expected<NodeId, NameFault> parse_node(std::string_view text, const Contacts& contacts);
 
 }  // namespace qudag::gateway

@@ -127,7 +127,7 @@ asio::awaitable<bool> ProgramSession::read_request() {
 
 std::expected<Target, NameFault> ProgramSession::target() const {
   if (entrance_->target) return *entrance_->target;
-  return parse_name(request_.name(), request_.port(), hub_->contacts);
+  return parse_name(request_.name(), request_.port(), *hub_->contacts.names());
 }
 
 asio::awaitable<Verdict> ProgramSession::open() {

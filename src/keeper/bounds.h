@@ -18,7 +18,12 @@ struct KeeperBounds {
   std::size_t joins = 512;              // of all inboxes: 4.8 KB each, so 2.4 MiB
   std::uint64_t joins_per_second = 10;  // of one inbox; then NO too fast
   std::uint64_t joins_burst = 50;
+  std::size_t cards = 1'024;  // 8 KiB each; then PUT: no room
 };
+
+/// Of the cards of one inbox: so many at once, then one in so long; then PUT: too fast.
+inline constexpr std::uint64_t kPutsBurst = 8;
+inline constexpr std::chrono::seconds kPutEvery{60};
 
 /// Of one circuit of a caller, in a minute; then NO too fast.
 inline constexpr unsigned kJoinsPerMinute = 6;
@@ -42,6 +47,10 @@ inline constexpr std::size_t kStandbysLeast = 2, kStandbysMost = 8, kLowStandbys
 /// Builds of one receiver, whatever its keepers say or break: so many, then one in five seconds.
 inline constexpr std::uint64_t kBuildsBurst = 8;
 inline constexpr std::chrono::seconds kBuildEvery{5};
+/// How long a keeper is the receiver's, about; a new one is there so long before the old leaves.
+inline constexpr std::chrono::hours kKeeperTerm{28 * 24}, kKeeperOverlap{24};
+/// A new inbox key so often, and how long hails to one are taken.
+inline constexpr std::chrono::hours kInboxKeyAge{24}, kInboxKeyKept{48};
 inline constexpr std::size_t kTunnelsMax = 64;  // of one receiver; then DECLINE
 /// Hails of one keeper that are opened, in a second and at once; then DECLINE unseen. Twice what a
 /// keeper lets an inbox have: one that passes on more, or makes them up, is not worked for.

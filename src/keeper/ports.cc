@@ -1,6 +1,7 @@
 #include "keeper/ports.h"
 
 #include "base/secret.h"
+#include "keeper/card/card.h"
 #include "keeper/say.h"
 
 #include <algorithm>
@@ -17,6 +18,12 @@ using namespace std::chrono_literals;
 constexpr Duration kAnswerMax = 25s;
 /// A call goes to the keeper and on to the receiver, and if no standby waits there one is built.
 constexpr unsigned kLegs = 3;
+
+HailFields fields_of(const KnownCard& known, crypto::Cipher cipher, Now now) {
+  return {.cipher = cipher,
+          .expiry_minutes = hail_expiry(now.unix_seconds),
+          .card_published = known.card.published};
+}
 
 Error error_of(wire::NoReason reason) {
   switch (reason) {
@@ -135,24 +142,36 @@ Result<circuit::CircuitId> Ports::call(const KnownCard& known,
   const auto& places = known.card.places;
   const auto place = std::ranges::find(places, to_keeper.back().id, &Card::Place::keeper);
   if (place == places.end()) return fail(Errc::unknown_destination, "another card came meanwhile");
-  Hail hail;
-  auto call =
-      make_hail({.receiver = known.card.receiver, .inbox = place->inbox}, *route.back().onion_key,
-                {.cipher = cipher_, .expiry_minutes = hail_expiry(now.unix_seconds)}, frames, hail);
-  if (!call) return std::unexpected(call.error());
-  std::array<std::byte, onion::kRiderBytes> join;
-  write_rider(wire::JoinFrame{.inbox = place->inbox, .hail = hail}, join);
-  auto circuit = ends_.build(*this, to_keeper, priority, join, now);
+  const bool looks = cards_->looks_up(known, now);
+  if (!looks && known.key == nullptr) return fail(Errc::unknown_destination, "no card");
+  std::array<std::byte, onion::kRiderBytes> rider;
+  Call begun;
+  if (looks) {
+    write_rider(wire::GetFrame{spot_here(place->inbox)}, rider);
+  } else {
+    Hail hail;
+    auto call = make_hail({.receiver = known.card.receiver, .inbox = place->inbox}, *known.key,
+                          fields_of(known, cipher_, now), frames, hail);
+    if (!call) return std::unexpected(call.error());
+    begun = std::move(*call);
+    write_rider(wire::JoinFrame{.inbox = place->inbox, .hail = hail}, rider);
+  }
+  auto circuit = ends_.build(*this, to_keeper, priority, rider, now);
   if (!circuit) return circuit;
   ++stats_.calls;
   auto line = std::make_unique<Line>();
+  if (looks) {
+    line->state = CallState::seeking;
+    line->looked = true;
+    line->frames.assign(frames.begin(), frames.end());
+  }
   line->tunnel = next_id();
   line->circuit = *circuit;
   line->priority = priority;
   line->receiver = known.card.receiver;
   line->keeper = place->keeper;
   line->hops = route.size();
-  line->call = std::move(*call);
+  line->call = std::move(begun);
   line->asked = now.mono;
   deadlines_.set(*line, now.mono + kAnswerMax);
   calls_.emplace(circuit->value, line.get());
@@ -201,6 +220,7 @@ bool Ports::on_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame,
     return on_joined(*line, *joined, now);
   }
   if (const auto* no = std::get_if<wire::NoFrame>(&frame)) return on_no(*line, *no, now);
+  if (const auto* card = std::get_if<wire::CardFrame>(&frame)) return on_card(*line, *card, now);
   if (std::holds_alternative<wire::PartFrame>(frame) && after(line->state, CallEvent::part)) {
     end_call(*line, {Errc::circuit_failed, "the conversation has ended"}, SIZE_MAX, now);
   }
@@ -222,9 +242,11 @@ bool Ports::on_joined(Line& line, const wire::JoinedFrame& frame, Now now) {
   }
   line.keys.emplace(std::move(answered->tunnel));
   ++stats_.joined;
+  if (answered->fields.newer_card) cards_->doubt(line.receiver, now);  // for the next call
   const circuit::CircuitId tunnel = line.tunnel;
-  // As long as the circuit took, and the way from the keeper to the receiver again.
-  above_->on_built(tunnel, (now.mono - line.asked) / 2, now);
+  // As long as the circuit took, and the way from the keeper to the receiver again; before that the
+  // way to the keeper's card.
+  above_->on_built(tunnel, (now.mono - line.asked) / (line.looked ? 3 : 2), now);
   return find(tunnel) != nullptr;
 }
 
@@ -232,7 +254,68 @@ bool Ports::on_no(Line& line, const wire::NoFrame& frame, Now now) {
   if (!after(line.state, CallEvent::no)) return false;
   ++stats_.calls_refused;
   cards_->failed(line.receiver, line.keeper, now);
+  const bool other =
+      frame.reason == wire::NoReason::no_inbox || frame.reason == wire::NoReason::declined;
+  if (other) cards_->doubt(line.receiver, now);
   end_call(line, error_of(frame.reason), line.hops - 1, now);
+  return false;
+}
+
+/// The answer to our GET: the call begins.
+bool Ports::on_card(Line& line, const wire::CardFrame& frame, Now now) {
+  const auto next = after(line.state, CallEvent::card);
+  if (!next) return false;
+  line.state = *next;
+  ++stats_.looked_up;
+  const KnownCardPtr known = learn(line, frame, now);
+  if (known == nullptr || known->key == nullptr) {
+    return refuse(line, "the keeper has no good card of the receiver", now);
+  }
+  return join(line, *known, now);
+}
+
+/// What is known of the receiver then. A keeper that gives nothing, or what is not the receiver's,
+/// cannot take from us what we have.
+KnownCardPtr Ports::learn(Line& line, const wire::CardFrame& frame, Now now) {
+  const KnownCardPtr before = cards_->find(line.receiver);
+  if (before == nullptr || frame.of == 0) return before;
+  const auto& places = before->card.places;
+  const auto place = std::ranges::find(places, line.keeper, &Card::Place::keeper);
+  if (place == places.end()) return before;  // another card came meanwhile
+  CardBlob blob;
+  std::ranges::copy(frame.blob, blob.begin());
+  const auto card =
+      open_card(blob, line.receiver, before->card.pin, spot_here(place->inbox), now.unix_seconds);
+  if (card) return cards_->learn(*card, now);
+  ++stats_.cards_bad;
+  return before;
+}
+
+bool Ports::join(Line& line, const KnownCard& known, Now now) {
+  const auto& places = known.card.places;
+  const auto place = std::ranges::find(places, line.keeper, &Card::Place::keeper);
+  if (place == places.end()) {
+    return refuse(line, "the receiver is not at that keeper any more", now);
+  }
+  Hail hail;
+  auto call = make_hail({.receiver = line.receiver, .inbox = place->inbox}, *known.key,
+                        fields_of(known, cipher_, now), line.frames, hail);
+  const auto next = after(line.state, CallEvent::join);
+  const circuit::CircuitId circuit = line.circuit;
+  if (!call || !next) return refuse(line, "the hail could not be made", now);
+  line.call = std::move(*call);
+  line.state = *next;
+  line.frames = {};
+  if (!say(ends_.circuits(), circuit, line.priority,
+           wire::JoinFrame{.inbox = place->inbox, .hail = hail}, now)) {
+    return false;
+  }
+  return line_of(circuit) != nullptr;
+}
+
+bool Ports::refuse(Line& line, const char* why, Now now) {
+  cards_->failed(line.receiver, line.keeper, now);
+  end_call(line, {Errc::refused_by_peer, why}, line.hops - 1, now);
   return false;
 }
 
@@ -296,7 +379,11 @@ std::optional<NodeId> Ports::receiver_of(circuit::CircuitId circuit) const {
   return line->receiver;
 }
 
-unsigned Ports::legs(circuit::CircuitId circuit) const { return is_tunnel(circuit) ? kLegs : 1; }
+unsigned Ports::legs(circuit::CircuitId circuit) const {
+  if (!is_tunnel(circuit)) return 1;
+  const Line* line = find(circuit);
+  return line != nullptr && line->looked ? kLegs + 1 : kLegs;
+}
 
 bool Ports::has_left(circuit::CircuitId circuit) const { return plain_.has_left(inner(circuit)); }
 

@@ -3,7 +3,8 @@
 //
 // A route whose last hop is a receiver of a known card is a call: build() makes a hail of the
 // messages that ride, joins at the keeper before it, and says that the tunnel is built when the
-// answer has opened. Tunnels of receivers of this node come in by open().
+// answer has opened. If the card is not known, or no good any more, the build asks the keeper for
+// it and the JOIN follows on the same circuit. Tunnels of receivers of this node come in by open().
 //
 // A tunnel has an id of its own that no circuit has (bit 31, which is free in those) and that is
 // never used again. So a reply to what came over a standby never reaches the standby's next caller.
@@ -32,7 +33,8 @@ class TunnelHost {
 };
 
 struct PortsStats {
-  std::uint64_t calls = 0, joined = 0, calls_refused = 0, answers_bad = 0, payloads_bad = 0;
+  std::uint64_t calls = 0, joined = 0, calls_refused = 0, answers_bad = 0, payloads_bad = 0,
+                looked_up = 0, cards_bad = 0;
   std::uint64_t tunnels = 0;  // now
 };
 
@@ -100,6 +102,8 @@ class Ports final : public message::Port, private Owner {
     NodeId keeper;
     std::size_t hops = 0;  // of its route, the receiver included
     Call call;
+    bool looked = false;            // the card was not known when it was built
+    std::vector<std::byte> frames;  // of the hail, until it is
     wire::KeeperStream stream;
     TimePoint asked{};
     DeadlineHook deadline_hook;
@@ -124,6 +128,10 @@ class Ports final : public message::Port, private Owner {
   bool on_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame, Now now);
   bool on_joined(Line& line, const wire::JoinedFrame& frame, Now now);
   bool on_no(Line& line, const wire::NoFrame& frame, Now now);
+  bool on_card(Line& line, const wire::CardFrame& frame, Now now);
+  KnownCardPtr learn(Line& line, const wire::CardFrame& frame, Now now);
+  bool join(Line& line, const KnownCard& known, Now now);
+  bool refuse(Line& line, const char* why, Now now);
 
   Ends& ends_;
   message::CircuitsPort plain_;

@@ -121,6 +121,7 @@ void Registry::erase(std::map<wire::InboxId, Inbox>::iterator at) {
   waiting_ -= at->second.waiting.size();
   splices_ -= at->second.splices;
   if (!at->second.control) away_.erase({at->second.until, at->first});
+  drop_card(at->second);
   inboxes_.erase(at);
 }
 
@@ -259,7 +260,8 @@ RegistryStats Registry::stats() const {
   RegistryStats out{.inboxes = inboxes_.size(),
                     .controls = controls_.size(),
                     .splices = splices_ - waiting_,
-                    .joins_waiting = waiting_};
+                    .joins_waiting = waiting_,
+                    .cards = spots_.size()};
   for (const auto& [ref, control] : controls_) {
     out.standbys_idle += control.idle[0].size() + control.idle[1].size();
   }
@@ -273,6 +275,8 @@ void Registry::report(BoundedList& out) const {
                         bounds_.inboxes, sizeof(Inbox)));
   out.push_back(bounded(Kind::table, "control circuits at this keeper", "REGISTER: no room",
                         controls_.size(), bounds_.controls, sizeof(Control)));
+  out.push_back(bounded(Kind::table, "cards at this keeper", "PUT: no room", spots_.size(),
+                        bounds_.cards, wire::kCardBlobBytes));
   out.push_back(bounded(Kind::queue, "callers that wait for a standby", "NO: busy", waiting_,
                         bounds_.joins, wire::kHailBytes));
   out.back().age_max = std::chrono::seconds(10);

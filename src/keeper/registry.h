@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "circuit/circuits.h"
 #include "keeper/bounds.h"
+#include "memory/budget.h"
 #include "sync/token_bucket.h"
 #include "wire/keeper_frames.h"
 
@@ -53,14 +54,17 @@ struct Join {
 };
 
 struct RegistryStats {
-  std::uint64_t inboxes = 0, controls = 0, standbys_idle = 0, splices = 0, joins_waiting = 0;
+  std::uint64_t inboxes = 0, controls = 0, standbys_idle = 0, splices = 0, joins_waiting = 0,
+                cards = 0;
 };
 
 class Registry {
  public:
-  /// `keeper`: this node's id, which is part of every inbox id.
-  Registry(const NodeId& keeper, const KeeperBounds& bounds, Rng& rng)
-      : keeper_(keeper), bounds_(bounds), rng_(rng) {}
+  /// `keeper`: this node's id, which is part of every inbox id. `cards`: what cards reserve from;
+  /// null: no bound but theirs.
+  Registry(const NodeId& keeper, const KeeperBounds& bounds, Rng& rng,
+           memory::Budget* cards = nullptr)
+      : keeper_(keeper), bounds_(bounds), rng_(rng), cards_memory_(cards) {}
 
   // ---- control circuits
   struct Added {
@@ -99,6 +103,16 @@ class Registry {
   /// One that waits. False: it does not, or not any more.
   bool give_up(const EndRef& caller, const wire::InboxId& inbox);
 
+  // ---- cards (registry_cards.cc): one of each inbox, for who has its spot
+  /// Nothing: no inbox of that circuit has its card there, or it is good for too long.
+  std::optional<wire::KeptStatus> put(const EndRef& control, const wire::PutFrame& frame, Now now);
+  struct Got {
+    std::vector<std::byte> blob{};  // empty: there is none
+    bool too_fast = false;
+    std::uint16_t wait_seconds = 0;
+  };
+  Got get(const wire::Spot& spot, Now now);
+
   RegistryStats stats() const;
   void report(BoundedList& out) const;
 
@@ -109,6 +123,13 @@ class Registry {
     std::vector<EndRef> idle[2];  // normal, low
     std::size_t standbys = 0;     // in any state
   };
+  struct InboxCard {
+    wire::Spot spot{};
+    UnixSeconds expires = 0;
+    std::vector<std::byte> blob;
+    memory::Reservation memory;
+    sync::TokenBucket gets;
+  };
   struct Inbox {
     std::optional<EndRef> control;  // none: away
     TimePoint until{};              // while away
@@ -116,6 +137,8 @@ class Registry {
     std::size_t splices_max = 0;
     sync::TokenBucket joins;
     std::deque<Join> waiting;
+    std::unique_ptr<InboxCard> card{};           // null: none was put
+    std::optional<sync::TokenBucket> puts = {};  // once one was
   };
   struct Standby {
     wire::Binding binding{};
@@ -127,17 +150,21 @@ class Registry {
   bool make_room();
   void erase(std::map<wire::InboxId, Inbox>::iterator at);
   Control* control_of(const wire::Binding& binding);
+  bool room_for_card(UnixSeconds today);
+  void drop_card(Inbox& inbox);
   std::optional<EndRef> take_idle(Control& control, bool low, unsigned shard);
 
   const NodeId keeper_;
   const KeeperBounds bounds_;
   mutable std::mutex mutex_;
   Rng& rng_;
+  memory::Budget* const cards_memory_;
   std::map<wire::InboxId, Inbox> inboxes_;
   std::set<std::pair<TimePoint, wire::InboxId>> away_;  // by the end of their time
   std::map<EndRef, Control> controls_;
   std::map<wire::Binding, EndRef> bindings_;
   std::map<EndRef, Standby> standbys_;
+  std::map<wire::Spot, wire::InboxId> spots_;  // of inboxes with a card
   std::size_t waiting_ = 0;
   std::size_t splices_ = 0;
 };

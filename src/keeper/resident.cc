@@ -21,11 +21,11 @@ constexpr Duration kFirstRetry = 1s, kLongestRetry = 60s;
 constexpr Duration kAnswerMax = 25s;
 constexpr Duration kControlPing = 60s, kStandbyPing = 240s;
 constexpr Duration kStandbyAge = 12h;
-constexpr Duration kKeyAge = 24h, kKeyKept = 48h;
 constexpr Duration kPeakTime = 10min;
 // A keeper that is lost so often in so long, or away for so long, is replaced: one a day.
 constexpr std::size_t kLostMax = 3;
-constexpr Duration kLostIn = 10min, kAwayFor = 10min, kReplaceEvery = 24h;
+constexpr Duration kLostIn = 10min, kAwayFor = 10min;
+constexpr UnixSeconds kReplaceEvery = 24 * 3600;
 constexpr std::uint64_t kBuildCost = kBuildEvery.count();
 
 template <class State, class Event>
@@ -41,20 +41,30 @@ bool is_frames(Bytes payload) {
 
 }  // namespace
 
-Resident::Resident(Setup setup, const Parts& parts, crypto::KemKeyPair key, Now now)
+Resident::Resident(Setup setup, const Parts& parts, Now now)
     : setup_(std::move(setup)),
       parts_(parts),
       seen_(kHailsSeenMax),
       builds_(1, kBuildsBurst * kBuildCost, now.mono),
       peak_at_(now.mono) {
   parts_.rng.fill(master_.span());
-  keys_.push_front({std::move(key), now.mono});
 }
 
 Result<std::unique_ptr<Resident>> Resident::make(Setup setup, const Parts& parts, Now now) {
-  auto key = crypto::KemKeyPair::generate();
-  if (!key) return std::unexpected(key.error());
-  return std::unique_ptr<Resident>(new Resident(std::move(setup), parts, std::move(*key), now));
+  auto out = std::unique_ptr<Resident>(new Resident(std::move(setup), parts, now));
+  if (out->setup_.kept) {
+    const Status restored = out->restore(std::move(*out->setup_.kept), now);
+    out->setup_.kept.reset();
+    if (!restored) return std::unexpected(restored.error());
+  }
+  const Key256 pin = crypto::hkdf_expand_key(out->master_, "pin");
+  std::copy_n(pin.span().begin(), out->pin_.size(), out->pin_.begin());
+  if (out->keys_.empty()) {
+    auto key = crypto::KemKeyPair::generate();
+    if (!key) return std::unexpected(key.error());
+    out->keys_.push_front({std::move(*key), now.unix_seconds});
+  }
+  return out;
 }
 
 /// Something between three quarters and five quarters of it.
@@ -77,18 +87,14 @@ Resident::Place Resident::find(circuit::CircuitId circuit) {
 void Resident::on_time(Now now) {
   if (closed_ || now.mono < look_at_) return;
   look_at_ = now.mono + kLookEvery;
-  if (now.mono - keys_.front().made >= kKeyAge) {
-    if (auto key = crypto::KemKeyPair::generate()) {
-      keys_.push_front({std::move(*key), now.mono});
-      tell_card();
-    }
-  }
-  while (now.mono - keys_.back().made >= kKeyKept && keys_.size() > 1) keys_.pop_back();
+  rotate_keys(now);
+  if (changed_ && !saving_) renew_card(now);
   if (now.mono - peak_at_ >= kPeakTime) {
     peak_before_ = std::exchange(peak_, tunnels_);
     peak_at_ = now.mono;
   }
   replace_lost(now);
+  retire_posts(now);
   fill_posts(now);
   // Who can be called now comes first: a keeper that is gone does not use up its builds.
   for (const bool registered : {true, false}) {
@@ -103,35 +109,50 @@ TimePoint Resident::next_deadline() const { return closed_ ? kNever : look_at_; 
 void Resident::fill_posts(Now now) {
   const std::size_t most =
       setup_.at.empty() ? std::min(setup_.keepers, kKeepersMax) : setup_.at.size();
-  while (posts_.size() < most) {
+  for (;;) {
+    std::vector<NodeId> others;
+    for (const Post& post : posts_) others.push_back(post.keeper);
+    const auto leaving =
+        std::ranges::count_if(posts_, [&](const Post& p) { return leaves(p, now); });
+    if (posts_.size() - static_cast<std::size_t>(leaving) >= most) return;
+    if (posts_.size() >= KeptReceiver::kPostsMax) return;
     std::optional<NodeId> keeper;
     if (setup_.at.empty()) {
-      std::vector<NodeId> others;
-      for (const Post& post : posts_) others.push_back(post.keeper);
       keeper = parts_.ways.draw_keeper(others, now);
     } else {
-      keeper = setup_.at[posts_.size()];
+      const auto next = std::ranges::find_if(
+          setup_.at, [&](const NodeId& id) { return std::ranges::count(others, id) == 0; });
+      if (next != setup_.at.end()) keeper = *next;
     }
     if (!keeper) return;
-    Post& post = posts_.emplace_back();
-    post.keeper = *keeper;
-    std::array<std::byte, NodeId::kSize + 4> context;
-    ByteWriter writer(context);
-    writer.put(keeper->bytes);
-    writer.u32(number_++);
-    const Key256 owner = crypto::hkdf_expand_key(master_, "owner", context);
-    std::ranges::copy(owner.span(), post.owner.begin());
-    post.inbox = inbox_id(post.keeper, post.owner);
-    post.away_since = now.mono;
-    post.hails = sync::TokenBucket(kHailsPerSecond, kHailsBurst, now.mono);
+    Post& post = add_post(*keeper, number_++, now);
+    if (!setup_.at.empty()) continue;
+    const auto term = about(kKeeperTerm) / 1s;
+    post.until = now.unix_seconds + static_cast<UnixSeconds>(term);
   }
+}
+
+Resident::Post& Resident::add_post(const NodeId& keeper, std::uint32_t number, Now now) {
+  Post& post = posts_.emplace_back();
+  post.keeper = keeper;
+  post.number = number;
+  std::array<std::byte, NodeId::kSize + 4> context;
+  ByteWriter writer(context);
+  writer.put(keeper.bytes);
+  writer.u32(number);
+  const Key256 owner = crypto::hkdf_expand_key(master_, "owner", context);
+  std::ranges::copy(owner.span(), post.owner.begin());
+  post.inbox = inbox_id(post.keeper, post.owner);
+  post.away_since = now.mono;
+  post.hails = sync::TokenBucket(kHailsPerSecond, kHailsBurst, now.mono);
+  return post;
 }
 
 /// One that is lost again and again, or gone. Not more than one a day: a keeper that is attacked
 /// for being ours does not walk us through all others.
 void Resident::replace_lost(Now now) {
   if (!setup_.at.empty()) return;
-  if (replaced_any_ && now.mono - replaced_at_ < kReplaceEvery) return;
+  if (replaced_ != 0 && now.unix_seconds < replaced_ + kReplaceEvery) return;
   for (auto at = posts_.begin(); at != posts_.end(); ++at) {
     while (!at->lost.empty() && now.mono - at->lost.front() >= kLostIn) at->lost.pop_front();
     const bool away =
@@ -143,10 +164,9 @@ void Resident::replace_lost(Now now) {
     if (!parts_.ways.draw_keeper(others, now)) return;
     drop(*at, now);
     posts_.erase(at);
-    replaced_any_ = true;
-    replaced_at_ = now.mono;
+    replaced_ = now.unix_seconds;
     ++stats_.replaced;
-    return tell_card();
+    return renew_card(now);
   }
 }
 
@@ -169,6 +189,8 @@ void Resident::look_after(Post& post, Now now) {
       break;
   }
   keep_signs_of_life(post, now);
+  if (!post.has_card && now.mono >= post.put_at) put_card(post, now);
+  if (post.state != ControlState::registered) return;
   std::size_t normal = 0, low = 0;
   for (const auto& [id, standby] : post.standbys) {
     if (!standby.worn) ++(standby.priority == Priority::low ? low : normal);
@@ -414,6 +436,7 @@ bool Resident::on_control_frame(circuit::CircuitId circuit, const wire::KeeperFr
     look_after(post, now);
     return bool(find(circuit));
   }
+  if (const auto* kept = std::get_if<wire::KeptFrame>(&frame)) return on_kept(post, *kept, now);
   if (std::holds_alternative<wire::KeeperPong>(frame)) {
     if (post.pong_by == kNever) return false;  // unasked
     post.pong_by = kNever;
@@ -433,20 +456,12 @@ bool Resident::on_registered(Post& post, const wire::RegisteredFrame& frame, Now
   post.failures = 0;
   post.ping_at = now.mono + about(kControlPing);
   const circuit::CircuitId control = post.control;
+  post.has_card = false;  // it may have forgotten it
+  post.put_at = now.mono;
   look_after(post, now);
-  if (!std::exchange(post.listed, true)) tell_card();
+  post.listed = true;
+  renew_card(now);
   return bool(find(control));
-}
-
-/// Unless it is the one that was told.
-void Resident::tell_card() {
-  Card card{.receiver = setup_.id, .places = {}, .inbox_key = keys_.front().pair.public_bytes()};
-  for (const Post& post : posts_) {
-    if (post.listed) card.places.push_back({.keeper = post.keeper, .inbox = post.inbox});
-  }
-  if (card.places.empty() || card == told_) return;
-  told_ = card;
-  if (setup_.on_card) setup_.on_card(card);
 }
 
 bool Resident::on_standby_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame,
@@ -487,7 +502,10 @@ bool Resident::on_offer(circuit::CircuitId circuit, const wire::OfferFrame& fram
   if (hailed->fields().kind != HailKind::live) return decline(circuit, standby, now);
   const Bytes frames = hailed->frames();
   Answer answer;
-  auto keys_of = accept_hail(std::move(*hailed), {}, answer);
+  // One that its keeper has, so that the caller finds it.
+  const bool newer = post.has_card && hailed->fields().card_published < told_.published;
+  auto keys_of = accept_hail(std::move(*hailed),
+                             {.newer_card = newer, .card_published = told_.published}, answer);
   if (!keys_of) return decline(circuit, standby, now);
   static_cast<void>(step(standby.state, StandbyEvent::offer));
   const Priority priority = standby.priority;

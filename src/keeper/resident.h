@@ -4,6 +4,10 @@
 //   keeper drawn -> control circuit (REGISTER in its build) -> REGISTERED: the card is told
 //   -> standbys (STANDBY in their builds) -> OFFER -> a tunnel -> PART -> STANDBY again
 //
+// Who it is, its keepers and its inbox keys last over a restart (KeptReceiver): what changes of
+// them is written before it is told. The card is signed then, told to this node's program, and put
+// at the keepers for who has an invitation (resident_cards.cc).
+//
 // What a keeper or a caller does makes it build at most a few circuits at once and then one in five
 // seconds (kBuildsBurst, kBuildEvery): who breaks circuits to see others gets no more than that.
 // Callers that come and go one after the other make it build nothing.
@@ -13,6 +17,8 @@
 
 #include "base/rng.h"
 #include "crypto/kem.h"
+#include "keeper/card/card.h"
+#include "keeper/card/kept_receiver.h"
 #include "keeper/ends.h"
 #include "keeper/hail.h"
 #include "keeper/ports.h"
@@ -41,10 +47,17 @@ class Resident final : private Owner, private TunnelHost {
  public:
   struct Setup {
     NodeId id;  // of the receiver
+    std::string name{};
     bool hidden = true;
     std::size_t keepers = 2;
     std::vector<NodeId> at;  // empty: drawn
     CardHandler on_card;
+    /// Signs its cards; null: they are given by hand alone. Owners: this, who opened it.
+    std::shared_ptr<const crypto::Identity> identity{};
+    /// Of an earlier life, and where this one is kept: calls `done` on this shard when it is on the
+    /// disk, or cannot be; false: not now, ask again. Null: nothing is kept.
+    std::optional<KeptReceiver> kept{};
+    std::function<bool(std::vector<std::byte> body, std::function<void(Now)> done)> save{};
   };
   struct Parts {
     Ends& ends;
@@ -61,6 +74,7 @@ class Resident final : private Owner, private TunnelHost {
   /// All its circuits end.
   void close(Now now);
   ResidentStats stats() const;
+  ReceiverStatus status() const;
 
  private:
   struct Standby {
@@ -93,10 +107,16 @@ class Resident final : private Owner, private TunnelHost {
     TimePoint asked{}, retry_at{}, ping_at{}, pong_by = kNever;
     std::deque<TimePoint> lost;  // lately
     TimePoint away_since{};
+    std::uint32_t number = 0;
+    UnixSeconds until = 0;                      // another takes its place then; 0: never
+    bool has_card = false;                      // the keeper keeps what was put there last
+    TimePoint put_at{};                         // the next time
     std::map<std::uint64_t, Standby> standbys;  // by circuit
   };
 
-  Resident(Setup setup, const Parts& parts, crypto::KemKeyPair key, Now now);
+  Resident(Setup setup, const Parts& parts, Now now);
+  Status restore(KeptReceiver kept, Now now);
+  Post& add_post(const NodeId& keeper, std::uint32_t number, Now now);
 
   // Owner
   void on_built(circuit::CircuitId circuit, Duration took, Now now) override;
@@ -124,7 +144,17 @@ class Resident final : private Owner, private TunnelHost {
   std::size_t wanted(const Post& post) const;
   void lose(Post& post, Now now);
   void drop(Post& post, Now now);
-  void tell_card();
+
+  // resident_cards.cc
+  void rotate_keys(Now now);
+  void retire_posts(Now now);
+  bool leaves(const Post& post, Now now) const;
+  void renew_card(Now now);
+  void tell_card(Now now);
+  void put_card(Post& post, Now now);
+  bool on_kept(Post& post, const wire::KeptFrame& frame, Now now);
+  KeptReceiver to_keep() const;
+  Card card_now(Now now) const;
 
   bool on_control_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame, Now now);
   bool on_registered(Post& post, const wire::RegisteredFrame& frame, Now now);
@@ -141,7 +171,7 @@ class Resident final : private Owner, private TunnelHost {
   Secret<32> master_;  // owner secrets follow from it
   struct InboxKey {
     crypto::KemKeyPair pair;
-    TimePoint made{};
+    UnixSeconds made = 0;
   };
   std::deque<InboxKey> keys_;  // the newest first
   onion::ReplayWindow seen_;
@@ -153,11 +183,14 @@ class Resident final : private Owner, private TunnelHost {
   // The most conversations at once, in the ten minutes that began then and in those before.
   std::size_t peak_ = 0, peak_before_ = 0;
   TimePoint peak_at_{};
-  TimePoint replaced_at_{};
-  bool replaced_any_ = false;
+  UnixSeconds replaced_ = 0;  // when one that was lost was replaced; 0: never
   TimePoint look_at_{};
   bool closed_ = false;
-  Card told_;
+  Pin pin_{};
+  Card pending_, told_;  // the newest, which may be on its way to the disk; what callers have
+  std::vector<std::byte> signed_;          // the told one; empty: none is, or nobody signs
+  bool saving_ = false, changed_ = false;  // meanwhile
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this; saves ask for it
   ResidentStats stats_;
 };
 

@@ -15,6 +15,8 @@ using namespace std::chrono_literals;
 
 /// In the units of circuit/cell_turns.h: a JOIN makes work elsewhere, a payload is sealed again.
 constexpr std::size_t kFrameWork = 8, kPassWork = 8;
+/// A card is nine cells of high or normal priority.
+constexpr std::size_t kCardWork = 9 * kPassWork;
 
 bool is_low(Priority priority) { return priority == Priority::low; }
 
@@ -87,6 +89,7 @@ std::size_t Service::take_frames(circuit::CircuitId circuit, Bytes bytes, Now no
     const auto* registers = std::get_if<wire::RegisterFrame>(&frame);
     work += kFrameWork * (registers == nullptr ? 1 : 1 + registers->inboxes.size());
     begins = true;
+    if (std::holds_alternative<wire::GetFrame>(frame)) work += kCardWork;
     return on_frame(circuit, frame, now);
   });
   end = find(circuit);
@@ -292,6 +295,10 @@ bool Service::on_frame(circuit::CircuitId circuit, const wire::KeeperFrame& fram
           return on_decline(*end, now);
         } else if constexpr (std::is_same_v<Frame, wire::PartFrame>) {
           return on_part(*end, one.reason, now);
+        } else if constexpr (std::is_same_v<Frame, wire::PutFrame>) {
+          return on_put(*end, one, now);
+        } else if constexpr (std::is_same_v<Frame, wire::GetFrame>) {
+          return on_get(*end, one, now);
         } else if constexpr (std::is_same_v<Frame, wire::KeeperPing>) {
           return on_ping(*end, one, now);
         } else {
@@ -340,20 +347,15 @@ bool Service::on_join(End& end, const wire::JoinFrame& frame, Now now) {
   const bool again = end.state == EndState::caller;
   if (again && parts_.circuits.queued(end.circuit) > onion::cell_bytes(end.priority)) return false;
   if (!step(end, EndEvent::join, now)) return false;
-  if (now.mono - end.minute >= 1min) {
-    end.minute = now.mono;
-    end.joins = 0;
-  }
   end.dropped = 0;
   end.splice = std::make_shared<Splice>();
   end.splice->inbox = frame.inbox;
   end.splice->effort = frame.effort;
   end.splice->of(Half::caller) = ref(end);
-  if (++end.joins > kJoinsPerMinute) {
-    const auto left = std::chrono::ceil<std::chrono::seconds>(end.minute + 1min - now.mono);
+  if (const auto wait = too_often(end, now)) {
     end.splice.reset();
     static_cast<void>(step(end, EndEvent::refused, now));
-    no(end.circuit, wire::NoReason::too_fast, now, static_cast<std::uint16_t>(left.count()));
+    no(end.circuit, wire::NoReason::too_fast, now, *wait);
     return find(end.circuit) != nullptr;
   }
   look_for({.caller = ref(end),
@@ -364,6 +366,45 @@ bool Service::on_join(End& end, const wire::JoinFrame& frame, Now now) {
             .splice = end.splice},
            now);
   return true;
+}
+
+/// Of one circuit of a caller: when it may ask again, if it asked too often.
+std::optional<std::uint16_t> Service::too_often(End& end, Now now) {
+  if (now.mono - end.minute >= 1min) {
+    end.minute = now.mono;
+    end.joins = 0;
+  }
+  if (++end.joins <= kJoinsPerMinute) return std::nullopt;
+  const auto left = std::chrono::ceil<std::chrono::seconds>(end.minute + 1min - now.mono);
+  return static_cast<std::uint16_t>(left.count());
+}
+
+bool Service::on_put(End& end, const wire::PutFrame& frame, Now now) {
+  if (!step(end, EndEvent::put, now)) return false;
+  const auto status = parts_.registry->put(ref(end), frame, now);
+  if (!status) return false;
+  if (*status == wire::KeptStatus::kept) ++stats_.cards_put;
+  return tell(end.circuit, wire::KeptFrame{*status}, now);
+}
+
+/// As a JOIN: who asks again has read what came before.
+bool Service::on_get(End& end, const wire::GetFrame& frame, Now now) {
+  const bool again = end.state == EndState::caller;
+  if (again && parts_.circuits.queued(end.circuit) > onion::cell_bytes(end.priority)) return false;
+  if (!step(end, EndEvent::get, now)) return false;
+  const circuit::CircuitId circuit = end.circuit;
+  if (const auto wait = too_often(end, now)) {
+    no(circuit, wire::NoReason::too_fast, now, *wait);
+    return find(circuit) != nullptr;
+  }
+  const Registry::Got got = parts_.registry->get(frame.spot, now);
+  if (got.too_fast) {
+    no(circuit, wire::NoReason::too_fast, now, got.wait_seconds);
+    return find(circuit) != nullptr;
+  }
+  ++(got.blob.empty() ? stats_.cards_missing : stats_.cards_given);
+  const std::uint8_t of = got.blob.empty() ? 0 : 1;
+  return tell(circuit, wire::CardFrame{.index = 0, .of = of, .blob = got.blob}, now);
 }
 
 /// A standby for that caller, who waits.

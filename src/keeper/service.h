@@ -32,6 +32,7 @@ struct ServiceStats {
   std::uint64_t refused_no_inbox = 0, refused_away = 0, refused_busy = 0, refused_declined = 0,
                 refused_fast = 0, refused_ended = 0;
   std::uint64_t payloads_passed = 0, payloads_dropped = 0;
+  std::uint64_t cards_put = 0, cards_given = 0, cards_missing = 0;
   std::uint64_t broke_rules = 0, timed_out = 0, refused_ends = 0;
 };
 
@@ -76,7 +77,7 @@ class Service {
     std::size_t skip = 0;            // bytes of our own that leave before passed ones do
     std::size_t dropped = 0;         // of a conversation that is over
     bool counted = false;            // the splice counts against its inbox until this half ends
-    unsigned joins = 0;              // since then
+    unsigned joins = 0;              // and look-ups, since then
     TimePoint minute{};
     DeadlineHook deadline_hook;
   };
@@ -98,6 +99,9 @@ class Service {
   bool on_join(End& end, const wire::JoinFrame& frame, Now now);
   bool on_accept(End& end, const wire::AcceptFrame& frame, Now now);
   bool on_decline(End& end, Now now);
+  bool on_put(End& end, const wire::PutFrame& frame, Now now);
+  bool on_get(End& end, const wire::GetFrame& frame, Now now);
+  std::optional<std::uint16_t> too_often(End& end, Now now);
   bool on_part(End& end, wire::PartReason reason, Now now);
   bool on_ping(End& end, const wire::KeeperPing& frame, Now now);
   void look_for(Join&& join, Now now);

@@ -22,18 +22,18 @@ constexpr Table<EndState, kEndStates, kEndEvents> ends() {
   using enum EndState;
   // clang-format off
   return {{
-      // REGISTER  REVOKE   STANDBY  JOIN     ACCEPT   DECLINE  PART    PING     payload  offer    answered refused  other_ended
-      {control,    nope,    idle,    waiting, nope,    nope,    nope,   nope,    nope,    nope,    nope,    nope,    nope},     // fresh
-      {control,    control, nope,    nope,    nope,    nope,    nope,   control, nope,    nope,    nope,    nope,    nope},     // control
-      {nope,       nope,    nope,    nope,    nope,    nope,    nope,   idle,    nope,    offered, nope,    nope,    nope},     // idle
-      {nope,       nope,    nope,    nope,    spliced, idle,    nope,   offered, nope,    nope,    nope,    nope,    nope},     // offered
-      {nope,       nope,    nope,    nope,    nope,    nope,    parted, nope,    spliced, nope,    nope,    nope,    parting},  // spliced
-      {nope,       nope,    nope,    nope,    nope,    nope,    parted, nope,    parting, nope,    nope,    nope,    nope},     // parting
-      {nope,       nope,    idle,    nope,    nope,    nope,    nope,   nope,    nope,    nope,    nope,    nope,    nope},     // parted
-      {nope,       nope,    nope,    waiting, nope,    nope,    nope,   caller,  nope,    nope,    nope,    nope,    nope},     // caller
-      {nope,       nope,    nope,    nope,    nope,    nope,    caller, nope,    nope,    nope,    joined,  caller,  nope},     // waiting
-      {nope,       nope,    nope,    nope,    nope,    nope,    caller, nope,    joined,  nope,    nope,    nope,    leaving},  // joined
-      {nope,       nope,    nope,    nope,    nope,    nope,    caller, nope,    leaving, nope,    nope,    nope,    nope},     // leaving
+      // REGISTER  REVOKE   STANDBY  JOIN     ACCEPT   DECLINE  PART    PING     payload  PUT      GET      offer    answered refused  other_ended
+      {control,    nope,    idle,    waiting, nope,    nope,    nope,   nope,    nope,    nope,    caller,  nope,    nope,    nope,    nope},     // fresh
+      {control,    control, nope,    nope,    nope,    nope,    nope,   control, nope,    control, nope,    nope,    nope,    nope,    nope},     // control
+      {nope,       nope,    nope,    nope,    nope,    nope,    nope,   idle,    nope,    nope,    nope,    offered, nope,    nope,    nope},     // idle
+      {nope,       nope,    nope,    nope,    spliced, idle,    nope,   offered, nope,    nope,    nope,    nope,    nope,    nope,    nope},     // offered
+      {nope,       nope,    nope,    nope,    nope,    nope,    parted, nope,    spliced, nope,    nope,    nope,    nope,    nope,    parting},  // spliced
+      {nope,       nope,    nope,    nope,    nope,    nope,    parted, nope,    parting, nope,    nope,    nope,    nope,    nope,    nope},     // parting
+      {nope,       nope,    idle,    nope,    nope,    nope,    nope,   nope,    nope,    nope,    nope,    nope,    nope,    nope,    nope},     // parted
+      {nope,       nope,    nope,    waiting, nope,    nope,    nope,   caller,  nope,    nope,    caller,  nope,    nope,    nope,    nope},     // caller
+      {nope,       nope,    nope,    nope,    nope,    nope,    caller, nope,    nope,    nope,    nope,    nope,    joined,  caller,  nope},     // waiting
+      {nope,       nope,    nope,    nope,    nope,    nope,    caller, nope,    joined,  nope,    nope,    nope,    nope,    nope,    leaving},  // joined
+      {nope,       nope,    nope,    nope,    nope,    nope,    caller, nope,    leaving, nope,    nope,    nope,    nope,    nope,    nope},     // leaving
   }};
   // clang-format on
 }
@@ -55,12 +55,12 @@ constexpr Table<ControlState, kControlStates, kControlEvents> controls() {
   using enum ControlState;
   // clang-format off
   return {{
-      // build   built        registered  knock       pong        ended  retry
-      {building, nope,        nope,       nope,       nope,       nope,  nope},  // none
-      {nope,     registering, nope,       nope,       nope,       lost,  nope},  // building
-      {nope,     nope,        registered, nope,       nope,       lost,  nope},  // registering
-      {nope,     nope,        registered, registered, registered, lost,  nope},  // registered
-      {nope,     nope,        nope,       nope,       nope,       nope,  ControlState::none},  // lost
+      // build   built        registered  knock       pong        ended  retry               kept
+      {building, nope,        nope,       nope,       nope,       nope,  nope,               nope},        // none
+      {nope,     registering, nope,       nope,       nope,       lost,  nope,               nope},        // building
+      {nope,     nope,        registered, nope,       nope,       lost,  nope,               nope},        // registering
+      {nope,     nope,        registered, registered, registered, lost,  nope,               registered},  // registered
+      {nope,     nope,        nope,       nope,       nope,       nope,  ControlState::none, nope},        // lost
   }};
   // clang-format on
 }
@@ -69,12 +69,14 @@ constexpr Table<CallState, kCallStates, kCallEvents> calls() {
   using enum CallState;
   // clang-format off
   return {{
-      // built  joined  no     payload  part   pong     join     leave
-      {waiting, nope,   nope,  nope,    nope,  nope,    nope,    nope},     // building
-      {nope,    joined, over,  nope,    nope,  nope,    nope,    nope},     // waiting
-      {nope,    nope,   nope,  joined,  over,  nope,    nope,    parting},  // joined
-      {nope,    nope,   nope,  parting, over,  nope,    nope,    nope},     // parting
-      {nope,    nope,   nope,  nope,    nope,  over,    waiting, nope},     // over
+      // built   joined  no     payload  part   pong     join     leave    card
+      {waiting,  nope,   nope,  nope,    nope,  nope,    nope,    nope,    nope},  // building
+      {nope,     joined, over,  nope,    nope,  nope,    nope,    nope,    nope},  // waiting
+      {nope,     nope,   nope,  joined,  over,  nope,    nope,    parting, nope},  // joined
+      {nope,     nope,   nope,  parting, over,  nope,    nope,    nope,    nope},  // parting
+      {nope,     nope,   nope,  nope,    nope,  over,    waiting, nope,    nope},  // over
+      {looking,  nope,   nope,  nope,    nope,  nope,    nope,    nope,    nope},  // seeking
+      {nope,     nope,   over,  nope,    nope,  nope,    nope,    nope,    over},  // looking
   }};
   // clang-format on
 }
@@ -138,7 +140,7 @@ std::string_view name_of(ControlState state) {
 }
 std::string_view name_of(CallState state) {
   constexpr std::string_view kNames[kCallStates] = {"building", "waiting", "joined", "parting",
-                                                    "over"};
+                                                    "over",     "seeking", "looking"};
   return kNames[at(state)];
 }
 

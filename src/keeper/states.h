@@ -7,14 +7,14 @@
 //
 // The keeper's end of a circuit that somebody built to it:
 //
-//   fresh     REGISTER -> control   STANDBY -> idle   JOIN -> waiting
-//   control   REGISTER, REVOKE, PING                                     (ends with its circuit)
+//   fresh     REGISTER -> control   STANDBY -> idle   JOIN -> waiting   GET -> caller
+//   control   REGISTER, REVOKE, PUT, PING                                (ends with its circuit)
 //   idle      PING                                   offer -> offered
 //   offered   PING, ACCEPT -> spliced, DECLINE -> idle
 //   spliced   payload, PART -> parted (answered)     other half ended -> parting
 //   parting   payload (dropped), PART -> parted
 //   parted    STANDBY -> idle
-//   caller    JOIN -> waiting, PING
+//   caller    JOIN -> waiting, GET, PING
 //   waiting   PART -> caller (answered)              answered -> joined, refused -> caller
 //   joined    payload, PART -> caller (answered)     other half ended -> leaving
 //   leaving   payload (dropped), PART -> caller
@@ -60,13 +60,15 @@ enum class EndEvent : std::uint8_t {
   part,
   ping,
   payload,
+  put,
+  get,  // CARD goes out
   // of this node
   offer,        // an OFFER goes out
   answered,     // JOINED goes out
   refused,      // NO goes out
   other_ended,  // the other half of the splice has parted or ended: PART goes out
 };
-inline constexpr std::size_t kEndEvents = 13;
+inline constexpr std::size_t kEndEvents = 15;
 
 /// The state after that event; nothing if it may not happen there.
 std::optional<EndState> after(EndState state, EndEvent event);
@@ -113,8 +115,9 @@ enum class ControlEvent : std::uint8_t {
   pong,
   ended,  // the circuit, or its build
   retry,  // its wait is over
+  kept,   // what became of our PUT
 };
-inline constexpr std::size_t kControlEvents = 7;
+inline constexpr std::size_t kControlEvents = 8;
 std::optional<ControlState> after(ControlState state, ControlEvent event);
 
 // ---- the caller: its circuit to a keeper --------------------------------------------------------
@@ -125,8 +128,10 @@ enum class CallState : std::uint8_t {
   joined,    // payloads of a tunnel
   parting,   // our PART went out, the keeper's has not come
   over,      // may JOIN again, or goes
+  seeking,   // the build has GET in its rider: the card is not known
+  looking,   // for CARD
 };
-inline constexpr std::size_t kCallStates = 5;
+inline constexpr std::size_t kCallStates = 7;
 std::string_view name_of(CallState state);
 enum class CallEvent : std::uint8_t {
   built,
@@ -139,8 +144,9 @@ enum class CallEvent : std::uint8_t {
   // of this node
   join,   // JOIN goes out once more
   leave,  // PART goes out
+  card,   // of the keeper: the answer to GET
 };
-inline constexpr std::size_t kCallEvents = 8;
+inline constexpr std::size_t kCallEvents = 9;
 std::optional<CallState> after(CallState state, CallEvent event);
 
 }  // namespace qudag::keeper

@@ -176,7 +176,8 @@ Status Node::Impl::start() {
                             .digest_interval = options_.gossip_interval},
       rng_, *this);
 
-  registry_ = std::make_shared<keeper::Registry>(id(), keeper::KeeperBounds{}, rng_);
+  registry_ = std::make_shared<keeper::Registry>(id(), keeper::KeeperBounds{}, rng_,
+                                                 &bound_->part(memory::Part::tables));
 
   // What is remembered of the past may grow to a sixteenth of the bound each.
   const std::size_t remembered = options_.limits.memory / 16;

@@ -74,7 +74,12 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   Status acknowledge(const Receipt& receipt, Accept answer);
   Result<NodeId> open_receiver(ReceiverOptions options, CardHandler on_card);
   void close_receiver(const NodeId& receiver);
+  std::vector<ReceiverOptions> kept_receivers();
+  std::future<std::vector<ReceiverStatus>> receivers();
   Status add_card(const Card& card) { return cards_->add(card); }
+  Status add_invitation(const Invitation& invitation);
+  void remove_card(const NodeId& receiver) { cards_->remove(receiver); }
+  void set_card_handler(CardHandler handler);
   Status put(shard::SendRequest& request, node::ShardThread& thread);
   bool on_own_thread() const;
   void leave(node::ShardThread& thread, Priority priority, const shard::Ended& ended);
@@ -142,6 +147,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   };
 
   static unsigned shard_count(unsigned wanted);
+  Result<keeper::KeptReceiver> receiver_to_open(ReceiverOptions& options);
   std::optional<Accept> try_handler(Message& message);
   Status load_identity();
   Status open_state();
@@ -182,7 +188,11 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   std::shared_ptr<keeper::Registry> registry_;  // owners: this, shards
   const std::shared_ptr<keeper::Cards> cards_ = std::make_shared<keeper::Cards>();  // the same
   std::mutex receivers_mutex_;
-  std::map<NodeId, unsigned> receivers_;         // open ones, and their shards
+  struct OpenReceiver {
+    unsigned shard = 0;
+    std::string name;  // empty: it is not kept
+  };
+  std::map<NodeId, OpenReceiver> receivers_;
   std::shared_ptr<shard::LentToShards> lent_;    // owners: this, shards; null: there is one
   std::shared_ptr<shard::PipesOfShards> pipes_;  // owners: this, shards
   std::unique_ptr<node::Placement> placement_;

@@ -177,7 +177,14 @@ Result<NodeId> Node::open_receiver(ReceiverOptions options, CardHandler on_card)
   return impl_->open_receiver(std::move(options), std::move(on_card));
 }
 void Node::close_receiver(const NodeId& receiver) { impl_->close_receiver(receiver); }
+std::vector<ReceiverOptions> Node::kept_receivers() const { return impl_->kept_receivers(); }
+std::future<std::vector<ReceiverStatus>> Node::receivers() const { return impl_->receivers(); }
 Status Node::add_card(const Card& card) { return impl_->add_card(card); }
+Status Node::add_invitation(const Invitation& invitation) {
+  return impl_->add_invitation(invitation);
+}
+void Node::remove_card(const NodeId& receiver) { impl_->remove_card(receiver); }
+void Node::on_card(CardHandler handler) { impl_->set_card_handler(std::move(handler)); }
 
 std::vector<KnownNode> Node::nodes() const { return impl_->nodes(); }
 void Node::set_log_level(LogLevel level) { impl_->set_log_level(level); }

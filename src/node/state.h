@@ -1,4 +1,5 @@
-// What a node keeps over a restart: its guards and a part of its netmap, in its state directory.
+// What a node keeps over a restart: its guards, a part of its netmap and its receivers, in its
+// state directory.
 //
 //   start:  open (refused: another process has it, or others may read it) -> guards -> descriptors,
 //           which a worker verifies again
@@ -10,6 +11,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "keeper/card/kept_receiver.h"
 #include "netmap/netmap.h"
 #include "netmap/routes/guards.h"
 #include "shard/seam/state_keeper.h"
@@ -18,6 +20,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -33,6 +36,14 @@ class State final : public shard::StateKeeper {
   netmap::Guards load_guards(UnixSeconds now);
   /// Not verified yet: see verify_kept(). Bytes of the file `netmap`.
   std::vector<std::byte> load_netmap(UnixSeconds now);
+
+  /// Names of receivers that are kept, kReceiversMax at most.
+  std::vector<std::string> receivers() const;
+  /// not_found: none of that name. Else an error when there is a file that says nothing: a receiver
+  /// is not begun anew without a word.
+  Result<keeper::KeptReceiver> load_receiver(std::string_view name);
+  /// As the two below. The body is wiped.
+  bool save_receiver(std::string_view name, std::vector<std::byte>&& body);
 
   /// False: it could not be written; the file of before is still there.
   bool save_guards(Bytes body) override;

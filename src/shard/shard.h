@@ -81,6 +81,7 @@ class Shard final : public runtime::Driven,
   /// A receiver of this node, all of whose circuits are here.
   Status open_receiver(keeper::Resident::Setup setup, Now now);
   void close_receiver(const NodeId& receiver, Now now);
+  std::vector<ReceiverStatus> receivers() const;
   /// Null if there is none of that id.
   const keeper::Resident* receiver(const NodeId& id) const {
     const auto at = residents_.find(id);

@@ -46,6 +46,12 @@ Status Shard::open_receiver(keeper::Resident::Setup setup, Now now) {
   return {};
 }
 
+std::vector<ReceiverStatus> Shard::receivers() const {
+  std::vector<ReceiverStatus> out;
+  for (const auto& [id, resident] : residents_) out.push_back(resident->status());
+  return out;
+}
+
 /// From inside a handler too: then it is in the middle of a call, and ends with the turn.
 void Shard::close_receiver(const NodeId& receiver, Now now) {
   const auto at = residents_.find(receiver);

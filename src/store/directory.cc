@@ -18,22 +18,11 @@ namespace qudag::store {
 namespace {
 
 constexpr std::string_view kLockName = "lock";
-constexpr std::string_view kTemporarySuffix = ".new";
 
 /// Whatever the reason: a node can run without.
 std::unexpected<Error> no_use(std::string_view what, const std::filesystem::path& path, int error) {
   return fail(Errc::io_error,
               std::string(what) + " " + path.string() + ": " + std::strerror(error));
-}
-
-/// What is wrong with who may get at it; empty: nothing.
-std::string fault_of(const struct stat& info) {
-  if (info.st_uid != ::geteuid()) {
-    return "belongs to user " + std::to_string(info.st_uid) + ", and this is user " +
-           std::to_string(::geteuid());
-  }
-  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) return "is open to group or others";
-  return {};
 }
 
 }  // namespace
@@ -89,47 +78,11 @@ Status Directory::lock() {
 }
 
 Result<std::vector<std::byte>> Directory::read(std::string_view name, std::size_t bytes_max) const {
-  const std::filesystem::path whole = path_ / name;
-  // O_NONBLOCK: opening a FIFO must not hang; it is refused below.
-  const Fd file(
-      ::openat(fd_, std::string(name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
-  if (file.get() < 0) return failed("open", whole, errno);
-  struct stat info {};
-  if (::fstat(file.get(), &info) != 0) return failed("stat", whole, errno);
-  if (!S_ISREG(info.st_mode)) {
-    return fail(Errc::permission_denied, whole.string() + " is not a regular file");
-  }
-  if (const std::string fault = fault_of(info); !fault.empty()) {
-    return fail(Errc::permission_denied, whole.string() + " " + fault);
-  }
-  if (static_cast<std::uint64_t>(info.st_size) > bytes_max) {
-    return fail(Errc::too_large,
-                whole.string() + " is larger than " + std::to_string(bytes_max) + " bytes");
-  }
-  std::vector<std::byte> out(static_cast<std::size_t>(info.st_size));
-  const ssize_t size = read_all(file.get(), out);
-  if (size < 0) return failed("read", whole, errno);
-  out.resize(static_cast<std::size_t>(size));
-  return out;
+  return read_own_file(fd_, path_, name, bytes_max);
 }
 
 Status Directory::write(std::string_view name, Bytes content) {
-  const std::string to(name);
-  const std::string temporary = to + std::string(kTemporarySuffix);
-  ::unlinkat(fd_, temporary.c_str(), 0);  // what a crash left
-  Fd file(
-      ::openat(fd_, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (file.get() < 0) return failed("create", path_ / temporary, errno);
-  // The umask may have taken the owner's bits; what is wanted is exactly 0600.
-  if (::fchmod(file.get(), 0600) != 0 || !write_all(file.get(), content) ||
-      ::fsync(file.get()) != 0 || !file.close() ||
-      ::renameat(fd_, temporary.c_str(), fd_, to.c_str()) != 0) {
-    const int error = errno;
-    ::unlinkat(fd_, temporary.c_str(), 0);
-    return failed("write", path_ / to, error);
-  }
-  if (::fsync(fd_) != 0) return failed("write", path_, errno);
-  return {};
+  return replace_file(fd_, path_, name, content);
 }
 
 Status Directory::make(std::string_view name) {

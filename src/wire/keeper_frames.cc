@@ -37,6 +37,14 @@ std::optional<Length> length_of(std::uint8_t type) {
       return exactly(1);
     case KeeperFrameType::no:
       return exactly(39);
+    case KeeperFrameType::put:
+      return exactly(kPutBytes);
+    case KeeperFrameType::get:
+      return exactly(32);
+    case KeeperFrameType::card:
+      return Length{2, 2 + kCardBlobBytes};
+    case KeeperFrameType::kept:
+      return exactly(1);
     case KeeperFrameType::ping:
     case KeeperFrameType::pong:
       return exactly(8);
@@ -136,6 +144,26 @@ bool read(ByteReader& in, NoFrame& out) {
   return true;
 }
 bool read(ByteReader& in, PartFrame& out) { return read_enum(in, out.reason, 0, kPartReasonMax); }
+bool read(ByteReader& in, PutFrame& out) {
+  out.spot = in.array<32>();
+  out.expires_minutes = in.u32();
+  out.effort = in.u32();
+  out.nonce = in.array<16>();
+  out.blob = in.take(kCardBlobBytes);
+  return true;
+}
+bool read(ByteReader& in, GetFrame& out) {
+  out.spot = in.array<32>();
+  return true;
+}
+bool read(ByteReader& in, CardFrame& out) {
+  out.index = in.u8();
+  out.of = in.u8();
+  if (out.of == 0) return out.index == 0;
+  out.blob = in.take(kCardBlobBytes);
+  return out.index < out.of;
+}
+bool read(ByteReader& in, KeptFrame& out) { return read_enum(in, out.status, 0, kKeptStatusMax); }
 bool read(ByteReader& in, KeeperPing& out) {
   out.token = in.u64();
   return true;
@@ -235,6 +263,22 @@ void write(Appender& out, const NoFrame& frame) {
   out.be(frame.effort);
 }
 void write(Appender& out, const PartFrame& frame) { out.named(frame.reason); }
+void write(Appender& out, const PutFrame& frame) {
+  QUDAG_ASSERT(frame.blob.size() == kCardBlobBytes);
+  out.put(frame.spot);
+  out.be(frame.expires_minutes);
+  out.be(frame.effort);
+  out.put(frame.nonce);
+  out.put(frame.blob);
+}
+void write(Appender& out, const GetFrame& frame) { out.put(frame.spot); }
+void write(Appender& out, const CardFrame& frame) {
+  QUDAG_ASSERT(frame.blob.size() == (frame.of == 0 ? 0 : kCardBlobBytes));
+  out.u8(frame.index);
+  out.u8(frame.of);
+  out.put(frame.blob);
+}
+void write(Appender& out, const KeptFrame& frame) { out.named(frame.status); }
 void write(Appender& out, const KeeperPing& frame) { out.be(frame.token); }
 void write(Appender& out, const KeeperPong& frame) { out.be(frame.token); }
 
@@ -254,6 +298,10 @@ KeeperFrameType type_of(const KeeperFrame& frame) {
       KeeperFrameType::joined,
       KeeperFrameType::no,
       KeeperFrameType::part,
+      KeeperFrameType::put,
+      KeeperFrameType::get,
+      KeeperFrameType::card,
+      KeeperFrameType::kept,
       KeeperFrameType::ping,
       KeeperFrameType::pong,
   };
@@ -317,6 +365,14 @@ bool KeeperStream::read(KeeperFrame& out) const {
       return read_as<NoFrame>(in, out);
     case KeeperFrameType::part:
       return read_as<PartFrame>(in, out);
+    case KeeperFrameType::put:
+      return read_as<PutFrame>(in, out);
+    case KeeperFrameType::get:
+      return read_as<GetFrame>(in, out);
+    case KeeperFrameType::card:
+      return read_as<CardFrame>(in, out);
+    case KeeperFrameType::kept:
+      return read_as<KeptFrame>(in, out);
     case KeeperFrameType::ping:
       return read_as<KeeperPing>(in, out);
     case KeeperFrameType::pong:

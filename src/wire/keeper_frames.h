@@ -34,7 +34,11 @@ enum class KeeperFrameType : std::uint8_t {
   joined = 0x0a,
   no = 0x0b,
   part = 0x0c,
-  // 0x10 to 0x15 are of letters, 0x20 to 0x22 of cards.
+  // 0x10 to 0x15 are of letters.
+  put = 0x20,
+  get = 0x21,
+  card = 0x22,
+  kept = 0x23,
   ping = 0x30,
   pong = 0x31,
 };
@@ -50,9 +54,13 @@ inline constexpr std::size_t kInboxEntryBytes = 44;
 inline constexpr std::size_t kInboxStatusBytes = 3;
 inline constexpr std::size_t kJoinBytes = 32 + 1 + 4 + 16 + kHailBytes;
 inline constexpr std::size_t kOfferBytes = 32 + 4 + kHailBytes;
+inline constexpr std::size_t kCardBlobBytes = 8'192;
+inline constexpr std::size_t kPutBytes = 32 + 4 + 4 + 16 + kCardBlobBytes;
 /// The longest body of a frame.
-inline constexpr std::size_t kKeeperBodyMax = kJoinBytes;
+inline constexpr std::size_t kKeeperBodyMax = kPutBytes;
 
+/// Where a card lies: a hash that only who may read it, and its keeper, can make.
+using Spot = std::array<std::byte, 32>;
 using OwnerSecret = std::array<std::byte, 32>;
 using InboxId = std::array<std::byte, 32>;
 using Binding = std::array<std::byte, 16>;
@@ -148,6 +156,27 @@ struct NoFrame {
 struct PartFrame {
   PartReason reason = PartReason::done;
 };
+struct PutFrame {
+  Spot spot{};
+  std::uint32_t expires_minutes = 0;  // since 1970-01-01
+  std::uint32_t effort = 0;
+  std::array<std::byte, 16> nonce{};
+  Bytes blob;  // kCardBlobBytes
+};
+struct GetFrame {
+  Spot spot{};
+  bool operator==(const GetFrame&) const = default;
+};
+/// One of `of` answers to a GET; of 0 there is none, and no blob.
+struct CardFrame {
+  std::uint8_t index = 0, of = 0;
+  Bytes blob;  // kCardBlobBytes, or empty
+};
+enum class KeptStatus : std::uint8_t { kept = 0, no_room = 1, too_fast = 2 };
+inline constexpr std::uint8_t kKeptStatusMax = 2;
+struct KeptFrame {
+  KeptStatus status = KeptStatus::kept;
+};
 struct KeeperPing {
   std::uint64_t token = 0;
 };
@@ -155,9 +184,10 @@ struct KeeperPong {
   std::uint64_t token = 0;
 };
 
-using KeeperFrame = std::variant<RegisterFrame, RegisteredFrame, RevokeFrame, StandbyFrame,
-                                 KnockFrame, JoinFrame, OfferFrame, AcceptFrame, DeclineFrame,
-                                 JoinedFrame, NoFrame, PartFrame, KeeperPing, KeeperPong>;
+using KeeperFrame =
+    std::variant<RegisterFrame, RegisteredFrame, RevokeFrame, StandbyFrame, KnockFrame, JoinFrame,
+                 OfferFrame, AcceptFrame, DeclineFrame, JoinedFrame, NoFrame, PartFrame, PutFrame,
+                 GetFrame, CardFrame, KeptFrame, KeeperPing, KeeperPong>;
 
 KeeperFrameType type_of(const KeeperFrame& frame);
 /// Appends the frame whole.

@@ -26,7 +26,7 @@ TEST(Request, PostMessageTakesEveryParameter) {
                                 "sign=true&channel=65535&progress=1");
   ASSERT_TRUE(request);
   const auto& post = std::get<PostMessage>(*request);
-  EXPECT_EQ(post.to, NodeId{});
+  EXPECT_EQ(post.to, kId);
   EXPECT_EQ(post.options.priority, Priority::low);
   EXPECT_EQ(post.options.ttl, 1500ms);
   EXPECT_EQ(post.options.relays, 5u);
@@ -62,7 +62,7 @@ TEST(Request, WrongParametersAreMalformed) {
     EXPECT_EQ(error.status, 400u) << wrong;
     EXPECT_EQ(error.error.code, Errc::malformed) << wrong;
   }
-  EXPECT_EQ(refused("POST", "/v1/messages?to=short").status, 400u);
+  EXPECT_EQ(refused("POST", "/v1/messages?to=Short").status, 400u);
   EXPECT_EQ(refused("POST", "/v1/messages").error.detail, "parameter 'to' is missing");
   EXPECT_EQ(refused("POST", base + "relays=6").error.detail,
             "relays: must be a number from 0 to 5");

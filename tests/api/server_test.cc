@@ -616,7 +616,7 @@ TEST_F(TwoNodes, WrongRequestsGetClearErrors) {
   expect("GET /v1/stat" + close + "\r\n", "404", "no such route");
   expect("PUT /v1/status" + close + "\r\n", "405", "Allow: GET\r\n");
   expect("PUT /v1/status" + close + "\r\n", "405", "this route has only: GET");
-  expect("POST /v1/messages?to=x" + close + "Content-Length: 0\r\n\r\n", "400", "to: ");
+  expect("POST /v1/messages?to=X" + close + "Content-Length: 0\r\n\r\n", "400", "to: ");
   expect("GET /v1/stream" + close + "\r\n", "426", "WebSocket");
   expect("nonsense\r\n\r\n", "400", "malformed");
   expect("GET / HTTP/1.1\r\nX: " + std::string(10'000, 'a') + "\r\n\r\n", "431", "8 KiB");

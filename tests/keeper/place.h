@@ -105,6 +105,7 @@ class Peer final : public Owner {
     };
     if (auto* offer = std::get_if<wire::OfferFrame>(&frame)) copy(offer->hail);
     if (auto* joined = std::get_if<wire::JoinedFrame>(&frame)) copy(joined->answer);
+    if (auto* card = std::get_if<wire::CardFrame>(&frame)) copy(card->blob);
     if (std::holds_alternative<wire::PartFrame>(frame)) in_order[circuit].push_back('P');
     said[circuit].push_back(frame);
   }

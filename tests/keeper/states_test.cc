@@ -35,6 +35,9 @@ TEST(KeeperStates, EveryCellOfTheKeepersEnd) {
   expect_only<S, E>({{{S::fresh, E::register_inboxes}, S::control},
                      {{S::fresh, E::standby}, S::idle},
                      {{S::fresh, E::join}, S::waiting},
+                     {{S::fresh, E::get}, S::caller},
+                     {{S::control, E::put}, S::control},
+                     {{S::caller, E::get}, S::caller},
                      {{S::control, E::register_inboxes}, S::control},
                      {{S::control, E::revoke}, S::control},
                      {{S::control, E::ping}, S::control},
@@ -91,6 +94,7 @@ TEST(KeeperStates, EveryCellOfAControlCircuit) {
                      {{S::registered, E::knock}, S::registered},
                      {{S::registered, E::pong}, S::registered},
                      {{S::registered, E::ended}, S::lost},
+                     {{S::registered, E::kept}, S::registered},
                      {{S::lost, E::retry}, S::none}},
                     kControlStates, kControlEvents);
 }
@@ -107,7 +111,10 @@ TEST(KeeperStates, EveryCellOfACall) {
                      {{S::parting, E::payload}, S::parting},
                      {{S::parting, E::part}, S::over},
                      {{S::over, E::pong}, S::over},
-                     {{S::over, E::join}, S::waiting}},
+                     {{S::over, E::join}, S::waiting},
+                     {{S::seeking, E::built}, S::looking},
+                     {{S::looking, E::no}, S::over},
+                     {{S::looking, E::card}, S::over}},
                     kCallStates, kCallEvents);
 }
 

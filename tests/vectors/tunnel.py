@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Hail, answer and tunnel of docs/reference/protocol.md, 14.3, and the frames of 14.2, a second
-time. Makes and checks tests/vectors/tunnel.txt and keeper_frames.txt.
+time. Makes and checks tests/vectors/tunnel.txt and keeper_frames.txt, and card.txt of card.py.
 
 Written from the protocol text; ciphers and KEM are those of reference.py and kem.py beside it. It
 shares nothing with src/.
@@ -15,6 +15,7 @@ import sys
 
 sys.dont_write_bytecode = True  # the source tree stays clean
 
+from card import card_vectors
 from kem import expand, extract
 from reference import kem_encapsulate, kem_keypair, nonce, seal
 
@@ -97,6 +98,12 @@ def frame_vectors():
         ("no", frame(11, b"\4" + struct.pack(">H", 30) + chosen("seed", 32)
                      + struct.pack(">I", 4096))),
         ("part", frame(12, b"\1")),
+        ("put", frame(32, inbox + struct.pack(">II", 30000000, 0) + chosen("nonce", 16)
+                      + chosen("blob", 8192))),
+        ("get", frame(33, inbox)),
+        ("card", frame(34, b"\0\1" + chosen("blob", 8192))),
+        ("card_none", frame(34, b"\0\0")),
+        ("kept", frame(35, b"\2")),
         ("ping", frame(48, struct.pack(">Q", 0x1122334455667788))),
         ("pong", frame(49, struct.pack(">Q", 0x1122334455667788))),
     ]
@@ -114,6 +121,13 @@ def frame_vectors():
         ("bad_no_reason_0", frame(11, bytes(39))),
         ("bad_no_reason_11", frame(11, b"\x0b" + bytes(38))),
         ("bad_part_reason", frame(12, b"\4")),
+        ("bad_put_short", frame(32, bytes(8247))),
+        ("bad_get_long", frame(33, bytes(33))),
+        ("bad_card_cut", frame(34, b"\0\1" + bytes(8191))),
+        ("bad_card_none_of_it", frame(34, b"\0\0" + bytes(8192))),
+        ("bad_card_index", frame(34, b"\1\1" + bytes(8192))),
+        ("bad_card_number", frame(34, b"\1\0")),
+        ("bad_kept_status", frame(35, b"\3")),
         ("bad_padding_alone", bytes(20)),
         ("bad_behind_padding", frame(12, b"\0") + bytes(5) + b"\1"),
     ]
@@ -122,7 +136,7 @@ def frame_vectors():
 
 def main():
     different = False
-    for name, values in {"tunnel.txt": tunnel_vectors(),
+    for name, values in {"tunnel.txt": tunnel_vectors(), "card.txt": card_vectors(),
                          "keeper_frames.txt": frame_vectors()}.items():
         text = ("# docs/reference/protocol.md, section 14. Made by tests/vectors/tunnel.py; "
                 "see README.md.\n")

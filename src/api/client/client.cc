@@ -208,13 +208,30 @@ double metric_in(std::string_view page, std::string_view name, std::string_view 
   return sum;
 }
 
+Status Client::change(std::string_view method, std::string_view target) const {
+  const auto verb = method == "DELETE" ? http::verb::delete_ : http::verb::post;
+  http::request<http::empty_body> request(verb, beast::string_view(target.data(), target.size()),
+                                          11);
+  request.prepare_payload();
+  const Result<Answer> answer =
+      call(connect_to(socket_, owner_), std::move(request), std::chrono::seconds(10));
+  if (!answer) return std::unexpected(answer.error());
+  if (answer->status == 204) return {};
+  return std::unexpected(error_of(answer->body, Errc::io_error));
+}
+
 Result<Delivery> Client::send(const NodeId& to, Bytes payload, const SendOptions& options,
+                              const OnProgress& progress) const {
+  return send(to.to_string(), payload, options, progress);
+}
+
+Result<Delivery> Client::send(std::string_view to, Bytes payload, const SendOptions& options,
                               const OnProgress& progress) const {
   const std::string target = fmt::format(
       "/v1/messages?to={}&priority={}&ttl={}ms&relays={}&isolation={}&sign={}&channel={}"
       "&progress=true",
-      to.to_string(), name_of(options.priority), options.ttl.count(), options.relays,
-      options.isolation, options.sign, options.channel);
+      to, name_of(options.priority), options.ttl.count(), options.relays, options.isolation,
+      options.sign, options.channel);
   http::request<http::span_body<const char>> request(http::verb::post, target, 11);
   request.body() =
       beast::span<const char>(reinterpret_cast<const char*>(payload.data()), payload.size());

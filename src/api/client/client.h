@@ -37,6 +37,10 @@ class Client {
 
   /// Bytes that the destination has taken, and of how many.
   using OnProgress = std::function<void(std::size_t bytes_done, std::size_t bytes_all)>;
+  /// A request without a body that is answered by 204: `method` is POST or DELETE. Errors as above,
+  /// or what the node answered.
+  Status change(std::string_view method, std::string_view target) const;
+
   /// POST of something that lasts as long as this call, with a line when it is there: until the
   /// node ends it. Errors as above, or what the node answered.
   Status hold(std::string_view target, const std::function<void(std::string_view)>& on_line) const;
@@ -46,6 +50,9 @@ class Client {
   Status pipe(std::string_view target, int in, int out) const;
 
   /// POST /v1/messages: blocks until the outcome is known. `progress` runs in this call.
+  /// `to`: an id, or the name of a contact.
+  Result<Delivery> send(std::string_view to, Bytes payload, const SendOptions& options,
+                        const OnProgress& progress = {}) const;
   Result<Delivery> send(const NodeId& to, Bytes payload, const SendOptions& options,
                         const OnProgress& progress = {}) const;
 

@@ -114,6 +114,9 @@ class HttpSession {
   asio::awaitable<bool> send_body(HeaderParser& parser, bool lines, Sender send);
   asio::awaitable<bool> cancel(MessageId id);
   asio::awaitable<bool> acknowledge(const AcknowledgeMessage& request);
+  asio::awaitable<bool> open_receiver(const OpenReceiver& request);
+  asio::awaitable<bool> add_contact(const AddContact& request);
+  asio::awaitable<bool> remove_contact(const RemoveContact& request);
   asio::awaitable<bool> get_messages(GetMessages get);
   asio::awaitable<bool> get_page(const Page& page);
   asio::awaitable<bool> expose(const Expose& request);
@@ -193,9 +196,15 @@ asio::awaitable<bool> HttpSession::one_request() {
 
 asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parser) {
   if (const auto* post = std::get_if<PostMessage>(&request)) {
+    const auto to = hub_->node_named(post->to);
+    if (!to) {
+      keep_alive_ = keep_alive_ && parser.is_done();
+      co_return co_await answer(to.error());
+    }
     co_return co_await send_body(
-        parser, post->progress, [this, post](Buffer body, Completion done, Progress progress) {
-          return hub_->node.send(post->to, std::move(body), entry_.isolated(post->options),
+        parser, post->progress,
+        [this, post, to = *to](Buffer body, Completion done, Progress progress) {
+          return hub_->node.send(to, std::move(body), entry_.isolated(post->options),
                                  std::move(done), std::move(progress));
         });
   }
@@ -214,6 +223,11 @@ asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parse
   if (const auto* one = std::get_if<CancelMessage>(&request)) co_return co_await cancel(one->id);
   if (const auto* one = std::get_if<AcknowledgeMessage>(&request)) {
     co_return co_await acknowledge(*one);
+  }
+  if (const auto* one = std::get_if<OpenReceiver>(&request)) co_return co_await open_receiver(*one);
+  if (const auto* one = std::get_if<AddContact>(&request)) co_return co_await add_contact(*one);
+  if (const auto* one = std::get_if<RemoveContact>(&request)) {
+    co_return co_await remove_contact(*one);
   }
   if (const auto* get = std::get_if<GetMessages>(&request)) co_return co_await get_messages(*get);
   if (const auto* get = std::get_if<GetPage>(&request)) co_return co_await get_page(*get->page);
@@ -284,6 +298,29 @@ asio::awaitable<bool> HttpSession::cancel(MessageId id) {
 /// Of a message that another connection of the client has in hand.
 asio::awaitable<bool> HttpSession::acknowledge(const AcknowledgeMessage& request) {
   const Status done = hub_->acknowledge(request);
+  if (!done) co_return co_await answer(done.error());
+  co_return co_await answer(204, {}, {});
+}
+
+/// One that is open already is as good.
+asio::awaitable<bool> HttpSession::open_receiver(const OpenReceiver& request) {
+  const auto opened = hub_->node.open_receiver(request.options, {});
+  if (!opened && opened.error() != Errc::already_exists) co_return co_await answer(opened.error());
+  co_return co_await answer(204, {}, {});
+}
+
+asio::awaitable<bool> HttpSession::add_contact(const AddContact& request) {
+  const Status done = hub_->gateway == nullptr
+                          ? fail(Errc::unsupported, "this program keeps no contacts")
+                          : hub_->gateway->contacts().add(request.name, request.text);
+  if (!done) co_return co_await answer(done.error());
+  co_return co_await answer(204, {}, {});
+}
+
+asio::awaitable<bool> HttpSession::remove_contact(const RemoveContact& request) {
+  const Status done = hub_->gateway == nullptr
+                          ? fail(Errc::unsupported, "this program keeps no contacts")
+                          : hub_->gateway->contacts().remove(request.name);
   if (!done) co_return co_await answer(done.error());
   co_return co_await answer(204, {}, {});
 }

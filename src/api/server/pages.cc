@@ -182,6 +182,43 @@ std::string gateway_json(const gateway::Gateway* gateway) {
          "\n";
 }
 
+std::string receivers_json(const std::vector<ReceiverStatus>& receivers) {
+  json::array out;
+  for (const ReceiverStatus& r : receivers) {
+    json::array keepers;
+    for (const ReceiverStatus::Keeper& k : r.keepers) {
+      keepers.push_back(
+          json::object{{"id", text(k.id.to_string())},
+                       {"registered", k.registered},
+                       {"has_card", k.has_card},
+                       {"standbys", k.standbys},
+                       {"until", k.until == 0 ? json::value(nullptr) : json::value(k.until)}});
+    }
+    const bool invites = !r.invitation.places.empty();
+    out.push_back(json::object{
+        {"name", text(r.name)},
+        {"id", text(r.id.to_string())},
+        {"hidden", r.hidden},
+        {"keepers", std::move(keepers)},
+        {"conversations", r.conversations},
+        {"invitation", invites ? json::value(text(r.invitation.to_string())) : nullptr}});
+  }
+  return json::serialize(json::object{{"receivers", std::move(out)}}) + "\n";
+}
+
+std::string contacts_json(const gateway::Gateway* gateway) {
+  json::array out;
+  if (gateway != nullptr) {
+    for (const gateway::ContactBook::Row& row : gateway->contacts().rows()) {
+      out.push_back(json::object{{"name", text(row.name)},
+                                 {"id", text(row.id.to_string())},
+                                 {"receiver", row.receiver},
+                                 {"configured", row.configured}});
+    }
+  }
+  return json::serialize(json::object{{"contacts", std::move(out)}}) + "\n";
+}
+
 // ---- Asking -------------------------------------------------------------------------------------
 
 using Text = asio::awaitable<std::optional<std::string>>;
@@ -229,6 +266,12 @@ Text nodes(Hub& hub, const bool&) { co_return nodes_json(hub.node.nodes()); }
 
 Text gateway_page(Hub& hub, const bool&) { co_return gateway_json(hub.gateway); }
 
+Text receivers(Hub& hub, const bool& ended) {
+  return written(hub.node.receivers(), ended, receivers_json);
+}
+
+Text contacts(Hub& hub, const bool&) { co_return contacts_json(hub.gateway); }
+
 Text samples(Hub& hub, const bool& ended, std::string (*text)(std::vector<MetricSample>)) {
   return written(hub.node.metrics(), ended, [&hub, text](std::vector<MetricSample>& all) {
     telemetry::Page own;
@@ -254,6 +297,8 @@ constexpr Page kPages[] = {
     {"/v1/pipes", "application/json", pipes},
     {"/v1/nodes", "application/json", nodes},
     {"/v1/gateway", "application/json", gateway_page},
+    {"/v1/receivers", "application/json", receivers},
+    {"/v1/contacts", "application/json", contacts},
     {"/metrics", "text/plain; version=0.0.4", prometheus},
 };
 

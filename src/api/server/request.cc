@@ -82,7 +82,7 @@ Status delay(std::optional<std::chrono::milliseconds>& out, Text text) {
 /// An id or the form of a name; whose it is, the gateway knows.
 Status node(std::string& out, Text text) {
   if (!NodeId::parse(text) && !config::is_service_name(text)) {
-    return fail(Errc::malformed, "must be the 52-character id of a node, or a name of one");
+    return fail(Errc::malformed, "must be a 52-character id, or the name of a contact");
   }
   out = text;
   return {};
@@ -118,7 +118,7 @@ struct Parameter {
 constexpr bool kRequired = true;
 
 constexpr Parameter<PostMessage> kPostMessage[] = {
-    {"to", [](PostMessage& r, Text t) { return assign(r.to, NodeId::parse(t)); }, kRequired},
+    {"to", [](PostMessage& r, Text t) { return node(r.to, t); }, kRequired},
     {"priority",
      [](PostMessage& r, Text t) { return assign(r.options.priority, parse_priority(t)); }},
     {"ttl", [](PostMessage& r, Text t) { return assign(r.options.ttl, parse_ttl(t)); }},
@@ -182,6 +182,24 @@ Status grace(std::chrono::milliseconds& out, Text text) {
 
 constexpr Parameter<Drain> kDrain[] = {
     {"grace", [](Drain& r, Text t) { return grace(r.grace, t); }},
+};
+
+constexpr Parameter<OpenReceiver> kOpenReceiver[] = {
+    {"name", [](OpenReceiver& r, Text t) { return service_name(r.options.name, t); }, kRequired},
+    {"hidden", [](OpenReceiver& r, Text t) { return truth(r.options.hidden, t); }},
+    {"keepers",
+     [](OpenReceiver& r, Text t) { return number(r.options.keepers, t, 1, kKeepersMax); }},
+};
+
+/// What it is, the book of contacts says.
+Status contact_text(std::string& out, Text text) {
+  out = text;
+  return {};
+}
+
+constexpr Parameter<AddContact> kAddContact[] = {
+    {"name", [](AddContact& r, Text t) { return service_name(r.name, t); }, kRequired},
+    {"text", [](AddContact& r, Text t) { return contact_text(r.text, t); }, kRequired},
 };
 
 template <class R>
@@ -267,6 +285,14 @@ Parsed cancel_message(Text segment, Text query) {
   return bare(CancelMessage{*id}, query);
 }
 
+Parsed remove_contact(Text segment, Text query) {
+  RemoveContact out;
+  if (const Status fits = service_name(out.name, segment); !fits) {
+    return malformed("the name of a contact " + fits.error().detail);
+  }
+  return bare(std::move(out), query);
+}
+
 struct Route {
   std::string_view method;
   std::string_view path;  // its last segment may be a {name}: any text
@@ -296,6 +322,9 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/forwards", with<kForward>},
     {"POST", "/v1/reload", reload},
     {"POST", "/v1/drain", with<kDrain>},
+    {"POST", "/v1/receivers", with<kOpenReceiver>},
+    {"POST", "/v1/contacts", with<kAddContact>},
+    {"DELETE", "/v1/contacts/{name}", remove_contact},
 };
 
 }  // namespace

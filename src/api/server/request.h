@@ -9,6 +9,7 @@
 
 #include <qudag/message.h>
 #include <qudag/pipe.h>
+#include <qudag/receiver.h>
 
 #include <cstdint>
 #include <optional>
@@ -20,9 +21,9 @@ namespace qudag::api {
 
 struct Page;
 
-/// POST /v1/messages?to=ID&priority=&ttl=&relays=&isolation=&sign=&channel=&progress=
+/// POST /v1/messages?to=ID|NAME&priority=&ttl=&relays=&isolation=&sign=&channel=&progress=
 struct PostMessage {
-  NodeId to;
+  std::string to;  ///< an id, or has the form of a name
   SendOptions options;
   bool progress = false;  ///< answer with JSON lines: progress records, then the outcome
 };
@@ -86,14 +87,31 @@ struct Drain {
   std::chrono::milliseconds grace = std::chrono::minutes(10);
 };
 
+/// POST /v1/receivers?name=&hidden=&keepers=: there is one of that name from then on.
+struct OpenReceiver {
+  ReceiverOptions options;
+};
+
+/// POST /v1/contacts?name=&text=
+struct AddContact {
+  std::string name;
+  std::string text;  ///< an invitation or an id
+};
+
+/// DELETE /v1/contacts/{name}
+struct RemoveContact {
+  std::string name;
+};
+
 /// GET /v1/stream with a WebSocket upgrade
 struct OpenStream {};
 
 /// First those that are over when they are answered; the others last until the client goes.
 using Request = std::variant<PostMessage, PostReply, CancelMessage, AcknowledgeMessage, GetPage,
-                             GetMessages, OpenStream, OpenPipe, Expose, Forward, Reload, Drain>;
-inline constexpr std::string_view kAnsweredRequests[] = {"send", "reply", "cancel", "acknowledge",
-                                                         "page"};
+                             OpenReceiver, AddContact, RemoveContact, GetMessages, OpenStream,
+                             OpenPipe, Expose, Forward, Reload, Drain>;
+inline constexpr std::string_view kAnsweredRequests[] = {
+    "send", "reply", "cancel", "acknowledge", "page", "receiver", "contact", "forget"};
 
 /// An error and the HTTP status that it is answered with.
 struct RequestError {

@@ -92,8 +92,7 @@ Result<NodeId> Hub::node_named(std::string_view text) const {
   }
   const auto known = gateway->node_named(text);
   if (!known) {
-    return fail(Errc::not_found,
-                "no node has this name in the configuration of this one ([names])");
+    return fail(Errc::not_found, "there is no contact of this name; qudag contact list shows all");
   }
   return *known;
 }
