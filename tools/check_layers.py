@@ -79,7 +79,13 @@ INNER = {
         "": ["gossip", "pipe", "protection", "seam"],
     },
     "message": {"known": [], "pipe": ["", "known"], "": ["known", "pipe"]},
-    "node": {"process": [], "inbox": [], "": ["inbox", "process"], "open": ["", "inbox"]},
+    "node": {
+        "process": [],
+        "inbox": [],
+        "letters": [],
+        "": ["inbox", "letters", "process"],
+        "open": ["", "inbox", "letters"],
+    },
     "api": {
         "records": [],
         "socket": [],

@@ -17,9 +17,9 @@ void add_scenarios(CLI::App& app, Command& chosen) {
   auto args = std::make_shared<BenchArgs>();
   app.add_option("scenario", args->scenario,
                  "What to measure; docs/internals/measuring.md describes each")
-      ->check(
-          CLI::IsMember({"all", "limit", "direct", "onion", "api", "circuit", "relay", "idle",
-                         "alloc", "features", "priorities", "shards", "paths", "overload", "soak"}))
+      ->check(CLI::IsMember({"all", "limit", "direct", "onion", "api", "circuit", "relay", "idle",
+                             "alloc", "features", "priorities", "shards", "paths", "letters",
+                             "overload", "soak"}))
       ->capture_default_str();
   app.add_option("--runs", args->runs, "Runs after one warm-up")
       ->check(CLI::Range(1u, 100u))

@@ -28,7 +28,7 @@ inline constexpr std::size_t kDroppedBytesMax = 8 << 20;
 /// Words of the keeper that a peer does not read; then its circuit ends.
 inline constexpr std::size_t kUnreadBytesMax = 64 * 1024;
 /// How long a registration is good without its control circuit: until then callers hear `away`.
-inline constexpr std::chrono::seconds kAwayMax = std::chrono::hours(24);
+inline constexpr std::chrono::seconds kAwayMax = std::chrono::hours(14 * 24);
 
 /// What an end of a circuit at a keeper takes here, besides the circuit.
 inline constexpr std::size_t kEndBytes = 768;
@@ -40,5 +40,11 @@ inline constexpr std::uint64_t kBuildsBurst = 8;
 inline constexpr std::chrono::seconds kBuildEvery{5};
 inline constexpr std::size_t kTunnelsMax = 64;  // of one receiver; then DECLINE
 inline constexpr std::size_t kHailsSeenMax = 262'144;
+/// Messages of letters that are with the application at a time, of one receiver; others wait.
+inline constexpr std::size_t kLetterMessagesMax = 64;
+
+// A caller.
+/// Deposits of a shard that are under way: 262 KB each. Then the message waits.
+inline constexpr std::size_t kDepositsMax = 16;
 
 }  // namespace qudag::keeper

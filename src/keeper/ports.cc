@@ -70,7 +70,8 @@ circuit::CircuitId Ports::inner(circuit::CircuitId circuit) const {
 
 void Ports::erase(Line& line) {
   deadlines_.remove(line);
-  if (line.host == nullptr) calls_.erase(line.circuit.value);
+  if (line.deposits) --deposits_;
+  if (line.host == nullptr && line.letters == nullptr) calls_.erase(line.circuit.value);
   lines_.erase(line.tunnel.value);
 }
 
@@ -125,23 +126,29 @@ Result<circuit::CircuitId> Ports::build(std::span<const onion::RouteHop> route, 
                                         Now now, Bytes rider) {
   const KnownCardPtr known = route.size() < 2 ? nullptr : cards_->find(route.back().id);
   if (known == nullptr) return plain_.build(route, priority, now, rider);
-  return call(*known, route, priority, rider, now);
+  return call(*known, route, priority, rider, Keep::no, now);
 }
 
 Result<circuit::CircuitId> Ports::call(const KnownCard& known,
                                        std::span<const onion::RouteHop> route, Priority priority,
-                                       Bytes frames, Now now) {
+                                       Bytes frames, Keep keep, Now now) {
   const auto to_keeper = route.first(route.size() - 1);
   const auto& places = known.card.places;
   const auto place = std::ranges::find(places, to_keeper.back().id, &Card::Place::keeper);
   if (place == places.end()) return fail(Errc::unknown_destination, "another card came meanwhile");
   Hail hail;
+  // Another keeper may know where the receiver is: only the last one is to keep it.
+  const bool last = cards_->is_last(known.card.receiver, place->keeper, now);
+  const bool kept = keep == Keep::if_away && last;
   auto call =
       make_hail({.receiver = known.card.receiver, .inbox = place->inbox}, *route.back().onion_key,
-                {.cipher = cipher_, .expiry_minutes = hail_expiry(now.unix_seconds)}, frames, hail);
+                {.kind = kept ? HailKind::either : HailKind::live,
+                 .cipher = cipher_,
+                 .expiry_minutes = hail_expiry(now.unix_seconds)},
+                frames, hail);
   if (!call) return std::unexpected(call.error());
   std::array<std::byte, onion::kRiderBytes> join;
-  write_rider(wire::JoinFrame{.inbox = place->inbox, .hail = hail}, join);
+  write_rider(wire::JoinFrame{.inbox = place->inbox, .store = kept, .hail = hail}, join);
   auto circuit = ends_.build(*this, to_keeper, priority, join, now);
   if (!circuit) return circuit;
   ++stats_.calls;
@@ -152,6 +159,7 @@ Result<circuit::CircuitId> Ports::call(const KnownCard& known,
   line->receiver = known.card.receiver;
   line->keeper = place->keeper;
   line->hops = route.size();
+  line->last = last;
   line->call = std::move(*call);
   line->asked = now.mono;
   deadlines_.set(*line, now.mono + kAnswerMax);
@@ -161,9 +169,11 @@ Result<circuit::CircuitId> Ports::call(const KnownCard& known,
   return tunnel;
 }
 
-void Ports::on_built(circuit::CircuitId circuit, Duration, Now) {
+void Ports::on_built(circuit::CircuitId circuit, Duration, Now now) {
   Line* line = line_of(circuit);
-  if (line != nullptr) line->state = after(line->state, CallEvent::built).value_or(line->state);
+  if (line == nullptr) return;
+  line->state = after(line->state, CallEvent::built).value_or(line->state);
+  if (line->deposits) send_pieces(*line, now);
 }
 
 std::size_t Ports::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {
@@ -200,7 +210,12 @@ bool Ports::on_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame,
   if (const auto* joined = std::get_if<wire::JoinedFrame>(&frame)) {
     return on_joined(*line, *joined, now);
   }
-  if (const auto* no = std::get_if<wire::NoFrame>(&frame)) return on_no(*line, *no, now);
+  if (const auto* no = std::get_if<wire::NoFrame>(&frame)) {
+    return !line->deposits && on_no(*line, *no, now);
+  }
+  if (const auto* stored = std::get_if<wire::StoredFrame>(&frame)) {
+    return on_stored(*line, *stored, now);
+  }
   if (std::holds_alternative<wire::PartFrame>(frame) && after(line->state, CallEvent::part)) {
     end_call(*line, {Errc::circuit_failed, "the conversation has ended"}, SIZE_MAX, now);
   }
@@ -209,7 +224,7 @@ bool Ports::on_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame,
 
 bool Ports::on_joined(Line& line, const wire::JoinedFrame& frame, Now now) {
   const auto next = after(line.state, CallEvent::joined);
-  if (!next) return false;
+  if (!next || line.deposits) return false;
   line.state = *next;
   deadlines_.remove(line);
   Answer answer;
@@ -230,8 +245,13 @@ bool Ports::on_joined(Line& line, const wire::JoinedFrame& frame, Now now) {
 
 bool Ports::on_no(Line& line, const wire::NoFrame& frame, Now now) {
   if (!after(line.state, CallEvent::no)) return false;
+  if (note_kept(line, frame.reason, now)) return false;
   ++stats_.calls_refused;
   cards_->failed(line.receiver, line.keeper, now);
+  if (frame.reason == wire::NoReason::away && line.last) {
+    end_call(line, {Errc::away, "all its keepers say so"}, SIZE_MAX, now);
+    return false;
+  }
   end_call(line, error_of(frame.reason), line.hops - 1, now);
   return false;
 }
@@ -247,7 +267,8 @@ void Ports::end_call(Line& line, const Error& why, std::size_t failed_hop, Now n
 }
 
 void Ports::on_sendable(circuit::CircuitId circuit, Now now) {
-  const Line* line = line_of(circuit);
+  Line* line = line_of(circuit);
+  if (line != nullptr && line->deposits) return send_pieces(*line, now);
   if (line != nullptr && line->keys) above_->on_sendable(line->tunnel, now);
 }
 
@@ -266,6 +287,7 @@ void Ports::on_ended(circuit::CircuitId circuit, const Error& why, Now now) {
 }
 
 void Ports::on_time(Now now) {
+  tell_letter_answers(now);
   while (deadlines_.earliest() <= now.mono) {
     Line& late = *deadlines_.first();
     cards_->failed(late.receiver, late.keeper, now);
@@ -292,7 +314,7 @@ memory::Block Ports::payload_block_of(circuit::CircuitId circuit, Priority prior
 
 std::optional<NodeId> Ports::receiver_of(circuit::CircuitId circuit) const {
   const Line* line = is_tunnel(circuit) ? find(circuit) : nullptr;
-  if (line == nullptr || line->host == nullptr) return std::nullopt;
+  if (line == nullptr || (line->host == nullptr && line->letters == nullptr)) return std::nullopt;
   return line->receiver;
 }
 
@@ -303,12 +325,14 @@ bool Ports::has_left(circuit::CircuitId circuit) const { return plain_.has_left(
 std::size_t Ports::sendable(circuit::CircuitId circuit) const {
   if (!is_tunnel(circuit)) return plain_.sendable(circuit);
   const Line* line = find(circuit);
+  if (line != nullptr && line->letters != nullptr) return line->answered ? 0 : 1;
   return line == nullptr || !line->keys ? 0 : plain_.sendable(line->circuit);
 }
 
 void Ports::send(circuit::CircuitId circuit, memory::Block payload, Now now) {
   if (!is_tunnel(circuit)) return plain_.send(circuit, std::move(payload), now);
   Line* line = find(circuit);
+  if (line != nullptr && line->letters != nullptr) return read_answers(*line, payload.bytes());
   if (line == nullptr || !line->keys) return;
   payload.prepend(kTunnelHeaderBytes);
   line->keys->seal(payload.bytes());
@@ -330,6 +354,7 @@ void Ports::close(circuit::CircuitId circuit, How how, Now now) {
   if (is_tunnel(circuit)) {
     Line* line = find(circuit);
     if (line == nullptr) return;
+    if (line->letters != nullptr) return answer_letter(*line, wire::AckStatus::refused_queue);
     const circuit::CircuitId carries = line->circuit;
     TunnelHost* const host = line->host;
     erase(*line);

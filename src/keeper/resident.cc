@@ -21,7 +21,9 @@ constexpr Duration kFirstRetry = 1s, kLongestRetry = 60s;
 constexpr Duration kAnswerMax = 25s;
 constexpr Duration kControlPing = 60s, kStandbyPing = 240s;
 constexpr Duration kStandbyAge = 12h;
-constexpr Duration kKeyAge = 24h, kKeyKept = 48h;
+constexpr Duration kKeyAge = 24h;
+/// Hails are opened with keys of two days, letters with those of all the time that they may lie.
+constexpr Duration kHailKey = 48h, kKeyKept = 8 * 24h;
 constexpr Duration kPeakTime = 10min;
 // A keeper that is lost so often in so long, or away for so long, is replaced: one a day.
 constexpr std::size_t kLostMax = 3;
@@ -46,7 +48,8 @@ Resident::Resident(Setup setup, const Parts& parts, crypto::KemKeyPair key, Now 
       parts_(parts),
       seen_(kHailsSeenMax),
       builds_(1, kBuildsBurst * kBuildCost, now.mono),
-      peak_at_(now.mono) {
+      peak_at_(now.mono),
+      intake_(setup_.id, parts.ports, parts.seen) {
   parts_.rng.fill(master_.span());
   keys_.push_front({std::move(key), now.mono});
 }
@@ -75,7 +78,9 @@ Resident::Place Resident::find(circuit::CircuitId circuit) {
 // ---- time ---------------------------------------------------------------------------------------
 
 void Resident::on_time(Now now) {
-  if (closed_ || now.mono < look_at_) return;
+  if (closed_) return;
+  intake_.on_time(now);
+  if (now.mono < look_at_) return;
   look_at_ = now.mono + kLookEvery;
   if (now.mono - keys_.front().made >= kKeyAge) {
     if (auto key = crypto::KemKeyPair::generate()) {
@@ -88,6 +93,7 @@ void Resident::on_time(Now now) {
     peak_before_ = std::exchange(peak_, tunnels_);
     peak_at_ = now.mono;
   }
+  end_left(now);
   replace_lost(now);
   fill_posts(now);
   // Who can be called now comes first: a keeper that is gone does not use up its builds.
@@ -98,19 +104,23 @@ void Resident::on_time(Now now) {
   }
 }
 
-TimePoint Resident::next_deadline() const { return closed_ ? kNever : look_at_; }
+TimePoint Resident::next_deadline() const {
+  if (closed_) return kNever;
+  return intake_.due() ? TimePoint::min() : look_at_;
+}
 
 void Resident::fill_posts(Now now) {
   const std::size_t most =
       setup_.at.empty() ? std::min(setup_.keepers, kKeepersMax) : setup_.at.size();
-  while (posts_.size() < most) {
+  while (std::ranges::count_if(posts_, [](const Post& post) { return !post.left(); }) <
+         static_cast<std::ptrdiff_t>(most)) {
     std::optional<NodeId> keeper;
     if (setup_.at.empty()) {
       std::vector<NodeId> others;
       for (const Post& post : posts_) others.push_back(post.keeper);
       keeper = parts_.ways.draw_keeper(others, now);
     } else {
-      keeper = setup_.at[posts_.size()];
+      keeper = setup_.at[posts_.size()];  // these are never replaced
     }
     if (!keeper) return;
     Post& post = posts_.emplace_back();
@@ -132,6 +142,7 @@ void Resident::replace_lost(Now now) {
   if (!setup_.at.empty()) return;
   if (replaced_any_ && now.mono - replaced_at_ < kReplaceEvery) return;
   for (auto at = posts_.begin(); at != posts_.end(); ++at) {
+    if (at->left()) continue;
     while (!at->lost.empty() && now.mono - at->lost.front() >= kLostIn) at->lost.pop_front();
     const bool away =
         at->state != ControlState::registered && now.mono - at->away_since >= kAwayFor;
@@ -140,8 +151,7 @@ void Resident::replace_lost(Now now) {
     std::vector<NodeId> others;
     for (const Post& post : posts_) others.push_back(post.keeper);
     if (!parts_.ways.draw_keeper(others, now)) return;
-    drop(*at, now);
-    posts_.erase(at);
+    leave_post(*at, now);
     replaced_any_ = true;
     replaced_at_ = now.mono;
     ++stats_.replaced;
@@ -167,6 +177,8 @@ void Resident::look_after(Post& post, Now now) {
       break;
   }
   keep_signs_of_life(post, now);
+  fetch_again(post, now);
+  if (post.state != ControlState::registered || post.left()) return;
   std::size_t normal = 0, low = 0;
   for (const auto& [id, standby] : post.standbys) {
     if (!standby.worn) ++(standby.priority == Priority::low ? low : normal);
@@ -345,6 +357,7 @@ void Resident::on_sendable(circuit::CircuitId circuit, Now now) {
 
 void Resident::close(Now now) {
   closed_ = true;
+  intake_.close(now);
   for (Post& post : posts_) drop(post, now);
   posts_.clear();
 }
@@ -402,6 +415,12 @@ bool Resident::on_control_frame(circuit::CircuitId circuit, const wire::KeeperFr
     look_after(post, now);
     return bool(find(circuit));
   }
+  if (const auto* letter = std::get_if<wire::LetterFrame>(&frame)) {
+    return step(post.state, ControlEvent::letter) && on_letter(post, *letter);
+  }
+  if (const auto* piece = std::get_if<wire::PieceFrame>(&frame)) {
+    return step(post.state, ControlEvent::letter) && on_letter_piece(circuit, *piece, now);
+  }
   if (std::holds_alternative<wire::KeeperPong>(frame)) {
     if (post.pong_by == kNever) return false;  // unasked
     post.pong_by = kNever;
@@ -422,7 +441,8 @@ bool Resident::on_registered(Post& post, const wire::RegisteredFrame& frame, Now
   post.ping_at = now.mono + about(kControlPing);
   const circuit::CircuitId control = post.control;
   look_after(post, now);
-  if (!std::exchange(post.listed, true)) tell_card();
+  if (!std::exchange(post.listed, true) && !post.left()) tell_card();
+  if (find(control)) fetch_letters(post, now);
   return bool(find(control));
 }
 
@@ -430,7 +450,8 @@ bool Resident::on_registered(Post& post, const wire::RegisteredFrame& frame, Now
 void Resident::tell_card() {
   Card card{.receiver = setup_.id, .places = {}, .inbox_key = keys_.front().pair.public_bytes()};
   for (const Post& post : posts_) {
-    if (post.listed) card.places.push_back({.keeper = post.keeper, .inbox = post.inbox});
+    if (post.listed && !post.left())
+      card.places.push_back({.keeper = post.keeper, .inbox = post.inbox});
   }
   if (card.places.empty() || card == told_) return;
   told_ = card;
@@ -461,14 +482,16 @@ bool Resident::on_offer(circuit::CircuitId circuit, const wire::OfferFrame& fram
   Secret<kHailBytes> hail;
   std::ranges::copy(frame.hail, hail.span().begin());
   std::vector<const crypto::KemKeyPair*> keys;
-  for (const InboxKey& key : keys_) keys.push_back(&key.pair);
+  for (const InboxKey& key : keys_) {
+    if (now.mono - key.made < kHailKey) keys.push_back(&key.pair);
+  }
   auto hailed = open_hail({.receiver = setup_.id, .inbox = post.inbox}, keys, seen_,
                           now.unix_seconds, hail.span());
   if (!hailed) {
     if (hailed.error() == Errc::replayed) ++stats_.replayed;
     return decline(circuit, standby, now);
   }
-  if (hailed->fields().kind != HailKind::live) return decline(circuit, standby, now);
+  if (hailed->fields().kind == HailKind::letter) return decline(circuit, standby, now);
   const Bytes frames = hailed->frames();
   Answer answer;
   auto keys_of = accept_hail(std::move(*hailed), {}, answer);

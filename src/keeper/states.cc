@@ -22,18 +22,21 @@ constexpr Table<EndState, kEndStates, kEndEvents> ends() {
   using enum EndState;
   // clang-format off
   return {{
-      // REGISTER  REVOKE   STANDBY  JOIN     ACCEPT   DECLINE  PART    PING     payload  offer    answered refused  other_ended
-      {control,    nope,    idle,    waiting, nope,    nope,    nope,   nope,    nope,    nope,    nope,    nope,    nope},     // fresh
-      {control,    control, nope,    nope,    nope,    nope,    nope,   control, nope,    nope,    nope,    nope,    nope},     // control
-      {nope,       nope,    nope,    nope,    nope,    nope,    nope,   idle,    nope,    offered, nope,    nope,    nope},     // idle
-      {nope,       nope,    nope,    nope,    spliced, idle,    nope,   offered, nope,    nope,    nope,    nope,    nope},     // offered
-      {nope,       nope,    nope,    nope,    nope,    nope,    parted, nope,    spliced, nope,    nope,    nope,    parting},  // spliced
-      {nope,       nope,    nope,    nope,    nope,    nope,    parted, nope,    parting, nope,    nope,    nope,    nope},     // parting
-      {nope,       nope,    idle,    nope,    nope,    nope,    nope,   nope,    nope,    nope,    nope,    nope,    nope},     // parted
-      {nope,       nope,    nope,    waiting, nope,    nope,    nope,   caller,  nope,    nope,    nope,    nope,    nope},     // caller
-      {nope,       nope,    nope,    nope,    nope,    nope,    caller, nope,    nope,    nope,    joined,  caller,  nope},     // waiting
-      {nope,       nope,    nope,    nope,    nope,    nope,    caller, nope,    joined,  nope,    nope,    nope,    leaving},  // joined
-      {nope,       nope,    nope,    nope,    nope,    nope,    caller, nope,    leaving, nope,    nope,    nope,    nope},     // leaving
+      // REGISTER  REVOKE   STANDBY  JOIN     ACCEPT   DECLINE  PART    PING     payload  FETCH    TAKEN    DEPOSIT     PIECE       offer    answered refused  other_ended kept
+      {control,    nope,    idle,    waiting, nope,    nope,    nope,    nope,    nope,    nope,    nope,    depositing, nope,       nope,    nope,    nope,    nope,     nope},// fresh
+      {control,    control, nope,    nope,    nope,    nope,    nope,    control, nope,    control, control, nope,       nope,       nope,    nope,    nope,    nope,     nope},// control
+      {nope,       nope,    nope,    nope,    nope,    nope,    nope,    idle,    nope,    nope,    nope,    nope,       nope,       offered, nope,    nope,    nope,     nope},// idle
+      {nope,       nope,    nope,    nope,    spliced, idle,    nope,    offered, nope,    nope,    nope,    nope,       nope,       nope,    nope,    nope,    nope,     nope},// offered
+      {nope,       nope,    nope,    nope,    nope,    nope,    parted,  nope,    spliced, nope,    nope,    nope,       nope,       nope,    nope,    nope,    parting,  nope},// spliced
+      {nope,       nope,    nope,    nope,    nope,    nope,    parted,  nope,    parting, nope,    nope,    nope,       nope,       nope,    nope,    nope,    nope,     nope},// parting
+      {nope,       nope,    idle,    nope,    nope,    nope,    nope,    nope,    nope,    nope,    nope,    nope,       nope,       nope,    nope,    nope,    nope,     nope},// parted
+      {nope,       nope,    nope,    waiting, nope,    nope,    nope,    caller,  nope,    nope,    nope,    depositing, nope,       nope,    nope,    nope,    nope,     nope},// caller
+      {nope,       nope,    nope,    nope,    nope,    nope,    caller,  nope,    nope,    nope,    nope,    nope,       nope,       nope,    joined,  caller,  nope,     storing},// waiting
+      {nope,       nope,    nope,    nope,    nope,    nope,    caller,  nope,    joined,  nope,    nope,    nope,       nope,       nope,    nope,    nope,    leaving,  nope},// joined
+      {nope,       nope,    nope,    nope,    nope,    nope,    caller,  nope,    leaving, nope,    nope,    nope,       nope,       nope,    nope,    nope,    nope,     nope},// leaving
+      {nope,       nope,    nope,    nope,    nope,    nope,    nope,    nope,    nope,    nope,    nope,    nope,       depositing, nope,    nope,    turned,  nope,     storing},// depositing
+      {nope,       nope,    nope,    nope,    nope,    nope,    caller,  nope,    nope,    nope,    nope,    nope,       nope,       nope,    nope,    caller,  nope,     nope},// storing
+      {nope,       nope,    nope,    nope,    nope,    nope,    nope,    nope,    nope,    nope,    nope,    nope,       turned,     nope,    nope,    nope,    nope,     nope},// turned
   }};
   // clang-format on
 }
@@ -55,12 +58,12 @@ constexpr Table<ControlState, kControlStates, kControlEvents> controls() {
   using enum ControlState;
   // clang-format off
   return {{
-      // build   built        registered  knock       pong        ended  retry
-      {building, nope,        nope,       nope,       nope,       nope,  nope},  // none
-      {nope,     registering, nope,       nope,       nope,       lost,  nope},  // building
-      {nope,     nope,        registered, nope,       nope,       lost,  nope},  // registering
-      {nope,     nope,        registered, registered, registered, lost,  nope},  // registered
-      {nope,     nope,        nope,       nope,       nope,       nope,  ControlState::none},  // lost
+      // build   built        registered  knock       letter      pong        ended  retry
+      {building, nope,        nope,       nope,       nope,       nope,       nope,  nope},  // none
+      {nope,     registering, nope,       nope,       nope,       nope,       lost,  nope},  // building
+      {nope,     nope,        registered, nope,       nope,       nope,       lost,  nope},  // registering
+      {nope,     nope,        registered, registered, registered, registered, lost,  nope},  // registered
+      {nope,     nope,        nope,       nope,       nope,       nope,       nope,  ControlState::none},  // lost
   }};
   // clang-format on
 }
@@ -69,12 +72,12 @@ constexpr Table<CallState, kCallStates, kCallEvents> calls() {
   using enum CallState;
   // clang-format off
   return {{
-      // built  joined  no     payload  part   pong     join     leave
-      {waiting, nope,   nope,  nope,    nope,  nope,    nope,    nope},     // building
-      {nope,    joined, over,  nope,    nope,  nope,    nope,    nope},     // waiting
-      {nope,    nope,   nope,  joined,  over,  nope,    nope,    parting},  // joined
-      {nope,    nope,   nope,  parting, over,  nope,    nope,    nope},     // parting
-      {nope,    nope,   nope,  nope,    nope,  over,    waiting, nope},     // over
+      // built  joined  no     payload  part   pong     stored  join     leave
+      {waiting, nope,   nope,  nope,    nope,  nope,    nope,   nope,    nope},     // building
+      {nope,    joined, over,  nope,    nope,  nope,    over,   nope,    nope},     // waiting
+      {nope,    nope,   nope,  joined,  over,  nope,    nope,   nope,    parting},  // joined
+      {nope,    nope,   nope,  parting, over,  nope,    nope,   nope,    nope},     // parting
+      {nope,    nope,   nope,  nope,    nope,  over,    nope,   waiting, nope},     // over
   }};
   // clang-format on
 }
@@ -113,7 +116,11 @@ Duration time_in(EndState state) {
     case EndState::parted:
     case EndState::caller:
     case EndState::leaving:
+    case EndState::turned:
+    case EndState::storing:  // its own clock: a disk that answers nothing
       return 30s;
+    case EndState::depositing:
+      return 60s;
     case EndState::spliced:
     case EndState::joined:
       break;
@@ -124,7 +131,8 @@ Duration time_in(EndState state) {
 std::string_view name_of(EndState state) {
   constexpr std::string_view kNames[kEndStates] = {"fresh",   "control", "idle",   "offered",
                                                    "spliced", "parting", "parted", "caller",
-                                                   "waiting", "joined",  "leaving"};
+                                                   "waiting", "joined",  "leaving", "depositing",
+                                                   "storing", "turned"};
   return kNames[at(state)];
 }
 std::string_view name_of(StandbyState state) {

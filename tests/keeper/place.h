@@ -105,6 +105,7 @@ class Peer final : public Owner {
     };
     if (auto* offer = std::get_if<wire::OfferFrame>(&frame)) copy(offer->hail);
     if (auto* joined = std::get_if<wire::JoinedFrame>(&frame)) copy(joined->answer);
+    if (auto* piece = std::get_if<wire::PieceFrame>(&frame)) copy(piece->bytes);
     if (std::holds_alternative<wire::PartFrame>(frame)) in_order[circuit].push_back('P');
     said[circuit].push_back(frame);
   }
@@ -114,7 +115,9 @@ class Peer final : public Owner {
 /// The network: callers, a relay each way, a keeper of `shards`, a receiver.
 class Place {
  public:
-  explicit Place(unsigned shards = 1, KeeperBounds bounds = {}) {
+  explicit Place(unsigned shards = 1, KeeperBounds bounds = {},
+                 std::shared_ptr<LetterRoom> room = nullptr)
+      : letters(std::move(room)) {
     net.add();  // the caller
     net.add();  // the relay
     net.add();  // the receiver
@@ -123,6 +126,7 @@ class Place {
       if (i == 0) {
         keeper_id = node.id;
         registry = std::make_shared<Registry>(keeper_id, bounds, rng);
+        if (letters) registry->attach(letters);
       }
       shard_.push_back(std::make_unique<Shard>(*this, node, i));
     }
@@ -142,7 +146,8 @@ class Place {
                          if (place.mailbox_full) return false;
                          place.mail.emplace_back(to, std::move(task));
                          return true;
-                       }}),
+                       },
+                   .letters = place.letters}),
           ends(its.circuits, &service),
           node(its) {
       node.circuits.set_events(ends, circuit::EndKind::keeper);
@@ -212,6 +217,7 @@ class Place {
   circuit::test::Net net;
   circuit::test::SeededRng rng{5};
   NodeId keeper_id;
+  std::shared_ptr<LetterRoom> letters;  // null: none are kept
   std::shared_ptr<Registry> registry;
   bool mailbox_full = false;
   std::deque<std::pair<unsigned, std::function<void(Service&, Now)>>> mail;

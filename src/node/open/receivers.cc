@@ -32,6 +32,7 @@ Result<NodeId> Node::Impl::open_receiver(ReceiverOptions options, CardHandler on
     }
     if (receivers_.size() >= kReceiversMax) return fail(Errc::refused_queue_full, "receivers");
     receivers_.emplace(receiver, shard);
+    open_taken_letters();
   }
   // A task can be copied, a handler only moved. Owners: the task, then the receiver.
   auto setup = std::make_shared<keeper::Resident::Setup>(keeper::Resident::Setup{
