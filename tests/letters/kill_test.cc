@@ -54,7 +54,7 @@ struct Said {
 
 TEST(LettersKilled, WhatWasSaidToBeStoredIsThere) {
   const Scratch scratch;
-  const std::uint64_t kills = number_from("QUDAG_KILLS", 25);
+  const std::uint64_t kills = number_from("QUDAG_KILLS", 12);
   std::mt19937_64 random(number_from("QUDAG_SEED", 1));
   std::size_t stored = 0, gone = 0, changed = 0;
   for (std::uint64_t life = 1; life <= kills; ++life) {

@@ -40,7 +40,12 @@ Status Node::Impl::open_letters(unsigned shards) {
                                             .inboxes = keeper::KeeperBounds{}.inboxes,
                                             .clock = runtime::system_now},
                                            *letter_room_, log_);
-  if (!records) return std::unexpected(records.error());
+  if (!records) {  // a disk that cannot be written: the node runs without
+    log_.warn("letters: none are kept: {}", records.error().message());
+    letter_room_.reset();
+    letters_memory_.reset();
+    return {};
+  }
   letters_ = std::move(*records);
   letter_room_->attach(*letters_, [this](unsigned shard) {
     return threads_[shard].loop->post([this, shard](Now now) {
