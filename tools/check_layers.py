@@ -80,7 +80,13 @@ INNER = {
     },
     "keeper": {"card": [], "": ["card"]},
     "message": {"known": [], "pipe": ["", "known"], "": ["known", "pipe"]},
-    "node": {"process": [], "inbox": [], "": ["inbox", "process"], "open": ["", "inbox"]},
+    "node": {
+        "process": [],
+        "inbox": [],
+        "letters": [],
+        "": ["inbox", "letters", "process"],
+        "open": ["", "inbox", "letters"],
+    },
     "api": {
         "records": [],
         "socket": [],

@@ -23,7 +23,9 @@ Exit exit_of(Errc code) noexcept {
 }
 
 Exit exit_of(const Delivery& delivery) noexcept {
-  if (delivery.outcome == Outcome::delivered) return Exit::ok;
+  if (delivery.outcome == Outcome::delivered || delivery.outcome == Outcome::stored) {
+    return Exit::ok;
+  }
   if (delivery.outcome == Outcome::expired) return Exit::network;
   const Exit exit = exit_of(delivery.reason.code);
   return exit == Exit::ok ? Exit::internal : exit;

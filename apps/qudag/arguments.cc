@@ -154,6 +154,16 @@ Value priority(Priority& out) {
           }};
 }
 
+Value if_away(IfAway& out) {
+  const std::string takes = "store, wait or refuse";
+  return {"HOW", takes, [=, &out](const std::string& text) -> std::string {
+            const auto value = parse_if_away(text);
+            if (!value) return takes_not(takes, text);
+            out = *value;
+            return {};
+          }};
+}
+
 Value node_id(NodeId& out) {
   const std::string takes = "the id of a node, which is 52 characters of a-z and 2-7";
   return {"ID", takes, [=, &out](const std::string& text) -> std::string {

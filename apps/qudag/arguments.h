@@ -51,6 +51,7 @@ Value time(std::chrono::milliseconds& out, std::chrono::milliseconds most);
 /// Seconds, with or without a fraction, up to an hour.
 Value seconds(std::chrono::milliseconds& out);
 Value priority(Priority& out);
+Value if_away(IfAway& out);
 Value node_id(NodeId& out);
 /// Any path but the empty one; `what` is "a file made by keygen".
 Value path(std::filesystem::path& out, std::string what);

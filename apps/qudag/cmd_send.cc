@@ -78,7 +78,7 @@ Exit send(const SendArgs& args) {
   if (const Status printed = print(outcome_text(*delivery, payload->size(), args.json)); !printed) {
     return report(printed.error(), false);
   }
-  if (delivery->outcome != Outcome::delivered) (void)report(delivery->reason, false);
+  if (delivery->reason.code != Errc::ok) (void)report(delivery->reason, false);
   return exit_of(*delivery);
 }
 

@@ -138,6 +138,10 @@ void add_send(Program& program) {
                 "Messages with different numbers never share a circuit");
   arguments.add(*sub, "--channel", number(args->options.channel),
                 "Which of the destination's programs gets it; 0: the one without a number");
+  arguments
+      .add(*sub, "--if-away", if_away(args->options.if_away),
+           "A receiver that is not there: store, wait or refuse")
+      ->default_str("store");
   Arguments::add_flag(*sub, "--sign", args->options.sign, "Tell the receiver who we are");
   Arguments::add_flag(*sub, "--quiet,-q", args->quiet, "No progress");
   add_json(*sub, args->json);

@@ -71,6 +71,7 @@ Status measure(const BenchArgs& args, Results& out, Interrupt& interrupt) {
          return args.scenario == "all" ? Status{} : features_of_shards(args, out, interrupt);
        }},
       {"paths", [&] { return paths_scenario(args, out); }},
+      {"letters", [&] { return args.scenario == "all" ? Status{} : letters_scenario(args, out); }},
       {"overload", [&] { return overload_scenario(args, out, interrupt); }},
       {"soak", [&] { return soak_scenario(args, out, interrupt); }},
   }};

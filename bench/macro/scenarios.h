@@ -37,4 +37,7 @@ Status paths_scenario(const BenchArgs& args, Results& out);
 /// RSS of a relay while circuits are opened, used and closed on it.
 Status soak_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 
+/// Letters on a keeper's disk: a second, and until one is said to be stored. In this process.
+Status letters_scenario(const BenchArgs& args, Results& out);
+
 }  // namespace qudag::app::bench

@@ -46,6 +46,7 @@ enum class Errc : std::uint16_t {
   expired = 306,              ///< the message's time to live ended first
   shutting_down = 307,        ///< the node is stopping
   cancelled = 308,            ///< Node::cancel ended the message first
+  away = 309,                 ///< the receiver is not there, and the message was not to wait
 
   // 400: a cryptographic check failed; the input is hostile or corrupt.
   authentication_failed = 400,  ///< a tag, a signature or an identity does not match

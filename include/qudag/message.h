@@ -63,6 +63,16 @@ struct MessageId {
 /// what programs that share a node, or a protocol, agree on. Only the two ends see it.
 using ChannelNumber = std::uint16_t;
 
+/// What becomes of a message to a receiver (qudag/receiver.h) that is not there now.
+enum class IfAway : std::uint8_t {
+  store,   ///< its keeper keeps it for days: the outcome is `stored`. Where it cannot: as `wait`
+  wait,    ///< it is tried again until its time to live ends
+  refuse,  ///< the outcome is `refused`, with Errc::away
+};
+/// "store", "wait", "refuse"
+QUDAG_API std::string_view name_of(IfAway how) noexcept;
+[[nodiscard]] QUDAG_API Result<IfAway> parse_if_away(std::string_view text);
+
 struct SendOptions {
   Priority priority = Priority::normal;
   /// From the call to the acknowledgement; the sender is told `expired` when it ends. 1 ms to 24 h.
@@ -79,6 +89,8 @@ struct SendOptions {
   /// At the destination. Messages of several channels share circuits. The reply comes to the
   /// handler of the same channel here.
   ChannelNumber channel = 0;
+  /// Of a message to a receiver; others are never away.
+  IfAway if_away = IfAway::store;
 };
 
 /// How a message ended. Exactly one of these reaches the sender for every accepted send.
@@ -87,6 +99,9 @@ enum class Outcome : std::uint8_t {
   expired,    ///< the time to live ended before that
   refused,    ///< a limit here or at the destination; `reason` says which
   failed,     ///< it could not be done; `reason` says why
+  /// The receiver is away, and a keeper of it has the message on its disk: the receiver gets it
+  /// when it comes back, within 7 days. Nothing more is said of it.
+  stored,
 };
 
 QUDAG_API std::string_view name_of(Outcome o) noexcept;
@@ -176,8 +191,9 @@ struct Message {
   std::optional<ReplyTo> reply_to;       ///< usable while the circuit lives
   std::optional<MessageId> in_reply_to;  ///< set when this is a reply to our send
   Receipt receipt;                       ///< for a handler that answers `later`
-  /// It waited in the node's inbox (Options::inbox): its sender was told `delivered`. It has no
-  /// reply_to, no end, and comes again until it is taken.
+  /// It waited in the node's inbox (Options::inbox), and its sender was told `delivered`; or at a
+  /// keeper, and its sender was told `stored`. It has no reply_to. From the inbox it has no end,
+  /// and comes again until it is taken.
   bool kept = false;
   /// The end of its time to live: what is acknowledged later counts for nobody. By CLOCK_BOOTTIME,
   /// which goes on while the machine sleeps.

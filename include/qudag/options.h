@@ -45,6 +45,8 @@ struct Limits {
   std::size_t pipes = 2'048;  ///< both those that were opened here and those that others opened
   /// What pipes hold and may be sent, of `memory`; a shard has its part.
   std::uint64_t pipe_bytes = std::uint64_t{64} << 20;
+  /// Of a keeper, on its disk (in `state_dir`): letters for receivers that are away. 0: none.
+  std::uint64_t letters_bytes = std::uint64_t{1} << 30;
 };
 
 /// Messages for which no program is there, kept on the disk until one takes them.

@@ -54,6 +54,7 @@ enum {
   QUDAG_TIMED_OUT = 305,
   QUDAG_SHUTTING_DOWN = 307,
   QUDAG_CANCELLED = 308,
+  QUDAG_AWAY = 309,
   QUDAG_NOT_FOUND = 503
 };
 
@@ -64,7 +65,8 @@ typedef enum {
   QUDAG_DELIVERED = 0,
   QUDAG_EXPIRED = 1,
   QUDAG_REFUSED = 2,
-  QUDAG_FAILED = 3
+  QUDAG_FAILED = 3,
+  QUDAG_STORED = 4 /* a keeper has it for a receiver that is away */
 } qudag_outcome_kind;
 
 /* What became of a received message that its sender waits for: see qudag_acknowledge(). */

@@ -52,6 +52,8 @@ std::string_view name_of(Errc code) noexcept {
       return "shutting_down";
     case Errc::cancelled:
       return "cancelled";
+    case Errc::away:
+      return "away";
     case Errc::authentication_failed:
       return "authentication_failed";
     case Errc::replayed:

@@ -32,8 +32,29 @@ std::string_view name_of(Outcome o) noexcept {
       return "refused";
     case Outcome::failed:
       return "failed";
+    case Outcome::stored:
+      return "stored";
   }
   return "unknown";
+}
+
+std::string_view name_of(IfAway how) noexcept {
+  switch (how) {
+    case IfAway::store:
+      return "store";
+    case IfAway::wait:
+      return "wait";
+    case IfAway::refuse:
+      return "refuse";
+  }
+  return "unknown";
+}
+
+Result<IfAway> parse_if_away(std::string_view text) {
+  for (const IfAway how : {IfAway::store, IfAway::wait, IfAway::refuse}) {
+    if (text == name_of(how)) return how;
+  }
+  return fail(Errc::invalid_argument, "if away: store, wait or refuse");
 }
 
 std::string MessageId::to_string() const {

@@ -33,7 +33,7 @@ inline constexpr std::size_t kDroppedBytesMax = 8 << 20;
 /// Words of the keeper that a peer does not read; then its circuit ends.
 inline constexpr std::size_t kUnreadBytesMax = 64 * 1024;
 /// How long a registration is good without its control circuit: until then callers hear `away`.
-inline constexpr std::chrono::seconds kAwayMax = std::chrono::hours(24);
+inline constexpr std::chrono::seconds kAwayMax = std::chrono::hours(14 * 24);
 
 /// From the first byte of a frame to its last; then its circuit ends.
 inline constexpr std::chrono::seconds kFrameMax{10};
@@ -51,10 +51,18 @@ inline constexpr std::chrono::seconds kBuildEvery{5};
 inline constexpr std::chrono::hours kKeeperTerm{28 * 24}, kKeeperOverlap{24};
 /// A new inbox key so often, and how long hails to one are taken.
 inline constexpr std::chrono::hours kInboxKeyAge{24}, kInboxKeyKept{48};
+/// Letters that were sealed to a key may lie for so long after it has left the card.
+inline constexpr std::chrono::hours kLetterKeyKept{8 * 24};
 inline constexpr std::size_t kTunnelsMax = 64;  // of one receiver; then DECLINE
 /// Hails of one keeper that are opened, in a second and at once; then DECLINE unseen. Twice what a
 /// keeper lets an inbox have: one that passes on more, or makes them up, is not worked for.
 inline constexpr std::uint64_t kHailsPerSecond = 20, kHailsBurst = 100;
 inline constexpr std::size_t kHailsSeenMax = 262'144;
+/// Messages of letters that are with the application at a time, of one receiver; others wait.
+inline constexpr std::size_t kLetterMessagesMax = 64;
+
+// A caller.
+/// Deposits of a shard that are under way: 262 KB each. Then the message waits.
+inline constexpr std::size_t kDepositsMax = 16;
 
 }  // namespace qudag::keeper

@@ -147,6 +147,19 @@ void Cards::failed(const NodeId& receiver, const NodeId& keeper, Now now) {
   at->second.failed[static_cast<std::size_t>(place - places.begin())] = now.mono;
 }
 
+bool Cards::is_last(const NodeId& receiver, const NodeId& keeper, Now now) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = cards_.find(receiver);
+  if (at == cards_.end()) return false;
+  const auto& places = at->second.known->card.places;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const TimePoint when = at->second.failed[i];
+    const bool lately = when != TimePoint{} && now.mono - when < kFailedFor;
+    if (places[i].keeper != keeper && !lately) return false;
+  }
+  return true;
+}
+
 std::size_t Cards::size() const {
   const std::lock_guard lock(mutex_);
   return cards_.size();

@@ -48,6 +48,8 @@ class Cards {
   const Card::Place& pick(const KnownCard& known, Rng& rng, Now now) const;
   /// A call at that keeper was not joined.
   void failed(const NodeId& receiver, const NodeId& keeper, Now now);
+  /// All its other keepers failed lately: that one is the last to be asked.
+  bool is_last(const NodeId& receiver, const NodeId& keeper, Now now) const;
   std::size_t size() const;
 
  private:

@@ -13,25 +13,17 @@ namespace qudag::keeper {
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
-constexpr std::size_t kContextBytes = NodeId::kSize + 32;
 constexpr std::size_t kTextAt = crypto::kKemCiphertextSize + crypto::kTagSize;
 constexpr std::size_t kTextBytes = kHailBytes - kTextAt;
-constexpr std::size_t kEphemeralAt = 16;
+constexpr std::size_t kEphemeralAt = detail::kHailHeadBytes;
 constexpr std::size_t kFramesAt = kEphemeralAt + crypto::kKemPublicSize;
 static_assert(kTextBytes == kFramesAt + kHailFramesBytes);
 constexpr std::uint8_t kNewerCard = 1;
 
 const crypto::Nonce kNonceZero{};
 
-using Context = std::array<std::byte, kContextBytes>;
-
-Context context_of(const Called& called) {
-  Context out;
-  ByteWriter writer(out);
-  writer.put(called.receiver.bytes);
-  writer.put(called.inbox);
-  return out;
-}
+using Context = std::array<std::byte, detail::kContextBytes>;
+using detail::context_of;
 
 struct FirstKeys {
   Key256 hail, answer;
@@ -75,18 +67,41 @@ std::span<std::byte, N> fixed(MutableBytes bytes, std::size_t at) {
 
 void write_text(const HailFields& fields, Bytes ephemeral, Bytes frames, MutableBytes out) {
   ByteWriter writer(out);
-  writer.u8(kVersion);
-  writer.u8(static_cast<std::uint8_t>(fields.kind));
-  writer.u8(static_cast<std::uint8_t>(fields.cipher));
-  writer.u8(0);
-  writer.u32(fields.expiry_minutes);
-  writer.u64(fields.card_published);
+  detail::write_head(fields, writer);
   writer.put(ephemeral);
   writer.put(frames);
   writer.zero(writer.remaining());
 }
 
-std::optional<HailFields> parse_text(Bytes text) {
+Status check_expiry(const HailFields& fields, UnixSeconds now) {
+  constexpr UnixSeconds kAheadMax = std::chrono::seconds(kHailLifeMax).count();
+  const UnixSeconds expires = UnixSeconds{fields.expiry_minutes} * 60;
+  if (expires <= now || expires > now + kAheadMax) return fail(Errc::expired);
+  return {};
+}
+
+}  // namespace
+
+namespace detail {
+
+std::array<std::byte, kContextBytes> context_of(const Called& called) {
+  Context out;
+  ByteWriter writer(out);
+  writer.put(called.receiver.bytes);
+  writer.put(called.inbox);
+  return out;
+}
+
+void write_head(const HailFields& fields, ByteWriter& out) {
+  out.u8(kVersion);
+  out.u8(static_cast<std::uint8_t>(fields.kind));
+  out.u8(static_cast<std::uint8_t>(fields.cipher));
+  out.u8(0);
+  out.u32(fields.expiry_minutes);
+  out.u64(fields.card_published);
+}
+
+std::optional<HailFields> parse_head(Bytes text) {
   ByteReader in(text);
   const std::uint8_t version = in.u8(), kind = in.u8(), cipher = in.u8(), zero = in.u8();
   HailFields out;
@@ -101,14 +116,7 @@ std::optional<HailFields> parse_text(Bytes text) {
   return out;
 }
 
-Status check_expiry(const HailFields& fields, UnixSeconds now) {
-  constexpr UnixSeconds kAheadMax = std::chrono::seconds(kHailLifeMax).count();
-  const UnixSeconds expires = UnixSeconds{fields.expiry_minutes} * 60;
-  if (expires <= now || expires > now + kAheadMax) return fail(Errc::expired);
-  return {};
-}
-
-}  // namespace
+}  // namespace detail
 
 struct Call::State {
   crypto::KemKeyPair ephemeral;
@@ -228,7 +236,7 @@ Result<Hailed> open_hail(const Called& called, std::span<const crypto::KemKeyPai
       std::memcpy(text.data(), intact.data(), text.size());
       continue;
     }
-    const auto fields = parse_text(text);
+    const auto fields = detail::parse_head(text);
     if (!fields) return fail(Errc::malformed);
     if (const Status ok = check_expiry(*fields, now); !ok) return std::unexpected(ok.error());
     auto ephemeral =

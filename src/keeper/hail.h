@@ -28,6 +28,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -115,6 +116,14 @@ Result<Hailed> open_hail(const Called& called, std::span<const crypto::KemKeyPai
 Result<Tunnel> accept_hail(Hailed hailed, const AnswerFields& fields, Answer& out);
 
 namespace detail {
+
+/// receiver id || inbox id: part of every key.
+inline constexpr std::size_t kContextBytes = NodeId::kSize + 32;
+std::array<std::byte, kContextBytes> context_of(const Called& called);
+/// What the text of a hail or a letter begins with, kHailHeadBytes of it.
+inline constexpr std::size_t kHailHeadBytes = 16;
+void write_head(const HailFields& fields, ByteWriter& out);
+std::optional<HailFields> parse_head(Bytes text);
 
 /// The same with their chance given, for golden vectors.
 Result<Call> make_hail_with(const Called& called, const crypto::KemPublicKey& inbox_key,

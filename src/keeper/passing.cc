@@ -60,9 +60,11 @@ bool Service::on_part(End& end, wire::PartReason reason, Now now) {
   const circuit::CircuitId circuit = end.circuit;
   const std::shared_ptr<Splice> splice = end.splice;
   if (before == EndState::parting || before == EndState::leaving) return true;  // ours went before
+  if (before == EndState::storing) return tell(circuit, wire::PartFrame{reason}, now);
   if (before == EndState::waiting) {
     static_cast<void>(parts_.registry->give_up(ref(end), splice->inbox));
     end.splice.reset();
+    drop_letter(end);
     return tell(circuit, wire::PartFrame{reason}, now);
   }
   end_passing(end, now);
@@ -90,6 +92,7 @@ void Service::leave_splice(End& end) {
 
 void Service::on_sent(circuit::CircuitId circuit, std::size_t bytes, Now now) {
   End* end = find(circuit);
+  if (end != nullptr && end->state == EndState::control) return send_pieces(circuit, now);
   if (end == nullptr || !end->splice) return;
   const std::size_t own = std::min(bytes, end->skip);
   end->skip -= own;
@@ -163,13 +166,13 @@ void Service::apply(const std::shared_ptr<Splice>& splice, Half half, Op op, Now
                       now);
     case Op::Kind::answer:
       if (!step(*end, EndEvent::answered, now)) return;
+      drop_letter(*end);
       ++stats_.joined;
       if (!tell(circuit, wire::JoinedFrame{op.data}, now)) return;
       return begin_passing(*find(circuit));
     case Op::Kind::no:
-      if (!step(*end, EndEvent::refused, now)) return;
-      end->splice.reset();
-      return no(circuit, static_cast<wire::NoReason>(op.reason), now);
+      if (end->state != EndState::waiting) return;
+      return refuse(*end, static_cast<wire::NoReason>(op.reason), now);
     case Op::Kind::payload:
       return parts_.circuits.send(circuit, std::move(op.block), now);
     case Op::Kind::back:

@@ -19,8 +19,9 @@ constexpr Duration kAnswerMax = 25s;
 /// A call goes to the keeper and on to the receiver, and if no standby waits there one is built.
 constexpr unsigned kLegs = 3;
 
-HailFields fields_of(const KnownCard& known, crypto::Cipher cipher, Now now) {
-  return {.cipher = cipher,
+HailFields fields_of(const KnownCard& known, crypto::Cipher cipher, bool kept, Now now) {
+  return {.kind = kept ? HailKind::either : HailKind::live,
+          .cipher = cipher,
           .expiry_minutes = hail_expiry(now.unix_seconds),
           .card_published = known.card.published};
 }
@@ -77,7 +78,8 @@ circuit::CircuitId Ports::inner(circuit::CircuitId circuit) const {
 
 void Ports::erase(Line& line) {
   deadlines_.remove(line);
-  if (line.host == nullptr) calls_.erase(line.circuit.value);
+  if (line.deposits) --deposits_;
+  if (line.host == nullptr && line.letters == nullptr) calls_.erase(line.circuit.value);
   lines_.erase(line.tunnel.value);
 }
 
@@ -132,16 +134,19 @@ Result<circuit::CircuitId> Ports::build(std::span<const onion::RouteHop> route, 
                                         Now now, Bytes rider) {
   const KnownCardPtr known = route.size() < 2 ? nullptr : cards_->find(route.back().id);
   if (known == nullptr) return plain_.build(route, priority, now, rider);
-  return call(*known, route, priority, rider, now);
+  return call(*known, route, priority, rider, Keep::no, now);
 }
 
 Result<circuit::CircuitId> Ports::call(const KnownCard& known,
                                        std::span<const onion::RouteHop> route, Priority priority,
-                                       Bytes frames, Now now) {
+                                       Bytes frames, Keep keep, Now now) {
   const auto to_keeper = route.first(route.size() - 1);
   const auto& places = known.card.places;
   const auto place = std::ranges::find(places, to_keeper.back().id, &Card::Place::keeper);
   if (place == places.end()) return fail(Errc::unknown_destination, "another card came meanwhile");
+  // Another keeper may know where the receiver is: only the last one is to keep it.
+  const bool last = cards_->is_last(known.card.receiver, place->keeper, now);
+  const bool kept = keep == Keep::if_away && last;
   const bool looks = cards_->looks_up(known, now);
   if (!looks && known.key == nullptr) return fail(Errc::unknown_destination, "no card");
   std::array<std::byte, onion::kRiderBytes> rider;
@@ -151,10 +156,10 @@ Result<circuit::CircuitId> Ports::call(const KnownCard& known,
   } else {
     Hail hail;
     auto call = make_hail({.receiver = known.card.receiver, .inbox = place->inbox}, *known.key,
-                          fields_of(known, cipher_, now), frames, hail);
+                          fields_of(known, cipher_, kept, now), frames, hail);
     if (!call) return std::unexpected(call.error());
     begun = std::move(*call);
-    write_rider(wire::JoinFrame{.inbox = place->inbox, .hail = hail}, rider);
+    write_rider(wire::JoinFrame{.inbox = place->inbox, .store = kept, .hail = hail}, rider);
   }
   auto circuit = ends_.build(*this, to_keeper, priority, rider, now);
   if (!circuit) return circuit;
@@ -171,6 +176,8 @@ Result<circuit::CircuitId> Ports::call(const KnownCard& known,
   line->receiver = known.card.receiver;
   line->keeper = place->keeper;
   line->hops = route.size();
+  line->last = last;
+  line->kept = kept;
   line->call = std::move(begun);
   line->asked = now.mono;
   deadlines_.set(*line, now.mono + kAnswerMax);
@@ -180,9 +187,11 @@ Result<circuit::CircuitId> Ports::call(const KnownCard& known,
   return tunnel;
 }
 
-void Ports::on_built(circuit::CircuitId circuit, Duration, Now) {
+void Ports::on_built(circuit::CircuitId circuit, Duration, Now now) {
   Line* line = line_of(circuit);
-  if (line != nullptr) line->state = after(line->state, CallEvent::built).value_or(line->state);
+  if (line == nullptr) return;
+  line->state = after(line->state, CallEvent::built).value_or(line->state);
+  if (line->deposits) send_pieces(*line, now);
 }
 
 std::size_t Ports::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {
@@ -219,7 +228,12 @@ bool Ports::on_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame,
   if (const auto* joined = std::get_if<wire::JoinedFrame>(&frame)) {
     return on_joined(*line, *joined, now);
   }
-  if (const auto* no = std::get_if<wire::NoFrame>(&frame)) return on_no(*line, *no, now);
+  if (const auto* no = std::get_if<wire::NoFrame>(&frame)) {
+    return !line->deposits && on_no(*line, *no, now);
+  }
+  if (const auto* stored = std::get_if<wire::StoredFrame>(&frame)) {
+    return on_stored(*line, *stored, now);
+  }
   if (const auto* card = std::get_if<wire::CardFrame>(&frame)) return on_card(*line, *card, now);
   if (std::holds_alternative<wire::PartFrame>(frame) && after(line->state, CallEvent::part)) {
     end_call(*line, {Errc::circuit_failed, "the conversation has ended"}, SIZE_MAX, now);
@@ -229,7 +243,7 @@ bool Ports::on_frame(circuit::CircuitId circuit, const wire::KeeperFrame& frame,
 
 bool Ports::on_joined(Line& line, const wire::JoinedFrame& frame, Now now) {
   const auto next = after(line.state, CallEvent::joined);
-  if (!next) return false;
+  if (!next || line.deposits) return false;
   line.state = *next;
   deadlines_.remove(line);
   Answer answer;
@@ -252,11 +266,16 @@ bool Ports::on_joined(Line& line, const wire::JoinedFrame& frame, Now now) {
 
 bool Ports::on_no(Line& line, const wire::NoFrame& frame, Now now) {
   if (!after(line.state, CallEvent::no)) return false;
+  if (note_kept(line, frame.reason, now)) return false;
   ++stats_.calls_refused;
   cards_->failed(line.receiver, line.keeper, now);
   const bool other =
       frame.reason == wire::NoReason::no_inbox || frame.reason == wire::NoReason::declined;
   if (other) cards_->doubt(line.receiver, now);
+  if (frame.reason == wire::NoReason::away && line.last) {
+    end_call(line, {Errc::away, "all its keepers say so"}, SIZE_MAX, now);
+    return false;
+  }
   end_call(line, error_of(frame.reason), line.hops - 1, now);
   return false;
 }
@@ -299,7 +318,7 @@ bool Ports::join(Line& line, const KnownCard& known, Now now) {
   }
   Hail hail;
   auto call = make_hail({.receiver = line.receiver, .inbox = place->inbox}, *known.key,
-                        fields_of(known, cipher_, now), line.frames, hail);
+                        fields_of(known, cipher_, line.kept, now), line.frames, hail);
   const auto next = after(line.state, CallEvent::join);
   const circuit::CircuitId circuit = line.circuit;
   if (!call || !next) return refuse(line, "the hail could not be made", now);
@@ -307,7 +326,7 @@ bool Ports::join(Line& line, const KnownCard& known, Now now) {
   line.state = *next;
   line.frames = {};
   if (!say(ends_.circuits(), circuit, line.priority,
-           wire::JoinFrame{.inbox = place->inbox, .hail = hail}, now)) {
+           wire::JoinFrame{.inbox = place->inbox, .store = line.kept, .hail = hail}, now)) {
     return false;
   }
   return line_of(circuit) != nullptr;
@@ -330,7 +349,8 @@ void Ports::end_call(Line& line, const Error& why, std::size_t failed_hop, Now n
 }
 
 void Ports::on_sendable(circuit::CircuitId circuit, Now now) {
-  const Line* line = line_of(circuit);
+  Line* line = line_of(circuit);
+  if (line != nullptr && line->deposits) return send_pieces(*line, now);
   if (line != nullptr && line->keys) above_->on_sendable(line->tunnel, now);
 }
 
@@ -349,6 +369,7 @@ void Ports::on_ended(circuit::CircuitId circuit, const Error& why, Now now) {
 }
 
 void Ports::on_time(Now now) {
+  tell_letter_answers(now);
   while (deadlines_.earliest() <= now.mono) {
     Line& late = *deadlines_.first();
     cards_->failed(late.receiver, late.keeper, now);
@@ -375,7 +396,7 @@ memory::Block Ports::payload_block_of(circuit::CircuitId circuit, Priority prior
 
 std::optional<NodeId> Ports::receiver_of(circuit::CircuitId circuit) const {
   const Line* line = is_tunnel(circuit) ? find(circuit) : nullptr;
-  if (line == nullptr || line->host == nullptr) return std::nullopt;
+  if (line == nullptr || (line->host == nullptr && line->letters == nullptr)) return std::nullopt;
   return line->receiver;
 }
 
@@ -390,12 +411,14 @@ bool Ports::has_left(circuit::CircuitId circuit) const { return plain_.has_left(
 std::size_t Ports::sendable(circuit::CircuitId circuit) const {
   if (!is_tunnel(circuit)) return plain_.sendable(circuit);
   const Line* line = find(circuit);
+  if (line != nullptr && line->letters != nullptr) return line->answered ? 0 : 1;
   return line == nullptr || !line->keys ? 0 : plain_.sendable(line->circuit);
 }
 
 void Ports::send(circuit::CircuitId circuit, memory::Block payload, Now now) {
   if (!is_tunnel(circuit)) return plain_.send(circuit, std::move(payload), now);
   Line* line = find(circuit);
+  if (line != nullptr && line->letters != nullptr) return read_answers(*line, payload.bytes());
   if (line == nullptr || !line->keys) return;
   payload.prepend(kTunnelHeaderBytes);
   line->keys->seal(payload.bytes());
@@ -417,6 +440,7 @@ void Ports::close(circuit::CircuitId circuit, How how, Now now) {
   if (is_tunnel(circuit)) {
     Line* line = find(circuit);
     if (line == nullptr) return;
+    if (line->letters != nullptr) return answer_letter(*line, wire::AckStatus::refused_queue);
     const circuit::CircuitId carries = line->circuit;
     TunnelHost* const host = line->host;
     erase(*line);

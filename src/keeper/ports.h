@@ -17,6 +17,7 @@
 #include "keeper/hail.h"
 #include "keeper/states.h"
 #include "message/port.h"
+#include "wire/message_frames.h"
 
 #include <memory>
 #include <optional>
@@ -32,7 +33,16 @@ class TunnelHost {
   virtual void leave(circuit::CircuitId standby, Now now) = 0;
 };
 
+/// Who has given a message of a letter to messages.
+class LetterHost {
+ public:
+  virtual ~LetterHost() = default;
+  /// What became of it. Not inside open_letter().
+  virtual void answered(std::uint64_t token, wire::AckStatus status, Now now) = 0;
+};
+
 struct PortsStats {
+  std::uint64_t deposits = 0, stored = 0;
   std::uint64_t calls = 0, joined = 0, calls_refused = 0, answers_bad = 0, payloads_bad = 0,
                 looked_up = 0, cards_bad = 0;
   std::uint64_t tunnels = 0;  // now
@@ -60,7 +70,21 @@ class Ports final : public message::Port, private Owner {
   /// It has ended, and messages hear of it.
   void ended(circuit::CircuitId tunnel, const Error& why, Now now);
 
+  // Letters of a receiver (letters/letter_ports.cc).
+  /// Its frames are those of one message, to messages as if they had come over a circuit; what they
+  /// answer comes to the host.
+  void open_letter(LetterHost& host, std::uint64_t token, const NodeId& receiver, Priority priority,
+                   Bytes frames, Now now);
+  /// Nothing comes to it any more.
+  void forget(LetterHost& host, Now now);
+
   // message::Port
+  bool may_be_away(std::span<const onion::RouteHop> route) const override;
+  std::size_t deposit_room(std::size_t bytes) const override;
+  Result<circuit::CircuitId> build_kept(std::span<const onion::RouteHop> route, Priority priority,
+                                        Now now, Bytes rider, Keep keep) override;
+  KeptEnd kept_end() const override { return kept_end_; }
+  bool is_letter(circuit::CircuitId circuit) const override;
   Result<circuit::CircuitId> build(std::span<const onion::RouteHop> route, Priority priority,
                                    Now now, Bytes rider) override;
   std::size_t rider_room(std::size_t hops) const override { return plain_.rider_room(hops); }
@@ -83,7 +107,9 @@ class Ports final : public message::Port, private Owner {
   }
 
   void on_time(Now now);
-  TimePoint next_deadline() const { return deadlines_.earliest(); }
+  TimePoint next_deadline() const {
+    return letter_answers_.empty() ? deadlines_.earliest() : TimePoint::min();
+  }
   PortsStats stats() const;
 
  private:
@@ -107,6 +133,16 @@ class Ports final : public message::Port, private Owner {
     wire::KeeperStream stream;
     TimePoint asked{};
     DeadlineHook deadline_hook;
+    // Of a deposit: what has not left of it.
+    bool deposits = false, last = false;
+    bool kept = false;  // its hail is to be kept, if nobody answers
+    wire::LetterId letter{};
+    std::vector<std::byte> sealed;
+    std::size_t sent = 0;
+    // Of a message of a letter that came.
+    LetterHost* letters = nullptr;
+    std::uint64_t token = 0;
+    bool answered = false;
   };
 
   circuit::CircuitId next_id();
@@ -114,7 +150,20 @@ class Ports final : public message::Port, private Owner {
   Line* line_of(circuit::CircuitId circuit) const;
   circuit::CircuitId inner(circuit::CircuitId circuit) const;
   Result<circuit::CircuitId> call(const KnownCard& known, std::span<const onion::RouteHop> route,
-                                  Priority priority, Bytes frames, Now now);
+                                  Priority priority, Bytes frames, Keep keep, Now now);
+  Result<circuit::CircuitId> deposit(const KnownCard& known, std::span<const onion::RouteHop> route,
+                                     Priority priority, Bytes frames, Now now);
+  struct LetterAnswer {
+    circuit::CircuitId tunnel;
+    wire::AckStatus said = wire::AckStatus::delivered;
+  };
+  void send_pieces(Line& line, Now now);
+  bool on_stored(Line& line, const wire::StoredFrame& frame, Now now);
+  bool note_kept(Line& line, wire::NoReason reason, Now now);
+  void end_kept(Line& line, KeptEnd end, Now now);
+  void read_answers(Line& line, Bytes payload);
+  void answer_letter(Line& line, wire::AckStatus status);
+  void tell_letter_answers(Now now);
   void close(circuit::CircuitId circuit, How how, Now now);
   void erase(Line& line);
   void end_call(Line& line, const Error& why, std::size_t failed_hop, Now now);
@@ -142,7 +191,10 @@ class Ports final : public message::Port, private Owner {
   std::unordered_map<std::uint64_t, Line*> calls_;                  // by circuit
   DeadlineHeap<Line> deadlines_;                                    // of calls without an answer
   std::uint64_t ids_ = 0;
-  std::optional<std::size_t> failed_hop_;  // of the call whose end is being told
+  std::optional<std::size_t> failed_hop_;     // of the call whose end is being told
+  KeptEnd kept_end_ = KeptEnd::none;          // the same
+  std::vector<LetterAnswer> letter_answers_;  // told by the next on_time
+  std::size_t deposits_ = 0;                  // now
   PortsStats stats_;
 };
 

@@ -45,18 +45,10 @@ Registry::Added Registry::add(const EndRef& control, std::span<const wire::Inbox
     out.answer.inboxes.push_back(
         {room ? wire::RegisterStatus::taken : wire::RegisterStatus::no_room, 0});
     if (!room) continue;
-    const std::uint64_t rate = within(entry.joins_per_second, bounds_.joins_per_second);
-    const std::uint64_t burst = within(entry.burst, bounds_.joins_burst);
-    if (held == inboxes_.end()) {
-      held = inboxes_
-                 .emplace(id, Inbox{.control = {},
-                                    .splices_max = 0,
-                                    .joins = sync::TokenBucket(rate, burst, now.mono),
-                                    .waiting = {}})
-                 .first;
-    }
+    if (held == inboxes_.end()) held = insert(id, entry, now);
     Inbox& inbox = held->second;
-    inbox.joins.set_rate(rate, burst, now.mono);
+    inbox.joins.set_rate(within(entry.joins_per_second, bounds_.joins_per_second),
+                         within(entry.burst, bounds_.joins_burst), now.mono);
     inbox.splices_max = static_cast<std::size_t>(within(entry.splices, bounds_.splices));
     if (mine) continue;
     if (inbox.control) {  // the later one stands
@@ -72,6 +64,20 @@ Registry::Added Registry::add(const EndRef& control, std::span<const wire::Inbox
   const auto [first, last] = std::ranges::unique(out.replaced);
   out.replaced.erase(first, last);
   return out;
+}
+
+std::map<wire::InboxId, Registry::Inbox>::iterator Registry::insert(const wire::InboxId& id,
+                                                                    const wire::InboxEntry& limits,
+                                                                    Now now) {
+  const std::uint64_t rate = within(limits.joins_per_second, bounds_.joins_per_second);
+  const std::uint64_t burst = within(limits.burst, bounds_.joins_burst);
+  return inboxes_
+      .emplace(id, Inbox{.control = {},
+                         .splices_max =
+                             static_cast<std::size_t>(within(limits.splices, bounds_.splices)),
+                         .joins = sync::TokenBucket(rate, burst, now.mono),
+                         .waiting = {}})
+      .first;
 }
 
 bool Registry::revoke(const EndRef& control, const wire::OwnerSecret& owner) {
@@ -111,6 +117,8 @@ bool Registry::make_room() {
     if (++looked > kLooksAt) return false;
     const auto at = inboxes_.find(id);
     if (at->second.splices > 0) continue;
+    if (letters_ && letters_->waiting(box_of(id)) > 0) continue;
+    if (letters_ && letters_->keeps()) letters_->store().drop_registered(id);
     erase(at);
     return true;
   }
@@ -122,12 +130,46 @@ void Registry::erase(std::map<wire::InboxId, Inbox>::iterator at) {
   splices_ -= at->second.splices;
   if (!at->second.control) away_.erase({at->second.until, at->first});
   drop_card(at->second);
+  if (letters_) letters_->forget(box_of(at->first));
   inboxes_.erase(at);
 }
 
 Registry::Control* Registry::control_of(const wire::Binding& binding) {
   const auto at = bindings_.find(binding);
   return at == bindings_.end() ? nullptr : &controls_.at(at->second);
+}
+
+// ---- letters ------------------------------------------------------------------------------------
+
+void Registry::restore(const wire::InboxId& id, const wire::InboxEntry& limits, TimePoint until,
+                       Now now) {
+  const std::lock_guard lock(mutex_);
+  if (inboxes_.size() >= bounds_.inboxes || inboxes_.contains(id)) return;
+  insert(id, limits, now)->second.until = until;
+  away_.emplace(until, id);
+}
+
+Registry::Keeps Registry::may_deposit(const wire::InboxId& id, Now now) {
+  const std::lock_guard lock(mutex_);
+  const auto at = inboxes_.find(id);
+  if (at == inboxes_.end()) return Keeps::no_inbox;
+  return at->second.joins.take(1, now.mono) ? Keeps::yes : Keeps::too_fast;
+}
+
+std::optional<EndRef> Registry::control_of_inbox(const wire::InboxId& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = inboxes_.find(id);
+  return at == inboxes_.end() ? std::nullopt : at->second.control;
+}
+
+wire::InboxId Registry::id_of(const wire::OwnerSecret& owner) const {
+  return inbox_id(keeper_, owner);
+}
+
+std::vector<wire::InboxId> Registry::inboxes_of(const EndRef& control) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = controls_.find(control);
+  return at == controls_.end() ? std::vector<wire::InboxId>{} : at->second.inboxes;
 }
 
 // ---- standbys -----------------------------------------------------------------------------------
@@ -210,8 +252,7 @@ Registry::Joining Registry::join(Join&& join, Now now) {
   const auto at = inboxes_.find(join.inbox);
   if (at == inboxes_.end()) return {.how = How::no_inbox};
   Inbox& inbox = at->second;
-  if (!inbox.control) {
-    if (inbox.until > now.mono) return {.how = How::away};
+  if (!inbox.control && inbox.until <= now.mono) {
     erase(at);
     return {.how = How::no_inbox};
   }
@@ -222,6 +263,7 @@ Registry::Joining Registry::join(Join&& join, Now now) {
             .wait_seconds = static_cast<std::uint16_t>(
                 std::clamp<std::int64_t>(seconds, 1, std::numeric_limits<std::uint16_t>::max()))};
   }
+  if (!inbox.control) return {.how = How::away};
   if (inbox.splices >= inbox.splices_max) return {.how = How::busy, .wait_seconds = 1};
   Control& control = controls_.at(*inbox.control);
   if (const auto standby = take_idle(control, join.low, join.caller.shard)) {

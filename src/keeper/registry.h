@@ -15,6 +15,7 @@
 #include "circuit/circuits.h"
 #include "keeper/bounds.h"
 #include "memory/budget.h"
+#include "keeper/letters/letter_room.h"
 #include "sync/token_bucket.h"
 #include "wire/keeper_frames.h"
 
@@ -76,6 +77,19 @@ class Registry {
   bool revoke(const EndRef& control, const wire::OwnerSecret& owner);
   /// The circuit has ended: its inboxes are away, and these idle standbys are nobody's.
   std::vector<EndRef> drop_control(const EndRef& control, Now now);
+
+  // ---- letters
+  /// Before its first use: inboxes with letters stay, and it hears of those that go.
+  void attach(std::shared_ptr<LetterRoom> letters) { letters_ = std::move(letters); }
+  /// One of the run before: its receiver is away.
+  void restore(const wire::InboxId& id, const wire::InboxEntry& limits, TimePoint until, Now now);
+  /// A caller has a letter for it: whether there is such an inbox, and whether it came too fast.
+  enum class Keeps : std::uint8_t { yes, no_inbox, too_fast };
+  Keeps may_deposit(const wire::InboxId& id, Now now);
+  /// Its control circuit; none: away.
+  std::optional<EndRef> control_of_inbox(const wire::InboxId& id) const;
+  wire::InboxId id_of(const wire::OwnerSecret& owner) const;
+  std::vector<wire::InboxId> inboxes_of(const EndRef& control) const;
 
   // ---- standbys
   struct Waits {
@@ -148,6 +162,8 @@ class Registry {
 
   Waits wait_with(Control& control, const EndRef& standby, Standby& record);
   bool make_room();
+  std::map<wire::InboxId, Inbox>::iterator insert(const wire::InboxId& id,
+                                                  const wire::InboxEntry& limits, Now now);
   void erase(std::map<wire::InboxId, Inbox>::iterator at);
   Control* control_of(const wire::Binding& binding);
   bool room_for_card(UnixSeconds today);
@@ -167,6 +183,7 @@ class Registry {
   std::map<wire::Spot, wire::InboxId> spots_;  // of inboxes with a card
   std::size_t waiting_ = 0;
   std::size_t splices_ = 0;
+  std::shared_ptr<LetterRoom> letters_;  // owners: this, the services; null: none are kept
 };
 
 }  // namespace qudag::keeper

@@ -46,7 +46,8 @@ Resident::Resident(Setup setup, const Parts& parts, Now now)
       parts_(parts),
       seen_(kHailsSeenMax),
       builds_(1, kBuildsBurst * kBuildCost, now.mono),
-      peak_at_(now.mono) {
+      peak_at_(now.mono),
+      intake_(setup_.id, parts.ports, parts.seen) {
   parts_.rng.fill(master_.span());
 }
 
@@ -85,7 +86,9 @@ Resident::Place Resident::find(circuit::CircuitId circuit) {
 // ---- time ---------------------------------------------------------------------------------------
 
 void Resident::on_time(Now now) {
-  if (closed_ || now.mono < look_at_) return;
+  if (closed_) return;
+  intake_.on_time(now);
+  if (now.mono < look_at_) return;
   look_at_ = now.mono + kLookEvery;
   rotate_keys(now);
   if (changed_ && !saving_) renew_card(now);
@@ -93,6 +96,7 @@ void Resident::on_time(Now now) {
     peak_before_ = std::exchange(peak_, tunnels_);
     peak_at_ = now.mono;
   }
+  end_left(now);
   replace_lost(now);
   retire_posts(now);
   fill_posts(now);
@@ -104,7 +108,10 @@ void Resident::on_time(Now now) {
   }
 }
 
-TimePoint Resident::next_deadline() const { return closed_ ? kNever : look_at_; }
+TimePoint Resident::next_deadline() const {
+  if (closed_) return kNever;
+  return intake_.due() ? TimePoint::min() : look_at_;
+}
 
 void Resident::fill_posts(Now now) {
   const std::size_t most =
@@ -112,9 +119,9 @@ void Resident::fill_posts(Now now) {
   for (;;) {
     std::vector<NodeId> others;
     for (const Post& post : posts_) others.push_back(post.keeper);
-    const auto leaving =
-        std::ranges::count_if(posts_, [&](const Post& p) { return leaves(p, now); });
-    if (posts_.size() - static_cast<std::size_t>(leaving) >= most) return;
+    const auto staying = std::ranges::count_if(
+        posts_, [&](const Post& post) { return !post.left() && !leaves(post, now); });
+    if (static_cast<std::size_t>(staying) >= most) return;
     if (posts_.size() >= KeptReceiver::kPostsMax) return;
     std::optional<NodeId> keeper;
     if (setup_.at.empty()) {
@@ -122,7 +129,7 @@ void Resident::fill_posts(Now now) {
     } else {
       const auto next = std::ranges::find_if(
           setup_.at, [&](const NodeId& id) { return std::ranges::count(others, id) == 0; });
-      if (next != setup_.at.end()) keeper = *next;
+      if (next != setup_.at.end()) keeper = *next;  // these are never replaced
     }
     if (!keeper) return;
     Post& post = add_post(*keeper, number_++, now);
@@ -154,6 +161,7 @@ void Resident::replace_lost(Now now) {
   if (!setup_.at.empty()) return;
   if (replaced_ != 0 && now.unix_seconds < replaced_ + kReplaceEvery) return;
   for (auto at = posts_.begin(); at != posts_.end(); ++at) {
+    if (at->left()) continue;
     while (!at->lost.empty() && now.mono - at->lost.front() >= kLostIn) at->lost.pop_front();
     const bool away =
         at->state != ControlState::registered && now.mono - at->away_since >= kAwayFor;
@@ -162,8 +170,7 @@ void Resident::replace_lost(Now now) {
     std::vector<NodeId> others;
     for (const Post& post : posts_) others.push_back(post.keeper);
     if (!parts_.ways.draw_keeper(others, now)) return;
-    drop(*at, now);
-    posts_.erase(at);
+    leave_post(*at, now);
     replaced_ = now.unix_seconds;
     ++stats_.replaced;
     return renew_card(now);
@@ -191,6 +198,8 @@ void Resident::look_after(Post& post, Now now) {
   keep_signs_of_life(post, now);
   if (!post.has_card && now.mono >= post.put_at) put_card(post, now);
   if (post.state != ControlState::registered) return;
+  fetch_again(post, now);
+  if (post.state != ControlState::registered || post.left()) return;
   std::size_t normal = 0, low = 0;
   for (const auto& [id, standby] : post.standbys) {
     if (!standby.worn) ++(standby.priority == Priority::low ? low : normal);
@@ -379,6 +388,7 @@ void Resident::on_sendable(circuit::CircuitId circuit, Now now) {
 
 void Resident::close(Now now) {
   closed_ = true;
+  intake_.close(now);
   for (Post& post : posts_) drop(post, now);
   posts_.clear();
 }
@@ -437,6 +447,12 @@ bool Resident::on_control_frame(circuit::CircuitId circuit, const wire::KeeperFr
     return bool(find(circuit));
   }
   if (const auto* kept = std::get_if<wire::KeptFrame>(&frame)) return on_kept(post, *kept, now);
+  if (const auto* letter = std::get_if<wire::LetterFrame>(&frame)) {
+    return step(post.state, ControlEvent::letter) && on_letter(post, *letter);
+  }
+  if (const auto* piece = std::get_if<wire::PieceFrame>(&frame)) {
+    return step(post.state, ControlEvent::letter) && on_letter_piece(circuit, *piece, now);
+  }
   if (std::holds_alternative<wire::KeeperPong>(frame)) {
     if (post.pong_by == kNever) return false;  // unasked
     post.pong_by = kNever;
@@ -459,8 +475,11 @@ bool Resident::on_registered(Post& post, const wire::RegisteredFrame& frame, Now
   post.has_card = false;  // it may have forgotten it
   post.put_at = now.mono;
   look_after(post, now);
-  post.listed = true;
-  renew_card(now);
+  if (!post.left()) {
+    post.listed = true;
+    renew_card(now);
+  }
+  if (find(control)) fetch_letters(post, now);
   return bool(find(control));
 }
 
@@ -492,14 +511,18 @@ bool Resident::on_offer(circuit::CircuitId circuit, const wire::OfferFrame& fram
   Secret<kHailBytes> hail;
   std::ranges::copy(frame.hail, hail.span().begin());
   std::vector<const crypto::KemKeyPair*> keys;
-  for (const InboxKey& key : keys_) keys.push_back(&key.pair);
+  for (const InboxKey& key : keys_) {
+    if (now.unix_seconds < key.made + std::chrono::seconds(kInboxKeyKept).count()) {
+      keys.push_back(&key.pair);
+    }
+  }
   auto hailed = open_hail({.receiver = setup_.id, .inbox = post.inbox}, keys, seen_,
                           now.unix_seconds, hail.span());
   if (!hailed) {
     if (hailed.error() == Errc::replayed) ++stats_.replayed;
     return decline(circuit, standby, now);
   }
-  if (hailed->fields().kind != HailKind::live) return decline(circuit, standby, now);
+  if (hailed->fields().kind == HailKind::letter) return decline(circuit, standby, now);
   const Bytes frames = hailed->frames();
   Answer answer;
   // One that its keeper has, so that the caller finds it.

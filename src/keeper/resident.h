@@ -21,6 +21,7 @@
 #include "keeper/card/kept_receiver.h"
 #include "keeper/ends.h"
 #include "keeper/hail.h"
+#include "keeper/letters/letter_intake.h"
 #include "keeper/ports.h"
 #include "keeper/states.h"
 #include "keeper/ways.h"
@@ -40,6 +41,7 @@ namespace qudag::keeper {
 struct ResidentStats {
   std::uint64_t builds = 0, registered = 0, offers = 0, taken = 0, declined = 0, replayed = 0,
                 knocks = 0, replaced = 0;
+  std::uint64_t letters_taken = 0;
   std::uint64_t keepers = 0, standbys = 0, tunnels = 0;  // now
 };
 
@@ -64,6 +66,7 @@ class Resident final : private Owner, private TunnelHost {
     Ports& ports;
     Ways& ways;
     Rng& rng;
+    SeenLetters* seen = nullptr;  // letters taken, over restarts; null: none
   };
   static Result<std::unique_ptr<Resident>> make(Setup setup, const Parts& parts, Now now);
   ~Resident() override = default;
@@ -75,6 +78,7 @@ class Resident final : private Owner, private TunnelHost {
   void close(Now now);
   ResidentStats stats() const;
   ReceiverStatus status() const;
+  const IntakeStats& letters() const { return intake_.stats(); }
 
  private:
   struct Standby {
@@ -112,6 +116,13 @@ class Resident final : private Owner, private TunnelHost {
     bool has_card = false;                      // the keeper keeps what was put there last
     TimePoint put_at{};                         // the next time
     std::map<std::uint64_t, Standby> standbys;  // by circuit
+    struct {
+      std::optional<wire::LetterFrame> head;
+      std::vector<std::byte> sealed;
+    } letter;                       // that comes in pieces
+    TimePoint letters_at = kNever;  // it has stopped: then letters are asked for again
+    UnixSeconds left_until = 0;     // another took its place: until then letters may be there
+    bool left() const { return left_until != 0; }
   };
 
   Resident(Setup setup, const Parts& parts, Now now);
@@ -164,6 +175,17 @@ class Resident final : private Owner, private TunnelHost {
   bool decline(circuit::CircuitId circuit, Standby& standby, Now now);
   bool tell(circuit::CircuitId circuit, Priority priority, const wire::KeeperFrame& frame, Now now);
   void end(circuit::CircuitId circuit, Now now);
+
+  // Letters (letters/letter_resident.cc).
+  void leave_post(Post& post, Now now);
+  void end_left(Now now);
+  void fetch_letters(Post& post, Now now);
+  void fetch_again(Post& post, Now now);
+  bool on_letter(Post& post, const wire::LetterFrame& frame);
+  bool on_letter_piece(circuit::CircuitId circuit, const wire::PieceFrame& frame, Now now);
+  void read_letter(Post& post, const wire::LetterFrame& head, MutableBytes sealed, Now now);
+  void letter_ended(const NodeId& keeper, std::uint64_t number, std::uint32_t size, bool taken,
+                    Now now);
   Duration about(Duration time);
 
   Setup setup_;
@@ -191,6 +213,7 @@ class Resident final : private Owner, private TunnelHost {
   std::vector<std::byte> signed_;          // the told one; empty: none is, or nobody signs
   bool saving_ = false, changed_ = false;  // meanwhile
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this; saves ask for it
+  LetterIntake intake_;
   ResidentStats stats_;
 };
 

@@ -40,6 +40,7 @@ Status Resident::restore(KeptReceiver kept, Now now) {
     if (setup_.at.empty() ? one.until == 0 : !given) continue;
     Post& post = add_post(one.keeper, one.number, now);
     post.until = setup_.at.empty() ? one.until : 0;
+    post.left_until = one.left;
     post.listed = one.listed;
   }
   for (const KeptReceiver::Key& one : kept.keys) {
@@ -62,7 +63,7 @@ KeptReceiver Resident::to_keep() const {
   out.published = pending_.published;
   out.replaced = replaced_;
   for (const Post& post : posts_) {
-    out.posts.push_back({post.keeper, post.number, post.until, post.listed});
+    out.posts.push_back({post.keeper, post.number, post.until, post.left_until, post.listed});
   }
   for (const InboxKey& key : keys_) out.keys.push_back({key.made, key.pair.seed()});
   return out;
@@ -77,7 +78,7 @@ void Resident::rotate_keys(Now now) {
     }
   }
   bool dropped = false;
-  while (keys_.size() > 1 && (today >= keys_.back().made + seconds_of(kInboxKeyKept) ||
+  while (keys_.size() > 1 && (today >= keys_.back().made + seconds_of(kLetterKeyKept) ||
                               keys_.size() > KeptReceiver::kKeysMax)) {
     keys_.pop_back();
     dropped = true;
@@ -89,20 +90,17 @@ bool Resident::leaves(const Post& post, Now now) const {
   return post.until != 0 && now.unix_seconds + seconds_of(kKeeperOverlap) >= post.until;
 }
 
-/// Those whose time is over, once another is in the card. One that is not there any more has
-/// nobody to wait for.
+/// Those whose time is over, once another is in the card.
 void Resident::retire_posts(Now now) {
-  for (auto at = posts_.begin(); at != posts_.end();) {
-    const bool over = at->until != 0 && now.unix_seconds >= at->until;
-    const bool others = std::ranges::any_of(
-        posts_, [&](const Post& post) { return post.listed && !leaves(post, now); });
-    if (!over || !others) {
-      ++at;
-      continue;
-    }
-    drop(*at, now);
-    at = posts_.erase(at);
-    renew_card(now);
+  for (Post& post : posts_) {
+    const bool over = !post.left() && post.until != 0 && now.unix_seconds >= post.until;
+    if (!over) continue;
+    const bool others = std::ranges::any_of(posts_, [&](const Post& one) {
+      return one.listed && !one.left() && !leaves(one, now);
+    });
+    if (!others) continue;
+    leave_post(post, now);
+    return renew_card(now);
   }
 }
 
@@ -113,7 +111,8 @@ Card Resident::card_now(Now now) const {
   Card out{.receiver = setup_.id, .places = {}, .inbox_key = keys_.front().pair.public_bytes()};
   for (const bool leaving : {false, true}) {
     for (const Post& post : posts_) {
-      if (post.listed && leaves(post, now) == leaving && out.places.size() < kKeepersMax) {
+      if (!post.listed || post.left() || leaves(post, now) != leaving) continue;
+      if (out.places.size() < kKeepersMax) {
         out.places.push_back({.keeper = post.keeper, .inbox = post.inbox});
       }
     }

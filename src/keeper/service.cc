@@ -13,6 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// A caller that would rather leave a letter than wait hears no standby for so long.
+constexpr Duration kKeptAfter = 2s;
 /// In the units of circuit/cell_turns.h: a JOIN makes work elsewhere, a payload is sealed again.
 constexpr std::size_t kFrameWork = 8, kPassWork = 8;
 /// A card is nine cells of high or normal priority.
@@ -135,11 +137,13 @@ void Service::forget(End& gone, Now now) {
   const EndState state = gone.state;
   const std::shared_ptr<Splice> splice = gone.splice;
   leave_splice(gone);
+  drop_letter(gone);
   deadlines_.remove(gone);
   memory_.give(kEndBytes + gone.held);
   ends_.erase(gone.circuit.value);
   switch (state) {
     case EndState::control:
+      end_sending(self.circuit);
       for (const EndRef& idle : parts_.registry->drop_control(self, now)) {
         on_shard(
             idle.shard,
@@ -171,6 +175,9 @@ void Service::forget(End& gone, Now now) {
     case EndState::fresh:
     case EndState::caller:
     case EndState::leaving:
+    case EndState::depositing:
+    case EndState::storing:  // it is stored all the same; nobody hears it
+    case EndState::turned:
       break;
   }
 }
@@ -195,7 +202,8 @@ void Service::set_state(End& end, EndState state, Now now) {
 }
 
 void Service::set_deadline(End& end, Now now) {
-  const Duration most = time_in(end.state);
+  Duration most = time_in(end.state);
+  if (end.state == EndState::waiting && end.letter) most = kKeptAfter;
   deadlines_.set(end, most == kForever ? kNever : now.mono + most);
 }
 
@@ -203,22 +211,38 @@ void Service::on_time(Now now) {
   while (deadlines_.earliest() <= now.mono) due(*deadlines_.first(), now);
   for (const auto& [splice, half] : std::exchange(owed_, {})) cross(splice, half, now);
   for (auto& [shard, task] : std::exchange(tasks_owed_, {})) on_shard(shard, std::move(task), now);
+  letters_on_time(now);
 }
 
 TimePoint Service::next_deadline() const {
-  if (!owed_.empty() || !tasks_owed_.empty()) return TimePoint::min();
-  return deadlines_.earliest();
+  const bool mail = parts_.letters && parts_.letters->has_mail(parts_.shard);
+  if (mail || !owed_.empty() || !tasks_owed_.empty()) return TimePoint::min();
+  return std::min(deadlines_.earliest(), stalled_at_);
 }
 
 void Service::due(End& late, Now now) {
   const circuit::CircuitId circuit = late.circuit;
   ++stats_.timed_out;
+  if (late.state == EndState::storing) {  // the disk answers nothing
+    const Incoming letter = *late.letter;
+    return on_stored(circuit, letter, LetterEnd::failed, now);
+  }
   if (late.state != EndState::waiting) return end(circuit, now);
-  // No standby came, or its receiver does not answer.
+  // No standby came, or its receiver does not answer: the letter's part of that time may be over,
+  // while an offer is still under way.
   const bool queued = parts_.registry->give_up(ref(late), late.splice->inbox);
-  late.splice.reset();
-  static_cast<void>(step(late, EndEvent::refused, now));
-  no(circuit, queued ? wire::NoReason::busy : wire::NoReason::receiver_ended, now, 1);
+  if (!queued && late.letter && now.mono - late.asked < time_in(EndState::waiting)) {
+    return deadlines_.set(late, late.asked + time_in(EndState::waiting));
+  }
+  refuse(late, queued ? wire::NoReason::busy : wire::NoReason::receiver_ended, now, 1);
+}
+
+/// Of a caller that waits: its letter is kept, or it hears why it was not joined.
+void Service::refuse(End& end, wire::NoReason reason, Now now, std::uint16_t wait) {
+  end.splice.reset();
+  if (keeps_instead(end, reason, now)) return;
+  static_cast<void>(step(end, EndEvent::refused, now));
+  no(end.circuit, reason, now, wait);
 }
 
 void Service::stop(Now now) {
@@ -229,9 +253,7 @@ void Service::stop(Now now) {
     End* one = find(circuit);
     if (one == nullptr || one->state != EndState::waiting) continue;
     static_cast<void>(parts_.registry->give_up(ref(*one), one->splice->inbox));
-    one->splice.reset();
-    static_cast<void>(step(*one, EndEvent::refused, now));
-    no(circuit, wire::NoReason::stopping, now);
+    refuse(*one, wire::NoReason::stopping, now);
   }
 }
 
@@ -266,6 +288,11 @@ void Service::no(circuit::CircuitId circuit, wire::NoReason reason, Now now, std
     case wire::NoReason::too_fast:
       ++stats_.refused_fast;
       break;
+    case wire::NoReason::no_room:
+      ++stats_.refused_room;
+      break;
+    case wire::NoReason::stored:
+      break;
     default:
       ++stats_.refused_ended;
       break;
@@ -284,7 +311,9 @@ bool Service::on_frame(circuit::CircuitId circuit, const wire::KeeperFrame& fram
           return on_register(*end, one, now);
         } else if constexpr (std::is_same_v<Frame, wire::RevokeFrame>) {
           if (!step(*end, EndEvent::revoke, now)) return false;
-          return parts_.registry->revoke(ref(*end), one.owner);
+          if (!parts_.registry->revoke(ref(*end), one.owner)) return false;
+          note_revoked(one);
+          return true;
         } else if constexpr (std::is_same_v<Frame, wire::StandbyFrame>) {
           return on_standby(*end, one, now);
         } else if constexpr (std::is_same_v<Frame, wire::JoinFrame>) {
@@ -299,6 +328,14 @@ bool Service::on_frame(circuit::CircuitId circuit, const wire::KeeperFrame& fram
           return on_put(*end, one, now);
         } else if constexpr (std::is_same_v<Frame, wire::GetFrame>) {
           return on_get(*end, one, now);
+        } else if constexpr (std::is_same_v<Frame, wire::DepositFrame>) {
+          return on_deposit(*end, one, now);
+        } else if constexpr (std::is_same_v<Frame, wire::PieceFrame>) {
+          return on_piece(*end, one, now);
+        } else if constexpr (std::is_same_v<Frame, wire::FetchFrame>) {
+          return on_fetch(*end, one, now);
+        } else if constexpr (std::is_same_v<Frame, wire::TakenFrame>) {
+          return on_taken(*end, one, now);
         } else if constexpr (std::is_same_v<Frame, wire::KeeperPing>) {
           return on_ping(*end, one, now);
         } else {
@@ -314,6 +351,7 @@ bool Service::on_register(End& end, const wire::RegisterFrame& frame, Now now) {
   Registry::Added added = parts_.registry->add(ref(end), frame.inboxes, now);
   const bool taken = added.answer.status == wire::RegisterStatus::taken;
   ++(taken ? stats_.registered : stats_.refused_registrations);
+  if (taken) note_registered(frame.inboxes, added.answer, now);
   for (const EndRef& older : added.replaced) {
     on_shard(
         older.shard,
@@ -339,6 +377,7 @@ bool Service::on_standby(End& end, const wire::StandbyFrame& frame, Now now) {
 
 bool Service::on_ping(End& end, const wire::KeeperPing& frame, Now now) {
   if (!step(end, EndEvent::ping, now)) return false;
+  if (end.state == EndState::control && reads_too_slowly(end.circuit, now)) return false;
   return tell(end.circuit, wire::KeeperPong{frame.token}, now);
 }
 
@@ -352,11 +391,14 @@ bool Service::on_join(End& end, const wire::JoinFrame& frame, Now now) {
   end.splice->inbox = frame.inbox;
   end.splice->effort = frame.effort;
   end.splice->of(Half::caller) = ref(end);
+  drop_letter(end);
+  end.asked = now.mono;
+  if (frame.store) may_keep(end, frame);
+  set_deadline(end, now);
   if (const auto wait = too_often(end, now)) {
-    end.splice.reset();
-    static_cast<void>(step(end, EndEvent::refused, now));
-    no(end.circuit, wire::NoReason::too_fast, now, *wait);
-    return find(end.circuit) != nullptr;
+    const circuit::CircuitId circuit = end.circuit;
+    refuse(end, wire::NoReason::too_fast, now, *wait);
+    return find(circuit) != nullptr;
   }
   look_for({.caller = ref(end),
             .inbox = frame.inbox,
@@ -431,10 +473,7 @@ void Service::look_for(Join&& join, Now now) {
       break;
   }
   End* end = find(caller);
-  if (end == nullptr) return;
-  end->splice.reset();
-  static_cast<void>(step(*end, EndEvent::refused, now));
-  no(caller, reason, now, found.wait_seconds);
+  if (end != nullptr) refuse(*end, reason, now, found.wait_seconds);
 }
 
 void Service::knock(const EndRef& control, const wire::KnockFrame& frame, Now now) {
@@ -465,6 +504,7 @@ void Service::report(BoundedList& out) const {
   out.push_back(bounded(Kind::table, "ends of circuits at this keeper", "the circuit is refused",
                         ends_.size(), parts_.ends_max, kEndBytes));
   if (parts_.shard == 0) parts_.registry->report(out);
+  if (parts_.shard == 0 && parts_.letters) parts_.letters->report(out);
 }
 
 }  // namespace qudag::keeper

@@ -12,6 +12,7 @@
 #include "base/deadline_heap.h"
 #include "base/rng.h"
 #include "circuit/circuits.h"
+#include "keeper/letters/letter_room.h"
 #include "keeper/registry.h"
 #include "keeper/splice.h"
 #include "keeper/states.h"
@@ -19,7 +20,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -34,6 +38,9 @@ struct ServiceStats {
   std::uint64_t payloads_passed = 0, payloads_dropped = 0;
   std::uint64_t cards_put = 0, cards_given = 0, cards_missing = 0;
   std::uint64_t broke_rules = 0, timed_out = 0, refused_ends = 0;
+  // Of letters.
+  std::uint64_t letters_stored = 0, letters_known = 0, letters_sent = 0, letters_taken = 0,
+                refused_room = 0, refused_disk = 0, deposits = 0;
 };
 
 class Service {
@@ -47,6 +54,7 @@ class Service {
     memory::Budget* memory = nullptr;  // of ends; null: no bound
     /// Runs that on the service of another shard; false: its mailbox is full, ask again.
     std::function<bool(unsigned shard, std::function<void(Service&, Now)>)> post;
+    std::shared_ptr<LetterRoom> letters = nullptr;  // owners: the same; null: none are kept
   };
   explicit Service(Parts parts) : parts_(std::move(parts)), memory_(parts_.memory) {}
 
@@ -67,6 +75,27 @@ class Service {
   void report(BoundedList& out) const;
 
  private:
+  /// A letter that comes, or goes to the disk: a hail that may become one, or a deposit.
+  struct Incoming {
+    wire::InboxId inbox{};
+    LetterBox box{};
+    wire::LetterId id{};
+    bool deposit = false;   // in pieces: the answer is STORED, else NO
+    bool reserved = false;  // in LetterRoom, for `size`
+    bool arriving = false;  // one of those
+    std::size_t size = 0;
+    std::vector<std::byte> sealed;
+  };
+  /// What a control circuit is sent of its letters.
+  struct Outgoing {
+    std::uint64_t credit = 0;                  // bytes that may come
+    std::map<LetterBox, std::uint64_t> after;  // the last one that was sent, by inbox
+    std::set<LetterBox> empty;                 // nothing more was found there
+    bool reading = false;                      // the store looks for one
+    std::optional<KeptLetter> letter;
+    std::size_t sent = 0;  // bytes of it
+    TimePoint since{};
+  };
   struct End {
     circuit::CircuitId circuit;
     Priority priority = Priority::normal;
@@ -78,7 +107,8 @@ class Service {
     std::size_t dropped = 0;         // of a conversation that is over
     bool counted = false;            // the splice counts against its inbox until this half ends
     unsigned joins = 0;              // and look-ups, since then
-    TimePoint minute{};
+    TimePoint minute{}, asked{};
+    std::unique_ptr<Incoming> letter;  // of a caller that has one for us
     DeadlineHook deadline_hook;
   };
 
@@ -105,6 +135,32 @@ class Service {
   bool on_part(End& end, wire::PartReason reason, Now now);
   bool on_ping(End& end, const wire::KeeperPing& frame, Now now);
   void look_for(Join&& join, Now now);
+  void refuse(End& end, wire::NoReason reason, Now now, std::uint16_t wait = 0);
+
+  // Of letters (letter_service.cc).
+  void may_keep(End& end, const wire::JoinFrame& frame);
+  bool keeps_instead(End& end, wire::NoReason reason, Now now);
+  bool on_deposit(End& end, const wire::DepositFrame& frame, Now now);
+  bool on_piece(End& end, const wire::PieceFrame& frame, Now now);
+  bool on_fetch(End& end, const wire::FetchFrame& frame, Now now);
+  bool on_taken(End& end, const wire::TakenFrame& frame, Now now);
+  void note_registered(std::span<const wire::InboxEntry> inboxes, wire::RegisteredFrame& answer,
+                       Now now);
+  void note_revoked(const wire::RevokeFrame& frame);
+  void store(End& end, Now now);
+  void on_stored(circuit::CircuitId circuit, const Incoming& letter, LetterEnd end, Now now);
+  void say_stored(circuit::CircuitId circuit, const Incoming& letter, wire::StoredStatus status,
+                  Now now);
+  void turn_away(End& end, wire::StoredStatus status, Now now);
+  void drop_letter(End& end);
+  void letters_came(circuit::CircuitId control, const LetterBox& box, Now now);
+  void send_letters(circuit::CircuitId control, Now now);
+  void on_read(circuit::CircuitId control, const LetterBox& box, std::optional<KeptLetter> letter,
+               Now now);
+  void send_pieces(circuit::CircuitId control, Now now);
+  void end_sending(circuit::CircuitId control);
+  void letters_on_time(Now now);
+  bool reads_too_slowly(circuit::CircuitId control, Now now) const;
   void offer(Join&& join, const EndRef& standby, Now now);
   void knock(const EndRef& control, const wire::KnockFrame& frame, Now now);
   void begin_passing(End& end);
@@ -130,6 +186,9 @@ class Service {
   DeadlineHeap<End> deadlines_;
   ServiceStats stats_;
   bool stopping_ = false;
+  std::unordered_map<std::uint64_t, Outgoing> outgoing_;  // by control circuit
+  std::set<std::uint64_t> stalled_;                       // of them: no place to read one into
+  TimePoint stalled_at_ = kNever;
   // What found a mailbox full: at most one for each way of a splice, and one for each circuit of
   // another shard that is to be told something.
   std::vector<std::pair<std::shared_ptr<Splice>, Half>> owed_;

@@ -22,18 +22,21 @@ constexpr Table<EndState, kEndStates, kEndEvents> ends() {
   using enum EndState;
   // clang-format off
   return {{
-      // REGISTER  REVOKE   STANDBY  JOIN     ACCEPT   DECLINE  PART    PING     payload  PUT      GET      offer    answered refused  other_ended
-      {control,    nope,    idle,    waiting, nope,    nope,    nope,   nope,    nope,    nope,    caller,  nope,    nope,    nope,    nope},     // fresh
-      {control,    control, nope,    nope,    nope,    nope,    nope,   control, nope,    control, nope,    nope,    nope,    nope,    nope},     // control
-      {nope,       nope,    nope,    nope,    nope,    nope,    nope,   idle,    nope,    nope,    nope,    offered, nope,    nope,    nope},     // idle
-      {nope,       nope,    nope,    nope,    spliced, idle,    nope,   offered, nope,    nope,    nope,    nope,    nope,    nope,    nope},     // offered
-      {nope,       nope,    nope,    nope,    nope,    nope,    parted, nope,    spliced, nope,    nope,    nope,    nope,    nope,    parting},  // spliced
-      {nope,       nope,    nope,    nope,    nope,    nope,    parted, nope,    parting, nope,    nope,    nope,    nope,    nope,    nope},     // parting
-      {nope,       nope,    idle,    nope,    nope,    nope,    nope,   nope,    nope,    nope,    nope,    nope,    nope,    nope,    nope},     // parted
-      {nope,       nope,    nope,    waiting, nope,    nope,    nope,   caller,  nope,    nope,    caller,  nope,    nope,    nope,    nope},     // caller
-      {nope,       nope,    nope,    nope,    nope,    nope,    caller, nope,    nope,    nope,    nope,    nope,    joined,  caller,  nope},     // waiting
-      {nope,       nope,    nope,    nope,    nope,    nope,    caller, nope,    joined,  nope,    nope,    nope,    nope,    nope,    leaving},  // joined
-      {nope,       nope,    nope,    nope,    nope,    nope,    caller, nope,    leaving, nope,    nope,    nope,    nope,    nope,    nope},     // leaving
+      // REGISTER REVOKE   STANDBY JOIN     ACCEPT   DECLINE PART    PING     payload  PUT      GET     FETCH    TAKEN    DEPOSIT     PIECE       offer    answered refused other_ended kept
+      {control, nope,    idle,   waiting, nope,    nope,   nope,   nope,    nope,    nope,    caller, nope,    nope,    depositing, nope,       nope,    nope,    nope,   nope,       nope},  // fresh
+      {control, control, nope,   nope,    nope,    nope,   nope,   control, nope,    control, nope,   control, control, nope,       nope,       nope,    nope,    nope,   nope,       nope},  // control
+      {nope,    nope,    nope,   nope,    nope,    nope,   nope,   idle,    nope,    nope,    nope,   nope,    nope,    nope,       nope,       offered, nope,    nope,   nope,       nope},  // idle
+      {nope,    nope,    nope,   nope,    spliced, idle,   nope,   offered, nope,    nope,    nope,   nope,    nope,    nope,       nope,       nope,    nope,    nope,   nope,       nope},  // offered
+      {nope,    nope,    nope,   nope,    nope,    nope,   parted, nope,    spliced, nope,    nope,   nope,    nope,    nope,       nope,       nope,    nope,    nope,   parting,    nope},  // spliced
+      {nope,    nope,    nope,   nope,    nope,    nope,   parted, nope,    parting, nope,    nope,   nope,    nope,    nope,       nope,       nope,    nope,    nope,   nope,       nope},  // parting
+      {nope,    nope,    idle,   nope,    nope,    nope,   nope,   nope,    nope,    nope,    nope,   nope,    nope,    nope,       nope,       nope,    nope,    nope,   nope,       nope},  // parted
+      {nope,    nope,    nope,   waiting, nope,    nope,   nope,   caller,  nope,    nope,    caller, nope,    nope,    depositing, nope,       nope,    nope,    nope,   nope,       nope},  // caller
+      {nope,    nope,    nope,   nope,    nope,    nope,   caller, nope,    nope,    nope,    nope,   nope,    nope,    nope,       nope,       nope,    joined,  caller, nope,       storing},  // waiting
+      {nope,    nope,    nope,   nope,    nope,    nope,   caller, nope,    joined,  nope,    nope,   nope,    nope,    nope,       nope,       nope,    nope,    nope,   leaving,    nope},  // joined
+      {nope,    nope,    nope,   nope,    nope,    nope,   caller, nope,    leaving, nope,    nope,   nope,    nope,    nope,       nope,       nope,    nope,    nope,   nope,       nope},  // leaving
+      {nope,    nope,    nope,   nope,    nope,    nope,   nope,   nope,    nope,    nope,    nope,   nope,    nope,    nope,       depositing, nope,    nope,    turned, nope,       storing},  // depositing
+      {nope,    nope,    nope,   nope,    nope,    nope,   caller, nope,    nope,    nope,    nope,   nope,    nope,    nope,       nope,       nope,    nope,    caller, nope,       nope},  // storing
+      {nope,    nope,    nope,   nope,    nope,    nope,   nope,   nope,    nope,    nope,    nope,   nope,    nope,    nope,       turned,     nope,    nope,    nope,   nope,       nope},  // turned
   }};
   // clang-format on
 }
@@ -55,12 +58,12 @@ constexpr Table<ControlState, kControlStates, kControlEvents> controls() {
   using enum ControlState;
   // clang-format off
   return {{
-      // build   built        registered  knock       pong        ended  retry               kept
-      {building, nope,        nope,       nope,       nope,       nope,  nope,               nope},        // none
-      {nope,     registering, nope,       nope,       nope,       lost,  nope,               nope},        // building
-      {nope,     nope,        registered, nope,       nope,       lost,  nope,               nope},        // registering
-      {nope,     nope,        registered, registered, registered, lost,  nope,               registered},  // registered
-      {nope,     nope,        nope,       nope,       nope,       nope,  ControlState::none, nope},        // lost
+      // build     built        registered  knock       letter      pong        ended retry               kept
+      {building, nope,        nope,       nope,       nope,       nope,       nope, nope,               nope},  // none
+      {nope,     registering, nope,       nope,       nope,       nope,       lost, nope,               nope},  // building
+      {nope,     nope,        registered, nope,       nope,       nope,       lost, nope,               nope},  // registering
+      {nope,     nope,        registered, registered, registered, registered, lost, nope,               registered},  // registered
+      {nope,     nope,        nope,       nope,       nope,       nope,       nope, ControlState::none, nope},  // lost
   }};
   // clang-format on
 }
@@ -69,14 +72,14 @@ constexpr Table<CallState, kCallStates, kCallEvents> calls() {
   using enum CallState;
   // clang-format off
   return {{
-      // built   joined  no     payload  part   pong     join     leave    card
-      {waiting,  nope,   nope,  nope,    nope,  nope,    nope,    nope,    nope},  // building
-      {nope,     joined, over,  nope,    nope,  nope,    nope,    nope,    nope},  // waiting
-      {nope,     nope,   nope,  joined,  over,  nope,    nope,    parting, nope},  // joined
-      {nope,     nope,   nope,  parting, over,  nope,    nope,    nope,    nope},  // parting
-      {nope,     nope,   nope,  nope,    nope,  over,    waiting, nope,    nope},  // over
-      {looking,  nope,   nope,  nope,    nope,  nope,    nope,    nope,    nope},  // seeking
-      {nope,     nope,   over,  nope,    nope,  nope,    nope,    nope,    over},  // looking
+      // built    joined  no    payload  part  pong  stored join     leave    card
+      {waiting, nope,   nope, nope,    nope, nope, nope,  nope,    nope,    nope},  // building
+      {nope,    joined, over, nope,    nope, nope, over,  nope,    nope,    nope},  // waiting
+      {nope,    nope,   nope, joined,  over, nope, nope,  nope,    parting, nope},  // joined
+      {nope,    nope,   nope, parting, over, nope, nope,  nope,    nope,    nope},  // parting
+      {nope,    nope,   nope, nope,    nope, over, nope,  waiting, nope,    nope},  // over
+      {looking, nope,   nope, nope,    nope, nope, nope,  nope,    nope,    nope},  // seeking
+      {nope,    nope,   over, nope,    nope, nope, nope,  nope,    nope,    over},  // looking
   }};
   // clang-format on
 }
@@ -115,7 +118,11 @@ Duration time_in(EndState state) {
     case EndState::parted:
     case EndState::caller:
     case EndState::leaving:
+    case EndState::turned:
+    case EndState::storing:  // its own clock: a disk that answers nothing
       return 30s;
+    case EndState::depositing:
+      return 60s;
     case EndState::spliced:
     case EndState::joined:
       break;
@@ -126,7 +133,8 @@ Duration time_in(EndState state) {
 std::string_view name_of(EndState state) {
   constexpr std::string_view kNames[kEndStates] = {"fresh",   "control", "idle",   "offered",
                                                    "spliced", "parting", "parted", "caller",
-                                                   "waiting", "joined",  "leaving"};
+                                                   "waiting", "joined",  "leaving", "depositing",
+                                                   "storing", "turned"};
   return kNames[at(state)];
 }
 std::string_view name_of(StandbyState state) {

@@ -7,17 +7,25 @@
 //
 // The keeper's end of a circuit that somebody built to it:
 //
-//   fresh     REGISTER -> control   STANDBY -> idle   JOIN -> waiting   GET -> caller
-//   control   REGISTER, REVOKE, PUT, PING                                (ends with its circuit)
+//   fresh     REGISTER -> control   STANDBY -> idle   JOIN -> waiting   DEPOSIT -> depositing
+//             GET -> caller
+//   control   REGISTER, REVOKE, PUT, FETCH, TAKEN, PING                  (ends with its circuit)
 //   idle      PING                                   offer -> offered
 //   offered   PING, ACCEPT -> spliced, DECLINE -> idle
 //   spliced   payload, PART -> parted (answered)     other half ended -> parting
 //   parting   payload (dropped), PART -> parted
 //   parted    STANDBY -> idle
-//   caller    JOIN -> waiting, GET, PING
-//   waiting   PART -> caller (answered)              answered -> joined, refused -> caller
+//   caller    JOIN -> waiting, DEPOSIT -> depositing, GET, PING
+//   waiting   PART -> caller (answered)              answered -> joined, refused -> caller,
+//                                                    kept -> storing
 //   joined    payload, PART -> caller (answered)     other half ended -> leaving
 //   leaving   payload (dropped), PART -> caller
+//
+// Of letters (letter_service.cc):
+//
+//   depositing   PIECE                               kept -> storing, refused -> turned
+//   storing      PART -> caller (answered)           refused -> caller (NO, STORED: it is on disk)
+//   turned       PIECE (dropped), until the peer ends it
 #pragma once
 
 #include "base/time.h"
@@ -45,8 +53,11 @@ enum class EndState : std::uint8_t {
   waiting,
   joined,
   leaving,
+  depositing,  // a letter comes in pieces
+  storing,     // the letter is on its way to the disk
+  turned,      // a deposit was refused: what is under way of it is dropped
 };
-inline constexpr std::size_t kEndStates = 11;
+inline constexpr std::size_t kEndStates = 14;
 std::string_view name_of(EndState state);
 
 enum class EndEvent : std::uint8_t {
@@ -62,13 +73,18 @@ enum class EndEvent : std::uint8_t {
   payload,
   put,
   get,  // CARD goes out
+  fetch,
+  taken,
+  deposit,
+  piece,
   // of this node
   offer,        // an OFFER goes out
   answered,     // JOINED goes out
-  refused,      // NO goes out
+  refused,      // NO goes out, or STORED
   other_ended,  // the other half of the splice has parted or ended: PART goes out
+  kept,         // the letter is whole, and goes to the disk
 };
-inline constexpr std::size_t kEndEvents = 15;
+inline constexpr std::size_t kEndEvents = 20;
 
 /// The state after that event; nothing if it may not happen there.
 std::optional<EndState> after(EndState state, EndEvent event);
@@ -112,12 +128,13 @@ enum class ControlEvent : std::uint8_t {
   built,       // and is there
   registered,  // REGISTERED came
   knock,
+  letter,  // LETTER, and PIECE
   pong,
   ended,  // the circuit, or its build
   retry,  // its wait is over
   kept,   // what became of our PUT
 };
-inline constexpr std::size_t kControlEvents = 8;
+inline constexpr std::size_t kControlEvents = 9;
 std::optional<ControlState> after(ControlState state, ControlEvent event);
 
 // ---- the caller: its circuit to a keeper --------------------------------------------------------
@@ -141,12 +158,13 @@ enum class CallEvent : std::uint8_t {
   payload,
   part,
   pong,
+  stored,  // the deposit that it was built for, or why it was not
   // of this node
   join,   // JOIN goes out once more
   leave,  // PART goes out
   card,   // of the keeper: the answer to GET
 };
-inline constexpr std::size_t kCallEvents = 9;
+inline constexpr std::size_t kCallEvents = 10;
 std::optional<CallState> after(CallState state, CallEvent event);
 
 }  // namespace qudag::keeper

@@ -101,6 +101,7 @@ struct CircuitEnd {
   Flow* flow = nullptr;  // set: we are the source
   std::size_t payload_bytes = 0;
   std::optional<NodeId> receiver;  // at a destination that is not this node itself
+  bool letter = false;             // at a destination: it was kept for us, and nobody is there
   bool ready = false;
   bool dead = false;     // out of the table, freed when the outermost call returns
   bool closing = false;  // the peer will end it: no new messages
@@ -119,6 +120,7 @@ struct CircuitEnd {
   bool worn = false;      // its first link drains
   bool late = false;      // others are built beside it, and that has been charged to the flow
   bool proven = false;    // something was acknowledged on it
+  bool kept_if_away = false, deposits = false;  // how its build may end: Port::Keep
   // What rides in its build, by ref. It waits in the flow all the same, and may ride in other
   // builds as well: the circuit that is ready first has it.
   std::vector<Ridden> ridden;

@@ -18,6 +18,9 @@ constexpr Duration kFirstWait = 50ms;
 constexpr Duration kLongestWait = 2s;
 /// A flow that was used so lately gets a circuit for a worn one before it is used again.
 constexpr Duration kInUse = 5s;
+/// A receiver that is away is asked for again after the second, by who waits for it; until the
+/// first is over large messages are not offered to it, but left at its keeper.
+constexpr Duration kAwayFor = 60s, kAskAgain = 30s;
 /// Of one flow: one, and those that are begun because it is late. Those that wait for our own dial
 /// are counted apart, since nobody behind the first hop heard of them.
 constexpr std::ptrdiff_t kBuildsAtOnce = 6;
@@ -28,6 +31,19 @@ constexpr std::uint32_t kRefsMax = 0xf000'0000;
 std::uint64_t about(std::uint64_t value, Rng& rng) {
   return value - value / 4 + rng.below(value / 2 + 1);
 }
+
+/// What rides in a deposit, until it is sealed.
+class SecretBytes {
+ public:
+  explicit SecretBytes(std::size_t bytes = 0) : bytes_(bytes) {}
+  ~SecretBytes() { wipe(bytes_); }
+  SecretBytes(const SecretBytes&) = delete;
+  SecretBytes& operator=(const SecretBytes&) = delete;
+  MutableBytes span() { return bytes_; }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
 
 /// A limit of this node, which says nothing about the route.
 bool is_local(const Error& why) {
@@ -212,6 +228,7 @@ TimePoint CircuitPool::late_at(const Flow& flow, Now now) const {
   const CircuitEnd* newest = nullptr;
   for (const CircuitEnd* one : flow.circuits) {
     if (one->ready) continue;
+    if (one->deposits) return kNever;  // another one would leave the same letter twice
     ++(context_.port.has_left(one->circuit) ? left : dialing);
     if (newest == nullptr || one->asked >= newest->asked) newest = one;
   }
@@ -289,6 +306,28 @@ Result<std::vector<onion::RouteHop>> CircuitPool::draw(Flow& flow, Now now) {
   return route;
 }
 
+/// What of this build a keeper may keep. While another one is under way its messages may be taken
+/// there, so then nothing is kept.
+CircuitPool::Plan CircuitPool::plan(const Flow& flow, std::span<const onion::RouteHop> route,
+                                    Now now) const {
+  Plan out{.keep = Port::Keep::no, .room = context_.port.rider_room_of(route)};
+  const bool alone = std::ranges::none_of(
+      flow.circuits, [](const CircuitEnd* one) { return !one->ready || one->takes_new(); });
+  if (!alone || flow.waiting.empty() || flow.key.if_away != IfAway::store ||
+      !flow.pipes_waiting.empty() || !context_.port.may_be_away(route)) {
+    return out;
+  }
+  const Envelope& first = *flow.waiting.front();
+  if (whole_bytes(first) <= out.room) {
+    out.keep = Port::Keep::if_away;
+  } else if (now.mono < flow.deposits_until) {
+    if (const std::size_t room = context_.port.deposit_room(whole_bytes(first))) {
+      out = {.keep = Port::Keep::always, .room = room};
+    }
+  }
+  return out;
+}
+
 void CircuitPool::build(Flow& flow, Now now) {
   pay(flow, now);
   auto route = draw(flow, now);
@@ -301,13 +340,20 @@ void CircuitPool::build(Flow& flow, Now now) {
   context_.rng.fill(scope);
   Secret<onion::kRiderBytes> place;
   Rider rider;
-  const std::size_t room = context_.port.rider_room_of(*route);
-  QUDAG_ASSERT(room <= place.size());
-  const MutableBytes seat = place.span().first(room);
-  if (room > 0 && !is_served(flow)) rider = pack_rider(flow, scope, seat, context_);
+  Plan how = plan(flow, *route, now);
+  const bool deposits = how.keep == Port::Keep::always;
+  SecretBytes large(deposits ? how.room : 0);
+  QUDAG_ASSERT(deposits || how.room <= place.size());
+  const MutableBytes seat = deposits ? large.span() : place.span().first(how.room);
+  if (!seat.empty() && !is_served(flow)) {
+    rider = pack_rider(flow, scope, seat, context_, how.keep != Port::Keep::no);
+  }
+  if (rider.ridden.empty()) how.keep = Port::Keep::no;
+  const Bytes rides = rider.empty() ? Bytes{} : Bytes(seat);
   in_build_ = true;
-  auto circuit =
-      context_.port.build(*route, flow.key.priority, now, rider.empty() ? Bytes{} : Bytes(seat));
+  auto circuit = how.keep == Port::Keep::no
+                     ? context_.port.build(*route, flow.key.priority, now, rides)
+                     : context_.port.build_kept(*route, flow.key.priority, now, rides, how.keep);
   in_build_ = false;
   const auto ended = std::exchange(ended_early_, {});
   const auto built = std::exchange(built_early_, {});
@@ -322,6 +368,8 @@ void CircuitPool::build(Flow& flow, Now now) {
   CircuitEnd& circuit_end =
       context_.circuit_ends.add(*circuit, flow.key.priority, context_.options.credit_bytes, now);
   circuit_end.flow = &flow;
+  circuit_end.kept_if_away = how.keep == Port::Keep::if_away;
+  circuit_end.deposits = how.keep == Port::Keep::always;
   circuit_end.payload_bytes = context_.port.payload_bytes(*circuit, flow.key.priority);
   circuit_end.scope = scope;
   circuit_end.told = rider.told;
@@ -379,6 +427,7 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
                            Now now) {
   Flow& flow = *circuit_end.flow;
   std::erase(flow.circuits, &circuit_end);
+  if (!circuit_end.ready && ended_kept(circuit_end, why, now)) return;
   context_.routes.circuit_ended(circuit_end.route, false, now.mono - circuit_end.asked, now);
   // Only for what somebody behind the first link may have brought about.
   const bool first_link = !circuit_end.ready && failed_hop == 0 && why != Errc::refused_by_peer;
@@ -406,6 +455,41 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
     wait_before_next(flow, now);  // it never worked: do not try again at once
   }
   mark(flow);
+}
+
+/// The circuit did what it could: a keeper has answered for a receiver that is away. That is no
+/// failure of a relay, and no attempt of a message.
+bool CircuitPool::ended_kept(CircuitEnd& circuit_end, const Error& why, Now now) {
+  const Port::KeptEnd end = context_.port.kept_end();
+  if (end == Port::KeptEnd::none && why != Errc::away) return false;
+  Flow& flow = *circuit_end.flow;
+  context_.routes.circuit_ended(circuit_end.route, true, now.mono - circuit_end.asked, now);
+  flow.failures = 0;
+  if (end != Port::KeptEnd::none) {
+    listener_.on_kept(circuit_end, end, now);
+    flow.build_after = std::max(flow.build_after, now.mono);
+    if (flow.deposits_until < now.mono + kAwayFor) flow.deposits_until = now.mono + kAwayFor;
+  } else {
+    on_away(flow, circuit_end, why, now);
+  }
+  context_.pipes->on_build_failed(flow, why);
+  mark(flow);
+  return true;
+}
+
+/// All its keepers say that it is not there.
+void CircuitPool::on_away(Flow& flow, const CircuitEnd& circuit_end, const Error& why, Now now) {
+  flow.last_failure = why;
+  if (flow.key.if_away == IfAway::refuse) return listener_.on_no_way(flow, why, now);
+  const Envelope* const first = flow.waiting.front();
+  const bool deposits = flow.key.if_away == IfAway::store && first != nullptr &&
+                        !circuit_end.kept_if_away &&
+                        context_.port.deposit_room(whole_bytes(*first)) > 0;
+  if (deposits) {
+    flow.deposits_until = now.mono + kAwayFor;
+  } else {
+    flow.build_after = std::max(flow.build_after, now.mono + kAskAgain);
+  }
 }
 
 /// Another circuit takes its place, and others wanted it so. One that drains or that its peer

@@ -47,6 +47,8 @@ class CircuitPool {
     /// A build has left with what rides in it (CircuitEnd::ridden), and that circuit is ready.
     virtual void on_ridden(CircuitEnd& circuit_end, Now now) = 0;
     virtual void on_ready(CircuitEnd& circuit_end, Now now) = 0;
+    /// A keeper has what rode in that build, or has no room for it: those messages have ended.
+    virtual void on_kept(CircuitEnd& circuit_end, Port::KeptEnd end, Now now) = 0;
   };
 
   CircuitPool(Context& context, Listener& listener) : context_(context), listener_(listener) {}
@@ -99,6 +101,13 @@ class CircuitPool {
   bool close_idle(Flow& flow, Now now);
   void build_if_needed(Flow& flow, Now now);
   void build(Flow& flow, Now now);
+  struct Plan {
+    Port::Keep keep = Port::Keep::no;
+    std::size_t room = 0;  // for the rider
+  };
+  Plan plan(const Flow& flow, std::span<const onion::RouteHop> route, Now now) const;
+  bool ended_kept(CircuitEnd& circuit_end, const Error& why, Now now);
+  void on_away(Flow& flow, const CircuitEnd& circuit_end, const Error& why, Now now);
   Result<std::vector<onion::RouteHop>> draw(Flow& flow, Now now);
   TimePoint late_at(const Flow& flow, Now now) const;
   void hedge(Flow& flow, Now now);

@@ -21,12 +21,14 @@ struct FlowKey {
   Priority priority = Priority::normal;
   unsigned relays = 0;
   bool sign = false;
+  IfAway if_away = IfAway::store;
   auto operator<=>(const FlowKey&) const = default;
 };
 
 struct FlowKeyHash {
   std::size_t operator()(const FlowKey& key) const noexcept {
     const std::size_t rest = key.isolation * 0x9e3779b97f4a7c15u +
+                             static_cast<std::size_t>(key.if_away) * 64 +
                              static_cast<std::size_t>(key.priority) * 16 + key.relays * 2 +
                              static_cast<std::size_t>(key.sign);
     return std::hash<NodeId>{}(key.destination) ^ (rest * 0xff51afd7ed558ccdu);
@@ -65,6 +67,7 @@ struct Flow : Timed {
   sync::TokenBucket unreached;        // those of which nobody behind the first relay heard
   std::uint64_t unpaid = 0;           // of the losses: more at once than it had saved for
   unsigned hedged = 0;                // builds beside late ones, since one was ready
+  TimePoint deposits_until{};         // its receiver is away: what no hail holds goes in deposits
   bool build_ahead = false;           // its circuit is worn: another, though nothing waits
   TimePoint active{};
   Duration takes{};    // smoothed: how long a small message is under way, until its answer

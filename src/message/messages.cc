@@ -363,6 +363,7 @@ void Messages::on_incoming(circuit::CircuitId circuit, Priority priority, Now no
   added.link = context.port.link_of(circuit);
   added.payload_bytes = context.port.payload_bytes(circuit, priority);
   added.receiver = context.port.receiver_of(circuit);
+  added.letter = context.port.is_letter(circuit);
 }
 
 std::size_t Messages::on_payload(circuit::CircuitId circuit, memory::Block payload, Now now) {

@@ -12,6 +12,8 @@ namespace {
 
 /// No fragment is made for fewer bytes, unless it completes its message: its header costs 8 to 51.
 constexpr std::size_t kFragmentBytesMin = 16;
+/// The length of a fragment is 16 bits.
+constexpr std::size_t kFragmentBytesMax = 0xffff;
 /// One place stays free, so that a small message always gets past 255 large ones.
 constexpr std::size_t kPartialMax = wire::kInterleavedMessagesMax - 1;
 /// A mark for on_progress about so often.
@@ -304,9 +306,22 @@ void put_pipes_that_ride(Flow& flow, ByteWriter& out, Context& context, Rider& r
   out.put(Bytes(place).first(of_pipes.written()));
 }
 
+/// Of the fragments after the first one.
+std::size_t more_headers(std::size_t bytes) {
+  return bytes <= kFragmentBytesMax
+             ? 0
+             : (bytes - 1) / kFragmentBytesMax * wire::data_header_bytes(false, false);
+}
+
+std::size_t whole_bytes(const Envelope& envelope) {
+  return wire::kScopeFrameBytes + wire::data_header_bytes(true, false, true) +
+         more_headers(envelope.size) + envelope.size;
+}
+
 /// A message that does not fit whole gains nothing by a part of it that rides: its last byte comes
 /// when the circuit is ready. So small ones go past it, and it keeps its secrecy.
-Rider pack_rider(Flow& flow, const wire::Scope& scope, MutableBytes place, Context& context) {
+Rider pack_rider(Flow& flow, const wire::Scope& scope, MutableBytes place, Context& context,
+                 bool whole) {
   constexpr std::size_t kLooksAt = 256;
   Rider rider;
   ByteWriter out(place);
@@ -316,23 +331,29 @@ Rider pack_rider(Flow& flow, const wire::Scope& scope, MutableBytes place, Conte
   for (Envelope* one = flow.waiting.front(); one != nullptr && looked < kLooksAt; ++looked) {
     Envelope& envelope = *std::exchange(one, EnvelopeOrder::next(*one));
     const wire::Scope& its = scope_of(scope, envelope);
-    const bool asks = asks_first(envelope);
+    const bool asks = !whole && asks_first(envelope);
     if (asks && asking >= kPartialMax) continue;
     const bool tells = rider.told != its;
     const std::size_t n = asks ? 0 : envelope.size;
     const std::size_t header = wire::data_header_bytes(true, false, envelope.to_channel != 0) +
-                               (tells ? wire::kScopeFrameBytes : 0);
+                               more_headers(n) + (tells ? wire::kScopeFrameBytes : 0);
     if (out.remaining() < header + n) continue;
     if (tells) {
       rider.told = its;
       wire::append(out, wire::ScopeFrame{its});
     }
-    wire::DataFrame frame{.ref = static_cast<std::uint32_t>(rider.ridden.size()), .last = !asks};
+    wire::DataFrame frame{.ref = static_cast<std::uint32_t>(rider.ridden.size())};
     frame.start = start_of(envelope);
     frame.start->resumes = asks;
     envelope.at = envelope.bytes.front();
     envelope.at_offset = 0;
-    copy_bytes(envelope, wire::append_data_header(out, frame, n));
+    for (std::size_t left = n, first = true; first != 0 || left > 0; first = 0) {
+      const std::size_t here = std::min(left, kFragmentBytesMax);
+      left -= here;
+      frame.last = left == 0 && !asks;
+      copy_bytes(envelope, wire::append_data_header(out, frame, here));
+      frame.start.reset();
+    }
     context.stats.bytes_copied += n;
     rider.bytes += n;
     rider.ridden.push_back({.envelope = envelope.handle, .asks = asks});

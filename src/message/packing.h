@@ -31,7 +31,11 @@ struct Rider {
   bool empty() const { return ridden.empty() && pipes.empty(); }
 };
 /// Fills all of `out` if anything rides.
-Rider pack_rider(Flow& flow, const wire::Scope& scope, MutableBytes out, Context& context);
+/// `whole`: it may be kept, so nothing rides that only asks.
+Rider pack_rider(Flow& flow, const wire::Scope& scope, MutableBytes out, Context& context,
+                 bool whole = false);
+/// What a message takes there at most, its frames included.
+std::size_t whole_bytes(const Envelope& envelope);
 /// Bytes of it left: from there to there, of which an earlier transmission may have sent some.
 void count_bytes(const Envelope& envelope, std::uint32_t from, std::uint32_t to, Context& context);
 /// The message, which waited, is under way on that circuit from now on.

@@ -38,6 +38,37 @@ class Port {
     static_cast<void>(circuit);
     return std::nullopt;
   }
+  // ---- letters: what a keeper may keep of a build to a receiver
+  /// The receiver there may be away, and its keeper then keep what rides.
+  virtual bool may_be_away(std::span<const onion::RouteHop> route) const {
+    static_cast<void>(route);
+    return false;
+  }
+  /// The least room of a deposit for so many bytes of frames; 0: there is none so large.
+  virtual std::size_t deposit_room(std::size_t bytes) const {
+    static_cast<void>(bytes);
+    return 0;
+  }
+  enum class Keep : std::uint8_t {
+    no,
+    if_away,  // the rider, if nobody answers
+    always,   // the rider, which is deposit_room() bytes: nobody is asked
+  };
+  /// As build(); such a build may end by being stored.
+  virtual Result<circuit::CircuitId> build_kept(std::span<const onion::RouteHop> route,
+                                                Priority priority, Now now, Bytes rider,
+                                                Keep keep) {
+    static_cast<void>(keep);
+    return build(route, priority, now, rider);
+  }
+  enum class KeptEnd : std::uint8_t { none, stored, no_room };
+  /// Inside on_ended of a circuit that was being built.
+  virtual KeptEnd kept_end() const { return KeptEnd::none; }
+  /// Of one that came to us: what came was kept at a keeper, and nobody is at the other end.
+  virtual bool is_letter(circuit::CircuitId circuit) const {
+    static_cast<void>(circuit);
+    return false;
+  }
   /// How many times the way to a destination, there and back, a build of that kind takes.
   virtual unsigned legs(circuit::CircuitId circuit) const {
     static_cast<void>(circuit);

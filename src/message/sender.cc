@@ -140,7 +140,8 @@ Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
   if (!accepted) return std::unexpected(accepted.error());
   Envelope& envelope = **accepted;
   envelope.to_channel = options.channel;
-  const FlowKey key{destination, options.isolation, options.priority, options.relays, options.sign};
+  const FlowKey key{destination,    options.isolation, options.priority,
+                    options.relays, options.sign,      options.if_away};
   if (options.sign) {
     if (auto ok = sign(envelope, key, now); !ok) {
       forget(envelope);
@@ -501,6 +502,9 @@ void Sender::finish(Envelope& envelope, Outcome outcome, Error reason, Now now) 
     case Outcome::failed:
       ++stats.failed[priority];
       break;
+    case Outcome::stored:
+      ++stats.stored[priority];
+      break;
   }
   --stats.waiting;
   context_.deadlines.clear(envelope);
@@ -624,9 +628,24 @@ void Sender::on_ready(CircuitEnd& circuit_end, Now now) {
   }
 }
 
+void Sender::on_kept(CircuitEnd& circuit_end, Port::KeptEnd end, Now now) {
+  for (const Ridden& one : std::exchange(circuit_end.ridden, {})) {
+    Envelope* const envelope = envelopes_.find(one.envelope);
+    if (envelope == nullptr || envelope->started || one.asks) continue;
+    circuit_end.flow->waiting.erase(*envelope);
+    if (end == Port::KeptEnd::stored) {
+      finish(*envelope, Outcome::stored, Errc::ok, now);
+    } else {
+      finish(*envelope, Outcome::refused,
+             {Errc::refused_by_peer, "the keeper has no room for letters"}, now);
+    }
+  }
+}
+
 void Sender::on_no_way(Flow& flow, const Error& why, Now now) {
+  const Outcome outcome = why == Errc::away ? Outcome::refused : Outcome::failed;
   while (Envelope* envelope = flow.waiting.pop_front()) {
-    finish(*envelope, Outcome::failed, why, now);
+    finish(*envelope, outcome, why, now);
   }
 }
 

@@ -98,6 +98,7 @@ class Sender final : private CircuitPool::Listener {
   void on_no_way(Flow& flow, const Error& why, Now now) override;
   void on_ridden(CircuitEnd& circuit_end, Now now) override;
   void on_ready(CircuitEnd& circuit_end, Now now) override;
+  void on_kept(CircuitEnd& circuit_end, Port::KeptEnd end, Now now) override;
   bool goes_again(CircuitEnd& circuit_end, Envelope& envelope, wire::AckStatus status);
 
   Context& context_;

@@ -11,7 +11,8 @@
 namespace qudag::message {
 
 struct MessagesStats {
-  std::array<std::uint64_t, kPriorityCount> accepted{}, delivered{}, expired{}, refused{}, failed{};
+  std::array<std::uint64_t, kPriorityCount> accepted{}, delivered{}, expired{}, refused{}, failed{},
+      stored{};
   std::array<std::uint64_t, kPriorityCount> received{};
   // Bytes of messages in DATA frames, first transmissions only; those of later ones; and payload
   // bytes taken by the application.
@@ -65,6 +66,8 @@ inline constexpr telemetry::Metric<MessagesStats> kMessages[] = {
      [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.refused[i]); }},
     {same, label("result", "failed").each("priority", kPriorityNames),
      [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.failed[i]); }},
+    {same, label("result", "stored").each("priority", kPriorityNames),
+     [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.stored[i]); }},
     {same, label("result", "received").each("priority", kPriorityNames),
      [](const MessagesStats& s, std::size_t i) { return static_cast<double>(s.received[i]); }},
     {{"qudag_messages_waiting", "Messages that wait to be sent.", Kind::gauge},

@@ -9,6 +9,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// A letter may be so old (docs/reference/protocol.md, 14.5).
+constexpr UnixSeconds kLetterAge_s = 8 * 24 * 3600;
 /// Whole messages that wait for their signature to be verified: half a second of two workers.
 constexpr std::size_t kToVerifyMax = 4'096;
 /// One circuit's: more than its credit allows to be under way.
@@ -185,8 +187,15 @@ std::optional<wire::AckStatus> Receiver::refusal_of_signed(const Assembly& assem
                                                            const Signer& signer, Now now) {
   const wire::MessageStart& start = assembly.start;
   auto claimed = Delivered::Signed::too_old;
-  if (is_of_now(signer.minute, start.ttl_ms, now.unix_seconds)) {
-    const std::uint64_t left = too_old_at(signer.minute, start.ttl_ms) - now.unix_seconds;
+  // A letter was signed when it was sent; its receiver remembers it for longer than it may lie.
+  const UnixSeconds when =
+      assembly.circuit_end->letter
+          ? std::clamp<UnixSeconds>(UnixSeconds{signer.minute} * 60,
+                                    now.unix_seconds - std::min(now.unix_seconds, kLetterAge_s),
+                                    now.unix_seconds)
+          : now.unix_seconds;
+  if (is_of_now(signer.minute, start.ttl_ms, when)) {
+    const std::uint64_t left = too_old_at(signer.minute, start.ttl_ms) - when;
     claimed = delivered_->claim_signed(
         key_at(assembly.circuit_end->receiver, key_of(signer, start.id)),
         std::uint64_t{signer.minute} * 60, now.mono + std::chrono::seconds(left + 1), now);

@@ -178,6 +178,7 @@ Status Node::Impl::start() {
 
   registry_ = std::make_shared<keeper::Registry>(id(), keeper::KeeperBounds{}, rng_,
                                                  &bound_->part(memory::Part::tables));
+  if (auto ok = open_letters(shards); !ok) return ok;
 
   // What is remembered of the past may grow to a sixteenth of the bound each.
   const std::size_t remembered = options_.limits.memory / 16;
@@ -212,6 +213,8 @@ Status Node::Impl::start() {
                                        .lent = lent_,
                                        .registry = registry_,
                                        .cards = cards_,
+                                       .letters = letter_room_,
+                                       .seen_letters = seen_letters(i),
                                        .state = state_.get(),
                                        .guards = guards_});
     if (!shard) return std::unexpected(shard.error());
@@ -290,6 +293,8 @@ void Node::Impl::finish_stop() {
   }
   ended_.store(true, std::memory_order_release);
   if (inbox_) inbox_->stop();
+  if (letters_) letters_->stop();
+  if (taken_letters_) taken_letters_->stop();
   requests_.end_all(Errc::shutting_down);
   workers_.reset();
   const bool began = !threads_.empty() && threads_[0].shard;

@@ -7,6 +7,8 @@
 #include "crypto/random.h"
 #include "node/inbox/inbox.h"
 #include "node/joining.h"
+#include "node/letters/letter_records.h"
+#include "node/letters/taken_letters.h"
 #include "node/placement.h"
 #include "node/process/app_pool.h"
 #include "node/process/notices.h"
@@ -152,6 +154,9 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   Status load_identity();
   Status open_state();
   Status open_inbox();
+  Status open_letters(unsigned shards);
+  void open_taken_letters();
+  keeper::SeenLetters* seen_letters(unsigned shard);
   void restore_netmap(Now now);
   void tell_key_memory();
   Status open_sockets(unsigned shards);
@@ -180,6 +185,13 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   std::unique_ptr<node::State> state_;  // null: nothing is kept over a restart
   memory::Reservation inbox_memory_;
   std::unique_ptr<node::Inbox> inbox_;  // null: there is none. Ends after the shards' threads
+  memory::Reservation letters_memory_, taken_memory_;
+  // Null: no letters are kept for others, or for receivers here. They end after the shards'
+  // threads.
+  std::shared_ptr<keeper::LetterRoom> letter_room_;  // owners: this, shards
+  std::unique_ptr<node::LetterRecords> letters_;
+  std::unique_ptr<node::TakenLetters> taken_letters_;
+  std::vector<std::unique_ptr<node::TakenLetters::On>> taken_on_;  // by shard
   std::unique_ptr<runtime::ThreadWorkerPool> workers_;
   std::unique_ptr<shard::GossipHub> hub_;             // used on shard 0's thread
   std::unique_ptr<runtime::AddressWatch> addresses_;  // outlives the loop that watches it

@@ -108,6 +108,9 @@ constexpr Number kNumbers[] = {
      QUDAG_FIELD(limits.pipes)},
     {"limits.pipe_bytes", Form::size, std::uint64_t{1} << 20, kBytesMax,
      "Bytes that pipes hold, and that their peers may send.", QUDAG_FIELD(limits.pipe_bytes)},
+    {"limits.letters_bytes", Form::size, 0, std::uint64_t{1} << 40,
+     "Of a keeper, in its state directory: letters for receivers that are away; 0: none.",
+     QUDAG_FIELD(limits.letters_bytes)},
 };
 
 consteval const Number& number(std::string_view name) {

@@ -3,6 +3,8 @@
 
 #include "circuit/circuits.h"
 #include "keeper/cards.h"
+#include "keeper/letters/letter_intake.h"
+#include "keeper/letters/letter_room.h"
 #include "keeper/registry.h"
 #include "link/dialing/dial_places.h"
 #include "link/dialing/warm_set.h"
@@ -53,9 +55,11 @@ struct ShardSetup {
   std::shared_ptr<message::Unfinished> unfinished = nullptr;  // owners: all shards
   std::shared_ptr<PipesOfShards> pipes = nullptr;  // owners: all shards; null: of this one alone
   std::shared_ptr<LentToShards> lent = nullptr;    // owners: all shards; null: nothing is lent
-  std::shared_ptr<keeper::Registry> registry = nullptr;  // owners: all shards; null: its own
-  std::shared_ptr<keeper::Cards> cards = nullptr;        // the same
-  StateKeeper* state = nullptr;  // what is kept over a restart; null: nothing
+  std::shared_ptr<keeper::Registry> registry = nullptr;   // owners: all shards; null: its own
+  std::shared_ptr<keeper::Cards> cards = nullptr;         // the same
+  std::shared_ptr<keeper::LetterRoom> letters = nullptr;  // the same; null: no letters are kept
+  keeper::SeenLetters* seen_letters = nullptr;  // of this shard's receivers; null: of this run only
+  StateKeeper* state = nullptr;                 // what is kept over a restart; null: nothing
   std::shared_ptr<NodeGuards> guards = std::make_shared<NodeGuards>();  // owners: all shards
 };
 

@@ -277,7 +277,9 @@ message::Taken Shard::on_message(message::Received&& received, Now) {
   message.sender = received.sender;
   message.receiver = received.receiver;
   if (received.in_reply_to) message.in_reply_to = MessageId{*received.in_reply_to};
-  if (received.reply_to) {
+  // What was kept at a keeper has nobody at the other end.
+  message.kept = received.reply_to && ports_.is_letter(received.reply_to->circuit);
+  if (received.reply_to && !message.kept) {
     message.reply_to = ReplyAddress{.circuit = received.reply_to->circuit.value,
                                     .ref = received.reply_to->ref,
                                     .shard = setup_.index}

@@ -15,12 +15,14 @@ std::unique_ptr<keeper::Service> Shard::make_service() {
       .rng = *setup_.rng,
       .ends_max = std::max<std::size_t>(1, setup_.options->limits.circuits / 2 / setup_.shards),
       .memory = &setup_.bound->part(memory::Part::circuits),
-      .post = [environment = setup_.environment, hub = setup_.hub](
-                  unsigned shard, std::function<void(keeper::Service&, Now)> task) {
-        Sibling* const there = hub->shard(shard);
-        return environment->executor(shard).post(
-            [there, task = std::move(task)](Now now) { there->on_service(task, now); });
-      }});
+      .post =
+          [environment = setup_.environment, hub = setup_.hub](
+              unsigned shard, std::function<void(keeper::Service&, Now)> task) {
+            Sibling* const there = hub->shard(shard);
+            return environment->executor(shard).post(
+                [there, task = std::move(task)](Now now) { there->on_service(task, now); });
+          },
+      .letters = setup_.letters});
 }
 
 void Shard::on_service(const std::function<void(keeper::Service&, Now)>& task, Now now) {
@@ -39,8 +41,13 @@ Status Shard::open_receiver(keeper::Resident::Setup setup, Now now) {
   if (residents_.size() >= kReceiversMax) return fail(Errc::refused_queue_full, "receivers");
   const NodeId id = setup.id;
   if (residents_.contains(id)) return fail(Errc::already_exists, "the receiver is open");
-  auto resident = keeper::Resident::make(
-      std::move(setup), {.ends = ends_, .ports = ports_, .ways = routes_, .rng = *setup_.rng}, now);
+  auto resident = keeper::Resident::make(std::move(setup),
+                                         {.ends = ends_,
+                                          .ports = ports_,
+                                          .ways = routes_,
+                                          .rng = *setup_.rng,
+                                          .seen = setup_.seen_letters},
+                                         now);
   if (!resident) return std::unexpected(resident.error());
   residents_.emplace(id, std::move(*resident));
   return {};

@@ -260,11 +260,12 @@ Status Records::apply(const Work& work, std::vector<AddEnd>& ends) {
   }
   std::vector<Bytes> pieces;
   for (std::size_t i = 0; i < work.records.size(); ++i) {
-    const NewRecord& record = *work.records[i].record;
+    NewRecord& record = *work.records[i].record;
     pieces.clear();
     record.body(pieces);
     const auto added = file_->add(record.name(), pieces, now);
     if (!added) return std::unexpected(added.error());
+    if (*added == Added::stored) record.numbered(file_->next() - 1);
     ends[i] = *added == Added::stored  ? AddEnd::stored
               : *added == Added::known ? AddEnd::known
                                        : AddEnd::full;
@@ -322,6 +323,9 @@ Result<std::size_t> Records::expire_some() {
     return std::unexpected(expired.error());
   }
   if (auto done = file_->commit(); !done) return std::unexpected(done.error());
+  if (options_.expired) {
+    for (const RecordHead& head : *expired) options_.expired(head);
+  }
   return expired->size();
 }
 

@@ -56,6 +56,8 @@ class NewRecord {
   /// Appends the body in pieces, which stay valid until done().
   virtual void body(std::vector<Bytes>& pieces) const = 0;
   virtual std::uint64_t bytes() const = 0;
+  /// Before done(), of one that is `stored`: its number.
+  virtual void numbered(std::uint64_t number) { static_cast<void>(number); }
   /// Once, after the commit.
   virtual void done(AddEnd end) = 0;
 };
@@ -78,6 +80,8 @@ class Records {
     std::string_view what = "inbox";  ///< in log lines; static text
     /// A removal, or what was set unreadable, is committed. On the thread.
     std::function<void(std::uint64_t number)> changed = {};
+    /// The time of that one is over, and its removal is committed. On the thread.
+    std::function<void(const RecordHead& head)> expired = {};
     std::chrono::milliseconds retry{1'000};
     std::chrono::milliseconds sweep{30'000};  ///< how often what has expired is removed
   };

@@ -45,6 +45,18 @@ std::optional<Length> length_of(std::uint8_t type) {
       return Length{2, 2 + kCardBlobBytes};
     case KeeperFrameType::kept:
       return exactly(1);
+    case KeeperFrameType::deposit:
+      return exactly(kDepositBytes);
+    case KeeperFrameType::piece:
+      return Length{1, kPieceBytesMax};
+    case KeeperFrameType::stored:
+      return exactly(17);
+    case KeeperFrameType::letter:
+      return exactly(kLetterBytes);
+    case KeeperFrameType::taken:
+      return Length{2 + 8, 2 + 8 * kTakenMax};
+    case KeeperFrameType::fetch:
+      return exactly(4);
     case KeeperFrameType::ping:
     case KeeperFrameType::pong:
       return exactly(8);
@@ -164,6 +176,40 @@ bool read(ByteReader& in, CardFrame& out) {
   return out.index < out.of;
 }
 bool read(ByteReader& in, KeptFrame& out) { return read_enum(in, out.status, 0, kKeptStatusMax); }
+bool read(ByteReader& in, DepositFrame& out) {
+  out.inbox = in.array<32>();
+  out.id = in.array<16>();
+  out.size = in.u32();
+  out.effort = in.u32();
+  out.nonce = in.array<16>();
+  return is_letter_size(out.size) && out.size != kHailBytes;
+}
+bool read(ByteReader& in, PieceFrame& out) {
+  out.bytes = in.take(in.remaining());
+  return true;
+}
+bool read(ByteReader& in, StoredFrame& out) {
+  out.id = in.array<16>();
+  return read_enum(in, out.status, 0, kStoredStatusMax);
+}
+bool read(ByteReader& in, LetterFrame& out) {
+  out.inbox = in.array<32>();
+  out.number = in.u64();
+  out.id = in.array<16>();
+  out.size = in.u32();
+  return is_letter_size(out.size);
+}
+bool read(ByteReader& in, TakenFrame& out) {
+  const std::size_t count = in.u16();
+  if (count == 0 || count > kTakenMax || in.remaining() != count * 8) return false;
+  out.numbers.resize(count);
+  for (std::uint64_t& one : out.numbers) one = in.u64();
+  return true;
+}
+bool read(ByteReader& in, FetchFrame& out) {
+  out.bytes = in.u32();
+  return true;
+}
 bool read(ByteReader& in, KeeperPing& out) {
   out.token = in.u64();
   return true;
@@ -279,6 +325,35 @@ void write(Appender& out, const CardFrame& frame) {
   out.put(frame.blob);
 }
 void write(Appender& out, const KeptFrame& frame) { out.named(frame.status); }
+void write(Appender& out, const DepositFrame& frame) {
+  QUDAG_ASSERT(is_letter_size(frame.size) && frame.size != kHailBytes);
+  out.put(frame.inbox);
+  out.put(frame.id);
+  out.be(frame.size);
+  out.be(frame.effort);
+  out.put(frame.nonce);
+}
+void write(Appender& out, const PieceFrame& frame) {
+  QUDAG_ASSERT(!frame.bytes.empty() && frame.bytes.size() <= kPieceBytesMax);
+  out.put(frame.bytes);
+}
+void write(Appender& out, const StoredFrame& frame) {
+  out.put(frame.id);
+  out.named(frame.status);
+}
+void write(Appender& out, const LetterFrame& frame) {
+  QUDAG_ASSERT(is_letter_size(frame.size));
+  out.put(frame.inbox);
+  out.be(frame.number);
+  out.put(frame.id);
+  out.be(frame.size);
+}
+void write(Appender& out, const TakenFrame& frame) {
+  QUDAG_ASSERT(!frame.numbers.empty() && frame.numbers.size() <= kTakenMax);
+  out.be(static_cast<std::uint16_t>(frame.numbers.size()));
+  for (const std::uint64_t one : frame.numbers) out.be(one);
+}
+void write(Appender& out, const FetchFrame& frame) { out.be(frame.bytes); }
 void write(Appender& out, const KeeperPing& frame) { out.be(frame.token); }
 void write(Appender& out, const KeeperPong& frame) { out.be(frame.token); }
 
@@ -302,6 +377,12 @@ KeeperFrameType type_of(const KeeperFrame& frame) {
       KeeperFrameType::get,
       KeeperFrameType::card,
       KeeperFrameType::kept,
+      KeeperFrameType::deposit,
+      KeeperFrameType::piece,
+      KeeperFrameType::stored,
+      KeeperFrameType::letter,
+      KeeperFrameType::taken,
+      KeeperFrameType::fetch,
       KeeperFrameType::ping,
       KeeperFrameType::pong,
   };
@@ -373,6 +454,18 @@ bool KeeperStream::read(KeeperFrame& out) const {
       return read_as<CardFrame>(in, out);
     case KeeperFrameType::kept:
       return read_as<KeptFrame>(in, out);
+    case KeeperFrameType::deposit:
+      return read_as<DepositFrame>(in, out);
+    case KeeperFrameType::piece:
+      return read_as<PieceFrame>(in, out);
+    case KeeperFrameType::stored:
+      return read_as<StoredFrame>(in, out);
+    case KeeperFrameType::letter:
+      return read_as<LetterFrame>(in, out);
+    case KeeperFrameType::taken:
+      return read_as<TakenFrame>(in, out);
+    case KeeperFrameType::fetch:
+      return read_as<FetchFrame>(in, out);
     case KeeperFrameType::ping:
       return read_as<KeeperPing>(in, out);
     case KeeperFrameType::pong:

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -34,7 +35,14 @@ enum class KeeperFrameType : std::uint8_t {
   joined = 0x0a,
   no = 0x0b,
   part = 0x0c,
-  // 0x10 to 0x15 are of letters.
+  // Of letters.
+  deposit = 0x10,
+  piece = 0x11,
+  stored = 0x12,
+  letter = 0x13,
+  taken = 0x14,
+  fetch = 0x15,
+  // Of cards.
   put = 0x20,
   get = 0x21,
   card = 0x22,
@@ -56,14 +64,31 @@ inline constexpr std::size_t kJoinBytes = 32 + 1 + 4 + 16 + kHailBytes;
 inline constexpr std::size_t kOfferBytes = 32 + 4 + kHailBytes;
 inline constexpr std::size_t kCardBlobBytes = 8'192;
 inline constexpr std::size_t kPutBytes = 32 + 4 + 4 + 16 + kCardBlobBytes;
+inline constexpr std::size_t kDepositBytes = 32 + 16 + 4 + 4 + 16;
+inline constexpr std::size_t kLetterBytes = 32 + 8 + 16 + 4;
+inline constexpr std::size_t kPieceBytesMax = 8'192;
+inline constexpr std::size_t kTakenMax = 64;  // letters of one TAKEN
 /// The longest body of a frame.
-inline constexpr std::size_t kKeeperBodyMax = kPutBytes;
+inline constexpr std::size_t kKeeperBodyMax = std::max(kPutBytes, kPieceBytesMax);
+
+/// A letter has one of these sizes, so that a keeper learns nothing else of it: that of a hail, and
+/// those of deposits.
+inline constexpr std::array<std::uint32_t, 4> kLetterSizes{kHailBytes, 16'384, 65'536, 262'144};
+inline constexpr std::size_t kLetterSizeMax = kLetterSizes.back();
+constexpr bool is_letter_size(std::uint32_t size) {
+  for (const std::uint32_t one : kLetterSizes) {
+    if (size == one) return true;
+  }
+  return false;
+}
 
 /// Where a card lies: a hash that only who may read it, and its keeper, can make.
 using Spot = std::array<std::byte, 32>;
 using OwnerSecret = std::array<std::byte, 32>;
 using InboxId = std::array<std::byte, 32>;
 using Binding = std::array<std::byte, 16>;
+/// The first bytes of SHA-256 of a letter's KEM ciphertext.
+using LetterId = std::array<std::byte, 16>;
 
 enum class NoReason : std::uint8_t {
   no_inbox = 1,
@@ -177,6 +202,48 @@ inline constexpr std::uint8_t kKeptStatusMax = 2;
 struct KeptFrame {
   KeptStatus status = KeptStatus::kept;
 };
+/// A letter follows, in pieces that are `size` bytes in all: one of kLetterSizes but the first.
+struct DepositFrame {
+  InboxId inbox{};
+  LetterId id{};
+  std::uint32_t size = 0;
+  std::uint32_t effort = 0;
+  std::array<std::byte, 16> nonce{};
+  bool operator==(const DepositFrame&) const = default;
+};
+struct PieceFrame {
+  Bytes bytes;  // 1 to kPieceBytesMax
+};
+enum class StoredStatus : std::uint8_t {
+  stored = 0,
+  no_inbox = 1,
+  no_room = 2,
+  too_fast = 3,
+  failed = 4
+};
+inline constexpr std::uint8_t kStoredStatusMax = 4;
+struct StoredFrame {
+  LetterId id{};
+  StoredStatus status = StoredStatus::stored;
+  bool operator==(const StoredFrame&) const = default;
+};
+/// A letter of that inbox follows, in pieces that are `size` bytes in all.
+struct LetterFrame {
+  InboxId inbox{};
+  std::uint64_t number = 0;
+  LetterId id{};
+  std::uint32_t size = 0;  // one of kLetterSizes
+  bool operator==(const LetterFrame&) const = default;
+};
+struct TakenFrame {
+  std::vector<std::uint64_t> numbers;  // 1 to kTakenMax
+  bool operator==(const TakenFrame&) const = default;
+};
+/// So many more bytes of letters may come; 0: none, and the next FETCH begins with the oldest.
+struct FetchFrame {
+  std::uint32_t bytes = 0;
+  bool operator==(const FetchFrame&) const = default;
+};
 struct KeeperPing {
   std::uint64_t token = 0;
 };
@@ -187,7 +254,8 @@ struct KeeperPong {
 using KeeperFrame =
     std::variant<RegisterFrame, RegisteredFrame, RevokeFrame, StandbyFrame, KnockFrame, JoinFrame,
                  OfferFrame, AcceptFrame, DeclineFrame, JoinedFrame, NoFrame, PartFrame, PutFrame,
-                 GetFrame, CardFrame, KeptFrame, KeeperPing, KeeperPong>;
+                 GetFrame, CardFrame, KeptFrame, DepositFrame, PieceFrame, StoredFrame, LetterFrame,
+                 TakenFrame, FetchFrame, KeeperPing, KeeperPong>;
 
 KeeperFrameType type_of(const KeeperFrame& frame);
 /// Appends the frame whole.

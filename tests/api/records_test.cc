@@ -230,6 +230,8 @@ TEST(Records, FieldsOutOfRangeAreMalformed) {
   EXPECT_FALSE(with(40, 3)) << "priority";
   EXPECT_FALSE(with(41, 6)) << "relays";
   EXPECT_FALSE(with(42, 4)) << "flags";
+  EXPECT_TRUE(with(42, 16)) << "if away: refuse";
+  EXPECT_FALSE(with(42, 24)) << "if away";
   EXPECT_FALSE(with(46, 0)) << "ttl 0";
   EXPECT_FALSE(with(43, 255)) << "ttl over a day";
 }

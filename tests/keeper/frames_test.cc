@@ -55,7 +55,7 @@ TEST(KeeperFrames, AreRefusedByTheirHeadAlready) {
   KeeperStream other;
   EXPECT_FALSE(other.take(Bytes(head).first(0), none));  // a payload that says nothing
   KeeperStream third;
-  EXPECT_FALSE(third.take(test::unhex("10"), none));  // no such type, before its length
+  EXPECT_FALSE(third.take(test::unhex("16"), none));  // no such type, before its length
 }
 
 TEST(KeeperFrames, FollowEachOtherUpToThePadding) {

@@ -106,6 +106,7 @@ class Peer final : public Owner {
     if (auto* offer = std::get_if<wire::OfferFrame>(&frame)) copy(offer->hail);
     if (auto* joined = std::get_if<wire::JoinedFrame>(&frame)) copy(joined->answer);
     if (auto* card = std::get_if<wire::CardFrame>(&frame)) copy(card->blob);
+    if (auto* piece = std::get_if<wire::PieceFrame>(&frame)) copy(piece->bytes);
     if (std::holds_alternative<wire::PartFrame>(frame)) in_order[circuit].push_back('P');
     said[circuit].push_back(frame);
   }
@@ -116,8 +117,9 @@ class Peer final : public Owner {
 class Place {
  public:
   /// `memory`: of the keeper's ends; null: no bound.
-  explicit Place(unsigned shards = 1, KeeperBounds bounds = {}, memory::Budget* memory = nullptr)
-      : memory_(memory) {
+  explicit Place(unsigned shards = 1, KeeperBounds bounds = {}, memory::Budget* memory = nullptr,
+                 std::shared_ptr<LetterRoom> room = nullptr)
+      : letters(std::move(room)), memory_(memory) {
     net.add();  // the caller
     net.add();  // the relay
     net.add();  // the receiver
@@ -126,6 +128,7 @@ class Place {
       if (i == 0) {
         keeper_id = node.id;
         registry = std::make_shared<Registry>(keeper_id, bounds, rng);
+        if (letters) registry->attach(letters);
       }
       shard_.push_back(std::make_unique<Shard>(*this, node, i));
     }
@@ -146,7 +149,8 @@ class Place {
                          if (place.mailbox_full) return false;
                          place.mail.emplace_back(to, std::move(task));
                          return true;
-                       }}),
+                       },
+                   .letters = place.letters}),
           ends(its.circuits, &service),
           node(its) {
       node.circuits.set_events(ends, circuit::EndKind::keeper);
@@ -216,6 +220,7 @@ class Place {
   circuit::test::Net net;
   circuit::test::SeededRng rng{5};
   NodeId keeper_id;
+  std::shared_ptr<LetterRoom> letters;  // null: none are kept
   std::shared_ptr<Registry> registry;
   bool mailbox_full = false;
   std::deque<std::pair<unsigned, std::function<void(Service&, Now)>>> mail;

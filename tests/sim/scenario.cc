@@ -283,6 +283,9 @@ void Scenario::balance() {
       case Outcome::failed:
         ++result_.failed;
         break;
+      case Outcome::stored:
+        broke("a message to a node was stored");
+        break;
     }
     if (*entry.outcome == Outcome::delivered && entry.handed.empty()) {
       broke(fmt::format("message {} was called delivered and never arrived", n));

@@ -37,7 +37,8 @@ SimNode::SimNode(World& world, const SocketAddress& at, Options options,
     : world_(world),
       book_(std::move(book)),
       environment_(world.host(at)),
-      options_(std::move(options)) {
+      options_(std::move(options)),
+      seen_(world, environment_) {
   auto identity = crypto::Identity::generate();
   QUDAG_ASSERT(identity.has_value());
   identity_ = std::make_unique<crypto::Identity>(std::move(*identity));
@@ -72,6 +73,16 @@ void SimNode::start() {
     guards_ =
         std::make_shared<shard::NodeGuards>(state_->load_guards(environment_.now().unix_seconds));
   }
+  std::shared_ptr<keeper::Registry> registry;
+  if (!letters_file_.empty()) {
+    registry = std::make_shared<keeper::Registry>(id(), keeper::KeeperBounds{}, world_.rng());
+    letter_room_ = std::make_shared<keeper::LetterRoom>(
+        keeper::LetterBounds{}, 1, &bound_->claim(static_cast<std::size_t>(Priority::low)));
+    letters_ = std::make_unique<SimLetters>(world_, environment_, letters_file_, *letter_room_);
+    letter_room_->attach(*letters_, [this](unsigned) { return environment_.post([](Now) {}); });
+    registry->attach(letter_room_);
+    node::restore(letters_->load(), *registry, *letter_room_, environment_.now());
+  }
   auto shard = shard::Shard::create({.index = 0,
                                      .shards = 1,
                                      .options = &options_,
@@ -83,6 +94,9 @@ void SimNode::start() {
                                      .hub = hub_.get(),
                                      .by_load = by_load,
                                      .by_proof = by_proof,
+                                     .registry = registry,
+                                     .letters = letter_room_,
+                                     .seen_letters = &seen_,
                                      .state = state_.get(),
                                      .guards = guards_});
   QUDAG_ASSERT(shard.has_value());
@@ -110,6 +124,8 @@ void SimNode::crash() {
   shard_.reset();
   hub_.reset();
   state_.reset();
+  letters_.reset();
+  letter_room_.reset();
 }
 
 std::unique_ptr<Pipe> SimNode::open_pipe(const NodeId& to, const std::string& service,

@@ -9,6 +9,7 @@
 #include "shard/gossip/gossip_hub.h"
 #include "shard/seam/environment.h"
 #include "shard/shard.h"
+#include "sim/letters/sim_letters.h"
 #include "testing/world.h"
 
 #include <qudag/node.h>
@@ -68,6 +69,11 @@ class SimNode final : public shard::ShardEnvironment {
   void set_relay(bool relay) { options_.relay = relay; }
   void set_known(bool known) { options_.known = known; }
   void set_state_dir(std::filesystem::path at) { options_.state_dir = std::move(at); }
+  /// A keeper's file of letters; none: it keeps none. Before start().
+  void set_letters(std::filesystem::path file) { letters_file_ = std::move(file); }
+  SimLetters* letters() { return letters_.get(); }
+  keeper::LetterRoom* letter_room() { return letter_room_.get(); }
+  SimSeen& seen() { return seen_; }
   void set_gossip_interval(std::chrono::seconds time) { options_.gossip_interval = time; }
 
   /// Copies the payload, as Node::send does. Refused at the limiter: `done` is told before it
@@ -133,6 +139,10 @@ class SimNode final : public shard::ShardEnvironment {
   std::unique_ptr<node::State> state_;         // if options name a directory
   std::shared_ptr<shard::NodeGuards> guards_;  // owners: this, the shard
   std::unique_ptr<shard::GossipHub> hub_;
+  std::filesystem::path letters_file_;
+  std::shared_ptr<keeper::LetterRoom> letter_room_;  // owners: this, the shard
+  std::unique_ptr<SimLetters> letters_;
+  SimSeen seen_;
   std::unique_ptr<shard::Shard> shard_;
   int life_ = 0;
 };

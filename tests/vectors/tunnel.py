@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Hail, answer and tunnel of docs/reference/protocol.md, 14.3, and the frames of 14.2, a second
-time. Makes and checks tests/vectors/tunnel.txt and keeper_frames.txt, and card.txt of card.py.
+"""Hail, answer and tunnel of docs/reference/protocol.md, 14.3, the letter of 14.5, and the frames
+of 14.2, a second time. Makes and checks tests/vectors/tunnel.txt and keeper_frames.txt, and card.txt
+of card.py.
 
 Written from the protocol text; ciphers and KEM are those of reference.py and kem.py beside it. It
 shares nothing with src/.
@@ -71,7 +72,19 @@ def tunnel_vectors():
     for c in [0, 1, EPOCH - 1, EPOCH]:
         out += [(f"forward_{c}", payload(forward, c, 0)),
                 (f"backward_{c}", payload(backward, c, 100))]
-    return out
+    return out + letter_vectors(ctx, ct_a, ss_a)
+
+
+def letter_vectors(ctx, ct, ss):
+    """A letter of 16,384 bytes: the whole is named by its hash."""
+    key = expand(extract(b"qudag/1 hail", ss), b"letter" + ctx, 32)
+    text = struct.pack(">BBBBIQ", 1, 2, 0, 0, -(-(NOW + 300) // 60), 0)
+    text += chosen("letter frames", 16384 - 1120 - 16 - len(text))
+    sealed, tag = seal(key, nonce(0), text)
+    letter = ct + tag + sealed
+    assert len(letter) == 16384
+    return [("letter_frames", text[16:]), ("letter_id", hashlib.sha256(ct).digest()[:16]),
+            ("letter_tag", tag), ("letter_sha256", hashlib.sha256(letter).digest())]
 
 
 def frame(kind, body):
@@ -104,12 +117,31 @@ def frame_vectors():
         ("card", frame(34, b"\0\1" + chosen("blob", 8192))),
         ("card_none", frame(34, b"\0\0")),
         ("kept", frame(35, b"\2")),
+        ("deposit", frame(16, inbox + binding + struct.pack(">II", 65536, 3)
+                          + chosen("nonce", 16))),
+        ("piece", frame(17, chosen("piece", 300))),
+        ("piece_longest", frame(17, chosen("piece", 8192))),
+        ("stored", frame(18, binding + b"\4")),
+        ("letter", frame(19, inbox + struct.pack(">Q", 77) + binding + struct.pack(">I", 4736))),
+        ("taken", frame(20, struct.pack(">HQQ", 2, 77, 1 << 40))),
+        ("fetch", frame(21, struct.pack(">I", 262144))),
         ("ping", frame(48, struct.pack(">Q", 0x1122334455667788))),
         ("pong", frame(49, struct.pack(">Q", 0x1122334455667788))),
     ]
     bad = [
         ("bad_type_13", frame(13, b"")),
-        ("bad_type_letters", frame(16, bytes(69))),
+        ("bad_type_22", frame(22, bytes(4))),
+        ("bad_deposit_size", frame(16, inbox + binding + struct.pack(">II", 65535, 3) + bytes(16))),
+        ("bad_deposit_of_a_hail", frame(16, inbox + binding + struct.pack(">II", 4736, 3)
+                                        + bytes(16))),
+        ("bad_piece_none", frame(17, b"")),
+        ("bad_piece_long", frame(17, bytes(8193))),
+        ("bad_stored_status", frame(18, binding + b"\5")),
+        ("bad_letter_size", frame(19, inbox + bytes(24) + struct.pack(">I", 4737))),
+        ("bad_taken_none", frame(20, b"\0\0" + bytes(8))),
+        ("bad_taken_short", frame(20, struct.pack(">HQ", 2, 77))),
+        ("bad_taken_many", frame(20, struct.pack(">H", 65) + bytes(65 * 8))),
+        ("bad_fetch_short", frame(21, bytes(3))),
         ("bad_register_none", frame(1, b"\0" + entries[:44])),
         ("bad_register_short", frame(1, b"\2" + entries[:44])),
         ("bad_register_many", frame(1, b"\x41" + bytes(65 * 44))),

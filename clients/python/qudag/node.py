@@ -38,7 +38,7 @@ def default_socket() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a message ended: `outcome` is delivered, expired, refused or failed; `error` is the number
+    """How a message ended: `outcome` is delivered, expired, refused, failed or stored; `error` is the number
     of the reason (qudag/error.h), 0 when delivered."""
     id: str
     outcome: str
@@ -259,7 +259,7 @@ class Node:
         return lambda request: records.send(request, destination, payload, **options)  # type: ignore[arg-type]
 
     async def send(self, to: str, payload: bytes, **options: object) -> Delivery:
-        """Options: priority, relays, ttl (seconds), isolation, sign, channel. Returns its one outcome;
+        """Options: priority, relays, ttl (seconds), isolation, sign, channel, if_away. Returns its one outcome;
         ConnectionLost if the node goes first."""
         link = await self._link(None)
         return await link.send(self._send(to, payload, options))

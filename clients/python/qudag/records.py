@@ -7,7 +7,8 @@ import struct
 from dataclasses import dataclass
 from typing import Iterator
 
-OUTCOMES = ("delivered", "expired", "refused", "failed")
+OUTCOMES = ("delivered", "expired", "refused", "failed", "stored")
+IF_AWAY = ("store", "wait", "refuse")
 PRIORITIES = ("high", "normal", "low")
 ANSWERS = {"taken": 0, "refused": 1, "again": 2}
 
@@ -69,8 +70,9 @@ def _record(op: int, body: bytes) -> bytes:
 
 
 def send(request: int, to: bytes, payload: bytes, *, priority: str = "normal", relays: int = 3,
-         ttl: float = 60.0, isolation: int = 0, sign: bool = False, channel: int = 0) -> bytes:
-    flags = (1 if sign else 0) | (4 if channel else 0)
+         ttl: float = 60.0, isolation: int = 0, sign: bool = False, channel: int = 0,
+         if_away: str = "store") -> bytes:
+    flags = (1 if sign else 0) | (4 if channel else 0) | IF_AWAY.index(if_away) << 3
     head = struct.pack(">Q32sBBBIQ", request, to, PRIORITIES.index(priority), relays, flags,
                        round(ttl * 1000), isolation)
     return _record(1, head + (struct.pack(">H", channel) if channel else b"") + payload)

@@ -123,11 +123,11 @@ std::optional<Delivery> read_line(std::string_view line, const Client::OnProgres
   }
   const json::string& name = outcome->get_string();
   for (const Outcome one :
-       {Outcome::delivered, Outcome::expired, Outcome::refused, Outcome::failed}) {
+       {Outcome::delivered, Outcome::expired, Outcome::refused, Outcome::failed, Outcome::stored}) {
     if (name_of(one) == std::string_view(name.data(), name.size())) delivery.outcome = one;
   }
-  delivery.reason =
-      delivery.outcome == Outcome::delivered ? Error(Errc::ok) : error_of(line, Errc::internal);
+  const bool done = delivery.outcome == Outcome::delivered || delivery.outcome == Outcome::stored;
+  delivery.reason = done ? Error(Errc::ok) : error_of(line, Errc::internal);
   return delivery;
 }
 
@@ -229,9 +229,9 @@ Result<Delivery> Client::send(std::string_view to, Bytes payload, const SendOpti
                               const OnProgress& progress) const {
   const std::string target = fmt::format(
       "/v1/messages?to={}&priority={}&ttl={}ms&relays={}&isolation={}&sign={}&channel={}"
-      "&progress=true",
+      "&if_away={}&progress=true",
       to, name_of(options.priority), options.ttl.count(), options.relays, options.isolation,
-      options.sign, options.channel);
+      options.sign, options.channel, name_of(options.if_away));
   http::request<http::span_body<const char>> request(http::verb::post, target, 11);
   request.body() =
       beast::span<const char>(reinterpret_cast<const char*>(payload.data()), payload.size());

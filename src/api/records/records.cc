@@ -8,6 +8,8 @@ namespace {
 constexpr std::uint8_t kFlagSign = 1;
 constexpr std::uint8_t kFlagProgress = 2;
 constexpr std::uint8_t kFlagSendChannel = 4;
+constexpr std::uint8_t kFlagsIfAway = 8 | 16;  // IfAway, 0 to 2
+constexpr unsigned kIfAwayShift = 3;
 constexpr std::uint8_t kFlagSender = 1;
 constexpr std::uint8_t kFlagReply = 2;
 constexpr std::uint8_t kFlagInReplyTo = 4;
@@ -55,7 +57,8 @@ Result<ClientRecord> parse_send(Bytes body) {
   if (!in.ok()) return fail(Errc::malformed, "SEND is too short");
   if (priority >= kPriorityCount) return fail(Errc::malformed, "SEND: priority is 0, 1 or 2");
   if (record.options.relays > kRelaysMax) return fail(Errc::malformed, "SEND: relays is 0 to 5");
-  if ((flags & ~(kFlagSign | kFlagProgress | kFlagSendChannel)) != 0) {
+  if ((flags & ~(kFlagSign | kFlagProgress | kFlagSendChannel | kFlagsIfAway)) != 0 ||
+      (flags & kFlagsIfAway) == kFlagsIfAway) {
     return fail(Errc::malformed, "SEND: unknown flags");
   }
   if (to_channel && record.options.channel == 0) {
@@ -65,6 +68,7 @@ Result<ClientRecord> parse_send(Bytes body) {
     return fail(Errc::malformed, "SEND: ttl_ms is 1 to 86400000");
   }
   record.options.priority = static_cast<Priority>(priority);
+  record.options.if_away = static_cast<IfAway>((flags & kFlagsIfAway) >> kIfAwayShift);
   record.options.sign = (flags & kFlagSign) != 0;
   record.progress = (flags & kFlagProgress) != 0;
   return record;
@@ -126,7 +130,7 @@ Result<ServerRecord> parse_outcome(Bytes body) {
   record.reason = static_cast<Errc>(in.u16());
   record.elapsed_ns = in.u64();
   record.detail = as_text(in.rest());
-  if (!in.ok() || outcome > static_cast<std::uint8_t>(Outcome::failed)) {
+  if (!in.ok() || outcome > static_cast<std::uint8_t>(Outcome::stored)) {
     return fail(Errc::malformed, "OUTCOME");
   }
   record.outcome = static_cast<Outcome>(outcome);
@@ -193,9 +197,10 @@ void append(std::vector<std::byte>& out, const SendRecord& record) {
   writer.put(record.destination.bytes);
   writer.u8(static_cast<std::uint8_t>(record.options.priority));
   writer.u8(static_cast<std::uint8_t>(record.options.relays));
-  writer.u8(static_cast<std::uint8_t>((record.options.sign ? kFlagSign : 0) |
-                                      (record.progress ? kFlagProgress : 0) |
-                                      (channel != 0 ? kFlagSendChannel : 0)));
+  writer.u8(static_cast<std::uint8_t>(
+      (record.options.sign ? kFlagSign : 0) | (record.progress ? kFlagProgress : 0) |
+      (channel != 0 ? kFlagSendChannel : 0) |
+      static_cast<unsigned>(record.options.if_away) << kIfAwayShift));
   writer.u32(static_cast<std::uint32_t>(record.options.ttl.count()));
   writer.u64(record.options.isolation);
   if (channel != 0) writer.u16(channel);

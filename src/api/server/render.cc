@@ -29,7 +29,7 @@ std::string outcome_json(const Delivery& delivery) {
       {"id", named ? json::value(text(delivery.id.to_string())) : json::value(nullptr)},
       {"outcome", text(name_of(delivery.outcome))},
       {"elapsed_us", us(delivery.elapsed)}};
-  if (delivery.outcome != Outcome::delivered) out["error"] = error_object(delivery.reason);
+  if (delivery.reason.code != Errc::ok) out["error"] = error_object(delivery.reason);
   return json::serialize(out) + "\n";
 }
 
@@ -129,6 +129,7 @@ unsigned http_status_of(Errc code) {
 
 unsigned http_status_of(const Delivery& delivery) {
   if (delivery.outcome == Outcome::delivered) return 200;
+  if (delivery.outcome == Outcome::stored) return 202;
   if (delivery.outcome == Outcome::expired) return 504;
   return http_status_of(delivery.reason.code);
 }

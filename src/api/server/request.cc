@@ -127,6 +127,7 @@ constexpr Parameter<PostMessage> kPostMessage[] = {
      [](PostMessage& r, Text t) { return number(r.options.isolation, t, 0, UINT64_MAX); }},
     {"sign", [](PostMessage& r, Text t) { return truth(r.options.sign, t); }},
     {"channel", [](PostMessage& r, Text t) { return channel(r.options.channel, t); }},
+    {"if_away", [](PostMessage& r, Text t) { return assign(r.options.if_away, parse_if_away(t)); }},
     {"progress", [](PostMessage& r, Text t) { return truth(r.progress, t); }},
 };
 

@@ -1,6 +1,7 @@
 // body = identity seed (32) || master (32) || hidden u8 || keepers u8 || number u32 || published
 // u64
-//        || replaced u64 || n u8 || n * (keeper id, number u32, until u64, listed u8)
+//        || replaced u64 || n u8 || n * (keeper id, number u32, until u64, left u64, listed
+//        u8)
 //        || m u8 || m * (made u64, KEM seed (96))
 #include "keeper/card/kept_receiver.h"
 
@@ -10,7 +11,7 @@ namespace qudag::keeper {
 namespace {
 
 constexpr std::size_t kHeadBytes = crypto::kIdentitySeedSize + 32 + 1 + 1 + 4 + 8 + 8;
-constexpr std::size_t kPostBytes = NodeId::kSize + 4 + 8 + 1;
+constexpr std::size_t kPostBytes = NodeId::kSize + 4 + 8 + 8 + 1;
 constexpr std::size_t kKeyBytes = 8 + crypto::kKemSeedSize;
 static_assert(kHeadBytes + 2 + KeptReceiver::kPostsMax * kPostBytes +
                   KeptReceiver::kKeysMax * kKeyBytes <=
@@ -33,7 +34,7 @@ bool read_truth(ByteReader& in, bool& out) {
 bool read_post(ByteReader& in, KeptReceiver::Post& out) {
   out.keeper.bytes = in.array<32>();
   out.number = in.u32();
-  return read_time(in, out.until) && read_truth(in, out.listed);
+  return read_time(in, out.until) && read_time(in, out.left) && read_truth(in, out.listed);
 }
 
 }  // namespace
@@ -68,6 +69,7 @@ std::vector<std::byte> KeptReceiver::encode() const {
     writer.put(post.keeper.bytes);
     writer.u32(post.number);
     writer.u64(static_cast<std::uint64_t>(post.until));
+    writer.u64(static_cast<std::uint64_t>(post.left));
     writer.u8(post.listed ? 1 : 0);
   }
   writer.u8(static_cast<std::uint8_t>(keys.size()));

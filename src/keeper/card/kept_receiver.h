@@ -22,6 +22,7 @@ struct KeptReceiver {
     NodeId keeper;
     std::uint32_t number = 0;  // its owner secret follows from it
     UnixSeconds until = 0;     // then another keeper takes its place
+    UnixSeconds left = 0;      // another has: until then letters may be there; 0: it has not
     bool listed = false;       // in the card
     bool operator==(const Post&) const = default;
   };
@@ -29,8 +30,8 @@ struct KeptReceiver {
     UnixSeconds made = 0;
     Secret<crypto::kKemSeedSize> seed;
   };
-  /// Some leave while others come; and a key a day.
-  static constexpr std::size_t kPostsMax = 2 * kKeepersMax, kKeysMax = 16;
+  /// Some leave while others come, or were left lately; and a key a day.
+  static constexpr std::size_t kPostsMax = 4 * kKeepersMax, kKeysMax = 16;
   static constexpr std::size_t kEncodedBytesMax = 4'096;
 
   Secret<crypto::kIdentitySeedSize> identity;

@@ -93,6 +93,7 @@ Result<NodeId> Node::Impl::open_receiver(ReceiverOptions options, CardHandler on
     }
     if (receivers_.size() >= kReceiversMax) return fail(Errc::refused_queue_full, "receivers");
     receivers_.emplace(receiver, OpenReceiver{shard, options.name});
+    open_taken_letters();
   }
   node::ShardThread& thread = threads_[shard];
   // A task can be copied, a handler only moved. Owners: the task, then the receiver.
