@@ -78,7 +78,7 @@ INNER = {
         "pipe": ["", "seam"],
         "": ["gossip", "pipe", "protection", "seam"],
     },
-    "keeper": {"card": [], "": ["card"]},
+    "keeper": {"card": [], "letters": ["", "card"], "": ["card", "letters"]},
     "message": {"known": [], "pipe": ["", "known"], "": ["known", "pipe"]},
     "node": {
         "process": [],
