@@ -26,7 +26,8 @@ std::string text_of(const json::value& value) {
 Result<std::optional<json::value>> receiver_of(const api::Client& client, std::string_view name) {
   const Result<std::string> page = client.get("/v1/receivers");
   if (!page) return std::unexpected(page.error());
-  for (const json::value& one : json::parse(*page).at("receivers").as_array()) {
+  const json::value all = json::parse(*page);
+  for (const json::value& one : all.at("receivers").as_array()) {
     if (text_of(one.at("name")) == name) return std::optional(one);
   }
   return std::optional<json::value>();
@@ -102,7 +103,8 @@ Exit contact_list(const ContactArgs& args) {
   if (!page) return report(page.error(), args.json);
   std::string out = args.json ? *page : std::string();
   if (!args.json) {
-    for (const json::value& one : json::parse(*page).at("contacts").as_array()) {
+    const json::value all = json::parse(*page);
+    for (const json::value& one : all.at("contacts").as_array()) {
       out += fmt::format("{:<24} {:<9} {}\n", text_of(one.at("name")),
                          one.at("receiver").as_bool() ? "receiver" : "node", text_of(one.at("id")));
     }

@@ -25,7 +25,7 @@ std::optional<std::string> qr_code(std::string_view text) {
     return static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   });
   const std::unique_ptr<QRcode, Free> code(
-      QRcode_encodeString(capitals.c_str(), 0, QR_ECLEVEL_L, QR_MODE_AN, 1));
+      QRcode_encodeString(capitals.c_str(), 0, QR_ECLEVEL_L, QR_MODE_8, 1));
   if (code == nullptr) return std::nullopt;
   const int width = code->width;
   const auto white = [&](int x, int y) {

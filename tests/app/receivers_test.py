@@ -82,6 +82,7 @@ class Receivers(unittest.TestCase):
                        for flag in ("--bootstrap", f"{relay.ready['id']}@{relay.ready['address']}")]
         echo = Echo()
         threading.Thread(target=echo.serve_forever, args=(0.02,), daemon=True).start()
+        cls.addClassCleanup(echo.server_close)
         cls.addClassCleanup(echo.shutdown)
         cls.echo = echo.server_address[1]
         for name in ("home", "away"):
