@@ -32,6 +32,17 @@
 
 namespace qudag {
 
+/// What a node knows of another one, from its descriptor.
+struct KnownNode {
+  NodeId id;
+  std::vector<SocketAddress> addresses;
+  bool relay = false;   ///< it says so
+  bool keeper = false;  ///< the same
+  bool usable = false;  ///< a relay that this node may take for its circuits: it was reached
+  std::chrono::seconds published{};  ///< ago
+  std::chrono::seconds expires{};    ///< from now
+};
+
 class QUDAG_API Node {
  public:
   /// Loads or makes the identity, binds the socket, starts the shards and joins the bootstrap
@@ -62,6 +73,11 @@ class QUDAG_API Node {
   [[nodiscard]] bool is_known(const NodeId& id) const;
   /// Waits for that, like wait_until_joined(); whether it is known then.
   [[nodiscard]] bool wait_until_known(const NodeId& id, std::chrono::milliseconds timeout) const;
+
+  /// All nodes that it holds a descriptor of, itself included, by id.
+  [[nodiscard]] std::vector<KnownNode> nodes() const;
+  /// In place of Options::log_level, from now on.
+  void set_log_level(LogLevel level);
 
   /// A buffer of exactly `bytes` from the pool, for filling in place and sending without a copy.
   /// too_large above 64 MiB, refused_memory when the bound has no room.

@@ -3,6 +3,7 @@
 // joined, what is left is answered.
 #include "node/impl.h"
 
+#include "base/lines/log_lines.h"
 #include "node/process/usage.h"
 #include "node/report.h"
 
@@ -17,6 +18,7 @@
 #include "runtime/clock.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -55,7 +57,7 @@ Status Node::Impl::load_identity() {
 Status Node::Impl::open_state() {
   if (options_.state_dir.empty()) {
     if (!options_.identity.empty()) {
-      log_.info("no state directory: guards are drawn anew at every start");
+      log_.info(lines::kNoState);
     }
     return {};
   }
@@ -74,7 +76,7 @@ Status Node::Impl::open_inbox() {
   if (!inbox) return std::unexpected(inbox.error());
   inbox_ = std::move(*inbox);
   const InboxStatus has = inbox_->status();
-  log_.info("inbox: {} messages wait, {}", has.messages,
+  log_.info(lines::kInbox, has.messages,
             has.accept ? "and more are kept" : "and no more are kept (inbox.accept)");
   return {};
 }
@@ -103,8 +105,7 @@ void Node::Impl::tell_key_memory() {
   static_cast<void>(node::exclude_from_dumps());
   const crypto::KeyMemory keys = crypto::key_memory();
   if (!keys.in_use || keys.locked) return;
-  log_.warn("keys are not locked in memory ({}): {} KiB would do (ulimit -l, LimitMEMLOCK)",
-            std::strerror(keys.lock_error), crypto::kKeyMemoryBytes / 1024);
+  log_.warn(lines::kKeysNotLocked, std::strerror(keys.lock_error), crypto::kKeyMemoryBytes / 1024);
 }
 
 Status Node::Impl::open_sockets(unsigned shards) {
@@ -146,7 +147,7 @@ void Node::Impl::watch_addresses() {
     for (node::ShardThread& thread : threads_) {
       const bool told = thread.loop->post_or_keep(
           [shard = thread.shard.get()](Now now) { shard->addresses_changed(now); });
-      if (!told) log_.warn("a shard is too far behind to hear that the addresses changed");
+      if (!told) log_.warn(lines::kAddressesLate);
     }
   });
 }
@@ -187,7 +188,7 @@ Status Node::Impl::start() {
       message::UnfinishedOptions{.bytes_max = options_.limits.memory / limits::kUnfinishedOneIn},
       rng_);
   const UnixSeconds today = runtime::system_now().unix_seconds;
-  const auto guards =
+  guards_ =
       std::make_shared<shard::NodeGuards>(state_ ? state_->load_guards(today) : netmap::Guards{});
   if (shards > 1) lent_ = std::make_shared<shard::LentToShards>(options_.limits, shards);
   pipes_ = std::make_shared<shard::PipesOfShards>(options_.limits.pipes, options_.limits.pipe_bytes,
@@ -211,7 +212,7 @@ Status Node::Impl::start() {
                                        .registry = registry_,
                                        .cards = cards_,
                                        .state = state_.get(),
-                                       .guards = guards});
+                                       .guards = guards_});
     if (!shard) return std::unexpected(shard.error());
     threads_[i].shard = std::move(*shard);
     all.push_back(threads_[i].shard.get());
@@ -219,6 +220,7 @@ Status Node::Impl::start() {
   hub_->attach(std::move(all));
 
   started_ = runtime::system_now().mono;
+  notices_.emplace(log_, started_);
   auto publish = options_.publish.empty() ? std::vector{address_} : options_.publish;
   const bool first =
       threads_[0].loop->post([shard = threads_[0].shard.get(), publish = std::move(publish)](
@@ -229,16 +231,13 @@ Status Node::Impl::start() {
   for (node::ShardThread& thread : threads_) {
     thread.thread = std::thread([this, &thread] { run(thread); });
   }
-  log_.info("node {} listens on {} with {} shards", sensitive(id()), sensitive(address_), shards);
+  tell_small_buffers();
+  log_.info(lines::kListens, sensitive(id()), sensitive(address_), shards);
   if (options_.congestion == Congestion::automatic && !link::forgives_losses()) {
-    log_.info(
-        "losses slow links down: congestion \"auto\" is plain CUBIC with this ngtcp2, which ./dev "
-        "setup did not build");
+    log_.info(lines::kNoForgiving);
   }
   if (!options_.listen && options_.bootstrap.empty()) {
-    log_.info(
-        "no bootstrap entry and no listen address: only programs of this machine can reach this "
-        "node; for others set listen, such as 0.0.0.0:4433");
+    log_.info(lines::kAlone);
   }
   return {};
 }
@@ -298,7 +297,7 @@ void Node::Impl::finish_stop() {
   }
   for (node::ShardThread& thread : threads_) thread.shard.reset();
   state_.reset();
-  if (began) log_.info("node {} has stopped", sensitive(id()));
+  if (began) log_.info(lines::kStopped, sensitive(id()));
 }
 
 void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
@@ -306,9 +305,78 @@ void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
   if (shard != 0) return;
   placement_->next_round();
   look_at_joining();
+  look_around();
   static_cast<void>(  // again at the next maintenance
       workers_->submit([this] { process_.trim(app_pool_); }, *threads_[0].loop,
                        [](WorkEnd, Now) {}));
+}
+
+/// What bursts need (runtime/udp_socket.h) is more than most systems give without being told.
+void Node::Impl::tell_small_buffers() {
+  const int wanted = runtime::UdpOptions{}.buffer_bytes;
+  const auto given = [this](int option) {
+    int bytes = 0;
+    socklen_t size = sizeof bytes;
+    const int fd = threads_[0].socket->native_handle();
+    // The system counts what it needs itself as half of it.
+    return ::getsockopt(fd, SOL_SOCKET, option, &bytes, &size) == 0 ? bytes / 2 : INT32_MAX;
+  };
+  const int in = given(SO_RCVBUF), out = given(SO_SNDBUF);
+  if (in >= wanted && out >= wanted) return;
+  log_.warn(lines::kSmallBuffers, std::min(in, wanted) / 1024, std::min(out, wanted) / 1024,
+            wanted / 1024, wanted, wanted);
+}
+
+node::Totals Node::Impl::totals_of(const std::vector<shard::ShardReport>& reports) const {
+  node::Totals out;
+  std::array<std::uint64_t, link::kRefusalCount> links{};
+  circuit::CircuitsStats circuits;
+  shard::BuildLimiterStats builds;
+  for (const shard::ShardReport& report : reports) {
+    out.links += report.links;
+    out.circuits += report.circuits;
+    out.nodes = std::max(out.nodes, report.nodes_known);
+    out.relays = std::max(out.relays, report.relays_known);
+    out.bytes_in += report.socket.received_bytes;
+    out.bytes_out += report.socket.sent_bytes;
+    out.bytes_relayed += report.circuit.bytes_relayed;
+    for (std::size_t i = 0; i < links.size(); ++i) links[i] += report.endpoint.refused_by[i];
+    circuits.refused_limit += report.circuit.refused_limit;
+    circuits.refused_memory += report.circuit.refused_memory;
+    circuits.refused_overload += report.circuit.refused_overload;
+    builds.refused_rate += report.limiter.refused_rate;
+    builds.refused_link_rate += report.limiter.refused_link_rate;
+  }
+  out.memory_used = bound_->node().used();
+  out.memory_limit = bound_->node().bytes_max();
+  guards_->with([&out](const netmap::Guards& guards) {
+    out.guards = guards.all(netmap::Layer::first).size();
+    out.guards_there = guards.ids(netmap::Layer::first).size();
+  });
+  node::Refusals of_links{.what = "links", .by_reason = {}};
+  for (std::size_t i = 1; i + 1 < links.size(); ++i) {  // after `stopping`
+    of_links.by_reason.emplace_back(link::kRefusalNames[i], links[i + 1]);
+  }
+  out.refusals.push_back(std::move(of_links));
+  out.refusals.push_back({.what = "circuits",
+                          .by_reason = {{"limit", circuits.refused_limit},
+                                        {"memory", circuits.refused_memory},
+                                        {"overload", circuits.refused_overload},
+                                        {"rate", builds.refused_rate},
+                                        {"link_rate", builds.refused_link_rate}}});
+  return out;
+}
+
+/// Asks the shards; the last one that answers says what there is to say.
+void Node::Impl::look_around() {
+  const TimePoint now = runtime::system_now().mono;
+  if (!notices_->due(now)) return;
+  static_cast<void>(gather<bool, shard::ShardReport>(
+      [](node::ShardThread& thread) { return thread.shard->report(); },
+      [this, now](std::vector<shard::ShardReport>&& reports) {
+        notices_->look(totals_of(reports), now);
+        return true;
+      }));
 }
 
 /// Who was given somebody to ask, and is alone after half a minute, is told once.
@@ -319,10 +387,7 @@ void Node::Impl::look_at_joining() {
   said_alone_ = true;
   const JoinState state = joining_.state(kRelaysDefault);
   if (state.joined) return;
-  log_.warn(
-      "not joined after {} s: {}; check the id and address of each bootstrap entry, that UDP to it "
-      "can pass, and this machine's clock; this is not said again",
-      kPatience / 1s, state.reason);
+  log_.warn(lines::kNotJoined, kPatience / 1s, state.reason);
 }
 
 void Node::Impl::measure(unsigned shard, shard::Measured& out) {
@@ -348,8 +413,8 @@ void Node::Impl::on_memory_watch(unsigned shard, bool short_of) {
 
 void Node::Impl::on_action(unsigned shard, overload::Action action, bool active,
                            std::string_view worst, double pressure) {
-  log_.warn("overload: shard {} {} {}, {} is at {:.2f}", shard, active ? "starts" : "ends",
-            overload::name_of(action), worst, pressure);
+  log_.warn(lines::kOverload, shard, active ? "starts" : "ends", overload::name_of(action), worst,
+            pressure);
 }
 
 bool Node::Impl::resolve(const std::string& name, std::uint16_t port,
@@ -364,23 +429,19 @@ void Node::Impl::on_looked_up(const std::string& name, std::string_view problem)
   if (said == problem) return;
   said = problem;
   if (problem.empty()) {
-    log_.info("bootstrap: {} has an address now", name);
+    log_.info(lines::kNameFound, name);
   } else {
-    log_.warn("bootstrap: {}; it is looked up again whenever it is dialed", problem);
+    log_.warn(lines::kNameNotFound, problem);
   }
 }
 
 void Node::Impl::on_clock_off(std::int64_t seconds, std::size_t networks) {
   const std::int64_t off = std::abs(seconds);
   if (off <= shard::PeerClocks::kOffSeconds) {
-    log_.info("the clock of this machine agrees with its peers' again");
+    log_.info(lines::kClockRight);
     return;
   }
-  log_.warn(
-      "the clock of this machine is {} s {} those of peers in {} networks: set it right (NTP); "
-      "from "
-      "10 minutes on others do not take what this node publishes, and circuits fail",
-      off, seconds > 0 ? "ahead of" : "behind", networks);
+  log_.warn(lines::kClockOff, off, seconds > 0 ? "ahead of" : "behind", networks);
 }
 
 // ---- receiving
@@ -423,13 +484,9 @@ void Node::Impl::look_at_reachability(const netmap::View& view) {
   const auto change = reachability_.take_change();
   if (!change) return;
   if (*change) {
-    log_.info("others reach this node at an address that it publishes");
+    log_.info(lines::kReached);
   } else {
-    log_.warn(
-        "nobody has reached this node in {} minutes, though relays that it never dialed know of "
-        "it, so they do not use it as a relay: open UDP port {} in the firewall or router, or name "
-        "with `publish` the address at which others reach it, or set `relay = false`",
-        node::Reachability::kPatience / 1min, address_.port);
+    log_.warn(lines::kNotReached, node::Reachability::kPatience / 1min, address_.port);
   }
 }
 
@@ -440,11 +497,12 @@ void Node::Impl::on_means(unsigned shard, const shard::Means& means, const netma
   const auto change = joining_.take_change(join_logged_);
   if (!change) return;
   if (change->joined) {
-    log_.info("joined: {} links, {} relays that can be used together", change->links,
+    log_.info(lines::kJoined, change->links,
               change->relays > kRelaysMax ? fmt::format("at least {}", change->relays)
-                                          : std::to_string(change->relays));
+                                          : std::to_string(change->relays),
+              view->entries().size());
   } else {
-    log_.warn("not joined any more: {}", change->reason);
+    log_.warn(lines::kNotJoinedAnyMore, change->reason);
   }
 }
 
@@ -520,10 +578,9 @@ void Node::Impl::on_threw(std::string_view callback) {
   try {
     throw;
   } catch (const std::exception& what) {
-    log_.error("a callback ({}) of the program has thrown: {}; this is not said again", callback,
-               sensitive(std::string_view(what.what())));
+    log_.error(lines::kThrew, callback, sensitive(std::string_view(what.what())));
   } catch (...) {
-    log_.error("a callback ({}) of the program has thrown; this is not said again", callback);
+    log_.error(lines::kThrewSomething, callback);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "node/joining.h"
 #include "node/placement.h"
 #include "node/process/app_pool.h"
+#include "node/process/notices.h"
 #include "node/process/process.h"
 #include "node/reachability.h"
 #include "node/requests.h"
@@ -99,6 +100,8 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   JoinState wait_until_joined(Duration timeout, unsigned relays) const;
   bool wait_until_known(const NodeId& id, Duration timeout) const;
   void set_join_handler(JoinHandler handler);
+  std::vector<KnownNode> nodes() const { return joining_.nodes(); }
+  void set_log_level(LogLevel level) { log_.set_level(level); }
 
  private:
   // shard::ShardEnvironment
@@ -153,6 +156,9 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   void look_at_reachability(const netmap::View& view);
   void tell_joined();
   void look_at_joining();
+  void tell_small_buffers();
+  void look_around();
+  node::Totals totals_of(const std::vector<shard::ShardReport>& reports) const;
   void begin_stop(Duration grace);
   void finish_stop();
   template <class F>
@@ -190,7 +196,9 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
 
   node::Joining joining_;
   node::Reachability reachability_;
-  std::uint64_t join_logged_ = 0;  // the last change that the log has
+  std::uint64_t join_logged_ = 0;              // the last change that the log has
+  std::optional<node::Notices> notices_;       // on shard 0, or on the last shard that answers
+  std::shared_ptr<shard::NodeGuards> guards_;  // owners: this, shards
   node::Requests requests_;
   std::mutex handler_mutex_;
   // By channel. Owners: this, calls under way.

@@ -101,6 +101,33 @@ bool Joining::wait_known(const NodeId& id, Duration timeout) const {
   return known;
 }
 
+std::vector<KnownNode> Joining::nodes() const {
+  netmap::ViewPtr view;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!shards_.empty()) view = shards_[0].view;
+  }
+  std::vector<KnownNode> out;
+  if (!view) return out;
+  const std::int64_t now = runtime::system_now().unix_seconds;
+  out.reserve(view->entries().size());
+  for (const netmap::EntryPtr& entry : view->entries()) {
+    const netmap::DescriptorFacts& facts = entry->descriptor;
+    const auto usable =
+        std::ranges::lower_bound(view->relays(), facts.id, {},
+                                 [](const netmap::EntryPtr& one) { return one->descriptor.id; });
+    out.push_back(
+        {.id = facts.id,
+         .addresses = facts.addresses,
+         .relay = facts.relay,
+         .keeper = facts.keeper,
+         .usable = usable != view->relays().end() && *usable == entry,
+         .published = std::chrono::seconds(now - static_cast<std::int64_t>(facts.published)),
+         .expires = std::chrono::seconds(static_cast<std::int64_t>(facts.expires) - now)});
+  }
+  return out;
+}
+
 std::optional<JoinState> Joining::take_change(std::uint64_t& taken) {
   const std::lock_guard lock(mutex_);
   if (closed_ || std::exchange(taken, changes_) == changes_) return std::nullopt;

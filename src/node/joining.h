@@ -12,6 +12,7 @@
 #include "shard/seam/environment.h"
 
 #include <qudag/metrics.h>
+#include <qudag/node.h>
 
 #include <condition_variable>
 #include <cstdint>
@@ -39,6 +40,8 @@ class Joining {
   /// In the view of every shard.
   bool knows(const NodeId& id) const;
   bool wait_known(const NodeId& id, Duration timeout) const;
+  /// Of the first shard's view, by id.
+  std::vector<KnownNode> nodes() const;
 
   /// The state, if the node has joined, or is joined no longer, since change number `taken`, which
   /// becomes the last. 0, for who is new: a node that is joined is news.

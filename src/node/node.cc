@@ -179,6 +179,9 @@ Result<NodeId> Node::open_receiver(ReceiverOptions options, CardHandler on_card)
 void Node::close_receiver(const NodeId& receiver) { impl_->close_receiver(receiver); }
 Status Node::add_card(const Card& card) { return impl_->add_card(card); }
 
+std::vector<KnownNode> Node::nodes() const { return impl_->nodes(); }
+void Node::set_log_level(LogLevel level) { impl_->set_log_level(level); }
+
 std::future<NodeStatus> Node::status() const {
   return impl_->gather<NodeStatus, shard::ShardReport>(
       [](node::ShardThread& thread) {

@@ -1,5 +1,6 @@
 #include "node/state.h"
 
+#include "base/lines/log_lines.h"
 #include "netmap/kept.h"
 #include "store/state_file.h"
 
@@ -25,22 +26,21 @@ Result<std::unique_ptr<State>> State::open(const std::filesystem::path& path, Lo
   if (directory) {
     opened = std::move(*directory);
     if (!opened->locked()) {
-      log.warn(
-          "state directory: nothing can be written there; what this run learns is lost with it");
+      log.warn(lines::kStateReadOnly);
     }
   } else {
     const Error& why = directory.error();
     // Who may read it, or has it, is for the operator to decide; a disk that is full or cannot be
     // written need not stop a node.
     if (why.code != Errc::io_error) return std::unexpected(why);
-    log.warn("state directory: {}; nothing is kept over a restart", why.detail);
+    log.warn(lines::kStateNone, why.detail);
   }
   return std::unique_ptr<State>(new State(std::move(opened), log));
 }
 
 void State::set_aside(std::string_view name, const Error& why, UnixSeconds now) {
   auto aside = directory_->set_aside(name, now);
-  log_.warn("state file {}: {}; it is {}, and begun anew", name, why.detail,
+  log_.warn(lines::kStateAside, name, why.detail,
             aside ? "kept as " + *aside : std::string("left where it is"));
 }
 
@@ -84,12 +84,11 @@ bool State::save(const StateFile& file, Bytes body) {
   const std::lock_guard lock(mutex_);
   const Status written = directory_->write(file.kind.name, store::encode_state(file.kind, body));
   if (written) {
-    if (std::exchange(write_failed_, false)) log_.info("state directory: it can be written again");
+    if (std::exchange(write_failed_, false)) log_.info(lines::kStateWorks);
     return true;
   }
   if (std::exchange(write_failed_, true)) return false;
-  log_.warn("state directory: {}; the node runs on, and what is new is lost if it ends now",
-            written.error().detail);
+  log_.warn(lines::kStateFails, written.error().detail);
   return false;
 }
 

@@ -1,5 +1,7 @@
 #include "store/records.h"
 
+#include "base/lines/log_lines.h"
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -75,8 +77,7 @@ Status Records::replace(const Error& why) {
   std::error_code ignored;  // there may be none
   std::filesystem::rename(log, directory_->path() / (*aside + "-wal"), ignored);
   std::filesystem::remove(log, ignored);  // of another file it must not stay
-  log_.error("{}: {}; the file is kept as {}, and an empty one takes its place", options_.what,
-             why.detail, *aside);
+  log_.error(lines::kRecordsReplaced, options_.what, why.detail, *aside);
   const std::lock_guard lock(mutex_);
   ++report_.replaced;
   return {};
@@ -303,7 +304,7 @@ void Records::sweep() {
     gone = *expired;
     if (gone == 0) break;
     on_written();
-    log_.warn("{}: {} messages that nobody took in time are removed", options_.what, gone);
+    log_.warn(lines::kRecordsExpired, options_.what, gone);
     const std::lock_guard lock(mutex_);
     report_.expired += gone;
   }
@@ -334,8 +335,7 @@ void Records::on_error(const Error& why) {
     }
   }
   if (!std::exchange(said_failing_, true)) {
-    log_.warn("{}: it cannot be written: {}; messages are refused until it can be", options_.what,
-              why.detail);
+    log_.warn(lines::kRecordsFail, options_.what, why.detail);
   }
   const std::lock_guard lock(mutex_);
   report_.failing = true;
@@ -343,7 +343,7 @@ void Records::on_error(const Error& why) {
 
 void Records::on_written() {
   if (!std::exchange(said_failing_, false)) return;
-  log_.info("{}: it can be written again", options_.what);
+  log_.info(lines::kRecordsWork, options_.what);
   const std::lock_guard lock(mutex_);
   report_.failing = false;
 }

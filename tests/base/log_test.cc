@@ -1,9 +1,11 @@
 #include "base/log.h"
+#include "base/lines/log_output.h"
 
 #include <qudag/address.h>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <string>
@@ -82,6 +84,35 @@ TEST(Log, APipeWhoseReaderHasGoneEndsNobody) {
   log.info("somebody reads");
   pipe.close_reader();
   for (int i = 0; i < 100; ++i) log.info("nobody reads");
+}
+
+/// What a program of the system makes of it: one object a line, whatever the text is.
+TEST(Log, JsonIsOneObjectALineWhateverTheTextIs) {
+  ErrorPipe pipe;
+  const auto out = log_output(LogFormat::json);
+  out(LogLevel::warn, "a \"quoted\" \\ and\nbroken\x01 \xff line");
+  const std::string text = pipe.read();
+  EXPECT_EQ(text.substr(text.find(",\"level\"")),
+            ",\"level\":\"warn\",\"message\":\"a \\\"quoted\\\" \\\\ and\\u000abroken\\u0001 ? "
+            "line\"}\n");
+}
+
+TEST(Log, TheJournalReadsTheLevel) {
+  ErrorPipe pipe;
+  const auto out = log_output(LogFormat::journal);
+  for (const LogLevel level : {LogLevel::debug, LogLevel::info, LogLevel::warn, LogLevel::error}) {
+    out(level, "x");
+  }
+  EXPECT_EQ(pipe.read(), "<7>x\n<6>x\n<4>x\n<3>x\n");
+}
+
+TEST(Log, TheJournalIsKnownByItsFile) {
+  struct stat file {};
+  ASSERT_EQ(::fstat(STDERR_FILENO, &file), 0);
+  const std::string device = std::to_string(file.st_dev) + ":";
+  EXPECT_TRUE(is_journal(device + std::to_string(file.st_ino), STDERR_FILENO));
+  EXPECT_FALSE(is_journal(device + std::to_string(file.st_ino + 1), STDERR_FILENO));
+  EXPECT_FALSE(is_journal("", STDERR_FILENO));
 }
 
 TEST(Log, SensitiveValuesAreScrubbed) {

@@ -3,6 +3,8 @@
 #include "node/impl.h"
 #include "node/key_file.h"
 
+#include "base/lines/log_lines.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -47,7 +49,7 @@ Result<NodeId> Node::Impl::open_receiver(ReceiverOptions options, CardHandler on
     const NodeId id = setup->id;
     const Status opened = thread.shard->open_receiver(std::move(*setup), now);
     if (opened) return;
-    log_.warn("receiver: {}", opened.error().message());
+    log_.warn(lines::kReceiver, opened.error().message());
     const std::lock_guard lock(receivers_mutex_);
     receivers_.erase(id);
   });
