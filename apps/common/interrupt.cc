@@ -22,7 +22,7 @@ sigset_t stop_signals() {
 
 }  // namespace
 
-Interrupt::Interrupt() {
+Interrupt::Interrupt(bool hangup_reloads) : hangup_reloads_(hangup_reloads) {
   const sigset_t set = stop_signals();
   ::pthread_sigmask(SIG_BLOCK, &set, &old_);
   fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -42,7 +42,10 @@ bool Interrupt::wait(std::chrono::milliseconds patience) {
   pollfd wanted{fd_, POLLIN, 0};
   if (::poll(&wanted, 1, static_cast<int>(patience.count())) <= 0) return false;
   signalfd_siginfo info;
-  while (::read(fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) raised_ = true;
+  while (::read(fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    const bool reload = hangup_reloads_ && info.ssi_signo == SIGHUP;
+    (reload ? reload_ : raised_) = true;
+  }
   return raised_;
 }
 

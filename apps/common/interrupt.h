@@ -6,12 +6,14 @@
 
 #include <chrono>
 #include <csignal>
+#include <utility>
 
 namespace qudag::app {
 
 class Interrupt {
  public:
-  Interrupt();
+  /// `hangup_reloads`: SIGHUP is no end, but asks to read the configuration again.
+  explicit Interrupt(bool hangup_reloads = false);
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
@@ -20,11 +22,15 @@ class Interrupt {
   bool raised();
   /// Waits for a signal, at most so long; raised() then. A negative time waits without end.
   bool wait(std::chrono::milliseconds patience);
+  /// Whether SIGHUP came since this was asked last; wait() returns for it, with false.
+  bool take_reload() { return std::exchange(reload_, false); }
 
  private:
   sigset_t old_{};
   int fd_ = -1;
   bool raised_ = false;
+  bool reload_ = false;
+  const bool hangup_reloads_;
 };
 
 /// Between fork and exec: default handling, nothing blocked. Async-signal-safe.

@@ -1,5 +1,6 @@
 // qudag status: the pages of the local API, as they are with --json, else as short tables.
 #include "commands.h"
+#include "human.h"
 
 #include "api/client/client.h"
 
@@ -17,43 +18,9 @@ std::string shown(const json::value& value) {
   return json::serialize(value);
 }
 
-/// `{"peers":[{...}]}` as one line per entry with the named columns.
-std::string table(const json::value& page, std::string_view list,
-                  std::initializer_list<std::string_view> columns) {
-  std::string out;
-  for (const std::string_view column : columns) out += fmt::format("{:<22}", column);
-  out += "\n";
-  for (const json::value& row : page.at(json::string_view(list.data(), list.size())).as_array()) {
-    for (const std::string_view column : columns) {
-      const std::string cell = shown(row.at(json::string_view(column.data(), column.size())));
-      out += fmt::format("{:<22}", std::string_view(cell).substr(0, 21));
-    }
-    out += "\n";
-  }
-  return out;
-}
-
 std::uint64_t number(const json::value& row, json::string_view key) {
   const json::value& field = row.at(key);
   return field.is_null() ? 0 : field.to_number<std::uint64_t>();
-}
-
-std::string bytes_text(std::uint64_t bytes) {
-  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
-    value /= 1024;
-    ++unit;
-  }
-  return fmt::format("{:.{}f}{}", value, unit == 0 || value >= 100 ? 0 : 1, kUnits[unit]);
-}
-
-std::string time_text(std::uint64_t us) {
-  if (us == 0) return "-";
-  if (us < 1'000) return fmt::format("{}us", us);
-  if (us < 1'000'000) return fmt::format("{:.1f}ms", static_cast<double>(us) / 1e3);
-  return fmt::format("{:.0f}s", static_cast<double>(us) / 1e6);
 }
 
 /// One line per bounded thing: what it holds of what it may, how long things wait, what was lost.
@@ -95,27 +62,103 @@ std::string inbox_text(const json::value& inbox) {
                      inbox.at("failing").as_bool() ? "; it cannot be written" : "");
 }
 
-std::string readable(const StatusArgs& args, const std::string& page) {
-  const json::value value = json::parse(page);
-  if (args.peers) {
-    return table(value, "peers",
-                 {"address", "state", "dialed", "tls_group", "rtt_us", "circuits", "id"});
+using Rows = std::vector<std::vector<std::string>>;
+
+std::string age(const json::value& row) {
+  return span_text(std::chrono::seconds(number(row, "age_us") / 1'000'000));
+}
+
+/// A link in a row: who dialed, how far it is, what it carried.
+std::string peer_table(const json::value& page) {
+  Rows rows{{"address", "state", "by", "circuits", "rtt", "age", "in", "out", "id"}};
+  for (const json::value& row : page.at("peers").as_array()) {
+    rows.push_back({shown(row.at("address")), shown(row.at("state")),
+                    row.at("dialed").as_bool() ? "us" : "them", shown(row.at("circuits")),
+                    time_text(number(row, "rtt_us")), age(row), bytes_text(number(row, "bytes_in")),
+                    bytes_text(number(row, "bytes_out")), shown(row.at("id"))});
   }
-  if (args.circuits) {
-    return table(value, "circuits",
-                 {"id", "role", "priority", "ready", "previous_address", "next_address",
-                  "cells_forward", "cells_backward"});
+  return table_text(rows);
+}
+
+std::string circuit_table(const json::value& page) {
+  Rows rows{{"role", "priority", "ready", "age", "forward", "backward", "previous", "next", "id"}};
+  for (const json::value& row : page.at("circuits").as_array()) {
+    rows.push_back(
+        {shown(row.at("role")), shown(row.at("priority")), row.at("ready").as_bool() ? "yes" : "no",
+         age(row), shown(row.at("cells_forward")), shown(row.at("cells_backward")),
+         shown(row.at("previous_address")), shown(row.at("next_address")), shown(row.at("id"))});
   }
-  if (args.queues) return queue_table(value);
-  std::string out;
-  for (const auto& [key, field] : value.as_object()) {
-    const std::string_view name(key.data(), key.size());
-    // Null until peers of three networks have told the time, or somebody came or could have come.
-    const bool unknown = (name == "clock_off_s" || name == "reachable") && field.is_null();
-    const std::string text = name == "inbox" ? inbox_text(field) : shown(field);
-    out += fmt::format("{:<14} {}\n", name, unknown ? "unknown yet" : text);
+  return table_text(rows);
+}
+
+std::string clock_text(const json::value& off) {
+  if (off.is_null()) return "unknown yet";
+  const auto seconds = off.to_number<std::int64_t>();
+  if (seconds == 0) return "agrees with the peers'";
+  return fmt::format("{} s {} the peers'", std::abs(seconds), seconds > 0 ? "ahead of" : "behind");
+}
+
+std::string reachable_text(const json::value& reachable) {
+  if (reachable.is_null()) return "unknown yet";
+  return reachable.as_bool() ? "yes" : "no: open its UDP port, set publish, or relay = false";
+}
+
+/// "12 ms, 80 ms for one in a hundred (340 of the last minutes)"
+std::string times_text(const json::value& times) {
+  const std::uint64_t count = number(times, "count");
+  if (count == 0) return "none lately";
+  return fmt::format("{} median, {} at most for 99 %, {} in the last minutes",
+                     time_text(number(times, "p50_us")), time_text(number(times, "p99_us")), count);
+}
+
+/// What there is to know first, then each thing in a line.
+std::string overview(const json::value& s, std::string_view metrics) {
+  const auto total = [metrics](std::string_view name, std::string_view label = {}) {
+    return static_cast<std::uint64_t>(api::metric_in(metrics, name, label));
+  };
+  const std::string up = span_text(std::chrono::seconds(number(s, "uptime_us") / 1'000'000));
+  const std::string memory = fmt::format("{} of {}", bytes_text(number(s, "memory_used")),
+                                         bytes_text(number(s, "memory_limit")));
+  const std::uint64_t refused = total("qudag_links_refused_total");
+  const bool joined = s.at("joined").as_bool();
+  std::string out = fmt::format("{}up {}, ", s.at("stopping").as_bool() ? "stopping; " : "", up);
+  out += joined ? fmt::format("joined: {} nodes, {} relays", number(s, "nodes_known"),
+                              number(s, "relays_known"))
+                : "not joined: " + shown(s.at("not_joined"));
+  out += fmt::format("; {}; {} links refused\n\n", memory, refused);
+  const auto line = [&out](std::string_view name, const std::string& text) {
+    out += fmt::format("{:<10} {}\n", name, text);
+  };
+  line("id", shown(s.at("id")));
+  line("listens", fmt::format("{}, version {}, {} shards", shown(s.at("listen")),
+                              shown(s.at("version")), number(s, "shards")));
+  line("links", fmt::format("{}; {} refused", number(s, "links"), refused));
+  line("circuits",
+       fmt::format("{}; {} refused", number(s, "circuits"), total("qudag_circuits_refused_total")));
+  line("reachable", reachable_text(s.at("reachable")));
+  line("clock", clock_text(s.at("clock_off_s")));
+  line("memory", fmt::format("{}; {} resident", memory, bytes_text(number(s, "rss"))));
+  line("traffic", fmt::format("{} in, {} out, {} relayed",
+                              bytes_text(total("qudag_bytes_total", "direction=\"in\"")),
+                              bytes_text(total("qudag_bytes_total", "direction=\"out\"")),
+                              bytes_text(total("qudag_bytes_relayed_total"))));
+  line("builds", times_text(s.at("circuit_build")));
+  for (const auto& [priority, times] : s.at("delivery").as_object()) {
+    line(std::string_view(priority.data(), priority.size()), times_text(times));
   }
+  line("inbox", inbox_text(s.at("inbox")));
   return out;
+}
+
+Result<std::string> readable(const StatusArgs& args, const api::Client& client,
+                             const std::string& page) {
+  const json::value value = json::parse(page);
+  if (args.peers) return peer_table(value);
+  if (args.circuits) return circuit_table(value);
+  if (args.queues) return queue_table(value);
+  const Result<std::string> metrics = client.get("/metrics");
+  if (!metrics) return std::unexpected(metrics.error());
+  return overview(value, *metrics);
 }
 
 }  // namespace
@@ -126,9 +169,16 @@ Exit status(const StatusArgs& args) {
                                   : args.queues   ? "/v1/queues"
                                   : args.metrics  ? "/metrics"
                                                   : "/v1/status";
-  const Result<std::string> page = api::Client(args.socket.path, args.socket.owner).get(target);
+  const api::Client client(args.socket.path, args.socket.owner);
+  const Result<std::string> page = client.get(target);
   if (!page) return report(page.error(), args.json);
-  const Status printed = print(args.json || args.metrics ? *page : readable(args, *page));
+  if (args.json || args.metrics) {
+    const Status printed = print(*page);
+    return printed ? Exit::ok : report(printed.error(), false);
+  }
+  const Result<std::string> text = readable(args, client, *page);
+  if (!text) return report(text.error(), false);
+  const Status printed = print(*text);
   return printed ? Exit::ok : report(printed.error(), false);
 }
 

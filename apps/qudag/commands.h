@@ -96,6 +96,42 @@ struct StatusArgs {
 };
 Exit status(const StatusArgs& args);
 
+/// What asks a node for one thing.
+struct AskArgs {
+  SocketArgs socket;
+  bool json = false;
+};
+Exit reload(const AskArgs& args);
+Exit nodes(const AskArgs& args);
+
+struct DrainArgs : AskArgs {
+  std::chrono::milliseconds grace = std::chrono::minutes(10);
+};
+Exit drain(const DrainArgs& args);
+
+struct PingArgs : AskArgs {
+  NodeId to;
+  std::uint64_t count = 3;
+  unsigned relays = kRelaysDefault;
+};
+Exit ping(const PingArgs& args);
+Exit doctor(const AskArgs& args);
+
+struct CheckConfigArgs {
+  std::filesystem::path file;
+  bool json = false;
+};
+Exit check_config(const CheckConfigArgs& args);
+
+/// Of the node that a configuration file describes, from or to a directory.
+struct BackupArgs {
+  std::filesystem::path config;
+  std::filesystem::path directory;
+  bool json = false;
+};
+Exit backup(const BackupArgs& args);
+Exit restore(const BackupArgs& args);
+
 struct TestnetArgs {
   unsigned nodes = 6;
   unsigned shards = 1;

@@ -249,6 +249,70 @@ void add_status(Program& program) {
   sub->callback([&program, args] { program.chosen = [args] { return status(*args); }; });
 }
 
+void add_operating(Program& program) {
+  const auto ask = [&program](const char* name, const char* help, Exit (*run)(const AskArgs&)) {
+    auto args = std::make_shared<AskArgs>();
+    CLI::App* sub = program.app.add_subcommand(name, help);
+    add_json(*sub, args->json);
+    add_socket(program, *sub, args->socket);
+    sub->callback([&program, args, run] { program.chosen = [args, run] { return run(*args); }; });
+  };
+  ask("nodes", "Show the nodes that a node knows", nodes);
+  ask("doctor", "Look what is wrong with a node, and where the time of a circuit goes", doctor);
+  ask("reload", "Have a node read its configuration file again", reload);
+  {
+    auto args = std::make_shared<DrainArgs>();
+    CLI::App* sub = program.app.add_subcommand(
+        "drain", "Take a node off the map, let its circuits go elsewhere, and stop it");
+    program.arguments
+        .add(*sub, "--grace", seconds(args->grace), "Seconds that this may take at most")
+        ->default_str("600");
+    add_json(*sub, args->json);
+    add_socket(program, *sub, args->socket);
+    sub->callback([&program, args] { program.chosen = [args] { return drain(*args); }; });
+  }
+  auto args = std::make_shared<PingArgs>();
+  CLI::App* sub = program.app.add_subcommand("ping", "Ask another node whether it is there");
+  program.arguments.add(*sub, "to", node_id(args->to), "Id of the node, 52 characters")->required();
+  program.arguments.add(*sub, "--count", number(args->count, 1, 1'000), "How often, to 1000")
+      ->default_str("3");
+  program.arguments
+      .add(*sub, "--relays", number(args->relays, 0, kRelaysMax),
+           "Relays on the way, 0 to 5; 0 is fast and not anonymous")
+      ->default_str(std::to_string(args->relays));
+  add_json(*sub, args->json);
+  add_socket(program, *sub, args->socket);
+  sub->callback([&program, args] { program.chosen = [args] { return ping(*args); }; });
+}
+
+void add_files(Program& program) {
+  {
+    auto args = std::make_shared<CheckConfigArgs>();
+    CLI::App* sub =
+        program.app.add_subcommand("check-config", "Check a configuration file, and start nothing");
+    program.arguments.add(*sub, "file", file(args->file, "the path of a TOML file"), "The file")
+        ->required();
+    add_json(*sub, args->json);
+    sub->callback([&program, args] { program.chosen = [args] { return check_config(*args); }; });
+  }
+  const auto add = [&program](const char* name, const char* help, Exit (*run)(const BackupArgs&)) {
+    auto args = std::make_shared<BackupArgs>();
+    CLI::App* sub = program.app.add_subcommand(name, help);
+    program.arguments
+        .add(*sub, "config", file(args->config, "the path of a node's TOML file"),
+             "The node's configuration file")
+        ->required();
+    program.arguments
+        .add(*sub, "directory", path(args->directory, "the path of a directory"),
+             "Where the copy is")
+        ->required();
+    add_json(*sub, args->json);
+    sub->callback([&program, args, run] { program.chosen = [args, run] { return run(*args); }; });
+  };
+  add("backup", "Copy a node's identity and state to a new directory", backup);
+  add("restore", "Put a copy in place, where nothing is yet", restore);
+}
+
 template <class T>
 void add_number(Program& program, CLI::App& app, const char* name, T& out, std::uint64_t low,
                 std::uint64_t high, const char* help) {
@@ -301,6 +365,8 @@ int run(int argc, char** argv) {
   add_forward(program);
   add_expose(program);
   add_status(program);
+  add_operating(program);
+  add_files(program);
   add_testnet(program);
   try {
     app.parse(argc, argv);

@@ -1,10 +1,13 @@
 // Where the local API listens and every bound of it.
 #pragma once
 
+#include <qudag/address.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 
 namespace qudag::config {
 
@@ -13,6 +16,10 @@ struct ApiOptions {
   /// (socket/place.h).
   std::filesystem::path socket;
   unsigned mode = 0600;
+  /// Where watchers get the status and the metrics, and can do nothing; empty: nowhere.
+  std::filesystem::path monitor_socket;
+  unsigned monitor_mode = 0660;
+  std::optional<SocketAddress> metrics;  ///< TCP, of loopback: the metrics alone; nothing: nowhere
   std::size_t connections = 64;      ///< open at once; more are closed at accept
   std::size_t outstanding = 65'536;  ///< sends of one WebSocket without an outcome
   /// Messages waiting for one subscriber. Beyond, the sender is told `refused_queue_full`; one

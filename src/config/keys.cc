@@ -1,6 +1,7 @@
 #include "config/keys.h"
 
 #include "base/log.h"
+#include "base/reach.h"
 #include "config/closest.h"
 #include "config/quantity.h"
 #include "settings/numbers.h"
@@ -218,27 +219,53 @@ Key addresses(std::string_view name, std::string_view takes, std::string_view he
           }};
 }
 
-Key file_mode(std::string_view name, std::string_view help) {
+template <class At>
+Key file_mode(std::string_view name, std::string_view help, At at) {
   static constexpr std::string_view kTakes = "an octal file mode such as \"0600\" or \"0660\"";
-  return {name,
+  return {
+      name,
+      kTakes,
+      help,
+      false,
+      Written::text,
+      {},
+      [at](Settings& s, const Values& v) -> Status {
+        unsigned mode = 0;
+        for (const char c : v.front()) {
+          if (c < '0' || c > '7' || mode > 0777) return wrong(kTakes, v.front());
+          mode = mode * 8 + static_cast<unsigned>(c - '0');
+        }
+        if (v.front().empty() || mode > 0777 || (mode & 0600) != 0600) {
+          return wrong(kTakes, v.front());
+        }
+        at(s) = mode;
+        return {};
+      },
+      [at](const Settings& s) { return fmt::format("\"{:04o}\"", at(const_cast<Settings&>(s))); }};
+}
+
+Key metrics_listen() {
+  static constexpr std::string_view kOff = "off";
+  static constexpr std::string_view kTakes =
+      "\"off\" or an address of loopback such as \"127.0.0.1:9100\"";
+  return {"metrics.listen",
           kTakes,
-          help,
+          "TCP address of loopback for /metrics, /healthz and /readyz; port 0: any free one. off: "
+          "none.",
           false,
           Written::text,
           {},
           [](Settings& s, const Values& v) -> Status {
-            unsigned mode = 0;
-            for (const char c : v.front()) {
-              if (c < '0' || c > '7' || mode > 0777) return wrong(kTakes, v.front());
-              mode = mode * 8 + static_cast<unsigned>(c - '0');
-            }
-            if (v.front().empty() || mode > 0777 || (mode & 0600) != 0600) {
-              return wrong(kTakes, v.front());
-            }
-            s.api.mode = mode;
+            s.api.metrics.reset();
+            if (v.front() == kOff) return {};
+            const auto value = SocketAddress::parse(v.front());
+            if (!value || !is_loopback(*value)) return wrong(kTakes, v.front());
+            s.api.metrics = *value;
             return {};
           },
-          [](const Settings& s) { return fmt::format("\"{:04o}\"", s.api.mode); }};
+          [](const Settings& s) {
+            return toml_string(s.api.metrics ? s.api.metrics->to_string() : std::string(kOff));
+          }};
 }
 
 Key log_level() {
@@ -255,6 +282,24 @@ Key log_level() {
             return {};
           },
           [](const Settings& s) { return toml_string(name_of(s.node.log_level)); }};
+}
+
+Key log_format() {
+  static constexpr std::string_view kTakes = "one of \"auto\", \"text\", \"journal\", \"json\"";
+  return {
+      "log.format",
+      kTakes,
+      "How lines look: text, json, journal (with its levels), or auto: journal where it listens.",
+      false,
+      Written::text,
+      {},
+      [](Settings& s, const Values& v) -> Status {
+        const auto format = parse_log_format(v.front());
+        if (!format) return wrong(kTakes, v.front());
+        s.log_format = *format;
+        return {};
+      },
+      [](const Settings& s) { return toml_string(name_of(s.log_format)); }};
 }
 
 Key cipher() {
@@ -441,6 +486,7 @@ std::vector<Key> make_keys() {
   add_numbers(keys, "limits.");
   add({
       log_level(),
+      log_format(),
       truth("log.sensitive", "Show addresses and ids in logs.", QUDAG_AT(node.log_sensitive)),
       truth("process.debuggable", "Let debuggers of the same user and core dumps see this process.",
             QUDAG_AT(debuggable)),
@@ -448,7 +494,12 @@ std::vector<Key> make_keys() {
            "Unix socket of the local API; empty: in a folder of the user's own "
            "(docs/reference/api.md).",
            QUDAG_AT(api.socket)),
-      file_mode("api.mode", "File mode of the socket: who may use this node."),
+      file_mode("api.mode", "File mode of the socket: who may use this node.", QUDAG_AT(api.mode)),
+      text("api.monitor_socket", "the path of a Unix socket",
+           "Unix socket for watchers: status and metrics, and no way to do anything; empty: none.",
+           QUDAG_AT(api.monitor_socket)),
+      file_mode("api.monitor_mode", "File mode of that socket: who may watch this node.",
+                QUDAG_AT(api.monitor_mode)),
       count("api.connections", 1, 10'000, "API connections open at once.",
             QUDAG_AT(api.connections)),
       count("api.outstanding", 1, kMany, "Sends without an outcome on one WebSocket.",
@@ -457,6 +508,7 @@ std::vector<Key> make_keys() {
             QUDAG_AT(api.queue_messages)),
       size("api.queue_bytes", std::uint64_t{1} << 16, "The same in bytes.",
            QUDAG_AT(api.queue_bytes)),
+      metrics_listen(),
   });
   return keys;
 }

@@ -5,6 +5,7 @@
 // would be right.
 #pragma once
 
+#include "base/lines/log_output.h"
 #include "config/api_options.h"
 #include "config/gateway_options.h"
 
@@ -24,6 +25,7 @@ struct Settings {
   Options node;
   ApiOptions api;
   GatewayOptions gateway;
+  LogFormat log_format = LogFormat::automatic;
   bool debuggable = false;           ///< the process: debuggers of its user, and core dumps
   std::set<std::string_view> named;  ///< the keys that the file or a flag has set
 };

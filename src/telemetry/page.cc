@@ -76,7 +76,10 @@ void Page::put(const Family& family, const std::string& labels, const Times& tim
   line("_count", labels, count);
 }
 
-std::string prometheus(std::vector<MetricSample> samples) {
+namespace {
+
+std::string text_of(std::vector<MetricSample> samples, bool open) {
+  constexpr std::string_view kTotal = "_total";
   std::stable_sort(
       samples.begin(), samples.end(),
       [](const MetricSample& a, const MetricSample& b) { return a.family < b.family; });
@@ -85,14 +88,28 @@ std::string prometheus(std::vector<MetricSample> samples) {
   for (const MetricSample& sample : samples) {
     if (sample.family != family) {
       family = sample.family;
-      out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", family, sample.help, family,
+      std::string_view name = family;
+      if (open && sample.kind == SampleKind::counter && name.ends_with(kTotal)) {
+        name.remove_suffix(kTotal.size());
+      }
+      out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, sample.help, name,
                          type_of(sample.kind));
     }
     out += sample.name;
     if (!sample.labels.empty()) out += fmt::format("{{{}}}", sample.labels);
     out += fmt::format(" {}\n", sample.value);
   }
-  return out;
+  return open ? out + "# EOF\n" : out;
+}
+
+}  // namespace
+
+std::string prometheus(std::vector<MetricSample> samples) {
+  return text_of(std::move(samples), false);
+}
+
+std::string openmetrics(std::vector<MetricSample> samples) {
+  return text_of(std::move(samples), true);
 }
 
 }  // namespace qudag::telemetry

@@ -46,6 +46,9 @@ class Page {
 
 /// Prometheus text format 0.0.4. A family's lines stand together, whatever their order here.
 std::string prometheus(std::vector<MetricSample> samples);
+/// The same as OpenMetrics 1.0: a counter's family goes without `_total`, and the text has an end.
+/// No exemplars.
+std::string openmetrics(std::vector<MetricSample> samples);
 
 template <class Stats, std::size_t N, class Records, class Get>
 void Page::add(const Metric<Stats> (&table)[N], const Records& records, Get get) {

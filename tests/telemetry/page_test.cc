@@ -50,6 +50,20 @@ std::string page_of(const std::vector<Counts>& shards) {
   return prometheus(page.take());
 }
 
+/// https://prometheus.io/docs/specs/om/open_metrics_spec/: a counter's family goes without _total,
+/// its samples have it, and the text ends with a mark.
+TEST(Page, OpenMetricsHasItsOwnNamesAndAnEnd) {
+  Page page;
+  page.add(kTable, counts(4, {1, 0, 2}, 0.25));
+  const std::string text = openmetrics(page.take());
+  EXPECT_THAT(text, HasSubstr("# HELP qudag_seen Things seen.\n"
+                              "# TYPE qudag_seen counter\n"
+                              "qudag_seen_total{way=\"in\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE qudag_level gauge\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE qudag_took_seconds histogram\n"));
+  EXPECT_THAT(text, ::testing::EndsWith("\n# EOF\n"));
+}
+
 TEST(Page, AddsTheShardsUpAndTakesTheHighest) {
   const std::string page = page_of({counts(4, {1, 0, 2}, 0.25), counts(6, {1, 5, 0}, 0.75)});
   EXPECT_THAT(page, HasSubstr("# HELP qudag_seen_total Things seen.\n"

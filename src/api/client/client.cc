@@ -145,13 +145,29 @@ Error error_of(std::string_view json_text, Errc otherwise) {
   return out;
 }
 
-Result<std::string> Client::get(std::string_view target, std::chrono::milliseconds patience) const {
-  http::request<http::empty_body> request(http::verb::get,
-                                          beast::string_view(target.data(), target.size()), 11);
-  Result<Answer> answer = call(connect_to(socket_, owner_), std::move(request), patience);
+namespace {
+
+/// The body of an answer that is no error.
+Result<std::string> body_of(Result<int> fd, http::verb verb, std::string_view target,
+                            std::chrono::milliseconds patience) {
+  http::request<http::empty_body> request(verb, beast::string_view(target.data(), target.size()),
+                                          11);
+  request.prepare_payload();
+  Result<Answer> answer = call(std::move(fd), std::move(request), patience);
   if (!answer) return std::unexpected(answer.error());
-  if (answer->status != 200) return std::unexpected(error_of(answer->body, Errc::io_error));
+  if (answer->status >= 300) return std::unexpected(error_of(answer->body, Errc::io_error));
   return std::move(answer->body);
+}
+
+}  // namespace
+
+Result<std::string> Client::get(std::string_view target, std::chrono::milliseconds patience) const {
+  return body_of(connect_to(socket_, owner_), http::verb::get, target, patience);
+}
+
+Result<std::string> Client::post(std::string_view target,
+                                 std::chrono::milliseconds patience) const {
+  return body_of(connect_to(socket_, owner_), http::verb::post, target, patience);
 }
 
 Status Client::hold(std::string_view target,

@@ -27,6 +27,10 @@ class Client {
   Result<std::string> get(std::string_view target,
                           std::chrono::milliseconds patience = std::chrono::seconds(10)) const;
 
+  /// The same of POST, without a body.
+  Result<std::string> post(std::string_view target,
+                           std::chrono::milliseconds patience = std::chrono::seconds(10)) const;
+
   /// One of GET /metrics, as metric_in() reads it.
   Result<double> metric(std::string_view name, std::string_view label = "",
                         std::chrono::milliseconds patience = std::chrono::seconds(10)) const;

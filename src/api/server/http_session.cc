@@ -118,6 +118,8 @@ class HttpSession {
   asio::awaitable<bool> get_page(const Page& page);
   asio::awaitable<bool> expose(const Expose& request);
   asio::awaitable<bool> forward(const Forward& request);
+  asio::awaitable<bool> reload();
+  asio::awaitable<bool> drain(const Drain& request);
   asio::awaitable<bool> open_pipe(const OpenPipe& request, HeaderParser& parser);
   asio::awaitable<bool> hold(std::string line);
   void end_when_client_goes(std::weak_ptr<char> waits);
@@ -217,6 +219,8 @@ asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parse
   if (const auto* get = std::get_if<GetPage>(&request)) co_return co_await get_page(*get->page);
   if (const auto* one = std::get_if<Expose>(&request)) co_return co_await expose(*one);
   if (const auto* one = std::get_if<Forward>(&request)) co_return co_await forward(*one);
+  if (std::holds_alternative<Reload>(request)) co_return co_await reload();
+  if (const auto* one = std::get_if<Drain>(&request)) co_return co_await drain(*one);
   if (!beast::websocket::is_upgrade(parser.get())) {
     co_return co_await answer(426,
                               error_json(Error(Errc::unsupported, "this route is a WebSocket")));
@@ -525,6 +529,27 @@ asio::awaitable<bool> HttpSession::forward(const Forward& request) {
   std::string line = forward_json(forwarded->at.to_string());
   const bool kept = co_await hold(std::move(line));
   co_return kept;
+}
+
+asio::awaitable<bool> HttpSession::reload() {
+  if (!hub_->control.reload) {
+    co_return co_await answer(Error(Errc::unsupported, "this program has no configuration file"));
+  }
+  Result<std::string> changes = hub_->control.reload();
+  if (!changes) co_return co_await answer(changes.error());
+  co_return co_await answer(200, std::move(*changes));
+}
+
+/// Answered before it begins; who wants to see the end of it asks for the status.
+asio::awaitable<bool> HttpSession::drain(const Drain& request) {
+  if (!hub_->control.drain) {
+    co_return co_await answer(Error(Errc::unsupported, "this program stops by itself only"));
+  }
+  hub_->draining = true;
+  std::string body = drain_json(request.grace);
+  const bool more = co_await answer(202, std::move(body));
+  hub_->control.drain(request.grace);
+  co_return more;
 }
 
 /// Says that it is there, and lasts until the client goes: it has nothing more to say, so its

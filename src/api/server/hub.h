@@ -4,6 +4,7 @@
 // Owners (shared_ptr): the server, every session, and the node's message handler.
 #pragma once
 
+#include "api/server/control.h"
 #include "api/server/hand.h"
 #include "api/server/left.h"
 #include "api/server/request.h"
@@ -40,6 +41,7 @@ struct ApiStats {
   std::uint64_t messages_out = 0;
   std::atomic<std::uint64_t> messages_refused{0};  // on the shards' threads, the rest on the API's
   std::uint64_t pauses = 0;
+  std::uint64_t monitor_open = 0, monitor_requests = 0, monitor_refused = 0, monitor_slow = 0;
   std::array<TimeHistogram, std::size(kAnsweredRequests)> took;  // requests, by kind
 };
 
@@ -83,6 +85,20 @@ inline constexpr telemetry::Metric<ApiStats> kApi[] = {
       "Times that a client was not read because api.outstanding of its sends had no outcome."},
      no_label,
      &ApiStats::pauses},
+    {{"qudag_monitor_connections_open", "Connections of watchers that are open.", Kind::gauge},
+     no_label,
+     &ApiStats::monitor_open},
+    {{"qudag_monitor_requests_total", "Requests of watchers (metrics.listen, api.monitor_socket)."},
+     no_label,
+     &ApiStats::monitor_requests},
+    {{"qudag_monitor_refused_total",
+      "Connections of watchers that were closed at once: too many, or of a user who may not."},
+     no_label,
+     &ApiStats::monitor_refused},
+    {{"qudag_monitor_slow_total",
+      "Connections of watchers that were ended because they read slowly."},
+     no_label,
+     &ApiStats::monitor_slow},
 };
 static_assert(telemetry::valid(kApi));
 
@@ -91,11 +107,12 @@ static_assert(telemetry::valid(kApi));
 struct AcknowledgeMessage;
 
 struct Hub : std::enable_shared_from_this<Hub> {
-  Hub(Node& n, config::ApiOptions o, gateway::Gateway* g)
-      : node(n), gateway(g), options(std::move(o)) {}
+  Hub(Node& n, config::ApiOptions o, gateway::Gateway* g, Control c = {})
+      : node(n), gateway(g), control(std::move(c)), options(std::move(o)) {}
 
   Node& node;
   gateway::Gateway* const gateway;  // null: this program has none
+  const Control control;            // the same, if its functions are empty
   const config::ApiOptions options;
   Subscribers subscribers;
   ApiStats stats;

@@ -5,6 +5,7 @@
 #include "api/records/bounds.h"
 #include "api/server/hub.h"
 #include "api/server/json.h"
+#include "base/assert.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -149,6 +150,22 @@ std::string pipes_json(const std::vector<PipeStatus>& pipes) {
   return json::serialize(json::object{{"pipes", std::move(out)}}) + "\n";
 }
 
+std::string nodes_json(const std::vector<KnownNode>& nodes) {
+  json::array out;
+  for (const KnownNode& n : nodes) {
+    json::array addresses;
+    for (const SocketAddress& at : n.addresses) addresses.push_back(text(at.to_string()));
+    out.push_back(json::object{{"id", text(n.id.to_string())},
+                               {"addresses", std::move(addresses)},
+                               {"relay", n.relay},
+                               {"keeper", n.keeper},
+                               {"usable", n.usable},
+                               {"published_s", n.published.count()},
+                               {"expires_s", n.expires.count()}});
+  }
+  return json::serialize(json::object{{"nodes", std::move(out)}}) + "\n";
+}
+
 std::string gateway_json(const gateway::Gateway* gateway) {
   json::array socks, services;
   if (gateway != nullptr) {
@@ -208,16 +225,24 @@ Text queues(Hub& hub, const bool& ended) {
 
 Text pipes(Hub& hub, const bool& ended) { return written(hub.node.pipes(), ended, pipes_json); }
 
+Text nodes(Hub& hub, const bool&) { co_return nodes_json(hub.node.nodes()); }
+
 Text gateway_page(Hub& hub, const bool&) { co_return gateway_json(hub.gateway); }
 
-Text samples(Hub& hub, const bool& ended) {
-  return written(hub.node.metrics(), ended, [&hub](std::vector<MetricSample>& all) {
+Text samples(Hub& hub, const bool& ended, std::string (*text)(std::vector<MetricSample>)) {
+  return written(hub.node.metrics(), ended, [&hub, text](std::vector<MetricSample>& all) {
     telemetry::Page own;
     own.add(metrics::kApi, hub.stats);
     if (hub.gateway != nullptr) hub.gateway->add_metrics(own);
     for (MetricSample& sample : own.take()) all.push_back(std::move(sample));
-    return telemetry::prometheus(std::move(all));
+    return text(std::move(all));
   });
+}
+
+Text prometheus(Hub& hub, const bool& ended) { return samples(hub, ended, telemetry::prometheus); }
+
+Text openmetrics(Hub& hub, const bool& ended) {
+  return samples(hub, ended, telemetry::openmetrics);
 }
 
 // The test app.openapi reads this table.
@@ -227,12 +252,26 @@ constexpr Page kPages[] = {
     {"/v1/circuits", "application/json", circuits},
     {"/v1/queues", "application/json", queues},
     {"/v1/pipes", "application/json", pipes},
+    {"/v1/nodes", "application/json", nodes},
     {"/v1/gateway", "application/json", gateway_page},
-    {"/metrics", "text/plain; version=0.0.4", samples},
+    {"/metrics", "text/plain; version=0.0.4", prometheus},
 };
 
 }  // namespace
 
 std::span<const Page> pages() { return kPages; }
+
+const Page& find_page(std::string_view path) {
+  const auto* const page = std::ranges::find(kPages, path, &Page::path);
+  QUDAG_ASSERT(page != std::end(kPages));
+  return *page;
+}
+
+Page openmetrics_page() {
+  Page page = find_page("/metrics");
+  page.type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+  page.text = openmetrics;
+  return page;
+}
 
 }  // namespace qudag::api

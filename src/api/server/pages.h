@@ -22,5 +22,9 @@ struct Page {
 };
 
 std::span<const Page> pages();
+/// One of them, which is there.
+const Page& find_page(std::string_view path);
+/// The metrics once more, as OpenMetrics has them.
+Page openmetrics_page();
 
 }  // namespace qudag::api

@@ -68,6 +68,10 @@ std::string service_json(std::string_view service, std::string_view to, const No
          "\n";
 }
 
+std::string drain_json(std::chrono::milliseconds grace) {
+  return json::serialize(json::object{{"draining", true}, {"grace_ms", grace.count()}}) + "\n";
+}
+
 std::string forward_json(std::string_view listen) {
   return json::serialize(json::object{{"listen", text(listen)}}) + "\n";
 }

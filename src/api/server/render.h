@@ -25,6 +25,7 @@ std::string message_json(const Message& message, std::string_view token = {});
 /// {"service":"web","to":"127.0.0.1:8080","name":"web.ID.qudag"}
 std::string service_json(std::string_view service, std::string_view to, const NodeId& self);
 /// {"listen":"127.0.0.1:2222"}
+std::string drain_json(std::chrono::milliseconds grace);
 std::string forward_json(std::string_view listen);
 /// What a client is told of a pipe that did not open.
 Error error_of(const PipeEnd& end);

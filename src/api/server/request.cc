@@ -171,6 +171,19 @@ constexpr Parameter<Forward> kForward[] = {
     {"service", [](Forward& r, Text t) { return service_name(r.service, t); }, kRequired},
 };
 
+Status grace(std::chrono::milliseconds& out, Text text) {
+  const auto value = config::parse_duration(text);
+  if (!value || *value < std::chrono::milliseconds(0) || *value > std::chrono::hours(1)) {
+    return fail(Errc::malformed, "must be a time from 0ms to 1h, for example 10m");
+  }
+  out = *value;
+  return {};
+}
+
+constexpr Parameter<Drain> kDrain[] = {
+    {"grace", [](Drain& r, Text t) { return grace(r.grace, t); }},
+};
+
 template <class R>
 std::string names_of(std::span<const Parameter<R>> parameters) {
   std::string out;
@@ -246,6 +259,8 @@ Parsed acknowledge(Text, Text query) {
 
 Parsed stream(Text, Text query) { return bare(OpenStream{}, query); }
 
+Parsed reload(Text, Text query) { return bare(Reload{}, query); }
+
 Parsed cancel_message(Text segment, Text query) {
   const auto id = MessageId::parse(segment);
   if (!id) return malformed("the id of a message is 32 hexadecimal digits");
@@ -270,11 +285,17 @@ std::optional<Text> match(Text pattern, Text path) {
 
 // All routes but those of the pages. The test app.openapi reads this table: one row a line.
 constexpr Route kRoutes[] = {
-    {"POST", "/v1/messages", with<kPostMessage>},    {"GET", "/v1/messages", get_messages},
-    {"DELETE", "/v1/messages/{id}", cancel_message}, {"POST", "/v1/replies", with<kPostReply>},
-    {"POST", "/v1/acknowledgements", acknowledge},   {"GET", "/v1/stream", stream},
-    {"POST", "/v1/pipes", with<kOpenPipe>},          {"POST", "/v1/services", with<kExpose>},
+    {"POST", "/v1/messages", with<kPostMessage>},
+    {"GET", "/v1/messages", get_messages},
+    {"DELETE", "/v1/messages/{id}", cancel_message},
+    {"POST", "/v1/replies", with<kPostReply>},
+    {"POST", "/v1/acknowledgements", acknowledge},
+    {"GET", "/v1/stream", stream},
+    {"POST", "/v1/pipes", with<kOpenPipe>},
+    {"POST", "/v1/services", with<kExpose>},
     {"POST", "/v1/forwards", with<kForward>},
+    {"POST", "/v1/reload", reload},
+    {"POST", "/v1/drain", with<kDrain>},
 };
 
 }  // namespace

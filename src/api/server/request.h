@@ -78,12 +78,20 @@ struct Forward {
   std::string service;
 };
 
+/// POST /v1/reload: reads the configuration again.
+struct Reload {};
+
+/// POST /v1/drain?grace=: stops the node, with so much time for what is under way.
+struct Drain {
+  std::chrono::milliseconds grace = std::chrono::minutes(10);
+};
+
 /// GET /v1/stream with a WebSocket upgrade
 struct OpenStream {};
 
 /// First those that are over when they are answered; the others last until the client goes.
 using Request = std::variant<PostMessage, PostReply, CancelMessage, AcknowledgeMessage, GetPage,
-                             GetMessages, OpenStream, OpenPipe, Expose, Forward>;
+                             GetMessages, OpenStream, OpenPipe, Expose, Forward, Reload, Drain>;
 inline constexpr std::string_view kAnsweredRequests[] = {"send", "reply", "cancel", "acknowledge",
                                                          "page"};
 

@@ -1,6 +1,7 @@
 #include "api/server/server.h"
 
 #include "api/server/hub.h"
+#include "api/server/monitor.h"
 #include "api/server/render.h"
 #include "api/server/request.h"
 #include "api/socket/listen.h"
@@ -43,6 +44,15 @@ void Hub::report(std::vector<QueueStatus>& rows) const {
   open.items = sessions.size();
   open.items_max = options.connections;
   rows.push_back(std::move(open));
+
+  QueueStatus watchers;
+  watchers.kind = QueueKind::table;
+  watchers.name = "connections of watchers";
+  watchers.when_full = "close new";
+  watchers.items = stats.monitor_open;
+  watchers.items_max =
+      (options.metrics ? kWatchersMax : 0) + (options.monitor_socket.empty() ? 0 : kWatchersMax);
+  if (watchers.items_max > 0) rows.push_back(std::move(watchers));
 
   QueueStatus sent;
   sent.kind = QueueKind::table;
@@ -113,8 +123,10 @@ MessageHandler Hub::offer() {
 }
 
 struct Server::Impl {
-  Impl(Node& node, config::ApiOptions options, gateway::Gateway* gateway)
-      : hub(std::make_shared<Hub>(node, std::move(options), gateway)), acceptor(io) {
+  Impl(Node& node, config::ApiOptions options, gateway::Gateway* gateway, Control control)
+      : hub(std::make_shared<Hub>(node, std::move(options), gateway, std::move(control))),
+        monitor(hub, io),
+        acceptor(io) {
     hub->left.emplace(*hub, io.get_executor());
   }
 
@@ -127,6 +139,7 @@ struct Server::Impl {
   std::shared_ptr<Hub> hub;
   Listening listening;  // the file; the acceptor has the descriptor
   asio::io_context io{1};
+  Monitor monitor;
   asio::local::stream_protocol::acceptor acceptor;
   std::thread thread;
   bool stopped = false;
@@ -178,7 +191,7 @@ void Server::Impl::on_thread(F task) {
 }
 
 Result<std::unique_ptr<Server>> Server::start(Node& node, config::ApiOptions options,
-                                              gateway::Gateway* gateway) {
+                                              gateway::Gateway* gateway, Control control) {
   if (options.socket.empty()) {
     if (Status made = make_default_folder(); !made) return std::unexpected(made.error());
     auto place = default_socket();
@@ -188,12 +201,17 @@ Result<std::unique_ptr<Server>> Server::start(Node& node, config::ApiOptions opt
   Result<Listening> listening = listen_on(options.socket, options.mode);
   if (!listening) return std::unexpected(listening.error());
 
-  auto impl = std::make_unique<Impl>(node, std::move(options), gateway);
+  auto impl = std::make_unique<Impl>(node, std::move(options), gateway, std::move(control));
   impl->listening = std::move(*listening);
   boost::system::error_code ec;
   impl->acceptor.assign(asio::local::stream_protocol(), impl->listening.fd(), ec);
   if (ec) return fail(Errc::io_error, "api.socket: " + ec.message());
   static_cast<void>(impl->listening.release());
+  if (Status watched = impl->monitor.open(); !watched) {
+    impl->listening.remove_file();
+    impl->hub->left.reset();
+    return std::unexpected(watched.error());
+  }
   asio::co_spawn(impl->io, impl->accept(), asio::detached);
   // A channel has a handler while somebody listens there: before and after, its messages are kept
   // in the node's inbox or refused without us.
@@ -210,6 +228,10 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() { stop(); }
 
 const std::filesystem::path& Server::socket() const noexcept { return impl_->hub->options.socket; }
+
+const std::optional<SocketAddress>& Server::metrics() const noexcept {
+  return impl_->monitor.metrics();
+}
 
 void Server::drain() {
   if (!impl_->stopped) impl_->on_thread([this] { impl_->hub->draining = true; });
@@ -228,6 +250,7 @@ void Server::stop() {
     boost::system::error_code ignored;
     hub.draining = true;
     impl_->acceptor.close(ignored);
+    impl_->monitor.close();
     grace.expires_after(hub.sessions.empty() ? std::chrono::milliseconds(0) : kFlushPatience);
     grace.async_wait([&hub](boost::system::error_code) {
       hub.ending = true;

@@ -5,12 +5,14 @@
 // outcome has reached its client.
 #pragma once
 
+#include "api/server/control.h"
 #include "config/api_options.h"
 #include "gateway/gateway.h"
 
 #include <qudag/node.h>
 
 #include <memory>
+#include <optional>
 
 namespace qudag::api {
 
@@ -19,14 +21,17 @@ class Server {
   /// Binds the socket, takes over the node's message handler and starts the thread. A socket file
   /// that nobody listens on is replaced; a live one is address_in_use. Also permission_denied,
   /// not_found (the directory), invalid_argument (the path is too long), io_error. Without a
-  /// gateway, which outlives this, its routes say so.
+  /// gateway, which outlives this, or without a control, its routes say so.
   static Result<std::unique_ptr<Server>> start(Node& node, config::ApiOptions options,
-                                               gateway::Gateway* gateway = nullptr);
+                                               gateway::Gateway* gateway = nullptr,
+                                               Control control = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
   const std::filesystem::path& socket() const noexcept;
+  /// Where the metrics are over TCP (metrics.listen); nothing: nowhere.
+  const std::optional<SocketAddress>& metrics() const noexcept;
   /// Answers new sends with shutting_down; outcomes and pages go on.
   void drain();
   /// Writes what is queued for clients that read, ends every connection and the thread, removes the

@@ -1,0 +1,20 @@
+// What a program lets the clients of its API do with it, beyond the node.
+#pragma once
+
+#include <qudag/error.h>
+
+#include <chrono>
+#include <functional>
+#include <string>
+
+namespace qudag::api {
+
+/// What a program lets its clients do with it beyond the node. On the API's thread.
+struct Control {
+  /// Reads the configuration again: what changed, and what needs a restart, as JSON.
+  std::function<Result<std::string>()> reload;
+  /// Begins to stop, with so much time for what is under way.
+  std::function<void(std::chrono::milliseconds grace)> drain;
+};
+
+}  // namespace qudag::api

@@ -1,0 +1,186 @@
+// What an operator does with a node: look at it, reload, drain, ping, doctor, check, save.
+#include "run.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+namespace qudag::app::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+std::string field(const std::string& json, const std::string& name) {
+  const std::string key = "\"" + name + "\":\"";
+  const std::size_t at = json.find(key);
+  if (at == std::string::npos) return {};
+  const std::size_t begin = at + key.size();
+  return json.substr(begin, json.find('"', begin) - begin);
+}
+
+void expect_fits(const std::string& text) {
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) EXPECT_LE(line.size(), 100u) << line;
+}
+
+/// A network of nodes of this program, joined.
+class Net {
+ public:
+  explicit Net(int size) {
+    std::string entry;
+    for (int i = 0; i < size; ++i) {
+      std::vector<std::string> arguments{"node", "--api.socket",      socket(i), "--shards",
+                                         "1",    "--gossip_interval", "1s",      "--log.level",
+                                         "error"};
+      if (!entry.empty()) arguments.insert(arguments.end(), {"--bootstrap", entry});
+      // The first ones cannot join before there are enough.
+      if (i + 1 == size) arguments.insert(arguments.end(), {"--wait-joined", "30s"});
+      nodes_.push_back(std::make_unique<Process>(arguments));
+      const std::string ready = nodes_.back()->line();
+      EXPECT_THAT(ready, HasSubstr("\"ready\":true"));
+      ids_.push_back(field(ready, "id"));
+      if (entry.empty()) entry = field(ready, "id") + "@" + field(ready, "address");
+    }
+  }
+  std::string socket(int i) const { return directory_ / std::to_string(i).c_str(); }
+  const std::string& id(int i) const { return ids_[static_cast<std::size_t>(i)]; }
+  Process& node(int i) { return *nodes_[static_cast<std::size_t>(i)]; }
+  Ran ask(int i, std::vector<std::string> words) const {
+    words.insert(words.end(), {"--socket", socket(i)});
+    return run(words);
+  }
+
+ private:
+  Directory directory_;
+  std::vector<std::string> ids_;
+  std::vector<std::unique_ptr<Process>> nodes_;
+};
+
+TEST(Operate, ANetworkIsLookedAtPingedAndDrained) {
+  Net net(6);
+  const Ran status = net.ask(5, {"status"});
+  EXPECT_THAT(status.out, MatchesRegex("up [0-9]+ s, joined: [0-9]+ nodes, [0-9]+ relays; "
+                                       "[0-9.]+MiB of 512MiB; 0 links refused\n\n(.|\n)*"));
+  EXPECT_THAT(status.out, HasSubstr("\nid         " + net.id(5) + "\n"));
+  expect_fits(status.out);
+
+  Ran known;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  do {  // a route to one of them needs three more
+    known = net.ask(5, {"nodes"});
+  } while (!std::regex_search(known.out, std::regex(" [56] of them usable\n")) &&
+           std::chrono::steady_clock::now() < until);
+  EXPECT_EQ(known.exit, 0) << known.err;
+  EXPECT_THAT(known.out, StartsWith("role"));
+  EXPECT_THAT(known.out, AllOf(HasSubstr(net.id(0).substr(0, 20)), HasSubstr(" usable\n")));
+  expect_fits(known.out);
+
+  const Ran there = net.ask(5, {"ping", net.id(0), "--count", "2"});
+  EXPECT_EQ(there.exit, 0) << there.err;
+  EXPECT_THAT(there.out, MatchesRegex("there: .*, with a new circuit; then .* over it\n"));
+  const Ran nobody = net.ask(5, {"ping", std::string(52, 'a')});
+  EXPECT_EQ(nobody.exit, 4);
+  EXPECT_THAT(nobody.err, HasSubstr("unknown_destination"));
+
+  const Ran doctor = net.ask(5, {"doctor"});
+  EXPECT_THAT(doctor.out, AllOf(HasSubstr("ok     joined: "),
+                                HasSubstr("ok     a circuit through 3 relays to one more: "),
+                                HasSubstr("hop 1: kept the build ")));
+  expect_fits(net.ask(5, {"status", "--circuits"}).out);
+  const Ran peers = net.ask(5, {"status", "--peers"});
+  EXPECT_THAT(peers.out, AllOf(StartsWith("address"), HasSubstr("127.0.0.1:"), HasSubstr(" us ")));
+  expect_fits(peers.out);
+
+  const Ran drained = net.ask(5, {"drain", "--grace", "5"});
+  EXPECT_EQ(drained.exit, 0) << drained.err;
+  EXPECT_THAT(drained.out, HasSubstr("the node has stopped\n"));
+  EXPECT_EQ(net.node(5).wait().exit, 0);
+}
+
+TEST(Operate, ADoctorSaysWhatIsWrong) {
+  const Net net(1);
+  const Ran doctor = net.ask(0, {"doctor"});
+  EXPECT_EQ(doctor.exit, 4);
+  EXPECT_THAT(doctor.out,
+              AllOf(HasSubstr("WRONG  not joined: no link is ready: there is no bootstrap entry"),
+                    HasSubstr("WRONG  no circuit was tried")));
+  EXPECT_THAT(net.ask(0, {"doctor", "--json"}).out, StartsWith("{\"good\":false,"));
+}
+
+TEST(Operate, AFileIsReadAgainAndAWrongOneChangesNothing) {
+  const Directory directory;
+  const std::string file = directory / "q.toml", socket = directory / "s";
+  const auto write = [&](const std::string& text) {
+    std::ofstream(file) << "shards = 1\n[api]\nsocket = \"" << socket << "\"\n" << text;
+  };
+  write("[log]\nlevel = \"info\"\n");
+  Process node({"node", "--config", file});
+  ASSERT_THAT(node.line(), HasSubstr("\"ready\":true"));
+  EXPECT_EQ(run({"reload", "--socket", socket}).out, "nothing has changed\n");
+  write("[log]\nlevel = \"warn\"\n[limits]\nmemory = \"64MiB\"\n");
+  EXPECT_EQ(run({"reload", "--socket", socket}).out,
+            "log.level: \"info\" -> \"warn\" (in effect)\n"
+            "limits.memory: \"512MiB\" -> \"64MiB\" (at the next start)\n");
+  write("[limits]\nmemory = \"lots\"\n");
+  const Ran wrong = run({"reload", "--socket", socket});
+  EXPECT_EQ(wrong.exit, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("limits.memory: must be a size"));
+  node.signal(SIGTERM);
+  EXPECT_EQ(node.wait().exit, 0);
+}
+
+TEST(Operate, AFileIsCheckedWithoutANode) {
+  const Directory directory;
+  const std::string file = directory / "q.toml";
+  std::ofstream(file) << "shards = 1\n[limits]\nlinks = 100\n";
+  const Ran right = run({"check-config", file});
+  EXPECT_EQ(right.exit, 0) << right.err;
+  EXPECT_THAT(right.out, HasSubstr("is right; 2 keys are set"));
+  std::ofstream(file) << "shards = 1\nlimits.half_opn = 7\n";
+  const Ran wrong = run({"check-config", file});
+  EXPECT_EQ(wrong.exit, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("did you mean 'limits.half_open'?"));
+  std::ofstream(file) << "identity = \"" << directory / "none"
+                      << "\"\n";
+  EXPECT_THAT(run({"check-config", file}).err, HasSubstr("identity: "));
+}
+
+TEST(Operate, ANodeIsSavedAndPutBack) {
+  const Directory directory;
+  const std::string key = directory / "relay.key", file = directory / "q.toml";
+  const std::string id = field(run({"keygen", key, "--json"}).out, "id");
+  std::ofstream(file) << "identity = \"" << key << "\"\nshards = 1\n[api]\nsocket = \""
+                      << directory / "s"
+                      << "\"\n";
+  {
+    Process node({"node", "--config", file, "--log.level", "error"});
+    ASSERT_THAT(node.line(), HasSubstr("\"ready\":true"));
+    node.signal(SIGTERM);  // writes its state
+    EXPECT_EQ(node.wait().exit, 0);
+  }
+  const std::string copy = directory / "copy";
+  const Ran saved = run({"backup", file, copy});
+  EXPECT_EQ(saved.exit, 0) << saved.err;
+  EXPECT_THAT(saved.out, StartsWith("saved " + id + ": identity"));
+  EXPECT_EQ(std::filesystem::status(copy).permissions(), std::filesystem::perms::owner_all);
+  EXPECT_EQ(run({"backup", file, copy}).exit, 6) << "another time into the same";
+  EXPECT_EQ(run({"restore", file, copy}).exit, 6) << "over what is there";
+  std::filesystem::rename(key, directory / "away");
+  std::filesystem::rename(key + ".state", directory / "away.state");
+  const Ran back = run({"restore", file, copy});
+  EXPECT_EQ(back.exit, 0) << back.err;
+  EXPECT_THAT(back.out, StartsWith("restored " + id + ": identity"));
+  EXPECT_EQ(run({"id", key}).out, id + "\n");
+}
+
+}  // namespace
+}  // namespace qudag::app::test
