@@ -86,6 +86,8 @@ export class Link {
   #retry;
   #wake = () => {};
   #reopening = false;
+  #open = false;
+  #comers = [];
   #onLost;
   stream;
 
@@ -99,12 +101,15 @@ export class Link {
     const stream = await Stream.open(this.path, (bytes) => this.stream === stream && records.read(bytes, this),
       (why) => this.#lost(stream, why));
     this.stream = stream;
-    if (this.channel === undefined) return;
-    await new Promise((resolve, reject) => {
-      this.#ready = {resolve, reject};
-      stream.put(records.subscribe(this.channel));
-    });
-    this.#ready = undefined;
+    if (this.channel !== undefined) {
+      await new Promise((resolve, reject) => {
+        this.#ready = {resolve, reject};
+        stream.put(records.subscribe(this.channel));
+      });
+      this.#ready = undefined;
+    }
+    this.#open = this.stream === stream;
+    for (const go of this.#comers.splice(0)) go();
   }
 
   /** Its one outcome; ConnectionLost if the connection goes first. It leaves with the others of this
@@ -159,10 +164,16 @@ export class Link {
     if (answer !== 'taken') throw new ConnectionLost('the connection that had this message has ended: it comes again');
   }
 
+  /** Until the connection is there, or the link is closed. */
+  async there() {
+    while (!this.#open && !this.#closing) await new Promise((resolve) => this.#comers.push(resolve));
+  }
+
   async close() {
     this.#closing = true;
     clearTimeout(this.#retry);
     this.#wake();
+    for (const go of this.#comers.splice(0)) go();
     await this.stream?.close();
     for (const give of this.#takers.splice(0)) give(undefined);
   }
@@ -224,6 +235,7 @@ export class Link {
   #lost(stream, why) {
     if (this.stream !== stream) return;
     this.stream = undefined;
+    this.#open = false;
     const ends = [...this.#sends.values(), ...this.#asked.values()];
     const sends = this.#sends.size;
     const error = why instanceof ApiError ? why : new ConnectionLost(why.message);

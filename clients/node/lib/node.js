@@ -38,8 +38,9 @@ export class Node extends EventEmitter {
   /** Sends whose outcome nobody knows, because the connection ended first. */
   get lost() { return this.#lost; }
 
-  /** Opens the connection of a channel, or that of sends: from now on messages of that channel come. */
-  async prepare(channel) { await this.#link(channel); }
+  /** Opens the connection of a channel, or that of sends: from now on messages of that channel come.
+   *  One that was lost is waited for. */
+  async prepare(channel) { await (await this.#link(channel)).there(); }
 
   /** One Delivery; ConnectionLost if the connection goes first. */
   async send(to, payload, options = {}) {

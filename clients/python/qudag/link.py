@@ -155,6 +155,9 @@ class Link:
             await self._ready
         self._there.set()
 
+    async def there(self) -> None:
+        await self._there.wait()
+
     async def close(self) -> None:
         self._closing = True
         if self._retry is not None:

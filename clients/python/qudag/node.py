@@ -57,8 +57,9 @@ class Node:
         return lambda request: records.send(request, told, payload)
 
     async def prepare(self, channel: int | None = None) -> None:
-        """Opens the connection of a channel, or that of sends: messages of it come from now on."""
-        await self._link(channel)
+        """Opens the connection of a channel, or that of sends: messages of it come from now on. One
+        that was lost is waited for."""
+        await (await self._link(channel)).there()
 
     async def send(self, to: str, payload: bytes, **options: object) -> Delivery:
         """Options: priority, relays, ttl (seconds), isolation, sign, channel. Returns its one outcome;

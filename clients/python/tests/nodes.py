@@ -14,13 +14,13 @@ class Process:
     def __init__(self, program, folder, name, *flags):
         self.path = str(pathlib.Path(folder, f"{name}.sock"))
         key = str(pathlib.Path(folder, f"{name}.key"))
-        self.command = [program, "node", "--identity", key, "--listen", "127.0.0.1:0", "--shards", "1",
-                        "--api.socket", self.path, "--gossip_interval", "1s", "--log.level", "off", *flags]
+        self.command = [program, "node", "--identity", key, "--shards", "1", "--api.socket", self.path,
+                        "--gossip_interval", "1s", "--log.level", "off", *flags]
         subprocess.run([program, "keygen", key], check=True, capture_output=True)
         self.start()
 
-    def start(self, *flags):
-        self.process = subprocess.Popen([*self.command, *flags], stdout=subprocess.PIPE, text=True)
+    def start(self, listen="127.0.0.1:0"):
+        self.process = subprocess.Popen([*self.command, "--listen", listen], stdout=subprocess.PIPE, text=True)
         ready = json.loads(self.process.stdout.readline())
         self.id, self.address = ready["id"], ready["address"]
 
