@@ -61,6 +61,7 @@ class Program:
 
     def later(self):
         """A line that it writes from now on."""
+        self.complaint = None
         while not self.lines.empty():
             self.lines.get()
         self.line()
@@ -102,7 +103,9 @@ def kill_and_start(nodes, senders, chance, seconds, restarts):
                 sender.later()
         except AssertionError as error:
             which = "ab"[nodes.index(node)]
-            raise AssertionError(f"restart {len(pauses) + 1}, of node {which}: {error}") from error
+            silent = [sender.name for sender in senders if sender.lines.empty()]
+            raise AssertionError(f"restart {len(pauses) + 1}, of node {which}: {error}; others that say "
+                                 f"nothing: {silent}") from error
         pauses.append(time.monotonic() - killed)
     return sorted(pauses)
 

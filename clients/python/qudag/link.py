@@ -153,7 +153,8 @@ class Link:
             self._ready = asyncio.get_running_loop().create_future()
             self.stream.put(records.subscribe(self.channel))
             await self._ready
-        self._there.set()
+        if self.stream is stream:
+            self._there.set()
 
     async def there(self) -> None:
         await self._there.wait()
