@@ -68,7 +68,7 @@ TEST(Request, WrongParametersAreMalformed) {
             "relays: must be a number from 0 to 5");
   EXPECT_EQ(refused("POST", base + "relays=1&relays=2").error.detail, "relays: given twice");
   EXPECT_EQ(refused("GET", "/v1/messages?colour=red").error.detail,
-            "unknown parameter 'colour'; this route has: format, count, channel, acknowledge");
+            "unknown parameter 'colour'; there are: format, count, channel, acknowledge");
   EXPECT_EQ(refused("GET", "/v1/status?x=1").error.detail, "this route takes no parameters");
 }
 

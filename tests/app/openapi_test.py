@@ -18,7 +18,7 @@ GOOD = {"to": None, "priority": "low", "ttl": "1s", "relays": "0", "isolation": 
         "sign": "true", "progress": "false", "format": "json", "count": "1", "acknowledge": "true",
         "token": "0" * 32, "answer": "again", "delay": "1s", "grace": "1s", "listen": "127.0.0.1:0",
         "name": "x", "text": "a" * 52, "hidden": "true", "keepers": "1"}
-SERVICE = {"/v1/services": "x=127.0.0.1:1", "/v1/forwards": "x", "/v1/pipes": "x"}
+SERVICE = {"/v1/services": "x=127.0.0.1:1", "/v1/forwards": "x", "/v1/pipes": "x", "/v1/pipes/stream": "x"}
 
 
 class OpenApi(unittest.TestCase):
@@ -29,7 +29,7 @@ class OpenApi(unittest.TestCase):
         cls.running = live_node(PROGRAM)
         cls.node = cls.running.__enter__()
         cls.to = {"/v1/messages": "a" * 52, "/v1/replies": "0" * 32, "/v1/pipes": "a" * 52,
-                  "/v1/forwards": "a" * 52}  # well-formed, of nobody
+                  "/v1/pipes/stream": "a" * 52, "/v1/forwards": "a" * 52}  # well-formed, of nobody
 
     @classmethod
     def tearDownClass(cls):
@@ -183,7 +183,8 @@ class OpenApi(unittest.TestCase):
     def test_metrics_and_stream(self):
         status, kind, _ = self.node.ask("GET", "/metrics")
         self.assertEqual((status, kind.split(";")[0]), (200, "text/plain"))
-        self.assertEqual(self.node.ask("GET", "/v1/stream")[0], 426)
+        for target in ("/v1/stream", "/v1/stream?format=json", f"/v1/pipes/stream?to={'a' * 52}&service=x"):
+            self.assertEqual(self.node.ask("GET", target)[0], 426)
 
     def test_no_route_is_missing(self):
         """The server's own tables of routes and pages, and its answer to none of them."""

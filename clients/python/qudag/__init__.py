@@ -8,7 +8,8 @@
 """
 
 from .errors import ApiError, ConnectionLost, QudagError
-from .node import Delivery, Message, Node, connect, default_socket
+from .link import Delivery, Message
+from .node import Node, connect, default_socket
 from .pipe import PipeReader, PipeWriter
 
 __all__ = ["ApiError", "ConnectionLost", "Delivery", "Message", "Node", "PipeReader", "PipeWriter",

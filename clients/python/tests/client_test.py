@@ -5,9 +5,10 @@ Usage: client_test.py QUDAG [-v]
 """
 
 import asyncio
-import json
 import os
 import pathlib
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -15,31 +16,16 @@ import tempfile
 import time
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+import nodes  # noqa: E402
 import qudag  # noqa: E402
-from qudag import node as node_module, records  # noqa: E402
+from nodes import PATIENCE  # noqa: E402
+from qudag import link as link_module, records  # noqa: E402
 
-PATIENCE = 30
 
-
-class Process:
-    def __init__(self, folder, name, *flags):
-        self.path = str(pathlib.Path(folder, f"{name}.sock"))
-        self.command = [QUDAG, "node", "--identity", str(pathlib.Path(folder, f"{name}.key")), "--listen",
-                        "127.0.0.1:0", "--shards", "1", "--api.socket", self.path, "--gossip_interval", "1s",
-                        "--log.level", "off", *flags]
-        subprocess.run([QUDAG, "keygen", self.command[3]], check=True, capture_output=True)
-        self.start()
-
-    def start(self, *flags):
-        self.process = subprocess.Popen([*self.command, *flags], stdout=subprocess.PIPE, text=True)
-        ready = json.loads(self.process.stdout.readline())
-        self.id, self.address = ready["id"], ready["address"]
-
-    def end(self, how=signal.SIGTERM):
-        self.process.send_signal(how)
-        self.process.wait(PATIENCE)
-        self.process.stdout.close()
+def Process(*arguments):
+    return nodes.Process(QUDAG, *arguments)
 
 
 class Records(unittest.TestCase):
@@ -77,11 +63,7 @@ class Client(unittest.IsolatedAsyncioTestCase):
         self.receiver = await qudag.connect(self.b.path)
         self.addAsyncCleanup(self.sender.close)
         self.addAsyncCleanup(self.receiver.close)
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:  # 300: the node does not know the other one yet
-            if (await self.sender.send(self.b.id, b"", relays=0, channel=99)).error != 300:
-                return
-        self.fail("the nodes do not know each other")
+        await nodes.known(self.sender, self.b.id)
 
     async def first(self, channel=0):
         async for message in self.receiver.receive(channel):
@@ -90,7 +72,7 @@ class Client(unittest.IsolatedAsyncioTestCase):
     async def test_delivered_when_it_is_taken(self):
         receive = asyncio.create_task(self.first())
         await asyncio.sleep(0)
-        await self.receiver._link(0)
+        await self.receiver.prepare(0)
         send = asyncio.create_task(self.sender.send(self.b.id, b"hello", relays=0, sign=True))
         message = await receive
         self.assertEqual((message.payload, message.sender, message.channel), (b"hello", self.a.id, 0))
@@ -101,7 +83,7 @@ class Client(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(outcome.id, message.id)
 
     async def test_refused_and_again(self):
-        await self.receiver._link(5)
+        await self.receiver.prepare(5)
         send = asyncio.create_task(self.sender.send(self.b.id, b"x", relays=0, channel=5))
         message = await self.first(5)
         await message.again()
@@ -110,7 +92,7 @@ class Client(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((await send).outcome, "refused")
 
     async def test_a_question_has_one_answer(self):
-        await self.receiver._link(7)
+        await self.receiver.prepare(7)
 
         async def serve():
             async for message in self.receiver.receive(7):
@@ -170,10 +152,10 @@ class Client(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await reader.readexactly(size), (bytes(range(256)) * 1024)[:size])
 
     async def test_what_was_never_open_is_not_opened_again(self):
-        link = node_module._Link(self.a.path, 70_000)  # no channel: the record cannot be made
+        link = link_module.Link(self.a.path, 70_000)  # no channel: the record cannot be made
         with self.assertRaises(Exception):
             await link.open()
-        link = node_module._Link(self.a.path, None)
+        link = link_module.Link(self.a.path, None)
         await link.open()
         link._opened, link._ready = False, None
         link.stream.put(b"\0\0\0\1\x7f")  # no record: the node ends the connection
@@ -182,7 +164,7 @@ class Client(unittest.IsolatedAsyncioTestCase):
         self.assertIsNone(link._retry)
 
     async def test_thousands_each_with_one_outcome(self):
-        await self.receiver._link(3)
+        await self.receiver.prepare(3)
         seen = []
 
         async def serve():
@@ -191,28 +173,59 @@ class Client(unittest.IsolatedAsyncioTestCase):
                 await message.taken()
         server = asyncio.create_task(serve())
         payloads = [b"%08d" % i + bytes(248) for i in range(2_000)]
-        began = time.monotonic()
-        outcomes = await asyncio.gather(*(self.sender.send(self.b.id, payload, relays=0, channel=3)
-                                          for payload in payloads))
-        if "-v" in sys.argv:
-            print(f"{len(payloads) / (time.monotonic() - began):.0f} messages/s of 256 B, acknowledged")
+        one = asyncio.gather(*(self.sender.send(self.b.id, payload, relays=0, channel=3) for payload in payloads[:500]))
+        outcomes = await self.sender.send_many(self.b.id, payloads[500:], relays=0, channel=3, under_way=300)
         server.cancel()
-        self.assertEqual([o.outcome for o in outcomes if not o.delivered], [])
+        self.assertEqual([o.outcome for o in await one + outcomes if not o.delivered], [])
+        self.assertEqual(len(outcomes), 1_500)
         self.assertEqual(sorted(seen), payloads)
+
+    async def test_many_at_a_time(self):
+        await self.receiver.prepare(4)
+        seen = []
+
+        async def serve():
+            async for messages in self.receiver.receive_many(4, most=100):
+                self.assertLessEqual(len(messages), 100)
+                seen.extend(message.payload for message in messages)
+                await self.receiver.taken_all(messages)
+        server = asyncio.create_task(serve())
+        payloads = [b"%04d" % i for i in range(1_000)]
+        outcomes = await self.sender.send_many(self.b.id, payloads, relays=0, channel=4)
+        server.cancel()
+        self.assertTrue(all(outcome.delivered for outcome in outcomes))
+        self.assertEqual(len({outcome.id for outcome in outcomes}), 1_000)
+        self.assertEqual(sorted(seen), payloads)
+
+    async def test_what_comes_again_is_not_given_twice(self):
+        program = await qudag.connect(self.b.path)
+        self.addAsyncCleanup(program.close)
+        await program.prepare(11)
+        came = program.receive(11)
+        sent = asyncio.create_task(self.sender.send_many(self.b.id, [b"had", b"taken", b"third"], relays=0, channel=11))
+        had, taken = await anext(came), await anext(came)
+        had._stream.fail(OSError("cut"))
+        await taken.taken()  # the node does not hear it on this connection
+        again = asyncio.create_task(anext(came))
+        await had.taken()
+        third = await again
+        self.assertEqual((had.payload, taken.payload, third.payload), (b"had", b"taken", b"third"))
+        await third.taken()
+        self.assertEqual([outcome.outcome for outcome in await sent], ["delivered"] * 3)
 
     async def test_what_was_lost_is_said_and_receiving_goes_on(self):
         node = Process(self.folder, "c", "--bootstrap", f"{self.b.id}@{self.b.address}")
         program = await qudag.connect(node.path)
         receive = asyncio.create_task(anext(program.receive()))
-        await program._link(0)
+        await program.prepare(0)
         # Nobody takes it, so it has no outcome yet.
-        await self.receiver._link(6)
+        await self.receiver.prepare(6)
         send = asyncio.create_task(program.send(self.b.id, b"x", relays=0, channel=6))
         for _ in range(200):
             if send.done() and send.result().error == 300:
                 send = asyncio.create_task(program.send(self.b.id, b"x", relays=0, channel=6))
             await asyncio.sleep(0.01)
-            if self.receiver._links[6].waiting:
+            if self.receiver._links[6]._waiting:
                 break
         node.end(signal.SIGKILL)
         with self.assertRaises(qudag.ConnectionLost):
@@ -241,6 +254,26 @@ class Client(unittest.IsolatedAsyncioTestCase):
             await self.sender.send(self.b.id, bytes(5 << 20))
         with self.assertRaises(qudag.ConnectionLost):
             await qudag.connect(self.folder + "/none.sock")
+
+    def test_the_chat_of_the_readme_is_short_and_works(self):
+        code = re.search(r"```python\n(.*?)```", (HERE.parent / "README.md").read_text(), re.S)[1]
+        self.assertLessEqual(len(code.splitlines()), 30)
+        program = pathlib.Path(self.folder, "chat.py")  # between two nodes there are no relays
+        program.write_text(code.replace("channel=20)\n            if", "channel=20, relays=0)\n            if"))
+
+        def chat(path, **more):
+            return subprocess.Popen([sys.executable, "-u", program, self.b.id, path], stdin=subprocess.PIPE, text=True,
+                                    env={**os.environ, "PYTHONPATH": str(HERE.parent)}, **more)
+        with chat(self.b.path, stdout=subprocess.PIPE) as bob, chat(self.a.path, stdout=subprocess.DEVNULL) as alice:
+            until, said = time.monotonic() + PATIENCE, ""
+            while "< hello" not in said and time.monotonic() < until:
+                alice.stdin.write("hello\n")  # until the other one is there
+                alice.stdin.flush()
+                if select.select([bob.stdout], [], [], 0.05)[0]:
+                    said += os.read(bob.stdout.fileno(), 4096).decode()
+            alice.kill()
+            bob.kill()
+        self.assertIn("< hello", said)
 
 
 if __name__ == "__main__":

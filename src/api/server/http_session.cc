@@ -4,6 +4,7 @@
 #include "api/server/hub.h"
 #include "api/server/pages.h"
 #include "api/server/pipe_session.h"
+#include "api/server/pipe_socket.h"
 #include "api/server/render.h"
 #include "api/server/request.h"
 #include "api/server/upgrade.h"
@@ -123,6 +124,7 @@ class HttpSession {
   asio::awaitable<bool> forward(const Forward& request);
   asio::awaitable<bool> reload();
   asio::awaitable<bool> drain(const Drain& request);
+  asio::awaitable<bool> ask_for_upgrade();
   asio::awaitable<bool> open_pipe(const OpenPipe& request, HeaderParser& parser);
   asio::awaitable<bool> hold(std::string line);
   void end_when_client_goes(std::weak_ptr<char> waits);
@@ -235,12 +237,13 @@ asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parse
   if (const auto* one = std::get_if<Forward>(&request)) co_return co_await forward(*one);
   if (std::holds_alternative<Reload>(request)) co_return co_await reload();
   if (const auto* one = std::get_if<Drain>(&request)) co_return co_await drain(*one);
-  if (!beast::websocket::is_upgrade(parser.get())) {
-    co_return co_await answer(426,
-                              error_json(Error(Errc::unsupported, "this route is a WebSocket")));
-  }
-  upgrade_.emplace(Upgrade{parser.release()});
+  if (!beast::websocket::is_upgrade(parser.get())) co_return co_await ask_for_upgrade();
+  upgrade_.emplace(Upgrade{parser.release(), std::get<OpenStream>(request).lines});
   co_return false;
+}
+
+asio::awaitable<bool> HttpSession::ask_for_upgrade() {
+  return answer(426, error_json(Error(Errc::unsupported, "this route is a WebSocket")));
 }
 
 // ---- Sending ------------------------------------------------------------------------------------
@@ -516,6 +519,9 @@ asio::awaitable<bool> HttpSession::get_page(const Page& page) {
 asio::awaitable<bool> HttpSession::open_pipe(const OpenPipe& request, HeaderParser& parser) {
   keep_alive_ = false;
   if (hub_->draining) co_return co_await answer(Error(Errc::shutting_down, "the node is stopping"));
+  if (request.websocket && !beast::websocket::is_upgrade(parser.get())) {
+    co_return co_await ask_for_upgrade();
+  }
   const Result<NodeId> to = hub_->node_named(request.to);
   if (!to) co_return co_await answer(to.error());
   const auto port = std::make_shared<gateway::PipePort>(stream_.get_executor());
@@ -532,13 +538,18 @@ asio::awaitable<bool> HttpSession::open_pipe(const OpenPipe& request, HeaderPars
     port->leave();
     co_return co_await answer(error_of(*refused));
   }
-  if (!co_await ask_for_body(parser)) {
+  if (!request.websocket && !co_await ask_for_body(parser)) {
     port->leave();
     co_return false;
   }
   entry_.set_end([weak = std::weak_ptr(port)] {
     if (const auto there = weak.lock()) there->reset(PipeCode::stopping);
   });
+  if (request.websocket) {
+    Upgrade upgrade{parser.release()};
+    co_await serve_pipe_socket(std::move(stream_), std::move(upgrade), port);
+    co_return false;
+  }
   co_await serve_pipe(std::move(stream_), std::move(in_), parser, port);
   co_return false;
 }

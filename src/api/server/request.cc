@@ -57,6 +57,12 @@ Status format(bool& raw, Text text) {
   return {};
 }
 
+Status stream_format(bool& lines, Text text) {
+  if (text != "json" && text != "records") return fail(Errc::malformed, "must be records or json");
+  lines = text == "json";
+  return {};
+}
+
 Status answer(AcknowledgeRecord::Answer& out, Text text) {
   using Answer = AcknowledgeRecord::Answer;
   if (text == "taken")
@@ -70,7 +76,8 @@ Status answer(AcknowledgeRecord::Answer& out, Text text) {
   return {};
 }
 
-Status delay(std::optional<std::chrono::milliseconds>& out, Text text) {
+template <class Delay>
+Status delay(Delay& out, Text text) {
   const auto value = config::parse_duration(text);
   if (!value || *value < std::chrono::milliseconds(0) || *value > kAgainMax) {
     return fail(Errc::malformed, "must be a time from 0ms to 1h, for example 30s");
@@ -203,6 +210,29 @@ constexpr Parameter<AddContact> kAddContact[] = {
     {"text", [](AddContact& r, Text t) { return contact_text(r.text, t); }, kRequired},
 };
 
+constexpr Parameter<OpenStream> kOpenStream[] = {
+    {"format", [](OpenStream& r, Text t) { return stream_format(r.lines, t); }},
+};
+
+// Of lines alone.
+constexpr Parameter<PostReply> kReplyLine[] = {
+    {"to", [](PostReply& r, Text t) { return assign(r.to, parse_reply_to(t)); }, kRequired},
+    {"ttl", [](PostReply& r, Text t) { return assign(r.ttl, parse_ttl(t)); }},
+};
+
+constexpr Parameter<SubscribeRecord> kSubscribe[] = {
+    {"count", [](SubscribeRecord& r, Text t) { return number(r.count, t, 1, UINT64_MAX); }},
+    {"channel", [](SubscribeRecord& r, Text t) { return channel(r.channel, t); }},
+    {"acknowledge", [](SubscribeRecord& r, Text t) { return truth(r.explicit_acks, t); }},
+};
+
+constexpr Parameter<AcknowledgeRecord> kAcknowledgeLine[] = {
+    {"token", [](AcknowledgeRecord& r, Text t) { return number(r.token, t, 0, UINT64_MAX); },
+     kRequired},
+    {"answer", [](AcknowledgeRecord& r, Text t) { return answer(r.answer, t); }},
+    {"delay", [](AcknowledgeRecord& r, Text t) { return delay(r.delay, t); }},
+};
+
 template <class R>
 std::string names_of(std::span<const Parameter<R>> parameters) {
   std::string out;
@@ -211,37 +241,69 @@ std::string names_of(std::span<const Parameter<R>> parameters) {
   return out;
 }
 
-/// Gives every `name=value` of the query to its parameter; each at most once.
+/// The parameters of one request, each given at most once.
+template <class R, std::size_t N>
+class Reading {
+ public:
+  explicit Reading(const Parameter<R> (&parameters)[N]) : parameters_(parameters) {}
+
+  Status give(Text name, Text value) {
+    const auto* known = std::ranges::find(parameters_, name, &Parameter<R>::name);
+    if (known == std::end(parameters_)) {
+      return fail(Errc::malformed, fmt::format("unknown parameter '{}'; there are: {}",
+                                               name.substr(0, 32), names_of<R>(parameters_)));
+    }
+    const auto at = static_cast<std::size_t>(known - parameters_);
+    if (given_[at]) return fail(Errc::malformed, fmt::format("{}: given twice", name));
+    given_.set(at);
+    const Status set = known->set(request_, value);
+    if (!set) return fail(Errc::malformed, fmt::format("{}: {}", name, set.error().detail));
+    return {};
+  }
+
+  Result<R> done() {
+    for (std::size_t i = 0; i < N; ++i) {
+      if (parameters_[i].required && !given_[i]) {
+        return fail(Errc::malformed, fmt::format("parameter '{}' is missing", parameters_[i].name));
+      }
+    }
+    return std::move(request_);
+  }
+
+ private:
+  const Parameter<R> (&parameters_)[N];
+  std::bitset<N> given_;
+  R request_{};
+};
+
+/// Every `name=value` of a query.
 template <class R, std::size_t N>
 Parsed read(const Parameter<R> (&parameters)[N], Text query) {
-  R request;
-  std::bitset<N> given;
+  Reading<R, N> reading(parameters);
   while (!query.empty()) {
     const std::size_t end = std::min(query.find('&'), query.size());
     const Text pair = query.substr(0, end);
     query.remove_prefix(std::min(end + 1, query.size()));
     const std::size_t equals = pair.find('=');
     const Text name = pair.substr(0, equals);
-    const auto* known = std::ranges::find(parameters, name, &Parameter<R>::name);
-    if (known == std::end(parameters)) {
-      return malformed(fmt::format("unknown parameter '{}'; this route has: {}", name.substr(0, 32),
-                                   names_of<R>(parameters)));
-    }
-    const auto at = static_cast<std::size_t>(known - parameters);
-    if (given[at]) return malformed(fmt::format("{}: given twice", name));
-    given.set(at);
     const auto value = percent_decode(equals == Text::npos ? "" : pair.substr(equals + 1));
-    if (!value) return malformed(fmt::format("{}: bad percent-encoding", name));
-    if (const Status set = known->set(request, *value); !set) {
-      return malformed(fmt::format("{}: {}", name, set.error().detail));
+    if (!value) return malformed(fmt::format("{}: bad percent-encoding", name.substr(0, 32)));
+    if (const Status set = reading.give(name, *value); !set) return malformed(set.error().detail);
+  }
+  Result<R> request = reading.done();
+  if (!request) return malformed(request.error().detail);
+  return std::move(*request);
+}
+
+template <class R, std::size_t N>
+Result<R> read(const Parameter<R> (&parameters)[N], NamedValues values) {
+  Reading<R, N> reading(parameters);
+  for (const NamedValue& one : values) {
+    if (const Status set = reading.give(one.name, one.value); !set) {
+      return std::unexpected(set.error());
     }
   }
-  for (std::size_t i = 0; i < N; ++i) {
-    if (parameters[i].required && !given[i]) {
-      return malformed(fmt::format("parameter '{}' is missing", parameters[i].name));
-    }
-  }
-  return request;
+  return reading.done();
 }
 
 // ---- Routes -------------------------------------------------------------------------------------
@@ -276,7 +338,11 @@ Parsed acknowledge(Text, Text query) {
   return request;
 }
 
-Parsed stream(Text, Text query) { return bare(OpenStream{}, query); }
+Parsed pipe_stream(Text, Text query) {
+  Parsed request = read(kOpenPipe, query);
+  if (request) std::get<OpenPipe>(*request).websocket = true;
+  return request;
+}
 
 Parsed reload(Text, Text query) { return bare(Reload{}, query); }
 
@@ -317,8 +383,9 @@ constexpr Route kRoutes[] = {
     {"DELETE", "/v1/messages/{id}", cancel_message},
     {"POST", "/v1/replies", with<kPostReply>},
     {"POST", "/v1/acknowledgements", acknowledge},
-    {"GET", "/v1/stream", stream},
+    {"GET", "/v1/stream", with<kOpenStream>},
     {"POST", "/v1/pipes", with<kOpenPipe>},
+    {"GET", "/v1/pipes/stream", pipe_stream},
     {"POST", "/v1/services", with<kExpose>},
     {"POST", "/v1/forwards", with<kForward>},
     {"POST", "/v1/reload", reload},
@@ -329,6 +396,24 @@ constexpr Route kRoutes[] = {
 };
 
 }  // namespace
+
+Result<PostMessage> read_send(NamedValues values) { return read(kPostMessage, values); }
+Result<PostReply> read_reply(NamedValues values) { return read(kReplyLine, values); }
+Result<SubscribeRecord> read_subscribe(NamedValues values) { return read(kSubscribe, values); }
+
+Result<AcknowledgeRecord> read_acknowledge(NamedValues values) {
+  Result<AcknowledgeRecord> record = read(kAcknowledgeLine, values);
+  if (record && record->answer != AcknowledgeRecord::Answer::again && record->delay.count() != 0) {
+    return fail(Errc::malformed, "delay: goes with the answer again only");
+  }
+  return record;
+}
+
+Status read_nothing(NamedValues values) {
+  if (values.empty()) return {};
+  return fail(Errc::malformed, fmt::format("unknown parameter '{}'; there are none",
+                                           values.front().name.substr(0, 32)));
+}
 
 Result<std::chrono::milliseconds> parse_ttl(std::string_view text) {
   auto ttl = config::parse_duration(text);

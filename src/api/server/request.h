@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -60,8 +61,10 @@ struct GetPage {
   const Page* page = nullptr;  ///< never null
 };
 
-/// POST /v1/pipes?to=ID|NAME&service=&priority=&relays=&isolation=: the bodies are the pipe.
+/// POST /v1/pipes?to=ID|NAME&service=&priority=&relays=&isolation=: the bodies are the pipe. GET
+/// /v1/pipes/stream of the same: the messages of a WebSocket are.
 struct OpenPipe {
+  bool websocket = false;
   std::string to;  ///< an id, or has the form of a name
   std::string service;
   PipeOptions options;
@@ -103,8 +106,10 @@ struct RemoveContact {
   std::string name;
 };
 
-/// GET /v1/stream with a WebSocket upgrade
-struct OpenStream {};
+/// GET /v1/stream?format=records|json with a WebSocket upgrade
+struct OpenStream {
+  bool lines = false;  ///< text mode: JSON lines (lines.h)
+};
 
 /// First those that are over when they are answered; the others last until the client goes.
 using Request = std::variant<PostMessage, PostReply, CancelMessage, AcknowledgeMessage, GetPage,
@@ -122,6 +127,21 @@ struct RequestError {
 
 std::expected<Request, RequestError> parse_request(std::string_view method,
                                                    std::string_view target);
+
+/// A parameter as a line of text mode has it.
+struct NamedValue {
+  std::string_view name;
+  std::string value;
+};
+using NamedValues = std::span<const NamedValue>;
+
+/// The same parameters, checked in the same way.
+Result<PostMessage> read_send(NamedValues values);
+Result<PostReply> read_reply(NamedValues values);
+Result<SubscribeRecord> read_subscribe(NamedValues values);
+Result<AcknowledgeRecord> read_acknowledge(NamedValues values);
+/// Of a record without parameters.
+Status read_nothing(NamedValues values);
 
 /// "500ms", "30s", "10m", "3h" or a plain number of seconds. 1 ms to 24 h.
 Result<std::chrono::milliseconds> parse_ttl(std::string_view text);

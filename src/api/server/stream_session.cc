@@ -5,9 +5,12 @@
 // Writer: 1 wait for the queue, 2 gather items into one WebSocket message: small payloads by copy,
 // large ones as views of their blocks, 3 write it, 4 again. A client that takes nothing for long is
 // closed.
+//
+// In text mode (lines.h) a record is a JSON object, and each goes to the client as a message.
 #include "api/records/bounds.h"
 #include "api/records/records.h"
 #include "api/server/hub.h"
+#include "api/server/lines.h"
 #include "api/server/upgrade.h"
 
 #include <boost/asio/as_tuple.hpp>
@@ -33,13 +36,16 @@ constexpr std::chrono::seconds kLastWords{1};
 /// One WebSocket message being put together.
 class Batch {
  public:
+  explicit Batch(bool lines) : lines_(lines) {}
   /// Of everything but messages.
   void add(const OutItem& item);
   /// Moves what it needs out of `message`.
   void add(Message& message);
   /// One that its client acknowledges.
   void add(const std::shared_ptr<Message>& message, std::uint64_t token);
-  bool full() const { return bytes_.size() + viewed_ >= kStreamOutBytes; }
+  bool full() const {
+    return bytes_.size() + viewed_ >= kStreamOutBytes || (lines_ && !bytes_.empty());
+  }
   bool empty() const { return bytes_.empty(); }
   /// Those that their clients do not acknowledge.
   const HeldMessage& messages() const { return messages_; }
@@ -61,11 +67,34 @@ class Batch {
   std::size_t viewed_ = 0;
   std::size_t count_ = 0;
   HeldMessage messages_;
+  bool lines_;
 
+  void add_line(const OutItem& item);
+  void add_line(std::string_view line);
   void add_record(const Message& message, std::optional<std::uint64_t> token);
 };
 
+void Batch::add_line(std::string_view line) {
+  const Bytes bytes = as_bytes(line);
+  bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+}
+
+void Batch::add_line(const OutItem& item) {
+  if (const auto* outcome = std::get_if<OutcomeItem>(&item)) {
+    add_line(outcome_line(outcome->request, outcome->delivery));
+  } else if (const auto* progress = std::get_if<std::shared_ptr<ProgressSlot>>(&item)) {
+    ProgressSlot& slot = **progress;
+    slot.queued.store(false);
+    add_line(progress_line(slot.request, slot.done.load(), slot.all.load()));
+  } else if (std::holds_alternative<SubscribedItem>(item)) {
+    add_line(subscribed_line());
+  } else if (const auto* no = std::get_if<NotCancelledItem>(&item)) {
+    add_line(not_cancelled_line(no->request, no->reason));
+  }
+}
+
 void Batch::add(const OutItem& item) {
+  if (lines_) return add_line(item);
   if (const auto* outcome = std::get_if<OutcomeItem>(&item)) {
     const Delivery& d = outcome->delivery;
     append(bytes_, OutcomeRecord{outcome->request, d.id, d.outcome, d.reason.code,
@@ -96,6 +125,7 @@ void Batch::add(const std::shared_ptr<Message>& message, std::uint64_t token) {
 void Batch::add_record(const Message& message, std::optional<std::uint64_t> token) {
   const std::size_t size = message.payload.size();
   ++count_;
+  if (lines_) return add_line(message_line(message, token));
   const MessageRecord head{.id = message.id,
                            .priority = message.priority,
                            .channel = message.channel,
@@ -143,8 +173,9 @@ void Batch::clear() {
 class StreamSession : public std::enable_shared_from_this<StreamSession> {
  public:
   /// `entry` outlives the session's reader, which is all that looks at it.
-  StreamSession(std::shared_ptr<Hub> hub, const SessionEntry& entry, Stream stream)
+  StreamSession(std::shared_ptr<Hub> hub, const SessionEntry& entry, Stream stream, bool lines)
       : hub_(std::move(hub)),
+        lines_(lines),
         entry_(entry),
         socket_(std::move(stream)),
         port_(*hub_, socket_.get_executor(), ClientKind::stream),
@@ -179,6 +210,8 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   void hear_out();
   void go_on();
   Status take_records(Bytes message);
+  Status take_lines(Bytes message);
+  Status take_record(const ClientRecord& record);
   void handle(const SendRecord& record);
   void handle(const ReplyRecord& record);
   void handle(const SubscribeRecord& record);
@@ -191,6 +224,7 @@ class StreamSession : public std::enable_shared_from_this<StreamSession> {
   void forget(const OutItem& item);
 
   std::shared_ptr<Hub> hub_;
+  const bool lines_;  // text mode
   const SessionEntry& entry_;
   websocket::stream<Stream> socket_;
   SubscriberPort port_;
@@ -220,7 +254,7 @@ asio::awaitable<bool> StreamSession::accept(Upgrade& upgrade) {
   socket_.set_option(timeouts);
   socket_.read_message_max(kStreamInBytesMax);
   socket_.auto_fragment(false);
-  socket_.binary(true);
+  socket_.binary(!lines_);
   const auto [ec] = co_await socket_.async_accept(upgrade.request, kTuple);
   co_return !ec;
 }
@@ -231,11 +265,11 @@ asio::awaitable<void> StreamSession::read() {
   for (;;) {
     const auto [ec, bytes] = co_await socket_.async_read(in, kTuple);
     if (ec) break;
-    if (!socket_.got_binary()) {
-      broken_ = Error(Errc::malformed, "only binary WebSocket messages");
-    } else if (const Status taken = take_records(
-                   {static_cast<const std::byte*>(in.data().data()), in.data().size()});
-               !taken) {
+    const Bytes message{static_cast<const std::byte*>(in.data().data()), in.data().size()};
+    if (socket_.got_binary() == lines_) {
+      broken_ = Error(Errc::malformed, lines_ ? "only text WebSocket messages, for format=json"
+                                              : "only binary WebSocket messages");
+    } else if (const Status taken = lines_ ? take_lines(message) : take_records(message); !taken) {
       broken_ = taken.error();
     }
     hand_.free_places();
@@ -296,7 +330,7 @@ asio::awaitable<void> StreamSession::wait_for_reader() {
 
 asio::awaitable<void> StreamSession::write() {
   OutItems items = port_.queue()->batch();
-  Batch batch;
+  Batch batch(lines_);
   beast::error_code failed;
   while (!failed) {
     co_await port_.wait(items);
@@ -304,7 +338,7 @@ asio::awaitable<void> StreamSession::write() {
     for (std::size_t i = 0; i < items.size() && !failed; ++i) {
       forget(items[i]);
       put(items[i], batch);
-      if (!batch.full() && i + 1 < items.size()) continue;
+      if (batch.empty() || (!batch.full() && i + 1 < items.size())) continue;
       write_began_ = std::chrono::steady_clock::now();
       const auto [ec, bytes] = co_await socket_.async_write(batch.buffers(), kTuple);
       write_began_.reset();
@@ -321,7 +355,12 @@ asio::awaitable<void> StreamSession::write() {
   hand_.leave();  // nothing is being written any more
   if (broken_ && !failed) {
     std::vector<std::byte> last;
-    append(last, ErrorRecord{broken_->code, broken_->detail});
+    if (lines_) {
+      const std::string line = error_line(*broken_);
+      last.assign(as_bytes(line).begin(), as_bytes(line).end());
+    } else {
+      append(last, ErrorRecord{broken_->code, broken_->detail});
+    }
     const auto buffer = asio::buffer(last);
     beast::get_lowest_layer(socket_).expires_after(kClientPatience);
     co_await socket_.async_write(buffer, kTuple);
@@ -371,12 +410,31 @@ Status StreamSession::take_records(Bytes message) {
     if (!raw) return std::unexpected(raw.error());
     const auto record = parse_client_record(*raw);
     if (!record) return std::unexpected(record.error());
-    ++hub_->stats.records;
-    std::visit([this](const auto& known) { handle(known); }, *record);
-    if (acknowledged_nothing_) return fail(Errc::not_found, "ACKNOWLEDGE of no message in hand");
-    if (answers_ > hub_->options.outstanding) {
-      return fail(Errc::refused_queue_full, "too many records whose answers were not read");
-    }
+    if (const Status taken = take_record(*record); !taken) return taken;
+  }
+  return {};
+}
+
+Status StreamSession::take_lines(Bytes message) {
+  std::string_view left(reinterpret_cast<const char*>(message.data()), message.size());
+  while (!left.empty()) {
+    const std::size_t end = std::min(left.find('\n'), left.size());
+    const std::string_view line = left.substr(0, end);
+    left.remove_prefix(std::min(end + 1, left.size()));
+    if (line.find_first_not_of(" \r\t") == std::string_view::npos) continue;
+    const Result<LineRecord> record = parse_line(line);
+    if (!record) return std::unexpected(record.error());
+    if (const Status taken = take_record(record->record); !taken) return taken;
+  }
+  return {};
+}
+
+Status StreamSession::take_record(const ClientRecord& record) {
+  ++hub_->stats.records;
+  std::visit([this](const auto& known) { handle(known); }, record);
+  if (acknowledged_nothing_) return fail(Errc::not_found, "ACKNOWLEDGE of no message in hand");
+  if (answers_ > hub_->options.outstanding) {
+    return fail(Errc::refused_queue_full, "too many records whose answers were not read");
   }
   return {};
 }
@@ -478,7 +536,8 @@ void StreamSession::handle(const SubscribeRecord& record) {
 asio::awaitable<void> serve_stream(std::shared_ptr<Hub> hub, SessionEntry& entry, Stream stream,
                                    Upgrade upgrade) {
   const auto executor = stream.get_executor();
-  const auto session = std::make_shared<StreamSession>(std::move(hub), entry, std::move(stream));
+  const auto session =
+      std::make_shared<StreamSession>(std::move(hub), entry, std::move(stream), upgrade.lines);
   entry.set_end([session] { session->end(); });
   if (co_await session->accept(upgrade)) {
     asio::co_spawn(

@@ -1,4 +1,4 @@
-// The WebSocket upgrade request as HTTP hands it to the stream session.
+// The WebSocket upgrade request as HTTP hands it to the session of its route.
 #pragma once
 
 #include "api/server/hub.h"
@@ -10,6 +10,7 @@ namespace qudag::api {
 
 struct Upgrade {
   beast::http::request<beast::http::empty_body> request;
+  bool lines = false;  ///< text mode: lines.h
 };
 
 }  // namespace qudag::api
