@@ -4,7 +4,7 @@
 #include "net.h"
 
 #include "common/interrupt.h"
-#include "end.h"
+#include "end/end.h"
 #include "machine.h"
 
 #include "api/client/client.h"

@@ -1,7 +1,7 @@
 // Pipes beside messages: one large message, and as many bytes over one pipe, in turns over the same
 // relays; bytes that travel with the question and come back, one pipe after the other; and many
 // pipes at once, one of which may be to a program that does not read.
-#include "end_pipes.h"
+#include "end/end_pipes.h"
 #include "net.h"
 #include "result.h"
 #include "scenarios.h"

@@ -19,6 +19,8 @@ export interface SendOptions {
   sign?: boolean;
   /** 0 to 65535. */
   channel?: number;
+  /** For a receiver that is away: kept at its keeper (`stored`), tried again, or refused. */
+  ifAway?: 'store' | 'wait' | 'refuse';
 }
 
 export interface RequestOptions extends SendOptions {

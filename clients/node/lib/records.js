@@ -63,7 +63,9 @@ function whole(name, value, min, max) {
 const ttlMs = (ttl) => whole('ttl in milliseconds', Math.round(ttl * 1000), 1, 86_400_000);
 
 export function send(request, to, payload, options) {
-  const {priority = 'normal', relays = 3, ttl = 60, isolation = 0, sign = false, channel = 0} = options;
+  const {priority = 'normal', relays = 3, ttl = 60, isolation = 0, sign = false, channel = 0, ifAway = 'store'} = options;
+  const away = IF_AWAY.indexOf(ifAway);
+  if (away < 0) throw new RangeError(`ifAway is one of ${IF_AWAY.join(', ')}`);
   const index = PRIORITIES.indexOf(priority);
   if (index < 0) throw new RangeError(`priority is one of ${PRIORITIES.join(', ')}`);
   whole('channel', channel, 0, 65535);
@@ -72,7 +74,7 @@ export function send(request, to, payload, options) {
   to.copy(bytes, 13);
   bytes[45] = index;
   bytes[46] = whole('relays', relays, 0, 5);
-  bytes[47] = (sign ? 1 : 0) | (channel ? 4 : 0);
+  bytes[47] = (sign ? 1 : 0) | (channel ? 4 : 0) | away << 3;
   bytes.writeUInt32BE(ttlMs(ttl), 48);
   putU64(bytes, whole('isolation', isolation, 0, Number.MAX_SAFE_INTEGER), 52);
   if (channel) bytes.writeUInt16BE(channel, 60);

@@ -1,6 +1,6 @@
-#include "end.h"
+#include "end/end.h"
 
-#include "end_pipes.h"
+#include "end/end_pipes.h"
 
 #include "common/interrupt.h"
 

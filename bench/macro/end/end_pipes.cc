@@ -1,4 +1,4 @@
-#include "end_pipes.h"
+#include "end/end_pipes.h"
 
 #include <algorithm>
 #include <utility>
