@@ -3,9 +3,11 @@
 #include <qudag/node.h>
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <future>
 #include <mutex>
 #include <set>
@@ -28,6 +30,7 @@ class Receivers : public ::testing::Test {
       options.gossip_interval = 1s;
       options.relay = i < kRelays;
       options.known = options.relay;
+      if (options.relay) options.state_dir = directory() / std::to_string(i);
       for (std::size_t k = 0; k < std::min<std::size_t>(i, 3); ++k) {
         options.bootstrap.push_back({.id = nodes_[k]->id(), .at = nodes_[k]->address()});
       }
@@ -37,7 +40,17 @@ class Receivers : public ::testing::Test {
     }
     for (auto& node : nodes_) ASSERT_TRUE(node->wait_until_joined(30s, 4).joined);
   }
-  static void TearDownTestSuite() { nodes_.clear(); }
+  static void TearDownTestSuite() {
+    nodes_.clear();
+    std::filesystem::remove_all(directory());
+  }
+  static const std::filesystem::path& directory() {
+    static const std::filesystem::path path = [] {
+      std::string name = (std::filesystem::temp_directory_path() / "qudag-XXXXXX").string();
+      return std::filesystem::path(::mkdtemp(name.data()));
+    }();
+    return path;
+  }
 
   Card open(const ReceiverOptions& options = {}) {
     std::promise<Card> told;
@@ -100,6 +113,23 @@ TEST_F(Receivers, AreCalledAndAnswerUnderTheirOwnName) {
   home().close_receiver(card.receiver);
   home().on_message({});
   away().on_message({});
+}
+
+/// Its receiver is gone: what is small and what is large is on the keeper's disk, and then said so.
+TEST_F(Receivers, WhoIsAwayHasLettersAtItsKeeper) {
+  const Card card = open({.keepers = 1});
+  ASSERT_TRUE(away().add_card(card));
+  home().close_receiver(card.receiver);
+  for (const std::size_t bytes : {500u, 100'000u}) {
+    const std::vector<std::byte> payload(bytes);
+    const Delivery sent = away().send(card.receiver, payload, SendOptions{}).get();
+    EXPECT_EQ(sent.outcome, Outcome::stored) << sent.reason.message();
+    EXPECT_EQ(sent.reason, Errc::ok);
+  }
+  const Delivery refused =
+      away().send(card.receiver, {}, SendOptions{.if_away = IfAway::refuse}).get();
+  EXPECT_EQ(refused.outcome, Outcome::refused);
+  EXPECT_EQ(refused.reason, Errc::away);
 }
 
 TEST_F(Receivers, SayWhatIsWrong) {
