@@ -30,7 +30,7 @@ UNIT = "/lib/systemd/system/qudag.service"
 PATIENCE = 120
 EXPOSURE_MAX = 15  # tenths, as systemd-analyze has its threshold
 # What a package manager itself leaves, and what machines write on their own.
-NOT_OURS = re.compile(r"/(var/(lib/(dpkg|apt|systemd|pam|ucf)|log|cache|backups|tmp)|run|tmp|debs|dev"
+NOT_OURS = re.compile(r"/(var/(lib/(dpkg|apt|systemd|dbus|pam|ucf)|log|cache|backups|tmp)|run|tmp|debs|dev"
                       r"|etc/(ld\.so\.cache|passwd|group|shadow|gshadow|subuid|subgid|mtab|machine-id)"
                       r"|etc/systemd/system|root)(/|-|$)|\.pyc$|__pycache__")
 
