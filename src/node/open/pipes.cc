@@ -1,6 +1,7 @@
 // Pipes of the public Node: the way in, and whom those are offered to that others open.
 #include "node/impl.h"
 #include "shard/pipe/pipe_impl.h"
+#include "shard/pipe/shard_pipes.h"
 #include "wire/pipe_frames.h"
 
 #include <utility>
@@ -26,6 +27,20 @@ Status check(const PipeOptions& options, std::string_view service, std::size_t f
   return {};
 }
 
+/// On its way to a shard. One that stops meanwhile drops it, and the pipe hears of that.
+struct OpenTask {
+  OpenTask(std::shared_ptr<Pipe::Impl> pipe, shard::PipeOpening what)
+      : impl(std::move(pipe)), opening(std::move(what)) {}
+  ~OpenTask() {
+    if (impl) impl->never_opened();
+  }
+  OpenTask(const OpenTask&) = delete;
+  OpenTask& operator=(const OpenTask&) = delete;
+
+  std::shared_ptr<Pipe::Impl> impl;  // owners: this, the application, then the shard
+  shard::PipeOpening opening;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<Pipe>> Node::Impl::open(const NodeId& destination, std::string_view service,
@@ -50,11 +65,15 @@ Result<std::unique_ptr<Pipe>> Node::Impl::open(const NodeId& destination, std::s
     if (!written) return std::unexpected(written.error());
     if (*written < first.size()) return fail(Errc::refused_memory, "limits.memory");
   }
-  shard::PipeOpening opening{destination, std::string(service), options};
-  const bool told =
-      thread.loop->post_or_keep([shard = thread.shard.get(), impl, opening = std::move(opening)](
-                                    Now now) { shard->open_pipe(impl, opening, now); });
-  if (!told) return fail(Errc::refused_queue_full, "a shard is too far behind");
+  const auto task = std::make_shared<OpenTask>(
+      impl, shard::PipeOpening{destination, std::string(service), options});
+  const bool told = thread.loop->post_or_keep([shard = thread.shard.get(), task](Now now) {
+    shard->open_pipe(std::exchange(task->impl, nullptr), task->opening, now);
+  });
+  if (!told) {
+    task->impl = nullptr;
+    return fail(Errc::refused_queue_full, "a shard is too far behind");
+  }
   return Pipe::Impl::make(std::move(impl));
 }
 

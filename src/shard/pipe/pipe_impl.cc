@@ -147,6 +147,20 @@ void Pipe::Impl::take(std::size_t bytes) {
   post();
 }
 
+void Pipe::Impl::never_opened() {
+  closed_.store(true, std::memory_order_release);
+  PipeEvents events = std::move(events_);
+  if (!events.on_closed) return;
+  PipeEnd end;
+  end.how = PipeEnd::How::reset;
+  end.code = PipeCode::stopping;
+  end.reason = Errc::shutting_down;
+  try {
+    events.on_closed(end);
+  } catch (...) {  // there is no node any more to say it
+  }
+}
+
 bool Pipe::Impl::accept(PipeEvents&& events) {
   {
     const std::lock_guard lock(mutex_);

@@ -99,6 +99,8 @@ class __attribute__((visibility("hidden"))) Pipe::Impl
   /// Nothing is posted until the shard has it: it looks at what is wanted then.
   void hold() { posted_ = true; }
   void set_events(PipeEvents&& events) { events_ = std::move(events); }
+  /// The shard stopped before it heard of it: on_closed comes from here.
+  void never_opened();
   void set_offered(std::string service, const NodeId& receiver) {
     service_ = std::move(service);
     receiver_ = receiver;
