@@ -80,7 +80,9 @@ Result<LineRecord> with_payload(Fields& fields) {
   if (fields.op == "send") {
     const Result<PostMessage> send = read_send(fields.others);
     if (!send) return std::unexpected(send.error());
-    line.record = SendRecord{fields.request.value_or(0), send->to, send->options, send->progress,
+    const Result<NodeId> to = NodeId::parse(send->to);  // names are for POST /v1/messages
+    if (!to) return fail(Errc::malformed, "to: must be the id of a node or receiver");
+    line.record = SendRecord{fields.request.value_or(0), *to, send->options, send->progress,
                              Bytes(line.payload)};
   } else {
     const Result<PostReply> reply = read_reply(fields.others);
