@@ -133,7 +133,7 @@ TEST(Arguments, WrongOnesAreUsageErrors) {
   EXPECT_EQ(run({}).exit, 2);
   EXPECT_EQ(run({"fly"}).exit, 2);
   EXPECT_EQ(run({"keygen"}).exit, 2);
-  EXPECT_EQ(run({"send", "short-id"}).exit, 2);
+  EXPECT_EQ(run({"send", "Short-id"}).exit, 2);
   EXPECT_EQ(run({"send", std::string(52, 'a'), "--relays", "6"}).exit, 2);
   EXPECT_EQ(run({"send", std::string(52, 'a'), "--ttl", "soon"}).exit, 2);
   EXPECT_EQ(run({"send", std::string(52, 'a'), "--priority", "urgent"}).exit, 2);
