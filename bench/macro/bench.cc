@@ -51,7 +51,7 @@ Status measure(const BenchArgs& args, Results& out, Interrupt& interrupt) {
     std::string_view name;
     std::function<Status()> run;
   };
-  const std::array<Scenario, 15> all{{
+  const std::array<Scenario, 16> all{{
       {"limit", [&] { return limit_scenario(args, out, limit); }},
       {"direct", [&] { return messages_scenario(args, false, limit, out, interrupt); }},
       {"onion", [&] { return messages_scenario(args, true, limit, out, interrupt); }},

@@ -82,7 +82,8 @@ struct Kept {
       : room(std::make_shared<LetterRoom>(bounds, shards, memory)) {
     room->attach(disk, [](unsigned) { return true; });
     disk.room = room.get();
-    place.emplace(shards, KeeperBounds{.joins_per_second = 1'000, .joins_burst = 100'000}, room);
+    place.emplace(shards, KeeperBounds{.joins_per_second = 1'000, .joins_burst = 100'000}, memory,
+                  room);
   }
   void commit() {
     disk.commit();
