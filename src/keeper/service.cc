@@ -108,7 +108,9 @@ bool Service::keep_stream(End& end, wire::KeeperStream&& stream, bool begins, No
   if (held > end.held && !memory_.take(held - end.held)) return false;
   if (held < end.held) memory_.give(end.held - held);
   end.held = held;
-  if (begins && end.stream.partial() && time_in(end.state) > kFrameMax) {
+  // A deposit has its own time for all of its frames.
+  const bool bounded = end.state == EndState::depositing;
+  if (begins && !bounded && end.stream.partial() && time_in(end.state) > kFrameMax) {
     deadlines_.set(end, now.mono + kFrameMax);
   }
   return true;

@@ -433,7 +433,7 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
   const bool first_link = !circuit_end.ready && failed_hop == 0 && why != Errc::refused_by_peer;
   // As its first relay says, it did not reach the second one.
   const bool got_nowhere = !circuit_end.ready && failed_hop == 1 && why == Errc::unreachable;
-  if (got_nowhere && flow.unreached.take(kLossCost, now.mono)) {
+  if (got_nowhere && flow.unreached.take(kUnreachedCost, now.mono)) {
     if (circuit_end.late) refund(flow, now);
   } else if (!first_link && !is_local(why)) {
     count_loss(circuit_end, now);

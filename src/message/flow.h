@@ -41,8 +41,9 @@ struct FlowKeyHash {
 inline constexpr std::uint64_t kLossCost = 5;
 inline constexpr std::uint64_t kLossBurst = 6 * kLossCost;
 /// Not those of which the first relay says that it did not reach the second: as many as there are
-/// second guards in use, and beside them.
-inline constexpr std::uint64_t kUnreachedBurst = 8 * kLossCost;
+/// second guards in use, and beside them; then one in five minutes.
+inline constexpr std::uint64_t kUnreachedCost = 300;
+inline constexpr std::uint64_t kUnreachedBurst = 8 * kUnreachedCost;
 
 struct Flow : Timed {
   Flow(const FlowKey& k, TimePoint now)

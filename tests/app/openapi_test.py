@@ -16,7 +16,7 @@ from live_node import Connection, live_node
 METHODS = ("get", "post", "put", "delete", "patch")
 GOOD = {"to": None, "priority": "low", "ttl": "1s", "relays": "0", "isolation": "7", "channel": "7",
         "sign": "true", "progress": "false", "format": "json", "count": "1", "acknowledge": "true",
-        "token": "0" * 32, "answer": "again", "delay": "1s", "grace": "1s", "listen": "127.0.0.1:0",
+        "token": "0" * 32, "answer": "again", "delay": "1s", "grace": "1s", "if_away": "wait", "listen": "127.0.0.1:0",
         "name": "x", "text": "a" * 52, "hidden": "true", "keepers": "1"}
 SERVICE = {"/v1/services": "x=127.0.0.1:1", "/v1/forwards": "x", "/v1/pipes": "x", "/v1/pipes/stream": "x"}
 

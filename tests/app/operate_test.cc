@@ -43,7 +43,7 @@ class Net {
                                          "error"};
       if (!entry.empty()) arguments.insert(arguments.end(), {"--bootstrap", entry});
       // The first ones cannot join before there are enough.
-      if (i + 1 == size) arguments.insert(arguments.end(), {"--wait-joined", "30s"});
+      if (size > 1 && i + 1 == size) arguments.insert(arguments.end(), {"--wait-joined", "30s"});
       nodes_.push_back(std::make_unique<Process>(arguments));
       const std::string ready = nodes_.back()->line();
       EXPECT_THAT(ready, HasSubstr("\"ready\":true"));

@@ -82,7 +82,7 @@ struct Kept {
       : room(std::make_shared<LetterRoom>(bounds, shards, memory)) {
     room->attach(disk, [](unsigned) { return true; });
     disk.room = room.get();
-    place.emplace(shards, KeeperBounds{.joins_per_second = 1'000, .joins_burst = 100'000}, memory,
+    place.emplace(shards, KeeperBounds{.joins_per_second = 1'000, .joins_burst = 100'000}, nullptr,
                   room);
   }
   void commit() {

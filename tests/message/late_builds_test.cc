@@ -104,7 +104,10 @@ TEST(LateBuilds, ALateDialIsTheFirstHopsMatter) {
 /// Being late gives nobody more draws than breaking does.
 TEST(LateBuilds, WhoIsLateIsGivenFewOthers) {
   constexpr std::chrono::milliseconds kTenMinutes = 600s;
-  constexpr std::size_t kMost = kLossBurst / kLossCost + kTenMinutes / (1s * kLossCost) + 1;
+  constexpr std::size_t kUnreached =
+      kUnreachedBurst / kUnreachedCost + kTenMinutes / (1s * kUnreachedCost);
+  constexpr std::size_t kMost =
+      kLossBurst / kLossCost + kTenMinutes / (1s * kLossCost) + 1 + kUnreached;
   for (const Duration fails_after : {Duration(1s), Duration(5s), Duration(10s)}) {
     World world(2);
     world[0].builds_late_after = kLate;

@@ -332,6 +332,7 @@ TEST_F(RouteTest, AnOutageOfOursDoesNotWalkThroughAllRelays) {
   const View view = network(40);
   ASSERT_EQ(error(view, 3), Errc::ok);
   const auto before = guards.ids();
+  guards.confirmed(before[0], now);
   for (int i = 0; i < 60; ++i) {
     const auto route = draw(view, 3);
     ASSERT_TRUE(route);
@@ -344,6 +345,20 @@ TEST_F(RouteTest, AnOutageOfOursDoesNotWalkThroughAllRelays) {
   const auto after = census(view, 3, 0, 200);
   EXPECT_EQ(after.size(), 2u);
   EXPECT_TRUE(after.contains(before[0]) && after.contains(before[1]));
+}
+
+/// A newcomer through whose guards no circuit was built yet: they may all be dead.
+TEST_F(RouteTest, BeforeTheFirstCircuitEightGuardsAreTriedAndNoMore) {
+  const View view = network(40);
+  std::set<NodeId> tried;
+  for (int i = 0; i < 200; ++i) {
+    const auto route = draw(view, 3);
+    ASSERT_TRUE(route);
+    tried.insert((*route)[0]->descriptor.id);
+    history.failed((*route)[0]->descriptor.id, now);
+  }
+  EXPECT_EQ(tried.size(), 8u);
+  EXPECT_EQ(guards.ids().size(), 8u);
 }
 
 TEST_F(RouteTest, WhenNoGuardSuitsTheDestinationAnotherIsUsed) {

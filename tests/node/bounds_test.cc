@@ -27,7 +27,11 @@ class Bounds : public ::testing::Test {
       options.shards = 2;
       options.log_level = LogLevel::off;
       options.gossip_interval = 1s;
-      if (i == 0) options.inbox.dir = directory_ / "inbox";
+      if (i == 0) {  // with all that a disk is for
+        options.inbox.dir = directory_ / "inbox";
+        options.state_dir = directory_ / "state";
+        options.keeper = true;
+      }
       if (i > 0) options.bootstrap = {{.id = nodes_[0]->id(), .at = nodes_[0]->address()}};
       auto node = Node::start(options);
       ASSERT_TRUE(node.has_value()) << node.error().message();

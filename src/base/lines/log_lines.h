@@ -76,6 +76,14 @@ inline constexpr char kRecordsExpired[] = "{}: {} messages that nobody took in t
 inline constexpr char kRecordsFail[] =
     "{}: it cannot be written: {}; messages are refused until it can be";
 inline constexpr char kRecordsWork[] = "{}: it can be written again";
+inline constexpr char kLetters[] =
+    "letters: {} wait, for {} inboxes that were registered here";
+inline constexpr char kLettersNoMemory[] =
+    "letters: this keeper keeps none: limits.memory has no room for their table; raise it, or set "
+    "limits.letters_bytes = 0";
+inline constexpr char kLettersNone[] = "letters: this keeper keeps none: {}";
+inline constexpr char kLettersTakenLost[] =
+    "letters that are taken are not remembered over a restart: {}";
 
 // ---- The configuration file ---------------------------------------------------------------------
 inline constexpr char kReloaded[] =

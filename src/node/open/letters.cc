@@ -2,6 +2,8 @@
 // receivers took. Both need a state directory.
 #include "node/impl.h"
 
+#include "base/lines/log_lines.h"
+
 #include <utility>
 
 namespace qudag {
@@ -28,7 +30,7 @@ Status Node::Impl::open_letters(unsigned shards) {
   letters_memory_ =
       memory::Reservation::take(bound_->part(memory::Part::tables), store::kRecordsMemory);
   if (!letters_memory_) {
-    log_.warn("letters: limits.memory has no room to keep any");
+    log_.warn(lines::kLettersNoMemory);
     return {};
   }
   keeper::LetterBounds bounds;
@@ -41,7 +43,7 @@ Status Node::Impl::open_letters(unsigned shards) {
                                             .clock = runtime::system_now},
                                            *letter_room_, log_);
   if (!records) {  // a disk that cannot be written: the node runs without
-    log_.warn("letters: none are kept: {}", records.error().message());
+    log_.warn(lines::kLettersNone, records.error().message());
     letter_room_.reset();
     letters_memory_.reset();
     return {};
@@ -58,8 +60,7 @@ Status Node::Impl::open_letters(unsigned shards) {
   node::restore(kept, *registry_, *letter_room_, runtime::system_now());
   std::size_t letters = 0;
   for (const auto& one : kept.letters) letters += one.letters;
-  log_.info("letters: {} wait, for {} inboxes that were registered here", letters,
-            kept.registered.size());
+  log_.info(lines::kLetters, letters, kept.registered.size());
   return {};
 }
 
@@ -71,7 +72,7 @@ void Node::Impl::open_taken_letters() {
         memory::Reservation::take(bound_->part(memory::Part::tables), store::kRecordsMemory);
   }
   const Status opened = taken_memory_ ? taken_letters_->open() : Status(fail(Errc::refused_memory));
-  if (!opened) log_.warn("letters taken: not kept over a restart: {}", opened.error().message());
+  if (!opened) log_.warn(lines::kLettersTakenLost, opened.error().message());
 }
 
 keeper::SeenLetters* Node::Impl::seen_letters(unsigned shard) {

@@ -160,7 +160,7 @@ std::vector<ReceiverOptions> Node::Impl::kept_receivers() {
     }
     const auto kept = state_->load_receiver(name);
     if (!kept) {
-      log_.warn("receiver: {}", kept.error().message());
+      log_.warn(lines::kReceiver, kept.error().message());
       continue;
     }
     out.push_back({.name = std::move(name), .hidden = kept->hidden, .keepers = kept->keepers});
