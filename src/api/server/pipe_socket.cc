@@ -51,13 +51,7 @@ class PipeSocket : public std::enable_shared_from_this<PipeSocket> {
 };
 
 asio::awaitable<void> PipeSocket::run(Upgrade& upgrade) {
-  beast::get_lowest_layer(socket_).expires_never();
-  websocket::stream_base::timeout timeouts;
-  timeouts.handshake_timeout = kClientPatience;
-  timeouts.idle_timeout = websocket::stream_base::none();
-  timeouts.keep_alive_pings = false;
-  socket_.set_option(timeouts);
-  socket_.read_message_max(kStreamInBytesMax);
+  set_bounds(socket_);
   socket_.binary(true);
   const auto [ec] = co_await socket_.async_accept(upgrade.request, kTuple);
   if (ec) co_return;
