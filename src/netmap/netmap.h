@@ -86,6 +86,8 @@ class Netmap {
   /// parse_and_verify(); already_exists if an equal or newer one is held; refused_memory when full.
   Status add(Bytes raw, Now now);
   void on_link_ready(NodeLink link, Now now, const LinkFacts& facts = {});
+  /// Who dialed us has proved who it is; its first frame follows.
+  void on_link_named(NodeLink link, const NodeId& peer);
   void on_link_closed(NodeLink link);
   /// Its peer fell silent; on_link_closed() follows.
   void on_link_silent(NodeLink link, Now now);

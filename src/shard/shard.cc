@@ -390,6 +390,7 @@ void Shard::link_ready(link::LinkId link, Now now) {
   if (info) setup_.environment->on_link(info->remote, info->dialer);
   if (info && !info->dialer) tell_time(link, now);
   tell_hub({.link = link, .facts = facts}, now);
+  if (info && !info->dialer && !info->peer) nameless_.insert(link);
   if (ready_links_.insert(link).second) tell_means(now);
   if (tries_.erase(link) > 0) endpoint_->give_up_spare(link, now);
 }
@@ -397,13 +398,12 @@ void Shard::link_ready(link::LinkId link, Now now) {
 void Shard::link_closed(link::LinkId link, bool silent, Now now) {
   load_reports_.link_closed(link);
   tries_.erase(link);
+  nameless_.erase(link);
   if (ready_links_.erase(link) > 0) tell_means(now);
-  const auto untold = std::ranges::find_if(
+  const bool untold = std::ranges::any_of(
       hub_owed_, [link](const LinkEvent& one) { return one.link == link && one.facts; });
-  if (untold != hub_owed_.end()) {  // the hub never heard of it
-    hub_owed_.erase(untold);
-    return;
-  }
+  std::erase_if(hub_owed_, [link](const LinkEvent& one) { return one.link == link; });
+  if (untold) return;  // the hub never heard of it
   tell_hub({.link = link, .silent = silent}, now);
 }
 
@@ -413,7 +413,7 @@ void Shard::unanswered(const NodeId& peer, Now now) {
 
 /// Comes and goes of links reach the hub in order and for certain: it would serve a link that it
 /// never heard of nothing, and one whose end it missed for ever. What finds shard 0's mailbox full
-/// is owed until there is room: at most one event for each link that is there, and one for each of
+/// is owed until there is room: at most two events for each link that is there, and one for each of
 /// those that the hub knows.
 void Shard::tell_hub(const LinkEvent& event, Now now) {
   if (setup_.index == 0) return event.tell(*setup_.hub, 0, now);
@@ -433,6 +433,10 @@ void Shard::pay_hub() {
 }
 
 void Shard::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
+  if (nameless_.erase(link) > 0) {  // its HELLO came before this
+    const auto info = endpoint_->info(link);
+    if (info && info->peer) tell_hub({.link = link, .peer = info->peer}, now);
+  }
   if (setup_.index == 0) return setup_.hub->frame({0, link}, type, body, now);
   post_to_hub(
       [index = setup_.index, link, type, copy = std::vector<std::byte>(body.begin(), body.end())](

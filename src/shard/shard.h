@@ -172,13 +172,17 @@ class Shard final : public runtime::Driven,
   void tell_ended();
   void tell_means(Now now);
   void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
+  /// A link is ready, its peer has proved who it is, or it is closed.
   struct LinkEvent {
     link::LinkId link;
-    std::optional<netmap::LinkFacts> facts{};  // of one that is ready; else it is closed
+    std::optional<netmap::LinkFacts> facts{};  // of one that is ready
+    std::optional<NodeId> peer{};              // of one that dialed us
     bool silent = false;
     void tell(GossipHub& hub, unsigned shard, Now now) const {
-      const NodeLink named{shard, link};
-      facts ? hub.link_ready(named, *facts, now) : hub.link_closed(named, silent, now);
+      const NodeLink key{shard, link};
+      if (facts) return hub.link_ready(key, *facts, now);
+      if (peer) return hub.link_named(key, *peer);
+      hub.link_closed(key, silent, now);
     }
   };
   std::unique_ptr<keeper::Service> make_service();
@@ -210,6 +214,7 @@ class Shard final : public runtime::Driven,
   Completions pending_;
   std::vector<std::pair<message::SendId, Delivery>> early_;  // outcomes from inside enqueue
   std::set<link::LinkId> ready_links_;
+  std::set<link::LinkId> nameless_;  // of those that dialed us: they may still say who they are
   std::vector<LinkEvent> hub_owed_;  // until shard 0's mailbox has room
   bool enqueueing_ = false;
   bool wants_writable_ = false;

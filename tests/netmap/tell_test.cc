@@ -102,6 +102,35 @@ TEST_F(TellTest, ADescriptorWithAnAddressNearerThanItsPathIsNotPassedOnToWhoWoul
   EXPECT_EQ(counted(kFar), 2u);
 }
 
+/// A node that was killed and comes back in the same second, or with a clock that was set back,
+/// publishes one that does not stand. Only who hears of the other one can supersede it.
+TEST_F(TellTest, WhoComesBackHearsOfWhatStandsForItThoughNobodyReachesIt) {
+  make({.only_reached = true});
+  const NodeId self = identity_of(1).id();
+  Descriptor earlier = descriptor_of(1), later = descriptor_of(1);
+  later.published += 1;
+  const auto stands = signed_by(identity_of(1), later);
+  ASSERT_TRUE(netmap->on_frame(kNear, kDescriptor, stands, now));
+  settle();
+  constexpr NodeLink kOther = node_link(33), kItself = node_link(44);
+  netmap->on_link_ready(kOther, now, {.peer = identity_of(2).id()});
+  netmap->on_link_ready(kItself, now, {.peer = self});
+  const auto came = signed_by(identity_of(1), earlier);
+  for (const NodeLink link : {kOther, kItself}) {
+    ASSERT_TRUE(netmap->on_frame(link, kDescriptor, came, now));
+  }
+  settle();
+  EXPECT_EQ(sent(kOther), 0u) << "nobody else hears of who was not reached";
+  ASSERT_EQ(sent(kItself), 1u);
+  EXPECT_EQ(sink.frames.back().body, stands);
+  for (const NodeLink link : {kOther, kItself}) {
+    ASSERT_TRUE(netmap->on_frame(link, kAsk, ask_of({}), now));
+  }
+  settle();
+  EXPECT_EQ(shown(kOther), std::vector<NodeId>{});
+  EXPECT_EQ(shown(kItself), std::vector{self}) << "and what it compares shows it";
+}
+
 // A stranger could give a node a descriptor that nobody else has, and know it by that again.
 TEST_F(TellTest, ANodeThatIsNoRelayTellsOfItselfOnly) {
   make({.self = identity_of(1).id(), .passes_on = false});

@@ -6,10 +6,14 @@ import {once} from 'node:events';
 import {mkdirSync, readFileSync, symlinkSync, writeFileSync} from 'node:fs';
 import net from 'node:net';
 import {join} from 'node:path';
-import {after, before, test} from 'node:test';
+import * as runner from 'node:test';
 import {ApiError, ConnectionLost, connect} from '../index.js';
 import * as records from '../lib/records.js';
 import {Process, folder, known, remove} from './nodes.js';
+
+const {after, before} = runner;
+/** What a test begins it ends with `t.after()`: this process would outlive one that failed. */
+const test = (name, run) => runner.test(name, {timeout: 45_000}, run);
 
 const HERE = new URL('..', import.meta.url).pathname;
 const direct = {relays: 0};
@@ -130,9 +134,11 @@ test('a large message', async () => {
   await assert.rejects(sender.send(b.id, Buffer.alloc(5 * 2 ** 20)), RangeError);
 });
 
-test('what was lost is said, and receiving goes on', async () => {
+test('what was lost is said, and receiving goes on', async (t) => {
   const c = await new Process(place, 'c', '--bootstrap', `${b.id}@${b.address}`).start();
+  t.after(() => c.end());
   const program = await connect(c.path);
+  t.after(() => program.close());
   await known(program, b.id);
   await receiver.prepare(6);
   await program.prepare(0);
@@ -157,12 +163,11 @@ test('what was lost is said, and receiving goes on', async () => {
     }
     assert.ok(Date.now() < until, JSON.stringify(outcome));
   }
-  await program.close();
-  await c.end();
 });
 
-test('a message that comes again is not given to the program twice', async () => {
+test('a message that comes again is not given to the program twice', async (t) => {
   const one = await connect(b.path);
+  t.after(() => one.close());
   await one.prepare(11);
   const came = one.receive(11);
   const outcomes = Promise.all(['had', 'taken', 'third'].map((text) => sender.send(b.id, text, {...direct, channel: 11})));
@@ -176,7 +181,6 @@ test('a message that comes again is not given to the program twice', async () =>
   assert.equal(third.payload.toString(), 'third');
   third.taken();
   assert.deepEqual((await outcomes).map((o) => o.outcome), ['delivered', 'delivered', 'delivered']);
-  await one.close();
 });
 
 test('a pipe takes and gives every byte, and ends each way by itself', async () => {
@@ -207,7 +211,7 @@ test('no node', async () => {
   await assert.rejects(connect(join(place, 'none.sock')), ConnectionLost);
 });
 
-test('the chat of the README is short, and works', async () => {
+test('the chat of the README is short, and works', async (t) => {
   const [, code] = /```js\n([\s\S]*?)```/.exec(readFileSync(join(HERE, 'README.md'), 'utf8'));
   assert.ok(code.split('\n').length <= 30);
   mkdirSync(join(place, 'node_modules'), {recursive: true});
@@ -216,10 +220,10 @@ test('the chat of the README is short, and works', async () => {
   writeFileSync(program, code.replace('{channel: 20}', '{channel: 20, relays: 0}'));
   const chat = (to, path) => spawn(process.execPath, [program, to, path], {stdio: ['pipe', 'pipe', 'inherit']});
   const [alice, bob] = [chat(b.id, a.path), chat(b.id, b.path)];
+  t.after(() => { for (const one of [alice, bob]) one.kill(); });
   let said = '';
   bob.stdout.on('data', (text) => { said += text; });
   const again = setInterval(() => alice.stdin.write('hello\n'), 50); // until the other one is there
+  t.after(() => clearInterval(again));
   while (!said.includes('< hello')) await once(bob.stdout, 'data');
-  clearInterval(again);
-  for (const program of [alice, bob]) program.kill();
 });

@@ -110,10 +110,13 @@ std::optional<SocketAddress> Gossip::linked_at(const DescriptorFacts& d) const {
   return std::nullopt;
 }
 
-/// Whether a link may hear of a descriptor from us.
+/// Whether a link may hear of a descriptor from us. A peer hears what stands for itself even while
+/// nobody reaches it: it may be of an earlier run, and only a peer that knows it can supersede it.
 bool Gossip::may_tell(const Record& held, const Link& link) const {
-  if (!options_.passes_on && held.entry->descriptor.id != options_.self) return false;
-  return store_.may_show(held) && held.entry->may_go_over(link.facts.reach);
+  const NodeId& of = held.entry->descriptor.id;
+  if (!options_.passes_on && of != options_.self) return false;
+  return (store_.may_show(held) || link.facts.peer == of) &&
+         held.entry->may_go_over(link.facts.reach);
 }
 
 void Gossip::on_link_closed(NodeLink key) {
@@ -332,6 +335,11 @@ bool Gossip::answer_one(NodeLink key, Link& link, Now now) {
   link.answers.push_front({since, ask});
   link.blocked_until = now.mono + kBlockedRetry;
   return false;
+}
+
+void Gossip::named(NodeLink link, const NodeId& peer) {
+  const auto at = links_.find(link);
+  if (at != links_.end()) at->second.facts.peer = peer;
 }
 
 std::optional<NodeId> Gossip::peer_of(NodeLink link) const {
@@ -578,6 +586,12 @@ void Gossip::seen_from(NodeLink key, Record& held, std::uint64_t rank) {
   } else {
     held.rank_before = rank;
   }
+}
+
+void Gossip::stands(NodeLink key, Record& held) {
+  const auto link = links_.find(key);
+  if (link == links_.end() || link->second.facts.peer != held.entry->descriptor.id) return;
+  owe(key, link->second, held);
 }
 
 void Gossip::spread(NodeLink source, Record& held) {

@@ -36,6 +36,7 @@ class Gossip {
 
   void on_link_ready(NodeLink link, Now now, const LinkFacts& facts);
   void on_link_closed(NodeLink link);
+  void named(NodeLink link, const NodeId& peer);
   std::optional<NodeId> peer_of(NodeLink link) const;
   bool knows(NodeLink link) const { return links_.contains(link); }
   /// Of one that is gone nothing is known any more: its addresses must reach the world.
@@ -59,6 +60,8 @@ class Gossip {
 
   /// The link sent us a descriptor that we hold, or an older one: it has at least that.
   void seen_from(NodeLink link, Record& held, std::uint64_t rank);
+  /// The link sent an older one than `held`: if its peer is the subject, it is told what stands.
+  void stands(NodeLink link, Record& held);
   /// `held` is new: owed to every link that is not known to have it.
   void spread(NodeLink source, Record& held);
 

@@ -128,13 +128,16 @@ bool Netmap::Impl::is_welcome(NodeLink link, const DescriptorFacts& d, Now now) 
       if (may_renew(*store.find(d.id), now, false)) return true;
       ++stats.rejected_rate;
       return false;
-    case Store::Judgement::old:
-      gossip.seen_from(link, *store.find(d.id), d.rank);
-      if (const auto by = gossip.dialed_over(link); by && d.rank == store.find(d.id)->rank()) {
-        belief.on_shown(*by, *store.find(d.id), now);
+    case Store::Judgement::old: {
+      Record& held = *store.find(d.id);
+      gossip.seen_from(link, held, d.rank);
+      if (d.rank < held.rank()) gossip.stands(link, held);
+      if (const auto by = gossip.dialed_over(link); by && d.rank == held.rank()) {
+        belief.on_shown(*by, held, now);
       }
       count_rejected(Errc::already_exists);
       return false;
+    }
     case Store::Judgement::full:
       count_rejected(Errc::refused_memory);
       return false;
@@ -321,6 +324,8 @@ void Netmap::on_link_ready(NodeLink link, Now now, const LinkFacts& facts) {
     impl_->reached(*held, facts.remote, now);
   }
 }
+
+void Netmap::on_link_named(NodeLink link, const NodeId& peer) { impl_->gossip.named(link, peer); }
 
 void Netmap::on_link_closed(NodeLink link) {
   impl_->gossip.on_link_closed(link);

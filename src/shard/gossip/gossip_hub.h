@@ -59,6 +59,7 @@ class GossipHub final : public netmap::GossipSink {
   // On shard 0's thread.
   Status add(Bytes raw, Now now);
   void link_ready(NodeLink link, const netmap::LinkFacts& facts, Now now);
+  void link_named(NodeLink link, const NodeId& peer) { netmap_.on_link_named(link, peer); }
   void link_closed(NodeLink link, bool silent, Now now);
   void lost(const NodeId& relay, Now now);
   /// Netmap::heard.
