@@ -230,7 +230,7 @@ class Tree:
         if module == "public":
             return self.error("layer", where, f'"{target}": public headers include std and qudag only')
         if module in ("apps", "bench"):  # a program's own headers are relative to the program
-            for folder in (path.parent, self.root / "apps", self.root / "bench" / "macro"):
+            for folder in (path.parent, path.parent.parent, self.root / "apps", self.root / "bench" / "macro"):
                 if (folder / target).exists():
                     return self.link(path, (folder / target).resolve())
         file = self.root / target if target.startswith("testing/") else self.root / "src" / target

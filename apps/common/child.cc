@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -22,13 +24,17 @@ using Clock = std::chrono::steady_clock;
 constexpr int kReadyFd = 3;
 
 [[noreturn]] void become(const char* program, char* const* argv, int ready_fd, int log_fd,
-                         pid_t parent) {
+                         int net_fd, pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);  // it died before the line above
   reset_signals();
   ::dup2(log_fd, STDOUT_FILENO);
   ::dup2(log_fd, STDERR_FILENO);
+  if (net_fd >= 0 && ::setns(net_fd, CLONE_NEWNET) != 0) {
+    ::dprintf(STDERR_FILENO, "the network namespace: %s\n", std::strerror(errno));
+    ::_exit(127);
+  }
   if (ready_fd == kReadyFd) {
     ::fcntl(kReadyFd, F_SETFD, 0);
   } else {
@@ -42,7 +48,7 @@ constexpr int kReadyFd = 3;
 
 Result<Child> Child::start(const std::filesystem::path& program,
                            const std::vector<std::string>& arguments,
-                           const std::filesystem::path& log) {
+                           const std::filesystem::path& log, const std::filesystem::path& net) {
   std::vector<std::string> words{"qudag"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   words.push_back("--ready-fd");
@@ -52,13 +58,17 @@ Result<Child> Child::start(const std::filesystem::path& program,
   argv.push_back(nullptr);
 
   const Fd log_fd(::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  const Fd net_fd(net.empty() ? -1 : ::open(net.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!net.empty() && !net_fd) return system_failure(net.string());
   int ends[2] = {-1, -1};
   if (!log_fd || ::pipe2(ends, O_CLOEXEC) != 0) return system_failure(log.string());
   Fd ready(ends[0]);
   const Fd tells(ends[1]);
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
-  if (pid == 0) become(program.c_str(), argv.data(), tells.get(), log_fd.get(), parent);
+  if (pid == 0) {
+    become(program.c_str(), argv.data(), tells.get(), log_fd.get(), net_fd.get(), parent);
+  }
   if (pid < 0) return system_failure("fork");
   return Child(pid, std::move(ready), log);
 }
@@ -92,6 +102,11 @@ Result<std::string> Child::ready(std::chrono::milliseconds patience, Interrupt& 
     line.append(text, static_cast<std::size_t>(n));
   }
   return line;
+}
+
+void Child::kill() noexcept {
+  if (pid_ > 0) ::kill(pid_, SIGKILL);
+  if (pid_ > 0) ::waitpid(std::exchange(pid_, -1), &status_, 0);
 }
 
 void Child::ask_to_end() const noexcept {

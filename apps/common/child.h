@@ -22,9 +22,11 @@ inline constexpr const char* kThisProgram = "/proc/self/exe";
 class Child {
  public:
   /// Starts `program` with `arguments` and `--ready-fd`. The caller has no other threads.
+  /// `net`: a network namespace to start in; empty: the caller's.
   static Result<Child> start(const std::filesystem::path& program,
                              const std::vector<std::string>& arguments,
-                             const std::filesystem::path& log);
+                             const std::filesystem::path& log,
+                             const std::filesystem::path& net = {});
   Child(Child&& other) noexcept;
   Child& operator=(Child&&) = delete;
   ~Child();
@@ -33,6 +35,7 @@ class Child {
   Result<std::string> ready(std::chrono::milliseconds patience, Interrupt& interrupt);
 
   void ask_to_end() const noexcept;  ///< SIGTERM
+  void kill() noexcept;              ///< SIGKILL; it has ended when this returns
   /// Waits for the end, then SIGKILL. True if it ended by itself with exit code 0.
   bool reap(std::chrono::milliseconds patience) noexcept;
   bool alive() noexcept;

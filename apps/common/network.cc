@@ -70,7 +70,7 @@ Status Network::add(const NetworkOptions& options, std::vector<Child>& starting)
                                      "--identity",
                                      path("key"),
                                      "--listen",
-                                     "127.0.0.1:0",
+                                     options.hosts[index % options.hosts.size()] + ":0",
                                      "--shards",
                                      std::to_string(shards),
                                      "--gossip_interval",

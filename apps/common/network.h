@@ -1,5 +1,5 @@
-// A network of node processes on loopback: keys, ports chosen by the kernel, sockets and logs in
-// one temporary directory, everything removed at the end.
+// A network of node processes on this machine, on loopback unless said otherwise: keys, ports
+// chosen by the kernel, sockets and logs in one temporary directory, everything removed at the end.
 #pragma once
 
 #include "common/child.h"
@@ -18,7 +18,8 @@ struct NetworkOptions {
   std::string log_level = "warn";
   std::string gossip_interval = "1s";
   unsigned links_max = 1'024;
-  std::uint64_t memory = 0;  ///< limits.memory; 0: the default
+  std::uint64_t memory = 0;                     ///< limits.memory; 0: the default
+  std::vector<std::string> hosts{"127.0.0.1"};  ///< where the nodes listen, in turn
 };
 
 class Network {

@@ -64,18 +64,23 @@ Result<json::value> wait_for_invitation(const api::Client& client, const InviteA
 
 }  // namespace
 
-Exit invite(const InviteArgs& args) {
-  const api::Client client = client_of(args.socket);
+Result<Invitation> invitation(const api::Client& client, const InviteArgs& args) {
   const Status opened =
       client.change("POST", fmt::format("/v1/receivers?name={}&hidden={}&keepers={}", args.name,
                                         !args.behind_router, args.keepers));
-  if (!opened) return report(opened.error(), args.json);
+  if (!opened) return std::unexpected(opened.error());
   const Result<json::value> receiver = wait_for_invitation(client, args);
-  if (!receiver) return report(receiver.error(), args.json);
-  const std::string text = text_of(receiver->at("invitation"));
+  if (!receiver) return std::unexpected(receiver.error());
+  return Invitation{text_of(receiver->at("id")), text_of(receiver->at("invitation"))};
+}
+
+Exit invite(const InviteArgs& args) {
+  const auto invited = invitation(client_of(args.socket), args);
+  if (!invited) return report(invited.error(), args.json);
+  const std::string& text = invited->text;
   if (args.json) {
-    const Status printed = print(
-        json_text({{"name", args.name}, {"id", receiver->at("id")}, {"invitation", text}}) + "\n");
+    const Status printed =
+        print(json_text({{"name", args.name}, {"id", invited->id}, {"invitation", text}}) + "\n");
     return printed ? Exit::ok : report(printed.error(), false);
   }
   std::string out = text + "\n";

@@ -168,6 +168,8 @@ struct DemoArgs {
   std::size_t message_bytes = 256;
   unsigned relays = kRelaysDefault;
   std::size_t window = 1'024;
+  std::vector<std::string> at;         ///< where the nodes listen, in turn; empty: loopback
+  std::filesystem::path receiver_net;  ///< the receiver's network namespace; empty: this one
 };
 Exit testnet_demo(const DemoArgs& args);
 

@@ -430,6 +430,12 @@ void add_testnet(Program& program) {
   add_number(program, *demo, "--relays", args->relays, 0, kRelaysMax, "Relays on the way, 0 to 5");
   add_number(program, *demo, "--window", args->window, 1, 60'000,
              "Messages without an outcome at any time, to 60000");
+  demo->add_option("--at", args->at, "Addresses of this machine at which the nodes listen, in turn")
+      ->check(CLI::ValidIPV4)
+      ->delimiter(',');
+  demo->add_option("--receiver-net", args->receiver_net,
+                   "Network namespace in which the receiver without an address lives")
+      ->check(CLI::ExistingPath);
   demo->callback([&program, args] { program.chosen = [args] { return testnet_demo(*args); }; });
 }
 

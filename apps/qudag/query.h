@@ -27,4 +27,11 @@ inline std::string escaped(std::string_view text) {
   return out;
 }
 
+/// A receiver's invitation, once its keepers have its card. The node opens the receiver, if it is
+/// not open.
+struct Invitation {
+  std::string id, text;
+};
+Result<Invitation> invitation(const api::Client& client, const InviteArgs& args);
+
 }  // namespace qudag::app

@@ -7,11 +7,18 @@ namespace {
 
 constexpr std::int32_t kRebindShift = 1'009;  // ports further with every rebinding
 
+/// Of the commands about one node.
+const std::string& named_in(const Command& command) {
+  if (const auto* move = std::get_if<Move>(&command)) return move->node;
+  if (const auto* nat = std::get_if<BehindNat>(&command)) return nat->node;
+  return std::get<Rebind>(command).node;
+}
+
 }  // namespace
 
 Fabric::Fabric(const Scenario& scenario, Nanos interval) : interval_(interval) {
   for (const NodeSpec& spec : scenario.nodes) {
-    nodes_.push_back({spec.name, spec.address, spec.address, 0, {}});
+    nodes_.push_back({spec.name, spec.address, spec.more, spec.address, 0, {}, {}});
   }
   const std::size_t pairs = size() * size();
   for (std::size_t i = 0; i < pairs; ++i) ways_.emplace_back(scenario.seed * 0x10001 + i);
@@ -85,24 +92,66 @@ Status Fabric::apply(const Command& command, Nanos now) {
     heal();
     return {};
   }
-  const auto* move = std::get_if<Move>(&command);
-  const auto* rebind = std::get_if<Rebind>(&command);
-  const std::string& name = move != nullptr ? move->node : rebind->node;
+  const std::string& name = named_in(command);
   const auto found = find(name);
   if (!found) return fail(Errc::malformed, "no such node: " + name);
-  Node& node = nodes_[*found];
-  if (move != nullptr) {
+  change_address(nodes_[*found], command);
+  return {};
+}
+
+void Fabric::change_address(Node& node, const Command& command) {
+  if (const auto* move = std::get_if<Move>(&command)) {
     node.inside = node.outside = move->address;
     node.shift = 0;
-  } else {
+    node.nat.reset();
+  } else if (const auto* nat = std::get_if<BehindNat>(&command)) {
+    node.outside = nat->address;
+    node.shift = 0;
+    node.nat.emplace();
+  } else if (const auto* rebind = std::get_if<Rebind>(&command)) {
     node.outside = rebind->address.value_or(node.outside);
-    node.shift += kRebindShift;
+    if (node.nat) {
+      node.nat->forget();
+    } else {
+      node.shift += kRebindShift;
+    }
   }
-  return {};
 }
 
 void Fabric::on_time(Nanos now) {
   if (heal_at_ && *heal_at_ <= now) heal();
+}
+
+/// Step 1. False: the NAT passes nothing on that has no ports.
+bool Fabric::pass_out(Node& sender, Packet& packet) {
+  // A packet from an address that the node had before its move goes out as it is: nobody answers.
+  if (packet.source() != sender.inside) return true;
+  if (sender.nat) {
+    const auto ports = packet.ports();
+    if (!ports) return ++sender.counters.not_let_in, false;
+    const std::uint16_t seen =
+        sender.nat->out({packet.protocol(), ports->first, packet.destination(), ports->second});
+    packet.rewrite_source_to(sender.outside, seen);
+  } else if (sender.shift != 0 || sender.outside != sender.inside) {
+    packet.rewrite_source(sender.outside, sender.shift);
+  }
+  return true;
+}
+
+/// Step 2. False: the NAT knows nothing of this sender.
+bool Fabric::let_in(Node& to, Packet& packet) {
+  if (packet.destination() != to.outside) return true;
+  if (to.nat) {
+    const auto ports = packet.ports();
+    const auto own =
+        ports ? to.nat->in({packet.protocol(), ports->second, packet.source(), ports->first})
+              : std::nullopt;
+    if (!own) return ++to.counters.not_let_in, false;
+    packet.rewrite_destination_to(to.inside, *own);
+  } else if (to.shift != 0 || to.outside != to.inside) {
+    packet.rewrite_destination(to.inside, -to.shift);
+  }
+  return true;
 }
 
 std::optional<Fabric::Sent> Fabric::send(std::size_t from, std::span<std::uint8_t> bytes,
@@ -114,18 +163,17 @@ std::optional<Fabric::Sent> Fabric::send(std::size_t from, std::span<std::uint8_
     ++sender.counters.not_ipv4;
     return std::nullopt;
   }
-  // A packet from an address that the node had before its move goes out as it is: nobody answers.
-  if (packet.source() == sender.inside && (sender.shift != 0 || sender.outside != sender.inside)) {
-    packet.rewrite_source(sender.outside, sender.shift);
-  }
-  const auto to = std::ranges::find(nodes_, packet.destination(), &Node::outside);
+  if (!pass_out(sender, packet)) return std::nullopt;
+  const Ipv4 destination = packet.destination();
+  const auto to = std::ranges::find_if(nodes_, [&](const Node& node) {
+    return node.outside == destination ||
+           std::ranges::find(node.more, destination) != node.more.end();
+  });
   if (to == nodes_.end()) {
     ++sender.counters.no_route;
     return std::nullopt;
   }
-  if (to->shift != 0 || to->outside != to->inside) {
-    packet.rewrite_destination(to->inside, -to->shift);
-  }
+  if (!let_in(*to, packet)) return std::nullopt;
   const auto index = static_cast<std::size_t>(to - nodes_.begin());
   const std::size_t way = from * size() + index;
   const Fate fate = ways_[way].offer(now, bytes.size());

@@ -7,6 +7,7 @@
 //   4. it waits in one heap, by time and then by order of arrival
 #pragma once
 
+#include "nat.h"
 #include "scenario.h"
 
 #include <functional>
@@ -17,8 +18,9 @@ namespace qudag::emulator {
 
 struct NodeCounters {
   std::uint64_t sent = 0, received = 0;
-  std::uint64_t no_route = 0;  // to an address that nobody has (any more)
-  std::uint64_t not_ipv4 = 0;  // neighbour discovery and the like
+  std::uint64_t no_route = 0;    // to an address that nobody has (any more)
+  std::uint64_t not_ipv4 = 0;    // neighbour discovery and the like
+  std::uint64_t not_let_in = 0;  // by this node's NAT, or not passed out by it (no ports)
 };
 
 /// One interval of a series: what a way delivered to its wire, and how long its queue was.
@@ -71,8 +73,10 @@ class Fabric {
   struct Node {
     std::string name;
     Ipv4 inside = 0;
+    std::vector<Ipv4> more;  // of its own, too
     Ipv4 outside = 0;        // the same without a NAT
-    std::int32_t shift = 0;  // of ports, by the NAT
+    std::int32_t shift = 0;  // of ports, by a NAT that rebound
+    std::optional<Nat> nat;  // a symmetric one: then `shift` is not in use
     NodeCounters counters;
   };
   struct InFlight {
@@ -85,6 +89,9 @@ class Fabric {
     }
   };
 
+  bool pass_out(Node& sender, Packet& packet);
+  bool let_in(Node& to, Packet& packet);
+  void change_address(Node& node, const Command& command);
   Result<std::vector<std::size_t>> nodes_of(const Group& group) const;
   Status set_ways(const SetWays& command);
   Status partition(const Partition& command, Nanos now);

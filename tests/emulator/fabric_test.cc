@@ -188,6 +188,68 @@ TEST(Fabric, ASeriesCountsByInterval) {
   EXPECT_EQ(series[2].bytes, 1'500U);
 }
 
+TEST(Fabric, BehindASymmetricNatEachPeerHasAPortOfItsOwnAndOnlyThatPeerGetsIn) {
+  Net net;
+  net.command("nat a 10.8.0.1");
+  const auto port_seen_by = [&](std::size_t peer, Ipv4 address, unsigned port) {
+    net.send(0, udp(kA, 5'000, address, port));
+    const auto seen = net.fabric->arrived(0ns);
+    if (!seen || seen->to != peer) return 0U;
+    EXPECT_EQ(udp_sum(seen->packet), 0xffffU);
+    Bytes8 copy(seen->packet.begin(), seen->packet.end());
+    EXPECT_EQ(Packet(copy).source(), 0x0a080001U);
+    return get16(seen->packet, 20);
+  };
+  const unsigned at_b = port_seen_by(1, kB, 4'433);
+  EXPECT_EQ(port_seen_by(1, kB, 4'433), at_b) << "the same flow, the same port";
+  EXPECT_NE(port_seen_by(1, kB, 4'434), at_b);
+  EXPECT_NE(port_seen_by(2, kC, 4'433), at_b);
+
+  net.send(1, udp(kB, 4'433, 0x0a080001, at_b));
+  const auto answer = net.fabric->arrived(0ns);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->to, 0U);
+  EXPECT_EQ(get16(answer->packet, 22), 5'000U);
+  EXPECT_EQ(ip_sum(answer->packet), 0xffffU);
+  EXPECT_EQ(udp_sum(answer->packet), 0xffffU);
+
+  net.send(2, udp(kC, 4'433, 0x0a080001, at_b));  // another host at b's port
+  net.send(1, udp(kB, 4'435, 0x0a080001, at_b));  // another port of b
+  net.send(1, udp(kB, 4'433, 0x0a080001, 1'000));
+  net.send(1, udp(kB, 4'433, kA, 5'000));  // what it calls itself
+  EXPECT_FALSE(net.arrives(0ns));
+  EXPECT_EQ(net.fabric->counters(0).not_let_in, 3U);
+
+  net.command("rebind a");
+  net.send(1, udp(kB, 4'433, 0x0a080001, at_b));
+  EXPECT_FALSE(net.arrives(0ns)) << "what was open is not";
+  EXPECT_NE(port_seen_by(1, kB, 4'433), at_b);
+
+  net.command("move a 10.9.0.1");
+  net.send(1, udp(kB, 4'433, 0x0a090001, 5'000));
+  EXPECT_TRUE(net.arrives(0ns)) << "no NAT where it is now";
+}
+
+TEST(Nat, TheOldestFlowGoesWhenAllPortsAreInUse) {
+  Nat nat;
+  const Nat::Flow first{17, 5'000, kB, 1};
+  const std::uint16_t port = nat.out(first);
+  EXPECT_EQ(nat.in({17, port, kB, 1}), 5'000);
+  for (Ipv4 peer = 1; nat.out({17, 5'000, kC + peer, 1}) != port; ++peer) ASSERT_LT(peer, 65'536U);
+  EXPECT_FALSE(nat.in({17, port, kB, 1}));
+  EXPECT_NE(nat.out(first), port);
+}
+
+TEST(Fabric, ANodeWithMoreAddressesIsFoundAtEach) {
+  Net net({"node d 10.4.0.1 10.5.0.1"});
+  for (const Ipv4 address : {Ipv4{0x0a040001}, Ipv4{0x0a050001}}) {
+    net.send(0, udp(kA, 1, address, 2));
+    EXPECT_EQ(net.fabric->arrived(0ns)->to, 3U);
+  }
+  net.send(3, udp(0x0a050001, 1, kA, 2));
+  EXPECT_TRUE(net.arrives(0ns));
+}
+
 TEST(Scenario, LinesOfEveryKind) {
   Scenario s;
   for (const char* line :
@@ -196,12 +258,12 @@ TEST(Scenario, LinesOfEveryKind) {
         "link a b delay=25ms jitter=1ms rate=100mbit queue=300kB loss=1% burst=3",
         "way * a rate=none queue_packets=10 dup=0.5 reorder=2% reorder_by=3ms",
         "at 2s move a 10.9.0.1", "at 1s partition a b", "at 1s heal", "at 3s rebind a",
-        "run a prog \"two words\" x", "serve b prog"}) {
+        "at 4s nat a 10.8.0.1", "run a prog \"two words\" x", "serve b prog"}) {
     EXPECT_TRUE(s.add(line)) << line;
   }
   EXPECT_TRUE(s.check());
   EXPECT_EQ(s.time, 1'500ms);
-  ASSERT_EQ(s.timed.size(), 6U);
+  ASSERT_EQ(s.timed.size(), 7U);
   EXPECT_TRUE(std::holds_alternative<Partition>(s.timed[2].command));
   EXPECT_TRUE(std::holds_alternative<Heal>(s.timed[3].command));
   EXPECT_EQ(s.programs[0].arguments, (std::vector<std::string>{"prog", "two words", "x"}));
@@ -209,10 +271,11 @@ TEST(Scenario, LinesOfEveryKind) {
 }
 
 TEST(Scenario, WrongLinesAreNamed) {
-  for (const char* line : {"nod a 10.1.0.1", "node a 10.1.0", "node host 10.1.0.1", "time 5",
-                           "seed x", "mtu 20", "link a b", "link a b delay=5", "way a b loss=101%",
-                           "way a b speed=1", "at x heal", "partition a", "partition a b for",
-                           "move a", "rebind a b", "run a", "way a b delay=-1ms"}) {
+  for (const char* line :
+       {"nod a 10.1.0.1", "node a 10.1.0", "node host 10.1.0.1", "time 5", "seed x", "mtu 20",
+        "link a b", "link a b delay=5", "way a b loss=101%", "way a b speed=1", "at x heal",
+        "partition a", "partition a b for", "move a", "rebind a b", "nat a", "node c 10.4.0.1 x",
+        "run a", "way a b delay=-1ms"}) {
     Scenario s;
     const Status status = s.add(line);
     ASSERT_FALSE(status) << line;

@@ -59,27 +59,42 @@ Ipv4 Packet::read(std::size_t at) const {
   return Ipv4{word(bytes_, at)} << 16 | word(bytes_, at + 2);
 }
 
-void Packet::rewrite(std::size_t at, std::size_t port_at, Ipv4 address, std::int32_t shift) {
-  const std::uint8_t protocol = bytes_[9];
+std::size_t Packet::sum_at() const {
+  return header_ + (protocol() == IPPROTO_UDP ? std::size_t{6} : std::size_t{16});
+}
+
+std::optional<std::pair<std::uint16_t, std::uint16_t>> Packet::ports() const {
   const bool first = (word(bytes_, 6) & 0x1fff) == 0;  // of the fragments: the one with the ports
-  const std::size_t sum_at = header_ + (protocol == IPPROTO_UDP ? std::size_t{6} : std::size_t{16});
-  const bool ports =
-      first && (protocol == IPPROTO_UDP || protocol == IPPROTO_TCP) && bytes_.size() >= sum_at + 2;
-  const bool summed = ports && (protocol == IPPROTO_TCP || word(bytes_, sum_at) != 0);
+  const bool has = protocol() == IPPROTO_UDP || protocol() == IPPROTO_TCP;
+  if (!first || !has || bytes_.size() < sum_at() + 2) return std::nullopt;
+  return std::pair(word(bytes_, header_), word(bytes_, header_ + 2));
+}
+
+void Packet::rewrite_source(Ipv4 address, std::int32_t shift) {
+  const auto own = ports();
+  rewrite(12, 0, address, own ? std::optional(shifted(own->first, shift)) : std::nullopt);
+}
+
+void Packet::rewrite_destination(Ipv4 address, std::int32_t shift) {
+  const auto own = ports();
+  rewrite(16, 2, address, own ? std::optional(shifted(own->second, shift)) : std::nullopt);
+}
+
+void Packet::rewrite(std::size_t at, std::size_t port_at, Ipv4 address,
+                     std::optional<std::uint16_t> port) {
+  const std::size_t sum_at = this->sum_at();
+  const bool summed = port && (protocol() == IPPROTO_TCP || word(bytes_, sum_at) != 0);
   const auto change = [&](std::size_t where, std::uint16_t value, bool in_ip) {
     const std::uint16_t before = word(bytes_, where);
     put(bytes_, where, value);
     if (in_ip) put(bytes_, kIpChecksum, updated(word(bytes_, kIpChecksum), before, value));
     if (!summed) return;
     const std::uint16_t sum = updated(word(bytes_, sum_at), before, value);
-    put(bytes_, sum_at, sum == 0 && protocol == IPPROTO_UDP ? std::uint16_t{0xffff} : sum);
+    put(bytes_, sum_at, sum == 0 && protocol() == IPPROTO_UDP ? std::uint16_t{0xffff} : sum);
   };
   change(at, static_cast<std::uint16_t>(address >> 16), true);
   change(at + 2, static_cast<std::uint16_t>(address & 0xffff), true);
-  if (ports) {
-    const std::size_t where = header_ + port_at;
-    change(where, shifted(word(bytes_, where), shift), false);
-  }
+  if (port) change(header_ + port_at, *port, false);
 }
 
 }  // namespace qudag::emulator

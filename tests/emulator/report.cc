@@ -53,6 +53,7 @@ std::string Run::report() const {
                      {"received", c.received},
                      {"no_route", c.no_route},
                      {"not_ipv4", c.not_ipv4},
+                     {"not_let_in", c.not_let_in},
                      {"dropped_by_device", spaces_[a].dropped_by_device()}});
     for (std::size_t b = 0; b < fabric_.size(); ++b) {
       const WayCounters& way = fabric_.way(a, b).counters();

@@ -30,6 +30,9 @@ Result<std::unique_ptr<Run>> Run::create(const Scenario& scenario, const RunOpti
   for (const NodeSpec& node : scenario.nodes) {
     auto space = Space::create(node.address, scenario.mtu);
     if (!space) return std::unexpected(space.error());
+    for (const Ipv4 more : node.more) {
+      if (auto ok = space->also(more); !ok) return std::unexpected(ok.error());
+    }
     run->spaces_.push_back(std::move(*space));
   }
   sigset_t signals;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <span>
 
 namespace qudag::emulator {
@@ -99,6 +100,7 @@ Result<Command> command_of(View words, std::string_view line) {
   if (verb == "heal" && words.size() == 1) return Heal{};
   const auto address = words.size() == 3 ? parse_ipv4(words[2]) : std::nullopt;
   if (verb == "move" && address) return Move{words[1], *address};
+  if (verb == "nat" && address) return BehindNat{words[1], *address};
   if (verb == "rebind" && (address || words.size() == 2)) return Rebind{words[1], address};
   return wrong("no such command, or its words are wrong,", line);
 }
@@ -153,10 +155,15 @@ Status Scenario::add(std::string_view line) {
     time = *value;
     return {};
   }
-  if (verb == "node" && words.size() == 3) {
-    const auto address = parse_ipv4(words[2]);
-    if (!address || words[1] == kHost || words[1] == "*") return wrong("name or address", line);
-    nodes.push_back({words[1], *address});
+  if (verb == "node" && words.size() >= 3) {
+    std::vector<Ipv4> addresses;
+    for (const std::string& word : View(words).subspan(2)) {
+      if (const auto address = parse_ipv4(word)) addresses.push_back(*address);
+    }
+    if (addresses.size() != words.size() - 2 || words[1] == kHost || words[1] == "*") {
+      return wrong("name or address", line);
+    }
+    nodes.push_back({words[1], addresses[0], {addresses.begin() + 1, addresses.end()}});
     return {};
   }
   if ((verb == "run" || verb == "serve") && words.size() >= 3) {
@@ -175,12 +182,12 @@ Status Scenario::add(std::string_view line) {
 
 Status Scenario::check() const {
   if (nodes.empty() || nodes.size() > kNodesMax) return fail(Errc::malformed, "1 to 64 nodes");
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      if (nodes[i].name == nodes[j].name || nodes[i].address == nodes[j].address) {
-        return fail(Errc::malformed, "twice: " + nodes[i].name);
-      }
-    }
+  std::set<std::string> names;
+  std::set<Ipv4> addresses;
+  for (const NodeSpec& node : nodes) {
+    bool once = names.insert(node.name).second && addresses.insert(node.address).second;
+    for (const Ipv4 more : node.more) once = addresses.insert(more).second && once;
+    if (!once) return fail(Errc::malformed, "twice: " + node.name);
   }
   for (const Program& program : programs) {
     const bool known = program.node == kHost ||

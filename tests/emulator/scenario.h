@@ -3,7 +3,7 @@
 //   seed 7                          chance of the whole run
 //   time 30s                        the end of the run, whatever happens
 //   mtu 1500
-//   node a 10.1.0.1                 a namespace with one TUN device
+//   node a 10.1.0.1 [10.2.0.1]..    a namespace with one TUN device, which may have more addresses
 //   link a b delay=25ms rate=100mbit queue=300kB     both ways; * means every node
 //   way a b loss=1% burst=3         one way
 //   run a PROGRAM ARGUMENTS         the run ends when all of these have ended
@@ -13,6 +13,8 @@
 //     heal                          nor is anything cut
 //     move a 10.9.0.1               a's address is another now; a can see that
 //     rebind a [10.9.0.2]           the same for all others, by a NAT; a cannot see it
+//     nat a 203.0.113.1             a is behind a symmetric NAT (nat.h) that has this address;
+//                                   `rebind` makes it forget what was open, `move` leaves it
 // `#` begins a comment; double quotes keep spaces together.
 #pragma once
 
@@ -52,7 +54,11 @@ struct Rebind {
   std::string node;
   std::optional<Ipv4> address;  // none: the port alone
 };
-using Command = std::variant<SetWays, Partition, Heal, Move, Rebind>;
+struct BehindNat {
+  std::string node;
+  Ipv4 address = 0;
+};
+using Command = std::variant<SetWays, Partition, Heal, Move, Rebind, BehindNat>;
 
 struct Timed {
   Nanos at;
@@ -68,6 +74,7 @@ struct Program {
 struct NodeSpec {
   std::string name;
   Ipv4 address = 0;
+  std::vector<Ipv4> more;
 };
 
 struct Scenario {

@@ -150,6 +150,8 @@ Result<Space> Space::create(Ipv4 address, std::size_t mtu) {
   return out;
 }
 
+Status Space::also(Ipv4 address) { return change_address(netlink_.get(), true, index_, address); }
+
 Status Space::move(Ipv4 address) {
   if (address == address_) return {};
   if (auto ok = change_address(netlink_.get(), true, index_, address); !ok) return ok;

@@ -38,6 +38,8 @@ class Space {
  public:
   /// permission_denied where namespaces or TUN devices are not allowed.
   static Result<Space> create(Ipv4 address, std::size_t mtu);
+  /// One more address, which stays.
+  Status also(Ipv4 address);
 
   /// The node's own address becomes another: the new one comes before the old one goes.
   Status move(Ipv4 address);

@@ -27,12 +27,29 @@ struct RelayView {
   std::uint64_t cells_backward = 0;
 };
 
+/// A receiver without an address (demo/receiver.h).
+struct ReceiverResult {
+  double invited_seconds = 0;  ///< from the start of its node to the contact at the caller
+  LoadResult messages;
+  FileResult file;
+  std::uint64_t stored = 0;  ///< letters, while it was away
+  std::string letter_error;  ///< of one that was not stored
+  double store_seconds = 0;  ///< from the first letter to the last outcome
+  std::uint64_t letters_received = 0;
+  std::uint64_t letters_wrong = 0;  ///< changed, or seen twice
+  double fetch_seconds = 0;         ///< from the start of its node to the last letter
+  bool stopped_in_order = false;
+
+  bool ok(const DemoArgs& args) const;
+};
+
 struct DemoResult {
   DemoArgs args;
   FileResult file;
   LoadResult messages;
   LoadResult unloaded;  ///< one message at a time
   LoadResult isolated;  ///< the same, each on a circuit of its own
+  std::optional<ReceiverResult> receiver;
   std::uint64_t circuit_builds = 0;
   double circuit_build_ms = 0;  ///< median over the source's circuits
   std::vector<RelayView> relays;

@@ -1,7 +1,10 @@
 // 1 start the network, 2 wait for netmaps, 3 messages one at a time (this builds the first
 // circuit), 4 many messages in a window, 5 the file, 6 ask every node what it saw, 7 some messages
-// on circuits of their own, for the time of a build, 8 stop, 9 report.
-#include "demo.h"
+// on circuits of their own, for the time of a build, 8 a receiver without an address, 9 stop, 10
+// report.
+#include "demo/demo.h"
+
+#include "demo/receiver.h"
 
 #include "common/interrupt.h"
 
@@ -26,6 +29,11 @@ constexpr std::chrono::seconds kNetmapPatience{60};
 constexpr std::chrono::seconds kFilePatience{180};
 constexpr std::uint64_t kUnloadedMessages = 100;
 constexpr std::uint64_t kBuilds = 20;
+
+/// Where nodes listen.
+std::vector<std::string> hosts_of(const DemoArgs& args) {
+  return args.at.empty() ? std::vector<std::string>{"127.0.0.1"} : args.at;
+}
 
 Status make_file(const std::filesystem::path& path, std::uint64_t bytes) {
   std::ofstream out(path, std::ios::binary);
@@ -71,7 +79,6 @@ void say(const DemoArgs& args, std::string_view line) {
   if (!args.net.json) fmt::print(stderr, "{}\n", line);
 }
 
-/// Steps 3 to 7.
 /// Of the last minutes, as GET /v1/status has it.
 Result<double> median_build_ms(const std::filesystem::path& socket) {
   const auto page = api::Client(socket).get("/v1/status");
@@ -79,10 +86,27 @@ Result<double> median_build_ms(const std::filesystem::path& socket) {
   return boost::json::parse(*page).at("circuit_build").at("p50_us").to_number<double>() / 1e3;
 }
 
+/// Not the first node, which is everybody's bootstrap.
+const Network::Member& source_of(const Network& network) {
+  return network.members()[network.members().size() > 2 ? 1 : 0];
+}
+
+/// Step 8.
+Status measure_receiver(const Network& network, DemoResult& result, Interrupt& interrupt) {
+  const DemoArgs& args = result.args;
+  say(args, fmt::format("the same to a receiver without an address{}, over a keeper",
+                        args.receiver_net.empty() ? "" : ", behind a NAT"));
+  auto receiver =
+      demo_receiver(network, source_of(network), args, network.directory() / "file.bin", interrupt);
+  if (!receiver) return std::unexpected(receiver.error());
+  result.receiver = std::move(*receiver);
+  return {};
+}
+
+/// Steps 3 to 7.
 Status measure(const Network& network, DemoResult& result, Interrupt& interrupt) {
   const DemoArgs& args = result.args;
-  // Not the first node, which is everybody's bootstrap.
-  const Network::Member& from = network.members()[network.members().size() > 2 ? 1 : 0];
+  const Network::Member& from = source_of(network);
   const Network::Member& to = network.members().back();
   const auto stop = [&] { return interrupt.raised(); };
   LoadSpec spec{
@@ -135,7 +159,14 @@ Status measure(const Network& network, DemoResult& result, Interrupt& interrupt)
 
 bool DemoResult::ok() const {
   return file.sha256_match && messages.perfect() && messages.sent == args.messages &&
-         unloaded.perfect() && isolated.perfect() && stopped_in_order;
+         unloaded.perfect() && isolated.perfect() && stopped_in_order &&
+         (!receiver || receiver->ok(args));
+}
+
+bool ReceiverResult::ok(const DemoArgs& args) const {
+  return messages.perfect() && messages.sent == args.messages && file.sha256_match &&
+         stored == kLetters && letters_received == kLetters && letters_wrong == 0 &&
+         stopped_in_order;
 }
 
 Result<FileResult> send_file(const Network& network, const Network::Member& from,
@@ -232,13 +263,19 @@ Exit testnet_demo(const DemoArgs& args) {
       static_cast<std::size_t>(std::min<std::uint64_t>(args.window, args.messages));
   {
     say(args, fmt::format("{} nodes are starting", args.net.nodes));
-    auto network = Network::start({.nodes = args.net.nodes, .shards = args.net.shards}, interrupt);
+    auto network = Network::start(
+        {.nodes = args.net.nodes, .shards = args.net.shards, .hosts = hosts_of(args)}, interrupt);
     if (!network) return report(network.error(), args.net.json);
     if (Status ready = (*network)->wait_for_netmaps(kNetmapPatience, interrupt); !ready) {
       return report(ready.error(), args.net.json);
     }
     if (Status measured = measure(**network, result, interrupt); !measured) {
       return report(measured.error(), args.net.json);
+    }
+    if (args.net.nodes >= kReceiverNodesMin) {
+      if (Status called = measure_receiver(**network, result, interrupt); !called) {
+        return report(called.error(), args.net.json);
+      }
     }
     result.stopped_in_order = (*network)->stop();
   }
