@@ -45,6 +45,8 @@ find_package(benchmark REQUIRED)
 find_package(SQLite3 3.40 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(QRENCODE REQUIRED IMPORTED_TARGET GLOBAL libqrencode)
+# Its flags (_DEFAULT_SOURCE) are for C: with them no precompiled header fits.
+pkg_check_modules(NCURSES REQUIRED ncursesw)
 
 # Our asio: no deprecated names, no exceptions hidden in headers of other modules.
 add_library(qudag_asio INTERFACE)

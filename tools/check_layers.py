@@ -107,6 +107,7 @@ THIRD_PARTY = {
     "CLI/": {"apps", "bench"},
     "sqlite3.h": {"store"},
     "qrencode.h": {"apps"},
+    "curses.h": {"apps"},
     "fmt/": None,  # None: everybody
     "spdlog/": None,
 }

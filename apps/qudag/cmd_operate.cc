@@ -1,6 +1,6 @@
 // What an operator asks of a node that runs: reload, drain, nodes.
 #include "commands.h"
-#include "human.h"
+#include "common/human.h"
 
 #include "api/client/client.h"
 

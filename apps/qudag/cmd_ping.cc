@@ -1,7 +1,7 @@
 // qudag ping: asks a node for a service that it does not have; its answer says that it is there.
 // qudag doctor: looks at a node's own state, then pings a relay and tells where the time went.
 #include "commands.h"
-#include "human.h"
+#include "common/human.h"
 
 #include "api/client/client.h"
 #include "crypto/random.h"

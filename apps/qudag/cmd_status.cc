@@ -1,6 +1,6 @@
 // qudag status: the pages of the local API, as they are with --json, else as short tables.
 #include "commands.h"
-#include "human.h"
+#include "common/human.h"
 
 #include "api/client/client.h"
 

@@ -118,6 +118,13 @@ struct StatusArgs {
 };
 Exit status(const StatusArgs& args);
 
+struct TopArgs {
+  SocketArgs socket;
+  std::chrono::milliseconds interval{1'000};  ///< between two readings
+  bool once = false;
+};
+Exit top(const TopArgs& args);
+
 /// What asks a node for one thing.
 struct AskArgs {
   SocketArgs socket;

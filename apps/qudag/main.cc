@@ -332,6 +332,19 @@ void add_status(Program& program) {
   sub->callback([&program, args] { program.chosen = [args] { return status(*args); }; });
 }
 
+void add_top(Program& program) {
+  auto args = std::make_shared<TopArgs>();
+  CLI::App* sub = program.app.add_subcommand("top", "Watch what a node does, in a terminal");
+  Arguments::add_flag(*sub, "--once", args->once,
+                      "Print it once, for the terminal's width or $COLUMNS");
+  program.arguments
+      .add(*sub, "--interval", time(args->interval, std::chrono::minutes(1)),
+           "Time between two readings, to 1m")
+      ->default_str("1s");
+  add_socket(program, *sub, args->socket);
+  sub->callback([&program, args] { program.chosen = [args] { return top(*args); }; });
+}
+
 void add_operating(Program& program) {
   const auto ask = [&program](const char* name, const char* help, Exit (*run)(const AskArgs&)) {
     auto args = std::make_shared<AskArgs>();
@@ -467,6 +480,7 @@ int run(int argc, char** argv) {
   add_forward(program);
   add_expose(program);
   add_status(program);
+  add_top(program);
   add_operating(program);
   add_files(program);
   add_testnet(program);

@@ -2,6 +2,7 @@
 
 #include "api/socket/listen.h"
 #include "config/api_options.h"
+#include "telemetry/reader.h"
 
 #include <fmt/format.h>
 #include <boost/asio/as_tuple.hpp>
@@ -195,15 +196,8 @@ Result<double> Client::metric(std::string_view name, std::string_view label,
 
 double metric_in(std::string_view page, std::string_view name, std::string_view label) {
   double sum = 0;
-  while (!page.empty()) {
-    const std::string_view line = page.substr(0, page.find('\n'));
-    page.remove_prefix(std::min(page.size(), line.size() + 1));
-    if (!line.starts_with(name)) continue;
-    const std::string_view after = line.substr(name.size());
-    const std::size_t space = after.rfind(' ');
-    if (space == std::string_view::npos || (after[0] != ' ' && after[0] != '{')) continue;
-    if (after.substr(0, space).find(label) == std::string_view::npos) continue;
-    sum += std::strtod(std::string(after.substr(space + 1)).c_str(), nullptr);
+  while (const std::optional<telemetry::Row> row = telemetry::next_row(page)) {
+    if (row->name == name && row->labels.contains(label)) sum += row->value;
   }
   return sum;
 }

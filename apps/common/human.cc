@@ -1,4 +1,4 @@
-#include "human.h"
+#include "common/human.h"
 
 #include "node/process/notices.h"
 
