@@ -109,7 +109,6 @@ THIRD_PARTY = {
     "qrencode.h": {"apps"},
     "curses.h": {"apps"},
     "fmt/": None,  # None: everybody
-    "spdlog/": None,
 }
 
 # Public headers that are not for every module: the node's own interface is above the rest.

@@ -21,8 +21,7 @@ FILES = {"qudag": "apps/qudag/qudag", "libqudag1": "lib/libqudag.so"}
 # Debian packages of which templates and inline functions are in the file: licence, and whether the
 # program alone has them.
 HEADERS = {"libboost1.81-dev": ("BSL-1.0", False), "libcli11-dev": ("BSD-3-Clause", True),
-           "libtomlplusplus-dev": ("MIT", False), "libfmt-dev": ("MIT", False),
-           "libspdlog-dev": ("MIT", False)}
+           "libtomlplusplus-dev": ("MIT", False), "libfmt-dev": ("MIT", False)}
 STATIC = {"openssl": "Apache-2.0", "ngtcp2": "MIT"}
 
 
