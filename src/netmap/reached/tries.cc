@@ -40,6 +40,7 @@ void Tries::put(const NodeId& id, NodeLink source, TimePoint due, unsigned faile
   forget(id);
   waiting_[id] = {.source = source, .due = due, .failed = failed};
   sources_[source].due.emplace(due, id);
+  if (next_) next_ = std::min(*next_, due);
 }
 
 void Tries::newcomer(const NodeId& id, NodeLink source, bool soon, std::size_t relays, Now now) {
@@ -77,6 +78,7 @@ void Tries::forget(const NodeId& id) {
   if (at == waiting_.end()) return;
   const auto source = sources_.find(at->second.source);
   source->second.due.erase({at->second.due, id});
+  if (next_ == at->second.due) next_.reset();
   // One that is empty keeps its rate until its link is gone.
   waiting_.erase(at);
 }
@@ -97,11 +99,13 @@ void Tries::keep_if(const std::function<bool(const NodeId&)>& is_held) {
     std::erase_if(source.due, [&](const auto& one) { return !is_held(one.second); });
   }
   std::erase_if(waiting_, [&](const auto& one) { return !is_held(one.first); });
+  next_.reset();
 }
 
 std::optional<Tries::Try> Tries::next(
     const std::function<std::optional<std::uint64_t>(const NodeId&, unsigned)>& network_of,
     Now now) {
+  if (next_deadline() > now.mono) return std::nullopt;
   for (std::size_t looked = 0; looked <= sources_.size(); ++looked) {
     auto at = sources_.find(kSeen);
     if (looked > 0 || at == sources_.end()) {
@@ -152,10 +156,12 @@ void Tries::put_off(const NodeId& id, Duration wait, Now now) {
 }
 
 TimePoint Tries::next_deadline() const {
+  if (next_) return *next_;
   TimePoint next = kNever;
   for (const auto& [key, source] : sources_) {
     if (!source.due.empty()) next = std::min(next, source.due.begin()->first);
   }
+  next_ = next;
   return next;
 }
 

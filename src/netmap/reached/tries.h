@@ -94,6 +94,7 @@ class Tries {
   std::map<NodeLink, Source> sources_;
   std::map<std::uint64_t, Rate> networks_;
   NodeLink last_served_;
+  mutable std::optional<TimePoint> next_;  // known until the first one goes
   Rate all_{kAtOnce, {}};
 };
 
