@@ -5,12 +5,16 @@
 #include "qr.h"
 #include "query.h"
 
+#include "base/posix.h"
+#include "store/file.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 #include <boost/json.hpp>
 
 #include <chrono>
 #include <optional>
+#include <span>
 #include <thread>
 
 namespace qudag::app {
@@ -62,6 +66,21 @@ Result<json::value> wait_for_invitation(const api::Client& client, const InviteA
   }
 }
 
+/// An invitation or an id from standard input, white space around it left out.
+Result<std::string> read_text() {
+  constexpr std::size_t kMost = 4'096;
+  std::string out(kMost, 0);
+  const ssize_t got = store::read_all(STDIN_FILENO, std::as_writable_bytes(std::span(out)));
+  if (got < 0) return system_failure("standard input");
+  out.resize(static_cast<std::size_t>(got));
+  std::erase_if(out, [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; });
+  if (NodeId::parse(out)) return out;
+  const auto invitation = Invitation::parse(out);
+  if (!invitation)
+    return fail(Errc::invalid_argument, "standard input: " + invitation.error().detail);
+  return out;
+}
+
 }  // namespace
 
 Result<Invitation> invitation(const api::Client& client, const InviteArgs& args) {
@@ -92,9 +111,11 @@ Exit invite(const InviteArgs& args) {
 }
 
 Exit contact_add(const ContactArgs& args) {
-  const Status done = client_of(args.socket)
-                          .change("POST", fmt::format("/v1/contacts?name={}&text={}", args.name,
-                                                      escaped(args.text)));
+  const Result<std::string> text = args.text == "-" ? read_text() : Result<std::string>(args.text);
+  if (!text) return report(text.error(), args.json);
+  const Status done =
+      client_of(args.socket)
+          .change("POST", fmt::format("/v1/contacts?name={}&text={}", args.name, escaped(*text)));
   return done ? Exit::ok : report(done.error(), args.json);
 }
 

@@ -77,7 +77,7 @@ Exit invite(const InviteArgs& args);
 struct ContactArgs {
   SocketArgs socket;
   std::string name;
-  std::string text;  ///< an invitation or an id
+  std::string text;  ///< an invitation or an id; "-": standard input
   bool json = false;
 };
 Exit contact_add(const ContactArgs& args);

@@ -252,9 +252,10 @@ Value contact_name(std::string& out, std::string what) {
 
 /// What is wrong with an invitation is said here already, whether there is a node or not.
 Value contact_text(std::string& out) {
-  const std::string takes = "an invitation that begins with qudag1:, or a 52-character id";
+  const std::string takes = "an invitation that begins with qudag1:, or a 52-character id, or -";
   return {"TEXT", takes, [takes, &out](const std::string& text) -> std::string {
             out = text;
+            if (text == "-") return {};
             if (NodeId::parse(text)) return {};
             const auto invitation = Invitation::parse(text);
             if (invitation) return {};
@@ -297,7 +298,9 @@ void add_contact(Program& program) {
     CLI::App* add = sub->add_subcommand("add", "Give an invitation, or the id of a node, a name");
     program.arguments.add(*add, "name", contact_name(args->name, name), "Your name for it")
         ->required();
-    program.arguments.add(*add, "text", contact_text(args->text), "The invitation or id")
+    program.arguments
+        .add(*add, "text", contact_text(args->text),
+             "The invitation or id; -: read it, since others of this machine see arguments")
         ->required();
     add_json(*add, args->json);
     add_socket(program, *add, args->socket);

@@ -86,7 +86,7 @@ void Ports::erase(Line& line) {
 // ---- of receivers here --------------------------------------------------------------------------
 
 circuit::CircuitId Ports::open(TunnelHost& host, const NodeId& receiver, circuit::CircuitId standby,
-                               Priority priority, Tunnel keys) {
+                               Priority priority, Tunnel keys, std::vector<LetterKey> hailed) {
   auto line = std::make_unique<Line>();
   const circuit::CircuitId tunnel = line->tunnel = next_id();
   line->circuit = standby;
@@ -94,6 +94,7 @@ circuit::CircuitId Ports::open(TunnelHost& host, const NodeId& receiver, circuit
   line->receiver = receiver;
   line->keys.emplace(std::move(keys));
   line->host = &host;
+  line->hailed = std::move(hailed);
   lines_.emplace(tunnel.value, std::move(line));
   return tunnel;
 }
@@ -420,6 +421,7 @@ void Ports::send(circuit::CircuitId circuit, memory::Block payload, Now now) {
   Line* line = find(circuit);
   if (line != nullptr && line->letters != nullptr) return read_answers(*line, payload.bytes());
   if (line == nullptr || !line->keys) return;
+  if (!line->hailed.empty()) note_taken(*line, payload.bytes());
   payload.prepend(kTunnelHeaderBytes);
   line->keys->seal(payload.bytes());
   plain_.send(line->circuit, std::move(payload), now);

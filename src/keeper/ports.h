@@ -19,16 +19,25 @@
 #include "message/port.h"
 #include "wire/message_frames.h"
 
+#include <array>
 #include <memory>
 #include <optional>
+#include <span>
 #include <unordered_map>
+#include <vector>
 
 namespace qudag::keeper {
+
+/// What a message of a letter is known by, as long as the letter may come: nobody else can guess
+/// it.
+using LetterKey = std::array<std::byte, 16>;
 
 /// Who has the standbys of a tunnel that came to this node.
 class TunnelHost {
  public:
   virtual ~TunnelHost() = default;
+  /// These of its hail were taken.
+  virtual void taken(std::span<const LetterKey> keys) = 0;
   /// Messages want no more of it.
   virtual void leave(circuit::CircuitId standby, Now now) = 0;
 };
@@ -59,9 +68,10 @@ class Ports final : public message::Port, private Owner {
   static bool is_tunnel(circuit::CircuitId id) { return (id.value & kTunnelBit) != 0; }
 
   // Of a receiver.
-  /// A tunnel over that standby, and then its first frames.
+  /// A tunnel over that standby, and then its first frames. `hailed`: of the messages that are in
+  /// its hail, by ref, if its keeper may keep that as a letter too.
   circuit::CircuitId open(TunnelHost& host, const NodeId& receiver, circuit::CircuitId standby,
-                          Priority priority, Tunnel keys);
+                          Priority priority, Tunnel keys, std::vector<LetterKey> hailed = {});
   void begin(circuit::CircuitId tunnel, Bytes frames, Now now);
   /// A payload of it; false: it is not the next one of the caller, and the tunnel is over.
   [[nodiscard]] bool take(circuit::CircuitId tunnel, memory::Block payload, std::size_t& work,
@@ -121,8 +131,9 @@ class Ports final : public message::Port, private Owner {
     circuit::CircuitId circuit;
     Priority priority = Priority::normal;
     NodeId receiver;
-    std::optional<Tunnel> keys;  // once it is joined
-    TunnelHost* host = nullptr;  // of a receiver of ours; else it is a call
+    std::optional<Tunnel> keys;     // once it is joined
+    TunnelHost* host = nullptr;     // of a receiver of ours; else it is a call
+    std::vector<LetterKey> hailed;  // of such a one: what its hail brought
     // Of a call.
     CallState state = CallState::building;
     NodeId keeper;
@@ -162,6 +173,7 @@ class Ports final : public message::Port, private Owner {
   bool note_kept(Line& line, wire::NoReason reason, Now now);
   void end_kept(Line& line, KeptEnd end, Now now);
   void read_answers(Line& line, Bytes payload);
+  void note_taken(const Line& line, Bytes payload);
   void answer_letter(Line& line, wire::AckStatus status);
   void tell_letter_answers(Now now);
   void close(circuit::CircuitId circuit, How how, Now now);

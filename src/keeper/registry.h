@@ -14,8 +14,8 @@
 #include "base/time.h"
 #include "circuit/circuits.h"
 #include "keeper/bounds.h"
-#include "memory/budget.h"
 #include "keeper/letters/letter_room.h"
+#include "memory/budget.h"
 #include "sync/token_bucket.h"
 #include "wire/keeper_frames.h"
 

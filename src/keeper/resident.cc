@@ -91,7 +91,7 @@ void Resident::on_time(Now now) {
   if (now.mono < look_at_) return;
   look_at_ = now.mono + kLookEvery;
   rotate_keys(now);
-  if (changed_ && !saving_) renew_card(now);
+  if (changed_ && !saving_ && now.mono >= save_again_) renew_card(now);
   if (now.mono - peak_at_ >= kPeakTime) {
     peak_before_ = std::exchange(peak_, tunnels_);
     peak_at_ = now.mono;
@@ -152,6 +152,7 @@ Resident::Post& Resident::add_post(const NodeId& keeper, std::uint32_t number, N
   post.inbox = inbox_id(post.keeper, post.owner);
   post.away_since = now.mono;
   post.hails = sync::TokenBucket(kHailsPerSecond, kHailsBurst, now.mono);
+  post.letters.bad = sync::TokenBucket(kHailsPerSecond, kHailsBurst, now.mono);
   return post;
 }
 
@@ -524,6 +525,7 @@ bool Resident::on_offer(circuit::CircuitId circuit, const wire::OfferFrame& fram
   }
   if (hailed->fields().kind == HailKind::letter) return decline(circuit, standby, now);
   const Bytes frames = hailed->frames();
+  const HailKind kind = hailed->fields().kind;
   Answer answer;
   // One that its keeper has, so that the caller finds it.
   const bool newer = post.has_card && hailed->fields().card_published < told_.published;
@@ -532,12 +534,19 @@ bool Resident::on_offer(circuit::CircuitId circuit, const wire::OfferFrame& fram
   if (!keys_of) return decline(circuit, standby, now);
   static_cast<void>(step(standby.state, StandbyEvent::offer));
   const Priority priority = standby.priority;
+  std::vector<LetterKey> kept;  // of what the keeper may bring again
+  if (kind == HailKind::either) {
+    for (const LetterMessage& one :
+         split_letter(setup_.id, frames).value_or(std::vector<LetterMessage>())) {
+      kept.push_back(one.key);
+    }
+  }
   ++stats_.taken;
   ++tunnels_;
   peak_ = std::max(peak_, tunnels_);
   if (!tell(circuit, priority, wire::AcceptFrame{answer}, now)) return false;
   const circuit::CircuitId tunnel =
-      parts_.ports.open(*this, setup_.id, circuit, priority, std::move(*keys_of));
+      parts_.ports.open(*this, setup_.id, circuit, priority, std::move(*keys_of), std::move(kept));
   find(circuit).standby->tunnel = tunnel;
   parts_.ports.begin(tunnel, frames, now);  // messages may leave it at once
   return bool(find(circuit));

@@ -56,10 +56,12 @@ class Resident final : private Owner, private TunnelHost {
     CardHandler on_card;
     /// Signs its cards; null: they are given by hand alone. Owners: this, who opened it.
     std::shared_ptr<const crypto::Identity> identity{};
-    /// Of an earlier life, and where this one is kept: calls `done` on this shard when it is on the
-    /// disk, or cannot be; false: not now, ask again. Null: nothing is kept.
+    /// Of an earlier life, and where this one is kept: calls `done` on this shard, with true when
+    /// it is on the disk, or false when it cannot be; false: not now, ask again. Null: nothing is
+    /// kept.
     std::optional<KeptReceiver> kept{};
-    std::function<bool(std::vector<std::byte> body, std::function<void(Now)> done)> save{};
+    std::function<bool(std::vector<std::byte> body, std::function<void(bool saved, Now)> done)>
+        save{};
   };
   struct Parts {
     Ends& ends;
@@ -92,6 +94,18 @@ class Resident final : private Owner, private TunnelHost {
     unsigned pings = 0;            // that have no answer
     bool worn = false;             // its first link goes, or it is old: it does not wait again
   };
+  /// The letters of one keeper (letters/letter_resident.cc).
+  struct Letters {
+    std::optional<wire::LetterFrame> head;  // of one that comes in pieces
+    std::vector<std::byte> sealed;
+    std::uint64_t may_come = 0;                  // bytes that were asked for and have not come
+    std::map<std::uint64_t, std::uint32_t> out;  // with the application: sizes, by number
+    std::uint64_t out_bytes = 0;
+    std::uint64_t passed = 0;         // bytes not taken, and gone on behind, in this round
+    std::uint64_t owed = 0;           // bytes that are asked for when the round is over
+    TimePoint round_at = kNever;      // then it is over
+    sync::TokenBucket bad{0, 0, {}};  // such as do not open
+  };
   /// What is at one keeper.
   struct Post {
     NodeId keeper;
@@ -116,12 +130,8 @@ class Resident final : private Owner, private TunnelHost {
     bool has_card = false;                      // the keeper keeps what was put there last
     TimePoint put_at{};                         // the next time
     std::map<std::uint64_t, Standby> standbys;  // by circuit
-    struct {
-      std::optional<wire::LetterFrame> head;
-      std::vector<std::byte> sealed;
-    } letter;                       // that comes in pieces
-    TimePoint letters_at = kNever;  // it has stopped: then letters are asked for again
-    UnixSeconds left_until = 0;     // another took its place: until then letters may be there
+    Letters letters;
+    UnixSeconds left_until = 0;  // another took its place: until then letters may be there
     bool left() const { return left_until != 0; }
   };
 
@@ -136,6 +146,7 @@ class Resident final : private Owner, private TunnelHost {
   void on_draining(circuit::CircuitId circuit, bool stops, Now now) override;
   void on_ended(circuit::CircuitId circuit, const Error& why, Now now) override;
   // TunnelHost
+  void taken(std::span<const LetterKey> keys) override { intake_.note(keys); }
   void leave(circuit::CircuitId standby, Now now) override;
 
   struct Place {
@@ -181,11 +192,13 @@ class Resident final : private Owner, private TunnelHost {
   void end_left(Now now);
   void fetch_letters(Post& post, Now now);
   void fetch_again(Post& post, Now now);
+  bool fetch(Post& post, std::uint64_t bytes, Now now);
+  void pass_over(Post& post, std::uint32_t size, bool wait, Now now);
   bool on_letter(Post& post, const wire::LetterFrame& frame);
   bool on_letter_piece(circuit::CircuitId circuit, const wire::PieceFrame& frame, Now now);
   void read_letter(Post& post, const wire::LetterFrame& head, MutableBytes sealed, Now now);
-  void letter_ended(const NodeId& keeper, std::uint64_t number, std::uint32_t size, bool taken,
-                    Now now);
+  enum class LetterEnding : std::uint8_t { taken, not_taken, bad };
+  void letter_ended(const NodeId& keeper, std::uint64_t number, LetterEnding how, Now now);
   Duration about(Duration time);
 
   Setup setup_;
@@ -212,6 +225,7 @@ class Resident final : private Owner, private TunnelHost {
   Card pending_, told_;  // the newest, which may be on its way to the disk; what callers have
   std::vector<std::byte> signed_;          // the told one; empty: none is, or nobody signs
   bool saving_ = false, changed_ = false;  // meanwhile
+  TimePoint save_again_{};                 // the disk could not be written: not before
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this; saves ask for it
   LetterIntake intake_;
   ResidentStats stats_;

@@ -21,6 +21,9 @@ using namespace std::chrono_literals;
 
 /// A keeper that has no room, or does not answer, is asked again after about so long.
 constexpr Duration kPutAgain = 10min;
+/// A card that cannot be kept is told when the one before is good for no longer than this.
+constexpr std::chrono::hours kUnsavedUntil{6};
+constexpr Duration kSaveAgain = 30s;
 constexpr std::uint64_t kCardLife = std::chrono::seconds(kCardLifeMax).count();
 
 constexpr UnixSeconds seconds_of(std::chrono::hours time) {
@@ -95,9 +98,8 @@ void Resident::retire_posts(Now now) {
   for (Post& post : posts_) {
     const bool over = !post.left() && post.until != 0 && now.unix_seconds >= post.until;
     if (!over) continue;
-    const bool others = std::ranges::any_of(posts_, [&](const Post& one) {
-      return one.listed && !one.left() && !leaves(one, now);
-    });
+    const bool others = std::ranges::any_of(
+        posts_, [&](const Post& one) { return one.listed && !one.left() && !leaves(one, now); });
     if (!others) continue;
     leave_post(post, now);
     return renew_card(now);
@@ -134,13 +136,19 @@ void Resident::renew_card(Now now) {
   if (!same) pending_ = std::move(next);
   if (!setup_.save) return same ? void() : tell_card(now);
   saving_ = true;
-  const bool saves =
-      setup_.save(to_keep().encode(), [this, same, alive = std::weak_ptr(alive_)](Now then) {
-        if (alive.expired() || closed_) return;
-        saving_ = false;
-        if (!same) tell_card(then);
-        if (std::exchange(changed_, false)) renew_card(then);
-      });
+  const auto done = [this, same, alive = std::weak_ptr(alive_)](bool saved, Now then) {
+    if (alive.expired() || closed_) return;
+    saving_ = false;
+    // A disk that is full: callers have a card that is good for long enough, so this one waits.
+    if (!saved && told_.expires > then.unix_seconds + seconds_of(kUnsavedUntil)) {
+      changed_ = true;
+      save_again_ = then.mono + kSaveAgain;
+      return;
+    }
+    if (!same) tell_card(then);
+    if (std::exchange(changed_, false)) renew_card(then);
+  };
+  const bool saves = setup_.save(to_keep().encode(), done);
   if (saves) return;
   saving_ = false;
   changed_ = true;  // looked at each second

@@ -39,8 +39,8 @@ struct ServiceStats {
   std::uint64_t cards_put = 0, cards_given = 0, cards_missing = 0;
   std::uint64_t broke_rules = 0, timed_out = 0, refused_ends = 0;
   // Of letters.
-  std::uint64_t letters_stored = 0, letters_known = 0, letters_sent = 0, letters_taken = 0,
-                refused_room = 0, refused_disk = 0, deposits = 0;
+  std::uint64_t letters_stored = 0, letters_slow = 0, letters_known = 0, letters_sent = 0,
+                letters_taken = 0, refused_room = 0, refused_disk = 0, deposits = 0;
 };
 
 class Service {
@@ -84,6 +84,7 @@ class Service {
     bool reserved = false;  // in LetterRoom, for `size`
     bool arriving = false;  // one of those
     std::size_t size = 0;
+    TimePoint since{};
     std::vector<std::byte> sealed;
   };
   /// What a control circuit is sent of its letters.
@@ -161,6 +162,9 @@ class Service {
   void end_sending(circuit::CircuitId control);
   void letters_on_time(Now now);
   bool reads_too_slowly(circuit::CircuitId control, Now now) const;
+  LetterRoom::Place take_place(Incoming& letter);
+  void make_letter_room(bool incoming, Now now);
+  void end_slowest(bool incoming, Now now);
   void offer(Join&& join, const EndRef& standby, Now now);
   void knock(const EndRef& control, const wire::KnockFrame& frame, Now now);
   void begin_passing(End& end);
@@ -189,6 +193,8 @@ class Service {
   std::unordered_map<std::uint64_t, Outgoing> outgoing_;  // by control circuit
   std::set<std::uint64_t> stalled_;                       // of them: no place to read one into
   TimePoint stalled_at_ = kNever;
+  std::set<std::uint64_t> depositing_;  // callers whose pieces come
+  TimePoint slowest_at_{};              // when one was looked for last
   // What found a mailbox full: at most one for each way of a splice, and one for each circuit of
   // another shard that is to be told something.
   std::vector<std::pair<std::shared_ptr<Splice>, Half>> owed_;

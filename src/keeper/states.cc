@@ -131,10 +131,9 @@ Duration time_in(EndState state) {
 }
 
 std::string_view name_of(EndState state) {
-  constexpr std::string_view kNames[kEndStates] = {"fresh",   "control", "idle",   "offered",
-                                                   "spliced", "parting", "parted", "caller",
-                                                   "waiting", "joined",  "leaving", "depositing",
-                                                   "storing", "turned"};
+  constexpr std::string_view kNames[kEndStates] = {
+      "fresh",  "control", "idle",   "offered", "spliced",    "parting", "parted",
+      "caller", "waiting", "joined", "leaving", "depositing", "storing", "turned"};
   return kNames[at(state)];
 }
 std::string_view name_of(StandbyState state) {

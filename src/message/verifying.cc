@@ -9,7 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A letter may be so old (docs/reference/protocol.md, 14.5).
+/// A letter may be so old (docs/reference/protocol.md, 14.6).
 constexpr UnixSeconds kLetterAge_s = 8 * 24 * 3600;
 /// Whole messages that wait for their signature to be verified: half a second of two workers.
 constexpr std::size_t kToVerifyMax = 4'096;

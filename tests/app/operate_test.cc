@@ -14,6 +14,7 @@ namespace qudag::app::test {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
@@ -180,6 +181,85 @@ TEST(Operate, ANodeIsSavedAndPutBack) {
   EXPECT_EQ(back.exit, 0) << back.err;
   EXPECT_THAT(back.out, StartsWith("restored " + id + ": identity"));
   EXPECT_EQ(run({"id", key}).out, id + "\n");
+}
+
+/// A node with one of each: what a backup may not leave out, and what nobody may slip in.
+class Copies : public ::testing::Test {
+ protected:
+  Copies() {
+    EXPECT_EQ(run({"keygen", key}).exit, 0);
+    std::ofstream(file) << "identity = \"" << key << "\"\nshards = 1\n[api]\nsocket = \""
+                        << directory / "s"
+                        << "\"\n[[receiver]]\nname = \"home\"\n";
+    Process node({"node", "--config", file, "--log.level", "error"});
+    EXPECT_THAT(node.line(), HasSubstr("\"ready\":true"));
+    const std::string socket = directory / "s", id(52, 'a');
+    // Not among the arguments, which others see.
+    EXPECT_EQ(run({"contact", "add", "bob", "-", "--socket", socket}, " " + id + "\n").exit, 0);
+    EXPECT_EQ(run({"contact", "add", "eve", "-", "--socket", socket}, "qudag1:x").exit, 2);
+    node.signal(SIGTERM);
+    EXPECT_EQ(node.wait().exit, 0);
+  }
+  void move_away() const {
+    std::filesystem::remove_all(directory / "away");
+    std::filesystem::create_directory(directory / "away");
+    if (std::filesystem::exists(key)) std::filesystem::rename(key, directory / "away/key");
+    if (std::filesystem::exists(state)) std::filesystem::rename(state, directory / "away/state");
+  }
+  static std::string content(const std::string& path) {
+    std::ifstream in(path);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+
+  Directory directory;
+  const std::string key = directory / "q.key", state = key + ".state", file = directory / "q.toml",
+                    copy = directory / "copy";
+};
+
+TEST_F(Copies, HaveReceiversAndContactsToo) {
+  const Ran saved = run({"backup", file, copy});
+  EXPECT_THAT(saved.out, AllOf(HasSubstr(": identity, "), EndsWith("receiver-home, contacts\n")));
+  move_away();
+  const Ran back = run({"restore", file, copy});
+  EXPECT_EQ(back.exit, 0) << back.err;
+  for (const std::string name : {"receiver-home", "contacts"}) {
+    EXPECT_NE(content(state + "/" + name), "") << name;
+    EXPECT_EQ(content(state + "/" + name), content(directory / "away/state/" + name)) << name;
+    EXPECT_EQ(std::filesystem::status(state + "/" + name).permissions(),
+              std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  }
+}
+
+/// Nothing is put back of one that is damaged, and nothing is written over.
+TEST_F(Copies, AreWholeOrNothing) {
+  ASSERT_EQ(run({"backup", file, copy}).exit, 0);
+  move_away();
+  const std::string good = content(copy + "/receiver-home");
+  for (const std::size_t length : {std::size_t{0}, std::size_t{40}, good.size() - 1}) {
+    std::ofstream(copy + "/receiver-home") << good.substr(0, length);
+    EXPECT_NE(run({"restore", file, copy}).exit, 0) << length;
+    EXPECT_FALSE(std::filesystem::exists(key));
+    EXPECT_FALSE(std::filesystem::exists(state + "/contacts"));
+  }
+  std::filesystem::remove(copy + "/receiver-home");
+  std::filesystem::create_symlink(directory / "away/key", copy + "/receiver-home");
+  EXPECT_NE(run({"restore", file, copy}).exit, 0) << "what it leads to is somebody else's";
+  std::filesystem::remove(copy + "/receiver-home");
+  std::filesystem::create_directory(state);
+  std::filesystem::permissions(state, std::filesystem::perms::owner_all);
+  std::filesystem::create_symlink(directory / "elsewhere", state + "/contacts");
+  EXPECT_EQ(run({"restore", file, copy}).exit, 6);
+  EXPECT_FALSE(std::filesystem::exists(key));
+  std::filesystem::remove(state + "/contacts");
+  EXPECT_EQ(run({"restore", file, copy}).exit, 0);
+}
+
+TEST_F(Copies, ThatCannotBeFinishedLeaveNothing) {
+  std::ofstream(state + "/receiver-home") << "cut off";
+  const Ran saved = run({"backup", file, copy});
+  EXPECT_NE(saved.exit, 0);
+  EXPECT_THAT(saved.err, HasSubstr("receiver-home"));
+  EXPECT_FALSE(std::filesystem::exists(copy));
 }
 
 }  // namespace

@@ -70,6 +70,30 @@ TEST_F(Invited, NothingIsToldThatIsNotOnTheDisk) {
   EXPECT_EQ(resident->status().invitation, invitation());
 }
 
+/// What is sealed to a key that a crash would lose could never be read: a full disk has a day to
+/// get room, and then being reached is worth more.
+TEST_F(Invited, AKeyThatADiskDoesNotTakeWaits) {
+  const auto first = card->inbox_key;
+  disk_full = true;
+  place.net.pass(24h);
+  pass(10s);
+  EXPECT_EQ(card->inbox_key, first);
+  const std::size_t tried = saves;
+  pass(60s);
+  EXPECT_LE(saves, tried + 3) << "not each second";
+  disk_full = false;
+  pass(40s);
+  EXPECT_NE(card->inbox_key, first);
+  const auto second = card->inbox_key;
+  disk_full = true;
+  place.net.pass(24h);
+  pass(10s);
+  EXPECT_EQ(card->inbox_key, second);
+  place.net.pass(20h);
+  pass(40s);
+  EXPECT_NE(card->inbox_key, second);
+}
+
 TEST_F(Invited, InboxKeysChangeEachDayAndAreTakenForTwo) {
   const Card first = *card;
   // Clocks that jump: nothing of a day is to be run through.

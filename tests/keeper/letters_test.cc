@@ -303,6 +303,107 @@ TEST(KeeperLetters, DepositsThatNeverFinishHoldTheirPlacesForAMinute) {
   EXPECT_TRUE(place.caller->ended.contains(open[0]));
 }
 
+/// Strangers that take every place and bring nothing: who brings a letter gets one of theirs.
+TEST(KeeperLetters, DepositsThatDoNotComeGiveTheirPlaces) {
+  for (const unsigned shards : {1u, 2u}) {
+    Kept kept({.arriving = 8}, shards);
+    Place& place = *kept.place;
+    place.register_inbox();
+    for (std::uint8_t i = 0; i < 8; ++i) {
+      const Deposit slow(place.inbox(), 16'384, i);
+      place.caller->build(place.route(shards - 1), slow.head);
+    }
+    place.run();
+    EXPECT_EQ(kept.room->stats().arriving, 8u);
+    place.pass(3s);
+    std::size_t stored = 0;
+    for (std::uint8_t i = 0; i < 4; ++i) {
+      Deposit deposit(place.inbox(), 16'384, static_cast<std::uint8_t>(100 + i));
+      const CircuitId caller = place.caller->build(place.route(0), deposit.head);
+      place.run();
+      deposit.send(place, caller);
+      kept.commit();
+      const auto said = place.caller->last<wire::StoredFrame>(caller).status;
+      stored += said == StoredStatus::stored ? 1 : 0;
+      place.pass(100ms);
+    }
+    // Of another shard a place is given a moment after it was asked for.
+    EXPECT_GE(stored, shards == 1 ? 4u : 3u);
+    EXPECT_LE(kept.room->stats().arriving, 7u);
+  }
+}
+
+/// An inbox that is full is its senders' business: it costs nobody else his place.
+TEST(KeeperLetters, AFullInboxTakesNoPlaces) {
+  Kept kept({.letters = 4});
+  Place& place = *kept.place;
+  place.register_inbox();
+  for (std::uint8_t i = 0; i < 4; ++i) {
+    place.caller->build(place.route(), Deposit(place.inbox(), 16'384, i).head);
+  }
+  place.run();
+  place.pass(3s);
+  for (std::uint8_t i = 10; i < 30; ++i) {
+    place.caller->build(place.route(), Deposit(place.inbox(), 16'384, i).head);
+    place.pass(100ms);
+  }
+  EXPECT_EQ(kept.room->stats().arriving, 4u);
+}
+
+/// Who has inboxes of his own and fills them takes half of the disk, and no letter of others.
+TEST(KeeperLetters, WhoFillsTheDiskLeavesOthersTheirShare) {
+  LetterRoom room({.letters = 1'000, .bytes = 1 << 20, .node_bytes = 2 << 20, .inboxes = 16}, 1,
+                  nullptr);
+  const std::size_t letter = kHailBytes;
+  const auto fill = [&](std::uint8_t mark) {
+    LetterBox box{std::byte{mark}};
+    static_cast<void>(room.registered(box, {}, 1));
+    std::size_t kept = 0;
+    for (; room.reserve(box, letter) == LetterRoom::Place::ok; ++kept) {
+      room.ended(box, letter, LetterEnd::stored);
+    }
+    return kept;
+  };
+  const std::size_t share = (1 << 20) / 16 / (letter + kLetterCost);
+  EXPECT_GT(fill(1), 8 * share);
+  for (std::uint8_t i = 2; i <= 16; ++i) EXPECT_GE(fill(i), share - 1) << int{i};
+  EXPECT_LE(room.stats().bytes, 2u << 20);
+}
+
+/// Receivers that ask for their letters and do not read: others have theirs.
+TEST(KeeperLetters, ReceiversThatDoNotReadGiveTheirPlaces) {
+  Kept kept({.sending = 1});
+  Place& place = *kept.place;
+  const CircuitId slow = place.register_inbox();
+  wire::OwnerSecret other = place.owner();
+  other.front() ^= std::byte{1};
+  const CircuitId honest =
+      place.caller->build(place.route(), wire::RegisterFrame{{wire::InboxEntry{.owner = other}}});
+  place.run();
+  std::uint8_t mark = 0;
+  for (const auto& inbox : {place.inbox(), inbox_id(place.keeper_id, other)}) {
+    Deposit deposit(inbox, 262'144, ++mark);
+    const CircuitId caller = place.caller->build(place.route(), deposit.head);
+    place.run();
+    deposit.send(place, caller);
+    kept.commit();
+  }
+  place.receiver->node.window_shut = true;
+  place.receiver->tell(slow, wire::FetchFrame{wire::kLetterSizeMax});
+  place.pass(8s);  // what has left fills a window: until then it may be fast
+  EXPECT_EQ(kept.room->stats().sending, 1u);
+  place.caller->tell(honest, wire::FetchFrame{wire::kLetterSizeMax});
+  place.run();
+  place.pass(2s);
+  std::size_t came = 0;
+  for (const auto& frame : place.caller->said[honest]) {
+    if (const auto* piece = std::get_if<wire::PieceFrame>(&frame)) came += piece->bytes.size();
+  }
+  EXPECT_EQ(came, 262'144u);
+  EXPECT_TRUE(place.receiver->ended.contains(slow));
+  EXPECT_EQ(kept.room->stats().letters, 2u) << "it has not gone with its circuit";
+}
+
 TEST(KeeperLetters, WhatADepositDoesNotAllowEndsTheCircuit) {
   Kept kept;
   Place& place = *kept.place;

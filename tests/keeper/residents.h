@@ -69,11 +69,11 @@ class Residents : public ::testing::Test, private Ways {
                           .identity = identity};
     if (identity) {
       if (!file.empty()) setup.kept = std::move(*KeptReceiver::parse(file));
-      setup.save = [this](Data body, std::function<void(Now)> done) {
+      setup.save = [this](Data body, std::function<void(bool, Now)> done) {
         if (disk_busy) return false;
         ++saves;
-        file = std::move(body);
-        done(place.net.now());
+        if (!disk_full) file = std::move(body);
+        done(!disk_full, place.net.now());
         return true;
       };
     }
@@ -146,7 +146,7 @@ class Residents : public ::testing::Test, private Ways {
   bool drawn = false;
   Data file;  // what is kept
   std::size_t saves = 0;
-  bool disk_busy = false;
+  bool disk_busy = false, disk_full = false;
   std::unique_ptr<Resident> resident;
 };
 

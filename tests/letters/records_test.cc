@@ -46,7 +46,8 @@ TEST(LetterRecords, AnotherReceiverDeletesNothing) {
 TEST(LetterRecords, EveryBoundSaysNo) {
   const Scratch scratch;
   keeper::LetterBounds bounds;
-  bounds.node_bytes = 100 * (wire::kHailBytes + keeper::kLetterCost);
+  bounds.node_bytes = 200 * (wire::kHailBytes + keeper::kLetterCost);
+  bounds.inboxes = 4;
   Disk disk(scratch.path, bounds);
   disk.register_inbox(1, {.letters = 3});
   disk.register_inbox(2, {.letter_bytes = 20'000});

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Hail, answer and tunnel of docs/reference/protocol.md, 14.3, the letter of 14.5, and the frames
+"""Hail, answer and tunnel of docs/reference/protocol.md, 14.3, the letter of 14.6, and the frames
 of 14.2, a second time. Makes and checks tests/vectors/tunnel.txt and keeper_frames.txt, and card.txt
 of card.py.
 

@@ -12,8 +12,10 @@ namespace qudag::keeper {
 namespace {
 
 /// Nothing that trying again would change.
-bool is_over(wire::AckStatus status) {
+bool is_over(wire::AckStatus status, bool early) {
   switch (status) {
+    case wire::AckStatus::wrong_time:
+      return !early;
     case wire::AckStatus::no_receiver:
     case wire::AckStatus::refused_memory:
     case wire::AckStatus::refused_queue:
@@ -97,10 +99,11 @@ bool LetterIntake::was_taken(const LetterKey& key) const {
   return seen_ != nullptr ? seen_->has(key) : own_.contains(key);
 }
 
-void LetterIntake::take(std::vector<LetterMessage> messages, std::function<void(bool, Now)> done,
-                        Now now) {
+void LetterIntake::take(std::vector<LetterMessage> messages, bool early,
+                        std::function<void(bool, Now)> done, Now now) {
   const std::uint64_t number = next_++;
   Letter& letter = letters_[number];
+  letter.early = early;
   letter.done = std::move(done);
   ++stats_.letters;
   for (LetterMessage& message : messages) {
@@ -133,7 +136,7 @@ void LetterIntake::answered(std::uint64_t token, wire::AckStatus status, Now now
   out_.erase(at);
   Letter& letter = letters_.at(number);
   if (is_taken(status)) letter.taken.push_back(key);
-  if (!is_over(status)) {
+  if (!is_over(status, letter.early)) {
     letter.all = false;
     ++stats_.not_taken;
   }
@@ -146,15 +149,20 @@ void LetterIntake::answered(std::uint64_t token, wire::AckStatus status, Now now
 void LetterIntake::note(std::uint64_t number, Now) {
   Letter& letter = letters_.at(number);
   if (letter.taken.empty() || seen_ == nullptr) {
-    for (const LetterKey& key : letter.taken) {
-      if (own_.size() < SeenLetters::kSeenMax) own_.emplace(key, true);
-    }
+    note(letter.taken);
     ended_.push_back(number);
     return;
   }
   seen_->add(letter.taken, [this, number, alive = std::weak_ptr<bool>(alive_)](Now) {
     if (!alive.expired()) ended_.push_back(number);
   });
+}
+
+void LetterIntake::note(std::span<const LetterKey> keys) {
+  if (seen_ != nullptr && !keys.empty()) return seen_->add(keys, [](Now) {});
+  for (const LetterKey& key : keys) {
+    if (own_.size() < SeenLetters::kSeenMax) own_.emplace(key, true);
+  }
 }
 
 void LetterIntake::on_time(Now now) {

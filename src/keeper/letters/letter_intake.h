@@ -21,10 +21,6 @@
 
 namespace qudag::keeper {
 
-/// What a message of a letter is known by, as long as the letter may come: nobody else can guess
-/// it.
-using LetterKey = std::array<std::byte, 16>;
-
 /// The keys of messages that were taken, over restarts. Bounded: of more than kSeenMax the oldest
 /// go.
 class SeenLetters {
@@ -58,9 +54,12 @@ class LetterIntake final : private LetterHost {
       : receiver_(receiver), ports_(ports), seen_(seen) {}
   ~LetterIntake() override = default;
 
+  /// `early`: our clock may be behind, so what is refused for its time may be taken later.
   /// `done(true)`: nothing of it is wanted again. Not inside this call.
-  void take(std::vector<LetterMessage> messages, std::function<void(bool taken, Now)> done,
-            Now now);
+  void take(std::vector<LetterMessage> messages, bool early,
+            std::function<void(bool taken, Now)> done, Now now);
+  /// They were taken as messages of a hail that may come as a letter, too.
+  void note(std::span<const LetterKey> keys);
   void on_time(Now now);
   /// Something is to be told.
   bool due() const { return !ended_.empty(); }
@@ -73,6 +72,7 @@ class LetterIntake final : private LetterHost {
     std::vector<LetterKey> taken;
     std::size_t left = 0;  // messages without an answer
     bool all = true;       // nothing has to come again
+    bool early = false;
     std::function<void(bool, Now)> done;
   };
   struct Waiting {

@@ -189,6 +189,21 @@ void Ports::read_answers(Line& line, Bytes payload) {
   }
 }
 
+/// Of a tunnel whose hail may come again, as a letter: what was taken is not to be taken then.
+void Ports::note_taken(const Line& line, Bytes payload) {
+  std::vector<LetterKey> keys;
+  wire::FrameReader frames(payload);
+  wire::Frame frame;
+  while (frames.read(frame)) {
+    const auto* ack = std::get_if<wire::AckFrame>(&frame);
+    if (ack == nullptr || ack->ref >= line.hailed.size()) continue;
+    const bool taken =
+        ack->status == wire::AckStatus::delivered || ack->status == wire::AckStatus::duplicate;
+    if (taken) keys.push_back(line.hailed[ack->ref]);
+  }
+  if (!keys.empty()) line.host->taken(keys);
+}
+
 /// Told later: who says it is in the middle of its own turn.
 void Ports::answer_letter(Line& line, wire::AckStatus status) {
   if (std::exchange(line.answered, true)) return;

@@ -90,6 +90,9 @@ LetterRoom::Place LetterRoom::reserve(const LetterBox& box, std::size_t bytes) {
   if (cost(bytes) > bounds_.node_bytes || stats_.bytes > bounds_.node_bytes - cost(bytes)) {
     return Place::node;
   }
+  const std::uint64_t half = bounds_.node_bytes / 2;
+  const std::uint64_t share = half / std::max<std::size_t>(bounds_.inboxes, 1);
+  if (stats_.bytes + cost(bytes) > half && inbox.bytes + cost(bytes) > share) return Place::node;
   // One of any size goes where nothing else is under way.
   if (stats_.under_way > 0 && stats_.under_way + bytes > bounds_.under_way) return Place::memory;
   if (memory_ != nullptr && !memory_->reserve(bytes)) return Place::memory;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/bounded.h"
+#include "keeper/bounds.h"
 #include "keeper/letters/letter_store.h"
 #include "memory/budget.h"
 
@@ -27,6 +28,9 @@ struct LetterBounds {
   std::size_t letters = 128;                          // of one inbox; then NO: no room
   std::uint64_t bytes = std::uint64_t{8} << 20;       // the same
   std::uint64_t node_bytes = std::uint64_t{1} << 30;  // of all; 0: no letters are kept
+  /// That may be registered. Half of node_bytes is for whoever comes, the other one in equal
+  /// shares: a stranger with many inboxes of his own fills the first.
+  std::size_t inboxes = KeeperBounds{}.inboxes;
   std::size_t arriving = 64;                          // deposits whose pieces come
   std::size_t sending = 64;                           // letters on their way to receivers
   std::uint64_t under_way = std::uint64_t{16} << 20;  // bytes that come, or go to the disk
@@ -85,6 +89,7 @@ class LetterRoom {
   // ---- mail of shards
   using Task = std::function<void(Service&, Now)>;
   void post(unsigned shard, Task task);
+  unsigned shards() const { return static_cast<unsigned>(mail_.size()); }
   bool has_mail(unsigned shard) const { return mail_[shard].any.load(std::memory_order_acquire); }
   std::vector<Task> take_mail(unsigned shard);
 

@@ -20,11 +20,8 @@ auto tag_of(Whole& whole) {
                                                 crypto::kTagSize);
 }
 
-bool is_of_now(const HailFields& fields, UnixSeconds now) {
-  constexpr UnixSeconds kAhead = std::chrono::seconds(kHailLifeMax).count();
-  constexpr UnixSeconds kOld = std::chrono::seconds(kLetterAgeMax).count();
-  const UnixSeconds expires = UnixSeconds{fields.expiry_minutes} * 60;
-  return expires <= now + kAhead && expires + kOld > now;
+constexpr UnixSeconds seconds_of(std::chrono::seconds time) {
+  return static_cast<UnixSeconds>(time.count());
 }
 
 }  // namespace
@@ -56,17 +53,16 @@ Result<std::vector<std::byte>> seal_letter(const Called& called,
   return detail::seal_letter_with(called, fields, frames, *first);
 }
 
-Result<OpenedLetter> open_letter(const Called& called,
-                                 std::span<const crypto::KemKeyPair* const> keys, UnixSeconds now,
-                                 MutableBytes sealed) {
+Result<OpenedLetter> open_letter(const Called& called, std::span<const LetterKeyPair> keys,
+                                 UnixSeconds now, MutableBytes sealed) {
   if (!wire::is_letter_size(static_cast<std::uint32_t>(sealed.size()))) {
     return fail(Errc::malformed);
   }
   const bool hail = sealed.size() == kHailBytes;
   const MutableBytes text = sealed.subspan(kTextAt);
   const std::vector<std::byte> intact(text.begin(), text.end());  // a failed open spoils the text
-  for (const crypto::KemKeyPair* key : keys) {
-    auto ss_a = key->decapsulate(sealed.first(crypto::kKemCiphertextSize));
+  for (const LetterKeyPair& key : keys) {
+    auto ss_a = key.pair->decapsulate(sealed.first(crypto::kKemCiphertextSize));
     if (!ss_a) continue;
     if (!crypto::Aead(key_of(*ss_a, called, hail), crypto::Aead::kOpen)
              .open(kNonceZero, {}, text, tag_of(sealed))) {
@@ -76,9 +72,12 @@ Result<OpenedLetter> open_letter(const Called& called,
     const auto fields = detail::parse_head(text);
     if (!fields) return fail(Errc::malformed);
     if (fields->kind != (hail ? HailKind::either : HailKind::letter)) return fail(Errc::malformed);
-    if (!is_of_now(*fields, now)) return fail(Errc::expired);
+    const UnixSeconds expires = UnixSeconds{fields->expiry_minutes} * 60;
+    const bool early = expires > now + seconds_of(kHailLifeMax);
+    if (expires + seconds_of(kLetterAgeMax) <= now) return fail(Errc::expired);
+    if (early && expires > key.last + seconds_of(kHailLifeMax)) return fail(Errc::expired);
     const std::size_t frames_at = detail::kHailHeadBytes + (hail ? crypto::kKemPublicSize : 0);
-    return OpenedLetter{.fields = *fields, .frames = text.subspan(frames_at)};
+    return OpenedLetter{.fields = *fields, .frames = text.subspan(frames_at), .early = early};
   }
   return fail(Errc::authentication_failed);
 }

@@ -1,4 +1,4 @@
-// The letter, sealed for a receiver that may be away (docs/reference/protocol.md, 14.5).
+// The letter, sealed for a receiver that may be away (docs/reference/protocol.md, 14.6).
 //
 // A small one is a hail of kind `either`: it joins, or it is kept. A larger one has a key of its
 // own label, and no ephemeral key: there is no answer, so who has the inbox key later can read it.
@@ -30,15 +30,20 @@ Result<std::vector<std::byte>> seal_letter(const Called& called,
                                            const crypto::KemPublicKey& inbox_key,
                                            const HailFields& fields, Bytes frames);
 
+/// An inbox key, and the time after which nobody seals to it.
+struct LetterKeyPair {
+  const crypto::KemKeyPair* pair = nullptr;
+  UnixSeconds last = 0;
+};
 struct OpenedLetter {
   HailFields fields;
-  Bytes frames;  // in the letter that was opened
+  Bytes frames;        // in the letter that was opened
+  bool early = false;  // by our clock, and by the key's life it is not: our clock may be behind
 };
 /// Opens a letter of any size in place; a hail only if its sender let it be kept.
-/// authentication_failed, malformed, expired.
-Result<OpenedLetter> open_letter(const Called& called,
-                                 std::span<const crypto::KemKeyPair* const> keys, UnixSeconds now,
-                                 MutableBytes sealed);
+/// authentication_failed, malformed, expired: also one from behind its key's life.
+Result<OpenedLetter> open_letter(const Called& called, std::span<const LetterKeyPair> keys,
+                                 UnixSeconds now, MutableBytes sealed);
 
 namespace detail {
 

@@ -19,6 +19,11 @@ constexpr std::uint64_t kFetchMax = 4 * wire::kLetterSizeMax;
 constexpr std::size_t kQueuedMax = 16 * 1024;
 /// A letter that nobody reads holds its memory for so long.
 constexpr Duration kSendingMax = 60s;
+/// Where others wait for a place, a letter has to come or go at the pace that takes it across in so
+/// long, from the second on; of those that do not, the slowest gives its place.
+constexpr Duration kPressedMax = 20s, kPressedFrom = 2s;
+/// One at a time: a flood does not end all of them.
+constexpr Duration kSlowestEvery = 50ms;
 /// No place to read a letter into: tried again then.
 constexpr Duration kStalledFor = 1s;
 
@@ -79,6 +84,7 @@ bool Service::on_deposit(End& end, const wire::DepositFrame& frame, Now now) {
   letter.id = frame.id;
   letter.deposit = true;
   letter.size = frame.size;
+  letter.since = now.mono;
   const auto refuse = [&](wire::StoredStatus status) {
     turn_away(end, status, now);
     return find(circuit) != nullptr;
@@ -92,12 +98,68 @@ bool Service::on_deposit(End& end, const wire::DepositFrame& frame, Now now) {
     case Registry::Keeps::yes:
       break;
   }
-  letter.arriving = parts_.letters->begin_arriving();
-  if (!letter.arriving) return refuse(wire::StoredStatus::no_room);
-  letter.reserved = parts_.letters->reserve(letter.box, letter.size) == LetterRoom::Place::ok;
-  if (!letter.reserved) return refuse(wire::StoredStatus::no_room);
+  auto place = take_place(letter);
+  if (place == LetterRoom::Place::memory) {
+    make_letter_room(true, now);
+    place = take_place(letter);  // in vain if it is on another shard that one goes
+  }
+  if (place != LetterRoom::Place::ok) return refuse(wire::StoredStatus::no_room);
+  depositing_.insert(circuit.value);
   letter.sealed.reserve(letter.size);
   return true;
+}
+
+/// Of those that arrive, and for its bytes; both or none. `memory`: others under way have it.
+LetterRoom::Place Service::take_place(Incoming& letter) {
+  letter.arriving = parts_.letters->begin_arriving();
+  if (!letter.arriving) return LetterRoom::Place::memory;
+  const auto place = parts_.letters->reserve(letter.box, letter.size);
+  letter.reserved = place == LetterRoom::Place::ok;
+  if (letter.reserved) return place;
+  parts_.letters->end_arriving();
+  letter.arriving = false;
+  return place;
+}
+
+/// Places are taken: who holds one and brings, or reads, next to nothing gives it, here at once and
+/// on other shards in their turn.
+void Service::make_letter_room(bool incoming, Now now) {
+  if (now.mono < slowest_at_ + kSlowestEvery) return;
+  end_slowest(incoming, now);
+  for (unsigned shard = 0; shard < parts_.letters->shards(); ++shard) {
+    if (shard == parts_.shard) continue;
+    parts_.letters->post(shard, [incoming](Service& there, Now then) {
+      if (then.mono >= there.slowest_at_ + kSlowestEvery) there.end_slowest(incoming, then);
+    });
+  }
+}
+
+void Service::end_slowest(bool incoming, Now now) {
+  slowest_at_ = now.mono;
+  std::optional<circuit::CircuitId> slowest;
+  double least = 1;  // of the pace that is asked for
+  const auto look = [&](std::uint64_t circuit, std::size_t done, std::size_t all, TimePoint since) {
+    const Duration time = now.mono - since;
+    const double pace = static_cast<double>(done) / static_cast<double>(all) * (kPressedMax / 1ms) /
+                        static_cast<double>(std::max<Duration>(time, 1ms) / 1ms);
+    if (time < kPressedFrom || pace >= least) return;
+    least = pace;
+    slowest = circuit::CircuitId{circuit};
+  };
+  if (incoming) {
+    for (const std::uint64_t caller : depositing_) {
+      const End* end = find({caller});
+      look(caller, end->letter->sealed.size(), end->letter->size, end->letter->since);
+    }
+  } else {
+    for (const auto& [control, out] : outgoing_) {
+      if (out.letter) look(control, out.sent, out.letter->sealed.size(), out.since);
+    }
+  }
+  if (!slowest) return;
+  ++stats_.letters_slow;
+  if (incoming) return turn_away(*find(*slowest), wire::StoredStatus::no_room, now);
+  end(*slowest, now);
 }
 
 bool Service::on_piece(End& end, const wire::PieceFrame& frame, Now now) {
@@ -115,6 +177,7 @@ bool Service::on_piece(End& end, const wire::PieceFrame& frame, Now now) {
   if (!step(end, EndEvent::kept, now)) return false;
   parts_.letters->end_arriving();
   letter.arriving = false;
+  depositing_.erase(end.circuit.value);
   const circuit::CircuitId circuit = end.circuit;
   store(end, now);
   return find(circuit) != nullptr;
@@ -215,6 +278,7 @@ void Service::turn_away(End& end, wire::StoredStatus status, Now now) {
 /// What the end holds of a letter, and its places.
 void Service::drop_letter(End& end) {
   if (!end.letter) return;
+  depositing_.erase(end.circuit.value);
   if (end.letter->arriving) parts_.letters->end_arriving();
   if (end.letter->reserved) parts_.letters->release(end.letter->box, end.letter->size);
   end.letter.reset();
@@ -314,6 +378,7 @@ void Service::send_letters(circuit::CircuitId control, Now now) {
     any = any || (!out.empty.contains(box) && parts_.letters->waiting(box) > 0);
   }
   if (!any) return;
+  make_letter_room(false, now);
   stalled_.insert(control.value);
   stalled_at_ = std::min(stalled_at_, now.mono + kStalledFor);
 }

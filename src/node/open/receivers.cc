@@ -111,13 +111,18 @@ Result<NodeId> Node::Impl::open_receiver(ReceiverOptions options, CardHandler on
       .kept = std::move(*kept)});
   if (state_ && named) {
     setup->save = [this, name = options.name, &thread](std::vector<std::byte> body,
-                                                       std::function<void(Now)> done) {
-      auto owned = std::make_shared<std::vector<std::byte>>(std::move(body));
+                                                       std::function<void(bool, Now)> done) {
+      struct Saving {
+        std::vector<std::byte> body;
+        bool done = false;
+      };
+      auto owned = std::make_shared<Saving>(Saving{.body = std::move(body)});
       return workers_->submit(
           [this, name, owned] {
-            static_cast<void>(state_->save_receiver(name, std::move(*owned)));
+            owned->done = state_->save_receiver(name, std::move(owned->body));
           },
-          *thread.loop, [done = std::move(done)](WorkEnd, Now then) { done(then); });
+          *thread.loop,
+          [owned, done = std::move(done)](WorkEnd, Now then) { done(owned->done, then); });
     };
   }
   const bool told = thread.loop->post([this, setup, &thread](Now now) {
