@@ -51,7 +51,7 @@ Status measure(const BenchArgs& args, Results& out, Interrupt& interrupt) {
     std::string_view name;
     std::function<Status()> run;
   };
-  const std::array<Scenario, 16> all{{
+  const std::array<Scenario, 17> all{{
       {"limit", [&] { return limit_scenario(args, out, limit); }},
       {"direct", [&] { return messages_scenario(args, false, limit, out, interrupt); }},
       {"onion", [&] { return messages_scenario(args, true, limit, out, interrupt); }},
@@ -71,6 +71,8 @@ Status measure(const BenchArgs& args, Results& out, Interrupt& interrupt) {
          return args.scenario == "all" ? Status{} : features_of_shards(args, out, interrupt);
        }},
       {"paths", [&] { return paths_scenario(args, out); }},
+      {"keepers",
+       [&] { return args.scenario == "all" ? Status{} : keepers_scenario(args, out, interrupt); }},
       {"letters", [&] { return args.scenario == "all" ? Status{} : letters_scenario(args, out); }},
       {"overload", [&] { return overload_scenario(args, out, interrupt); }},
       {"soak", [&] { return soak_scenario(args, out, interrupt); }},

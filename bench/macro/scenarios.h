@@ -37,6 +37,9 @@ Status paths_scenario(const BenchArgs& args, Results& out);
 /// RSS of a relay while circuits are opened, used and closed on it.
 Status soak_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 
+/// A hidden receiver: bulk over a keeper beside three relays, a keeper that is killed, letters over
+/// circuits, what a hail costs.
+Status keepers_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 /// Letters on a keeper's disk: a second, and until one is said to be stored. In this process.
 Status letters_scenario(const BenchArgs& args, Results& out);
 
