@@ -364,14 +364,7 @@ void Resident::on_ended(circuit::CircuitId circuit, const Error& why, Now now) {
                                                  : post.state == ControlState::building;
   if (building) {
     const auto& route = place.standby != nullptr ? place.standby->route : post.route;
-    const std::size_t failed_hop = parts_.ends.circuits().failed_hop();
-    parts_.ways.built(route, false, failed_hop, {}, now);
-    // Our own link: nobody behind it, so no keeper either, has brought that about. How often such a
-    // link is dialed has bounds of its own.
-    if (failed_hop == 0 && route.size() > 1 && why != Errc::refused_by_peer) {
-      builds_.give_back(kBuildCost, now.mono);
-      post.failures -= std::min(post.failures, 1u);
-    }
+    parts_.ways.built(route, false, parts_.ends.circuits().failed_hop(), {}, now);
   }
   if (place.standby == nullptr) return closed_ ? void() : lose(post, now);
   const bool talked = place.standby->state == StandbyState::joined;

@@ -100,8 +100,6 @@ std::optional<NodeId> RouteSource::draw_keeper(std::span<const NodeId> others, N
 void RouteSource::built(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
                         Duration took, Now now) {
   report(route, ok, failed_hop, took, now);
-  // Who asks for that link again waits for its dial: the next builds go elsewhere.
-  if (!ok && failed_hop == 0) refused(route, 0, now);
 }
 
 /// While nothing is known: so many round trips, as far as the links that we dialed tell.
