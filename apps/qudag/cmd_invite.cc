@@ -83,14 +83,14 @@ Result<std::string> read_text() {
 
 }  // namespace
 
-Result<Invitation> invitation(const api::Client& client, const InviteArgs& args) {
+Result<Invited> invitation(const api::Client& client, const InviteArgs& args) {
   const Status opened =
       client.change("POST", fmt::format("/v1/receivers?name={}&hidden={}&keepers={}", args.name,
                                         !args.behind_router, args.keepers));
   if (!opened) return std::unexpected(opened.error());
   const Result<json::value> receiver = wait_for_invitation(client, args);
   if (!receiver) return std::unexpected(receiver.error());
-  return Invitation{text_of(receiver->at("id")), text_of(receiver->at("invitation"))};
+  return Invited{text_of(receiver->at("id")), text_of(receiver->at("invitation"))};
 }
 
 Exit invite(const InviteArgs& args) {

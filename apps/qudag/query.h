@@ -29,9 +29,9 @@ inline std::string escaped(std::string_view text) {
 
 /// A receiver's invitation, once its keepers have its card. The node opens the receiver, if it is
 /// not open.
-struct Invitation {
+struct Invited {
   std::string id, text;
 };
-Result<Invitation> invitation(const api::Client& client, const InviteArgs& args);
+Result<Invited> invitation(const api::Client& client, const InviteArgs& args);
 
 }  // namespace qudag::app
