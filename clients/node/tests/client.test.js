@@ -13,7 +13,7 @@ import {Process, folder, known, remove} from './nodes.js';
 
 const {after, before} = runner;
 /** What a test begins it ends with `t.after()`: this process would outlive one that failed. */
-const test = (name, run) => runner.test(name, {timeout: 45_000}, run);
+const test = (name, run) => runner.test(name, {timeout: 90_000}, run);
 
 const HERE = new URL('..', import.meta.url).pathname;
 const direct = {relays: 0};
