@@ -17,6 +17,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -32,36 +33,6 @@ constexpr unsigned kRelays = 9;
 double since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
-
-/// What ended how, told from threads of a node.
-class Ends {
- public:
-  void add(const Delivery& delivery) {
-    const std::lock_guard lock(mutex_);
-    ++all_;
-    if (delivery.outcome == Outcome::delivered) ++delivered_;
-    if (delivery.outcome != Outcome::delivered) error_ = delivery.reason;
-    changed_.notify_one();
-  }
-  bool wait_for(std::size_t count) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, kPatience, [&] { return all_ >= count; });
-  }
-  std::size_t delivered() {
-    const std::lock_guard lock(mutex_);
-    return delivered_;
-  }
-  Error error() {
-    const std::lock_guard lock(mutex_);
-    return error_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::size_t all_ = 0, delivered_ = 0;
-  Error error_{Errc::timed_out, "no outcome"};
-};
 
 /// Relays, a source, and a node with a receiver, which is known as well.
 class Place {
@@ -80,7 +51,6 @@ class Place {
   const NodeId& receiver() const { return receiver_; }
 
  private:
-
   std::unique_ptr<Network> relays_;
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -135,16 +105,18 @@ Status Place::open() {
 /// One message; the seconds until it was acknowledged.
 Result<double> Place::send(const NodeId& to, std::size_t bytes) {
   const std::vector<std::byte> payload(bytes);
-  Ends ends;
+  std::promise<Delivery> end;
+  auto ended = end.get_future();
   const auto begin = Clock::now();
   const auto taken =
       source_->send(to, payload, {.priority = Priority::low, .ttl = kPatience, .relays = 3},
-                    [&ends](const Delivery& delivery) { ends.add(delivery); });
+                    [&end](const Delivery& delivery) { end.set_value(delivery); });
   if (!taken) return std::unexpected(taken.error());
-  const bool over = ends.wait_for(1);
+  // A node that stops runs its completions.
+  if (ended.wait_for(kPatience) != std::future_status::ready) source_->stop(0s);
   const double took = since(begin);
-  if (!over) source_->stop(0s);  // runs its completion
-  if (ends.delivered() != 1) return std::unexpected(ends.error());
+  const Delivery delivery = ended.get();
+  if (delivery.outcome != Outcome::delivered) return std::unexpected(delivery.reason);
   return took;
 }
 
