@@ -44,9 +44,10 @@ inline constexpr std::size_t kEndBytes = 768;
 
 // A receiver.
 inline constexpr std::size_t kStandbysLeast = 2, kStandbysMost = 8, kLowStandbysMost = 2;
-/// Builds of one receiver, whatever its keepers say or break: so many, then one in five seconds.
+/// Builds of one receiver to one keeper, whatever that keeper says or breaks: so many, then one in
+/// ten seconds.
 inline constexpr std::uint64_t kBuildsBurst = 8;
-inline constexpr std::chrono::seconds kBuildEvery{5};
+inline constexpr std::chrono::seconds kBuildEvery{10};
 /// How long a keeper is the receiver's, about; a new one is there so long before the old leaves.
 inline constexpr std::chrono::hours kKeeperTerm{28 * 24}, kKeeperOverlap{24};
 /// A new inbox key so often, and how long hails to one are taken.

@@ -7,6 +7,7 @@ namespace {
 
 /// A keeper that failed is asked again as any other after so long.
 constexpr Duration kFailedFor = std::chrono::minutes(1);
+constexpr Duration kGoneFor = std::chrono::seconds(10);
 /// A card is not looked up again because of doubts within so long.
 constexpr Duration kLookUpEvery = std::chrono::minutes(1);
 
@@ -137,14 +138,15 @@ const Card::Place& Cards::pick(const KnownCard& known, Rng& rng, Now now) const 
   return places[best];
 }
 
-void Cards::failed(const NodeId& receiver, const NodeId& keeper, Now now) {
+void Cards::failed(const NodeId& receiver, const NodeId& keeper, Now now, bool gone) {
   const std::lock_guard lock(mutex_);
   const auto at = cards_.find(receiver);
   if (at == cards_.end()) return;
   const auto& places = at->second.known->card.places;
   const auto place = std::ranges::find(places, keeper, &Card::Place::keeper);
   if (place == places.end()) return;
-  at->second.failed[static_cast<std::size_t>(place - places.begin())] = now.mono;
+  TimePoint& when = at->second.failed[static_cast<std::size_t>(place - places.begin())];
+  when = std::max(when, now.mono + (gone ? kGoneFor : Duration{}));
 }
 
 bool Cards::is_last(const NodeId& receiver, const NodeId& keeper, Now now) const {

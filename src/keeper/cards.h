@@ -46,8 +46,9 @@ class Cards {
   KnownCardPtr find(const NodeId& receiver) const;
   /// Any of its keepers, one that failed lately last.
   const Card::Place& pick(const KnownCard& known, Rng& rng, Now now) const;
-  /// A call at that keeper was not joined.
-  void failed(const NodeId& receiver, const NodeId& keeper, Now now);
+  /// A call at that keeper was not joined. `gone`: it is not there, as the relay before it says;
+  /// then one that is there is asked before it for ten seconds more.
+  void failed(const NodeId& receiver, const NodeId& keeper, Now now, bool gone = false);
   /// All its other keepers failed lately: that one is the last to be asked.
   bool is_last(const NodeId& receiver, const NodeId& keeper, Now now) const;
   std::size_t size() const;

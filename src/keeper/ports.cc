@@ -363,7 +363,13 @@ void Ports::on_draining(circuit::CircuitId circuit, bool stops, Now now) {
 void Ports::on_ended(circuit::CircuitId circuit, const Error& why, Now now) {
   Line* line = line_of(circuit);
   if (line == nullptr) return;
-  cards_->failed(line->receiver, line->keeper, now);
+  // A build that went no further than a relay before the keeper says nothing of the keeper.
+  const std::size_t failed_hop = ends_.circuits().failed_hop();
+  const bool before = line->state == CallState::building || line->state == CallState::seeking;
+  if (!before || failed_hop + 2 >= line->hops || failed_hop == circuit::Circuits::kHopUnknown) {
+    const bool gone = before && failed_hop + 2 == line->hops;
+    cards_->failed(line->receiver, line->keeper, now, gone);
+  }
   const circuit::CircuitId tunnel = line->tunnel;
   erase(*line);
   above_->on_ended(tunnel, why, now);

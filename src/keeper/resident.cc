@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <utility>
+
 #include <variant>
 
 namespace qudag::keeper {
@@ -16,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kLookEvery = 1s;
-constexpr Duration kFirstRetry = 1s, kLongestRetry = 60s;
+constexpr Duration kFirstRetry = 250ms, kLongestRetry = 60s;
 /// From the build of a control circuit to REGISTERED, and from PING to PONG.
 constexpr Duration kAnswerMax = 25s;
 constexpr Duration kControlPing = 60s, kStandbyPing = 240s;
@@ -45,7 +46,6 @@ Resident::Resident(Setup setup, const Parts& parts, Now now)
     : setup_(std::move(setup)),
       parts_(parts),
       seen_(kHailsSeenMax),
-      builds_(1, kBuildsBurst * kBuildCost, now.mono),
       peak_at_(now.mono),
       intake_(setup_.id, parts.ports, parts.seen) {
   parts_.rng.fill(master_.span());
@@ -100,12 +100,7 @@ void Resident::on_time(Now now) {
   replace_lost(now);
   retire_posts(now);
   fill_posts(now);
-  // Who can be called now comes first: a keeper that is gone does not use up its builds.
-  for (const bool registered : {true, false}) {
-    for (Post& post : posts_) {
-      if ((post.state == ControlState::registered) == registered) look_after(post, now);
-    }
-  }
+  for (Post& post : posts_) look_after(post, now);
 }
 
 TimePoint Resident::next_deadline() const {
@@ -151,6 +146,7 @@ Resident::Post& Resident::add_post(const NodeId& keeper, std::uint32_t number, N
   std::ranges::copy(owner.span(), post.owner.begin());
   post.inbox = inbox_id(post.keeper, post.owner);
   post.away_since = now.mono;
+  post.builds = sync::TokenBucket(1, kBuildsBurst * kBuildCost, now.mono);
   post.hails = sync::TokenBucket(kHailsPerSecond, kHailsBurst, now.mono);
   post.letters.bad = sync::TokenBucket(kHailsPerSecond, kHailsBurst, now.mono);
   return post;
@@ -179,7 +175,6 @@ void Resident::replace_lost(Now now) {
 }
 
 void Resident::look_after(Post& post, Now now) {
-  post.short_of = false;
   switch (post.state) {
     case ControlState::none:
       return build_control(post, now);
@@ -200,17 +195,18 @@ void Resident::look_after(Post& post, Now now) {
   if (!post.has_card && now.mono >= post.put_at) put_card(post, now);
   if (post.state != ControlState::registered) return;
   fetch_again(post, now);
-  if (post.state != ControlState::registered || post.left()) return;
+  if (post.state != ControlState::registered || post.left() || post.doubted) return;
   std::size_t normal = 0, low = 0;
   for (const auto& [id, standby] : post.standbys) {
     if (!standby.worn) ++(standby.priority == Priority::low ? low : normal);
   }
   for (; normal < wanted(post) && post.standbys.size() < post.standbys_max; ++normal) {
-    if (!may_build(post, now)) return;
+    if (!post.builds.take(kBuildCost, now.mono)) return;
     build_standby(post, Priority::normal, now);
   }
   for (; low < std::min(post.knocked[1], kLowStandbysMost); ++low) {
-    if (post.standbys.size() >= post.standbys_max || !may_build(post, now)) return;
+    if (post.standbys.size() >= post.standbys_max) return;
+    if (!post.builds.take(kBuildCost, now.mono)) return;
     build_standby(post, Priority::low, now);
   }
   post.knocked[0] = 0;
@@ -261,19 +257,8 @@ void Resident::keep_signs_of_life(Post& post, Now now) {
 
 // ---- building -----------------------------------------------------------------------------------
 
-/// They take turns when more than one wants to: a keeper that knocks, or breaks what was built,
-/// does not use up what the others need.
-bool Resident::may_build(Post& post, Now now) {
-  const bool others = std::ranges::any_of(
-      posts_, [&](const Post& other) { return &other != &post && other.short_of; });
-  const bool may = !(others && built_last_ == &post) && builds_.take(kBuildCost, now.mono);
-  post.short_of = !may;
-  if (may) built_last_ = &post;
-  return may;
-}
-
 void Resident::build_control(Post& post, Now now) {
-  if (!may_build(post, now)) return;
+  if (!post.builds.take(kBuildCost, now.mono)) return;
   auto route = parts_.ways.to_keeper(post.keeper, setup_.hidden, now);
   Secret<onion::kRiderBytes> rider;
   write_rider(wire::RegisterFrame{{wire::InboxEntry{.owner = post.owner}}}, rider.span());
@@ -327,7 +312,8 @@ void Resident::lose(Post& post, Now now) {
   static_cast<void>(step(post.state, ControlEvent::ended));
   post.control = {};
   post.pong_by = kNever;
-  const Duration wait = std::min(kFirstRetry * (1 << std::min(post.failures, 6u)), kLongestRetry);
+  post.doubted = false;
+  const Duration wait = std::min(kFirstRetry * (1 << std::min(post.failures, 8u)), kLongestRetry);
   ++post.failures;
   post.retry_at = now.mono + about(wait);
   look_at_ = std::min(look_at_, post.retry_at);
@@ -353,26 +339,76 @@ void Resident::drop(Post& post, Now now) {
 void Resident::end(circuit::CircuitId circuit, Now now) {
   if (!find(circuit)) return;
   parts_.ends.close(circuit, now);
-  on_ended(circuit, {Errc::circuit_failed, "closed by the receiver"}, now);
+  forget(circuit, {Errc::circuit_failed, "closed by the receiver"}, now);
 }
 
 void Resident::on_ended(circuit::CircuitId circuit, const Error& why, Now now) {
   const Place place = find(circuit);
   if (!place) return;
-  Post& post = *place.post;
-  const bool building = place.standby != nullptr ? place.standby->state == StandbyState::building
-                                                 : post.state == ControlState::building;
-  if (building) {
-    const auto& route = place.standby != nullptr ? place.standby->route : post.route;
-    parts_.ways.built(route, false, parts_.ends.circuits().failed_hop(), {}, now);
+  const bool built = place.standby != nullptr ? place.standby->state != StandbyState::building
+                                              : place.post->state >= ControlState::registering;
+  if (place.standby != nullptr && built) doubt(*place.post, now);
+  if (built && why == Errc::link_closed) {
+    const auto& route = place.standby != nullptr ? place.standby->route : place.post->route;
+    parts_.ways.late(route, true, now);
   }
-  if (place.standby == nullptr) return closed_ ? void() : lose(post, now);
+  forget(circuit, why, now);
+  if (built) ask_first_hops(now);
+}
+
+/// Who broke it may stand before other keepers as well, where nothing is under way: a receiver that
+/// waits hears nothing of a first hop that died. Only the hop sees that it is asked; a PING on the
+/// circuits behind it would show their keepers that both are ours.
+void Resident::ask_first_hops(Now now) {
+  if (!parts_.ask) return;
+  std::vector<LinkId> asked;
+  const auto ask = [&](circuit::CircuitId circuit) {
+    const auto info = parts_.ends.circuits().info(circuit);
+    if (!info || std::ranges::count(asked, info->next.link) > 0) return;
+    asked.push_back(info->next.link);
+  };
+  for (const Post& post : posts_) {
+    if (post.control != circuit::CircuitId{}) ask(post.control);
+    for (const auto& [id, standby] : post.standbys) ask({id});
+  }
+  for (const LinkId link : asked) parts_.ask(link, now);
+}
+
+/// If the keeper is gone its control circuit is, too, but that may be found out later: until then
+/// new standbys would end as that one did.
+void Resident::doubt(Post& post, Now now) {
+  if (post.state != ControlState::registered || post.doubted) return;
+  post.doubted = true;
+  post.ping_at = look_at_ = now.mono;
+}
+
+void Resident::forget(circuit::CircuitId circuit, const Error& why, Now now) {
+  const Place place = find(circuit);
+  if (!place) return;
+  Post& post = *place.post;
+  if (place.standby == nullptr) {
+    if (post.state == ControlState::building) on_build_ended(post, post.route, why, now);
+    return closed_ ? void() : lose(post, now);
+  }
+  if (place.standby->state == StandbyState::building) {
+    on_build_ended(post, place.standby->route, why, now);
+  }
   const bool talked = place.standby->state == StandbyState::joined;
   const circuit::CircuitId tunnel = place.standby->tunnel;
   post.standbys.erase(circuit.value);
   if (!talked) return;
   --tunnels_;
   parts_.ports.ended(tunnel, {Errc::circuit_failed, why.detail}, now);
+}
+
+void Resident::on_build_ended(Post& post, std::span<const onion::RouteHop> route, const Error& why,
+                              Now now) {
+  const std::size_t failed_hop = parts_.ends.circuits().failed_hop();
+  parts_.ways.built(route, false, failed_hop, {}, now);
+  // Our own link: nobody behind it, so no keeper either, has brought that about. How often such a
+  // link is dialed has bounds of its own.
+  if (failed_hop != 0 || route.size() < 2 || why == Errc::refused_by_peer) return;
+  post.builds.give_back(kBuildCost, now.mono);
 }
 
 void Resident::on_draining(circuit::CircuitId circuit, bool, Now) {
@@ -457,6 +493,8 @@ bool Resident::on_control_frame(circuit::CircuitId circuit, const wire::KeeperFr
   if (std::holds_alternative<wire::KeeperPong>(frame)) {
     if (post.pong_by == kNever) return false;  // unasked
     post.pong_by = kNever;
+    post.doubted = false;
+    look_at_ = now.mono;
     return step(post.state, ControlEvent::pong);
   }
   return false;

@@ -8,9 +8,10 @@
 // them is written before it is told. The card is signed then, told to this node's program, and put
 // at the keepers for who has an invitation (resident_cards.cc).
 //
-// What a keeper or a caller does makes it build at most a few circuits at once and then one in five
-// seconds (kBuildsBurst, kBuildEvery): who breaks circuits to see others gets no more than that.
-// Callers that come and go one after the other make it build nothing.
+// What a keeper or a caller does makes it build at most a few circuits to that keeper at once and
+// then one in ten seconds (kBuildsBurst, kBuildEvery): who breaks circuits to see others gets no
+// more than that, and takes nothing from the builds to other keepers. Callers that come and go one
+// after the other make it build nothing.
 //
 // Owned by a shard, used on its thread only; all circuits of a receiver are there.
 #pragma once
@@ -68,7 +69,8 @@ class Resident final : private Owner, private TunnelHost {
     Ports& ports;
     Ways& ways;
     Rng& rng;
-    SeenLetters* seen = nullptr;  // letters taken, over restarts; null: none
+    std::function<void(LinkId, Now)> ask{};  // whoever is there is to show that it lives
+    SeenLetters* seen = nullptr;             // letters taken, over restarts; null: none
   };
   static Result<std::unique_ptr<Resident>> make(Setup setup, const Parts& parts, Now now);
   ~Resident() override = default;
@@ -119,7 +121,8 @@ class Resident final : private Owner, private TunnelHost {
     std::size_t standbys_max = 0;
     std::size_t knocked[2] = {};  // normal, low: wanted beside those that are
     bool listed = false;          // in the card
-    bool short_of = false;        // wants to build, and may not yet
+    bool doubted = false;         // a standby broke: it has to answer before there are others
+    sync::TokenBucket builds{0, 0, {}};
     sync::TokenBucket hails{0, 0, {}};
     unsigned failures = 0;  // in a row
     TimePoint asked{}, retry_at{}, ping_at{}, pong_by = kNever;
@@ -160,10 +163,13 @@ class Resident final : private Owner, private TunnelHost {
   void replace_lost(Now now);
   void look_after(Post& post, Now now);
   void keep_signs_of_life(Post& post, Now now);
-  bool may_build(Post& post, Now now);
   void build_control(Post& post, Now now);
   void build_standby(Post& post, Priority priority, Now now);
   std::size_t wanted(const Post& post) const;
+  void on_build_ended(Post& post, std::span<const onion::RouteHop> route, const Error& why,
+                      Now now);
+  void doubt(Post& post, Now now);
+  void ask_first_hops(Now now);
   void lose(Post& post, Now now);
   void drop(Post& post, Now now);
 
@@ -186,6 +192,7 @@ class Resident final : private Owner, private TunnelHost {
   bool decline(circuit::CircuitId circuit, Standby& standby, Now now);
   bool tell(circuit::CircuitId circuit, Priority priority, const wire::KeeperFrame& frame, Now now);
   void end(circuit::CircuitId circuit, Now now);
+  void forget(circuit::CircuitId circuit, const Error& why, Now now);
 
   // Letters (letters/letter_resident.cc).
   void leave_post(Post& post, Now now);
@@ -210,9 +217,7 @@ class Resident final : private Owner, private TunnelHost {
   };
   std::deque<InboxKey> keys_;  // the newest first
   onion::ReplayWindow seen_;
-  std::deque<Post> posts_;  // they do not move
-  sync::TokenBucket builds_;
-  const Post* built_last_ = nullptr;
+  std::deque<Post> posts_;    // they do not move
   std::uint32_t number_ = 0;  // of the next inbox
   std::size_t tunnels_ = 0;
   // The most conversations at once, in the ten minutes that began then and in those before.

@@ -131,8 +131,8 @@ struct EndpointOptions {
   /// What a link may receive a second, in bursts of a second; 0: no bound. Its windows wait.
   std::uint64_t link_bytes_per_second = 0;
   std::chrono::milliseconds handshake_timeout{5'000};
-  /// A dial ends after so long without any packet of the peer: its first flight was said three times
-  /// by then.
+  /// A dial ends after so long without any packet of the peer: its first flight was said three
+  /// times by then.
   std::chrono::milliseconds unanswered_max{2'000};
   std::chrono::milliseconds idle_timeout{30'000};
   std::chrono::milliseconds keepalive{10'000};  // only for links that carry streams
@@ -224,6 +224,9 @@ class Endpoint {
   /// A warm link is asked for a sign of life even without streams, so that it does not end idle. Of
   /// several links to a peer at most this one.
   void keep_warm(LinkId link, bool warm);
+  /// Its peer is to show that it lives: else the link ends, after three probe times. Nothing if it
+  /// is asked already.
+  void ask(LinkId link, Now now);
   void close(LinkId link, EndCode code, Now now);
   /// It was dialed to see whether it can be (dial_anew); if there is another ready link with that
   /// peer, this one takes nothing new, and ends when what is under way on it has (GOODBYE 0).

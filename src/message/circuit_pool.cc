@@ -18,9 +18,11 @@ constexpr Duration kFirstWait = 50ms;
 constexpr Duration kLongestWait = 2s;
 /// A flow that was used so lately gets a circuit for a worn one before it is used again.
 constexpr Duration kInUse = 5s;
-/// A receiver that is away is asked for again after the second, by who waits for it; until the
-/// first is over large messages are not offered to it, but left at its keeper.
-constexpr Duration kAwayFor = 60s, kAskAgain = 30s;
+/// So long large messages are not offered to a receiver that is away, but left at its keeper.
+constexpr Duration kAwayFor = 60s;
+/// Who waits for one asks again, twice as late each time: a receiver that has lost a keeper, or a
+/// hop on the way to one, is there again within seconds.
+constexpr Duration kAskFirst = 1s, kAskLongest = 30s;
 /// Of one flow: one, and those that are begun because it is late. Those that wait for our own dial
 /// are counted apart, since nobody behind the first hop heard of them.
 constexpr std::ptrdiff_t kBuildsAtOnce = 6;
@@ -451,8 +453,11 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
       }
     }
     build_failed(flow, why, now);
-  } else if (!circuit_end.proven && !circuit_end.draining) {
-    wait_before_next(flow, now);  // it never worked: do not try again at once
+  } else {
+    if (why == Errc::link_closed) context_.routes.late(circuit_end.route, true, now);
+    if (!circuit_end.proven && !circuit_end.draining) {
+      wait_before_next(flow, now);  // it never worked: do not try again at once
+    }
   }
   mark(flow);
 }
@@ -464,8 +469,8 @@ bool CircuitPool::ended_kept(CircuitEnd& circuit_end, const Error& why, Now now)
   if (end == Port::KeptEnd::none && why != Errc::away) return false;
   Flow& flow = *circuit_end.flow;
   context_.routes.circuit_ended(circuit_end.route, true, now.mono - circuit_end.asked, now);
-  flow.failures = 0;
   if (end != Port::KeptEnd::none) {
+    flow.failures = 0;
     listener_.on_kept(circuit_end, end, now);
     flow.build_after = std::max(flow.build_after, now.mono);
     if (flow.deposits_until < now.mono + kAwayFor) flow.deposits_until = now.mono + kAwayFor;
@@ -479,16 +484,19 @@ bool CircuitPool::ended_kept(CircuitEnd& circuit_end, const Error& why, Now now)
 
 /// All its keepers say that it is not there.
 void CircuitPool::on_away(Flow& flow, const CircuitEnd& circuit_end, const Error& why, Now now) {
+  if (flow.last_failure != Errc::away) flow.failures = 0;
   flow.last_failure = why;
   if (flow.key.if_away == IfAway::refuse) return listener_.on_no_way(flow, why, now);
   const Envelope* const first = flow.waiting.front();
   const bool deposits = flow.key.if_away == IfAway::store && first != nullptr &&
                         !circuit_end.kept_if_away &&
                         context_.port.deposit_room(whole_bytes(*first)) > 0;
-  if (deposits) {
-    flow.deposits_until = now.mono + kAwayFor;
-  } else {
-    flow.build_after = std::max(flow.build_after, now.mono + kAskAgain);
+  if (deposits) flow.deposits_until = now.mono + kAwayFor;
+  // While another build is under way nothing is left at a keeper (plan()).
+  if (!deposits || !flow.circuits.empty()) {
+    const Duration wait = std::min(kAskFirst * (1L << std::min(flow.failures, 5u)), kAskLongest);
+    ++flow.failures;
+    flow.build_after = std::max(flow.build_after, now.mono + wait);
   }
 }
 

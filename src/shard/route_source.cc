@@ -150,14 +150,18 @@ void RouteSource::report(std::span<const onion::RouteHop> route, bool ok, std::s
     history_.succeeded(ids, took, now);
   } else {
     history_.broke(ids, failed_hop, now);
+    if (failed_hop == 0 && ids.size() > 1) history_.unanswered(ids[0], now, true);
   }
   if (ids.size() < 2) return;
   guards_->with([&](netmap::Guards& guards) {
     if (ok) {
       guards.confirmed(ids[0], now);
       guards.reached(ids[0], ids[1], now);
+      if (ids.size() > netmap::kKeeperRelays) guards.thirds.reached(ids[3], ids[2]);
     } else if (failed_hop == 1) {
       guards.not_reached(ids[0], ids[1], now);
+    } else if (failed_hop == 2 && ids.size() > netmap::kKeeperRelays) {
+      guards.thirds.not_reached(ids[3], ids[2], now);
     }
   });
 }

@@ -41,13 +41,15 @@ Status Shard::open_receiver(keeper::Resident::Setup setup, Now now) {
   if (residents_.size() >= kReceiversMax) return fail(Errc::refused_queue_full, "receivers");
   const NodeId id = setup.id;
   if (residents_.contains(id)) return fail(Errc::already_exists, "the receiver is open");
-  auto resident = keeper::Resident::make(std::move(setup),
-                                         {.ends = ends_,
-                                          .ports = ports_,
-                                          .ways = routes_,
-                                          .rng = *setup_.rng,
-                                          .seen = setup_.seen_letters},
-                                         now);
+  auto resident = keeper::Resident::make(
+      std::move(setup),
+      {.ends = ends_,
+       .ports = ports_,
+       .ways = routes_,
+       .rng = *setup_.rng,
+       .ask = [this](link::LinkId first, Now then) { endpoint_->ask(first, then); },
+       .seen = setup_.seen_letters},
+      now);
   if (!resident) return std::unexpected(resident.error());
   residents_.emplace(id, std::move(*resident));
   return {};

@@ -95,7 +95,7 @@ TEST_F(Residents, GarbageHailsMakeItBuildNothing) {
   EXPECT_TRUE(home_above.incoming.empty());
 }
 
-/// A keeper that breaks every circuit, to see others: eight builds, then one in five seconds.
+/// A keeper that breaks every circuit, to see others: eight builds, then one in ten seconds.
 TEST_F(Residents, WhoBreaksCircuitsIsGivenFewOthers) {
   const auto before = resident->stats().builds;
   for (int second = 0; second < 60; ++second) {

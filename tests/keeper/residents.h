@@ -133,6 +133,7 @@ class Residents : public ::testing::Test, private Ways {
     return place.keeper_id;
   }
   void built(std::span<const onion::RouteHop>, bool, std::size_t, Duration, Now) override {}
+  void late(std::span<const onion::RouteHop>, bool, Now) override {}
 
   Place place;
   circuit::test::SeededRng rng{9};

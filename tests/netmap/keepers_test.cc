@@ -73,6 +73,29 @@ TEST_F(Keepers, TheThirdHopIsOneOfTwoForEachKeeper) {
   EXPECT_GT(thirds.size(), 2u) << "they are those of one keeper";
 }
 
+/// The relay before a third says that it does not reach it: the other one is drawn then, and one
+/// more beside it, but no others, whatever is said of them.
+TEST_F(Keepers, AThirdThatIsNotReachedIsPassedOverForAWhile) {
+  const NodeId keeper = id_of(1);
+  static_cast<void>(census(keeper, 2, 50));
+  const auto before = guards.thirds.of(keeper, now);
+  ASSERT_EQ(before.size(), Thirds::kForEach);
+  guards.thirds.not_reached(keeper, before[0], now);
+  EXPECT_EQ(census(keeper, 2, 300).count(before[0]), 0u);
+  const auto beside = guards.thirds.of(keeper, now);
+  ASSERT_EQ(beside.size(), Thirds::kForEach + 1);
+  for (const NodeId& id : beside) guards.thirds.not_reached(keeper, id, now);
+  static_cast<void>(census(keeper, 2, 300));
+  EXPECT_EQ(guards.thirds.of(keeper, now), beside);
+  now.mono += Thirds::kPassedMin;
+  EXPECT_GT(census(keeper, 2, 300).count(before[0]), 0u) << "it is asked again";
+  guards.thirds.not_reached(keeper, before[0], now);
+  now.mono += Thirds::kPassedMin;
+  EXPECT_EQ(census(keeper, 2, 300).count(before[0]), 0u) << "and then later";
+  guards.thirds.reached(keeper, before[0]);
+  EXPECT_GT(census(keeper, 2, 300).count(before[0]), 0u);
+}
+
 TEST_F(Keepers, ThirdHopsLastForHours) {
   const NodeId keeper = id_of(1);
   static_cast<void>(census(keeper, 2, 50));

@@ -375,6 +375,14 @@ TEST_F(Client, AGuardThatDoesNotAnswerHasAnotherBesideIt) {
   EXPECT_EQ(firsts_seen(), std::set<NodeId>{one}) << "and back";
   now.mono += 5s;
   EXPECT_EQ(firsts_seen(), (std::set<NodeId>{one, other})) << "it is asked again";
+  // A dial that ended was waited for.
+  history_.unanswered(one, now, true);
+  history_.unanswered(other, now, true);
+  EXPECT_FALSE(firsts_seen().contains(one) || firsts_seen().contains(other));
+  now.mono += 29s;
+  EXPECT_FALSE(firsts_seen().contains(one));
+  now.mono += 1s;
+  EXPECT_EQ(firsts_seen(), (std::set<NodeId>{one, other}));
 }
 
 /// Late relays are passed over for as long as there are others, and for a few seconds.

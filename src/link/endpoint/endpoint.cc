@@ -497,6 +497,11 @@ bool Endpoint::failed_lately(const NodeId& peer, Now now) const {
   return impl_->failed_lately(peer, now);
 }
 void Endpoint::keep_warm(LinkId link, bool warm) { impl_->keep_warm(link, warm); }
+void Endpoint::ask(LinkId link, Now now) {
+  impl_->shared().now = now;
+  Connection* const found = impl_->link(link);
+  if (found != nullptr && !found->life().is_asked()) static_cast<void>(found->ask());
+}
 void Endpoint::close(LinkId link, EndCode code, Now now) {
   impl_->shared().now = now;
   if (Connection* const found = impl_->link(link))

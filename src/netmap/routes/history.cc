@@ -11,6 +11,8 @@ namespace {
 constexpr std::chrono::duration<double> kHalfLife = std::chrono::minutes(2);  // 1/32 in ten minutes
 constexpr double kForgotten = 0.05;  // doubts that are less are none
 constexpr Duration kBusyFor = std::chrono::seconds(5);
+/// The same of a dial that failed, or of a link that fell silent.
+constexpr Duration kGoneFor = std::chrono::seconds(30);
 constexpr Duration kFast = std::chrono::milliseconds(10);  // a hop that adds less is no slower
 constexpr double kStep = 0.4;  // of a difference, shared by the hops of a build
 constexpr double kUsualStep = 1.0 / 32;
@@ -109,10 +111,12 @@ void RelayHistory::late(const NodeId& relay, Now now) {
   ++changes_;
 }
 
-void RelayHistory::unanswered(const NodeId& relay, Now now) {
+void RelayHistory::unanswered(const NodeId& relay, Now now, bool gone) {
   Record& record = touch(relay, now.mono);
   if (now.mono >= record.unanswered_until) record.unanswered_since = now.mono;
-  record.unanswered_until = now.mono + kBusyFor;
+  if (gone) record.unanswered_since = std::min(record.unanswered_since, now.mono - kBusyFor);
+  record.unanswered_until =
+      std::max(record.unanswered_until, now.mono + (gone ? kGoneFor : kBusyFor));
 }
 
 void RelayHistory::answered(const NodeId& relay) {

@@ -67,8 +67,9 @@ class RelayHistory {
   /// It stands behind the first hop of a build that takes long: others are drawn for a while if
   /// there are any, and nothing is held against it.
   void late(const NodeId& relay, Now now);
-  /// It has not answered our dial for long: those guards that did are asked for a while.
-  void unanswered(const NodeId& relay, Now now);
+  /// It has not answered our dial for long: those guards that did are asked for a while. `gone`:
+  /// for so long that the dial or the link ended, which is waited for no more.
+  void unanswered(const NodeId& relay, Now now, bool gone = false);
   void answered(const NodeId& relay);
   /// 1 for the unknown; towards 0 with failures of its own: they fade over ten minutes.
   double reliability(const NodeId& relay, Now now) const;

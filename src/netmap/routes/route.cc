@@ -89,7 +89,8 @@ class Route {
     return {};
   }
 
-  /// Of those that are kept for that keeper, any that suits; a new one while there are fewer.
+  /// Of those that are kept for that keeper, any that suits and is reached, else any that suits; a
+  /// new one while there are fewer.
   EntryPtr third_behind(const Entries& others, unsigned count) {
     Entries kept;
     for (const NodeId& id : guards_.thirds.of(destination_, now_)) {
@@ -100,9 +101,7 @@ class Route {
         kept.push_back(std::move(entry));
       }
     }
-    if (!guards_.thirds.has_place(destination_) && !kept.empty()) {
-      return kept[rng_.below(kept.size())];
-    }
+    if (!guards_.thirds.has_place(destination_, now_) && !kept.empty()) return one_of(kept);
     Entries none_twice = others;
     none_twice.insert(none_twice.end(), kept.begin(), kept.end());
     EntryPtr drawn;
@@ -112,11 +111,20 @@ class Route {
         return entry.descriptor.id == destination_ || (linked && !links_with(entry, others, count));
       });
     }
-    if (drawn == nullptr) return kept.empty() ? nullptr : kept[rng_.below(kept.size())];
-    if (guards_.thirds.has_place(destination_)) {
+    if (drawn == nullptr) return kept.empty() ? nullptr : one_of(kept);
+    if (guards_.thirds.has_place(destination_, now_)) {
       guards_.thirds.add(destination_, id_of(drawn), now_, rng_);
     }
     return drawn;
+  }
+
+  EntryPtr one_of(const Entries& thirds) {
+    Entries reached = thirds;
+    std::erase_if(reached, [this](const EntryPtr& third) {
+      return guards_.thirds.passed_over(destination_, id_of(third), now_);
+    });
+    const Entries& best = reached.empty() ? thirds : reached;
+    return best[rng_.below(best.size())];
   }
 
   /// Of `count` relays, the one behind `others`.

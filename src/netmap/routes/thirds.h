@@ -2,6 +2,9 @@
 // is what the keeper sees; were it drawn for each circuit, a keeper that makes us build would see
 // the ones behind it all, one after the other.
 //
+// One that the relay before it does not reach is passed over for a while. Then there may be a third
+// one beside the two, and no more: who says that of others does not have us draw all of them.
+//
 // Pure state, beside the guards. Limits: kLastHopsMax keepers; the one that was not asked for the
 // longest time makes room.
 #pragma once
@@ -14,6 +17,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 namespace qudag::netmap {
@@ -24,6 +28,7 @@ class Thirds {
   static constexpr std::size_t kForEach = 2;
   /// Lives: the longer of two draws between these.
   static constexpr std::chrono::hours kLifeMin{1}, kLifeMax{48};
+  static constexpr std::chrono::seconds kPassedMin{30}, kPassedMax{600};
 
   /// Those of that keeper that have not ended.
   std::vector<NodeId> of(const NodeId& keeper, Now now) {
@@ -35,9 +40,16 @@ class Thirds {
     for (const Third& one : last->thirds) out.push_back(one.id);
     return out;
   }
-  bool has_place(const NodeId& keeper) {
+  bool passed_over(const NodeId& keeper, const NodeId& third, Now now) {
+    const Third* const one = find(keeper, third);
+    return one != nullptr && now.mono < one->passed_until;
+  }
+  bool has_place(const NodeId& keeper, Now now) {
     const Last* last = find(keeper);
-    return last == nullptr || last->thirds.size() < kForEach;
+    if (last == nullptr) return true;
+    const auto reached = std::ranges::count_if(
+        last->thirds, [&](const Third& one) { return now.mono >= one.passed_until; });
+    return last->thirds.size() <= kForEach && std::cmp_less(reached, kForEach);
   }
   void add(const NodeId& keeper, const NodeId& third, Now now, Rng& rng) {
     Last* last = find(keeper);
@@ -52,7 +64,18 @@ class Thirds {
     };
     last->thirds.push_back({third, now.mono + std::max(draw(), draw())});
   }
-  /// It failed at what we asked of it: another is drawn the next time.
+  /// A build found out whether it is there. No more than one word in a time counts: builds that
+  /// were under way together are one.
+  void reached(const NodeId& keeper, const NodeId& third) {
+    if (Third* one = find(keeper, third)) one->passed = {}, one->passed_until = {};
+  }
+  void not_reached(const NodeId& keeper, const NodeId& third, Now now) {
+    Third* const one = find(keeper, third);
+    if (one == nullptr || now.mono < one->passed_until) return;
+    one->passed = std::clamp<Duration>(2 * one->passed, kPassedMin, kPassedMax);
+    one->passed_until = now.mono + one->passed;
+  }
+  /// It is no relay any more, or failed at our own link: another is drawn the next time.
   void failed(const NodeId& keeper, const NodeId& third) {
     if (Last* last = find(keeper)) {
       std::erase_if(last->thirds, [&](const Third& one) { return one.id == third; });
@@ -63,6 +86,8 @@ class Thirds {
   struct Third {
     NodeId id;
     TimePoint until{};
+    Duration passed{};
+    TimePoint passed_until{};
   };
   struct Last {
     NodeId keeper;
@@ -72,6 +97,12 @@ class Thirds {
   Last* find(const NodeId& keeper) {
     const auto at = std::ranges::find(lasts_, keeper, &Last::keeper);
     return at == lasts_.end() ? nullptr : &*at;
+  }
+  Third* find(const NodeId& keeper, const NodeId& third) {
+    Last* const last = find(keeper);
+    if (last == nullptr) return nullptr;
+    const auto at = std::ranges::find(last->thirds, third, &Third::id);
+    return at == last->thirds.end() ? nullptr : &*at;
   }
   std::vector<Last> lasts_;
 };
