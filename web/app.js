@@ -31,8 +31,16 @@ let before = null, first = null;                 // pages of metrics: the last o
 const seen = { in: [], out: [], relayed: [], memory: [], limit: 0 };
 const carried = new Map();                       // of links: bytes at the last look
 
+// The token came in the part of the address that a browser sends to nobody; this tab keeps it.
+const given = new URLSearchParams(location.hash.slice(1)).get("token");
+if (given) {
+  sessionStorage.setItem("token", given);
+  history.replaceState(null, "", "/");
+}
+const kHeaders = { "X-Qudag": sessionStorage.getItem("token") ?? "" };
+
 async function ask(path, options = {}) {
-  const answer = await fetch(path, { ...options, headers: { "X-Qudag": "page" }, cache: "no-store" });
+  const answer = await fetch(path, { ...options, headers: kHeaders, cache: "no-store" });
   if (!answer.ok) throw new Error((await answer.text()).slice(0, 200));
   return answer;
 }
@@ -247,7 +255,7 @@ async function send(event) {
   outcome.textContent = "on its way";
   button.disabled = true;
   try {
-    const answer = await fetch(`/v1/messages?${query}`, { method: "POST", body: at("text").value, headers: { "X-Qudag": "page" } });
+    const answer = await fetch(`/v1/messages?${query}`, { method: "POST", body: at("text").value, headers: kHeaders });
     const said = await answer.json().catch(() => ({}));
     outcome.textContent = said.outcome ? `${said.outcome}${said.error ? `: ${said.error.detail || said.error.code}` : ""}` : said.error?.detail ?? `HTTP ${answer.status}`;
     outcome.className = said.outcome === "delivered" || said.outcome === "stored" ? "good" : "alarm";
@@ -378,5 +386,9 @@ async function begin() {
   choose(tabs.includes(wanted) ? wanted : "overview");
   setInterval(tick, kEvery);
 }
+
+addEventListener("hashchange", () => {  // another node at the same port
+  if (location.hash.startsWith("#token=")) location.reload();
+});
 
 begin();

@@ -14,7 +14,6 @@
 namespace qudag::api::test {
 namespace {
 
-using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -33,7 +32,7 @@ class Page : public TwoNodes {
     ASSERT_TRUE(page) << page.error().message();
     const auto value = boost::json::parse(*page);
     const std::string url(value.at("url").as_string().c_str());
-    constexpr std::string_view kBefore = "http://127.0.0.1:", kToken = "/?token=";
+    constexpr std::string_view kBefore = "http://127.0.0.1:", kToken = "/#token=";
     ASSERT_THAT(url, StartsWith(kBefore));
     const std::size_t token = url.find(kToken);
     ASSERT_NE(token, std::string::npos) << url;
@@ -85,69 +84,65 @@ class Page : public TwoNodes {
 
   std::string host() const { return fmt::format("Host: {}\r\n", host_); }
 
-  /// What a browser that came with the token sends: 1 the file, 2 of the page's own script.
-  std::string known() {
-    if (cookie_.empty()) {
-      const std::string entered = ask("/?token=" + token_, host());
-      constexpr std::string_view kSet = "Set-Cookie: ";
-      const std::size_t at = entered.find(kSet);
-      EXPECT_NE(at, std::string::npos) << entered;
-      const std::string rest = entered.substr(at + kSet.size());
-      cookie_ = rest.substr(0, rest.find(';'));
-      EXPECT_THAT(rest.substr(0, rest.find('\r')), EndsWith("; HttpOnly; SameSite=Strict; Path=/"));
-    }
-    return host() + "Cookie: other=1; " + cookie_ + "\r\n";
-  }
-  std::string script() { return known() + "X-Qudag: page\r\n"; }
+  /// What the page's script sends.
+  std::string script() const { return host() + fmt::format("X-Qudag: {}\r\n", token_); }
 
   double metric(const char* name) const { return Client(a_.socket).metric(name).value_or(-1); }
 
   std::uint16_t port_ = 0;
-  std::string token_, host_, cookie_;
+  std::string token_, host_;
   bool control_ = false;
 };
 
 TEST_F(Page, NobodyGetsInWithoutTheToken) {
-  for (const char* target : {"/", "/app.js", "/v1/status", "/metrics", "/v1/messages",
-                             "/?token=", "/?token=0", "/?x=1", "/nowhere"}) {
-    EXPECT_THAT(ask(target, host()), StartsWith("HTTP/1.1 401 ")) << target;
-    EXPECT_THAT(ask(target, host() + "X-Qudag: page\r\nCookie: qudag_1=a\r\n"),
-                StartsWith("HTTP/1.1 401 "))
-        << target;
-  }
   std::string near = token_;
   near.back() = near.back() == '0' ? '1' : '0';
-  EXPECT_THAT(ask("/?token=" + near, host()), StartsWith("HTTP/1.1 401 "));
-  EXPECT_THAT(ask("/?token=" + token_ + "0", host()), StartsWith("HTTP/1.1 401 "));
-  EXPECT_THAT(ask("/", host() + fmt::format("Cookie: qudag_{}={}\r\n", port_, token_)),
-              StartsWith("HTTP/1.1 401 "))
-      << "the token is no cookie";
-  EXPECT_EQ(metric("qudag_web_turned_away_total"), 21);
-  learn(b_);
-  EXPECT_THAT(ask("/?token=" + near, host()), StartsWith("HTTP/1.1 401 "));
+  for (const char* target : {"/v1/status", "/metrics", "/v1/messages", "/v1/web", "/v1/log",
+                             "/v1/drain", "/nowhere", "/../web/app.js", "/%61pp.js"}) {
+    EXPECT_THAT(ask(target, host()), StartsWith("HTTP/1.1 401 ")) << target;
+    for (const std::string& field :
+         {std::string("X-Qudag: "), std::string("X-Qudag: 0"), "X-Qudag: " + near,
+          "X-Qudag: " + token_ + "0", "Cookie: token=" + token_,
+          "Authorization: Bearer " + token_}) {
+      EXPECT_THAT(ask(target, host() + field + "\r\n"), StartsWith("HTTP/1.1 401 "))
+          << target << ", " << field;
+    }
+  }
+  EXPECT_THAT(ask("/v1/status?token=" + token_, host()), StartsWith("HTTP/1.1 401 "));
+  EXPECT_EQ(metric("qudag_web_turned_away_total"), 9 * 7 + 1);
+  const std::string first = token_;
+  const std::string other = Client(b_.socket).get("/v1/web").value_or("");
+  EXPECT_THAT(other, HasSubstr("/#token="));
+  EXPECT_THAT(other, Not(HasSubstr(first)));
 }
 
-TEST_F(Page, TheTokenLeadsToThePageAndItsFiles) {
-  const std::string page = ask("/", known());
+TEST_F(Page, FilesAreForAllAndTheRestForTheToken) {
+  const std::string page = ask("/", host());
   EXPECT_THAT(page, StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_THAT(page, HasSubstr("<title>QuDAG node</title>"));
+  EXPECT_THAT(page, Not(HasSubstr("Set-Cookie")));
   EXPECT_THAT(page, Not(HasSubstr(a_.node->id().to_string())));
   for (const char* file : {"/app.js", "/app.css", "/charts.js", "/metrics.js", "/icon.svg"}) {
-    EXPECT_THAT(ask(file, known()), StartsWith("HTTP/1.1 200 OK\r\n")) << file;
-    EXPECT_THAT(ask(file, known(), "POST", "x"), StartsWith("HTTP/1.1 405 ")) << file;
+    const std::string text = ask(file, host());
+    EXPECT_THAT(text, StartsWith("HTTP/1.1 200 OK\r\n")) << file;
+    EXPECT_THAT(text, Not(HasSubstr(token_)));
+    for (const char* method : {"POST", "PUT", "DELETE", "OPTIONS", "HEAD"}) {
+      EXPECT_THAT(ask(file, script(), method), StartsWith("HTTP/1.1 405 ")) << method << file;
+    }
   }
-  for (const char* path : {"/v1/status", "/v1/peers", "/v1/circuits", "/v1/queues", "/v1/gateway",
-                           "/v1/receivers", "/v1/contacts", "/v1/log", "/v1/web", "/metrics"}) {
+  for (const char* path :
+       {"/v1/status", "/v1/peers", "/v1/circuits", "/v1/queues", "/v1/pipes", "/v1/gateway",
+        "/v1/receivers", "/v1/contacts", "/v1/log", "/v1/web", "/metrics"}) {
     EXPECT_THAT(ask(path, script()), StartsWith("HTTP/1.1 200 OK\r\n")) << path;
-    EXPECT_THAT(ask(path, known()), StartsWith("HTTP/1.1 403 ")) << path << " as <img> asks for it";
   }
+  EXPECT_THAT(ask("/", "A: " + std::string(9'000, 'a') + "\r\n"), StartsWith("HTTP/1.1 431 "));
 }
 
 /// https://www.w3.org/TR/CSP3/: nothing inline, nothing from elsewhere, in nobody's frame.
 TEST_F(Page, EveryAnswerHasThePolicy) {
   for (const std::string& answer :
-       {ask("/", known()), ask("/", host()), ask("/v1/status", script()), ask("/no", known()),
-        ask("/?token=" + token_, host()), ask("/v1/web", "Host: evil.example\r\n")}) {
+       {ask("/", host()), ask("/v1/status", script()), ask("/no", script()), ask("/no", host()),
+        ask("/v1/web", "Host: evil.example\r\n")}) {
     EXPECT_THAT(answer, HasSubstr("\r\nContent-Security-Policy: default-src 'none'; script-src "
                                   "'self'; "));
     EXPECT_THAT(answer, HasSubstr("frame-ancestors 'none'\r\n"));
@@ -156,7 +151,7 @@ TEST_F(Page, EveryAnswerHasThePolicy) {
     EXPECT_THAT(answer, HasSubstr("\r\nCross-Origin-Resource-Policy: same-origin\r\n"));
     EXPECT_THAT(answer, HasSubstr("\r\nCache-Control: no-store\r\n"));
   }
-  const std::string html = ask("/", known());
+  const std::string html = ask("/", host());
   for (const char* inlined :
        {" style=", " onclick=", "javascript:", "<style", "http://", "https://"}) {
     EXPECT_THAT(html, Not(HasSubstr(inlined)));
@@ -165,14 +160,14 @@ TEST_F(Page, EveryAnswerHasThePolicy) {
 
 /// A name of somebody else's that resolves to this machine.
 TEST_F(Page, AnotherHostIsRefusedEvenWithTheToken) {
-  known();
+  const std::string token = fmt::format("X-Qudag: {}\r\n", token_);
   for (const char* name :
-       {"Host: rebound.example\r\n", "Host: 192.0.2.7:80\r\n", "Host: \r\n", ""}) {
-    EXPECT_THAT(ask("/?token=" + token_, name), StartsWith("HTTP/1.1 40")) << name;
-    EXPECT_THAT(ask("/", fmt::format("{}Cookie: {}\r\n", name, cookie_)),
-                StartsWith("HTTP/1.1 403 "))
-        << name;
+       {"Host: rebound.example\r\n", "Host: 192.0.2.7:80\r\n", "Host: 127.0.0.1.example:80\r\n",
+        "Host: localhost.example\r\n", "Host: \r\n", ""}) {
+    EXPECT_THAT(ask("/", name), StartsWith("HTTP/1.1 403 ")) << name;
+    EXPECT_THAT(ask("/v1/status", name + token), StartsWith("HTTP/1.1 403 ")) << name;
   }
+  EXPECT_THAT(ask("/v1/status", "Host: localhost\r\n" + token), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST_F(Page, WithoutControlNothingCanBeDone) {
@@ -181,12 +176,15 @@ TEST_F(Page, WithoutControlNothingCanBeDone) {
   const std::string to = "/v1/messages?relays=0&ttl=10s&to=" + b_.node->id().to_string();
   EXPECT_THAT(ask(to, own, "POST", "hello"), HasSubstr("web.control is off"));
   EXPECT_THAT(ask("/v1/messages", own), HasSubstr("web.control is off"));
-  for (const char* path : {"/v1/drain", "/v1/reload", "/v1/services", "/v1/forwards", "/v1/pipes",
-                           "/v1/contacts/x", "/v1/receivers/x", "/v1/stream", "/v1/nodes"}) {
+  for (const char* path :
+       {"/v1/drain", "/v1/reload", "/v1/services", "/v1/forwards", "/v1/pipes/stream",
+        "/v1/replies/x", "/v1/contacts/x", "/v1/receivers/x", "/v1/stream", "/v1/nodes"}) {
     EXPECT_THAT(ask(path, own, "POST", "x"), StartsWith("HTTP/1.1 404 ")) << path;
   }
-  EXPECT_THAT(ask("/v1/status", own, "POST", "x"), StartsWith("HTTP/1.1 405 "));
-  EXPECT_THAT(ask("/v1/contacts", own, "DELETE"), StartsWith("HTTP/1.1 405 "));
+  for (const char* method : {"POST", "PUT", "DELETE", "HEAD", "OPTIONS", "get"}) {
+    EXPECT_THAT(ask("/v1/pipes", own, method, "x"), StartsWith("HTTP/1.1 405 ")) << method;
+    EXPECT_THAT(ask("/v1/contacts", own, method), StartsWith("HTTP/1.1 405 ")) << method;
+  }
 }
 
 class Controlled : public Page {
@@ -218,7 +216,7 @@ TEST_F(Controlled, ThePageSendsAndReceives) {
   ::close(fd);
 }
 
-/// A page at another port of this machine is of the same site: its requests have the cookie.
+/// With the token, wherever another page should have it from.
 TEST_F(Controlled, AnotherPageSendsNothing) {
   const std::string to = "/v1/messages?relays=0&ttl=10s&to=" + b_.node->id().to_string();
   for (const std::string& origin :
@@ -227,13 +225,13 @@ TEST_F(Controlled, AnotherPageSendsNothing) {
     EXPECT_THAT(ask(to, script() + origin, "POST", "hello"), StartsWith("HTTP/1.1 403 ")) << origin;
   }
   const std::string own = fmt::format("Origin: http://{}\r\n", host_);
-  EXPECT_THAT(ask(to, known() + own, "POST", "hello"), StartsWith("HTTP/1.1 403 ")) << "a form";
-  EXPECT_THAT(ask("/v1/messages", known()), StartsWith("HTTP/1.1 403 ")) << "<img>";
+  EXPECT_THAT(ask(to, host() + own, "POST", "hello"), StartsWith("HTTP/1.1 401 ")) << "a form";
+  EXPECT_THAT(ask("/v1/messages", host()), StartsWith("HTTP/1.1 401 ")) << "<img>";
   EXPECT_THAT(ask("/v1/drain", script() + own, "POST", "x"), StartsWith("HTTP/1.1 404 "));
 }
 
 TEST_F(Page, LoadsAndSlowReadersLeaveMemoryWhereItWas) {
-  const std::string once = fmt::format("GET /app.js HTTP/1.1\r\n{}\r\n", known());
+  const std::string once = fmt::format("GET /app.js HTTP/1.1\r\n{}\r\n", host());
   const std::uint64_t before = a_.node->status().get().rss;
   // As many as may be open, none of which reads: the page waits for each of them.
   constexpr int kAsked = 64;
@@ -257,7 +255,7 @@ TEST_F(Page, LoadsAndSlowReadersLeaveMemoryWhereItWas) {
     const int fd = connected();
     for (int i = 0; i < 100; ++i) {
       const char* const end = i == 99 ? "Connection: close\r\n" : "";
-      const std::string asked = fmt::format("GET / HTTP/1.1\r\n{}{}\r\n", known(), end);
+      const std::string asked = fmt::format("GET / HTTP/1.1\r\n{}{}\r\n", host(), end);
       write(fd, asked);
     }
     bytes += rest_of(fd).size();

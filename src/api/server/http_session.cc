@@ -87,9 +87,8 @@ WebRequest web_request_of(const http::request<http::empty_body>& request) {
   return {.method = view(request.method_string()),
           .target = view(request.target()),
           .host = view(request[http::field::host]),
-          .cookie = view(request[http::field::cookie]),
           .origin = view(request[http::field::origin]),
-          .has_mark = !request["X-Qudag"].empty()};
+          .token = view(request["X-Qudag"])};
 }
 
 class HttpSession {
@@ -199,7 +198,8 @@ asio::awaitable<bool> HttpSession::one_request() {
     const WebAnswer page = gate_->ask(web_request_of(parser.get()));
     ++hub_->stats.web_requests;
     if (page.what != WebAnswer::What::pass) {
-      keep_alive_ = keep_alive_ && parser.is_done();
+      const bool head = parser.get().method() == http::verb::head;  // no body is due: the last one
+      keep_alive_ = keep_alive_ && parser.is_done() && !head;
       co_return co_await answer_page(page);
     }
   }
@@ -272,7 +272,6 @@ asio::awaitable<bool> HttpSession::answer_page(const WebAnswer& page) {
   if (page.what == WebAnswer::What::refuse) ++hub_->stats.web_turned_away;
   http::response<http::span_body<const char>> response(static_cast<http::status>(page.status), 11);
   response.set(http::field::content_type, beast::string_view(page.type.data(), page.type.size()));
-  if (page.what == WebAnswer::What::enter) response.set(http::field::set_cookie, gate_->cookie());
   dress(response);
   response.body() = {page.body.data(), page.body.size()};
   response.content_length(page.body.size());

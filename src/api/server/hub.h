@@ -111,8 +111,7 @@ inline constexpr telemetry::Metric<ApiStats> kApi[] = {
      no_label,
      &ApiStats::web_refused},
     {{"qudag_web_turned_away_total",
-      "Requests at that port without the token or cookie, from another page, or for what is not "
-      "there."},
+      "Requests at that port without the token, from another page, or for what is not there."},
      no_label,
      &ApiStats::web_turned_away},
 };

@@ -1,9 +1,9 @@
 #include "api/server/server.h"
 
 #include "api/server/hub.h"
-#include "api/server/view/monitor.h"
 #include "api/server/render.h"
 #include "api/server/request.h"
+#include "api/server/view/monitor.h"
 #include "api/server/view/web.h"
 #include "api/server/view/web_gate.h"
 #include "api/socket/listen.h"

@@ -11,12 +11,13 @@ namespace qudag::api {
 namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+// What the kernel keeps for who does not read; on loopback it would grow to some MiB each.
+constexpr int kSendBytes = 256 * 1024;
 
 }  // namespace
 
 struct Web::Place {
-  Place(LoopbackAcceptor taken, std::uint16_t port, bool control)
-      : acceptor(std::move(taken)), gate(port, control) {}
+  Place(LoopbackAcceptor taken, bool control) : acceptor(std::move(taken)), gate(control) {}
   LoopbackAcceptor acceptor;
   const WebGate gate;
   std::size_t open = 0;
@@ -27,7 +28,7 @@ Status Web::open() {
   SocketAddress at = *hub_->options.web;
   Result<LoopbackAcceptor> acceptor = listen_on_loopback(io_, at, kWebConnectionsMax, "web.listen");
   if (!acceptor) return std::unexpected(acceptor.error());
-  place_ = std::make_shared<Place>(std::move(*acceptor), at.port, hub_->options.web_control);
+  place_ = std::make_shared<Place>(std::move(*acceptor), hub_->options.web_control);
   hub_->web_url = place_->gate.url(at.to_string());
   asio::co_spawn(io_, accept(hub_, place_), asio::detached);
   return {};
@@ -53,6 +54,7 @@ asio::awaitable<void> Web::accept(std::shared_ptr<Hub> hub, std::shared_ptr<Plac
       ++hub->stats.web_refused;
       continue;  // the socket closes here
     }
+    socket.set_option(asio::socket_base::send_buffer_size(kSendBytes), ec);
     ++place->open;
     ++hub->stats.web_open;
     asio::co_spawn(pause.get_executor(), serve(hub, place, std::move(socket)), asio::detached);

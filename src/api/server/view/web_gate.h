@@ -2,10 +2,14 @@
 //
 //   1 the Host names loopback: a page of somebody else's that resolves its own name to this machine
 //     has another one;
-//   2 the token in the URL, compared in constant time, gives a cookie (HttpOnly, SameSite=Strict);
-//   3 with the cookie, files; with the header X-Qudag besides, which no other page can set without
-//     being asked for leave, the pages of the API that change nothing;
+//   2 the files of the page, the same in every node, are for all;
+//   3 with the token in the header X-Qudag, compared in constant time, the pages of the API that
+//     change nothing;
 //   4 messages, if control is on, and then only from the page's own origin.
+//
+// No cookie: a browser sends those of a host to all its ports, so to servers of other users. The
+// token comes in the fragment of a URL, which is not sent to anybody, and the tab's own store,
+// which goes by the port too, has it.
 //
 // Threads: constant once made. Bounds: those of the header (kHeaderBytesMax).
 #pragma once
@@ -21,14 +25,13 @@ inline constexpr std::size_t kWebConnectionsMax = 16;
 
 /// What the gate needs of a request.
 struct WebRequest {
-  std::string_view method, target, host, cookie, origin;
-  bool has_mark = false;  ///< X-Qudag
+  std::string_view method, target, host, origin;
+  std::string_view token;  ///< X-Qudag
 };
 
 struct WebAnswer {
-  /// `pass`: the API answers. `file`: `body` is it. `enter`: `body` leads to the page, with the
-  /// cookie. `refuse`: `body` says why.
-  enum class What : std::uint8_t { pass, file, enter, refuse } what = What::refuse;
+  /// `pass`: the API answers. `file`: `body` is it. `refuse`: `body` says why.
+  enum class What : std::uint8_t { pass, file, refuse } what = What::refuse;
   unsigned status = 403;
   std::string_view type = "text/plain; charset=utf-8";
   std::string_view body;
@@ -36,23 +39,19 @@ struct WebAnswer {
 
 class WebGate {
  public:
-  /// With a token and a secret for the cookie from the system's generator.
-  WebGate(std::uint16_t port, bool control);
+  /// With a token from the system's generator.
+  explicit WebGate(bool control);
 
   WebAnswer ask(const WebRequest& request) const;
 
-  /// What a person opens: http://127.0.0.1:PORT/?token=TOKEN
+  /// What a person opens: http://127.0.0.1:PORT/#token=TOKEN
   std::string url(std::string_view address) const;
-  /// The value of Set-Cookie.
-  std::string cookie() const;
   bool control() const { return control_; }
 
  private:
-  bool is_known(std::string_view cookie_header) const;
-  WebAnswer page(const WebRequest& request, std::string_view path) const;
+  WebAnswer api(const WebRequest& request, std::string_view path) const;
 
-  const std::string name_;  // of the cookie: cookies know no ports
-  const std::string token_, secret_;
+  const std::string token_;
   const bool control_;
 };
 
