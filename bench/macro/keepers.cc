@@ -1,13 +1,11 @@
-// A receiver without an address: bulk over a keeper beside bulk over three relays, in turn; a
-// keeper that is killed while messages come; letters while the receiver is away; what a hail costs
-// at both ends. The relays are processes; source and receiver are two nodes of the library in this
-// one.
+// A receiver without an address: bulk over a keeper beside bulk over three relays, in turn; what a
+// hail costs at both ends. The relays are processes; source and receiver are two nodes of the
+// library in this one.
 #include "end/end.h"
 #include "machine.h"
 #include "result.h"
 #include "scenarios.h"
 
-#include "api/client/client.h"
 #include "common/network.h"
 #include "crypto/identity.h"
 #include "keeper/hail.h"
@@ -16,10 +14,10 @@
 #include <qudag/node.h>
 
 #include <fmt/format.h>
-#include <boost/json.hpp>
 
 #include <chrono>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -36,46 +34,6 @@ double since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-/// What ended how, told from threads of a node.
-class Ends {
- public:
-  void add(const Delivery& delivery) {
-    const std::lock_guard lock(mutex_);
-    ++all_;
-    if (delivery.outcome == Outcome::delivered) ++delivered_;
-    if (delivery.outcome == Outcome::stored) {
-      stored_ms_.push_back(std::chrono::duration<double, std::milli>(delivery.elapsed).count());
-    }
-    if (delivery.outcome != Outcome::delivered && delivery.outcome != Outcome::stored) {
-      error_ = delivery.reason;
-    }
-    changed_.notify_one();
-  }
-  bool wait_for(std::size_t count) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, kPatience, [&] { return all_ >= count; });
-  }
-  std::size_t delivered() {
-    const std::lock_guard lock(mutex_);
-    return delivered_;
-  }
-  std::vector<double> stored_ms() {
-    const std::lock_guard lock(mutex_);
-    return stored_ms_;
-  }
-  Error error() {
-    const std::lock_guard lock(mutex_);
-    return error_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::size_t all_ = 0, delivered_ = 0;
-  std::vector<double> stored_ms_;
-  Error error_{Errc::timed_out, "no outcome"};
-};
-
 /// Relays, a source, and a node with a receiver, which is known as well.
 class Place {
  public:
@@ -91,25 +49,11 @@ class Place {
   Result<double> send(const NodeId& to, std::size_t bytes);
   NodeId home() const { return home_->id(); }
   const NodeId& receiver() const { return receiver_; }
-  Node& source() { return *source_; }
-  /// The end of the receiver, without a word to its keepers' callers.
-  void leave() { home_.reset(); }
-  /// The keeper that passes most cells at its own ends.
-  Result<Network::Member*> serving();
-
-  /// Numbers of messages that came, and when.
-  std::vector<std::pair<std::uint32_t, Clock::time_point>> came() {
-    const std::lock_guard lock(mutex_);
-    return came_;
-  }
 
  private:
-  void take(const Message& message);
-
   std::unique_ptr<Network> relays_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<std::pair<std::uint32_t, Clock::time_point>> came_;
   std::optional<Card> card_;
   NodeId receiver_;
   std::unique_ptr<Node> source_, home_;  // last: their threads use the rest
@@ -129,10 +73,7 @@ Result<std::unique_ptr<Place>> Place::start(const BenchArgs& args, Interrupt& in
     if (!started) return std::unexpected(started.error());
     *node = std::move(*started);
   }
-  out->home_->on_message([&place = *out](Message&& message) {
-    place.take(message);
-    return Accept::taken;
-  });
+  out->home_->on_message([](Message&&) { return Accept::taken; });
   const auto deadline = Clock::now() + kPatience;
   for (Node* node : {out->home_.get(), out->source_.get()}) {
     while (node->status().get().nodes_known < kRelays + 2) {
@@ -141,13 +82,6 @@ Result<std::unique_ptr<Place>> Place::start(const BenchArgs& args, Interrupt& in
     }
   }
   return out;
-}
-
-void Place::take(const Message& message) {
-  if (message.payload.size() != 500) return;
-  ByteReader in(message.payload.piece(0));
-  const std::lock_guard lock(mutex_);
-  came_.emplace_back(in.u32(), Clock::now());
 }
 
 Status Place::open() {
@@ -171,39 +105,19 @@ Status Place::open() {
 /// One message; the seconds until it was acknowledged.
 Result<double> Place::send(const NodeId& to, std::size_t bytes) {
   const std::vector<std::byte> payload(bytes);
-  Ends ends;
+  std::promise<Delivery> end;
+  auto ended = end.get_future();
   const auto begin = Clock::now();
   const auto taken =
       source_->send(to, payload, {.priority = Priority::low, .ttl = kPatience, .relays = 3},
-                    [&ends](const Delivery& delivery) { ends.add(delivery); });
+                    [&end](const Delivery& delivery) { end.set_value(delivery); });
   if (!taken) return std::unexpected(taken.error());
-  const bool over = ends.wait_for(1);
+  // A node that stops runs its completions.
+  if (ended.wait_for(kPatience) != std::future_status::ready) source_->stop(0s);
   const double took = since(begin);
-  if (!over) source_->stop(0s);  // runs its completion
-  if (ends.delivered() != 1) return std::unexpected(ends.error());
+  const Delivery delivery = ended.get();
+  if (delivery.outcome != Outcome::delivered) return std::unexpected(delivery.reason);
   return took;
-}
-
-Result<Network::Member*> Place::serving() {
-  Network::Member* most = nullptr;
-  std::uint64_t most_cells = 0;
-  for (Network::Member& member : relays_->members()) {
-    const bool keeps = std::ranges::any_of(
-        card_->places, [&](const Card::Place& place) { return place.keeper == member.id; });
-    if (!keeps) continue;
-    const auto page = api::Client(member.socket).get("/v1/circuits");
-    if (!page) return std::unexpected(page.error());
-    std::uint64_t cells = 0;
-    const boost::json::value circuits = boost::json::parse(*page);
-    for (const boost::json::value& one : circuits.at("circuits").as_array()) {
-      if (one.at("role").as_string() == "relay") continue;
-      cells += one.at("cells_forward").to_number<std::uint64_t>();
-    }
-    if (most == nullptr || cells > most_cells) most = &member;
-    most_cells = std::max(most_cells, cells);
-  }
-  if (most == nullptr) return fail(Errc::internal, "no keeper");
-  return most;
 }
 
 /// In turn, the way over the keeper second, so that both find links that are there.
@@ -223,68 +137,6 @@ Status bulk_part(Place& place, const BenchArgs& args, Results& out) {
   out.add("keepers/bulk/3_relays", "MB/s", true).runs = direct;
   out.add("keepers/bulk/keeper", "MB/s", true).runs = kept;
   out.add("keepers/bulk/of_3_relays", "ratio", true).runs = ratio;
-  return {};
-}
-
-/// 200 messages a second; the keeper that passes them is killed after a third of the time.
-Status kill_part(Place& place, const BenchArgs& args, Results& out) {
-  const std::uint32_t count = args.quick ? 300 : 1'200;
-  Ends ends;
-  Clock::time_point killed;
-  const auto begin = Clock::now();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    std::this_thread::sleep_until(begin + i * 5ms);
-    if (i == count / 3) {
-      auto keeper = place.serving();
-      if (!keeper) return std::unexpected(keeper.error());
-      (*keeper)->child.kill();
-      killed = Clock::now();
-    }
-    std::vector<std::byte> payload(500);
-    ByteWriter(payload).u32(i);
-    const auto taken = place.source().send(
-        place.receiver(), payload, {.ttl = kPatience, .relays = 3, .if_away = IfAway::wait},
-        [&ends](const Delivery& delivery) { ends.add(delivery); });
-    if (!taken) return std::unexpected(taken.error());
-  }
-  if (!ends.wait_for(count)) place.source().stop(0s);
-  const auto came = place.came();
-  std::vector<unsigned> times(count);
-  double gap = 0;
-  for (std::size_t i = 0; i < came.size(); ++i) {
-    ++times[came[i].first];
-    if (i == 0 || came[i].second < killed) continue;
-    gap = std::max(gap, std::chrono::duration<double>(came[i].second - came[i - 1].second).count());
-  }
-  const auto number = [&](auto is) {
-    return static_cast<double>(std::ranges::count_if(times, is));
-  };
-  out.add("keepers/killed/lost", "messages", false).runs = {number([](auto n) { return n == 0; })};
-  out.add("keepers/killed/doubled", "messages", false).runs = {
-      number([](auto n) { return n > 1; })};
-  out.add("keepers/killed/longest_gap", "s", false).runs = {gap};
-  return {};
-}
-
-/// One after the other, each a call that nobody answers: the keeper has it on its disk.
-Status letters_part(Place& place, const BenchArgs& args, Results& out) {
-  place.leave();
-  std::this_thread::sleep_for(3s);  // its links are silent, so its keepers know
-  const std::size_t count = args.quick ? 3 : 30;
-  const std::vector<std::byte> payload(1'024);
-  Ends ends;
-  for (std::size_t i = 0; i <= count; ++i) {
-    const auto taken = place.source().send(
-        place.receiver(), payload, {.ttl = kPatience, .relays = 3, .isolation = i + 1},
-        [&ends](const Delivery& delivery) { ends.add(delivery); });
-    if (!taken) return std::unexpected(taken.error());
-    if (!ends.wait_for(i + 1)) break;
-    std::this_thread::sleep_for(100ms);  // an inbox has ten calls a second
-  }
-  auto took = ends.stored_ms();
-  if (took.size() <= count) return std::unexpected(ends.error());
-  took.erase(took.begin());
-  out.add("keepers/letter/stored_p50", "ms", false).runs = {median_of(took)};
   return {};
 }
 
@@ -334,8 +186,6 @@ Status keepers_scenario(const BenchArgs& args, Results& out, Interrupt& interrup
   if (!place) return std::unexpected(place.error());
   if (Status opened = (*place)->open(); !opened) return opened;
   if (Status bulk = bulk_part(**place, args, out); !bulk) return bulk;
-  if (Status kill = kill_part(**place, args, out); !kill) return kill;
-  if (Status letters = letters_part(**place, args, out); !letters) return letters;
   out.note(
       "keepers: hidden receiver, three relays on either side of the keeper; source and receiver in "
       "one process; hails on one core, the circuit's build not counted");

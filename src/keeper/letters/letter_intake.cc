@@ -1,6 +1,7 @@
 #include "keeper/letters/letter_intake.h"
 
 #include "crypto/kdf.h"
+#include "keeper/letters/letter_answers.h"
 #include "message/known/key.h"
 #include "wire/message_frames.h"
 
@@ -24,10 +25,6 @@ bool is_over(wire::AckStatus status, bool early) {
     default:
       return true;
   }
-}
-
-bool is_taken(wire::AckStatus status) {
-  return status == wire::AckStatus::delivered || status == wire::AckStatus::duplicate;
 }
 
 LetterKey key_of(const NodeId& receiver, const wire::Scope& scope, const wire::MessageId& id) {

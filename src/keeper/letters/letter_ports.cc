@@ -3,6 +3,7 @@
 // what is answered there goes to who has the letter.
 #include "base/secret.h"
 #include "crypto/kdf.h"
+#include "keeper/letters/letter_answers.h"
 #include "keeper/letters/letter_seal.h"
 #include "keeper/ports.h"
 #include "keeper/say.h"
@@ -197,9 +198,7 @@ void Ports::note_taken(const Line& line, Bytes payload) {
   while (frames.read(frame)) {
     const auto* ack = std::get_if<wire::AckFrame>(&frame);
     if (ack == nullptr || ack->ref >= line.hailed.size()) continue;
-    const bool taken =
-        ack->status == wire::AckStatus::delivered || ack->status == wire::AckStatus::duplicate;
-    if (taken) keys.push_back(line.hailed[ack->ref]);
+    if (is_taken(ack->status)) keys.push_back(line.hailed[ack->ref]);
   }
   if (!keys.empty()) line.host->taken(keys);
 }
