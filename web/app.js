@@ -3,6 +3,7 @@
 import { bar, histogram, lineChart, star } from "/charts.js";
 import { buckets, bytesText, countText, parsePage, quantile, spanText, sum, timeText } from "/metrics.js";
 
+const kNone = "–";  // nothing to say
 const kEvery = 2000, kSpan = 300, kRowsMax = 200, kReceivedMax = 50;
 const kTabs = ["overview", "queues", "links", "circuits", "services", "messages", "log"];
 const kTimes = [
@@ -27,7 +28,7 @@ const kRefusals = [
 const at = (id) => document.getElementById(id);
 let open = "overview";
 let facts = { control: false, pressures: {} };   // GET /v1/web
-let before = null, first = null;                 // pages of metrics: the last one, the first one
+let before = null;                               // the last page of metrics
 const seen = { in: [], out: [], relayed: [], memory: [], limit: 0 };
 const carried = new Map();                       // of links: bytes at the last look
 
@@ -67,7 +68,9 @@ function table(host, heads, rows, nothing = "None.") {
     const line = element("tr");
     row.forEach((cell, i) => {
       const [text, level] = Array.isArray(cell) ? cell : [cell, ""];
-      line.append(element("td", `${heads[i][1]} ${level}`.trim(), text));
+      const one = element("td", `${heads[i][1]} ${level} ${text === kNone ? "none" : ""}`.trim(), text);
+      one.dataset.name = heads[i][0];
+      line.append(one);
     });
     body.append(line);
   }
@@ -126,13 +129,13 @@ function pressures(page) {
   host.replaceChildren(list);
 }
 
-function refusals(page) {
+function refusals(page, passed) {
   const rows = [];
   for (const [what, name, label] of kRefusals) {
     for (const { labels, value } of page.get(name) ?? []) {
       if (!(value > 0) || labels[label] === undefined) continue;
       const old = before ? sum(before, name, labels) : value;
-      rows.push([what, labels[label].replaceAll("_", " "), [countText((value - old) / kEvery * 1000), value > old ? "warn" : ""], countText(value), value - old]);
+      rows.push([what, labels[label].replaceAll("_", " "), [countText((value - old) / passed), value > old ? "warn" : ""], countText(value), value - old]);
     }
   }
   rows.sort((a, b) => b[4] - a[4]);
@@ -168,11 +171,10 @@ async function overview(status) {
   seen.limit = status.memory_limit;
   tiles(status, page, rates);
   pressures(page);
-  refusals(page);
+  refusals(page, passed);
   times(page);
   charts();
   before = page;
-  first ??= page;
   lastAt = now;
 }
 
@@ -186,9 +188,9 @@ async function queues() {
     const late = row.age_max_us && row.oldest_us >= row.age_max_us / 2 ? "alarm" : "";
     const name = [row.name, row.level, row.shard === null ? "" : `shard ${row.shard}`].filter(Boolean).join(", ");
     return [name, [`${Math.round(100 * share)} %`, level(share, 0.9)],
-      [row.oldest_us ? timeText(row.oldest_us / 1e6) : "–", late], row.age_max_us ? spanText(row.age_max_us / 1e6) : "–",
-      row.waited_p99_us ? timeText(row.waited_p99_us / 1e6) : "–", row.items_max ? `${countText(row.items)} of ${countText(row.items_max)}` : "–",
-      row.bytes_max ? `${bytesText(row.bytes)} of ${bytesText(row.bytes_max)}` : "–", [countText(dropped), dropped ? "warn" : ""]];
+      [row.oldest_us ? timeText(row.oldest_us / 1e6) : kNone, late], row.age_max_us ? spanText(row.age_max_us / 1e6) : kNone,
+      row.waited_p99_us ? timeText(row.waited_p99_us / 1e6) : kNone, row.items_max ? `${countText(row.items)} of ${countText(row.items_max)}` : kNone,
+      row.bytes_max ? `${bytesText(row.bytes)} of ${bytesText(row.bytes_max)}` : kNone, [countText(dropped), dropped ? "warn" : ""]];
   });
   table(document.querySelector("#queues .scroll"), [["name", ""], ["full", "number"], ["oldest", "number"],
     ["bound", "number"], ["p99", "number"], ["items", "number"], ["bytes", "number"], ["dropped", "number"]], rows);
@@ -213,7 +215,7 @@ async function links() {
   table(document.querySelector("#links .scroll"), [["address", ""], ["state", ""], ["dialed by", ""], ["circuits", "number"],
     ["in", "number"], ["out", "number"], ["round trip", "number"], ["age", "number"], ["id", "mono"]],
     rows.map(({ row, ...rates }) => [row.address, row.state, row.dialed ? "us" : "them", countText(row.circuits), `${bytesText(rates.in)}/s`,
-      `${bytesText(rates.out)}/s`, row.rtt_us ? timeText(row.rtt_us / 1e6) : "–", spanText(row.age_us / 1e6), row.id ?? "–"]), "No link.");
+      `${bytesText(rates.out)}/s`, row.rtt_us ? timeText(row.rtt_us / 1e6) : kNone, spanText(row.age_us / 1e6), row.id ?? kNone]), "No link.");
 }
 
 async function circuits() {
@@ -222,7 +224,7 @@ async function circuits() {
   table(document.querySelector("#circuits .scroll"), [["role", ""], ["priority", ""], ["ready", ""], ["age", "number"], ["cells forward", "number"],
     ["cells backward", "number"], ["previous", ""], ["next", ""]],
     all.map((row) => [row.role, row.priority, row.ready ? "yes" : "no", spanText(row.age_us / 1e6), countText(row.cells_forward),
-      countText(row.cells_backward), row.previous_address ?? "–", row.next_address ?? "–"]), "No circuit.");
+      countText(row.cells_backward), row.previous_address ?? kNone, row.next_address ?? kNone]), "No circuit.");
 }
 
 async function services() {
@@ -240,7 +242,7 @@ async function log() {
   const { lines } = await json("/v1/log");
   at("lines").replaceChildren(...lines.toReversed().map(({ time, level: kind, message }) => {
     const item = element("li", kind);
-    item.append(element("time", "", time), element("span", "kind", kind), element("span", "", message));
+    item.append(element("time", "", time.slice(0, 19).replace("T", " ")), element("span", "kind", kind), element("span", "", message));
     return item;
   }));
   if (lines.length === 0) at("lines").append(element("li", "note", "No line yet."));
@@ -265,12 +267,21 @@ async function send(event) {
   button.disabled = false;
 }
 
+// What is no text is shown as hex, and not all of it.
+function words(bytes) {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    if (!/[\0-\x08\x0e-\x1f\x7f]/.test(text)) return text;
+  } catch { /* not UTF-8 */ }
+  const some = [...bytes.slice(0, 256)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+  return bytes.length > 256 ? `${some} ...` : some;
+}
+
 function show(line) {
   const message = JSON.parse(line), item = element("li");
   const bytes = Uint8Array.from(atob(message.payload ?? ""), (char) => char.charCodeAt(0));
-  const words = new TextDecoder().decode(bytes);
   item.append(element("p", "note", `${new Date().toLocaleTimeString()}, ${bytes.length} bytes${message.sender ? `, signed by ${message.sender}` : ""}`),
-    element("pre", "", words));
+    element("pre", "", words(bytes)));
   at("received").prepend(item);
   while (at("received").children.length > kReceivedMax) at("received").lastChild.remove();
 }
@@ -332,6 +343,10 @@ async function tick() {
   asking = false;
 }
 
+function toTab() {  // all tabs do not fit a narrow screen
+  at(`tab-${open}`).scrollIntoView({ block: "nearest", inline: "center" });
+}
+
 function choose(name, focus = false) {
   open = name;
   for (const tab of kTabs) {
@@ -341,9 +356,9 @@ function choose(name, focus = false) {
     button.setAttribute("aria-selected", `${tab === name}`);
     button.tabIndex = tab === name ? 0 : -1;
     if (focus && tab === name) button.focus();
-    if (tab === name) button.scrollIntoView({ block: "nearest", inline: "center" });
   }
   history.replaceState(null, "", `#${name}`);
+  toTab();
   scrollTo(0, 0);
   tick();
 }
@@ -378,6 +393,7 @@ async function begin() {
   at("send").addEventListener("submit", send);
   at("receive").addEventListener("click", receive);
   addEventListener("resize", () => {
+    toTab();
     if (open === "overview" && before) charts(), times(before);
     if (open === "links") tick();
   });

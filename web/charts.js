@@ -19,13 +19,13 @@ function step(most, base) {
   return power * base;
 }
 
-const kHeight = 220, kLeft = 64, kBottom = 22, kTop = 8, kRight = 8;
+const kLeft = 64, kBottom = 22, kTop = 8, kRight = 8;
 
 function frame(host, label) {
-  const width = Math.max(240, host.clientWidth || 600);
-  const out = svg("svg", { viewBox: `0 0 ${width} ${kHeight}`, width, height: kHeight, role: "img", "aria-label": label });
+  const width = Math.max(240, host.clientWidth || 600), height = innerWidth >= 1792 ? 300 : 220;
+  const out = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label });
   host.replaceChildren(out);
-  return { out, width, right: width - kRight, bottom: kHeight - kBottom };
+  return { out, height, right: width - kRight, bottom: height - kBottom };
 }
 
 function text(x, y, content, anchor) {
@@ -50,20 +50,20 @@ function legend(host, series, format) {
 export function lineChart(host, { series, span, format, base = 1000, bound = null, label }) {
   const now = Math.max(...series.flatMap(({ points }) => points.slice(-1).map(([at]) => at)), 0);
   const values = series.flatMap(({ points }) => points.map(([, value]) => value));
-  const most = Math.max(bound ?? 0, ...values, 1);
+  const asked = Math.max(bound ?? 0, ...values, 1), by = step(asked, base);
+  const most = Math.ceil(asked / by) * by;
   const last = series.map(({ name, points }) => `${name} ${points.length ? format(points.at(-1)[1]) : "unknown"}`);
-  const { out, right, bottom } = frame(host, `${label}: ${last.join(", ")}`);
+  const { out, height, right, bottom } = frame(host, `${label}: ${last.join(", ")}`);
   const top = kTop, x = (at) => right - (now - at) / span * (right - kLeft);
-  const y = (value) => bottom - value / (most * 1.05) * (bottom - top);
-  const by = step(most, base);
-  for (let value = 0; value <= most * 1.02; value += by) {
+  const y = (value) => bottom - value / most * (bottom - top);
+  for (let value = 0; value <= most; value += by) {
     out.append(svg("line", { class: "grid-line", x1: kLeft, x2: right, y1: y(value), y2: y(value) }),
       text(kLeft - 6, y(value) + 4, format(value), "end"));
   }
   for (const share of [0, 0.5, 1]) {
     const ago = Math.round(span * (1 - share));
     const name = ago === 0 ? "now" : ago < 120 ? `${ago} s ago` : `${(ago / 60).toFixed(ago % 60 ? 1 : 0)} min ago`;
-    out.append(text(kLeft + share * (right - kLeft), kHeight - 6, name,
+    out.append(text(kLeft + share * (right - kLeft), height - 6, name,
       share === 0 ? "start" : share === 1 ? "end" : "middle"));
   }
   if (bound !== null) out.append(svg("line", { class: "bound", x1: kLeft, x2: right, y1: y(bound), y2: y(bound) }));
@@ -92,17 +92,17 @@ export function histogram(host, { all, marks, format, label }) {
   }
   const shown = all.slice(Math.max(0, used - 1), last + 1);
   const most = Math.max(...shown.map(({ count }) => count));
-  const { out, right, bottom } = frame(host, `${label}: ${marks.map(([name, at]) => `${name} ${format(at)}`).join(", ")}`);
+  const { out, height, right, bottom } = frame(host, `${label}: ${marks.map(([name, at]) => `${name} ${format(at)}`).join(", ")}`);
   const left = 8, wide = (right - left) / shown.length;
   shown.forEach(({ end, count }, i) => {
-    const height = count / most * (bottom - kTop - 16);
-    const bar = svg("rect", { class: "bar", x: left + i * wide + 1, y: bottom - height, width: Math.max(1, wide - 2), height });
+    const high = count / most * (bottom - kTop - 16);
+    const bar = svg("rect", { class: "bar", x: left + i * wide + 1, y: bottom - high, width: Math.max(1, wide - 2), height: high });
     const title = svg("title");
     title.textContent = `up to ${format(end)}: ${count}`;
     bar.append(title);
     out.append(bar);
     const every = Math.ceil(70 / wide);
-    if (end !== Infinity && (shown.length - 1 - i) % every === 0) out.append(text(left + (i + 1) * wide, kHeight - 6, format(end), "end"));
+    if (end !== Infinity && (shown.length - 1 - i) % every === 0) out.append(text(left + (i + 1) * wide, height - 6, format(end), "end"));
   });
   out.append(svg("line", { class: "grid-line", x1: left, x2: right, y1: bottom, y2: bottom }));
   const list = document.createElement("ul");
@@ -132,12 +132,12 @@ export function star(host, links, label) {
   const most = Math.max(1, ...links.map(({ weight }) => weight));
   links.forEach(({ name, weight, circuits }, i) => {
     const angle = 2 * Math.PI * i / links.length - Math.PI / 2;
-    const x = cx + Math.cos(angle) * (width / 2 - 90), y = cy + Math.sin(angle) * (height / 2 - 30);
+    const x = cx + Math.cos(angle) * (width / 2 - 90), y = cy + Math.sin(angle) * (height / 2 - 42);
     const title = svg("title");
     title.textContent = name;
     out.append(svg("line", { class: "edge", x1: cx, y1: cy, x2: x, y2: y, "stroke-width": 1 + 5 * Math.sqrt(weight / most) }),
       svg("circle", { class: "peer", cx: x, cy: y, r: 5 + Math.min(6, circuits / 4) }, title));
-    if (links.length <= 16) out.append(text(x, y + (y < cy ? -12 : 20), name, "middle"));
+    if (links.length <= 16) out.append(text(x, y + (y < cy ? -12 : 20 + 13 * (i % 2)), name, "middle"));
   });
   out.append(svg("circle", { class: "self", cx, cy, r: 9 }));
   host.replaceChildren(out);

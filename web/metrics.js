@@ -75,7 +75,7 @@ export function timeText(seconds) {
 }
 
 export function countText(value) {
-  if (value >= 1e7) return `${Math.round(value / 1e6)} M`;
+  if (value >= 1e6) return `${(value / 1e6).toFixed(value < 1e7 ? 1 : 0)} M`;
   if (value >= 1e4) return `${Math.round(value / 1e3)} k`;
   return Number.isInteger(value) ? `${value}` : value.toFixed(value < 10 ? 1 : 0);
 }

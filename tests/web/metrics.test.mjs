@@ -37,6 +37,7 @@ test("numbers are for people", () => {
   assert.equal(timeText(0.0123), "12.3 ms");
   assert.equal(timeText(null), "–");
   assert.equal(countText(12345), "12 k");
+  assert.equal(countText(2.134e6), "2.1 M");
   assert.equal(spanText(90061), "1 d 1 h");
   assert.equal(spanText(0), "0 s");
 });

@@ -15,7 +15,7 @@ import sys
 from browser import browser
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "app"))
-from live_node import live_node  # noqa: E402
+from live_node import Connection, live_node  # noqa: E402
 
 TABS = ("overview", "queues", "links", "circuits", "services", "messages", "log")
 WIDTHS = ((360, 740), (1280, 900), (2560, 1300))
@@ -37,8 +37,8 @@ def shows(page, node):
     page.until(f"document.getElementById('id').textContent === '{status['id']}'", "the node's id")
     page.until("document.querySelectorAll('#tiles .tile').length === 8", "the tiles")
     page.until("document.querySelectorAll('#pressures dt').length === 7", "the pressures")
-    page.until("document.querySelector('#throughput polyline.one')", "the chart of the throughput")
-    page.until("document.querySelector('#memory line.bound')", "the bound of the memory")
+    page.until("document.querySelector('#throughput polyline.one') !== null", "the chart of the throughput")
+    page.until("document.querySelector('#memory line.bound') !== null", "the bound of the memory")
     assert "MiB" in page.run("document.getElementById('tiles').innerText")
     assert "token" not in page.run("location.href"), "the token stays in the address"
 
@@ -56,7 +56,7 @@ def keyboard(page):
 
 def tables(page):
     for tab, text in (("queues", "messages to be sent"), ("links", "ready"), ("services", "No service is exposed"),
-                      ("log", "joined")):
+                      ("log", "listens on")):
         page.run(f"document.getElementById('tab-{tab}').click()")
         page.until(f"document.getElementById('{tab}').innerText.includes({json.dumps(text)})", f"{text} in {tab}")
 
@@ -77,11 +77,14 @@ def sizes(page, folder):
 
 def messages(page, node, other):
     page.run("document.getElementById('tab-messages').click()")
-    with subprocess.Popen([PROGRAM, "recv", "--socket", other.path, "--count", "1"], stdout=subprocess.PIPE) as taker:
+    with contextlib.closing(Connection(other.path)) as taker:
+        taker.request("GET", "/v1/messages?format=raw&count=1")
+        taken = taker.getresponse()  # its head: somebody is there to take the message
         to = json.loads(other.ask("GET", "/v1/status")[2])["id"]
         page.run(SEND % json.dumps(to))
-        page.until("document.getElementById('outcome').textContent === 'delivered'", "the outcome")
-        assert taker.stdout.read() == b"hello <b>there</b>"
+        page.until("document.getElementById('outcome').className !== ''", "the outcome")
+        assert page.run("document.getElementById('outcome').textContent") == "delivered"
+        assert taken.read() == b"hello <b>there</b>"
     page.run("document.getElementById('receive').click()")
     page.until("document.getElementById('receive').getAttribute('aria-pressed') === 'true'", "the subscription")
     own = json.loads(node.ask("GET", "/v1/status")[2])["id"]
