@@ -197,7 +197,12 @@ Exit run_node(const NodeArgs& args) {
   const config::Settings as_read = *settings;
   place_state(*settings);
   settings->node.whole_process = true;
-  settings->node.log_sink = log_output(settings->log_format);
+  const auto remembered = std::make_shared<LogMemory>();  // owners: every sink, and the API
+  settings->node.log_sink = [out = log_output(settings->log_format), remembered](
+                                LogLevel level, std::string_view text) {
+    remembered->add(level, text);
+    out(level, text);
+  };
   Log log({.level = settings->node.log_level,
            .scrub = !settings->node.log_sensitive,
            .sink = settings->node.log_sink});
@@ -220,9 +225,10 @@ Exit run_node(const NodeArgs& args) {
     grace = asked;
     ::kill(::getpid(), SIGTERM);
   };
-  auto server =
-      api::Server::start(**node, settings->api, gateway->get(),
-                         {.reload = [&] { return reloading.reload_json(); }, .drain = drain});
+  auto server = api::Server::start(**node, settings->api, gateway->get(),
+                                   {.reload = [&] { return reloading.reload_json(); },
+                                    .log_lines = [remembered] { return remembered->json(); },
+                                    .drain = drain});
   if (!server) return report(server.error(), false);
   if (args.wait_joined.count() > 0) {
     const Status joined = wait_joined(**node, args.wait_joined, interrupt);

@@ -48,6 +48,20 @@ Exit reload(const AskArgs& args) {
   return show(out.empty() ? "nothing has changed\n" : out);
 }
 
+Exit web(const AskArgs& args) {
+  const Result<std::string> page = client_of(args).get("/v1/web");
+  if (!page) return report(page.error(), args.json);
+  if (args.json) return show(*page);
+  const json::value value = json::parse(*page);
+  if (value.at("url").is_null()) {
+    return report(Error(Errc::unsupported,
+                        "this node has no web page; set web.listen, as in "
+                        "web.listen = \"127.0.0.1:8480\""),
+                  false);
+  }
+  return show(fmt::format("{}\n", text_of(value.at("url"))));
+}
+
 Exit nodes(const AskArgs& args) {
   const Result<std::string> page = client_of(args).get("/v1/nodes");
   if (!page) return report(page.error(), args.json);

@@ -132,6 +132,8 @@ struct AskArgs {
 };
 Exit reload(const AskArgs& args);
 Exit nodes(const AskArgs& args);
+/// Where the web page is, with its token.
+Exit web(const AskArgs& args);
 
 struct DrainArgs : AskArgs {
   std::chrono::milliseconds grace = std::chrono::minutes(10);

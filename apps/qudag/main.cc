@@ -357,6 +357,7 @@ void add_operating(Program& program) {
     sub->callback([&program, args, run] { program.chosen = [args, run] { return run(*args); }; });
   };
   ask("nodes", "Show the nodes that a node knows", nodes);
+  ask("web", "Print the address of a node's web page, with its token", web);
   ask("doctor", "Look what is wrong with a node, and where the time of a circuit goes", doctor);
   ask("reload", "Have a node read its configuration file again", reload);
   {

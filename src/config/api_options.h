@@ -20,8 +20,10 @@ struct ApiOptions {
   std::filesystem::path monitor_socket;
   unsigned monitor_mode = 0660;
   std::optional<SocketAddress> metrics;  ///< TCP, of loopback: the metrics alone; nothing: nowhere
-  std::size_t connections = 64;      ///< open at once; more are closed at accept
-  std::size_t outstanding = 65'536;  ///< sends of one WebSocket without an outcome
+  std::optional<SocketAddress> web;      ///< TCP, of loopback: the web page; nothing: nowhere
+  bool web_control = false;              ///< it may send and receive messages
+  std::size_t connections = 64;          ///< open at once; more are closed at accept
+  std::size_t outstanding = 65'536;      ///< sends of one WebSocket without an outcome
   /// Messages waiting for one subscriber. Beyond, the sender is told `refused_queue_full`; one
   /// message of any size always fits an empty queue.
   std::size_t queue_messages = 65'536;

@@ -244,27 +244,29 @@ Key file_mode(std::string_view name, std::string_view help, At at) {
       [at](const Settings& s) { return fmt::format("\"{:04o}\"", at(const_cast<Settings&>(s))); }};
 }
 
-Key metrics_listen() {
+/// A TCP port of this machine alone, or none.
+Key loopback(std::string_view name, std::string_view help,
+             std::optional<SocketAddress>& (*at)(Settings&)) {
   static constexpr std::string_view kOff = "off";
   static constexpr std::string_view kTakes =
       "\"off\" or an address of loopback such as \"127.0.0.1:9100\"";
-  return {"metrics.listen",
+  return {name,
           kTakes,
-          "TCP address of loopback for /metrics, /healthz and /readyz; port 0: any free one. off: "
-          "none.",
+          help,
           false,
           Written::text,
           {},
-          [](Settings& s, const Values& v) -> Status {
-            s.api.metrics.reset();
+          [at](Settings& s, const Values& v) -> Status {
+            at(s).reset();
             if (v.front() == kOff) return {};
             const auto value = SocketAddress::parse(v.front());
             if (!value || !is_loopback(*value)) return wrong(kTakes, v.front());
-            s.api.metrics = *value;
+            at(s) = *value;
             return {};
           },
-          [](const Settings& s) {
-            return toml_string(s.api.metrics ? s.api.metrics->to_string() : std::string(kOff));
+          [at](const Settings& s) {
+            const auto& value = at(const_cast<Settings&>(s));
+            return toml_string(value ? value->to_string() : std::string(kOff));
           }};
 }
 
@@ -528,7 +530,16 @@ std::vector<Key> make_keys() {
             QUDAG_AT(api.queue_messages)),
       size("api.queue_bytes", std::uint64_t{1} << 16, "The same in bytes.",
            QUDAG_AT(api.queue_bytes)),
-      metrics_listen(),
+      loopback("metrics.listen",
+               "TCP address of loopback for /metrics, /healthz and /readyz; port 0: any free one. "
+               "off: none.",
+               QUDAG_AT(api.metrics)),
+      loopback("web.listen",
+               "TCP address of loopback for the web page, which `qudag web` leads to; port 0: any "
+               "free one. off: none.",
+               QUDAG_AT(api.web)),
+      truth("web.control", "The web page may send and receive messages, not only look.",
+            QUDAG_AT(api.web_control)),
   });
   return keys;
 }

@@ -2,7 +2,8 @@
 // node hold more than a few connections.
 #include "two_nodes.h"
 
-#include "api/server/monitor.h"
+#include "api/server/view/loopback.h"
+#include "api/server/view/monitor.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>

@@ -33,11 +33,14 @@ class Node:
 
 
 @contextlib.contextmanager
-def live_node(program):
+def live_node(program, *flags):
+    """`flags` win over those that are here."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(pathlib.Path(folder, "api.sock"))
         node = subprocess.Popen([program, "node", "--api.socket", path, "--shards", "1",
-                                 "--log.level", "off"], stdout=subprocess.PIPE, text=True)
+                                 *(() if "--log.level" in flags else ("--log.level", "off")), *flags],
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL if "--log.level" in flags else None,
+                                text=True)
         try:
             if '"ready":true' not in node.stdout.readline():
                 raise RuntimeError("the node did not start")

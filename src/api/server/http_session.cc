@@ -8,6 +8,7 @@
 #include "api/server/render.h"
 #include "api/server/request.h"
 #include "api/server/upgrade.h"
+#include "api/server/view/web_gate.h"
 #include "base/bytes.h"
 
 #include <boost/asio/as_tuple.hpp>
@@ -79,10 +80,22 @@ class BodyParts {
   std::size_t size_ = 0;
 };
 
+WebRequest web_request_of(const http::request<http::empty_body>& request) {
+  const auto view = [](beast::string_view text) {
+    return std::string_view(text.data(), text.size());
+  };
+  return {.method = view(request.method_string()),
+          .target = view(request.target()),
+          .host = view(request[http::field::host]),
+          .origin = view(request[http::field::origin]),
+          .token = view(request["X-Qudag"])};
+}
+
 class HttpSession {
  public:
-  HttpSession(std::shared_ptr<Hub> hub, Stream stream)
+  HttpSession(std::shared_ptr<Hub> hub, Stream stream, const WebGate* gate)
       : hub_(std::move(hub)),
+        gate_(gate),
         stream_(std::move(stream)),
         entry_(*hub_, [this] { end(); }),
         in_(kHeaderBytesMax + 64 * 1024) {}
@@ -112,6 +125,8 @@ class HttpSession {
   // Each returns whether the connection may take another request.
   asio::awaitable<bool> one_request();
   asio::awaitable<bool> dispatch(Request request, HeaderParser& parser);
+  asio::awaitable<bool> answer_page(const WebAnswer& page);
+  void dress(http::fields& fields) const;
   asio::awaitable<bool> send_body(HeaderParser& parser, bool lines, Sender send);
   asio::awaitable<bool> cancel(MessageId id);
   asio::awaitable<bool> acknowledge(const AcknowledgeMessage& request);
@@ -146,6 +161,7 @@ class HttpSession {
   asio::awaitable<bool> end_lines();
 
   std::shared_ptr<Hub> hub_;
+  const WebGate* const gate_;  // null: a connection of the Unix socket
   Stream stream_;
   SessionEntry entry_;
   beast::flat_buffer in_;
@@ -177,6 +193,15 @@ asio::awaitable<bool> HttpSession::one_request() {
                                 error_json(Error(Errc::too_large, "the header is over 8 KiB")));
     }
     co_return co_await answer(Error(Errc::malformed, "this is not HTTP/1.1: " + ec.message()));
+  }
+  if (gate_ != nullptr) {
+    const WebAnswer page = gate_->ask(web_request_of(parser.get()));
+    ++hub_->stats.web_requests;
+    if (page.what != WebAnswer::What::pass) {
+      const bool head = parser.get().method() == http::verb::head;  // no body is due: the last one
+      keep_alive_ = keep_alive_ && parser.is_done() && !head;
+      co_return co_await answer_page(page);
+    }
   }
   const auto method = parser.get().method_string();
   const auto target = parser.get().target();
@@ -240,6 +265,33 @@ asio::awaitable<bool> HttpSession::dispatch(Request request, HeaderParser& parse
   if (!beast::websocket::is_upgrade(parser.get())) co_return co_await ask_for_upgrade();
   upgrade_.emplace(Upgrade{parser.release(), std::get<OpenStream>(request).lines});
   co_return false;
+}
+
+/// A file of the web page, or why not.
+asio::awaitable<bool> HttpSession::answer_page(const WebAnswer& page) {
+  if (page.what == WebAnswer::What::refuse) ++hub_->stats.web_turned_away;
+  http::response<http::span_body<const char>> response(static_cast<http::status>(page.status), 11);
+  response.set(http::field::content_type, beast::string_view(page.type.data(), page.type.size()));
+  dress(response);
+  response.body() = {page.body.data(), page.body.size()};
+  response.content_length(page.body.size());
+  response.keep_alive(keep_alive_);
+  stream_.expires_after(kClientPatience);
+  const auto [ec, bytes] = co_await http::async_write(stream_, response, kTuple);
+  co_return !ec && keep_alive_;
+}
+
+/// What a browser must know of everything that comes from the port of the web page.
+void HttpSession::dress(http::fields& fields) const {
+  fields.set(http::field::server, "qudag");
+  if (gate_ == nullptr) return;
+  fields.set(http::field::cache_control, "no-store");
+  fields.set("Content-Security-Policy", beast::string_view(kWebPolicy.data(), kWebPolicy.size()));
+  fields.set("Cross-Origin-Opener-Policy", "same-origin");
+  fields.set("Cross-Origin-Resource-Policy", "same-origin");
+  fields.set("Referrer-Policy", "no-referrer");
+  fields.set("X-Content-Type-Options", "nosniff");
+  fields.set("X-Frame-Options", "DENY");
 }
 
 asio::awaitable<bool> HttpSession::ask_for_upgrade() {
@@ -623,7 +675,7 @@ asio::awaitable<bool> HttpSession::answer(unsigned status, std::string body, std
   if (!allow.empty()) {
     response.set(http::field::allow, beast::string_view(allow.data(), allow.size()));
   }
-  response.set(http::field::server, "qudag");
+  dress(response);
   if (!type.empty()) {
     response.set(http::field::content_type, beast::string_view(type.data(), type.size()));
   }
@@ -637,7 +689,7 @@ asio::awaitable<bool> HttpSession::answer(unsigned status, std::string body, std
 
 asio::awaitable<bool> HttpSession::begin_lines(std::string_view type) {
   http::response<http::empty_body> response(http::status::ok, 11);
-  response.set(http::field::server, "qudag");
+  dress(response);
   response.set(http::field::content_type, beast::string_view(type.data(), type.size()));
   response.keep_alive(keep_alive_);
   response.chunked(true);
@@ -673,8 +725,8 @@ Delivery refused_delivery(const Error& error) {
   return {limit ? Outcome::refused : Outcome::failed, error, {}};
 }
 
-asio::awaitable<void> serve_http(std::shared_ptr<Hub> hub, Stream stream) {
-  HttpSession session(std::move(hub), std::move(stream));
+asio::awaitable<void> serve_http(std::shared_ptr<Hub> hub, Stream stream, const WebGate* gate) {
+  HttpSession session(std::move(hub), std::move(stream), gate);
   co_await session.run();
 }
 

@@ -17,7 +17,7 @@
 #include <qudag/node.h>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 
@@ -42,6 +42,7 @@ struct ApiStats {
   std::atomic<std::uint64_t> messages_refused{0};  // on the shards' threads, the rest on the API's
   std::uint64_t pauses = 0;
   std::uint64_t monitor_open = 0, monitor_requests = 0, monitor_refused = 0, monitor_slow = 0;
+  std::uint64_t web_open = 0, web_requests = 0, web_refused = 0, web_turned_away = 0;
   std::array<TimeHistogram, std::size(kAnsweredRequests)> took;  // requests, by kind
 };
 
@@ -99,6 +100,20 @@ inline constexpr telemetry::Metric<ApiStats> kApi[] = {
       "Connections of watchers that were ended because they read slowly."},
      no_label,
      &ApiStats::monitor_slow},
+    {{"qudag_web_connections_open", "Connections to the web page that are open.", Kind::gauge},
+     no_label,
+     &ApiStats::web_open},
+    {{"qudag_web_requests_total", "Requests at the port of the web page (web.listen)."},
+     no_label,
+     &ApiStats::web_requests},
+    {{"qudag_web_refused_total",
+      "Connections to the web page that were closed at once because so many were open."},
+     no_label,
+     &ApiStats::web_refused},
+    {{"qudag_web_turned_away_total",
+      "Requests at that port without the token, from another page, or for what is not there."},
+     no_label,
+     &ApiStats::web_turned_away},
 };
 static_assert(telemetry::valid(kApi));
 
@@ -116,6 +131,7 @@ struct Hub : std::enable_shared_from_this<Hub> {
   const config::ApiOptions options;
   Subscribers subscribers;
   ApiStats stats;
+  std::string web_url;                             // with its token; empty: there is no page
   bool draining = false;                           // no new sends
   bool ending = false;                             // every session has been told to end
   std::list<std::function<void()>> sessions;       // how to end each
@@ -209,13 +225,18 @@ class SubscriberPort {
   bool ended_ = false;
 };
 
-using Stream = beast::basic_stream<asio::local::stream_protocol>;
+/// Of the Unix socket, or of a TCP port of loopback.
+using Stream = beast::basic_stream<asio::generic::stream_protocol>;
 
 /// An outcome for a send that was refused at once.
 Delivery refused_delivery(const Error& error);
 
-/// Serves one connection until it ends: http_session.cc.
-asio::awaitable<void> serve_http(std::shared_ptr<Hub> hub, Stream stream);
+class WebGate;
+
+/// Serves one connection until it ends: http_session.cc. With a gate, which outlives it, it is one
+/// of the web page.
+asio::awaitable<void> serve_http(std::shared_ptr<Hub> hub, Stream stream,
+                                 const WebGate* gate = nullptr);
 
 /// Serves an upgraded connection until it ends: stream_session.cc.
 struct Upgrade;  // of stream_session.cc: the request and the bytes read with it

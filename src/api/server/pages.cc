@@ -6,6 +6,7 @@
 #include "api/server/hub.h"
 #include "api/server/json.h"
 #include "base/assert.h"
+#include "overload/rules.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -272,6 +273,33 @@ Text receivers(Hub& hub, const bool& ended) {
 
 Text contacts(Hub& hub, const bool&) { co_return contacts_json(hub.gateway); }
 
+/// What the web page needs to know, and where it is: with the token, which is for who may use this
+/// API.
+Text web(Hub& hub, const bool&) {
+  json::object pressures;
+  for (std::size_t i = 0; i < overload::kPressureCount; ++i) {
+    const auto pressure = static_cast<overload::Pressure>(i);
+    json::array steps;
+    for (const overload::OverloadRule& rule : overload::kOverloadRules) {
+      const double on = overload::threshold(rule.action, pressure);
+      if (on == overload::kNotDriven) continue;
+      steps.push_back(json::array{text(overload::name_of(rule.action)), on});
+    }
+    pressures[overload::name_of(pressure)] = std::move(steps);
+  }
+  const bool there = !hub.web_url.empty();
+  co_return json::serialize(
+      json::object{{"url", there ? json::value(text(hub.web_url)) : json::value(nullptr)},
+                   {"control", there && hub.options.web_control},
+                   {"pressures", std::move(pressures)}}) +
+      "\n";
+}
+
+Text log_page(Hub& hub, const bool&) {
+  co_return "{\"lines\":[" + (hub.control.log_lines ? hub.control.log_lines() : std::string()) +
+      "]}\n";
+}
+
 Text samples(Hub& hub, const bool& ended, std::string (*text)(std::vector<MetricSample>)) {
   return written(hub.node.metrics(), ended, [&hub, text](std::vector<MetricSample>& all) {
     telemetry::Page own;
@@ -299,6 +327,8 @@ constexpr Page kPages[] = {
     {"/v1/gateway", "application/json", gateway_page},
     {"/v1/receivers", "application/json", receivers},
     {"/v1/contacts", "application/json", contacts},
+    {"/v1/log", "application/json", log_page},
+    {"/v1/web", "application/json", web},
     {"/metrics", "text/plain; version=0.0.4", prometheus},
 };
 

@@ -1,9 +1,11 @@
 #include "api/server/server.h"
 
 #include "api/server/hub.h"
-#include "api/server/monitor.h"
 #include "api/server/render.h"
 #include "api/server/request.h"
+#include "api/server/view/monitor.h"
+#include "api/server/view/web.h"
+#include "api/server/view/web_gate.h"
 #include "api/socket/listen.h"
 #include "api/socket/place.h"
 
@@ -13,6 +15,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -53,6 +56,14 @@ void Hub::report(std::vector<QueueStatus>& rows) const {
   watchers.items_max =
       (options.metrics ? kWatchersMax : 0) + (options.monitor_socket.empty() ? 0 : kWatchersMax);
   if (watchers.items_max > 0) rows.push_back(std::move(watchers));
+
+  QueueStatus pages;
+  pages.kind = QueueKind::table;
+  pages.name = "connections of the web page";
+  pages.when_full = "close new";
+  pages.items = stats.web_open;
+  pages.items_max = kWebConnectionsMax;
+  if (options.web) rows.push_back(std::move(pages));
 
   QueueStatus sent;
   sent.kind = QueueKind::table;
@@ -125,6 +136,7 @@ struct Server::Impl {
   Impl(Node& node, config::ApiOptions options, gateway::Gateway* gateway, Control control)
       : hub(std::make_shared<Hub>(node, std::move(options), gateway, std::move(control))),
         monitor(hub, io),
+        web(hub, io),
         acceptor(io) {
     hub->left.emplace(*hub, io.get_executor());
   }
@@ -139,6 +151,7 @@ struct Server::Impl {
   Listening listening;  // the file; the acceptor has the descriptor
   asio::io_context io{1};
   Monitor monitor;
+  Web web;
   asio::local::stream_protocol::acceptor acceptor;
   std::thread thread;
   bool stopped = false;
@@ -160,7 +173,7 @@ asio::awaitable<void> Server::Impl::accept() {
       continue;  // the socket closes here
     }
     if (!admit(socket)) continue;
-    Stream stream(std::move(socket));
+    Stream stream{asio::generic::stream_protocol::socket(std::move(socket))};
     asio::co_spawn(io, serve_http(hub, std::move(stream)), asio::detached);
   }
 }
@@ -206,10 +219,12 @@ Result<std::unique_ptr<Server>> Server::start(Node& node, config::ApiOptions opt
   impl->acceptor.assign(asio::local::stream_protocol(), impl->listening.fd(), ec);
   if (ec) return fail(Errc::io_error, "api.socket: " + ec.message());
   static_cast<void>(impl->listening.release());
-  if (Status watched = impl->monitor.open(); !watched) {
+  Status opened = impl->monitor.open();
+  if (opened) opened = impl->web.open();
+  if (!opened) {
     impl->listening.remove_file();
     impl->hub->left.reset();
-    return std::unexpected(watched.error());
+    return std::unexpected(opened.error());
   }
   asio::co_spawn(impl->io, impl->accept(), asio::detached);
   // A channel has a handler while somebody listens there: before and after, its messages are kept
@@ -250,6 +265,7 @@ void Server::stop() {
     hub.draining = true;
     impl_->acceptor.close(ignored);
     impl_->monitor.close();
+    impl_->web.close();
     grace.expires_after(hub.sessions.empty() ? std::chrono::milliseconds(0) : kFlushPatience);
     grace.async_wait([&hub](boost::system::error_code) {
       hub.ending = true;

@@ -115,6 +115,24 @@ std::optional<LogFormat> parse_log_format(std::string_view text) {
   return std::nullopt;
 }
 
+void LogMemory::add(LogLevel level, std::string_view text) {
+  std::string line = line_of(LogFormat::json, level, text.substr(0, kLineBytes));
+  line.pop_back();  // its end of line
+  const std::lock_guard lock(mutex_);
+  if (lines_.size() >= kLines) lines_.pop_front();
+  lines_.push_back(std::move(line));
+}
+
+std::string LogMemory::json() const {
+  const std::lock_guard lock(mutex_);
+  std::string out;
+  for (const std::string& line : lines_) {
+    if (!out.empty()) out += ',';
+    out += line;
+  }
+  return out;
+}
+
 std::function<void(LogLevel, std::string_view)> log_output(LogFormat format) {
   if (format == LogFormat::automatic) {
     const char* journal = std::getenv("JOURNAL_STREAM");

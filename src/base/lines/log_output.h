@@ -11,8 +11,11 @@
 #include <qudag/log.h>
 
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <mutex>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace qudag {
@@ -29,6 +32,20 @@ std::optional<LogFormat> parse_log_format(std::string_view text);
 
 /// A sink for LogOptions, for any thread.
 std::function<void(LogLevel, std::string_view)> log_output(LogFormat format);
+
+/// The last lines of a log, for who asks later. For any thread. Bounds: kLines of kLineBytes.
+class LogMemory {
+ public:
+  static constexpr std::size_t kLines = 200, kLineBytes = 1'024;
+
+  void add(LogLevel level, std::string_view text);
+  /// Oldest first, each as a JSON object, with ',' between them.
+  std::string json() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::deque<std::string> lines_;
+};
 
 /// Whether `journal_stream` ("device:inode" of JOURNAL_STREAM, systemd.exec(5)) is that file.
 bool is_journal(std::string_view journal_stream, int fd);

@@ -10,10 +10,9 @@
 #pragma once
 
 #include "api/server/hub.h"
+#include "api/server/view/loopback.h"
 #include "api/socket/listen.h"
 
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <memory>
@@ -43,11 +42,10 @@ class Monitor {
   void close();
 
  private:
-  using Acceptor = asio::basic_socket_acceptor<asio::generic::stream_protocol>;
   /// What differs between the two places.
   struct Place {
-    Place(asio::io_context& io, bool of_unix) : acceptor(io), is_unix(of_unix) {}
-    Acceptor acceptor;
+    Place(LoopbackAcceptor taken, bool of_unix) : acceptor(std::move(taken)), is_unix(of_unix) {}
+    LoopbackAcceptor acceptor;
     const bool is_unix;
     std::size_t open = 0;
   };
@@ -67,9 +65,5 @@ class Monitor {
   Listening file_;
   std::optional<SocketAddress> metrics_;
 };
-
-/// Whether a Host header names this machine: localhost, or an address of loopback. A page of
-/// somebody else's in a browser here has another name there, wherever that leads to.
-bool is_host_of_loopback(std::string_view host);
 
 }  // namespace qudag::api

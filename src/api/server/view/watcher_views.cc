@@ -1,4 +1,4 @@
-#include "api/server/watcher_views.h"
+#include "api/server/view/watcher_views.h"
 
 #include "api/server/hub.h"
 

@@ -1,23 +1,18 @@
 // A connection: 1 read a header, 2 find the view, 3 answer with the text that is kept or new, 4
 // again, until the watcher goes or is slow.
-#include "api/server/monitor.h"
+#include "api/server/view/monitor.h"
 
 #include "api/server/render.h"
-#include "api/server/watcher_views.h"
-#include "base/posix.h"
-#include "base/reach.h"
+#include "api/server/view/watcher_views.h"
 
-#include <fmt/format.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
 #include <algorithm>
-#include <cstring>
 
 namespace qudag::api {
 
@@ -28,14 +23,6 @@ namespace {
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 using WatcherStream = beast::basic_stream<asio::generic::stream_protocol>;
 using SharedText = std::shared_ptr<const std::string>;
-
-asio::ip::tcp::endpoint endpoint_of(const SocketAddress& at) {
-  asio::ip::address_v6::bytes_type bytes;
-  std::memcpy(bytes.data(), at.ip.data(), bytes.size());
-  const asio::ip::address_v6 v6(bytes);
-  if (at.is_v4()) return {asio::ip::make_address_v4(asio::ip::v4_mapped, v6), at.port};
-  return {v6, at.port};
-}
 
 }  // namespace
 
@@ -223,23 +210,11 @@ Status Monitor::open() {
 }
 
 Status Monitor::open_tcp() {
-  tcp_ = std::make_shared<Place>(io_, false);
-  Acceptor& acceptor = tcp_->acceptor;
-  const asio::ip::tcp::endpoint at = endpoint_of(*hub_->options.metrics);
-  asio::ip::tcp::acceptor bound(io_);
-  boost::system::error_code ec;
-  bound.open(at.protocol(), ec);
-  if (!ec) bound.set_option(asio::socket_base::reuse_address(true), ec);
-  if (!ec) bound.bind(at, ec);
-  if (!ec) bound.listen(kWatchersMax, ec);
-  if (!ec) {
-    metrics_ = hub_->options.metrics;
-    metrics_->port = bound.local_endpoint(ec).port();
-  }
-  if (!ec) acceptor.assign(asio::generic::stream_protocol(at.protocol()), bound.release(ec), ec);
-  if (ec) {
-    return system_failure("metrics.listen: " + hub_->options.metrics->to_string(), ec.value());
-  }
+  SocketAddress at = *hub_->options.metrics;
+  Result<LoopbackAcceptor> acceptor = listen_on_loopback(io_, at, kWatchersMax, "metrics.listen");
+  if (!acceptor) return std::unexpected(acceptor.error());
+  tcp_ = std::make_shared<Place>(std::move(*acceptor), false);
+  metrics_ = at;
   asio::co_spawn(io_, accept(tcp_), asio::detached);
   return {};
 }
@@ -250,7 +225,7 @@ Status Monitor::open_unix() {
     return fail(file.error().code, "api.monitor_socket: " + file.error().detail);
   }
   file_ = std::move(*file);
-  unix_ = std::make_shared<Place>(io_, true);
+  unix_ = std::make_shared<Place>(LoopbackAcceptor(io_), true);
   boost::system::error_code ec;
   unix_->acceptor.assign(asio::generic::stream_protocol(AF_UNIX, 0), file_.fd(), ec);
   if (ec) return fail(Errc::io_error, "api.monitor_socket: " + ec.message());
@@ -302,18 +277,6 @@ asio::awaitable<void> Monitor::serve(std::shared_ptr<Hub> hub, SharedTexts texts
   }
   --place->open;
   --hub->stats.monitor_open;
-}
-
-bool is_host_of_loopback(std::string_view host) {
-  if (host.empty()) return true;  // of HTTP/1.0, which browsers do not speak
-  const auto address = SocketAddress::parse(host);
-  if (address) return is_loopback(*address);
-  const std::size_t colon = host.rfind(':');
-  std::string_view name = host;
-  if (colon != std::string_view::npos && !host.ends_with(']')) name = host.substr(0, colon);
-  if (name == "localhost") return true;
-  const auto bare = SocketAddress::parse(fmt::format("{}:1", name));
-  return bare && is_loopback(*bare);
 }
 
 }  // namespace qudag::api

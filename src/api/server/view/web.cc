@@ -1,0 +1,71 @@
+#include "api/server/view/web.h"
+
+#include "api/server/view/web_gate.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace qudag::api {
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+// What the kernel keeps for who does not read; on loopback it would grow to some MiB each.
+constexpr int kSendBytes = 256 * 1024;
+
+}  // namespace
+
+struct Web::Place {
+  Place(LoopbackAcceptor taken, bool control) : acceptor(std::move(taken)), gate(control) {}
+  LoopbackAcceptor acceptor;
+  const WebGate gate;
+  std::size_t open = 0;
+};
+
+Status Web::open() {
+  if (!hub_->options.web) return {};
+  SocketAddress at = *hub_->options.web;
+  Result<LoopbackAcceptor> acceptor = listen_on_loopback(io_, at, kWebConnectionsMax, "web.listen");
+  if (!acceptor) return std::unexpected(acceptor.error());
+  place_ = std::make_shared<Place>(std::move(*acceptor), hub_->options.web_control);
+  hub_->web_url = place_->gate.url(at.to_string());
+  asio::co_spawn(io_, accept(hub_, place_), asio::detached);
+  return {};
+}
+
+void Web::close() {
+  boost::system::error_code ignored;
+  if (place_) place_->acceptor.close(ignored);
+}
+
+/// Takes connections until the acceptor is closed.
+asio::awaitable<void> Web::accept(std::shared_ptr<Hub> hub, std::shared_ptr<Place> place) {
+  asio::steady_timer pause(co_await asio::this_coro::executor);
+  for (;;) {
+    auto [ec, socket] = co_await place->acceptor.async_accept(kTuple);
+    if (ec == asio::error::operation_aborted || !place->acceptor.is_open()) co_return;
+    if (ec) {  // out of descriptors: those that wait stay in the backlog
+      pause.expires_after(std::chrono::milliseconds(50));
+      co_await pause.async_wait(kTuple);
+      continue;
+    }
+    if (place->open >= kWebConnectionsMax) {
+      ++hub->stats.web_refused;
+      continue;  // the socket closes here
+    }
+    socket.set_option(asio::socket_base::send_buffer_size(kSendBytes), ec);
+    ++place->open;
+    ++hub->stats.web_open;
+    asio::co_spawn(pause.get_executor(), serve(hub, place, std::move(socket)), asio::detached);
+  }
+}
+
+asio::awaitable<void> Web::serve(std::shared_ptr<Hub> hub, std::shared_ptr<Place> place,
+                                 asio::generic::stream_protocol::socket socket) {
+  co_await serve_http(hub, Stream(std::move(socket)), &place->gate);
+  --place->open;
+  --hub->stats.web_open;
+}
+
+}  // namespace qudag::api
