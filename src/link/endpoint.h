@@ -131,8 +131,8 @@ struct EndpointOptions {
   /// What a link may receive a second, in bursts of a second; 0: no bound. Its windows wait.
   std::uint64_t link_bytes_per_second = 0;
   std::chrono::milliseconds handshake_timeout{5'000};
-  /// A dial ends after so long without any packet of the peer: its first flight was said three times
-  /// by then.
+  /// A dial ends after so long without any packet of the peer: its first flight was said three
+  /// times by then.
   std::chrono::milliseconds unanswered_max{2'000};
   std::chrono::milliseconds idle_timeout{30'000};
   std::chrono::milliseconds keepalive{10'000};  // only for links that carry streams
@@ -255,6 +255,9 @@ class Endpoint {
   };
   MemoryHeld held(StreamId stream) const;
   void consume(StreamId stream, std::size_t bytes);
+  /// The same in two steps, if the peer is to wait: the link's window now, the stream's later.
+  void release(StreamId stream, std::size_t bytes);
+  void reopen(StreamId stream, std::size_t bytes);
   /// Ends both directions at once; no more events for this stream.
   void reset(StreamId stream, EndCode code);
 
