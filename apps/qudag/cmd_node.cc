@@ -118,10 +118,17 @@ class Reloading {
     const std::lock_guard lock(mutex_);
     const Result<config::Settings> read = settings_of(args_);
     if (!read) return std::unexpected(read.error());
+    if (const Status set = node_.set_quota(read->node.limits); !set) {
+      return std::unexpected(set.error());
+    }
     std::vector<Change> out = changes(running_, *read);
     node_.set_log_level(read->node.log_level);
     log_.set_level(read->node.log_level);
     running_.node.log_level = read->node.log_level;
+    Limits& limits = running_.node.limits;
+    limits.bandwidth = read->node.limits.bandwidth;
+    limits.bandwidth_burst = read->node.limits.bandwidth_burst;
+    limits.month = read->node.limits.month;
     return out;
   }
 

@@ -118,6 +118,23 @@ std::string clock_text(const json::value& off) {
   return fmt::format("{} s {} the peers'", std::abs(seconds), seconds > 0 ? "ahead of" : "behind");
 }
 
+/// "5.0MiB/s; 120GiB of 1.0TiB used, 3 d 4 h to the month's end"
+std::string quota_text(const json::value& quota) {
+  std::string out;
+  if (const std::uint64_t rate = number(quota, "bandwidth"); rate > 0) {
+    out = fmt::format("{}/s for others", bytes_text(rate));
+  }
+  const std::uint64_t month = number(quota, "month");
+  if (month == 0) return out;
+  const auto used = static_cast<double>(number(quota, "used"));
+  const std::string stage = shown(quota.at("stage"));
+  return fmt::format("{}{}{} of {} used ({:.0f}%), {} to the month's end{}", out,
+                     out.empty() ? "" : "; ", bytes_text(number(quota, "used")), bytes_text(month),
+                     100 * used / static_cast<double>(month),
+                     span_text(std::chrono::seconds(number(quota, "turns_s"))),
+                     stage == "open" ? "" : "; " + stage);
+}
+
 std::string reachable_text(const json::value& reachable) {
   if (reachable.is_null()) return "unknown yet";
   return reachable.as_bool() ? "yes" : "no: open its UDP port, set publish, or relay = false";
@@ -167,6 +184,7 @@ std::string overview(const json::value& s, std::string_view metrics) {
     line(std::string_view(priority.data(), priority.size()), times_text(times));
   }
   line("inbox", inbox_text(s.at("inbox")));
+  if (!s.at("quota").is_null()) line("quota", quota_text(s.at("quota")));
   return out;
 }
 

@@ -7,7 +7,8 @@
 namespace qudag::app {
 namespace {
 
-constexpr std::string_view kLive[] = {"log.level"};
+constexpr std::string_view kLive[] = {"log.level", "limits.bandwidth", "limits.bandwidth_burst",
+                                      "limits.month"};
 
 }  // namespace
 

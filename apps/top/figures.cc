@@ -458,6 +458,20 @@ std::string state_of(const Sample& now) {
                            count_text(number(s, "relays_known")));
 }
 
+/// "quota 5.0MiB/s, 12% of 1.0TiB"; empty without one.
+std::string quota_of(const json::value& quota) {
+  std::string out;
+  if (const double rate = number(quota, "bandwidth"); rate > 0) {
+    out = fmt::format("quota {}/s", bytes_text(whole(rate)));
+  }
+  const double month = number(quota, "month");
+  if (month <= 0) return out;
+  const std::string stage = text(quota, "stage");
+  return fmt::format("{}{:.0f}% of {} this month{}", out.empty() ? "quota " : out + ", ",
+                     100 * number(quota, "used") / month, bytes_text(whole(month)),
+                     stage == "open" ? "" : " (" + stage + ")");
+}
+
 std::vector<std::string> summary_of(const Between& b) {
   const json::value& s = b.now().status;
   const double used = number(s, "memory_used"), limit = number(s, "memory_limit");
@@ -483,6 +497,9 @@ Figures figures(const Sample& now, const Sample& before, const Sample* earlier) 
   const Between b(now, before, earlier);
   Figures out;
   out.state = state_of(now);
+  if (const std::string quota = quota_of(field(now.status, "quota")); !quota.empty()) {
+    out.state += "; " + quota;
+  }
   out.summary = summary_of(b);
   out.tables = {classes(b), latency(b), pressures(b), refusals(b),
                 queues(b),  links(b),   circuits(b)};

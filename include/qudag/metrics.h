@@ -52,6 +52,26 @@ struct InboxStatus {
   bool failing = false;  ///< it cannot be written now, and refuses what comes
 };
 
+/// How far the month's bytes (Limits::month) are used up, in this order.
+enum class QuotaStage : std::uint8_t {
+  open,     ///< circuits of others are welcome, or there is no quota
+  leaving,  ///< a twentieth is left: its descriptor says that it is no relay
+  closed,   ///< half of that: new circuits are refused
+  spent,    ///< nothing is left, and the circuits of others have ended
+};
+/// As they are written above. Never null.
+[[nodiscard]] QUDAG_API std::string_view name_of(QuotaStage stage) noexcept;
+
+/// What a relay gives to others, and what is left of it.
+struct QuotaStatus {
+  std::uint64_t bandwidth = 0;  ///< bytes a second; 0: no bound
+  std::uint64_t burst = 0;      ///< bytes at once after a rest
+  std::uint64_t month = 0;      ///< bytes of a month, in and out; 0: no bound
+  std::uint64_t used = 0;       ///< of them; counted only if there is a bound
+  QuotaStage stage = QuotaStage::open;
+  std::chrono::seconds turns{};  ///< until the next month begins
+};
+
 struct NodeStatus {
   NodeId id;
   SocketAddress listen;
@@ -78,6 +98,7 @@ struct NodeStatus {
       delivery{};  ///< of messages, by priority: send to acknowledgement
   bool stopping = false;
   std::optional<InboxStatus> inbox;  ///< if it has one
+  std::optional<QuotaStatus> quota;  ///< if limits.bandwidth or limits.month is set
 };
 
 /// A link's life, in this order.

@@ -78,6 +78,10 @@ class QUDAG_API Node {
   [[nodiscard]] std::vector<KnownNode> nodes() const;
   /// In place of Options::log_level, from now on.
   void set_log_level(LogLevel level);
+  /// Of `limits` what a relay gives to others (bandwidth, bandwidth_burst, month) counts from now
+  /// on, in place of Options::limits; what was used of the month stays used. config_invalid as for
+  /// validate(), and then nothing changes.
+  [[nodiscard]] Status set_quota(const Limits& limits);
 
   /// A buffer of exactly `bytes` from the pool, for filling in place and sending without a copy.
   /// too_large above 64 MiB, refused_memory when the bound has no room.

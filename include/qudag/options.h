@@ -47,6 +47,13 @@ struct Limits {
   std::uint64_t pipe_bytes = std::uint64_t{64} << 20;
   /// Of a keeper, on its disk (in `state_dir`): letters for receivers that are away. 0: none.
   std::uint64_t letters_bytes = std::uint64_t{1} << 30;
+  // What a relay gives to others; what this node sends and receives itself is apart from it.
+  // Node::set_quota changes them while it runs.
+  std::uint64_t bandwidth = 0;        ///< bytes a second that it passes on; 0: no bound
+  std::uint64_t bandwidth_burst = 0;  ///< after a rest, at once; 0: a second's worth
+  /// Bytes of a month (UTC), both those that come in and those that go out; 0: no bound. Counted in
+  /// `state_dir`, or for this run only.
+  std::uint64_t month = 0;
 };
 
 /// Messages for which no program is there, kept on the disk until one takes them.

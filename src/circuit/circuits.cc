@@ -192,7 +192,7 @@ void Circuits::give_back(CircuitId id, std::size_t bytes) {
   if (circuit == nullptr) return;
   const std::size_t back = std::min<std::size_t>(bytes, circuit->kept_back());
   circuit->kept_back() -= static_cast<std::uint32_t>(back);
-  impl_->core.consume(circuit->only_side(), back);
+  impl_->core.pass(*circuit, circuit->only_side(), back, impl_->core.latest);
 }
 
 void Circuits::tell_sent(CircuitId id, bool tells) {
@@ -254,15 +254,6 @@ void Circuits::look_at_places(Now now) {
   impl_->core.look_at_places(now);
 }
 std::size_t Circuits::building() const { return impl_->core.building(); }
-namespace {
-
-/// Cells to another node, or to another circuit of a keeper.
-bool passes_on(const Circuit& circuit) {
-  return circuit.role == CircuitRole::relay || circuit.tells_sent;
-}
-
-}  // namespace
-
 bool Circuits::relays_busily(Duration quiet, Now now) const {
   bool busy = false;
   impl_->core.for_each([&](const Circuit& circuit) {
@@ -295,7 +286,7 @@ void Circuits::on_stream_data(StreamId stream, std::uint64_t context, Bytes data
   Circuit* circuit = core.find(id);
   // A stream that we reset may have been on its way to us; the link gives its bytes back.
   if (circuit == nullptr || circuit->side(from).stream != stream) return;
-  circuit->side(from).unconsumed += data.size();
+  circuit->side(from).unconsumed += static_cast<std::uint32_t>(data.size());  // inside a window
   while (!data.empty()) {
     impl_->take(*circuit, from, data, now);
     circuit = core.find(id);
@@ -336,6 +327,7 @@ void Circuits::on_link_closed(LinkId link, Now now) {
     ++core.stats.ended_link;
     impl_->side_gone(context, EndCode::none, Errc::link_closed, now);
   }
+  core.link_gone(link);
 }
 
 void Circuits::on_link_draining(LinkId link, bool stops, Now now) {
@@ -379,7 +371,7 @@ std::size_t Circuits::shed(Priority priority, std::size_t count, Now now) {
   std::vector<std::pair<TimePoint, CircuitId>> stuck;
   const double little = core.little_brought(now);
   core.for_each([&](const Circuit& circuit) {
-    const std::size_t held = circuit.previous.unconsumed + circuit.next.unconsumed;
+    const std::size_t held = std::size_t{circuit.previous.unconsumed} + circuit.next.unconsumed;
     if (passes_on(circuit) && circuit.phase == Phase::ready && circuit.priority == priority &&
         held >= onion::cell_bytes(priority) &&
         (now.mono - circuit.last_cell >= kIdle ||
@@ -481,11 +473,13 @@ void Circuits::on_time(Now now) {
   while (Circuit* circuit = core.pop_due(now)) impl_->due(*circuit, now);
   impl_->incoming.on_time(now);
   impl_->handle_waiting(now);
+  core.look_at_quota(now);
 }
 
 TimePoint Circuits::next_deadline() const {
   if (!impl_->core.turns.empty()) return TimePoint::min();
-  return std::min(impl_->core.next_deadline(), impl_->incoming.next_deadline());
+  return std::min(
+      {impl_->core.next_deadline(), impl_->incoming.next_deadline(), impl_->core.quota_due()});
 }
 
 void Circuits::shutdown(Now now) {

@@ -74,6 +74,13 @@ class Sink {
   /// Gives the peer's window back. All that came is given back before reset(); for a stream that
   /// closed by itself, the rest is the link's.
   virtual void consume(StreamId stream, std::size_t bytes) = 0;
+  /// The same in two steps, for bytes that are here no more while their sender is to wait: the
+  /// link's window now, and the stream's with reopen(). Of bytes that were released so many may be
+  /// reopened, or fewer if the stream ends.
+  virtual void release(StreamId stream, std::size_t bytes) {
+    static_cast<void>(stream), static_cast<void>(bytes);
+  }
+  virtual void reopen(StreamId stream, std::size_t bytes) { consume(stream, bytes); }
   virtual void reset(StreamId stream, EndCode code) = 0;
 };
 
@@ -114,8 +121,12 @@ class CircuitEvents {
   virtual void on_ended(CircuitId circuit, const Error& why, Now now) = 0;
 };
 
+class Quota;
+
 struct CircuitsOptions {
   NodeId self{};
+  /// What is given to others, by all shards; null: no bound. Outlives the circuits.
+  Quota* quota = nullptr;
   std::shared_ptr<onion::ReplayWindow> replays = nullptr;  // of all shards; null: its own
   onion::KeyStock* stock = nullptr;   // ephemeral keys of our own builds; outlives this
   memory::Budget* memory = nullptr;   // of records and keys; null: no bound

@@ -73,6 +73,8 @@ void Core::report(BoundedList& out) const {
                         options.building_max));
   out.push_back(bounded(Kind::table, "circuits being built, by others", "refuse",
                         building_incoming_, options.building_max));
+  out.push_back(bounded(Kind::queue, "windows that wait for the quota", "their senders wait",
+                        held_windows_.windows(), 2 * table_.capacity(), sizeof(std::uint64_t)));
   out.push_back(bounded(Kind::queue, "cells for this node that wait for their turn",
                         "their windows stay closed", turns.cells(), kCellsInPool));
 }
@@ -139,12 +141,12 @@ void Core::end(Circuit& circuit, const Ending& how, Now now) {
   // What came and was not passed on still counts against the window of the whole link.
   struct Leaving {
     StreamId stream;
-    std::size_t unconsumed;
+    std::size_t unconsumed, held;
     EndCode code;
   };
   const Leaving leaving[] = {
-      {circuit.previous.stream, circuit.previous.unconsumed, how.previous},
-      {circuit.next.stream, circuit.next.unconsumed, how.next},
+      {circuit.previous.stream, circuit.previous.unconsumed, circuit.previous.held, how.previous},
+      {circuit.next.stream, circuit.next.unconsumed, circuit.next.held, how.next},
   };
   detach(circuit.previous);
   detach(circuit.next);
@@ -157,6 +159,7 @@ void Core::end(Circuit& circuit, const Ending& how, Now now) {
   for (const Leaving& side : leaving) {
     if (side.stream.index < 0) continue;
     if (side.unconsumed > 0) sink.consume(side.stream, side.unconsumed);
+    if (side.held > 0) sink.reopen(side.stream, side.held);
     sink.reset(side.stream, side.code);
   }
   if (failed_inside != nullptr) {
@@ -196,6 +199,7 @@ void Core::note_not_building(Circuit& circuit) {
 
 void Core::detach(Side& side) {
   if (!side.open()) return;
+  if (side.held > 0) drop_held(side);
   if (side_of(side.context) == Neighbor::previous) {
     note_not_building(*find(circuit_of(side.context)));
     --links_[side.stream.link].asked;
@@ -223,9 +227,9 @@ std::vector<std::uint64_t> Core::sides_on(LinkId link) const {
 }
 
 void Core::consume(Side& side, std::size_t bytes) {
-  const std::size_t back = std::min(bytes, side.unconsumed);
+  const std::size_t back = std::min<std::size_t>(bytes, side.unconsumed);
   if (back == 0 || !side.open()) return;
-  side.unconsumed -= back;
+  side.unconsumed -= static_cast<std::uint32_t>(back);
   sink.consume(side.stream, back);
 }
 
@@ -233,7 +237,7 @@ void Core::consume_handled(Circuit& circuit) {
   Side& side = circuit.only_side();
   std::size_t not_yet = circuit.kept_back();
   if (circuit.waits) not_yet += turns.cells(circuit.id) * onion::cell_bytes(circuit.priority);
-  consume(side, side.unconsumed - std::min(not_yet, side.unconsumed));
+  consume(side, side.unconsumed - std::min<std::size_t>(not_yet, side.unconsumed));
 }
 
 bool Core::has_turn(Circuit& circuit, memory::Block& cell, Now now) {

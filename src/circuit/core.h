@@ -5,6 +5,8 @@
 #pragma once
 
 #include "circuit/cell_turns.h"
+#include "circuit/quota/held_windows.h"
+#include "circuit/quota/quota.h"
 #include "circuit/record.h"
 
 #include "base/deadline_heap.h"
@@ -127,6 +129,19 @@ class Core {
   /// Gives back up to `bytes` of the window of what came.
   void consume(Side& side, std::size_t bytes);
   void consume_all(Side& side) { consume(side, side.unconsumed); }
+
+  // What is given to others (passing.cc).
+  /// So many bytes that came from there have left: their window goes back, now or when the quota
+  /// has room for them.
+  void pass(Circuit& circuit, Side& from, std::size_t bytes, TimePoint now) {
+    if (!metered_) return consume(from, bytes);
+    pass_metered(circuit, from, bytes, now);
+  }
+  /// Whether the quota has no room for a circuit that a peer begins over that link.
+  bool quota_refuses(LinkId link) const;
+  void look_at_quota(Now now);
+  TimePoint quota_due() const { return serve_at_; }
+  void link_gone(LinkId link) { held_windows_.link_gone(link); }
   /// At an end: of all that came but the cells that wait.
   void consume_handled(Circuit& circuit);
   /// Whether a cell for this node is handled now; else it has been put aside for a later turn.
@@ -184,6 +199,12 @@ class Core {
   Refusal refusal_held, refusal_brought;
 
  private:
+  void pass_metered(Circuit& circuit, Side& from, std::size_t bytes, TimePoint now);
+  void hold(const Circuit& circuit, Side& side, std::size_t bytes, TimePoint now);
+  void drop_held(Side& side);
+  void serve_held(TimePoint now);
+  void end_passing(Now now);
+
   std::size_t& building_count(const Circuit& circuit);
   void wake(Circuit& circuit);
   void note_not_building(Circuit& circuit);
@@ -202,6 +223,10 @@ class Core {
   std::unordered_map<LinkId, LinkShare> links_;
   std::pair<LinkId, LinkShare*> bringing_{};  // of the last bytes: many come together
   DeadlineHeap<Circuit> deadlines_;
+  bool metered_ = false;  // there is a quota
+  HeldWindows held_windows_;
+  TimePoint serve_at_ = kNever;  // them
+  TimePoint end_passing_at_{};
   std::uint32_t looked_at_ = 0;  // the place after the last of for_next()
 };
 

@@ -146,6 +146,11 @@ void Incoming::accept(Circuit& circuit, Opening& opening, Now now) {
     wipe(*message);
     return relay_.refuse(circuit, *accepted, onion::BuildStatus::refused, now);
   }
+  if (accepted->role == onion::Role::keeper && core_.quota_refuses(circuit.previous.stream.link)) {
+    ++core_.stats.refused_quota;
+    wipe(*message);
+    return relay_.refuse(circuit, *accepted, onion::BuildStatus::refused, now);
+  }
   if (accepted->role != onion::Role::relay) {
     destination_.begin(circuit, std::move(*accepted), *message, came, now);
     wipe(*message);  // what rode in it was in the clear

@@ -33,11 +33,12 @@ enum class Neighbor : std::uint8_t { previous, next };
 /// One stream of a circuit. Sides of one link form a list, so that a closed link finds its
 /// circuits.
 struct Side {
-  StreamId stream;              // index -1: there is none (not yet, or not any more)
-  CellAssembly cells;           // what came from it and is not a whole cell yet
-  std::size_t unconsumed = 0;   // bytes that came and whose window was not given back
-  std::uint64_t context = 0;    // circuit and side, see context_of()
-  Side* link_before = nullptr;  // neighbors in the list of the link; owned by their records
+  StreamId stream;               // index -1: there is none (not yet, or not any more)
+  CellAssembly cells;            // what came from it and is not a whole cell yet
+  std::uint32_t unconsumed = 0;  // bytes that came and are not passed on or taken yet
+  std::uint32_t held = 0;        // that have left, and whose window waits for the quota
+  std::uint64_t context = 0;     // circuit and side, see context_of()
+  Side* link_before = nullptr;   // neighbors in the list of the link; owned by their records
   Side* link_after = nullptr;
 
   bool open() const { return stream.index >= 0; }
@@ -101,6 +102,11 @@ struct Circuit {
   /// At an end: where cells for it come from.
   Side& only_side() { return role == CircuitRole::source ? next : previous; }
 };
+
+/// Cells to another node, or to another circuit of a keeper.
+inline bool passes_on(const Circuit& circuit) {
+  return circuit.role == CircuitRole::relay || circuit.tells_sent;
+}
 
 /// What a relay keeps per ready circuit in this module, besides the cipher contexts of HopCrypto.
 inline constexpr std::size_t kCircuitRecordBytes = sizeof(Circuit);

@@ -36,6 +36,10 @@ void Relay::begin(Circuit& circuit, onion::AcceptedBuild accepted,
     ++core_.stats.refused_not_relay;
     return refuse(circuit, accepted, onion::BuildStatus::refused, now);
   }
+  if (core_.quota_refuses(circuit.previous.stream.link)) {
+    ++core_.stats.refused_quota;
+    return refuse(circuit, accepted, onion::BuildStatus::refused, now);
+  }
   ++core_.stats.accepted_relay;
   auto joining = std::make_unique<Joining>();
   joining->accepted = std::move(accepted);
@@ -94,7 +98,7 @@ void Relay::on_cell_data(Circuit& circuit, Neighbor from, Bytes& data, Now now) 
 }
 
 void Relay::on_sent(Circuit& circuit, Neighbor to, std::size_t bytes, Now now) {
-  if (to == Neighbor::next) return core_.consume(circuit.previous, bytes);
+  if (to == Neighbor::next) return core_.pass(circuit, circuit.previous, bytes, now.mono);
   circuit.reply_unsent -=
       static_cast<std::uint32_t>(std::min<std::size_t>(bytes, circuit.reply_unsent));
   if (circuit.phase == Phase::draining) {
@@ -103,7 +107,7 @@ void Relay::on_sent(Circuit& circuit, Neighbor to, std::size_t bytes, Now now) {
     if (circuit.reply_unsent == 0) core_.set_deadline(circuit, now.mono + kReplyLinger);
     return;
   }
-  core_.consume(circuit.next, bytes);
+  core_.pass(circuit, circuit.next, bytes, now.mono);
 }
 
 void Relay::on_side_gone(Circuit& circuit, Neighbor from, EndCode code, const Error& why, Now now) {

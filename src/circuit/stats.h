@@ -20,7 +20,8 @@ struct CircuitsStats {
   std::uint64_t riders_sent = 0, riders_taken = 0;  // builds in which something rode
   std::uint64_t refused_limit = 0, refused_replay = 0, refused_malformed = 0, refused_auth = 0,
                 refused_expired = 0, refused_not_relay = 0, refused_not_keeper = 0,
-                refused_memory = 0, refused_overload = 0, refused_slow = 0, refused_place = 0;
+                refused_memory = 0, refused_overload = 0, refused_slow = 0, refused_place = 0,
+                refused_quota = 0;
   std::uint64_t extend_failed = 0;
   std::uint64_t cells_relayed = 0, cells_sent = 0, cells_received = 0;
   std::uint64_t cells_bad = 0;     // tags that did not verify
@@ -32,6 +33,7 @@ struct CircuitsStats {
   std::uint64_t ended_place = 0;                           // ready ones, for another link's circuit
   std::array<std::uint64_t, kPriorityCount> ended_shed{};  // relayed ones, by priority
   std::uint64_t ended_reclaimed = 0;                       // because memory was short
+  std::uint64_t ended_quota = 0;                           // the month's bytes were used up
   std::uint64_t cells_put_off = 0;  // at an end: they waited for a later turn
   std::uint64_t rested = 0;         // times that an idle circuit's key contexts were put away
 };
@@ -71,6 +73,7 @@ inline constexpr telemetry::Metric<CircuitsStats> kCircuits[] = {
     {same, label("reason", "slow"), &CircuitsStats::refused_slow},
     {same, label("reason", "place"), &CircuitsStats::refused_place},
     {same, label("reason", "memory"), &CircuitsStats::refused_memory},
+    {same, label("reason", "quota"), &CircuitsStats::refused_quota},
     {same, label("reason", "overload"), &CircuitsStats::refused_overload},
     {same, label("reason", "replayed"), &CircuitsStats::refused_replay},
     {same, label("reason", "malformed"), &CircuitsStats::refused_malformed},
@@ -112,6 +115,7 @@ inline constexpr telemetry::Metric<CircuitsStats> kCircuits[] = {
     {same, label("reason", "link"), &CircuitsStats::ended_link},
     {same, label("reason", "place"), &CircuitsStats::ended_place},
     {same, label("reason", "memory"), &CircuitsStats::ended_reclaimed},
+    {same, label("reason", "quota"), &CircuitsStats::ended_quota},
     {same, label("reason", "no_block"), &CircuitsStats::blocks_exhausted},
     {same, label("reason", "shed_normal"),
      [](const CircuitsStats& s) { return static_cast<double>(s.ended_shed[1]); }},

@@ -13,7 +13,7 @@ namespace qudag::config {
 
 /// Decimal digits only; underscores between digits are allowed, as in TOML.
 std::optional<std::uint64_t> parse_count(std::string_view text);
-/// A count, or one with B, KB, MB, GB (powers of 1000) or KiB, MiB, GiB (powers of 1024).
+/// A count, or one with B, KB to TB (powers of 1000) or KiB to TiB (powers of 1024).
 std::optional<std::uint64_t> parse_size(std::string_view text);
 /// A count of seconds, or one with ms, s, m, h or d. At most 1000 days.
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);

@@ -258,6 +258,9 @@ class Endpoint {
   };
   MemoryHeld held(StreamId stream) const;
   void consume(StreamId stream, std::size_t bytes);
+  /// The same in two steps, if the peer is to wait: the link's window now, the stream's later.
+  void release(StreamId stream, std::size_t bytes);
+  void reopen(StreamId stream, std::size_t bytes);
   /// Ends both directions at once; no more events for this stream.
   void reset(StreamId stream, EndCode code);
 

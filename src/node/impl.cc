@@ -189,9 +189,11 @@ Status Node::Impl::start() {
   const auto unfinished = std::make_shared<message::Unfinished>(
       message::UnfinishedOptions{.bytes_max = options_.limits.memory / limits::kUnfinishedOneIn},
       rng_);
-  const UnixSeconds today = runtime::system_now().unix_seconds;
-  guards_ =
-      std::make_shared<shard::NodeGuards>(state_ ? state_->load_guards(today) : netmap::Guards{});
+  const Now today = runtime::system_now();
+  guards_ = std::make_shared<shard::NodeGuards>(state_ ? state_->load_guards(today.unix_seconds)
+                                                       : netmap::Guards{});
+  quota_ = std::make_shared<circuit::Quota>(
+      options_.limits, state_ ? state_->load_quota(today.unix_seconds) : std::nullopt, today);
   if (shards > 1) lent_ = std::make_shared<shard::LentToShards>(options_.limits, shards);
   pipes_ = std::make_shared<shard::PipesOfShards>(options_.limits.pipes, options_.limits.pipe_bytes,
                                                   shards);
@@ -210,6 +212,7 @@ Status Node::Impl::start() {
                                        .delivered = delivered,
                                        .unfinished = unfinished,
                                        .pipes = pipes_,
+                                       .quota = quota_,
                                        .lent = lent_,
                                        .registry = registry_,
                                        .cards = cards_,
@@ -450,6 +453,36 @@ void Node::Impl::on_clock_off(std::int64_t seconds, std::size_t networks) {
   log_.warn(lines::kClockOff, off, seconds > 0 ? "ahead of" : "behind", networks);
 }
 
+/// What was set and would not do changes nothing.
+Status Node::Impl::set_quota(const Limits& limits) {
+  Options wanted;
+  wanted.limits.bandwidth = limits.bandwidth;
+  wanted.limits.bandwidth_burst = limits.bandwidth_burst;
+  wanted.limits.month = limits.month;
+  if (auto ok = validate(wanted); !ok) return ok;
+  quota_->set(wanted.limits, runtime::system_now().mono);
+  return {};
+}
+
+/// A step may be missed where much goes through in seconds; what it means is said all the same.
+void Node::Impl::on_quota(const QuotaStatus& status) {
+  const QuotaStage said = std::exchange(said_stage_, status.stage);
+  const std::string month = node::amount_text(status.month), turn = node::span_text(status.turns);
+  switch (status.stage) {
+    case QuotaStage::open:
+      return log_.info(lines::kQuotaOpen, status.month == 0
+                                              ? "limits.month is off"
+                                              : node::amount_text(status.month - status.used) +
+                                                    " of the month are left");
+    case QuotaStage::leaving:
+    case QuotaStage::closed:
+      if (said != QuotaStage::open) return;
+      return log_.warn(lines::kQuotaLeaving, node::amount_text(status.used), month, turn);
+    case QuotaStage::spent:
+      return log_.warn(lines::kQuotaSpent, month, turn);
+  }
+}
+
 // ---- receiving
 //
 void Node::Impl::set_handler(ChannelNumber channel, MessageHandler handler) {
@@ -635,6 +668,7 @@ NodeStatus Node::Impl::status_of(std::vector<shard::ShardReport>&& reports) cons
   out.rss = node::resident_bytes();
   out.stopping = stopping_.load(std::memory_order_relaxed);
   if (inbox_) out.inbox = inbox_->status();
+  out.quota = quota();
   return out;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "circuit/quota/quota.h"
 #include "crypto/random.h"
 #include "node/inbox/inbox.h"
 #include "node/joining.h"
@@ -19,6 +20,7 @@
 #include "node/shard_thread.h"
 #include "node/state.h"
 #include "runtime/address_watch.h"
+#include "runtime/clock.h"
 #include "runtime/worker_pool.h"
 #include "shard/buffer.h"
 
@@ -109,6 +111,8 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   void set_join_handler(JoinHandler handler);
   std::vector<KnownNode> nodes() const { return joining_.nodes(); }
   void set_log_level(LogLevel level) { log_.set_level(level); }
+  Status set_quota(const Limits& limits);
+  std::optional<QuotaStatus> quota() const { return quota_->status(runtime::system_now().mono); }
 
  private:
   // shard::ShardEnvironment
@@ -124,6 +128,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   void on_memory_watch(unsigned shard, bool short_of) override;
   void measure(unsigned shard, shard::Measured& out) override;
   void on_clock_off(std::int64_t seconds, std::size_t networks) override;
+  void on_quota(const QuotaStatus& status) override;
   bool resolve(const std::string& name, std::uint16_t port,
                std::function<void(runtime::Addresses, Now)> done) override;
   void on_looked_up(const std::string& name, std::string_view problem) override;
@@ -205,12 +210,14 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
     std::string name;  // empty: it is not kept
   };
   std::map<NodeId, OpenReceiver> receivers_;
+  std::shared_ptr<circuit::Quota> quota_;        // owners: this, shards
   std::shared_ptr<shard::LentToShards> lent_;    // owners: this, shards; null: there is one
   std::shared_ptr<shard::PipesOfShards> pipes_;  // owners: this, shards
   std::unique_ptr<node::Placement> placement_;
   SocketAddress address_;
   TimePoint started_{};
-  bool said_alone_ = false;  // on shard 0
+  bool said_alone_ = false;                   // on shard 0
+  QuotaStage said_stage_ = QuotaStage::open;  // the same
   std::atomic<bool> stopping_{false};
   std::atomic<bool> ended_{false};  // no thread of a shard runs any more
   std::mutex stop_mutex_;

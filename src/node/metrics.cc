@@ -109,6 +109,41 @@ constexpr telemetry::Metric<crypto::OpenSslMemory> kTls[] = {
 };
 static_assert(telemetry::valid(kTls));
 
+// ---- the quota ----------------------------------------------------------------------------------
+
+constexpr std::string_view kStageNames[] = {"open", "leaving", "closed", "spent"};
+
+constexpr telemetry::Metric<QuotaStatus> kQuota[] = {
+    {{"qudag_quota_bandwidth_bytes",
+      "Bytes a second that are passed on for others at most (limits.bandwidth); 0: no bound.",
+      Kind::gauge},
+     no_label,
+     &QuotaStatus::bandwidth},
+    {{"qudag_quota_month_bytes",
+      "Bytes of a month for others, in and out (limits.month); 0: no bound.", Kind::gauge},
+     no_label,
+     &QuotaStatus::month},
+    {{"qudag_quota_month_used_bytes", "Of them, those that are used; 0 without a bound.",
+      Kind::gauge},
+     no_label,
+     &QuotaStatus::used},
+    {{"qudag_quota_month_left_bytes", "Of them, those that are left; 0 without a bound.",
+      Kind::gauge},
+     no_label,
+     [](const QuotaStatus& q) { return static_cast<double>(q.month - std::min(q.month, q.used)); }},
+    {{"qudag_quota_turn_seconds", "Until the month turns, in UTC; 0 without a quota.", Kind::gauge},
+     no_label,
+     [](const QuotaStatus& q) { return static_cast<double>(q.turns.count()); }},
+    {{"qudag_quota_stage",
+      "How far the month's bytes are used up: 1 for the stage that it is, 0 for the others.",
+      Kind::gauge},
+     telemetry::each("stage", kStageNames),
+     [](const QuotaStatus& q, std::size_t i) {
+       return q.stage == static_cast<QuotaStage>(i) ? 1.0 : 0.0;
+     }},
+};
+static_assert(telemetry::valid(kQuota));
+
 // ---- the process, by the names that Prometheus gives these everywhere ---------------------------
 
 constexpr telemetry::Metric<ProcessUsage> kProcess[] = {
@@ -145,7 +180,8 @@ static_assert(telemetry::valid(kBuildInfo));
 }  // namespace
 
 std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
-                                     const memory::Bound& bound, const InboxStats& inbox) {
+                                     const memory::Bound& bound, const InboxStats& inbox,
+                                     const QuotaStatus& quota) {
   telemetry::Page page;
   const auto of = [&](auto& table, auto member) {
     page.add(
@@ -178,6 +214,7 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
   }
   page.add(kBound, bound);
   page.add(metrics::kInbox, inbox);
+  page.add(kQuota, quota);
   if (const crypto::OpenSslMemory tls = crypto::openssl_memory(); tls.counted) page.add(kTls, tls);
   page.add(kProcess, process_usage());
   page.add(kBuildInfo, BuildInfo{},

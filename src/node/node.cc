@@ -188,6 +188,7 @@ void Node::on_card(CardHandler handler) { impl_->set_card_handler(std::move(hand
 
 std::vector<KnownNode> Node::nodes() const { return impl_->nodes(); }
 void Node::set_log_level(LogLevel level) { impl_->set_log_level(level); }
+Status Node::set_quota(const Limits& limits) { return impl_->set_quota(limits); }
 
 std::future<NodeStatus> Node::status() const {
   return impl_->gather<NodeStatus, shard::ShardReport>(
@@ -251,7 +252,8 @@ std::future<std::vector<MetricSample>> Node::metrics() const {
         own.bounded = impl->bounded();
         own.joined = impl->joining().state(kRelaysDefault).joined;
         own.reachable = impl->reachable();
-        return node::to_metrics(reports, impl->bound(), impl->inbox_stats());
+        return node::to_metrics(reports, impl->bound(), impl->inbox_stats(),
+                                impl->quota().value_or(QuotaStatus{}));
       });
 }
 

@@ -16,7 +16,8 @@ namespace qudag::node {
 
 /// The metrics table over all shards' reports.
 std::vector<MetricSample> to_metrics(const std::vector<shard::ShardReport>& reports,
-                                     const memory::Bound& bound, const InboxStats& inbox);
+                                     const memory::Bound& bound, const InboxStats& inbox,
+                                     const QuotaStatus& quota);
 
 /// Rows as the public interface has them; no shard: they are the node's.
 std::vector<QueueStatus> to_status(const BoundedList& rows, std::optional<unsigned> shard);

@@ -20,6 +20,7 @@ namespace {
 
 const StateFile kGuards{{.name = "guards", .version = 1}, netmap::Guards::kEncodedBytesMax};
 const StateFile kNetmap{{.name = "netmap", .version = 1}, netmap::kKeptFileBytesMax};
+const StateFile kQuota{{.name = "quota", .version = 1}, circuit::KeptMonth::kBytes};
 constexpr std::string_view kReceiver = "receiver-";
 
 StateFile receiver_file(std::string_view name) {
@@ -95,6 +96,15 @@ std::vector<std::byte> State::load_netmap(UnixSeconds now) {
   return body;
 }
 
+std::optional<circuit::KeptMonth> State::load_quota(UnixSeconds now) {
+  const std::vector<std::byte> body = load(kQuota, now);
+  if (body.empty()) return std::nullopt;
+  const auto kept = circuit::KeptMonth::parse(body);
+  if (kept) return *kept;
+  set_aside(kQuota.kind.name, kept.error(), now);
+  return std::nullopt;
+}
+
 bool State::save(const StateFile& file, Bytes body) {
   if (!directory_) return true;
   const std::lock_guard lock(mutex_);
@@ -145,5 +155,6 @@ bool State::save_receiver(std::string_view name, std::vector<std::byte>&& body) 
 
 bool State::save_guards(Bytes body) { return save(kGuards, body); }
 bool State::save_netmap(Bytes body) { return save(kNetmap, body); }
+bool State::save_quota(Bytes body) { return save(kQuota, body); }
 
 }  // namespace qudag::node

@@ -1,5 +1,5 @@
-// What a node keeps over a restart: its guards, a part of its netmap and its receivers, in its
-// state directory.
+// What a node keeps over a restart: its guards, a part of its netmap, what it used of its quota,
+// and its receivers, in its state directory.
 //
 //   start:  open (refused: another process has it, or others may read it) -> guards -> descriptors,
 //           which a worker verifies again
@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "circuit/quota/month.h"
 #include "keeper/card/kept_receiver.h"
 #include "netmap/netmap.h"
 #include "netmap/routes/guards.h"
@@ -20,6 +21,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +38,8 @@ class State final : public shard::StateKeeper {
   netmap::Guards load_guards(UnixSeconds now);
   /// Not verified yet: see verify_kept(). Bytes of the file `netmap`.
   std::vector<std::byte> load_netmap(UnixSeconds now);
+  /// What was used of the month's quota; nothing if it was never kept, or nothing usable is there.
+  std::optional<circuit::KeptMonth> load_quota(UnixSeconds now);
 
   /// Names of receivers that are kept, kReceiversMax at most.
   std::vector<std::string> receivers() const;
@@ -48,6 +52,7 @@ class State final : public shard::StateKeeper {
   /// False: it could not be written; the file of before is still there.
   bool save_guards(Bytes body) override;
   bool save_netmap(Bytes body) override;
+  bool save_quota(Bytes body) override;
 
  private:
   State(std::unique_ptr<store::Directory> directory, Log& log)

@@ -39,6 +39,20 @@ std::string_view name_of(CircuitRole role) noexcept {
   return "unknown";
 }
 
+std::string_view name_of(QuotaStage stage) noexcept {
+  switch (stage) {
+    case QuotaStage::open:
+      return "open";
+    case QuotaStage::leaving:
+      return "leaving";
+    case QuotaStage::closed:
+      return "closed";
+    case QuotaStage::spent:
+      return "spent";
+  }
+  return "unknown";
+}
+
 std::string_view name_of(QueueKind kind) noexcept {
   switch (kind) {
     case QueueKind::queue:

@@ -15,7 +15,8 @@ double from_half(double share) { return std::max(0.0, 2 * held(share) - 1); }
 
 double load_of(const LoadSample& sample) {
   return std::max({held(sample.busy), held(sample.circuits), from_half(sample.memory),
-                   held(sample.queue_delay), held(sample.loop_lag), from_half(sample.descriptors)});
+                   held(sample.queue_delay), held(sample.loop_lag), from_half(sample.descriptors),
+                   held(sample.quota)});
 }
 
 void LoadMeter::add(const LoadSample& sample, TimePoint now) {

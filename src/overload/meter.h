@@ -25,6 +25,7 @@ struct LoadSample {
   double queue_delay = 0;  // pressures, as the overload manager sees them
   double loop_lag = 0;
   double descriptors = 0;  // the same as memory
+  double quota = 0;        // of the rate that is given to others, since the last sample
 };
 
 double load_of(const LoadSample& sample);

@@ -155,6 +155,12 @@ circuit::Sink::CellsHeld CircuitTransport::held(StreamId stream) const {
 void CircuitTransport::consume(StreamId stream, std::size_t bytes) {
   endpoint_->consume(stream, bytes);
 }
+void CircuitTransport::release(StreamId stream, std::size_t bytes) {
+  endpoint_->release(stream, bytes);
+}
+void CircuitTransport::reopen(StreamId stream, std::size_t bytes) {
+  endpoint_->reopen(stream, bytes);
+}
 void CircuitTransport::reset(StreamId stream, wire::EndCode code) {
   endpoint_->reset(stream, code);
 }

@@ -66,6 +66,8 @@ class CircuitTransport final : public link::LinkEvents, public circuit::Sink {
   std::size_t queued_bytes(StreamId stream) const override;
   CellsHeld held(StreamId stream) const override;
   void consume(StreamId stream, std::size_t bytes) override;
+  void release(StreamId stream, std::size_t bytes) override;
+  void reopen(StreamId stream, std::size_t bytes) override;
   void reset(StreamId stream, wire::EndCode code) override;
 
   // link::LinkEvents

@@ -80,6 +80,7 @@ circuit::CircuitsOptions circuit_options(const ShardSetup& setup, onion::KeyStoc
   circuit::CircuitsOptions out;
   out.stock = &stock;
   out.self = setup.identity->id();
+  out.quota = setup.quota.get();
   out.memory = &setup.bound->part(memory::Part::circuits);
   out.relay = setup.options->relay;
   out.keeper = setup.options->relay && setup.options->keeper;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "circuit/circuits.h"
+#include "circuit/quota/quota.h"
 #include "keeper/cards.h"
 #include "keeper/letters/letter_intake.h"
 #include "keeper/letters/letter_room.h"
@@ -53,8 +54,9 @@ struct ShardSetup {
   std::shared_ptr<onion::ReplayWindow> replays = nullptr;     // owners: all shards
   std::shared_ptr<message::Delivered> delivered = nullptr;    // owners: all shards
   std::shared_ptr<message::Unfinished> unfinished = nullptr;  // owners: all shards
-  std::shared_ptr<PipesOfShards> pipes = nullptr;  // owners: all shards; null: of this one alone
-  std::shared_ptr<LentToShards> lent = nullptr;    // owners: all shards; null: nothing is lent
+  std::shared_ptr<PipesOfShards> pipes = nullptr;   // owners: all shards; null: of this one alone
+  std::shared_ptr<circuit::Quota> quota = nullptr;  // owners: all shards; null: no bound
+  std::shared_ptr<LentToShards> lent = nullptr;     // owners: all shards; null: nothing is lent
   std::shared_ptr<keeper::Registry> registry = nullptr;   // owners: all shards; null: its own
   std::shared_ptr<keeper::Cards> cards = nullptr;         // the same
   std::shared_ptr<keeper::LetterRoom> letters = nullptr;  // the same; null: no letters are kept

@@ -121,7 +121,8 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
                       .endpoint = *shard->endpoint_,
                       .circuits = shard->circuits_,
                       .messages = *shard->messages_,
-                      .environment = *setup.environment});
+                      .environment = *setup.environment,
+                      .quota = setup.quota.get()});
   return shard;
 }
 

@@ -149,6 +149,8 @@ class Shard final : public runtime::Driven,
   void renew(Now now);
   void announced(const Announcement& made, Now now);
   void look_at_clocks(Now now);
+  void look_at_quota(Now now);
+  bool takes_others() const { return !setup_.quota || setup_.quota->stage() == QuotaStage::open; }
   void tell_time(Now now);
   void tell_time(link::LinkId link, Now now);
   void look_where_we_are(Now now);
@@ -241,8 +243,9 @@ class Shard final : public runtime::Driven,
   bool renewing_ = false, renew_again_ = false;
   std::uint64_t keys_made_as_ = 0;  // the number of the keys in use
   TimePoint renew_at_ = kNever;
-  bool keeping_state_ = false;     // a worker writes
-  std::uint64_t guards_kept_ = 0;  // version
+  QuotaStage quota_stage_ = QuotaStage::open;  // that our descriptor was made with
+  bool keeping_state_ = false;                 // a worker writes
+  std::uint64_t guards_kept_ = 0;              // version
   TimePoint keep_netmap_at_ = kNever;
   static constexpr UnixSeconds kNeverByWall = UINT64_MAX;
   UnixSeconds renew_wall_at_ = kNeverByWall;

@@ -177,6 +177,17 @@ void Shard::time_frame(link::LinkId link, Bytes body, Now now) {
               now);
 }
 
+/// A relay whose month is nearly used up leaves the map, and comes back when it turns.
+void Shard::look_at_quota(Now now) {
+  if (!setup_.quota || setup_.index != 0) return;
+  const auto off = setup_.hub->clock_off(now);
+  setup_.quota->tick(now, off ? std::optional(off->seconds) : std::nullopt);
+  const QuotaStage is = setup_.quota->stage(), was = std::exchange(quota_stage_, is);
+  if (is == was) return;
+  setup_.environment->on_quota(setup_.quota->status(now.mono).value_or(QuotaStatus{}));
+  if (bootstrap_ && (is == QuotaStage::open || was == QuotaStage::open)) renew(now);
+}
+
 void Shard::renew(Now now) {
   if (phase_ != Phase::running) {  // it is withdrawn
     renew_at_ = kNever;
@@ -194,8 +205,8 @@ void Shard::renew(Now now) {
       AnnouncementInput{.identity = setup_.identity,
                         .keys = keys_,
                         .addresses = addresses_,
-                        .relay = setup_.options->relay,
-                        .keeper = setup_.options->keeper,
+                        .relay = setup_.options->relay && takes_others(),
+                        .keeper = setup_.options->keeper && takes_others(),
                         .descriptor_lifetime_s =
                             static_cast<std::uint64_t>(setup_.options->descriptor_lifetime.count()),
                         .onion_key_lifetime_s =

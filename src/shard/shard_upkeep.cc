@@ -57,9 +57,15 @@ std::function<bool()> Shard::state_to_keep(bool all, Now now) {
     keep_netmap_at_ = now.mono + kKeepNetmapEvery;
     *relays = setup_.hub->worth_keeping(netmap::kKeptMax);
   }
-  return [state = setup_.state, guards, relays] {
+  const auto month =
+      setup_.quota ? setup_.quota->to_keep(all, now.mono) : std::optional<circuit::KeptMonth>{};
+  return [state = setup_.state, guards, relays, month, quota = setup_.quota, at = now.mono] {
     bool ok = true;
-    if (!guards->empty()) ok = state->save_guards(*guards);
+    if (month) {
+      ok = state->save_quota(month->encode());
+      if (ok) quota->kept(*month, at);
+    }
+    if (!guards->empty()) ok = state->save_guards(*guards) && ok;
     if (!relays->empty()) ok = state->save_netmap(netmap::encode_kept(*relays)) && ok;
     return ok;
   };
@@ -83,6 +89,7 @@ void Shard::give_free() { protection_->give_free(); }
 // Trims in small parts, so that no turn is long. What is busy is left alone: pools keep what the
 // last seconds needed, buffers go only when hardly anything came.
 void Shard::maintain(Now now) {
+  look_at_quota(now);
   const bool more = pool_.trim(kTrimPieces);
   maintain_at_ = now.mono + (more ? kMaintainNext : kMaintainEvery);
   if (more) return;

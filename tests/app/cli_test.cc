@@ -108,7 +108,7 @@ TEST(Config, FaultNamesFileLineAndKey) {
 TEST(Config, FlagFaultNamesTheFlag) {
   const Ran ran = run({"node", "--limits.memory", "lots"});
   EXPECT_EQ(ran.exit, 2);
-  EXPECT_THAT(ran.err, HasSubstr("--limits.memory: must be a size from 32MiB to 4096GiB"));
+  EXPECT_THAT(ran.err, HasSubstr("--limits.memory: must be a size from 32MiB to 4TiB"));
 }
 
 TEST(Config, PrintsFileAndFlagsOverTheDefaults) {

@@ -139,6 +139,33 @@ TEST(Operate, AFileIsReadAgainAndAWrongOneChangesNothing) {
   EXPECT_EQ(node.wait().exit, 0);
 }
 
+TEST(Operate, AQuotaIsShownAndChangesWithoutARestart) {
+  const Directory directory;
+  const std::string file = directory / "q.toml", socket = directory / "s";
+  const auto write = [&](const std::string& limits) {
+    std::ofstream(file) << "shards = 1\n[api]\nsocket = \"" << socket
+                        << "\"\n[log]\nlevel = \"error\"\n"
+                        << limits;
+  };
+  write("[limits]\nbandwidth = \"5MiB\"\n");
+  Process node({"node", "--config", file});
+  ASSERT_THAT(node.line(), HasSubstr("\"ready\":true"));
+  const auto status = [&] { return run({"status", "--socket", socket}).out; };
+  EXPECT_THAT(status(), HasSubstr("\nquota      5.0MiB/s for others\n"));
+  write("[limits]\nbandwidth = \"1MiB\"\nmonth = \"2TB\"\n");
+  EXPECT_THAT(run({"reload", "--socket", socket}).out,
+              AllOf(HasSubstr("limits.bandwidth: \"5MiB\" -> \"1MiB\" (in effect)\n"),
+                    HasSubstr("limits.month: \"0B\" -> "), Not(HasSubstr("next start"))));
+  const std::string with_month = status();
+  EXPECT_THAT(with_month, HasSubstr("\nquota      1.0MiB/s for others; 0B of 1.8TiB used (0%), "));
+  expect_fits(with_month.substr(with_month.find("\nquota") + 1));
+  write("");
+  EXPECT_THAT(run({"reload", "--socket", socket}).out, HasSubstr("-> \"0B\" (in effect)\n"));
+  EXPECT_THAT(status(), Not(HasSubstr("quota")));
+  node.signal(SIGTERM);
+  EXPECT_EQ(node.wait().exit, 0);
+}
+
 TEST(Operate, AFileIsCheckedWithoutANode) {
   const Directory directory;
   const std::string file = directory / "q.toml";

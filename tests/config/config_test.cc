@@ -75,11 +75,11 @@ TEST(Config, WrongValueNamesPlaceKeyAndWhatWouldBeRight) {
             "not \"nowhere\"");
   EXPECT_EQ(
       fault("[limits]\nmemory = \"lots\"\n"),
-      "q.toml:2:10: limits.memory: must be a size from 32MiB to 4096GiB, such as \"512MiB\", not "
+      "q.toml:2:10: limits.memory: must be a size from 32MiB to 4TiB, such as \"512MiB\", not "
       "\"lots\"");
   EXPECT_EQ(
       fault("[limits]\nmemory = \"1MiB\"\n"),
-      "q.toml:2:10: limits.memory: must be a size from 32MiB to 4096GiB, such as \"512MiB\", not "
+      "q.toml:2:10: limits.memory: must be a size from 32MiB to 4TiB, such as \"512MiB\", not "
       "\"1MiB\"");
   EXPECT_EQ(fault("shards = 65\n"),
             "q.toml:1:10: shards: must be a whole number from 0 to 64, not \"65\"");

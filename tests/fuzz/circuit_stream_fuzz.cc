@@ -4,6 +4,7 @@
 //
 // modules: circuit onion memory crypto base
 #include "circuit/circuits.h"
+#include "circuit/quota/quota.h"
 
 #include "base/assert.h"
 #include "base/bytes.h"
@@ -75,7 +76,7 @@ const Fixed& fixed() {
 
 class Harness final : public circuit::Sink, public circuit::CircuitEvents {
  public:
-  Harness() : circuits_(options(), pool_, rng_, *this) {
+  Harness() : circuits_(options(quota_), pool_, rng_, *this) {
     circuits_.set_events(*this);
     circuits_.set_onion_keys({{fixed().pair, 0, UINT64_MAX}});
   }
@@ -88,6 +89,8 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
       step(op, arg, input);
     }
     circuits_.shutdown(now());
+    quota_.set({}, time_);  // what is owed is paid
+    circuits_.on_time(now());
     QUDAG_ASSERT(circuits_.size() == 0);
     QUDAG_ASSERT(circuits_.next_deadline() == kNever);
     streams_.clear();
@@ -103,8 +106,9 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
     std::size_t queued = 0;
   };
 
-  static circuit::CircuitsOptions options() {
+  static circuit::CircuitsOptions options(circuit::Quota& quota) {
     circuit::CircuitsOptions out;
+    out.quota = &quota;
     out.self = node_id(1);
     out.circuits_max = 6;
     out.building_max = 4;
@@ -154,6 +158,9 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
       case 11:
         close_inside_ = arg % 8 == 1;
         return;
+      case 12:
+        quota_.set({.bandwidth = arg % 16 * 1'000, .month = arg / 16 * 100'000}, time_);
+        return circuits_.on_time(now());
       default:
         for (const circuit::CircuitInfo& info : circuits_.list()) {
           if (!info.ready || info.role == circuit::CircuitRole::relay) continue;
@@ -257,6 +264,7 @@ class Harness final : public circuit::Sink, public circuit::CircuitEvents {
   std::map<std::int64_t, Stream> streams_;
   std::int64_t next_index_ = 0;
   TimePoint time_{};
+  circuit::Quota quota_{{}, {}, {{}, kUnix}};
   bool extend_fails_ = false;
   bool close_inside_ = false;
   circuit::Circuits circuits_;

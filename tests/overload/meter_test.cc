@@ -30,6 +30,8 @@ TEST(LoadMeter, TheFullestResourceCounts) {
   EXPECT_EQ(load_of({.memory = 0.5, .descriptors = 0.5}), 0) << "half of it costs nobody anything";
   EXPECT_DOUBLE_EQ(load_of({.memory = 0.8}), 0.6);
   EXPECT_DOUBLE_EQ(load_of({.descriptors = 1}), 1);
+  EXPECT_DOUBLE_EQ(load_of({.quota = 0.25}), 0.25);
+  EXPECT_DOUBLE_EQ(load_of({.quota = 1.5}), 1) << "a burst";
   EXPECT_EQ(load_of({.busy = -1}), 0);
   EXPECT_EQ(load_of({.busy = std::numeric_limits<double>::quiet_NaN()}), 1);
 }

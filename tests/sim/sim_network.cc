@@ -66,13 +66,16 @@ void SimNode::start() {
                                  Reach reach) { return book->make(raw, now, reach); }},
       world_.rng(), *this);
   guards_ = std::make_shared<shard::NodeGuards>();
+  std::optional<circuit::KeptMonth> month;
   if (!options_.state_dir.empty()) {
     auto state = node::State::open(options_.state_dir, log_);
     QUDAG_ASSERT(state.has_value());
     state_ = std::move(*state);
+    month = state_->load_quota(environment_.now().unix_seconds);
     guards_ =
         std::make_shared<shard::NodeGuards>(state_->load_guards(environment_.now().unix_seconds));
   }
+  quota_ = std::make_shared<circuit::Quota>(options_.limits, month, environment_.now());
   std::shared_ptr<keeper::Registry> registry;
   if (!letters_file_.empty()) {
     registry = std::make_shared<keeper::Registry>(id(), keeper::KeeperBounds{}, world_.rng());
@@ -94,6 +97,7 @@ void SimNode::start() {
                                      .hub = hub_.get(),
                                      .by_load = by_load,
                                      .by_proof = by_proof,
+                                     .quota = quota_,
                                      .registry = registry,
                                      .letters = letter_room_,
                                      .seen_letters = &seen_,

@@ -61,6 +61,7 @@ class SimNode final : public shard::ShardEnvironment {
              guards.contains(netmap::Layer::second, relay);
     });
   }
+  circuit::Quota& quota() { return *quota_; }
   memory::Bound& bound() { return *bound_; }
   const node::SendLimiter& limiter() const { return *limiter_; }
   const memory::Bound& bound() const { return *bound_; }
@@ -69,6 +70,7 @@ class SimNode final : public shard::ShardEnvironment {
   void set_relay(bool relay) { options_.relay = relay; }
   void set_known(bool known) { options_.known = known; }
   void set_state_dir(std::filesystem::path at) { options_.state_dir = std::move(at); }
+  void set_limits(const Limits& limits) { options_.limits = limits; }
   /// A keeper's file of letters; none: it keeps none. Before start().
   void set_letters(std::filesystem::path file) { letters_file_ = std::move(file); }
   SimLetters* letters() { return letters_.get(); }
@@ -91,6 +93,8 @@ class SimNode final : public shard::ShardEnvironment {
   /// Off: hops are chosen without regard to load. Before start().
   bool by_load = true;
   bool by_proof = true;
+  /// The stages of its quota, in order, but the one that it began with.
+  std::vector<QuotaStage> quota_said;
   /// What it said of its clock: seconds ahead of its peers', in order.
   std::vector<std::int64_t> clock_said;
   /// What its resolver knows; everything else has no address. And what it was asked.
@@ -115,6 +119,7 @@ class SimNode final : public shard::ShardEnvironment {
                  double) override {
     actions.emplace_back(action, active);
   }
+  void on_quota(const QuotaStatus& status) override { quota_said.push_back(status.stage); }
   void on_clock_off(std::int64_t seconds, std::size_t) override { clock_said.push_back(seconds); }
   bool resolve(const std::string& name, std::uint16_t port,
                std::function<void(runtime::Addresses, Now)> done) override;
@@ -138,6 +143,7 @@ class SimNode final : public shard::ShardEnvironment {
   Log log_{{.level = LogLevel::off, .scrub = true, .sink = {}}};
   std::unique_ptr<node::State> state_;         // if options name a directory
   std::shared_ptr<shard::NodeGuards> guards_;  // owners: this, the shard
+  std::shared_ptr<circuit::Quota> quota_;      // the same
   std::unique_ptr<shard::GossipHub> hub_;
   std::filesystem::path letters_file_;
   std::shared_ptr<keeper::LetterRoom> letter_room_;  // owners: this, the shard

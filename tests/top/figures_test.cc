@@ -32,6 +32,21 @@ TEST(Figures, ACounterThatFellBackHasNoRate) {
   EXPECT_EQ(figures(now, before, nullptr).summary[4], "0% of a core");
 }
 
+TEST(Figures, AQuotaIsBesideTheState) {
+  const auto state = [](std::string_view quota) {
+    const std::string status = R"({"joined":true,"nodes_known":41,"relays_known":33,"quota":)";
+    const Sample now = sample(1, "", "", "", "", status + std::string(quota) + "}");
+    const std::string all = figures(now, now, nullptr).state;
+    return all.contains(';') ? all.substr(all.find(';')) : "";
+  };
+  EXPECT_EQ(state("null"), "");
+  EXPECT_EQ(state(R"({"bandwidth":1048576,"month":0})"), "; quota 1.0MiB/s");
+  EXPECT_EQ(state(R"({"bandwidth":0,"month":1000,"used":960,"stage":"leaving"})"),
+            "; quota 96% of 1000B this month (leaving)");
+  EXPECT_EQ(state(R"({"bandwidth":2048,"month":4096,"used":1,"stage":"open"})"),
+            "; quota 2.0KiB/s, 0% of 4.0KiB this month");
+}
+
 constexpr std::string_view kBuilds1 =
     "qudag_circuit_build_seconds_bucket{le=\"0.001\"} 90\n"
     "qudag_circuit_build_seconds_bucket{le=\"0.002\"} 100\n"

@@ -35,6 +35,13 @@ json::value inbox(const std::optional<InboxStatus>& of) {
       {"bytes", of->bytes},   {"bytes_max", of->bytes_max}, {"failing", of->failing}};
 }
 
+json::value quota(const std::optional<QuotaStatus>& of) {
+  if (!of) return nullptr;
+  return json::object{{"bandwidth", of->bandwidth},  {"burst", of->burst},
+                      {"month", of->month},          {"used", of->used},
+                      {"stage", name_of(of->stage)}, {"turns_s", of->turns.count()}};
+}
+
 std::string status_json(const NodeStatus& s) {
   json::object delivery;
   for (std::size_t c = 0; c < kPriorityCount; ++c) {
@@ -61,6 +68,7 @@ std::string status_json(const NodeStatus& s) {
              {"circuit_build", times(s.circuit_build)},
              {"delivery", std::move(delivery)},
              {"inbox", inbox(s.inbox)},
+             {"quota", quota(s.quota)},
              {"stopping", s.stopping}}) +
          "\n";
 }

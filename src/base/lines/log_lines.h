@@ -60,6 +60,16 @@ inline constexpr char kHeartbeat[] =
     "up {}: {} links, {} circuits, {} nodes and {} relays known; {} in, {} out, {} relayed; memory "
     "{} of {}";
 
+// ---- The quota ----------------------------------------------------------------------------------
+inline constexpr char kQuotaLeaving[] =
+    "quota: {} of the {} that this node gives to others in a month are used: it says that it is no "
+    "relay, and circuits go elsewhere; the month turns in {}; to give more, raise limits.month and "
+    "reload";
+inline constexpr char kQuotaSpent[] =
+    "quota: the {} of this month are used up: circuits of others are ended and refused until the "
+    "month turns, in {}; what this node sends and receives itself goes on";
+inline constexpr char kQuotaOpen[] = "quota: this node is a relay again: {}";
+
 // ---- Files --------------------------------------------------------------------------------------
 inline constexpr char kNoState[] = "no state directory: guards are drawn anew at every start";
 inline constexpr char kStateReadOnly[] =
@@ -76,8 +86,7 @@ inline constexpr char kRecordsExpired[] = "{}: {} messages that nobody took in t
 inline constexpr char kRecordsFail[] =
     "{}: it cannot be written: {}; messages are refused until it can be";
 inline constexpr char kRecordsWork[] = "{}: it can be written again";
-inline constexpr char kLetters[] =
-    "letters: {} wait, for {} inboxes that were registered here";
+inline constexpr char kLetters[] = "letters: {} wait, for {} inboxes that were registered here";
 inline constexpr char kLettersNoMemory[] =
     "letters: this keeper keeps none: limits.memory has no room for their table; raise it, or set "
     "limits.letters_bytes = 0";

@@ -131,7 +131,12 @@ class Connection {
     streams_.set_level(stream, level_of(priority));
   }
   void write(Stream& stream, memory::Block block);
+  /// release() and reopen() in one.
   void consume(Stream& stream, std::size_t bytes);
+  /// Gives the link's window back; how many bytes were the stream's to give.
+  std::size_t release(Stream& stream, std::size_t bytes);
+  /// Gives the stream's window back, of so many bytes that were released.
+  void reopen(Stream& stream, std::size_t bytes);
   void reset(Stream& stream, EndCode code);
   bool send_control(std::uint8_t type, Bytes body);
 

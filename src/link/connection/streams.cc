@@ -38,9 +38,19 @@ void Connection::write(Stream& stream, memory::Block block) {
 }
 
 void Connection::consume(Stream& stream, std::size_t bytes) {
+  reopen(stream, release(stream, bytes));
+}
+
+std::size_t Connection::release(Stream& stream, std::size_t bytes) {
   bytes = std::min<std::size_t>(bytes, stream.unconsumed);
-  if (bytes == 0 || conn_ == nullptr) return;
+  if (bytes == 0 || conn_ == nullptr) return 0;
   stream.unconsumed -= static_cast<std::uint32_t>(bytes);
+  give_link_window(bytes);
+  return bytes;
+}
+
+void Connection::reopen(Stream& stream, std::size_t bytes) {
+  if (bytes == 0 || conn_ == nullptr) return;
   const WindowTerms terms{.usual_kib = shared_.window_kib,
                           .grown = shared_.grown,
                           .path = path_,
@@ -51,7 +61,6 @@ void Connection::consume(Stream& stream, std::size_t bytes) {
   } else {
     check(ngtcp2_conn_extend_max_stream_offset(conn_, stream.index(), granted));
   }
-  give_link_window(bytes);
   touch_for_answer(given_since_, bytes);
 }
 

@@ -557,6 +557,15 @@ void Endpoint::consume(StreamId stream, std::size_t bytes) {
   Stream* found = nullptr;
   if (Connection* const link = impl_->stream(stream, found)) link->consume(*found, bytes);
 }
+void Endpoint::release(StreamId stream, std::size_t bytes) {
+  Stream* found = nullptr;
+  Connection* const link = impl_->stream(stream, found);
+  if (link != nullptr) static_cast<void>(link->release(*found, bytes));
+}
+void Endpoint::reopen(StreamId stream, std::size_t bytes) {
+  Stream* found = nullptr;
+  if (Connection* const link = impl_->stream(stream, found)) link->reopen(*found, bytes);
+}
 void Endpoint::reset(StreamId stream, EndCode code) {
   Stream* found = nullptr;
   if (Connection* const link = impl_->stream(stream, found)) link->reset(*found, code);

@@ -85,6 +85,8 @@ class GossipHub final : public netmap::GossipSink {
   void time_heard(const SocketAddress& from, UnixSeconds theirs, Now now);
   /// As of the last of these two.
   std::optional<PeerClocks::Off> clock_off() const { return clock_off_; }
+  /// As it is now.
+  std::optional<PeerClocks::Off> clock_off(Now now) const { return clocks_.off(now); }
   void on_time(Now now);
   TimePoint next_deadline() const {
     return waiting_.empty() ? netmap_.next_deadline() : TimePoint::min();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace qudag::shard {
 namespace {
@@ -168,13 +169,23 @@ Measured Protection::measure(Now now) {
   return out;
 }
 
+/// Of all shards together: each says how full the node's rate is.
+double Protection::quota_use(Now now) {
+  if (setup_.quota == nullptr || setup_.quota->per_second() == 0) return 0;
+  const std::uint64_t taken = setup_.quota->rate().taken();
+  const std::chrono::duration<double> time = now.mono - std::exchange(quota_at_, now.mono);
+  const auto bytes = static_cast<double>(taken - std::exchange(quota_taken_, taken));
+  return bytes / (static_cast<double>(setup_.quota->per_second()) * std::max(1e-3, time.count()));
+}
+
 void Protection::weigh(const Measured& measured, Now now) {
   load_.add({.busy = measured.busy,
              .circuits = measured.circuits,
              .memory = pressures_[at(Pressure::memory)],
              .queue_delay = pressures_[at(Pressure::queue_delay)],
              .loop_lag = pressures_[at(Pressure::loop_lag)],
-             .descriptors = pressures_[at(Pressure::descriptors)]},
+             .descriptors = pressures_[at(Pressure::descriptors)],
+             .quota = quota_use(now)},
             now.mono);
 }
 

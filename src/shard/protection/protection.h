@@ -11,6 +11,7 @@
 #pragma once
 
 #include "circuit/circuits.h"
+#include "circuit/quota/quota.h"
 #include "link/endpoint.h"
 #include "memory/bound.h"
 #include "message/messages.h"
@@ -104,6 +105,7 @@ struct ProtectionSetup {
   circuit::Circuits& circuits;
   message::Messages& messages;
   ShardEnvironment& environment;
+  circuit::Quota* quota = nullptr;
 };
 
 class Protection {
@@ -158,6 +160,7 @@ class Protection {
   template <class TakeBack>
   void reclaim(Now now, TakeBack&& take_back);
   Measured measure(Now now);
+  double quota_use(Now now);
   void weigh(const Measured& measured, Now now);
   void tell_changes();
   void act(Now now);
@@ -171,6 +174,8 @@ class Protection {
   overload::Overload overload_;
   overload::Pressures pressures_{};
   overload::LoadMeter load_;
+  std::uint64_t quota_taken_ = 0;  // at that time
+  TimePoint quota_at_{};
   std::array<bool, overload::kActionCount> was_active_{};
   std::array<std::uint64_t, kPriorityCount> messages_dropped_{};
   std::array<std::uint64_t, kPriorityCount> sends_refused_{};

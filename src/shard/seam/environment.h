@@ -10,6 +10,7 @@
 #include "runtime/resolver.h"
 
 #include <qudag/message.h>
+#include <qudag/metrics.h>
 #include <qudag/pipe.h>
 
 #include <array>
@@ -113,6 +114,8 @@ class ShardEnvironment {
   virtual void on_clock_off(std::int64_t seconds, std::size_t networks) {
     static_cast<void>(seconds), static_cast<void>(networks);
   }
+  /// The quota has another stage, or another month has begun. On shard 0's thread.
+  virtual void on_quota(const QuotaStatus& status) { static_cast<void>(status); }
   /// Adds what only the process knows; a test may change the rest. On the shard's thread.
   virtual void measure(unsigned shard, Measured& out) {
     static_cast<void>(shard), static_cast<void>(out);

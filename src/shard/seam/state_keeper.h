@@ -11,6 +11,8 @@ class StateKeeper {
  public:
   virtual bool save_guards(Bytes body) = 0;
   virtual bool save_netmap(Bytes body) = 0;
+  /// circuit::KeptMonth
+  virtual bool save_quota(Bytes body) = 0;
 
  protected:
   ~StateKeeper() = default;
