@@ -17,12 +17,13 @@ import pathlib
 import re
 import shutil
 import signal
-import socketserver
 import subprocess
 import sys
 import tempfile
 import threading
 import unittest
+
+from sshd import Sshd, ssh_flags
 
 PATIENCE = 60
 BIG = os.urandom(1 << 20) * 4
@@ -52,26 +53,6 @@ class Files(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(part)
         return None
-
-
-class Sshd(socketserver.ThreadingTCPServer):
-    """`sshd -i` for each connection: the port is the kernel's choice."""
-    daemon_threads = True
-
-    def __init__(self, folder):
-        for name in ("host", "user"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-        (folder / "authorized").write_text((folder / "user.pub").read_text())
-        (folder / "sshd_config").write_text(
-            f"HostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\nStrictModes no\n"
-            "UsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin yes\n")
-        command = [shutil.which("sshd", path="/usr/sbin:/usr/bin"), "-i", "-e", "-f", str(folder / "sshd_config")]
-
-        class Session(socketserver.BaseRequestHandler):
-            def handle(self):
-                subprocess.run(command, stdin=self.request, stdout=self.request, stderr=subprocess.DEVNULL)
-
-        super().__init__(("127.0.0.1", 0), Session)
 
 
 class Node:
@@ -186,8 +167,7 @@ class Gateway(unittest.TestCase):
         run(*git, "-C", self.folder / "clone", "fsck", "--strict")
 
     def ssh_to(self, *flags):
-        return ("ssh", "-F", "none", "-i", self.folder / "user", "-o", "BatchMode=yes", "-o",
-                "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR", *flags)
+        return ("ssh", *ssh_flags(self.folder), *flags)
 
     def test_ssh_by_proxy_command(self):
         if not self.has_ssh:
