@@ -13,12 +13,14 @@ import subprocess
 import sys
 
 from browser import browser
+from hostile_page import TRIES, hostile_page
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "app"))
 from live_node import Connection, live_node  # noqa: E402
 
 TABS = ("overview", "queues", "links", "circuits", "services", "messages", "log")
 WIDTHS = ((360, 740), (1280, 900), (2560, 1300))
+EVIL = "<img src=x onerror=document.title=1>"
 SEND = """(() => {
   document.getElementById("to").value = %s;
   document.getElementById("relays").value = "0";
@@ -88,11 +90,26 @@ def messages(page, node, other):
     page.run("document.getElementById('receive').click()")
     page.until("document.getElementById('receive').getAttribute('aria-pressed') === 'true'", "the subscription")
     own = json.loads(node.ask("GET", "/v1/status")[2])["id"]
-    said = json.loads(other.ask("POST", f"/v1/messages?to={own}&relays=0&ttl=20s", body=b"<i>back</i>")[2])
+    said = json.loads(other.ask("POST", f"/v1/messages?to={own}&relays=0&ttl=20s", body=EVIL.encode())[2])
     assert said["outcome"] == "delivered", said
-    page.until("document.querySelector('#received pre')?.textContent === '<i>back</i>'", "the message, as text")
+    page.until("document.querySelector('#received pre')?.textContent === '" + EVIL + "'", "the message, as text")
+    assert page.run("document.querySelector('#received img')") is None
+    assert page.run("document.title") == "QuDAG node"
     page.run("document.getElementById('receive').click()")
     page.until("document.getElementById('receive').getAttribute('aria-pressed') === 'false'", "its end")
+
+
+def others(chromium, other, url):
+    """A page at another port, in a browser that knows the token."""
+    with hostile_page() as place, browser(chromium) as program:
+        page = program.open()
+        page.call("Page.navigate", url=place)
+        page.until("document.title === 'other'", "the other page")
+        address, token = url.split("/#token=")
+        to = json.loads(other.ask("GET", "/v1/status")[2])["id"]
+        got = page.run(TRIES % (address, token, to))
+        assert set(got.values()) == {"refused"}, got
+        assert any("frame" in fault for fault in page.faults), page.faults
 
 
 def main():
@@ -120,6 +137,7 @@ def main():
         messages(page, node, other)
         sizes(page, arguments.screens)
         assert not page.faults, page.faults
+        others(arguments.chromium, other, url.strip())
         page.call("Page.navigate", url=url.split("#")[0])  # the tab keeps the token
         ready(page, "overview")
     return 0

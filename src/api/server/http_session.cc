@@ -93,12 +93,16 @@ WebRequest web_request_of(const http::request<http::empty_body>& request) {
 
 class HttpSession {
  public:
-  HttpSession(std::shared_ptr<Hub> hub, Stream stream, const WebGate* gate)
+  HttpSession(std::shared_ptr<Hub> hub, Stream stream, WebVisit* visit)
       : hub_(std::move(hub)),
-        gate_(gate),
+        visit_(visit),
         stream_(std::move(stream)),
-        entry_(*hub_, [this] { end(); }),
-        in_(kHeaderBytesMax + 64 * 1024) {}
+        entry_(
+            *hub_, [this] { end(); },
+            visit == nullptr ? hub_->stats.connections_open : hub_->stats.web_open),
+        in_(kHeaderBytesMax + 64 * 1024) {
+    if (visit_ != nullptr) visit_->end = [this] { end(); };
+  }
 
   asio::awaitable<void> run() {
     bool more = true;
@@ -161,7 +165,7 @@ class HttpSession {
   asio::awaitable<bool> end_lines();
 
   std::shared_ptr<Hub> hub_;
-  const WebGate* const gate_;  // null: a connection of the Unix socket
+  WebVisit* const visit_;  // null: a connection of the Unix socket
   Stream stream_;
   SessionEntry entry_;
   beast::flat_buffer in_;
@@ -194,14 +198,15 @@ asio::awaitable<bool> HttpSession::one_request() {
     }
     co_return co_await answer(Error(Errc::malformed, "this is not HTTP/1.1: " + ec.message()));
   }
-  if (gate_ != nullptr) {
-    const WebAnswer page = gate_->ask(web_request_of(parser.get()));
+  if (visit_ != nullptr) {
+    const WebAnswer page = visit_->gate.ask(web_request_of(parser.get()));
     ++hub_->stats.web_requests;
     if (page.what != WebAnswer::What::pass) {
       const bool head = parser.get().method() == http::verb::head;  // no body is due: the last one
       keep_alive_ = keep_alive_ && parser.is_done() && !head;
       co_return co_await answer_page(page);
     }
+    visit_->has_token = true;
   }
   const auto method = parser.get().method_string();
   const auto target = parser.get().target();
@@ -284,7 +289,7 @@ asio::awaitable<bool> HttpSession::answer_page(const WebAnswer& page) {
 /// What a browser must know of everything that comes from the port of the web page.
 void HttpSession::dress(http::fields& fields) const {
   fields.set(http::field::server, "qudag");
-  if (gate_ == nullptr) return;
+  if (visit_ == nullptr) return;
   fields.set(http::field::cache_control, "no-store");
   fields.set("Content-Security-Policy", beast::string_view(kWebPolicy.data(), kWebPolicy.size()));
   fields.set("Cross-Origin-Opener-Policy", "same-origin");
@@ -725,8 +730,8 @@ Delivery refused_delivery(const Error& error) {
   return {limit ? Outcome::refused : Outcome::failed, error, {}};
 }
 
-asio::awaitable<void> serve_http(std::shared_ptr<Hub> hub, Stream stream, const WebGate* gate) {
-  HttpSession session(std::move(hub), std::move(stream), gate);
+asio::awaitable<void> serve_http(std::shared_ptr<Hub> hub, Stream stream, WebVisit* visit) {
+  HttpSession session(std::move(hub), std::move(stream), visit);
   co_await session.run();
 }
 

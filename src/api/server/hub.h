@@ -107,7 +107,7 @@ inline constexpr telemetry::Metric<ApiStats> kApi[] = {
      no_label,
      &ApiStats::web_requests},
     {{"qudag_web_refused_total",
-      "Connections to the web page that were closed at once because so many were open."},
+      "Connections to the web page that came when so many were open that one had to end."},
      no_label,
      &ApiStats::web_refused},
     {{"qudag_web_turned_away_total",
@@ -160,14 +160,16 @@ struct Hub : std::enable_shared_from_this<Hub> {
 /// different connections shares no circuit, unless they name a tag.
 class SessionEntry {
  public:
-  SessionEntry(Hub& hub, std::function<void()> end)
+  /// `open` counts those of its kind.
+  SessionEntry(Hub& hub, std::function<void()> end, std::uint64_t& open)
       : hub_(hub),
+        open_(open),
         at_(hub.sessions.insert(hub.sessions.end(), std::move(end))),
         isolation_(crypto::SystemRng().u64() | 1) {
-    ++hub_.stats.connections_open;
+    ++open_;
   }
   ~SessionEntry() {
-    --hub_.stats.connections_open;
+    --open_;
     hub_.sessions.erase(at_);
   }
   SessionEntry(const SessionEntry&) = delete;
@@ -185,6 +187,7 @@ class SessionEntry {
 
  private:
   Hub& hub_;
+  std::uint64_t& open_;  // of the hub
   std::list<std::function<void()>>::iterator at_;
   const std::uint64_t isolation_;  // not to be guessed, so that nobody else names it
 };
@@ -231,12 +234,12 @@ using Stream = beast::basic_stream<asio::generic::stream_protocol>;
 /// An outcome for a send that was refused at once.
 Delivery refused_delivery(const Error& error);
 
-class WebGate;
+struct WebVisit;
 
-/// Serves one connection until it ends: http_session.cc. With a gate, which outlives it, it is one
+/// Serves one connection until it ends: http_session.cc. With a visit, which outlives it, it is one
 /// of the web page.
 asio::awaitable<void> serve_http(std::shared_ptr<Hub> hub, Stream stream,
-                                 const WebGate* gate = nullptr);
+                                 WebVisit* visit = nullptr);
 
 /// Serves an upgraded connection until it ends: stream_session.cc.
 struct Upgrade;  // of stream_session.cc: the request and the bytes read with it

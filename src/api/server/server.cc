@@ -44,7 +44,7 @@ void Hub::report(std::vector<QueueStatus>& rows) const {
   open.kind = QueueKind::table;
   open.name = "connections of the API";
   open.when_full = "close new";
-  open.items = sessions.size();
+  open.items = stats.connections_open;
   open.items_max = options.connections;
   rows.push_back(std::move(open));
 
@@ -60,7 +60,7 @@ void Hub::report(std::vector<QueueStatus>& rows) const {
   QueueStatus pages;
   pages.kind = QueueKind::table;
   pages.name = "connections of the web page";
-  pages.when_full = "close new";
+  pages.when_full = "close oldest without the token";
   pages.items = stats.web_open;
   pages.items_max = kWebConnectionsMax;
   if (options.web) rows.push_back(std::move(pages));
@@ -168,7 +168,7 @@ asio::awaitable<void> Server::Impl::accept() {
       co_await pause.async_wait(kTuple);
       continue;
     }
-    if (hub->sessions.size() >= hub->options.connections) {
+    if (hub->stats.connections_open >= hub->options.connections) {
       ++hub->stats.connections_refused;
       continue;  // the socket closes here
     }

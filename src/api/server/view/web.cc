@@ -5,7 +5,11 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <list>
 
 namespace qudag::api {
 namespace {
@@ -20,7 +24,14 @@ struct Web::Place {
   Place(LoopbackAcceptor taken, bool control) : acceptor(std::move(taken)), gate(control) {}
   LoopbackAcceptor acceptor;
   const WebGate gate;
-  std::size_t open = 0;
+  std::list<WebVisit> open;  // oldest first
+
+  /// Ends the oldest connection without the token, if there is one.
+  void make_room() {
+    const auto stranger = std::ranges::find_if(
+        open, [](const WebVisit& visit) { return !visit.has_token && visit.end; });
+    if (stranger != open.end()) stranger->end();
+  }
 };
 
 Status Web::open() {
@@ -50,22 +61,24 @@ asio::awaitable<void> Web::accept(std::shared_ptr<Hub> hub, std::shared_ptr<Plac
       co_await pause.async_wait(kTuple);
       continue;
     }
-    if (place->open >= kWebConnectionsMax) {
+    if (place->open.size() >= kWebConnectionsMax) {
       ++hub->stats.web_refused;
-      continue;  // the socket closes here
+      place->make_room();
+      co_await asio::post(pause.get_executor(), asio::use_awaitable);  // it ends before that
+      if (place->open.size() >= kWebConnectionsMax) continue;          // the socket closes here
     }
     socket.set_option(asio::socket_base::send_buffer_size(kSendBytes), ec);
-    ++place->open;
-    ++hub->stats.web_open;
-    asio::co_spawn(pause.get_executor(), serve(hub, place, std::move(socket)), asio::detached);
+    const auto visit = place->open.insert(place->open.end(), {.gate = place->gate});
+    asio::co_spawn(pause.get_executor(), serve(hub, place, visit, std::move(socket)),
+                   asio::detached);
   }
 }
 
 asio::awaitable<void> Web::serve(std::shared_ptr<Hub> hub, std::shared_ptr<Place> place,
+                                 std::list<WebVisit>::iterator visit,
                                  asio::generic::stream_protocol::socket socket) {
-  co_await serve_http(hub, Stream(std::move(socket)), &place->gate);
-  --place->open;
-  --hub->stats.web_open;
+  co_await serve_http(hub, Stream(std::move(socket)), &*visit);
+  place->open.erase(visit);
 }
 
 }  // namespace qudag::api

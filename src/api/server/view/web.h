@@ -1,8 +1,9 @@
 // The web page: a TCP port of loopback (`web.listen`) at which HTTP sessions of the API run behind
 // a gate (web_gate.h).
 //
-// Bounded: kWebConnectionsMax connections, more are closed at once; a client has kClientPatience
-// for each step, so who reads slowly is cut.
+// Bounded: kWebConnectionsMax connections. One more ends the oldest that has not shown the token,
+// so another user of the machine who holds connections keeps nobody out; if all have, it is closed
+// itself. A client has kClientPatience for each step, so who reads slowly is cut.
 //
 // Threads: open() before the API's runs; the rest on it.
 #pragma once
@@ -12,11 +13,12 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <list>
 #include <memory>
 
 namespace qudag::api {
 
-class WebGate;
+struct WebVisit;
 
 class Web {
  public:
@@ -33,6 +35,7 @@ class Web {
   struct Place;
   static asio::awaitable<void> accept(std::shared_ptr<Hub> hub, std::shared_ptr<Place> place);
   static asio::awaitable<void> serve(std::shared_ptr<Hub> hub, std::shared_ptr<Place> place,
+                                     std::list<WebVisit>::iterator visit,
                                      asio::generic::stream_protocol::socket socket);
 
   std::shared_ptr<Hub> hub_;

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -53,6 +54,13 @@ class WebGate {
 
   const std::string token_;
   const bool control_;
+};
+
+/// One connection, as who takes connections sees it.
+struct WebVisit {
+  const WebGate& gate;
+  bool has_token = false;          ///< a request of it had
+  std::function<void()> end = {};  ///< of the session, while it is there
 };
 
 /// The Content-Security-Policy of every answer: files of this port only, nothing inline, in
