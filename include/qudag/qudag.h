@@ -38,8 +38,9 @@ typedef struct qudag_node qudag_node;
 typedef struct qudag_message qudag_message;
 
 enum {
-  QUDAG_ID_TEXT_BYTES = 53,      /* 52 characters of an id and a zero */
-  QUDAG_ADDRESS_TEXT_BYTES = 64, /* the longest "[ip]:port" and a zero */
+  QUDAG_ID_TEXT_BYTES = 53,          /* 52 characters of an id and a zero */
+  QUDAG_ADDRESS_TEXT_BYTES = 64,     /* the longest "[ip]:port" and a zero */
+  QUDAG_INVITATION_TEXT_BYTES = 400, /* the longest invitation and a zero */
   QUDAG_RELAYS_DEFAULT = 3,
   QUDAG_RELAYS_MAX = 5
 };
@@ -76,6 +77,13 @@ typedef struct {
   uint8_t bytes[16];
 } qudag_message_id;
 
+/* What becomes of a message to a receiver that is not there now; others are never away. */
+typedef enum {
+  QUDAG_STORE = 0, /* its keeper keeps it for days: QUDAG_STORED. Where it cannot: as QUDAG_WAIT */
+  QUDAG_WAIT = 1,  /* it is tried again until its time to live ends */
+  QUDAG_TELL = 2   /* QUDAG_REFUSED, with the error QUDAG_AWAY */
+} qudag_if_away;
+
 typedef struct {
   qudag_priority priority; /* QUDAG_NORMAL */
   uint32_t ttl_ms;         /* 1 ms to 24 h; 60 s */
@@ -83,7 +91,18 @@ typedef struct {
   uint64_t isolation;      /* 0: none */
   int sign;                /* not 0: the receiver learns who sends; never for a reply */
   uint16_t channel;        /* which handler of the destination; 0 */
+  qudag_if_away if_away;   /* QUDAG_STORE */
 } qudag_send_options;
+
+/* Of a receiver: see ReceiverOptions in qudag/receiver.h. The texts are read in the call. */
+typedef struct {
+  const char* name; /* it is kept in the node's state directory under this; null: it is not */
+  const void*
+      identity; /* what a file made by `qudag keygen` contains; null: the kept one, or new */
+  size_t identity_bytes; /* 0 */
+  int hidden;            /* 1; 0: only behind a router */
+  unsigned keepers;      /* 2; 1 to 3 */
+} qudag_receiver_options;
 
 typedef struct {
   qudag_message_id id;
@@ -174,6 +193,26 @@ QUDAG_C_API int qudag_cancel(qudag_node* node, const qudag_message_id* message);
 /* Takes the oldest outcome; QUDAG_WOULD_BLOCK when there is none. */
 QUDAG_C_API int qudag_next_outcome(qudag_node* node, qudag_outcome* outcome);
 
+/* ---- receivers: called at keepers, without an address (qudag/receiver.h) ----------------------
+ */
+
+/* The defaults, for who changes some. */
+QUDAG_C_API void qudag_receiver_options_init(qudag_receiver_options* options);
+/* Opens one (null: the defaults) and writes its id, which is not the node's. Its messages wait as
+ * all others, see qudag_message_receiver(). Errors of Node::open_receiver. */
+QUDAG_C_API int qudag_open_receiver(qudag_node* node, const qudag_receiver_options* options,
+                                    char id[QUDAG_ID_TEXT_BYTES]);
+QUDAG_C_API int qudag_close_receiver(qudag_node* node, const char* id);
+/* What somebody needs to call it, as text: 195 to 399 characters. QUDAG_WOULD_BLOCK until a keeper
+ * has answered, seconds after it was opened; QUDAG_NOT_FOUND: it is not open. */
+QUDAG_C_API int qudag_invitation(const qudag_node* node, const char* id,
+                                 char text[QUDAG_INVITATION_TEXT_BYTES]);
+/* From now on qudag_send() to the id that is written reaches that receiver, over three relays and
+ * a keeper. malformed (101). */
+QUDAG_C_API int qudag_add_invitation(qudag_node* node, const char* invitation,
+                                     char id[QUDAG_ID_TEXT_BYTES]);
+QUDAG_C_API int qudag_remove_invitation(qudag_node* node, const char* id);
+
 /* ---- receiving ---------------------------------------------------------------------------------
  */
 
@@ -210,6 +249,9 @@ QUDAG_C_API qudag_priority qudag_message_priority(const qudag_message* message);
 QUDAG_C_API uint16_t qudag_message_channel(const qudag_message* message);
 /* 1 and the text if it was signed; else 0. */
 QUDAG_C_API int qudag_message_sender(const qudag_message* message, char text[QUDAG_ID_TEXT_BYTES]);
+/* 1 and the text if it came to a receiver of this node; else 0. */
+QUDAG_C_API int qudag_message_receiver(const qudag_message* message,
+                                       char text[QUDAG_ID_TEXT_BYTES]);
 /* 1 if qudag_reply() may be tried. */
 QUDAG_C_API int qudag_message_can_reply(const qudag_message* message);
 /* 1 and the id if it answers a message of ours; else 0. */

@@ -101,6 +101,32 @@ TEST(CApi, RefusesNullAndNonsense) {
   qudag_options_free(options);
 }
 
+/// tests/node/receivers_test.cc has the way through.
+TEST(CApi, WhatIsWrongWithAReceiverIsSaid) {
+  const NodeOwner owner;
+  char id[QUDAG_ID_TEXT_BYTES], text[QUDAG_INVITATION_TEXT_BYTES];
+  qudag_receiver_options how;
+  qudag_receiver_options_init(&how);
+  EXPECT_EQ(qudag_open_receiver(nullptr, &how, id), QUDAG_INVALID_ARGUMENT);
+  EXPECT_EQ(qudag_open_receiver(owner.node, &how, nullptr), QUDAG_INVALID_ARGUMENT);
+  how.identity_bytes = 3;
+  EXPECT_EQ(qudag_open_receiver(owner.node, &how, id), QUDAG_INVALID_ARGUMENT);
+  how.identity = "key";
+  EXPECT_EQ(qudag_open_receiver(owner.node, &how, id), 101);
+  how = {.name = nullptr, .identity = nullptr, .identity_bytes = 0, .hidden = 1, .keepers = 4};
+  EXPECT_EQ(qudag_open_receiver(owner.node, &how, id), QUDAG_INVALID_ARGUMENT);
+  EXPECT_EQ(qudag_invitation(owner.node, "nobody", text), 101);
+  EXPECT_EQ(qudag_add_invitation(owner.node, "qudag1:nonsense", id), 101);
+  EXPECT_EQ(qudag_close_receiver(owner.node, "nobody"), 101);
+  EXPECT_EQ(qudag_remove_invitation(owner.node, nullptr), QUDAG_INVALID_ARGUMENT);
+  EXPECT_EQ(qudag_message_receiver(nullptr, id), 0);
+  qudag_send_options send;
+  qudag_send_options_init(&send);
+  send.if_away = static_cast<qudag_if_away>(3);
+  ASSERT_EQ(qudag_id(owner.node, id), 0);
+  EXPECT_EQ(qudag_send(owner.node, id, "", 0, &send, nullptr), QUDAG_INVALID_ARGUMENT);
+}
+
 TEST(CApi, TheDescriptorIsReadableWhileSomethingWaits) {
   const NodeOwner server;
   const std::string entry = std::string(server.id) + "@" + server.address;

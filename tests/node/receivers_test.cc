@@ -1,16 +1,20 @@
 // Receivers over whole nodes on loopback, each of two shards: a card, messages and replies both
 // ways, over splices of one shard and over crossings.
 #include <qudag/node.h>
+#include <qudag/qudag.h>
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <set>
+#include <string>
 #include <thread>
 
 namespace qudag {
@@ -130,6 +134,98 @@ TEST_F(Receivers, WhoIsAwayHasLettersAtItsKeeper) {
       away().send(card.receiver, {}, SendOptions{.if_away = IfAway::refuse}).get();
   EXPECT_EQ(refused.outcome, Outcome::refused);
   EXPECT_EQ(refused.reason, Errc::away);
+}
+
+/// A program in C: it opens a receiver, another one has its invitation as text.
+class InC : public Receivers {
+ protected:
+  struct Freed {
+    void operator()(qudag_node* node) const { qudag_free(node); }
+    void operator()(qudag_message* message) const { qudag_message_free(message); }
+  };
+  using Handle = std::unique_ptr<qudag_node, Freed>;
+  using Taken = std::unique_ptr<qudag_message, Freed>;
+
+  static Handle start() {
+    qudag_options* const options = qudag_options_new();
+    EXPECT_EQ(qudag_options_set_shards(options, 1), 0);
+    EXPECT_EQ(qudag_options_set_log_level(options, "off"), 0);
+    EXPECT_EQ(qudag_options_set_relay(options, 0), 0);
+    EXPECT_EQ(qudag_options_set_known(options, 0), 0);
+    for (std::size_t k = 0; k < 3; ++k) {
+      const std::string entry =
+          nodes_[k]->id().to_string() + "@" + nodes_[k]->address().to_string();
+      EXPECT_EQ(qudag_options_add_bootstrap(options, entry.c_str()), 0);
+    }
+    qudag_node* node = nullptr;
+    EXPECT_EQ(qudag_start(options, &node), 0) << qudag_last_error();
+    qudag_options_free(options);
+    EXPECT_EQ(qudag_wait_joined(node, 4, 30'000), 0) << qudag_last_error();
+    return Handle(node);
+  }
+  static void wait(const Handle& node) {
+    pollfd one{.fd = qudag_fd(node.get()), .events = POLLIN, .revents = 0};
+    EXPECT_EQ(::poll(&one, 1, 30'000), 1);
+  }
+  static Taken receive(const Handle& node) {
+    qudag_message* message = nullptr;
+    if (qudag_receive(node.get(), &message) == QUDAG_WOULD_BLOCK) {
+      wait(node);
+      EXPECT_EQ(qudag_receive(node.get(), &message), 0) << qudag_last_error();
+    }
+    return Taken(message);
+  }
+  static qudag_outcome outcome(const Handle& node) {
+    qudag_outcome out{};
+    if (qudag_next_outcome(node.get(), &out) == QUDAG_WOULD_BLOCK) {
+      wait(node);
+      EXPECT_EQ(qudag_next_outcome(node.get(), &out), 0) << qudag_last_error();
+    }
+    return out;
+  }
+};
+
+TEST_F(InC, AReceiverIsInvitedToAndCalled) {
+  const Handle home = start(), away = start();
+  qudag_receiver_options how;
+  qudag_receiver_options_init(&how);
+  EXPECT_EQ(how.hidden, 1);
+  EXPECT_EQ(how.keepers, 2u);
+  how.keepers = 1;
+  char id[QUDAG_ID_TEXT_BYTES], known[QUDAG_ID_TEXT_BYTES], came[QUDAG_ID_TEXT_BYTES];
+  ASSERT_EQ(qudag_open_receiver(home.get(), &how, id), 0) << qudag_last_error();
+  char text[QUDAG_INVITATION_TEXT_BYTES];
+  const auto end = std::chrono::steady_clock::now() + 30s;
+  int asked = QUDAG_WOULD_BLOCK;
+  while (asked == QUDAG_WOULD_BLOCK && std::chrono::steady_clock::now() < end) {
+    asked = qudag_invitation(home.get(), id, text);  // it waits for the node's threads
+  }
+  ASSERT_EQ(asked, 0) << qudag_last_error();
+  ASSERT_EQ(qudag_add_invitation(away.get(), text, known), 0) << qudag_last_error();
+  EXPECT_STREQ(known, id);
+  ASSERT_EQ(qudag_send(away.get(), id, "hello", 5, nullptr, nullptr), 0) << qudag_last_error();
+  EXPECT_EQ(outcome(away).kind, QUDAG_DELIVERED);
+  const Taken message = receive(home);
+  ASSERT_NE(message, nullptr);
+  ASSERT_EQ(qudag_message_receiver(message.get(), came), 1);
+  EXPECT_STREQ(came, id);
+
+  EXPECT_EQ(qudag_close_receiver(home.get(), id), 0);
+  EXPECT_EQ(qudag_invitation(home.get(), id, text), QUDAG_NOT_FOUND);
+  qudag_send_options tell;
+  qudag_send_options_init(&tell);
+  EXPECT_EQ(tell.if_away, QUDAG_STORE);
+  tell.if_away = QUDAG_TELL;
+  ASSERT_EQ(qudag_send(away.get(), id, "hello", 5, &tell, nullptr), 0);
+  const qudag_outcome refused = outcome(away);
+  EXPECT_EQ(refused.kind, QUDAG_REFUSED);
+  EXPECT_EQ(refused.error, QUDAG_AWAY);
+  ASSERT_EQ(qudag_send(away.get(), id, "hello", 5, nullptr, nullptr), 0);
+  EXPECT_EQ(outcome(away).kind, QUDAG_STORED);
+
+  EXPECT_EQ(qudag_remove_invitation(away.get(), id), 0);
+  ASSERT_EQ(qudag_send(away.get(), id, "hello", 5, &tell, nullptr), 0);
+  EXPECT_EQ(outcome(away).kind, QUDAG_FAILED) << "nobody knows it any more";
 }
 
 TEST_F(Receivers, SayWhatIsWrong) {

@@ -2,7 +2,7 @@
 // (waiting.h) until the caller takes it.
 #include "base/log.h"
 #include "base/secret.h"
-#include "node/c/waiting.h"
+#include "node/c/handles.h"
 
 #include <qudag/node.h>
 #include <qudag/qudag.h>
@@ -14,65 +14,32 @@
 #include <string>
 #include <utility>
 
-namespace qudag {
+namespace qudag::node {
 namespace {
-
-using node::Waiting;
-
 thread_local std::string last_error;
+}
 
 int failed(const Error& error) {
   last_error = error.message();
   return static_cast<int>(error.code);
 }
 
-/// Runs `f`, which returns a Status; nothing is thrown through C.
-template <class F>
-int call(F&& f) noexcept {
-  try {
-    const Status done = f();
-    return done ? 0 : failed(done.error());
-  } catch (const std::bad_alloc&) {
-    last_error = "refused_memory";  // short: kept in place
-    return static_cast<int>(Errc::refused_memory);
-  } catch (...) {
-    last_error = "internal";
-    return static_cast<int>(Errc::internal);
-  }
+int failed_thrown(Errc what) noexcept {
+  last_error =
+      what == Errc::refused_memory ? "refused_memory" : "internal";  // short: kept in place
+  return static_cast<int>(what);
 }
-
-std::unexpected<Error> null() { return fail(Errc::invalid_argument, "null"); }
-
-}  // namespace
-}  // namespace qudag
-
-// C sees these as names only.
-struct qudag_options {
-  qudag::Options value;
-  bool acknowledged = false;  // channel 0, by the caller
-  ~qudag_options() { qudag::wipe(value.identity_key); }
-};
-struct qudag_node {
-  std::shared_ptr<qudag::node::Waiting> waiting;
-  std::unique_ptr<qudag::Node> node;
-  ~qudag_node() {
-    if (waiting) waiting->part();
-  }
-};
+}  // namespace qudag::node
 
 namespace qudag {
 namespace {
+
+using node::call, node::copy_text, node::null, node::Waiting;
 
 MessageHandler into(std::shared_ptr<Waiting> waiting, bool in_hand) {
   return [waiting = std::move(waiting), in_hand](Message&& message) {
     return waiting->put(std::move(message), in_hand);
   };
-}
-
-void copy_text(std::string_view from, char* to, std::size_t room) {
-  const std::size_t n = std::min(from.size(), room - 1);
-  std::memcpy(to, from.data(), n);
-  to[n] = '\0';
 }
 
 void copy_id(const MessageId& from, qudag_message_id& to) {
@@ -90,6 +57,10 @@ Result<SendOptions> options_of(const qudag_send_options* from) {
   out.isolation = from->isolation;
   out.sign = from->sign != 0;
   out.channel = from->channel;
+  if (static_cast<unsigned>(from->if_away) > static_cast<unsigned>(IfAway::refuse)) {
+    return fail(Errc::invalid_argument, "if_away: must be QUDAG_STORE, QUDAG_WAIT or QUDAG_TELL");
+  }
+  out.if_away = static_cast<IfAway>(from->if_away);
   return out;
 }
 
@@ -163,7 +134,7 @@ extern "C" {
 
 const char* qudag_version(void) { return version().data(); }
 const char* qudag_error_name(int error) { return name_of(static_cast<Errc>(error)).data(); }
-const char* qudag_last_error(void) { return last_error.c_str(); }
+const char* qudag_last_error(void) { return node::last_error.c_str(); }
 
 // ---- options
 
@@ -355,7 +326,8 @@ void qudag_send_options_init(qudag_send_options* options) {
               .relays = defaults.relays,
               .isolation = defaults.isolation,
               .sign = 0,
-              .channel = defaults.channel};
+              .channel = defaults.channel,
+              .if_away = static_cast<qudag_if_away>(defaults.if_away)};
 }
 int qudag_send(qudag_node* node, const char* id, const void* payload, size_t bytes,
                const qudag_send_options* options, qudag_message_id* message) {
