@@ -140,7 +140,9 @@ class Core {
   /// Whether the quota has no room for a circuit that a peer begins over that link.
   bool quota_refuses(LinkId link) const;
   void look_at_quota(Now now);
-  TimePoint quota_due() const { return serve_at_; }
+  TimePoint quota_due() const {
+    return ends_more_ ? std::min(serve_at_, end_passing_at_) : serve_at_;
+  }
   void link_gone(LinkId link) { held_windows_.link_gone(link); }
   /// At an end: of all that came but the cells that wait.
   void consume_handled(Circuit& circuit);
@@ -227,6 +229,7 @@ class Core {
   HeldWindows held_windows_;
   TimePoint serve_at_ = kNever;  // them
   TimePoint end_passing_at_{};
+  bool ends_more_ = false;       // since the month's bytes are used up: as many as a turn ends
   std::uint32_t looked_at_ = 0;  // the place after the last of for_next()
 };
 

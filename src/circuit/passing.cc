@@ -18,7 +18,7 @@ namespace {
 /// What windows wait for is looked at when a hundredth of a second's tokens are there.
 constexpr std::uint64_t kServeOneIn = 100;
 constexpr std::uint64_t kServeLeast = 1'024;
-constexpr int kServedInATurn = 512;
+constexpr int kServedInATurn = 512, kEndedInATurn = 512;
 
 /// A link may leave so much unpaid before its new circuits are refused, and all links four times
 /// as much.
@@ -108,11 +108,16 @@ void Core::look_at_quota(Now now) {
 /// The month's bytes are used up. None comes after these, but those that were being built.
 void Core::end_passing(Now now) {
   end_passing_at_ = now.mono + kEndPassingEvery;
+  int left = kEndedInATurn;
   for (const CircuitId id : ids()) {
     Circuit* const circuit = find(id);
     if (circuit == nullptr || !passes_on(*circuit) || circuit->phase == Phase::opening ||
         circuit->phase == Phase::draining) {
       continue;
+    }
+    if (left-- == 0) {  // the next turn goes on
+      end_passing_at_ = now.mono;
+      break;
     }
     ++stats.ended_quota;
     end(*circuit,
@@ -121,6 +126,7 @@ void Core::end_passing(Now now) {
          .next = EndCode::refused},
         now);
   }
+  ends_more_ = left < 0;
 }
 
 }  // namespace qudag::circuit

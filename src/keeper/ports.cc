@@ -367,7 +367,7 @@ void Ports::on_ended(circuit::CircuitId circuit, const Error& why, Now now) {
   const std::size_t failed_hop = ends_.circuits().failed_hop();
   const bool before = line->state == CallState::building || line->state == CallState::seeking;
   if (!before || failed_hop + 2 >= line->hops || failed_hop == circuit::Circuits::kHopUnknown) {
-    const bool gone = before && failed_hop + 2 == line->hops;
+    const bool gone = before && why == Errc::unreachable && failed_hop + 2 == line->hops;
     cards_->failed(line->receiver, line->keeper, now, gone);
   }
   const circuit::CircuitId tunnel = line->tunnel;

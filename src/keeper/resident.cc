@@ -5,6 +5,7 @@
 #include "base/secret.h"
 #include "crypto/kdf.h"
 #include "keeper/say.h"
+#include "message/messages.h"
 
 #include <algorithm>
 #include <utility>
@@ -22,6 +23,8 @@ constexpr Duration kFirstRetry = 250ms, kLongestRetry = 60s;
 constexpr Duration kAnswerMax = 25s;
 constexpr Duration kControlPing = 60s, kStandbyPing = 240s;
 constexpr Duration kStandbyAge = 12h;
+/// First hops, when a circuit broke.
+constexpr Duration kAskWithin = 1s, kAskEvery = 10s;
 constexpr Duration kPeakTime = 10min;
 // A keeper that is lost so often in so long, or away for so long, is replaced: one a day.
 constexpr std::size_t kLostMax = 3;
@@ -88,6 +91,7 @@ Resident::Place Resident::find(circuit::CircuitId circuit) {
 void Resident::on_time(Now now) {
   if (closed_) return;
   intake_.on_time(now);
+  ask_due(now);
   if (now.mono < look_at_) return;
   look_at_ = now.mono + kLookEvery;
   rotate_keys(now);
@@ -105,7 +109,7 @@ void Resident::on_time(Now now) {
 
 TimePoint Resident::next_deadline() const {
   if (closed_) return kNever;
-  return intake_.due() ? TimePoint::min() : look_at_;
+  return intake_.due() ? TimePoint::min() : std::min(look_at_, ask_at_);
 }
 
 void Resident::fill_posts(Now now) {
@@ -201,13 +205,11 @@ void Resident::look_after(Post& post, Now now) {
     if (!standby.worn) ++(standby.priority == Priority::low ? low : normal);
   }
   for (; normal < wanted(post) && post.standbys.size() < post.standbys_max; ++normal) {
-    if (!post.builds.take(kBuildCost, now.mono)) return;
-    build_standby(post, Priority::normal, now);
+    if (!build_standby(post, Priority::normal, now)) return;
   }
   for (; low < std::min(post.knocked[1], kLowStandbysMost); ++low) {
     if (post.standbys.size() >= post.standbys_max) return;
-    if (!post.builds.take(kBuildCost, now.mono)) return;
-    build_standby(post, Priority::low, now);
+    if (!build_standby(post, Priority::low, now)) return;
   }
   post.knocked[0] = 0;
 }
@@ -267,26 +269,37 @@ void Resident::build_control(Post& post, Now now) {
   ++stats_.builds;
   auto circuit = route ? parts_.ends.build(*this, *route, Priority::normal, rider.span(), now)
                        : Result<circuit::CircuitId>(std::unexpected(route.error()));
-  if (!circuit) return lose(post, now);
+  if (!circuit) {
+    post.builds.give_back(kBuildCost, now.mono);  // nobody heard of it
+    if (route && message::is_gone(circuit.error())) parts_.ways.late(*route, true, now);
+    return lose(post, now);
+  }
   post.route = std::move(*route);
   post.control = *circuit;
   post.stream = {};
 }
 
-void Resident::build_standby(Post& post, Priority priority, Now now) {
+/// False: not now.
+bool Resident::build_standby(Post& post, Priority priority, Now now) {
+  if (!post.builds.take(kBuildCost, now.mono)) return false;
   auto route = parts_.ways.to_keeper(post.keeper, setup_.hidden, now);
-  if (!route) return;
   Secret<onion::kRiderBytes> rider;
   write_rider(wire::StandbyFrame{post.binding}, rider.span());
   ++stats_.builds;
-  auto circuit = parts_.ends.build(*this, *route, priority, rider.span(), now);
-  if (!circuit) return;
+  auto circuit = route ? parts_.ends.build(*this, *route, priority, rider.span(), now)
+                       : Result<circuit::CircuitId>(std::unexpected(route.error()));
+  if (!circuit) {
+    post.builds.give_back(kBuildCost, now.mono);  // nobody heard of it
+    if (route && message::is_gone(circuit.error())) parts_.ways.late(*route, true, now);
+    return false;
+  }
   Standby& standby = post.standbys[circuit->value];
   standby.priority = priority;
   standby.route = std::move(*route);
   standby.asked = now.mono;
   standby.ping_at = now.mono + about(kStandbyPing);
   standby.old_at = now.mono + about(kStandbyAge);
+  return true;
 }
 
 void Resident::on_built(circuit::CircuitId circuit, Duration took, Now now) {
@@ -339,7 +352,8 @@ void Resident::drop(Post& post, Now now) {
 void Resident::end(circuit::CircuitId circuit, Now now) {
   if (!find(circuit)) return;
   parts_.ends.close(circuit, now);
-  forget(circuit, {Errc::circuit_failed, "closed by the receiver"}, now);
+  forget(circuit, {Errc::circuit_failed, "closed by the receiver"}, circuit::Circuits::kHopUnknown,
+         now);
 }
 
 void Resident::on_ended(circuit::CircuitId circuit, const Error& why, Now now) {
@@ -352,26 +366,28 @@ void Resident::on_ended(circuit::CircuitId circuit, const Error& why, Now now) {
     const auto& route = place.standby != nullptr ? place.standby->route : place.post->route;
     parts_.ways.late(route, true, now);
   }
-  forget(circuit, why, now);
+  forget(circuit, why, parts_.ends.circuits().failed_hop(), now);
   if (built) ask_first_hops(now);
 }
 
 /// Who broke it may stand before other keepers as well, where nothing is under way: a receiver that
-/// waits hears nothing of a first hop that died. Only the hop sees that it is asked; a PING on the
-/// circuits behind it would show their keepers that both are ours.
+/// waits hears nothing of a first hop that died. Only the hops see that they are asked, a PING on
+/// the circuits behind them would show their keepers that both are ours; and each is asked in its
+/// own moment, and seldom, so that a keeper that breaks a circuit sees little of it at a guard.
 void Resident::ask_first_hops(Now now) {
-  if (!parts_.ask) return;
-  std::vector<LinkId> asked;
+  if (!parts_.ask || now.mono < ask_again_) return;
+  ask_again_ = now.mono + kAskEvery;
   const auto ask = [&](circuit::CircuitId circuit) {
     const auto info = parts_.ends.circuits().info(circuit);
-    if (!info || std::ranges::count(asked, info->next.link) > 0) return;
-    asked.push_back(info->next.link);
+    if (!info || std::ranges::count(asks_, info->next.link, &Ask::link) > 0) return;
+    const auto wait = parts_.rng.below(static_cast<std::uint64_t>(kAskWithin.count()));
+    asks_.push_back({now.mono + Duration(static_cast<Duration::rep>(wait)), info->next.link});
+    ask_at_ = std::min(ask_at_, asks_.back().at);
   };
   for (const Post& post : posts_) {
     if (post.control != circuit::CircuitId{}) ask(post.control);
     for (const auto& [id, standby] : post.standbys) ask({id});
   }
-  for (const LinkId link : asked) parts_.ask(link, now);
 }
 
 /// If the keeper is gone its control circuit is, too, but that may be found out later: until then
@@ -382,16 +398,30 @@ void Resident::doubt(Post& post, Now now) {
   post.ping_at = look_at_ = now.mono;
 }
 
-void Resident::forget(circuit::CircuitId circuit, const Error& why, Now now) {
+void Resident::ask_due(Now now) {
+  if (now.mono < ask_at_) return;
+  ask_at_ = kNever;
+  std::vector<LinkId> due;
+  std::erase_if(asks_, [&](const Ask& one) {
+    if (one.at <= now.mono) due.push_back(one.link);
+    if (one.at > now.mono) ask_at_ = std::min(ask_at_, one.at);
+    return one.at <= now.mono;
+  });
+  for (const LinkId link : due) parts_.ask(link, now);
+}
+
+void Resident::forget(circuit::CircuitId circuit, const Error& why, std::size_t failed_hop,
+                      Now now) {
   const Place place = find(circuit);
   if (!place) return;
   Post& post = *place.post;
   if (place.standby == nullptr) {
-    if (post.state == ControlState::building) on_build_ended(post, post.route, why, now);
+    if (post.state == ControlState::building)
+      on_build_ended(post, post.route, why, failed_hop, now);
     return closed_ ? void() : lose(post, now);
   }
   if (place.standby->state == StandbyState::building) {
-    on_build_ended(post, place.standby->route, why, now);
+    on_build_ended(post, place.standby->route, why, failed_hop, now);
   }
   const bool talked = place.standby->state == StandbyState::joined;
   const circuit::CircuitId tunnel = place.standby->tunnel;
@@ -401,13 +431,18 @@ void Resident::forget(circuit::CircuitId circuit, const Error& why, Now now) {
   parts_.ports.ended(tunnel, {Errc::circuit_failed, why.detail}, now);
 }
 
+/// As messages do it (CircuitPool::on_ended): a limit is no defect, and ours is nobody's.
 void Resident::on_build_ended(Post& post, std::span<const onion::RouteHop> route, const Error& why,
-                              Now now) {
-  const std::size_t failed_hop = parts_.ends.circuits().failed_hop();
+                              std::size_t failed_hop, Now now) {
+  if (message::is_local(why)) return;
+  if (why == Errc::refused_by_peer && failed_hop < route.size()) {
+    return parts_.ways.refused(route, failed_hop, now);
+  }
   parts_.ways.built(route, false, failed_hop, {}, now);
+  if (failed_hop != 0 || route.size() < 2 || !message::is_gone(why)) return;
+  parts_.ways.gone(route, now);
   // Our own link: nobody behind it, so no keeper either, has brought that about. How often such a
   // link is dialed has bounds of its own.
-  if (failed_hop != 0 || route.size() < 2 || why == Errc::refused_by_peer) return;
   post.builds.give_back(kBuildCost, now.mono);
 }
 

@@ -164,12 +164,13 @@ class Resident final : private Owner, private TunnelHost {
   void look_after(Post& post, Now now);
   void keep_signs_of_life(Post& post, Now now);
   void build_control(Post& post, Now now);
-  void build_standby(Post& post, Priority priority, Now now);
+  bool build_standby(Post& post, Priority priority, Now now);
   std::size_t wanted(const Post& post) const;
   void on_build_ended(Post& post, std::span<const onion::RouteHop> route, const Error& why,
-                      Now now);
+                      std::size_t failed_hop, Now now);
   void doubt(Post& post, Now now);
   void ask_first_hops(Now now);
+  void ask_due(Now now);
   void lose(Post& post, Now now);
   void drop(Post& post, Now now);
 
@@ -192,7 +193,7 @@ class Resident final : private Owner, private TunnelHost {
   bool decline(circuit::CircuitId circuit, Standby& standby, Now now);
   bool tell(circuit::CircuitId circuit, Priority priority, const wire::KeeperFrame& frame, Now now);
   void end(circuit::CircuitId circuit, Now now);
-  void forget(circuit::CircuitId circuit, const Error& why, Now now);
+  void forget(circuit::CircuitId circuit, const Error& why, std::size_t failed_hop, Now now);
 
   // Letters (letters/letter_resident.cc).
   void leave_post(Post& post, Now now);
@@ -225,6 +226,12 @@ class Resident final : private Owner, private TunnelHost {
   TimePoint peak_at_{};
   UnixSeconds replaced_ = 0;  // when one that was lost was replaced; 0: never
   TimePoint look_at_{};
+  struct Ask {
+    TimePoint at{};
+    LinkId link;
+  };
+  std::vector<Ask> asks_;  // of first hops, to come: one for each
+  TimePoint ask_at_ = kNever, ask_again_{};
   bool closed_ = false;
   Pin pin_{};
   Card pending_, told_;  // the newest, which may be on its way to the disk; what callers have

@@ -23,8 +23,10 @@ class Ways {
   /// How a drawn route did, as message::Routes::report.
   virtual void built(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
                      Duration took, Now now) = 0;
-  /// A first hop is not there, as message::Routes::late: others are drawn for a while.
+  // The same as in message::Routes: others are drawn for a while.
   virtual void late(std::span<const onion::RouteHop> route, bool at_first_link, Now now) = 0;
+  virtual void gone(std::span<const onion::RouteHop> route, Now now) = 0;
+  virtual void refused(std::span<const onion::RouteHop> route, std::size_t hop, Now now) = 0;
 };
 
 }  // namespace qudag::keeper

@@ -47,12 +47,6 @@ class SecretBytes {
   std::vector<std::byte> bytes_;
 };
 
-/// A limit of this node, which says nothing about the route.
-bool is_local(const Error& why) {
-  const auto group = static_cast<unsigned>(why.code) / 100;
-  return (group == 2 && why.code != Errc::refused_by_peer) || why.code == Errc::shutting_down;
-}
-
 }  // namespace
 
 Flow* CircuitPool::flow(const FlowKey& key, Now now) {
@@ -448,9 +442,7 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
       context_.routes.report(circuit_end.route, false, failed_hop, now.mono - circuit_end.asked,
                              now);
       // Who asks for that link again waits for its dial: the next builds go elsewhere.
-      if (failed_hop == 0 && why == Errc::unreachable) {
-        context_.routes.refused(circuit_end.route, 0, now);
-      }
+      if (failed_hop == 0 && is_gone(why)) context_.routes.gone(circuit_end.route, now);
     }
     build_failed(flow, why, now);
   } else {

@@ -69,11 +69,25 @@ class Routes {
     static_cast<void>(at_first_link), static_cast<void>(now);
     return Duration::max();
   }
+  /// Our dial of the first hop, or our link to it, ended without an answer.
+  virtual void gone(std::span<const onion::RouteHop> route, Now now) {
+    static_cast<void>(route), static_cast<void>(now);
+  }
   /// That build is late: the next draw should give others.
   virtual void late(std::span<const onion::RouteHop> route, bool at_first_link, Now now) {
     static_cast<void>(route), static_cast<void>(at_first_link), static_cast<void>(now);
   }
 };
+
+/// A limit of this node, which says nothing about the route of a build that failed.
+inline bool is_local(const Error& why) {
+  const auto group = static_cast<unsigned>(why.code) / 100;
+  return (group == 2 && why.code != Errc::refused_by_peer) || why.code == Errc::shutting_down;
+}
+/// Of a build that failed at the first link: nobody answered there.
+inline bool is_gone(const Error& why) {
+  return why == Errc::unreachable || why == Errc::link_closed;
+}
 
 /// An accepted send: names it until its outcome.
 struct SendId {

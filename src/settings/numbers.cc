@@ -112,7 +112,9 @@ constexpr Number kNumbers[] = {
      "Bytes a second that a relay passes on for others; 0: no bound.",
      QUDAG_FIELD(limits.bandwidth)},
     {"limits.bandwidth_burst", Form::size, 0, std::uint64_t{1} << 32,
-     "Of them, at once after a rest; 0: a second's worth.", QUDAG_FIELD(limits.bandwidth_burst)},
+     "Of them, at once after a rest; 0: a second's worth. At least 16 KiB and a fiftieth of a "
+     "second's.",
+     QUDAG_FIELD(limits.bandwidth_burst)},
     {"limits.month", Form::size, 0, std::uint64_t{1} << 50,
      "Bytes of a month (UTC) for others, those that come in and those that go out; 0: no bound.",
      QUDAG_FIELD(limits.month)},

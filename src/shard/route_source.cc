@@ -148,9 +148,9 @@ void RouteSource::report(std::span<const onion::RouteHop> route, bool ok, std::s
     if (builds != nullptr) builds->us.record(us);
     build_us_.record(us, now.mono);
     history_.succeeded(ids, took, now);
+    if (ids.size() > 1) history_.answered(ids[0]);
   } else {
     history_.broke(ids, failed_hop, now);
-    if (failed_hop == 0 && ids.size() > 1) history_.unanswered(ids[0], now, true);
   }
   if (ids.size() < 2) return;
   guards_->with([&](netmap::Guards& guards) {

@@ -98,6 +98,9 @@ class RouteSource final : public message::Routes, public keeper::Ways {
   }
   Duration late_after(bool at_first_link, Now now) override;
   void late(std::span<const onion::RouteHop> route, bool at_first_link, Now now) override;
+  void gone(std::span<const onion::RouteHop> route, Now now) override {
+    if (route.size() > 1) history_.unanswered(route.front().id, now, true);
+  }
   void report(std::span<const onion::RouteHop> route, bool ok, std::size_t failed_hop,
               Duration took, Now now) override;
   void circuit_began(std::span<const onion::RouteHop> route, Now now) override;

@@ -192,15 +192,30 @@ TEST(HeldWindows, BulkHasOneTurnInFourOfItsLink) {
   EXPECT_EQ(serve(held, 16'384, 16'384).size(), 1u);
 }
 
-TEST(HeldWindows, ALinkPaysItsDebtsFirstAndOthersDoNot) {
+TEST(HeldWindows, ALinkPaysItsDebtsWithHalfOfItsShareAndOthersDoNot) {
   HeldWindows held;
   held.add({1, 1}, false, 1);
   held.add({2, 1}, false, 2);
   held.owe({1, 1}, 1'000'000);
   EXPECT_EQ(held.debt({1, 1}), 1'000'000u);
   const auto got = serve(held, 1'900'000, 4'096);
-  EXPECT_FALSE(got.contains({LinkId{1, 1}, 1}));
+  EXPECT_NEAR(static_cast<double>(got.at({LinkId{1, 1}, 0})), 475'000, 20'000);
+  EXPECT_NEAR(static_cast<double>(got.at({LinkId{1, 1}, 1})), 475'000, 20'000);
   EXPECT_NEAR(static_cast<double>(got.at({LinkId{2, 1}, 2})), 950'000, 20'000);
+}
+
+/// Who closes its link, and dials another one, has its debts paid as fast as they can come: half of
+/// the rate, however many links there are.
+TEST(HeldWindows, DebtsOfLinksThatEndedHaveHalfOfAllTurns) {
+  HeldWindows held;
+  for (std::uint32_t i = 1; i <= 50; ++i) held.add({i, 1}, false, i);
+  held.owe({60, 1}, 10'000'000);
+  held.link_gone({60, 1});
+  const auto got = serve(held, 8'000'000, 16'384);
+  EXPECT_NEAR(static_cast<double>(got.at({LinkId{}, 0})), 4e6, 1e5);
+  for (std::uint32_t i = 1; i <= 50; ++i) {
+    EXPECT_NEAR(static_cast<double>(got.at({LinkId{i, 1}, i})), 80'000, 17'000);
+  }
 }
 
 TEST(HeldWindows, DebtsOfLinksThatEndedAreOneLine) {

@@ -134,6 +134,8 @@ class Residents : public ::testing::Test, private Ways {
   }
   void built(std::span<const onion::RouteHop>, bool, std::size_t, Duration, Now) override {}
   void late(std::span<const onion::RouteHop>, bool, Now) override {}
+  void gone(std::span<const onion::RouteHop>, Now) override {}
+  void refused(std::span<const onion::RouteHop>, std::size_t, Now) override {}
 
   Place place;
   circuit::test::SeededRng rng{9};

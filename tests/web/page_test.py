@@ -110,6 +110,11 @@ def others(chromium, other, url):
         got = page.run(TRIES % (address, token, to))
         assert set(got.values()) == {"refused"}, got
         assert any("frame" in fault for fault in page.faults), page.faults
+        own = program.open()  # what was refused is there, at that address and for that token
+        own.call("Page.navigate", url=url)
+        ready(own, "overview")
+        read = f'fetch("{address}/v1/status", {{headers: {{"X-Qudag": "{token}"}}}}).then((answer) => answer.status)'
+        assert own.run(read) == 200
 
 
 def main():

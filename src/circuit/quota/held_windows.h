@@ -2,9 +2,10 @@
 // The bytes have left, so they take no memory here; their sender waits for the window.
 //
 // Links take turns, and on a link its circuits; bulk has one turn in four where others wait. What a
-// circuit still owed when it ended is its link's debt, and goes before the link's windows: who
-// opens circuits, fills their windows and ends them waits for itself. Of links that ended all debts
-// are one line.
+// circuit still owed when it ended is its link's debt, and has every second turn of the link: who
+// opens circuits, fills their windows and ends them waits for itself, and takes no more than half
+// from those whose circuits came over the same link. Debts of links that ended are one line, which
+// has every second turn of all: to close a link and dial another pays for nothing.
 //
 // Bounded by the sides of circuits: each stands here once. Threads: one owner. Pure.
 #pragma once
@@ -62,14 +63,15 @@ class HeldWindows {
   Turn next() {
     auto at = lines_.find(served_);
     if (part_ == 0 || at == lines_.end()) {
-      at = lines_.upper_bound(served_);
-      if (at == lines_.end()) at = lines_.begin();
+      at = next_line();
       served_ = at->first;
       part_ = kPartBytes;
       picked_ = false;
+      at->second.pays = !at->second.pays;
     }
     Line& line = at->second;
-    if (line.debt > 0) return {.link = served_, .debt = line.debt};
+    const bool waits = !line.urgent.empty() || !line.bulk.empty();
+    if (line.debt > 0 && (line.pays || !waits)) return {.link = served_, .debt = line.debt};
     if (!std::exchange(picked_, true) || line.of(bulk_).empty()) pick(line);
     return {.link = served_, .context = line.of(bulk_).front(), .bulk = bulk_};
   }
@@ -111,11 +113,22 @@ class HeldWindows {
     std::deque<std::uint64_t> urgent, bulk;
     std::uint64_t debt = 0;
     unsigned in_a_row = 0;  // urgent ones
+    bool pays = false;      // its debt has this turn
 
     std::deque<std::uint64_t>& of(bool is_bulk) { return is_bulk ? bulk : urgent; }
   };
   using Lines = std::map<LinkId, Line>;
 
+  Lines::iterator next_line() {
+    const auto gone = lines_.find(LinkId{});
+    if (gone != lines_.end() && (!(served_ == LinkId{}) || lines_.size() == 1)) return gone;
+    auto at = lines_.upper_bound(last_);
+    if (at != lines_.end() && at->first == LinkId{}) ++at;
+    if (at == lines_.end()) at = lines_.begin();
+    if (at->first == LinkId{}) ++at;  // there is another one
+    last_ = at->first;
+    return at;
+  }
   void pick(Line& line) {
     bulk_ = line.urgent.empty() || (!line.bulk.empty() && line.in_a_row >= kInARow);
     line.in_a_row = bulk_ ? 0 : line.in_a_row + 1;
@@ -129,6 +142,7 @@ class HeldWindows {
   std::size_t windows_ = 0;
   std::uint64_t debt_ = 0;  // of all links
   LinkId served_{};         // the link that has its turn
+  LinkId last_{};           // of those that are there
   std::uint64_t part_ = 0;  // of which so much is left
   bool picked_ = false, bulk_ = false;
 };

@@ -1,5 +1,7 @@
 #include "circuit/quota/quota.h"
 
+#include <algorithm>
+
 namespace qudag::circuit {
 
 Quota::Quota(const Limits& limits, std::optional<KeptMonth> kept, Now now)
@@ -10,8 +12,10 @@ Quota::Quota(const Limits& limits, std::optional<KeptMonth> kept, Now now)
 }
 
 void Quota::set(const Limits& limits, TimePoint now) {
-  const std::uint64_t burst =
+  const std::uint64_t wanted =
       limits.bandwidth_burst == 0 ? limits.bandwidth : limits.bandwidth_burst;
+  // With less it could not be used up in the turns of a loop.
+  const std::uint64_t burst = std::max({wanted, kBurstLeast, limits.bandwidth / 50});
   rate_.set(limits.bandwidth, burst, now);
   per_second_ = limits.bandwidth;
   burst_ = burst;

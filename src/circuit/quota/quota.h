@@ -30,6 +30,7 @@ class Quota {
   /// more than a thousandth of the month's bytes and what goes in a look (tick).
   static constexpr Duration kKeepEvery = std::chrono::minutes(1);
   static constexpr std::uint64_t kKeepOneIn = 1'000;
+  static constexpr std::uint64_t kBurstLeast = 16 * 1024;
 
   Quota(const Limits& limits, std::optional<KeptMonth> kept, Now now);
   /// Of `limits` bandwidth, bandwidth_burst and month.

@@ -89,19 +89,26 @@ class Route {
     return {};
   }
 
-  /// Of those that are kept for that keeper, any that suits and is reached, else any that suits; a
-  /// new one while there are fewer.
+  /// Of the two that are kept for that keeper, any that suits; of three the first two that are
+  /// reached. A new one while there are fewer.
   EntryPtr third_behind(const Entries& others, unsigned count) {
-    Entries kept;
+    Entries kept, in_use;
+    std::size_t reached = 0;
     for (const NodeId& id : guards_.thirds.of(destination_, now_)) {
       EntryPtr entry = view_.find_shared(id);
       if (entry == nullptr || !relays_.is_relay(id) || !is_healthy(entry)) {
         guards_.thirds.failed(destination_, id);
-      } else if (relays_.suits(*entry, others) && links_with(*entry, others, count)) {
-        kept.push_back(std::move(entry));
+        continue;
       }
+      const bool its_turn =
+          !guards_.thirds.passed_over(destination_, id, now_) && reached++ < Thirds::kForEach;
+      if (!relays_.suits(*entry, others) || !links_with(*entry, others, count)) continue;
+      if (its_turn) in_use.push_back(entry);
+      kept.push_back(std::move(entry));
     }
-    if (!guards_.thirds.has_place(destination_, now_) && !kept.empty()) return one_of(kept);
+    const Entries& best = in_use.empty() ? kept : in_use;
+    const auto one_of_best = [&] { return best[rng_.below(best.size())]; };
+    if (!guards_.thirds.has_place(destination_, now_) && !best.empty()) return one_of_best();
     Entries none_twice = others;
     none_twice.insert(none_twice.end(), kept.begin(), kept.end());
     EntryPtr drawn;
@@ -111,20 +118,11 @@ class Route {
         return entry.descriptor.id == destination_ || (linked && !links_with(entry, others, count));
       });
     }
-    if (drawn == nullptr) return kept.empty() ? nullptr : one_of(kept);
+    if (drawn == nullptr) return best.empty() ? nullptr : one_of_best();
     if (guards_.thirds.has_place(destination_, now_)) {
       guards_.thirds.add(destination_, id_of(drawn), now_, rng_);
     }
     return drawn;
-  }
-
-  EntryPtr one_of(const Entries& thirds) {
-    Entries reached = thirds;
-    std::erase_if(reached, [this](const EntryPtr& third) {
-      return guards_.thirds.passed_over(destination_, id_of(third), now_);
-    });
-    const Entries& best = reached.empty() ? thirds : reached;
-    return best[rng_.below(best.size())];
   }
 
   /// Of `count` relays, the one behind `others`.

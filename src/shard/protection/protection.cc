@@ -171,10 +171,12 @@ Measured Protection::measure(Now now) {
 
 /// Of all shards together: each says how full the node's rate is.
 double Protection::quota_use(Now now) {
-  if (setup_.quota == nullptr || setup_.quota->per_second() == 0) return 0;
+  if (setup_.quota == nullptr) return 0;
   const std::uint64_t taken = setup_.quota->rate().taken();
   const std::chrono::duration<double> time = now.mono - std::exchange(quota_at_, now.mono);
-  const auto bytes = static_cast<double>(taken - std::exchange(quota_taken_, taken));
+  const std::uint64_t before = std::exchange(quota_taken_, taken);
+  if (setup_.quota->per_second() == 0 || taken <= before) return 0;  // shards give some back
+  const auto bytes = static_cast<double>(taken - before);
   return bytes / (static_cast<double>(setup_.quota->per_second()) * std::max(1e-3, time.count()));
 }
 
