@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <utility>
-
 #include <variant>
 
 namespace qudag::keeper {

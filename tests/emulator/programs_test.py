@@ -26,24 +26,16 @@ import time
 import probe
 import testbed
 from resume_test import Network
-from testbed import check
+from testbed import SKIPPED, check, keys_of
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "app"))
 from sshd import Sshd, ssh_flags  # noqa: E402
 
-SKIPPED = 77
 RELAYS, HOPS = 6, 3
 LINE_EVERY = 0.05
 ROOM = 600  # seconds, for what is slow
 
-
-def keys_of(arguments):
-    keys = {"megabytes": "3", "seconds": "4", "every": "2", "delay": "10ms", "loss": "0%", "rate": "50mbit", "seed": "1"}
-    for argument in arguments:
-        key, value = argument.split("=", 1)
-        check(key in keys, f"no such key: {key}")
-        keys[key] = value
-    return keys
+DEFAULTS = {"megabytes": "3", "seconds": "4", "every": "2", "delay": "10ms", "loss": "0%", "rate": "50mbit", "seed": "1"}
 
 
 class Session:
@@ -93,7 +85,7 @@ class Session:
 
 
 def inside(program, arguments):
-    keys = keys_of(arguments)
+    keys = keys_of(arguments, DEFAULTS)
     every, chance = float(keys["every"]), random.Random(int(keys["seed"]))
     with Network(program, RELAYS, patience=ROOM, guards=2) as net:
         with probe.Enter("b"):
@@ -146,13 +138,10 @@ def main():
         print("no ssh, sshd or rsync")
         return SKIPPED
     os.makedirs("/run/sshd", exist_ok=True)
-    keys = keys_of(sys.argv[3:])
+    keys = keys_of(sys.argv[3:], DEFAULTS)
     lines = [*testbed.node_lines(RELAYS), f"time {ROOM + 60}s",
              f"link * * delay={keys['delay']} rate={keys['rate']} loss={keys['loss']} queue=300kB"]
-    flags = [flag for line in lines for flag in ("-e", line)]
-    ended = subprocess.run([emulator, *flags, "--", "host", sys.executable, __file__, os.path.abspath(program), "inside",
-                            *sys.argv[3:]], check=False)
-    return SKIPPED if ended.returncode == SKIPPED else int(ended.returncode != 0)
+    return testbed.run_inside(__file__, emulator, program, lines, sys.argv[3:])
 
 
 if __name__ == "__main__":

@@ -16,22 +16,14 @@ import sys
 import time
 
 import testbed
-from testbed import Testbed, check
+from testbed import Testbed, check, keys_of
 
-SKIPPED = 77
 RELAYS, HOPS = 6, 3
 SENT_AT_MOST = 1.5  # times the message, in bytes of packets
 TTL_S = 600
 
-
-def keys_of(arguments):
-    keys = {"runs": "1", "megabytes": "12", "rate": "24mbit", "every": "2", "seed": "1", "priority": "low",
+DEFAULTS = {"runs": "1", "megabytes": "12", "rate": "24mbit", "every": "2", "seed": "1", "priority": "low",
             "delay": "10ms", "guards": "2"}
-    for argument in arguments:
-        key, value = argument.split("=", 1)
-        check(key in keys, f"no such key: {key}")
-        keys[key] = value
-    return keys
 
 
 class Network(Testbed):
@@ -97,7 +89,7 @@ def one(net, number, keys, chance, size):
 
 
 def inside(program, arguments):
-    keys = keys_of(arguments)
+    keys = keys_of(arguments, DEFAULTS)
     runs, size = int(keys["runs"]), int(keys["megabytes"]) * 1_000_000
     chance = random.Random(int(keys["seed"]))
     with Network(program, RELAYS, patience=120 + runs * TTL_S, guards=int(keys["guards"])) as net:
@@ -113,13 +105,10 @@ def main():
     if sys.argv[2:3] == ["inside"]:
         return inside(sys.argv[1], sys.argv[3:])
     emulator, program = sys.argv[1:3]
-    keys = keys_of(sys.argv[3:])
+    keys = keys_of(sys.argv[3:], DEFAULTS)
     lines = [*testbed.node_lines(RELAYS), f"time {200 + int(keys['runs']) * TTL_S}s",
              f"link * * delay={keys['delay']} rate={keys['rate']} queue=300kB"]
-    flags = [flag for line in lines for flag in ("-e", line)]
-    ended = subprocess.run([emulator, *flags, "--", "host", sys.executable, __file__, os.path.abspath(program), "inside",
-                            *sys.argv[3:]], check=False)
-    return SKIPPED if ended.returncode == SKIPPED else int(ended.returncode != 0)
+    return testbed.run_inside(__file__, emulator, program, lines, sys.argv[3:])
 
 
 if __name__ == "__main__":

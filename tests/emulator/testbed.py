@@ -8,10 +8,13 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import time
 
 import probe
+
+SKIPPED = 77
 
 
 class Failed(Exception):
@@ -21,6 +24,24 @@ class Failed(Exception):
 def check(condition, what):
     if not condition:
         raise Failed(what)
+
+
+def keys_of(arguments, defaults):
+    """KEY=VALUE each, over the defaults."""
+    keys = dict(defaults)
+    for argument in arguments:
+        key, value = argument.split("=", 1)
+        check(key in keys, f"no such key: {key}")
+        keys[key] = value
+    return keys
+
+
+def run_inside(test, emulator, program, lines, arguments):
+    """Starts that test again, with `inside`, as the program of an emulator with those lines; its exit code."""
+    flags = [flag for line in lines for flag in ("-e", line)]
+    ended = subprocess.run([emulator, *flags, "--", "host", sys.executable, test, os.path.abspath(program), "inside",
+                            *arguments], check=False)
+    return SKIPPED if ended.returncode == SKIPPED else int(ended.returncode != 0)
 
 
 def names_for(relays):
