@@ -35,7 +35,7 @@ ARROWS = {
     "link": ["runtime", "crypto", "wire"],  # OpenSSL keys, control-stream frames
     "onion": ["wire", "crypto", "memory"],
     "circuit": ["onion", "sync"],
-    "message": ["circuit", "sync"],
+    "message": ["circuit", "overload", "sync"],
     "keeper": ["message"],
     "netmap": ["wire", "crypto", "memory", "sync"],  # scratch memory, the books of a queue
     "overload": ["base", "sync"],
@@ -79,7 +79,12 @@ INNER = {
         "": ["gossip", "pipe", "protection", "seam"],
     },
     "keeper": {"card": [], "letters": ["", "card"], "": ["card", "letters"]},
-    "message": {"known": [], "pipe": ["", "known"], "": ["known", "pipe"]},
+    "message": {
+        "known": [],
+        "queue": [],
+        "pipe": ["", "known"],
+        "": ["known", "pipe", "queue"],
+    },
     "node": {
         "process": [],
         "inbox": [],

@@ -23,14 +23,24 @@ std::uint64_t number(const json::value& row, json::string_view key) {
   return field.is_null() ? 0 : field.to_number<std::uint64_t>();
 }
 
+/// "12KiB/64MiB", and of a bound that moves what new ones may fill now and what drains:
+/// "12KiB/100KiB (64MiB), 1MiB/s".
+std::string queue_bytes(const json::value& row) {
+  if (row.at("bytes_max").is_null()) return "-";
+  const std::string held = bytes_text(number(row, "bytes"));
+  const std::string most = bytes_text(number(row, "bytes_max"));
+  if (row.at("bytes_bound").is_null()) return held + "/" + most;
+  return held + "/" + bytes_text(number(row, "bytes_bound")) + " (" + most + "), " +
+         bytes_text(number(row, "bytes_per_second")) + "/s";
+}
+
 /// One line per bounded thing: what it holds of what it may, how long things wait, what was lost.
 std::string queue_table(const json::value& page) {
   std::string out = fmt::format(
-      "{:<7} {:<36} {:<12} {:>5} {:>17} {:>21} {:>7} {:>8} {:>8} {:>10}  {}\n", "kind", "name",
+      "{:<7} {:<36} {:<12} {:>5} {:>17} {:>32} {:>7} {:>8} {:>8} {:>10}  {}\n", "kind", "name",
       "level", "shard", "items", "bytes", "age", "oldest", "p99", "through", "dropped");
   for (const json::value& row : page.at("queues").as_array()) {
     const bool in_items = !row.at("items_max").is_null();
-    const bool in_bytes = !row.at("bytes_max").is_null();
     const bool is_queue = row.at("kind").as_string() == "queue";
     std::string drops;
     for (const auto& [reason, count] : row.at("drops").as_object()) {
@@ -38,13 +48,11 @@ std::string queue_table(const json::value& page) {
                            std::string_view(reason.data(), reason.size()), shown(count));
     }
     out += fmt::format(
-        "{:<7} {:<36} {:<12} {:>5} {:>17} {:>21} {:>7} {:>8} {:>8} {:>10}  {}\n",
+        "{:<7} {:<36} {:<12} {:>5} {:>17} {:>32} {:>7} {:>8} {:>8} {:>10}  {}\n",
         shown(row.at("kind")), shown(row.at("name")), shown(row.at("level")),
         shown(row.at("shard")),
         in_items ? fmt::format("{}/{}", number(row, "items"), number(row, "items_max")) : "-",
-        in_bytes ? bytes_text(number(row, "bytes")) + "/" + bytes_text(number(row, "bytes_max"))
-                 : "-",
-        is_queue ? time_text(number(row, "age_max_us")) : "",
+        queue_bytes(row), is_queue ? time_text(number(row, "age_max_us")) : "",
         is_queue ? time_text(number(row, "oldest_us")) : "",
         is_queue ? time_text(number(row, "waited_p99_us")) : "",
         is_queue ? shown(row.at("left")) : "", drops);

@@ -161,6 +161,8 @@ struct QueueStatus {
   std::uint64_t items_max = 0;  ///< 0: counted in bytes only
   std::uint64_t bytes = 0;
   std::uint64_t bytes_max = 0;         ///< 0: counted in items only
+  std::uint64_t bytes_bound = 0;       ///< what new ones may fill now, if that moves; else 0
+  std::uint64_t bytes_per_second = 0;  ///< at which it drains, where the bound follows that
   std::chrono::nanoseconds age_max{};  ///< 0: emptied in every turn
   // Of queues.
   std::chrono::nanoseconds oldest{};      ///< how long the first item has waited

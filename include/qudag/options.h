@@ -42,6 +42,13 @@ struct Limits {
   std::uint64_t queue_high_bytes = std::uint64_t{64} << 20;
   std::uint64_t queue_normal_bytes = std::uint64_t{128} << 20;
   std::uint64_t queue_low_bytes = std::uint64_t{256} << 20;
+  /// How long a message may wait to be sent, of what its destination drains: senders of a flow that
+  /// has more waiting are refused, or wait. Of normal priority; high has a quarter of it, low four
+  /// times as much. 0: only the bounds above.
+  unsigned queue_delay_ms = 100;
+  /// Windows of links and streams beyond their first size, for long paths, may have one in so many
+  /// of the memory that is free, and buffers of sockets grow on need; 0: they all keep their size.
+  unsigned windows_one_in = 8;
   std::size_t pipes = 2'048;  ///< both those that were opened here and those that others opened
   /// What pipes hold and may be sent, of `memory`; a shard has its part.
   std::uint64_t pipe_bytes = std::uint64_t{64} << 20;

@@ -50,6 +50,9 @@ struct Bounded {
   std::uint64_t items_max = 0;
   std::uint64_t bytes = 0;
   std::uint64_t bytes_max = 0;
+  std::uint64_t bytes_bound =
+      0;  // at most bytes_max: a bound that moves, as it is now; 0: it stays
+  std::uint64_t bytes_per_second = 0;  // that such a queue drains
   Duration age_max{};  // zero: its consumer takes everything in every turn, so nothing gets old
 
   // Of queues.

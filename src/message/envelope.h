@@ -51,7 +51,9 @@ struct Envelope : Timed {
 
   memory::Chain bytes;  // all that DATA carries: signed prefix, then payload
   memory::Reservation reservation;
-  std::uint32_t size = 0;  // bytes.bytes()
+  std::uint32_t size = 0;            // bytes.bytes()
+  std::uint32_t queue = UINT32_MAX;  // of its flow (queue/flow_queues.h), if it is counted there:
+  std::uint32_t standing = 0;        // so much of it
 
   std::shared_ptr<Unsigned> to_sign;  // until it is signed. Owners: this, the worker
 

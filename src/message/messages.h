@@ -147,6 +147,7 @@ class MessageEvents {
 };
 
 class Delivered;
+class FlowQueues;
 class Pipes;
 class Unfinished;
 
@@ -174,6 +175,7 @@ struct MessagesOptions {
   std::shared_ptr<Delivered> delivered = nullptr;     // of all shards; null: its own
   std::shared_ptr<Unfinished> unfinished = nullptr;   // the same
   std::shared_ptr<PipesOfNode> pipes = nullptr;       // the same
+  FlowQueues* queues = nullptr;                       // null: flows have no bound of their own
   PipeListener* pipe_listener = nullptr;              // null: none are opened, and all are refused
   std::size_t pipes_max = 2'048;                      // as pipes->places()
   std::uint32_t shard = 0;

@@ -3,6 +3,7 @@
 #include "message/packing.h"
 
 #include "message/pipe/pipes.h"
+#include "message/queue/flow_queues.h"
 
 #include <algorithm>
 #include <cstring>
@@ -129,6 +130,7 @@ void count_sent(CircuitEnd& circuit_end, Envelope& envelope, std::size_t n, Cont
   envelope.sent += static_cast<std::uint32_t>(n);
   context.stats.bytes_copied += n;
   count_bytes(envelope, before, envelope.sent, context);
+  if (envelope.standing > 0) count_standing(envelope, context);
   const bool step = envelope.sent / kProgressStep != before / kProgressStep;
   if (envelope.size > kProgressFrom && (step || envelope.sent == envelope.size)) {
     const std::size_t prefix = envelope.prefix_bytes();
@@ -266,6 +268,17 @@ void count_bytes(const Envelope& envelope, std::uint32_t from, std::uint32_t to,
   const std::uint32_t first_time = to > known ? to - known : 0;
   context.stats.sent_bytes[index(envelope.priority)] += first_time;
   context.stats.bytes_again += to - from - first_time;
+}
+
+/// Of a large one its first 64 KiB count (queue/flow_queues.h).
+void count_standing(Envelope& envelope, Context& context) {
+  if (envelope.standing == 0) return;
+  const std::uint32_t all = FlowQueues::counted(envelope.size - envelope.prefix_bytes());
+  const std::uint32_t left =
+      envelope.sent >= std::min(all, envelope.size) ? 0 : all - envelope.sent;
+  if (left >= envelope.standing) return;
+  context.options.queues->sent(envelope.queue, envelope.standing - left);
+  envelope.standing = left;
 }
 
 bool has_something_to_send(const CircuitEnd& circuit_end, const Context& context) {

@@ -38,6 +38,8 @@ Rider pack_rider(Flow& flow, const wire::Scope& scope, MutableBytes out, Context
 std::size_t whole_bytes(const Envelope& envelope);
 /// Bytes of it left: from there to there, of which an earlier transmission may have sent some.
 void count_bytes(const Envelope& envelope, std::uint32_t from, std::uint32_t to, Context& context);
+/// What is sent of it waits no longer in its flow's queue.
+void count_standing(Envelope& envelope, Context& context);
 /// The message, which waited, is under way on that circuit from now on.
 void start(CircuitEnd& circuit_end, Envelope& envelope, std::uint32_t ref, Context& context,
            Now now);

@@ -4,6 +4,7 @@
 #include "message/sender.h"
 
 #include "message/packing.h"
+#include "message/queue/flow_queues.h"
 #include "message/signing.h"
 
 #include <algorithm>
@@ -140,6 +141,7 @@ Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
   if (!accepted) return std::unexpected(accepted.error());
   Envelope& envelope = **accepted;
   envelope.to_channel = options.channel;
+  const std::size_t bytes = envelope.size;
   const FlowKey key{destination,    options.isolation, options.priority,
                     options.relays, options.sign,      options.if_away};
   if (options.sign) {
@@ -148,12 +150,31 @@ Result<SendId> Sender::send(const NodeId& destination, memory::Chain payload,
       return std::unexpected(ok.error());
     }
   }
+  stand(envelope, key, bytes);
   context_.deadlines.set(envelope, envelope.expires);
   ++context_.stats.accepted[index(options.priority)];
   ++context_.stats.waiting;
   const SendId send{envelope.handle.value};
   if (envelope.to_sign == nullptr) queue(envelope, key, now);
   return send;
+}
+
+/// The door has counted it (queue/flow_queues.h); from here on it is ours to count out.
+void Sender::stand(Envelope& envelope, const FlowKey& key, std::size_t bytes) {
+  FlowQueues* const queues = context_.options.queues;
+  if (queues == nullptr) return;
+  envelope.queue = queues->of(FlowKeyHash{}(key), key.priority);
+  envelope.standing = FlowQueues::counted(bytes);
+  queues->arrived(envelope.queue);
+}
+
+/// It was sent, in part or whole, and waits again.
+void Sender::stand_again(Envelope& envelope) {
+  FlowQueues* const queues = context_.options.queues;
+  if (queues == nullptr || envelope.queue == FlowQueues::kNone) return;
+  const std::uint32_t all = FlowQueues::counted(bytes_of(envelope));
+  queues->again(envelope.queue, all - envelope.standing);
+  envelope.standing = all;
 }
 
 void Sender::queue(Envelope& envelope, const FlowKey& key, Now now) {
@@ -366,6 +387,7 @@ bool Sender::goes_again(CircuitEnd& circuit_end, Envelope& envelope, wire::AckSt
     static_cast<void>(context_.circuit_ends.queue(circuit_end, cancel, context_.tables()));
   }
   circuit_end.flow->waiting.push_front(envelope);
+  stand_again(envelope);
   ++context_.stats.resent;
   pool_.mark(*circuit_end.flow);
   return true;
@@ -409,6 +431,7 @@ bool Sender::on_held(CircuitEnd& circuit_end, const wire::HeldFrame& held) {
   envelope->asks = false;
   --circuit_end.asking;
   envelope->sent = held.offset;
+  count_standing(*envelope, context_);
   for (std::size_t left = held.offset; left > 0;) {
     const std::size_t here = memory::Chain::view(envelope->at).size();
     if (left < here) {
@@ -437,6 +460,7 @@ void Sender::on_ended(CircuitEnd& circuit_end, const Error& why, Now now) {
       finish(*envelope, Outcome::failed, {Errc::circuit_failed, why.detail}, now);
     } else if (!attempt_failed(*envelope, why, now)) {
       again.push_back(*envelope);
+      stand_again(*envelope);
       count_other(*envelope);
       ++context_.stats.resent;
     }
@@ -522,6 +546,7 @@ void Sender::finish(Envelope& envelope, Outcome outcome, Error reason, Now now) 
   } else {
     books_[priority].leave(bytes_of(envelope), envelope.waited);
   }
+  if (envelope.standing > 0) context_.options.queues->gone(envelope.queue, envelope.standing);
   context_.allowances[priority].take_back(std::move(envelope.reservation));
   by_id_.erase(envelope);
   envelopes_.erase(envelope.handle);
@@ -616,6 +641,7 @@ void Sender::on_ready(CircuitEnd& circuit_end, Now now) {
         ++circuit_end.asking;
       } else {
         envelope->sent = envelope->size;
+        count_standing(*envelope, context_);
       }
     } else {
       ++circuit_end.answers_owed;
@@ -678,6 +704,10 @@ void Sender::report(BoundedList& out, Now now) const {
     out.push_back(books_[priority].report("messages to be sent",
                                           name_of(static_cast<Priority>(priority)), oldest));
     out.back().of_all_shards = context_.options.of_all_shards;
+    if (context_.options.queues == nullptr) continue;
+    const FlowQueues::Stats flows = context_.options.queues->stats(static_cast<Priority>(priority));
+    out.back().bytes_bound = std::min(flows.bound, out.back().bytes_max);
+    out.back().bytes_per_second = static_cast<std::uint64_t>(flows.rate);
   }
   out.push_back(bounded(Bounded::Kind::queue, "messages to be signed", "the message waits",
                         to_sign_.size() + signing_, context_.options.sends_max()));

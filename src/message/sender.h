@@ -87,6 +87,8 @@ class Sender final : private CircuitPool::Listener {
   void forget(Envelope& envelope);
   void write(CircuitEnd& circuit_end, Now now);
   void note_time(Envelope& envelope, Duration took);
+  void stand(Envelope& envelope, const FlowKey& key, std::size_t bytes);
+  void stand_again(Envelope& envelope);
   void drop_late(CircuitEnd& circuit_end, Now now);
   void detach(Envelope& envelope);
   void tell_progress(Envelope& envelope, std::size_t done);

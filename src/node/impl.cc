@@ -126,6 +126,14 @@ Status Node::Impl::open_sockets(unsigned shards) {
     thread.limiter =
         std::make_unique<node::SendLimiter>(shard::messages_max(options_.limits), &send_windows_);
     send_windows_.limiters.push_back(thread.limiter.get());
+    if (options_.limits.queue_delay_ms > 0) {
+      std::uint64_t key = 0;
+      rng_.fill(std::as_writable_bytes(std::span(&key, 1)));
+      thread.queues = std::make_unique<message::FlowQueues>(message::FlowQueuesOptions{
+          .target = std::chrono::milliseconds(options_.limits.queue_delay_ms),
+          .ceiling = send_windows_.bytes_max,
+          .key = key});
+    }
     thread.ids = std::make_unique<node::MessageIds>(rng_);
     thread.intake =
         std::make_unique<node::Intake>(limits::kIntakeHighMax, limits::kIntakeRequestsMax);
@@ -208,6 +216,7 @@ Status Node::Impl::start() {
                                        .socket = threads_[i].socket.get(),
                                        .environment = this,
                                        .hub = hub_.get(),
+                                       .queues = threads_[i].queues.get(),
                                        .replays = replays,
                                        .delivered = delivered,
                                        .unfinished = unfinished,
@@ -277,6 +286,7 @@ void Node::Impl::begin_stop(Duration grace) {
   joining_.close();
   for (node::ShardThread& thread : threads_) {
     if (thread.limiter) thread.limiter->close();
+    if (thread.queues) thread.queues->close();
     if (thread.intake) thread.intake->close();
     if (thread.shard) {
       const bool told = thread.loop->post_or_keep(

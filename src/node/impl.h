@@ -65,8 +65,9 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   Result<MessageId> send_copy(shard::SendRequest request, std::span<const std::byte> payload,
                               unsigned shard, RoomMax room_max);
   template <class Try>
-  Status when_room(const SendOptions& options, std::size_t bytes, node::ShardThread& thread,
+  Status when_room(shard::SendRequest& request, std::size_t bytes, node::ShardThread& thread,
                    RoomMax room_max, Try&& attempt);
+  void give_back(node::ShardThread& thread, const shard::SendRequest& request, std::size_t bytes);
   std::future<Result<Message>> request(const NodeId& destination,
                                        std::span<const std::byte> payload, SendOptions options,
                                        std::chrono::milliseconds timeout);
@@ -87,6 +88,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   Status put(shard::SendRequest& request, node::ShardThread& thread);
   bool on_own_thread() const;
   void leave(node::ShardThread& thread, Priority priority, const shard::Ended& ended);
+  void tell_room_soon(node::ShardThread& thread, Priority priority);
   void tell_room(Priority priority);
   unsigned shard_for(const NodeId& destination, const SendOptions& options) const;
 
@@ -123,6 +125,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   void on_means(unsigned shard, const shard::Means& means, const netmap::ViewPtr& view) override;
   void on_threw(std::string_view callback) override;
   void on_ended(unsigned shard, const shard::EndedByPriority& ended) override;
+  void on_flow_room(unsigned shard, Priority priority) override;
   void on_stopped(unsigned shard) override { threads_[shard].loop->stop(); }
   void on_maintained(unsigned shard, std::uint64_t freed) override;
   void on_memory_watch(unsigned shard, bool short_of) override;

@@ -29,6 +29,16 @@ constexpr telemetry::Metric<Bounded> kQueue[] = {
     {{"qudag_queue_bytes_max", "The bound of a queue in bytes.", Kind::gauge},
      no_label,
      &Bounded::bytes_max},
+    {{"qudag_queue_bytes_bound",
+      "Of queues whose bound follows how fast they drain: the least of a flow, now; else 0.",
+      Kind::gauge},
+     no_label,
+     &Bounded::bytes_bound},
+    {{"qudag_queue_drain_bytes",
+      "Of queues whose bound follows it: bytes that drain in a second, of flows that wait.",
+      Kind::gauge},
+     no_label,
+     &Bounded::bytes_per_second},
     {{"qudag_queue_oldest_seconds", "How long the first item of a queue has waited.", Kind::gauge},
      no_label,
      [](const Bounded& q) { return seconds(q.oldest); }},
@@ -50,6 +60,8 @@ void merge(Bounded& into, const Bounded& row) {
   if (!row.of_all_shards) into.items_max += row.items_max;
   into.bytes += row.bytes;
   if (!row.of_all_shards) into.bytes_max += row.bytes_max;
+  if (row.bytes_bound > 0) into.bytes_bound = std::min(into.bytes_bound, row.bytes_bound);
+  into.bytes_per_second += row.bytes_per_second;
   into.oldest = std::max(into.oldest, row.oldest);
   into.waited.merge(row.waited);
   into.entered += row.entered;
@@ -237,6 +249,8 @@ QueueStatus to_status(const Bounded& row, std::optional<unsigned> shard) {
   out.items_max = row.items_max;
   out.bytes = row.bytes;
   out.bytes_max = row.bytes_max;
+  out.bytes_bound = row.bytes_bound;
+  out.bytes_per_second = row.bytes_per_second;
   out.age_max = row.age_max;
   out.oldest = row.oldest;
   out.waited_p50 = row.waited.percentile(50);

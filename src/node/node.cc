@@ -243,7 +243,7 @@ std::future<std::vector<MetricSample>> Node::metrics() const {
         report.loop_turns = thread.loop->stats().turns;
         report.loop_sleeps = thread.loop->stats().sleeps;
         report.loop_rests_awake = thread.loop->stats().rests_awake;
-        report.send_pauses = thread.limiter->pauses();
+        report.send_pauses = thread.pauses();
         report.bounded = thread.bounded();
         return report;
       },

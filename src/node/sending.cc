@@ -1,7 +1,8 @@
-// The way in of a message, on the application's thread: limiter -> reserve, copy or take the chain
-// -> intake of the destination's shard. And the way out of what it counts: what has ended makes
-// room.
+// The way in of a message, on the application's thread: limiter -> its flow's room -> reserve, copy
+// or take the chain -> intake of the destination's shard. And the way out of what it counts: what
+// has ended makes room.
 #include "node/impl.h"
+#include "shard/flow_queue.h"
 #include "shard/reply_address.h"
 
 #include <algorithm>
@@ -16,6 +17,14 @@ void clear(memory::Chain& chain) {
   for (memory::BlockHeader* at = chain.front(); at != nullptr; at = at->next) {
     std::ranges::fill(memory::Chain::view(at), std::byte{0});
   }
+}
+
+/// Short: this is said often.
+constexpr const char* kSlowFlow = "flow is full";
+
+bool enter_flow(const shard::SendRequest& request, std::size_t bytes, node::ShardThread& thread) {
+  return request.queue == message::FlowQueues::kNone ||
+         thread.queues->enter(request.queue, message::FlowQueues::counted(bytes));
 }
 
 std::unexpected<Error> memory_is_out() {
@@ -56,7 +65,7 @@ Result<MessageId> Node::Impl::send(shard::SendRequest request, unsigned shard, R
   if (!request.id) request.id = thread.ids->next();
   const MessageId id = *request.id;
   const Status sent =
-      when_room(request.options, bytes, thread, room_max, [&] { return put(request, thread); });
+      when_room(request, bytes, thread, room_max, [&] { return put(request, thread); });
   if (!sent) return std::unexpected(sent.error());
   return id;
 }
@@ -76,7 +85,7 @@ Result<MessageId> Node::Impl::send_copy(shard::SendRequest request,
     request.payload.copy_from(payload);
     return put(request, thread);
   };
-  const Status sent = when_room(request.options, payload.size(), thread, room_max, attempt);
+  const Status sent = when_room(request, payload.size(), thread, room_max, attempt);
   if (!sent) return std::unexpected(sent.error());
   return id;
 }
@@ -84,8 +93,9 @@ Result<MessageId> Node::Impl::send_copy(shard::SendRequest request,
 /// Lets the message in and tries; what found no room pauses the limiter, and waits there if it
 /// wishes.
 template <class Try>
-Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes,
+Status Node::Impl::when_room(shard::SendRequest& request, std::size_t bytes,
                              node::ShardThread& thread, RoomMax room_max, Try&& attempt) {
+  const SendOptions& options = request.options;
   if (options.relays > kRelaysMax) return fail(Errc::invalid_argument, "relays must be 0 to 5");
   if (options.ttl < 1ms || options.ttl > limits::kTtlMax) {
     return fail(Errc::invalid_argument, "ttl must be 1 ms to 24 h");
@@ -95,13 +105,18 @@ Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes,
   }
   if (bytes > kMessageBytesMax) return fail(Errc::too_large, "a message has at most 64 MiB");
   const std::uint64_t held = shard::chain_bytes(bytes);
+  request.queue = shard::queue_of(request, thread.queues.get());
   std::optional<node::SendLimiter::Clock::time_point>
       until;  // asking the time costs: when it waits
   for (;;) {
     if (stopping_.load(std::memory_order_acquire)) return fail(Errc::shutting_down);
-    const bool entered = thread.limiter->enter(options.priority, held);
-    Status done = entered ? attempt() : Status(fail(Errc::refused_queue_full, "at the limiter"));
+    const bool flow_takes = enter_flow(request, bytes, thread);
+    const bool entered = flow_takes && thread.limiter->enter(options.priority, held);
+    Status done = entered      ? attempt()
+                  : flow_takes ? Status(fail(Errc::refused_queue_full, "at the limiter"))
+                               : Status(fail(Errc::refused_queue_full, kSlowFlow));
     if (done) return done;
+    if (flow_takes) give_back(thread, request, bytes);
     if (entered) {
       leave(thread, options.priority, {.messages = 1, .bytes = held});
       thread.limiter->pause(options.priority);
@@ -109,13 +124,24 @@ Status Node::Impl::when_room(const SendOptions& options, std::size_t bytes,
     const bool for_room =
         done.error() == Errc::refused_queue_full || done.error() == Errc::refused_memory;
     if (!room_max || !for_room) return done;
-    thread.limiter->pause(options.priority);  // it may have opened since
-    if (!thread.limiter->paused(options.priority) || on_own_thread()) return done;
-    if (!until) until = node::SendLimiter::Clock::now() + *room_max;
-    if (thread.limiter->wait(options.priority, *until) == node::SendLimiter::Waited::too_long) {
-      return fail(Errc::timed_out, "no room");
+    if (flow_takes) {
+      thread.limiter->pause(options.priority);  // it may have opened since
+      if (!thread.limiter->paused(options.priority)) return done;
     }
+    if (on_own_thread()) return done;
+    if (!until) until = node::SendLimiter::Clock::now() + *room_max;
+    const bool in_time = flow_takes ? thread.limiter->wait(options.priority, *until) !=
+                                          node::SendLimiter::Waited::too_long
+                                    : thread.queues->wait(request.queue, *until);
+    if (!in_time) return fail(Errc::timed_out, "no room");
   }
+}
+
+void Node::Impl::give_back(node::ShardThread& thread, const shard::SendRequest& request,
+                           std::size_t bytes) {
+  if (request.queue == message::FlowQueues::kNone) return;
+  if (!thread.queues->leave(request.queue, message::FlowQueues::counted(bytes))) return;
+  tell_room_soon(thread, request.options.priority);
 }
 
 std::future<Result<Message>> Node::Impl::request(const NodeId& destination,
@@ -207,8 +233,16 @@ void Node::Impl::on_ended(unsigned shard, const shard::EndedByPriority& ended) {
 }
 
 void Node::Impl::leave(node::ShardThread& thread, Priority priority, const shard::Ended& ended) {
-  // If this finds no room at all, the node is busier than anybody needs to hear.
   if (!thread.limiter->leave(priority, ended.messages, ended.bytes)) return;
+  tell_room_soon(thread, priority);
+}
+
+void Node::Impl::on_flow_room(unsigned shard, Priority priority) {
+  tell_room_soon(threads_[shard], priority);
+}
+
+/// If this finds no room at all, the node is busier than anybody needs to hear.
+void Node::Impl::tell_room_soon(node::ShardThread& thread, Priority priority) {
   static_cast<void>(thread.loop->post_or_keep([this, priority](Now) { tell_room(priority); }));
 }
 
@@ -224,6 +258,7 @@ void Node::Impl::tell_room(Priority priority) {
 /// What came in after the shard's last turn.
 void Node::Impl::answer_rest(node::ShardThread& thread) {
   thread.intake->drain(runtime::system_now().mono, [&](shard::SendRequest&& request) {
+    give_back(thread, request, request.payload.bytes());
     leave(thread, request.options.priority,
           {.messages = 1, .bytes = shard::chain_bytes(request.payload.bytes())});
     if (!request.done) return;

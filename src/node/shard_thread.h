@@ -20,6 +20,7 @@ struct ShardThread {
   std::unique_ptr<runtime::UdpSocket> socket;
   std::unique_ptr<runtime::Loop> loop;
   std::unique_ptr<SendLimiter> limiter;
+  std::unique_ptr<message::FlowQueues> queues;  // null: limits.queue_delay_ms is 0
   std::unique_ptr<Intake> intake;
   std::unique_ptr<MessageIds> ids;
   std::unique_ptr<Settlements> settlements = std::make_unique<Settlements>();
@@ -38,6 +39,15 @@ struct ShardThread {
   }
   Duration busy_before{};
   TimePoint busy_at{};
+
+  /// Of priorities, and of single flows.
+  SendLimiter::ByPriority pauses() const {
+    SendLimiter::ByPriority out = limiter->pauses();
+    for (std::size_t i = 0; queues && i < out.size(); ++i) {
+      out[i] += queues->stats(static_cast<Priority>(i)).pauses;
+    }
+    return out;
+  }
 
   /// On the shard's thread.
   BoundedList bounded() const {

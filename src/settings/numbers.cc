@@ -104,6 +104,14 @@ constexpr Number kNumbers[] = {
      "The same for normal priority.", QUDAG_FIELD(limits.queue_normal_bytes)},
     {"limits.queue_low_bytes", Form::size, limits::kMessageBytesMax, kBytesMax,
      "The same for low priority.", QUDAG_FIELD(limits.queue_low_bytes)},
+    {"limits.queue_delay_ms", Form::count, 0, 60'000,
+     "Milliseconds that messages of normal priority may wait to be sent; high a quarter, low four "
+     "times as long. 0: only the bounds above.",
+     QUDAG_FIELD(limits.queue_delay_ms)},
+    {"limits.windows_one_in", Form::count, 0, 1'000,
+     "Windows that grow for long paths may have one in so many of the free memory; 0: windows and "
+     "buffers of sockets keep their first size.",
+     QUDAG_FIELD(limits.windows_one_in)},
     {"limits.pipes", Form::count, 1, 1'000'000, "Pipes, opened here and by others.",
      QUDAG_FIELD(limits.pipes)},
     {"limits.pipe_bytes", Form::size, std::uint64_t{1} << 20, kBytesMax,

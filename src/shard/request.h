@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "memory/block.h"
 #include "memory/budget.h"
+#include "message/queue/flow_queues.h"
 
 #include <qudag/message.h>
 
@@ -21,6 +22,8 @@ struct SendRequest {
   std::optional<MessageId> id{};  // as the caller was told; none: drawn with its outcome
   Completion done;
   Progress progress;
+  /// Where it is counted in its flow's queue; kNone: nowhere, as a reply.
+  message::FlowQueues::Id queue = message::FlowQueues::kNone;
   TimePoint put{};  // into the shard's intake
 };
 

@@ -118,7 +118,7 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   out.link_memory = &setup.bound->part(memory::Part::links);
   const std::uint64_t memory = setup.options->limits.memory;
   out.stream_window_bytes = std::clamp<std::size_t>(memory / 1024, kWindowMin, kWindowMax);
-  out.long_windows_bytes = memory / kLongWindowsOneIn / setup.shards;
+  out.long_windows_bytes = long_windows(limits, memory, setup.shards);
   out.link_window_bytes = std::clamp<std::size_t>(memory / 16, 16 * kWindowMin, 32 * kWindowMax);
   out.workers = &setup.environment->workers();
   out.executor = &setup.environment->executor(setup.index);
@@ -142,6 +142,7 @@ message::MessagesOptions message_options(const ShardSetup& setup) {
   const Limits& limits = setup.options->limits;
   message::MessagesOptions out;
   out.self = setup.identity->id();
+  out.queues = setup.queues;
   out.delivered = setup.delivered;
   out.unfinished = setup.unfinished;
   if (setup.pipes) out.pipes = setup.pipes->node;

@@ -51,6 +51,8 @@ struct ShardSetup {
   // How hops are chosen (netmap::RoutePolicy); off only to compare.
   bool by_load = true;
   bool by_proof = true;
+  message::FlowQueues* queues =
+      nullptr;  // of this shard's flows; null: queues have fixed bounds only
   std::shared_ptr<onion::ReplayWindow> replays = nullptr;     // owners: all shards
   std::shared_ptr<message::Delivered> delivered = nullptr;    // owners: all shards
   std::shared_ptr<message::Unfinished> unfinished = nullptr;  // owners: all shards

@@ -116,6 +116,7 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardSetup& setup) {
       ProtectionSetup{.shard = setup.index,
                       .shards = setup.shards,
                       .building_max = circuit_options(setup, shard->stock_).building_max,
+                      .limits = setup.options->limits,
                       .bound = *setup.bound,
                       .pool = shard->pool_,
                       .endpoint = *shard->endpoint_,
@@ -209,6 +210,7 @@ void Shard::flush(Now now) {
   protection_->note_turn(now);
   advance_stop(now);
   tell_ended();
+  tell_flow_queues(now);
   if (!wants_writable_) wants_writable_ = !endpoint_->flush(*setup_.socket, now);
   protection_->note_written(wants_writable_, now);
 }
@@ -218,6 +220,7 @@ TimePoint Shard::next_deadline() const {
       std::min({endpoint_->next_deadline(), circuits_.next_deadline(), messages_->next_deadline(),
                 phase_end_, told_end_, maintain_at_, show_at_, protection_->next_deadline()});
   due = std::min(due, ports_.next_deadline());
+  if (setup_.queues != nullptr) due = std::min(due, setup_.queues->next_look());
   if (service_) due = std::min(due, service_->next_deadline());
   if (phase_ == Phase::running) {
     due = std::min(due, warm_.next_deadline());
@@ -243,6 +246,9 @@ void Shard::send(SendRequest&& request, Now now) {
   enqueueing_ = false;
   if (!id) {
     count_ended(priority, bytes);
+    if (request.queue != message::FlowQueues::kNone) {
+      setup_.queues->gone(request.queue, message::FlowQueues::counted(bytes));
+    }
     const Delivery refused = refusal(id.error(), request.id.value_or(MessageId{}));
     if (request.done) call_out("completion", [&] { request.done(refused); });
     return;
@@ -351,6 +357,14 @@ void Shard::count_ended(Priority priority, std::size_t bytes) {
 void Shard::tell_ended() {
   if (std::ranges::all_of(ended_, [](const Ended& one) { return one.messages == 0; })) return;
   setup_.environment->on_ended(setup_.index, std::exchange(ended_, {}));
+}
+
+void Shard::tell_flow_queues(Now now) {
+  if (setup_.queues == nullptr) return;
+  const auto goes_on = setup_.queues->turn(now.mono);
+  for (std::size_t i = 0; i < kPriorityCount; ++i) {
+    if (goes_on[i]) setup_.environment->on_flow_room(setup_.index, static_cast<Priority>(i));
+  }
 }
 
 void Shard::on_progress(message::SendId id, std::size_t done, std::size_t all, Now) {

@@ -172,6 +172,7 @@ class Shard final : public runtime::Driven,
   void advance_stop(Now now);
   void count_ended(Priority priority, std::size_t bytes);
   void tell_ended();
+  void tell_flow_queues(Now now);
   void tell_means(Now now);
   void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
   /// A link is ready, its peer has proved who it is, or it is closed.

@@ -2,6 +2,7 @@
 
 #include "netmap/kept.h"
 #include "shard/buffer.h"
+#include "shard/flow_queue.h"
 
 #include <algorithm>
 
@@ -56,6 +57,13 @@ void SimNode::start() {
   windows_ = {.bytes_max = node::send_windows(options_.limits, 0), .limiters = {}};
   limiter_ = std::make_unique<node::SendLimiter>(shard::messages_max(options_.limits), &windows_);
   windows_.limiters = {limiter_.get()};
+  queues_.reset();
+  if (options_.limits.queue_delay_ms > 0) {
+    queues_ = std::make_unique<message::FlowQueues>(message::FlowQueuesOptions{
+        .target = std::chrono::milliseconds(options_.limits.queue_delay_ms),
+        .ceiling = windows_.bytes_max,
+        .key = 1});
+  }
   hub_ = std::make_unique<shard::GossipHub>(
       netmap::NetmapOptions{
           .self = id(),
@@ -97,6 +105,7 @@ void SimNode::start() {
                                      .hub = hub_.get(),
                                      .by_load = by_load,
                                      .by_proof = by_proof,
+                                     .queues = queues_.get(),
                                      .quota = quota_,
                                      .registry = registry,
                                      .letters = letter_room_,
@@ -171,12 +180,23 @@ void SimNode::submit(shard::SendRequest request, Bytes payload) {
   const auto refuse = [&](Errc why) {
     if (request.done) request.done(shard::refusal(Error(why, "at the limiter")));
   };
-  if (!limiter_->enter(priority, held)) return refuse(Errc::refused_queue_full);
+  request.queue = shard::queue_of(request, queues_.get());
+  const std::uint32_t counted = message::FlowQueues::counted(payload.size());
+  const bool in_flow = request.queue != message::FlowQueues::kNone;
+  if (in_flow && !queues_->enter(request.queue, counted)) return refuse(Errc::refused_queue_full);
+  const auto leave_flow = [&] {
+    if (in_flow) static_cast<void>(queues_->leave(request.queue, counted));
+  };
+  if (!limiter_->enter(priority, held)) {
+    leave_flow();
+    return refuse(Errc::refused_queue_full);
+  }
   request.reservation =
       memory::Reservation::take(bound_->claim(static_cast<std::size_t>(priority)), held);
   const bool has_memory =
       request.reservation && shard::make_chain(*app_pool_, payload.size(), request.payload);
   if (!has_memory) {
+    leave_flow();
     static_cast<void>(limiter_->leave(priority, 1, held));
     return refuse(Errc::refused_memory);
   }

@@ -4,6 +4,7 @@
 #include "crypto/identity.h"
 #include "crypto/kdf.h"
 #include "memory/bound.h"
+#include "message/queue/flow_queues.h"
 #include "node/send_limiter.h"
 #include "node/state.h"
 #include "shard/gossip/gossip_hub.h"
@@ -64,6 +65,7 @@ class SimNode final : public shard::ShardEnvironment {
   circuit::Quota& quota() { return *quota_; }
   memory::Bound& bound() { return *bound_; }
   const node::SendLimiter& limiter() const { return *limiter_; }
+  const message::FlowQueues* queues() const { return queues_.get(); }
   const memory::Bound& bound() const { return *bound_; }
   void set_bootstrap(std::vector<PeerAddress> peers) { options_.bootstrap = std::move(peers); }
   void set_publish(std::vector<SocketAddress> at) { options_.publish = std::move(at); }
@@ -139,6 +141,7 @@ class SimNode final : public shard::ShardEnvironment {
   std::shared_ptr<memory::Bound> bound_;
   node::SendLimiter::Windows windows_;
   std::unique_ptr<node::SendLimiter> limiter_;
+  std::unique_ptr<message::FlowQueues> queues_;
   std::unique_ptr<memory::BlockPool> app_pool_;
   Log log_{{.level = LogLevel::off, .scrub = true, .sink = {}}};
   std::unique_ptr<node::State> state_;         // if options name a directory

@@ -128,6 +128,8 @@ std::string queues_json(const std::vector<QueueStatus>& queues) {
                                {"items_max", or_null(q.items_max)},
                                {"bytes", q.bytes},
                                {"bytes_max", or_null(q.bytes_max)},
+                               {"bytes_bound", or_null(q.bytes_bound)},
+                               {"bytes_per_second", q.bytes_per_second},
                                {"age_max_us", us(q.age_max)},
                                {"oldest_us", us(q.oldest)},
                                {"waited_p50_us", us(q.waited_p50)},

@@ -119,7 +119,7 @@ void Protection::watch_memory(Now now) {
   const std::uint64_t room = max - std::min(max, used);
   setup_.endpoint.set_stream_window(
       std::clamp<std::size_t>(room / kWindowOneIn, kWindowMin, kWindowMax));
-  setup_.endpoint.set_long_windows(room / kLongWindowsOneIn / setup_.shards);
+  setup_.endpoint.set_long_windows(long_windows(setup_.limits, room, setup_.shards));
 }
 
 void Protection::give_free() {

@@ -20,6 +20,8 @@
 #include "shard/seam/environment.h"
 #include "telemetry/metric.h"
 
+#include <qudag/options.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -30,8 +32,10 @@ namespace qudag::shard {
 // Windows of streams: a peer may fill them all. They shrink as the bound comes nearer.
 inline constexpr std::size_t kWindowMin = 64 * 1024;
 inline constexpr std::size_t kWindowMax = 512 * 1024;
-/// Of the memory that is free: what windows beyond that have together, for long paths.
-inline constexpr std::uint64_t kLongWindowsOneIn = 8;
+/// What windows beyond that have together, for long paths, of so many bytes of free memory.
+inline std::uint64_t long_windows(const Limits& limits, std::uint64_t bytes, unsigned shards) {
+  return limits.windows_one_in == 0 ? 0 : bytes / limits.windows_one_in / shards;
+}
 
 /// How long a wait may last before it counts as the bound, by priority: a message that could be
 /// sent and is not, or datagrams that wait unread while that priority is in use.
@@ -99,6 +103,7 @@ struct ProtectionSetup {
   unsigned shard = 0;
   unsigned shards = 1;
   std::size_t building_max = 1;
+  const Limits& limits;
   const memory::Bound& bound;
   memory::BlockPool& pool;
   link::Endpoint& endpoint;

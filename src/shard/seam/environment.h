@@ -59,6 +59,10 @@ class ShardEnvironment {
   virtual void on_ended(unsigned shard, const EndedByPriority& ended) {
     static_cast<void>(shard), static_cast<void>(ended);
   }
+  /// A flow of that priority has room again. On the shard's thread.
+  virtual void on_flow_room(unsigned shard, Priority priority) {
+    static_cast<void>(shard), static_cast<void>(priority);
+  }
   /// The shard has another view of the netmap, or another number of links. On its thread.
   virtual void on_means(unsigned shard, const Means& means, const netmap::ViewPtr& view) {
     static_cast<void>(shard), static_cast<void>(means), static_cast<void>(view);
