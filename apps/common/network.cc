@@ -86,6 +86,7 @@ Status Network::add(const NetworkOptions& options, std::vector<Child>& starting)
   if (options.memory > 0) {
     arguments.insert(arguments.end(), {"--limits.memory", std::to_string(options.memory)});
   }
+  arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
   if (!members_.empty()) {
     arguments.push_back("--bootstrap");
     arguments.push_back(members_[0].id.to_string() + "@" + members_[0].address);

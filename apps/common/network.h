@@ -19,6 +19,7 @@ struct NetworkOptions {
   std::string gossip_interval = "1s";
   unsigned links_max = 1'024;
   std::uint64_t memory = 0;                     ///< limits.memory; 0: the default
+  std::vector<std::string> arguments{};         ///< of every node, besides
   std::vector<std::string> hosts{"127.0.0.1"};  ///< where the nodes listen, in turn
 };
 

@@ -51,7 +51,7 @@ Status measure(const BenchArgs& args, Results& out, Interrupt& interrupt) {
     std::string_view name;
     std::function<Status()> run;
   };
-  const std::array<Scenario, 17> all{{
+  const std::array<Scenario, 18> all{{
       {"limit", [&] { return limit_scenario(args, out, limit); }},
       {"direct", [&] { return messages_scenario(args, false, limit, out, interrupt); }},
       {"onion", [&] { return messages_scenario(args, true, limit, out, interrupt); }},
@@ -65,6 +65,10 @@ Status measure(const BenchArgs& args, Results& out, Interrupt& interrupt) {
       {"priorities",
        [&] {
          return args.scenario == "all" ? Status{} : features_of_priorities(args, out, interrupt);
+       }},
+      {"queues",
+       [&] {
+         return args.scenario == "all" ? Status{} : features_of_queues(args, out, interrupt);
        }},
       {"shards",
        [&] {

@@ -103,7 +103,8 @@ Result<std::unique_ptr<Net>> Net::start(const NetSpec& spec, Interrupt& interrup
                                   .nodes = spec.relays,
                                   .shards = spec.shards,
                                   .first_shards = spec.first_relay_shards,
-                                  .memory = spec.memory},
+                                  .memory = spec.memory,
+                                  .arguments = spec.arguments},
                                  interrupt);
     if (!relays) return std::unexpected(relays.error());
     net->relays_ = std::move(*relays);
@@ -137,6 +138,7 @@ Result<std::unique_ptr<Net>> Net::start(const NetSpec& spec, Interrupt& interrup
     options.limits.memory = spec.memory;
     options.whole_process = true;  // what this program holds for the books counts too
   }
+  if (spec.queue_delay_ms) options.limits.queue_delay_ms = *spec.queue_delay_ms;
   auto source = Node::start(options);
   if (!source) return std::unexpected(source.error());
   net->source_ = std::move(*source);

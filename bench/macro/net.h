@@ -12,6 +12,8 @@
 #include <qudag/node.h>
 
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace qudag::app::bench {
 
@@ -20,6 +22,8 @@ struct NetSpec {
   unsigned shards = 1;
   unsigned first_relay_shards = 0;  ///< 0: as the others
   std::uint64_t memory = 0;  ///< limits.memory of every node; 0: 1 GiB at the ends, else default
+  std::optional<unsigned> queue_delay_ms{};  ///< of the source
+  std::vector<std::string> arguments{};      ///< of each relay, besides
 };
 
 /// One load: as many messages as `seconds` allows, at most `window` without an outcome.

@@ -26,6 +26,7 @@ Status alloc_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt)
 /// On against off. Queues, records, chains and scratch are a file of their own.
 void features_of_records(const BenchArgs& args, Results& out);
 Status features_of_priorities(const BenchArgs& args, Results& out, Interrupt& interrupt);
+Status features_of_queues(const BenchArgs& args, Results& out, Interrupt& interrupt);
 Status features_of_shards(const BenchArgs& args, Results& out, Interrupt& interrupt);
 Status features_scenario(const BenchArgs& args, Results& out, Interrupt& interrupt);
 

@@ -125,7 +125,8 @@ struct EndpointOptions {
   memory::Budget* handshake_memory = nullptr;
   memory::Budget* link_memory = nullptr;
   std::size_t stream_window_bytes = 512 * 1024;
-  /// What windows that grew beyond that for a long path may have together.
+  /// What windows that grew beyond that for a long path may have together, and those of links
+  /// beyond theirs.
   std::size_t long_windows_bytes = 64 * 1024 * 1024;
   std::size_t link_window_bytes = 16 * 1024 * 1024;
   /// What a link may receive a second, in bursts of a second; 0: no bound. Its windows wait.
@@ -268,6 +269,8 @@ class Endpoint {
   /// least half of EndpointOptions::stream_window_bytes, with which a new stream begins. On a long
   /// path a window that is used goes beyond it: link/path/window.h.
   void set_stream_window(std::size_t bytes);
+  /// The same of a link, where memory is short; beyond its first size it goes on long paths.
+  void set_link_window(std::size_t bytes);
   /// EndpointOptions::long_windows_bytes from now on; above it windows go back.
   void set_long_windows(std::size_t bytes);
   // Protection, for the overload manager. Between turns.

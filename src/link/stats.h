@@ -53,11 +53,12 @@ struct EndpointStats {
   std::uint64_t links_moved = 0;  // of those, how many took another connection id to a new path
   // To the address that the acceptor prefers: gone there; no answer from there; not believed.
   std::uint64_t preferred_moved = 0, preferred_unreachable = 0, preferred_refused = 0;
-  std::uint64_t links_redialed = 0;       // that others dialed at an address which is gone
-  std::uint64_t links_asked = 0;          // because their peer came anew from elsewhere
-  std::uint64_t bytes_copied = 0;         // into buffers of ours, outside packet sealing
-  std::uint64_t scratch_bytes = 0;        // the most that one turn needed
-  std::uint64_t windows_grown_bytes = 0;  // of streams now, beyond their first size
+  std::uint64_t links_redialed = 0;            // that others dialed at an address which is gone
+  std::uint64_t links_asked = 0;               // because their peer came anew from elsewhere
+  std::uint64_t bytes_copied = 0;              // into buffers of ours, outside packet sealing
+  std::uint64_t scratch_bytes = 0;             // the most that one turn needed
+  std::uint64_t windows_grown_bytes = 0;       // of streams now, beyond their first size
+  std::uint64_t link_windows_grown_bytes = 0;  // the same of links
   // By the allocator hooks of ngtcp2, and with the streams' own records:
   std::uint64_t quic_memory_bytes = 0;        // in use now
   std::uint64_t quic_memory_held = 0;         // the same and what is kept free for it
@@ -225,10 +226,11 @@ inline constexpr telemetry::Metric<EndpointStats> kEndpoint[] = {
       Kind::gauge},
      no_label,
      &EndpointStats::quic_memory_bytes},
-    {{"qudag_windows_grown_bytes", "Windows of streams on long paths beyond their first size.",
-      Kind::gauge},
-     no_label,
+    {{"qudag_windows_grown_bytes",
+      "Windows on long paths beyond their first size, of streams and of links.", Kind::gauge},
+     label("of", "streams"),
      &EndpointStats::windows_grown_bytes},
+    {same, label("of", "links"), &EndpointStats::link_windows_grown_bytes},
     {{"qudag_quic_allocations_total",
       "Allocations of the QUIC library, by where the memory came from.", Kind::counter},
      label("from", "heap"),

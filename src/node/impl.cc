@@ -109,13 +109,19 @@ void Node::Impl::tell_key_memory() {
 }
 
 Status Node::Impl::open_sockets(unsigned shards) {
+  const auto udp_options = [this](const SocketAddress& bind, unsigned shard, unsigned of) {
+    return runtime::UdpOptions{.bind = bind,
+                               .shard = shard,
+                               .shards = of,
+                               .fixed_buffers = options_.limits.windows_one_in == 0};
+  };
   SocketAddress at = node::listen_address(options_);
   send_windows_.bytes_max = node::send_windows(options_.limits, process_.floor());
   for (unsigned i = 0; i < shards; ++i) {
-    auto socket = runtime::UdpSocket::open({.bind = at, .shard = i, .shards = shards});
+    auto socket = runtime::UdpSocket::open(udp_options(at, i, shards));
     if (!socket && i == 0 && !options_.listen && !at.is_v4()) {  // a system without IPv6
       at = SocketAddress::v4(0, 0, 0, 0, 0);
-      socket = runtime::UdpSocket::open({.bind = at, .shard = i, .shards = shards});
+      socket = runtime::UdpSocket::open(udp_options(at, i, shards));
     }
     if (!socket) return std::unexpected(socket.error());
     node::ShardThread& thread = threads_[i];
@@ -333,17 +339,9 @@ void Node::Impl::on_maintained(unsigned shard, std::uint64_t freed) {
 /// What bursts need (runtime/udp_socket.h) is more than most systems give without being told.
 void Node::Impl::tell_small_buffers() {
   const int wanted = runtime::UdpOptions{}.buffer_bytes;
-  const auto given = [this](int option) {
-    int bytes = 0;
-    socklen_t size = sizeof bytes;
-    const int fd = threads_[0].socket->native_handle();
-    // The system counts what it needs itself as half of it.
-    return ::getsockopt(fd, SOL_SOCKET, option, &bytes, &size) == 0 ? bytes / 2 : INT32_MAX;
-  };
-  const int in = given(SO_RCVBUF), out = given(SO_SNDBUF);
+  const auto [in, out] = threads_[0].socket->buffers_max();
   if (in >= wanted && out >= wanted) return;
-  log_.warn(lines::kSmallBuffers, std::min(in, wanted) / 1024, std::min(out, wanted) / 1024,
-            wanted / 1024, wanted, wanted);
+  log_.warn(lines::kSmallBuffers, in / 1024, out / 1024, wanted / 1024, wanted, wanted);
 }
 
 node::Totals Node::Impl::totals_of(const std::vector<shard::ShardReport>& reports) const {

@@ -45,9 +45,11 @@ struct SocketStats {
   std::uint64_t send_calls = 0;
   std::uint64_t sent_datagrams = 0;
   std::uint64_t sent_bytes = 0;
-  std::uint64_t send_blocked = 0;  // EAGAIN: trains given back to the caller
-  std::uint64_t send_errors = 0;   // dropped by the system; QUIC treats it as loss
-  TimeHistogram read_wait;         // of the oldest datagram of each call, in the system's buffer
+  std::uint64_t send_blocked = 0;    // EAGAIN: trains given back to the caller
+  std::uint64_t send_errors = 0;     // dropped by the system; QUIC treats it as loss
+  std::uint64_t receive_buffer = 0;  // bytes, of the system, as it counts them
+  std::uint64_t send_buffer = 0;
+  TimeHistogram read_wait;  // of the oldest datagram of each call, in the system's buffer
 };
 
 namespace metrics {
@@ -75,6 +77,11 @@ inline constexpr telemetry::Metric<SocketStats> kSocket[] = {
       "Trains of datagrams that the system refused; QUIC treats them as lost.", Kind::counter},
      no_label,
      &SocketStats::send_errors},
+    {{"qudag_socket_buffer_bytes",
+      "Buffers of the system for the sockets; they grow on need and go back.", Kind::gauge},
+     label("direction", "in"),
+     &SocketStats::receive_buffer},
+    {same, label("direction", "out"), &SocketStats::send_buffer},
     {{"qudag_socket_wait_seconds",
       "How long the oldest datagram of a reading call had lain in the system's buffer: the wait "
       "for "
@@ -103,6 +110,9 @@ class DatagramSocket {
   virtual std::size_t send(std::span<const Train> trains) = 0;
   /// Gives back memory that only a burst needed. Between turns: views are lost.
   virtual void trim() {}
+  /// Every few seconds: the system's buffers follow what came and went since the last time.
+  /// `tight`: memory is short.
+  virtual void fit(bool tight, TimePoint now) { static_cast<void>(tight), static_cast<void>(now); }
   virtual SocketAddress local() const = 0;
   /// What the system would send from to there, now; none: it knows no way, or does not say. For
   /// sockets on a wildcard address, after the machine's addresses changed: it costs system calls.

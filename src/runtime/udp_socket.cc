@@ -1,5 +1,6 @@
 #include "runtime/udp_socket.h"
 
+#include "runtime/buffer_size.h"
 #include "runtime/clock.h"
 #include "runtime/local_address.h"
 
@@ -95,9 +96,20 @@ bool set_flag(int fd, int level, int name, int value = 1) {
   return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
-void grow_buffer(int fd, int force, int plain, int bytes) {
+void set_buffer(int fd, int force, int plain, std::uint64_t bytes) {
+  const int value = static_cast<int>(std::min<std::uint64_t>(bytes, INT32_MAX / 2));
   // Force needs a capability; without it the system's maximum applies.
-  if (!set_flag(fd, SOL_SOCKET, force, bytes)) set_flag(fd, SOL_SOCKET, plain, bytes);
+  if (!set_flag(fd, SOL_SOCKET, force, value)) set_flag(fd, SOL_SOCKET, plain, value);
+}
+
+/// What it gives of that.
+std::uint64_t largest_buffer(int fd, int force, int plain, int wanted) {
+  set_buffer(fd, force, plain, static_cast<std::uint64_t>(wanted));
+  int bytes = 0;
+  socklen_t size = sizeof bytes;
+  if (::getsockopt(fd, SOL_SOCKET, plain, &bytes, &size) != 0) return 0;
+  // The system counts what it needs itself as half of it.
+  return static_cast<std::uint64_t>(std::clamp(bytes / 2, 1, wanted));
 }
 
 /// Gives a datagram to the socket of the shard that its destination connection id names. A load
@@ -172,6 +184,11 @@ struct UdpSocket::Impl {
   std::size_t send_some(std::span<const Train> trains);
   bool send_cut(const Train& train);
   bool drop_after_error(int number, const Train& train);
+  void note_stood(std::size_t kept);
+  void set_up_buffers(const UdpOptions& options);
+  void set_in(std::uint64_t bytes);
+  void set_out(std::uint64_t bytes);
+  std::uint32_t drops() const;
 
   int fd = -1;
   int family = AF_INET;
@@ -180,6 +197,15 @@ struct UdpSocket::Impl {
   SocketStats stats;
   bool emptied = true;               // by the last receive()
   std::optional<TimePoint> read_at;  // by it
+
+  // The system's buffers.
+  bool fixed_buffers = true;
+  std::uint64_t in_max = 0, out_max = 0;
+  std::optional<BufferSize> in_size, out_size;  // unless they are fixed
+  std::uint64_t stood = 0;                      // read since the last time that it was empty
+  std::uint32_t drops_seen = 0;
+  std::uint64_t blocked_seen = 0, sent_seen = 0;
+  TimePoint fitted_at{};
 
   // Not zeroed: a page costs memory only once a train has filled it.
   std::unique_ptr<std::byte[]> memory =
@@ -217,8 +243,7 @@ Status UdpSocket::Impl::set_up(const UdpOptions& options) {
   if (options.shards > 1 && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT)) {
     return system_failure("SO_REUSEPORT");
   }
-  grow_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.buffer_bytes);
-  grow_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.buffer_bytes);
+  set_up_buffers(options);
   // IPv4 can come to an IPv6 socket, so that family's options are set there too.
   bool ok = set_flag(fd, IPPROTO_IP, IP_RECVTOS);
   set_flag(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
@@ -256,6 +281,59 @@ Status UdpSocket::Impl::set_up(const UdpOptions& options) {
     header.msg_control = envelope.control.data();
   }
   return {};
+}
+
+// ---- The system's buffers -----------------------------------------------------------------------
+
+void UdpSocket::Impl::set_up_buffers(const UdpOptions& options) {
+  in_max = largest_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.buffer_bytes);
+  out_max = largest_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.buffer_bytes);
+  stats.receive_buffer = in_max;
+  stats.send_buffer = out_max;
+  if (options.fixed_buffers) return;
+  set_in(in_size.emplace(BufferRules{.most = in_max}).bytes());
+  set_out(out_size.emplace(BufferRules{.most = out_max}).bytes());
+}
+
+void UdpSocket::Impl::set_in(std::uint64_t bytes) {
+  if (bytes == stats.receive_buffer) return;
+  stats.receive_buffer = bytes;
+  set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, bytes);
+}
+
+void UdpSocket::Impl::set_out(std::uint64_t bytes) {
+  if (bytes == stats.send_buffer) return;
+  stats.send_buffer = bytes;
+  set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, bytes);
+}
+
+std::uint32_t UdpSocket::Impl::drops() const {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> system{};
+  socklen_t size = sizeof system;
+  if (::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, system.data(), &size) != 0) return 0;
+  return system[SK_MEMINFO_DROPS];
+}
+
+void UdpSocket::fit(bool tight, TimePoint now) {
+  Impl& self = *impl_;
+  if (!self.in_size) return;
+  const std::uint32_t drops = self.drops();
+  self.in_size->look_in(drops != std::exchange(self.drops_seen, drops), tight);
+  self.set_in(self.in_size->bytes());
+
+  const std::uint64_t sent =
+      self.stats.sent_bytes - std::exchange(self.sent_seen, self.stats.sent_bytes);
+  const bool full =
+      self.stats.send_blocked != std::exchange(self.blocked_seen, self.stats.send_blocked);
+  const std::chrono::duration<double> took = now - std::exchange(self.fitted_at, now);
+  if (took.count() <= 0) return;
+  const double rate = static_cast<double>(sent) / took.count();
+  self.out_size->look_out(full, static_cast<std::uint64_t>(rate), tight);
+  self.set_out(self.out_size->bytes());
+}
+
+std::pair<int, int> UdpSocket::buffers_max() const {
+  return {static_cast<int>(impl_->in_max), static_cast<int>(impl_->out_max)};
 }
 
 Result<std::unique_ptr<UdpSocket>> UdpSocket::open(const UdpOptions& options) {
@@ -312,7 +390,10 @@ std::span<Received> UdpSocket::receive() {
   ++self.stats.receive_calls;
   const int count = ::recvmmsg(self.fd, self.in_messages.data(), kSlots, MSG_DONTWAIT, nullptr);
   self.emptied = count < static_cast<int>(kSlots);  // it ends early only when nothing is left
-  if (count <= 0) return {};
+  if (count <= 0) {
+    self.stood = 0;
+    return {};
+  }
   self.read_at = system_now().mono;
   self.note_wait(self.in_messages[0].msg_hdr);
   std::size_t kept = 0;
@@ -329,7 +410,15 @@ std::span<Received> UdpSocket::receive() {
     self.stats.received_datagrams += (out.data.size() + out.segment - 1) / out.segment;
     self.stats.received_bytes += out.data.size();
   }
+  if (self.in_size) self.note_stood(kept);
   return std::span(self.received).first(kept);
+}
+
+/// What was read until it was empty stood there, or came meanwhile.
+void UdpSocket::Impl::note_stood(std::size_t kept) {
+  for (const Received& one : std::span(received).first(kept)) stood += one.data.size();
+  if (in_size->stood(stood)) set_in(in_size->bytes());
+  if (emptied) stood = 0;
 }
 
 /// By the wall clock, as the system stamps them: a step of it counts once, wrongly.

@@ -16,6 +16,7 @@
 #include <qudag/error.h>
 
 #include <memory>
+#include <utility>
 
 namespace qudag::runtime {
 
@@ -23,7 +24,8 @@ struct UdpOptions {
   SocketAddress bind;  // port 0: the kernel chooses
   unsigned shard = 0;  // sockets of one port are opened in this order
   unsigned shards = 1;
-  int buffer_bytes = 8 << 20;  // wanted for each direction; the system may give less
+  int buffer_bytes = 8 << 20;  // the most wanted for each direction; the system may give less
+  bool fixed_buffers = false;  // that from the beginning; or they grow to it (buffer_size.h)
   bool merge = true;           // GRO and GSO; off to measure or to test without
 };
 
@@ -40,6 +42,7 @@ class UdpSocket final : public DatagramSocket {
   std::optional<TimePoint> read_at() const override;
   std::size_t send(std::span<const Train> trains) override;
   void trim() override;
+  void fit(bool tight, TimePoint now) override;
   SocketAddress local() const override;
   std::optional<SocketAddress> source_for(const SocketAddress& to) const override;
   bool has(const SocketAddress& address) const override;
@@ -48,6 +51,8 @@ class UdpSocket final : public DatagramSocket {
 
   /// For a reactor to wait on. Owned by this object.
   int native_handle() const;
+  /// What the system gives at most of UdpOptions::buffer_bytes, in and out.
+  std::pair<int, int> buffers_max() const;
   /// False once a device refused to cut trains.
   bool cuts_trains() const;
 

@@ -119,7 +119,8 @@ link::EndpointOptions endpoint_options(const ShardSetup& setup) {
   const std::uint64_t memory = setup.options->limits.memory;
   out.stream_window_bytes = std::clamp<std::size_t>(memory / 1024, kWindowMin, kWindowMax);
   out.long_windows_bytes = long_windows(limits, memory, setup.shards);
-  out.link_window_bytes = std::clamp<std::size_t>(memory / 16, 16 * kWindowMin, 32 * kWindowMax);
+  out.link_window_bytes =
+      std::clamp<std::size_t>(memory / kLinkWindowOneIn, kLinkWindowMin, kLinkWindowMax);
   out.workers = &setup.environment->workers();
   out.executor = &setup.environment->executor(setup.index);
   if (setup.shards > 1) {

@@ -93,6 +93,7 @@ void Shard::maintain(Now now) {
   const bool more = pool_.trim(kTrimPieces);
   maintain_at_ = now.mono + (more ? kMaintainNext : kMaintainEvery);
   if (more) return;
+  setup_.socket->fit(protection_->shrinks(), now.mono);
   stock_.rest();
   tell_means(now);  // descriptors and keys end by the clock
   endpoint_->look_at_links();

@@ -1,6 +1,7 @@
 // Windows that follow the path: what they grow by, what bounds them, and that nothing waits for
 // ever.
 #include "link/path/window.h"
+#include "link/path/link_window.h"
 #include "net.h"
 #include "transfer.h"
 
@@ -53,6 +54,78 @@ TEST(Window, TheSumIsOfWhatIsBeyondTheFirstSize) {
   sum.remove(1'024);
   EXPECT_EQ(sum.used(), 388u);
   EXPECT_EQ(sum.least(), 256u);
+}
+
+/// 1 MiB at first, and a path of a millisecond.
+struct Reach {
+  std::uint64_t round(std::uint64_t bytes) {
+    now += 1ms;
+    std::uint64_t given = 0;
+    constexpr std::uint64_t kPiece = 1'000;
+    for (; bytes > 0; bytes -= std::min(bytes, kPiece)) {
+      given += reach.grant(std::min(bytes, kPiece),
+                           {.usual_kib = usual, .grown = sum, .path = path, .now = now});
+    }
+    return given;
+  }
+  std::size_t usual = 1'024;
+  WindowSum sum{1'024, 8'192};
+  PathState path{SocketAddress::v4(127, 0, 0, 1, 1), SocketAddress::v4(127, 0, 0, 1, 2)};
+  LinkReach reach{1 << 20};
+  TimePoint now{1h};
+};
+
+TEST(LinkReach, FollowsWhatARoundTripBringsAndNoByteIsLost) {
+  Reach link;
+  std::uint64_t consumed = 0, given = 0;
+  const auto rounds = [&](int count, std::uint64_t bytes) {
+    for (int i = 0; i < count; ++i) given += link.round(bytes), consumed += bytes;
+  };
+  rounds(10, 100 << 10);
+  EXPECT_EQ(link.reach.kib(), 1'024u) << "enough";
+  rounds(40, 2 << 20);
+  EXPECT_NEAR(static_cast<double>(link.reach.kib()), 4'096, 100);
+  EXPECT_EQ(given, consumed + (link.reach.kib() - 1'024) * 1'024);
+  EXPECT_EQ(link.sum.used(), link.reach.kib() - 1'024);
+  rounds(40, 20 << 20);
+  EXPECT_EQ(link.reach.kib(), 1'024u + 8'192) << "no more than memory has";
+  rounds(100, 100 << 10);
+  EXPECT_LE(link.reach.kib(), 1'024u) << "it was not needed any more";
+  rounds(40, 2 << 20);
+  link.sum.set_max(0);
+  rounds(2, 4 << 20);
+  EXPECT_EQ(link.reach.kib(), 1'024u) << "memory is short";
+  link.usual = 100;
+  rounds(2, 4 << 20);
+  EXPECT_EQ(link.reach.kib(), 512u) << "never below half: ngtcp2 would not tell";
+  EXPECT_EQ(given + (512 << 10), consumed);
+  link.usual = 1'024;
+  rounds(2, 4 << 20);
+  EXPECT_EQ(given, consumed);
+  EXPECT_EQ(link.sum.used(), 0u);
+}
+
+TEST(LinkReach, TheSumIsGivenBackWithTheLink) {
+  Reach link;
+  for (int i = 0; i < 40; ++i) link.round(2 << 20);
+  EXPECT_GT(link.sum.used(), 0u);
+  link.reach.leave(link.sum);
+  EXPECT_EQ(link.sum.used(), 0u);
+  link.reach.leave(link.sum);
+  EXPECT_EQ(link.sum.used(), 0u);
+}
+
+TEST(LongPath, ALinkIsNotBoundByItsFirstWindow) {
+  EndpointOptions options;
+  options.link_window_bytes = 512 << 10;
+  Transfer transfer(options);
+  transfer.pair.net.faults.bytes_per_second = 12.5e6;
+  transfer.pair.net.faults.queue_time_max = 100ms;
+  std::vector<StreamId> streams;
+  for (int i = 0; i < 4; ++i) streams.push_back(transfer.pair.open(Priority::low));
+  transfer.run(streams, 3s);
+  EXPECT_GT(transfer.run(streams, 2s), 2 * 11'000'000u);
+  EXPECT_GT(transfer.pair.b->stats().link_windows_grown_bytes, 1u << 20);
 }
 
 TEST(LongPath, OneStreamIsNotBoundByItsFirstWindow) {

@@ -213,6 +213,7 @@ Status features_scenario(const BenchArgs& args, Results& out, Interrupt& interru
     if (Status done = reuse(args, **net, out); !done) return done;
   }
   if (Status done = features_of_priorities(args, out, interrupt); !done) return done;
+  if (Status done = features_of_queues(args, out, interrupt); !done) return done;
   return features_of_shards(args, out, interrupt);
 }
 

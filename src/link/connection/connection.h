@@ -256,6 +256,7 @@ class Connection {
   ControlReader control_reader_;
   ControlPace control_pace_;
   LinkWindow window_;
+  LinkReach reach_;
   std::size_t unacked_ = 0;  // bytes of streams that are kept until the peer has them
   bool keep_last_ = false;   // packet of the window, for sparse streams: next_stream()
   TimePoint sparse_at_{};    // when one of those sent last

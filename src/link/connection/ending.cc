@@ -160,6 +160,7 @@ Error Connection::retire() {
   }
   leave_step();
   leave_dials();
+  reach_.leave(shared_.grown_links);
   std::erase(shared_.closing_soon, this);
   std::erase_if(shared_.reset_tokens, [this](const auto& entry) { return entry.second == this; });
   tls_.end();

@@ -77,6 +77,7 @@ Connection::Connection(Shared& shared, LinkId id, bool dialer, const SocketAddre
       path_(local, remote),
       control_pace_(shared.now.mono),
       window_(shared.options.link_bytes_per_second, shared.now.mono),
+      reach_(shared.options.link_window_bytes),
       routes_(shared.routes, *this) {}
 
 Connection::~Connection() { retire(); }

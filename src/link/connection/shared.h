@@ -73,6 +73,8 @@ struct Shared {
              .age_max = options.age_max},
         window_kib(static_cast<std::uint16_t>(options.stream_window_bytes / 1024)),
         grown(window_kib, options.long_windows_bytes / 1024),
+        link_window_kib(options.link_window_bytes / 1024),
+        grown_links(link_window_kib, options.long_windows_bytes / 1024),
         cells_waited{CrowdTimes(options.streams_shown_least),
                      CrowdTimes(options.streams_shown_least),
                      CrowdTimes(options.streams_shown_least)},
@@ -103,6 +105,8 @@ struct Shared {
   std::array<bool, kLevelCount> paused{};  // levels whose windows do not grow
   std::uint16_t window_kib = 0;            // the usual window of a stream
   WindowSum grown;                         // windows of streams beyond their first size
+  std::size_t link_window_kib = 0;         // the usual window of a link
+  WindowSum grown_links;                   // windows of links beyond their first size
   std::array<CrowdTimes, kPriorityCount> cells_waited;
   CrowdTimes round_trips;
   std::uint8_t levels_to_sample = 0;  // bits: whose wait is not yet measured in this turn

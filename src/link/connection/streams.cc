@@ -76,7 +76,12 @@ void Connection::give_held() {
 
 void Connection::give_link_window(std::size_t bytes) {
   if (!window_.bounded()) {
-    ngtcp2_conn_extend_max_offset(conn_, bytes);
+    const ReachTerms terms{.usual_kib = shared_.link_window_kib,
+                           .grown = shared_.grown_links,
+                           .path = path_,
+                           .now = shared_.now.mono};
+    const std::uint64_t given = reach_.grant(bytes, terms);
+    if (given > 0) ngtcp2_conn_extend_max_offset(conn_, given);
     return;
   }
   window_.owe(bytes);
@@ -164,6 +169,7 @@ bool Connection::on_stream_data(Stream& stream, Bytes data, bool fin) {
 void Connection::note_held_back(Stream& stream, std::size_t bytes) {
   filled_ = filled_stream_ == stream.index() ? filled_ + bytes : bytes;
   filled_stream_ = stream.index();
+  reach_.note_held(filled_);
   const std::size_t units = std::min(filled_ / kHeldUnit, kHeldMost);
   if (units > stream.held_back) stream.held_back = units & kHeldMost;
 }

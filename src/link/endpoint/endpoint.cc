@@ -363,6 +363,7 @@ EndpointStats Endpoint::Impl::stats() const {
   const memory::SlabHeapStats heap = shared_.heap.stats();
   out.scratch_bytes = shared_.scratch.high_water_bytes();
   out.windows_grown_bytes = shared_.grown.used() * 1024;
+  out.link_windows_grown_bytes = shared_.grown_links.used() * 1024;
   out.quic_memory_bytes = heap.bytes_used;
   out.quic_memory_held = heap.bytes_held;
   out.quic_allocations = heap.allocations;
@@ -575,7 +576,13 @@ void Endpoint::set_stream_window(std::size_t bytes) {
   impl_->shared().window_kib =
       static_cast<std::uint16_t>(std::min<std::size_t>(bytes / 1024, 0xffff));
 }
-void Endpoint::set_long_windows(std::size_t bytes) { impl_->shared().grown.set_max(bytes / 1024); }
+void Endpoint::set_link_window(std::size_t bytes) {
+  impl_->shared().link_window_kib = bytes / 1024;
+}
+void Endpoint::set_long_windows(std::size_t bytes) {
+  impl_->shared().grown.set_max(bytes / 1024);
+  impl_->shared().grown_links.set_max(bytes / 1024);
+}
 void Endpoint::trim_heap() { impl_->shared().heap.trim(); }
 void Endpoint::require_proof(bool required) { impl_->shared().admission.require_proof(required); }
 void Endpoint::pause(Priority priority, bool paused) { impl_->pause(priority, paused); }

@@ -12,6 +12,7 @@
 //      later, and what came meanwhile lies in the window; then it comes at once, and lies in a
 //      relay until it has left again. So twice that much is added, or each loss would stop the
 //      sender.
+// A link's window follows by the same rules (LinkReach, link_window.h), for all of its streams.
 // It is the path's own round trip that counts, without queues: however deep they are, a grown
 // window puts no more than another round trip into them. Pure. The sum of what is granted beyond
 // the first size is bounded: WindowSum.
@@ -28,6 +29,9 @@ namespace qudag::link {
 /// Of one stream: 335 Mbit/s at 200 ms.
 inline constexpr std::size_t kWindowKibMax = 8 * 1024;
 
+/// Of one link: 2.7 Gbit/s at 200 ms.
+inline constexpr std::size_t kLinkWindowKibMax = 64 * 1024;
+
 /// What came at once because a hole was filled is remembered in these units: in six bits, up to the
 /// largest window. A packet is less than one.
 inline constexpr std::size_t kHeldUnit = 128 * 1024;
@@ -43,12 +47,12 @@ struct WindowRound {
 };
 
 /// The window that it would fill half of, with room for what holes hold back, in KiB.
-inline std::size_t wanted_in(const WindowRound& round) {
+inline std::size_t wanted_in(const WindowRound& round, std::size_t kib_max = kWindowKibMax) {
   const double trips = static_cast<double>(round.took.count()) /
                        static_cast<double>(std::max<Duration::rep>(1, round.round_trip.count()));
   const double wanted = 2 * static_cast<double>(round.bytes) / 1024 / trips +
                         2 * static_cast<double>(round.held_back) / 1024;
-  return static_cast<std::size_t>(std::min(wanted, 2.0 * kWindowKibMax));
+  return static_cast<std::size_t>(std::min(wanted, 2.0 * static_cast<double>(kib_max)));
 }
 
 /// A round brings at once what a loss held back in the one before, so none counts alone. Where
@@ -59,13 +63,14 @@ inline std::size_t smoothed(std::size_t before, std::size_t now, bool held_back)
 }
 
 /// `wanted`: smoothed. All in KiB.
-inline std::size_t next_window(std::size_t window, std::size_t usual, std::size_t wanted) {
-  if (wanted > window) return std::max(usual, std::min({wanted, 2 * window, kWindowKibMax}));
+inline std::size_t next_window(std::size_t window, std::size_t usual, std::size_t wanted,
+                               std::size_t kib_max = kWindowKibMax) {
+  if (wanted > window) return std::max(usual, std::min({wanted, 2 * window, kib_max}));
   if (wanted < window / 4) return std::max(usual, 2 * wanted);
   return std::max(usual, window);
 }
 
-/// What all streams of an endpoint were granted beyond their first size, in KiB.
+/// What all streams, or all links, of an endpoint were granted beyond their first size, in KiB.
 class WindowSum {
  public:
   WindowSum(std::size_t first_kib, std::size_t kib_max) : first_(first_kib), max_(kib_max) {}

@@ -34,6 +34,7 @@ constexpr Duration kReclaimEvery = 100ms;   // what a round freed is measured be
 
 constexpr std::uint64_t kWaitingOneIn = 16;  // of the bound: cells that may wait when it is near
 constexpr std::uint64_t kWindowOneIn = 256;  // of the room there is: the window of a stream
+constexpr std::uint64_t kLinkOneIn = 4;      // and of a link
 
 // pause_low: a sixteenth of the time is low's, as it has a sixteenth of every link, so that it goes
 // on however long the pressure lasts. What came through in that time is gone before the next.
@@ -119,6 +120,8 @@ void Protection::watch_memory(Now now) {
   const std::uint64_t room = max - std::min(max, used);
   setup_.endpoint.set_stream_window(
       std::clamp<std::size_t>(room / kWindowOneIn, kWindowMin, kWindowMax));
+  setup_.endpoint.set_link_window(
+      std::clamp<std::size_t>(room / kLinkOneIn, kLinkWindowMin, kLinkWindowMax));
   setup_.endpoint.set_long_windows(long_windows(setup_.limits, room, setup_.shards));
 }
 

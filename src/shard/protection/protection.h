@@ -32,6 +32,10 @@ namespace qudag::shard {
 // Windows of streams: a peer may fill them all. They shrink as the bound comes nearer.
 inline constexpr std::size_t kWindowMin = 64 * 1024;
 inline constexpr std::size_t kWindowMax = 512 * 1024;
+/// The same of links; the first size is one in so many of the bound.
+inline constexpr std::size_t kLinkWindowMin = 16 * kWindowMin;
+inline constexpr std::size_t kLinkWindowMax = 32 * kWindowMax;
+inline constexpr std::uint64_t kLinkWindowOneIn = 16;
 /// What windows beyond that have together, for long paths, of so many bytes of free memory.
 inline std::uint64_t long_windows(const Limits& limits, std::uint64_t bytes, unsigned shards) {
   return limits.windows_one_in == 0 ? 0 : bytes / limits.windows_one_in / shards;
@@ -140,6 +144,8 @@ class Protection {
 
   /// Nothing that is not needed yet: no link, no circuit, no key.
   bool may_open_ahead() const { return !overload_.active(overload::Action::stop_opening_ahead); }
+  /// What is not needed goes back.
+  bool shrinks() const { return overload_.active(overload::Action::shrink); }
   /// No new pipes, and no larger windows for those that are there.
   bool tight() const { return overload_.active(overload::Action::refuse_circuits); }
   /// Whether to take a message of the application: refused_overload, with the reason.
