@@ -10,7 +10,7 @@
 //
 // Builds are hedged: beside one that is late (Routes::late_after) others are begun over other
 // relays, six at a time, and at most a tenth of all builds beside a few at the start. The first
-// that is ready serves, and the others are closed. A flow that has got none ready leaves the others
+// that is ready serves, and the others are closed, which is no loss. A flow that has got none ready leaves the others
 // as many as it has used, or one destination that never answers would use up what all share.
 //
 // A circuit that others ended costs its flow (flow.h): six are replaced as fast as that, then one
@@ -114,7 +114,6 @@ class CircuitPool {
   void drop_late(Flow& flow, const CircuitEnd& ready, Now now);
   bool is_dialed(const Flow& flow, const NodeId& first) const;
   void charge(Flow& flow, Now now);
-  void refund(Flow& flow, Now now);
   static void pay(Flow& flow, Now now);
   void build_failed(Flow& flow, const Error& why, Now now);
   void count_loss(CircuitEnd& circuit_end, Now now);

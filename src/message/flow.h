@@ -75,4 +75,10 @@ struct Flow : Timed {
   Links<Flow> marked;  // to be served by the next pump
 };
 
+/// Its other end has answered something that it was sent.
+inline void prove(CircuitEnd& circuit_end) {
+  circuit_end.proven = true;
+  if (circuit_end.flow != nullptr) circuit_end.flow->failures = 0;
+}
+
 }  // namespace qudag::message
