@@ -425,8 +425,9 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
   context_.routes.circuit_ended(circuit_end.route, false, now.mono - circuit_end.asked, now);
   // Only for what somebody behind the first link may have brought about.
   const bool first_link = !circuit_end.ready && failed_hop == 0 && why != Errc::refused_by_peer;
-  // As its first relay says, it did not reach the second one.
-  const bool got_nowhere = !circuit_end.ready && failed_hop == 1 && why == Errc::unreachable;
+  // As one of its relays says, it did not reach the next one.
+  const bool got_nowhere = !circuit_end.ready && why == Errc::unreachable && failed_hop > 0 &&
+                           failed_hop < circuit_end.route.size() - 1;
   const bool is_free = got_nowhere && flow.unreached.take(kUnreachedCost, now.mono);
   if (!is_free && !first_link && !is_local(why)) count_loss(circuit_end, now);
   if (!circuit_end.ready) {
@@ -439,7 +440,7 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
       // Who asks for that link again waits for its dial: the next builds go elsewhere.
       if (failed_hop == 0 && is_gone(why)) context_.routes.gone(circuit_end.route, now);
     }
-    build_failed(flow, why, now);
+    build_failed(flow, why, now, is_free);
   } else {
     if (why == Errc::link_closed) context_.routes.late(circuit_end.route, true, now);
     if (!circuit_end.proven && !circuit_end.draining) {
@@ -505,8 +506,8 @@ void CircuitPool::pay(Flow& flow, Now now) {
   flow.loss_after = flow.losses.ready_at(wanted, now.mono);
 }
 
-void CircuitPool::build_failed(Flow& flow, const Error& why, Now now) {
-  wait_before_next(flow, now);
+void CircuitPool::build_failed(Flow& flow, const Error& why, Now now, bool is_free) {
+  if (!is_free) wait_before_next(flow, now);  // else the next one knows what to avoid
   flow.last_failure = why;
   const bool served = std::ranges::any_of(flow.circuits, [](const CircuitEnd* circuit_end) {
     return circuit_end->takes_new() || !circuit_end->ready;

@@ -15,8 +15,8 @@
 //
 // A circuit that others ended costs its flow (flow.h): six are replaced as fast as that, then one
 // in five seconds, whether it was being built or at work, and whether it was broken, closed by its
-// destination (CLOSE), or its first relay would have another link (GOODBYE). Eight of which the first
-// relay says that it did not reach the second cost nothing but a wait.
+// destination (CLOSE), or its first relay would have another link (GOODBYE). Eight of which a
+// relay says that it did not reach the next cost nothing, and what it named is passed over.
 //
 // A circuit that is too old, has carried too much, or whose first link drains, serves on until its
 // successor is ready, then drains: it takes no new messages and is closed when all are acknowledged
@@ -115,7 +115,7 @@ class CircuitPool {
   bool is_dialed(const Flow& flow, const NodeId& first) const;
   void charge(Flow& flow, Now now);
   static void pay(Flow& flow, Now now);
-  void build_failed(Flow& flow, const Error& why, Now now);
+  void build_failed(Flow& flow, const Error& why, Now now, bool is_free = false);
   void count_loss(CircuitEnd& circuit_end, Now now);
   void wait_before_next(Flow& flow, Now now);
   void set_deadline(Flow& flow, Now now);
