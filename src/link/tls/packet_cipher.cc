@@ -27,8 +27,7 @@ constexpr const char* kGcmParameter = "qudag-gcm";
 const EVP_CIPHER* cipher = nullptr;
 const crypto::GcmCode* code = nullptr;
 
-// ---- the cipher, as OpenSSL calls it
-// -------------------------------------------------------------
+// ---- the cipher, as OpenSSL calls it ------------------------------------------------------------
 
 void* new_context(void*) { return new (std::nothrow) Gcm; }
 void free_context(void* context) { delete static_cast<Gcm*>(context); }
@@ -102,8 +101,7 @@ const OSSL_DISPATCH* cipher_functions() {
   return functions;
 }
 
-// ---- the provider
-// --------------------------------------------------------------------------------
+// ---- the provider -------------------------------------------------------------------------------
 
 const OSSL_ALGORITHM* query(void*, int operation, int* no_cache) {
   static const OSSL_ALGORITHM ciphers[] = {
@@ -142,8 +140,7 @@ OSSL_LIB_CTX* make_library() {
   return nullptr;
 }
 
-// ---- packets
-// -------------------------------------------------------------------------------------
+// ---- packets ------------------------------------------------------------------------------------
 
 /// The Gcm behind a context of ngtcp2's; null: it is another cipher, such as AES-128 of first
 /// packets.
