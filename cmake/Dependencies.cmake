@@ -35,6 +35,44 @@ else()
   add_library(ngtcp2::crypto_ossl ALIAS PkgConfig::NGTCP2_OSSL)
 endif()
 
+# libipsec-mb, for its AES-GCM alone: what ./dev setup fetched, else the system's; without it, or where
+# it is too old to have these entry points, OpenSSL does all (src/crypto/gcm.cc).
+find_library(QUDAG_IPSEC_MB_LIBRARY libIPSec_MB.a HINTS "${QUDAG_DEPS_PREFIX}/lib")
+find_path(QUDAG_IPSEC_MB_INCLUDE intel-ipsec-mb.h HINTS "${QUDAG_DEPS_PREFIX}/include")
+if(QUDAG_IPSEC_MB AND QUDAG_IPSEC_MB_LIBRARY AND QUDAG_IPSEC_MB_INCLUDE)
+  include(CheckCXXSourceCompiles)
+  set(CMAKE_REQUIRED_INCLUDES "${QUDAG_IPSEC_MB_INCLUDE}")
+  set(CMAKE_REQUIRED_LIBRARIES "${QUDAG_IPSEC_MB_LIBRARY}")
+  check_cxx_source_compiles("
+    #include <intel-ipsec-mb.h>
+    #include <type_traits>
+    extern \"C\" {
+    void aes_keyexp_256_enc_avx2(const void*, void*);
+    void aes_gcm_precomp_256_vaes_avx512(gcm_key_data*);
+    void aes_gcm_precomp_256_vaes_avx2(gcm_key_data*);
+    void aes_gcm_precomp_256_avx_gen4(gcm_key_data*);
+    std::remove_pointer_t<aes_gcm_enc_dec_t> aes_gcm_enc_256_vaes_avx512, aes_gcm_dec_256_vaes_avx512,
+        aes_gcm_enc_256_vaes_avx2, aes_gcm_dec_256_vaes_avx2, aes_gcm_enc_256_avx_gen4,
+        aes_gcm_dec_256_avx_gen4;
+    }
+    void* const all[] = {(void*)aes_keyexp_256_enc_avx2, (void*)aes_gcm_precomp_256_vaes_avx512,
+        (void*)aes_gcm_precomp_256_vaes_avx2, (void*)aes_gcm_precomp_256_avx_gen4,
+        (void*)aes_gcm_enc_256_vaes_avx512, (void*)aes_gcm_dec_256_vaes_avx512,
+        (void*)aes_gcm_enc_256_vaes_avx2, (void*)aes_gcm_dec_256_vaes_avx2,
+        (void*)aes_gcm_enc_256_avx_gen4, (void*)aes_gcm_dec_256_avx_gen4};
+    int main(int argc, char**) { return all[argc] == nullptr; }" QUDAG_IPSEC_MB_HAS_GCM)
+  unset(CMAKE_REQUIRED_INCLUDES)
+  unset(CMAKE_REQUIRED_LIBRARIES)
+endif()
+add_library(qudag_ipsec_mb INTERFACE)
+if(QUDAG_IPSEC_MB_HAS_GCM)
+  target_include_directories(qudag_ipsec_mb SYSTEM INTERFACE "${QUDAG_IPSEC_MB_INCLUDE}")
+  target_link_libraries(qudag_ipsec_mb INTERFACE "${QUDAG_IPSEC_MB_LIBRARY}")
+  target_compile_definitions(qudag_ipsec_mb INTERFACE QUDAG_IPSEC_MB)
+else()
+  message(STATUS "No libipsec-mb 2.0 or later: AES-GCM by OpenSSL alone")
+endif()
+
 find_package(fmt REQUIRED)
 find_package(tomlplusplus REQUIRED)
 find_package(CLI11 REQUIRED)

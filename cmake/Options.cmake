@@ -8,6 +8,7 @@ option(QUDAG_DEBUG_CHECKS "QUDAG_DCHECK for hot paths (QUDAG_ASSERT is always on
 option(QUDAG_FUZZ "Build the fuzz targets against libFuzzer (clang)" OFF)
 option(QUDAG_LTO "Link-time optimisation in Release builds" OFF)
 option(QUDAG_PCH "Precompile what most files include (cmake/pch.h; GCC only)" ON)
+option(QUDAG_IPSEC_MB "AES-GCM by libipsec-mb on CPUs that it has code for, where it is installed" ON)
 option(QUDAG_CCACHE "Compile through ccache where it is installed" ON)
 
 if(NOT QUDAG_DEPS_PREFIX)

@@ -22,7 +22,9 @@ FILES = {"qudag": "apps/qudag/qudag", "libqudag1": "lib/libqudag.so"}
 # program alone has them.
 HEADERS = {"libboost1.81-dev": ("BSL-1.0", False), "libcli11-dev": ("BSD-3-Clause", True),
            "libtomlplusplus-dev": ("MIT", False), "libfmt-dev": ("MIT", False)}
-STATIC = {"openssl": "Apache-2.0", "ngtcp2": "MIT"}
+STATIC = {"openssl": "Apache-2.0", "ngtcp2": "MIT", "ipsec-mb": "BSD-3-Clause"}
+# What Debian calls it, where that is not the name in .complete.
+DEBIAN_SOURCE = {"ipsec-mb": "intel-ipsec-mb"}
 
 
 def output(*command):
@@ -42,8 +44,8 @@ def static_parts(build):
         return
     for line in (pathlib.Path(prefix) / ".complete").read_text().splitlines():
         name, _, version = line.partition(" ")
-        if name in STATIC:
-            yield name, version, STATIC[name], "STATIC_LINK"
+        if name in STATIC and version != "none":
+            yield DEBIAN_SOURCE.get(name, name), version, STATIC[name], "STATIC_LINK"
 
 
 def header_parts(package):

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Builds OpenSSL 3.5 and ngtcp2 as static libraries, once per machine, from Debian's own source
-# packages of newer suites. Called by ./dev; prints progress on stderr and, as its only line on
+# packages of newer suites, and unpacks beside them Debian's own libipsec-mb (AES-GCM on x86-64; a
+# package of a newer suite, whose archive is machine code with nothing of that suite's libraries in
+# it). Called by ./dev; prints progress on stderr and, as its only line on
 # stdout, the prefix to use ("system" when the machine's own packages are new enough).
 #
 #   1. Is a prefix of this recipe there already? Then that is the answer (no network).
@@ -9,6 +11,8 @@
 #      archive's signatures with the machine's debian-archive-keyring.
 #   3. Take the newest version that the source lists *and* serves.
 #   4. Build in a temporary directory, then move the finished tree into place.
+#   5. Is libipsec-mb there, or was it looked for? Else unpack it. Nothing depends on it: without it
+#      OpenSSL does its work, slower.
 #
 # Usage: setup_deps.sh [--refresh]     --refresh looks for newer versions even if a prefix exists.
 set -euo pipefail
@@ -20,6 +24,7 @@ readonly kOpensslWanted=3.5.8           # older is used only if nothing newer ca
 readonly kNgtcp2Min=1.22.0
 readonly kOpensslSuites='trixie-security trixie-updates trixie'
 readonly kNgtcp2Suites='trixie-backports testing unstable'
+readonly kIpsecMbSuites='trixie testing'   # Debian 12's own 1.3 has no VAES on 256-bit registers
 
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/qudag"
 current="$cache/deps"                   # symlink to the prefix in use; CMake looks there too
@@ -30,6 +35,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
 # --- 1. what is there already ---------------------------------------------------------------------
 
 is_built() { grep -qsx "recipe $kRecipe" "$current/.complete"; }
+has_ipsec_mb() { [[ "$(uname -m)" != x86_64 ]] || grep -qs '^ipsec-mb ' "$current/.complete"; }
 
 system_is_new_enough() {
   command -v pkg-config >/dev/null &&
@@ -69,12 +75,12 @@ machine_sources() {
 # The first URI whose suite matches the pattern.
 source_uri() { machine_sources | awk -v want="$1" '$2 ~ want { print $1; exit }'; }
 
-write_apt_source() {  # uri suite
-  printf 'Types: deb-src\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' "$1" "$2" "$keyring"
+write_apt_source() {  # uri suite [type]
+  printf 'Types: %s\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' "${3:-deb-src}" "$1" "$2" "$keyring"
 }
 
 setup_private_apt() {
-  local codename main_uri security_uri suite
+  local codename security_uri suite
   codename="$(. /etc/os-release && echo "${VERSION_CODENAME:-}")"
   [[ "$(. /etc/os-release && echo "$ID")" == debian ]] ||
     die "this machine is not Debian and its OpenSSL/ngtcp2 are too old (need >= $kOpensslMin and >= $kNgtcp2Min with crypto_ossl)"
@@ -271,11 +277,60 @@ build_all() {
   say "dependencies ready: openssl $openssl_version, ngtcp2 $ngtcp2_version in $prefix"
 }
 
+# --- 5. libipsec-mb -------------------------------------------------------------------------------
+
+# The package, from the first suite that has it; leaves its tree in $work/ipsec-mb.
+fetch_ipsec_mb() {
+  local suite
+  for suite in $kIpsecMbSuites; do  # version in ipsec_mb_version
+    mkdir -p "$work/deb"
+    if try_step "libipsec-mb of $suite: download" retry 3 env -C "$work/deb" \
+        apt-get "${apt_options[@]}" download "libipsec-mb-dev/$suite"; then
+      ipsec_mb_version="$(dpkg-deb --field "$work"/deb/*.deb Version)"
+      dpkg-deb --extract "$work"/deb/*.deb "$work/ipsec-mb" && return 0
+    fi
+    rm -rf "$work/deb"
+  done
+  return 1
+}
+
+# Its archive and header go beside the static libraries. In a subshell: whatever fails or dies here
+# is no failure of the setup.
+unpack_ipsec_mb() {
+  work="$(mktemp -d "$cache/build.XXXXXX")" || exit 1
+  trap 'rm -rf "$work" "$apt_dir"' EXIT
+  log="$cache/setup-ipsec-mb.log"; : >"$log"
+  setup_private_apt
+  local suite
+  for suite in $kIpsecMbSuites; do write_apt_source "$main_uri" "$suite" deb; done >"$apt_dir/qudag.sources"
+  step "package lists of newer Debian suites, for libipsec-mb" update_private_apt
+  fetch_ipsec_mb &&
+    install -m 644 "$work/ipsec-mb/usr/include/intel-ipsec-mb.h" "$1/include/" &&
+    install -m 644 "$work"/ipsec-mb/usr/lib/*/libIPSec_MB.a "$1/lib/" &&
+    echo "$ipsec_mb_version"
+}
+
+# A tree for which it was looked says so, also if this Debian source does not serve it.
+add_ipsec_mb() {
+  local tree version
+  exec 8>"$cache/lock.ipsec-mb"
+  flock 8
+  [[ $refresh == 0 ]] && has_ipsec_mb && return 0
+  tree="$(readlink -f "$current")"
+  version="$(unpack_ipsec_mb "$tree")" || version=""
+  sed -i '/^ipsec-mb /d' "$tree/.complete"
+  echo "ipsec-mb ${version:-none}" >>"$tree/.complete"
+  if [[ -n $version ]]; then say "dependencies ready: libipsec-mb $version in $tree"
+  else say "  note: no libipsec-mb to be had: AES-GCM is OpenSSL's, which is slower (./dev setup --refresh looks again)"; fi
+}
+
 fail() { tail -n 25 "$log" >&2; die "building the dependencies failed; log: $log"; }
 
 refresh=0
 [[ ${1:-} == --refresh ]] && refresh=1
-if [[ $refresh == 0 ]] && is_built; then readlink -f "$current"; exit 0; fi
-if system_is_new_enough; then echo system; exit 0; fi
-build_all
+if [[ $refresh == 1 ]] || ! is_built; then
+  if system_is_new_enough; then echo system; exit 0; fi
+  build_all
+fi
+if [[ $refresh == 1 ]] || ! has_ipsec_mb; then add_ipsec_mb; fi
 readlink -f "$current"

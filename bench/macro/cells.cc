@@ -39,7 +39,7 @@ double relay_ns_per_cell(Priority priority, double seconds, crypto::Cipher ciphe
   std::uint64_t count = 0;
   while (spent < seconds) {
     cells.fill(kTurn);
-    cells.source().seal(cells.blocks());
+    for (memory::Block& payload : cells.blocks()) cells.source().seal(payload);
     const double begin = cpu_of_this_thread();
     for (memory::Block& cell : cells.blocks()) {
       if (!cells.hop(0).forward(cell)) return 0;
@@ -50,19 +50,16 @@ double relay_ns_per_cell(Priority priority, double seconds, crypto::Cipher ciphe
   return spent * 1e9 / static_cast<double>(count);
 }
 
-double source_ns_per_cell(std::size_t hops, std::size_t run, double seconds) {
+double source_ns_per_cell(std::size_t hops, double seconds) {
   Cells cells(hops, Priority::normal);
   double spent = 0;
   std::uint64_t count = 0;
   while (spent < seconds) {
     cells.fill(64);
-    const std::span<memory::Block> all(cells.blocks());
     const double begin = cpu_of_this_thread();
-    for (std::size_t at = 0; at < all.size(); at += run) {
-      run == 1 ? cells.source().seal(all[at]) : cells.source().seal(all.subspan(at, run));
-    }
+    for (memory::Block& payload : cells.blocks()) cells.source().seal(payload);
     spent += cpu_of_this_thread() - begin;
-    count += all.size();
+    count += cells.blocks().size();
   }
   return spent * 1e9 / static_cast<double>(count);
 }

@@ -32,7 +32,7 @@ class Cells {
 /// ns of CPU per cell that one relay opens, in turns of 64 that a source has sealed; 0: refused.
 double relay_ns_per_cell(Priority priority, double seconds,
                          crypto::Cipher cipher = crypto::Cipher::aes_256_gcm);
-/// ns of CPU per cell that a source seals for `hops` hops, `run` cells in a call.
-double source_ns_per_cell(std::size_t hops, std::size_t run, double seconds);
+/// ns of CPU per cell that a source seals for `hops` hops.
+double source_ns_per_cell(std::size_t hops, double seconds);
 
 }  // namespace qudag::app::bench

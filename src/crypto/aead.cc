@@ -1,19 +1,17 @@
-// AES-256-GCM and ChaCha20-Poly1305, AES-256-ECB and ChaCha20 (for the keystream of a nonce), and
-// AES-256-CTR over EVP.
+// AES-256-GCM by gcm.h or else, as all the others, over EVP: ChaCha20-Poly1305, AES-256-ECB and
+// ChaCha20 (for the keystream of a nonce), and AES-256-CTR.
 //
 // Every context is set up with its key once. A message gives it only the IV, with the *_ex2 calls
 // and neither cipher nor key: that keeps the expanded key and allocates nothing.
 #include "crypto/aead.h"
 
+#include "crypto/cpu.h"
 #include "crypto/openssl.h"
 
 #include <openssl/core_names.h>
-#include <openssl/crypto.h>
 #include <openssl/params.h>
 
-#include <charconv>
 #include <climits>
-#include <string_view>
 
 namespace qudag::crypto {
 namespace {
@@ -102,28 +100,16 @@ Nonce counter_nonce(std::uint64_t counter) {
 // ---- Aead ---------------------------------------------------------------------------------------
 
 Cipher fastest_cipher() {
-  // What OpenSSL's own code decides by: "OPENSSL_ia32cap=0x<first word>:0x<second>" on x86-64
-  // (OPENSSL_ia32cap(3): bit 57 AES-NI, bit 33 PCLMULQDQ), "OPENSSL_armcap=0x<word>" on ARM
-  // (bit 2 AES, bit 5 PMULL).
-  const char* const settings = OPENSSL_info(OPENSSL_INFO_CPU_SETTINGS);
-  if (settings == nullptr) return Cipher::chacha20_poly1305;
-  const std::string_view text(settings);
-  const auto has = [text](std::string_view name, std::uint64_t wanted) {
-    const std::size_t at = text.find(name);
-    if (at == std::string_view::npos) return false;
-    std::string_view digits = text.substr(at + name.size());
-    if (digits.starts_with("0x")) digits.remove_prefix(2);
-    std::uint64_t word = 0;
-    std::from_chars(digits.data(), digits.data() + digits.size(), word, 16);
-    return (word & wanted) == wanted;
-  };
-  const bool aes = has("OPENSSL_ia32cap=", std::uint64_t{1} << 57 | std::uint64_t{1} << 33) ||
-                   has("OPENSSL_armcap=", std::uint64_t{1} << 2 | std::uint64_t{1} << 5);
-  return aes ? Cipher::aes_256_gcm : Cipher::chacha20_poly1305;
+  return cpu_features().aes ? Cipher::aes_256_gcm : Cipher::chacha20_poly1305;
 }
 
-Aead::Aead(const Key256& key, Uses uses, Cipher cipher) : cipher_(cipher) {
+Aead::Aead(const Key256& key, Uses uses, Cipher cipher) : uses_(uses), cipher_(cipher) {
   const bool aes = cipher == Cipher::aes_256_gcm;
+  if (const GcmCode* const code = aes && (uses & (kSeal | kOpen)) != 0 ? gcm_code() : nullptr) {
+    gcm_ = Gcm(*code, key.span().first<Gcm::kKeyBytes>());
+    QUDAG_ASSERT(gcm_);
+    uses &= ~(kSeal | kOpen);
+  }
   const EVP_CIPHER* const aead = aes ? gcm() : chacha_poly();
   const std::uint8_t* raw = u8(key.span());
   if (uses & kSeal) {
@@ -143,8 +129,9 @@ Aead::Aead(const Key256& key, Uses uses, Cipher cipher) : cipher_(cipher) {
 
 void Aead::seal(const Nonce& nonce, Bytes aad, MutableBytes text,
                 std::span<std::byte, kTagSize> tag) {
+  QUDAG_ASSERT(uses_ & kSeal);
+  if (gcm_) return gcm_.seal(nonce, aad, text, text.data(), tag);
   EVP_CIPHER_CTX* ctx = seal_.get();
-  QUDAG_ASSERT(ctx != nullptr);
   int written = 0;
   must(EVP_EncryptInit_ex2(ctx, nullptr, nullptr, u8(Bytes(nonce)), nullptr));
   if (!aad.empty()) {
@@ -160,8 +147,9 @@ void Aead::seal(const Nonce& nonce, Bytes aad, MutableBytes text,
 
 bool Aead::open(const Nonce& nonce, Bytes aad, MutableBytes text,
                 std::span<const std::byte, kTagSize> tag) {
+  QUDAG_ASSERT(uses_ & kOpen);
+  if (gcm_) return gcm_.open(nonce, aad, text, text.data(), tag);
   EVP_CIPHER_CTX* ctx = open_.get();
-  QUDAG_ASSERT(ctx != nullptr);
   int written = 0;
   // A parameter is not const, but the tag is only read.
   const OSSL_PARAM set[] = {tag_param(const_cast<std::byte*>(tag.data())),

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/secret.h"
+#include "crypto/gcm.h"
 
 #include <array>
 #include <cstdint>
@@ -62,9 +63,11 @@ class Aead {
                      MutableBytes out);
 
  private:
+  Gcm gcm_;  // for seal() and open(), in place of the next two
   CipherContext seal_;
   CipherContext open_;
   CipherContext block_;  // AES-256-ECB of counter blocks, or ChaCha20: for keystream()
+  Uses uses_;
   Cipher cipher_;
 };
 

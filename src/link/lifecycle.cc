@@ -108,15 +108,21 @@ bool Lifecycle::note_used(TimePoint now) {
 
 bool Lifecycle::note_heard(TimePoint now) {
   heard_at_ = now;
-  asked_until_ = kNever;
+  asked_until_ = answer_by_ = kNever;
   if (!in_use_ || heard_at_ - used_at_ < rules_->silence_max) return false;
   in_use_ = false;
   return true;
 }
 
+void Lifecycle::note_told(TimePoint now, Duration probe) {
+  if (answer_by_ != kNever || state_ < LinkState::ready || rules_->silence_max.count() == 0) return;
+  answer_by_ = now + silence_max(probe);
+}
+
 void Lifecycle::forgive(TimePoint now) {
   heard_at_ = now;
   if (asked_until_ != kNever) asked_until_ = std::max(asked_until_, now + kLate);
+  if (answer_by_ != kNever) answer_by_ = std::max(answer_by_, now + rules_->silence_max);
 }
 
 bool Lifecycle::leave_behind() {
@@ -139,8 +145,8 @@ Duration Lifecycle::keepalive() const {
 
 // ---- Rules --------------------------------------------------------------------------------------
 
-/// A circuit waits for this link, and its source for a word of where it is stuck: a peer that is not
-/// there is told from one that is slow.
+/// A circuit waits for this link, and its source for a word of where it is stuck: a peer that is
+/// not there is told from one that is slow.
 TimePoint Lifecycle::made_by() const {
   const Duration most = rules_->handshake_max;
   return born_ + (state_ == LinkState::dialing ? std::min(rules_->unanswered_max, most) : most);
@@ -169,7 +175,7 @@ Lifecycle::Rule Lifecycle::due(TimePoint now, Duration probe) const {
     return now >= made_by() ? Rule::handshake : Rule::none;
   }
   if (in_use_ && now - heard_at_ >= silence_max(probe)) return Rule::silent;
-  if (asked_until_ <= now) return Rule::silent;
+  if (std::min(asked_until_, answer_by_) <= now) return Rule::silent;
   if (stuck_end(probe) <= now) return Rule::stuck;
   if (drain_end_ <= now) return Rule::drain_too_long;
   if (drained_at(probe) <= now) return Rule::drained;
@@ -182,7 +188,8 @@ TimePoint Lifecycle::deadline(Duration probe) const {
   const TimePoint silent = in_use_ ? heard_at_ + silence_max(probe) : kNever;
   // Of a node that stops its owner looks, when the last circuit ends and when the goodbye is sent.
   const TimePoint drained = drain_ == Drain::stopping ? kNever : drained_at(probe);
-  return std::min({silent, asked_until_, stuck_end(probe), drain_end_, drained, old_at()});
+  return std::min(
+      {silent, asked_until_, answer_by_, stuck_end(probe), drain_end_, drained, old_at()});
 }
 
 bool stays(const Twin& link, const Twin& other, const NodeId& self, const NodeId& peer) {

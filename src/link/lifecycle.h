@@ -87,6 +87,9 @@ class Lifecycle {
   bool note_used(TimePoint now);
   /// Anything came. True if it is not in use any more.
   bool note_heard(TimePoint now);
+  /// Bytes of the control stream went: QUIC says them again until they are acknowledged, so the
+  /// peer answers in time, whether anybody uses the link or not.
+  void note_told(TimePoint now, Duration probe);
   /// This node itself was late: no peer's silence.
   void forgive(TimePoint now);
   /// It ends then, unless something is heard.
@@ -150,6 +153,7 @@ class Lifecycle {
   TimePoint drain_end_ = kNever;
   TimePoint stuck_since_ = kNever;
   TimePoint asked_until_ = kNever;
+  TimePoint answer_by_ = kNever;    // to what the control stream said
 };
 
 /// Both nodes may dial at the same time. Of two links between the same shards of two nodes the one

@@ -118,7 +118,6 @@ struct CircuitEnd {
   std::uint64_t bytes_max = UINT64_MAX;
   bool draining = false;  // replaced: no new messages, closed when quiet
   bool worn = false;      // its first link drains
-  bool late = false;      // others are built beside it, and that has been charged to the flow
   bool proven = false;    // something was acknowledged on it
   bool kept_if_away = false, deposits = false;  // how its build may end: Port::Keep
   // What rides in its build, by ref. It waits in the flow all the same, and may ride in other

@@ -238,7 +238,7 @@ TimePoint CircuitPool::late_at(const Flow& flow, Now now) const {
   return std::max({newest->asked + late, flow.hedge_after, flow.may_build_at()});
 }
 
-/// Whoever holds those that have left is given another draw by this one, as if they had ended.
+/// Whoever holds those that have left is given another draw by this one: the hedges are for that.
 void CircuitPool::hedge(Flow& flow, Now now) {
   bool any_left = false;
   for (CircuitEnd* one : flow.circuits) {
@@ -246,7 +246,6 @@ void CircuitPool::hedge(Flow& flow, Now now) {
     const bool left = context_.port.has_left(one->circuit);
     context_.routes.late(one->route, !left, now);
     any_left = any_left || left;
-    if (left && !std::exchange(one->late, true)) charge(flow, now);
   }
   const std::size_t before = flow.circuits.size();
   build(flow, now);
@@ -262,7 +261,7 @@ bool CircuitPool::is_dialed(const Flow& flow, const NodeId& first) const {
   });
 }
 
-/// One of them is ready: the others have lost, and cost as if they had ended themselves.
+/// One of them is ready: the others have lost.
 void CircuitPool::drop_late(Flow& flow, const CircuitEnd& ready, Now now) {
   for (std::size_t i = 0; i < flow.circuits.size();) {
     CircuitEnd& one = *flow.circuits[i];
@@ -270,7 +269,6 @@ void CircuitPool::drop_late(Flow& flow, const CircuitEnd& ready, Now now) {
       ++i;
       continue;
     }
-    if (!one.late && context_.port.has_left(one.circuit)) charge(flow, now);
     close(flow, one, now, true);
   }
 }
@@ -427,13 +425,11 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
   context_.routes.circuit_ended(circuit_end.route, false, now.mono - circuit_end.asked, now);
   // Only for what somebody behind the first link may have brought about.
   const bool first_link = !circuit_end.ready && failed_hop == 0 && why != Errc::refused_by_peer;
-  // As its first relay says, it did not reach the second one.
-  const bool got_nowhere = !circuit_end.ready && failed_hop == 1 && why == Errc::unreachable;
-  if (got_nowhere && flow.unreached.take(kUnreachedCost, now.mono)) {
-    if (circuit_end.late) refund(flow, now);
-  } else if (!first_link && !is_local(why)) {
-    count_loss(circuit_end, now);
-  }
+  // As one of its relays says, it did not reach the next one.
+  const bool got_nowhere = !circuit_end.ready && why == Errc::unreachable && failed_hop > 0 &&
+                           failed_hop < circuit_end.route.size() - 1;
+  const bool is_free = got_nowhere && flow.unreached.take(kUnreachedCost, now.mono);
+  if (!is_free && !first_link && !is_local(why)) count_loss(circuit_end, now);
   if (!circuit_end.ready) {
     const bool told = failed_hop < circuit_end.route.size();
     if (why == Errc::refused_by_peer && told) {
@@ -444,7 +440,7 @@ void CircuitPool::on_ended(CircuitEnd& circuit_end, const Error& why, std::size_
       // Who asks for that link again waits for its dial: the next builds go elsewhere.
       if (failed_hop == 0 && is_gone(why)) context_.routes.gone(circuit_end.route, now);
     }
-    build_failed(flow, why, now);
+    build_failed(flow, why, now, is_free);
   } else {
     if (why == Errc::link_closed) context_.routes.late(circuit_end.route, true, now);
     if (!circuit_end.proven && !circuit_end.draining) {
@@ -496,21 +492,11 @@ void CircuitPool::on_away(Flow& flow, const CircuitEnd& circuit_end, const Error
 /// closes has been counted, or is over by our own wish.
 void CircuitPool::count_loss(CircuitEnd& circuit_end, Now now) {
   if (circuit_end.route.size() == 1 || circuit_end.draining || circuit_end.closing) return;
-  if (circuit_end.late && !circuit_end.ready) return;  // when others were begun beside it
   charge(*circuit_end.flow, now);
 }
 
 void CircuitPool::charge(Flow& flow, Now now) {
   ++flow.unpaid;
-  pay(flow, now);
-}
-
-void CircuitPool::refund(Flow& flow, Now now) {
-  if (flow.unpaid > 0) {
-    --flow.unpaid;
-  } else {
-    flow.losses.give_back(kLossCost, now.mono);
-  }
   pay(flow, now);
 }
 
@@ -520,8 +506,8 @@ void CircuitPool::pay(Flow& flow, Now now) {
   flow.loss_after = flow.losses.ready_at(wanted, now.mono);
 }
 
-void CircuitPool::build_failed(Flow& flow, const Error& why, Now now) {
-  wait_before_next(flow, now);
+void CircuitPool::build_failed(Flow& flow, const Error& why, Now now, bool is_free) {
+  if (!is_free) wait_before_next(flow, now);  // else the next one knows what to avoid
   flow.last_failure = why;
   const bool served = std::ranges::any_of(flow.circuits, [](const CircuitEnd* circuit_end) {
     return circuit_end->takes_new() || !circuit_end->ready;

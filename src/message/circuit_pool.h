@@ -10,13 +10,13 @@
 //
 // Builds are hedged: beside one that is late (Routes::late_after) others are begun over other
 // relays, six at a time, and at most a tenth of all builds beside a few at the start. The first
-// that is ready serves, and the others are closed. A flow that has got none ready leaves the others
+// that is ready serves, and the others are closed, which is no loss. A flow that has got none ready leaves the others
 // as many as it has used, or one destination that never answers would use up what all share.
 //
 // A circuit that others ended costs its flow (flow.h): six are replaced as fast as that, then one
 // in five seconds, whether it was being built or at work, and whether it was broken, closed by its
-// destination (CLOSE), or its first relay would have another link (GOODBYE). Eight of which the first
-// relay says that it did not reach the second cost nothing but a wait.
+// destination (CLOSE), or its first relay would have another link (GOODBYE). Eight of which a
+// relay says that it did not reach the next cost nothing, and what it named is passed over.
 //
 // A circuit that is too old, has carried too much, or whose first link drains, serves on until its
 // successor is ready, then drains: it takes no new messages and is closed when all are acknowledged
@@ -114,9 +114,8 @@ class CircuitPool {
   void drop_late(Flow& flow, const CircuitEnd& ready, Now now);
   bool is_dialed(const Flow& flow, const NodeId& first) const;
   void charge(Flow& flow, Now now);
-  void refund(Flow& flow, Now now);
   static void pay(Flow& flow, Now now);
-  void build_failed(Flow& flow, const Error& why, Now now);
+  void build_failed(Flow& flow, const Error& why, Now now, bool is_free = false);
   void count_loss(CircuitEnd& circuit_end, Now now);
   void wait_before_next(Flow& flow, Now now);
   void set_deadline(Flow& flow, Now now);

@@ -40,8 +40,8 @@ struct FlowKeyHash {
 // six at once, then one in five seconds, however long the message may try.
 inline constexpr std::uint64_t kLossCost = 5;
 inline constexpr std::uint64_t kLossBurst = 6 * kLossCost;
-/// Not those of which the first relay says that it did not reach the second: as many as there are
-/// second guards in use, and beside them; then one in five minutes.
+/// Not those of which a relay says that it did not reach the next: as many as there are second
+/// guards in use, and beside them; then one in five minutes.
 inline constexpr std::uint64_t kUnreachedCost = 300;
 inline constexpr std::uint64_t kUnreachedBurst = 8 * kUnreachedCost;
 
@@ -74,5 +74,11 @@ struct Flow : Timed {
   Duration takes{};    // smoothed: how long a small message is under way, until its answer
   Links<Flow> marked;  // to be served by the next pump
 };
+
+/// Its other end has answered something that it was sent.
+inline void prove(CircuitEnd& circuit_end) {
+  circuit_end.proven = true;
+  if (circuit_end.flow != nullptr) circuit_end.flow->failures = 0;
+}
 
 }  // namespace qudag::message

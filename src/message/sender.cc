@@ -346,13 +346,12 @@ bool Sender::on_ack(CircuitEnd& circuit_end, const wire::AckFrame& ack, Now now)
     return true;
   }
   fetch_ahead(*envelope);
-  circuit_end.proven = true;
+  prove(circuit_end);
   const bool taken =
       ack.status == wire::AckStatus::delivered || ack.status == wire::AckStatus::duplicate;
   if (taken && circuit_end.is_source()) {
     circuit_end.taken.add(ack.ref, {envelope->message, envelope->to_channel}, context_.tables());
   }
-  if (circuit_end.flow != nullptr) circuit_end.flow->failures = 0;
   if (goes_again(circuit_end, *envelope, ack.status)) return true;
   note_time(*envelope, now.mono - envelope->accepted - envelope->waited);
   const bool partial = EnvelopeTurns::contains(*envelope) || envelope->asks;

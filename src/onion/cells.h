@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <vector>
 
 namespace qudag::onion {
@@ -88,8 +87,6 @@ class SourceCrypto {
 
   /// The window is a payload of U - 96 bytes; becomes the cell for hop 1.
   void seal(memory::Block& payload);
-  /// The same for each of a run of payloads, one after the other.
-  void seal(std::span<memory::Block> payloads);
   /// The window is a cell from hop 1; becomes the payload. nullopt on success, otherwise the index
   /// of the first layer that did not verify: the cell was changed behind the hop before that one,
   /// and not necessarily next to it, so this blames no hop. kTailNotZero: every layer verified, and

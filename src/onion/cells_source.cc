@@ -143,10 +143,6 @@ void SourceCrypto::seal(memory::Block& payload) {
   s.count(s.forward);
 }
 
-void SourceCrypto::seal(std::span<memory::Block> payloads) {
-  for (memory::Block& payload : payloads) seal(payload);
-}
-
 std::optional<std::size_t> SourceCrypto::open(memory::Block& cell) {
   State& s = *state_;
   if (cell.size() != cell_bytes(s.priority)) return 0;

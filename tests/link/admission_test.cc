@@ -245,6 +245,23 @@ TEST(Silence, ADeadReceiverIsNoticedToo) {
   EXPECT_LE(pair.net.now().mono - died, 1'600ms);
 }
 
+/// Gossip to a peer that is gone would fill the window of a link that nobody uses: what uses it
+/// later would not leave, and wait for the idle timeout.
+TEST(Silence, OfALinkThatNobodyUsesIsNoticedByWhatGossipSays) {
+  EndpointOptions options{.idle_timeout = 30s, .keepalive = 10'000ms, .silence_max = 1'500ms};
+  Pair pair(4, options, options);
+  pair.connect();
+  pair.net.run_for(1s);
+  pair.b.endpoint.reset();
+  pair.net.run_for(3s);
+  EXPECT_TRUE(pair.a.events.closed.empty()) << "nothing was said";
+  ASSERT_TRUE(pair.a->send_control(pair.link, 0x12, pattern(100, 1)));
+  const TimePoint said = pair.net.now().mono;
+  ASSERT_TRUE(pair.net.run(10s, [&] { return !pair.a.events.closed.empty(); }));
+  EXPECT_LE(pair.net.now().mono - said, 1'600ms);
+  EXPECT_EQ(pair.a->stats().ended_silent, 1u);
+}
+
 TEST(Silence, AQuietLinkIsNotAskedAllTheTime) {
   EndpointOptions options{.idle_timeout = 30s, .keepalive = 10'000ms, .silence_max = 1'500ms};
   Pair pair(3, options, options);

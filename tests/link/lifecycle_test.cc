@@ -116,6 +116,21 @@ TEST(Lifecycle, OnlyALinkInUseIsDeadByItsSilence) {
   EXPECT_EQ(life.deadline(kProbe), kNever);
 }
 
+TEST(Lifecycle, WhoIsToldSomethingMustAcknowledgeIt) {
+  LifeRules r = rules();
+  r.age_max = {};
+  Lifecycle life = in(ready, r);
+  life.note_told(kStart, kProbe);
+  life.note_told(kStart + 1s, kProbe);
+  expect_due(life, kStart + 1'500ms, Rule::silent);
+  EXPECT_EQ(life.keepalive(), Duration{}) << "nobody uses it";
+  EXPECT_FALSE(life.is_asked()) << "and who wants to, may";
+  life.forgive(kStart + 1s);
+  expect_due(life, kStart + 2'500ms, Rule::silent);
+  (void)life.note_heard(kStart + 2s);
+  EXPECT_EQ(life.deadline(kProbe), kNever);
+}
+
 TEST(Lifecycle, WhoIsAskedMustAnswer) {
   LifeRules r = rules();
   r.age_max = {};

@@ -239,13 +239,13 @@ TEST(Failure, AReplyFailsWithItsCircuit) {
 TEST(Failure, AnotherRouteIsTriedAfterAShortWait) {
   World world(2);
   world.builds_to_fail = 2;
-  world.build_fails_at = 1;
+  world.build_fails_at = 3;
   const auto id = world[0].send(1, 5, 100);
   ASSERT_TRUE(all_over(world, 1));
   EXPECT_EQ(world[0].end_of(id).delivery.outcome, Outcome::delivered);
   ASSERT_EQ(world[0].reports.size(), 3u);
   EXPECT_FALSE(world[0].reports[0].ok);
-  EXPECT_EQ(world[0].reports[0].failed_hop, 1u);
+  EXPECT_EQ(world[0].reports[0].failed_hop, 3u);
   EXPECT_FALSE(world[0].reports[1].ok);
   EXPECT_TRUE(world[0].reports[2].ok);
   // Three builds of 40 ms, two waits (37..63 and 75..125 ms), and the message's own round trip.
@@ -253,6 +253,18 @@ TEST(Failure, AnotherRouteIsTriedAfterAShortWait) {
   EXPECT_GE(elapsed, 3 * 40ms + 37ms + 75ms + 40ms);
   EXPECT_LE(elapsed, 3 * 40ms + 63ms + 125ms + 41ms);
   world.expect_empty();
+}
+
+/// The next draw passes over the relay that was named.
+TEST(Failure, WhereARelayDidNotReachTheNextAnotherRouteIsTriedAtOnce) {
+  World world(2);
+  world.builds_to_fail = 2;
+  world.build_fails_at = 1;
+  const auto id = world[0].send(1, 5, 100);
+  ASSERT_TRUE(all_over(world, 1));
+  EXPECT_EQ(world[0].end_of(id).delivery.outcome, Outcome::delivered);
+  EXPECT_EQ(world[0].reports.size(), 3u);
+  EXPECT_LE(world[0].end_of(id).delivery.elapsed, 3 * 40ms + 41ms);
 }
 
 TEST(Failure, BuildsThatFailForGoodUseUpTheAttempts) {

@@ -109,6 +109,20 @@ TEST(RelayHistory, FailuresLowerTheWeightAndFade) {
   EXPECT_EQ(history.weight(id_of(2), at(0s)), 1);
 }
 
+TEST(RelayHistory, WhoWasNotReachedIsPassedOverUnlessTheFirstHopSaysSo) {
+  const std::array hops = {id_of(1), id_of(2), id_of(3), id_of(kTarget)};
+  for (const std::size_t failed : {1, 2, 3}) {
+    RelayHistory history;
+    Now now = at(0s);
+    history.broke(hops, failed, now);
+    for (std::size_t hop = 0; hop < hops.size(); ++hop) {
+      EXPECT_EQ(history.is_late(hops[hop], now), failed == 2 && hop == 2) << failed << " " << hop;
+    }
+    now.mono += 30s;
+    EXPECT_FALSE(history.is_late(hops[2], now));
+  }
+}
+
 TEST(RelayHistory, SuccessRestoresAndSlownessCosts) {
   RelayHistory history;
   const NodeId relay = id_of(1);

@@ -82,18 +82,6 @@ TEST_P(CellsOfHops, EveryMixtureOfCiphersGoesBothWays) {
   }
 }
 
-TEST_P(CellsOfHops, ARunIsTheSameAsOneByOne) {
-  TestCircuit a(n(), priority(), 5), b(n(), priority(), 5);
-  std::vector<memory::Block> run;
-  for (std::uint8_t i = 0; i < 40; ++i) run.push_back(a.payload(i));
-  a.source->seal(run);
-  for (std::uint8_t i = 0; i < 40; ++i) {
-    memory::Block one = b.payload(i);
-    b.source->seal(one);
-    ASSERT_TRUE(same(one.bytes(), run[i].bytes())) << int{i};
-  }
-}
-
 TEST_P(CellsOfHops, PayloadAndCellSizesDoNotDependOnTheRoute) {
   TestCircuit c(n(), priority(), 6);
   const std::size_t unit = priority() == Priority::low ? 8192 : 1024;

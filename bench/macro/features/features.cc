@@ -12,6 +12,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 namespace qudag::app::bench {
@@ -124,18 +125,32 @@ Status in_process(const BenchArgs& args, Results& out) {
         args.runs, [&] { return copied(seconds, 1); }, [&] { return copied(seconds, 3); });
     out.feature("M6", "one_copy_against_three", "ns/cell", false, on, off);
   }
-  for (const std::size_t run : {8u, 32u}) {
-    const auto [on, off] = in_turns(
-        args.runs, [&] { return source_ns_per_cell(4, run, seconds); },
-        [&] { return source_ns_per_cell(4, 1, seconds); });
-    out.feature("P5", fmt::format("source_run_of_{}", run), "ns/cell", false, on, off);
-  }
   for (const Priority priority : {Priority::normal, Priority::low}) {
     const auto [on, off] = in_turns(
         args.runs, [&] { return relay_ns_per_cell(priority, seconds, crypto::fastest_cipher()); },
         [&] { return relay_ns_per_cell(priority, seconds, slowest_cipher()); });
     out.feature("P5", fmt::format("cipher_by_cpu_{}", onion::cell_bytes(priority)), "ns/cell",
                 false, on, off);
+  }
+  if (const crypto::GcmCode* const code = crypto::gcm_code()) {
+    const auto by_code = [&](const char* name, const std::function<double()>& ns_per_cell) {
+      const auto with = [&](const crypto::GcmCode* of) {
+        crypto::choose_gcm_code(of);
+        const double ns = ns_per_cell();
+        crypto::choose_gcm_code(code);
+        return ns;
+      };
+      const auto [on, off] = in_turns(
+          args.runs, [&] { return with(code); }, [&] { return with(nullptr); });
+      out.feature("P5", name, "ns/cell", false, on, off);
+    };
+    by_code("gcm_by_cpu_source_1024", [&] { return source_ns_per_cell(4, seconds); });
+    by_code("gcm_by_cpu_1024", [&] { return relay_ns_per_cell(Priority::normal, seconds); });
+    by_code("gcm_by_cpu_8192", [&] { return relay_ns_per_cell(Priority::low, seconds); });
+    out.note(
+        fmt::format("P5 gcm_by_cpu: a source's or relay's work for a cell with AES-256-GCM by the "
+                    "code {} and by OpenSSL",
+                    crypto::gcm_code_name(*code)));
   }
   out.note(
       "P5 cipher_by_cpu: a relay's work for a cell with the cipher that the node chose by its CPU, "

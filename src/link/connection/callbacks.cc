@@ -1,5 +1,6 @@
 // The glue between ngtcp2's C callbacks and Connection: nothing is decided here.
 #include "link/connection/connection.h"
+#include "link/tls/packet_cipher.h"
 
 #include <ngtcp2/ngtcp2_crypto.h>
 
@@ -150,8 +151,8 @@ struct Callbacks {
     out.recv_crypto_data = recv_crypto_data;
     out.handshake_completed = handshake_completed;
     out.handshake_confirmed = handshake_confirmed;
-    out.encrypt = ngtcp2_crypto_encrypt_cb;
-    out.decrypt = ngtcp2_crypto_decrypt_cb;
+    out.encrypt = packet_encrypt();
+    out.decrypt = packet_decrypt();
     out.hp_mask = ngtcp2_crypto_hp_mask_cb;
     out.recv_stream_data = recv_stream_data;
     out.acked_stream_data_offset = acked_stream_data;

@@ -266,7 +266,11 @@ void Connection::note_sent(Stream& stream, std::size_t bytes) {
   unacked_ += bytes;
   wrote_ = true;
   if (stream.sparse && !stream.control()) sparse_at_ = shared_.now.mono;
-  if (!stream.control() && life_.note_used(shared_.now.mono)) update_keepalive();
+  if (stream.control()) {
+    life_.note_told(shared_.now.mono, probe_time());
+  } else if (life_.note_used(shared_.now.mono)) {
+    update_keepalive();
+  }
   streams_.turns().charge(stream, bytes);
   streams_.add_report(stream);
 }

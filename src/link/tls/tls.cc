@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/secret.h"
+#include "link/tls/packet_cipher.h"
 #include "link/tls/tls_engine.h"
 
 #include <openssl/err.h>
@@ -11,7 +12,6 @@
 #include <openssl/x509.h>
 
 #include <array>
-#include <mutex>
 
 namespace qudag::link {
 namespace {
@@ -27,12 +27,6 @@ constexpr std::array<unsigned char, 8> kAlpnWire = {7, 'q', 'u', 'd', 'a', 'g', 
 std::unexpected<Error> tls_failure(const char* what) {
   ERR_clear_error();
   return fail(Errc::internal, std::string("TLS set-up: ") + what);
-}
-
-/// Fetches algorithms once per process; without it ngtcp2 fetches them for every connection.
-void init_library_once() {
-  static std::once_flag once;
-  std::call_once(once, [] { ngtcp2_crypto_ossl_init(); });
 }
 
 int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
@@ -118,7 +112,7 @@ Result<TlsKey> TlsKey::throwaway() {
 
 Result<TlsContexts> TlsContexts::create(const crypto::Identity& identity, bool known,
                                         crypto::Cipher cipher, KeyLog keylog) {
-  init_library_once();
+  init_packet_ciphers();
   TlsContexts out;
   out.known_ = known;
   out.keylog_ = std::move(keylog);

@@ -206,7 +206,7 @@ bool Pipes::on_opened(CircuitEnd& circuit_end, const wire::OpenedFrame& frame, N
   PipeRecord* const pipe = circuit_end.pipes ? circuit_end.pipes->find(frame.pipe) : nullptr;
   if (pipe == nullptr) return over(circuit_end, frame.pipe, 0);
   if (!pipe->asking || pipe->answered) return false;
-  circuit_end.proven = true;
+  prove(circuit_end);
   if (frame.status != PipeCode::none) {
     ++context_.stats.pipes_refused;
     close(*pipe, PipeEnd::How::reset, frame.status, true, {Errc::refused_by_peer, "refused"});
@@ -229,7 +229,7 @@ bool Pipes::on_moved(CircuitEnd& circuit_end, const wire::MovedFrame& frame, Now
   PipeRecord* const pipe = circuit_end.pipes ? circuit_end.pipes->find(frame.pipe) : nullptr;
   if (pipe == nullptr) return over(circuit_end, frame.pipe, 0);
   if (!pipe->asking || !pipe->answered) return false;
-  circuit_end.proven = true;
+  prove(circuit_end);
   if (frame.status != PipeCode::none) {
     if (pipe->closed) {  // both had finished, and the server has forgotten it
       pipe->said_done = pipe->peer_done = true;

@@ -82,8 +82,11 @@ void RelayHistory::broke(std::span<const NodeId> hops, std::size_t failed_hop, N
     if (failed_hop > 1) suspect(before, hops[failed_hop], now);
     // Whoever accuses another relay loses its own proof with it. A destination takes nobody's.
     if (failed_hop + 1 == hops.size()) return;
-    touch(hops[failed_hop], now.mono).proven_until = {};
-    if (failed_hop > 1) touch(before, now.mono).proven_until = {};
+    Record& accused = touch(hops[failed_hop], now.mono);
+    accused.proven_until = {};
+    if (failed_hop == 1) return;  // a first hop is believed behind itself only (Guards)
+    accused.late_until = std::max(accused.late_until, now.mono + kGoneFor);
+    touch(before, now.mono).proven_until = {};
     return;
   }
   for (const NodeId& hop : hops.subspan(1)) suspect(hop, hops.back(), now);
