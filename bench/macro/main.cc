@@ -19,7 +19,7 @@ void add_scenarios(CLI::App& app, Command& chosen) {
                  "What to measure; docs/internals/measuring.md describes each")
       ->check(CLI::IsMember({"all", "limit", "direct", "onion", "pipes", "api", "circuit", "relay",
                              "idle", "alloc", "features", "priorities", "shards", "paths",
-                             "keepers", "letters", "overload", "soak"}))
+                             "keepers", "letters", "queues", "overload", "soak"}))
       ->capture_default_str();
   app.add_option("--runs", args->runs, "Runs after one warm-up")
       ->check(CLI::Range(1u, 100u))
