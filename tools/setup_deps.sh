@@ -24,7 +24,7 @@ readonly kOpensslWanted=3.5.8           # older is used only if nothing newer ca
 readonly kNgtcp2Min=1.22.0
 readonly kOpensslSuites='trixie-security trixie-updates trixie'
 readonly kNgtcp2Suites='trixie-backports testing unstable'
-readonly kIpsecMbSuites='trixie testing'   # Debian 12's own 1.3 has no VAES on 256-bit registers
+readonly kIpsecMbSuites='trixie-security trixie-updates trixie testing'  # Debian 12's own 1.3 has no VAES on 256-bit registers
 
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/qudag"
 current="$cache/deps"                   # symlink to the prefix in use; CMake looks there too
@@ -75,12 +75,20 @@ machine_sources() {
 # The first URI whose suite matches the pattern.
 source_uri() { machine_sources | awk -v want="$1" '$2 ~ want { print $1; exit }'; }
 
-write_apt_source() {  # uri suite [type]
-  printf 'Types: %s\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' "${3:-deb-src}" "$1" "$2" "$keyring"
+write_apt_source() {  # uri suite type
+  printf 'Types: %s\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' "$3" "$1" "$2" "$keyring"
+}
+
+write_apt_sources() {  # type suite...
+  local type="$1" suite; shift
+  for suite in "$@"; do
+    if [[ $suite != *-security ]]; then write_apt_source "$main_uri" "$suite" "$type"
+    elif [[ -n $security_uri ]]; then write_apt_source "$security_uri" "$suite" "$type"; fi
+  done >"$apt_dir/qudag.sources"
 }
 
 setup_private_apt() {
-  local codename security_uri suite
+  local codename
   codename="$(. /etc/os-release && echo "${VERSION_CODENAME:-}")"
   [[ "$(. /etc/os-release && echo "$ID")" == debian ]] ||
     die "this machine is not Debian and its OpenSSL/ngtcp2 are too old (need >= $kOpensslMin and >= $kNgtcp2Min with crypto_ossl)"
@@ -92,10 +100,7 @@ setup_private_apt() {
 
   apt_dir="$cache/apt"
   mkdir -p "$apt_dir"/{lists/partial,archives/partial,empty}
-  for suite in $kOpensslSuites $kNgtcp2Suites; do
-    if [[ $suite != *-security ]]; then write_apt_source "$main_uri" "$suite"
-    elif [[ -n $security_uri ]]; then write_apt_source "$security_uri" "$suite"; fi
-  done >"$apt_dir/qudag.sources"
+  write_apt_sources deb-src $kOpensslSuites $kNgtcp2Suites
   apt_options=(
     -o Dir::State="$apt_dir" -o Dir::State::Lists="$apt_dir/lists" -o Dir::Cache="$apt_dir"
     -o Dir::Etc::SourceList="$apt_dir/qudag.sources" -o Dir::Etc::SourceParts="$apt_dir/empty"
@@ -301,8 +306,7 @@ unpack_ipsec_mb() {
   trap 'rm -rf "$work" "$apt_dir"' EXIT
   log="$cache/setup-ipsec-mb.log"; : >"$log"
   setup_private_apt
-  local suite
-  for suite in $kIpsecMbSuites; do write_apt_source "$main_uri" "$suite" deb; done >"$apt_dir/qudag.sources"
+  write_apt_sources deb $kIpsecMbSuites
   step "package lists of newer Debian suites, for libipsec-mb" update_private_apt
   fetch_ipsec_mb &&
     install -m 644 "$work/ipsec-mb/usr/include/intel-ipsec-mb.h" "$1/include/" &&
@@ -310,7 +314,8 @@ unpack_ipsec_mb() {
     echo "$ipsec_mb_version"
 }
 
-# A tree for which it was looked says so, also if this Debian source does not serve it.
+# A tree for which it was looked says so, also if this Debian source does not serve it. What a tree
+# has stays when there is no other to be had.
 add_ipsec_mb() {
   local tree version
   exec 8>"$cache/lock.ipsec-mb"
@@ -318,6 +323,10 @@ add_ipsec_mb() {
   [[ $refresh == 0 ]] && has_ipsec_mb && return 0
   tree="$(readlink -f "$current")"
   version="$(unpack_ipsec_mb "$tree")" || version=""
+  if [[ -z $version && -e $tree/lib/libIPSec_MB.a ]] && has_ipsec_mb; then
+    say "  note: no other libipsec-mb to be had: what is there stays"
+    return 0
+  fi
   sed -i '/^ipsec-mb /d' "$tree/.complete"
   echo "ipsec-mb ${version:-none}" >>"$tree/.complete"
   if [[ -n $version ]]; then say "dependencies ready: libipsec-mb $version in $tree"

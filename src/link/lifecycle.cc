@@ -108,21 +108,26 @@ bool Lifecycle::note_used(TimePoint now) {
 
 bool Lifecycle::note_heard(TimePoint now) {
   heard_at_ = now;
-  asked_until_ = answer_by_ = kNever;
+  asked_until_ = told_at_ = kNever;
   if (!in_use_ || heard_at_ - used_at_ < rules_->silence_max) return false;
   in_use_ = false;
   return true;
 }
 
-void Lifecycle::note_told(TimePoint now, Duration probe) {
-  if (answer_by_ != kNever || state_ < LinkState::ready || rules_->silence_max.count() == 0) return;
-  answer_by_ = now + silence_max(probe);
+void Lifecycle::note_told(TimePoint now) {
+  if (told_at_ != kNever || state_ < LinkState::ready || rules_->silence_max.count() == 0) return;
+  told_at_ = now;
+}
+
+/// What is known of the path of a link that nobody uses is old, and nobody waits for it.
+TimePoint Lifecycle::answer_by(Duration probe) const {
+  return told_at_ == kNever ? kNever : told_at_ + (in_use_ ? 1 : 2) * silence_max(probe);
 }
 
 void Lifecycle::forgive(TimePoint now) {
   heard_at_ = now;
   if (asked_until_ != kNever) asked_until_ = std::max(asked_until_, now + kLate);
-  if (answer_by_ != kNever) answer_by_ = std::max(answer_by_, now + rules_->silence_max);
+  if (told_at_ != kNever) told_at_ = std::max(told_at_, now);
 }
 
 bool Lifecycle::leave_behind() {
@@ -175,7 +180,7 @@ Lifecycle::Rule Lifecycle::due(TimePoint now, Duration probe) const {
     return now >= made_by() ? Rule::handshake : Rule::none;
   }
   if (in_use_ && now - heard_at_ >= silence_max(probe)) return Rule::silent;
-  if (std::min(asked_until_, answer_by_) <= now) return Rule::silent;
+  if (std::min(asked_until_, answer_by(probe)) <= now) return Rule::silent;
   if (stuck_end(probe) <= now) return Rule::stuck;
   if (drain_end_ <= now) return Rule::drain_too_long;
   if (drained_at(probe) <= now) return Rule::drained;
@@ -189,7 +194,7 @@ TimePoint Lifecycle::deadline(Duration probe) const {
   // Of a node that stops its owner looks, when the last circuit ends and when the goodbye is sent.
   const TimePoint drained = drain_ == Drain::stopping ? kNever : drained_at(probe);
   return std::min(
-      {silent, asked_until_, answer_by_, stuck_end(probe), drain_end_, drained, old_at()});
+      {silent, asked_until_, answer_by(probe), stuck_end(probe), drain_end_, drained, old_at()});
 }
 
 bool stays(const Twin& link, const Twin& other, const NodeId& self, const NodeId& peer) {

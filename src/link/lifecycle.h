@@ -89,7 +89,7 @@ class Lifecycle {
   bool note_heard(TimePoint now);
   /// Bytes of the control stream went: QUIC says them again until they are acknowledged, so the
   /// peer answers in time, whether anybody uses the link or not.
-  void note_told(TimePoint now, Duration probe);
+  void note_told(TimePoint now);
   /// This node itself was late: no peer's silence.
   void forgive(TimePoint now);
   /// It ends then, unless something is heard.
@@ -113,6 +113,10 @@ class Lifecycle {
   /// Which rule ends it now, or changes its state.
   enum class Rule : std::uint8_t { none, handshake, silent, stuck, drain_too_long, drained, old };
   Rule due(TimePoint now, Duration probe) const;
+  /// In use, and a peer that lives would have said something since.
+  bool is_silent(TimePoint now, Duration probe) const {
+    return in_use_ && now - heard_at_ >= std::max(rules_->silence_max / 3, 2 * probe);
+  }
   /// When due() may say something else than none.
   TimePoint deadline(Duration probe) const;
   /// Ready, and without a stream for that long.
@@ -127,6 +131,7 @@ class Lifecycle {
 
  private:
   TimePoint made_by() const;
+  TimePoint answer_by(Duration probe) const;
   Duration silence_max(Duration probe) const { return std::max(rules_->silence_max, 4 * probe); }
   /// When a link without streams is done draining; kNever while it is not.
   TimePoint drained_at(Duration probe) const;
@@ -153,7 +158,7 @@ class Lifecycle {
   TimePoint drain_end_ = kNever;
   TimePoint stuck_since_ = kNever;
   TimePoint asked_until_ = kNever;
-  TimePoint answer_by_ = kNever;    // to what the control stream said
+  TimePoint told_at_ = kNever;  // what the control stream said, and nothing came since
 };
 
 /// Both nodes may dial at the same time. Of two links between the same shards of two nodes the one

@@ -120,15 +120,18 @@ TEST(Lifecycle, WhoIsToldSomethingMustAcknowledgeIt) {
   LifeRules r = rules();
   r.age_max = {};
   Lifecycle life = in(ready, r);
-  life.note_told(kStart, kProbe);
-  life.note_told(kStart + 1s, kProbe);
-  expect_due(life, kStart + 1'500ms, Rule::silent);
+  life.note_told(kStart);
+  life.note_told(kStart + 1s);
+  expect_due(life, kStart + 3s, Rule::silent);
   EXPECT_EQ(life.keepalive(), Duration{}) << "nobody uses it";
   EXPECT_FALSE(life.is_asked()) << "and who wants to, may";
   life.forgive(kStart + 1s);
+  expect_due(life, kStart + 4s, Rule::silent);
+  EXPECT_EQ(life.deadline(1s), kStart + 9s) << "a longer path has longer, after a sleep as well";
+  EXPECT_TRUE(life.note_used(kStart + 1s));
   expect_due(life, kStart + 2'500ms, Rule::silent);
   (void)life.note_heard(kStart + 2s);
-  EXPECT_EQ(life.deadline(kProbe), kNever);
+  expect_due(life, kStart + 3'500ms, Rule::silent);
 }
 
 TEST(Lifecycle, WhoIsAskedMustAnswer) {

@@ -109,17 +109,20 @@ TEST(RelayHistory, FailuresLowerTheWeightAndFade) {
   EXPECT_EQ(history.weight(id_of(2), at(0s)), 1);
 }
 
-TEST(RelayHistory, WhoWasNotReachedIsPassedOverUnlessTheFirstHopSaysSo) {
+TEST(RelayHistory, WhoWasNotReachedIsDrawnSeldomUnlessTheFirstHopSaysSo) {
   const std::array hops = {id_of(1), id_of(2), id_of(3), id_of(kTarget)};
   for (const std::size_t failed : {1, 2, 3}) {
     RelayHistory history;
     Now now = at(0s);
+    const double usual = history.chance(id_of(9), now);
     history.broke(hops, failed, now);
     for (std::size_t hop = 0; hop < hops.size(); ++hop) {
-      EXPECT_EQ(history.is_late(hops[hop], now), failed == 2 && hop == 2) << failed << " " << hop;
+      EXPECT_EQ(history.chance(hops[hop], now) < usual / 10, failed == 2 && hop == 2)
+          << failed << " " << hop;
+      EXPECT_FALSE(history.is_late(hops[hop], now)) << "or one hop decided on second guards";
     }
     now.mono += 30s;
-    EXPECT_FALSE(history.is_late(hops[2], now));
+    EXPECT_GT(history.chance(hops[2], now), usual / 10);
   }
 }
 

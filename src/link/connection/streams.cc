@@ -267,7 +267,7 @@ void Connection::note_sent(Stream& stream, std::size_t bytes) {
   wrote_ = true;
   if (stream.sparse && !stream.control()) sparse_at_ = shared_.now.mono;
   if (stream.control()) {
-    life_.note_told(shared_.now.mono, probe_time());
+    life_.note_told(shared_.now.mono);
   } else if (life_.note_used(shared_.now.mono)) {
     update_keepalive();
   }

@@ -85,7 +85,7 @@ void RelayHistory::broke(std::span<const NodeId> hops, std::size_t failed_hop, N
     Record& accused = touch(hops[failed_hop], now.mono);
     accused.proven_until = {};
     if (failed_hop == 1) return;  // a first hop is believed behind itself only (Guards)
-    accused.late_until = std::max(accused.late_until, now.mono + kGoneFor);
+    accused.unreached_until = now.mono + kGoneFor;
     touch(before, now.mono).proven_until = {};
     return;
   }
@@ -147,7 +147,9 @@ double RelayHistory::chance(const NodeId& relay, Now now) const {
   const auto at = records_.find(relay);
   if (at != records_.end()) {
     const Record& record = at->second;
-    if (now.mono < std::max(record.late_until, record.unanswered_until)) return kLateWeight;
+    if (now.mono < std::max({record.late_until, record.unreached_until, record.unanswered_until})) {
+      return kLateWeight;
+    }
     if (now.mono < std::max(record.busy_until, record.said_busy_until)) return kWeightMin;
   }
   const double fast = speed(relay);

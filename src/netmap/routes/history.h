@@ -56,8 +56,8 @@ class RelayHistory {
   void failed(const NodeId& relay, Now now);
   /// A build over these hops failed: at that one as far as anybody said (SIZE_MAX: nobody did). The
   /// first hop fails by our link or its own word only; of a break between two others both are
-  /// suspected, and are proven no more unless one is the destination, and who was not reached is
-  /// passed over for half a minute, unless the first hop says so; of one that nobody explains
+  /// suspected, and are proven no more unless one is the destination, and who was not reached has
+  /// hardly a chance() for half a minute, unless the first hop says so; of one that nobody explains
   /// all but the first are suspected, with the destination as witness.
   void broke(std::span<const NodeId> hops, std::size_t failed_hop, Now now);
   /// It may be to blame for a build that failed behind our link; `witness` is who else may be.
@@ -125,6 +125,7 @@ class RelayHistory {
     TimePoint busy_until{};
     TimePoint said_busy_until{};
     TimePoint late_until{};
+    TimePoint unreached_until{};  // as another said: for chance(), which is capped, alone
     TimePoint proven_until{};
     TimePoint unanswered_since{}, unanswered_until{};
     std::uint64_t witnesses =
