@@ -169,6 +169,12 @@ std::size_t Circuits::sendable(CircuitId id) const {
   return circuit == nullptr ? 0 : impl_->core.sendable(*circuit);
 }
 
+bool Circuits::is_first_link_silent(CircuitId id, Now now) const {
+  const Circuit* circuit = impl_->core.find(id);
+  return circuit != nullptr && circuit->next.stream != StreamId{} &&
+         impl_->core.sink.is_silent(circuit->next.stream, now);
+}
+
 std::size_t Circuits::held(CircuitId id) const {
   const Circuit* circuit = impl_->core.find(id);
   return circuit == nullptr ? 0 : impl_->core.held(*circuit).bytes;

@@ -82,6 +82,11 @@ class Sink {
   }
   virtual void reopen(StreamId stream, std::size_t bytes) { consume(stream, bytes); }
   virtual void reset(StreamId stream, EndCode code) = 0;
+  /// Its link has brought nothing for a while, though something was due.
+  virtual bool is_silent(StreamId stream, Now now) const {
+    static_cast<void>(stream), static_cast<void>(now);
+    return false;
+  }
 };
 
 class CircuitEvents {
@@ -191,6 +196,9 @@ class Circuits {
   void send(CircuitId circuit, memory::Block payload, Now now);
   /// Cells that may be sent now; 0 if the circuit is not ready or gone.
   std::size_t sendable(CircuitId circuit) const;
+  /// Of one that we asked for: the link to its first relay has brought nothing for a while, though
+  /// something was due.
+  bool is_first_link_silent(CircuitId circuit, Now now) const;
   /// Bytes of cells that its streams hold, in packets or not; 0 if it is gone.
   std::size_t held(CircuitId circuit) const;
   /// Cells of ours that are not in packets yet, in bytes; 0 if it is gone.

@@ -415,6 +415,10 @@ unsigned Ports::legs(circuit::CircuitId circuit) const {
 
 bool Ports::has_left(circuit::CircuitId circuit) const { return plain_.has_left(inner(circuit)); }
 
+bool Ports::is_first_link_silent(circuit::CircuitId circuit, Now now) const {
+  return plain_.is_first_link_silent(inner(circuit), now);
+}
+
 std::size_t Ports::sendable(circuit::CircuitId circuit) const {
   if (!is_tunnel(circuit)) return plain_.sendable(circuit);
   const Line* line = find(circuit);

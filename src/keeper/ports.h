@@ -105,6 +105,7 @@ class Ports final : public message::Port, private Owner {
   std::optional<NodeId> receiver_of(circuit::CircuitId circuit) const override;
   unsigned legs(circuit::CircuitId circuit) const override;
   bool has_left(circuit::CircuitId circuit) const override;
+  bool is_first_link_silent(circuit::CircuitId circuit, Now now) const override;
   std::size_t sendable(circuit::CircuitId circuit) const override;
   void send(circuit::CircuitId circuit, memory::Block payload, Now now) override;
   LinkId link_of(circuit::CircuitId circuit) const override;

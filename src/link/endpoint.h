@@ -258,6 +258,9 @@ class Endpoint {
     std::chrono::milliseconds waited{};
   };
   MemoryHeld held(StreamId stream) const;
+  /// It is in use, and has brought nothing for so long that an answer is overdue: it may be dead,
+  /// and ends soon unless something comes.
+  bool is_silent(LinkId link, Now now) const;
   void consume(StreamId stream, std::size_t bytes);
   /// The same in two steps, if the peer is to wait: the link's window now, the stream's later.
   void release(StreamId stream, std::size_t bytes);

@@ -19,8 +19,8 @@ namespace qudag::message {
 
 class Answering {
  public:
-  static constexpr Duration kAskAfter = std::chrono::milliseconds(300);
-  static constexpr Duration kSilentAfter = std::chrono::milliseconds(750);
+  static constexpr Duration kAskAfter = std::chrono::milliseconds(200);
+  static constexpr Duration kSilentAfter = std::chrono::milliseconds(600);
   /// Who looks later than that was late itself: what came may lie unread.
   static constexpr Duration kLate = std::chrono::milliseconds(250);
   /// A build takes longer than a round trip: links are dialed for it.
@@ -55,9 +55,9 @@ class Answering {
   }
   TimePoint deadline(unsigned silent) const {
     if (unanswered_ == kNever) return kNever;
-    const Duration ask_after = std::max(kAskAfter, round_trip_ * 3 / 2);
+    const Duration ask_after = std::max(kAskAfter, round_trip_ * 5 / 4);
     if (!is_asked()) return unanswered_ + ask_after;
-    const Duration most = std::max(kSilentAfter, round_trip_ * 4) * (1L << std::min(silent, 3u));
+    const Duration most = std::max(kSilentAfter, round_trip_ * 3) * (1L << std::min(silent, 3u));
     return std::max(unanswered_ + most, asked_ + most - ask_after);
   }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "circuit/circuits.h"
+#include "message/answering.h"
 #include "message/assembly.h"
 #include "message/envelope.h"
 #include "message/owed.h"
@@ -116,9 +117,9 @@ struct CircuitEnd {
   TimePoint asked{};
   Duration age_max = Duration::max();  // its own: circuits of one hour do not end together
   std::uint64_t bytes_max = UINT64_MAX;
-  bool draining = false;  // replaced: no new messages, closed when quiet
-  bool worn = false;      // its first link drains
-  bool proven = false;    // something was acknowledged on it
+  bool draining = false;                        // replaced: no new messages, closed when quiet
+  bool worn = false;                            // its first link drains
+  bool proven = false;                          // something was acknowledged on it
   bool kept_if_away = false, deposits = false;  // how its build may end: Port::Keep
   // What rides in its build, by ref. It waits in the flow all the same, and may ride in other
   // builds as well: the circuit that is ready first has it.
@@ -138,6 +139,7 @@ struct CircuitEnd {
   bool cut = false;                // the last payload ended inside a small message
   ControlQueue control;
   TimePoint last_sent{};  // the last payload that left
+  Answering answering;
   Fifo<ProgressMark> marks;
   TakenIds taken;  // of the source: what may be replied to
 
@@ -199,6 +201,13 @@ class CircuitEnds {
   /// no memory for so many.
   [[nodiscard]] bool queue(CircuitEnd& circuit_end, const ControlFrame& frame,
                            memory::Budget& budget);
+  /// Asks the other end for a sign of life, unless it is asked.
+  void ping(CircuitEnd& circuit_end, memory::Budget& budget, Now now) {
+    if (circuit_end.answering.is_asked()) return;
+    if (queue(circuit_end, {.type = wire::FrameType::ping}, budget)) {
+      circuit_end.answering.asked(now.mono);
+    }
+  }
 
  private:
   struct Hash {

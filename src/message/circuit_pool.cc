@@ -128,6 +128,42 @@ void CircuitPool::wear(CircuitEnd& circuit_end, bool stops, Now now) {
   mark(flow);
 }
 
+namespace {
+
+/// Something is under way there, and not only over a link of ours, which is watched itself.
+bool is_watched(const CircuitEnd& one) {
+  return one.ready && !one.dead && one.route.size() > 1 &&
+         (one.has_pipes() || !one.started.empty());
+}
+
+}  // namespace
+
+void CircuitPool::await_answer(const CircuitEnd& circuit_end) {
+  Flow& flow = *circuit_end.flow;
+  const TimePoint at = circuit_end.answering.deadline(flow.silent);
+  if (!flow.timed() || flow.deadline > at) context_.deadlines.set(flow, at);
+}
+
+CircuitEnd* CircuitPool::find_silent(Flow& flow, Now now) {
+  for (CircuitEnd* one : flow.circuits) {
+    if (!is_watched(*one)) continue;
+    switch (one->answering.due(now.mono, flow.silent)) {
+      case Answering::Due::nothing:
+        break;
+      case Answering::Due::ask:
+        context_.circuit_ends.ping(*one, context_.tables(), now);
+        break;
+      case Answering::Due::silent:
+        ++flow.silent;
+        ++context_.stats.circuits_silent;
+        context_.routes.late(one->route, context_.port.is_first_link_silent(one->circuit, now),
+                             now);
+        return one;
+    }
+  }
+  return nullptr;
+}
+
 void CircuitPool::close_by_peer(CircuitEnd& circuit_end, Now now) {
   if (circuit_end.closing) return;
   count_loss(circuit_end, now);
@@ -215,6 +251,16 @@ void CircuitPool::build_if_needed(Flow& flow, Now now) {
   build(flow, now);
 }
 
+namespace {
+
+/// A pipe that was open waits for another circuit.
+bool is_moving(const Flow& flow) {
+  const PipeRecord* const first = flow.pipes_waiting.front();
+  return first != nullptr && first->answered;
+}
+
+}  // namespace
+
 /// When another build is begun beside those that are under way; kNever if none may be.
 TimePoint CircuitPool::late_at(const Flow& flow, Now now) const {
   const auto serves = [](const CircuitEnd* one) { return one->takes_new(); };
@@ -235,6 +281,8 @@ TimePoint CircuitPool::late_at(const Flow& flow, Now now) const {
   Duration late = context_.routes.late_after(at_first_link, now);
   if (late == Duration::max()) return kNever;
   if (!at_first_link) late *= context_.port.legs(newest->circuit);
+  // Somebody waits for each of its bytes, and one circuit has just failed him.
+  if (!at_first_link && is_moving(flow)) late /= 2;
   return std::max({newest->asked + late, flow.hedge_after, flow.may_build_at()});
 }
 
@@ -244,7 +292,8 @@ void CircuitPool::hedge(Flow& flow, Now now) {
   for (CircuitEnd* one : flow.circuits) {
     if (one->ready) continue;
     const bool left = context_.port.has_left(one->circuit);
-    context_.routes.late(one->route, !left, now);
+    const bool first = !left || context_.port.is_first_link_silent(one->circuit, now);
+    context_.routes.late(one->route, first, now);
     any_left = any_left || left;
   }
   const std::size_t before = flow.circuits.size();
@@ -402,12 +451,17 @@ void CircuitPool::on_built(circuit::CircuitId circuit, Duration took, Now now) {
   if (!circuit_end->is_source() || circuit_end->ready) return;
   Flow& flow = *circuit_end->flow;
   circuit_end->ready = true;
+  circuit_end->answering.built(took);
   flow.hedged = 0;
   circuit_end->active = now.mono;
   drain_worn(flow, *circuit_end, now);
   drop_late(flow, *circuit_end, now);
   listener_.on_ready(*circuit_end, now);
   context_.pipes->on_ready(*circuit_end, now);
+  const bool goes_on = circuit_end->has_pipes() || flow.pipes > 0 || !flow.waiting.empty();
+  if (goes_on && circuit_end->takes_new()) {  // beside the first bytes
+    context_.circuit_ends.ping(*circuit_end, context_.tables(), now);
+  }
   context_.routes.report(circuit_end->route, true, SIZE_MAX, took, now);
   context_.circuit_ends.mark(*circuit_end);
   mark(flow);
@@ -531,6 +585,9 @@ void CircuitPool::set_deadline(Flow& flow, Now now) {
     const bool over = circuit_end->draining || circuit_end->closing;
     const TimePoint idle = circuit_end->active + context_.options.flow_idle;
     wanted = over ? std::min(wanted, idle) : std::max(wanted, idle);
+  }
+  for (const CircuitEnd* one : flow.circuits) {
+    if (is_watched(*one)) wanted = std::min(wanted, one->answering.deadline(flow.silent));
   }
   // Not quiet yet at its time: look again after another such while.
   if (wanted <= now.mono) wanted = now.mono + std::max<Duration>(context_.options.flow_idle, 1s);

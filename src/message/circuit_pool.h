@@ -10,13 +10,16 @@
 //
 // Builds are hedged: beside one that is late (Routes::late_after) others are begun over other
 // relays, six at a time, and at most a tenth of all builds beside a few at the start. The first
-// that is ready serves, and the others are closed, which is no loss. A flow that has got none ready leaves the others
-// as many as it has used, or one destination that never answers would use up what all share.
+// that is ready serves, and the others are closed, which is no loss. A flow that has got none ready
+// leaves the others as many as it has used, or one destination that never answers would use up what
+// all share.
 //
 // A circuit that others ended costs its flow (flow.h): six are replaced as fast as that, then one
 // in five seconds, whether it was being built or at work, and whether it was broken, closed by its
 // destination (CLOSE), or its first relay would have another link (GOODBYE). Eight of which a
 // relay says that it did not reach the next cost nothing, and what it named is passed over.
+//
+// One whose other end answers nothing for several round trips, though asked, has ended as well.
 //
 // A circuit that is too old, has carried too much, or whose first link drains, serves on until its
 // successor is ready, then drains: it takes no new messages and is closed when all are acknowledged
@@ -84,6 +87,12 @@ class CircuitPool {
   /// An end that came before build() had returned the circuit.
   void on_ended_early(circuit::CircuitId circuit, const Error& why);
   void clear();
+
+  /// A payload has left, the first since anything came: whether an answer comes is looked at.
+  void await_answer(const CircuitEnd& circuit_end);
+  /// The next circuit of the flow whose other end has not answered for too long (answering.h);
+  /// null: none. Asks those that have not for a while. Of a silent one the relays are passed over.
+  CircuitEnd* find_silent(Flow& flow, Now now);
 
  private:
   static constexpr unsigned kHedgesBurst = 12;

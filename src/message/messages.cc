@@ -48,6 +48,7 @@ class Messages::Impl {
   /// `may_move`: its sender may go on over another circuit with what it was sending.
   void on_ended(CircuitEnd& circuit_end, const Error& why, bool may_move, Now now);
   std::size_t reclaim(std::size_t bytes, Now now);
+  void end_silent(Flow& flow, Now now);
   void on_time(Now now);
   void shutdown(Now now);
 
@@ -160,7 +161,7 @@ bool Messages::Impl::on_frame(CircuitEnd& circuit_end, const wire::Frame& frame,
     return true;
   }
   if (std::holds_alternative<wire::PongFrame>(frame)) {
-    pipes.on_pong(circuit_end, now);
+    circuit_end.answering.answered(now.mono);
     return true;
   }
   return pipes.on_frame(circuit_end, frame, payload, now);
@@ -207,6 +208,7 @@ bool Messages::Impl::read(CircuitEnd& circuit_end, Bytes whole, memory::Block* t
 std::size_t Messages::Impl::on_payload(CircuitEnd& circuit_end, Bytes payload, memory::Block* block,
                                        Now now) {
   circuit_end.active = now.mono;
+  circuit_end.answering.heard();
   std::size_t work = 0;
   if (read(circuit_end, payload, block, work, now) || circuit_end.dead) return work;
   ++context.stats.frames_malformed;
@@ -245,6 +247,14 @@ std::size_t Messages::Impl::reclaim(std::size_t bytes, Now now) {
   return freed;
 }
 
+/// As if the network had ended them: what was under way goes on over others.
+void Messages::Impl::end_silent(Flow& flow, Now now) {
+  while (CircuitEnd* const silent = sender.pool().find_silent(flow, now)) {
+    context.port.close(silent->circuit, now);
+    on_ended(*silent, {Errc::circuit_failed, "the other end does not answer"}, true, now);
+  }
+}
+
 void Messages::Impl::on_time(Now now) {
   context.deadlines.expire(now.mono, [&](Timed& due) {
     switch (due.kind) {
@@ -261,6 +271,7 @@ void Messages::Impl::on_time(Now now) {
         receiver.on_left_due(now);
         break;
       case TimedKind::flow:
+        end_silent(static_cast<Flow&>(due), now);
         sender.pool().serve(static_cast<Flow&>(due), now);
         break;
       case TimedKind::pipe:

@@ -76,6 +76,11 @@ class Port {
   }
   /// Of one that is being built: the first link is there, and the build has left.
   virtual bool has_left(circuit::CircuitId circuit) const = 0;
+  /// Our own link there has brought nothing for a while, though something was due.
+  virtual bool is_first_link_silent(circuit::CircuitId circuit, Now now) const {
+    static_cast<void>(circuit), static_cast<void>(now);
+    return false;
+  }
   virtual std::size_t sendable(circuit::CircuitId circuit) const = 0;
   virtual memory::Block payload_block(Priority priority) = 0;
   virtual void send(circuit::CircuitId circuit, memory::Block payload, Now now) = 0;
@@ -111,6 +116,9 @@ class CircuitsPort final : public Port {
   bool has_left(circuit::CircuitId circuit) const override {
     const auto info = circuits_.info(circuit);
     return info && info->next != StreamId{};
+  }
+  bool is_first_link_silent(circuit::CircuitId circuit, Now now) const override {
+    return circuits_.is_first_link_silent(circuit, now);
   }
   std::size_t sendable(circuit::CircuitId circuit) const override {
     return circuits_.sendable(circuit);

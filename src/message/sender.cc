@@ -332,6 +332,9 @@ void Sender::write(CircuitEnd& circuit_end, Now now) {
       drop_late(circuit_end, now);
       circuit_end.active = circuit_end.last_sent = now.mono;
       context_.port.send(circuit_end.circuit, std::move(block), now);
+      if (circuit_end.is_source() && circuit_end.answering.sent(now.mono)) {
+        pool_.await_answer(circuit_end);
+      }
     }
   }
 }

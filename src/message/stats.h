@@ -28,6 +28,7 @@ struct MessagesStats {
   std::uint64_t refused_memory = 0, refused_queue = 0, refused_no_receiver = 0;
   std::uint64_t bytes_copied = 0;
   std::uint64_t builds_hedged = 0;
+  std::uint64_t circuits_silent = 0;
   std::uint64_t ridden = 0;  // messages in builds, each time
   std::uint64_t waiting = 0, in_flight = 0, flows = 0;
   // Pipes: there now; opened here, and by others; how those ended.
@@ -110,6 +111,10 @@ inline constexpr telemetry::Metric<MessagesStats> kMessages[] = {
       "Builds of circuits that were begun beside a late one, over other relays.", Kind::counter},
      no_label,
      &MessagesStats::builds_hedged},
+    {{"qudag_circuits_silent_total",
+      "Circuits of this node that it left because the other end did not answer.", Kind::counter},
+     no_label,
+     &MessagesStats::circuits_silent},
     {{"qudag_messages_ridden_total",
       "Messages that left in the build of their circuit, counted for each build.", Kind::counter},
      no_label,

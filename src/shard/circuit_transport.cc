@@ -152,6 +152,9 @@ circuit::Sink::CellsHeld CircuitTransport::held(StreamId stream) const {
   const link::Endpoint::MemoryHeld held = endpoint_->held(stream);
   return {.bytes = held.bytes, .waited = held.waited};
 }
+bool CircuitTransport::is_silent(StreamId stream, Now now) const {
+  return endpoint_->is_silent(stream.link, now);
+}
 void CircuitTransport::consume(StreamId stream, std::size_t bytes) {
   endpoint_->consume(stream, bytes);
 }

@@ -69,6 +69,7 @@ class CircuitTransport final : public link::LinkEvents, public circuit::Sink {
   void release(StreamId stream, std::size_t bytes) override;
   void reopen(StreamId stream, std::size_t bytes) override;
   void reset(StreamId stream, wire::EndCode code) override;
+  bool is_silent(StreamId stream, Now now) const override;
 
   // link::LinkEvents
   void on_link_ready(link::LinkId link, Now now) override;

@@ -119,7 +119,7 @@ TEST(Echo, GoesOnWhileRelaysDie) {
   const Duration median = slowest[slowest.size() / 2];
   fmt::print("slowest echo of a minute and 19 dead relays, {} worlds: median {} ms, worst {} ms\n",
              slowest.size(), median / 1ms, slowest.back() / 1ms);
-  EXPECT_LE(median, 3s);
+  EXPECT_LE(median, 2s);
 }
 
 }  // namespace

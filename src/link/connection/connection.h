@@ -47,6 +47,7 @@ class Connection {
   LinkId id() const { return id_; }
   LinkState state() const { return life_.state(); }
   const Lifecycle& life() const { return life_; }
+  bool is_silent(TimePoint now) const { return life_.is_silent(now, probe_time()); }
   bool dialer() const { return dialer_; }
   const std::optional<NodeId>& peer() const { return peer_; }
   /// Usable for dial(): not ending, and the peer did not say goodbye.

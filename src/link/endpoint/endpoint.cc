@@ -550,6 +550,11 @@ Endpoint::MemoryHeld Endpoint::held(StreamId stream) const {
           .waited = std::chrono::duration_cast<std::chrono::milliseconds>(
               impl_->shared().since(found->oldest()))};
 }
+bool Endpoint::is_silent(LinkId link, Now now) const {
+  const Connection* const found = impl_->link(link);
+  return found != nullptr && found->is_silent(now.mono);
+}
+
 std::size_t Endpoint::queued_bytes(StreamId stream) const {
   Stream* found = nullptr;
   return impl_->stream(stream, found) != nullptr ? found->queued_bytes() : 0;

@@ -60,7 +60,8 @@ void Pipes::serve(Flow& flow, Now now) {
     if (!old->ready || !old->has_pipes()) continue;
     PipesOnCircuit& on_it = *old->pipes;
     if (now.mono >= on_it.ping_at) {
-      if (now.mono - old->last_sent >= kPingEvery / 2) ask_round_trip(*old, now);
+      if (now.mono - old->last_sent >= kPingEvery / 2)
+        context_.circuit_ends.ping(*old, context_.tables(), now);
       on_it.ping_at = kNever;
     }
     if (on_it.ping_at == kNever) on_it.ping_at = next_ping(now);
@@ -123,6 +124,15 @@ void Pipes::on_build_failed(Flow& flow, const Error& why) {
 
 bool Pipes::ride(Flow& flow, ByteWriter& out, std::vector<PipeRidden>& ridden) {
   constexpr std::size_t kMost = 16;
+  // One that moves rides in one build alone: the server follows what came last, so if it rode in a
+  // later one as well and the former were faster, it would have to ask again.
+  const PipeRecord* const first = flow.pipes_waiting.front();
+  const auto has_pipes = [](const CircuitEnd* one) {
+    return !one->ready && one->pipes != nullptr && !one->pipes->ridden.empty();
+  };
+  if (first != nullptr && first->answered && std::ranges::any_of(flow.circuits, has_pipes)) {
+    return false;
+  }
   for (PipeRecord* one = flow.pipes_waiting.front(); one != nullptr && ridden.size() < kMost;
        one = PipesInPlace::next(*one)) {
     PipeRecord& pipe = *one;

@@ -290,10 +290,10 @@ std::uint64_t Pipes::taken_by_peer(PipeId id) const {
 void Pipes::widen(PipeRecord& pipe, Now now) {
   if (pipe.in.taken() - pipe.epoch_taken < pipe.in.window()) return;
   if (pipe.on_circuit()) {
-    const Duration round_trip = pipe.circuit_end->pipes->round_trip;
+    const Duration round_trip = pipe.circuit_end->answering.round_trip();
     const bool short_of = round_trip > Duration{} && now.mono - pipe.epoch < 2 * round_trip;
     if (short_of && !tight_) pipe.in.widen(2 * pipe.in.window());
-    ask_round_trip(*pipe.circuit_end, now);
+    context_.circuit_ends.ping(*pipe.circuit_end, context_.tables(), now);
   }
   pipe.epoch = now.mono;
   pipe.epoch_taken = pipe.in.taken();
@@ -320,22 +320,6 @@ void Pipes::look_at_window(PipeRecord& pipe, Now now) {
   if (more < wanted) pipe.limit_retry = now.mono + kLimitRetry;
   if (pipe.in.tell_at() <= now.mono) say(pipe, Saying::limit);
   set_deadline(pipe);
-}
-
-void Pipes::ask_round_trip(CircuitEnd& circuit_end, Now now) {
-  PipesOnCircuit& on_it = *circuit_end.pipes;
-  if (on_it.pinged != kNever) return;
-  if (!context_.circuit_ends.queue(circuit_end, {.type = wire::FrameType::ping},
-                                   context_.tables())) {
-    return;
-  }
-  on_it.pinged = now.mono;
-}
-
-void Pipes::on_pong(CircuitEnd& circuit_end, Now now) {
-  if (circuit_end.pipes == nullptr) return;
-  const TimePoint asked = std::exchange(circuit_end.pipes->pinged, kNever);
-  if (asked != kNever) circuit_end.pipes->round_trip = now.mono - asked;
 }
 
 /// As much as the peer may be sent, and some to go on with while its answer is under way.

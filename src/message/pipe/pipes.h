@@ -64,7 +64,6 @@ class Pipes {
   // ---- Frames of pipes. False: the peer broke the protocol. ----
   [[nodiscard]] bool on_frame(CircuitEnd& circuit_end, const wire::Frame& frame,
                               memory::Block* payload, Now now);
-  void on_pong(CircuitEnd& circuit_end, Now now);
 
   // ---- Circuits ----
   /// The circuit end is out of the table.
@@ -119,7 +118,6 @@ class Pipes {
   void set_deadline(PipeRecord& pipe);
   void look_at_window(PipeRecord& pipe, Now now);
   void widen(PipeRecord& pipe, Now now);
-  void ask_round_trip(CircuitEnd& circuit_end, Now now);
   void look_at_room(PipeRecord& pipe);
   void attach(PipeRecord& pipe, CircuitEnd& circuit_end, Now now);
   void give_number(PipeRecord& pipe, std::uint32_t number);

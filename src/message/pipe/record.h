@@ -172,8 +172,6 @@ struct PipesOnCircuit {
   sync::TokenBucket opens;
   std::uint64_t opens_refused = 0;  // for their rate, less those that were let in since
   std::vector<PipeRidden> ridden;   // while it is being built
-  TimePoint pinged = kNever;        // and not answered
-  Duration round_trip{};            // 0: not known
   TimePoint ping_at = kNever;       // of a source: the next one
 
   PipeRecord* find(std::uint32_t number) const {
