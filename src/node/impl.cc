@@ -516,6 +516,7 @@ void Node::Impl::set_handler(ChannelNumber channel, MessageHandler handler) {
 void Node::Impl::set_room_handler(RoomHandler handler) {
   auto held = handler ? std::make_shared<RoomHandler>(std::move(handler)) : nullptr;
   const std::lock_guard lock(handler_mutex_);
+  room_is_heard_ = held != nullptr;
   room_handler_ = std::move(held);
 }
 

@@ -236,6 +236,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   // By channel. Owners: this, calls under way.
   std::unordered_map<ChannelNumber, std::shared_ptr<MessageHandler>> handlers_;
   std::shared_ptr<RoomHandler> room_handler_;      // the same
+  std::atomic<bool> room_is_heard_ = false;        // there is one
   std::shared_ptr<PipeHandler> pipe_handler_;      // the same; null: there is none
   std::shared_ptr<JoinListener> join_handler_;     // the same
   std::atomic<bool> threw_{false};                 // and it was said

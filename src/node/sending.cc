@@ -22,9 +22,15 @@ void clear(memory::Chain& chain) {
 /// Short: this is said often.
 constexpr const char* kSlowFlow = "flow is full";
 
-bool enter_flow(const shard::SendRequest& request, std::size_t bytes, node::ShardThread& thread) {
-  return request.queue == message::FlowQueues::kNone ||
-         thread.queues->enter(request.queue, message::FlowQueues::counted(bytes));
+/// Senders that neither wait nor hear of room would only be refused: the bounds of their priority
+/// are theirs.
+bool enter_flow(const shard::SendRequest& request, std::size_t bytes, bool hears_of_room,
+                node::ShardThread& thread) {
+  if (request.queue == message::FlowQueues::kNone) return true;
+  const std::uint32_t counted = message::FlowQueues::counted(bytes);
+  if (hears_of_room) return thread.queues->enter(request.queue, counted);
+  thread.queues->enter_anyway(request.queue, counted);
+  return true;
 }
 
 std::unexpected<Error> memory_is_out() {
@@ -110,7 +116,8 @@ Status Node::Impl::when_room(shard::SendRequest& request, std::size_t bytes,
       until;  // asking the time costs: when it waits
   for (;;) {
     if (stopping_.load(std::memory_order_acquire)) return fail(Errc::shutting_down);
-    const bool flow_takes = enter_flow(request, bytes, thread);
+    const bool hears_of_room = room_max || room_is_heard_.load(std::memory_order_relaxed);
+    const bool flow_takes = enter_flow(request, bytes, hears_of_room, thread);
     const bool entered = flow_takes && thread.limiter->enter(options.priority, held);
     Status done = entered      ? attempt()
                   : flow_takes ? Status(fail(Errc::refused_queue_full, "at the limiter"))

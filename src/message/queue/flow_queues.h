@@ -62,6 +62,8 @@ class FlowQueues {
   }
   /// False: the flow is at its bound, and who waits is woken, and the node told, when it goes on.
   [[nodiscard]] bool enter(Id id, std::uint32_t bytes);
+  /// The same for who would not hear of room: whatever stands.
+  void enter_anyway(Id id, std::uint32_t bytes) { queues_[id].standing.fetch_add(bytes); }
   /// A message that entered and did not come to the sender. True: the flow was paused and goes on.
   [[nodiscard]] bool leave(Id id, std::uint32_t bytes);
   bool paused(Id id) const { return queues_[id].paused.load(); }
