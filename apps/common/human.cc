@@ -17,16 +17,7 @@ bool is_number(const std::string& cell) {
 
 }  // namespace
 
-std::string bytes_text(std::uint64_t bytes) {
-  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
-    value /= 1024;
-    ++unit;
-  }
-  return fmt::format("{:.{}f}{}", value, unit == 0 || value >= 100 ? 0 : 1, kUnits[unit]);
-}
+std::string bytes_text(std::uint64_t bytes) { return node::bytes_text(bytes); }
 
 std::string time_text(std::uint64_t us) {
   if (us == 0) return "-";

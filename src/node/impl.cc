@@ -440,15 +440,15 @@ bool Node::Impl::resolve(const std::string& name, std::uint16_t port,
 }
 
 /// Each problem once, until it is another one.
-void Node::Impl::on_looked_up(const std::string& name, std::string_view problem) {
-  joining_.looked_up(name, problem);
-  std::string& said = names_said_[name];
+void Node::Impl::on_entry(const std::string& which, std::string_view problem) {
+  joining_.entry(which, problem);
+  std::string& said = entries_said_[which];
   if (said == problem) return;
   said = problem;
   if (problem.empty()) {
-    log_.info(lines::kNameFound, name);
+    log_.info(lines::kEntryRight, which);
   } else {
-    log_.warn(lines::kNameNotFound, problem);
+    log_.warn(lines::kEntryWrong, problem);
   }
 }
 
@@ -475,17 +475,17 @@ Status Node::Impl::set_quota(const Limits& limits) {
 /// A step may be missed where much goes through in seconds; what it means is said all the same.
 void Node::Impl::on_quota(const QuotaStatus& status) {
   const QuotaStage said = std::exchange(said_stage_, status.stage);
-  const std::string month = node::amount_text(status.month), turn = node::span_text(status.turns);
+  const std::string month = node::bytes_text(status.month), turn = node::span_text(status.turns);
   switch (status.stage) {
     case QuotaStage::open:
       return log_.info(lines::kQuotaOpen, status.month == 0
                                               ? "limits.month is off"
-                                              : node::amount_text(status.month - status.used) +
+                                              : node::bytes_text(status.month - status.used) +
                                                     " of the month are left");
     case QuotaStage::leaving:
     case QuotaStage::closed:
       if (said != QuotaStage::open) return;
-      return log_.warn(lines::kQuotaLeaving, node::amount_text(status.used), month, turn);
+      return log_.warn(lines::kQuotaLeaving, node::bytes_text(status.used), month, turn);
     case QuotaStage::spent:
       return log_.warn(lines::kQuotaSpent, month, turn);
   }

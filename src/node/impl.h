@@ -134,7 +134,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   void on_quota(const QuotaStatus& status) override;
   bool resolve(const std::string& name, std::uint16_t port,
                std::function<void(runtime::Addresses, Now)> done) override;
-  void on_looked_up(const std::string& name, std::string_view problem) override;
+  void on_entry(const std::string& which, std::string_view problem) override;
   void on_action(unsigned shard, overload::Action action, bool active, std::string_view worst,
                  double pressure) override;
   unsigned place_link(unsigned) override { return placement_->place_link(); }
@@ -240,7 +240,7 @@ class __attribute__((visibility("hidden"))) Node::Impl final : public shard::Sha
   std::shared_ptr<PipeHandler> pipe_handler_;      // the same; null: there is none
   std::shared_ptr<JoinListener> join_handler_;     // the same
   std::atomic<bool> threw_{false};                 // and it was said
-  std::map<std::string, std::string> names_said_;  // shard 0's thread
+  std::map<std::string, std::string> entries_said_;  // shard 0's thread
   runtime::Resolver resolver_;                     // ends before the loop that it answers to
 };
 

@@ -15,12 +15,12 @@ void Joining::begin(unsigned shards, bool has_bootstrap) {
   has_bootstrap_ = has_bootstrap;
 }
 
-void Joining::looked_up(const std::string& name, std::string_view problem) {
+void Joining::entry(const std::string& which, std::string_view problem) {
   const std::lock_guard lock(mutex_);
   if (problem.empty()) {
-    names_.erase(name);
+    entries_.erase(which);
   } else {
-    names_[name] = problem;
+    entries_[which] = problem;
   }
 }
 
@@ -42,19 +42,21 @@ JoinState Joining::look(unsigned relays) const {
   JoinState out;
   out.relays_wanted = relays;
   out.relays = shards_.empty() ? 0 : kRelaysMax + 1;
+  bool rests = false;
   for (const OfShard& one : shards_) {
     out.links += one.means.links;
+    rests = rests || one.means.rests;
     out.relays = std::min(out.relays, one.means.relays);
   }
   if (closed_) {
     out.reason = "the node is stopping";
   } else if (relays > kRelaysMax) {
     out.reason = fmt::format("a circuit has at most {} relays", kRelaysMax);
-  } else if (out.links == 0) {
+  } else if (out.links == 0 && !rests) {
     out.reason = has_bootstrap_
                      ? "no link is ready: no bootstrap entry has answered yet"
                      : "no link is ready: there is no bootstrap entry, and nobody dialed";
-    for (const auto& [name, problem] : names_) out.reason += "; " + problem;
+    for (const auto& [which, problem] : entries_) out.reason += "; " + problem;
   } else if (out.relays < relays) {
     out.reason =
         fmt::format("{} relays are wanted, {} known ones can be used together", relays, out.relays);

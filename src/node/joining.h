@@ -29,8 +29,8 @@ class Joining {
  public:
   /// Before the first update.
   void begin(unsigned shards, bool has_bootstrap);
-  /// What looking up a bootstrap entry's name said; empty: it has addresses.
-  void looked_up(const std::string& name, std::string_view problem);
+  /// What is wrong with a bootstrap entry; empty: nothing any more.
+  void entry(const std::string& which, std::string_view problem);
   void update(unsigned shard, const shard::Means& means, netmap::ViewPtr view);
   /// The node stops: nobody waits any more.
   void close();
@@ -59,7 +59,7 @@ class Joining {
   mutable std::condition_variable changed_;
   std::vector<OfShard> shards_;
   bool has_bootstrap_ = false;
-  std::map<std::string, std::string> names_;  // that have no address, and why
+  std::map<std::string, std::string> entries_;  // that are wrong, and why
   bool closed_ = false;
   bool joined_ = false;
   std::uint64_t changes_ = 0;  // of that

@@ -156,6 +156,22 @@ constexpr telemetry::Metric<QuotaStatus> kQuota[] = {
 };
 static_assert(telemetry::valid(kQuota));
 
+// ---- whether others come
+// -------------------------------------------------------------------------
+
+// `qudag_reachable` is 0 on a node of which it is not known, too: one that is no relay, or dialed
+// all others itself.
+constexpr telemetry::Metric<ShardReport> kReach[] = {
+    {{"qudag_unreachable",
+      "Whether nobody reaches the node: 1 when relays that know its address had ten minutes to "
+      "come "
+      "and none came; 0 also while that is not known.",
+      Kind::gauge},
+     no_label,
+     [](const ShardReport& s) { return s.reachable == false ? 1.0 : 0.0; }},
+};
+static_assert(telemetry::valid(kReach));
+
 // ---- the process, by the names that Prometheus gives these everywhere ---------------------------
 
 constexpr telemetry::Metric<ProcessUsage> kProcess[] = {
@@ -201,6 +217,7 @@ std::vector<MetricSample> to_metrics(const std::vector<ShardReport>& reports,
   };
   page.add(shard::metrics::kShard, reports,
            [](const ShardReport& r) -> const ShardReport& { return r; });
+  page.add(kReach, reports, [](const ShardReport& r) -> const ShardReport& { return r; });
   of(runtime::metrics::kSocket, &ShardReport::socket);
   of(memory::metrics::kPool, &ShardReport::pool);
   of(link::metrics::kEndpoint, &ShardReport::endpoint);

@@ -219,6 +219,11 @@ struct UdpSocket::Impl {
 
 // ---- Opening ------------------------------------------------------------------------------------
 
+Status cannot_bind(const SocketAddress& at) {
+  const int why = errno;
+  return system_failure("UDP " + at.to_string(), why);
+}
+
 /// Sockets that share a port (SO_REUSEPORT) share it with another program of the same user too,
 /// which then takes a part of the packets. A socket that does not share is refused instead.
 Status nobody_has(const SocketAddress& bind, int family) {
@@ -229,7 +234,7 @@ Status nobody_has(const SocketAddress& bind, int family) {
   }
   NativeAddress address;
   const socklen_t size = to_native(bind, family, address);
-  if (::bind(probe.get(), &address.any, size) != 0) return system_failure("bind");
+  if (::bind(probe.get(), &address.any, size) != 0) return cannot_bind(bind);
   return {};
 }
 
@@ -263,7 +268,7 @@ Status UdpSocket::Impl::set_up(const UdpOptions& options) {
 
   NativeAddress address;
   socklen_t size = to_native(options.bind, family, address);
-  if (::bind(fd, &address.any, size) != 0) return system_failure("bind");
+  if (::bind(fd, &address.any, size) != 0) return cannot_bind(options.bind);
   if (options.shards > 1 && !steer_by_connection_id(fd, options.shards)) {
     return system_failure("SO_ATTACH_REUSEPORT_CBPF");
   }

@@ -221,7 +221,7 @@ void CircuitTransport::on_link_closed(link::LinkId link, const Error& why, Now n
   limiter_.forget(link);
   circuits_->on_link_closed(link, now);
   if (unanswered) listener_.unanswered(*unanswered, now);
-  listener_.link_closed(link, why.code == Errc::unreachable, now);
+  listener_.link_closed(link, why, now);
 }
 
 void CircuitTransport::on_control_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {

@@ -26,8 +26,8 @@ class LinkListener {
   /// A circuit asked for a link to that node.
   virtual void link_asked(const NodeId& peer, LinkRequest how, Now now) = 0;
   virtual void link_ready(link::LinkId link, Now now) = 0;
-  /// `silent`: it ended without a word of its peer.
-  virtual void link_closed(link::LinkId link, bool silent, Now now) = 0;
+  /// Unreachable: it ended without a word of its peer.
+  virtual void link_closed(link::LinkId link, const Error& why, Now now) = 0;
   /// A dial for a circuit was not answered.
   virtual void unanswered(const NodeId& peer, Now now) = 0;
   virtual void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) = 0;

@@ -410,16 +410,36 @@ void Shard::link_ready(link::LinkId link, Now now) {
   if (tries_.erase(link) > 0) endpoint_->give_up_spare(link, now);
 }
 
-void Shard::link_closed(link::LinkId link, bool silent, Now now) {
+void Shard::link_closed(link::LinkId link, const Error& why, Now now) {
+  const bool silent = why.code == Errc::unreachable;
+  if (entries_) entries_->on_closed(link, why);
   load_reports_.link_closed(link);
   tries_.erase(link);
   nameless_.erase(link);
-  if (ready_links_.erase(link) > 0) tell_means(now);
+  note_rest(ready_links_.erase(link) > 0, why, now);
   const bool untold = std::ranges::any_of(
       hub_owed_, [link](const LinkEvent& one) { return one.link == link && one.facts; });
   std::erase_if(hub_owed_, [link](const LinkEvent& one) { return one.link == link; });
   if (untold) return;  // the hub never heard of it
   tell_hub({.link = link, .silent = silent}, now);
+}
+
+/// A quiet network has no links: those that gossip opens in each of its rounds end unused before
+/// the next one. Peers that answered in the last two are as good as there, unless one is silent
+/// now.
+void Shard::note_rest(bool was_ready, const Error& why, Now now) {
+  if (!ready_links_.empty()) {
+    if (was_ready) tell_means(now);
+    return;
+  }
+  constexpr int kRounds = 2;
+  const bool rested = now.mono < rests_until_;
+  if (was_ready && why.code == Errc::timed_out) {
+    rests_until_ = now.mono + kRounds * Duration(setup_.options->gossip_interval) * 5 / 4;
+  } else if (was_ready || why.code == Errc::unreachable) {
+    rests_until_ = {};
+  }
+  if (was_ready || rested != (now.mono < rests_until_)) tell_means(now);
 }
 
 void Shard::unanswered(const NodeId& peer, Now now) {
@@ -499,7 +519,10 @@ void Shard::tell_means(Now now) {
   const std::size_t relays =
       netmap::relays_together(*view_, setup_.identity->id(), setup_.options->distinct_networks,
                               limits::kRelaysMax + 1, now);
-  setup_.environment->on_means(setup_.index, {.links = ready_links_.size(), .relays = relays},
+  setup_.environment->on_means(setup_.index,
+                               {.links = ready_links_.size(),
+                                .rests = ready_links_.empty() && now.mono < rests_until_,
+                                .relays = relays},
                                view_);
 }
 

@@ -128,7 +128,7 @@ class Shard final : public runtime::Driven,
     warm_.asked(peer, how, now);
   }
   void link_ready(link::LinkId link, Now now) override;
-  void link_closed(link::LinkId link, bool silent, Now now) override;
+  void link_closed(link::LinkId link, const Error& why, Now now) override;
   void unanswered(const NodeId& peer, Now now) override;
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
   void load_frame(link::LinkId link, Bytes body, Now now) override;
@@ -158,7 +158,8 @@ class Shard final : public runtime::Driven,
   void believe(Now now);
   void dial_known(const NodeId& id, Now now);
   std::vector<NodeId> guards_to_dial() const;
-  void dial_one_of(const NodeId& id, std::span<const SocketAddress> addresses, Now now);
+  std::optional<link::LinkId> dial_one_of(const NodeId& id,
+                                          std::span<const SocketAddress> addresses, Now now);
   bool may_try_relays() const {
     return setup_.options->relay && bootstrap_ && phase_ == Phase::running && may_open_ahead();
   }
@@ -174,6 +175,7 @@ class Shard final : public runtime::Driven,
   void tell_ended();
   void tell_flow_queues(Now now);
   void tell_means(Now now);
+  void note_rest(bool was_ready, const Error& why, Now now);
   void post_to_hub(std::function<void(GossipHub&, Now)> task, Now now);
   /// A link is ready, its peer has proved who it is, or it is closed.
   struct LinkEvent {
@@ -217,6 +219,7 @@ class Shard final : public runtime::Driven,
   Completions pending_;
   std::vector<std::pair<message::SendId, Delivery>> early_;  // outcomes from inside enqueue
   std::set<link::LinkId> ready_links_;
+  TimePoint rests_until_{};          // without a link, because nobody used the last one
   std::set<link::LinkId> nameless_;  // of those that dialed us: they may still say who they are
   std::vector<LinkEvent> hub_owed_;  // until shard 0's mailbox has room
   bool enqueueing_ = false;

@@ -38,7 +38,7 @@ void Shard::start(std::vector<SocketAddress> addresses, Now now) {
       .dial_known = [this](const NodeId& id,
                            Now then) { return transport_.dial(id, then).has_value(); },
       .dial_at = [this](const NodeId& id, std::span<const SocketAddress> at,
-                        Now then) { dial_one_of(id, at, then); }});
+                        Now then) { return dial_one_of(id, at, then); }});
   bootstrap_.emplace(
       Bootstrap::Parts{
           .self = setup_.identity->id(),
@@ -56,11 +56,14 @@ void Shard::start(std::vector<SocketAddress> addresses, Now now) {
 }
 
 /// The first that was not dialed in vain lately.
-void Shard::dial_one_of(const NodeId& id, std::span<const SocketAddress> addresses, Now now) {
+std::optional<link::LinkId> Shard::dial_one_of(const NodeId& id,
+                                               std::span<const SocketAddress> addresses, Now now) {
   for (const SocketAddress& at : addresses) {
     const auto link = endpoint_->dial(id, at, setup_.socket->local(), now);
-    if (link || link.error() != Errc::unreachable) return;
+    if (link) return *link;
+    if (link.error() != Errc::unreachable) break;
   }
+  return std::nullopt;
 }
 
 /// Those that circuits begin at; all of the list if no relay is known otherwise.

@@ -57,11 +57,11 @@ TEST_F(NoticesTest, TheHeartbeatComesEverySixHours) {
   totals_.links = 3;
   totals_.relays = 33;
   totals_.bytes_in = 1'234'567;
-  totals_.memory_limit = 512'000'000;
+  totals_.memory_limit = 512u << 20;
   EXPECT_THAT(look(359min), IsEmpty());
   EXPECT_THAT(look(360min),
-              ElementsAre("up 6 h 0 min: 3 links, 0 circuits, 0 nodes and 33 relays known; 1.2 MB "
-                          "in, 0 B out, 0 B relayed; memory 0 B of 512 MB"));
+              ElementsAre("up 6 h 0 min: 3 links, 0 circuits, 0 nodes and 33 relays known; 1.2MiB "
+                          "in, 0B out, 0B relayed; memory 0B of 512MiB"));
   EXPECT_THAT(look(361min), IsEmpty());
   EXPECT_THAT(look(721min), ElementsAre(HasSubstr("up 12 h 1 min: ")));
 }
@@ -87,10 +87,10 @@ TEST(Texts, SpansAndAmountsHaveTwoUnitsAtMost) {
   EXPECT_EQ(span_text(59s), "59 s");
   EXPECT_EQ(span_text(3'599s), "59 min");
   EXPECT_EQ(span_text(76h + 59min), "3 d 4 h");
-  EXPECT_EQ(amount_text(999), "999 B");
-  EXPECT_EQ(amount_text(1'000), "1.0 kB");
-  EXPECT_EQ(amount_text(17'000'000), "17.0 MB");
-  EXPECT_EQ(amount_text(UINT64_MAX), "18447 PB");
+  EXPECT_EQ(bytes_text(1'023), "1023B");
+  EXPECT_EQ(bytes_text(1'024), "1.0KiB");
+  EXPECT_EQ(bytes_text(17u << 20), "17.0MiB");
+  EXPECT_EQ(bytes_text(UINT64_MAX), "16384PiB");
 }
 
 }  // namespace

@@ -229,7 +229,7 @@ void Hostile::link_ready(link::LinkId link, Now now) {
   if (info && !info->dialer) linked(info->remote);
 }
 
-void Hostile::link_closed(link::LinkId link, bool, Now) { netmap_.on_link_closed({0, link}); }
+void Hostile::link_closed(link::LinkId link, const Error&, Now) { netmap_.on_link_closed({0, link}); }
 
 void Hostile::gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) {
   static_cast<void>(netmap_.on_frame({0, link}, type, body, now));

@@ -78,5 +78,20 @@ TEST(Names, ARelayThatMovedIsFoundWhereItsNameIs) {
   }));
 }
 
+TEST(Names, AnEntryAtWhoseAddressAnotherNodeIsIsToldFromOneThatIsSilent) {
+  Named net(4);
+  SimNode& asker = net.network[1];
+  net.network[2].start();
+  NodeId gone;
+  gone.bytes[0] = std::byte{1};
+  asker.set_bootstrap({{.id = net.network[0].id(), .at = SocketAddress::v4(10, 77, 0, 1, 4433)},
+                       {.id = gone, .at = net.network[2].address().at}});
+  asker.start();
+  net.world.run_until(net.world.now().mono + 60s);
+  using Said = std::pair<std::string, std::string>;
+  const Said wrong{"entry 2", "entry 2: another node is at its address, with another id"};
+  EXPECT_EQ(net.network_.lookups, std::vector<Said>{wrong}) << "once, not at each attempt";
+}
+
 }  // namespace
 }  // namespace qudag::testing

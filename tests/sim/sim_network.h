@@ -97,6 +97,8 @@ class SimNode final : public shard::ShardEnvironment {
   bool by_proof = true;
   /// The stages of its quota, in order, but the one that it began with.
   std::vector<QuotaStage> quota_said;
+  /// Whether it would say that it is joined.
+  shard::Means means;
   /// What it said of its clock: seconds ahead of its peers', in order.
   std::vector<std::int64_t> clock_said;
   /// What its resolver knows; everything else has no address. And what it was asked.
@@ -121,11 +123,12 @@ class SimNode final : public shard::ShardEnvironment {
                  double) override {
     actions.emplace_back(action, active);
   }
+  void on_means(unsigned, const shard::Means& now, const netmap::ViewPtr&) override { means = now; }
   void on_quota(const QuotaStatus& status) override { quota_said.push_back(status.stage); }
   void on_clock_off(std::int64_t seconds, std::size_t) override { clock_said.push_back(seconds); }
   bool resolve(const std::string& name, std::uint16_t port,
                std::function<void(runtime::Addresses, Now)> done) override;
-  void on_looked_up(const std::string& name, std::string_view problem) override {
+  void on_entry(const std::string& name, std::string_view problem) override {
     lookups.emplace_back(name, problem);
   }
   runtime::Executor& executor(unsigned) override { return environment_; }

@@ -73,5 +73,33 @@ TEST(Trim, AnIdleRelayRests) {
   EXPECT_EQ(network[0].shard().report().circuit.rested, 1u);
 }
 
+// ---- a network in which nobody sends anything --------------------------------------------------
+
+// Links end unused between rounds of gossip, and no node says because of that that it is not
+// joined.
+
+bool says_joined(const SimNode& node) { return node.means.links > 0 || node.means.rests; }
+
+TEST(Quiet, NodesStayJoinedUntilTheirPeersAreGone) {
+  World world(11, {});
+  SimNetwork network(world, 6);
+  network[5].set_relay(false);
+  network.start();
+  ASSERT_TRUE(network.settle(60s));
+  std::size_t apart = 0, without_links = 0;
+  for (int second = 0; second < 600; ++second) {
+    world.run_until(world.now().mono + 1s);
+    for (std::size_t i = 0; i < 6; ++i) {
+      if (!says_joined(network[i])) ++apart;
+      if (network[i].means.links == 0) ++without_links;
+    }
+  }
+  EXPECT_EQ(apart, 0u) << "seconds in which a node says that it is not joined";
+  EXPECT_GT(without_links, 600u) << "or nothing was tried";
+
+  for (std::size_t i = 0; i < 5; ++i) network[i].crash();
+  EXPECT_TRUE(world.run_until(world.now().mono + 180s, [&] { return !says_joined(network[5]); }));
+}
+
 }  // namespace
 }  // namespace qudag::testing

@@ -67,7 +67,7 @@ Result<int> connect_to_anybody(const std::filesystem::path& path) {
     return fail(Errc::not_found,
                 path.string() +
                     ": no such socket (--socket, $QUDAG_SOCKET); is `qudag node` running with "
-                    "this api.socket?");
+                    "this api.socket? That of the packaged service is /run/qudag/qudag.sock");
   }
   return failed("connect", path);
 }

@@ -29,9 +29,8 @@ inline constexpr char kNotJoinedAnyMore[] = "not joined any more: {}";
 inline constexpr char kNotJoined[] =
     "not joined after {} s: {}; check the id and address of each bootstrap entry, that UDP to it "
     "can pass, and this machine's clock; this is not said again";
-inline constexpr char kNameFound[] = "bootstrap: {} has an address now";
-inline constexpr char kNameNotFound[] =
-    "bootstrap: {}; it is looked up again whenever it is dialed";
+inline constexpr char kEntryRight[] = "bootstrap: {} is right now";
+inline constexpr char kEntryWrong[] = "bootstrap: {}; it is tried again now and then";
 inline constexpr char kReached[] = "others reach this node at an address that it publishes";
 inline constexpr char kNotReached[] =
     "nobody has reached this node in {} minutes, though relays that it never dialed know of it, so "

@@ -26,9 +26,9 @@ void Notices::look(const Totals& totals, TimePoint now) {
   if (now < beat_at_) return;
   beat_at_ = now + kHeartbeat;
   log_.info(lines::kHeartbeat, span_text(now - started_), totals.links, totals.circuits,
-            totals.nodes, totals.relays, amount_text(totals.bytes_in),
-            amount_text(totals.bytes_out), amount_text(totals.bytes_relayed),
-            amount_text(totals.memory_used), amount_text(totals.memory_limit));
+            totals.nodes, totals.relays, bytes_text(totals.bytes_in), bytes_text(totals.bytes_out),
+            bytes_text(totals.bytes_relayed), bytes_text(totals.memory_used),
+            bytes_text(totals.memory_limit));
 }
 
 void Notices::look_at(const Refusals& refusals, Said& said, TimePoint now) {
@@ -60,15 +60,15 @@ std::string span_text(Duration span) {
   return fmt::format("{} s", part(1s));
 }
 
-std::string amount_text(std::uint64_t bytes) {
-  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+std::string bytes_text(std::uint64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
   auto value = static_cast<double>(bytes);
   std::size_t unit = 0;
-  while (value >= 1000 && unit + 1 < std::size(kUnits)) {
-    value /= 1000;
+  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
     ++unit;
   }
-  return fmt::format("{:.{}f} {}", value, unit == 0 || value >= 100 ? 0 : 1, kUnits[unit]);
+  return fmt::format("{:.{}f}{}", value, unit == 0 || value >= 100 ? 0 : 1, kUnits[unit]);
 }
 
 }  // namespace qudag::node

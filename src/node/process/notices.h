@@ -64,7 +64,7 @@ class Notices {
 
 /// "3 d 4 h", "17 min": the two largest units.
 std::string span_text(Duration span);
-/// "17 MB", in powers of 1000, as disks and networks count.
-std::string amount_text(std::uint64_t bytes);
+/// "3.4MiB": as limits are set.
+std::string bytes_text(std::uint64_t bytes);
 
 }  // namespace qudag::node

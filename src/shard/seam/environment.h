@@ -48,6 +48,7 @@ using EndedByPriority = std::array<Ended, kPriorityCount>;
 /// What a shard can send over: enough to tell whether the node is joined.
 struct Means {
   std::size_t links = 0;   // ready
+  bool rests = false;      // none, because nobody used the last one: peers answered a moment ago
   std::size_t relays = 0;  // that may stand in one route, up to kRelaysMax + 1
 };
 
@@ -97,10 +98,10 @@ class ShardEnvironment {
     static_cast<void>(name), static_cast<void>(port), static_cast<void>(done);
     return false;
   }
-  /// What a lookup of a bootstrap entry's name said that failed; empty: it has addresses. On shard
-  /// 0's thread.
-  virtual void on_looked_up(const std::string& name, std::string_view problem) {
-    static_cast<void>(name), static_cast<void>(problem);
+  /// What is wrong with a bootstrap entry: with its name, which has no address, or with "entry 2",
+  /// at whose address another node is. Empty: nothing any more. On shard 0's thread.
+  virtual void on_entry(const std::string& which, std::string_view problem) {
+    static_cast<void>(which), static_cast<void>(problem);
   }
   /// A shard has done its maintenance and freed about so many bytes: time for that of the process.
   /// On the shard's thread, every few seconds.

@@ -4,7 +4,11 @@
 #include "base/reach.h"
 
 #include <fmt/format.h>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <cstring>
 
@@ -40,6 +44,19 @@ Result<LoopbackAcceptor> listen_on_loopback(asio::io_context& io, SocketAddress&
   if (ec) return system_failure(fmt::format("{}: {}", key, at.to_string()), ec.value());
   at = chosen;
   return acceptor;
+}
+
+asio::awaitable<std::optional<asio::generic::stream_protocol::socket>> next_connection(
+    LoopbackAcceptor& acceptor) {
+  constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+  asio::steady_timer pause(co_await asio::this_coro::executor);
+  for (;;) {
+    auto [ec, socket] = co_await acceptor.async_accept(kTuple);
+    if (ec == asio::error::operation_aborted || !acceptor.is_open()) co_return std::nullopt;
+    if (!ec) co_return std::move(socket);
+    pause.expires_after(std::chrono::milliseconds(50));
+    co_await pause.async_wait(kTuple);
+  }
 }
 
 bool is_host_of_loopback(std::string_view host) {

@@ -246,25 +246,19 @@ void Monitor::close() {
 asio::awaitable<void> Monitor::accept(std::shared_ptr<Place> place) {
   const std::shared_ptr<Hub> hub = hub_;
   const SharedTexts texts = texts_;
-  asio::steady_timer pause(co_await asio::this_coro::executor);
+  const auto executor = co_await asio::this_coro::executor;
   for (;;) {
-    auto [ec, socket] = co_await place->acceptor.async_accept(kTuple);
-    if (ec == asio::error::operation_aborted || !place->acceptor.is_open()) co_return;
-    if (ec) {  // out of descriptors: those that wait stay in the backlog
-      pause.expires_after(std::chrono::milliseconds(50));
-      co_await pause.async_wait(kTuple);
-      continue;
-    }
+    auto socket = co_await next_connection(place->acceptor);
+    if (!socket) co_return;
     const bool strange =
-        place->is_unix && !check_client(socket.native_handle(), hub->options.monitor_mode);
+        place->is_unix && !check_client(socket->native_handle(), hub->options.monitor_mode);
     if (place->open >= kWatchersMax || strange) {
       ++hub->stats.monitor_refused;
       continue;  // the socket closes here
     }
     ++place->open;
     ++hub->stats.monitor_open;
-    asio::co_spawn(pause.get_executor(), serve(hub, texts, place, std::move(socket)),
-                   asio::detached);
+    asio::co_spawn(executor, serve(hub, texts, place, std::move(*socket)), asio::detached);
   }
 }
 

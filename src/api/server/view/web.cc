@@ -2,7 +2,6 @@
 
 #include "api/server/view/web_gate.h"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -14,7 +13,6 @@
 namespace qudag::api {
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 // What the kernel keeps for who does not read; on loopback it would grow to some MiB each.
 constexpr int kSendBytes = 256 * 1024;
 
@@ -52,25 +50,20 @@ void Web::close() {
 
 /// Takes connections until the acceptor is closed.
 asio::awaitable<void> Web::accept(std::shared_ptr<Hub> hub, std::shared_ptr<Place> place) {
-  asio::steady_timer pause(co_await asio::this_coro::executor);
+  const auto executor = co_await asio::this_coro::executor;
   for (;;) {
-    auto [ec, socket] = co_await place->acceptor.async_accept(kTuple);
-    if (ec == asio::error::operation_aborted || !place->acceptor.is_open()) co_return;
-    if (ec) {  // out of descriptors: those that wait stay in the backlog
-      pause.expires_after(std::chrono::milliseconds(50));
-      co_await pause.async_wait(kTuple);
-      continue;
-    }
+    auto socket = co_await next_connection(place->acceptor);
+    if (!socket) co_return;
     if (place->open.size() >= kWebConnectionsMax) {
       ++hub->stats.web_refused;
       place->make_room();
-      co_await asio::post(pause.get_executor(), asio::use_awaitable);  // it ends before that
-      if (place->open.size() >= kWebConnectionsMax) continue;          // the socket closes here
+      co_await asio::post(executor, asio::use_awaitable);      // it ends before that
+      if (place->open.size() >= kWebConnectionsMax) continue;  // the socket closes here
     }
-    socket.set_option(asio::socket_base::send_buffer_size(kSendBytes), ec);
+    boost::system::error_code ignored;
+    socket->set_option(asio::socket_base::send_buffer_size(kSendBytes), ignored);
     const auto visit = place->open.insert(place->open.end(), {.gate = place->gate});
-    asio::co_spawn(pause.get_executor(), serve(hub, place, visit, std::move(socket)),
-                   asio::detached);
+    asio::co_spawn(executor, serve(hub, place, visit, std::move(*socket)), asio::detached);
   }
 }
 
