@@ -36,6 +36,7 @@ def sha(data):
 class Files(http.server.SimpleHTTPRequestHandler):
     """Files of a folder, and parts of them (RFC 9110, 14.2)."""
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, *_):
         pass

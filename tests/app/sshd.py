@@ -15,7 +15,9 @@ class Sshd(socketserver.ThreadingTCPServer):
         (folder / "authorized").write_text((folder / "user.pub").read_text())
         (folder / "sshd_config").write_text(
             f"HostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\nStrictModes no\n"
-            "UsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin yes\n")
+            "UsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin yes\n"
+            "Subsystem sftp internal-sftp\n"
+            f"SetEnv HOME={folder}\n")  # no start files of whoever runs the test
         command = [shutil.which("sshd", path="/usr/sbin:/usr/bin"), "-i", "-e", "-f", str(folder / "sshd_config")]
 
         class Session(socketserver.BaseRequestHandler):

@@ -16,13 +16,19 @@ class Page:
 
     def __init__(self, browser, session):
         self.browser, self.session, self.faults = browser, session, []
+        self.ear = lambda event: None
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
 
     def call(self, method, **parameters):
         return self.browser.call(method, parameters, self.session, self.note)
 
+    def listen(self, ear):
+        """Events go to that as well, while a call waits for its answer."""
+        self.ear = ear
+
     def note(self, event):
+        self.ear(event)
         if event["method"] == "Runtime.exceptionThrown":
             self.faults.append(event["params"]["exceptionDetails"].get("exception", {}).get("description", "exception"))
         if event["method"] == "Log.entryAdded" and event["params"]["entry"]["level"] in ("error", "warning"):
@@ -60,12 +66,12 @@ class Page:
 
 
 class Browser:
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, *flags):
         to_read, self.write_end = os.pipe()
         self.read_end, to_write = os.pipe()
         command = [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                    "--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--disable-sync",
-                   "--hide-scrollbars", f"--user-data-dir={folder}", "--remote-debugging-pipe", "about:blank"]
+                   "--hide-scrollbars", f"--user-data-dir={folder}", "--remote-debugging-pipe", *flags, "about:blank"]
         self.process = subprocess.Popen(
             ["bash", "-c", f'exec "$@" 3<&{to_read} 4>&{to_write}', "bash", *command], pass_fds=(to_read, to_write),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
