@@ -29,7 +29,7 @@ void EntryDialer::on_looked_up(const PeerAddress& entry, runtime::Addresses foun
 
 void EntryDialer::dial_at(const PeerAddress& entry, std::span<const SocketAddress> at, Now now) {
   const auto link = parts_.dial_at(entry.id, at, now);
-  if (link && !parts_.is_linked(entry.id)) dialing_[*link] = entry.id;
+  if (link) dialing_[*link] = entry.id;
 }
 
 /// As people count.
