@@ -4,7 +4,6 @@ the link emulator."""
 import contextlib
 import json
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,11 +17,13 @@ import probe  # noqa: E402
 import testbed  # noqa: E402
 
 RELAYS = 3
-NAMES = testbed.names_for(RELAYS)  # a calls, b has the services
 
 
 class Place:
-    def __init__(self, program, emulated, patience):
+    """a calls, b has the services."""
+
+    def __init__(self, program, emulated, patience, relays=RELAYS):
+        self.names = testbed.names_for(relays)
         self.program, self.emulated, self.patience = program, emulated, patience
         self.nodes, self.forwarded, self.ends = {}, [], contextlib.ExitStack()
 
@@ -44,13 +45,13 @@ class Place:
         return server.server_address[1]
 
     def lasting(self, at, *command):
-        """A program that tells a line of JSON once it is ready, and ends by SIGINT."""
+        """A program that tells a line of JSON once it is ready, and ends by a signal."""
         with self.inside(at):
             process = subprocess.Popen([self.program, *map(str, command)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                        text=True)
 
         def end():
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait(self.patience)
             process.stdout.close()
         self.ends.callback(end)
@@ -63,25 +64,26 @@ class Place:
         return self.folder / f"{name}.sock"
 
     def start(self, name, *flags):
-        where = ["--listen", "0.0.0.0:4433", "--publish", f"{testbed.address_of(name, NAMES)}:4433"] if self.emulated else [
+        where = ["--listen", "0.0.0.0:4433", "--publish", f"{testbed.address_of(name, self.names)}:4433"] if self.emulated else [
             "--listen", "127.0.0.1:0"]
         entry = self.nodes.get("r1")
         if entry:
             where += ["--bootstrap", f"{entry['id']}@{self.address('r1')}"]
         self.nodes[name] = self.lasting(
             name, "node", *where, "--api.socket", self.socket(name), "--shards", "1", "--log.level", "error", "--guards", "0",
-            "--grace", "0", "--gossip_interval", "1s", "--state.dir", "none", *flags)
+            "--grace", "0", "--gossip_interval", "1s", "--state.dir", self.folder / f"{name}.state", *flags)
         return self.nodes[name]
 
     def address(self, name):
-        return f"{testbed.address_of(name, NAMES)}:4433" if self.emulated else self.nodes[name]["address"]
+        return f"{testbed.address_of(name, self.names)}:4433" if self.emulated else self.nodes[name]["address"]
 
     def begin(self, services):
-        for name in NAMES[1:-1]:
+        for name in self.names[1:-1]:
             self.start(name)
         there = self.start("b", "--relay", "false", *(f"--services={name}={to}" for name, to in services.items()))
-        here = self.start("a", "--relay", "false", "--socks", "127.0.0.1:0", f"--names=bob={there['id']}")
-        self.socks = here["socks"][0]
+        here = self.start("a", "--relay", "false", "--socks", "127.0.0.1:0", "--socks", "127.0.0.1:0,priority=low",
+                          f"--names=bob={there['id']}")
+        self.socks, self.low = here["socks"]
         until = time.monotonic() + self.patience
         while b"no_such_service" not in (asked := subprocess.run(
                 self.pipe("none"), stdin=subprocess.DEVNULL, capture_output=True, timeout=self.patience, check=False)).stderr:
