@@ -24,7 +24,7 @@ class Answering {
   /// Who looks later than that was late itself: what came may lie unread.
   static constexpr Duration kLate = std::chrono::milliseconds(250);
   /// A build takes longer than a round trip: links are dialed for it.
-  static constexpr Duration kRoundTripFirst = std::chrono::milliseconds(500);
+  static constexpr Duration kRoundTripFirst = std::chrono::seconds(2);
 
   /// A payload left. True if it is the first since anything came: deadline() is a new one.
   bool sent(TimePoint now) {
@@ -33,6 +33,8 @@ class Answering {
     return true;
   }
   void heard() { unanswered_ = kNever; }
+  /// It could not be asked: it is looked at later.
+  void put_off(TimePoint now) { unanswered_ = now; }
 
   void built(Duration took) { round_trip_ = std::min(took, kRoundTripFirst); }
   /// A PING is under way; one at a time.

@@ -201,12 +201,12 @@ class CircuitEnds {
   /// no memory for so many.
   [[nodiscard]] bool queue(CircuitEnd& circuit_end, const ControlFrame& frame,
                            memory::Budget& budget);
-  /// Asks the other end for a sign of life, unless it is asked.
-  void ping(CircuitEnd& circuit_end, memory::Budget& budget, Now now) {
-    if (circuit_end.answering.is_asked()) return;
-    if (queue(circuit_end, {.type = wire::FrameType::ping}, budget)) {
-      circuit_end.answering.asked(now.mono);
-    }
+  /// Asks the other end for a sign of life, unless it is asked. False: there is no room for that.
+  bool ping(CircuitEnd& circuit_end, memory::Budget& budget, Now now) {
+    if (circuit_end.answering.is_asked()) return true;
+    if (!queue(circuit_end, {.type = wire::FrameType::ping}, budget)) return false;
+    circuit_end.answering.asked(now.mono);
+    return true;
   }
 
  private:

@@ -130,15 +130,28 @@ void CircuitPool::wear(CircuitEnd& circuit_end, bool stops, Now now) {
 
 namespace {
 
-/// Something is under way there, and not only over a link of ours, which is watched itself.
+/// So much may be under way to the other end of one that is watched.
+constexpr std::uint64_t kWatchedMax = 16 * 1'024;
+
+/// Somebody waits there for answers to the little that was sent. What is much stands in queues on
+/// its way, with the question behind it, and low priority may be paused: no answer says nothing
+/// there, nor where our own link, which is watched itself, is all there is.
 bool is_watched(const CircuitEnd& one) {
-  return one.ready && !one.dead && one.route.size() > 1 &&
-         (one.has_pipes() || !one.started.empty());
+  if (!one.ready || one.dead || one.route.size() == 1 || one.priority == Priority::low) return false;
+  if (!one.has_pipes() || one.partial() > 0) return false;
+  std::uint64_t under_way = 0;
+  for (const PipeRecord* pipe = one.pipes->here.front(); pipe != nullptr;
+       pipe = PipesInPlace::next(*pipe)) {
+    under_way += pipe->out.at() - std::min(pipe->out.at(), pipe->out.taken());
+    if (under_way > kWatchedMax) return false;
+  }
+  return true;
 }
 
 }  // namespace
 
 void CircuitPool::await_answer(const CircuitEnd& circuit_end) {
+  if (!is_watched(circuit_end)) return;
   Flow& flow = *circuit_end.flow;
   const TimePoint at = circuit_end.answering.deadline(flow.silent);
   if (!flow.timed() || flow.deadline > at) context_.deadlines.set(flow, at);
@@ -151,7 +164,9 @@ CircuitEnd* CircuitPool::find_silent(Flow& flow, Now now) {
       case Answering::Due::nothing:
         break;
       case Answering::Due::ask:
-        context_.circuit_ends.ping(*one, context_.tables(), now);
+        if (!context_.circuit_ends.ping(*one, context_.tables(), now)) {
+          one->answering.put_off(now.mono);
+        }
         break;
       case Answering::Due::silent:
         ++flow.silent;
@@ -586,14 +601,15 @@ void CircuitPool::set_deadline(Flow& flow, Now now) {
     const TimePoint idle = circuit_end->active + context_.options.flow_idle;
     wanted = over ? std::min(wanted, idle) : std::max(wanted, idle);
   }
-  for (const CircuitEnd* one : flow.circuits) {
-    if (is_watched(*one)) wanted = std::min(wanted, one->answering.deadline(flow.silent));
-  }
   // Not quiet yet at its time: look again after another such while.
   if (wanted <= now.mono) wanted = now.mono + std::max<Duration>(context_.options.flow_idle, 1s);
   const bool waits = (!flow.waiting.empty() || flow.pipes > 0) && flow.may_build_at() > now.mono;
   if (waits) wanted = std::min(wanted, flow.may_build_at());
   wanted = std::min(wanted, late_at(flow, now));
+  for (const CircuitEnd* one : flow.circuits) {
+    if (!is_watched(*one)) continue;
+    wanted = std::min(wanted, std::max(one->answering.deadline(flow.silent), now.mono));
+  }
   if (flow.pipes > 0) wanted = std::min(wanted, context_.pipes->next_look(flow, now));
   // An earlier deadline that stands only leads here again; most calls leave the wheel alone.
   if (flow.timed() && flow.deadline <= wanted && flow.deadline > now.mono) return;

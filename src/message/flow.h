@@ -60,7 +60,7 @@ struct Flow : Timed {
   std::size_t pipes = 0;              // of the flow, wherever they are
   std::vector<CircuitEnd*> circuits;  // being built, ready and draining; a handful
   unsigned failures = 0;              // in a row
-  unsigned silent = 0;                // circuits that did not answer, since one did
+  unsigned silent = 0;                // circuits that did not answer, less those that did since
   Error last_failure;                 // of those
   TimePoint build_after{};            // no new circuit before
   TimePoint loss_after{};             // nor before its losses are paid for
@@ -79,9 +79,7 @@ struct Flow : Timed {
 /// Its other end has answered something that it was sent.
 inline void prove(CircuitEnd& circuit_end) {
   circuit_end.proven = true;
-  if (circuit_end.flow != nullptr) {
-    circuit_end.flow->failures = circuit_end.flow->silent = 0;
-  }
+  if (circuit_end.flow != nullptr) circuit_end.flow->failures = 0;
 }
 
 }  // namespace qudag::message

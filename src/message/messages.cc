@@ -162,6 +162,7 @@ bool Messages::Impl::on_frame(CircuitEnd& circuit_end, const wire::Frame& frame,
   }
   if (std::holds_alternative<wire::PongFrame>(frame)) {
     circuit_end.answering.answered(now.mono);
+    if (Flow* const flow = circuit_end.flow; flow != nullptr && flow->silent > 0) --flow->silent;
     return true;
   }
   return pipes.on_frame(circuit_end, frame, payload, now);

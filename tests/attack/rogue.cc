@@ -139,7 +139,7 @@ void Rogue::link_ready(link::LinkId link, Now now) {
   netmap_.on_link_ready({0, link}, now);
 }
 
-void Rogue::link_closed(link::LinkId link, bool, Now) {
+void Rogue::link_closed(link::LinkId link, const Error&, Now) {
   ++links_closed;
   netmap_.on_link_closed({0, link});
 }

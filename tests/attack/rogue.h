@@ -109,7 +109,7 @@ class Rogue final : private shard::LinkListener,
   // shard::LinkListener
   void link_asked(const NodeId&, shard::LinkRequest, Now) override {}
   void link_ready(link::LinkId link, Now now) override;
-  void link_closed(link::LinkId link, bool silent, Now now) override;
+  void link_closed(link::LinkId link, const Error& why, Now now) override;
   void unanswered(const NodeId&, Now) override {}
   void gossip_frame(link::LinkId link, std::uint8_t type, Bytes body, Now now) override;
   void load_frame(link::LinkId, Bytes, Now) override {}

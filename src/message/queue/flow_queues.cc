@@ -62,6 +62,9 @@ bool FlowQueues::enter(Id id, std::uint32_t bytes) {
     if (queue.paused.load() || pause(id)) return false;
   }
   queue.standing.fetch_add(bytes);
+  if (queue.opened.load(std::memory_order_relaxed)) {
+    queue.opened.store(false, std::memory_order_relaxed);
+  }
   return true;
 }
 
@@ -88,6 +91,7 @@ bool FlowQueues::leave(Id id, std::uint32_t bytes) {
 bool FlowQueues::open(Queue& queue) {
   const std::lock_guard lock(mutex_);
   if (!queue.paused.exchange(false)) return false;
+  queue.opened.store(true, std::memory_order_relaxed);
   opened_.notify_all();
   return true;
 }
@@ -132,10 +136,11 @@ bool FlowQueues::step(Id id, TimePoint now) {
   const std::uint64_t out = drained + std::exchange(queue.dropped, 0);
   const std::uint64_t standing =
       out == 0 ? queue.standing.load() : queue.standing.fetch_sub(out) - out;
-  const bool paused = queue.paused.load();
+  // Who was kept out may not have come back yet.
+  const bool kept_out = queue.paused.load() || queue.opened.load(std::memory_order_relaxed);
   const overload::QueueBoundOptions& options = options_[priority_of(id)];
   queue.state = overload::step(options, queue.state,
-                               {.drained = drained, .standing = standing, .kept_out = paused}, now);
+                               {.drained = drained, .standing = standing, .kept_out = kept_out}, now);
   queue.bound.store(queue.state.of(options), std::memory_order_relaxed);
   // Asked again: who came meanwhile may have paused it.
   return standing <= overload::resume_at(queue.state.of(options)) && queue.paused.load() &&

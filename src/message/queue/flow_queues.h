@@ -101,6 +101,7 @@ class FlowQueues {
     std::atomic<std::uint64_t> standing;
     std::atomic<std::uint64_t> bound;  // 0: nothing is known
     std::atomic<bool> paused;
+    std::atomic<bool> opened;  // it goes on, and nobody has entered since
     // The shard's.
     bool watched;
     std::uint64_t drained;  // in this turn
