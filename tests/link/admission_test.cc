@@ -258,7 +258,8 @@ TEST(Silence, OfALinkThatNobodyUsesIsNoticedByWhatGossipSays) {
   ASSERT_TRUE(pair.a->send_control(pair.link, 0x12, pattern(100, 1)));
   const TimePoint said = pair.net.now().mono;
   ASSERT_TRUE(pair.net.run(10s, [&] { return !pair.a.events.closed.empty(); }));
-  EXPECT_LE(pair.net.now().mono - said, 1'600ms);
+  EXPECT_LE(pair.net.now().mono - said, 3'100ms)
+      << "two silences: its path is known by old samples";
   EXPECT_EQ(pair.a->stats().ended_silent, 1u);
 }
 
