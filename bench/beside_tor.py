@@ -24,23 +24,16 @@ sys.path[:0] = [str(ROOT / "tests/programs"), str(ROOT / "bench/peers")]
 
 import place as places  # noqa: E402
 import tor_network  # noqa: E402
+from gateway_test import Files  # noqa: E402
 
 RELAYS, PATIENCE = 6, 120
 MESSAGE_MB = 60  # what one message may have
 ASKED = 7  # small files for the time to first byte
 
 
-class Server(http.server.SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_message(self, *_):
-        pass
-
-
 def serve(folder):
     os.chdir(folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files)
     print(server.server_address[1], flush=True)
     server.serve_forever()
 

@@ -138,13 +138,8 @@ def inside(program, arguments):
 
 
 def main():
-    if sys.argv[2:3] == ["inside"]:
-        return inside(sys.argv[1], sys.argv[3:])
-    emulator, program = sys.argv[1:3]
-    keys = keys_of(sys.argv[3:], DEFAULTS)
-    lines = [*testbed.node_lines(RELAYS), f"time {2 * ROOM}s",
-             f"link * * delay={keys['delay']} rate=50mbit loss={keys['loss']} queue=300kB"]
-    return testbed.run_inside(__file__, emulator, program, lines, sys.argv[3:])
+    return testbed.run(__file__, inside, DEFAULTS, RELAYS, lambda _: 2 * ROOM,
+                       lambda keys: f"delay={keys['delay']} rate=50mbit loss={keys['loss']} queue=300kB")
 
 
 if __name__ == "__main__":

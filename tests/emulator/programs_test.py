@@ -131,17 +131,12 @@ def inside(program, arguments):
 
 
 def main():
-    if sys.argv[2:3] == ["inside"]:
-        return inside(sys.argv[1], sys.argv[3:])
-    emulator, program = sys.argv[1:3]
     if not all(shutil.which(name, path="/usr/sbin:/usr/bin") for name in ("ssh", "sshd", "rsync")):
         print("no ssh, sshd or rsync")
         return SKIPPED
     os.makedirs("/run/sshd", exist_ok=True)
-    keys = keys_of(sys.argv[3:], DEFAULTS)
-    lines = [*testbed.node_lines(RELAYS), f"time {ROOM + 60}s",
-             f"link * * delay={keys['delay']} rate={keys['rate']} loss={keys['loss']} queue=300kB"]
-    return testbed.run_inside(__file__, emulator, program, lines, sys.argv[3:])
+    return testbed.run(__file__, inside, DEFAULTS, RELAYS, lambda _: ROOM + 60,
+                       lambda keys: f"delay={keys['delay']} rate={keys['rate']} loss={keys['loss']} queue=300kB")
 
 
 if __name__ == "__main__":

@@ -102,13 +102,8 @@ def inside(program, arguments):
 
 
 def main():
-    if sys.argv[2:3] == ["inside"]:
-        return inside(sys.argv[1], sys.argv[3:])
-    emulator, program = sys.argv[1:3]
-    keys = keys_of(sys.argv[3:], DEFAULTS)
-    lines = [*testbed.node_lines(RELAYS), f"time {200 + int(keys['runs']) * TTL_S}s",
-             f"link * * delay={keys['delay']} rate={keys['rate']} queue=300kB"]
-    return testbed.run_inside(__file__, emulator, program, lines, sys.argv[3:])
+    return testbed.run(__file__, inside, DEFAULTS, RELAYS, lambda keys: 200 + int(keys["runs"]) * TTL_S,
+                       lambda keys: f"delay={keys['delay']} rate={keys['rate']} queue=300kB")
 
 
 if __name__ == "__main__":

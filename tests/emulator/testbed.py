@@ -44,6 +44,17 @@ def run_inside(test, emulator, program, lines, arguments):
     return SKIPPED if ended.returncode == SKIPPED else int(ended.returncode != 0)
 
 
+def run(test, inside, defaults, relays, seconds, link):
+    """The main of such a test, whose command line is EMULATOR QUDAG [KEY=VALUE...]: outside it starts itself in an emulator
+    for so long, with links of that kind; inside it calls inside(program, arguments). Of the keys, both are functions."""
+    if sys.argv[2:3] == ["inside"]:
+        return inside(sys.argv[1], sys.argv[3:])
+    emulator, program = sys.argv[1:3]
+    keys = keys_of(sys.argv[3:], defaults)
+    lines = [*node_lines(relays), f"time {seconds(keys)}s", f"link * * {link(keys)}"]
+    return run_inside(test, emulator, program, lines, sys.argv[3:])
+
+
 def names_for(relays):
     return ["a", *(f"r{i}" for i in range(1, relays + 1)), "b"]
 
